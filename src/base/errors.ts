@@ -1,0 +1,56 @@
+import type { ExitName } from "./exit-codes.ts";
+
+/** One thing that is wrong: what happened, where, and what to do about it. */
+export interface Problem {
+  /** What happened: lower case, no final stop, the user's own words quoted. */
+  readonly message: string;
+  /** Where: `file:line:column`, a command, a process. */
+  readonly at?: string;
+  /** What to do. */
+  readonly fix?: string;
+}
+
+interface ErrorOptions extends Omit<Problem, "message"> {
+  readonly exit: ExitName;
+  readonly cause?: unknown;
+}
+
+/**
+ * A failure that llmctl knows. Anything else that is thrown counts as our own bug.
+ * Rooms throw it and never print; `main.ts` prints it once.
+ */
+export class LlmctlError extends Error {
+  override readonly name: string = "LlmctlError";
+  /** Stable, kebab-case name of the failure, for scripts (`--json`). */
+  readonly code: string;
+  readonly exit: ExitName;
+  /** All problems found, the first of which is also this error's message. Never empty. */
+  readonly problems: readonly Problem[];
+
+  constructor(code: string, message: string, options: ErrorOptions, more: readonly Problem[] = []) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.exit = options.exit;
+    this.problems = [{ message, ...placed(options) }, ...more];
+  }
+
+  get at(): string | undefined {
+    return this.problems[0]?.at;
+  }
+
+  get fix(): string | undefined {
+    return this.problems[0]?.fix;
+  }
+}
+
+function placed(options: ErrorOptions): Omit<Problem, "message"> {
+  return {
+    ...(options.at === undefined ? {} : { at: options.at }),
+    ...(options.fix === undefined ? {} : { fix: options.fix }),
+  };
+}
+
+/** The `code` of a Node system error (`ENOENT`, `EACCES` …), or undefined for anything else. */
+export function systemErrorCode(error: unknown): string | undefined {
+  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
+}

@@ -1,0 +1,92 @@
+/**
+ * Everything the supervisor needs to run one server: plain data, printable, sendable over the control socket. The supervisor knows nothing
+ * about models; what it must know about the server's protocol comes as a {@link ServerProtocol}.
+ */
+export interface Launch {
+  /** Name of the profile. */
+  readonly name: string;
+  /** Absolute path of the program. */
+  readonly file: string;
+  readonly args: readonly string[];
+  /** The whole environment of the child; nothing is inherited. */
+  readonly env: Readonly<Record<string, string>>;
+  readonly cwd: string;
+  /** Where the server will listen; port 0: the server picks one and its log says which. */
+  readonly host: string;
+  readonly port: number;
+  /** File with API keys, one a line, for our own requests; undefined when none is needed. */
+  readonly apiKeyFile?: string;
+  /** Files the child reads while loading; their sizes in bytes give the progress of a load. */
+  readonly files: readonly { readonly path: string; readonly sizeBytes: number }[];
+  readonly drafting: Drafting;
+  readonly health: {
+    readonly intervalMs: number;
+    readonly timeoutMs: number;
+    readonly failures: number;
+    readonly stallTimeoutMs: number;
+    /** 0: a hang never leads to a restart. */
+    readonly hangTimeoutMs: number;
+    readonly proofTimeoutMs: number;
+  };
+  readonly restart: {
+    readonly policy: "on-failure" | "never";
+    readonly maxFailures: number;
+    readonly windowMs: number;
+    readonly backoffMs: number;
+    readonly backoffMaxMs: number;
+  };
+  readonly stopTimeoutMs: number;
+  readonly log: { readonly maxBytes: number; readonly keep: number };
+  /** For people: the build's version line. */
+  readonly build: string;
+  /** The YAML file it was made from, absolute. */
+  readonly profilePath: string;
+  /** Changes exactly when a restart is needed to take up an edited profile. */
+  readonly hash: string;
+}
+
+/** Whether drafting is wanted, and what to do when the running server turns out not to draft. */
+export type Drafting =
+  | { readonly wanted: true; readonly onFailure: "serve" | "fail" }
+  | { readonly wanted: false; readonly reason: string };
+
+/** Where a running server answers. */
+export interface Endpoint {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** What one probe of a server's health found. */
+export type Health = "ready" | "loading" | "unreachable" | "timeout" | "error";
+
+/** What the proof request found. Rates are in tokens per second. */
+export interface Proof {
+  readonly draftTokens: number;
+  readonly acceptedTokens: number;
+  readonly tokensPerSecond: number;
+  readonly durationMs: number;
+}
+
+/** Why a server is gone, for people and for the restart policy. */
+export interface ExitCause {
+  /** Stable, kebab-case: `bad-flag`, `model-missing`, `model-corrupt`, `port-in-use`, `out-of-memory`, `killed`, `crashed`, … */
+  readonly kind: string;
+  readonly message: string;
+  readonly fix?: string;
+  /** A permanent cause is never retried. */
+  readonly permanent: boolean;
+  /** Name of the exit code that `up` ends with when this is why the server never got ready. */
+  readonly exit: import("../base/exit-codes.ts").ExitName;
+}
+
+/** What the supervisor must be told about the server that it runs; `llama/server-protocol.ts` has the real one. */
+export interface ServerProtocol {
+  /** Asks once whether the server can take a request. Never throws for an answer of the server. */
+  readonly checkHealth: (endpoint: Endpoint, timeoutMs: number, signal: AbortSignal) => Promise<Health>;
+  /** Where the server says it listens, from one line of its log; undefined for any other line. */
+  readonly parseListening: (line: string) => Endpoint | undefined;
+  /** Sends one short request and reports its draft counters. @throws when the request fails or times out. */
+  readonly prove: (launch: Launch, endpoint: Endpoint, signal: AbortSignal) => Promise<Proof>;
+  /** Explains an exit that nobody asked for, from its code or signal and the last lines of its log. */
+  readonly explainExit: (exit: { readonly code: number | null; readonly signal: string | null; readonly lastLines: readonly string[] }) => ExitCause;
+}
