@@ -1,0 +1,24 @@
+import { defineConfig } from "vitest/config";
+
+/** Real processes on a busy machine: time enough that only a hang fails, and few enough at once that none starves. */
+const withProcesses = { pool: "forks", maxWorkers: 2, testTimeout: 60_000, hookTimeout: 60_000 } as const;
+
+// One project after the other: measured times and CPU use must not be those of another project's load.
+export default defineConfig({
+  test: {
+    projects: [
+      { test: { name: "unit", include: ["test/unit/**/*.test.ts"], sequence: { groupOrder: 0 } } },
+      { test: { ...withProcesses, name: "process", include: ["test/process/**/*.test.ts"], sequence: { groupOrder: 1 } } },
+      {
+        test: {
+          ...withProcesses,
+          name: "llama",
+          include: ["test/llama/**/*.test.ts"],
+          testTimeout: 120_000,
+          globalSetup: ["test/support/global-setup-llama.ts"],
+          sequence: { groupOrder: 2 },
+        },
+      },
+    ],
+  },
+});
