@@ -1,5 +1,5 @@
 import { homedir, tmpdir, userInfo } from "node:os";
-import { join } from "node:path";
+import { isAbsolute, join, resolve } from "node:path";
 
 type Env = Readonly<Record<string, string | undefined>>;
 
@@ -26,11 +26,11 @@ export interface Paths {
  * the XDG base directories.
  */
 export function findPaths(env: Env = process.env, uid: number = process.getuid?.() ?? -1): Paths {
-  const home = env["HOME"] ?? homedir();
-  const xdgCache = env["XDG_CACHE_HOME"] ?? join(home, ".cache");
-  const hub = env["HF_HUB_CACHE"] ?? join(env["HF_HOME"] ?? join(xdgCache, "huggingface"), "hub");
-  const own = env["LLMCTL_HOME"];
-  if (own) {
+  const home = env["HOME"] || homedir();
+  const xdg = (name: string, standard: string) => xdgFolder(env[`XDG_${name}_HOME`]) ?? join(home, standard);
+  const hub = resolve(env["HF_HUB_CACHE"] || join(env["HF_HOME"] || join(xdg("CACHE", ".cache"), "huggingface"), "hub"));
+  if (env["LLMCTL_HOME"]) {
+    const own = resolve(env["LLMCTL_HOME"]);
     return {
       runtime: join(own, "run"),
       state: join(own, "state"),
@@ -40,13 +40,22 @@ export function findPaths(env: Env = process.env, uid: number = process.getuid?.
       hub,
     };
   }
-  const data = join(env["XDG_DATA_HOME"] ?? join(home, ".local/share"), "llmctl");
-  const shared = { data, cache: join(xdgCache, "llmctl"), config: join(env["XDG_CONFIG_HOME"] ?? join(home, ".config"), "llmctl"), hub };
+  const shared = {
+    data: join(xdg("DATA", ".local/share"), "llmctl"),
+    cache: join(xdg("CACHE", ".cache"), "llmctl"),
+    config: join(xdg("CONFIG", ".config"), "llmctl"),
+    hub,
+  };
   if (uid === 0) return { runtime: "/run/llmctl", state: "/var/lib/llmctl", ...shared };
-  const runtimeHome = env["XDG_RUNTIME_DIR"];
+  const runtimeHome = xdgFolder(env["XDG_RUNTIME_DIR"]);
   return {
-    runtime: runtimeHome ? join(runtimeHome, "llmctl") : join(tmpdir(), `llmctl-${userInfo().uid}`),
-    state: join(env["XDG_STATE_HOME"] ?? join(home, ".local/state"), "llmctl"),
+    runtime: runtimeHome === undefined ? join(tmpdir(), `llmctl-${userInfo().uid}`) : join(runtimeHome, "llmctl"),
+    state: join(xdg("STATE", ".local/state"), "llmctl"),
     ...shared,
   };
+}
+
+/** The XDG specification: an empty or relative value counts as unset. */
+function xdgFolder(value: string | undefined): string | undefined {
+  return value !== undefined && isAbsolute(value) ? value : undefined;
 }

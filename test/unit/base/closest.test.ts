@@ -1,0 +1,24 @@
+import { describe, expect, test } from "vitest";
+import { findClosest } from "../../../src/base/closest.ts";
+
+const keys = ["ctx_size", "parallel", "threads", "hf"];
+
+describe("findClosest", () => {
+  test.each([
+    ["ctx_sise", "ctx_size"],
+    ["ctxsize", "ctx_size"],
+    ["paralel", "parallel"],
+    ["thread", "threads"],
+    ["hv", "hf"],
+  ])("takes %j for %j", (word, meant) => {
+    expect(findClosest(word, keys)).toBe(meant);
+  });
+
+  test.each(["temperature", "x", "", "gpu"])("suggests nothing for %j", (word) => {
+    expect(findClosest(word, keys)).toBeUndefined();
+  });
+
+  test("suggests nothing when nothing is known", () => {
+    expect(findClosest("ctx_size", [])).toBeUndefined();
+  });
+});
