@@ -1,0 +1,5 @@
+/** Writes schema/profile.schema.json, which editors read; run it after a change to src/profiles/schema.ts. */
+import { writeFile } from "node:fs/promises";
+import { profileSchemaText } from "../src/cli/profile.ts";
+
+await writeFile(new URL("../schema/profile.schema.json", import.meta.url), profileSchemaText());

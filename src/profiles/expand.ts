@@ -1,0 +1,55 @@
+import { homedir } from "node:os";
+import { dirname, join, resolve } from "node:path";
+import { quote } from "./quote.ts";
+import { type Finding, type KeyPath, mapMap, nearestPlace, showKey, type WrittenMap, type WrittenScalar } from "./written.ts";
+
+export type Env = Readonly<Record<string, string | undefined>>;
+
+/** What is a path when it is text; `*` stands for every item of a list. */
+const pathKeys = ["model", "draft.model", "model_dirs.*", "server.api_key_file", "llama.binary"];
+
+/**
+ * Replaces `${env:NAME}` and `${env:NAME:-default}` in every text value; the default also stands in for an empty variable. The result is
+ * always text, there is no escape, and `extends` is left alone because it is followed before this.
+ */
+export function expandEnv(root: WrittenMap, env: Env): { readonly root: WrittenMap; readonly findings: readonly Finding[] } {
+  const findings: Finding[] = [];
+  const expanded = mapMap(root, (scalar, path) => {
+    if (typeof scalar.value !== "string" || !scalar.value.includes("${env:") || path[0] === "extends") return scalar;
+    const report = (message: string, fix: string) =>
+      findings.push({ message: `${quote(showKey(path))} ${message}`, place: nearestPlace(root, path), fix });
+    return { ...scalar, value: expandText(scalar.value, env, report), expanded: true };
+  });
+  return { root: expanded, findings };
+}
+
+function expandText(text: string, env: Env, report: (message: string, fix: string) => void): string {
+  return text.replace(/\$\{env:(?:([A-Za-z_]\w*)(?::-([^}]*))?\})?/g, (whole: string, name?: string, standard?: string) => {
+    if (name === undefined) {
+      report(`has a reference that cannot be read: ${quote(text)}`, "write ${env:NAME} or ${env:NAME:-default}");
+      return whole;
+    }
+    const value = Object.hasOwn(env, name) ? env[name] : undefined;
+    if (standard !== undefined) return value || standard;
+    if (value === undefined)
+      report(`uses the environment variable ${quote(name)}, which is not set`, `set it, or write \${env:${name}:-default}`);
+    return value ?? whole;
+  });
+}
+
+/** Makes every path absolute: `~/` is the home folder, anything else is relative to the YAML file that wrote it. */
+export function resolvePaths(root: WrittenMap, env: Env): WrittenMap {
+  const home = env["HOME"] || homedir();
+  return mapMap(root, (scalar, path) => (isPath(path) ? resolvePath(scalar, home) : scalar));
+}
+
+function isPath(path: KeyPath): boolean {
+  return pathKeys.includes(path.map((key) => (typeof key === "number" ? "*" : key)).join("."));
+}
+
+function resolvePath(scalar: WrittenScalar, home: string): WrittenScalar {
+  const { value } = scalar;
+  if (typeof value !== "string" || value === "") return scalar;
+  const path = value === "~" || value.startsWith("~/") ? join(home, value.slice(1)) : resolve(dirname(scalar.place.source.path), value);
+  return { ...scalar, value: path };
+}

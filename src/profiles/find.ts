@@ -1,0 +1,186 @@
+import { open, readdir, stat } from "node:fs/promises";
+import { basename, dirname, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { findClosest } from "../base/closest.ts";
+import { LlmctlError, systemErrorCode } from "../base/errors.ts";
+import type { Paths } from "../base/paths.ts";
+import { profileNamePattern } from "./name.ts";
+import { quote } from "./quote.ts";
+import { readYaml } from "./read-yaml.ts";
+import { makeSource, type Source } from "./written.ts";
+
+const endings = [".yaml", ".yml"];
+const maxBytes = 2 ** 20;
+
+/** One profile file in a search folder. */
+export interface ListedProfile {
+  readonly name: string;
+  /** Absolute when the folder is. */
+  readonly path: string;
+  readonly description?: string;
+  /** Path of the file of the same name that is found before this one. */
+  readonly shadowedBy?: string;
+  /** Why the file cannot be read as YAML; its keys are not checked here. */
+  readonly problem?: string;
+}
+
+/** Where profiles are looked for, first match wins: the project's, the user's, the system's, then those shipped in the package. */
+export function profileFolders(options: { readonly paths: Pick<Paths, "config">; readonly cwd: string }): readonly string[] {
+  const shipped = fileURLToPath(new URL("../../profiles", import.meta.url));
+  return [...new Set([resolve(options.cwd, "profiles"), join(options.paths.config, "profiles"), "/etc/llmctl/profiles", shipped])];
+}
+
+/** Whether the user gave a file and not a name. */
+function isProfilePath(nameOrPath: string): boolean {
+  return nameOrPath.includes("/") || endings.some((ending) => nameOrPath.endsWith(ending));
+}
+
+/** The file that a name or a path stands for; a path is not looked at yet. @throws LlmctlError `profile-unknown`, `profile-name` */
+export async function findProfile(nameOrPath: string, folders: readonly string[], cwd: string): Promise<Source> {
+  if (!isProfilePath(nameOrPath)) {
+    const path = (await findAll(checkName(nameOrPath), folders))[0];
+    if (path === undefined) throw await unknownProfile(nameOrPath, folders);
+    return makeSource(nameOrPath, path, cwd);
+  }
+  const path = resolve(cwd, nameOrPath);
+  return makeSource(checkName(profileName(path), path), path, cwd);
+}
+
+/** All files of that name, in search order. */
+export async function findAll(name: string, folders: readonly string[]): Promise<string[]> {
+  const found: string[] = [];
+  for (const folder of folders) {
+    for (const ending of endings) {
+      const path = join(folder, name + ending);
+      if (await isThere(path)) found.push(path);
+    }
+  }
+  return found;
+}
+
+/** All profiles in the folders, by name; cheap: reads each file's description and checks nothing else. */
+export async function listProfiles(folders: readonly string[]): Promise<ListedProfile[]> {
+  const listed = new Map<string, string>();
+  const profiles: ListedProfile[] = [];
+  for (const folder of folders) {
+    for (const path of await profileFiles(folder)) {
+      const name = profileName(path);
+      const shadowedBy = listed.get(name);
+      if (shadowedBy === undefined) listed.set(name, path);
+      profiles.push({ name, path, ...(await describe(name, path)), ...(shadowedBy === undefined ? {} : { shadowedBy }) });
+    }
+  }
+  return profiles.toSorted((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
+}
+
+/**
+ * Reads a profile's text.
+ * @throws LlmctlError `profile-unknown` (no such file), `profile-unreadable` (no permission, not a file) or `profile-invalid` (over 1 MiB,
+ *   binary, not UTF-8)
+ */
+export async function readProfileText(source: Source): Promise<string> {
+  const bytes = await readLimited(source);
+  const invalid = (what: string) =>
+    new LlmctlError("profile-invalid", `profile ${quote(source.name)} ${what}`, { exit: "config", at: source.shown });
+  if (bytes.length > maxBytes) throw invalid("is larger than 1 MiB");
+  if (bytes.includes(0)) throw invalid("is not a text file: it holds NUL bytes");
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch (error) {
+    if (error instanceof TypeError) throw invalid("is not UTF-8 text");
+    throw error;
+  }
+}
+
+/** At most one byte more than the limit. */
+async function readLimited(source: Source): Promise<Uint8Array> {
+  try {
+    // Asked before opening: opening a FIFO would wait for a writer.
+    if (!(await stat(source.path)).isFile()) throw unreadable(source, "is not a regular file");
+    const file = await open(source.path);
+    try {
+      const buffer = new Uint8Array(maxBytes + 1);
+      let length = 0;
+      for (let read = -1; read !== 0 && length < buffer.length; length += read) {
+        read = (await file.read(buffer, length, buffer.length - length)).bytesRead;
+      }
+      return buffer.subarray(0, length);
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    const code = systemErrorCode(error);
+    if (error instanceof LlmctlError || code === undefined) throw error;
+    if (code === "ENOENT")
+      throw new LlmctlError("profile-unknown", `there is no profile file ${quote(source.shown)}`, { exit: "config", at: source.path });
+    throw unreadable(source, `cannot be read (${code})`, error);
+  }
+}
+
+function unreadable(source: Source, what: string, cause?: unknown): LlmctlError {
+  const exit = ["EACCES", "EPERM"].includes(systemErrorCode(cause) ?? "") ? "permission" : "config";
+  return new LlmctlError("profile-unreadable", `profile ${quote(source.name)} ${what}`, { exit, at: source.path, cause });
+}
+
+/** The error for a name that no folder has; suggests the nearest one. */
+export async function unknownProfile(name: string, folders: readonly string[]): Promise<LlmctlError> {
+  const files = await Promise.all(folders.map(profileFiles));
+  const known = [...new Set(files.flat().map(profileName))].toSorted();
+  const near = findClosest(name, known);
+  const there = known.length === 0 ? "there are no profiles" : `there are: ${known.join(", ")}`;
+  const fix = near === undefined ? there : `did you mean ${quote(near)}? ${there}`;
+  return new LlmctlError("profile-unknown", `there is no profile ${quote(name)}`, {
+    exit: "config",
+    at: `searched ${folders.join(", ")}`,
+    fix,
+  });
+}
+
+function checkName(name: string, at?: string): string {
+  if (profileNamePattern.test(name)) return name;
+  throw new LlmctlError("profile-name", `${quote(name)} cannot be a profile's name`, {
+    exit: "config",
+    ...(at === undefined ? {} : { at }),
+    fix: "use 1 to 64 of a-z, 0-9, dot, dash and underscore, and start with a letter or a digit",
+  });
+}
+
+function profileName(path: string): string {
+  return basename(path).replace(/\.ya?ml$/, "");
+}
+
+async function profileFiles(folder: string): Promise<string[]> {
+  const names = await unlessMissing(readdir(folder), []);
+  const fits = (name: string) => endings.some((ending) => name.endsWith(ending)) && profileNamePattern.test(profileName(name));
+  return names
+    .filter(fits)
+    .toSorted()
+    .map((name) => join(folder, name));
+}
+
+async function describe(name: string, path: string): Promise<Pick<ListedProfile, "description" | "problem">> {
+  try {
+    const source = makeSource(name, path, dirname(path));
+    const { root, findings } = readYaml(await readProfileText(source), source);
+    const value = root.entries.get("description")?.value;
+    if (findings[0]) return { problem: findings[0].message };
+    return value?.kind === "scalar" && typeof value.value === "string" ? { description: value.value } : {};
+  } catch (error) {
+    if (error instanceof LlmctlError) return { problem: error.message };
+    throw error;
+  }
+}
+
+/** A folder or file that is not there, or that we may not look into, holds no profile for us. */
+async function unlessMissing<T>(action: Promise<T>, otherwise: T): Promise<T> {
+  try {
+    return await action;
+  } catch (error) {
+    if (["ENOENT", "ENOTDIR", "EACCES"].includes(systemErrorCode(error) ?? "")) return otherwise;
+    throw error;
+  }
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return (await unlessMissing(stat(path), undefined)) !== undefined;
+}

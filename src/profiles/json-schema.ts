@@ -1,0 +1,81 @@
+import { z } from "zod";
+import { profileSchema } from "./schema.ts";
+
+/** The part of JSON Schema 2020-12 that profiles use. */
+export interface JsonSchema {
+  readonly title?: string;
+  readonly description?: string;
+  readonly examples?: readonly unknown[];
+  readonly type?: "integer" | "number" | "boolean" | "string" | "array" | "object";
+  readonly const?: string | number | boolean;
+  readonly enum?: readonly (string | number | boolean)[];
+  readonly anyOf?: readonly JsonSchema[];
+  readonly minimum?: number;
+  readonly maximum?: number;
+  readonly minItems?: number;
+  readonly items?: JsonSchema;
+  readonly properties?: Readonly<Record<string, JsonSchema>>;
+  readonly additionalProperties?: JsonSchema | false;
+}
+
+/**
+ * The JSON Schema of a profile as it is written: what an editor checks, and where error messages find their words.
+ * No key is required, because the profile named by `extends` can complete any map; the loader asks for `model` after the merge.
+ */
+export function profileJsonSchema(): JsonSchema {
+  return z.toJSONSchema(profileSchema, {
+    io: "input",
+    override: ({ jsonSchema }) => {
+      delete jsonSchema.required;
+      if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum;
+      if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;
+    },
+  }) as JsonSchema;
+}
+
+/** The schema of one key; undefined for a key that there is not. */
+export function schemaAt(schema: JsonSchema, path: readonly (string | number)[]): JsonSchema | undefined {
+  let found: JsonSchema | undefined = schema;
+  for (const key of path) found = found && child(found, key);
+  return found;
+}
+
+function child(schema: JsonSchema, key: string | number): JsonSchema | undefined {
+  if (schema.anyOf) return schema.anyOf.map((option) => child(option, key)).find((option) => option !== undefined);
+  if (typeof key === "number") return schema.items;
+  if (schema.properties) return Object.hasOwn(schema.properties, key) ? schema.properties[key] : undefined;
+  return schema.additionalProperties || undefined;
+}
+
+/** All keys of a map's schema, those of its alternatives included. */
+export function keysOf(schema: JsonSchema | undefined): string[] {
+  const own = Object.keys(schema?.properties ?? {});
+  return [...own, ...(schema?.anyOf ?? []).flatMap(keysOf)];
+}
+
+/** What a value must be, one phrase an alternative: `["a whole number of at least 0", "auto", "all"]`. */
+export function expectations(schema: JsonSchema): string[] {
+  if (schema.title !== undefined) return [schema.title];
+  if (schema.anyOf) return schema.anyOf.flatMap(expectations);
+  if (schema.enum) return schema.enum.map(String);
+  if (schema.const !== undefined) return [String(schema.const)];
+  switch (schema.type ?? "object") {
+    case "integer":
+      return [`a whole number${range(schema)}`];
+    case "number":
+      return [`a number${range(schema)}`];
+    case "boolean":
+      return ["true", "false"];
+    case "string":
+      return ["text"];
+    case "array":
+      return [schema.minItems === undefined ? "a list" : "a list with at least one item"];
+    case "object":
+      return ["a map of keys"];
+  }
+}
+
+function range({ minimum, maximum }: JsonSchema): string {
+  if (minimum !== undefined && maximum !== undefined) return ` from ${minimum} to ${maximum}`;
+  return minimum === undefined ? "" : ` of at least ${minimum}`;
+}

@@ -1,0 +1,145 @@
+import { realpath } from "node:fs/promises";
+import { dirname } from "node:path";
+import { LlmctlError } from "../base/errors.ts";
+import { type Env, expandEnv, resolvePaths } from "./expand.ts";
+import { explainIssues } from "./explain.ts";
+import { findAll, findProfile, readProfileText, unknownProfile } from "./find.ts";
+import { profileJsonSchema } from "./json-schema.ts";
+import { quote } from "./quote.ts";
+import { readYaml } from "./read-yaml.ts";
+import { checkRules } from "./rules.ts";
+import { type Profile, profileNamePattern, profileSchema, type ProfileValues } from "./schema.ts";
+import {
+  type Finding,
+  findWritten,
+  makeSource,
+  merge,
+  nearestPlace,
+  showPlace,
+  type Source,
+  toPlain,
+  toProblem,
+  type WrittenMap,
+} from "./written.ts";
+
+export interface LoadOptions {
+  /** Where names are looked up, first match wins: `profileFolders`. */
+  readonly folders: readonly string[];
+  /** For `${env:NAME}` and `~`. */
+  readonly env: Env;
+  /** What a path given by the user is relative to, and what messages leave out; the process's own unless told. */
+  readonly cwd?: string;
+}
+
+/** A checked profile with what was written for it, in all files that it was made from. */
+export interface ResolvedProfile {
+  readonly profile: Profile;
+  readonly written: WrittenMap;
+}
+
+/**
+ * Reads a profile by name, or by path when it holds a `/` or ends in `.yaml` or `.yml`, with everything it extends.
+ * @throws LlmctlError `profile-unknown`, `profile-name`, `profile-unreadable`, or `profile-invalid` with all problems at once
+ */
+export async function loadProfile(nameOrPath: string, options: LoadOptions): Promise<Profile> {
+  return (await resolveProfile(nameOrPath, options)).profile;
+}
+
+/** As {@link loadProfile}, and keeps what was written, to tell written values from defaults. */
+export async function resolveProfile(nameOrPath: string, options: LoadOptions): Promise<ResolvedProfile> {
+  const cwd = options.cwd ?? process.cwd();
+  const source = await findProfile(nameOrPath, options.folders, cwd);
+  const chain = await readChain(source, options.folders, cwd);
+  const expanded = expandEnv(chain.root, options.env);
+  const root = resolvePaths(expanded.root, options.env);
+  const checked = checkValues(root, chain.complete);
+  const unexpanded = new Set(expanded.findings.map((finding) => finding.place));
+  // A value that could not be expanded would only be called wrong a second time.
+  const others = checked.findings.filter((finding) => !unexpanded.has(finding.place));
+  const findings = [...chain.findings, ...expanded.findings, ...others];
+  if (findings.length > 0 || !checked.values) throw invalid(findings, chain.sources);
+  const at: Profile["at"] = (...key) => {
+    const place = nearestPlace(root, key);
+    return place === root.place ? source.shown : showPlace(place);
+  };
+  return { profile: { name: source.name, path: source.path, values: checked.values, at }, written: root };
+}
+
+interface Chain {
+  /** All files merged; as much as could be read. */
+  readonly root: WrittenMap;
+  /** The files, child first. */
+  readonly sources: readonly Source[];
+  readonly findings: readonly Finding[];
+  /** False when a parent is missing, so that what it would have given is not called missing too. */
+  readonly complete: boolean;
+}
+
+async function readChain(first: Source, folders: readonly string[], cwd: string): Promise<Chain> {
+  const sources: Source[] = [];
+  const maps: WrittenMap[] = [];
+  const findings: Finding[] = [];
+  let next: Source | undefined = first;
+  while (next) {
+    const { root, findings: own } = readYaml(await readProfileText(next), next);
+    sources.push(next);
+    maps.push(root);
+    // Nothing can be said about the keys of a file that is not valid YAML.
+    if (own.length > 0) throw invalid([...findings, ...own], sources);
+    const parent = await findParent(root, sources, { folders, cwd });
+    if (parent && "message" in parent) findings.push(parent);
+    next = parent && "path" in parent ? parent : undefined;
+  }
+  return { root: maps.reduceRight(merge), sources, findings, complete: findings.length === 0 };
+}
+
+/** The file that a profile extends, or why there is none; undefined when it extends nothing, or names it wrongly (which the schema reports). */
+async function findParent(
+  root: WrittenMap,
+  sources: readonly Source[],
+  { folders, cwd }: { readonly folders: readonly string[]; readonly cwd: string },
+): Promise<Source | Finding | undefined> {
+  const written = findWritten(root, ["extends"]);
+  const name = written?.value.kind === "scalar" ? written.value.value : undefined;
+  const source = sources.at(-1);
+  if (!written || !source || typeof name !== "string" || !profileNamePattern.test(name)) return undefined;
+  const home = dirname(source.path);
+  const search = folders.includes(home) ? folders : [home, ...folders];
+  const candidates = await findAll(name, search);
+  const seen = await Promise.all(sources.map((one) => realpath(one.path)));
+  for (const path of candidates) {
+    if (!seen.includes(await realpath(path))) return makeSource(name, path, cwd);
+    // A profile may extend one of its own name further down the search path; any other repetition is a cycle.
+    if (name !== source.name) break;
+  }
+  if (candidates.length === 0) {
+    const error = await unknownProfile(name, search);
+    const fix = error.fix === undefined ? {} : { fix: error.fix };
+    return { message: `profile ${quote(source.name)} extends ${quote(name)}, which does not exist`, place: written.place, ...fix };
+  }
+  const names = [...sources.map((one) => one.name), name];
+  return {
+    message: `profile ${quote(source.name)} extends itself: ${names.join(" -> ")}`,
+    place: written.place,
+    fix: 'remove one "extends" of this chain',
+  };
+}
+
+function checkValues(root: WrittenMap, complete: boolean): { readonly values?: ProfileValues; readonly findings: Finding[] } {
+  const rules = complete ? checkRules(root) : [];
+  const parsed = profileSchema.safeParse(toPlain(root));
+  if (parsed.success) return { values: parsed.data, findings: rules };
+  const inherits = (path: readonly PropertyKey[]) => !complete && path.join(".") === "model" && !root.entries.has("model");
+  const issues = parsed.error.issues.filter((issue) => !inherits(issue.path));
+  return { findings: [...explainIssues(issues, { root, schema: profileJsonSchema() }), ...rules] };
+}
+
+/** One error with all problems, the child's file first, each file from top to bottom. */
+function invalid(findings: readonly Finding[], sources: readonly Source[]): LlmctlError {
+  const order = (finding: Finding) => sources.findIndex((source) => source.path === finding.place.source.path);
+  const sorted = findings.toSorted((a, b) => order(a) - order(b) || a.place.line - b.place.line || a.place.column - b.place.column);
+  const [first, ...more] = sorted.map(toProblem);
+  if (!first) throw new TypeError("a profile was refused without a problem");
+  const { message, ...where } = first;
+  return new LlmctlError("profile-invalid", message, { exit: "config", ...where }, more);
+}

@@ -1,0 +1,226 @@
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { ProfileFolder, refuseText } from "./profile-folder.ts";
+
+describe("one profile", () => {
+  test("is found by name, with defaults filled in", async () => {
+    await using folder = await ProfileFolder.create({ "near/coder.yaml": "model: m.gguf\nserver: { port: 8001 }\n" });
+    const profile = await folder.load("coder");
+    expect(profile.name).toBe("coder");
+    expect(profile.path).toBe(join(folder.cwd, "near/coder.yaml"));
+    expect(profile.values.server).toEqual({ host: "127.0.0.1", port: 8001, metrics: false });
+    expect(profile.values.restart.max_failures).toBe(5);
+  });
+
+  test("is read by path when the path holds a slash or ends in .yaml or .yml", async () => {
+    await using folder = await ProfileFolder.create({ "a/one.yaml": "model: m.gguf", "two.yml": "model: m.gguf" });
+    expect((await folder.load("a/one.yaml")).name).toBe("one");
+    expect((await folder.load("two.yml")).name).toBe("two");
+    expect((await folder.load(join(folder.cwd, "two.yml"))).name).toBe("two");
+  });
+
+  test("tells where each key was written, or the nearest key above it, or the file", async () => {
+    await using folder = await ProfileFolder.create({
+      "near/coder.yaml": "model: m.gguf\ndraft:\n  model: d.gguf\n  devices: [CUDA0,  CUDA1]\n",
+    });
+    const { at } = await folder.load("coder");
+    expect(at("model")).toBe("near/coder.yaml:1:1");
+    expect(at("draft", "devices")).toBe("near/coder.yaml:4:3");
+    expect(at("draft", "devices", 1)).toBe("near/coder.yaml:4:21");
+    expect(at("draft", "n_max")).toBe("near/coder.yaml:2:1");
+    expect(at("ctx_size")).toBe("near/coder.yaml");
+  });
+
+  test("makes paths absolute from its own folder or from home, and leaves other text alone", async () => {
+    await using folder = await ProfileFolder.create({
+      "near/coder.yaml":
+        "model: ../m.gguf\nmodel_dirs: [~/models, /data]\nalias: ../m\ndraft: { model: ~/d.gguf }\nserver: { api_key_file: keys }\n",
+    });
+    const { values } = await folder.load("coder");
+    expect(values.model).toBe(join(folder.cwd, "m.gguf"));
+    expect(values.model_dirs).toEqual(["/home/ada/models", "/data"]);
+    expect(values.draft?.model).toBe("/home/ada/d.gguf");
+    expect(values.server.api_key_file).toBe(join(folder.cwd, "near/keys"));
+    expect(values.alias).toBe("../m");
+  });
+
+  test("may use YAML anchors", async () => {
+    await using folder = await ProfileFolder.create({
+      "near/coder.yaml": "model: m\ndevices: &gpus [CUDA0]\ndraft: { model: d, devices: *gpus }\n",
+    });
+    expect((await folder.load("coder")).values.draft?.devices).toEqual(["CUDA0"]);
+  });
+});
+
+describe("a profile that cannot be found", () => {
+  test("is unknown; the nearest name is suggested and all are listed", async () => {
+    await using folder = await ProfileFolder.create({
+      "near/coder.yaml": "model: m",
+      "far/writer.yml": "model: m",
+      "far/Bad Name.yaml": "",
+    });
+    const error = await folder.refuse("codr");
+    expect(error).toMatchObject({ code: "profile-unknown", exit: "config", message: 'there is no profile "codr"' });
+    expect(error.fix).toBe('did you mean "coder"? there are: coder, writer');
+  });
+
+  test("is unknown by path", async () => {
+    await using folder = await ProfileFolder.create({});
+    expect(await folder.refuse("./gone.yaml")).toMatchObject({ code: "profile-unknown", message: 'there is no profile file "gone.yaml"' });
+  });
+
+  test.each(["Coder", "a b", "", "..", `${"x".repeat(65)}`, "a/b c.yaml", "./", "$(x)"])(
+    "has a name that cannot be one: %j",
+    async (name) => {
+      await using folder = await ProfileFolder.create({});
+      expect((await folder.refuse(name)).code).toBe("profile-name");
+    },
+  );
+
+  test("is a folder", async () => {
+    await using folder = await ProfileFolder.create({ "near/coder.yaml/x": "" });
+    expect(await folder.refuse("coder")).toMatchObject({ code: "profile-unreadable", message: 'profile "coder" is not a regular file' });
+  });
+});
+
+describe("extends", () => {
+  test("merges maps deeply, replaces lists and single values, and keeps every value's place", async () => {
+    await using folder = await ProfileFolder.create({
+      "near/child.yaml": "extends: base\ndraft:\n  n_max: 4\ndevices: [CUDA1]\n",
+      "far/base.yaml": "model: m.gguf\ndevices: [CUDA0, CUDA2]\ndraft:\n  model: d.gguf\n  ctx_size: 512\n  n_max: 16\n",
+    });
+    const { values, at } = await folder.load("child");
+    expect(values).toMatchObject({ model: join(folder.cwd, "far/m.gguf"), devices: ["CUDA1"], draft: { ctx_size: 512, n_max: 4 } });
+    expect(values.draft?.model).toBe(join(folder.cwd, "far/d.gguf"));
+    expect(at("draft", "ctx_size")).toBe("far/base.yaml:5:3");
+    expect(at("draft", "n_max")).toBe("near/child.yaml:3:3");
+    expect(at("draft")).toBe("near/child.yaml:2:1");
+  });
+
+  test("follows a chain", async () => {
+    await using folder = await ProfileFolder.create({
+      "near/a.yaml": "extends: b\nctx_size: 1",
+      "near/b.yaml": "extends: c\nctx_size: 2\nthreads: 2",
+      "near/c.yaml": "model: m\nthreads: 3\nparallel: 3",
+    });
+    expect((await folder.load("a")).values).toMatchObject({ ctx_size: 1, threads: 2, parallel: 3 });
+  });
+
+  test("reaches past a profile of the same name", async () => {
+    await using folder = await ProfileFolder.create({
+      "glm.yaml": "extends: glm\nctx_size: 1",
+      "near/glm.yaml": "extends: glm\nthreads: 2",
+      "far/glm.yaml": "model: m\nthreads: 3",
+    });
+    expect((await folder.load("./glm.yaml")).values).toMatchObject({ ctx_size: 1, threads: 2 });
+  });
+
+  test("finds a parent beside a file that is given by path", async () => {
+    await using folder = await ProfileFolder.create({
+      "other/a.yaml": "extends: b",
+      "other/b.yaml": "model: here",
+      "near/b.yaml": "model: there",
+    });
+    expect((await folder.load("other/a.yaml")).values.model).toBe(join(folder.cwd, "other/here"));
+  });
+
+  test("names the chain of a cycle", async () => {
+    await using folder = await ProfileFolder.create({
+      "near/a.yaml": "extends: b\nmodel: m",
+      "near/b.yaml": "extends: c",
+      "near/c.yaml": "extends: a",
+      "far/a.yaml": "model: m",
+    });
+    const error = await folder.refuse("a");
+    expect(error.problems).toMatchObject([{ message: 'profile "c" extends itself: a -> b -> c -> a', at: "near/c.yaml:1:1" }]);
+  });
+
+  test("of itself, with no other of that name, is a cycle", async () => {
+    expect(await refuseText("extends: coder\nmodel: m")).toMatchObject({ message: 'profile "coder" extends itself: coder -> coder' });
+  });
+
+  test("of an unknown profile is reported with the other problems, and not blamed for a missing model", async () => {
+    const error = await refuseText("extends: codex\nctx_sise: 1");
+    expect(error.problems).toEqual([
+      {
+        message: 'profile "coder" extends "codex", which does not exist',
+        at: "near/coder.yaml:1:1",
+        fix: 'did you mean "coder"? there are: coder',
+      },
+      { message: 'profile "coder" has an unknown key "ctx_sise"', at: "near/coder.yaml:2:1", fix: 'did you mean "ctx_size"?' },
+    ]);
+  });
+
+  test("reports a parent's problem where the parent wrote it", async () => {
+    await using folder = await ProfileFolder.create({
+      "near/a.yaml": "extends: b",
+      "near/b.yaml": "model: m\ndraft:\n  ctx_sise: 1\n  model: d",
+    });
+    expect((await folder.refuse("a")).problems).toEqual([
+      { message: 'profile "b" has an unknown key "ctx_sise" in "draft"', at: "near/b.yaml:3:3", fix: 'did you mean "ctx_size"?' },
+    ]);
+  });
+
+  test("lets a child name a file in place of its parent's quant", async () => {
+    await using folder = await ProfileFolder.create({
+      "near/a.yaml": "extends: b\nmodel: { file: f.gguf }",
+      "near/b.yaml": "model: { hf: o/r, quant: Q8_0 }",
+    });
+    expect((await folder.load("a")).values.model).toEqual({ hf: "o/r", file: "f.gguf" });
+  });
+
+  test("does not ask a child that replaces a value to answer for its parent's", async () => {
+    await using folder = await ProfileFolder.create({
+      "near/a.yaml": "extends: b\nctx_size: 1\nalias: x",
+      "near/b.yaml": "model: m\nctx_size: many\nalias: ${env:GONE}",
+    });
+    expect((await folder.load("a")).values.ctx_size).toBe(1);
+  });
+});
+
+describe("${env:…}", () => {
+  test("is replaced in text, with its default when the variable is unset or empty", async () => {
+    await using folder = await ProfileFolder.create({
+      "near/coder.yaml": "model: ${env:DIR}/m.gguf\nalias: ${env:A:-x}${env:E:-y}${env:B:-z}\nargs: ['${env:B}-${env:E}']\n",
+    });
+    const { values } = await folder.load("coder", { DIR: "/data", B: "b", E: "" });
+    expect(values).toMatchObject({ model: "/data/m.gguf", alias: "xyb", args: ["b-"] });
+  });
+
+  test("is resolved as a path after it is replaced", async () => {
+    await using folder = await ProfileFolder.create({ "near/coder.yaml": "model: ${env:M}" });
+    expect((await folder.load("coder", { M: "~/m.gguf" })).values.model).toBe("/home/ada/m.gguf");
+  });
+
+  test("without its variable is one problem, at its place", async () => {
+    const error = await refuseText("model: m\nstop:\n  timeout: ${env:GONE}\nargs: [a, '${env:toString}']");
+    expect(error.problems).toEqual([
+      {
+        message: '"stop.timeout" uses the environment variable "GONE", which is not set',
+        at: "near/coder.yaml:3:3",
+        fix: "set it, or write ${env:GONE:-default}",
+      },
+      {
+        message: '"args[1]" uses the environment variable "toString", which is not set',
+        at: "near/coder.yaml:4:11",
+        fix: "set it, or write ${env:toString:-default}",
+      },
+    ]);
+  });
+
+  test.each(["${env:}", "${env:1A}", "${env:A", "${env:A-b}", "${env:A B}"])("that cannot be read is refused: %s", async (text) => {
+    const error = await refuseText(`model: '${text}'`, { A: "a" });
+    expect(error.message).toBe(`"model" has a reference that cannot be read: "${text}"`);
+  });
+
+  test("gives text, never a number", async () => {
+    const error = await refuseText("model: m\nserver: { port: '${env:P}' }", { P: "8001" });
+    expect(error.problems).toMatchObject([{ fix: "write the value itself: ${env:…} always gives text" }]);
+  });
+
+  test("is not followed in extends", async () => {
+    expect((await refuseText("extends: ${env:B}\nmodel: m", { B: "base" })).message).toBe(
+      '"extends" must be the name of a profile, not "${env:B}"',
+    );
+  });
+});

@@ -1,0 +1,155 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import type { LlmctlError } from "../../../src/base/errors.ts";
+import { keysOf, profileJsonSchema, schemaAt } from "../../../src/profiles/json-schema.ts";
+import { refuseText } from "./profile-folder.ts";
+
+function show(error: LlmctlError): string {
+  return error.problems
+    .map(({ message, at, fix }) => [message, `  at:  ${at}`, ...(fix === undefined ? [] : [`  fix: ${fix}`])].join("\n"))
+    .join("\n");
+}
+
+async function only(yaml: string) {
+  const { problems } = await refuseText(yaml);
+  expect(problems).toHaveLength(1);
+  return problems[0];
+}
+
+test("different problems are shown at once, in the order of the file", async () => {
+  const error = await refuseText(`ctx_sise: 16384
+ctx_size: many
+server:
+  port: "8001"
+draft:
+  model: { hf: unsloth, quant: UD-Q4_K_XL }
+  n_min: 8
+  n_max: 4
+temp: 0.7
+`);
+  expect(error).toMatchObject({ code: "profile-invalid", exit: "config" });
+  expect(show(error)).toMatchInlineSnapshot(`
+    "profile "coder" has no "model"
+      at:  near/coder.yaml:1:1
+      fix: add "model"
+    profile "coder" has an unknown key "ctx_sise"
+      at:  near/coder.yaml:1:1
+      fix: did you mean "ctx_size"?
+    "ctx_size" must be a whole number of at least 0, not "many"
+      at:  near/coder.yaml:2:1
+    "server.port" must be a whole number from 1 to 65535 or auto, not "8001"
+      at:  near/coder.yaml:4:3
+      fix: write it without quotes: 8001
+    "draft.model.hf" must be a repository written as owner/name, not "unsloth"
+      at:  near/coder.yaml:6:12
+    "draft.n_min" is 8, which is more than "draft.n_max" (4)
+      at:  near/coder.yaml:7:3
+      fix: set n_min to 4 or less
+    profile "coder" has an unknown key "temp"
+      at:  near/coder.yaml:9:1
+      fix: write it under "sampling""
+  `);
+});
+
+test.each([
+  ["ctx_size: many", '"ctx_size" must be a whole number of at least 0, not "many"', undefined],
+  ["ctx_size: -0x10", '"ctx_size" must be a whole number of at least 0, not "-0x10"', undefined],
+  ["ctx_size: 1.5", '"ctx_size" must be a whole number of at least 0, not 1.5', undefined],
+  ["ctx_size: .inf", '"ctx_size" must be a whole number of at least 0, not .inf', undefined],
+  ["ctx_size:", '"ctx_size" must be a whole number of at least 0, but it is empty', undefined],
+  ["ctx_size: [1]", '"ctx_size" must be a whole number of at least 0, not a list', undefined],
+  ["parallel: 0", '"parallel" must be a whole number of at least 1, not 0', undefined],
+  ["fit: 'true'", '"fit" must be true or false, not "true"', "write it without quotes: true"],
+  ["flash_attn: true", '"flash_attn" must be on, off or auto, not true', undefined],
+  ["priority: realtim", '"priority" must be low, normal, medium, high or realtime, not "realtim"', 'did you mean "realtime"?'],
+  ["gpu_layers: -3", '"gpu_layers" must be a whole number of at least 0, auto or all, not -3', undefined],
+  ["alias: 47", '"alias" must be text, not 47', 'put it in quotes: "47"'],
+  ["alias: ''", '"alias" must be text, but it is empty', undefined],
+  ["devices: []", '"devices" must be a list with at least one item, not an empty list', undefined],
+  ["devices: [CUDA0, 1]", '"devices[1]" must be text, not 1', 'put it in quotes: "1"'],
+  ["sampling: { top_p: 2 }", '"sampling.top_p" must be a number from 0 to 1, not 2', undefined],
+  ["server: { port: 70000 }", '"server.port" must be a whole number from 1 to 65535 or auto, not 70000', undefined],
+  ["stop: { timeout: 5 }", '"stop.timeout" must be a duration such as 90s, 15m or 1h, not 5', undefined],
+  ["log: { max_size: 5 pages }", '"log.max_size" must be a size such as 64MiB or 8GiB, not "5 pages"', undefined],
+  ["env: { 1A: x }", '"env" has the name "1A", which no environment variable can have', expect.any(String)],
+  ["env: { A: 1 }", '"env.A" must be text, not 1', 'put it in quotes: "1"'],
+  ["health: soon", '"health" must be a map of keys, not "soon"', undefined],
+  ["llama: { build: a, binary: /b }", '"llama" has both "build" and "binary"', "keep one of them"],
+  ["draft: { n_max: 4 }", '"draft" has no "model", and drafting type "draft-simple" needs one', expect.any(String)],
+  ["zebra: 1", 'profile "coder" has an unknown key "zebra"', expect.stringMatching(/^the keys here are: description, /)],
+  ["top_k: 1", 'profile "coder" has an unknown key "top_k"', 'write it under "sampling"'],
+  ["log: { keeep: 1 }", 'profile "coder" has an unknown key "keeep" in "log"', 'did you mean "keep"?'],
+])("%s", async (line, message, fix) => {
+  const problem = await only(`model: m.gguf\n${line}\n`);
+  expect(problem?.message).toBe(message);
+  expect(problem?.fix).toEqual(fix);
+  expect(problem?.at).toMatch(/^near\/coder\.yaml:2:\d+$/);
+});
+
+describe("a model reference", () => {
+  test.each([
+    ["model: [a]", '"model" must be the path of a GGUF file or a map with hf and quant, not a list'],
+    ["model:", '"model" must be the path of a GGUF file or a map with hf and quant, but it is empty'],
+    ["alias: x", 'profile "coder" has no "model"'],
+    ["model: { quant: Q8_0 }", '"model" has no "hf"'],
+    ["model: { hf: o/r }", '"model" has neither "quant" nor "file"'],
+    ["model: { hf: o/r, quant: Q8_0, file: f }", '"model" has both "quant" and "file"'],
+    ["model: { hf: r, quant: Q8_0 }", '"model.hf" must be a repository written as owner/name, not "r"'],
+    ["model: { hf: ../.., quant: Q8_0 }", '"model.hf" must be a repository written as owner/name, not "../.."'],
+    ["model: { hf: o/r, quant: 8 }", '"model.quant" must be text, not 8'],
+    ["model: { hf: o/r, qunt: Q8_0, quant: Q8_0 }", 'profile "coder" has an unknown key "qunt" in "model"'],
+    ["model: { hf: o/r, path: x, quant: Q8_0 }", 'profile "coder" has an unknown key "path" in "model"'],
+  ])("%s", async (line, message) => {
+    const problem = await only(line);
+    expect(problem?.message).toBe(message);
+    expect(problem?.at).toMatch(/^near\/coder\.yaml:1:\d+$/);
+  });
+});
+
+describe("drafting without a model", () => {
+  test.each(["ngram-mod", "draft-mtp", "ngram-simple,draft-mtp", "none"])("is right for type %s", async (type) => {
+    const { problems } = await refuseText(`model: m\ndraft: { type: "${type}" }\nzebra: 1`);
+    expect(problems).toHaveLength(1);
+  });
+
+  test.each(["draft-simple", "draft-eagle3", "ngram-mod,draft-simple"])("is wrong for type %s", async (type) => {
+    const problem = await only(`model: m\ndraft: { type: "${type}" }`);
+    expect(problem?.message).toMatch(/^"draft" has no "model", and drafting type "draft-/);
+  });
+});
+
+test("control characters in the user's words reach no terminal", async () => {
+  const problem = await only('model: m\nctx_size: "\\e[31m\\x9b red"');
+  expect(problem?.message).toBe('"ctx_size" must be a whole number of at least 0, not "\\u001b[31m\\u009b red"');
+});
+
+test("long words are cut", async () => {
+  const problem = await only(`model: m\nctx_size: ${"x".repeat(1000)}`);
+  expect(problem?.message).toBe(`"ctx_size" must be a whole number of at least 0, not "${"x".repeat(59)}…"`);
+});
+
+test("any known key with one letter wrong is an unknown key with its place and a suggestion", async () => {
+  const schema = profileJsonSchema();
+  const homes = ["", ...keysOf(schema).filter((key) => key !== "env" && keysOf(schemaAt(schema, [key])).length > 0)];
+  const keys = homes.flatMap((home) => keysOf(home === "" ? schema : schemaAt(schema, [home])).map((key) => ({ home, key })));
+  const edit = fc.record({
+    kind: fc.constantFrom("drop", "double", "replace"),
+    at: fc.nat(),
+    letter: fc.constantFrom(..."abcdefghijklmnopqrstuvwxyz_".split("")),
+  });
+  await fc.assert(
+    fc.asyncProperty(fc.constantFrom(...keys), edit, async ({ home, key }, { kind, at, letter }) => {
+      const place = at % key.length;
+      const inserted = kind === "drop" ? "" : kind === "double" ? key.charAt(place).repeat(2) : letter;
+      const typo = key.slice(0, place) + inserted + key.slice(place + 1);
+      const siblings = keysOf(home === "" ? schema : schemaAt(schema, [home]));
+      fc.pre(!siblings.includes(typo) && typo !== "");
+      const { problems } = await refuseText(home === "" ? `# first\n${typo}: 1\n` : `${home}:\n  ${typo}: 1\n`);
+      const unknown = problems.filter((problem) => problem.message.startsWith(`profile "coder" has an unknown key "${typo}"`));
+      expect(unknown).toHaveLength(1);
+      expect(unknown[0]?.at).toBe(`near/coder.yaml:2:${home === "" ? 1 : 3}`);
+      expect(unknown[0]?.fix).toMatch(/^did you mean "/);
+    }),
+    { numRuns: 150 },
+  );
+});
