@@ -1,0 +1,72 @@
+/** What a supervisor is doing. `supervisor/design.md` has the table of transitions. */
+export type StateName =
+  | "stopped"
+  | "preflight"
+  | "starting"
+  | "loading"
+  | "proving"
+  | "ready"
+  | "unhealthy"
+  | "stopping"
+  | "killing"
+  | "backoff"
+  | "failed"
+  | "stuck";
+
+/** Whether the running server drafts. Counts are tokens of the proof request; the acceptance rate is `acceptedTokens / draftTokens`. */
+export type DraftingStatus =
+  | { readonly state: "off"; readonly reason: string }
+  | { readonly state: "unproven" }
+  | { readonly state: "on"; readonly draftTokens: number; readonly acceptedTokens: number };
+
+/** How the last server ended, when nobody asked for it. */
+export interface LastExit {
+  readonly kind: string;
+  readonly message: string;
+  readonly fix: string | null;
+  /** ISO 8601. */
+  readonly time: string;
+}
+
+/** The answer to `status`, the content of `state.json`, and one entry of `ps --json`. Stable: keys are only ever added. */
+export interface Status {
+  /** Version of this shape. */
+  readonly version: 1;
+  readonly name: string;
+  readonly state: StateName;
+  /** When it entered this state, ISO 8601. */
+  readonly since: string;
+  /** Base URL while a server listens, else null. */
+  readonly url: string | null;
+  /** Process id of the server, null while there is none. */
+  readonly pid: number | null;
+  readonly supervisorPid: number;
+  readonly drafting: DraftingStatus;
+  /** Generation speed of the proof request in tokens per second, null before it. */
+  readonly tokensPerSecond: number | null;
+  /** From spawn to the first healthy answer, milliseconds; null before it. */
+  readonly loadMs: number | null;
+  /** Restarts after unexpected exits since `up`. */
+  readonly restarts: number;
+  readonly lastExit: LastExit | null;
+  /** Milliseconds until the next start; null unless in `backoff`. */
+  readonly retryInMs: number | null;
+  readonly build: string;
+  readonly profile: string;
+  /** Identifies the configuration that runs. */
+  readonly hash: string;
+  readonly log: string;
+  /** Things a person should know that stop nothing, such as a state file that cannot be written. */
+  readonly warnings: readonly string[];
+}
+
+/** One line of `GET /events`: the status after a change, and what changed in words. */
+export interface StatusEvent {
+  readonly time: string;
+  /** Since the supervisor started. */
+  readonly elapsedMs: number;
+  readonly message: string;
+  readonly status: Status;
+  /** How the supervisor ends; only on its last event. */
+  readonly end?: { readonly exit: string; readonly code: number };
+}
