@@ -1,3 +1,5 @@
+import type { ExitName } from "../base/exit-codes.ts";
+
 /**
  * Everything the supervisor needs to run one server: plain data, printable, sendable over the control socket. The supervisor knows nothing
  * about models; what it must know about the server's protocol comes as a {@link ServerProtocol}.
@@ -76,7 +78,17 @@ export interface ExitCause {
   /** A permanent cause is never retried. */
   readonly permanent: boolean;
   /** Name of the exit code that `up` ends with when this is why the server never got ready. */
-  readonly exit: import("../base/exit-codes.ts").ExitName;
+  readonly exit: ExitName;
+}
+
+/** How a server ended without being asked to. */
+export interface ServerExit {
+  readonly code: number | null;
+  readonly signal: string | null;
+  /** The end of what it logged in this run. */
+  readonly lastLines: readonly string[];
+  /** Whether it had answered a health check before. */
+  readonly wasReady: boolean;
 }
 
 /** What the supervisor must be told about the server that it runs; `llama/server-protocol.ts` has the real one. */
@@ -88,5 +100,5 @@ export interface ServerProtocol {
   /** Sends one short request and reports its draft counters. @throws when the request fails or times out. */
   readonly prove: (launch: Launch, endpoint: Endpoint, signal: AbortSignal) => Promise<Proof>;
   /** Explains an exit that nobody asked for, from its code or signal and the last lines of its log. */
-  readonly explainExit: (exit: { readonly code: number | null; readonly signal: string | null; readonly lastLines: readonly string[] }) => ExitCause;
+  readonly explainExit: (exit: ServerExit) => ExitCause;
 }

@@ -1,0 +1,42 @@
+import { formatDuration } from "../base/units.ts";
+import type { DraftingStatus, Status } from "../control/messages.ts";
+import type { State } from "./machine.ts";
+
+/** One line for people about a state that was just entered. @param sinceSpawnMs time since the server was started, 0 when there is none. */
+export function describeState(state: State, status: Status, sinceSpawnMs: number): string {
+  switch (state.name) {
+    case "ready":
+      return `ready on ${status.url} in ${formatDuration(sinceSpawnMs)} · ${describeDrafting(status.drafting)}`;
+    case "proving":
+      return `server is up on ${status.url} after ${formatDuration(status.loadMs ?? 0)}, asking it to draft`;
+    case "unhealthy":
+      return "unhealthy: the server does not answer its health checks; it is not killed while it shows signs of life";
+    case "backoff":
+      return `${status.lastExit?.message ?? "the server is gone"}; next start in ${formatDuration(state.delayMs)}`;
+    case "failed":
+      return `failed: ${state.cause.message}`;
+    case "stopping":
+      return state.cause === undefined ? "stopping" : `stopping: ${state.cause.message}`;
+    case "killing":
+      return state.cause === undefined ? "killing the server" : `killing the server: ${state.cause.message}`;
+    case "stuck":
+      return `stuck: pid ${status.pid} is still there after SIGKILL; nothing is started until it is gone`;
+    case "stopped":
+    case "preflight":
+    case "starting":
+    case "loading":
+      return state.name;
+  }
+}
+
+/** Drafting in words: `drafting on, 71 of 92 tokens accepted`. */
+export function describeDrafting(drafting: DraftingStatus): string {
+  switch (drafting.state) {
+    case "on":
+      return `drafting on, ${drafting.acceptedTokens} of ${drafting.draftTokens} tokens accepted`;
+    case "off":
+      return `drafting off: ${drafting.reason}`;
+    case "unproven":
+      return "drafting not proven yet";
+  }
+}

@@ -1,0 +1,320 @@
+import type { ExitName } from "../base/exit-codes.ts";
+import type { StateName } from "../control/messages.ts";
+import type { ExitCause, Health, Launch, Proof } from "./launch.ts";
+
+/** What happens after the server is gone. */
+type Next = "stop" | "restart" | "back off";
+
+/** The supervisor's state. An `epoch` numbers the spawn it belongs to; events of another epoch are dropped. */
+export type State =
+  | { readonly name: "stopped" | "preflight" }
+  | { readonly name: "starting" | "loading" | "proving" | "unhealthy" }
+  | { readonly name: "ready"; readonly failedChecks: number }
+  | { readonly name: "stopping" | "killing" | "stuck"; readonly next: Next; readonly cause?: ExitCause }
+  | { readonly name: "backoff"; readonly delayMs: number }
+  | { readonly name: "failed"; readonly cause: ExitCause };
+
+/** Everything that decides the next transition. Times are milliseconds of one monotonic clock. */
+export interface Machine {
+  readonly state: State;
+  /** Number of the newest spawn; 0 before the first. */
+  readonly epoch: number;
+  /** When each recent unexpected exit happened. */
+  readonly failuresMs: readonly number[];
+}
+
+/** What can happen. `random` is uniform in 0..1. */
+export type Event =
+  | { readonly type: "up" | "down" | "restart" | "force" | "preflight-passed" }
+  | { readonly type: "preflight-failed"; readonly cause: ExitCause }
+  | { readonly type: "deadline" }
+  | { readonly type: "spawned" | "stalled" | "hung"; readonly epoch: number }
+  | { readonly type: "health"; readonly epoch: number; readonly health: Health }
+  | { readonly type: "proved"; readonly epoch: number; readonly proof: Proof }
+  | { readonly type: "not-proved"; readonly epoch: number; readonly reason: string }
+  | { readonly type: "exited"; readonly epoch: number; readonly cause: ExitCause; readonly nowMs: number; readonly random: number };
+
+/** What the loop must do, in order. A `deadline` belongs to the state it was set in: leaving the state cancels it. */
+export type Effect =
+  | { readonly do: "preflight" | "terminate" | "kill" | "prove" }
+  | { readonly do: "spawn"; readonly epoch: number }
+  | { readonly do: "deadline"; readonly ms: number }
+  | { readonly do: "finish"; readonly exit: ExitName };
+
+export interface Transition {
+  readonly machine: Machine;
+  readonly effects: readonly Effect[];
+}
+
+/** Time for the kernel to end a killed process; a GPU driver that is busy freeing memory needs seconds. */
+const killDeadlineMs = 30_000;
+
+export const initialMachine: Machine = { state: { name: "stopped" }, epoch: 0, failuresMs: [] };
+
+/** True while a child process may exist. */
+export function isLive(state: State): boolean {
+  const live: readonly StateName[] = ["starting", "loading", "proving", "ready", "unhealthy", "stopping", "killing", "stuck"];
+  return live.includes(state.name);
+}
+
+/**
+ * The whole policy of supervision: pure, total, the same answer for the same arguments. An event that means nothing in a state, or that
+ * belongs to an earlier spawn, changes nothing.
+ */
+export function next(machine: Machine, event: Event, launch: Launch): Transition {
+  if ("epoch" in event && event.epoch !== machine.epoch) return stay(machine);
+  switch (event.type) {
+    case "up":
+      return machine.state.name === "stopped" || machine.state.name === "failed" ? start({ ...machine, failuresMs: [] }) : stay(machine);
+    case "preflight-passed":
+      return machine.state.name === "preflight" ? spawn(machine) : stay(machine);
+    case "preflight-failed":
+      return machine.state.name === "preflight" ? fail(machine, event.cause) : stay(machine);
+    case "spawned":
+      return machine.state.name === "starting" ? enter(machine, { name: "loading" }) : stay(machine);
+    case "health":
+      return onHealth(machine, event.health, launch);
+    case "proved":
+      return machine.state.name === "proving" ? enter(machine, { name: "ready", failedChecks: 0 }) : stay(machine);
+    case "not-proved":
+      return onNotProved(machine, event.reason, launch);
+    case "stalled":
+      return machine.state.name === "starting" || machine.state.name === "loading"
+        ? kill(machine, "back off", stalled(launch))
+        : stay(machine);
+    case "hung":
+      return machine.state.name === "unhealthy" ? kill(machine, "back off", hung(launch)) : stay(machine);
+    case "exited":
+      return onExited(machine, event, launch);
+    case "deadline":
+      return onDeadline(machine);
+    case "down":
+      return onDown(machine, launch);
+    case "restart":
+      return onRestart(machine, launch);
+    case "force":
+      return onForce(machine);
+  }
+}
+
+function onHealth(machine: Machine, health: Health, launch: Launch): Transition {
+  const { state } = machine;
+  switch (state.name) {
+    case "starting":
+    case "loading":
+      return health === "ready" ? ready(machine, launch) : stay(machine);
+    case "ready":
+      return health === "ready"
+        ? enter(machine, { name: "ready", failedChecks: 0 })
+        : onFailedCheck(machine, state.failedChecks + 1, launch);
+    case "unhealthy":
+      return health === "ready" ? enter(machine, { name: "ready", failedChecks: 0 }) : stay(machine);
+    default:
+      return stay(machine);
+  }
+}
+
+function ready(machine: Machine, launch: Launch): Transition {
+  return launch.drafting.wanted
+    ? enter(machine, { name: "proving" }, [{ do: "prove" }])
+    : enter(machine, { name: "ready", failedChecks: 0 });
+}
+
+function onFailedCheck(machine: Machine, failedChecks: number, launch: Launch): Transition {
+  return enter(machine, failedChecks >= launch.health.failures ? { name: "unhealthy" } : { name: "ready", failedChecks });
+}
+
+/** A server that answers but does not draft is a mistake in the profile, not a crash: it is served as it is, or not at all. */
+function onNotProved(machine: Machine, reason: string, launch: Launch): Transition {
+  if (machine.state.name !== "proving") return stay(machine);
+  const refused = launch.drafting.wanted && launch.drafting.onFailure === "fail";
+  return refused ? terminate(machine, "stop", launch, notDrafting(reason)) : enter(machine, { name: "ready", failedChecks: 0 });
+}
+
+function onExited(machine: Machine, event: Extract<Event, { type: "exited" }>, launch: Launch): Transition {
+  const { state } = machine;
+  switch (state.name) {
+    case "stopping":
+    case "killing":
+    case "stuck":
+      return onGone(machine, state.next, state.cause, event, launch);
+    case "starting":
+    case "loading":
+    case "proving":
+    case "ready":
+    case "unhealthy":
+      return backOff(machine, event.cause, event, launch);
+    default:
+      return stay(machine);
+  }
+}
+
+function onGone(
+  machine: Machine,
+  then: Next,
+  cause: ExitCause | undefined,
+  event: Extract<Event, { type: "exited" }>,
+  launch: Launch,
+): Transition {
+  switch (then) {
+    case "restart":
+      return start({ ...machine, failuresMs: [] });
+    case "back off":
+      return backOff(machine, cause ?? event.cause, event, launch);
+    case "stop":
+      return cause === undefined ? enter(machine, { name: "stopped" }, [{ do: "finish", exit: "done" }]) : fail(machine, cause);
+  }
+}
+
+function backOff(machine: Machine, cause: ExitCause, { nowMs, random }: { nowMs: number; random: number }, launch: Launch): Transition {
+  const { restart } = launch;
+  if (cause.permanent || restart.policy === "never") return fail(machine, cause);
+  const failuresMs = [...machine.failuresMs.filter((atMs) => nowMs - atMs < restart.windowMs), nowMs];
+  if (failuresMs.length >= restart.maxFailures) return fail({ ...machine, failuresMs }, crashLoop(failuresMs, cause));
+  const delayMs = Math.min(restart.backoffMs * 2 ** (failuresMs.length - 1), restart.backoffMaxMs);
+  // A fifth either way, so that servers that died together do not load together.
+  const jittered = Math.round(delayMs * (0.8 + 0.4 * random));
+  return enter({ ...machine, failuresMs }, { name: "backoff", delayMs: jittered }, [{ do: "deadline", ms: jittered }]);
+}
+
+function onDeadline(machine: Machine): Transition {
+  const { state } = machine;
+  switch (state.name) {
+    case "backoff":
+      return start(machine);
+    case "stopping":
+      return kill(machine, state.next, state.cause);
+    case "killing":
+      return enter(machine, { ...state, name: "stuck" });
+    default:
+      return stay(machine);
+  }
+}
+
+function onDown(machine: Machine, launch: Launch): Transition {
+  const { state } = machine;
+  switch (state.name) {
+    case "starting":
+    case "loading":
+    case "proving":
+    case "ready":
+    case "unhealthy":
+      return terminate(machine, "stop", launch);
+    case "stopping":
+    case "killing":
+    case "stuck":
+      return stayIn(machine, { name: state.name, next: "stop" });
+    case "preflight":
+    case "backoff":
+      return enter(machine, { name: "stopped" }, [{ do: "finish", exit: "done" }]);
+    case "stopped":
+    case "failed":
+      return stay(machine);
+  }
+}
+
+function onRestart(machine: Machine, launch: Launch): Transition {
+  const { state } = machine;
+  switch (state.name) {
+    case "starting":
+    case "loading":
+    case "proving":
+    case "ready":
+    case "unhealthy":
+      return terminate(machine, "restart", launch);
+    case "stopping":
+    case "killing":
+    case "stuck":
+      return stayIn(machine, { name: state.name, next: "restart" });
+    case "backoff":
+    case "failed":
+      return start({ ...machine, failuresMs: [] });
+    case "stopped":
+    case "preflight":
+      return stay(machine);
+  }
+}
+
+function onForce(machine: Machine): Transition {
+  return isLive(machine.state) ? kill(machine, "stop") : stay(machine);
+}
+
+function start(machine: Machine): Transition {
+  return enter(machine, { name: "preflight" }, [{ do: "preflight" }]);
+}
+
+function spawn(machine: Machine): Transition {
+  const epoch = machine.epoch + 1;
+  return enter({ ...machine, epoch }, { name: "starting" }, [{ do: "spawn", epoch }]);
+}
+
+function terminate(machine: Machine, then: Next, launch: Launch, cause?: ExitCause): Transition {
+  return enter(machine, { name: "stopping", next: then, ...(cause === undefined ? {} : { cause }) }, [
+    { do: "terminate" },
+    { do: "deadline", ms: launch.stopTimeoutMs },
+  ]);
+}
+
+function kill(machine: Machine, then: Next, cause?: ExitCause): Transition {
+  return enter(machine, { name: "killing", next: then, ...(cause === undefined ? {} : { cause }) }, [
+    { do: "kill" },
+    { do: "deadline", ms: killDeadlineMs },
+  ]);
+}
+
+function fail(machine: Machine, cause: ExitCause): Transition {
+  return enter(machine, { name: "failed", cause }, [{ do: "finish", exit: cause.exit }]);
+}
+
+function stay(machine: Machine): Transition {
+  return { machine, effects: [] };
+}
+
+/** A changed wish; what is under way, and its deadline, go on. */
+function stayIn(machine: Machine, state: State): Transition {
+  return { machine: { ...machine, state }, effects: [] };
+}
+
+function enter(machine: Machine, state: State, effects: readonly Effect[] = []): Transition {
+  return { machine: { ...machine, state }, effects };
+}
+
+function stalled(launch: Launch): ExitCause {
+  return {
+    kind: "stalled",
+    message: `the load showed no sign of life (log, CPU, I/O) for ${launch.health.stallTimeoutMs / 1000} s`,
+    fix: "look at the end of the log; raise health.stall_timeout when the disk is slow",
+    permanent: false,
+    exit: "notReadyInTime",
+  };
+}
+
+function hung(launch: Launch): ExitCause {
+  return {
+    kind: "hung",
+    message: `the server answered no health check, logged nothing and used no CPU for ${launch.health.hangTimeoutMs / 1000} s`,
+    permanent: false,
+    exit: "failed",
+  };
+}
+
+function notDrafting(reason: string): ExitCause {
+  return {
+    kind: "not-drafting",
+    message: `the server does not draft: ${reason}`,
+    fix: 'set draft.on_mismatch to "disable" to serve without drafting, or give a draft model that fits',
+    permanent: true,
+    exit: "config",
+  };
+}
+
+function crashLoop(failuresMs: readonly number[], last: ExitCause): ExitCause {
+  const seconds = Math.max(1, Math.round(((failuresMs.at(-1) ?? 0) - (failuresMs[0] ?? 0)) / 1000));
+  return {
+    kind: "crash-loop",
+    message: `crash loop: ${failuresMs.length} unexpected exits in ${seconds} s, the last: ${last.message}`,
+    ...(last.fix === undefined ? {} : { fix: last.fix }),
+    permanent: true,
+    exit: "crashLoop",
+  };
+}

@@ -1,0 +1,106 @@
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { createServer } from "node:net";
+import getPort from "get-port";
+import { systemErrorCode } from "../base/errors.ts";
+import type { Endpoint, ExitCause } from "./launch.ts";
+
+/**
+ * Whether a server could listen here now. Asked before every start, since builds up to b8390 share a busy port without a word and the
+ * newer ones only say so after they were started.
+ * @returns why not, or undefined when the address is free. Port 0 always is.
+ */
+export async function checkPort({ host, port }: Endpoint): Promise<ExitCause | undefined> {
+  if (port === 0) return undefined;
+  const error = await tryToListen(host, port);
+  if (error === undefined) return undefined;
+  const cause = { permanent: true, exit: "unavailable" } as const;
+  switch (systemErrorCode(error)) {
+    case "EADDRINUSE":
+      return { ...cause, kind: "port-in-use", message: inUse(port), fix: await portAdvice(host) };
+    case "EADDRNOTAVAIL":
+    case "ENOTFOUND":
+      return {
+        ...cause,
+        kind: "host-not-local",
+        message: `"${host}" is no address of this machine`,
+        fix: 'set server.host to "127.0.0.1", or to "0.0.0.0" for all addresses',
+      };
+    case "EACCES":
+      return {
+        ...cause,
+        kind: "port-not-permitted",
+        message: `no permission to listen on port ${port}`,
+        fix: "set server.port to 1024 or higher",
+        exit: "permission",
+      };
+    default:
+      return { ...cause, kind: "port-unusable", message: `cannot listen on ${host}:${port}: ${error.message}` };
+  }
+}
+
+function tryToListen(host: string, port: number): Promise<Error | undefined> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once("error", resolve);
+    server.listen({ host, port, exclusive: true }, () => server.close(() => resolve(undefined)));
+  });
+}
+
+function inUse(port: number): string {
+  const owner = findPortOwner(port);
+  return owner === undefined ? `port ${port} is in use` : `port ${port} is in use by ${owner.command} (pid ${owner.pid})`;
+}
+
+async function portAdvice(host: string): Promise<string> {
+  return `stop that process, or set server.port to a free one (${await getPort({ host })} is free now) or to "auto"`;
+}
+
+/** The process that listens on a TCP port; undefined when none does, when it is not ours to see, or where there is no /proc. */
+export function findPortOwner(port: number): { readonly pid: number; readonly command: string } | undefined {
+  const inodes = listeningInodes(port);
+  if (inodes.size === 0) return undefined;
+  for (const pid of listFolder("/proc").filter((name) => /^\d+$/.test(name))) {
+    const sockets = listFolder(`/proc/${pid}/fd`).map((fd) => readLink(`/proc/${pid}/fd/${fd}`));
+    if (sockets.some((socket) => inodes.has(socket))) return { pid: Number(pid), command: readText(`/proc/${pid}/comm`).trim() };
+  }
+  return undefined;
+}
+
+/** Links as in /proc/PID/fd, such as `socket:[4711]`, of all sockets that listen on a port. */
+function listeningInodes(port: number): ReadonlySet<string> {
+  const suffix = `:${port.toString(16).toUpperCase().padStart(4, "0")}`;
+  const rows = ["/proc/net/tcp", "/proc/net/tcp6"].flatMap((path) => readText(path).split("\n").slice(1));
+  const listening = "0A";
+  return new Set(
+    rows
+      .map((row) => row.trim().split(/\s+/))
+      .filter((fields) => fields[1]?.endsWith(suffix) && fields[3] === listening)
+      .map((fields) => `socket:[${fields[9]}]`),
+  );
+}
+
+// Processes of other users and processes that end meanwhile cannot be read; they are not the answer then.
+
+function listFolder(path: string): string[] {
+  try {
+    return readdirSync(path);
+  } catch {
+    return [];
+  }
+}
+
+function readLink(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return "";
+  }
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, "latin1");
+  } catch {
+    return "";
+  }
+}

@@ -1,0 +1,77 @@
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+
+/** A process that can be told from a later one with the same pid. */
+export interface ProcessIdentity {
+  readonly pid: number;
+  /** Start time as the system gives it: clock ticks since boot on Linux. */
+  readonly startTime: string;
+  /** Changes at each boot; empty where the system has none. */
+  readonly bootId: string;
+}
+
+/** Identifies a running process. @returns undefined when there is none, or when it is dead and only waits to be reaped. */
+export function identifyProcess(pid: number): ProcessIdentity | undefined {
+  const startTime = process.platform === "linux" ? readLinuxStartTime(pid) : readStartTime(pid);
+  return startTime === undefined ? undefined : { pid, startTime, bootId: readBootId() };
+}
+
+/** True while exactly this process runs. A reused pid and a zombie count as gone. */
+export function isRunning(identity: ProcessIdentity): boolean {
+  const now = identifyProcess(identity.pid);
+  return now !== undefined && now.startTime === identity.startTime && now.bootId === identity.bootId;
+}
+
+/** CPU time that a process has used, in clock ticks; undefined when it is gone or the system does not tell. */
+export function readCpuTicks(pid: number): number | undefined {
+  const fields = readStatFields(pid);
+  const user = Number(fields?.[11]);
+  const system = Number(fields?.[12]);
+  return Number.isFinite(user + system) ? user + system : undefined;
+}
+
+/** Bytes that a process has read, page cache included; undefined when the system does not tell. Memory-mapped reads do not count. */
+export function readBytesRead(pid: number): number | undefined {
+  try {
+    return Number(/^rchar: (\d+)$/m.exec(readFileSync(`/proc/${pid}/io`, "latin1"))?.[1]);
+  } catch {
+    return undefined; // gone, not ours, or no /proc: the caller treats all three as "not known"
+  }
+}
+
+function readLinuxStartTime(pid: number): string | undefined {
+  const fields = readStatFields(pid);
+  const state = fields?.[0];
+  return state === undefined || state === "Z" || state === "X" ? undefined : fields?.[19];
+}
+
+/** Fields of /proc/PID/stat from the third (state) on. The second may hold any byte, so the text is cut after the last `)`. */
+function readStatFields(pid: number): readonly string[] | undefined {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, "latin1");
+    return text.slice(text.lastIndexOf(")") + 2).split(" ");
+  } catch {
+    return undefined; // no such process, or no /proc
+  }
+}
+
+function readStartTime(pid: number): string | undefined {
+  try {
+    const output = execFileSync("ps", ["-o", "stat=,lstart=", "-p", String(pid)], {
+      env: { LC_ALL: "C" },
+      stdio: ["ignore", "pipe", "ignore"],
+    });
+    const [state = "", ...start] = output.toString("latin1").trim().split(/\s+/);
+    return state.startsWith("Z") ? undefined : start.join(" ");
+  } catch {
+    return undefined; // ps exits with 1 for an unknown pid
+  }
+}
+
+function readBootId(): string {
+  try {
+    return readFileSync("/proc/sys/kernel/random/boot_id", "latin1").trim();
+  } catch {
+    return ""; // no /proc
+  }
+}

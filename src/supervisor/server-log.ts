@@ -1,0 +1,110 @@
+import {
+  closeSync,
+  constants,
+  copyFileSync,
+  fstatSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  readSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from "node:fs";
+import { dirname } from "node:path";
+
+const chunkBytes = 64 * 1024;
+
+/**
+ * The server's output: a file that the server itself appends to, through a descriptor opened with O_APPEND, so that neither a stalled nor a
+ * dead supervisor can block it or lose a line.
+ */
+export class ServerLog {
+  readonly path: string;
+  /** For the child's stdout and stderr. */
+  readonly fd: number;
+  readonly #limits: { readonly maxBytes: number; readonly keep: number };
+  #runStart = 0;
+
+  /** @throws the system's error. */
+  constructor(path: string, limits: { readonly maxBytes: number; readonly keep: number }) {
+    this.path = path;
+    this.#limits = limits;
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    this.fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_APPEND | constants.O_NOFOLLOW, 0o600);
+  }
+
+  /** Bytes in the present file. */
+  get sizeBytes(): number {
+    return fstatSync(this.fd).size;
+  }
+
+  /** Marks the start of a run; {@link readRunTail} and {@link read} look no further back. */
+  markRun(line: string): void {
+    this.rotateIfLarge();
+    writeSync(this.fd, `${line}\n`);
+    this.#runStart = this.sizeBytes;
+  }
+
+  get runStart(): number {
+    return this.#runStart;
+  }
+
+  /** At most 64 KiB from an offset on. */
+  read(offset: number): Buffer {
+    const buffer = Buffer.allocUnsafe(chunkBytes);
+    return buffer.subarray(0, readSync(this.fd, buffer, 0, chunkBytes, offset));
+  }
+
+  /** The last lines of the present run, from its last 64 KiB. */
+  readRunTail(count: number): string[] {
+    const tail = this.read(Math.max(this.#runStart, this.sizeBytes - chunkBytes));
+    return tail
+      .toString("utf8")
+      .split("\n")
+      .filter((line) => line.trim() !== "")
+      .slice(-count);
+  }
+
+  /**
+   * Moves a large file's content to `.1`, and `.1` to `.2` …, by copy and truncate: the server keeps its descriptor. What it writes between
+   * the last copied byte and the truncation, some microseconds, is lost.
+   * @returns whether it rotated.
+   */
+  rotateIfLarge(): boolean {
+    if (this.sizeBytes <= this.#limits.maxBytes) return false;
+    const { keep } = this.#limits;
+    if (keep > 0) {
+      rmSync(`${this.path}.${keep}`, { force: true });
+      for (let n = keep - 1; n >= 1; n -= 1) renameIfThere(`${this.path}.${n}`, `${this.path}.${n + 1}`);
+      this.#copyTo(`${this.path}.1`);
+    }
+    ftruncateSync(this.fd, 0);
+    this.#runStart = 0;
+    return true;
+  }
+
+  close(): void {
+    closeSync(this.fd);
+  }
+
+  #copyTo(path: string): void {
+    copyFileSync(this.path, path);
+    const copy = openSync(path, "a");
+    try {
+      let offset = fstatSync(copy).size;
+      // A server that writes faster than we copy must not keep us here: past 16 MiB its newest lines are dropped.
+      for (let chunks = 0; chunks < 256 && offset < this.sizeBytes; chunks += 1) offset += writeSync(copy, this.read(offset));
+    } finally {
+      closeSync(copy);
+    }
+  }
+}
+
+function renameIfThere(from: string, to: string): void {
+  try {
+    renameSync(from, to);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+  }
+}

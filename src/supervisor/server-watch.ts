@@ -1,0 +1,152 @@
+import { watch, type FSWatcher } from "node:fs";
+import type { Endpoint, Health, Launch, ServerProtocol } from "./launch.ts";
+import { readBytesRead, readCpuTicks } from "./process-identity.ts";
+import type { ServerLog } from "./server-log.ts";
+
+/** What is being watched for: a load that ends, a server that stays well, or one that comes back. */
+export type WatchPhase = "loading" | "ready" | "unhealthy";
+
+interface WatchOptions {
+  readonly launch: Launch;
+  readonly protocol: ServerProtocol;
+  readonly pid: number;
+  readonly log: ServerLog;
+  readonly onEndpoint: (endpoint: Endpoint) => void;
+  readonly onHealth: (health: Health) => void;
+  /** Nothing has moved for the time that the phase allows. */
+  readonly onSilence: () => void;
+  /** Something of ours failed that the server need not suffer for. */
+  readonly onWarning: (text: string) => void;
+}
+
+/** While loading, the log says when to look; the timer is for a server that loads without a word. */
+const loadingIntervalMs = 250;
+/** llama-server logs "model loaded" some instants before or after /health turns to 200. */
+const recheckMs = 3;
+const rechecks = 10;
+/** A check that took this much longer than its time limit says that we were stopped or suspended, not that the server is ill. */
+const lagMs = 1000;
+
+/** Watches one run of a server: its health, its address, its signs of life. */
+export class ServerWatch {
+  readonly #options: WatchOptions;
+  readonly #abort = new AbortController();
+  readonly #watcher: FSWatcher;
+  #phase: WatchPhase = "loading";
+  #endpoint: Endpoint | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #checking = false;
+  #rechecksLeft = 0;
+  #logOffset: number;
+  #partialLine = "";
+  #signs = "";
+  #movedAtMs = performance.now();
+
+  constructor(options: WatchOptions) {
+    this.#options = options;
+    this.#logOffset = options.log.runStart;
+    if (options.launch.port !== 0) this.#setEndpoint({ host: options.launch.host, port: options.launch.port });
+    this.#watcher = watch(options.log.path, () => this.#onLogChange());
+    // A watch that fails (too many watches, file removed) leaves the timer, which sees the same a little later.
+    this.#watcher.on("error", () => this.#watcher.close());
+    this.#onLogChange();
+    this.#schedule(0);
+  }
+
+  /** From loading on to serving, and between well and ill. */
+  enter(phase: WatchPhase): void {
+    if (phase === this.#phase) return;
+    this.#phase = phase;
+    this.#movedAtMs = performance.now();
+    if (phase !== "loading") this.#watcher.close();
+    this.#schedule(this.#intervalMs());
+  }
+
+  stop(): void {
+    this.#abort.abort();
+    this.#watcher.close();
+    clearTimeout(this.#timer);
+  }
+
+  #intervalMs(): number {
+    return this.#phase === "loading" ? loadingIntervalMs : this.#options.launch.health.intervalMs;
+  }
+
+  #schedule(delayMs: number): void {
+    clearTimeout(this.#timer);
+    if (!this.#abort.signal.aborted) this.#timer = setTimeout(() => this.#tick(), delayMs);
+  }
+
+  #tick(): void {
+    this.#lookForLife();
+    if (this.#phase === "loading") this.#readLog();
+    else this.#rotateLog();
+    this.#schedule(this.#intervalMs());
+    void this.#check(); // handles its own failures
+  }
+
+  #rotateLog(): void {
+    try {
+      this.#options.log.rotateIfLarge();
+    } catch (error) {
+      this.#options.onWarning(`cannot rotate the server's log: ${String(error)}`);
+    }
+  }
+
+  #onLogChange(): void {
+    if (this.#phase !== "loading" || this.#abort.signal.aborted) return;
+    this.#readLog();
+    this.#rechecksLeft = rechecks;
+    void this.#check(); // handles its own failures
+  }
+
+  /** Reads what the server has logged since the last time, until it has said where it listens. */
+  #readLog(): void {
+    if (this.#endpoint !== undefined) return;
+    for (let bytes = this.#options.log.read(this.#logOffset); bytes.length > 0; bytes = this.#options.log.read(this.#logOffset)) {
+      this.#logOffset += bytes.length;
+      const lines = (this.#partialLine + bytes.toString("latin1")).split("\n");
+      // A line without end is cut: no line that says where a server listens is that long.
+      this.#partialLine = (lines.pop() ?? "").slice(0, 4096);
+      for (const line of lines) {
+        const endpoint = this.#options.protocol.parseListening(line);
+        if (endpoint !== undefined) return this.#setEndpoint(endpoint);
+      }
+    }
+  }
+
+  #setEndpoint(endpoint: Endpoint): void {
+    this.#endpoint = endpoint;
+    this.#options.onEndpoint(endpoint);
+  }
+
+  /** One health check; never two at a time. */
+  async #check(): Promise<void> {
+    if (this.#checking || this.#endpoint === undefined) return;
+    this.#checking = true;
+    const { protocol, launch, onHealth } = this.#options;
+    const startedMs = performance.now();
+    const health = await protocol.checkHealth(this.#endpoint, launch.health.timeoutMs, this.#abort.signal);
+    this.#checking = false;
+    if (this.#abort.signal.aborted) return;
+    if (performance.now() - startedMs > launch.health.timeoutMs + lagMs) return;
+    onHealth(health);
+    if (this.#phase !== "loading" || health === "ready" || this.#rechecksLeft === 0) return;
+    this.#rechecksLeft -= 1;
+    setTimeout(() => void this.#check(), recheckMs); // handles its own failures
+  }
+
+  #lookForLife(): void {
+    const { pid, log, launch, onSilence } = this.#options;
+    const signs = `${log.sizeBytes} ${readCpuTicks(pid)} ${readBytesRead(pid)}`;
+    const nowMs = performance.now();
+    if (signs !== this.#signs) {
+      this.#signs = signs;
+      this.#movedAtMs = nowMs;
+      return;
+    }
+    const limitMs = this.#phase === "loading" ? launch.health.stallTimeoutMs : launch.health.hangTimeoutMs;
+    const guarded = this.#phase === "loading" || (this.#phase === "unhealthy" && limitMs > 0);
+    if (guarded && nowMs - this.#movedAtMs > limitMs) onSilence();
+  }
+}

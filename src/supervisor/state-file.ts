@@ -1,0 +1,44 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { writeFileAtomic } from "../base/atomic-write.ts";
+import { systemErrorCode } from "../base/errors.ts";
+import type { Status } from "../control/messages.ts";
+import type { ProcessIdentity } from "./process-identity.ts";
+
+/** What a supervisor leaves on disk at every change, for `ps` and for the supervisor after it. */
+export interface StateRecord {
+  readonly status: Status;
+  readonly supervisor: ProcessIdentity;
+  /** The server, while it runs. */
+  readonly server: ProcessIdentity | null;
+}
+
+/** Path of a profile's state, absolute. */
+export function stateFilePath(stateDir: string, name: string): string {
+  return join(stateDir, name, "state.json");
+}
+
+/** Writes the state of a profile, atomically. @throws the system's error. */
+export async function writeState(stateDir: string, record: StateRecord): Promise<void> {
+  await writeFileAtomic(stateFilePath(stateDir, record.status.name), `${JSON.stringify(record, undefined, 2)}\n`);
+}
+
+/**
+ * Reads the state of a profile.
+ * @returns undefined when there is none, or when it is not one that this version can read: the lock and the socket decide, never this file.
+ */
+export async function readState(stateDir: string, name: string): Promise<StateRecord | undefined> {
+  let text: string;
+  try {
+    text = await readFile(stateFilePath(stateDir, name), "utf8");
+  } catch (error) {
+    if (systemErrorCode(error) === "ENOENT" || systemErrorCode(error) === "ENOTDIR") return undefined;
+    throw error;
+  }
+  try {
+    const record = JSON.parse(text) as StateRecord;
+    return record.status.version === 1 && record.status.name === name ? record : undefined;
+  } catch {
+    return undefined; // half a file of an older program, or hostile: as good as none
+  }
+}

@@ -1,0 +1,213 @@
+import { statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { ExitName } from "../base/exit-codes.ts";
+import { LlmctlError } from "../base/errors.ts";
+import type { Paths } from "../base/paths.ts";
+import type { StatusEvent } from "../control/messages.ts";
+import { ControlServer } from "../control/server.ts";
+import { controlSocketPath } from "../control/socket-path.ts";
+import type { ExitCause, Launch, ServerProtocol } from "./launch.ts";
+import { takeLock, unwritable, type Lock } from "./lock.ts";
+import { takeOwnership } from "./ownership.ts";
+import { checkPort } from "./port-check.ts";
+import { identifyProcess } from "./process-identity.ts";
+import { canDieWithParent } from "./server-process.ts";
+import { stateFilePath, writeState, type StateRecord } from "./state-file.ts";
+import { Supervisor, type SupervisorOptions } from "./supervisor.ts";
+
+/** Some ten thousand changes. */
+const maxEventLogBytes = 1 << 20;
+
+interface SuperviseOptions {
+  readonly launch: Launch;
+  readonly protocol: ServerProtocol;
+  readonly paths: Paths;
+  readonly onEvent: (event: StatusEvent) => void;
+}
+
+/** A supervisor at work in this process. */
+export interface Supervision {
+  /** Resolves when the server is gone and nothing of ours is left but the state file and the logs. */
+  readonly finished: Promise<ExitName>;
+  down(): void;
+  forceDown(): void;
+}
+
+/**
+ * Runs the one supervisor of a profile in this process: takes the lock, opens the control socket, keeps the state file, starts the server.
+ * @throws LlmctlError `already-running` when another one runs, `state-unwritable`, `lock-failed`, `socket-path-too-long` …
+ */
+export async function supervise({ launch, protocol, paths, onEvent }: SuperviseOptions): Promise<Supervision> {
+  const socketPath = controlSocketPath(paths.runtime, launch.name);
+  const lock = await takeOwnership(paths, launch.name);
+  if (lock === undefined) throw alreadyRunning(launch.name);
+  const ports = new PortLock(paths.runtime);
+  const supervisor = openSupervisor(join(paths.state, launch.name), {
+    launch,
+    protocol,
+    lockFd: lock.fd,
+    preflight: async (coming) => ports.take(coming) ?? (await checkPort(coming)),
+    onEvent: (event) => {
+      events.append(event);
+      saver.save();
+      control.publish(event);
+      onEvent(event);
+    },
+  });
+  const events = new EventLog(join(paths.state, launch.name, "supervisor.log"), (text) => supervisor.warn(text));
+  const saver = new StateSaver(paths.state, supervisor);
+  await saver.saveFirst();
+  const control = new ControlServer(socketPath, {
+    status: () => supervisor.status(),
+    lastEvent: () => ({ ...supervisor.lastEvent, status: supervisor.status() }),
+    stop: async (force) => {
+      if (force) supervisor.forceDown();
+      else supervisor.down();
+      await finished;
+      return supervisor.status();
+    },
+    restart: (next) => supervisor.restart(next === undefined ? undefined : checkLaunch(next, launch.name)),
+  });
+  await control.listen();
+  const finished = supervisor.finished.then(async (exit) => {
+    control.close();
+    ports.release();
+    lock.release();
+    await saver.settled();
+    return exit;
+  });
+  if (!canDieWithParent()) supervisor.warn("setpriv is not installed: should llmctl be killed, the server would live on until the next up");
+  supervisor.up();
+  return { finished, down: () => supervisor.down(), forceDown: () => supervisor.forceDown() };
+}
+
+function openSupervisor(folder: string, options: Omit<SupervisorOptions, "folder">): Supervisor {
+  try {
+    return new Supervisor({ ...options, folder });
+  } catch (cause) {
+    throw unwritable(join(folder, "server.log"), cause);
+  }
+}
+
+/** Holds the fixed port of the present launch: two profiles may name one port, and builds up to b8390 would both listen on it. */
+class PortLock {
+  readonly #runtimeDir: string;
+  #port = 0;
+  #lock: Lock | undefined;
+
+  constructor(runtimeDir: string) {
+    this.#runtimeDir = runtimeDir;
+  }
+
+  /** @returns why the port cannot be had, or undefined. */
+  take({ port }: Launch): ExitCause | undefined {
+    if (port === this.#port) return undefined;
+    this.release();
+    const lock = port === 0 ? undefined : takeLock(join(this.#runtimeDir, "ports", `${port}.lock`));
+    if (port !== 0 && lock === undefined) return takenByProfile(port);
+    this.#lock = lock;
+    this.#port = port;
+    return undefined;
+  }
+
+  release(): void {
+    this.#lock?.release();
+    this.#lock = undefined;
+    this.#port = 0;
+  }
+}
+
+function takenByProfile(port: number): ExitCause {
+  return {
+    kind: "port-in-use",
+    message: `port ${port} is taken by another profile`,
+    fix: 'run "llmctl ps" to see which one; stop it, or set another server.port',
+    permanent: true,
+    exit: "unavailable",
+  };
+}
+
+/** The socket is open to our own user only; this catches a client of another version, not an attacker. */
+function checkLaunch(value: unknown, name: string): Launch {
+  const launch = value as Launch;
+  if (launch.name !== name || typeof launch.file !== "string" || !Array.isArray(launch.args)) {
+    throw new Error(`the request does not carry a launch of "${name}"`);
+  }
+  return launch;
+}
+
+function alreadyRunning(name: string): LlmctlError {
+  return new LlmctlError("already-running", `"${name}" is already running`, { exit: "busy", fix: `see "llmctl status ${name}"` });
+}
+
+/** The supervisor's own log: one line a change, for people; starts anew when it is large. */
+class EventLog {
+  readonly #path: string;
+  readonly #onFailure: (text: string) => void;
+
+  constructor(path: string, onFailure: (text: string) => void) {
+    this.#path = path;
+    this.#onFailure = onFailure;
+  }
+
+  append({ time, message }: StatusEvent): void {
+    try {
+      const sizeBytes = statSync(this.#path, { throwIfNoEntry: false })?.size ?? 0;
+      writeFileSync(this.#path, `${time} ${message}\n`, { flag: sizeBytes > maxEventLogBytes ? "w" : "a", mode: 0o600 });
+    } catch (error) {
+      this.#onFailure(unwritable(this.#path, error).message);
+    }
+  }
+}
+
+/** Keeps the state file up to date, one write at a time; of several changes meanwhile the last is written. */
+class StateSaver {
+  readonly #stateDir: string;
+  readonly #supervisor: Supervisor;
+  readonly #self = identifyProcess(process.pid) ?? { pid: process.pid, startTime: "", bootId: "" };
+  #writing: Promise<void> | undefined;
+  #again = false;
+
+  constructor(stateDir: string, supervisor: Supervisor) {
+    this.#stateDir = stateDir;
+    this.#supervisor = supervisor;
+  }
+
+  /** Proves that the state can be kept, before anything is started. @throws LlmctlError `state-unwritable`. */
+  async saveFirst(): Promise<void> {
+    try {
+      await writeState(this.#stateDir, this.#record());
+    } catch (error) {
+      throw this.#unwritable(error);
+    }
+  }
+
+  save(): void {
+    if (this.#writing === undefined) this.#writing = this.#write();
+    else this.#again = true;
+  }
+
+  async settled(): Promise<void> {
+    await this.#writing;
+  }
+
+  async #write(): Promise<void> {
+    do {
+      this.#again = false;
+      try {
+        await writeState(this.#stateDir, this.#record());
+      } catch (error) {
+        this.#supervisor.warn(this.#unwritable(error).message);
+      }
+    } while (this.#again);
+    this.#writing = undefined;
+  }
+
+  #record(): StateRecord {
+    return { status: this.#supervisor.status(), supervisor: this.#self, server: this.#supervisor.server };
+  }
+
+  #unwritable(error: unknown): LlmctlError {
+    return unwritable(stateFilePath(this.#stateDir, this.#supervisor.status().name), error);
+  }
+}

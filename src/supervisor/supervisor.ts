@@ -1,0 +1,334 @@
+import { randomInt } from "node:crypto";
+import { join } from "node:path";
+import { exitCodes, type ExitName } from "../base/exit-codes.ts";
+import { systemErrorCode } from "../base/errors.ts";
+import type { DraftingStatus, LastExit, StateName, Status, StatusEvent } from "../control/messages.ts";
+import type { Endpoint, ExitCause, Launch, ServerProtocol } from "./launch.ts";
+import { initialMachine, next, type Effect, type Event, type Machine } from "./machine.ts";
+import { isRunning, type ProcessIdentity } from "./process-identity.ts";
+import { unwritable } from "./lock.ts";
+import { ServerLog } from "./server-log.ts";
+import { kill, killGroup, spawnServer, terminate, type ProcessExit, type ServerProcess } from "./server-process.ts";
+import { ServerWatch } from "./server-watch.ts";
+import { describeState } from "./describe-state.ts";
+
+export interface SupervisorOptions {
+  readonly launch: Launch;
+  readonly protocol: ServerProtocol;
+  /** Folder of this profile's state and logs. */
+  readonly folder: string;
+  /** Descriptor of the profile's lock, which the server inherits. */
+  readonly lockFd: number;
+  /** Looks before each start whether it can succeed. @returns why not. */
+  readonly preflight: (launch: Launch) => Promise<ExitCause | undefined>;
+  /** Hears every change, in order. */
+  readonly onEvent: (event: StatusEvent) => void;
+}
+
+/** What belongs to one spawn. */
+interface Run {
+  readonly server: ServerProcess;
+  readonly watch: ServerWatch;
+  readonly startedMs: number;
+  readonly abort: AbortController;
+}
+
+/**
+ * Keeps one launch in its wanted state. Owns the child, the log and the state; every change goes through {@link next}, one event at a time.
+ * `design.md` has the table.
+ */
+export class Supervisor {
+  readonly #options: SupervisorOptions;
+  readonly #log: ServerLog;
+  readonly #startedMs = performance.now();
+  readonly #warnings = new Set<string>();
+  #launch: Launch;
+  #launchAfterStop: Launch | undefined;
+  #machine: Machine = initialMachine;
+  #run: Run | undefined;
+  #deadline: NodeJS.Timeout | undefined;
+  #endpoint: Endpoint | undefined;
+  #drafting: DraftingStatus;
+  #tokensPerSecond: number | null = null;
+  #loadMs: number | null = null;
+  #restarts = 0;
+  #lastExit: LastExit | null = null;
+  #since = new Date();
+  #retryAtMs = 0;
+  #lastEvent: StatusEvent;
+  #finish: (exit: ExitName) => void = () => undefined;
+
+  /** Ends with the supervision, with the exit code that `up` shall have. */
+  readonly finished: Promise<ExitName>;
+
+  /** @throws the system's error when the log cannot be opened. */
+  constructor(options: SupervisorOptions) {
+    this.#options = options;
+    this.#launch = options.launch;
+    this.#drafting = initialDrafting(options.launch);
+    this.#log = new ServerLog(join(options.folder, "server.log"), options.launch.log);
+    this.#lastEvent = this.#makeEvent("not started");
+    this.finished = new Promise((resolve) => (this.#finish = resolve));
+  }
+
+  /** The running server, for the state file. */
+  get server(): ProcessIdentity | null {
+    return this.#run?.server.identity ?? null;
+  }
+
+  get lastEvent(): StatusEvent {
+    return this.#lastEvent;
+  }
+
+  up(): void {
+    this.#dispatch({ type: "up" });
+  }
+
+  down(): void {
+    this.#dispatch({ type: "down" });
+  }
+
+  /** Kills the server at once, then stops. */
+  forceDown(): void {
+    this.#dispatch({ type: "down" });
+    this.#dispatch({ type: "force" });
+  }
+
+  /** Starts the server anew, with another launch when one is given; the present one runs until then. */
+  restart(launch: Launch | undefined): void {
+    this.#launchAfterStop = launch;
+    this.#dispatch({ type: "restart" });
+  }
+
+  /** Says something that people should know and that stops nothing; each text once. */
+  warn(text: string): void {
+    if (this.#warnings.has(text)) return;
+    this.#warnings.add(text);
+    this.#publish(text);
+  }
+
+  status(): Status {
+    const { state } = this.#machine;
+    return {
+      version: 1,
+      name: this.#launch.name,
+      state: state.name,
+      since: this.#since.toISOString(),
+      url: this.#endpoint === undefined ? null : `http://${bracketed(this.#endpoint.host)}:${this.#endpoint.port}`,
+      pid: this.#run?.server.pid ?? null,
+      supervisorPid: process.pid,
+      drafting: this.#drafting,
+      tokensPerSecond: this.#tokensPerSecond,
+      loadMs: this.#loadMs,
+      restarts: this.#restarts,
+      lastExit: this.#lastExit,
+      retryInMs: state.name === "backoff" ? Math.max(0, Math.round(this.#retryAtMs - performance.now())) : null,
+      build: this.#launch.build,
+      profile: this.#launch.profilePath,
+      hash: this.#launch.hash,
+      log: this.#log.path,
+      warnings: [...this.#warnings],
+    };
+  }
+
+  #dispatch(event: Event): void {
+    const before = this.#machine;
+    const { machine, effects } = next(before, event, this.#launch);
+    this.#machine = machine;
+    if (machine.state.name !== before.state.name) this.#enter(machine.state.name, before.state.name);
+    for (const effect of effects) this.#perform(effect);
+  }
+
+  #enter(name: StateName, before: StateName): void {
+    clearTimeout(this.#deadline);
+    if (before === "backoff" && name === "preflight") this.#restarts += 1;
+    this.#since = new Date();
+    const { state } = this.#machine;
+    if (state.name === "backoff") this.#retryAtMs = performance.now() + state.delayMs;
+    if ("cause" in state && state.cause !== undefined) this.#lastExit = toLastExit(state.cause);
+    if (name === "ready" || name === "unhealthy") this.#run?.watch.enter(name);
+    if (name === "stopping" || name === "killing") this.#run?.watch.stop();
+    const sinceSpawnMs = this.#run === undefined ? 0 : performance.now() - this.#run.startedMs;
+    this.#publish(describeState(state, this.status(), sinceSpawnMs));
+  }
+
+  #perform(effect: Effect): void {
+    switch (effect.do) {
+      case "preflight":
+        return this.#inBackground(this.#preflight());
+      case "spawn":
+        return this.#inBackground(this.#spawn(effect.epoch));
+      case "prove":
+        return this.#inBackground(this.#prove(this.#machine.epoch));
+      case "terminate":
+        return this.#run === undefined ? undefined : terminate(this.#run.server.pid);
+      case "kill":
+        return this.#run === undefined ? undefined : this.#inBackground(kill(this.#run.server.pid));
+      case "deadline":
+        this.#deadline = setTimeout(() => this.#dispatch({ type: "deadline" }), effect.ms);
+        return;
+      case "finish":
+        return this.#finish(effect.exit);
+    }
+  }
+
+  /** An effect that fails unforeseen is our bug: the process ends with its stack, and the kernel ends the server with it. */
+  #inBackground(effect: Promise<void>): void {
+    effect.catch((error: unknown) =>
+      setImmediate(() => {
+        throw error;
+      }),
+    );
+  }
+
+  async #preflight(): Promise<void> {
+    if (this.#launchAfterStop !== undefined) {
+      this.#launch = this.#launchAfterStop;
+      this.#launchAfterStop = undefined;
+    }
+    const cause = await this.#options.preflight(this.#launch);
+    this.#dispatch(cause === undefined ? { type: "preflight-passed" } : { type: "preflight-failed", cause });
+  }
+
+  async #spawn(epoch: number): Promise<void> {
+    this.#forgetRun();
+    this.#markRun(epoch);
+    const startedMs = performance.now();
+    let server: ServerProcess;
+    try {
+      server = await spawnServer(this.#launch, { log: this.#log.fd, lock: this.#options.lockFd });
+    } catch (error) {
+      return this.#onExit(epoch, spawnFailure(this.#launch, error));
+    }
+    this.#run = { server, watch: this.#watch(epoch, server.pid), startedMs, abort: new AbortController() };
+    this.#inBackground(server.exited.then((exit) => this.#onServerExit(epoch, server.pid, exit)));
+    this.#dispatch({ type: "spawned", epoch });
+    // A wish that came while the process was being made found nobody to tell.
+    const { state } = this.#machine;
+    if (state.name === "stopping") terminate(server.pid);
+    if (state.name === "killing") this.#inBackground(kill(server.pid));
+  }
+
+  /** A full disk must not keep a server from being started. */
+  #markRun(epoch: number): void {
+    try {
+      this.#log.markRun(`--- llmctl: run ${epoch}, ${new Date().toISOString()}: ${this.#launch.file} ${this.#launch.args.join(" ")}`);
+    } catch (error) {
+      this.warn(unwritable(this.#log.path, error).message);
+    }
+  }
+
+  #watch(epoch: number, pid: number): ServerWatch {
+    return new ServerWatch({
+      launch: this.#launch,
+      protocol: this.#options.protocol,
+      pid,
+      log: this.#log,
+      onEndpoint: (endpoint) => (this.#endpoint = endpoint),
+      onHealth: (health) => {
+        const { state } = this.#machine;
+        if (health === "ready" && state.name === "loading") this.#onServerUp();
+        this.#dispatch({ type: "health", epoch, health });
+      },
+      onSilence: () => this.#dispatch({ type: this.#machine.state.name === "unhealthy" ? "hung" : "stalled", epoch }),
+      onWarning: (text) => this.warn(text),
+    });
+  }
+
+  #onServerUp(): void {
+    this.#loadMs = this.#run === undefined ? null : Math.round(performance.now() - this.#run.startedMs);
+  }
+
+  async #prove(epoch: number): Promise<void> {
+    const run = this.#run;
+    if (run === undefined || this.#endpoint === undefined) return;
+    const signal = AbortSignal.any([run.abort.signal, AbortSignal.timeout(this.#launch.health.proofTimeoutMs)]);
+    try {
+      const proof = await this.#options.protocol.prove(this.#launch, this.#endpoint, signal);
+      this.#tokensPerSecond = proof.tokensPerSecond;
+      if (proof.draftTokens === 0) return this.#onNotProved(epoch, "the proof request drafted no token");
+      this.#drafting = { state: "on", draftTokens: proof.draftTokens, acceptedTokens: proof.acceptedTokens };
+      this.#dispatch({ type: "proved", epoch, proof });
+    } catch (error) {
+      // A server that died meanwhile reports itself; its broken connection proves nothing.
+      const { identity } = run.server;
+      if (run.abort.signal.aborted || (identity !== undefined && !isRunning(identity))) return;
+      this.#onNotProved(epoch, `the proof request failed: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+
+  #onNotProved(epoch: number, reason: string): void {
+    if (epoch === this.#machine.epoch) this.#drafting = { state: "off", reason };
+    this.#dispatch({ type: "not-proved", epoch, reason });
+  }
+
+  async #onServerExit(epoch: number, pid: number, exit: ProcessExit): Promise<void> {
+    killGroup(pid);
+    const { state } = this.#machine;
+    const wasReady = state.name === "ready" || state.name === "unhealthy";
+    this.#onExit(epoch, this.#options.protocol.explainExit({ ...exit, lastLines: this.#log.readRunTail(100), wasReady }));
+  }
+
+  #onExit(epoch: number, cause: ExitCause): void {
+    const asked = this.#machine.state.name === "stopping" || this.#machine.state.name === "killing" || this.#machine.state.name === "stuck";
+    this.#forgetRun();
+    if (!asked) this.#lastExit = toLastExit(cause);
+    this.#dispatch({ type: "exited", epoch, cause, nowMs: performance.now(), random: randomInt(1 << 30) / (1 << 30) });
+  }
+
+  #forgetRun(): void {
+    this.#run?.watch.stop();
+    this.#run?.abort.abort();
+    this.#run = undefined;
+    this.#endpoint = undefined;
+    this.#loadMs = null;
+    this.#tokensPerSecond = null;
+    this.#drafting = initialDrafting(this.#launch);
+  }
+
+  #publish(message: string): void {
+    this.#lastEvent = this.#makeEvent(message);
+    this.#options.onEvent(this.#lastEvent);
+  }
+
+  #makeEvent(message: string): StatusEvent {
+    const exit = this.#end();
+    return {
+      time: new Date().toISOString(),
+      elapsedMs: Math.round(performance.now() - this.#startedMs),
+      message,
+      status: this.status(),
+      ...(exit === undefined ? {} : { end: { exit, code: exitCodes[exit].code } }),
+    };
+  }
+
+  #end(): ExitName | undefined {
+    const { state } = this.#machine;
+    if (state.name === "failed") return state.cause.exit;
+    return state.name === "stopped" && this.#machine !== initialMachine ? "done" : undefined;
+  }
+}
+
+function initialDrafting(launch: Launch): DraftingStatus {
+  return launch.drafting.wanted ? { state: "unproven" } : { state: "off", reason: launch.drafting.reason };
+}
+
+function toLastExit(cause: ExitCause): LastExit {
+  return { kind: cause.kind, message: cause.message, fix: cause.fix ?? null, time: new Date().toISOString() };
+}
+
+function bracketed(host: string): string {
+  return host.includes(":") ? `[${host}]` : host;
+}
+
+/** Too many processes or open files pass; everything else about a program that cannot be started stays wrong. */
+function spawnFailure(launch: Launch, error: unknown): ExitCause {
+  const code = systemErrorCode(error);
+  const passing = code === "EAGAIN" || code === "EMFILE" || code === "ENFILE" || code === "ENOMEM";
+  return {
+    kind: "not-started",
+    message: `cannot start ${launch.file}: ${error instanceof Error ? error.message : String(error)}`,
+    permanent: !passing,
+    exit: code === "EACCES" ? "permission" : "missingFile",
+  };
+}
