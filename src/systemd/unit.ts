@@ -1,0 +1,130 @@
+import { exitCodes, type ExitName } from "../base/exit-codes.ts";
+
+/** What a unit needs to know; all paths absolute. */
+export interface UnitOptions {
+  readonly name: string;
+  readonly description?: string;
+  readonly profilePath: string;
+  readonly nodePath: string;
+  /** The program that Node runs: llmctl's `main.js`. */
+  readonly execPath: string;
+  /** Whose manager will run it: the machine's, as root, or one user's. */
+  readonly scope: "system" | "user";
+  readonly stopTimeoutMs: number;
+  /** Folders that must stay writable beside the unit's own state and runtime folders; those that are missing are left out. */
+  readonly writable: readonly string[];
+  readonly environment: Readonly<Record<string, string>>;
+}
+
+/** What a new start cannot mend; systemd leaves the unit failed. */
+const permanentExits: readonly ExitName[] = ["usage", "crashLoop", "missingFile", "unavailable", "busy", "permission", "config"];
+
+/** Time for the supervisor, after the server's own deadline, to kill the server and see it gone. */
+const stopMarginMs = 45_000;
+
+/** Text of a service that runs one profile in the foreground under systemd's supervision. */
+export function renderUnit(options: UnitOptions): string {
+  const sections = [unitSection(options), serviceSection(options), installSection(options)];
+  return `${sections.map((lines) => lines.join("\n")).join("\n\n")}\n`;
+}
+
+function unitSection({ name, description }: UnitOptions): string[] {
+  return [
+    "[Unit]",
+    `Description=${escapeSpecifiers(oneLine(`llmctl ${name}${description === undefined ? "" : `: ${description}`}`))}`,
+    "After=network.target",
+    "StartLimitIntervalSec=10min",
+    "StartLimitBurst=5",
+  ];
+}
+
+function serviceSection(options: UnitOptions): string[] {
+  const command = [
+    quote(options.nodePath),
+    ...[options.execPath, "up", options.profilePath].map((arg) => quote(arg).replaceAll("$", "$$$$")),
+  ];
+  const prevented = permanentExits.map((exit) => exitCodes[exit].code).toSorted((a, b) => a - b);
+  return [
+    "[Service]",
+    "Type=notify",
+    // The messages come from the systemd-notify tool, not from the main process.
+    "NotifyAccess=all",
+    `ExecStart=${command.join(" ")}`,
+    ...Object.entries(options.environment).map(([key, value]) => `Environment=${quote(`${key}=${value}`)}`),
+    // SIGTERM goes to the supervisor alone: a second one makes llama-server drop its requests.
+    "KillMode=mixed",
+    // Extended by the supervisor for as long as a load shows signs of life.
+    "TimeoutStartSec=15min",
+    `TimeoutStopSec=${Math.ceil((options.stopTimeoutMs + stopMarginMs) / 1000)}`,
+    "WatchdogSec=60",
+    "Restart=on-failure",
+    "RestartSec=5",
+    `RestartPreventExitStatus=${prevented.join(" ")}`,
+    "OOMPolicy=continue",
+    "LogRateLimitIntervalSec=0",
+    "LimitMEMLOCK=infinity",
+    "UMask=0077",
+    ...(options.scope === "system" ? systemHardening(options) : []),
+    ...hardening,
+  ];
+}
+
+/**
+ * Works under a user's manager too. Left out on purpose: MemoryDenyWriteExecute kills Node, PrivateDevices hides GPUs, ProcSubset=pid hides the
+ * CPUs, and SystemCallFilter needs EPERM in place of a kill because Node tries pkey_alloc.
+ */
+const hardening = [
+  "NoNewPrivileges=yes",
+  "RestrictNamespaces=yes",
+  "LockPersonality=yes",
+  "RestrictSUIDSGID=yes",
+  "RestrictRealtime=yes",
+  "RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX AF_NETLINK",
+  "SystemCallArchitectures=native",
+  "SystemCallFilter=@system-service",
+  "SystemCallErrorNumber=EPERM",
+];
+
+/** What needs the machine's manager: folders of its own, mounts, and capabilities to drop. */
+function systemHardening({ writable }: UnitOptions): string[] {
+  return [
+    "StateDirectory=llmctl",
+    "StateDirectoryMode=0700",
+    "RuntimeDirectory=llmctl",
+    "RuntimeDirectoryMode=0700",
+    // All profiles share the folder: it must outlive the stop of one of them.
+    "RuntimeDirectoryPreserve=yes",
+    "ProtectSystem=strict",
+    "ProtectHome=read-only",
+    ...writable.map((path) => `ReadWritePaths=${quote(`-${path}`)}`),
+    "PrivateTmp=yes",
+    "CapabilityBoundingSet=",
+    "ProtectKernelTunables=yes",
+    "ProtectKernelModules=yes",
+    "ProtectKernelLogs=yes",
+    "ProtectControlGroups=yes",
+    "ProtectHostname=yes",
+    "ProtectProc=invisible",
+    "KeyringMode=private",
+    "RemoveIPC=yes",
+  ];
+}
+
+function installSection({ scope }: UnitOptions): string[] {
+  return ["[Install]", `WantedBy=${scope === "system" ? "multi-user.target" : "default.target"}`];
+}
+
+/** One word of a unit file. @see systemd.syntax(7), "Quoting" */
+function quote(word: string): string {
+  const plain = escapeSpecifiers(word);
+  if (/^[\w@%+=:,./-]+$/.test(plain)) return plain;
+  return `"${plain.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n")}"`;
+}
+
+function escapeSpecifiers(text: string): string {
+  return text.replaceAll("%", "%%");
+}
+
+function oneLine(text: string): string {
+  return text.replaceAll(/\s+/g, " ").trim();
+}
