@@ -1,0 +1,148 @@
+import type { ExitName } from "../base/exit-codes.ts";
+import type { ExitCause, ServerExit } from "../supervisor/launch.ts";
+
+interface KnownLine {
+  /** Matches one line of the log; a group named `what` is quoted in the message. */
+  readonly line: RegExp;
+  readonly kind: string;
+  readonly message: string;
+  readonly fix?: string;
+  readonly permanent: boolean;
+  readonly exit: ExitName;
+}
+
+/**
+ * What llama-server says before it ends with exit code 1, which it does for nearly every failure. The most telling first, since one failure
+ * logs several of these.
+ * @see llama.cpp common/arg.cpp, src/llama-model-loader.cpp, tools/server/server.cpp (b7698 to v0.5.0)
+ */
+const knownLines: readonly KnownLine[] = [
+  {
+    line: /error: invalid argument: (?<what>\S+)|error while handling argument "(?<what2>[^"]+)"/,
+    kind: "bad-flag",
+    message: "the server does not understand a flag",
+    fix: 'see "llmctl plan NAME" for where the flag comes from',
+    permanent: true,
+    exit: "config",
+  },
+  {
+    line: /couldn't bind HTTP server socket|couldn't bind to server socket/,
+    kind: "port-in-use",
+    message: "the server could not listen on its port",
+    fix: 'set server.port to a free one, or to "auto"',
+    permanent: true,
+    exit: "unavailable",
+  },
+  {
+    line: /error while loading shared libraries: (?<what>[^:]+)/,
+    kind: "library-missing",
+    message: "a shared library is missing",
+    fix: "install the package that has it, or build llama.cpp on this machine: llmctl build",
+    permanent: true,
+    exit: "missingFile",
+  },
+  {
+    line: /cudaMalloc failed: out of memory|CUDA error: out of memory|unable to allocate (?<what>CUDA\d+|Vulkan\d+|Metal) buffer|ErrorOutOfDeviceMemory/,
+    kind: "gpu-out-of-memory",
+    message: "the GPU has too little memory",
+    fix: "lower ctx_size or gpu_layers, set fit: true, or free the GPU (nvidia-smi shows who uses it)",
+    permanent: false,
+    exit: "diedBeforeReady",
+  },
+  {
+    line: /failed to allocate buffer|unable to allocate|std::bad_alloc|failed to mmap|cannot allocate memory/i,
+    kind: "out-of-memory",
+    message: "the machine has too little memory",
+    fix: "lower ctx_size, take a smaller quant, or stop what else uses the memory",
+    permanent: false,
+    exit: "diedBeforeReady",
+  },
+  {
+    line: /unknown model architecture: '(?<what>[^']+)'|unknown pre-tokenizer type: '(?<what2>[^']+)'|unknown tokenizer: '(?<what3>[^']+)'/,
+    kind: "model-unsupported",
+    message: "this build of llama.cpp does not know the model",
+    fix: "build a newer llama.cpp: llmctl build",
+    permanent: true,
+    exit: "config",
+  },
+  {
+    line: /failed to open GGUF file '(?<what>[^']+)'|failed to open (?<what2>\S+\.gguf)/,
+    kind: "model-missing",
+    message: "a model file cannot be opened",
+    fix: "check the path and its permissions in the profile",
+    permanent: true,
+    exit: "missingFile",
+  },
+  {
+    line: /invalid magic characters|failed to read magic|bad GGUF version|is not within the file bounds|model is corrupted|tensors expected but/,
+    kind: "model-corrupt",
+    message: "a model file is damaged or incomplete",
+    fix: "fetch it again: llmctl pull NAME",
+    permanent: true,
+    exit: "missingFile",
+  },
+  {
+    line: /CUDA error: (?<what>.+)/,
+    kind: "gpu-error",
+    message: "the GPU driver reported an error",
+    fix: "look at dmesg for Xid messages; a driver update or a reboot may be needed",
+    permanent: false,
+    exit: "diedBeforeReady",
+  },
+  {
+    line: /failed to load (?:draft )?model, '(?<what>[^']+)'|error loading model: (?<what2>.+)/,
+    kind: "model-not-loaded",
+    message: "a model could not be loaded",
+    permanent: false,
+    exit: "diedBeforeReady",
+  },
+];
+
+const signalCauses: Readonly<Record<string, Pick<ExitCause, "kind" | "message" | "fix">>> = {
+  SIGKILL: {
+    kind: "killed",
+    message: "the server was killed (SIGKILL)",
+    fix: 'if nobody did that, the kernel ran out of memory: see "dmesg | grep -i oom"; lower ctx_size or take a smaller quant',
+  },
+  SIGSEGV: {
+    kind: "crashed",
+    message: "the server crashed (SIGSEGV)",
+    fix: "a native build may not suit this CPU: llmctl build --portable",
+  },
+  SIGILL: {
+    kind: "crashed",
+    message: "the server used an instruction that this CPU does not have (SIGILL)",
+    fix: "build on this machine, or for any: llmctl build --portable",
+  },
+  SIGABRT: { kind: "aborted", message: "the server aborted itself (SIGABRT)", fix: "the end of its log says why: llmctl logs NAME" },
+};
+
+/** Explains how a server ended, from its exit code or signal and the end of its log. */
+export function explainExit(exit: ServerExit): ExitCause {
+  // What was logged before a SIGKILL or SIGTERM from outside does not explain it; an abort or a crash is often the last word on an error.
+  const ownEnd = exit.signal === null || exit.signal === "SIGABRT" || exit.signal === "SIGSEGV";
+  const known = ownEnd ? findKnown(exit.lastLines) : undefined;
+  if (known !== undefined) return known;
+  const late: ExitName = exit.wasReady ? "failed" : "diedBeforeReady";
+  if (exit.signal !== null) {
+    const cause = signalCauses[exit.signal] ?? { kind: "killed", message: `the server was ended by ${exit.signal}` };
+    return { ...cause, permanent: false, exit: late };
+  }
+  return {
+    kind: "exited",
+    message: `the server exited with code ${exit.code}`,
+    fix: "see the end of its log",
+    permanent: false,
+    exit: late,
+  };
+}
+
+function findKnown(lines: readonly string[]): ExitCause | undefined {
+  for (const { line, message, ...rest } of knownLines) {
+    const match = lines.map((text) => line.exec(text)).find((found) => found !== null);
+    if (match == null) continue;
+    const what = Object.values(match.groups ?? {}).find((group) => group !== undefined);
+    return { ...rest, message: what === undefined ? message : `${message}: ${what}` };
+  }
+  return undefined;
+}

@@ -1,0 +1,108 @@
+import { readFileSync } from "node:fs";
+import { request } from "node:http";
+import type { Endpoint, Health, Launch, Proof } from "../supervisor/launch.ts";
+
+/** No answer that we ask for is longer; a server that sends more is not llama-server. */
+const maxAnswerBytes = 4 << 20;
+
+/**
+ * Asks `/health` once: 200 is ready, 503 still loading. Needs no API key on any build.
+ * @see llama.cpp tools/server/README.md, GET /health
+ */
+export async function checkHealth(endpoint: Endpoint, timeoutMs: number, signal: AbortSignal): Promise<Health> {
+  const timeout = AbortSignal.timeout(timeoutMs);
+  try {
+    const { status } = await send(endpoint, { method: "GET", path: "/health", signal: AbortSignal.any([signal, timeout]) });
+    return status === 200 ? "ready" : status === 503 ? "loading" : "error";
+  } catch {
+    // Refused, reset or aborted: the server is not there, or not yet.
+    return timeout.aborted ? "timeout" : "unreachable";
+  }
+}
+
+/**
+ * One greedy request of 64 tokens, after which the draft counters must have moved: the only sign of drafting that every build gives.
+ * `draft_n` is absent, not 0, when nothing was drafted.
+ * @throws Error when the server refuses, cannot be reached, or answers with something else.
+ */
+export async function prove(launch: Launch, endpoint: Endpoint, signal: AbortSignal): Promise<Proof> {
+  const startedMs = performance.now();
+  const { status, body } = await send(endpoint, {
+    method: "POST",
+    path: "/v1/chat/completions",
+    apiKey: readApiKey(launch.apiKeyFile),
+    signal,
+    json: {
+      messages: [{ role: "user", content: "Tell me a story about an otter." }],
+      max_tokens: 64,
+      temperature: 0,
+      // A reply that ends at once would leave nothing to draft.
+      ignore_eos: true,
+      cache_prompt: false,
+    },
+  });
+  if (status !== 200) throw new Error(`the server answered ${status}: ${body.slice(0, 200)}`);
+  const timings = (JSON.parse(body) as { timings?: Record<string, unknown> }).timings ?? {};
+  return {
+    draftTokens: readCount(timings["draft_n"]),
+    acceptedTokens: readCount(timings["draft_n_accepted"]),
+    tokensPerSecond: readCount(timings["predicted_per_second"]),
+    durationMs: performance.now() - startedMs,
+  };
+}
+
+interface Outgoing {
+  readonly method: "GET" | "POST";
+  readonly path: string;
+  readonly signal: AbortSignal;
+  readonly apiKey?: string | undefined;
+  readonly json?: unknown;
+}
+
+function send(endpoint: Endpoint, { method, path, signal, apiKey, json }: Outgoing): Promise<{ status: number; body: string }> {
+  return new Promise((resolve, reject) => {
+    const outgoing = request({
+      host: reachable(endpoint.host),
+      port: endpoint.port,
+      method,
+      path,
+      signal,
+      agent: false,
+      headers: {
+        ...(apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` }),
+        ...(json === undefined ? {} : { "content-type": "application/json" }),
+      },
+    });
+    outgoing.on("error", reject);
+    outgoing.on("response", (response) => {
+      const chunks: Buffer[] = [];
+      let bytes = 0;
+      response.on("data", (chunk: Buffer) => {
+        bytes += chunk.length;
+        if (bytes > maxAnswerBytes) outgoing.destroy(new Error("the answer is too long to be llama-server's"));
+        else chunks.push(chunk);
+      });
+      response.on("error", reject);
+      response.on("end", () => resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString("utf8") }));
+    });
+    outgoing.end(json === undefined ? undefined : JSON.stringify(json));
+  });
+}
+
+/** An address to talk to a server that listens on all of them. */
+function reachable(host: string): string {
+  if (host === "0.0.0.0") return "127.0.0.1";
+  return host === "::" ? "::1" : host;
+}
+
+function readApiKey(path: string | undefined): string | undefined {
+  if (path === undefined) return undefined;
+  return readFileSync(path, "utf8")
+    .split("\n")
+    .map((line) => line.trim())
+    .find((line) => line !== "");
+}
+
+function readCount(value: unknown): number {
+  return typeof value === "number" && Number.isFinite(value) ? value : 0;
+}

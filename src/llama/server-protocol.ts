@@ -1,0 +1,13 @@
+import type { Endpoint, ServerProtocol } from "../supervisor/launch.ts";
+import { explainExit } from "./exit-cause.ts";
+import { checkHealth, prove } from "./server-http.ts";
+
+/** What the supervisor must know about llama-server. */
+export const llamaServerProtocol: ServerProtocol = { checkHealth, prove, explainExit, parseListening };
+
+/** `… listening on http://127.0.0.1:8080`, in all builds; some add ` - starting the main loop`. */
+export function parseListening(line: string): Endpoint | undefined {
+  const match = /listening on https?:\/\/(?:\[([^\]]+)\]|([^\s:]+)):(\d{1,5})(?:\s|$)/.exec(line);
+  const host = match?.[1] ?? match?.[2];
+  return host === undefined ? undefined : { host, port: Number(match?.[3]) };
+}
