@@ -1,0 +1,192 @@
+import type { ProfileValues } from "../profiles/schema.ts";
+import { draftCtxSize, draftDevices, draftGpuLayers, draftMax, draftMin, draftModel, draftProbability, draftType } from "./render-draft.ts";
+import { renderGpuLayers } from "./render-gpu-layers.ts";
+import {
+  formatFloat,
+  impossible,
+  leftOut,
+  noFlag,
+  passed,
+  passValue,
+  type ReadValue,
+  type Rule,
+  switchRule,
+  valueRule,
+} from "./render-rule.ts";
+
+/** `--prio` of llama.cpp, in its numbers. */
+const priorities = { low: -1, normal: 0, medium: 1, high: 2, realtime: 3 } as const;
+
+const integer =
+  (read: (values: ProfileValues) => number | undefined): ReadValue =>
+  (values) =>
+    read(values)?.toString();
+
+const float =
+  (read: (values: ProfileValues) => number | undefined): ReadValue =>
+  (values) => {
+    const value = read(values);
+    return value === undefined ? undefined : formatFloat(value);
+  };
+
+const model: Rule = {
+  key: "model",
+  flags: ["--model"],
+  render: ({ models, catalogue }) => passValue(catalogue, "model", ["--model"], models.target),
+};
+
+const fit: Rule = {
+  key: "fit",
+  flags: ["--fit"],
+  render({ values, catalogue }) {
+    if (values.fit === undefined) return undefined;
+    if (catalogue.has("--fit")) return passValue(catalogue, "fit", ["--fit"], values.fit ? "on" : "off");
+    return leftOut(
+      values.fit
+        ? "this build cannot fit options to the memory: set gpu_layers and ctx_size"
+        : "not needed on this build: it never changes unset options",
+    );
+  },
+};
+
+const priority: Rule = {
+  key: "priority",
+  flags: ["--prio"],
+  render({ values, catalogue }) {
+    if (values.priority === undefined) return undefined;
+    // The number -1 came later than the flag.
+    if (values.priority === "low" && !/\blow\b/.test(catalogue.find("--prio")?.entry.help ?? "")) {
+      return impossible(`llama.cpp ${catalogue.version} has no priority "low"`, "write normal, or use a build that has it");
+    }
+    return passValue(catalogue, "priority", ["--prio"], String(priorities[values.priority]));
+  },
+};
+
+/** A flag without a value until mid-2025, then `on`, `off` or `auto`. */
+const flashAttention: Rule = {
+  key: "flash_attn",
+  flags: ["--flash-attn"],
+  render({ values, catalogue }) {
+    const wanted = values.flash_attn;
+    const match = catalogue.find("--flash-attn");
+    if (wanted === undefined) return undefined;
+    if (match === undefined || match.entry.hints.length > 0) return passValue(catalogue, "flash_attn", ["--flash-attn"], wanted);
+    if (wanted === "on") return passed([match.name]);
+    return leftOut(wanted === "off" ? "off is this build's default" : "this build cannot choose by itself; its default is off");
+  },
+};
+
+const jinja: Rule = {
+  key: "jinja",
+  flags: ["--jinja", "--no-jinja"],
+  render({ values, catalogue }) {
+    if (values.jinja === undefined) return undefined;
+    const match = catalogue.find(values.jinja ? "--jinja" : "--no-jinja");
+    if (match !== undefined) return passed([match.name]);
+    return values.jinja ? noFlag(catalogue, "jinja") : leftOut("off is this build's default");
+  },
+};
+
+const gpuLayers: Rule = {
+  key: "gpu_layers",
+  flags: ["--gpu-layers"],
+  render: ({ values, catalogue }) =>
+    values.gpu_layers === undefined ? undefined : renderGpuLayers(catalogue, "gpu_layers", ["--gpu-layers"], values.gpu_layers),
+};
+
+/** One flag says both how to load and whether to lock since August 2026; before, each had its own. */
+const mlock: Rule = {
+  key: "mlock",
+  flags: ["--mlock"],
+  shared: ["--load-mode"],
+  render({ values, catalogue }) {
+    if (values.mlock === undefined) return undefined;
+    if (!values.mlock) return leftOut("off is llama.cpp's default");
+    if (!catalogue.has("--load-mode")) return catalogue.has("--mlock") ? passed(["--mlock"]) : noFlag(catalogue, "mlock");
+    return passValue(catalogue, "mlock", ["--load-mode"], values.mmap === false ? "mlock" : "mmap+mlock");
+  },
+};
+
+const mmap: Rule = {
+  key: "mmap",
+  flags: ["--mmap", "--no-mmap"],
+  shared: ["--load-mode"],
+  render({ values, catalogue }) {
+    if (values.mmap === undefined) return undefined;
+    if (catalogue.has("--load-mode")) {
+      if (values.mlock === true) return leftOut("said together with mlock");
+      return passValue(catalogue, "mmap", ["--load-mode"], values.mmap ? "mmap" : "none");
+    }
+    const match = catalogue.find(values.mmap ? "--mmap" : "--no-mmap");
+    if (match !== undefined) return passed([match.name]);
+    return values.mmap ? leftOut("on is this build's default") : noFlag(catalogue, "mmap");
+  },
+};
+
+/** Every key of a profile that llama-server is told, in the order of its command line. */
+export const renderTable: readonly Rule[] = [
+  model,
+  valueRule("alias", ["--alias"], (values) => values.alias),
+  draftModel,
+  draftType,
+  valueRule(
+    "threads",
+    ["--threads"],
+    integer((values) => values.threads),
+  ),
+  fit,
+  priority,
+  valueRule(
+    "sampling.temp",
+    ["--temp"],
+    float((values) => values.sampling.temp),
+  ),
+  valueRule(
+    "sampling.top_p",
+    ["--top-p"],
+    float((values) => values.sampling.top_p),
+  ),
+  valueRule(
+    "sampling.top_k",
+    ["--top-k"],
+    integer((values) => values.sampling.top_k),
+  ),
+  valueRule(
+    "sampling.min_p",
+    ["--min-p"],
+    float((values) => values.sampling.min_p),
+  ),
+  valueRule(
+    "sampling.seed",
+    ["--seed"],
+    integer((values) => values.sampling.seed),
+  ),
+  valueRule(
+    "ctx_size",
+    ["--ctx-size"],
+    integer((values) => values.ctx_size),
+  ),
+  draftCtxSize,
+  valueRule("server.host", ["--host"], (values) => values.server.host),
+  valueRule("server.port", ["--port"], ({ server }) => (server.port === "auto" ? "0" : String(server.port))),
+  jinja,
+  valueRule("devices", ["--device"], (values) => values.devices?.join(",")),
+  draftDevices,
+  gpuLayers,
+  draftGpuLayers,
+  valueRule(
+    "parallel",
+    ["--parallel"],
+    integer((values) => values.parallel),
+  ),
+  flashAttention,
+  valueRule("cache_type_k", ["--cache-type-k"], (values) => values.cache_type_k),
+  valueRule("cache_type_v", ["--cache-type-v"], (values) => values.cache_type_v),
+  mlock,
+  mmap,
+  draftMax,
+  draftMin,
+  draftProbability,
+  valueRule("server.api_key_file", ["--api-key-file"], (values) => values.server.api_key_file),
+  switchRule("server.metrics", ["--metrics"], (values) => values.server.metrics),
+];

@@ -1,0 +1,75 @@
+import { LlmctlError, type Problem } from "../base/errors.ts";
+import type { Profile } from "../profiles/schema.ts";
+import type { FlagCatalogue } from "./flag-catalogue.ts";
+import { checkRawArgs, type RawFlag } from "./raw-args.ts";
+import type { RenderModels } from "./render-rule.ts";
+import { renderTable } from "./render-table.ts";
+
+/** One flag with its values, and the profile key that it came from. */
+export interface RenderedFlag {
+  /** For people: `draft.n_max`, `args[2]`. */
+  readonly key: string;
+  /** For `Profile.at`. */
+  readonly path: readonly (string | number)[];
+  readonly args: readonly string[];
+  readonly note?: string;
+}
+
+/** A profile in the words of one build. */
+export interface Rendering {
+  /** In the order of the command line. */
+  readonly flags: readonly RenderedFlag[];
+  /** Keys that nothing was passed for, and why that is so. */
+  readonly notes: readonly { readonly key: string; readonly reason: string }[];
+}
+
+/** The command line that a rendering stands for, without the program. */
+export function commandLine(rendering: Rendering): string[] {
+  return rendering.flags.flatMap(({ args }) => args);
+}
+
+/**
+ * Says a profile in the flags of the llama-server that the catalogue describes. Reads nothing and starts nothing; the model files need not
+ * exist.
+ * @throws LlmctlError `profile-unrenderable` with every key and raw flag that this build cannot do, each at its place in the YAML.
+ */
+export function renderServer(profile: Profile, models: RenderModels, catalogue: FlagCatalogue): Rendering {
+  const source = { values: profile.values, models, catalogue };
+  const flags: RenderedFlag[] = [];
+  const notes: { key: string; reason: string }[] = [];
+  const problems: Problem[] = [];
+  for (const rule of renderTable) {
+    const outcome = rule.render(source);
+    const path = rule.key.split(".");
+    if (outcome?.kind === "flags") {
+      const { args, note } = outcome;
+      flags.push({ key: rule.key, path, args, ...(note === undefined ? {} : { note }) });
+    } else if (outcome?.kind === "left-out") {
+      notes.push({ key: rule.key, reason: outcome.reason });
+    } else if (outcome !== undefined) {
+      problems.push({ message: outcome.message, fix: outcome.fix, at: profile.at(...path) });
+    }
+  }
+  const raw = checkRawArgs(profile, source);
+  failOn([...problems, ...raw.problems], profile);
+  return { flags: withRaw(flags, raw.flags), notes };
+}
+
+function failOn(problems: readonly Problem[], profile: Profile): void {
+  const [first, ...rest] = problems;
+  if (first === undefined) return;
+  const { message, at = profile.path, fix } = first;
+  throw new LlmctlError("profile-unrenderable", message, { exit: "config", at, ...(fix === undefined ? {} : { fix }) }, rest);
+}
+
+/** Raw flags come last, but `--rpc`: llama.cpp reads from left to right, and `--device RPC0` exists only behind it. */
+function withRaw(flags: readonly RenderedFlag[], raw: readonly RawFlag[]): RenderedFlag[] {
+  const isRpc = ({ match }: RawFlag) => match.entry.names.includes("--rpc");
+  const first = raw.filter(isRpc).map(renderRaw);
+  const last = raw.filter((flag) => !isRpc(flag)).map(renderRaw);
+  return [...first, ...flags, ...last];
+}
+
+function renderRaw({ index, args }: RawFlag): RenderedFlag {
+  return { key: `args[${index}]`, path: ["args", index], args };
+}
