@@ -1,0 +1,265 @@
+#!/usr/bin/env bash
+# Builds llama.cpp's llama-server and llama-cli and installs them into a folder of their own. See --help.
+#
+# Layout under the prefix: ID/{bin/,manifest.json}, one folder a build, complete or absent; `current`, a link to one of them;
+# .work/ID (a build being made), .log/ID.log, .lock/ID. The parts that do the work are in build-llama/.
+# The last line on stdout is `manifest: PATH`. Problems go to stderr as `build-llama.sh: error: …`, each with its `  at:` and `  fix:`.
+set -euo pipefail
+
+readonly default_ref=v0.5.0
+readonly default_repo=https://github.com/ggml-org/llama.cpp
+script_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
+
+# Releases of llama.cpp that the npm package node-llama-cpp carries as a git bundle: ref, version of the package, hash of its tarball.
+readonly npm_releases='v0.5.0 3.22.1 sha512-bltIipuWmc123H7tMIgDGKSsSrhmhlQYeVUC48XTjVW7XGJJiJJyCdlTMzQ/LiWoPkGDpcL4FviDpgw7qfTiDw==
+b7698 3.15.0 sha512-xQKl+MvKiA5QNi/CTwqLKMos7hefhRVyzJuNIAEwl7zvOoF+gNMOXEsR4Ojwl7qvgpcjsVeGKWSK3Rb6zoUP1w=='
+
+# Exit codes, as in the README's table.
+readonly failed=1 usage=2 missing=66 unavailable=69
+
+# What was asked for.
+ref='' repo='' source_dir='' bundle='' backend=auto cuda_arch='' portable=no jobs='' prefix=''
+# What was found out.
+backend_why='' portable_why='' nvcc='' compiler='' cuda_version='' identity='' commit='' origin='' want='' key='' id=''
+work='' log='' child='' version='' smoke_result='' smoke_signal=''
+flags=()
+
+print_help() {
+  cat <<HELP
+Usage: build-llama.sh [options]
+
+Builds llama-server and llama-cli from the source of llama.cpp, tries them on the demo models and installs them.
+With the same inputs again it does nothing.
+
+  --ref REF         release tag, branch or commit (default: $default_ref)
+  --repo URL        git repository (default: $default_repo)
+  --source DIR      build this checkout as it is, instead of fetching a ref
+  --bundle FILE     build from this git bundle: its HEAD, or --ref where given
+  --backend NAME    auto, cuda, cpu, vulkan or metal (default: auto: CUDA where nvcc and a driver or --cuda-arch are there,
+                    Metal on a Mac, else cpu)
+  --cuda-arch LIST  GPU architectures to build for, such as 86 or 86,89 (default: the GPUs of this machine)
+  --portable        leave out instructions that only this machine's processor may have
+  --jobs N          compile jobs at once (default: one a processor, fewer where memory is short)
+  --prefix DIR      where builds are installed (default: $(default_prefix))
+  --help            show this text
+HELP
+}
+
+# The same folder as in src/base/paths.ts.
+default_prefix() {
+  if [[ -n ${LLMCTL_HOME:-} ]]; then
+    echo "$LLMCTL_HOME/data/llama.cpp"
+  elif [[ ${XDG_DATA_HOME:-} == /* ]]; then
+    echo "$XDG_DATA_HOME/llmctl/llama.cpp"
+  else
+    echo "$HOME/.local/share/llmctl/llama.cpp"
+  fi
+}
+
+say() { printf '%-9s %s\n' "$1" "$2"; }
+
+problem() {
+  printf 'build-llama.sh: error: %s\n' "$1" >&2
+  if [[ -n ${2:-} ]]; then printf '  fix: %s\n' "$2" >&2; fi
+}
+
+# fail EXIT MESSAGE [FIX]
+fail() {
+  problem "$2" "${3:-}"
+  exit "$1"
+}
+
+has() { command -v "$1" >/dev/null 2>&1; }
+
+source "$script_dir/build-llama/machine.sh"
+source "$script_dir/build-llama/source.sh"
+source "$script_dir/build-llama/compile.sh"
+source "$script_dir/build-llama/try.sh"
+
+parse_options() {
+  while (($# > 0)); do
+    local name=$1 value=''
+    shift
+    case $name in
+      --help | -h) print_help && exit 0 ;;
+      --portable) portable=yes && continue ;;
+      --*=*) value=${name#*=} name=${name%%=*} ;;
+      --ref | --repo | --source | --bundle | --backend | --cuda-arch | --jobs | --prefix)
+        (($# > 0)) || fail $usage "option $name needs a value"
+        value=$1
+        shift
+        ;;
+    esac
+    set_option "$name" "$value"
+  done
+  check_options
+}
+
+set_option() {
+  case $1 in
+    --ref) ref=$2 ;;
+    --repo) repo=$2 ;;
+    --source) source_dir=$2 ;;
+    --bundle) bundle=$2 ;;
+    --backend) backend=$2 ;;
+    --cuda-arch) cuda_arch=${2//,/;} ;;
+    --jobs) jobs=$2 ;;
+    --prefix) prefix=$2 ;;
+    *) fail $usage "unknown option \"$1\"" 'see build-llama.sh --help' ;;
+  esac
+  [[ -n $2 ]] || fail $usage "option $1 needs a value"
+}
+
+check_options() {
+  [[ $backend =~ ^(auto|cuda|cpu|vulkan|metal)$ ]] ||
+    fail $usage "unknown backend \"$backend\"" 'write auto, cuda, cpu, vulkan or metal'
+  [[ -z $jobs || $jobs =~ ^[1-9][0-9]{0,3}$ ]] || fail $usage "--jobs \"$jobs\" is not a number of jobs"
+  [[ -z $cuda_arch || $cuda_arch =~ ^[a-z0-9-]+(;[a-z0-9-]+)*$ ]] ||
+    fail $usage "--cuda-arch \"$cuda_arch\" is not a list of architectures" 'write 86 or 86,89'
+  [[ -z $cuda_arch || $backend =~ ^(auto|cuda)$ ]] || fail $usage "--cuda-arch has no meaning with --backend $backend"
+  [[ ! $ref =~ ^-|[[:space:]] ]] || fail $usage "--ref \"$ref\" is not a git ref"
+  [[ ! $repo =~ ^-|[[:space:]] ]] || fail $usage "--repo \"$repo\" is not a repository"
+  [[ -z $source_dir || -z $bundle$repo$ref ]] || fail $usage '--source builds a folder as it is; leave out --ref, --repo and --bundle'
+  [[ -z $bundle || -z $repo ]] || fail $usage 'give either --bundle or --repo'
+  [[ -z $source_dir || -f $source_dir/CMakeLists.txt ]] ||
+    fail $missing "\"$source_dir\" is not a checkout of llama.cpp: it has no CMakeLists.txt"
+  [[ -z $bundle || -f $bundle ]] || fail $missing "there is no bundle \"$bundle\""
+}
+
+make_paths_absolute() {
+  prefix=${prefix:-$(default_prefix)}
+  mkdir -p "$prefix" || fail 77 "cannot create \"$prefix\"" 'choose another folder with --prefix'
+  prefix=$(cd "$prefix" && pwd -P)
+  if [[ -n $source_dir ]]; then source_dir=$(cd "$source_dir" && pwd -P); fi
+  if [[ -n $bundle ]]; then bundle=$(cd "$(dirname "$bundle")" && pwd -P)/$(basename "$bundle"); fi
+}
+
+# ---- one build at a time ----
+
+# The lock is the kernel's, so it ends with the process however that dies. Compilers inherit it: what they still write to is locked, too.
+take_lock() {
+  mkdir -p "$prefix/.lock" "$prefix/.log" "$prefix/.work" || fail 77 "cannot write to \"$prefix\"" 'choose another folder with --prefix'
+  exec 9>>"$prefix/.lock/$id"
+  if has flock; then
+    flock -n 9 || { say waiting "another build of $id is running" && flock 9; }
+  else
+    perl -e 'open my $lock, ">&=", 9 or die; flock $lock, 2 or die' # macOS has no flock command
+  fi
+}
+
+is_installed() { [[ -s $prefix/$1/manifest.json && -x $prefix/$1/bin/llama-server ]]; }
+
+start_work() {
+  work=$prefix/.work/$id log=$prefix/.log/$id.log
+  rm -rf "$work" # of a build that was killed
+  mkdir -p "$work"
+  : >"$log"
+  trap clean_up EXIT
+  trap 'exit 130' INT
+  trap 'exit 143' TERM HUP
+}
+
+clean_up() {
+  trap '' INT TERM HUP
+  if [[ -n $child ]]; then
+    kill "$child" 2>/dev/null || true
+    wait "$child" 2>/dev/null || true
+  fi
+  rm -rf "$work"
+}
+
+# Runs a command in the background, where a signal to this script ends it at once.
+run() {
+  "$@" &
+  child=$!
+  local status=0
+  wait "$child" || status=$?
+  child=''
+  return $status
+}
+
+logged() {
+  printf '+ %s\n' "$*" >>"$log"
+  run "$@" >>"$log" 2>&1
+}
+
+# ---- key, folder and link ----
+
+name_build() {
+  local native=''
+  if [[ $portable == no ]]; then native=$(machine_features); fi
+  key=$(printf '%s\n' "$identity" "${flags[@]}" "$compiler" "$cuda_version" "${CFLAGS:-} ${CXXFLAGS:-} ${LDFLAGS:-} ${CUDAFLAGS:-}" "$native" |
+    git hash-object --stdin | cut -c1-8)
+  id=$(printf '%s' "$ref" | tr -c 'A-Za-z0-9._-' '-')-$backend
+  if [[ $portable == yes ]]; then id+=-portable; fi
+  id+=-$key
+}
+
+# What -march=native and CUDA's `native` look at: a native build is for these only.
+machine_features() {
+  uname -m
+  grep -m1 -E '^(flags|Features)' /proc/cpuinfo 2>/dev/null || sysctl -n machdep.cpu.brand_string 2>/dev/null || true
+  if [[ $backend == cuda && -z $cuda_arch ]]; then gpu_capabilities; fi
+}
+
+install() {
+  local stage=$work/install library
+  mkdir -p "$stage/bin"
+  cp "$work/build/bin/llama-server" "$work/build/bin/llama-cli" "$stage/bin/"
+  for library in "$work"/build/bin/*.so* "$work"/build/bin/*.dylib; do
+    if [[ -e $library ]]; then cp -P "$library" "$stage/bin/"; fi
+  done
+  write_manifest "$stage/manifest.json"
+  rm -rf "${prefix:?}/$id" # never complete: is_installed said so under the lock
+  mv "$stage" "$prefix/$id"
+}
+
+write_manifest() {
+  # shellcheck disable=SC2016 # the dollars are JavaScript's
+  node -e '
+    const [path, key, id, ref, commit, origin, version, backend, portable, why, compiler, cuda, smoke, ...flags] = process.argv.slice(1);
+    const manifest = {
+      schema: 1, id, key, ref, commit, origin, version, backend, portable: portable === "yes", portableReason: why || null,
+      flags, compiler, cuda: cuda || null, test: smoke, date: new Date().toISOString(),
+    };
+    fs.writeFileSync(path, JSON.stringify(manifest, null, 2) + "\n");
+  ' "$1" "$key" "$id" "$ref" "$commit" "$origin" "$version" "$backend" "$portable" "$portable_why" "$compiler" "$cuda_version" \
+    "$smoke_result" "${flags[@]}"
+}
+
+# A reader sees the old link or the new one.
+make_current() {
+  local link=$prefix/current beside=$prefix/.current.$$
+  [[ $(readlink "$link" 2>/dev/null) != "$id" ]] || return 0
+  ln -s "$id" "$beside"
+  if [[ $(uname -s) == Darwin ]]; then mv -fh "$beside" "$link"; else mv -fT "$beside" "$link"; fi
+  say current "$id"
+}
+
+main() {
+  parse_options "$@"
+  choose_backend
+  check_tools
+  make_paths_absolute
+  read_compiler_versions
+  identify_source
+  choose_flags
+  name_build
+  say llama.cpp "$id${backend_why:+ ($backend: $backend_why)}"
+  take_lock
+  if is_installed "$id"; then
+    say installed 'already, from the same inputs: nothing to do'
+  else
+    start_work
+    check_cuda
+    choose_jobs
+    fetch_source
+    build_and_test
+    install
+    say installed "$prefix/$id in $((SECONDS / 60)) min $((SECONDS % 60)) s"
+  fi
+  make_current
+  echo "manifest: $prefix/$id/manifest.json"
+}
+
+main "$@"

@@ -1,0 +1,27 @@
+import { homedir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { execa } from "execa";
+
+const script = fileURLToPath(new URL("../../scripts/build-llama.sh", import.meta.url));
+
+/** Outside the checkout, so that a fresh one does not compile again. */
+function buildsPrefix(env: NodeJS.ProcessEnv = process.env): string {
+  return env["LLMCTL_TEST_BUILDS"] ?? join(env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "llmctl-test-builds");
+}
+
+/**
+ * A portable CPU build of this release, made by the project's own script where it is not there yet: minutes then, else well under a second.
+ * Safe to call from several processes at once. @throws when it cannot be built; a test that needs it then fails, it is never skipped.
+ */
+export async function ensureLlamaBuild(ref: string): Promise<{ server: string; cli: string }> {
+  const args = [script, "--ref", ref, "--backend", "cpu", "--portable", "--prefix", buildsPrefix()];
+  let manifest: string | undefined;
+  for await (const line of execa("bash", args, { stdin: "ignore" })) {
+    if (/^(?:source|compile|waiting) /.test(line)) process.stderr.write(`llama.cpp ${ref} for the tests: ${line}\n`);
+    manifest = /^manifest: (.+)$/.exec(line)?.[1] ?? manifest;
+  }
+  if (manifest === undefined) throw new Error("build-llama.sh named no manifest");
+  const bin = join(dirname(manifest), "bin");
+  return { server: join(bin, "llama-server"), cli: join(bin, "llama-cli") };
+}
