@@ -1,0 +1,76 @@
+import { randomBytes } from "node:crypto";
+import { mkdir, readFile, rename, rm, symlink } from "node:fs/promises";
+import { dirname, join, relative, resolve } from "node:path";
+import { writeFileAtomic } from "../base/atomic-write.ts";
+import { LlmctlError, systemErrorCode } from "../base/errors.ts";
+
+/** Where one repository lies in the Hugging Face cache, in the layout that the Python client shares. */
+export interface RepoFolder {
+  readonly path: string;
+  /** Folder of the lock files, one a blob; the Python client takes the same ones. */
+  readonly locks: string;
+}
+
+const commitPattern = /^[0-9a-f]{40}$/;
+
+/** The folder of `owner/name` in the cache; it need not exist. */
+export function repoFolder(hubCache: string, hf: string): RepoFolder {
+  const name = `models--${hf.replace("/", "--")}`;
+  return { path: resolve(hubCache, name), locks: resolve(hubCache, ".locks", name) };
+}
+
+/** The commit that a revision meant when the cache last asked; undefined when it never did. */
+export async function findCommit(repo: RepoFolder, revision: string): Promise<string | undefined> {
+  if (commitPattern.test(revision)) return revision;
+  try {
+    const commit = (await readFile(refPath(repo, revision), "utf8")).trim();
+    return commitPattern.test(commit) ? commit : undefined;
+  } catch (error) {
+    if (["ENOENT", "ENOTDIR", "EISDIR"].includes(systemErrorCode(error) ?? "")) return undefined;
+    throw error;
+  }
+}
+
+/** Notes what a branch or tag means now. Written after the files, so that a reader who follows it finds them. */
+export async function writeRef(repo: RepoFolder, revision: string, commit: string): Promise<void> {
+  if (revision === commit) return;
+  const path = refPath(repo, revision);
+  await mkdir(dirname(path), { recursive: true });
+  await writeFileAtomic(path, commit, 0o666);
+}
+
+/** The path of a file in a snapshot. */
+function snapshotPath(repo: RepoFolder, commit: string, name: string): string {
+  return join(repo.path, "snapshots", commit, ...name.split("/"));
+}
+
+export function blobPath(repo: RepoFolder, digest: string): string {
+  return join(repo.path, "blobs", digest);
+}
+
+/** Gives a blob its name in a snapshot: a relative link, put in place in one step over whatever was there. */
+export async function linkBlob(repo: RepoFolder, commit: string, name: string, digest: string): Promise<string> {
+  const path = snapshotPath(repo, commit, name);
+  const folder = dirname(path);
+  await mkdir(folder, { recursive: true });
+  const beside = `${path}.${process.pid}-${randomBytes(4).toString("hex")}.tmp`;
+  try {
+    await symlink(relative(folder, blobPath(repo, digest)), beside);
+    await rename(beside, path);
+  } finally {
+    await rm(beside, { force: true });
+  }
+  return path;
+}
+
+/** A path below a folder, in the Hub's `/` form, that cannot lead out of it and is safe to print. */
+export function isSafePath(path: string): boolean {
+  return path !== "" && !/[\\\p{Cc}]/u.test(path) && path.split("/").every((part) => part !== "" && part !== "." && part !== "..");
+}
+
+function refPath(repo: RepoFolder, revision: string): string {
+  if (!isSafePath(revision)) {
+    throw new LlmctlError("bad-revision", `"${revision}" is no name of a branch, tag or commit`, { exit: "config" });
+  }
+  return join(repo.path, "refs", ...revision.split("/"));
+}

@@ -1,0 +1,132 @@
+import { LlmctlError, systemErrorCode } from "../base/errors.ts";
+import { parseRetryAfter, TransientError } from "./retry.ts";
+
+/** A way to talk to the Hub, with what every request needs. */
+export interface HubConnection {
+  /** Without a slash at the end. */
+  readonly endpoint: string;
+  readonly token?: string | undefined;
+  readonly signal: AbortSignal;
+  /** A transfer with no byte for this long is given up, and tried again. */
+  readonly stallTimeoutMs: number;
+}
+
+/** An answer whose body is being read under the stall guard. */
+export interface HubAnswer {
+  readonly response: Response;
+  /** The body's chunks; @throws TransientError when the line drops or stalls. */
+  readonly chunks: AsyncIterable<Uint8Array>;
+}
+
+/**
+ * Sends a GET; redirects are followed. The token goes to the Hub's own origin alone (`fetch` drops it when a redirect leaves that origin).
+ * @param use Reads the answer; the connection is closed when it returns.
+ * @throws TransientError for what may pass (5xx, 429, a lost or stalled line), LlmctlError for other answers than 2xx.
+ */
+export async function getFromHub<T>(
+  url: string,
+  headers: Readonly<Record<string, string>>,
+  hub: HubConnection,
+  use: (answer: HubAnswer) => Promise<T>,
+): Promise<T> {
+  const guard = guardStall(hub);
+  try {
+    const response = await duringTransfer(
+      () => fetch(url, { headers: { ...headers, ...authorize(url, hub) }, signal: guard.signal }),
+      guard,
+    );
+    if (!response.ok) throw answerError(response, hub);
+    return await use({ response, chunks: readChunks(response, guard) });
+  } finally {
+    guard.end();
+  }
+}
+
+interface StallGuard {
+  readonly signal: AbortSignal;
+  readonly user: AbortSignal;
+  readonly touch: () => void;
+  /** Stops the clock and lets go of the connection. */
+  readonly end: () => void;
+}
+
+function guardStall({ signal, stallTimeoutMs }: HubConnection): StallGuard {
+  const own = new AbortController();
+  const timer = setTimeout(() => own.abort(new TransientError(`no byte for ${stallTimeoutMs / 1000} s`)), stallTimeoutMs);
+  return {
+    signal: AbortSignal.any([signal, own.signal]),
+    user: signal,
+    touch: () => void timer.refresh(),
+    end: () => {
+      clearTimeout(timer);
+      own.abort();
+    },
+  };
+}
+
+async function* readChunks(response: Response, guard: StallGuard): AsyncGenerator<Uint8Array> {
+  const reader = response.body?.getReader();
+  if (reader === undefined) return;
+  for (;;) {
+    guard.touch();
+    const { done, value } = await duringTransfer(() => reader.read(), guard);
+    if (done) return;
+    yield value;
+  }
+}
+
+/** `fetch` tells every lost line as a TypeError; the reason is in its cause. */
+async function duringTransfer<T>(step: () => Promise<T>, guard: StallGuard): Promise<T> {
+  try {
+    return await step();
+  } catch (error) {
+    guard.user.throwIfAborted();
+    if (error instanceof TransientError || !(error instanceof TypeError)) throw error;
+    const cause = error.cause instanceof Error ? error.cause : error;
+    const code = systemErrorCode(cause);
+    throw new TransientError(cause.message || code || "the connection was lost", { cause: error });
+  }
+}
+
+function authorize(url: string, { endpoint, token }: HubConnection): Record<string, string> {
+  return token !== undefined && new URL(url).origin === new URL(endpoint).origin ? { authorization: `Bearer ${token}` } : {};
+}
+
+function answerError(response: Response, hub: HubConnection): Error {
+  const { status } = response;
+  const host = new URL(response.url).host;
+  const fromHub = new URL(response.url).origin === new URL(hub.endpoint).origin;
+  // A signed address on another host that no longer holds is asked for again at the Hub.
+  const passes = status >= 500 || [408, 416, 425, 429].includes(status) || (!fromHub && [401, 403].includes(status));
+  if (passes) {
+    return new TransientError(`${host} answered ${status}`, {
+      retryAfterMs: parseRetryAfter(response.headers.get("retry-after"), Date.now()),
+    });
+  }
+  const at = response.url.split("?")[0] ?? "";
+  if (status === 401 || status === 403) {
+    return new LlmctlError("hub-denied", `${host} does not give access (status ${status})`, {
+      exit: "permission",
+      at,
+      fix: deniedFix(hub),
+    });
+  }
+  if (status === 404) {
+    return new LlmctlError("hub-not-found", `${host} has no such repository, revision or file (status 404)`, {
+      exit: "missingFile",
+      at,
+      fix: "check hf, revision and quant or file in the profile",
+    });
+  }
+  return new LlmctlError("hub-error", `${host} answered ${status}`, {
+    exit: "unavailable",
+    at,
+    fix: "check HF_ENDPOINT, or try again later",
+  });
+}
+
+function deniedFix({ endpoint, token }: HubConnection): string {
+  return token === undefined
+    ? `check the repository's name; if it is private or gated, accept its licence on ${endpoint} and set HF_TOKEN`
+    : `accept the repository's licence on ${endpoint}, and check that HF_TOKEN is valid and may read it`;
+}

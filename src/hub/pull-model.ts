@@ -1,0 +1,215 @@
+import { stat, statfs } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { LlmctlError, systemErrorCode } from "../base/errors.ts";
+import { formatSize } from "../base/units.ts";
+import type { HubModelRef } from "../profiles/schema.ts";
+import { withBlobLock } from "./blob-lock.ts";
+import { downloadBlob } from "./download-blob.ts";
+import { searchHubModel, type FindOptions } from "./find-model.ts";
+import { blobPath, linkBlob, repoFolder, writeRef, type RepoFolder } from "./hub-cache.ts";
+import type { HubConnection } from "./hub-connection.ts";
+import type { HubSettings } from "./hub-settings.ts";
+import { listModel, type HubFile } from "./list-model.ts";
+import type { ModelFiles } from "./model-files.ts";
+import { partPath } from "./part-file.ts";
+import { TransientError, type RetryRule } from "./retry.ts";
+import { describeRef, selectFiles } from "./select-files.ts";
+
+/** What is told while a pull runs. `file` is the name in the repository. */
+export type PullEvent =
+  | { readonly kind: "plan"; readonly plan: PullPlan }
+  | { readonly kind: "waiting"; readonly file: string }
+  | { readonly kind: "bytes"; readonly file: string; readonly doneBytes: number; readonly sizeBytes: number }
+  | { readonly kind: "retry"; readonly reason: string; readonly delayMs: number }
+  | { readonly kind: "file-done"; readonly file: string; readonly sizeBytes: number };
+
+export interface PullOptions extends FindOptions {
+  readonly hub: HubSettings;
+  readonly onProgress: (event: PullEvent) => void;
+  readonly signal: AbortSignal;
+  /** A transfer with no byte for this long is tried again; 30 s unless told. */
+  readonly stallTimeoutMs?: number;
+  /** Waits between retries; real time unless told. */
+  readonly wait?: RetryRule["wait"];
+}
+
+/** What a pull would do. */
+export type PullPlan =
+  | { readonly kind: "complete"; readonly files: ModelFiles }
+  | { readonly kind: "fetch"; readonly commit: string; readonly files: readonly PlannedFile[]; readonly missingBytes: number };
+
+interface PlannedFile extends HubFile {
+  /** Bytes that are on disk already, `sizeBytes` when the file is complete. */
+  readonly haveBytes: number;
+}
+
+/**
+ * Says what {@link pullModel} would do; asks the Hub only when the model is not complete on disk, and writes nothing.
+ * @throws LlmctlError as {@link pullModel}.
+ */
+export async function planPull(ref: HubModelRef, options: PullOptions): Promise<PullPlan> {
+  return explained(ref, options, () => makePlan(ref, options));
+}
+
+/**
+ * Makes a Hub model complete on disk: nothing is fetched when it is, else its files come into the Hugging Face cache, in the layout that the
+ * Python client shares, each verified before it gets its name. Interrupted at any byte, the next pull goes on from there.
+ * @returns the files, first shard first.
+ * @throws LlmctlError `hub-offline`, `hub-unreachable`, `hub-denied`, `hub-not-found`, `hub-error`, `hub-bad-listing`, `hub-digest-mismatch`,
+ * `no-space`, `permission-denied`, `interrupted`, or what {@link selectFiles} throws.
+ */
+export async function pullModel(ref: HubModelRef, options: PullOptions): Promise<ModelFiles> {
+  return explained(ref, options, async () => {
+    const plan = await makePlan(ref, options);
+    options.onProgress({ kind: "plan", plan });
+    return plan.kind === "complete" ? plan.files : fetchModel(ref, plan, options);
+  });
+}
+
+async function makePlan(ref: HubModelRef, options: PullOptions): Promise<PullPlan> {
+  const found = await searchHubModel(ref, options);
+  if ("files" in found) return { kind: "complete", files: found.files };
+  if (options.hub.offline) {
+    throw new LlmctlError("hub-offline", `${describeRef(ref)} is not on this machine, and HF_HUB_OFFLINE forbids to fetch it`, {
+      exit: "unavailable",
+      ...(options.at === undefined ? {} : { at: options.at }),
+      fix: "unset HF_HUB_OFFLINE",
+    });
+  }
+  const { commit, files } = await listModel(ref, connect(options), retryRule(options));
+  const byName = new Map(files.map((file) => [file.name, file]));
+  const wanted = selectFiles([...byName.keys()], ref, options.at).flatMap((name) => byName.get(name) ?? []);
+  const repo = repoFolder(options.hubCache, ref.hf);
+  const planned = await Promise.all(wanted.map(async (file) => ({ ...file, haveBytes: await measureHave(repo, file) })));
+  return { kind: "fetch", commit, files: planned, missingBytes: planned.reduce((sum, file) => sum + file.sizeBytes - file.haveBytes, 0) };
+}
+
+async function fetchModel(ref: HubModelRef, plan: PullPlan & { kind: "fetch" }, options: PullOptions): Promise<ModelFiles> {
+  const repo = repoFolder(options.hubCache, ref.hf);
+  await checkSpace(plan.missingBytes, options.hubCache);
+  const shards: { path: string; sizeBytes: number }[] = [];
+  for (const file of plan.files) {
+    await fetchFile(ref, plan.commit, file, options);
+    shards.push({ path: await linkBlob(repo, plan.commit, file.name, file.digest), sizeBytes: file.sizeBytes });
+  }
+  await writeRef(repo, ref.revision ?? "main", plan.commit);
+  return { shards, source: "Hugging Face cache" };
+}
+
+async function fetchFile(ref: HubModelRef, commit: string, file: HubFile, options: PullOptions): Promise<void> {
+  const repo = repoFolder(options.hubCache, ref.hf);
+  const { signal, onProgress } = options;
+  const onWait = () => onProgress({ kind: "waiting", file: file.name });
+  await withBlobLock(join(repo.locks, `${file.digest}.lock`), { signal, onWait }, async () => {
+    // Another process may have finished it while we waited.
+    if (await isComplete(repo, file)) return;
+    await downloadBlob({
+      url: [options.hub.endpoint, ref.hf, "resolve", commit, ...file.name.split("/").map(encodeURIComponent)].join("/"),
+      path: blobPath(repo, file.digest),
+      file,
+      hub: connect(options),
+      retries: retryRule(options),
+      onBytes: (doneBytes) => onProgress({ kind: "bytes", file: file.name, doneBytes, sizeBytes: file.sizeBytes }),
+    });
+  });
+  onProgress({ kind: "file-done", file: file.name, sizeBytes: file.sizeBytes });
+}
+
+async function measureHave(repo: RepoFolder, file: HubFile): Promise<number> {
+  if (await isComplete(repo, file)) return file.sizeBytes;
+  const partBytes = (await fileSize(partPath(blobPath(repo, file.digest)))) ?? 0;
+  return partBytes <= file.sizeBytes ? partBytes : 0;
+}
+
+/** A blob has its name only once its digest was right; the size is a cheap second look that finds what was cut off later. */
+async function isComplete(repo: RepoFolder, file: HubFile): Promise<boolean> {
+  return (await fileSize(blobPath(repo, file.digest))) === file.sizeBytes;
+}
+
+async function fileSize(path: string): Promise<number | undefined> {
+  try {
+    return (await stat(path)).size;
+  } catch (error) {
+    if (systemErrorCode(error) === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
+/** @throws LlmctlError `no-space` before the first byte, for all files together. */
+async function checkSpace(neededBytes: number, folder: string): Promise<void> {
+  const freeBytes = await measureFree(folder);
+  if (freeBytes >= neededBytes) return;
+  throw new LlmctlError("no-space", `${formatSize(neededBytes)} are to be fetched, but only ${formatSize(freeBytes)} are free`, {
+    exit: "io",
+    at: folder,
+    fix: `free ${formatSize(neededBytes - freeBytes)}, or set HF_HUB_CACHE to a folder on a larger disk`,
+  });
+}
+
+async function measureFree(folder: string): Promise<number> {
+  try {
+    const { bavail, bsize } = await statfs(folder);
+    return bavail * bsize;
+  } catch (error) {
+    // The cache is made with the first file; until then its nearest folder tells the disk.
+    if (systemErrorCode(error) !== "ENOENT" || dirname(folder) === folder) throw error;
+    return measureFree(dirname(folder));
+  }
+}
+
+function connect({ hub, signal, stallTimeoutMs = 30_000 }: PullOptions): HubConnection {
+  return { endpoint: hub.endpoint, token: hub.token, signal, stallTimeoutMs };
+}
+
+function retryRule({ signal, onProgress, wait = (ms, stop) => delay(ms, undefined, { signal: stop }) }: PullOptions): RetryRule {
+  return { signal, wait, onRetry: (reason, delayMs) => onProgress({ kind: "retry", reason, delayMs }) };
+}
+
+/** Runs a pull, and turns what the network, the disk and Ctrl-C do to it into known failures. */
+async function explained<T>(ref: HubModelRef, options: PullOptions, action: () => Promise<T>): Promise<T> {
+  try {
+    return await action();
+  } catch (error) {
+    throw explain(error, ref, options);
+  }
+}
+
+function explain(error: unknown, ref: HubModelRef, { signal, profile, hub, hubCache }: PullOptions): unknown {
+  if (error instanceof LlmctlError) return error;
+  const again = `run "llmctl pull ${profile}" again; it goes on from what is on disk`;
+  if (signal.aborted)
+    return new LlmctlError("interrupted", `the pull of ${describeRef(ref)} was interrupted`, { exit: "interrupted", fix: again });
+  if (error instanceof TransientError) {
+    const message = `${describeRef(ref)} could not be fetched: ${error.message}`;
+    return new LlmctlError("hub-unreachable", message, {
+      exit: "unavailable",
+      at: hub.endpoint,
+      fix: `check the network, then ${again}`,
+      cause: error,
+    });
+  }
+  return explainDisk(error, hubCache, again);
+}
+
+function explainDisk(error: unknown, hubCache: string, again: string): unknown {
+  const code = systemErrorCode(error);
+  if (code === "ENOSPC" || code === "EDQUOT") {
+    return new LlmctlError("no-space", "the disk is full", {
+      exit: "io",
+      at: hubCache,
+      fix: `free some space, then ${again}`,
+      cause: error,
+    });
+  }
+  if (code === "EACCES" || code === "EPERM" || code === "EROFS") {
+    const fix = "check the folder's permissions, or set HF_HUB_CACHE to another one";
+    return new LlmctlError("permission-denied", "no permission to write into the Hugging Face cache", {
+      exit: "permission",
+      at: hubCache,
+      fix,
+      cause: error,
+    });
+  }
+  return error;
+}

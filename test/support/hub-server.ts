@@ -1,0 +1,181 @@
+import { createHash } from "node:crypto";
+import { once } from "node:events";
+import { createServer, type IncomingHttpHeaders, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+
+/** A file as the Hub lists and serves it. */
+interface ServedFile {
+  readonly content: Buffer;
+  /** Kept in git itself, listed with git's blob id and served by the Hub's own origin. */
+  readonly inGit?: boolean;
+  /** What the listing says instead of the truth. */
+  readonly listedSize?: number;
+}
+
+interface ServedRepo {
+  readonly commit: string;
+  /** By path in the repository. */
+  readonly files: Readonly<Record<string, ServedFile>>;
+  /** Only this token may read it. */
+  readonly token?: string;
+}
+
+/** Something that goes wrong with one answer. Byte counts are of that answer's body; the line drops once `when` is settled. */
+type Fault =
+  | { readonly kind: "status"; readonly status: number; readonly headers?: Readonly<Record<string, string>> }
+  | { readonly kind: "drop"; readonly afterBytes: number; readonly when: Promise<unknown> }
+  | { readonly kind: "stall" | "end-early"; readonly afterBytes: number }
+  | { readonly kind: "flip-byte" | "ignore-range" | "wrong-range" };
+
+interface SeenRequest {
+  /** The Hub itself, or the second origin that holds the large files. */
+  readonly origin: "hub" | "cdn";
+  readonly path: string;
+  readonly headers: IncomingHttpHeaders;
+}
+
+export interface HubServer {
+  /** Address of the Hub, as in HF_ENDPOINT. */
+  readonly url: string;
+  /** By `owner/name`. */
+  readonly repos: Map<string, ServedRepo>;
+  /** Each request to an origin takes the first fault of its list; none: it is answered well. */
+  readonly faults: { readonly hub: Fault[]; readonly cdn: Fault[] };
+  readonly requests: SeenRequest[];
+  /** The ranges of the requests for content so far, `whole` for those without one. */
+  readonly fetched: () => string[];
+  readonly close: () => Promise<void>;
+}
+
+/** A Hugging Face Hub on loopback, as far as listing and downloading models goes: two origins, pages of two entries, ranges. */
+export async function startHubServer(): Promise<HubServer> {
+  const state: State = { repos: new Map(), faults: { hub: [], cdn: [] }, requests: [], cdnUrl: "", hubUrl: "" };
+  const hub = createServer((request, response) => answer("hub", request, response, state));
+  const cdn = createServer((request, response) => answer("cdn", request, response, state));
+  state.hubUrl = await listen(hub);
+  state.cdnUrl = await listen(cdn);
+  return {
+    url: state.hubUrl,
+    repos: state.repos,
+    faults: state.faults,
+    requests: state.requests,
+    fetched: () => state.requests.filter(({ path }) => path.startsWith("/content/")).map(({ headers }) => headers.range ?? "whole"),
+    close: async () => {
+      await Promise.all([hub, cdn].map(stop));
+    },
+  };
+}
+
+export function sha256(content: Buffer): string {
+  return createHash("sha256").update(content).digest("hex");
+}
+
+export function gitBlobId(content: Buffer): string {
+  return createHash("sha1").update(`blob ${content.length}\0`).update(content).digest("hex");
+}
+
+interface State extends Pick<HubServer, "repos" | "faults" | "requests"> {
+  hubUrl: string;
+  cdnUrl: string;
+}
+
+const pageSize = 2;
+
+async function listen(server: Server): Promise<string> {
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+async function stop(server: Server): Promise<void> {
+  server.closeAllConnections();
+  server.close();
+  await once(server, "close");
+}
+
+function answer(origin: "hub" | "cdn", request: IncomingMessage, response: ServerResponse, state: State): void {
+  const url = new URL(request.url ?? "/", "http://local");
+  const path = decodeURIComponent(url.pathname);
+  state.requests.push({ origin, path, headers: request.headers });
+  const fault = state.faults[origin].shift();
+  if (fault?.kind === "status") {
+    response.writeHead(fault.status, fault.headers).end("not now");
+    return;
+  }
+  if (origin === "cdn") return sendContent(findContent(path, state), request, response, fault);
+  const [, hf, rest] = /^(?:\/api\/models)?\/([^/]+\/[^/]+)(\/.*)$/.exec(path) ?? [];
+  const repo = state.repos.get(hf ?? "");
+  if (repo === undefined) return sendError(response, 404, "RepoNotFound");
+  if (repo.token !== undefined && request.headers.authorization !== `Bearer ${repo.token}`) return sendError(response, 401, "GatedRepo");
+  if (rest?.startsWith("/revision/"))
+    return sendJson(response, { _id: "1", id: hf, sha: repo.commit, lastModified: "2026-01-01T00:00:00.000Z" });
+  if (rest === `/tree/${repo.commit}`) return sendPage(url, repo, response, state);
+  sendResolved(rest?.replace(`/resolve/${repo.commit}/`, "") ?? "", repo, request, response, { state, fault });
+}
+
+function sendError(response: ServerResponse, status: number, code: string): void {
+  response.writeHead(status, { "content-type": "application/json", "x-error-code": code }).end(JSON.stringify({ error: code }));
+}
+
+function sendJson(response: ServerResponse, value: unknown, headers: Record<string, string> = {}): void {
+  response.writeHead(200, { "content-type": "application/json", ...headers }).end(JSON.stringify(value));
+}
+
+function sendPage(url: URL, repo: ServedRepo, response: ServerResponse, state: State): void {
+  const entries = [{ type: "directory", oid: "0".repeat(40), size: 0, path: "folder" }, ...Object.entries(repo.files).map(listEntry)];
+  const start = Number(url.searchParams.get("cursor") ?? 0);
+  const end = start + pageSize;
+  const next = `<${state.hubUrl}${url.pathname}?recursive=true&cursor=${end}>; rel="next"`;
+  sendJson(response, entries.slice(start, end), end < entries.length ? { link: next } : {});
+}
+
+function listEntry([path, { content, inGit, listedSize }]: [string, ServedFile]): object {
+  const size = listedSize ?? content.length;
+  const plain = { type: "file", path, size, oid: gitBlobId(content) };
+  return inGit ? plain : { ...plain, lfs: { oid: sha256(content), size, pointerSize: 135 } };
+}
+
+function sendResolved(
+  name: string,
+  repo: ServedRepo,
+  request: IncomingMessage,
+  response: ServerResponse,
+  { state, fault }: { state: State; fault: Fault | undefined },
+): void {
+  const file = repo.files[name];
+  if (file === undefined) return sendError(response, 404, "EntryNotFound");
+  if (file.inGit) return sendContent(file.content, request, response, fault);
+  const digest = sha256(file.content);
+  const headers = { "x-repo-commit": repo.commit, "x-linked-etag": `"${digest}"`, "x-linked-size": String(file.content.length) };
+  response.writeHead(302, { ...headers, location: `${state.cdnUrl}/content/${digest}?signature=1` }).end();
+}
+
+function findContent(path: string, { repos }: State): Buffer | undefined {
+  const files = [...repos.values()].flatMap((repo) => Object.values(repo.files));
+  return files.find(({ content }) => path === `/content/${sha256(content)}`)?.content;
+}
+
+function sendContent(content: Buffer | undefined, request: IncomingMessage, response: ServerResponse, fault: Fault | undefined): void {
+  if (content === undefined) return sendError(response, 404, "EntryNotFound");
+  const etag = `"${sha256(content).slice(0, 16)}"`;
+  const { range, "if-range": ifRange } = request.headers;
+  const asked =
+    fault?.kind === "ignore-range" || (ifRange !== undefined && ifRange !== etag) ? undefined : /^bytes=(\d+)-$/.exec(range ?? "")?.[1];
+  const start = Number(asked ?? 0);
+  if (start >= content.length) return sendError(response, 416, "RangeNotSatisfiable");
+  const body = Buffer.from(content.subarray(start));
+  if (fault?.kind === "flip-byte") body.writeUInt8(body.readUInt8(body.length - 1) ^ 1, body.length - 1);
+  const shown = fault?.kind === "wrong-range" ? start - 1 : start;
+  const length = fault?.kind === "end-early" ? {} : { "content-length": body.length };
+  const ranged = asked === undefined ? {} : { "content-range": `bytes ${shown}-${content.length - 1}/${content.length}` };
+  response.writeHead(asked === undefined ? 200 : 206, { etag, "accept-ranges": "bytes", ...length, ...ranged });
+  sendBody(body, response, fault);
+}
+
+function sendBody(body: Buffer, response: ServerResponse, fault: Fault | undefined): void {
+  if (fault === undefined || !("afterBytes" in fault)) return void response.end(body);
+  response.write(body.subarray(0, fault.afterBytes), () => {
+    if (fault.kind === "drop") void fault.when.finally(() => response.destroy());
+    if (fault.kind === "end-early") response.end();
+  });
+}
