@@ -2,15 +2,16 @@ import { randomInt } from "node:crypto";
 import { join } from "node:path";
 import { exitCodes, type ExitName } from "../base/exit-codes.ts";
 import { systemErrorCode } from "../base/errors.ts";
-import type { DraftingStatus, LastExit, StateName, Status, StatusEvent } from "../control/messages.ts";
-import type { Endpoint, ExitCause, Launch, ServerProtocol } from "./launch.ts";
+import type { StateName, Status, StatusEvent } from "../control/messages.ts";
+import { describeState } from "./describe-state.ts";
+import type { ExitCause, Launch, ServerProtocol } from "./launch.ts";
 import { initialMachine, next, type Effect, type Event, type Machine } from "./machine.ts";
 import { isRunning, type ProcessIdentity } from "./process-identity.ts";
 import { unwritable } from "./lock.ts";
 import { ServerLog } from "./server-log.ts";
 import { kill, killGroup, spawnServer, terminate, type ProcessExit, type ServerProcess } from "./server-process.ts";
 import { ServerWatch } from "./server-watch.ts";
-import { describeState } from "./describe-state.ts";
+import { StatusBoard } from "./status-board.ts";
 
 export interface SupervisorOptions {
   readonly launch: Launch;
@@ -41,20 +42,12 @@ export class Supervisor {
   readonly #options: SupervisorOptions;
   readonly #log: ServerLog;
   readonly #startedMs = performance.now();
-  readonly #warnings = new Set<string>();
+  readonly #board = new StatusBoard();
   #launch: Launch;
   #launchAfterStop: Launch | undefined;
   #machine: Machine = initialMachine;
   #run: Run | undefined;
   #deadline: NodeJS.Timeout | undefined;
-  #endpoint: Endpoint | undefined;
-  #drafting: DraftingStatus;
-  #tokensPerSecond: number | null = null;
-  #loadMs: number | null = null;
-  #restarts = 0;
-  #lastExit: LastExit | null = null;
-  #since = new Date();
-  #retryAtMs = 0;
   #lastEvent: StatusEvent;
   #finish: (exit: ExitName) => void = () => undefined;
 
@@ -65,7 +58,7 @@ export class Supervisor {
   constructor(options: SupervisorOptions) {
     this.#options = options;
     this.#launch = options.launch;
-    this.#drafting = initialDrafting(options.launch);
+    this.#board.startRun(options.launch);
     this.#log = new ServerLog(join(options.folder, "server.log"), options.launch.log);
     this.#lastEvent = this.#makeEvent("not started");
     this.finished = new Promise((resolve) => (this.#finish = resolve));
@@ -102,33 +95,13 @@ export class Supervisor {
 
   /** Says something that people should know and that stops nothing; each text once. */
   warn(text: string): void {
-    if (this.#warnings.has(text)) return;
-    this.#warnings.add(text);
+    if (this.#board.warnings.has(text)) return;
+    this.#board.warnings.add(text);
     this.#publish(text);
   }
 
   status(): Status {
-    const { state } = this.#machine;
-    return {
-      version: 1,
-      name: this.#launch.name,
-      state: state.name,
-      since: this.#since.toISOString(),
-      url: this.#endpoint === undefined ? null : `http://${bracketed(this.#endpoint.host)}:${this.#endpoint.port}`,
-      pid: this.#run?.server.pid ?? null,
-      supervisorPid: process.pid,
-      drafting: this.#drafting,
-      tokensPerSecond: this.#tokensPerSecond,
-      loadMs: this.#loadMs,
-      restarts: this.#restarts,
-      lastExit: this.#lastExit,
-      retryInMs: state.name === "backoff" ? Math.max(0, Math.round(this.#retryAtMs - performance.now())) : null,
-      build: this.#launch.build,
-      profile: this.#launch.profilePath,
-      hash: this.#launch.hash,
-      log: this.#log.path,
-      warnings: [...this.#warnings],
-    };
+    return this.#board.read(this.#machine.state, this.#launch, { pid: this.#run?.server.pid ?? null, log: this.#log.path });
   }
 
   #dispatch(event: Event): void {
@@ -141,15 +114,12 @@ export class Supervisor {
 
   #enter(name: StateName, before: StateName): void {
     clearTimeout(this.#deadline);
-    if (before === "backoff" && name === "preflight") this.#restarts += 1;
-    this.#since = new Date();
+    if (before === "backoff" && name === "preflight") this.#board.restarts += 1;
     const { state } = this.#machine;
-    if (state.name === "backoff") this.#retryAtMs = performance.now() + state.delayMs;
-    if ("cause" in state && state.cause !== undefined) this.#lastExit = toLastExit(state.cause);
+    this.#board.enter(state);
     if (name === "ready" || name === "unhealthy") this.#run?.watch.enter(name);
     if (name === "stopping" || name === "killing") this.#run?.watch.stop();
-    const sinceSpawnMs = this.#run === undefined ? 0 : performance.now() - this.#run.startedMs;
-    this.#publish(describeState(state, this.status(), sinceSpawnMs));
+    this.#publish(describeState(state, this.status(), this.#sinceSpawnMs()));
   }
 
   #perform(effect: Effect): void {
@@ -224,10 +194,10 @@ export class Supervisor {
       protocol: this.#options.protocol,
       pid,
       log: this.#log,
-      onEndpoint: (endpoint) => (this.#endpoint = endpoint),
+      onEndpoint: (endpoint) => (this.#board.endpoint = endpoint),
       onHealth: (health) => {
         const { state } = this.#machine;
-        if (health === "ready" && state.name === "loading") this.#onServerUp();
+        if (health === "ready" && state.name === "loading") this.#board.loadMs = this.#sinceSpawnMs();
         this.#dispatch({ type: "health", epoch, health });
       },
       onSilence: () => this.#dispatch({ type: this.#machine.state.name === "unhealthy" ? "hung" : "stalled", epoch }),
@@ -235,19 +205,19 @@ export class Supervisor {
     });
   }
 
-  #onServerUp(): void {
-    this.#loadMs = this.#run === undefined ? null : Math.round(performance.now() - this.#run.startedMs);
+  #sinceSpawnMs(): number {
+    return this.#run === undefined ? 0 : Math.round(performance.now() - this.#run.startedMs);
   }
 
   async #prove(epoch: number): Promise<void> {
     const run = this.#run;
-    if (run === undefined || this.#endpoint === undefined) return;
+    const { endpoint } = this.#board;
+    if (run === undefined || endpoint === undefined) return;
     const signal = AbortSignal.any([run.abort.signal, AbortSignal.timeout(this.#launch.health.proofTimeoutMs)]);
     try {
-      const proof = await this.#options.protocol.prove(this.#launch, this.#endpoint, signal);
-      this.#tokensPerSecond = proof.tokensPerSecond;
+      const proof = await this.#options.protocol.prove(this.#launch, endpoint, signal);
+      this.#board.noteProof(proof);
       if (proof.draftTokens === 0) return this.#onNotProved(epoch, "the proof request drafted no token");
-      this.#drafting = { state: "on", draftTokens: proof.draftTokens, acceptedTokens: proof.acceptedTokens };
       this.#dispatch({ type: "proved", epoch, proof });
     } catch (error) {
       // A server that died meanwhile reports itself; its broken connection proves nothing.
@@ -258,7 +228,7 @@ export class Supervisor {
   }
 
   #onNotProved(epoch: number, reason: string): void {
-    if (epoch === this.#machine.epoch) this.#drafting = { state: "off", reason };
+    if (epoch === this.#machine.epoch) this.#board.drafting = { state: "off", reason };
     this.#dispatch({ type: "not-proved", epoch, reason });
   }
 
@@ -272,7 +242,7 @@ export class Supervisor {
   #onExit(epoch: number, cause: ExitCause): void {
     const asked = this.#machine.state.name === "stopping" || this.#machine.state.name === "killing" || this.#machine.state.name === "stuck";
     this.#forgetRun();
-    if (!asked) this.#lastExit = toLastExit(cause);
+    if (!asked) this.#board.noteExit(cause);
     this.#dispatch({ type: "exited", epoch, cause, nowMs: performance.now(), random: randomInt(1 << 30) / (1 << 30) });
   }
 
@@ -280,10 +250,7 @@ export class Supervisor {
     this.#run?.watch.stop();
     this.#run?.abort.abort();
     this.#run = undefined;
-    this.#endpoint = undefined;
-    this.#loadMs = null;
-    this.#tokensPerSecond = null;
-    this.#drafting = initialDrafting(this.#launch);
+    this.#board.startRun(this.#launch);
   }
 
   #publish(message: string): void {
@@ -307,18 +274,6 @@ export class Supervisor {
     if (state.name === "failed") return state.cause.exit;
     return state.name === "stopped" && this.#machine !== initialMachine ? "done" : undefined;
   }
-}
-
-function initialDrafting(launch: Launch): DraftingStatus {
-  return launch.drafting.wanted ? { state: "unproven" } : { state: "off", reason: launch.drafting.reason };
-}
-
-function toLastExit(cause: ExitCause): LastExit {
-  return { kind: cause.kind, message: cause.message, fix: cause.fix ?? null, time: new Date().toISOString() };
-}
-
-function bracketed(host: string): string {
-  return host.includes(":") ? `[${host}]` : host;
 }
 
 /** Too many processes or open files pass; everything else about a program that cannot be started stays wrong. */
