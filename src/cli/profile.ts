@@ -1,0 +1,101 @@
+import { homedir } from "node:os";
+import { sep } from "node:path";
+import { stringify } from "yaml";
+import { listProfiles } from "../profiles/find.ts";
+import { type LoadOptions, resolveProfile, type ResolvedProfile } from "../profiles/load.ts";
+import { profileJsonSchema } from "../profiles/json-schema.ts";
+import { findWritten, type KeyPath, showKey, showPlace } from "../profiles/written.ts";
+import { formatTable } from "./table.ts";
+
+interface Shown {
+  readonly json?: boolean;
+}
+
+/** Names in `env` whose values are not for a terminal or a bug report. */
+const secretName = /key|token|secret|passw/i;
+
+/** `profile list`: the text to print. JSON: `[{ name, path, description?, shadowedBy?, problem? }]`. */
+export async function profileList(folders: readonly string[], options: Shown & { readonly width: number }): Promise<string> {
+  const profiles = await listProfiles(folders);
+  if (options.json) return toJson(profiles);
+  if (profiles.length === 0) return `no profiles in ${folders.join(", ")}\n`;
+  const rows = profiles.map((profile) => [
+    profile.name,
+    shortPath(profile.path),
+    profile.shadowedBy !== undefined ? `hidden by ${shortPath(profile.shadowedBy)}` : (profile.problem ?? profile.description ?? ""),
+  ]);
+  return formatTable(["NAME", "FILE", "DESCRIPTION"], rows, options.width);
+}
+
+/**
+ * `profile show NAME`: every value as YAML, each with where it was written, or "default". JSON: `{ name, path, values, origins }`, the
+ * origins by key such as `draft.ctx_size`, without those nobody wrote.
+ */
+export async function profileShow(nameOrPath: string, load: LoadOptions, options: Shown): Promise<string> {
+  const resolved = await resolveProfile(nameOrPath, load);
+  const { name, path } = resolved.profile;
+  const leaves = listLeaves(hideSecrets(resolved.profile.values), resolved);
+  if (!options.json) return `# profile ${name} from ${path}\n${alignOrigins(leaves)}`;
+  const origins = leaves.filter((leaf) => leaf.origin !== "" && leaf.origin !== "default").map((leaf) => [leaf.key, leaf.origin]);
+  return toJson({ name, path, values: hideSecrets(resolved.profile.values), origins: Object.fromEntries(origins) });
+}
+
+/** `profile schema`: the JSON Schema that editors use. */
+export function profileSchemaText(): string {
+  return toJson(profileJsonSchema());
+}
+
+interface Leaf {
+  readonly key: string;
+  /** The line of YAML. */
+  readonly text: string;
+  /** Empty for a line that only opens a map. */
+  readonly origin: string;
+}
+
+function listLeaves(values: object, resolved: ResolvedProfile, path: KeyPath = []): Leaf[] {
+  return Object.entries(values).flatMap(([name, value]: [string, unknown]) => {
+    const key = [...path, name];
+    // The chain is already merged: as a profile of its own, this one starts from nothing.
+    if (value === undefined || showKey(key) === "extends") return [];
+    const head = `${"  ".repeat(path.length)}${name}:`;
+    if (isMap(value) && Object.keys(value).length > 0) {
+      return [{ key: showKey(key), text: head, origin: "" }, ...listLeaves(value, resolved, key)];
+    }
+    return [{ key: showKey(key), text: `${head} ${inline(value)}`, origin: originOf(key, resolved) }];
+  });
+}
+
+function originOf(key: KeyPath, { written }: ResolvedProfile): string {
+  const found = findWritten(written, key);
+  return found ? showPlace(found.place) : "default";
+}
+
+function alignOrigins(leaves: readonly Leaf[]): string {
+  const width = Math.min(60, Math.max(0, ...leaves.map((leaf) => leaf.text.length)));
+  return leaves.map(({ text, origin }) => (origin === "" ? `${text}\n` : `${text.padEnd(width)}  # ${origin}\n`)).join("");
+}
+
+/** One line of YAML; text that YAML would spread over lines is written as JSON, which YAML also reads. */
+function inline(value: unknown): string {
+  const text = stringify(value, { collectionStyle: "flow", flowCollectionPadding: false, lineWidth: 0 }).trimEnd();
+  return text.includes("\n") ? JSON.stringify(value) : text;
+}
+
+function hideSecrets<T extends { readonly env: Readonly<Record<string, string>> }>(values: T): T {
+  const env = Object.entries(values.env).map(([name, value]) => [name, secretName.test(name) ? "(hidden)" : value]);
+  return { ...values, env: Object.fromEntries(env) };
+}
+
+function isMap(value: unknown): value is object {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function shortPath(path: string): string {
+  const home = homedir() + sep;
+  return path.startsWith(home) ? `~/${path.slice(home.length)}` : path;
+}
+
+function toJson(value: unknown): string {
+  return `${JSON.stringify(value, null, 2)}\n`;
+}

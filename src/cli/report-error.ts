@@ -1,0 +1,26 @@
+import { CommanderError } from "commander";
+import { exitCodes } from "../base/exit-codes.ts";
+import { LlmctlError, type Problem } from "../base/errors.ts";
+import { paint } from "./paint.ts";
+
+/** Prints an error on stderr, once, and says which exit code it has. */
+export function reportError(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : exitCodes.usage.code;
+  if (error instanceof LlmctlError) {
+    for (const problem of error.problems) process.stderr.write(`${formatProblem(problem)}\n`);
+    return exitCodes[error.exit].code;
+  }
+  const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  process.stderr.write(
+    `${paint("red", "llmctl: internal error:")} ${stack}\n  fix: this is a bug in llmctl; please report it with the lines above\n`,
+  );
+  return exitCodes.bug.code;
+}
+
+/** A problem as people see it: what happened, where, and what to do. */
+export function formatProblem({ message, at, fix }: Problem): string {
+  const lines = [`${paint("red", "llmctl: error:")} ${message}`];
+  if (at !== undefined) lines.push(`  at:  ${at}`);
+  if (fix !== undefined) lines.push(`  fix: ${fix}`);
+  return lines.join("\n");
+}
