@@ -1,0 +1,159 @@
+import { GgufError } from "./gguf-error.ts";
+
+/** The window ends before byte `end` of the file; reading more of it and parsing again will help. */
+export class NeedMoreBytes extends Error {
+  readonly end: number;
+  /** Where the header is likely to reach at least; only a guess from what was read so far. */
+  readonly likelyEnd: number;
+
+  constructor(end: number, likelyEnd: number) {
+    super(`bytes up to ${end} are needed`);
+    this.end = end;
+    this.likelyEnd = likelyEnd;
+  }
+}
+
+/** What a cursor reads: the first bytes of a file, and how large the whole file is. */
+interface Window {
+  readonly name: string;
+  readonly sizeBytes: number;
+  readonly bytes: Uint8Array;
+  /** Handed from one window's cursor to the next, so that no string is passed over twice. */
+  readonly progress?: Progress;
+}
+
+/** How far large arrays of strings were passed over, by the byte at which they start. */
+export type Progress = Map<number, { readonly index: number; readonly position: number }>;
+
+/**
+ * Reads numbers and strings one after the other from the start of a file, of which only a window is in memory.
+ * Every read is checked first: past the end of the file is `truncated`, past the window is {@link NeedMoreBytes}.
+ */
+export class Cursor {
+  readonly name: string;
+  readonly sizeBytes: number;
+  readonly bytes: Uint8Array;
+  position = 0;
+  littleEndian = true;
+  /** Width of lengths and counts: 4 in GGUF version 1, 8 since version 2. */
+  lengthBytes: 4 | 8 = 8;
+  readonly #view: DataView;
+  readonly #buffer: Buffer;
+  readonly #progress: Progress;
+
+  constructor(window: Window) {
+    this.name = window.name;
+    this.sizeBytes = window.sizeBytes;
+    this.bytes = window.bytes;
+    this.#view = new DataView(window.bytes.buffer, window.bytes.byteOffset, window.bytes.byteLength);
+    this.#buffer = Buffer.from(window.bytes.buffer, window.bytes.byteOffset, window.bytes.byteLength);
+    this.#progress = window.progress ?? new Map();
+  }
+
+  get remaining(): number {
+    return this.sizeBytes - this.position;
+  }
+
+  /** Makes sure that the next `count` bytes can be read. @param likelyEnd See {@link NeedMoreBytes}. */
+  need(count: number, likelyEnd = 0): void {
+    const end = this.position + count;
+    if (end > this.sizeBytes) throw this.truncated(end);
+    if (end > this.bytes.length) throw new NeedMoreBytes(end, likelyEnd);
+  }
+
+  truncated(end: number): GgufError {
+    return new GgufError(
+      "truncated",
+      `${this.name} is truncated: the header runs to byte ${end} or further, the file has ${this.sizeBytes}`,
+    );
+  }
+
+  /** One number, by the `DataView` method that reads it. */
+  number<T>(size: number, get: (view: DataView, at: number, littleEndian: boolean) => T): T {
+    this.need(size);
+    const value = get(this.#view, this.position, this.littleEndian);
+    this.position += size;
+    return value;
+  }
+
+  u32(): number {
+    this.need(4);
+    this.position += 4;
+    return this.#view.getUint32(this.position - 4, this.littleEndian);
+  }
+
+  /**
+   * A count, length, offset or dimension. Above 2^53 the number is only near the real one, which is enough to
+   * see that it is larger than any file.
+   */
+  length(): number {
+    return this.lengthBytes === 4 ? this.u32() : this.u64();
+  }
+
+  u64(): number {
+    const first = this.u32();
+    const second = this.u32();
+    return this.littleEndian ? second * 2 ** 32 + first : first * 2 ** 32 + second;
+  }
+
+  /** The next `count` bytes, not copied. */
+  take(count: number): Uint8Array {
+    this.need(count);
+    const bytes = this.bytes.subarray(this.position, this.position + count);
+    this.position += count;
+    return bytes;
+  }
+
+  text(): string {
+    const length = this.length();
+    this.need(length);
+    this.position += length;
+    return this.#buffer.toString("utf8", this.position - length, this.position);
+  }
+
+  /** Passes over strings without decoding them. */
+  skipTexts(count: number): void {
+    const start = this.position;
+    let { index, position } = this.#progress.get(start) ?? { index: 0, position: start };
+    while (index < count) {
+      const some = Math.min(count - index, textsAtOnce);
+      const end = this.lengthBytes === 8 ? skipWindowTexts(this.#view, position, some, this.littleEndian) : undefined;
+      this.position = position;
+      if (end === undefined) this.#skipCheckedTexts(some, index === 0 ? 0 : start + Math.ceil(((position - start) / index) * count));
+      else this.position = end;
+      position = this.position;
+      index += some;
+      // Not for small arrays: a hostile file could hold millions.
+      if (count > textsAtOnce) this.#progress.set(start, { index, position });
+    }
+    this.position = position;
+  }
+
+  #skipCheckedTexts(count: number, likelyEnd: number): void {
+    for (let index = 0; index < count; index += 1) {
+      this.need(this.lengthBytes, likelyEnd);
+      const length = this.length();
+      this.need(length, likelyEnd);
+      this.position += length;
+    }
+  }
+}
+
+/** Strings passed over in one go: enough to be worth a call, and few enough to walk again where a window ends among them. */
+const textsAtOnce = 2048;
+
+/**
+ * The fast way over strings with 64-bit lengths. A vocabulary has hundreds of thousands of them, and a function that does nothing else and
+ * is called for some at a time is compiled early.
+ * @returns where they end, or undefined when they run past the window or one is longer than 4 GiB.
+ */
+function skipWindowTexts(view: DataView, start: number, count: number, littleEndian: boolean): number | undefined {
+  const [low, high] = littleEndian ? [0, 4] : [4, 0];
+  const lastLength = view.byteLength - 8;
+  let at = start;
+  for (let index = 0; index < count; index += 1) {
+    if (at > lastLength || view.getUint32(at + high, littleEndian) !== 0) return undefined;
+    at += 8 + view.getUint32(at + low, littleEndian);
+  }
+  return at <= view.byteLength ? at : undefined;
+}

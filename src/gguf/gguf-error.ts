@@ -1,0 +1,48 @@
+import { LlmctlError } from "../base/errors.ts";
+import type { ExitName } from "../base/exit-codes.ts";
+
+/**
+ * - `not-gguf`: no GGUF file, or one that breaks the format (also: empty, a directory)
+ * - `truncated`: the header or the tensor data runs past the end of the file
+ * - `unsupported-version`: neither 1, 2 nor 3
+ * - `limit-exceeded`: bigger than any model is; nothing that large is read into memory
+ * - `split-set`: a shard is missing, extra, or not the first
+ * - `file-missing`, `file-unreadable`: the file cannot be opened or read
+ */
+export type GgufErrorCode =
+  | "not-gguf"
+  | "truncated"
+  | "unsupported-version"
+  | "limit-exceeded"
+  | "split-set"
+  | "file-missing"
+  | "file-unreadable";
+
+interface GgufErrorOptions {
+  readonly at?: string;
+  readonly fix?: string;
+  readonly exit?: ExitName;
+  readonly cause?: unknown;
+}
+
+/** A GGUF file that cannot be used. */
+export class GgufError extends LlmctlError {
+  override readonly name = "GgufError";
+  declare readonly code: GgufErrorCode;
+
+  constructor(code: GgufErrorCode, message: string, options: GgufErrorOptions = {}) {
+    super(code, message, { exit: "missingFile", ...options });
+  }
+
+  /** The same failure with what only the caller knows: whose model it is, and how to get a good file. */
+  placed(place: { readonly at?: string; readonly fix?: string }): GgufError {
+    const at = place.at ?? this.at;
+    const fix = place.fix ?? this.fix;
+    return new GgufError(this.code, this.message, {
+      exit: this.exit,
+      cause: this,
+      ...(at === undefined ? {} : { at }),
+      ...(fix === undefined ? {} : { fix }),
+    });
+  }
+}

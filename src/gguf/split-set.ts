@@ -1,0 +1,104 @@
+import { readdir } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { GgufError } from "./gguf-error.ts";
+import { findInteger } from "./metadata.ts";
+import type { GgufHeader } from "./parse-header.ts";
+
+/** `NAME-00001-of-00003.gguf`, as gguf-split writes it and llama.cpp looks for it. */
+const shardName = /^(?<prefix>.+)-(?<number>\d{5})-of-(?<count>\d{5})\.gguf$/;
+
+/** The most shards that five digits can number. */
+const mostShards = 99_999;
+
+interface ShardName {
+  readonly prefix: string;
+  /** From 1 on. */
+  readonly number: number;
+  readonly count: number;
+}
+
+/** Takes a shard's file name apart; undefined for a file that is not one of a set. */
+export function parseShardName(path: string): ShardName | undefined {
+  const groups = shardName.exec(basename(path))?.groups;
+  if (groups?.["prefix"] === undefined) return undefined;
+  return { prefix: groups["prefix"], number: Number(groups["number"]), count: Number(groups["count"]) };
+}
+
+function formatShardName(prefix: string, number: number, count: number): string {
+  const digits = (value: number) => String(value).padStart(5, "0");
+  return `${prefix}-${digits(number)}-of-${digits(count)}.gguf`;
+}
+
+/**
+ * All files of a model, found beside its first one as llama.cpp finds them.
+ * @param first Header of the file that the user named.
+ * @returns Paths, first shard first; the file alone when it is not split.
+ * @throws GgufError `split-set` when the file is not the first shard, or when shards are missing or extra.
+ */
+export async function findShards(path: string, first: GgufHeader): Promise<string[]> {
+  const count = findInteger(first, "split.count") ?? 1;
+  const number = (findInteger(first, "split.no") ?? 0) + 1;
+  if (count <= 1 && number === 1) return [path];
+  const name = parseShardName(path);
+  if (number !== 1) throw notFirst(path, number, count, name);
+  if (name === undefined || name.count !== count || count > mostShards) throw misnamed(path, count);
+  const shards = Array.from({ length: count }, (_, index) => formatShardName(name.prefix, index + 1, count));
+  await checkFolder(path, name, shards);
+  return shards.map((shard) => join(dirname(path), shard));
+}
+
+/** Holds the other shards' own account of their place against the set. @throws GgufError `split-set` */
+export function checkShards(headers: readonly GgufHeader[]): void {
+  const [first, ...others] = headers;
+  if (first === undefined || others.length === 0) return;
+  for (const [index, header] of others.entries()) {
+    const number = findInteger(header, "split.no");
+    if (number === index + 1) continue;
+    const says = number === undefined ? "does not say which shard it is" : `says that it is shard ${number + 1}`;
+    throw new GgufError("split-set", `${header.name} ${says}, not shard ${index + 2} of ${headers.length}`, {
+      fix: "download the set again",
+    });
+  }
+  const wanted = findInteger(first, "split.tensors.count");
+  const found = headers.reduce((sum, header) => sum + header.tensors.length, 0);
+  if (wanted === undefined || wanted === found) return;
+  throw new GgufError("split-set", `the shards of ${first.name} hold ${found} tensors, the set should have ${wanted}`, {
+    fix: "download the set again",
+  });
+}
+
+async function checkFolder(path: string, name: ShardName, shards: readonly string[]): Promise<void> {
+  const present = (await readdir(dirname(path))).filter((file) => {
+    const shard = parseShardName(file);
+    return shard?.prefix === name.prefix && shard.count === name.count;
+  });
+  const missing = shards.filter((shard) => !present.includes(shard));
+  if (missing.length > 0) {
+    throw new GgufError("split-set", `${path} lacks ${missing.length} of its ${shards.length} shards: ${list(missing)}`, {
+      fix: "download the missing shards into the same folder",
+    });
+  }
+  const extra = present.filter((file) => !shards.includes(file));
+  if (extra.length === 0) return;
+  throw new GgufError("split-set", `${path} is a set of ${shards.length}, but beside it lies ${list(extra)}`, {
+    fix: "remove the extra shards, or download the set again",
+  });
+}
+
+function list(names: readonly string[]): string {
+  const shown = names.slice(0, 5).join(", ");
+  return names.length > 5 ? `${shown} and ${names.length - 5} more` : shown;
+}
+
+function notFirst(path: string, number: number, count: number, name: ShardName | undefined): GgufError {
+  const first = name === undefined ? undefined : join(dirname(path), formatShardName(name.prefix, 1, name.count));
+  return new GgufError("split-set", `${path} is shard ${number} of ${count}, a model is named by its first shard`, {
+    fix: first === undefined ? "name the first shard" : `name ${first}`,
+  });
+}
+
+function misnamed(path: string, count: number): GgufError {
+  return new GgufError("split-set", `${path} is the first of ${count} shards but its name does not say so, so the others cannot be found`, {
+    fix: `name it ${formatShardName("NAME", 1, count)}, and the others likewise`,
+  });
+}

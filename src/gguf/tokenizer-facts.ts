@@ -1,0 +1,203 @@
+import { TextWalker } from "./gguf-array.ts";
+import type { GgufArray } from "./gguf-array.ts";
+import { findArray, findBoolean, findInteger, findText } from "./metadata.ts";
+import type { GgufHeader } from "./parse-header.ts";
+
+/** The kinds of vocabulary that llama.cpp tells apart; `unknown` is a tokenizer that this table does not have. */
+type VocabType = "none" | "SPM" | "BPE" | "WPM" | "UGM" | "RWKV" | "PLAMO2" | "unknown";
+
+/** What llama.cpp makes of a model's tokenizer keys, its defaults for absent keys included. */
+export interface TokenizerFacts {
+  readonly vocabType: VocabType;
+  /** `tokenizer.ggml.model`. */
+  readonly model: string | undefined;
+  /** Pre-tokenizer; only BPE vocabularies have one. */
+  readonly pre: string | undefined;
+  readonly tokenCount: number;
+  readonly mergeCount: number;
+  /** Undecoded; undefined when the vocabulary has no list of tokens. */
+  readonly tokens: GgufArray | undefined;
+  readonly merges: GgufArray | undefined;
+  readonly tokenTypes: GgufArray | undefined;
+  readonly addBos: boolean;
+  readonly addEos: boolean;
+  /** Undefined means that the vocabulary has no such token. */
+  readonly bosId: number | undefined;
+  readonly eosId: number | undefined;
+  /** End of turn and end of message: from their keys, else by the usual texts where exactly one of these is a token. */
+  readonly eotId: number | undefined;
+  readonly eomId: number | undefined;
+  /** Fill-in-the-middle roles that have a key, by role. */
+  readonly fimIds: Readonly<Record<string, number>>;
+  /** Why llama.cpp will refuse to load this vocabulary, as far as the header shows. */
+  readonly loadProblem: string | undefined;
+}
+
+interface Defaults {
+  readonly vocabType: VocabType;
+  readonly bosId?: number;
+  readonly eosId?: number;
+  readonly addBos?: true;
+  readonly addEos?: true;
+}
+
+const bpe: Defaults = { vocabType: "BPE", bosId: 11, eosId: 11 };
+
+/** Defaults by `tokenizer.ggml.model`. @see llama.cpp src/llama-vocab.cpp `llama_vocab::impl::load`, v0.5.0 */
+const defaultsByModel: Readonly<Record<string, Defaults>> = {
+  none: { vocabType: "none" },
+  no_vocab: { vocabType: "none" },
+  llama: { vocabType: "SPM", bosId: 1, eosId: 2, addBos: true },
+  gpt2: bpe,
+  hybriddna: bpe,
+  whitespace: bpe,
+  gemma4: { vocabType: "BPE" },
+  bert: { vocabType: "WPM", bosId: 101, addBos: true },
+  t5: { vocabType: "UGM", eosId: 1, addEos: true },
+  rwkv: { vocabType: "RWKV" },
+  plamo2: { vocabType: "PLAMO2", bosId: 1, eosId: 2 },
+};
+
+/** Pre-tokenizers that add a bos token unless a key says otherwise. */
+const preWithBos = new Set([
+  "llama3",
+  "llama-v3",
+  "llama-bpe",
+  "falcon3",
+  "falcon-h1",
+  "pixtral",
+  "midm-2.0",
+  "lfm2",
+  "jina-v5-nano",
+  "tekken",
+  "chameleon",
+]);
+
+/** Pre-tokenizers without the default bos token of BPE. */
+const preWithoutBosId = new Set(["glm4", "chatglm-bpe"]);
+
+/** Pre-tokenizers that add a bos token even where a key says not to. */
+const preForcingBos = new Set(["gemma4", "granite-embed-multi-311m"]);
+
+/** Texts that make a token the end of a turn when `eot_token_id` is absent. */
+const eotTexts = [
+  "<|eot_id|>",
+  "<|im_end|>",
+  "<|end|>",
+  "<end_of_turn>",
+  "<|endoftext|>",
+  "<|end_of_text|>",
+  "<EOT>",
+  "_<EOT>",
+  "[EOT]",
+  "<｜end▁of▁sentence｜>",
+  "<end_of_utterance>",
+];
+
+const fimRoles = ["pre", "suf", "mid", "pad", "rep", "sep"] as const;
+
+export function readTokenizerFacts(header: GgufHeader): TokenizerFacts {
+  const model = findText(header, "tokenizer.ggml.model");
+  const defaults = findDefaults(model);
+  const pre = defaults.vocabType !== "BPE" ? undefined : model === "gemma4" ? "gemma4" : findText(header, "tokenizer.ggml.pre");
+  const tokens = defaults.vocabType === "none" ? undefined : findTexts(header, "tokenizer.ggml.tokens");
+  const merges = findTexts(header, "tokenizer.ggml.merges");
+  const tokenTypes = findArray(header, "tokenizer.ggml.token_type");
+  const tokenCount = defaults.vocabType === "none" ? dummyTokenCount(header) : (tokens?.count ?? 0);
+  return {
+    vocabType: defaults.vocabType,
+    model,
+    pre,
+    tokenCount,
+    mergeCount: merges?.count ?? 0,
+    tokens,
+    merges,
+    tokenTypes,
+    ...readAdding(header, defaults, pre),
+    bosId: findId(header, "bos", tokenCount, preWithoutBosId.has(pre ?? "") ? undefined : defaults.bosId),
+    eosId: findId(header, "eos", tokenCount, defaults.eosId),
+    eotId: findId(header, "eot", tokenCount, undefined) ?? findOnlyToken(tokens, eotTexts),
+    eomId: findId(header, "eom", tokenCount, undefined) ?? findOnlyToken(tokens, ["<|eom_id|>"]),
+    fimIds: readFimIds(header, tokenCount),
+    loadProblem: findLoadProblem(header, defaults.vocabType, tokenCount),
+  };
+}
+
+function findDefaults(model: string | undefined): Defaults {
+  const known = model !== undefined && Object.hasOwn(defaultsByModel, model) ? defaultsByModel[model] : undefined;
+  return known ?? { vocabType: "unknown" };
+}
+
+function findTexts(header: GgufHeader, key: string): GgufArray | undefined {
+  const array = findArray(header, key);
+  return array?.elementType === "string" ? array : undefined;
+}
+
+function dummyTokenCount(header: GgufHeader): number {
+  return findInteger(header, `${findText(header, "general.architecture")}.vocab_size`) ?? 0;
+}
+
+function readAdding(header: GgufHeader, defaults: Defaults, pre: string | undefined): { addBos: boolean; addEos: boolean } {
+  if (defaults.vocabType === "none") return { addBos: false, addEos: false };
+  const standard = defaults.addBos ?? preWithBos.has(pre ?? "");
+  const addBos = preForcingBos.has(pre ?? "") || (findBoolean(header, "tokenizer.ggml.add_bos_token") ?? standard);
+  return { addBos, addEos: findBoolean(header, "tokenizer.ggml.add_eos_token") ?? defaults.addEos ?? false };
+}
+
+/** An id outside the vocabulary counts for nothing, be it a default or a key's value. */
+function findId(header: GgufHeader, role: string, tokenCount: number, standard: number | undefined): number | undefined {
+  const value = findInteger(header, `tokenizer.ggml.${role}_token_id`);
+  if (value !== undefined && value >= 0 && value < tokenCount) return value;
+  return standard !== undefined && standard < tokenCount ? standard : undefined;
+}
+
+function readFimIds(header: GgufHeader, tokenCount: number): Record<string, number> {
+  const ids: Record<string, number> = {};
+  for (const role of fimRoles) {
+    const id = findId(header, `fim_${role}`, tokenCount, undefined);
+    if (id !== undefined) ids[role] = id;
+  }
+  return ids;
+}
+
+/** The one token that has one of these texts. With several, llama.cpp takes one in the order of its hash table, which a header does not show. */
+function findOnlyToken(tokens: GgufArray | undefined, texts: readonly string[]): number | undefined {
+  if (tokens === undefined) return undefined;
+  // Most texts are nowhere in the bytes, which is found out much faster than by walking.
+  const bytes = Buffer.from(tokens.bytes.buffer, tokens.bytes.byteOffset, tokens.bytes.byteLength);
+  const present = new Set(texts.filter((text) => bytes.includes(text)));
+  if (present.size === 0) return undefined;
+  const lengths = new Set([...present].map((text) => Buffer.byteLength(text)));
+  const walker = new TextWalker(tokens);
+  let found: number | undefined;
+  for (let id = 0; walker.next(); id += 1) {
+    if (!lengths.has(walker.end - walker.start) || !present.has(walker.text())) continue;
+    if (found !== undefined) return undefined;
+    found = id;
+  }
+  return found;
+}
+
+function findLoadProblem(header: GgufHeader, type: VocabType, tokenCount: number): string | undefined {
+  if (type === "none") return undefined;
+  if (findText(header, "tokenizer.ggml.model") === undefined) return "it has no tokenizer (tokenizer.ggml.model is absent)";
+  if (findTexts(header, "tokenizer.ggml.tokens") === undefined) return "it has no list of tokens";
+  const needsMerges = type === "BPE" && findText(header, "tokenizer.ggml.pre") !== "kimi-k2";
+  if (needsMerges && findTexts(header, "tokenizer.ggml.merges") === undefined) return "its BPE tokenizer has no merges";
+  for (const key of ["scores", "token_type"]) {
+    const count = findArray(header, `tokenizer.ggml.${key}`)?.count ?? tokenCount;
+    if (count < tokenCount) return `tokenizer.ggml.${key} has ${count} entries for ${tokenCount} tokens`;
+  }
+  return findWrongType(header);
+}
+
+/** llama.cpp takes these keys in one type only, and refuses the model otherwise. */
+function findWrongType(header: GgufHeader): string | undefined {
+  const ids = ["bos", "eos", "eot", "eom"].map((role) => [`tokenizer.ggml.${role}_token_id`, "uint32"] as const);
+  const flags = ["bos", "eos"].map((role) => [`tokenizer.ggml.add_${role}_token`, "bool"] as const);
+  for (const [key, wanted] of [...ids, ...flags]) {
+    const type = header.metadata.get(key)?.type ?? wanted;
+    if (type !== wanted) return `${key} is ${type}, not ${wanted}`;
+  }
+  return undefined;
+}

@@ -1,0 +1,255 @@
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { bufferSource } from "../../src/gguf/byte-source.ts";
+import { decodeNumbers, decodeTexts, elementTypes } from "../../src/gguf/gguf-array.ts";
+import type { ElementType } from "../../src/gguf/gguf-array.ts";
+import type { GgufHeader, GgufValue } from "../../src/gguf/parse-header.ts";
+import { readHeaderFrom } from "../../src/gguf/read-header.ts";
+import type { GgufModel } from "../../src/gguf/read-model.ts";
+
+/** A value with its type in the file. Elements of a nested array are arrays themselves. */
+export type TypedPart =
+  | { readonly type: Exclude<ElementType, "array" | "bool" | "string">; readonly value: number | bigint }
+  | { readonly type: "bool"; readonly value: boolean }
+  | { readonly type: "string"; readonly value: string }
+  | ArrayPart;
+
+interface ArrayPart {
+  readonly type: "array";
+  readonly elementType: ElementType;
+  readonly values: readonly (number | bigint | boolean | string | ArrayPart)[];
+}
+
+/** A plain number is a uint32, an array of numbers int32, as llama.cpp expects of most keys. */
+export type Part = TypedPart | number | string | boolean | readonly string[] | readonly number[];
+
+export interface TensorPart {
+  readonly name: string;
+  readonly ne: readonly number[];
+  /** ggml type; 0 is F32. */
+  readonly type?: number;
+  /** Its data; zeros for an F32 tensor when absent. */
+  readonly data?: Uint8Array;
+}
+
+export interface GgufParts {
+  readonly version?: number;
+  readonly byteOrder?: "little" | "big";
+  readonly metadata?: Readonly<Record<string, Part>>;
+  readonly tensors?: readonly TensorPart[];
+}
+
+/** Writes the bytes of a GGUF file. */
+export function buildGguf(parts: GgufParts): Buffer {
+  const writer = new Writer(parts.byteOrder ?? "little", parts.version ?? 3);
+  const metadata = Object.entries(parts.metadata ?? {});
+  const tensors = parts.tensors ?? [];
+  writer.raw(Buffer.from("GGUF"));
+  writer.scalar("uint32", parts.version ?? 3);
+  writer.length(tensors.length);
+  writer.length(metadata.length);
+  for (const [key, value] of metadata) {
+    writer.text(key);
+    writer.value(toTyped(value));
+  }
+  const alignment = Number(parts.metadata?.["general.alignment"] ?? 32);
+  const data = new Writer("little", 3);
+  for (const tensor of tensors) {
+    writeTensorInfo(writer, tensor, data.size);
+    data.raw(tensor.data ?? Buffer.alloc(4 * tensor.ne.reduce((product, length) => product * length, 1)));
+    data.pad(alignment);
+  }
+  if (tensors.length > 0) writer.pad(alignment);
+  writer.raw(data.bytes());
+  return writer.bytes();
+}
+
+function writeTensorInfo(writer: Writer, tensor: TensorPart, offset: number): void {
+  writer.text(tensor.name);
+  writer.scalar("uint32", tensor.ne.length);
+  for (const length of tensor.ne) writer.length(length);
+  writer.scalar("uint32", tensor.type ?? 0);
+  writer.scalar("uint64", offset);
+}
+
+function toTyped(part: Part): TypedPart {
+  if (typeof part === "string") return { type: "string", value: part };
+  if (typeof part === "boolean") return { type: "bool", value: part };
+  if (typeof part === "number") return { type: "uint32", value: part };
+  if ("type" in part) return part;
+  return { type: "array", elementType: typeof part[0] === "number" ? "int32" : "string", values: part };
+}
+
+class Writer {
+  size = 0;
+  readonly #chunks: Uint8Array[] = [];
+  readonly #little: boolean;
+  readonly #lengthType: "uint32" | "uint64";
+
+  constructor(byteOrder: "little" | "big", version: number) {
+    this.#little = byteOrder === "little";
+    this.#lengthType = version === 1 ? "uint32" : "uint64";
+  }
+
+  raw(bytes: Uint8Array): void {
+    this.#chunks.push(bytes);
+    this.size += bytes.length;
+  }
+
+  pad(alignment: number): void {
+    this.raw(Buffer.alloc((alignment - (this.size % alignment)) % alignment));
+  }
+
+  length(value: number): void {
+    this.scalar(this.#lengthType, value);
+  }
+
+  text(text: string): void {
+    const bytes = Buffer.from(text);
+    this.length(bytes.length);
+    this.raw(bytes);
+  }
+
+  value(part: TypedPart): void {
+    this.scalar("uint32", elementTypes.indexOf(part.type));
+    if (part.type === "array") this.array(part);
+    else this.element(part.type, part.value);
+  }
+
+  array(part: ArrayPart): void {
+    this.scalar("uint32", elementTypes.indexOf(part.elementType));
+    this.length(part.values.length);
+    for (const value of part.values) this.element(part.elementType, value);
+  }
+
+  element(type: ElementType, value: number | bigint | boolean | string | ArrayPart): void {
+    if (typeof value === "object") this.array(value);
+    else if (typeof value === "string") this.text(value);
+    else this.scalar(type, typeof value === "boolean" ? Number(value) : value);
+  }
+
+  scalar(type: ElementType, value: number | bigint): void {
+    const view = new DataView(new ArrayBuffer(8));
+    this.raw(new Uint8Array(view.buffer, 0, writeScalar(view, type, value, this.#little)));
+  }
+
+  bytes(): Buffer {
+    return Buffer.concat(this.#chunks);
+  }
+}
+
+/** @returns the number of bytes written */
+function writeScalar(view: DataView, type: ElementType, value: number | bigint, little: boolean): number {
+  const number = Number(value);
+  switch (type) {
+    case "uint8":
+    case "bool":
+      view.setUint8(0, number);
+      return 1;
+    case "int8":
+      view.setInt8(0, number);
+      return 1;
+    case "uint16":
+      view.setUint16(0, number, little);
+      return 2;
+    case "int16":
+      view.setInt16(0, number, little);
+      return 2;
+    case "uint32":
+      view.setUint32(0, number, little);
+      return 4;
+    case "int32":
+      view.setInt32(0, number, little);
+      return 4;
+    case "float32":
+      view.setFloat32(0, number, little);
+      return 4;
+    case "float64":
+      view.setFloat64(0, number, little);
+      return 8;
+    case "uint64":
+      view.setBigUint64(0, BigInt(value), little);
+      return 8;
+    case "int64":
+      view.setBigInt64(0, BigInt(value), little);
+      return 8;
+    case "string":
+    case "array":
+      throw new Error(`a ${type} is not a scalar`);
+  }
+}
+
+/** Reads bytes in memory as a model of one file. */
+export async function modelFrom(parts: GgufParts | Uint8Array, name = "model.gguf"): Promise<GgufModel> {
+  const header = await readHeaderFrom(bufferSource(parts instanceof Uint8Array ? parts : buildGguf(parts), name));
+  return { header, shards: [header] };
+}
+
+/** The same file with other metadata; tensor data is kept byte by byte. Arrays of 64-bit integers and nested ones are left out. */
+export async function editGguf(bytes: Buffer, edit: (metadata: Record<string, Part>) => void): Promise<Buffer> {
+  const header = await readHeaderFrom(bufferSource(bytes, "original.gguf"));
+  const metadata: Record<string, Part> = {};
+  for (const [key, value] of header.metadata) {
+    const part = toPart(value);
+    if (part !== undefined) metadata[key] = part;
+  }
+  edit(metadata);
+  return buildGguf({ byteOrder: header.byteOrder, version: header.version, metadata, tensors: tensorParts(header, bytes) });
+}
+
+function toPart(value: GgufValue): Part | undefined {
+  if (value.type !== "array") return value;
+  const values = value.elementType === "string" ? decodeTexts(value) : decodeNumbers(value);
+  return values === undefined ? undefined : { type: "array", elementType: value.elementType, values };
+}
+
+function tensorParts(header: GgufHeader, bytes: Buffer): TensorPart[] {
+  return header.tensors.map((tensor) => {
+    const later = header.tensors.map(({ offset }) => offset).filter((offset) => offset > tensor.offset);
+    const end = Math.min(bytes.length - header.dataOffset, ...later);
+    return { ...tensor, data: bytes.subarray(header.dataOffset + tensor.offset, header.dataOffset + end) };
+  });
+}
+
+/** Writes a split set as gguf-split does: all metadata in the first shard, tensors spread over all. @returns the shards' paths */
+export async function writeSplitSet(folder: string, prefix: string, parts: GgufParts, count: number): Promise<string[]> {
+  await mkdir(folder, { recursive: true });
+  const tensors = parts.tensors ?? [];
+  const paths: string[] = [];
+  for (let number = 0; number < count; number += 1) {
+    const split = {
+      "split.no": { type: "uint16", value: number },
+      "split.count": { type: "uint16", value: count },
+      "split.tensors.count": { type: "int32", value: tensors.length },
+    } satisfies Record<string, Part>;
+    const digits = (value: number) => String(value).padStart(5, "0");
+    const path = join(folder, `${prefix}-${digits(number + 1)}-of-${digits(count)}.gguf`);
+    const own = tensors.filter((_, index) => index % count === number);
+    await writeFile(path, buildGguf({ ...parts, metadata: number === 0 ? { ...parts.metadata, ...split } : split, tensors: own }));
+    paths.push(path);
+  }
+  return paths;
+}
+
+/** Metadata of a small BPE model; `overrides` come last. */
+export function modelKeys(overrides: Readonly<Record<string, Part>> = {}): Record<string, Part> {
+  const tokens = Array.from({ length: 32 }, (_, id) => `token${id}`);
+  return {
+    "general.architecture": "llama",
+    "general.name": "small",
+    "llama.block_count": 2,
+    "llama.context_length": 512,
+    "llama.embedding_length": 64,
+    "llama.attention.head_count": 4,
+    "llama.attention.head_count_kv": 2,
+    "tokenizer.ggml.model": "gpt2",
+    "tokenizer.ggml.pre": "gpt-2",
+    "tokenizer.ggml.tokens": tokens,
+    "tokenizer.ggml.token_type": tokens.map(() => 1),
+    "tokenizer.ggml.merges": ["t o", "to k"],
+    "tokenizer.ggml.bos_token_id": 0,
+    "tokenizer.ggml.eos_token_id": 0,
+    "tokenizer.ggml.eot_token_id": 2,
+    ...overrides,
+  };
+}

@@ -1,0 +1,346 @@
+import { mkdtemp, open, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import fc from "fast-check";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { ByteSource } from "../../../src/gguf/byte-source.ts";
+import { bufferSource, handleSource } from "../../../src/gguf/byte-source.ts";
+import type { ElementType, GgufArray } from "../../../src/gguf/gguf-array.ts";
+import { decodeNumbers, decodeTexts } from "../../../src/gguf/gguf-array.ts";
+import { GgufError } from "../../../src/gguf/gguf-error.ts";
+import { findArray, findText } from "../../../src/gguf/metadata.ts";
+import type { GgufHeader } from "../../../src/gguf/parse-header.ts";
+import { limits } from "../../../src/gguf/parse-header.ts";
+import { readHeader, readHeaderFrom } from "../../../src/gguf/read-header.ts";
+import type { GgufParts, TypedPart } from "../../support/gguf-builder.ts";
+import { buildGguf, modelKeys } from "../../support/gguf-builder.ts";
+
+const read = (bytes: Uint8Array): Promise<GgufHeader> => readHeaderFrom(bufferSource(bytes, "model.gguf"));
+
+function arrayOf(header: GgufHeader, key: string): GgufArray {
+  const array = findArray(header, key);
+  if (array === undefined) throw new Error(`${key} is no array`);
+  return array;
+}
+
+async function failure(reading: Promise<unknown>): Promise<{ code: string; message: string }> {
+  const error = await reading.then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  );
+  if (!(error instanceof GgufError)) throw new Error("expected a GgufError", { cause: error });
+  return { code: error.code, message: error.message };
+}
+
+const tensors = [
+  { name: "token_embd.weight", ne: [64, 3] },
+  { name: "blk.0.ffn.weight", ne: [32, 2], type: 8, data: Buffer.alloc(68) },
+];
+
+describe("a header that is as it should be", () => {
+  for (const version of [1, 2, 3]) {
+    for (const byteOrder of ["little", "big"] as const) {
+      test(`version ${version}, ${byteOrder}-endian: metadata, tensors and the place of their data`, async () => {
+        const bytes = buildGguf({ version, byteOrder, metadata: modelKeys(), tensors });
+        const header = await read(bytes);
+        expect(header).toMatchObject({ version, byteOrder, sizeBytes: bytes.length });
+        expect(findText(header, "general.architecture")).toBe("llama");
+        expect(header.metadata.get("llama.block_count")).toEqual({ type: "uint32", value: 2 });
+        expect(decodeTexts(arrayOf(header, "tokenizer.ggml.tokens")).slice(0, 2)).toEqual(["token0", "token1"]);
+        expect(decodeNumbers(arrayOf(header, "tokenizer.ggml.token_type"))?.slice(0, 2)).toEqual([1, 1]);
+        expect(header.tensors).toEqual([
+          { name: "token_embd.weight", ne: [64, 3], type: 0, offset: 0 },
+          { name: "blk.0.ffn.weight", ne: [32, 2], type: 8, offset: 768 },
+        ]);
+        expect(header.dataOffset % 32).toBe(0);
+        expect(header.dataOffset + 768 + 96).toBe(bytes.length);
+      });
+    }
+  }
+
+  test("another alignment moves the tensor data", async () => {
+    const header = await read(buildGguf({ metadata: { "general.alignment": 256 }, tensors }));
+    expect(header.dataOffset).toBe(256);
+  });
+
+  test("a file without tensors ends with its metadata", async () => {
+    const bytes = buildGguf({ metadata: { a: 1 } });
+    expect((await read(bytes)).dataOffset).toBe(bytes.length);
+  });
+
+  test("a tensor of a type that is not known is not held against the size of the file", async () => {
+    const header = await read(buildGguf({ tensors: [{ name: "new", ne: [1000], type: 999, data: Buffer.alloc(1) }] }));
+    expect(header.tensors).toHaveLength(1);
+  });
+
+  test("64-bit integers keep all their digits", async () => {
+    const header = await read(
+      buildGguf({ metadata: { big: { type: "uint64", value: 2n ** 64n - 1n }, low: { type: "int64", value: -(2n ** 63n) } } }),
+    );
+    expect(header.metadata.get("big")).toEqual({ type: "uint64", value: 2n ** 64n - 1n });
+    expect(header.metadata.get("low")).toEqual({ type: "int64", value: -(2n ** 63n) });
+  });
+
+  test("strings longer than 255 bytes are passed over in every layout", async () => {
+    const values = ["short", "x".repeat(300), "", "é".repeat(40_000), "last"];
+    for (const version of [1, 3]) {
+      for (const byteOrder of ["little", "big"] as const) {
+        const header = await read(buildGguf({ version, byteOrder, metadata: { values, after: 7 } }));
+        expect(decodeTexts(arrayOf(header, "values"))).toEqual(values);
+        expect(header.metadata.get("after")).toEqual({ type: "uint32", value: 7 });
+      }
+    }
+  });
+
+  test("arrays in arrays are passed over", async () => {
+    const inner = (values: number[]): TypedPart & { type: "array" } => ({ type: "array", elementType: "uint8", values });
+    const nested: TypedPart = { type: "array", elementType: "array", values: [inner([1, 2]), inner([]), inner([3])] };
+    const header = await read(buildGguf({ metadata: { nested, after: 7 } }));
+    expect(findArray(header, "nested")).toMatchObject({ elementType: "array", count: 3 });
+    expect(header.metadata.get("after")).toEqual({ type: "uint32", value: 7 });
+  });
+});
+
+describe("reading in growing windows", () => {
+  test("a header larger than the first window is read in few steps, little past its end, and once each byte", async () => {
+    const tokens = Array.from({ length: 150_000 }, (_, id) => `token number ${id}`);
+    const bytes = Buffer.concat([
+      buildGguf({ metadata: { tokens, merges: tokens.toReversed(), last: true }, tensors }),
+      Buffer.alloc(2 ** 24),
+    ]);
+    const reads: { offset: number; length: number }[] = [];
+    const inner = bufferSource(bytes, "model.gguf");
+    const source: ByteSource = {
+      ...inner,
+      read: (offset, into) => {
+        reads.push({ offset, length: into.length });
+        return inner.read(offset, into);
+      },
+    };
+    const header = await readHeaderFrom(source);
+    expect(header.metadata.get("last")).toEqual({ type: "bool", value: true });
+    expect(decodeTexts(arrayOf(header, "merges"))[0]).toBe("token number 149999");
+    expect(reads.length).toBeLessThan(8);
+    expect(reads.reduce((sum, { length }) => sum + length, 0)).toBeLessThan(header.dataOffset * 1.3);
+    reads.reduce((end, { offset, length }) => {
+      expect(offset).toBe(end);
+      return offset + length;
+    }, 0);
+  });
+
+  test("single values larger than a window are read whole", async () => {
+    const bytes = buildGguf({ metadata: { text: "x".repeat(3 * 2 ** 20), numbers: Array.from({ length: 500_000 }, (_, n) => n), end: 1 } });
+    expect([...(await read(bytes)).metadata.keys()]).toEqual(["text", "numbers", "end"]);
+  });
+});
+
+describe("a round trip through the builder", () => {
+  const number = (min: number, max: number) => fc.integer({ min, max });
+  const scalars: Record<Exclude<ElementType, "array">, fc.Arbitrary<number | bigint | boolean | string>> = {
+    uint8: number(0, 255),
+    int8: number(-128, 127),
+    uint16: number(0, 65535),
+    int16: number(-32768, 32767),
+    uint32: number(0, 2 ** 32 - 1),
+    int32: number(-(2 ** 31), 2 ** 31 - 1),
+    float32: fc.float({ noNaN: true }),
+    float64: fc.double({ noNaN: true }),
+    bool: fc.boolean(),
+    string: fc.string({ unit: "grapheme" }),
+    uint64: fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }),
+    int64: fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }),
+  };
+  const types = Object.keys(scalars) as (keyof typeof scalars)[];
+  const scalar = fc.constantFrom(...types).chain((type) => scalars[type].map((value) => ({ type, value }) as TypedPart));
+  const array = fc
+    .constantFrom(...types)
+    .chain((elementType) =>
+      fc.array(scalars[elementType], { maxLength: 20 }).map((values): TypedPart => ({ type: "array", elementType, values })),
+    );
+  const parts: fc.Arbitrary<GgufParts> = fc.record({
+    version: fc.constantFrom(1, 2, 3),
+    byteOrder: fc.constantFrom("little", "big"),
+    metadata: fc.dictionary(fc.string({ minLength: 1, unit: "grapheme" }), fc.oneof(scalar, array), { maxKeys: 8 }),
+    tensors: fc.uniqueArray(fc.record({ name: fc.string({ maxLength: 20 }), ne: fc.array(number(0, 9), { minLength: 1, maxLength: 4 }) }), {
+      selector: ({ name }) => name,
+      maxLength: 5,
+    }),
+  });
+
+  test("keeps every value, its type and its place", async () => {
+    await fc.assert(
+      fc.asyncProperty(parts, async (wanted) => {
+        const header = await read(buildGguf(wanted));
+        expect([...header.metadata.keys()]).toEqual(Object.keys(wanted.metadata ?? {}));
+        for (const [key, part] of Object.entries(wanted.metadata ?? {}) as [string, TypedPart][]) {
+          const value = header.metadata.get(key);
+          if (part.type !== "array") {
+            expect(value).toEqual(part);
+          } else if (value?.type === "array") {
+            expect(value).toMatchObject({ elementType: part.elementType, count: part.values.length });
+            if (part.elementType === "string") expect(decodeTexts(value)).toEqual(part.values);
+            const decoded = decodeNumbers(value);
+            if (decoded !== undefined) expect(decoded).toEqual(part.values.map(Number));
+          } else {
+            expect.unreachable(`${key} is no array`);
+          }
+        }
+        expect(header.tensors.map(({ name, ne }) => ({ name, ne }))).toEqual(wanted.tensors);
+      }),
+      { numRuns: 300, seed: 4 },
+    );
+  });
+});
+
+describe("a file that is no good", () => {
+  const whole = buildGguf({ metadata: modelKeys(), tensors });
+
+  test("empty, other text and other bytes are not GGUF", async () => {
+    expect(await failure(read(Buffer.alloc(0)))).toEqual({ code: "not-gguf", message: "model.gguf is empty" });
+    expect(await failure(read(Buffer.from("version https://git-lfs.github.com/spec/v1")))).toMatchObject({ code: "not-gguf" });
+    expect((await failure(read(Buffer.alloc(100)))).message).toBe(
+      'model.gguf is not a GGUF file: it starts with the bytes 00000000, not "GGUF"',
+    );
+    expect(await failure(read(Buffer.from("GG")))).toMatchObject({ code: "truncated" });
+    expect(await failure(read(Buffer.from("GX")))).toMatchObject({ code: "not-gguf" });
+  });
+
+  test("versions other than 1 to 3 are named, in both byte orders", async () => {
+    for (const byteOrder of ["little", "big"] as const) {
+      for (const version of [4, 77]) {
+        expect(await failure(read(buildGguf({ version, byteOrder })))).toEqual({
+          code: "unsupported-version",
+          message: `model.gguf has GGUF version ${version}, llmctl reads 1 to 3`,
+        });
+      }
+    }
+    expect(await failure(read(buildGguf({ version: 0 })))).toMatchObject({ code: "unsupported-version" });
+  });
+
+  test("cut anywhere, it is truncated", async () => {
+    const dataEnd = whole.length - (96 - 68);
+    for (let length = 4; length < dataEnd; length += 1) {
+      expect(await failure(read(whole.subarray(0, length)))).toMatchObject({ code: "truncated" });
+    }
+    expect((await read(whole.subarray(0, dataEnd))).tensors).toHaveLength(2);
+  });
+
+  test("tensor data past the end is given in bytes", async () => {
+    const end = whole.length - (96 - 68);
+    expect((await failure(read(whole.subarray(0, end - 1)))).message).toBe(
+      `model.gguf is truncated: tensor data runs to byte ${end}, the file has ${end - 1}`,
+    );
+  });
+
+  test("counts and lengths beyond the file are found before anything is allocated for them", async () => {
+    const count = Buffer.from(buildGguf({ metadata: { tokens: ["a", "b"] } }));
+    count.writeBigUInt64LE(2n ** 60n, count.length - 2 * 9 - 8);
+    expect(await failure(read(count))).toMatchObject({ code: "truncated" });
+    const keys = buildGguf({ metadata: { a: 1 } });
+    keys.writeBigUInt64LE(2n ** 63n, 16);
+    expect(await failure(read(keys))).toMatchObject({ code: "limit-exceeded" });
+    keys.writeBigUInt64LE(1000n, 16);
+    expect(await failure(read(keys))).toMatchObject({ code: "truncated" });
+    const names = buildGguf({});
+    names.writeBigUInt64LE(BigInt(limits.tensors) + 1n, 8);
+    expect(await failure(read(names))).toMatchObject({ code: "limit-exceeded" });
+  });
+
+  test("a header above the limit is not read", async () => {
+    const start = buildGguf({ metadata: { text: "" } });
+    start.writeBigUInt64LE(2n ** 30n, start.length - 8);
+    let most = 0;
+    const source: ByteSource = {
+      name: "huge.gguf",
+      sizeBytes: 2 ** 40,
+      read: (offset, into) => {
+        most = Math.max(most, offset + into.length);
+        if (offset === 0) into.set(start);
+        return Promise.resolve();
+      },
+    };
+    expect(await failure(readHeaderFrom(source))).toMatchObject({ code: "limit-exceeded" });
+    expect(most).toBeLessThan(limits.headerBytes);
+  });
+
+  test("deep nesting is refused", async () => {
+    let value: TypedPart & { type: "array" } = { type: "array", elementType: "uint8", values: [] };
+    for (let depth = 0; depth < limits.nesting; depth += 1) value = { type: "array", elementType: "array", values: [value] };
+    expect(await failure(read(buildGguf({ metadata: { value } })))).toMatchObject({ code: "limit-exceeded" });
+  });
+
+  test("sizes beyond 2^53 and too many dimensions are refused", async () => {
+    const huge = buildGguf({ tensors: [{ name: "t", ne: [2 ** 32, 2 ** 32], data: Buffer.alloc(1) }] });
+    expect(await failure(read(huge))).toMatchObject({ code: "limit-exceeded" });
+    const deep = buildGguf({ tensors: [{ name: "t", ne: [1, 1, 1, 1, 1] }] });
+    expect(await failure(read(deep))).toMatchObject({ code: "limit-exceeded" });
+  });
+
+  test("what llama.cpp would refuse is not valid: empty and double names, unknown value types, bad alignment, half blocks", async () => {
+    const twice = (name: string) => [
+      { name, ne: [1] },
+      { name, ne: [1] },
+    ];
+    const type = buildGguf({ metadata: { a: 1 } });
+    type.writeUInt32LE(13, type.length - 8);
+    const key = buildGguf({ metadata: { a: 1, b: 1 } });
+    key.write("a", key.lastIndexOf("b"));
+    for (const bytes of [
+      type,
+      key,
+      buildGguf({ metadata: { "": 1 } }),
+      buildGguf({ metadata: { "general.alignment": 24 } }),
+      buildGguf({ metadata: { "general.alignment": "32" } }),
+      buildGguf({ tensors: twice("t") }),
+      buildGguf({ tensors: [{ name: "t", ne: [33], type: 8, data: Buffer.alloc(100) }] }),
+    ]) {
+      expect((await failure(read(bytes))).message).toMatch(/^model\.gguf is not a valid GGUF file: /);
+    }
+  });
+
+  test("a file that shrinks while it is read is truncated", async () => {
+    const source = bufferSource(whole.subarray(0, 100), "model.gguf");
+    expect(await failure(readHeaderFrom({ ...source, sizeBytes: whole.length }))).toMatchObject({ code: "truncated" });
+  });
+});
+
+describe("paths", () => {
+  let folder = "";
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), "llmctl-gguf-"));
+  });
+  afterAll(() => rm(folder, { recursive: true }));
+
+  test("a file is read from disk", async () => {
+    const path = join(folder, "good.gguf");
+    await writeFile(path, buildGguf({ metadata: modelKeys(), tensors }));
+    expect(await readHeader(path)).toMatchObject({ name: path, version: 3 });
+  });
+
+  test("a file that is already open is read and stays open", async () => {
+    const path = join(folder, "open.gguf");
+    await writeFile(path, buildGguf({ metadata: modelKeys(), tensors }));
+    const handle = await open(path);
+    expect((await readHeaderFrom(await handleSource(handle, "fd"))).tensors).toHaveLength(2);
+    expect((await handle.stat()).size).toBeGreaterThan(0);
+    await handle.close();
+  });
+
+  test("a missing file, a folder and a device are told apart", async () => {
+    expect(await failure(readHeader(join(folder, "none.gguf")))).toMatchObject({ code: "file-missing" });
+    expect(await failure(readHeader(folder))).toEqual({ code: "not-gguf", message: `${folder} is a directory, not a GGUF file` });
+    expect(await failure(readHeader("/dev/null"))).toEqual({ code: "not-gguf", message: "/dev/null is not a regular file" });
+  });
+
+  test("an error takes the place and the fix that only its caller knows", async () => {
+    const error = await readHeader(join(folder, "none.gguf")).catch((thrown: unknown) => thrown);
+    const placed =
+      error instanceof GgufError ? error.placed({ at: 'draft model of profile "coder"', fix: 'run "llmctl pull coder"' }) : undefined;
+    expect(placed).toMatchObject({
+      code: "file-missing",
+      at: 'draft model of profile "coder"',
+      fix: 'run "llmctl pull coder"',
+      exit: "missingFile",
+    });
+  });
+});
