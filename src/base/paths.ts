@@ -1,4 +1,4 @@
-import { homedir, tmpdir, userInfo } from "node:os";
+import { homedir, tmpdir } from "node:os";
 import { isAbsolute, join, resolve } from "node:path";
 
 type Env = Readonly<Record<string, string | undefined>>;
@@ -49,7 +49,7 @@ export function findPaths(env: Env = process.env, uid: number = process.getuid?.
   if (uid === 0) return { runtime: "/run/llmctl", state: "/var/lib/llmctl", ...shared };
   const runtimeHome = xdgFolder(env["XDG_RUNTIME_DIR"]);
   return {
-    runtime: runtimeHome === undefined ? join(tmpdir(), `llmctl-${userInfo().uid}`) : join(runtimeHome, "llmctl"),
+    runtime: runtimeHome === undefined ? join(tmpdir(), `llmctl-${uid}`) : join(runtimeHome, "llmctl"),
     state: join(xdg("STATE", ".local/state"), "llmctl"),
     ...shared,
   };

@@ -10,6 +10,7 @@ describe("findClosest", () => {
     ["paralel", "parallel"],
     ["thread", "threads"],
     ["hv", "hf"],
+    ["fh", "hf"],
   ])("takes %j for %j", (word, meant) => {
     expect(findClosest(word, keys)).toBe(meant);
   });
