@@ -1,10 +1,10 @@
 import { request, type IncomingMessage } from "node:http";
-import { createInterface } from "node:readline";
 import { LlmctlError, systemErrorCode } from "../base/errors.ts";
+import { readLines } from "../base/read-lines.ts";
 import type { Status, StatusEvent } from "./messages.ts";
 
 /** Errors of a connection that mean that no supervisor is there, or that it ended just now. */
-const nobodyListens: ReadonlySet<string> = new Set(["ENOENT", "ECONNREFUSED", "ECONNRESET"]);
+const nobodyListens: ReadonlySet<string> = new Set(["ENOENT", "ENOTDIR", "ECONNREFUSED", "ECONNRESET"]);
 
 /** The body of an answer of the control socket that is not 2xx. */
 interface Refusal {
@@ -42,10 +42,8 @@ export async function requestRestart(socketPath: string, launch: unknown): Promi
 export async function* followEvents(socketPath: string, signal?: AbortSignal): AsyncGenerator<StatusEvent> {
   const response = await open(socketPath, "GET", "/events", { signal });
   if (response === undefined) return;
-  // A supervisor that is killed resets the connection: for the reader that is the end of the events.
-  response.on("error", () => response.destroy());
   try {
-    for await (const line of createInterface({ input: response })) yield JSON.parse(line) as StatusEvent;
+    for await (const line of readLines(response)) yield JSON.parse(line) as StatusEvent;
   } finally {
     // A reader that has seen enough must not be kept alive by the connection.
     response.destroy();
@@ -76,8 +74,9 @@ function open(socketPath: string, method: string, path: string, options: Request
     });
     outgoing.on("error", (error) => {
       clearTimeout(timer);
-      if (nobodyListens.has(systemErrorCode(error) ?? "")) resolve(undefined);
-      else reject(error);
+      const code = systemErrorCode(error);
+      if (nobodyListens.has(code ?? "")) resolve(undefined);
+      else reject(code === "EACCES" ? foreign(socketPath, error) : error);
     });
     outgoing.end(options.body === undefined ? undefined : JSON.stringify(options.body));
   });
@@ -89,6 +88,15 @@ async function readJson(response: IncomingMessage): Promise<unknown> {
   const body: unknown = JSON.parse(Buffer.concat(chunks).toString("utf8"));
   if (response.statusCode === 200) return body;
   throw new LlmctlError("refused", (body as Refusal).message, { exit: "failed" });
+}
+
+function foreign(socketPath: string, cause: Error): LlmctlError {
+  return new LlmctlError("foreign-socket", "the supervisor belongs to another user", {
+    exit: "permission",
+    at: socketPath,
+    fix: "run llmctl as that user",
+    cause,
+  });
 }
 
 function unresponsive(socketPath: string): LlmctlError {

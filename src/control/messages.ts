@@ -46,7 +46,9 @@ export interface Status {
   readonly tokensPerSecond: number | null;
   /** From spawn to the first healthy answer, milliseconds; null before it. */
   readonly loadMs: number | null;
-  /** Restarts after unexpected exits since `up`. */
+  /** How often a server was started since `up`. */
+  readonly runs: number;
+  /** How many of those starts followed an unexpected exit. */
   readonly restarts: number;
   readonly lastExit: LastExit | null;
   /** Milliseconds until the next start; null unless in `backoff`. */
