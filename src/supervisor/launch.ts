@@ -69,6 +69,20 @@ export interface Proof {
   readonly durationMs: number;
 }
 
+/** What one line of a server's log, or many, say about generated and drafted tokens. */
+export interface Traffic {
+  /** Generated after the first one of each answer. */
+  readonly tokens: number;
+  /** Spent generating them. */
+  readonly seconds: number;
+  readonly draftTokens: number;
+  readonly acceptedTokens: number;
+  /** Steps of the target model that checked a draft; 0 on builds that do not say. */
+  readonly drafts: number;
+  /** Tokens that those steps yielded, their own included. */
+  readonly acceptedLengths: number;
+}
+
 /** Why a server is gone, for people and for the restart policy. */
 export interface ExitCause {
   /** Stable, kebab-case: `bad-flag`, `model-missing`, `model-corrupt`, `port-in-use`, `out-of-memory`, `killed`, `crashed`, … */
@@ -99,6 +113,8 @@ export interface ServerProtocol {
   readonly parseListening: (line: string) => Endpoint | undefined;
   /** Sends one short request and reports its draft counters. @throws when the request fails or times out. */
   readonly prove: (launch: Launch, endpoint: Endpoint, signal: AbortSignal) => Promise<Proof>;
+  /** Whether it has requests to finish; false when it cannot be asked. Never throws. */
+  readonly isBusy: (launch: Launch, endpoint: Endpoint, signal: AbortSignal) => Promise<boolean>;
   /** Explains an exit that nobody asked for, from its code or signal and the last lines of its log. */
   readonly explainExit: (exit: ServerExit) => ExitCause;
 }

@@ -2,6 +2,7 @@ import { spawnSync } from "node:child_process";
 import { closeSync, constants, fstatSync, ftruncateSync, mkdirSync, openSync, readFileSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
 import { LlmctlError, systemErrorCode } from "../base/errors.ts";
+import type { ExitName } from "../base/exit-codes.ts";
 import { identifyProcess, isRunning, type ProcessIdentity } from "./process-identity.ts";
 
 /**
@@ -28,10 +29,7 @@ export function takeLock(path: string): Lock | undefined {
   const { status, error, stderr } = spawnSync("flock", ["-n", "-E", String(busyExitCode), "3"], {
     stdio: ["ignore", "ignore", "pipe", fd],
   });
-  if (status === 0) {
-    writeHolder(fd);
-    return { fd, release: () => closeSync(fd) };
-  }
+  if (status === 0) return holdLock(fd, path);
   closeSync(fd);
   if (status === busyExitCode) return undefined;
   if (systemErrorCode(error) === "ENOENT") {
@@ -68,24 +66,44 @@ function openLockFile(path: string): number {
   }
 }
 
+const noSpace = { why: "no space left on the disk", exit: "io", fix: "free some space" } as const;
+const noPermission = {
+  why: "no permission to write there",
+  exit: "permission",
+  fix: "check who owns the folder, or set LLMCTL_HOME to one that you can write",
+} as const;
+const otherFolder = "set LLMCTL_HOME to a folder that can be written";
+
+const unwritableBecause: Readonly<Record<string, { readonly why: string; readonly exit: ExitName; readonly fix: string }>> = {
+  ENOSPC: noSpace,
+  EDQUOT: noSpace,
+  EACCES: noPermission,
+  EPERM: noPermission,
+  EROFS: { why: "the file system is read-only", exit: "io", fix: otherFolder },
+  // What Node's recursive mkdir makes of EROFS; a folder that is only missing it would have made.
+  ENOENT: { why: "its folder cannot be made, the file system may be read-only", exit: "io", fix: otherFolder },
+  ENOTDIR: { why: "a file is in the place of a folder", exit: "io", fix: `remove that file, or ${otherFolder}` },
+  EEXIST: { why: "a file is in the place of a folder", exit: "io", fix: `remove that file, or ${otherFolder}` },
+};
+
 /** The error for a file of ours that cannot be written, with the cause in words. */
 export function unwritable(path: string, cause: unknown): LlmctlError {
-  const code = systemErrorCode(cause);
-  const why =
-    code === "ENOSPC"
-      ? "no space left on the disk"
-      : code === "EACCES" || code === "EPERM" || code === "EROFS"
-        ? "no permission to write there"
-        : String(cause instanceof Error ? cause.message : cause);
-  return new LlmctlError("state-unwritable", `cannot write ${path}: ${why}`, {
-    exit: code === "ENOSPC" ? "io" : code === "EACCES" || code === "EPERM" ? "permission" : "io",
-    at: dirname(path),
-    fix: code === "ENOSPC" ? "free some space" : "check who owns the folder, or set LLMCTL_HOME to one that you can write",
-    cause,
-  });
+  const { why, exit, fix } = unwritableBecause[systemErrorCode(cause) ?? ""] ?? {
+    why: cause instanceof Error ? cause.message : String(cause),
+    exit: "io",
+    fix: otherFolder,
+  };
+  return new LlmctlError("state-unwritable", `cannot write ${path}: ${why}`, { exit, at: dirname(path), fix, cause });
 }
 
-function writeHolder(fd: number): void {
-  ftruncateSync(fd);
-  writeSync(fd, JSON.stringify(identifyProcess(process.pid)), 0);
+/** Says in the locked file who holds it. */
+function holdLock(fd: number, path: string): Lock {
+  try {
+    ftruncateSync(fd);
+    writeSync(fd, JSON.stringify(identifyProcess(process.pid)), 0);
+    return { fd, release: () => closeSync(fd) };
+  } catch (cause) {
+    closeSync(fd);
+    throw unwritable(path, cause);
+  }
 }

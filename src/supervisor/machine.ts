@@ -28,7 +28,7 @@ export type Event =
   | { readonly type: "up" | "down" | "restart" | "force" | "preflight-passed" }
   | { readonly type: "preflight-failed"; readonly cause: ExitCause }
   | { readonly type: "deadline" }
-  | { readonly type: "spawned" | "stalled" | "hung"; readonly epoch: number }
+  | { readonly type: "spawned" | "stalled" | "hung" | "drained"; readonly epoch: number }
   | { readonly type: "health"; readonly epoch: number; readonly health: Health }
   | { readonly type: "proved"; readonly epoch: number; readonly proof: Proof }
   | { readonly type: "not-proved"; readonly epoch: number; readonly reason: string }
@@ -36,7 +36,7 @@ export type Event =
 
 /** What the loop must do, in order. A `deadline` belongs to the state it was set in: leaving the state cancels it. */
 export type Effect =
-  | { readonly do: "preflight" | "terminate" | "kill" | "prove" }
+  | { readonly do: "preflight" | "drain" | "terminate" | "kill" | "prove" }
   | { readonly do: "spawn"; readonly epoch: number }
   | { readonly do: "deadline"; readonly ms: number }
   | { readonly do: "finish"; readonly exit: ExitName };
@@ -84,6 +84,8 @@ export function next(machine: Machine, event: Event, launch: Launch): Transition
         : stay(machine);
     case "hung":
       return machine.state.name === "unhealthy" ? kill(machine, "back off", hung(launch)) : stay(machine);
+    case "drained":
+      return machine.state.name === "stopping" ? { machine, effects: [{ do: "terminate" }] } : stay(machine);
     case "exited":
       return onExited(machine, event, launch);
     case "deadline":
@@ -236,7 +238,10 @@ function onRestart(machine: Machine, launch: Launch): Transition {
 }
 
 function onForce(machine: Machine): Transition {
-  return isLive(machine.state) ? kill(machine, "stop") : stay(machine);
+  const { state } = machine;
+  // It is being killed already: a second deadline would outlive the first.
+  if (state.name === "killing") return stayIn(machine, { name: "killing", next: "stop" });
+  return isLive(state) ? kill(machine, "stop") : stay(machine);
 }
 
 function start(machine: Machine): Transition {
@@ -248,9 +253,10 @@ function spawn(machine: Machine): Transition {
   return enter({ ...machine, epoch }, { name: "starting" }, [{ do: "spawn", epoch }]);
 }
 
+/** Only a server that was ready can have requests to finish, and only one that still answers can be asked. */
 function terminate(machine: Machine, then: Next, launch: Launch, cause?: ExitCause): Transition {
   return enter(machine, { name: "stopping", next: then, ...(cause === undefined ? {} : { cause }) }, [
-    { do: "terminate" },
+    { do: machine.state.name === "ready" ? "drain" : "terminate" },
     { do: "deadline", ms: launch.stopTimeoutMs },
   ]);
 }

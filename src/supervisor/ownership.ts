@@ -20,6 +20,8 @@ interface Folders {
 const lookEveryMs = 20;
 /** As long as llama-server may take to give back its memory when it is killed. */
 const killWaitMs = 30_000;
+/** A server that the kernel has just killed still has its memory to give back. */
+const lockWaitMs = 5000;
 
 /**
  * Makes this process the one supervisor of a profile. A server that outlived its supervisor still holds the lock; it is stopped first.
@@ -32,7 +34,7 @@ export async function takeOwnership(folders: Folders, name: string): Promise<Loc
   if (lock !== undefined || findLockHolder(path) !== undefined) return lock;
   const orphan = await findOrphan(folders.state, name);
   if (orphan !== undefined) await endOrphan(orphan, name);
-  return takeLock(path) ?? giveUp(path);
+  return takeLockSoon(path);
 }
 
 /** A server of this profile whose supervisor is gone; undefined when there is none. */
@@ -64,9 +66,12 @@ async function isGoneWithin(identity: ProcessIdentity, limitMs: number): Promise
   return !isRunning(identity);
 }
 
-/** Two that ended the same orphan race for its lock; the one that lost sees a holder. */
-function giveUp(path: string): undefined {
-  if (findLockHolder(path) !== undefined) return undefined;
+/** A lock without a known holder is on its way: its new holder is writing its name, or its last one, a server, is just dying. */
+async function takeLockSoon(path: string): Promise<Lock | undefined> {
+  for (const untilMs = performance.now() + lockWaitMs; performance.now() < untilMs; await sleep(lookEveryMs)) {
+    const lock = takeLock(path);
+    if (lock !== undefined || findLockHolder(path) !== undefined) return lock;
+  }
   throw new LlmctlError("lock-held", "another process holds the profile's lock, and it is not known which", {
     exit: "busy",
     at: path,

@@ -12,7 +12,7 @@ import type { Endpoint, ExitCause } from "./launch.ts";
 export async function checkPort({ host, port }: Endpoint): Promise<ExitCause | undefined> {
   if (port === 0) return undefined;
   const error = await tryToListen(host, port);
-  if (error === undefined) return undefined;
+  if (error === undefined || (systemErrorCode(error) === "EADDRINUSE" && isOnlyLeftOver(port))) return undefined;
   const cause = { permanent: true, exit: "unavailable" } as const;
   switch (systemErrorCode(error)) {
     case "EADDRINUSE":
@@ -44,6 +44,14 @@ function tryToListen(host: string, port: number): Promise<Error | undefined> {
     server.once("error", resolve);
     server.listen({ host, port, exclusive: true }, () => server.close(() => resolve(undefined)));
   });
+}
+
+/**
+ * True when nobody listens, but connections of a server that ended still wait out their last minute: builds up to b8390 leave them such that
+ * we may not have the port, and the next server may.
+ */
+function isOnlyLeftOver(port: number): boolean {
+  return readText("/proc/net/tcp") !== "" && listeningInodes(port).size === 0;
 }
 
 function inUse(port: number): string {

@@ -58,7 +58,10 @@ export class ServerLog {
 
   /** The last lines of the present run, from its last 64 KiB. */
   readRunTail(count: number): string[] {
-    const tail = this.read(Math.max(this.#runStart, this.sizeBytes - chunkBytes));
+    const { sizeBytes } = this;
+    // A file that is shorter than where the run began was emptied by someone else.
+    const start = this.#runStart > sizeBytes ? 0 : this.#runStart;
+    const tail = this.read(Math.max(start, sizeBytes - chunkBytes));
     return tail
       .toString("utf8")
       .split("\n")

@@ -54,6 +54,11 @@ export async function spawnServer(launch: Launch, fds: { readonly log: number; r
 /** Asks a server to stop, once: llama-server takes a second signal as an order to exit at once. A stopped process is woken to hear it. */
 export function terminate(pid: number): void {
   signal(pid, "SIGTERM");
+  wake(pid);
+}
+
+/** Lets a process go on that was stopped with SIGSTOP; nothing to any other. */
+export function wake(pid: number): void {
   signal(pid, "SIGCONT");
 }
 

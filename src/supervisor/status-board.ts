@@ -9,6 +9,7 @@ export class StatusBoard {
   drafting: DraftingStatus = { state: "unproven" };
   /** From spawn to the first healthy answer. */
   loadMs: number | null = null;
+  runs = 0;
   restarts = 0;
   #tokensPerSecond: number | null = null;
   #lastExit: LastExit | null = null;
@@ -50,6 +51,7 @@ export class StatusBoard {
       drafting: this.drafting,
       tokensPerSecond: this.#tokensPerSecond,
       loadMs: this.loadMs,
+      runs: this.runs,
       restarts: this.restarts,
       lastExit: this.#lastExit,
       retryInMs: state.name === "backoff" ? Math.max(0, Math.round(this.#retryAtMs - performance.now())) : null,

@@ -46,14 +46,17 @@ export async function supervise({ launch, protocol, paths, onEvent }: SuperviseO
     launch,
     protocol,
     lockFd: lock.fd,
-    preflight: async (coming) => ports.take(coming) ?? (await checkPort(coming)),
+    preflight: async (coming) => takePort(ports, coming) ?? (await checkPort(coming)),
     onEvent: (event) => {
       events.append(event);
       saver.save();
-      control.publish(event);
-      onEvent(event);
+      if (event.end === undefined) tell(event);
     },
   });
+  const tell = (event: StatusEvent) => {
+    control.publish(event);
+    onEvent(event);
+  };
   const events = new EventLog(join(paths.state, launch.name, "supervisor.log"), (text) => supervisor.warn(text));
   const saver = new StateSaver(paths.state, supervisor);
   await saver.saveFirst();
@@ -70,10 +73,12 @@ export async function supervise({ launch, protocol, paths, onEvent }: SuperviseO
   });
   await control.listen();
   const finished = supervisor.finished.then(async (exit) => {
+    // Whoever hears the last word may read the state file at once, and whoever takes the lock next writes it.
+    await saver.settled();
+    tell(supervisor.lastEvent);
     control.close();
     ports.release();
     lock.release();
-    await saver.settled();
     return exit;
   });
   if (!canDieWithParent()) supervisor.warn("setpriv is not installed: should llmctl be killed, the server would live on until the next up");
@@ -114,6 +119,16 @@ class PortLock {
     this.#lock?.release();
     this.#lock = undefined;
     this.#port = 0;
+  }
+}
+
+function takePort(ports: PortLock, launch: Launch): ExitCause | undefined {
+  try {
+    return ports.take(launch);
+  } catch (error) {
+    if (!(error instanceof LlmctlError)) throw error;
+    const { code: kind, message, exit, fix } = error;
+    return { kind, message, exit, ...(fix === undefined ? {} : { fix }), permanent: true };
   }
 }
 

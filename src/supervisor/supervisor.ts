@@ -2,14 +2,16 @@ import { randomInt } from "node:crypto";
 import { join } from "node:path";
 import { exitCodes, type ExitName } from "../base/exit-codes.ts";
 import { systemErrorCode } from "../base/errors.ts";
+import { formatDuration } from "../base/units.ts";
 import type { StateName, Status, StatusEvent } from "../control/messages.ts";
 import { describeState } from "./describe-state.ts";
+import { drain } from "./drain.ts";
 import type { ExitCause, Launch, ServerProtocol } from "./launch.ts";
 import { initialMachine, next, type Effect, type Event, type Machine } from "./machine.ts";
 import { isRunning, type ProcessIdentity } from "./process-identity.ts";
 import { unwritable } from "./lock.ts";
 import { ServerLog } from "./server-log.ts";
-import { kill, killGroup, spawnServer, terminate, type ProcessExit, type ServerProcess } from "./server-process.ts";
+import { kill, killGroup, spawnServer, terminate, wake, type ProcessExit, type ServerProcess } from "./server-process.ts";
 import { ServerWatch } from "./server-watch.ts";
 import { StatusBoard } from "./status-board.ts";
 
@@ -31,7 +33,10 @@ interface Run {
   readonly server: ServerProcess;
   readonly watch: ServerWatch;
   readonly startedMs: number;
-  readonly abort: AbortController;
+  /** Aborted when the proof is no longer wanted. */
+  readonly proof: AbortController;
+  /** Aborted when the server is gone. */
+  readonly gone: AbortController;
 }
 
 /**
@@ -49,6 +54,7 @@ export class Supervisor {
   #run: Run | undefined;
   #deadline: NodeJS.Timeout | undefined;
   #lastEvent: StatusEvent;
+  #isFinished = false;
   #finish: (exit: ExitName) => void = () => undefined;
 
   /** Ends with the supervision, with the exit code that `up` shall have. */
@@ -105,6 +111,8 @@ export class Supervisor {
   }
 
   #dispatch(event: Event): void {
+    // Whoever has given up the lock must not start a server, even if a last request asks for it.
+    if (this.#isFinished) return;
     const before = this.#machine;
     const { machine, effects } = next(before, event, this.#launch);
     this.#machine = machine;
@@ -119,6 +127,8 @@ export class Supervisor {
     this.#board.enter(state);
     if (name === "ready" || name === "unhealthy") this.#run?.watch.enter(name);
     if (name === "stopping" || name === "killing") this.#run?.watch.stop();
+    // A server that is asked to stop waits for its clients to leave.
+    if (before === "proving") this.#run?.proof.abort();
     this.#publish(describeState(state, this.status(), this.#sinceSpawnMs()));
   }
 
@@ -130,6 +140,8 @@ export class Supervisor {
         return this.#inBackground(this.#spawn(effect.epoch));
       case "prove":
         return this.#inBackground(this.#prove(this.#machine.epoch));
+      case "drain":
+        return this.#inBackground(this.#drain(this.#machine.epoch));
       case "terminate":
         return this.#run === undefined ? undefined : terminate(this.#run.server.pid);
       case "kill":
@@ -138,6 +150,7 @@ export class Supervisor {
         this.#deadline = setTimeout(() => this.#dispatch({ type: "deadline" }), effect.ms);
         return;
       case "finish":
+        this.#isFinished = true;
         return this.#finish(effect.exit);
     }
   }
@@ -163,6 +176,7 @@ export class Supervisor {
   async #spawn(epoch: number): Promise<void> {
     this.#forgetRun();
     this.#markRun(epoch);
+    this.#board.runs += 1;
     const startedMs = performance.now();
     let server: ServerProcess;
     try {
@@ -170,7 +184,7 @@ export class Supervisor {
     } catch (error) {
       return this.#onExit(epoch, spawnFailure(this.#launch, error));
     }
-    this.#run = { server, watch: this.#watch(epoch, server.pid), startedMs, abort: new AbortController() };
+    this.#run = { server, watch: this.#watch(epoch, server.pid), startedMs, proof: new AbortController(), gone: new AbortController() };
     this.#inBackground(server.exited.then((exit) => this.#onServerExit(epoch, server.pid, exit)));
     this.#dispatch({ type: "spawned", epoch });
     // A wish that came while the process was being made found nobody to tell.
@@ -213,7 +227,7 @@ export class Supervisor {
     const run = this.#run;
     const { endpoint } = this.#board;
     if (run === undefined || endpoint === undefined) return;
-    const signal = AbortSignal.any([run.abort.signal, AbortSignal.timeout(this.#launch.health.proofTimeoutMs)]);
+    const signal = AbortSignal.any([run.proof.signal, AbortSignal.timeout(this.#launch.health.proofTimeoutMs)]);
     try {
       const proof = await this.#options.protocol.prove(this.#launch, endpoint, signal);
       this.#board.noteProof(proof);
@@ -222,7 +236,7 @@ export class Supervisor {
     } catch (error) {
       // A server that died meanwhile reports itself; its broken connection proves nothing.
       const { identity } = run.server;
-      if (run.abort.signal.aborted || (identity !== undefined && !isRunning(identity))) return;
+      if (run.proof.signal.aborted || (identity !== undefined && !isRunning(identity))) return;
       this.#onNotProved(epoch, `the proof request failed: ${error instanceof Error ? error.message : String(error)}`);
     }
   }
@@ -230,6 +244,21 @@ export class Supervisor {
   #onNotProved(epoch: number, reason: string): void {
     if (epoch === this.#machine.epoch) this.#board.drafting = { state: "off", reason };
     this.#dispatch({ type: "not-proved", epoch, reason });
+  }
+
+  async #drain(epoch: number): Promise<void> {
+    const run = this.#run;
+    const { endpoint } = this.#board;
+    if (run === undefined || endpoint === undefined) return;
+    const { signal } = run.gone;
+    wake(run.server.pid); // a process that was stopped (SIGSTOP) could not answer
+    const limit = formatDuration(this.#launch.stopTimeoutMs);
+    await drain(
+      () => this.#options.protocol.isBusy(this.#launch, endpoint, signal),
+      () => this.#publish(`waiting for running requests to end, at most ${limit}`),
+      signal,
+    );
+    this.#dispatch({ type: "drained", epoch });
   }
 
   async #onServerExit(epoch: number, pid: number, exit: ProcessExit): Promise<void> {
@@ -248,7 +277,8 @@ export class Supervisor {
 
   #forgetRun(): void {
     this.#run?.watch.stop();
-    this.#run?.abort.abort();
+    this.#run?.proof.abort();
+    this.#run?.gone.abort();
     this.#run = undefined;
     this.#board.startRun(this.#launch);
   }

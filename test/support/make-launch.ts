@@ -1,0 +1,29 @@
+import type { ExitCause, Launch } from "../../src/supervisor/launch.ts";
+
+/** A launch with round numbers; nothing of it exists. */
+export function makeLaunch(more: Partial<Launch> = {}): Launch {
+  return {
+    name: "p",
+    file: "/bin/server",
+    args: [],
+    env: {},
+    cwd: "/",
+    host: "127.0.0.1",
+    port: 0,
+    files: [],
+    drafting: { wanted: true, onFailure: "serve" },
+    health: { intervalMs: 5000, timeoutMs: 3000, failures: 3, stallTimeoutMs: 60_000, hangTimeoutMs: 60_000, proofTimeoutMs: 60_000 },
+    restart: { policy: "on-failure", maxFailures: 5, windowMs: 600_000, backoffMs: 1000, backoffMaxMs: 60_000 },
+    stopTimeoutMs: 7000,
+    log: { maxBytes: 1000, keep: 2 },
+    build: "b1",
+    profilePath: "/p.yaml",
+    hash: "0",
+    ...more,
+  };
+}
+
+/** Passes. */
+export const crashed: ExitCause = { kind: "crashed", message: "it crashed", permanent: false, exit: "diedBeforeReady" };
+/** Does not. */
+export const badFlag: ExitCause = { kind: "bad-flag", message: "a bad flag", permanent: true, exit: "config" };

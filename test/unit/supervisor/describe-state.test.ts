@@ -1,0 +1,62 @@
+import { describe, expect, test } from "vitest";
+import type { DraftingStatus, Status } from "../../../src/control/messages.ts";
+import { describeDrafting, describeState } from "../../../src/supervisor/describe-state.ts";
+import type { State } from "../../../src/supervisor/machine.ts";
+import { crashed } from "../../support/make-launch.ts";
+
+const on: DraftingStatus = { state: "on", draftTokens: 92, acceptedTokens: 71 };
+const status: Status = {
+  version: 1,
+  name: "p",
+  state: "ready",
+  since: "2026-01-01T00:00:00.000Z",
+  url: "http://127.0.0.1:8080",
+  pid: 7,
+  supervisorPid: 6,
+  drafting: on,
+  tokensPerSecond: 10,
+  loadMs: 1150,
+  runs: 1,
+  restarts: 0,
+  lastExit: { kind: "killed", message: "the server was killed (SIGKILL)", fix: null, time: "2026-01-01T00:00:00.000Z" },
+  retryInMs: null,
+  build: "b1",
+  profile: "/p.yaml",
+  hash: "0",
+  log: "/server.log",
+  warnings: [],
+};
+
+describe("a state in one line", () => {
+  test.each<[State, string]>([
+    [{ name: "preflight" }, "preflight"],
+    [{ name: "loading" }, "loading"],
+    [{ name: "proving" }, "server is up on http://127.0.0.1:8080 after 1.1 s, asking it to draft"],
+    [{ name: "ready", failedChecks: 0 }, "ready on http://127.0.0.1:8080 in 1.2 s · drafting on, 71 of 92 tokens accepted"],
+    [{ name: "backoff", delayMs: 2000 }, "the server was killed (SIGKILL); next start in 2.0 s"],
+    [{ name: "failed", cause: crashed }, "failed: it crashed"],
+    [{ name: "stopping", next: "stop" }, "stopping"],
+    [{ name: "stopping", next: "stop", cause: crashed }, "stopping: it crashed"],
+    [{ name: "killing", next: "stop" }, "killing the server"],
+    [{ name: "killing", next: "back off", cause: crashed }, "killing the server: it crashed"],
+    [{ name: "stopped" }, "stopped"],
+  ])("%j: %s", (state, line) => {
+    expect(describeState(state, status, 1200)).toBe(line);
+  });
+
+  test("says of what cannot be killed which process it is", () => {
+    expect(describeState({ name: "stuck", next: "stop" }, status, 0)).toContain("pid 7 is still there after SIGKILL");
+  });
+
+  test("says of an unhealthy server that it is not killed", () => {
+    expect(describeState({ name: "unhealthy" }, status, 0)).toMatch(/does not answer.*not killed/);
+  });
+});
+
+test.each<[DraftingStatus, string]>([
+  [on, "drafting on, 71 of 92 tokens accepted"],
+  [{ state: "off", reason: "the profile asks for none" }, "drafting off: the profile asks for none"],
+  [{ state: "unproven" }, "drafting not proven yet"],
+])("drafting %j: %s", (drafting, words) => {
+  expect(describeDrafting(drafting)).toBe(words);
+});

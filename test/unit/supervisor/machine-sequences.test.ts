@@ -1,0 +1,230 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import type { ExitCause, Health, Launch } from "../../../src/supervisor/launch.ts";
+import { initialMachine, next, type Effect, type Event, type Machine } from "../../../src/supervisor/machine.ts";
+import { badFlag, crashed, makeLaunch } from "../../support/make-launch.ts";
+
+const proof = { draftTokens: 4, acceptedTokens: 3, tokensPerSecond: 2, durationMs: 1 };
+const healths: readonly Health[] = ["ready", "loading", "unreachable", "timeout", "error"];
+const longest = { maxLength: 1000, size: "max" } as const;
+
+const launches = fc
+  .record({
+    policy: fc.constantFrom("on-failure", "on-failure", "on-failure", "never"),
+    onFailure: fc.constantFrom("serve", "fail"),
+    wanted: fc.boolean(),
+  })
+  .map(({ policy, onFailure, wanted }): Launch => {
+    const { restart } = makeLaunch();
+    return makeLaunch({ restart: { ...restart, policy }, drafting: wanted ? { wanted, onFailure } : { wanted, reason: "not asked" } });
+  });
+
+// What ends a supervision is rare, so that most sequences are long.
+const causes = fc.oneof({ weight: 100, arbitrary: fc.constant(crashed) }, { weight: 1, arbitrary: fc.constant(badFlag) });
+const wishes = fc.oneof({ weight: 60, arbitrary: fc.constant("restart") }, { weight: 1, arbitrary: fc.constantFrom("down", "force") });
+
+/** What may happen next, whoever is its turn; the world decides whether it can. */
+const turns = fc.oneof(
+  { weight: 200, arbitrary: fc.record({ type: fc.constantFrom("preflight", "deadline", "drained", "spawned") }) },
+  { weight: 100, arbitrary: fc.record({ type: fc.constant("health"), health: fc.constantFrom(...healths) }) },
+  {
+    weight: 50,
+    arbitrary: fc.record({
+      type: fc.constant("exited"),
+      cause: causes,
+      passedMs: fc.nat(700_000),
+      random: fc.double({ min: 0, max: 1, noNaN: true }),
+    }),
+  },
+  { weight: 50, arbitrary: fc.record({ type: fc.constantFrom("proved", "not-proved", "stalled", "hung") }) },
+  { weight: 1, arbitrary: fc.record({ type: fc.constant("refused preflight"), cause: fc.constant(badFlag) }) },
+  { weight: 20, arbitrary: fc.record({ type: fc.constant("wish"), wish: wishes }) },
+  { weight: 30, arbitrary: fc.record({ type: fc.constant("late"), health: fc.constantFrom(...healths) }) },
+);
+type Turn = typeof turns extends fc.Arbitrary<infer T> ? T : never;
+
+/** The part of a supervisor that performs effects, with a server that obeys or does not; every rule that it must keep is checked here. */
+class World {
+  machine: Machine = initialMachine;
+  readonly launch: Launch;
+  /** Epoch of the server that runs. */
+  server: number | undefined;
+  finished: string | undefined;
+  #nowMs = 0;
+  #preflights = 0;
+  #deadline: number | undefined;
+  #isDraining = false;
+  #terminated = 0;
+  #proofs = 0;
+
+  constructor(launch: Launch) {
+    this.launch = launch;
+    this.dispatch({ type: "up" });
+  }
+
+  take(turn: Turn): void {
+    const epoch = this.machine.epoch;
+    switch (turn.type) {
+      case "preflight":
+        return this.#answerPreflight({ type: "preflight-passed" });
+      case "refused preflight":
+        return this.#answerPreflight({ type: "preflight-failed", cause: turn.cause });
+      case "deadline":
+        return this.#deadline === undefined ? undefined : this.dispatch({ type: "deadline" });
+      case "drained":
+        if (this.#isDraining) this.dispatch({ type: "drained", epoch });
+        this.#isDraining = false;
+        return;
+      case "spawned":
+      case "stalled":
+      case "hung":
+        return this.server === undefined ? undefined : this.dispatch({ type: turn.type, epoch });
+      case "health":
+        return this.server === undefined ? undefined : this.dispatch({ type: "health", epoch, health: turn.health });
+      case "proved":
+        return this.#proofs === 0 ? undefined : this.dispatch({ type: "proved", epoch, proof });
+      case "not-proved":
+        return this.#proofs === 0 ? undefined : this.dispatch({ type: "not-proved", epoch, reason: "why" });
+      case "exited":
+        this.#nowMs += turn.passedMs;
+        return this.exit(turn.cause, turn.random);
+      case "wish":
+        return this.dispatch({ type: turn.wish });
+      case "late":
+        return this.#late({ type: "health", epoch: epoch - 1, health: turn.health });
+    }
+  }
+
+  exit(cause: ExitCause, random = 0.5): void {
+    if (this.server === undefined) return;
+    this.server = undefined;
+    const asked = ["stopping", "killing", "stuck"].includes(this.machine.state.name);
+    this.dispatch({ type: "exited", epoch: this.machine.epoch, cause, nowMs: this.#nowMs, random });
+    if (!asked && cause.permanent) expect(this.finished).toBe(cause.exit);
+  }
+
+  dispatch(event: Event): void {
+    const before = this.machine.state.name;
+    const { machine, effects } = next(this.machine, event, this.launch);
+    this.machine = machine;
+    if (machine.state.name !== before) this.#deadline = undefined;
+    for (const effect of effects) this.#perform(effect);
+  }
+
+  #answerPreflight(event: Event): void {
+    if (this.#preflights === 0) return;
+    this.#preflights -= 1;
+    this.dispatch(event);
+  }
+
+  #late(event: Event): void {
+    expect(next(this.machine, event, this.launch)).toEqual({ machine: this.machine, effects: [] });
+  }
+
+  #perform(effect: Effect): void {
+    switch (effect.do) {
+      case "preflight":
+        this.#preflights += 1;
+        return;
+      case "spawn":
+        expect(this.server).toBeUndefined();
+        this.server = effect.epoch;
+        this.#isDraining = false;
+        this.#terminated = 0;
+        this.#proofs = 0;
+        return;
+      case "prove":
+        this.#proofs += 1;
+        expect(this.#proofs).toBe(1);
+        return;
+      case "drain":
+        this.#isDraining = true;
+        return;
+      case "terminate":
+        this.#terminated += 1;
+        expect(this.#terminated).toBe(1);
+        return;
+      case "kill":
+        return;
+      case "deadline":
+        expect(this.#deadline).toBeUndefined();
+        this.#deadline = effect.ms;
+        return;
+      case "finish":
+        expect(this.server).toBeUndefined();
+        this.finished = effect.exit;
+    }
+  }
+}
+
+describe("whatever happens, in whatever order", () => {
+  test("there is never a second server, SIGTERM or proof, and the end comes only when the server is gone", () => {
+    fc.assert(
+      fc.property(launches, fc.array(turns, longest), (launch, sequence) => {
+        const world = new World(launch);
+        for (const turn of sequence) {
+          world.take(turn);
+          if (world.finished !== undefined) return;
+        }
+        // From anywhere, two wishes and the death of the server are enough.
+        world.dispatch({ type: "down" });
+        world.dispatch({ type: "force" });
+        world.exit(crashed);
+        expect(world.finished).toBeDefined();
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  test("the wait between exits grows and is capped", () => {
+    const { restart } = makeLaunch();
+    const randoms = fc.array(fc.double({ min: 0, max: 1, noNaN: true }), { minLength: 1, maxLength: 100 });
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 100_000 }), randoms, (backoffMs, sequence) => {
+        const launch = makeLaunch({ restart: { ...restart, backoffMs, maxFailures: 1000 } });
+        let machine: Machine = { ...initialMachine, state: { name: "loading" } };
+        sequence.forEach((random, i) => {
+          machine = next(machine, { type: "exited", epoch: 0, cause: crashed, nowMs: i, random }, launch).machine;
+          const middleMs = Math.min(backoffMs * 2 ** i, restart.backoffMaxMs);
+          expect(machine.state).toMatchObject({ name: "backoff" });
+          const { delayMs } = machine.state as Extract<Machine["state"], { name: "backoff" }>;
+          expect(delayMs).toBeGreaterThanOrEqual(Math.floor(middleMs * 0.8));
+          expect(delayMs).toBeLessThanOrEqual(Math.ceil(middleMs * 1.2));
+          machine = { ...machine, state: { name: "loading" } };
+        });
+      }),
+    );
+  });
+
+  test("every state has an answer to every event, and the same one each time", () => {
+    const events = fc.oneof(
+      fc.record({ type: fc.constantFrom("up", "down", "restart", "force", "preflight-passed", "deadline") }),
+      fc.record({ type: fc.constant("preflight-failed"), cause: causes }),
+      fc.record({ type: fc.constantFrom("spawned", "stalled", "hung", "drained"), epoch: fc.nat(3) }),
+      fc.record({ type: fc.constant("health"), epoch: fc.nat(3), health: fc.constantFrom(...healths) }),
+      fc.record({ type: fc.constant("proved"), epoch: fc.nat(3), proof: fc.constant(proof) }),
+      fc.record({ type: fc.constant("not-proved"), epoch: fc.nat(3), reason: fc.string() }),
+      fc.record({
+        type: fc.constant("exited"),
+        epoch: fc.nat(3),
+        cause: causes,
+        nowMs: fc.nat(),
+        random: fc.double({ min: 0, max: 1, noNaN: true }),
+      }),
+    );
+    fc.assert(
+      fc.property(launches, fc.array(events, longest), (launch, sequence) => {
+        let machine = initialMachine;
+        for (const event of sequence) {
+          const transition = next(machine, event, launch);
+          expect(transition.machine.state.name).toBeTypeOf("string");
+          expect(transition.machine.epoch).toBeGreaterThanOrEqual(machine.epoch);
+          machine = transition.machine;
+        }
+        const last = sequence.at(-1);
+        if (last !== undefined) expect(next(machine, last, launch)).toEqual(next(machine, last, launch));
+      }),
+      { numRuns: 100 },
+    );
+  });
+});

@@ -1,0 +1,194 @@
+import { describe, expect, test } from "vitest";
+import type { ExitCause, Launch } from "../../../src/supervisor/launch.ts";
+import { isLive, next, type Event, type Machine, type State } from "../../../src/supervisor/machine.ts";
+import { badFlag, crashed, makeLaunch } from "../../support/make-launch.ts";
+
+const launch = makeLaunch();
+const never = makeLaunch({ restart: { ...launch.restart, policy: "never" } });
+const undrafted = makeLaunch({ drafting: { wanted: false, reason: "not asked" } });
+const strict = makeLaunch({ drafting: { wanted: true, onFailure: "fail" } });
+const proof = { draftTokens: 4, acceptedTokens: 3, tokensPerSecond: 2, durationMs: 1 };
+
+function inState(state: State, failuresMs: readonly number[] = []): Machine {
+  return { state, epoch: 1, failuresMs };
+}
+
+function exited(cause: ExitCause, nowMs = 0, random = 0.5): Event {
+  return { type: "exited", epoch: 1, cause, nowMs, random };
+}
+
+const ready: State = { name: "ready", failedChecks: 0 };
+const stopping: State = { name: "stopping", next: "stop" };
+const restarting: State = { name: "stopping", next: "restart" };
+const killing: State = { name: "killing", next: "stop" };
+const up: Event = { type: "up" };
+const down: Event = { type: "down" };
+const restart: Event = { type: "restart" };
+const force: Event = { type: "force" };
+const deadline: Event = { type: "deadline" };
+const good: Event = { type: "health", epoch: 1, health: "ready" };
+const bad: Event = { type: "health", epoch: 1, health: "timeout" };
+const notProved: Event = { type: "not-proved", epoch: 1, reason: "why" };
+
+/** Effects as short words: `deadline 7000`. */
+function effectsOf(machine: Machine, event: Event, by: Launch): string[] {
+  return next(machine, event, by).effects.map(({ do: what, ...rest }) => [what, ...Object.values(rest)].join(" "));
+}
+
+describe("transitions", () => {
+  test.each<[State | State["name"], Event, State["name"], string[], Launch?]>([
+    // start
+    ["stopped", up, "preflight", ["preflight"]],
+    ["preflight", { type: "preflight-passed" }, "starting", ["spawn 2"]],
+    ["preflight", { type: "preflight-failed", cause: badFlag }, "failed", ["finish config"]],
+    ["starting", { type: "spawned", epoch: 1 }, "loading", []],
+    ["starting", good, "proving", ["prove"]],
+    ["loading", bad, "loading", []],
+    ["loading", good, "proving", ["prove"]],
+    ["loading", good, "ready", [], undrafted],
+    ["proving", { type: "proved", epoch: 1, proof }, "ready", []],
+    ["proving", notProved, "ready", []],
+    ["proving", notProved, "stopping", ["terminate", "deadline 7000"], strict],
+    // health
+    [ready, good, "ready", []],
+    [ready, bad, "ready", []],
+    [{ name: "ready", failedChecks: 2 }, bad, "unhealthy", []],
+    ["unhealthy", bad, "unhealthy", []],
+    ["unhealthy", good, "ready", []],
+    ["loading", { type: "stalled", epoch: 1 }, "killing", ["kill", "deadline 30000"]],
+    ["proving", { type: "stalled", epoch: 1 }, "proving", []],
+    [ready, { type: "hung", epoch: 1 }, "ready", []],
+    ["unhealthy", { type: "hung", epoch: 1 }, "killing", ["kill", "deadline 30000"]],
+    // unasked exits
+    ["loading", exited(crashed), "backoff", ["deadline 1000"]],
+    [ready, exited(crashed), "backoff", ["deadline 1000"]],
+    ["loading", exited(badFlag), "failed", ["finish config"]],
+    [ready, exited(crashed), "failed", ["finish diedBeforeReady"], never],
+    [{ name: "backoff", delayMs: 1 }, deadline, "preflight", ["preflight"]],
+    // stop
+    [ready, down, "stopping", ["drain", "deadline 7000"]],
+    ["loading", down, "stopping", ["terminate", "deadline 7000"]],
+    ["unhealthy", down, "stopping", ["terminate", "deadline 7000"]],
+    [stopping, { type: "drained", epoch: 1 }, "stopping", ["terminate"]],
+    [ready, { type: "drained", epoch: 1 }, "ready", []],
+    [stopping, down, "stopping", []],
+    [stopping, exited(crashed), "stopped", ["finish done"]],
+    [stopping, deadline, "killing", ["kill", "deadline 30000"]],
+    [killing, exited(crashed), "stopped", ["finish done"]],
+    [killing, deadline, "stuck", []],
+    [{ name: "stuck", next: "stop" }, exited(crashed), "stopped", ["finish done"]],
+    ["preflight", down, "stopped", ["finish done"]],
+    [{ name: "backoff", delayMs: 1 }, down, "stopped", ["finish done"]],
+    // restart
+    [ready, restart, "stopping", ["drain", "deadline 7000"]],
+    [restarting, exited(crashed), "preflight", ["preflight"]],
+    [{ name: "backoff", delayMs: 1 }, restart, "preflight", ["preflight"]],
+    ["preflight", restart, "preflight", []],
+    ["stopped", restart, "stopped", []],
+    // force
+    [ready, force, "killing", ["kill", "deadline 30000"]],
+    [stopping, force, "killing", ["kill", "deadline 30000"]],
+    [killing, force, "killing", []],
+    [{ name: "stuck", next: "stop" }, force, "killing", ["kill", "deadline 30000"]],
+    ["stopped", force, "stopped", []],
+  ])("%j on %j goes to %s with %j", (from, event, to, effects, by = launch) => {
+    const machine = inState(typeof from === "string" ? plain(from) : from);
+    expect(next(machine, event, by).machine.state.name).toBe(to);
+    expect(effectsOf(machine, event, by)).toEqual(effects);
+  });
+
+  test("an event of an earlier spawn changes nothing", () => {
+    const machine = { ...inState(ready), epoch: 2 };
+    for (const event of [exited(crashed), good, bad, notProved]) expect(next(machine, event, launch)).toEqual({ machine, effects: [] });
+  });
+
+  test("the latest wish decides what follows a stop", () => {
+    const { machine: stop } = next(inState(restarting), down, launch);
+    expect(next(stop, exited(crashed), launch).machine.state.name).toBe("stopped");
+    const { machine: again } = next(inState(stopping), restart, launch);
+    expect(next(again, exited(crashed), launch).machine.state.name).toBe("preflight");
+  });
+
+  test("a server that was killed for its silence comes back after a while, with that as the cause", () => {
+    const { machine } = next(inState({ name: "loading" }), { type: "stalled", epoch: 1 }, launch);
+    const after = next(machine, exited(crashed), launch).machine;
+    expect(after.state.name).toBe("backoff");
+    const failed = next(machine, exited(crashed), never).machine.state;
+    expect(failed).toMatchObject({ name: "failed", cause: { kind: "stalled", exit: "notReadyInTime" } });
+  });
+
+  test("a server that may not run without drafting fails for that reason, however it ends", () => {
+    const { machine } = next(inState({ name: "proving" }), notProved, strict);
+    const { state } = next(machine, exited(crashed), strict).machine;
+    expect(state).toMatchObject({ name: "failed", cause: { kind: "not-drafting", exit: "config" } });
+  });
+});
+
+describe("retries", () => {
+  /** The delays of one exit after the other, each some time after the one before. */
+  function delays(by: Launch, exits: number, everyMs: number, random = 0.5): (number | string)[] {
+    let machine: Machine = inState(ready);
+    return Array.from({ length: exits }, (_, i) => {
+      machine = next({ ...machine, state: ready }, exited(crashed, i * everyMs, random), by).machine;
+      return machine.state.name === "backoff" ? machine.state.delayMs : machine.state.name;
+    });
+  }
+
+  test("the delay doubles up to its limit, and the last exit of a crash loop is the end", () => {
+    const by = makeLaunch({ restart: { ...launch.restart, maxFailures: 9 } });
+    expect(delays(by, 9, 10)).toEqual([1000, 2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000, "failed"]);
+  });
+
+  test("the delay varies by a fifth either way", () => {
+    expect(delays(launch, 2, 10, 0)).toEqual([800, 1600]);
+    expect(delays(launch, 2, 10, 1)).toEqual([1200, 2400]);
+  });
+
+  test("exits further apart than the window never add up", () => {
+    expect(delays(launch, 20, launch.restart.windowMs + 1)).toEqual(Array.from({ length: 20 }, () => 1000));
+  });
+
+  test("a crash loop tells how often, how fast and why", () => {
+    const failures = [0, 1000, 2000, 3000];
+    const { state } = next(inState(ready, failures), exited({ ...crashed, fix: "try" }, 4000), launch).machine;
+    expect(state).toMatchObject({
+      cause: { kind: "crash-loop", message: "crash loop: 5 unexpected exits in 4 s, the last: it crashed", fix: "try", exit: "crashLoop" },
+    });
+  });
+
+  test.each([restart, up])("after $type earlier exits no longer count", (wish) => {
+    const from: State = wish === up ? { name: "failed", cause: crashed } : { name: "backoff", delayMs: 1 };
+    expect(next(inState(from, [1, 2, 3]), wish, launch).machine.failuresMs).toEqual([]);
+  });
+});
+
+test("a process may exist in every state from starting to stuck", () => {
+  const names: State["name"][] = ["stopped", "preflight", "backoff", "failed"];
+  for (const name of names) expect(isLive(plain(name))).toBe(false);
+  for (const state of [plain("starting"), plain("loading"), plain("proving"), plain("unhealthy"), ready, stopping, killing]) {
+    expect(isLive(state)).toBe(true);
+  }
+});
+
+/** A state of which only the name matters. */
+function plain(name: State["name"]): State {
+  switch (name) {
+    case "ready":
+      return ready;
+    case "failed":
+      return { name, cause: crashed };
+    case "backoff":
+      return { name, delayMs: 1 };
+    case "stopping":
+    case "killing":
+    case "stuck":
+      return { name, next: "stop" };
+    case "stopped":
+    case "preflight":
+    case "starting":
+    case "loading":
+    case "proving":
+    case "unhealthy":
+      return { name };
+  }
+}

@@ -1,0 +1,49 @@
+import { once } from "node:events";
+import { createServer, type AddressInfo, type Server } from "node:net";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { checkPort, findPortOwner } from "../../../src/supervisor/port-check.ts";
+
+let holder: Server;
+let port: number;
+
+beforeEach(async () => {
+  holder = createServer();
+  await once(holder.listen(0, "127.0.0.1"), "listening");
+  port = (holder.address() as AddressInfo).port;
+});
+afterEach(() => holder.close());
+
+describe("a port in use", () => {
+  test("is refused for good, and its owner is named", async () => {
+    const cause = await checkPort({ host: "127.0.0.1", port });
+    expect(cause).toMatchObject({
+      kind: "port-in-use",
+      permanent: true,
+      exit: "unavailable",
+      message: expect.stringMatching(new RegExp(`^port ${port} is in use by .+ \\(pid ${process.pid}\\)$`)),
+      fix: expect.stringMatching(/\(\d+ is free now\)/),
+    });
+  });
+
+  test("on one address is in use for all addresses too", async () => {
+    expect(await checkPort({ host: "0.0.0.0", port })).toMatchObject({ kind: "port-in-use" });
+  });
+});
+
+test("a port that was let go is free, and has no owner", async () => {
+  await once(holder.close(), "close");
+  expect(await checkPort({ host: "127.0.0.1", port })).toBeUndefined();
+  expect(findPortOwner(port)).toBeUndefined();
+});
+
+test("port 0 is always free", async () => {
+  expect(await checkPort({ host: "no.such.host.invalid", port: 0 })).toBeUndefined();
+});
+
+test("an address of another machine is told as such", async () => {
+  expect(await checkPort({ host: "192.0.2.1", port })).toMatchObject({
+    kind: "host-not-local",
+    message: '"192.0.2.1" is no address of this machine',
+    exit: "unavailable",
+  });
+});

@@ -1,0 +1,43 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import { afterEach, expect, test } from "vitest";
+import { identifyProcess, isRunning, readBytesRead, readCpuTicks } from "../../../src/supervisor/process-identity.ts";
+
+/** The name of this very process, as others see it. */
+const comm = "/proc/self/comm";
+const name = readFileSync(comm, "utf8").trim();
+afterEach(() => writeFileSync(comm, name));
+
+test("a process is told by pid, start time and boot", () => {
+  const self = identifyProcess(process.pid);
+  expect(self).toEqual({ pid: process.pid, startTime: expect.stringMatching(/^\d+$/), bootId: expect.stringMatching(/^[\da-f-]{36}$/) });
+  expect(self !== undefined && isRunning(self)).toBe(true);
+});
+
+test.each([") Z 1 9 9", "a b) (c", ")))", "S"])('a name such as "%s" does not confuse it', (strange) => {
+  const before = identifyProcess(process.pid);
+  const ticks = readCpuTicks(process.pid) ?? 0;
+  writeFileSync(comm, strange);
+  expect(identifyProcess(process.pid)).toEqual(before);
+  expect(readCpuTicks(process.pid)).toBeGreaterThanOrEqual(ticks);
+  expect(readCpuTicks(process.pid)).toBeLessThan(ticks + 1000);
+});
+
+test("the same pid at another time, or after another boot, is another process", () => {
+  const self = identifyProcess(process.pid);
+  if (self === undefined) throw new Error("this process is not there");
+  expect(isRunning({ ...self, startTime: `${self.startTime}0` })).toBe(false);
+  expect(isRunning({ ...self, bootId: "another" })).toBe(false);
+});
+
+test("a pid that nobody has is no process", () => {
+  const none = 2 ** 30;
+  expect(identifyProcess(none)).toBeUndefined();
+  expect(readCpuTicks(none)).toBeUndefined();
+  expect(readBytesRead(none)).toBeUndefined();
+});
+
+test("what a process reads is counted", () => {
+  const before = readBytesRead(process.pid) ?? 0;
+  const { length } = readFileSync(process.execPath);
+  expect(readBytesRead(process.pid)).toBeGreaterThanOrEqual(before + length);
+});

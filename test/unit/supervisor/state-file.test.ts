@@ -1,0 +1,45 @@
+import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import type { Status } from "../../../src/control/messages.ts";
+import { readState, stateFilePath, writeState, type StateRecord } from "../../../src/supervisor/state-file.ts";
+
+let folder: string;
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "llmctl-state-"));
+});
+afterEach(() => rm(folder, { recursive: true }));
+
+const record: StateRecord = {
+  status: { version: 1, name: "p", state: "ready" } as Status,
+  supervisor: { pid: 1, startTime: "2", bootId: "3" },
+  server: null,
+};
+
+test("what was written is read again; only its user may", async () => {
+  await writeState(folder, record);
+  expect(await readState(folder, "p")).toEqual(record);
+  expect((await stat(stateFilePath(folder, "p"))).mode & 0o777).toBe(0o600);
+});
+
+test("where nothing was written there is none", async () => {
+  expect(await readState(folder, "p")).toBeUndefined();
+  await writeFile(join(folder, "q"), "a file");
+  expect(await readState(folder, "q")).toBeUndefined();
+});
+
+test("half a file, one of another profile or version, or none of ours counts as none", async () => {
+  await writeState(folder, record);
+  const text = await readFile(stateFilePath(folder, "p"), "utf8");
+  const halves = Array.from({ length: text.length - 2 }, (_, i) => text.slice(0, i));
+  const others = ["null", "[]", "{}", '"x"', "7", JSON.stringify({ ...record, status: { version: 2, name: "p" } })];
+  for (const content of [...halves, ...others, "\0".repeat(100)]) {
+    await writeFile(stateFilePath(folder, "p"), content);
+    expect(await readState(folder, "p")).toBeUndefined();
+  }
+  await mkdir(dirname(stateFilePath(folder, "q")));
+  await writeFile(stateFilePath(folder, "q"), text);
+  expect(await readState(folder, "q")).toBeUndefined();
+});
