@@ -44,7 +44,7 @@ export function parseHelp(text: string): FlagEntry[] {
   const entries = splitEntries(text).map(parseEntry);
   // Any program may print lines that begin with a dash; every llama.cpp program that we start has --model.
   if (!entries.some((entry) => entry.names.includes("--model"))) {
-    throw new LlmctlError("help-unreadable", "its --help is not that of a llama.cpp program", {
+    throw new LlmctlError("help-unreadable", "the --help text is not that of a llama.cpp program", {
       exit: "missingFile",
       fix: 'name a llama-server of llama.cpp, or run "llmctl build"',
     });

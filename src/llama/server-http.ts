@@ -51,6 +51,22 @@ export async function prove(launch: Launch, endpoint: Endpoint, signal: AbortSig
   };
 }
 
+/**
+ * Whether a slot is at work. A sleeping server has nothing to do, and `/slots` would wake it and make it load its model.
+ * @returns false when the server does not tell (`--no-slots`), or cannot be reached. Never throws.
+ */
+export async function isBusy(launch: Launch, endpoint: Endpoint, signal: AbortSignal): Promise<boolean> {
+  try {
+    const apiKey = readApiKey(launch.apiKeyFile);
+    const props = await send(endpoint, { method: "GET", path: "/props", signal, apiKey });
+    if (props.status === 200 && (JSON.parse(props.body) as { is_sleeping?: unknown }).is_sleeping === true) return false;
+    const slots = await send(endpoint, { method: "GET", path: "/slots", signal, apiKey });
+    return slots.status === 200 && (JSON.parse(slots.body) as { is_processing?: unknown }[]).some((slot) => slot.is_processing === true);
+  } catch {
+    return false; // refused, reset, aborted, or not llama-server's words: nobody is left to wait for
+  }
+}
+
 interface Outgoing {
   readonly method: "GET" | "POST";
   readonly path: string;

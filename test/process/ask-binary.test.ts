@@ -90,7 +90,7 @@ describe("asking a binary", () => {
   });
 
   test.each([
-    ["garbage", "echo garbage", { code: "help-unreadable", message: "its --help is not that of a llama.cpp program" }],
+    ["garbage", "echo garbage", { code: "help-unreadable", message: "the --help text is not that of a llama.cpp program" }],
     [
       "a complaint",
       "echo first >&2; echo 'no can do' >&2; exit 3",

@@ -1,0 +1,151 @@
+import { describe, expect, test } from "vitest";
+import { exitCodes } from "../../../src/base/exit-codes.ts";
+import { explainExit } from "../../../src/llama/exit-cause.ts";
+import type { ServerExit } from "../../../src/supervisor/launch.ts";
+
+function ended(lastLines: readonly string[], more: Partial<ServerExit> = {}): ServerExit {
+  return { code: 1, signal: null, lastLines, wasReady: false, ...more };
+}
+
+describe("what llama-server said last", () => {
+  // As b7698 and v0.5.0 log it, the telling line among those that follow it.
+  test.each([
+    ["a flag that it does not know", ["error: invalid argument: --ctx-size-draft"], "bad-flag", "config", "--ctx-size-draft"],
+    ["a flag's wrong value", ['error while handling argument "--port": stoi', "", "usage:"], "bad-flag", "config", "--port"],
+    [
+      "a busy port",
+      [
+        "0.00.012.345 E srv         start: couldn't bind HTTP server socket, hostname: 127.0.0.1, port: 8080",
+        "0.00.012.400 E srv  llama_server: exiting due to HTTP server error",
+      ],
+      "port-in-use",
+      "unavailable",
+      "",
+    ],
+    [
+      "a missing library",
+      [
+        "/opt/llama-server: error while loading shared libraries: libcublas.so.12: cannot open shared object file: No such file or directory",
+      ],
+      "library-missing",
+      "missingFile",
+      "libcublas.so.12",
+    ],
+    [
+      "a missing file, b7698",
+      [
+        "gguf_init_from_file: failed to open GGUF file '/m/x.gguf'",
+        "llama_model_load: error loading model: llama_model_loader: failed to load model from /m/x.gguf",
+        "srv    load_model: failed to load model, '/m/x.gguf'",
+        "main: exiting due to model loading error",
+      ],
+      "model-missing",
+      "missingFile",
+      "/m/x.gguf",
+    ],
+    [
+      "a missing file, v0.5.0",
+      [
+        "0.00.005.026 E gguf_init_from_file: failed to open GGUF file '/m/x.gguf' (No such file or directory)",
+        "0.00.005.100 E srv    load_model: failed to load model, '/m/x.gguf'",
+      ],
+      "model-missing",
+      "missingFile",
+      "/m/x.gguf",
+    ],
+    [
+      "no GGUF",
+      [
+        "gguf_init_from_file_impl: invalid magic characters: 'PK??', expected 'GGUF'",
+        "srv    load_model: failed to load model, '/m/x.gguf'",
+      ],
+      "model-corrupt",
+      "missingFile",
+      "",
+    ],
+    ["an empty file", ["gguf_init_from_file_impl: failed to read magic"], "model-corrupt", "missingFile", ""],
+    ["another GGUF version", ["gguf_init_from_file_impl: bad GGUF version: 99"], "model-corrupt", "missingFile", ""],
+    [
+      "a truncated file",
+      [
+        "llama_model_load: error loading model: tensor 'blk.0.ffn_up.weight' data is not within the file bounds, model is corrupted or incomplete",
+        "srv    load_model: failed to load model, '/m/x.gguf'",
+      ],
+      "model-corrupt",
+      "missingFile",
+      "",
+    ],
+    ["a missing shard", ["corrupted model: 803 tensors expected but 402 found"], "model-corrupt", "missingFile", ""],
+    [
+      "an unknown architecture",
+      ["llama_model_load: error loading model: unknown model architecture: 'glm9moe'", "main: exiting due to model loading error"],
+      "model-unsupported",
+      "config",
+      "glm9moe",
+    ],
+    ["an unknown pre-tokenizer", ["unknown pre-tokenizer type: 'glm9'"], "model-unsupported", "config", "glm9"],
+  ])("%s lasts: it is not tried again", (_, lines, kind, exit, what) => {
+    const cause = explainExit(ended(lines));
+    expect(cause).toMatchObject({ kind, exit, permanent: true });
+    expect(cause.message).toContain(what);
+    expect(cause.fix).toBeTruthy();
+  });
+
+  test.each([
+    [
+      "a full GPU",
+      ["ggml_backend_cuda_buffer_type_alloc_buffer: allocating 9000.00 MiB on device 0: cudaMalloc failed: out of memory"],
+      "gpu-out-of-memory",
+    ],
+    ["a full second GPU", ["llama_model_load: error loading model: unable to allocate CUDA1 buffer"], "gpu-out-of-memory"],
+    [
+      "no memory for the KV cache",
+      [
+        "alloc_tensor_range: failed to allocate CPU buffer of size 400",
+        "ggml_backend_cpu_buffer_type_alloc_buffer: failed to allocate buffer of size 99",
+        "llama_init_from_model: failed to initialize the context: failed to allocate buffer for kv cache",
+      ],
+      "out-of-memory",
+    ],
+    ["no memory at all", ["terminate called after throwing an instance of 'std::bad_alloc'"], "out-of-memory"],
+    ["a GPU error", ["CUDA error: an illegal memory access was encountered"], "gpu-error"],
+    ["a draft that does not load", ["srv    load_model: failed to load draft model, '/m/d.gguf'"], "model-not-loaded"],
+  ])("%s may pass: it is tried again", (_, lines, kind) => {
+    expect(explainExit(ended(lines))).toMatchObject({ kind, permanent: false, exit: "diedBeforeReady" });
+  });
+
+  test("of several causes the most telling counts, wherever it stands", () => {
+    const lines = [
+      "srv    load_model: failed to load model, '/m/x.gguf'",
+      "cudaMalloc failed: out of memory",
+      "failed to allocate buffer of size 1",
+    ];
+    expect(explainExit(ended(lines)).kind).toBe("gpu-out-of-memory");
+    expect(explainExit(ended(lines.toReversed())).kind).toBe("gpu-out-of-memory");
+  });
+
+  test.each(["SIGABRT", "SIGSEGV"])("explains a %s too: out of memory ends some builds like that", (signal) => {
+    expect(explainExit(ended(["failed to allocate buffer of size 1"], { code: null, signal })).kind).toBe("out-of-memory");
+  });
+
+  test.each(["SIGKILL", "SIGTERM"])("does not explain a %s from outside", (signal) => {
+    expect(explainExit(ended(["failed to allocate buffer of size 1"], { code: null, signal })).kind).toBe("killed");
+  });
+});
+
+describe("without a word", () => {
+  test.each([
+    [{ code: null, signal: "SIGKILL" }, "killed", "the server was killed (SIGKILL)"],
+    [{ code: null, signal: "SIGSEGV" }, "crashed", "the server crashed (SIGSEGV)"],
+    [{ code: null, signal: "SIGILL" }, "crashed", "an instruction that this CPU does not have"],
+    [{ code: null, signal: "SIGABRT" }, "aborted", "the server aborted itself (SIGABRT)"],
+    [{ code: null, signal: "SIGHUP" }, "killed", "the server was ended by SIGHUP"],
+    [{ code: 7 }, "exited", "the server exited with code 7"],
+    [{ code: 0 }, "exited", "the server exited with code 0"],
+  ])("%j is %s", (more, kind, message) => {
+    const cause = explainExit(ended(["all is well"], more));
+    expect(cause).toMatchObject({ kind, permanent: false, exit: "diedBeforeReady", message: expect.stringContaining(message) });
+    expect(explainExit(ended([], { ...more, wasReady: true })).exit).toBe("failed");
+    expect(exitCodes[cause.exit]).toBeDefined();
+  });
+});

@@ -1,0 +1,148 @@
+import { once } from "node:events";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { checkHealth, prove } from "../../../src/llama/server-http.ts";
+import { parseListening } from "../../../src/llama/server-protocol.ts";
+import type { Endpoint } from "../../../src/supervisor/launch.ts";
+import { makeLaunch } from "../../support/make-launch.ts";
+
+let server: Server;
+let endpoint: Endpoint;
+let answer: (request: IncomingMessage, body: string, response: ServerResponse) => void;
+const never = new AbortController().signal;
+
+beforeEach(async () => {
+  server = createServer((request, response) => {
+    let body = "";
+    request.setEncoding("utf8").on("data", (text: string) => (body += text));
+    request.on("end", () => answer(request, body, response));
+  });
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  endpoint = { host: "127.0.0.1", port: (server.address() as AddressInfo).port };
+});
+
+afterEach(async () => {
+  server.closeAllConnections();
+  await once(server.close(), "close");
+});
+
+/** Answers everything with this. */
+function answerWith(status: number, body: unknown): void {
+  answer = (_request, _body, response) => void response.writeHead(status).end(typeof body === "string" ? body : JSON.stringify(body));
+}
+
+describe("health", () => {
+  test.each([
+    [200, "ready"],
+    [503, "loading"],
+    [500, "error"],
+    [404, "error"],
+  ])("status %i is %s", async (status, health) => {
+    answerWith(status, {});
+    expect(await checkHealth(endpoint, 5000, never)).toBe(health);
+  });
+
+  test("no answer in time is a timeout", async () => {
+    answer = () => undefined;
+    expect(await checkHealth(endpoint, 20, never)).toBe("timeout");
+  });
+
+  test("half an answer is a timeout as well", async () => {
+    answer = (_request, _body, response) => void response.writeHead(200, { "content-length": "10" }).write("{");
+    expect(await checkHealth(endpoint, 50, never)).toBe("timeout");
+  });
+
+  test("a connection that is refused, broken off or called off is unreachable", async () => {
+    answer = (request) => request.socket.destroy();
+    expect(await checkHealth(endpoint, 5000, never)).toBe("unreachable");
+    answer = () => undefined;
+    expect(await checkHealth(endpoint, 5000, AbortSignal.abort())).toBe("unreachable");
+    expect(await checkHealth({ ...endpoint, port: 1 }, 5000, never)).toBe("unreachable");
+  });
+
+  test("a server on all addresses is asked on this machine", async () => {
+    answerWith(200, {});
+    expect(await checkHealth({ ...endpoint, host: "0.0.0.0" }, 5000, never)).toBe("ready");
+  });
+});
+
+describe("the proof request", () => {
+  const timings = { predicted_per_second: 12.5, draft_n: 92, draft_n_accepted: 71 };
+
+  test("reads the draft counters of one short greedy request that does not end by itself", async () => {
+    const seen: unknown[] = [];
+    answer = (request, body, response) => {
+      seen.push(`${request.method} ${request.url}`, JSON.parse(body), request.headers.authorization);
+      response.end(JSON.stringify({ timings }));
+    };
+    expect(await prove(makeLaunch(), endpoint, never)).toMatchObject({ draftTokens: 92, acceptedTokens: 71, tokensPerSecond: 12.5 });
+    expect(seen).toEqual([
+      "POST /v1/chat/completions",
+      expect.objectContaining({ max_tokens: 64, temperature: 0, ignore_eos: true }),
+      undefined,
+    ]);
+  });
+
+  test.each([
+    [{}, 0],
+    [{ timings: { draft_n: null } }, 0],
+    [{ timings: { draft_n: "7" } }, 0],
+    [{ timings: { draft_n: 0, draft_n_accepted: 0 } }, 0],
+  ])("counters that are not there are 0: %j", async (body, tokens) => {
+    answerWith(200, body);
+    expect((await prove(makeLaunch(), endpoint, never)).draftTokens).toBe(tokens);
+  });
+
+  test("uses the first key of the key file", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "llmctl-key-"));
+    const apiKeyFile = join(folder, "keys");
+    await writeFile(apiKeyFile, "\n  secret \nother\n");
+    let key: string | undefined;
+    answer = (request, _body, response) => {
+      key = request.headers.authorization;
+      response.end(JSON.stringify({ timings }));
+    };
+    await prove(makeLaunch({ apiKeyFile }), endpoint, never);
+    expect(key).toBe("Bearer secret");
+    await rm(folder, { recursive: true });
+  });
+
+  test.each([
+    [401, { error: { message: "Invalid API Key" } }, "the server answered 401: "],
+    [500, "x".repeat(1000), `the server answered 500: ${"x".repeat(200)}`],
+    [200, "<html>", "JSON"],
+    [200, "x".repeat(5 << 20), "the answer is too long"],
+  ])("an answer %i of another kind is an error", async (status, body, message) => {
+    answerWith(status, body);
+    await expect(prove(makeLaunch(), endpoint, never)).rejects.toThrow(message);
+  });
+
+  test("is broken off with its signal", async () => {
+    const controller = new AbortController();
+    answer = () => controller.abort();
+    await expect(prove(makeLaunch(), endpoint, controller.signal)).rejects.toThrow("abort");
+  });
+});
+
+describe("the line that says where a server listens", () => {
+  test.each([
+    ["main: server is listening on http://127.0.0.1:8080 - starting the main loop", "127.0.0.1", 8080],
+    ["0.00.010.036 I srv  llama_server: listening on http://127.0.0.1:33581", "127.0.0.1", 33_581],
+    ["srv  llama_server: listening on http://0.0.0.0:1", "0.0.0.0", 1],
+    ["srv  llama_server: listening on http://[::1]:8080", "::1", 8080],
+    ["srv  llama_server: listening on https://example.org:443", "example.org", 443],
+  ])("%s", (line, host, port) => {
+    expect(parseListening(line)).toEqual({ host, port });
+  });
+
+  test.each(["srv  llama_server: model loaded", "listening on unix:///tmp/x.sock", "listening on http://127.0.0.1:123456", ""])(
+    "not: %s",
+    (line) => {
+      expect(parseListening(line)).toBeUndefined();
+    },
+  );
+});
