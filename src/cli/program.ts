@@ -1,0 +1,196 @@
+import { readFileSync } from "node:fs";
+import { Command, Help, InvalidArgumentError, Option } from "commander";
+import { parseDuration } from "../base/units.ts";
+
+/*
+ * Every command loads its own code when it runs, so that a quick one such as `ps` does not wait for what only `up` or `pull` need.
+ */
+
+const superviseCommand = "__supervise";
+const backends = ["auto", "cuda", "cpu", "vulkan", "metal"];
+
+/** Reads the command line and runs the command. @returns the exit code. @throws CommanderError for wrong usage, and what commands throw. */
+export async function runProgram(argv: readonly string[]): Promise<number> {
+  // A supervisor lives for months: it does not carry the command line along.
+  if (argv[2] === superviseCommand) return (await import("./detached.ts")).superviseDetached();
+  let code = 0;
+  const program = createProgram((result) => {
+    code = result;
+  });
+  await program.parseAsync(argv);
+  return code;
+}
+
+function createProgram(done: (code: number) => void): Command {
+  const program = new Command("llmctl")
+    .description("Runs llama.cpp's llama-server under supervision, with speculative decoding that is proven to be on")
+    .version(readVersion())
+    .helpOption("-h, --help", "show help")
+    .helpCommand(false)
+    .showSuggestionAfterError()
+    .exitOverride()
+    .configureOutput({ outputError: (text, write) => write(inOurWords(text)) })
+    .configureHelp({ optionDescription: describeOption });
+  addRunning(program, done);
+  addLooking(program, done);
+  addGetting(program, done);
+  addProfile(program);
+  addSystemd(program);
+  return program;
+}
+
+function addRunning(program: Command, done: (code: number) => void): void {
+  const timeout = new Option("--timeout <time>", "longest wait for ready, such as 30m; the server goes on loading after it").argParser(
+    readDuration,
+  );
+  program
+    .command("up <profile>")
+    .description("start a profile and stay with it, or with -d until it is ready; safe to repeat")
+    .option("-d, --detach", "leave it running in the background when it is ready", false)
+    .addOption(timeout)
+    .action(async (name: string, { detach, timeout: timeoutMs }: { detach: boolean; timeout?: number }) => {
+      done(await (await import("./up.ts")).up(name, { detach, timeoutMs }));
+    });
+  program
+    .command("down <name>")
+    .description("stop a profile; returns when its server is gone")
+    .option("--now", "do not wait for running requests", false)
+    .action(async (name: string, { now }: { now: boolean }) => done(await (await import("./down.ts")).down(name, now)));
+  program
+    .command("restart <profile>")
+    .description("stop the server and start it as its profile now says")
+    .addOption(timeout)
+    .action(async (name: string, { timeout: timeoutMs }: { timeout?: number }) =>
+      done(await (await import("./restart.ts")).restart(name, timeoutMs)),
+    );
+}
+
+function addLooking(program: Command, done: (code: number) => void): void {
+  program
+    .command("ps")
+    .description("list what runs and what has failed")
+    .option("-a, --all", "also what was stopped", false)
+    .option("--json", "print JSON, for scripts", false)
+    .action(async (options: { all: boolean; json: boolean }) => done(await (await import("./ps.ts")).ps(options)));
+  program
+    .command("status <name>")
+    .description("show one profile")
+    .option("--json", "print JSON, for scripts", false)
+    .action(async (name: string, { json }: { json: boolean }) => done(await (await import("./status.ts")).status(name, json)));
+  program
+    .command("logs <name>")
+    .description("print the end of a server's log")
+    .option("-f, --follow", "go on with what is added, until Ctrl-C", false)
+    .option("-n, --lines <count>", "how many lines", readCount, 100)
+    .action(async (name: string, options: { follow: boolean; lines: number }) =>
+      done(await (await import("./logs.ts")).logs(name, options)),
+    );
+  program
+    .command("plan <profile>")
+    .description("print the exact command and where each flag comes from; starts nothing")
+    .option("--json", "print JSON, for scripts", false)
+    .action(async (name: string, { json }: { json: boolean }) => done(await (await import("./plan.ts")).plan(name, json)));
+  program
+    .command("check <profile>")
+    .description("find out everything that can be known before a start")
+    .action(async (name: string) => done(await (await import("./check.ts")).check(name)));
+  program
+    .command("inspect <file>")
+    .description("show what a GGUF file is")
+    .option("--json", "print JSON, for scripts", false)
+    .action(async (file: string, options: { json: boolean }) => (await import("./inspect.ts")).inspect(file, options));
+}
+
+function addGetting(program: Command, done: (code: number) => void): void {
+  program
+    .command("pull <profile...>")
+    .description("fetch and verify the models of profiles; resumes where it stopped")
+    .option("--dry-run", "only say what would be fetched", false)
+    .action(async (names: string[], options: { dryRun: boolean }) => done(await (await import("./pull.ts")).pull(names, options)));
+  program
+    .command("build")
+    .description("build llama.cpp, or show the builds there are")
+    .option("--ref <ref>", "release, tag or commit (default: the newest release that llmctl was tested with)")
+    .option("--repo <url>", "git repository to take it from")
+    .option("--source <folder>", "an existing checkout")
+    .option("--bundle <file>", "a git bundle")
+    .addOption(new Option("--backend <name>", "what computes; auto is CUDA or Metal where found, else the CPU").choices(backends))
+    .option("--cuda-arch <list>", 'CUDA architectures, such as "86;89"')
+    .option("--portable", "for any CPU of this architecture, not only this one")
+    .option("--jobs <count>", "compile jobs at once (default: one a processor, fewer where memory is short)")
+    .option("--prefix <folder>", "install somewhere else")
+    .option("--list", "show installed builds")
+    .option("--json", "with --list, for scripts")
+    .option("--use <build>", "make an installed build the current one")
+    .action(async (options: object) => (await import("./build.ts")).build(options));
+}
+
+function addProfile(program: Command): void {
+  const profile = program.command("profile").description("look at profiles").helpCommand(false);
+  profile
+    .command("list")
+    .description("list the profiles there are")
+    .option("--json", "print JSON, for scripts", false)
+    .action(async (options: { json: boolean }) => {
+      const { profileList } = await import("./profile.ts");
+      process.stdout.write(await profileList((await findLoadOptions()).folders, { ...options, width: process.stdout.columns ?? Infinity }));
+    });
+  profile
+    .command("show <profile>")
+    .description("print every value and where it was written")
+    .option("--json", "print JSON, for scripts", false)
+    .action(async (name: string, options: { json: boolean }) => {
+      const { profileShow } = await import("./profile.ts");
+      process.stdout.write(await profileShow(name, await findLoadOptions(), options));
+    });
+  profile
+    .command("schema")
+    .description("print the JSON Schema for editors")
+    .action(async () => {
+      process.stdout.write((await import("./profile.ts")).profileSchemaText());
+    });
+}
+
+function addSystemd(program: Command): void {
+  program
+    .command("systemd")
+    .description("run a profile as a service")
+    .helpCommand(false)
+    .command("show <profile>")
+    .description("print the unit file that runs a profile")
+    .action(async (name: string) => {
+      process.stdout.write(await (await import("./systemd.ts")).systemdShow(name));
+    });
+}
+
+async function findLoadOptions() {
+  const { findPaths } = await import("../base/paths.ts");
+  const { profileFolders } = await import("../profiles/find.ts");
+  return { folders: profileFolders({ paths: findPaths(), cwd: process.cwd() }), env: process.env };
+}
+
+function readVersion(): string {
+  const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { version: string };
+  return version;
+}
+
+/** A switch is off unless it is given; commander would say "(default: false)" of each. */
+function describeOption(option: Option): string {
+  return option.defaultValue === false ? option.description : new Help().optionDescription(option);
+}
+
+/** Commander's `error: …` with its suggestion in brackets, as all other errors of ours look. */
+function inOurWords(text: string): string {
+  return `llmctl: ${text.replace(/\(Did you mean (.*)\?\)/, '  fix: did you mean "$1"?')}`;
+}
+
+function readDuration(text: string): number {
+  const ms = parseDuration(text);
+  if (ms === undefined) throw new InvalidArgumentError("Write a time such as 90s or 30m.");
+  return ms;
+}
+
+function readCount(text: string): number {
+  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError("Write a whole number.");
+  return Number(text);
+}

@@ -1,0 +1,64 @@
+import { findPaths } from "../base/paths.ts";
+import type { DraftingStatus } from "../control/messages.ts";
+import { listProfileStates, type ProfileState } from "./profile-states.ts";
+
+interface PsOptions {
+  readonly all: boolean;
+  readonly json: boolean;
+}
+
+/** Lists what runs and what has failed; with `all` also what was stopped. */
+export async function ps({ all, json }: PsOptions): Promise<number> {
+  const states = (await listProfileStates(findPaths())).filter((state) => all || isWorthShowing(state));
+  if (json)
+    process.stdout.write(
+      `${JSON.stringify(
+        states.map(({ presence, status }) => ({ presence, ...status })),
+        undefined,
+        2,
+      )}\n`,
+    );
+  else if (states.length === 0) process.stdout.write("nothing is running\n");
+  else await printTable(states);
+  return 0;
+}
+
+function isWorthShowing({ presence, status }: ProfileState): boolean {
+  return presence !== "gone" || status.state !== "stopped";
+}
+
+async function printTable(states: readonly ProfileState[]): Promise<void> {
+  const { formatTable } = await import("./table.ts");
+  const header = ["NAME", "STATE", "SINCE", "PID", "URL", "DRAFTING", "RESTARTS"];
+  const rows = states.map(({ presence, status }) => [
+    status.name,
+    describePresence(presence, status.state),
+    since(status.since),
+    presence === "gone" ? "-" : String(status.pid ?? "-"),
+    presence === "gone" ? "-" : (status.url ?? "-"),
+    presence === "gone" ? "-" : summarize(status.drafting),
+    String(status.restarts),
+  ]);
+  process.stdout.write(formatTable(header, rows, process.stdout.columns ?? Infinity));
+}
+
+/** A supervisor that ended without saying so was killed, whatever its last word was. */
+export function describePresence(presence: ProfileState["presence"], state: string): string {
+  if (presence === "live") return state;
+  if (presence === "gone") return state === "stopped" || state === "failed" ? state : "dead";
+  return presence;
+}
+
+/** `on 77%`, `off`, `unproven`. */
+function summarize(drafting: DraftingStatus): string {
+  if (drafting.state !== "on") return drafting.state;
+  return `on ${Math.round((100 * drafting.acceptedTokens) / drafting.draftTokens)}%`;
+}
+
+/** Time since an instant in one unit, as it fits a column: `12s`, `3h`. */
+function since(iso: string): string {
+  const seconds = Math.max(0, Math.round((Date.now() - Date.parse(iso)) / 1000));
+  if (seconds < 120) return `${seconds}s`;
+  if (seconds < 7200) return `${Math.round(seconds / 60)}m`;
+  return seconds < 172_800 ? `${Math.round(seconds / 3600)}h` : `${Math.round(seconds / 86_400)}d`;
+}

@@ -1,0 +1,68 @@
+import { join } from "node:path";
+import { exitCodes } from "../base/exit-codes.ts";
+import { LlmctlError } from "../base/errors.ts";
+import { findPaths } from "../base/paths.ts";
+import { formatDuration } from "../base/units.ts";
+import type { StateName, StatusEvent } from "../control/messages.ts";
+import { formatProblem } from "./report-error.ts";
+import { paint } from "./paint.ts";
+import { escapeControls, readLastRun } from "./server-log-text.ts";
+
+const lastLines = 20;
+
+const colours: Partial<Record<StateName, Parameters<typeof paint>[0]>> = {
+  ready: "green",
+  unhealthy: "yellow",
+  backoff: "yellow",
+  stuck: "red",
+  failed: "red",
+};
+
+/** Prints one change as a line for people: time since this command was started, then what happened. */
+export function showEvent(event: StatusEvent): void {
+  const time = paint("dim", formatDuration(performance.now()).padStart(9), process.stdout);
+  const colour = colours[event.status.state];
+  process.stdout.write(`${time}  ${colour === undefined ? event.message : paint(colour, event.message, process.stdout)}\n`);
+}
+
+/** Says why a start failed: cause, the end of the log, what to do next. @returns the exit code of `up`. */
+export async function showFailure(event: StatusEvent): Promise<number> {
+  const { status } = event;
+  // Where no server was started, the end of the log is of an earlier time.
+  const tail = status.runs === 0 ? [] : await readLastRun(status.log, lastLines);
+  if (tail.length > 0) process.stderr.write(`${tail.map((line) => `  | ${escapeControls(line)}`).join("\n")}\n`);
+  const problem = {
+    message: status.lastExit === null ? `"${status.name}" failed` : `"${status.name}" failed: ${status.lastExit.message}`,
+    at: status.runs === 0 ? status.profile : `full log: llmctl logs ${status.name}`,
+    ...(status.lastExit?.fix == null ? {} : { fix: status.lastExit.fix.replaceAll("NAME", status.name) }),
+  };
+  process.stderr.write(`${formatProblem(problem)}\n`);
+  return event.end?.code ?? exitCodes.failed.code;
+}
+
+/**
+ * Shows changes until the server is ready or the supervisor has given up.
+ * @returns the exit code of the command.
+ * @throws LlmctlError `not-ready-in-time` at the time limit, `supervisor-gone` when the events end with neither.
+ */
+export async function waitForReady(name: string, events: AsyncIterable<StatusEvent>, timeout: AbortSignal | undefined): Promise<number> {
+  try {
+    for await (const event of events) {
+      showEvent(event);
+      if (event.end !== undefined) return event.end.code === 0 ? 0 : await showFailure(event);
+      if (event.status.state === "ready") return 0;
+    }
+  } catch (error) {
+    if (!timeout?.aborted) throw error;
+  }
+  if (timeout?.aborted) {
+    throw new LlmctlError("not-ready-in-time", `"${name}" is not ready yet; it goes on loading`, {
+      exit: "notReadyInTime",
+      fix: `see "llmctl status ${name}", or give a longer --timeout`,
+    });
+  }
+  throw new LlmctlError("supervisor-gone", `the supervisor of "${name}" ended without a word`, {
+    exit: "failed",
+    fix: `see ${join(findPaths().state, name, "supervisor.log")}`,
+  });
+}

@@ -1,0 +1,38 @@
+import { exitCodes } from "../base/exit-codes.ts";
+import { findPaths } from "../base/paths.ts";
+import { formatDuration } from "../base/units.ts";
+import { describeDrafting } from "../supervisor/describe-state.ts";
+import { notRunning } from "./down.ts";
+import { readProfileState, type ProfileState } from "./profile-states.ts";
+import { describePresence } from "./ps.ts";
+
+/** Shows one profile. @returns 0 while its supervisor runs, else the code of "not running". @throws LlmctlError `not-running` when it never ran. */
+export async function status(name: string, json: boolean): Promise<number> {
+  const state = await readProfileState(findPaths(), name);
+  if (state === undefined) throw notRunning(name);
+  process.stdout.write(json ? `${JSON.stringify({ presence: state.presence, ...state.status }, undefined, 2)}\n` : describe(state));
+  return state.presence === "gone" ? exitCodes.notRunning.code : 0;
+}
+
+function describe({ presence, status: known }: ProfileState): string {
+  const running = presence !== "gone";
+  const rows: [string, string | undefined][] = [
+    ["name", known.name],
+    ["state", describePresence(presence, known.state)],
+    ["since", `${known.since} (${formatDuration(Date.now() - Date.parse(known.since))})`],
+    ["url", running ? (known.url ?? undefined) : undefined],
+    ["pid", running && known.pid !== null ? `${known.pid} (supervisor ${known.supervisorPid})` : undefined],
+    ["drafting", running ? describeDrafting(known.drafting) : undefined],
+    ["speed", known.tokensPerSecond === null || !running ? undefined : `${known.tokensPerSecond.toFixed(1)} tokens/s in the proof request`],
+    ["load time", known.loadMs === null || !running ? undefined : formatDuration(known.loadMs)],
+    ["restarts", String(known.restarts)],
+    ["last exit", known.lastExit === null ? undefined : `${known.lastExit.message} (${known.lastExit.time})`],
+    ["fix", known.lastExit?.fix?.replaceAll("NAME", known.name)],
+    ["next start", known.retryInMs === null || presence !== "live" ? undefined : `in ${formatDuration(known.retryInMs)}`],
+    ["build", known.build],
+    ["profile", known.profile],
+    ["log", known.log],
+    ...known.warnings.map((text): [string, string] => ["warning", text]),
+  ];
+  return rows.flatMap(([key, value]) => (value === undefined ? [] : [`${key.padEnd(11)}${value}\n`])).join("");
+}

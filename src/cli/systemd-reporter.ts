@@ -1,0 +1,44 @@
+import type { StatusEvent } from "../control/messages.ts";
+import { createNotifier } from "../systemd/notify.ts";
+import { describeDrafting } from "../supervisor/describe-state.ts";
+
+/** How much longer a start may take, told again and again while it goes on. */
+const extendMs = 120_000;
+const extendEveryMs = 30_000;
+
+/** Passes what happens on to systemd; does nothing where no systemd started us. */
+export interface SystemdReporter {
+  report(event: StatusEvent): void;
+  close(): void;
+}
+
+/** Tells systemd about readiness only when the proof has passed, and keeps a start alive for as long as the supervisor does. */
+export function createSystemdReporter(env: NodeJS.ProcessEnv): SystemdReporter {
+  const notifier = createNotifier(env, { onFailure: (error) => process.stderr.write(`llmctl: warning: ${error.message}\n`) });
+  const watchdog =
+    notifier.watchdogIntervalMs === undefined ? undefined : setInterval(() => notifier.pingWatchdog(), notifier.watchdogIntervalMs);
+  let starting: NodeJS.Timeout | undefined;
+  const settle = () => {
+    clearInterval(starting);
+    starting = undefined;
+  };
+  return {
+    report({ message, status }) {
+      notifier.status(status.state === "ready" ? `ready on ${status.url}, ${describeDrafting(status.drafting)}` : message);
+      if (status.state === "ready") {
+        settle();
+        notifier.ready();
+      } else if (status.state === "stopping" || status.state === "killing") {
+        settle();
+        notifier.stopping();
+      } else if (env["NOTIFY_SOCKET"] && starting === undefined && status.state !== "unhealthy") {
+        notifier.extendTimeout(extendMs);
+        starting = setInterval(() => notifier.extendTimeout(extendMs), extendEveryMs);
+      }
+    },
+    close() {
+      settle();
+      clearInterval(watchdog);
+    },
+  };
+}
