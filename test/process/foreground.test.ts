@@ -1,0 +1,118 @@
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { llmctl, llmctlCommand, startLlmctl } from "../support/llmctl.ts";
+import { count, isAlive, readServerLog, readStatus, untilGone, untilStatus } from "../support/processes.ts";
+import { TempHome } from "../support/temp-home.ts";
+import { Terminal } from "../support/terminal.ts";
+import { until } from "../support/until.ts";
+
+let home: TempHome;
+
+beforeEach(async () => {
+  home = await TempHome.create();
+});
+afterEach(() => home[Symbol.asyncDispose]());
+
+async function serverPid(): Promise<number> {
+  const { pid } = await readStatus(home, "p");
+  if (pid === null) throw new Error("the profile has no server");
+  return pid;
+}
+
+describe("up in the foreground", () => {
+  test("is the supervisor, goes on showing what happens, and ends with the server", async () => {
+    await home.writeFakeProfile("p", {}, { restart: { backoff: "50ms" } });
+    const running = startLlmctl(["up", "p"], { home });
+    await running.waitForLine(/ready on http/);
+    const { pid, supervisorPid } = await readStatus(home, "p");
+    expect(supervisorPid).toBe(running.pid);
+    process.kill(pid ?? 0, "SIGKILL");
+    await running.waitForLine(/the server was killed \(SIGKILL\); next start in/);
+    await untilStatus(home, "p", "ready again", ({ state, restarts }) => state === "ready" && restarts === 1);
+    expect((await llmctl(["down", "p"], { home })).exitCode).toBe(0);
+    const { exitCode, stdout } = await running.ended;
+    expect(exitCode).toBe(0);
+    expect(stdout).toMatch(/stopping\n.*stopped$/);
+  });
+
+  test.each(["SIGTERM", "SIGINT", "SIGHUP"] as const)("stops gracefully on %s", async (signal) => {
+    await home.writeFakeProfile("p", { exitDelayMs: 300 });
+    const running = startLlmctl(["up", "p"], { home });
+    await running.waitForLine(/ready on http/);
+    const pid = await serverPid();
+    const { exitCode } = await running.stop(signal);
+    expect(exitCode).toBe(0);
+    expect(isAlive(pid)).toBe(false);
+    expect(await readServerLog(home, "p")).toMatch(/cleaning up before exit\S*\n$/);
+  });
+
+  test("a second SIGHUP, as a closing terminal sends it, does not hurry", async () => {
+    await home.writeFakeProfile("p", { exitDelayMs: 300 });
+    const running = startLlmctl(["up", "p"], { home });
+    await running.waitForLine(/ready on http/);
+    running.child.kill("SIGHUP");
+    await running.waitForLine(/stopping/);
+    await running.stop("SIGHUP");
+    expect(running.lines.join("\n")).not.toContain("killing");
+  });
+
+  test("fails with the cause when the server gives up after it was ready", async () => {
+    await home.writeFakeProfile("p", { crashAfterMs: 200, crash: { code: 5 } }, { restart: { policy: "never" } });
+    const { exitCode, stdout, stderr } = await llmctl(["up", "p"], { home });
+    expect(exitCode).toBe(1);
+    expect(stdout).toContain("ready on http");
+    expect(stderr).toContain('"p" failed: the server exited with code 5');
+  });
+});
+
+describe("on a terminal", () => {
+  test("one Ctrl-C stops gracefully: the server gets one signal", async () => {
+    await home.writeFakeProfile("p", { exitDelayMs: 500 });
+    await using terminal = new Terminal(llmctlCommand(["up", "p"]), home);
+    await terminal.waitFor("ready on http");
+    const pid = await serverPid();
+    terminal.pressCtrlC();
+    const { output } = await terminal.ended;
+    expect(output).toContain("press Ctrl-C again to stop at once");
+    expect(isAlive(pid)).toBe(false);
+    const log = await readServerLog(home, "p");
+    expect(count(log, "cleaning up before exit")).toBe(1);
+    expect(log).not.toContain("second interrupt");
+  });
+
+  test("a second Ctrl-C stops at once", async () => {
+    await home.writeFakeProfile("p", { ignoreTerm: true }, { stop: { timeout: "10m" } });
+    await using terminal = new Terminal(llmctlCommand(["up", "p"]), home);
+    await terminal.waitFor("ready on http");
+    const pid = await serverPid();
+    terminal.pressCtrlC();
+    await terminal.waitFor("press Ctrl-C again");
+    await until("the server has been asked to stop", async () => (await readServerLog(home, "p")).includes("ignored SIGTERM"));
+    terminal.pressCtrlC();
+    await terminal.ended;
+    expect(isAlive(pid)).toBe(false);
+    expect(count(await readServerLog(home, "p"), "ignored SIGTERM")).toBe(1);
+  });
+
+  test("that is closed the server stops gracefully", async () => {
+    await home.writeFakeProfile("p", { exitDelayMs: 200 });
+    await using terminal = new Terminal(llmctlCommand(["up", "p"]), home);
+    await terminal.waitFor("ready on http");
+    const { pid, supervisorPid } = await readStatus(home, "p");
+    terminal.close();
+    await untilGone(supervisorPid);
+    expect(isAlive(pid ?? 0)).toBe(false);
+    expect(await readServerLog(home, "p")).toContain("cleaning up before exit");
+    expect(await readStatus(home, "p")).toMatchObject({ presence: "gone", state: "stopped", lastExit: null });
+  });
+
+  test("that is closed a profile in the background runs on", async () => {
+    await home.writeFakeProfile("p");
+    await using terminal = new Terminal(["sh", "-c", `${llmctlCommand(["up", "-d", "p"]).join(" ")}; echo up; exec cat`], home);
+    await terminal.waitFor("up\n");
+    const { pid } = await readStatus(home, "p");
+    terminal.close();
+    await terminal.ended;
+    expect(await readStatus(home, "p")).toMatchObject({ presence: "live", state: "ready", pid });
+    await llmctl(["down", "p"], { home });
+  });
+});

@@ -1,0 +1,79 @@
+import { chmod, mkdir, readdir, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { llmctl } from "../support/llmctl.ts";
+import { withFullDisk, withoutPrivileges, withReadOnly } from "../support/namespaces.ts";
+import { findServers, readStatus, untilStatus, upDetached } from "../support/processes.ts";
+import { TempHome } from "../support/temp-home.ts";
+
+let home: TempHome;
+
+beforeEach(async () => {
+  home = await TempHome.create();
+  await home.writeFakeProfile("p", { stateFile: home.join("starts") });
+});
+afterEach(() => home[Symbol.asyncDispose]());
+
+/** A start in the foreground and one in the background are both refused, before any server is started. */
+async function expectRefused(code: number, said: RegExp, via: readonly string[] = []): Promise<void> {
+  for (const args of [
+    ["up", "-d", "p"],
+    ["up", "p"],
+  ]) {
+    const { exitCode, stderr } = await llmctl(args, { home, via });
+    expect(stderr).toMatch(said);
+    expect(stderr).toMatch(/ {2}at: {2}\S*\/(run|state)\S*\n {2}fix: /);
+    expect(exitCode).toBe(code);
+  }
+  expect(await readdir(home.path)).not.toContain("starts");
+}
+
+describe.each(["run", "state"])("the folder %s", (name) => {
+  test("that may not be written", async () => {
+    await mkdir(home.join(name));
+    await chmod(home.join(name), 0o555);
+    await expectRefused(77, /cannot write \S+: no permission to write there/, withoutPrivileges());
+  });
+
+  test("that is read-only", async () => {
+    await mkdir(home.join(name));
+    await expectRefused(74, /cannot write \S+: .*the file system (is|may be) read-only/, withReadOnly(home.join(name)));
+  });
+
+  test("on a full disk", async () => {
+    await mkdir(home.join(name));
+    await expectRefused(74, /cannot write \S+: no space left on the disk/, withFullDisk(home.join(name)));
+  });
+
+  test("that is a file", async () => {
+    await writeFile(home.join(name), "mine");
+    await expectRefused(74, /cannot write \S+: a file is in the place of a folder/);
+    for (const args of [["ps"], ["down", "p"], ["logs", "p"], ["status", "p"]]) {
+      const { stderr } = await llmctl(args, { home });
+      expect(stderr).not.toContain("internal error");
+    }
+  });
+});
+
+test("a state that can no longer be written stops nothing, and status says so", async () => {
+  const { pid } = await upDetached(home, "p");
+  await rm(home.join("state", "p", "state.json"));
+  await mkdir(home.join("state", "p", "state.json"));
+  process.kill(pid, "SIGKILL");
+  await llmctl(["restart", "p"], { home });
+  const warnings = await findWarnings();
+  expect(warnings).toContainEqual(expect.stringContaining(join("p", "state.json")));
+  expect(await findServers(home)).toHaveLength(1);
+  await rm(home.join("state", "p", "state.json"), { recursive: true });
+  expect((await llmctl(["restart", "p"], { home })).exitCode).toBe(0);
+  await untilStatus(home, "p", "ready", ({ state }) => state === "ready");
+  expect((await readStatus(home, "p")).presence).toBe("live");
+  await llmctl(["down", "p"], { home });
+});
+
+/** From the supervisor itself: the state file cannot be read meanwhile. */
+async function findWarnings(): Promise<readonly string[]> {
+  const { fetchStatus } = await import("../../src/control/client.ts");
+  const status = await fetchStatus(home.join("run", "p.sock"));
+  return status?.warnings ?? [];
+}

@@ -1,0 +1,156 @@
+import { spawn } from "node:child_process";
+import { mkdir, readFile, symlink, writeFile } from "node:fs/promises";
+import { dirname } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { findTool } from "../../src/base/find-tool.ts";
+import { identifyProcess } from "../../src/supervisor/process-identity.ts";
+import type { StateRecord } from "../../src/supervisor/state-file.ts";
+import { llmctl, startLlmctl, type RunningLlmctl } from "../support/llmctl.ts";
+import { findServers, isAlive, readServerLog, readStatus, untilGone, untilStatus, upDetached } from "../support/processes.ts";
+import { TempHome } from "../support/temp-home.ts";
+import { until } from "../support/until.ts";
+
+let home: TempHome;
+
+beforeEach(async () => {
+  home = await TempHome.create();
+});
+afterEach(() => home[Symbol.asyncDispose]());
+
+describe("when the supervisor is killed", () => {
+  test("its server dies with it, ps says so, and the next up starts anew", async () => {
+    await home.writeFakeProfile("p");
+    const first = await upDetached(home, "p");
+    process.kill(first.supervisorPid, "SIGKILL");
+    await untilGone(first.pid);
+    expect(await readStatus(home, "p")).toMatchObject({ presence: "gone", state: "ready" });
+    expect((await llmctl(["ps"], { home })).stdout).toMatch(/^p +dead/m);
+    expect((await llmctl(["down", "p"], { home })).exitCode).toBe(3);
+    const second = await upDetached(home, "p");
+    expect(await findServers(home)).toEqual([second.pid]);
+    await llmctl(["down", "p"], { home });
+  });
+
+  test("an up at the same instant takes over", async () => {
+    await home.writeFakeProfile("p");
+    const first = await upDetached(home, "p");
+    process.kill(first.supervisorPid, "SIGKILL");
+    const second = await upDetached(home, "p");
+    expect(second.supervisorPid).not.toBe(first.supervisorPid);
+    expect(await findServers(home)).toEqual([second.pid]);
+    await llmctl(["down", "p"], { home });
+  });
+
+  test("the up that started it says so", async () => {
+    await home.writeFakeProfile("p", { neverReady: true });
+    await expectSupervisorGone(startLlmctl(["up", "-d", "p"], { home }));
+  });
+
+  test("an up that found it running says so", async () => {
+    await home.writeFakeProfile("p", { neverReady: true });
+    await llmctl(["up", "-d", "p", "--timeout", "1ms"], { home });
+    await untilStatus(home, "p", "loading", ({ state }) => state === "loading");
+    await expectSupervisorGone(startLlmctl(["up", "p"], { home }));
+  });
+
+  async function expectSupervisorGone(waiting: RunningLlmctl): Promise<void> {
+    await waiting.waitForLine(/loading/);
+    const { supervisorPid } = await untilStatus(home, "p", "loading", ({ state }) => state === "loading");
+    process.kill(supervisorPid, "SIGKILL");
+    const { exitCode, stderr } = await waiting.ended;
+    expect(exitCode).toBe(1);
+    expect(stderr).toMatch(/the supervisor of "p" ended without a word\n {2}fix: see \S+supervisor\.log/);
+    await until("no server is left", async () => (await findServers(home)).length === 0);
+  }
+});
+
+describe("where nothing ends the server with its supervisor", () => {
+  test("up warns, ps shows the orphan, and down ends it", async () => {
+    const { pid, supervisorPid, warnings } = await upOrphanable();
+    expect(warnings).toEqual([expect.stringContaining("setpriv is not installed")]);
+    process.kill(supervisorPid, "SIGKILL");
+    await untilGone(supervisorPid);
+    expect(isAlive(pid)).toBe(true);
+    expect((await llmctl(["ps"], { home })).stdout).toMatch(/^p +orphaned/m);
+    expect(await readStatus(home, "p")).toMatchObject({ presence: "orphaned", pid });
+    const { exitCode, stdout } = await llmctl(["down", "p"], { home });
+    expect(exitCode).toBe(0);
+    expect(stdout).toContain(`its supervisor was gone, the server (pid ${pid}) was still there`);
+    expect(isAlive(pid)).toBe(false);
+  });
+
+  test("the next up ends the orphan and starts its own", async () => {
+    const { pid, supervisorPid } = await upOrphanable();
+    process.kill(supervisorPid, "SIGKILL");
+    await untilGone(supervisorPid);
+    const second = await upDetached(home, "p");
+    expect(isAlive(pid)).toBe(false);
+    expect(await findServers(home)).toEqual([second.pid]);
+    expect(await readServerLog(home, "p")).not.toContain("second interrupt");
+    await llmctl(["down", "p"], { home });
+  });
+
+  /** With a PATH that has what llmctl needs, but no setpriv. */
+  async function upOrphanable() {
+    const bin = home.join("bin");
+    await mkdir(bin);
+    for (const tool of ["flock", "ps", "sh", "cat"]) await symlink(findTool(tool) ?? "", `${bin}/${tool}`);
+    await home.writeFakeProfile("p");
+    return upDetached(home, "p", { env: { PATH: `${bin}:${await onlyNode()}` } });
+  }
+
+  async function onlyNode(): Promise<string> {
+    const folder = home.join("node");
+    await mkdir(folder);
+    await symlink(process.execPath, `${folder}/node`);
+    return folder;
+  }
+});
+
+describe("what an earlier supervisor left behind", () => {
+  test.each([
+    ["an empty state file", "state.json", ""],
+    ["half a state file", "state.json", '{ "status": { "version": 1, "na'],
+    ["a state file of another kind", "state.json", "null\n"],
+    ["a state file of the future", "state.json", '{"status":{"version":99,"name":"p"},"supervisor":{"pid":1},"server":{"pid":1}}'],
+  ])("%s does not matter", async (_, file, content) => {
+    const path = home.join("state", "p", file);
+    await mkdir(dirname(path), { recursive: true });
+    await writeFile(path, content);
+    await home.writeFakeProfile("p");
+    expect(await llmctl(["ps", "-a"], { home })).toMatchObject({ exitCode: 0, stdout: "nothing is running" });
+    expect((await llmctl(["down", "p"], { home })).exitCode).toBe(3);
+    await upDetached(home, "p");
+    await llmctl(["down", "p"], { home });
+  });
+
+  test("a dead socket and a lock file without its holder do not matter", async () => {
+    await home.writeFakeProfile("p");
+    await mkdir(home.join("run"));
+    await writeFile(home.join("run", "p.lock"), '{"pid":999999999,"startTime":"1","bootId":"x"}');
+    await writeFile(home.join("run", "p.sock"), "");
+    expect((await llmctl(["down", "p"], { home })).exitCode).toBe(3);
+    await upDetached(home, "p");
+    await llmctl(["down", "p"], { home });
+  });
+
+  test("a pid that has become another process is left alone", async () => {
+    await home.writeFakeProfile("p");
+    await upDetached(home, "p");
+    await llmctl(["down", "p"], { home });
+    const stranger = spawn("sleep", ["600"]);
+    try {
+      const path = home.join("state", "p", "state.json");
+      const record = JSON.parse(await readFile(path, "utf8")) as StateRecord;
+      const identity = identifyProcess(stranger.pid ?? 0);
+      await writeFile(path, JSON.stringify({ ...record, server: { ...identity, startTime: "1" } }));
+      expect((await llmctl(["ps"], { home })).stdout).toBe("nothing is running");
+      expect((await llmctl(["down", "p"], { home })).exitCode).toBe(3);
+      await upDetached(home, "p");
+      expect(isAlive(stranger.pid ?? 0)).toBe(true);
+      await llmctl(["down", "p"], { home });
+    } finally {
+      stranger.kill("SIGKILL");
+    }
+  });
+});

@@ -1,0 +1,134 @@
+import { dirname } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { execa } from "execa";
+import type { TempHome } from "./temp-home.ts";
+
+const program = fileURLToPath(new URL("../../dist/main.js", import.meta.url));
+
+export interface RunOptions {
+  readonly home: TempHome;
+  /** Added to a small environment that holds PATH, HOME and LLMCTL_HOME; nothing else is inherited. */
+  readonly env?: Readonly<Record<string, string>>;
+  readonly input?: string;
+  readonly cwd?: string;
+  /** A command that runs the program as its last arguments, such as `["setpriv", …]`. */
+  readonly via?: readonly string[];
+}
+
+export interface RunResult {
+  /** Undefined when a signal ended it. */
+  readonly exitCode: number | undefined;
+  readonly signal: NodeJS.Signals | undefined;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Longest that one command may take; a test that waits for it fails with what was printed so far. */
+const commandTimeoutMs = 50_000;
+
+const fixed = { reject: false, extendEnv: false, forceKillAfterDelay: false } as const;
+
+/** Runs the built program to its end. Never throws for an exit code. */
+export async function llmctl(args: readonly string[], options: RunOptions): Promise<RunResult> {
+  const { input, cwd = options.home.path } = options;
+  const [file, ...rest] = llmctlCommand(args, options.via);
+  const result = await execa(file, rest, {
+    ...fixed,
+    env: environment(options),
+    cwd,
+    timeout: commandTimeoutMs,
+    ...(input === undefined ? { stdin: "ignore" as const } : { input }),
+  });
+  return { exitCode: result.exitCode, signal: result.signal, stdout: result.stdout, stderr: result.stderr };
+}
+
+/** Starts a command that stays in the foreground. */
+export function startLlmctl(args: readonly string[], options: RunOptions): RunningLlmctl {
+  return new RunningLlmctl(spawn(args, options));
+}
+
+function spawn(args: readonly string[], options: RunOptions) {
+  const { cwd = options.home.path } = options;
+  const [file, ...rest] = llmctlCommand(args, options.via);
+  return execa(file, rest, { ...fixed, all: true, stdin: "ignore", env: environment(options), cwd });
+}
+
+/** The words of a command line that runs the built program. */
+export function llmctlCommand(args: readonly string[], via: readonly string[] = []): [string, ...string[]] {
+  const [file = process.execPath, ...rest] = [...via, process.execPath, program, ...args];
+  return [file, ...rest];
+}
+
+/** The folder of this Node comes first, so that what starts with `env node` runs on the same one. */
+function environment({ home, env }: RunOptions): Record<string, string> {
+  const path = [dirname(process.execPath), process.env["PATH"]].join(":");
+  return { PATH: path, HOME: home.path, LLMCTL_HOME: home.path, ...env };
+}
+
+interface Waiter {
+  readonly pattern: RegExp;
+  readonly resolve: (match: RegExpExecArray) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** A command in the foreground. Disposing of it sends SIGTERM and waits for its end. */
+export class RunningLlmctl implements AsyncDisposable {
+  readonly child: ReturnType<typeof spawn>;
+  /** What it has printed so far, stdout and stderr together. */
+  readonly lines: string[] = [];
+  /** Its end; never rejects. */
+  readonly ended: Promise<RunResult>;
+  #waiters: Waiter[] = [];
+  #isOver = false;
+
+  constructor(child: ReturnType<typeof spawn>) {
+    this.child = child;
+    const output = createInterface({ input: child.all });
+    output.on("line", (line) => this.#onLine(line));
+    output.on("close", () => this.#onEnd());
+    this.ended = child.then(({ exitCode, signal, stdout, stderr }) => ({ exitCode, signal, stdout, stderr }));
+  }
+
+  get pid(): number {
+    if (this.child.pid === undefined) throw new Error("the command could not be started");
+    return this.child.pid;
+  }
+
+  /** The first line, printed already or in future, that the pattern matches. Rejects when the output ends without one. */
+  waitForLine(pattern: RegExp): Promise<RegExpExecArray> {
+    for (const line of this.lines) {
+      const match = pattern.exec(line);
+      if (match) return Promise.resolve(match);
+    }
+    return new Promise((resolve, reject) => {
+      this.#waiters.push({ pattern, resolve, reject });
+      if (this.#isOver) this.#onEnd();
+    });
+  }
+
+  /** Sends a signal and waits for the end. */
+  async stop(signal: NodeJS.Signals = "SIGTERM"): Promise<RunResult> {
+    this.child.kill(signal);
+    return this.ended;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
+  #onLine(line: string): void {
+    this.lines.push(line);
+    this.#waiters = this.#waiters.filter(({ pattern, resolve }) => {
+      const match = pattern.exec(line);
+      if (match) resolve(match);
+      return match === null;
+    });
+  }
+
+  #onEnd(): void {
+    this.#isOver = true;
+    for (const { pattern, reject } of this.#waiters) reject(new Error(`no line matched ${String(pattern)} in:\n${this.lines.join("\n")}`));
+    this.#waiters = [];
+  }
+}

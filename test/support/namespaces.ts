@@ -1,0 +1,30 @@
+import { execaSync } from "execa";
+
+const isRoot = process.getuid?.() === 0;
+/** A mount namespace of its own; whoever is not root needs a user namespace for it. */
+const unshare = ["unshare", ...(isRoot ? [] : ["--map-root-user"]), "--mount"];
+
+/** Runs what follows where this folder holds a full disk of 64 KiB. */
+export function withFullDisk(folder: string): string[] {
+  return inNamespace('mount -t tmpfs -o size=64k tmpfs "$1"; head -c 100000 /dev/zero > "$1/fill" 2>/dev/null || true', folder);
+}
+
+/** Runs what follows where this folder cannot be written by anyone. */
+export function withReadOnly(folder: string): string[] {
+  return inNamespace('mount --bind "$1" "$1"; mount -o remount,bind,ro "$1"', folder);
+}
+
+/** @throws where mounts are not possible: a test that needs them must not pass without. */
+function inNamespace(mounts: string, folder: string): string[] {
+  const { failed, stderr } = execaSync(unshare[0] ?? "", [...unshare.slice(1), "true"], { reject: false });
+  if (failed)
+    throw new Error(
+      `this test needs a mount namespace, which is not permitted here (run it as root, or permit user namespaces): ${stderr}`,
+    );
+  return [...unshare, "sh", "-c", `set -e; ${mounts}; shift; exec "$@"`, "sh", folder];
+}
+
+/** Runs what follows so that the mode of files counts, as it does not for root with all its capabilities. */
+export function withoutPrivileges(): string[] {
+  return isRoot ? ["setpriv", "--inh-caps=-all", "--bounding-set=-dac_override,-dac_read_search", "--"] : [];
+}
