@@ -1,8 +1,9 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import treeKill from "tree-kill";
+import { systemErrorCode } from "../base/errors.ts";
 import { findTool } from "../base/find-tool.ts";
-import type { Launch } from "./launch.ts";
+import type { ExitCause, Launch } from "./launch.ts";
 import { identifyProcess, type ProcessIdentity } from "./process-identity.ts";
 
 /** How a process ended; exactly one of the two is set. */
@@ -49,6 +50,18 @@ export async function spawnServer(launch: Launch, fds: { readonly log: number; r
   await once(child, "spawn");
   const pid = child.pid as number; // set once "spawn" has been seen
   return { pid, identity: identifyProcess(pid), exited };
+}
+
+/** Too many processes or open files pass; everything else about a program that cannot be started stays wrong. */
+export function explainSpawnFailure(file: string, error: unknown): ExitCause {
+  const code = systemErrorCode(error);
+  const passing = code === "EAGAIN" || code === "EMFILE" || code === "ENFILE" || code === "ENOMEM";
+  return {
+    kind: "not-started",
+    message: `cannot start ${file}: ${error instanceof Error ? error.message : String(error)}`,
+    permanent: !passing,
+    exit: code === "EACCES" ? "permission" : "missingFile",
+  };
 }
 
 /** Asks a server to stop, once: llama-server takes a second signal as an order to exit at once. A stopped process is woken to hear it. */

@@ -1,17 +1,26 @@
 import { randomInt } from "node:crypto";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { exitCodes, type ExitName } from "../base/exit-codes.ts";
-import { systemErrorCode } from "../base/errors.ts";
 import { formatDuration } from "../base/units.ts";
 import type { StateName, Status, StatusEvent } from "../control/messages.ts";
 import { describeState } from "./describe-state.ts";
 import { drain } from "./drain.ts";
 import type { ExitCause, Launch, ServerProtocol } from "./launch.ts";
 import { initialMachine, next, type Effect, type Event, type Machine } from "./machine.ts";
-import { isRunning, type ProcessIdentity } from "./process-identity.ts";
+import type { ProcessIdentity } from "./process-identity.ts";
 import { unwritable } from "./lock.ts";
 import { ServerLog } from "./server-log.ts";
-import { kill, killGroup, spawnServer, terminate, wake, type ProcessExit, type ServerProcess } from "./server-process.ts";
+import {
+  explainSpawnFailure,
+  kill,
+  killGroup,
+  spawnServer,
+  terminate,
+  wake,
+  type ProcessExit,
+  type ServerProcess,
+} from "./server-process.ts";
 import { ServerWatch } from "./server-watch.ts";
 import { StatusBoard } from "./status-board.ts";
 
@@ -27,6 +36,9 @@ export interface SupervisorOptions {
   /** Hears every change, in order. */
   readonly onEvent: (event: StatusEvent) => void;
 }
+
+/** A killed process first loses its sockets, then gives back its memory, then is seen to be gone. */
+const exitAfterHangUpMs = 2000;
 
 /** What belongs to one spawn. */
 interface Run {
@@ -182,7 +194,7 @@ export class Supervisor {
     try {
       server = await spawnServer(this.#launch, { log: this.#log.fd, lock: this.#options.lockFd });
     } catch (error) {
-      return this.#onExit(epoch, spawnFailure(this.#launch, error));
+      return this.#onExit(epoch, explainSpawnFailure(this.#launch.file, error));
     }
     this.#run = { server, watch: this.#watch(epoch, server.pid), startedMs, proof: new AbortController(), gone: new AbortController() };
     this.#inBackground(server.exited.then((exit) => this.#onServerExit(epoch, server.pid, exit)));
@@ -234,9 +246,9 @@ export class Supervisor {
       if (proof.draftTokens === 0) return this.#onNotProved(epoch, "the proof request drafted no token");
       this.#dispatch({ type: "proved", epoch, proof });
     } catch (error) {
-      // A server that died meanwhile reports itself; its broken connection proves nothing.
-      const { identity } = run.server;
-      if (run.proof.signal.aborted || (identity !== undefined && !isRunning(identity))) return;
+      // A server that dies breaks its connections first. Its exit, which follows, says more than they do.
+      const isGone = await Promise.race([run.server.exited.then(() => true), sleep(exitAfterHangUpMs, false)]);
+      if (run.proof.signal.aborted || isGone) return;
       this.#onNotProved(epoch, `the proof request failed: ${error instanceof Error ? error.message : String(error)}`);
     }
   }
@@ -304,16 +316,4 @@ export class Supervisor {
     if (state.name === "failed") return state.cause.exit;
     return state.name === "stopped" && this.#machine !== initialMachine ? "done" : undefined;
   }
-}
-
-/** Too many processes or open files pass; everything else about a program that cannot be started stays wrong. */
-function spawnFailure(launch: Launch, error: unknown): ExitCause {
-  const code = systemErrorCode(error);
-  const passing = code === "EAGAIN" || code === "EMFILE" || code === "ENFILE" || code === "ENOMEM";
-  return {
-    kind: "not-started",
-    message: `cannot start ${launch.file}: ${error instanceof Error ? error.message : String(error)}`,
-    permanent: !passing,
-    exit: code === "EACCES" ? "permission" : "missingFile",
-  };
 }

@@ -56,10 +56,13 @@ describe("up in the foreground", () => {
   });
 
   test("fails with the cause when the server gives up after it was ready", async () => {
-    await home.writeFakeProfile("p", { crashAfterMs: 200, crash: { code: 5 } }, { restart: { policy: "never" } });
-    const { exitCode, stdout, stderr } = await llmctl(["up", "p"], { home });
+    await home.writeFakeProfile("p", {}, { restart: { policy: "never" } });
+    const running = startLlmctl(["up", "p"], { home });
+    const [, url = ""] = await running.waitForLine(/ready on (http\S+)/);
+    await fetch(`${url}/fault`, { method: "POST", body: JSON.stringify({ crashOnRequest: true, crash: { code: 5 } }) });
+    await expect(fetch(`${url}/completion`, { method: "POST" })).rejects.toThrow();
+    const { exitCode, stderr } = await running.ended;
     expect(exitCode).toBe(1);
-    expect(stdout).toContain("ready on http");
     expect(stderr).toContain('"p" failed: the server exited with code 5');
   });
 });

@@ -263,7 +263,7 @@ describe("a Hub in trouble", () => {
     await expect(pullModel({ hf: "no/such", quant: "Q8_0" }, makeOptions())).rejects.toMatchObject({
       code: "hub-not-found",
       exit: "missingFile",
-      fix: "check hf, revision and quant or file in the profile",
+      fix: "check the repository, revision and quant or file",
     });
   });
 

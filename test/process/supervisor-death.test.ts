@@ -64,6 +64,21 @@ describe("when the supervisor is killed", () => {
   }
 });
 
+test("a supervisor that does not answer is told as such, and nobody waits for it", async () => {
+  await home.writeFakeProfile("p");
+  const { pid, supervisorPid } = await upDetached(home, "p");
+  process.kill(supervisorPid, "SIGSTOP");
+  expect((await llmctl(["ps"], { home })).stdout).toMatch(/^p +unresponsive/m);
+  for (const command of ["up", "restart", "down"]) {
+    const { exitCode, stderr } = await llmctl([command, "p"], { home });
+    expect(exitCode).toBe(1);
+    expect(stderr).toContain("the supervisor does not answer");
+  }
+  process.kill(supervisorPid, "SIGCONT");
+  expect(await untilStatus(home, "p", "ready", ({ presence }) => presence === "live")).toMatchObject({ state: "ready", pid });
+  await llmctl(["down", "p"], { home });
+});
+
 describe("where nothing ends the server with its supervisor", () => {
   test("up warns, ps shows the orphan, and down ends it", async () => {
     const { pid, supervisorPid, warnings } = await upOrphanable();

@@ -61,12 +61,11 @@ describe("up -d", () => {
   });
 
   test("that may not wait longer says so while the load goes on; the next one waits for its end", async () => {
-    await home.writeFakeProfile("p", { loadMs: 2500 });
+    await home.writeFakeProfile("p", { loadMs: 4000 });
     const { exitCode, stderr } = await llmctl(["up", "-d", "p", "--timeout", "1s"], { home });
     expect(exitCode).toBe(11);
     expect(stderr).toContain('"p" is not ready yet; it goes on loading');
-    const { pid, state } = await untilStatus(home, "p", "loading", (status) => status.pid !== null);
-    expect(state).toBe("loading");
+    const { pid } = await untilStatus(home, "p", "loading", ({ state }) => state === "loading");
     const second = await llmctl(["up", "-d", "p"], { home });
     expect(second.exitCode).toBe(0);
     expect((await readStatus(home, "p")).pid).toBe(pid);
