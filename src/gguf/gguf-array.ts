@@ -61,9 +61,14 @@ export function elementSize(type: ElementType): number | undefined {
   return type === "uint64" || type === "int64" ? 8 : numberTypes[type].size;
 }
 
-/** Decodes an array of numbers or booleans (as 0 and 1). @returns undefined when its elements are neither, or 64 bits wide. */
-export function decodeNumbers(array: GgufArray): number[] | undefined {
-  const { elementType, bytes } = array;
+/**
+ * Decodes an array of numbers or booleans (as 0 and 1).
+ * @param most For an array from a file that is not trusted: numbers in memory take up to eight times as much as there.
+ * @returns undefined when its elements are neither, or 64 bits wide, or more than `most`.
+ */
+export function decodeNumbers(array: GgufArray, most = Infinity): number[] | undefined {
+  const { elementType, bytes, count } = array;
+  if (count > most) return undefined;
   if (elementType === "bool") return Array.from(bytes, (byte) => (byte === 0 ? 0 : 1));
   if (elementType === "string" || elementType === "array" || elementType === "uint64" || elementType === "int64") return undefined;
   const { size, get } = numberTypes[elementType];
@@ -128,8 +133,19 @@ export function sameElements(a: GgufArray, b: GgufArray): boolean {
   if (a.elementType !== b.elementType || a.count !== b.count) return false;
   if (sameLayout(a, b)) return Buffer.compare(a.bytes, b.bytes) === 0;
   if (a.elementType === "string") return sameTexts(a, b);
-  const [left, right] = [decodeNumbers(a), decodeNumbers(b)];
-  return left !== undefined && right !== undefined && left.every((value, index) => value === right[index]);
+  return sameNumbers(a, b);
+}
+
+function sameNumbers(a: GgufArray, b: GgufArray): boolean {
+  const { elementType } = a;
+  if (elementType === "bool") return a.bytes.every((byte, index) => (byte === 0) === (b.bytes[index] === 0));
+  if (elementType === "string" || elementType === "array" || elementType === "uint64" || elementType === "int64") return false;
+  const { size, get } = numberTypes[elementType];
+  const [left, right] = [a, b].map(({ bytes }) => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)) as [DataView, DataView];
+  for (let at = 0; at < left.byteLength; at += size) {
+    if (get(left, at, a.littleEndian) !== get(right, at, b.littleEndian)) return false;
+  }
+  return true;
 }
 
 /** Whether equal bytes mean equal elements in both. */

@@ -85,7 +85,7 @@ function ownKeys(header: GgufHeader): OwnKeys {
   const integer = (key: string) => findInteger(header, `${architecture}.${key}`);
   const list = (key: string) => {
     const array = findArray(header, `${architecture}.${key}`);
-    return array === undefined ? undefined : decodeNumbers(array);
+    return array === undefined ? undefined : decodeNumbers(array, mostLayers);
   };
   return {
     integer,
@@ -98,7 +98,7 @@ function ownKeys(header: GgufHeader): OwnKeys {
 }
 
 /** llama.cpp keeps at most this many layers; a larger count is no model's. @see LLAMA_MAX_LAYERS */
-const mostLayers = 512;
+export const mostLayers = 512;
 
 /** @see llama.cpp src/llama-model.cpp `load_hparams` and src/llama-kv-cache.cpp, v0.5.0 */
 function findKvBytes(own: OwnKeys): number | undefined {

@@ -47,6 +47,19 @@ export async function findShards(path: string, first: GgufHeader): Promise<strin
   return shards.map((shard) => join(dirname(path), shard));
 }
 
+/**
+ * Holds a first header's own account of its place against the number of files that its name tells.
+ * @throws GgufError `split-set`
+ */
+export function checkFirst(first: GgufHeader, fileCount: number): void {
+  const count = Math.max(findInteger(first, "split.count") ?? 1, 1);
+  const number = (findInteger(first, "split.no") ?? 0) + 1;
+  if (number !== 1) throw notFirst(first.name, number, count, undefined);
+  if (count === fileCount) return;
+  const files = fileCount === 1 ? "that it is the only one" : `that it is one of ${fileCount}`;
+  throw new GgufError("split-set", `${first.name} is the first of ${count} shards, but its name says ${files}`);
+}
+
 /** Holds the other shards' own account of their place against the set. @throws GgufError `split-set` */
 export function checkShards(headers: readonly GgufHeader[]): void {
   const [first, ...others] = headers;

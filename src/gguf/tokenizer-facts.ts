@@ -31,6 +31,8 @@ export interface TokenizerFacts {
   readonly fimIds: Readonly<Record<string, number>>;
   /** Why llama.cpp will refuse to load this vocabulary, as far as the header shows. */
   readonly loadProblem: string | undefined;
+  /** Whether builds that translate between vocabularies, and older ones, do not see the problem, and read past the end of a list. */
+  readonly olderBuildsLoad: boolean;
 }
 
 interface Defaults {
@@ -104,6 +106,8 @@ export function readTokenizerFacts(header: GgufHeader): TokenizerFacts {
   const merges = findTexts(header, "tokenizer.ggml.merges");
   const tokenTypes = findArray(header, "tokenizer.ggml.token_type");
   const tokenCount = defaults.vocabType === "none" ? dummyTokenCount(header) : (tokens?.count ?? 0);
+  const loadProblem = findLoadProblem(header, defaults.vocabType);
+  const listProblem = defaults.vocabType === "none" ? undefined : findListProblem(header, tokenCount);
   return {
     vocabType: defaults.vocabType,
     model,
@@ -119,7 +123,8 @@ export function readTokenizerFacts(header: GgufHeader): TokenizerFacts {
     eotId: findId(header, "eot", tokenCount, undefined) ?? findOnlyToken(tokens, eotTexts),
     eomId: findId(header, "eom", tokenCount, undefined) ?? findOnlyToken(tokens, ["<|eom_id|>"]),
     fimIds: readFimIds(header, tokenCount),
-    loadProblem: findLoadProblem(header, defaults.vocabType, tokenCount),
+    loadProblem: loadProblem ?? listProblem,
+    olderBuildsLoad: loadProblem === undefined,
   };
 }
 
@@ -178,22 +183,46 @@ function findOnlyToken(tokens: GgufArray | undefined, texts: readonly string[]):
   return found;
 }
 
-function findLoadProblem(header: GgufHeader, type: VocabType, tokenCount: number): string | undefined {
+function findLoadProblem(header: GgufHeader, type: VocabType): string | undefined {
   if (type === "none") return undefined;
   if (findText(header, "tokenizer.ggml.model") === undefined) return "it has no tokenizer (tokenizer.ggml.model is absent)";
   if (findTexts(header, "tokenizer.ggml.tokens") === undefined) return "it has no list of tokens";
   const needsMerges = type === "BPE" && findText(header, "tokenizer.ggml.pre") !== "kimi-k2";
   if (needsMerges && findTexts(header, "tokenizer.ggml.merges") === undefined) return "its BPE tokenizer has no merges";
-  for (const key of ["scores", "token_type"]) {
-    const count = findArray(header, `tokenizer.ggml.${key}`)?.count ?? tokenCount;
-    if (count < tokenCount) return `tokenizer.ggml.${key} has ${count} entries for ${tokenCount} tokens`;
-  }
   return findWrongType(header);
 }
 
+/** One element for each token: these lists may be absent, but not of another type or too short. */
+function findListProblem(header: GgufHeader, tokenCount: number): string | undefined {
+  const types: Readonly<Record<string, readonly string[]>> = { scores: ["float32", "int32"], token_type: ["int32"] };
+  for (const [key, wanted] of Object.entries(types)) {
+    const value = header.metadata.get(`tokenizer.ggml.${key}`);
+    if (value === undefined) continue;
+    const type = value.type === "array" ? value.elementType : value.type;
+    if (value.type !== "array" || !wanted.includes(type)) return `tokenizer.ggml.${key} is ${type}, not a list of ${wanted.join(" or ")}`;
+    if (value.count < tokenCount) return `tokenizer.ggml.${key} has ${value.count} entries for ${tokenCount} tokens`;
+  }
+  return undefined;
+}
+
+const idKeys = [
+  "bos",
+  "eos",
+  "eot",
+  "eom",
+  "unknown",
+  "seperator",
+  "padding",
+  "mask",
+  "prefix",
+  "suffix",
+  "middle",
+  ...fimRoles.map((role) => `fim_${role}`),
+];
+
 /** llama.cpp takes these keys in one type only, and refuses the model otherwise. */
 function findWrongType(header: GgufHeader): string | undefined {
-  const ids = ["bos", "eos", "eot", "eom"].map((role) => [`tokenizer.ggml.${role}_token_id`, "uint32"] as const);
+  const ids = idKeys.map((role) => [`tokenizer.ggml.${role}_token_id`, "uint32"] as const);
   const flags = ["bos", "eos"].map((role) => [`tokenizer.ggml.add_${role}_token`, "bool"] as const);
   for (const [key, wanted] of [...ids, ...flags]) {
     const type = header.metadata.get(key)?.type ?? wanted;

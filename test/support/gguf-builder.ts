@@ -2,7 +2,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { bufferSource } from "../../src/gguf/byte-source.ts";
 import { decodeNumbers, decodeTexts, elementTypes } from "../../src/gguf/gguf-array.ts";
-import type { ElementType } from "../../src/gguf/gguf-array.ts";
+import type { ElementType, GgufArray } from "../../src/gguf/gguf-array.ts";
 import type { GgufHeader, GgufValue } from "../../src/gguf/parse-header.ts";
 import { readHeaderFrom } from "../../src/gguf/read-header.ts";
 import type { GgufModel } from "../../src/gguf/read-model.ts";
@@ -35,7 +35,8 @@ export interface TensorPart {
 export interface GgufParts {
   readonly version?: number;
   readonly byteOrder?: "little" | "big";
-  readonly metadata?: Readonly<Record<string, Part>>;
+  /** An array of another file is copied as it stands; it must have the same byte order and version. */
+  readonly metadata?: Readonly<Record<string, Part | GgufArray>>;
   readonly tensors?: readonly TensorPart[];
 }
 
@@ -72,7 +73,7 @@ function writeTensorInfo(writer: Writer, tensor: TensorPart, offset: number): vo
   writer.scalar("uint64", offset);
 }
 
-function toTyped(part: Part): TypedPart {
+function toTyped(part: Part | GgufArray): TypedPart | GgufArray {
   if (typeof part === "string") return { type: "string", value: part };
   if (typeof part === "boolean") return { type: "bool", value: part };
   if (typeof part === "number") return { type: "uint32", value: part };
@@ -110,14 +111,19 @@ class Writer {
     this.raw(bytes);
   }
 
-  value(part: TypedPart): void {
+  value(part: TypedPart | GgufArray): void {
     this.scalar("uint32", elementTypes.indexOf(part.type));
     if (part.type === "array") this.array(part);
     else this.element(part.type, part.value);
   }
 
-  array(part: ArrayPart): void {
+  array(part: ArrayPart | GgufArray): void {
     this.scalar("uint32", elementTypes.indexOf(part.elementType));
+    if ("bytes" in part) {
+      this.length(part.count);
+      this.raw(part.bytes);
+      return;
+    }
     this.length(part.values.length);
     for (const value of part.values) this.element(part.elementType, value);
   }

@@ -1,10 +1,11 @@
-import { mkdtemp, rename, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { bufferSource } from "../../../src/gguf/byte-source.ts";
 import { GgufError } from "../../../src/gguf/gguf-error.ts";
 import { readModelFacts } from "../../../src/gguf/model-facts.ts";
-import { readModel } from "../../../src/gguf/read-model.ts";
+import { readModel, readModelFrom } from "../../../src/gguf/read-model.ts";
 import { parseShardName } from "../../../src/gguf/split-set.ts";
 import { buildGguf, modelKeys, writeSplitSet } from "../../support/gguf-builder.ts";
 
@@ -84,6 +85,30 @@ describe("a split set", () => {
   test("with a truncated shard is truncated", async () => {
     await writeFile(path(2), buildGguf({ metadata: { "split.no": 2 }, tensors: [{ name: "t", ne: [100], data: Buffer.alloc(4) }] }));
     await expect(readModel(path(0))).rejects.toMatchObject({ code: "truncated" });
+  });
+});
+
+describe("a split set that is not on this disk", () => {
+  const read = async (files: readonly string[]) => {
+    const sources = await Promise.all(files.map(async (file) => bufferSource(await readFile(file), file)));
+    return readModelFrom(sources.length, async (index) => sources[index] ?? expect.unreachable());
+  };
+
+  test("is the same model", async () => {
+    expect(readModelFacts(await read(paths))).toEqual(readModelFacts(await readModel(path(0))));
+  });
+
+  test("must have as many files as its first header says", async () => {
+    await expect(read([path(0)])).rejects.toMatchObject({
+      code: "split-set",
+      message: `${path(0)} is the first of 3 shards, but its name says that it is the only one`,
+    });
+    await expect(read(paths.slice(0, 2))).rejects.toMatchObject({ code: "split-set" });
+  });
+
+  test("must start with its first shard, and hold each in its place", async () => {
+    await expect(read([path(1), path(1), path(2)])).rejects.toMatchObject({ message: expect.stringContaining("is shard 2 of 3") });
+    await expect(read([path(0), path(2), path(1)])).rejects.toMatchObject({ message: expect.stringContaining("says that it is shard 3") });
   });
 });
 
