@@ -2,7 +2,6 @@ import { LlmctlError } from "../base/errors.ts";
 import { findPaths } from "../base/paths.ts";
 import { fetchStatus, requestStop } from "../control/client.ts";
 import { controlSocketPath } from "../control/socket-path.ts";
-import { endOrphan, findOrphan } from "../supervisor/ownership.ts";
 
 /** Stops a profile; returns when its server is gone. @throws LlmctlError `not-running`, `orphan-stuck`. */
 export async function down(name: string, force: boolean): Promise<number> {
@@ -14,6 +13,8 @@ export async function down(name: string, force: boolean): Promise<number> {
     process.stdout.write(`stopped "${name}"\n`);
     return 0;
   }
+  // Loaded only where no supervisor has answered: the usual `down` need not wait for it.
+  const { endOrphan, findOrphan } = await import("../supervisor/ownership.ts");
   const orphan = await findOrphan(paths.state, name);
   if (orphan === undefined) throw notRunning(name);
   await endOrphan(orphan, name);

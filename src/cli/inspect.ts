@@ -1,15 +1,27 @@
+import { findPaths } from "../base/paths.ts";
 import { formatSize } from "../base/units.ts";
 import { TextWalker } from "../gguf/gguf-array.ts";
 import type { GgufArray } from "../gguf/gguf-array.ts";
 import type { ModelFacts } from "../gguf/model-facts.ts";
 import { readModelFacts } from "../gguf/model-facts.ts";
 import type { GgufModel } from "../gguf/read-model.ts";
-import { readModel } from "../gguf/read-model.ts";
+import { readModelHeaders, type ModelHeaders } from "../hub/read-model-headers.ts";
+import { createHubAccess, formatTraffic, withoutProfile } from "./judge-pair.ts";
+import { parseModelArgument } from "./model-argument.ts";
 
-/** `llmctl inspect FILE`: what a model's headers say, for a person or as JSON. */
-export async function inspect(file: string, options: { readonly json?: boolean }): Promise<void> {
-  const model = await readModel(file);
-  process.stdout.write(options.json === true ? `${JSON.stringify(toJson(model), null, 2)}\n` : formatModel(model));
+/**
+ * `llmctl inspect MODEL`: what a model's headers say, for a person or as JSON.
+ * @param name A file, an address, or `hf:owner/repo[:quant]`.
+ */
+export async function inspect(name: string, options: { readonly json?: boolean }): Promise<void> {
+  const { model, traffic } = await readModelHeaders(parseModelArgument(name), withoutProfile(createHubAccess(), findPaths()));
+  const bytesRead = traffic?.bytesRead ?? 0;
+  if (options.json === true) process.stdout.write(`${JSON.stringify({ ...toJson(model), bytesRead }, null, 2)}\n`);
+  else process.stdout.write(`${formatModel(model)}${describeTraffic(traffic)}`);
+}
+
+function describeTraffic(traffic: ModelHeaders["traffic"]): string {
+  return traffic === undefined ? "" : `\nread ${formatTraffic(traffic)}\n`;
 }
 
 /** The facts as plain data: tokens and merges as their counts only. */

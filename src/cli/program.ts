@@ -90,15 +90,27 @@ function addLooking(program: Command, done: (code: number) => void): void {
     .description("print the exact command and where each flag comes from; starts nothing")
     .option("--json", "print JSON, for scripts", false)
     .action(async (name: string, { json }: { json: boolean }) => done(await (await import("./plan.ts")).plan(name, json)));
+  addChecking(program, done);
+}
+
+function addChecking(program: Command, done: (code: number) => void): void {
   program
-    .command("check <profile>")
-    .description("find out everything that can be known before a start")
-    .action(async (name: string) => done(await (await import("./check.ts")).check(name)));
-  program
-    .command("inspect <file>")
-    .description("show what a GGUF file is")
+    .command("check <profile> [draft]")
+    .description("find out everything that can be known before a start; with two models, whether the second can draft for the first")
+    .usage("[options] <profile>\n       llmctl check [options] <target> <draft>   each a file, a URL or hf:owner/repo[:quant]")
+    .option("--remote", "only whether the draft fits, from headers alone; the models need not be on this machine", false)
+    .option("--type <type>", "drafting type of two models", "draft-simple")
     .option("--json", "print JSON, for scripts", false)
-    .action(async (file: string, options: { json: boolean }) => (await import("./inspect.ts")).inspect(file, options));
+    .action(async (name: string, draft: string | undefined, { remote, type, json }: { remote: boolean; type: string; json: boolean }) => {
+      if (draft === undefined && !remote) return done(await (await import("./check.ts")).check(name, json));
+      const { checkPair, checkRemote } = await import("./check-pair.ts");
+      done(await (draft === undefined ? checkRemote(name, json) : checkPair(name, draft, { type, json })));
+    });
+  program
+    .command("inspect <model>")
+    .description("show what a GGUF model is: a file, a URL or hf:owner/repo[:quant]")
+    .option("--json", "print JSON, for scripts", false)
+    .action(async (model: string, options: { json: boolean }) => (await import("./inspect.ts")).inspect(model, options));
 }
 
 function addGetting(program: Command, done: (code: number) => void): void {

@@ -8,6 +8,7 @@ import { describeRef } from "../hub/select-files.ts";
 import type { ModelRef, Profile } from "../profiles/schema.ts";
 import { openProfile } from "./context.ts";
 import { paint } from "./paint.ts";
+import { findSkippedDrafts, sayNotFetched, type SkippedDraft } from "./skip-drafts.ts";
 import { ProgressLine } from "./progress.ts";
 
 interface PullCommandOptions {
@@ -15,7 +16,11 @@ interface PullCommandOptions {
   readonly dryRun: boolean;
 }
 
-/** Fetches what the profiles' target and draft models lack on disk. Ctrl-C keeps what came. @returns the exit code. */
+/**
+ * Fetches what the profiles' target and draft models lack on disk, but for drafts whose headers say that they cannot speed up their target.
+ * Ctrl-C keeps what came.
+ * @returns the exit code.
+ */
 export async function pull(names: readonly string[], { dryRun }: PullCommandOptions): Promise<number> {
   const paths = findPaths();
   const hub = readHubSettings(process.env);
@@ -25,10 +30,13 @@ export async function pull(names: readonly string[], { dryRun }: PullCommandOpti
   const onInterrupt = () => interrupt.abort();
   process.once("SIGINT", onInterrupt);
   try {
-    for (const { ref, ...where } of listWanted(profiles)) {
-      const options = { ...where, hubCache: paths.hub, hub, signal: interrupt.signal, onProgress: reporter.onProgress };
+    const access = { hub, signal: interrupt.signal, onProgress: reporter.onProgress };
+    const skipped = await findSkippedDrafts(profiles, access, paths);
+    for (const { ref, ...where } of listWanted(profiles, skipped)) {
+      const options = { ...where, ...access, hubCache: paths.hub };
       await (dryRun ? showPlan(ref, options) : fetchOne(ref, options));
     }
+    for (const draft of skipped) await sayNotFetched(draft, paths, dryRun);
   } finally {
     reporter.clear();
     process.removeListener("SIGINT", onInterrupt);
@@ -39,11 +47,12 @@ export async function pull(names: readonly string[], { dryRun }: PullCommandOpti
 type Wanted = { readonly ref: ModelRef } & Pick<FindOptions, "modelDirs" | "profile" | "at">;
 
 /** Every model that the profiles name, once. */
-function listWanted(profiles: readonly Profile[]): readonly Wanted[] {
-  const wanted = profiles.flatMap(({ name, values, at }): Wanted[] => {
+function listWanted(profiles: readonly Profile[], skipped: readonly SkippedDraft[]): readonly Wanted[] {
+  const wanted = profiles.flatMap((profile): Wanted[] => {
+    const { name, values, at } = profile;
     const shared = { modelDirs: values.model_dirs, profile: name };
     const target = { ref: values.model, at: at("model"), ...shared };
-    const draft = values.draft?.model;
+    const draft = skipped.some((one) => one.profile === profile) ? undefined : values.draft?.model;
     return draft === undefined ? [target] : [target, { ref: draft, at: at("draft", "model"), ...shared }];
   });
   const byContent = new Map(wanted.toReversed().map((one) => [JSON.stringify([one.ref, one.modelDirs]), one]));

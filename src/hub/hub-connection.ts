@@ -20,6 +20,7 @@ export interface HubAnswer {
 
 /**
  * Sends a GET; redirects are followed. The token goes to the Hub's own origin alone (`fetch` drops it when a redirect leaves that origin).
+ * @param url Of the Hub or of any other server; the latter never sees the token.
  * @param use Reads the answer; the connection is closed when it returns.
  * @throws TransientError for what may pass (5xx, 429, a lost or stalled line), LlmctlError for other answers than 2xx.
  */
@@ -35,7 +36,7 @@ export async function getFromHub<T>(
       () => fetch(url, { headers: { ...headers, ...authorize(url, hub) }, signal: guard.signal }),
       guard,
     );
-    if (!response.ok) throw answerError(response, hub);
+    if (!response.ok) throw answerError(url, response, hub);
     return await use({ response, chunks: readChunks(response, guard) });
   } finally {
     guard.end();
@@ -92,12 +93,13 @@ function authorize(url: string, { endpoint, token }: HubConnection): Record<stri
   return token !== undefined && new URL(url).origin === new URL(endpoint).origin ? { authorization: `Bearer ${token}` } : {};
 }
 
-function answerError(response: Response, hub: HubConnection): Error {
+function answerError(url: string, response: Response, hub: HubConnection): Error {
   const { status } = response;
   const host = new URL(response.url).host;
-  const fromHub = new URL(response.url).origin === new URL(hub.endpoint).origin;
-  // A signed address on another host that no longer holds is asked for again at the Hub.
-  const passes = status >= 500 || [408, 416, 425, 429].includes(status) || (!fromHub && [401, 403].includes(status));
+  const hasMoved = new URL(response.url).origin !== new URL(url).origin;
+  const isHub = new URL(url).origin === new URL(hub.endpoint).origin;
+  // A signed address on another host that no longer holds is asked for again where it came from.
+  const passes = status >= 500 || [408, 416, 425, 429].includes(status) || (hasMoved && [401, 403].includes(status));
   if (passes) {
     return new TransientError(`${host} answered ${status}`, {
       retryAfterMs: parseRetryAfter(response.headers.get("retry-after"), Date.now()),
@@ -108,20 +110,21 @@ function answerError(response: Response, hub: HubConnection): Error {
     return new LlmctlError("hub-denied", `${host} does not give access (status ${status})`, {
       exit: "permission",
       at,
-      fix: deniedFix(hub),
+      fix: isHub ? deniedFix(hub) : "use an address that needs no login; HF_TOKEN is sent to HF_ENDPOINT alone",
     });
   }
   if (status === 404) {
-    return new LlmctlError("hub-not-found", `${host} has no such repository, revision or file (status 404)`, {
+    const what = isHub ? "no such repository, revision or file" : "no such file";
+    return new LlmctlError("hub-not-found", `${host} has ${what} (status 404)`, {
       exit: "missingFile",
       at,
-      fix: "check hf, revision and quant or file in the profile",
+      fix: isHub ? "check the repository, revision and quant or file" : "check the address",
     });
   }
   return new LlmctlError("hub-error", `${host} answered ${status}`, {
     exit: "unavailable",
     at,
-    fix: "check HF_ENDPOINT, or try again later",
+    fix: isHub ? "check HF_ENDPOINT, or try again later" : "check the address, or try again later",
   });
 }
 

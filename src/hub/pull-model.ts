@@ -1,6 +1,5 @@
 import { stat, statfs } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
 import { LlmctlError, systemErrorCode } from "../base/errors.ts";
 import { formatSize } from "../base/units.ts";
 import type { HubModelRef } from "../profiles/schema.ts";
@@ -8,12 +7,11 @@ import { withBlobLock } from "./blob-lock.ts";
 import { downloadBlob } from "./download-blob.ts";
 import { searchHubModel, type FindOptions } from "./find-model.ts";
 import { blobPath, linkBlob, repoFolder, writeRef, type RepoFolder } from "./hub-cache.ts";
-import type { HubConnection } from "./hub-connection.ts";
-import type { HubSettings } from "./hub-settings.ts";
+import { connect, fileUrl, offlineError, retryRule, type HubAccess, type RetryEvent } from "./hub-access.ts";
 import { listModel, type HubFile } from "./list-model.ts";
 import type { ModelFiles } from "./model-files.ts";
 import { partPath } from "./part-file.ts";
-import { TransientError, type RetryRule } from "./retry.ts";
+import { TransientError } from "./retry.ts";
 import { describeRef, selectFiles } from "./select-files.ts";
 
 /** What is told while a pull runs. `file` is the name in the repository. */
@@ -21,17 +19,11 @@ export type PullEvent =
   | { readonly kind: "plan"; readonly plan: PullPlan }
   | { readonly kind: "waiting"; readonly file: string }
   | { readonly kind: "bytes"; readonly file: string; readonly doneBytes: number; readonly sizeBytes: number }
-  | { readonly kind: "retry"; readonly reason: string; readonly delayMs: number }
+  | RetryEvent
   | { readonly kind: "file-done"; readonly file: string; readonly sizeBytes: number };
 
-export interface PullOptions extends FindOptions {
-  readonly hub: HubSettings;
+export interface PullOptions extends FindOptions, Omit<HubAccess, "onProgress"> {
   readonly onProgress: (event: PullEvent) => void;
-  readonly signal: AbortSignal;
-  /** A transfer with no byte for this long is tried again; 30 s unless told. */
-  readonly stallTimeoutMs?: number;
-  /** Waits between retries; real time unless told. */
-  readonly wait?: RetryRule["wait"];
 }
 
 /** What a pull would do. */
@@ -70,13 +62,7 @@ export async function pullModel(ref: HubModelRef, options: PullOptions): Promise
 async function makePlan(ref: HubModelRef, options: PullOptions): Promise<PullPlan> {
   const found = await searchHubModel(ref, options);
   if ("files" in found) return { kind: "complete", files: found.files };
-  if (options.hub.offline) {
-    throw new LlmctlError("hub-offline", `${describeRef(ref)} is not on this machine, and HF_HUB_OFFLINE forbids to fetch it`, {
-      exit: "unavailable",
-      ...(options.at === undefined ? {} : { at: options.at }),
-      fix: "unset HF_HUB_OFFLINE",
-    });
-  }
+  if (options.hub.offline) throw offlineError(describeRef(ref), options.at);
   const { commit, files } = await listModel(ref, connect(options), retryRule(options));
   const byName = new Map(files.map((file) => [file.name, file]));
   const wanted = selectFiles([...byName.keys()], ref, options.at).flatMap((name) => byName.get(name) ?? []);
@@ -105,7 +91,7 @@ async function fetchFile(ref: HubModelRef, commit: string, file: HubFile, option
     // Another process may have finished it while we waited.
     if (await isComplete(repo, file)) return;
     await downloadBlob({
-      url: [options.hub.endpoint, ref.hf, "resolve", commit, ...file.name.split("/").map(encodeURIComponent)].join("/"),
+      url: fileUrl(options.hub, ref.hf, commit, file.name),
       path: blobPath(repo, file.digest),
       file,
       hub: connect(options),
@@ -156,14 +142,6 @@ async function measureFree(folder: string): Promise<number> {
     if (systemErrorCode(error) !== "ENOENT" || dirname(folder) === folder) throw error;
     return measureFree(dirname(folder));
   }
-}
-
-function connect({ hub, signal, stallTimeoutMs = 30_000 }: PullOptions): HubConnection {
-  return { endpoint: hub.endpoint, token: hub.token, signal, stallTimeoutMs };
-}
-
-function retryRule({ signal, onProgress, wait = (ms, stop) => delay(ms, undefined, { signal: stop }) }: PullOptions): RetryRule {
-  return { signal, wait, onRetry: (reason, delayMs) => onProgress({ kind: "retry", reason, delayMs }) };
 }
 
 /** Runs a pull, and turns what the network, the disk and Ctrl-C do to it into known failures. */

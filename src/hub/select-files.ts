@@ -18,10 +18,13 @@ const quantAtEnd = /(?:^|[-._])((?:UD-)?(?:I?Q\d+|TQ\d+|MXFP\d+|NVFP\d+|BF16|F16
 /** Files beside the models that are no models: llama.cpp tells them by the same words. */
 const besideModels = /mmproj|imatrix|mtp-|eagle3-|dflash-|dspark-/i;
 
-/** Finds the files that a reference means; pure, and says what there is when there is not exactly one answer. */
+/**
+ * Finds the files that a reference means; with neither quant nor file, the only model that there is. Pure, and says what there is when there
+ * is not exactly one answer.
+ */
 export function matchFiles(names: readonly string[], ref: HubModelRef): Match {
   const ggufs = names.filter((name) => /\.gguf$/i.test(name) && !/mmproj/i.test(posix.basename(name)));
-  return ref.file === undefined ? matchQuant(ggufs, ref.quant ?? "") : matchFile(ggufs, ref.file);
+  return ref.file === undefined ? matchQuant(ggufs, ref.quant) : matchFile(ggufs, ref.file);
 }
 
 /**
@@ -48,7 +51,7 @@ export function mismatchError(match: Exclude<Match, { kind: "one" }>, ref: HubMo
         {
           exit: "config",
           ...place,
-          fix: "name one of them with `file`",
+          fix: ref.quant === undefined && ref.file === undefined ? "name the quant of one of them" : "name one of them with `file`",
         },
       );
     case "not-first":
@@ -68,7 +71,8 @@ export function mismatchError(match: Exclude<Match, { kind: "one" }>, ref: HubMo
 /** A reference for people: `"unsloth/GLM-4.7-GGUF" (UD-Q2_K_XL)`. */
 export function describeRef(ref: HubModelRef): string {
   const revision = ref.revision === undefined ? "" : ` at ${ref.revision}`;
-  return `"${ref.hf}" (${ref.quant ?? ref.file ?? ""})${revision}`;
+  const which = ref.quant ?? ref.file;
+  return `"${ref.hf}"${which === undefined ? "" : ` (${which})`}${revision}`;
 }
 
 function notFoundError(known: readonly string[], ref: HubModelRef, place: { at?: string }): LlmctlError {
@@ -84,9 +88,9 @@ function notFoundError(known: readonly string[], ref: HubModelRef, place: { at?:
   });
 }
 
-function matchQuant(names: readonly string[], quant: string): Match {
+function matchQuant(names: readonly string[], quant: string | undefined): Match {
   const models = names.filter((name) => !besideModels.test(posix.basename(name)));
-  const firsts = [...new Set(models.filter((name) => hasQuant(name, quant)).map(firstShard))];
+  const firsts = [...new Set(models.filter((name) => quant === undefined || hasQuant(name, quant)).map(firstShard))];
   if (firsts.length > 1) return { kind: "several", firsts: firsts.toSorted() };
   const first = firsts[0];
   if (first === undefined) return { kind: "none", known: [...new Set(models.map((name) => findQuant(name) ?? stemOf(name)))].toSorted() };

@@ -1,7 +1,7 @@
 import { decodeNumbers } from "../gguf/gguf-array.ts";
 import { findArray, findInteger } from "../gguf/metadata.ts";
 import type { ModelFacts } from "../gguf/model-facts.ts";
-import { readModelFacts } from "../gguf/model-facts.ts";
+import { mostLayers, readModelFacts } from "../gguf/model-facts.ts";
 import type { GgufModel } from "../gguf/read-model.ts";
 import type { TokenDifference } from "./compare-vocab.ts";
 import { findMismatch, findTokenDifference, firstComparedId } from "./compare-vocab.ts";
@@ -15,7 +15,7 @@ type LlamaCppOutcome = keyof typeof outcomeTexts;
 export const outcomeTexts = {
   drafts: "drafts with this pair",
   "serves-without-drafting": "serves without drafting",
-  translates: "translates the tokens through text, so that drafts are hardly ever accepted",
+  translates: "translates the tokens through text, so that drafts are hardly ever accepted and requests may fail",
   exits: "does not start",
   aborts: "aborts",
   "breaks-requests": "starts, then fails requests or aborts",
@@ -84,11 +84,12 @@ export function decideDraft(question: DraftQuestion): DraftVerdict {
 }
 
 function decideType(type: string, pair: Pair): DraftVerdict {
-  const { question, target } = pair;
-  const draftProblem = pair.draft?.tokenizer.loadProblem;
-  if (target.tokenizer.loadProblem !== undefined) return cannotLoad("target", target.tokenizer.loadProblem);
+  const { question, target, draft } = pair;
+  const targetProblem = findLoadProblem("target", target, question.rule);
+  if (targetProblem !== undefined) return targetProblem;
   if (type.startsWith("ngram-")) return on();
-  if (draftProblem !== undefined) return cannotLoad("draft", draftProblem);
+  const draftProblem = draft === undefined ? undefined : findLoadProblem("draft", draft, question.rule);
+  if (draftProblem !== undefined) return draftProblem;
   if (type === "none") {
     return off("serves-without-drafting", {
       reason: 'the drafting type is "none"',
@@ -200,7 +201,7 @@ function decideHead(type: string, { target, draft, question }: Pair): DraftVerdi
     return refuse("aborts", { reason: `the draft is made for a target of width ${width}, this one has ${target.embeddingLength}`, fix });
   }
   const layers = header === undefined ? undefined : findArray(header, `${architecture}.target_layers`);
-  const deepest = ((layers && decodeNumbers(layers)) ?? []).reduce((most, layer) => Math.max(most, layer), 0);
+  const deepest = ((layers && decodeNumbers(layers, mostLayers)) ?? []).reduce((most, layer) => Math.max(most, layer), 0);
   const trunk = target.layers === undefined ? undefined : target.layers - target.nextnLayers;
   if (trunk !== undefined && deepest > trunk) {
     return refuse("aborts", { reason: `the draft reads layer ${deepest} of its target, this one has ${trunk}`, fix });
@@ -208,8 +209,16 @@ function decideHead(type: string, { target, draft, question }: Pair): DraftVerdi
   return on();
 }
 
-function cannotLoad(who: string, problem: string): DraftVerdict {
-  return refuse("exits", { reason: `llama.cpp cannot load the ${who}: ${problem}`, fix: `use another file of the ${who}` });
+function findLoadProblem(who: string, model: ModelFacts, rule: VocabRule): DraftVerdict | undefined {
+  const { loadProblem, olderBuildsLoad } = model.tokenizer;
+  const fix = `use another file of the ${who}`;
+  if (loadProblem !== undefined && rule !== "strict" && olderBuildsLoad) {
+    return refuse("drafts", { reason: `the ${who} is broken, which this build does not see: ${loadProblem}`, fix });
+  }
+  // Newer builds load such a file, and leave the layers out.
+  const lacksLayers = rule !== "strict" && model.nextnLayers > 0 && !model.hasNextnTensors;
+  const problem = loadProblem ?? (lacksLayers ? `it declares ${model.nextnLayers} NextN (MTP) layer(s) whose tensors it lacks` : undefined);
+  return problem === undefined ? undefined : refuse("exits", { reason: `llama.cpp cannot load the ${who}: ${problem}`, fix });
 }
 
 function on(warnings: readonly string[] = []): DraftVerdict {

@@ -4,9 +4,9 @@ import { LlmctlError } from "../base/errors.ts";
 import type { Paths } from "../base/paths.ts";
 import { parseDuration, parseSize } from "../base/units.ts";
 import { readModel, type GgufModel } from "../gguf/read-model.ts";
-import { findModel } from "../hub/find-model.ts";
+import { findModel, searchHubModel, type FindOptions } from "../hub/find-model.ts";
 import type { ModelFiles } from "../hub/model-files.ts";
-import type { ModelRef, Profile, ProfileValues } from "../profiles/schema.ts";
+import type { HubModelRef, ModelRef, Profile, ProfileValues } from "../profiles/schema.ts";
 import type { Drafting, Launch } from "../supervisor/launch.ts";
 import { checkBinary } from "./binary-check.ts";
 import { findServer } from "./builds.ts";
@@ -15,6 +15,7 @@ import { decideDraft } from "./draft-gate.ts";
 import { dryRun } from "./dry-run.ts";
 import { askBinary, type FlagCatalogue } from "./flag-catalogue.ts";
 import { commandLine, renderServer, type RenderedFlag, type Rendering } from "./render.ts";
+import { findSkippedDraft } from "./skipped-draft.ts";
 import { vocabRule } from "./vocab-rule.ts";
 
 interface PlanOptions {
@@ -58,7 +59,7 @@ export async function planLaunch(profile: Profile, { paths, env, lacking = "refu
   const catalogue = await askBinary(server, { cacheDir: paths.cache, env: childEnv });
   const models = new ModelReader(profile, paths, lacking);
   const target = await models.read("model", values.model);
-  const draft = await decide(profile, target, models, catalogue);
+  const draft = await decide(profile, target, models, { catalogue, cacheDir: paths.cache });
   const rendering = renderServer(
     profile,
     {
@@ -119,12 +120,7 @@ class ModelReader {
   async read(key: string, ref: ModelRef): Promise<FoundModel> {
     const at = this.#profile.at(...key.split("."));
     try {
-      const files = await findModel(ref, {
-        hubCache: this.#paths.hub,
-        modelDirs: this.#profile.values.model_dirs,
-        profile: this.#profile.name,
-        at,
-      });
+      const files = await findModel(ref, this.#options(at));
       const [first] = files.shards;
       if (first === undefined) throw new Error("a model without files");
       return { path: first.path, files: files.shards, model: await readModel(first.path) };
@@ -135,6 +131,15 @@ class ModelReader {
       return { path: `<${describeRef(ref)}>`, files: [], model: undefined };
     }
   }
+
+  /** Whether a Hub model is not complete on disk. */
+  async lacks(key: string, ref: HubModelRef): Promise<boolean> {
+    return !("files" in (await searchHubModel(ref, this.#options(this.#profile.at(...key.split("."))))));
+  }
+
+  #options(at: string): FindOptions {
+    return { hubCache: this.#paths.hub, modelDirs: this.#profile.values.model_dirs, profile: this.#profile.name, at };
+  }
 }
 
 interface DraftDecision {
@@ -144,9 +149,26 @@ interface DraftDecision {
   readonly warnings: readonly string[];
 }
 
-async function decide(profile: Profile, target: FoundModel, models: ModelReader, catalogue: FlagCatalogue): Promise<DraftDecision> {
+interface DecideOptions {
+  readonly catalogue: FlagCatalogue;
+  readonly cacheDir: string;
+}
+
+async function decide(
+  profile: Profile,
+  target: FoundModel,
+  models: ModelReader,
+  { catalogue, cacheDir }: DecideOptions,
+): Promise<DraftDecision> {
   const { draft, ctx_size: ctxSize } = profile.values;
   if (draft === undefined) return { drafting: { wanted: false, reason: noDraftAsked }, files: [], warnings: [] };
+  const rule = vocabRule((flag) => catalogue.has(flag));
+  if (draft.on_mismatch === "disable" && draft.model !== undefined && typeof draft.model !== "string") {
+    const skipped = await findSkippedDraft(cacheDir, { targetFiles: target.files, draft: draft.model, type: draft.type, rule });
+    if (skipped !== undefined && (await models.lacks("draft.model", draft.model))) {
+      return { drafting: { wanted: false, reason: skipped }, files: [], warnings: [] };
+    }
+  }
   const found = draft.model === undefined ? undefined : await models.read("draft.model", draft.model);
   const accepted: DraftDecision = {
     drafting: { wanted: true, onFailure: draft.on_mismatch === "fail" ? "fail" : "serve" },
@@ -155,17 +177,19 @@ async function decide(profile: Profile, target: FoundModel, models: ModelReader,
     warnings: [],
   };
   if (target.model === undefined || (found !== undefined && found.model === undefined)) return accepted;
-  const rule = vocabRule((flag) => catalogue.has(flag));
   const verdict = decideDraft({ target: target.model, draft: found?.model, type: draft.type, rule, ctxSize });
   if (verdict.verdict === "on") return { ...accepted, warnings: verdict.warnings };
-  if (draft.on_mismatch === "fail") {
-    throw new LlmctlError("draft-mismatch", `the draft cannot speed up this target: ${verdict.reason}`, {
-      exit: "config",
-      at: profile.at("draft", "model"),
-      fix: verdict.fix,
-    });
-  }
+  if (draft.on_mismatch === "fail") throw draftMismatch(profile, verdict);
   return { drafting: { wanted: false, reason: verdict.reason }, files: [], warnings: verdict.warnings };
+}
+
+/** What `on_mismatch: fail` makes of a verdict that is not `on`. */
+export function draftMismatch(profile: Profile, { reason, fix }: { readonly reason: string; readonly fix: string }): LlmctlError {
+  return new LlmctlError("draft-mismatch", `the draft cannot speed up this target: ${reason}`, {
+    exit: "config",
+    at: profile.at("draft", "model"),
+    fix,
+  });
 }
 
 function common({ name, path, values }: Profile): Omit<Launch, "file" | "args" | "env" | "files" | "drafting" | "build" | "hash"> {
@@ -176,6 +200,7 @@ function common({ name, path, values }: Profile): Omit<Launch, "file" | "args" |
     host: server.host,
     port: server.port === "auto" ? 0 : server.port,
     ...(server.api_key_file === undefined ? {} : { apiKeyFile: server.api_key_file }),
+    watchTraffic: health.watch_traffic,
     health: {
       intervalMs: readDuration(health.interval),
       timeoutMs: readDuration(health.timeout),

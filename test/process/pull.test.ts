@@ -368,12 +368,13 @@ describe("the process", () => {
   });
 
   test("shows what it fetches and ends with where it is", async () => {
-    await writeProfile("tiny", `model: { hf: ${hf}, quant: UD-Q2_K_XL }\ndraft: { model: { hf: ${hf}, quant: Q8_0 } }\n`);
-    const dry = await finish(startPull(["tiny"], true));
+    await writeProfile("tiny", `model: { hf: ${hf}, quant: UD-Q2_K_XL }\n`);
+    await writeProfile("other", `model: { hf: ${hf}, quant: Q8_0 }\n`);
+    const dry = await finish(startPull(["tiny", "other"], true));
     expect(dry.output).toContain(`"${hf}" (UD-Q2_K_XL): 150.0 kB of 150.0 kB to fetch, 3 files, commit c0ffee00`);
     expect(dry.output).toContain(`  ${singleName}  300.0 kB\n`);
     expect(server.fetched()).toEqual([]);
-    const { code, output } = await finish(startPull(["tiny"]));
+    const { code, output } = await finish(startPull(["tiny", "other"]));
     expect(output).toContain(`${singleName}  300.0 kB, verified\n`);
     expect(output).toContain(`"${hf}" (Q8_0): Hugging Face cache, 300.0 kB in 1 file\n`);
     expect(code).toBe(0);

@@ -159,16 +159,16 @@ function sendContent(content: Buffer | undefined, request: IncomingMessage, resp
   if (content === undefined) return sendError(response, 404, "EntryNotFound");
   const etag = `"${sha256(content).slice(0, 16)}"`;
   const { range, "if-range": ifRange } = request.headers;
-  const asked =
-    fault?.kind === "ignore-range" || (ifRange !== undefined && ifRange !== etag) ? undefined : /^bytes=(\d+)-$/.exec(range ?? "")?.[1];
-  const start = Number(asked ?? 0);
+  const isWhole = fault?.kind === "ignore-range" || (ifRange !== undefined && ifRange !== etag);
+  const [, from, to] = (isWhole ? undefined : /^bytes=(\d+)-(\d*)$/.exec(range ?? "")) ?? [];
+  const start = Number(from ?? 0);
   if (start >= content.length) return sendError(response, 416, "RangeNotSatisfiable");
-  const body = Buffer.from(content.subarray(start));
+  const body = Buffer.from(content.subarray(start, to === undefined || to === "" ? undefined : Number(to) + 1));
   if (fault?.kind === "flip-byte") body.writeUInt8(body.readUInt8(body.length - 1) ^ 1, body.length - 1);
   const shown = fault?.kind === "wrong-range" ? start - 1 : start;
   const length = fault?.kind === "end-early" ? {} : { "content-length": body.length };
-  const ranged = asked === undefined ? {} : { "content-range": `bytes ${shown}-${content.length - 1}/${content.length}` };
-  response.writeHead(asked === undefined ? 200 : 206, { etag, "accept-ranges": "bytes", ...length, ...ranged });
+  const ranged = from === undefined ? {} : { "content-range": `bytes ${shown}-${start + body.length - 1}/${content.length}` };
+  response.writeHead(from === undefined ? 200 : 206, { etag, "accept-ranges": "bytes", ...length, ...ranged });
   sendBody(body, response, fault);
 }
 

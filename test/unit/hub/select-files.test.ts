@@ -163,3 +163,15 @@ describe("by file", () => {
     expect(failure(["model-Q4_0.gguf"], file("modl-Q4_0.gguf")).fix).toBe('did you mean "model-Q4_0.gguf"?');
   });
 });
+
+describe("by neither quant nor file", () => {
+  test("finds the only model there is", () => {
+    expect(selectFiles(["README.md", "mmproj-F16.gguf", ...set("Q4/Tiny-Q4_0", 2)], { hf: "o/r" })).toEqual(set("Q4/Tiny-Q4_0", 2));
+  });
+
+  test("says what there is to choose from", () => {
+    const error = failure(glm, { hf: "unsloth/GLM-4.7-GGUF" });
+    expect(error.message).toMatch(/^"unsloth\/GLM-4\.7-GGUF" could mean 6 models: BF16\/GLM-4\.7-BF16-00001-of-00004\.gguf, /);
+    expect(error.fix).toBe("name the quant of one of them");
+  });
+});

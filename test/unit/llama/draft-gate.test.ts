@@ -207,6 +207,21 @@ describe("draft-simple", () => {
       reason: expect.stringContaining("the target: "),
     });
   });
+
+  test("a list that is too short is refused on older builds, too, although they do not see it", async () => {
+    const short = { draft: { "tokenizer.ggml.token_type": [1] } };
+    expect(await decide(short, { rule: "translate" })).toMatchObject({ verdict: "refuse", llamaCpp: "drafts" });
+    const absent = { draft: { ...short.draft, "tokenizer.ggml.tokens": 1 } };
+    expect(await decide(absent, { rule: "translate" })).toMatchObject({ verdict: "refuse", llamaCpp: "exits" });
+  });
+
+  test("a file whose NextN layers were left out is loaded by newer builds only", async () => {
+    const declared = { "llama.nextn_predict_layers": 1 };
+    for (const sides of [{ target: declared }, { draft: declared }]) {
+      expect(await decide(sides)).toMatchObject({ verdict: "on" });
+      expect(await decide(sides, { rule: "translate" })).toMatchObject({ verdict: "refuse", llamaCpp: "exits" });
+    }
+  });
 });
 
 describe("warnings that llama.cpp does not give", () => {

@@ -79,12 +79,32 @@ describe("the proof request", () => {
       seen.push(`${request.method} ${request.url}`, JSON.parse(body), request.headers.authorization);
       response.end(JSON.stringify({ timings }));
     };
-    expect(await prove(makeLaunch(), endpoint, never)).toMatchObject({ draftTokens: 92, acceptedTokens: 71, tokensPerSecond: 12.5 });
+    const quiet = makeLaunch({ watchTraffic: false });
+    expect(await prove(quiet, endpoint, never)).toMatchObject({ draftTokens: 92, acceptedTokens: 71, tokensPerSecond: 12.5 });
     expect(seen).toEqual([
       "POST /v1/chat/completions",
       expect.objectContaining({ max_tokens: 64, temperature: 0, ignore_eos: true }),
       undefined,
     ]);
+  });
+
+  test("then measures plain steps, in requests that leave no room for a draft", async () => {
+    const steps = [9, 5, 4, 5, 70];
+    const asked: unknown[] = [];
+    answer = (_request, body, response) => {
+      const { max_tokens: tokens } = JSON.parse(body) as { max_tokens: number };
+      asked.push(tokens);
+      response.end(JSON.stringify({ timings: tokens === 64 ? timings : { predicted_n: 2, predicted_ms: steps.pop() } }));
+    };
+    expect((await prove(makeLaunch(), endpoint, never)).baselineTokensPerSecond).toBe(200);
+    expect(asked).toEqual([64, 2, 2, 2, 2, 2]);
+  });
+
+  test("knows no plain speed of a server that drafts all the same, or that drafts nothing", async () => {
+    answerWith(200, { timings: { predicted_n: 2, predicted_ms: 5, draft_n: 1, draft_n_accepted: 1 } });
+    expect((await prove(makeLaunch(), endpoint, never)).baselineTokensPerSecond).toBeUndefined();
+    answerWith(200, { timings: { predicted_n: 64, predicted_ms: 64 } });
+    expect((await prove(makeLaunch(), endpoint, never)).baselineTokensPerSecond).toBeUndefined();
   });
 
   test.each([
