@@ -19,6 +19,20 @@ export type DraftingStatus =
   | { readonly state: "unproven" }
   | { readonly state: "on"; readonly draftTokens: number; readonly acceptedTokens: number };
 
+/** What a server has generated and drafted over some span. Rates are null where there was nothing to divide by. */
+export interface TrafficStatus {
+  /** Tokens that clients were given. */
+  readonly tokens: number;
+  readonly draftTokens: number;
+  readonly acceptedTokens: number;
+  /** Accepted / drafted, 0..1. */
+  readonly acceptanceRate: number | null;
+  /** While generating; waiting and prompt processing do not count. */
+  readonly tokensPerSecond: number | null;
+  /** Tokens that one drafted step of the target model yielded, its own included; null on builds that do not say. */
+  readonly meanAcceptedLength: number | null;
+}
+
 /** How the last server ended, when nobody asked for it. */
 export interface LastExit {
   readonly kind: string;
@@ -44,6 +58,10 @@ export interface Status {
   readonly drafting: DraftingStatus;
   /** Generation speed of the proof request in tokens per second, null before it. */
   readonly tokensPerSecond: number | null;
+  /** The same without drafting, measured right after it; null where that was not measured. */
+  readonly baselineTokensPerSecond: number | null;
+  /** Requests of clients to the present server, as its log tells them; null where the profile turns this off. */
+  readonly traffic: { readonly sinceStart: TrafficStatus; readonly lastTenMinutes: TrafficStatus } | null;
   /** From spawn to the first healthy answer, milliseconds; null before it. */
   readonly loadMs: number | null;
   /** How often a server was started since `up`. */

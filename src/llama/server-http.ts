@@ -22,11 +22,39 @@ export async function checkHealth(endpoint: Endpoint, timeoutMs: number, signal:
 
 /**
  * One greedy request of 64 tokens, after which the draft counters must have moved: the only sign of drafting that every build gives.
- * `draft_n` is absent, not 0, when nothing was drafted.
+ * `draft_n` is absent, not 0, when nothing was drafted. Then, to compare, a few steps without a draft.
  * @throws Error when the server refuses, cannot be reached, or answers with something else.
  */
 export async function prove(launch: Launch, endpoint: Endpoint, signal: AbortSignal): Promise<Proof> {
-  const startedMs = performance.now();
+  const complete = (tokens: number) => generate(launch, endpoint, tokens, signal);
+  const timings = await complete(64);
+  const draftTokens = readCount(timings["draft_n"]);
+  return {
+    draftTokens,
+    acceptedTokens: readCount(timings["draft_n_accepted"]),
+    tokensPerSecond: readCount(timings["predicted_per_second"]),
+    baselineTokensPerSecond: draftTokens > 0 && launch.watchTraffic ? await measureBaseline(complete) : undefined,
+  };
+}
+
+type Timings = Readonly<Record<string, unknown>>;
+
+/**
+ * The speed of plain steps of the target model. A request for two tokens takes its first from the prompt and has room for one step, too
+ * little for a draft: newer builds do not let a request turn drafting off.
+ * @returns tokens per second, the median of five; undefined where the server drafted all the same.
+ */
+async function measureBaseline(complete: (tokens: number) => Promise<Timings>): Promise<number | undefined> {
+  const stepMs: number[] = [];
+  for (let tries = 0; tries < 5; tries += 1) {
+    const timings = await complete(2);
+    if (timings["draft_n"] === undefined && timings["predicted_n"] === 2) stepMs.push(readCount(timings["predicted_ms"]));
+  }
+  const median = stepMs.toSorted((a, b) => a - b)[Math.floor(stepMs.length / 2)];
+  return median === undefined || median === 0 ? undefined : 1000 / median;
+}
+
+async function generate(launch: Launch, endpoint: Endpoint, tokens: number, signal: AbortSignal): Promise<Timings> {
   const { status, body } = await send(endpoint, {
     method: "POST",
     path: "/v1/chat/completions",
@@ -34,21 +62,14 @@ export async function prove(launch: Launch, endpoint: Endpoint, signal: AbortSig
     signal,
     json: {
       messages: [{ role: "user", content: "Tell me a story about an otter." }],
-      max_tokens: 64,
+      max_tokens: tokens,
       temperature: 0,
       // A reply that ends at once would leave nothing to draft.
       ignore_eos: true,
-      cache_prompt: false,
     },
   });
   if (status !== 200) throw new Error(`the server answered ${status}: ${body.slice(0, 200)}`);
-  const timings = (JSON.parse(body) as { timings?: Record<string, unknown> }).timings ?? {};
-  return {
-    draftTokens: readCount(timings["draft_n"]),
-    acceptedTokens: readCount(timings["draft_n_accepted"]),
-    tokensPerSecond: readCount(timings["predicted_per_second"]),
-    durationMs: performance.now() - startedMs,
-  };
+  return (JSON.parse(body) as { timings?: Timings }).timings ?? {};
 }
 
 /**

@@ -210,6 +210,13 @@ export const profileSchema = z
           description: "An unhealthy server that neither logs nor uses CPU for this long is restarted; 0s never does",
           examples: ["15m"],
         }),
+        watch_traffic: z
+          .boolean()
+          .default(true)
+          .meta({
+            description: "Read from the server's log how fast it generates and how many drafted tokens are accepted",
+            examples: [false],
+          }),
         proof_timeout: duration("5m").meta({ description: "Longest wait for the request that proves drafting", examples: ["5m"] }),
       })
       .prefault({})

@@ -21,6 +21,8 @@ export interface Launch {
   /** Files the child reads while loading; their sizes in bytes give the progress of a load. */
   readonly files: readonly { readonly path: string; readonly sizeBytes: number }[];
   readonly drafting: Drafting;
+  /** Whether to read from the server's log what it generates and drafts. */
+  readonly watchTraffic: boolean;
   readonly health: {
     readonly intervalMs: number;
     readonly timeoutMs: number;
@@ -66,7 +68,8 @@ export interface Proof {
   readonly draftTokens: number;
   readonly acceptedTokens: number;
   readonly tokensPerSecond: number;
-  readonly durationMs: number;
+  /** Speed of the same server where it did not draft; undefined when it could not be measured. */
+  readonly baselineTokensPerSecond: number | undefined;
 }
 
 /** What one line of a server's log, or many, say about generated and drafted tokens. */
@@ -111,6 +114,8 @@ export interface ServerProtocol {
   readonly checkHealth: (endpoint: Endpoint, timeoutMs: number, signal: AbortSignal) => Promise<Health>;
   /** Where the server says it listens, from one line of its log; undefined for any other line. */
   readonly parseListening: (line: string) => Endpoint | undefined;
+  /** What a line of the log says about a request that has ended; undefined for any other line. */
+  readonly parseTraffic: (line: string) => Traffic | undefined;
   /** Sends one short request and reports its draft counters. @throws when the request fails or times out. */
   readonly prove: (launch: Launch, endpoint: Endpoint, signal: AbortSignal) => Promise<Proof>;
   /** Whether it has requests to finish; false when it cannot be asked. Never throws. */

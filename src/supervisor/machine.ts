@@ -1,6 +1,6 @@
 import type { ExitName } from "../base/exit-codes.ts";
 import type { StateName } from "../control/messages.ts";
-import type { ExitCause, Health, Launch, Proof } from "./launch.ts";
+import type { ExitCause, Health, Launch } from "./launch.ts";
 
 /** What happens after the server is gone. */
 type Next = "stop" | "restart" | "back off";
@@ -28,9 +28,8 @@ export type Event =
   | { readonly type: "up" | "down" | "restart" | "force" | "preflight-passed" }
   | { readonly type: "preflight-failed"; readonly cause: ExitCause }
   | { readonly type: "deadline" }
-  | { readonly type: "spawned" | "stalled" | "hung" | "drained"; readonly epoch: number }
+  | { readonly type: "spawned" | "proved" | "stalled" | "hung" | "drained"; readonly epoch: number }
   | { readonly type: "health"; readonly epoch: number; readonly health: Health }
-  | { readonly type: "proved"; readonly epoch: number; readonly proof: Proof }
   | { readonly type: "not-proved"; readonly epoch: number; readonly reason: string }
   | { readonly type: "exited"; readonly epoch: number; readonly cause: ExitCause; readonly nowMs: number; readonly random: number };
 

@@ -7,7 +7,7 @@ import { killGroup, terminate } from "./server-process.ts";
 import { readState } from "./state-file.ts";
 
 /** The lock file of a profile. */
-export function lockPath(runtimeDir: string, name: string): string {
+function lockPath(runtimeDir: string, name: string): string {
   return join(runtimeDir, `${name}.lock`);
 }
 

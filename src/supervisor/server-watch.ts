@@ -1,5 +1,6 @@
 import { watch, type FSWatcher } from "node:fs";
-import type { Endpoint, Health, Launch, ServerProtocol } from "./launch.ts";
+import type { Endpoint, Health, Launch, ServerProtocol, Traffic } from "./launch.ts";
+import { LogFollower } from "./log-follower.ts";
 import { readBytesRead, readCpuTicks } from "./process-identity.ts";
 import type { ServerLog } from "./server-log.ts";
 
@@ -13,6 +14,8 @@ interface WatchOptions {
   readonly log: ServerLog;
   readonly onEndpoint: (endpoint: Endpoint) => void;
   readonly onHealth: (health: Health) => void;
+  /** A request has ended. */
+  readonly onTraffic: (traffic: Traffic) => void;
   /** Nothing has moved for the time that the phase allows. */
   readonly onSilence: () => void;
   /** Something of ours failed that the server need not suffer for. */
@@ -24,6 +27,8 @@ const loadingIntervalMs = 250;
 /** llama-server logs "model loaded" some instants before or after /health turns to 200. */
 const recheckMs = 3;
 const rechecks = 10;
+/** What a server logs between two looks, unless it is asked to log everything; more is passed over. */
+const mostLogBytes = 1 << 20;
 /** A check that took this much longer than its time limit says that we were stopped or suspended, not that the server is ill. */
 const lagMs = 1000;
 
@@ -37,14 +42,13 @@ export class ServerWatch {
   #timer: NodeJS.Timeout | undefined;
   #checking = false;
   #rechecksLeft = 0;
-  #logOffset: number;
-  #partialLine = "";
+  readonly #lines: LogFollower;
   #signs = "";
   #movedAtMs = performance.now();
 
   constructor(options: WatchOptions) {
     this.#options = options;
-    this.#logOffset = options.log.runStart;
+    this.#lines = new LogFollower(options.log);
     if (options.launch.port !== 0) this.#setEndpoint({ host: options.launch.host, port: options.launch.port });
     this.#watcher = watch(options.log.path, () => this.#onLogChange());
     // A watch that fails (too many watches, file removed) leaves the timer, which sees the same a little later.
@@ -56,6 +60,8 @@ export class ServerWatch {
   /** From loading on to serving, and between well and ill. */
   enter(phase: WatchPhase): void {
     if (phase === this.#phase) return;
+    // What was logged so far is of our own proof request, not of a client.
+    if (this.#phase === "loading") this.#lines.skip();
     this.#phase = phase;
     this.#movedAtMs = performance.now();
     if (phase !== "loading") this.#watcher.close();
@@ -80,16 +86,24 @@ export class ServerWatch {
   #tick(): void {
     this.#lookForLife();
     if (this.#phase === "loading") this.#readLog();
-    else this.#rotateLog();
+    else this.#serveLog();
     this.#schedule(this.#intervalMs());
     void this.#check(); // handles its own failures
   }
 
-  #rotateLog(): void {
+  #serveLog(): void {
     try {
+      if (this.#options.launch.watchTraffic) this.#readTraffic();
       this.#options.log.rotateIfLarge();
     } catch (error) {
-      this.#options.onWarning(`cannot rotate the server's log: ${String(error)}`);
+      this.#options.onWarning(`cannot keep the server's log: ${String(error)}`);
+    }
+  }
+
+  #readTraffic(): void {
+    for (const line of this.#lines.read(mostLogBytes)) {
+      const traffic = this.#options.protocol.parseTraffic(line);
+      if (traffic !== undefined) this.#options.onTraffic(traffic);
     }
   }
 
@@ -103,15 +117,9 @@ export class ServerWatch {
   /** Reads what the server has logged since the last time, until it has said where it listens. */
   #readLog(): void {
     if (this.#endpoint !== undefined) return;
-    for (let bytes = this.#options.log.read(this.#logOffset); bytes.length > 0; bytes = this.#options.log.read(this.#logOffset)) {
-      this.#logOffset += bytes.length;
-      const lines = (this.#partialLine + bytes.toString("latin1")).split("\n");
-      // A line without end is cut: no line that says where a server listens is that long.
-      this.#partialLine = (lines.pop() ?? "").slice(0, 4096);
-      for (const line of lines) {
-        const endpoint = this.#options.protocol.parseListening(line);
-        if (endpoint !== undefined) return this.#setEndpoint(endpoint);
-      }
+    for (const line of this.#lines.read(mostLogBytes)) {
+      const endpoint = this.#options.protocol.parseListening(line);
+      if (endpoint !== undefined) return this.#setEndpoint(endpoint);
     }
   }
 

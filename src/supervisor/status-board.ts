@@ -1,6 +1,7 @@
-import type { DraftingStatus, LastExit, Status } from "../control/messages.ts";
-import type { Endpoint, ExitCause, Launch, Proof } from "./launch.ts";
+import type { DraftingStatus, LastExit, Status, TrafficStatus } from "../control/messages.ts";
+import type { Endpoint, ExitCause, Launch, Proof, Traffic } from "./launch.ts";
 import type { State } from "./machine.ts";
+import { TrafficMeter } from "./traffic-meter.ts";
 
 /** What a supervisor knows beyond the state of its machine, and how it is told to others. */
 export class StatusBoard {
@@ -12,6 +13,8 @@ export class StatusBoard {
   runs = 0;
   restarts = 0;
   #tokensPerSecond: number | null = null;
+  #baselineTokensPerSecond: number | null = null;
+  #traffic = new TrafficMeter();
   #lastExit: LastExit | null = null;
   #since = new Date();
   #retryAtMs = 0;
@@ -21,6 +24,8 @@ export class StatusBoard {
     this.endpoint = undefined;
     this.loadMs = null;
     this.#tokensPerSecond = null;
+    this.#baselineTokensPerSecond = null;
+    this.#traffic = new TrafficMeter();
     this.drafting = launch.drafting.wanted ? { state: "unproven" } : { state: "off", reason: launch.drafting.reason };
   }
 
@@ -34,9 +39,17 @@ export class StatusBoard {
     this.#lastExit = { kind, message, fix: fix ?? null, time: new Date().toISOString() };
   }
 
-  noteProof({ draftTokens, acceptedTokens, tokensPerSecond }: Proof): void {
+  noteProof({ draftTokens, acceptedTokens, tokensPerSecond, baselineTokensPerSecond }: Proof): void {
     this.#tokensPerSecond = tokensPerSecond;
+    this.#baselineTokensPerSecond = baselineTokensPerSecond ?? null;
     if (draftTokens > 0) this.drafting = { state: "on", draftTokens, acceptedTokens };
+  }
+
+  /** @returns what a person should be told about the drafting of the last ten minutes; the same text for the same fault. */
+  noteTraffic(traffic: Traffic): string | undefined {
+    this.#traffic.add(traffic, performance.now());
+    if (this.drafting.state !== "on") return undefined;
+    return findDraftingFault(this.#traffic.lastTenMinutes(performance.now()), this.#baselineTokensPerSecond);
   }
 
   read(state: State, launch: Launch, where: { readonly pid: number | null; readonly log: string }): Status {
@@ -50,6 +63,10 @@ export class StatusBoard {
       supervisorPid: process.pid,
       drafting: this.drafting,
       tokensPerSecond: this.#tokensPerSecond,
+      baselineTokensPerSecond: this.#baselineTokensPerSecond,
+      traffic: launch.watchTraffic
+        ? { sinceStart: this.#traffic.sinceStart(), lastTenMinutes: this.#traffic.lastTenMinutes(performance.now()) }
+        : null,
       loadMs: this.loadMs,
       runs: this.runs,
       restarts: this.restarts,
@@ -62,6 +79,21 @@ export class StatusBoard {
       warnings: [...this.warnings],
     };
   }
+}
+
+/** Fewer tokens than this in ten minutes say nothing: one long prompt or a few short answers are not typical. */
+const tellingTokens = 1000;
+
+function findDraftingFault(recent: TrafficStatus, baseline: number | null): string | undefined {
+  if (recent.tokens < tellingTokens) return undefined;
+  if (recent.draftTokens === 0) {
+    return "drafting has stopped: tokens are generated, but none was drafted for ten minutes; see the server's log, then restart the profile";
+  }
+  if (baseline === null || recent.tokensPerSecond === null || recent.tokensPerSecond >= baseline) return undefined;
+  return (
+    "drafting costs more than it brings: the last ten minutes were slower than the same server without a draft when it started; " +
+    "try a smaller draft.n_max or a profile without a draft (long contexts and many requests at once are slower by themselves)"
+  );
 }
 
 function bracketed(host: string): string {

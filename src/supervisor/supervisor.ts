@@ -226,6 +226,10 @@ export class Supervisor {
         if (health === "ready" && state.name === "loading") this.#board.loadMs = this.#sinceSpawnMs();
         this.#dispatch({ type: "health", epoch, health });
       },
+      onTraffic: (traffic) => {
+        const fault = this.#board.noteTraffic(traffic);
+        if (fault !== undefined) this.warn(fault);
+      },
       onSilence: () => this.#dispatch({ type: this.#machine.state.name === "unhealthy" ? "hung" : "stalled", epoch }),
       onWarning: (text) => this.warn(text),
     });
@@ -244,7 +248,7 @@ export class Supervisor {
       const proof = await this.#options.protocol.prove(this.#launch, endpoint, signal);
       this.#board.noteProof(proof);
       if (proof.draftTokens === 0) return this.#onNotProved(epoch, "the proof request drafted no token");
-      this.#dispatch({ type: "proved", epoch, proof });
+      this.#dispatch({ type: "proved", epoch });
     } catch (error) {
       // A server that dies breaks its connections first. Its exit, which follows, says more than they do.
       const isGone = await Promise.race([run.server.exited.then(() => true), sleep(exitAfterHangUpMs, false)]);

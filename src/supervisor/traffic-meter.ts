@@ -1,18 +1,5 @@
+import type { TrafficStatus } from "../control/messages.ts";
 import type { Traffic } from "./launch.ts";
-
-/** Sums over some span. Rates are undefined where nothing was generated or drafted. */
-export interface TrafficSummary {
-  /** Tokens that clients were given. */
-  readonly tokens: number;
-  readonly draftTokens: number;
-  readonly acceptedTokens: number;
-  /** Accepted / drafted, 0..1. */
-  readonly acceptanceRate: number | undefined;
-  /** While generating; waiting and prompt processing do not count. */
-  readonly tokensPerSecond: number | undefined;
-  /** Tokens that one step of the target model yielded, its own included; builds before v0.5.0 do not say. */
-  readonly meanAcceptedLength: number | undefined;
-}
 
 const spanMs = 10 * 60_000;
 const bucketMs = 10_000;
@@ -31,11 +18,11 @@ export class TrafficMeter {
     this.#dropOld(nowMs);
   }
 
-  sinceStart(): TrafficSummary {
+  sinceStart(): TrafficStatus {
     return summarize(this.#total);
   }
 
-  lastTenMinutes(nowMs: number): TrafficSummary {
+  lastTenMinutes(nowMs: number): TrafficStatus {
     this.#dropOld(nowMs);
     return summarize(this.#buckets.reduce((sum, bucket) => plus(sum, bucket.sum), nothing));
   }
@@ -58,13 +45,13 @@ function plus(a: Traffic, b: Traffic): Traffic {
   };
 }
 
-function summarize({ tokens, seconds, draftTokens, acceptedTokens, acceptedLengths, drafts }: Traffic): TrafficSummary {
+function summarize({ tokens, seconds, draftTokens, acceptedTokens, acceptedLengths, drafts }: Traffic): TrafficStatus {
   return {
     tokens,
     draftTokens,
     acceptedTokens,
-    acceptanceRate: draftTokens === 0 ? undefined : acceptedTokens / draftTokens,
-    tokensPerSecond: seconds === 0 ? undefined : tokens / seconds,
-    meanAcceptedLength: drafts === 0 ? undefined : acceptedLengths / drafts,
+    acceptanceRate: draftTokens === 0 ? null : acceptedTokens / draftTokens,
+    tokensPerSecond: seconds === 0 ? null : tokens / seconds,
+    meanAcceptedLength: drafts === 0 ? null : acceptedLengths / drafts,
   };
 }

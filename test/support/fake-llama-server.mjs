@@ -244,7 +244,7 @@ function makeTimings(predicted) {
   const timings = { cache_n: 0, prompt_n: 3, prompt_ms: 1, prompt_per_second: 3000, predicted_n: predicted, predicted_ms: predicted };
   counters.predicted += predicted;
   const drafted = { draft_n: predicted, draft_n_accepted: Math.floor(predicted * 0.75) };
-  if (!isDrafting || faults.noDraft || predicted === 0) return { ...timings, predicted_per_second: 1000 };
+  if (!isDrafting || faults.noDraft || predicted <= 2) return { ...timings, predicted_per_second: 1000 };
   counters.generated += drafted.draft_n;
   counters.accepted += drafted.draft_n_accepted;
   return { ...timings, predicted_per_second: 1000, ...drafted };

@@ -6,7 +6,7 @@ import { execa } from "execa";
 const script = fileURLToPath(new URL("../../scripts/build-llama.sh", import.meta.url));
 
 /** Outside the checkout, so that a fresh one does not compile again. */
-function buildsPrefix(env: NodeJS.ProcessEnv = process.env): string {
+export function buildsPrefix(env: NodeJS.ProcessEnv = process.env): string {
   return env["LLMCTL_TEST_BUILDS"] ?? join(env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "llmctl-test-builds");
 }
 

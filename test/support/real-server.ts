@@ -59,7 +59,7 @@ export async function askForStory(url: string): Promise<{ readonly text: string;
 }
 
 /** @throws with the server's words when it answers anything but 2xx. */
-export async function post(url: string, body: unknown): Promise<Response> {
+async function post(url: string, body: unknown): Promise<Response> {
   const response = await fetch(url, { method: "POST", body: JSON.stringify(body), headers: { "content-type": "application/json" } });
   if (!response.ok) throw new Error(`${url} answered ${response.status}: ${await response.text()}`);
   return response;

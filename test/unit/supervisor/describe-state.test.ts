@@ -15,6 +15,8 @@ const status: Status = {
   supervisorPid: 6,
   drafting: on,
   tokensPerSecond: 10,
+  baselineTokensPerSecond: 8,
+  traffic: null,
   loadMs: 1150,
   runs: 1,
   restarts: 0,

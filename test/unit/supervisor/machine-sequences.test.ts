@@ -4,7 +4,6 @@ import type { ExitCause, Health, Launch } from "../../../src/supervisor/launch.t
 import { initialMachine, next, type Effect, type Event, type Machine } from "../../../src/supervisor/machine.ts";
 import { badFlag, crashed, makeLaunch } from "../../support/make-launch.ts";
 
-const proof = { draftTokens: 4, acceptedTokens: 3, tokensPerSecond: 2, durationMs: 1 };
 const healths: readonly Health[] = ["ready", "loading", "unreachable", "timeout", "error"];
 const longest = { maxLength: 1000, size: "max" } as const;
 
@@ -82,7 +81,7 @@ class World {
       case "health":
         return this.server === undefined ? undefined : this.dispatch({ type: "health", epoch, health: turn.health });
       case "proved":
-        return this.#proofs === 0 ? undefined : this.dispatch({ type: "proved", epoch, proof });
+        return this.#proofs === 0 ? undefined : this.dispatch({ type: "proved", epoch });
       case "not-proved":
         return this.#proofs === 0 ? undefined : this.dispatch({ type: "not-proved", epoch, reason: "why" });
       case "exited":
@@ -202,7 +201,7 @@ describe("whatever happens, in whatever order", () => {
       fc.record({ type: fc.constant("preflight-failed"), cause: causes }),
       fc.record({ type: fc.constantFrom("spawned", "stalled", "hung", "drained"), epoch: fc.nat(3) }),
       fc.record({ type: fc.constant("health"), epoch: fc.nat(3), health: fc.constantFrom(...healths) }),
-      fc.record({ type: fc.constant("proved"), epoch: fc.nat(3), proof: fc.constant(proof) }),
+      fc.record({ type: fc.constant("proved"), epoch: fc.nat(3) }),
       fc.record({ type: fc.constant("not-proved"), epoch: fc.nat(3), reason: fc.string() }),
       fc.record({
         type: fc.constant("exited"),

@@ -7,7 +7,6 @@ const launch = makeLaunch();
 const never = makeLaunch({ restart: { ...launch.restart, policy: "never" } });
 const undrafted = makeLaunch({ drafting: { wanted: false, reason: "not asked" } });
 const strict = makeLaunch({ drafting: { wanted: true, onFailure: "fail" } });
-const proof = { draftTokens: 4, acceptedTokens: 3, tokensPerSecond: 2, durationMs: 1 };
 
 function inState(state: State, failuresMs: readonly number[] = []): Machine {
   return { state, epoch: 1, failuresMs };
@@ -46,7 +45,7 @@ describe("transitions", () => {
     ["loading", bad, "loading", []],
     ["loading", good, "proving", ["prove"]],
     ["loading", good, "ready", [], undrafted],
-    ["proving", { type: "proved", epoch: 1, proof }, "ready", []],
+    ["proving", { type: "proved", epoch: 1 }, "ready", []],
     ["proving", notProved, "ready", []],
     ["proving", notProved, "stopping", ["terminate", "deadline 7000"], strict],
     // health

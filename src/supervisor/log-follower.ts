@@ -1,0 +1,40 @@
+import type { ServerLog } from "./server-log.ts";
+
+/** A line without end is cut here: none that says something to us is that long. */
+const longestLine = 4096;
+
+/** Reads the lines that a server adds to its log, from the start of its run on. */
+export class LogFollower {
+  readonly #log: ServerLog;
+  #offset: number;
+  #partial = "";
+
+  constructor(log: ServerLog) {
+    this.#log = log;
+    this.#offset = log.runStart;
+  }
+
+  /** The whole lines that came since the last call. Of more than `mostBytes` only the newest are read, the first of them perhaps cut. */
+  *read(mostBytes: number): Generator<string> {
+    const size = this.#log.sizeBytes;
+    if (size < this.#offset) this.#offset = 0; // rotated
+    if (size - this.#offset > mostBytes) this.#skipTo(size - mostBytes);
+    for (let left = mostBytes, bytes = this.#log.read(this.#offset); bytes.length > 0 && left > 0; bytes = this.#log.read(this.#offset)) {
+      left -= bytes.length;
+      this.#offset += bytes.length;
+      const lines = (this.#partial + bytes.toString("latin1")).split("\n");
+      this.#partial = (lines.pop() ?? "").slice(0, longestLine);
+      yield* lines;
+    }
+  }
+
+  /** Passes over what is there now. */
+  skip(): void {
+    this.#skipTo(this.#log.sizeBytes);
+  }
+
+  #skipTo(offset: number): void {
+    this.#offset = offset;
+    this.#partial = "";
+  }
+}

@@ -1,0 +1,65 @@
+import { appendFileSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { LogFollower } from "../../../src/supervisor/log-follower.ts";
+import { ServerLog } from "../../../src/supervisor/server-log.ts";
+
+const plenty = 1 << 20;
+
+describe("a log follower", () => {
+  let folder: string;
+  let log: ServerLog;
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), "llmctl-follower-"));
+    log = new ServerLog(join(folder, "server.log"), { maxBytes: 100, keep: 1 });
+  });
+  afterEach(() => {
+    log.close();
+    rmSync(folder, { recursive: true });
+  });
+
+  test("reads whole lines only, from the start of the run on", () => {
+    appendFileSync(log.path, "of an earlier run\n");
+    log.markRun("--- run 2");
+    const follower = new LogFollower(log);
+    appendFileSync(log.path, "one\ntw");
+    expect([...follower.read(plenty)]).toEqual(["one"]);
+    appendFileSync(log.path, "o\nthree\n");
+    expect([...follower.read(plenty)]).toEqual(["two", "three"]);
+    expect([...follower.read(plenty)]).toEqual([]);
+  });
+
+  test("goes on at the start of a file that was rotated", () => {
+    const follower = new LogFollower(log);
+    appendFileSync(log.path, `${"x".repeat(200)}\n`);
+    expect([...follower.read(plenty)]).toHaveLength(1);
+    expect(log.rotateIfLarge()).toBe(true);
+    appendFileSync(log.path, "new\n");
+    expect([...follower.read(plenty)]).toEqual(["new"]);
+  });
+
+  test("passes over what is more than it may read", () => {
+    const follower = new LogFollower(log);
+    appendFileSync(log.path, `${"x".repeat(500)}\nlast but one\nlast\n`);
+    expect([...follower.read(10)]).toEqual([" one", "last"]);
+  });
+
+  test("passes over what is there when it is told to", () => {
+    const follower = new LogFollower(log);
+    appendFileSync(log.path, "old\nhalf");
+    follower.skip();
+    appendFileSync(log.path, "new\n");
+    expect([...follower.read(plenty)]).toEqual(["new"]);
+  });
+
+  test("cuts a line without end", () => {
+    const follower = new LogFollower(log);
+    appendFileSync(log.path, "y".repeat(300_000));
+    expect([...follower.read(plenty)]).toEqual([]);
+    appendFileSync(log.path, "\nafter\n");
+    const [long, after] = [...follower.read(plenty)];
+    expect(long?.length).toBeLessThan(10_000);
+    expect(after).toBe("after");
+  });
+});
