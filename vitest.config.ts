@@ -19,6 +19,18 @@ export default defineConfig({
           sequence: { groupOrder: 2 },
         },
       },
+      // Minutes, and a download: not part of `npm test`, which leaves it to a few pairs in test/llama.
+      {
+        test: {
+          ...withProcesses,
+          name: "gate",
+          include: ["test/gate/**/*.test.ts"],
+          maxConcurrency: 2,
+          testTimeout: 120_000,
+          globalSetup: ["test/support/global-setup-llama.ts"],
+          sequence: { groupOrder: 3 },
+        },
+      },
     ],
   },
 });

@@ -1,0 +1,75 @@
+import { execFile } from "node:child_process";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { readModel } from "../../src/gguf/read-model.ts";
+import type { DraftVerdict } from "../../src/llama/draft-gate.ts";
+import { decideDraft } from "../../src/llama/draft-gate.ts";
+import { FlagCatalogue } from "../../src/llama/flag-catalogue.ts";
+import { parseHelp } from "../../src/llama/help-text.ts";
+import type { VocabRule } from "../../src/llama/vocab-rule.ts";
+import { vocabRule } from "../../src/llama/vocab-rule.ts";
+import type { Observed } from "./observe-server.ts";
+import { observeServer } from "./observe-server.ts";
+import type { Pair, PairModel } from "./pairs.ts";
+
+export interface Comparison {
+  readonly gate: DraftVerdict;
+  readonly server: Observed;
+}
+
+/** Holds the gate's account of a build against what that build does. Disposing of it removes the models that it has written. */
+export class GateComparison implements AsyncDisposable {
+  readonly rule: VocabRule;
+  readonly #server: string;
+  readonly #folder: string;
+  readonly #files = new Map<string, Promise<string>>();
+
+  private constructor(server: string, rule: VocabRule, folder: string) {
+    this.rule = rule;
+    this.#server = server;
+    this.#folder = folder;
+  }
+
+  static async create(server: string): Promise<GateComparison> {
+    const { stdout } = await promisify(execFile)(server, ["--help"]);
+    const flags = new FlagCatalogue("", parseHelp(stdout));
+    const folder = await mkdtemp(join(tmpdir(), "llmctl-gate-"));
+    return new GateComparison(
+      server,
+      vocabRule((flag) => flags.has(flag)),
+      folder,
+    );
+  }
+
+  async compare(pair: Pair): Promise<Comparison> {
+    const target = await this.#file(pair.target);
+    const draft = pair.draft === undefined ? undefined : await this.#file(pair.draft);
+    const models = { target: await readModel(target), draft: draft === undefined ? undefined : await readModel(draft) };
+    const gate = decideDraft({ ...models, type: pair.type, rule: this.rule });
+    return { gate, server: await observeServer({ server: this.#server, rule: this.rule, target, draft, type: pair.type }) };
+  }
+
+  async #file(model: PairModel): Promise<string> {
+    if ("path" in model) return model.path;
+    const known = this.#files.get(model.key) ?? this.#write(model.key, model.build);
+    this.#files.set(model.key, known);
+    return known;
+  }
+
+  async #write(key: string, build: () => Buffer): Promise<string> {
+    const path = join(this.#folder, `${key}.gguf`);
+    await writeFile(path, build());
+    return path;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await rm(this.#folder, { recursive: true });
+  }
+}
+
+/** Pairs that this release can be asked about: older builds have no drafting types. */
+export function pairsFor(pairs: readonly Pair[], ref: string): Pair[] {
+  return ref.startsWith("v") ? [...pairs] : pairs.filter((pair) => pair.type === "draft-simple" && pair.isNewOnly !== true);
+}
