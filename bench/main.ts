@@ -1,0 +1,33 @@
+import { parseArgs } from "node:util";
+import { benchDown } from "./down.ts";
+import { benchGate } from "./gate.ts";
+import { benchIdle } from "./idle.ts";
+import { benchPs } from "./ps.ts";
+import { benchReadyLag } from "./ready-lag.ts";
+
+/*
+ * `npm run bench [-- NAME… [--minutes N]]`: measures, prints each value beside its limit, and exits with 1 when a limit is missed.
+ * Everything is compared with something measured in the same run; absolute times belong to one machine.
+ */
+const { values, positionals } = parseArgs({ allowPositionals: true, options: { minutes: { type: "string", default: "1" } } });
+
+const benchmarks: Readonly<Record<string, () => Promise<boolean>>> = {
+  "ready-lag": benchReadyLag,
+  ps: benchPs,
+  idle: () => benchIdle(Number(values.minutes)),
+  down: benchDown,
+  gate: async () => {
+    await benchGate();
+    return true;
+  },
+};
+
+const names = positionals.length === 0 ? Object.keys(benchmarks) : positionals;
+const verdicts: boolean[] = [];
+for (const name of names) {
+  const benchmark = benchmarks[name];
+  if (benchmark === undefined) throw new Error(`unknown benchmark "${name}"; there are ${Object.keys(benchmarks).join(", ")}`);
+  verdicts.push(await benchmark());
+  console.log();
+}
+if (!verdicts.every(Boolean)) process.exitCode = 1;
