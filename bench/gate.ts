@@ -33,7 +33,8 @@ export async function benchGate(dist = fileURLToPath(new URL("../dist", import.m
     const empty = await measureEmptyNode();
     const results: { gate: GateRun; parser: GateRun }[] = [];
     // In turns, so that whatever else the machine does falls on both.
-    for (let run = 0; run < runs; run += 1) results.push({ gate: await runChild(gateScript, dist, pair), parser: await runChild(parserScript, parser, pair) });
+    for (let run = 0; run < runs; run += 1)
+      results.push({ gate: await runChild(gateScript, dist, pair), parser: await runChild(parserScript, parser, pair) });
     const times = {
       coldMs: median(results.map(({ gate }) => gate.coldMs)),
       warmMs: median(results.map(({ gate }) => gate.warmMs)),

@@ -1,28 +1,30 @@
-import { open } from "node:fs/promises";
+import { open, type FileHandle } from "node:fs/promises";
 import { systemErrorCode } from "../base/errors.ts";
 
-const tailBytes = 64 * 1024;
+/** Read at a time, from the end backwards. */
+const chunkBytes = 64 * 1024;
+/** No more of a log is ever held in memory, however many lines are asked for. */
+const mostBytes = 16 << 20;
 const runMarker = /^--- llmctl: run /;
 
-/** The last lines of the newest run in a server's log, from its last 64 KiB. @returns nothing when there is no log. */
+/** The last lines of the newest run in a server's log. @returns nothing when there is no log. */
 export async function readLastRun(path: string, count: number): Promise<readonly string[]> {
-  const lines = await readTail(path);
+  const lines = await readTail(path, count + 1);
   const start = lines.findLastIndex((line) => runMarker.test(line));
   return lines.slice(start + 1).slice(-count);
 }
 
-/** The last lines of a log, from its last 64 KiB, without a first line that is cut. @returns nothing when there is no log. */
-export async function readTail(path: string): Promise<readonly string[]> {
+/**
+ * The last lines of a log, of its last 16 MiB at the most.
+ * @param end Where the log is taken to end, in bytes; its size unless told.
+ * @returns nothing when there is no log.
+ */
+export async function readTail(path: string, count: number, end = Infinity): Promise<readonly string[]> {
+  if (count === 0) return [];
   try {
     const file = await open(path, "r");
     try {
-      const { size } = await file.stat();
-      const from = Math.max(0, size - tailBytes);
-      const { bytesRead, buffer } = await file.read(Buffer.alloc(tailBytes), 0, tailBytes, from);
-      const lines = buffer.toString("utf8", 0, bytesRead).split("\n");
-      if (from > 0) lines.shift();
-      if (lines.at(-1) === "") lines.pop();
-      return lines;
+      return await readBackwards(file, count, Math.min(end, (await file.stat()).size));
     } finally {
       await file.close();
     }
@@ -30,6 +32,21 @@ export async function readTail(path: string): Promise<readonly string[]> {
     if (systemErrorCode(error) === "ENOENT") return [];
     throw error;
   }
+}
+
+async function readBackwards(file: FileHandle, count: number, end: number): Promise<readonly string[]> {
+  let bytes = Buffer.alloc(0);
+  let from = end;
+  let lines: string[] = [];
+  while (from > 0 && bytes.length < mostBytes && lines.length <= count) {
+    const length = Math.min(from, chunkBytes);
+    from -= length;
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, from);
+    bytes = Buffer.concat([buffer.subarray(0, bytesRead), bytes]);
+    lines = bytes.toString("utf8").split("\n");
+    if (lines.at(-1) === "") lines.pop();
+  }
+  return lines.slice(-count);
 }
 
 /** Makes a line of a server harmless for a terminal: control bytes, which could move the cursor or change its title, are shown. */

@@ -2,6 +2,7 @@ import {
   closeSync,
   constants,
   copyFileSync,
+  existsSync,
   fstatSync,
   ftruncateSync,
   mkdirSync,
@@ -31,6 +32,8 @@ export class ServerLog {
     this.path = path;
     this.#limits = limits;
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    // A rotation that was cut short: its content may stand nowhere else.
+    if (limits.keep > 0 && existsSync(this.#rotating)) this.#shift();
     this.fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_APPEND | constants.O_NOFOLLOW, 0o600);
   }
 
@@ -71,20 +74,29 @@ export class ServerLog {
 
   /**
    * Moves a large file's content to `.1`, and `.1` to `.2` …, by copy and truncate: the server keeps its descriptor. What it writes between
-   * the last copied byte and the truncation, some microseconds, is lost.
+   * the last copied byte and the truncation, some microseconds, is lost. `.1` appears only when the file has been truncated, so that a reader
+   * who sees it knows to start the file anew.
    * @returns whether it rotated.
    */
   rotateIfLarge(): boolean {
     if (this.sizeBytes <= this.#limits.maxBytes) return false;
-    const { keep } = this.#limits;
-    if (keep > 0) {
-      rmSync(`${this.path}.${keep}`, { force: true });
-      for (let n = keep - 1; n >= 1; n -= 1) renameIfThere(`${this.path}.${n}`, `${this.path}.${n + 1}`);
-      this.#copyTo(`${this.path}.1`);
-    }
+    const keeps = this.#limits.keep > 0;
+    if (keeps) this.#copyTo(this.#rotating);
     ftruncateSync(this.fd, 0);
     this.#runStart = 0;
+    if (keeps) this.#shift();
     return true;
+  }
+
+  get #rotating(): string {
+    return `${this.path}.rotating`;
+  }
+
+  #shift(): void {
+    const { keep } = this.#limits;
+    rmSync(`${this.path}.${keep}`, { force: true });
+    for (let n = keep - 1; n >= 1; n -= 1) renameIfThere(`${this.path}.${n}`, `${this.path}.${n + 1}`);
+    renameSync(this.#rotating, `${this.path}.1`);
   }
 
   close(): void {

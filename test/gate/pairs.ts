@@ -1,7 +1,7 @@
 import { fileURLToPath } from "node:url";
 import { readHeader } from "../../src/gguf/read-header.ts";
 import type { Part } from "../support/gguf-builder.ts";
-import { buildTinyModel, findWord, readVocab, tokenTexts } from "../support/tiny-body.ts";
+import { buildTinyModel, countTokens, findWord, readVocab, tokenTexts } from "../support/tiny-body.ts";
 import type { KeyEdits, TinyBody, Vocab } from "../support/tiny-body.ts";
 
 /** A model of a pair: a file, or bytes to be written to one. */
@@ -76,7 +76,7 @@ export function vocabPairs(vocabs: ReadonlyMap<string, Vocab>, edited: readonly 
 }
 
 function vocabPair([ours, target]: readonly [string, Vocab], [theirs, draft]: readonly [string, Vocab]): Pair {
-  const [many, few] = [target, draft].map((vocab) => tokenTexts(vocab).length);
+  const [many, few] = [countTokens(target), countTokens(draft)];
   return {
     name: `${ours} with ${theirs}`,
     type: "draft-simple",
@@ -86,7 +86,7 @@ function vocabPair([ours, target]: readonly [string, Vocab], [theirs, draft]: re
 }
 
 /** The larger model of a pair that passes llama.cpp's check says its last token, which the other does not have. */
-function unequal(name: string, vocab: Vocab, count = 0, other = 0): PairModel {
+function unequal(name: string, vocab: Vocab, count: number, other: number): PairModel {
   return count > other && count <= other + 128 ? tiny(vocab, { says: count - 1 }) : tiny(vocab, {}, `vocab-${name}`);
 }
 
@@ -106,7 +106,7 @@ function tokenEdits(vocab: Vocab): Edit[] {
 
 /** The larger model of a pair says its last token, which the other does not have. */
 function sizePairs(vocab: Vocab, same: PairModel): Pair[] {
-  const count = tokenTexts(vocab).length;
+  const count = countTokens(vocab);
   return [1, 127, 128, 129].flatMap((difference) => {
     const larger = tiny(vocab, { keys: resized(vocab, count + difference), says: count + difference - 1 });
     return [
@@ -130,7 +130,7 @@ const absent = (...keys: string[]): KeyEdits => Object.fromEntries(keys.map((key
 
 /** Which tokens begin and end a text, and which of them are added. */
 function roleEdits(vocab: Vocab): Edit[] {
-  const count = tokenTexts(vocab).length;
+  const count = countTokens(vocab);
   return [
     ["add_bos on", { [tokenizer("add_bos_token")]: true }],
     ["add_bos off", { [tokenizer("add_bos_token")]: false }],
@@ -153,7 +153,7 @@ function roleEdits(vocab: Vocab): Edit[] {
 
 /** Other kinds of vocabulary made of the same tokens, and keys that are absent or of a wrong type. */
 function otherEdits(vocab: Vocab): Edit[] {
-  const count = tokenTexts(vocab).length;
+  const count = countTokens(vocab);
   const scores = { type: "array", elementType: "float32", values: Array.from({ length: count }, () => 0) } as const satisfies Part;
   return [
     ["no merges", absent("merges")],

@@ -55,8 +55,8 @@ async function fetchVocabs(ref: string, folder: string): Promise<void> {
 
 /** The package and its hash as they stand in the build script. */
 async function findRelease(ref: string): Promise<{ readonly version: string; readonly hash: string }> {
-  const line = (await readFile(script, "utf8")).split("\n").find((text) => text.replace(/^.*'/, "").startsWith(`${ref} `));
-  const [version, hash] = line?.replaceAll("'", " ").trim().split(/\s+/).slice(-2) ?? [];
+  const releases = /npm_releases='([^']+)'/.exec(await readFile(script, "utf8"))?.[1]?.split("\n") ?? [];
+  const [, version, hash] = releases.find((line) => line.startsWith(`${ref} `))?.split(" ") ?? [];
   if (version === undefined || hash === undefined) throw new Error(`build-llama.sh knows no package with llama.cpp ${ref}`);
   return { version, hash };
 }

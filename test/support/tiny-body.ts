@@ -55,8 +55,8 @@ function isWord(text: string): boolean {
   return /^[Ġ▁]?[a-z]{2,8}$/.test(text);
 }
 
-/** Number of tokens that the model has rows for. */
-function countTokens(vocab: Vocab, keys: KeyEdits): number {
+/** Number of tokens that a model has rows for. */
+export function countTokens(vocab: Vocab, keys: KeyEdits = {}): number {
   const part = keys[tokensKey] ?? vocab[tokensKey];
   return typeof part === "object" && "count" in part ? part.count : tokenTexts({ [tokensKey]: part ?? [] }).length;
 }
@@ -74,7 +74,7 @@ export function buildTinyModel(vocab: Vocab, body: TinyBody): Buffer {
   };
   const present = Object.entries(metadata).filter((entry): entry is [string, VocabPart] => entry[1] !== undefined);
   const random = new Random(width + layers);
-  const tokens = countTokens(vocab, body.keys ?? {});
+  const tokens = countTokens(vocab, body.keys);
   const tensors = [
     { name: "token_embd.weight", ne: [width, tokens], data: random.embeddings(width, tokens, body.says) },
     random.norm("output_norm", width),

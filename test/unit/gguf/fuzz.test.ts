@@ -139,7 +139,8 @@ describe("memory", () => {
   });
 
   test("a list that is longer than any model has layers is not decoded", async () => {
-    const heads = (count: number) => modelFrom({ metadata: modelKeys({ "llama.attention.head_count": Array.from({ length: count }, () => 8) }) });
+    const heads = (count: number) =>
+      modelFrom({ metadata: modelKeys({ "llama.attention.head_count": Array.from({ length: count }, () => 8) }) });
     expect(readModelFacts(await heads(mostLayers)).heads).toBe(8);
     expect(readModelFacts(await heads(mostLayers + 1)).heads).toBeUndefined();
   });

@@ -156,7 +156,11 @@ describe("what llama.cpp derives when tokenizer keys are absent", () => {
     ["tokenizer.ggml.token_type has 1 entries for 32 tokens", { "tokenizer.ggml.token_type": [1] }, []],
     ["tokenizer.ggml.token_type is string, not a list of int32", { "tokenizer.ggml.token_type": ["1"] }, []],
     ["tokenizer.ggml.scores is int8, not a list of float32 or int32", { "tokenizer.ggml.scores": { type: "int8", value: 1 } as const }, []],
-    ["tokenizer.ggml.padding_token_id is int32, not uint32", { "tokenizer.ggml.padding_token_id": { type: "int32", value: 0 } as const }, []],
+    [
+      "tokenizer.ggml.padding_token_id is int32, not uint32",
+      { "tokenizer.ggml.padding_token_id": { type: "int32", value: 0 } as const },
+      [],
+    ],
     ["tokenizer.ggml.bos_token_id is int32, not uint32", { "tokenizer.ggml.bos_token_id": { type: "int32", value: 0 } as const }, []],
     ["tokenizer.ggml.add_bos_token is uint32, not bool", { "tokenizer.ggml.add_bos_token": 1 }, []],
   ])("a vocabulary that llama.cpp refuses is told: %s", async (problem, overrides, without) => {
