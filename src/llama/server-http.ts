@@ -26,14 +26,20 @@ export async function checkHealth(endpoint: Endpoint, timeoutMs: number, signal:
  * @throws Error when the server refuses, cannot be reached, or answers with something else.
  */
 export async function prove(launch: Launch, endpoint: Endpoint, signal: AbortSignal): Promise<Proof> {
-  const complete = (tokens: number) => generate(launch, endpoint, tokens, signal);
+  let requests = 0;
+  const complete = (tokens: number) => {
+    requests += 1;
+    return generate(launch, endpoint, tokens, signal);
+  };
   const timings = await complete(64);
   const draftTokens = readCount(timings["draft_n"]);
+  const baselineTokensPerSecond = draftTokens > 0 && launch.watchTraffic ? await measureBaseline(complete) : undefined;
   return {
+    requests,
     draftTokens,
     acceptedTokens: readCount(timings["draft_n_accepted"]),
     tokensPerSecond: readCount(timings["predicted_per_second"]),
-    baselineTokensPerSecond: draftTokens > 0 && launch.watchTraffic ? await measureBaseline(complete) : undefined,
+    baselineTokensPerSecond,
   };
 }
 

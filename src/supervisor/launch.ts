@@ -65,6 +65,8 @@ export type Health = "ready" | "loading" | "unreachable" | "timeout" | "error";
 
 /** What the proof request found. Rates are in tokens per second. */
 export interface Proof {
+  /** Requests that it took; the server logs them as it logs those of clients. */
+  readonly requests: number;
   readonly draftTokens: number;
   readonly acceptedTokens: number;
   readonly tokensPerSecond: number;

@@ -18,7 +18,10 @@ export class LogFollower {
   *read(mostBytes: number): Generator<string> {
     const size = this.#log.sizeBytes;
     if (size < this.#offset) this.#offset = 0; // rotated
-    if (size - this.#offset > mostBytes) this.#skipTo(size - mostBytes);
+    if (size - this.#offset > mostBytes) {
+      this.#offset = size - mostBytes;
+      this.#partial = "";
+    }
     for (let left = mostBytes, bytes = this.#log.read(this.#offset); bytes.length > 0 && left > 0; bytes = this.#log.read(this.#offset)) {
       left -= bytes.length;
       this.#offset += bytes.length;
@@ -26,15 +29,5 @@ export class LogFollower {
       this.#partial = (lines.pop() ?? "").slice(0, longestLine);
       yield* lines;
     }
-  }
-
-  /** Passes over what is there now. */
-  skip(): void {
-    this.#skipTo(this.#log.sizeBytes);
-  }
-
-  #skipTo(offset: number): void {
-    this.#offset = offset;
-    this.#partial = "";
   }
 }

@@ -1,6 +1,7 @@
 import { watch, type FSWatcher } from "node:fs";
 import type { Endpoint, Health, Launch, ServerProtocol, Traffic } from "./launch.ts";
 import { LogFollower } from "./log-follower.ts";
+import { OwnRequests } from "./own-requests.ts";
 import { readBytesRead, readCpuTicks } from "./process-identity.ts";
 import type { ServerLog } from "./server-log.ts";
 
@@ -43,6 +44,7 @@ export class ServerWatch {
   #checking = false;
   #rechecksLeft = 0;
   readonly #lines: LogFollower;
+  readonly #own = new OwnRequests();
   #signs = "";
   #movedAtMs = performance.now();
 
@@ -60,12 +62,15 @@ export class ServerWatch {
   /** From loading on to serving, and between well and ill. */
   enter(phase: WatchPhase): void {
     if (phase === this.#phase) return;
-    // What was logged so far is of our own proof request, not of a client.
-    if (this.#phase === "loading") this.#lines.skip();
     this.#phase = phase;
     this.#movedAtMs = performance.now();
     if (phase !== "loading") this.#watcher.close();
     this.#schedule(this.#intervalMs());
+  }
+
+  /** This many requests were not of clients. */
+  noteOwnRequests(count: number): void {
+    this.#own.add(count);
   }
 
   stop(): void {
@@ -103,7 +108,7 @@ export class ServerWatch {
   #readTraffic(): void {
     for (const line of this.#lines.read(mostLogBytes)) {
       const traffic = this.#options.protocol.parseTraffic(line);
-      if (traffic !== undefined) this.#options.onTraffic(traffic);
+      if (traffic !== undefined && !this.#own.includes(traffic)) this.#options.onTraffic(traffic);
     }
   }
 

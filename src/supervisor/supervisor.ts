@@ -247,6 +247,7 @@ export class Supervisor {
     try {
       const proof = await this.#options.protocol.prove(this.#launch, endpoint, signal);
       this.#board.noteProof(proof);
+      run.watch.noteOwnRequests(proof.requests);
       if (proof.draftTokens === 0) return this.#onNotProved(epoch, "the proof request drafted no token");
       this.#dispatch({ type: "proved", epoch });
     } catch (error) {

@@ -80,7 +80,12 @@ describe("the proof request", () => {
       response.end(JSON.stringify({ timings }));
     };
     const quiet = makeLaunch({ watchTraffic: false });
-    expect(await prove(quiet, endpoint, never)).toMatchObject({ draftTokens: 92, acceptedTokens: 71, tokensPerSecond: 12.5 });
+    expect(await prove(quiet, endpoint, never)).toMatchObject({
+      requests: 1,
+      draftTokens: 92,
+      acceptedTokens: 71,
+      tokensPerSecond: 12.5,
+    });
     expect(seen).toEqual([
       "POST /v1/chat/completions",
       expect.objectContaining({ max_tokens: 64, temperature: 0, ignore_eos: true }),
@@ -96,7 +101,7 @@ describe("the proof request", () => {
       asked.push(tokens);
       response.end(JSON.stringify({ timings: tokens === 64 ? timings : { predicted_n: 2, predicted_ms: steps.pop() } }));
     };
-    expect((await prove(makeLaunch(), endpoint, never)).baselineTokensPerSecond).toBe(200);
+    expect(await prove(makeLaunch(), endpoint, never)).toMatchObject({ requests: 6, baselineTokensPerSecond: 200 });
     expect(asked).toEqual([64, 2, 2, 2, 2, 2]);
   });
 

@@ -45,14 +45,6 @@ describe("a log follower", () => {
     expect([...follower.read(10)]).toEqual([" one", "last"]);
   });
 
-  test("passes over what is there when it is told to", () => {
-    const follower = new LogFollower(log);
-    appendFileSync(log.path, "old\nhalf");
-    follower.skip();
-    appendFileSync(log.path, "new\n");
-    expect([...follower.read(plenty)]).toEqual(["new"]);
-  });
-
   test("cuts a line without end", () => {
     const follower = new LogFollower(log);
     appendFileSync(log.path, "y".repeat(300_000));
