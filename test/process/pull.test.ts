@@ -10,6 +10,7 @@ import { findModel } from "../../src/hub/find-model.ts";
 import { planPull, pullModel, type PullEvent, type PullOptions } from "../../src/hub/pull-model.ts";
 import type { HubModelRef } from "../../src/profiles/schema.ts";
 import { gitBlobId, sha256, startHubServer, type HubServer } from "../support/hub-server.ts";
+import { withoutPrivileges } from "../support/namespaces.ts";
 
 const repository = fileURLToPath(new URL("../..", import.meta.url));
 const hf = "unsloth/Tiny-GGUF";
@@ -310,15 +311,10 @@ describe("a token", () => {
 });
 
 /** Runs a module in a process of its own with nothing inherited but PATH. */
-function startScript(script: string, uid?: number): ChildProcess & { lines: string[] } {
+function startScript(script: string, via: readonly string[] = []): ChildProcess & { lines: string[] } {
   const env = { PATH: process.env["PATH"], HOME: dir, LLMCTL_HOME: dir, HF_HUB_CACHE: hubCache, HF_ENDPOINT: server.url };
-  const args = ["--import", "tsx", "--input-type=module", "-e", script];
-  const child = spawn(process.execPath, args, {
-    cwd: repository,
-    env,
-    stdio: ["ignore", "pipe", "pipe"],
-    ...(uid === undefined ? {} : { uid }),
-  });
+  const [file = process.execPath, ...args] = [...via, process.execPath, "--import", "tsx", "--input-type=module", "-e", script];
+  const child = spawn(file, args, { cwd: repository, env, stdio: ["ignore", "pipe", "pipe"] });
   const lines: string[] = [];
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (text: string) => lines.push(text));
   return Object.assign(child, { lines });
@@ -403,15 +399,13 @@ describe("the process", () => {
     const path = join(dir, "private.gguf");
     await writeFile(path, "GGUF");
     await chmod(path, 0);
-    await chmod(dir, 0o755);
-    // Root may read everything, so the test gives that up.
     const child = startScript(
       `
       import { findModel } from ${source("hub/find-model.ts")};
       const error = await findModel(${JSON.stringify(path)}, { hubCache: "/none", modelDirs: [], profile: "tiny" }).catch((caught) => caught);
       console.log(error.code, error.exit);
     `,
-      process.getuid?.() === 0 ? 65534 : undefined,
+      withoutPrivileges(),
     );
     expect((await finish(child)).output).toBe("permission-denied permission\n");
   });
