@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -44,29 +44,38 @@ export class GateComparison implements AsyncDisposable {
   }
 
   async compare(pair: Pair): Promise<Comparison> {
-    const target = await this.#file(pair.target);
-    const draft = pair.draft === undefined ? undefined : await this.#file(pair.draft);
-    const models = { target: await readModel(target), draft: draft === undefined ? undefined : await readModel(draft) };
-    const gate = decideDraft({ ...models, type: pair.type, rule: this.rule });
-    return { gate, server: await observeServer({ server: this.#server, rule: this.rule, target, draft, type: pair.type }) };
+    // For what no other pair needs: all of it would be gigabytes.
+    const own = await mkdtemp(join(this.#folder, "pair-"));
+    try {
+      const target = await this.#file(pair.target, own);
+      const draft = pair.draft === undefined ? undefined : await this.#file(pair.draft, own);
+      const models = { target: await readModel(target), draft: draft === undefined ? undefined : await readModel(draft) };
+      const gate = decideDraft({ ...models, type: pair.type, rule: this.rule });
+      return { gate, server: await observeServer({ server: this.#server, rule: this.rule, target, draft, type: pair.type }) };
+    } finally {
+      await rm(own, { recursive: true });
+    }
   }
 
-  async #file(model: PairModel): Promise<string> {
+  async #file(model: PairModel, own: string): Promise<string> {
     if ("path" in model) return model.path;
-    const known = this.#files.get(model.key) ?? this.#write(model.key, model.build);
-    this.#files.set(model.key, known);
+    const { key, build } = model;
+    if (key === undefined) return write(await mkdtemp(join(own, "model-")), build);
+    const known = this.#files.get(key) ?? write(join(this.#folder, key), build);
+    this.#files.set(key, known);
     return known;
-  }
-
-  async #write(key: string, build: () => Buffer): Promise<string> {
-    const path = join(this.#folder, `${key}.gguf`);
-    await writeFile(path, build());
-    return path;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await rm(this.#folder, { recursive: true });
   }
+}
+
+async function write(folder: string, build: () => Buffer): Promise<string> {
+  await mkdir(folder, { recursive: true });
+  const path = join(folder, "model.gguf");
+  await writeFile(path, build());
+  return path;
 }
 
 /** Pairs that this release can be asked about: older builds have no drafting types. */

@@ -4,8 +4,8 @@ import type { Part } from "../support/gguf-builder.ts";
 import { buildTinyModel, countTokens, findWord, readVocab, tokenTexts } from "../support/tiny-body.ts";
 import type { KeyEdits, TinyBody, Vocab } from "../support/tiny-body.ts";
 
-/** A model of a pair: a file, or bytes to be written to one. */
-export type PairModel = { readonly path: string } | { readonly key: string; readonly build: () => Buffer };
+/** A model of a pair: a file, or bytes to be written to one, which is kept for other pairs where it has a key. */
+export type PairModel = { readonly path: string } | { readonly key: string | undefined; readonly build: () => Buffer };
 
 /** Two models to be held against each other. */
 export interface Pair {
@@ -24,10 +24,8 @@ const demo = {
 
 const tokenizer = (key: string): string => `tokenizer.ggml.${key}`;
 
-let written = 0;
-
-/** A tiny model with this vocabulary, which says a word unless told otherwise. Each has a file of its own unless it is given a key. */
-function tiny(vocab: Vocab, body: Partial<TinyBody> = {}, key = String((written += 1))): PairModel {
+/** A tiny model with this vocabulary, which says a word unless told otherwise. */
+function tiny(vocab: Vocab, body: Partial<TinyBody> = {}, key?: string): PairModel {
   return { key, build: () => buildTinyModel(vocab, { says: findWord(vocab), ...body }) };
 }
 
