@@ -1,59 +1,90 @@
 import { execFile } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { buildGlmSized, glm } from "../test/support/glm-sized.ts";
+import { sha256, startHubServer } from "../test/support/hub-server.ts";
+import { judge, median, program } from "./measure.ts";
 
 const runs = 7;
-
-interface GateTimes {
-  /** Both reads and the decision, in a fresh process; the median of several. */
-  readonly coldMs: number;
-  /** The same once the code is compiled. */
-  readonly warmMs: number;
-  /** Resident memory above that of an empty Node process, the largest of all runs. */
-  readonly rssMb: number;
-  /** How many times as long `@huggingface/gguf` takes to parse the same two files, each in a fresh process; the median of several. */
-  readonly coldRatio: number;
-  readonly warmRatio: number;
-}
+const dist = dirname(program);
 
 /**
- * Times the gate on two synthesised files as large as a GLM pair, each run in its own process, and prints the result.
- * @param dist The compiled program.
+ * The draft gate on two synthesised files as large as a GLM pair, beside `@huggingface/gguf`, which parses the same files and compares
+ * nothing; and what it reads of them where they are on a server.
  */
-export async function benchGate(dist = fileURLToPath(new URL("../dist", import.meta.url))): Promise<GateTimes> {
+export async function benchGate(): Promise<boolean> {
   const folder = await mkdtemp(join(tmpdir(), "llmctl-bench-"));
   try {
+    const models = [buildGlmSized(92), buildGlmSized(46)] as const;
     const pair = [join(folder, "target.gguf"), join(folder, "draft.gguf")] as const;
-    await writeFile(pair[0], buildGlmSized(92));
-    await writeFile(pair[1], buildGlmSized(46));
-    const empty = await measureEmptyNode();
-    const results: { gate: GateRun; parser: GateRun }[] = [];
-    // In turns, so that whatever else the machine does falls on both.
-    for (let run = 0; run < runs; run += 1)
-      results.push({ gate: await runChild(gateScript, dist, pair), parser: await runChild(parserScript, parser, pair) });
-    const times = {
-      coldMs: median(results.map(({ gate }) => gate.coldMs)),
-      warmMs: median(results.map(({ gate }) => gate.warmMs)),
-      rssMb: Math.max(...results.map(({ gate }) => gate.rssMb)) - empty,
-      coldRatio: median(results.map((run) => run.parser.coldMs / run.gate.coldMs)),
-      warmRatio: median(results.map((run) => run.parser.warmMs / run.gate.warmMs)),
-    };
-    console.log(`draft gate, ${glm.tokens} tokens and ${glm.merges} merges in each of two files, median of ${runs} processes:`);
-    console.log(
-      `  first time ${times.coldMs.toFixed(1)} ms, compiled ${times.warmMs.toFixed(1)} ms, ${times.rssMb.toFixed(1)} MB above node -e 0`,
-    );
-    const [cold, warm] = [median(results.map((run) => run.parser.coldMs)), median(results.map((run) => run.parser.warmMs))];
-    console.log(
-      `  @huggingface/gguf parses the same files in ${cold.toFixed(0)} ms, ${times.coldRatio.toFixed(0)} times as long (compiled ${warm.toFixed(0)} ms, ${times.warmRatio.toFixed(0)} times)`,
-    );
-    return times;
+    await Promise.all(pair.map((path, index) => writeFile(path, models[index] ?? "")));
+    const verdicts = [...(await judgeSpeed(pair)), await judgeReading(models, folder)];
+    return verdicts.every(Boolean);
   } finally {
     await rm(folder, { recursive: true });
   }
+}
+
+async function judgeSpeed(pair: readonly [string, string]): Promise<boolean[]> {
+  const empty = await measureEmptyNode();
+  const results: { gate: GateRun; parser: GateRun }[] = [];
+  // In turns, so that whatever else the machine does falls on both.
+  for (let run = 0; run < runs; run += 1)
+    results.push({ gate: await runChild(gateScript, dist, pair), parser: await runChild(parserScript, parser, pair) });
+  const middle = (read: (run: { gate: GateRun; parser: GateRun }) => number) => median(results.map(read));
+  const show = (read: (run: { gate: GateRun; parser: GateRun }) => number) => middle(read).toFixed(1);
+  console.log(`draft gate, ${glm.tokens} tokens and ${glm.merges} merges in each of two files, median of ${runs} processes:`);
+  console.log(
+    `  the gate, both reads included: ${show(({ gate }) => gate.coldMs)} ms, once compiled ${show(({ gate }) => gate.warmMs)} ms`,
+  );
+  console.log(
+    `  @huggingface/gguf, parsing only: ${show(({ parser: one }) => one.coldMs)} ms, once compiled ${show(({ parser: one }) => one.warmMs)} ms`,
+  );
+  return [
+    judge({ what: "the gate's part of that", value: middle((run) => run.gate.coldMs / run.parser.coldMs), limit: 1 / 60, unit: "" }),
+    judge({
+      what: "the gate's part of that, once compiled",
+      value: middle((run) => run.gate.warmMs / run.parser.warmMs),
+      limit: 1 / 60,
+      unit: "",
+    }),
+    judge({
+      what: "memory above node -e 0, the highest",
+      value: Math.max(...results.map(({ gate }) => gate.rssMb)) - empty,
+      limit: 60,
+      unit: " MB",
+    }),
+  ];
+}
+
+/** `llmctl check TARGET DRAFT` of the same two models on a server of this machine. */
+async function judgeReading([target, draft]: readonly [Buffer, Buffer], home: string): Promise<boolean> {
+  const server = await startHubServer();
+  try {
+    const files = { "Target-Q2_K.gguf": { content: target }, "Draft-Q4_K.gguf": { content: draft } };
+    server.repos.set("glm/Pair-GGUF", { commit: sha256(target).slice(0, 40), files });
+    const args = [program, "check", "hf:glm/Pair-GGUF:Q2_K", "hf:glm/Pair-GGUF:Q4_K", "--json"];
+    const env = { PATH: process.env["PATH"], LLMCTL_HOME: home, HF_HUB_CACHE: join(home, "hub"), HF_ENDPOINT: server.url };
+    const { stdout } = await promisify(execFile)(process.execPath, args, { env });
+    const { verdict, target: one, draft: other } = JSON.parse(stdout) as RemoteJudgement;
+    if (verdict !== "on") throw new Error(`the gate says "${verdict}"`);
+    return judge({
+      what: "read over HTTP, the larger header",
+      value: Math.max(one.bytesRead, other.bytesRead) / 1e6,
+      limit: 12,
+      unit: " MB",
+    });
+  } finally {
+    await server.close();
+  }
+}
+
+interface RemoteJudgement {
+  readonly verdict: string;
+  readonly target: { readonly bytesRead: number };
+  readonly draft: { readonly bytesRead: number };
 }
 
 interface GateRun {
@@ -113,10 +144,3 @@ async function measureEmptyNode(): Promise<number> {
   const { stdout } = await promisify(execFile)(process.execPath, ["-e", print]);
   return (Number(stdout) * 1024) / 1e6;
 }
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
-}
-
-if (process.argv[1] === fileURLToPath(import.meta.url)) await benchGate();

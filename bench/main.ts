@@ -16,10 +16,7 @@ const benchmarks: Readonly<Record<string, () => Promise<boolean>>> = {
   ps: benchPs,
   idle: () => benchIdle(Number(values.minutes)),
   down: benchDown,
-  gate: async () => {
-    await benchGate();
-    return true;
-  },
+  gate: benchGate,
 };
 
 const names = positionals.length === 0 ? Object.keys(benchmarks) : positionals;

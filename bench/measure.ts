@@ -15,8 +15,13 @@ export interface Limit {
 /** Prints a value beside its limit. @returns whether it keeps to it. */
 export function judge({ what, value, limit, unit }: Limit): boolean {
   const isWithin = value <= limit;
-  console.log(`  ${what}: ${value.toFixed(2)}${unit}, limit ${limit}${unit}: ${isWithin ? "within" : "MISSED"}`);
+  console.log(`  ${what}: ${round(value)}${unit}, limit ${round(limit)}${unit}: ${isWithin ? "within" : "MISSED"}`);
   return isWithin;
+}
+
+/** Three significant digits. */
+function round(value: number): string {
+  return String(Number(value.toPrecision(3)));
 }
 
 /** The element in the middle; of an even number the greater of the two. */
