@@ -1,6 +1,7 @@
 import type { ExitName } from "../base/exit-codes.ts";
 import type { StateName } from "../control/messages.ts";
 import type { ExitCause, Health, Launch } from "./launch.ts";
+import { crashLoop, hung, notDrafting, stalled } from "./own-causes.ts";
 
 /** What happens after the server is gone. */
 type Next = "stop" | "restart" | "back off";
@@ -10,7 +11,8 @@ export type State =
   | { readonly name: "stopped" | "preflight" }
   | { readonly name: "starting" | "loading" | "proving" | "unhealthy" }
   | { readonly name: "ready"; readonly failedChecks: number }
-  | { readonly name: "stopping" | "killing" | "stuck"; readonly next: Next; readonly cause?: ExitCause }
+  | { readonly name: "stopping"; readonly next: Next; readonly cause?: ExitCause; readonly terminations: number }
+  | { readonly name: "killing" | "stuck"; readonly next: Next; readonly cause?: ExitCause }
   | { readonly name: "backoff"; readonly delayMs: number }
   | { readonly name: "failed"; readonly cause: ExitCause };
 
@@ -45,6 +47,10 @@ export interface Transition {
   readonly effects: readonly Effect[];
 }
 
+/** A second signal that comes before the first was taken is lost in it. */
+const betweenSignalsMs = 250;
+/** llama-server exits within 20 ms of its second SIGTERM; what it has to give back takes as long when it is killed. */
+const hurryDeadlineMs = 2000;
 /** Time for the kernel to end a killed process; a GPU driver that is busy freeing memory needs seconds. */
 const killDeadlineMs = 30_000;
 
@@ -84,7 +90,7 @@ export function next(machine: Machine, event: Event, launch: Launch): Transition
     case "hung":
       return machine.state.name === "unhealthy" ? kill(machine, "back off", hung(launch)) : stay(machine);
     case "drained":
-      return machine.state.name === "stopping" ? { machine, effects: [{ do: "terminate" }] } : stay(machine);
+      return onDrained(machine);
     case "exited":
       return onExited(machine, event, launch);
     case "deadline":
@@ -184,7 +190,7 @@ function onDeadline(machine: Machine): Transition {
     case "backoff":
       return start(machine);
     case "stopping":
-      return kill(machine, state.next, state.cause);
+      return hurry(machine, state);
     case "killing":
       return enter(machine, { ...state, name: "stuck" });
     default:
@@ -202,6 +208,7 @@ function onDown(machine: Machine, launch: Launch): Transition {
     case "unhealthy":
       return terminate(machine, "stop", launch);
     case "stopping":
+      return stayIn(machine, { name: "stopping", next: "stop", terminations: state.terminations });
     case "killing":
     case "stuck":
       return stayIn(machine, { name: state.name, next: "stop" });
@@ -224,6 +231,7 @@ function onRestart(machine: Machine, launch: Launch): Transition {
     case "unhealthy":
       return terminate(machine, "restart", launch);
     case "stopping":
+      return stayIn(machine, { name: "stopping", next: "restart", terminations: state.terminations });
     case "killing":
     case "stuck":
       return stayIn(machine, { name: state.name, next: "restart" });
@@ -254,10 +262,28 @@ function spawn(machine: Machine): Transition {
 
 /** Only a server that was ready can have requests to finish, and only one that still answers can be asked. */
 function terminate(machine: Machine, then: Next, launch: Launch, cause?: ExitCause): Transition {
-  return enter(machine, { name: "stopping", next: then, ...(cause === undefined ? {} : { cause }) }, [
-    { do: machine.state.name === "ready" ? "drain" : "terminate" },
+  const drains = machine.state.name === "ready";
+  return enter(machine, { name: "stopping", next: then, ...(cause === undefined ? {} : { cause }), terminations: drains ? 0 : 1 }, [
+    { do: drains ? "drain" : "terminate" },
     { do: "deadline", ms: launch.stopTimeoutMs },
   ]);
+}
+
+function onDrained(machine: Machine): Transition {
+  const { state } = machine;
+  // When the drain took too long, it has been asked already.
+  if (state.name !== "stopping" || state.terminations > 0) return stay(machine);
+  return { machine: { ...machine, state: { ...state, terminations: 1 } }, effects: [{ do: "terminate" }] };
+}
+
+/** From its first SIGTERM on, llama-server waits for its clients to leave; at the second it exits at once; SIGKILL needs no consent. */
+function hurry(machine: Machine, state: Extract<State, { name: "stopping" }>): Transition {
+  if (state.terminations === 2) return kill(machine, state.next, state.cause);
+  const terminations = state.terminations + 1;
+  return {
+    machine: { ...machine, state: { ...state, terminations } },
+    effects: [{ do: "terminate" }, { do: "deadline", ms: terminations === 1 ? betweenSignalsMs : hurryDeadlineMs }],
+  };
 }
 
 function kill(machine: Machine, then: Next, cause?: ExitCause): Transition {
@@ -282,44 +308,4 @@ function stayIn(machine: Machine, state: State): Transition {
 
 function enter(machine: Machine, state: State, effects: readonly Effect[] = []): Transition {
   return { machine: { ...machine, state }, effects };
-}
-
-function stalled(launch: Launch): ExitCause {
-  return {
-    kind: "stalled",
-    message: `the load showed no sign of life (log, CPU, I/O) for ${launch.health.stallTimeoutMs / 1000} s`,
-    fix: "look at the end of the log; raise health.stall_timeout when the disk is slow",
-    permanent: false,
-    exit: "notReadyInTime",
-  };
-}
-
-function hung(launch: Launch): ExitCause {
-  return {
-    kind: "hung",
-    message: `the server answered no health check, logged nothing and used no CPU for ${launch.health.hangTimeoutMs / 1000} s`,
-    permanent: false,
-    exit: "failed",
-  };
-}
-
-function notDrafting(reason: string): ExitCause {
-  return {
-    kind: "not-drafting",
-    message: `the server does not draft: ${reason}`,
-    fix: 'set draft.on_mismatch to "disable" to serve without drafting, or give a draft model that fits',
-    permanent: true,
-    exit: "config",
-  };
-}
-
-function crashLoop(failuresMs: readonly number[], last: ExitCause): ExitCause {
-  const seconds = Math.max(1, Math.round(((failuresMs.at(-1) ?? 0) - (failuresMs[0] ?? 0)) / 1000));
-  return {
-    kind: "crash-loop",
-    message: `crash loop: ${failuresMs.length} unexpected exits in ${seconds} s, the last: ${last.message}`,
-    ...(last.fix === undefined ? {} : { fix: last.fix }),
-    permanent: true,
-    exit: "crashLoop",
-  };
 }

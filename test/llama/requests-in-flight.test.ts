@@ -33,15 +33,15 @@ async function readToEnd<T>(items: AsyncIterable<T>): Promise<T | undefined> {
 }
 
 test("down lets a running request finish", async () => {
-  const { url, pid } = await upEndless("60s");
-  const story = streamStory(url, 3000);
+  const { url, pid } = await upEndless("10m");
+  const story = streamStory(url, 600);
   await story.next();
   const down = llmctl(["down", "story"], { home });
-  expect(await readToEnd(story)).toMatchObject({ choices: [{ finish_reason: "length" }], timings: { predicted_n: 3000 } });
+  expect(await readToEnd(story)).toMatchObject({ choices: [{ finish_reason: "length" }], timings: { predicted_n: 600 } });
   expect((await down).exitCode).toBe(0);
   expect(isAlive(pid)).toBe(false);
   const events = await readFile(home.join("state", "story", "supervisor.log"), "utf8");
-  expect(events).toContain("waiting for running requests to end, at most 1 min 0 s");
+  expect(events).toContain("waiting for running requests to end, at most 10 min 0 s");
 });
 
 test("a request that lasts longer than the profile allows does not keep the server from going down", async () => {
@@ -51,10 +51,12 @@ test("a request that lasts longer than the profile allows does not keep the serv
   expect((await llmctl(["down", "story"], { home })).exitCode).toBe(0);
   expect(isAlive(pid)).toBe(false);
   await expect(readToEnd(story)).rejects.toThrow(/terminated|broke off/);
+  // By its own hand: SIGKILL leaves no last word.
+  expect(await readFile(home.join("state", "story", "server.log"), "utf8")).toContain("Received second interrupt");
 });
 
 test("down --now does not wait for a running request", async () => {
-  const { url, pid } = await upEndless("60s");
+  const { url, pid } = await upEndless("10m");
   const story = streamStory(url, 1_000_000);
   await story.next();
   expect((await llmctl(["down", "story", "--now"], { home })).exitCode).toBe(0);

@@ -114,12 +114,12 @@ describe("down", () => {
     expect((await llmctl(["down", "p"], { home })).exitCode).toBe(3);
   });
 
-  test("sends SIGTERM once and kills the server when its time to stop is over", async () => {
+  test("sends a second SIGTERM when the time to stop is over, and kills a server that ignores that, too", async () => {
     await home.writeFakeProfile("p", { ignoreTerm: true }, { stop: { timeout: "300ms" } });
     const { pid } = await upDetached(home, "p");
     expect((await llmctl(["down", "p"], { home })).exitCode).toBe(0);
     expect(isAlive(pid)).toBe(false);
-    expect(count(await readServerLog(home, "p"), "ignored SIGTERM")).toBe(1);
+    expect(count(await readServerLog(home, "p"), "ignored SIGTERM")).toBe(2);
   });
 
   test("--now does not wait for a server that will not stop", async () => {

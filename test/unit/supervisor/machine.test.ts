@@ -17,8 +17,10 @@ function exited(cause: ExitCause, nowMs = 0, random = 0.5): Event {
 }
 
 const ready: State = { name: "ready", failedChecks: 0 };
-const stopping: State = { name: "stopping", next: "stop" };
-const restarting: State = { name: "stopping", next: "restart" };
+const draining: State = { name: "stopping", next: "stop", terminations: 0 };
+const stopping: State = { name: "stopping", next: "stop", terminations: 1 };
+const hurried: State = { name: "stopping", next: "stop", terminations: 2 };
+const restarting: State = { name: "stopping", next: "restart", terminations: 1 };
 const killing: State = { name: "killing", next: "stop" };
 const up: Event = { type: "up" };
 const down: Event = { type: "down" };
@@ -68,11 +70,14 @@ describe("transitions", () => {
     [ready, down, "stopping", ["drain", "deadline 7000"]],
     ["loading", down, "stopping", ["terminate", "deadline 7000"]],
     ["unhealthy", down, "stopping", ["terminate", "deadline 7000"]],
-    [stopping, { type: "drained", epoch: 1 }, "stopping", ["terminate"]],
+    [draining, { type: "drained", epoch: 1 }, "stopping", ["terminate"]],
+    [stopping, { type: "drained", epoch: 1 }, "stopping", []],
     [ready, { type: "drained", epoch: 1 }, "ready", []],
     [stopping, down, "stopping", []],
     [stopping, exited(crashed), "stopped", ["finish done"]],
-    [stopping, deadline, "killing", ["kill", "deadline 30000"]],
+    [draining, deadline, "stopping", ["terminate", "deadline 250"]],
+    [stopping, deadline, "stopping", ["terminate", "deadline 2000"]],
+    [hurried, deadline, "killing", ["kill", "deadline 30000"]],
     [killing, exited(crashed), "stopped", ["finish done"]],
     [killing, deadline, "stuck", []],
     [{ name: "stuck", next: "stop" }, exited(crashed), "stopped", ["finish done"]],
@@ -179,6 +184,7 @@ function plain(name: State["name"]): State {
     case "backoff":
       return { name, delayMs: 1 };
     case "stopping":
+      return stopping;
     case "killing":
     case "stuck":
       return { name, next: "stop" };

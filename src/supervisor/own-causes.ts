@@ -1,0 +1,43 @@
+import type { ExitCause, Launch } from "./launch.ts";
+
+// Causes that the supervisor itself finds; what a server says of its end is explained by its protocol.
+
+export function stalled(launch: Launch): ExitCause {
+  return {
+    kind: "stalled",
+    message: `the load showed no sign of life (log, CPU, I/O) for ${launch.health.stallTimeoutMs / 1000} s`,
+    fix: "look at the end of the log; raise health.stall_timeout when the disk is slow",
+    permanent: false,
+    exit: "notReadyInTime",
+  };
+}
+
+export function hung(launch: Launch): ExitCause {
+  return {
+    kind: "hung",
+    message: `the server answered no health check, logged nothing and used no CPU for ${launch.health.hangTimeoutMs / 1000} s`,
+    permanent: false,
+    exit: "failed",
+  };
+}
+
+export function notDrafting(reason: string): ExitCause {
+  return {
+    kind: "not-drafting",
+    message: `the server does not draft: ${reason}`,
+    fix: 'set draft.on_mismatch to "disable" to serve without drafting, or give a draft model that fits',
+    permanent: true,
+    exit: "config",
+  };
+}
+
+export function crashLoop(failuresMs: readonly number[], last: ExitCause): ExitCause {
+  const seconds = Math.max(1, Math.round(((failuresMs.at(-1) ?? 0) - (failuresMs[0] ?? 0)) / 1000));
+  return {
+    kind: "crash-loop",
+    message: `crash loop: ${failuresMs.length} unexpected exits in ${seconds} s, the last: ${last.message}`,
+    ...(last.fix === undefined ? {} : { fix: last.fix }),
+    permanent: true,
+    exit: "crashLoop",
+  };
+}
