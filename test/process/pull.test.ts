@@ -313,7 +313,7 @@ describe("a token", () => {
 /** Runs a module in a process of its own with nothing inherited but PATH. */
 function startScript(script: string, via: readonly string[] = []): ChildProcess & { lines: string[] } {
   const env = { PATH: process.env["PATH"], HOME: dir, LLMCTL_HOME: dir, HF_HUB_CACHE: hubCache, HF_ENDPOINT: server.url };
-  const [file = process.execPath, ...args] = [...via, process.execPath, "--import", "tsx", "--input-type=module", "-e", script];
+  const [file, ...args] = [...via, process.execPath, "--import", "tsx", "--input-type=module", "-e", script];
   const child = spawn(file, args, { cwd: repository, env, stdio: ["ignore", "pipe", "pipe"] });
   const lines: string[] = [];
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (text: string) => lines.push(text));
