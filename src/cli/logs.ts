@@ -30,7 +30,7 @@ function printLine(line: string): void {
 }
 
 /** Aborted by Ctrl-C, and when the reader of our output is gone. */
-function interrupted(): AbortSignal {
+export function interrupted(): AbortSignal {
   const controller = new AbortController();
   process.once("SIGINT", () => controller.abort());
   process.once("SIGTERM", () => controller.abort());

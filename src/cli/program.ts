@@ -86,6 +86,15 @@ function addLooking(program: Command, done: (code: number) => void): void {
       done(await (await import("./logs.ts")).logs(name, options)),
     );
   program
+    .command("events <name>")
+    .description("print what the supervisor did: each change with its cause and the time since its start")
+    .option("-f, --follow", "go on with what happens, until Ctrl-C", false)
+    .option("-n, --lines <count>", "how many changes", readCount, 100)
+    .option("--json", "print JSON, one object a line", false)
+    .action(async (name: string, options: { follow: boolean; lines: number; json: boolean }) =>
+      done(await (await import("./events.ts")).events(name, options)),
+    );
+  program
     .command("plan <profile>")
     .description("print the exact command and where each flag comes from; starts nothing")
     .option("--json", "print JSON, for scripts", false)

@@ -86,6 +86,8 @@ export interface StatusEvent {
   /** Since the supervisor started. */
   readonly elapsedMs: number;
   readonly message: string;
+  /** Kind of the cause, where the server's end or the supervisor's own decision led here. */
+  readonly cause: string | null;
   readonly status: Status;
   /** How the supervisor ends; only on its last event. */
   readonly end?: { readonly exit: string; readonly code: number };

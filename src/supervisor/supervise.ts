@@ -1,4 +1,3 @@
-import { statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { ExitName } from "../base/exit-codes.ts";
 import { LlmctlError } from "../base/errors.ts";
@@ -6,6 +5,7 @@ import type { Paths } from "../base/paths.ts";
 import type { StatusEvent } from "../control/messages.ts";
 import { ControlServer } from "../control/server.ts";
 import { controlSocketPath } from "../control/socket-path.ts";
+import { EventLog, eventLogPath } from "./event-log.ts";
 import type { ExitCause, Launch, ServerProtocol } from "./launch.ts";
 import { takeLock, unwritable, type Lock } from "./lock.ts";
 import { takeOwnership } from "./ownership.ts";
@@ -14,9 +14,6 @@ import { identifyProcess } from "./process-identity.ts";
 import { canDieWithParent } from "./server-process.ts";
 import { stateFilePath, writeState, type StateRecord } from "./state-file.ts";
 import { Supervisor, type SupervisorOptions } from "./supervisor.ts";
-
-/** Some ten thousand changes. */
-const maxEventLogBytes = 1 << 20;
 
 interface SuperviseOptions {
   readonly launch: Launch;
@@ -57,7 +54,7 @@ export async function supervise({ launch, protocol, paths, onEvent }: SuperviseO
     control.publish(event);
     onEvent(event);
   };
-  const events = new EventLog(join(paths.state, launch.name, "supervisor.log"), (text) => supervisor.warn(text));
+  const events = new EventLog(eventLogPath(paths.state, launch.name), (text) => supervisor.warn(text));
   const saver = new StateSaver(paths.state, supervisor);
   await saver.saveFirst();
   const control = new ControlServer(socketPath, {
@@ -153,26 +150,6 @@ function checkLaunch(value: unknown, name: string): Launch {
 
 function alreadyRunning(name: string): LlmctlError {
   return new LlmctlError("already-running", `"${name}" is already running`, { exit: "busy", fix: `see "llmctl status ${name}"` });
-}
-
-/** The supervisor's own log: one line a change, for people; starts anew when it is large. */
-class EventLog {
-  readonly #path: string;
-  readonly #onFailure: (text: string) => void;
-
-  constructor(path: string, onFailure: (text: string) => void) {
-    this.#path = path;
-    this.#onFailure = onFailure;
-  }
-
-  append({ time, message }: StatusEvent): void {
-    try {
-      const sizeBytes = statSync(this.#path, { throwIfNoEntry: false })?.size ?? 0;
-      writeFileSync(this.#path, `${time} ${message}\n`, { flag: sizeBytes > maxEventLogBytes ? "w" : "a", mode: 0o600 });
-    } catch (error) {
-      this.#onFailure(unwritable(this.#path, error).message);
-    }
-  }
 }
 
 /** Keeps the state file up to date, one write at a time; of several changes meanwhile the last is written. */

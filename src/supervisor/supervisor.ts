@@ -311,9 +311,16 @@ export class Supervisor {
       time: new Date().toISOString(),
       elapsedMs: Math.round(performance.now() - this.#startedMs),
       message,
+      cause: this.#cause(),
       status: this.status(),
       ...(exit === undefined ? {} : { end: { exit, code: exitCodes[exit].code } }),
     };
+  }
+
+  #cause(): string | null {
+    const { state } = this.#machine;
+    if (state.name === "backoff") return this.status().lastExit?.kind ?? null;
+    return "cause" in state ? (state.cause?.kind ?? null) : null;
   }
 
   #end(): ExitName | undefined {

@@ -10,7 +10,7 @@ import { ControlServer, type ControlHandlers } from "../../../src/control/server
 import { controlSocketPath } from "../../../src/control/socket-path.ts";
 
 const status = { version: 1, name: "p", state: "ready" } as Status;
-const event: StatusEvent = { time: "now", elapsedMs: 1, message: "ready", status };
+const event: StatusEvent = { time: "now", elapsedMs: 1, message: "ready", cause: null, status };
 
 let folder: string;
 let socketPath: string;

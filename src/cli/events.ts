@@ -1,0 +1,39 @@
+import { LlmctlError } from "../base/errors.ts";
+import { findPaths } from "../base/paths.ts";
+import { formatDuration } from "../base/units.ts";
+import { eventLogPath, parseEventLine, type LoggedEvent } from "../supervisor/event-log.ts";
+import { followLog, statOrNone } from "./follow-log.ts";
+import { interrupted } from "./logs.ts";
+import { escapeControls, readTail } from "./server-log-text.ts";
+
+interface EventsOptions {
+  readonly follow: boolean;
+  readonly json: boolean;
+  readonly lines: number;
+}
+
+/** Prints what a supervisor did, and with `follow` what it does; needs no supervisor. @throws LlmctlError `no-events`. */
+export async function events(name: string, { follow, json, lines }: EventsOptions): Promise<number> {
+  const path = eventLogPath(findPaths().state, name);
+  const size = (await statOrNone(path))?.size;
+  if (size === undefined) {
+    throw new LlmctlError("no-events", `"${name}" has no events`, {
+      exit: "missingFile",
+      at: path,
+      fix: `it has never run; start it: llmctl up ${name}`,
+    });
+  }
+  const print = (line: string) => {
+    const event = parseEventLine(line);
+    if (event !== undefined) process.stdout.write(json ? `${JSON.stringify(event)}\n` : `${format(event)}\n`);
+  };
+  for (const line of await readTail(path, lines, size)) print(line);
+  if (follow) for await (const line of followLog(path, size, interrupted())) print(line);
+  return 0;
+}
+
+/** `2026-11-24T10:18:58.321Z       24.5 s  backoff    the server was killed (SIGKILL); next start in 1.1 s [killed]`. */
+function format({ time, elapsedMs, state, cause, message }: LoggedEvent): string {
+  const head = `${time}  ${formatDuration(elapsedMs).padStart(11)}  ${state.padEnd(9)}`;
+  return escapeControls(cause === null ? `${head}  ${message}` : `${head}  ${message} [${cause}]`);
+}

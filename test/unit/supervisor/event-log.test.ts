@@ -1,0 +1,59 @@
+import { appendFile, mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import type { Status, StatusEvent } from "../../../src/control/messages.ts";
+import { EventLog, eventLogPath, parseEventLine } from "../../../src/supervisor/event-log.ts";
+
+describe("the event log", () => {
+  let folder: string;
+  let path: string;
+  let failures: string[];
+  let log: EventLog;
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), "llmctl-events-"));
+    path = join(folder, "supervisor.log");
+    failures = [];
+    log = new EventLog(path, (text) => failures.push(text));
+  });
+  afterEach(() => rm(folder, { recursive: true }));
+
+  const lines = async () => (await readFile(path, "utf8")).trimEnd().split("\n");
+
+  test("is read back as it was written, cause and all", async () => {
+    log.append(event("backoff", "it was killed; next start in 1.1 s", "killed"));
+    log.append(event("ready", "ready on http://127.0.0.1:1", null));
+    expect((await lines()).map(parseEventLine)).toEqual([
+      { time, elapsedMs: 24_500, state: "backoff", cause: "killed", message: "it was killed; next start in 1.1 s" },
+      { time, elapsedMs: 24_500, state: "ready", cause: null, message: "ready on http://127.0.0.1:1" },
+    ]);
+  });
+
+  test("has one line a change, whatever the message holds", async () => {
+    log.append(event("failed", "first\nsecond\r\nthird", "exited"));
+    expect((await lines()).map((line) => parseEventLine(line)?.message)).toEqual(["first second third"]);
+  });
+
+  test.each(["", "    at Supervisor.#dispatch (file:///x.js:1:2)", "2026-11-24T10:18:58.321Z +1.0"])("no event: %j", (line) => {
+    expect(parseEventLine(line)).toBeUndefined();
+  });
+
+  test("starts anew when it has a mebibyte", async () => {
+    await appendFile(path, "x".repeat((1 << 20) + 1));
+    log.append(event("ready", "ready", null));
+    expect(await lines()).toHaveLength(1);
+  });
+
+  test("that cannot be written is said, and stops nothing", () => {
+    new EventLog(join(folder, "none", "supervisor.log"), (text) => failures.push(text)).append(event("ready", "ready", null));
+    expect(failures).toEqual([expect.stringContaining("cannot write ")]);
+  });
+
+  test("lies beside the server's log", () => expect(eventLogPath("/s", "p")).toBe("/s/p/supervisor.log"));
+});
+
+const time = "2026-11-24T10:18:58.321Z";
+
+function event(state: Status["state"], message: string, cause: string | null): StatusEvent {
+  return { time, elapsedMs: 24_500, message, cause, status: { state } as Status };
+}
