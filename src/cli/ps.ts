@@ -1,5 +1,6 @@
 import { findPaths } from "../base/paths.ts";
-import type { DraftingStatus } from "../control/messages.ts";
+import type { DraftingStatus, LoadProgress } from "../control/messages.ts";
+import { describeLoad } from "../supervisor/describe-state.ts";
 import { listProfileStates, type ProfileState } from "./profile-states.ts";
 
 interface PsOptions {
@@ -32,7 +33,7 @@ async function printTable(states: readonly ProfileState[]): Promise<void> {
   const header = ["NAME", "STATE", "SINCE", "PID", "URL", "DRAFTING", "RESTARTS"];
   const rows = states.map(({ presence, status }) => [
     status.name,
-    describePresence(presence, status.state),
+    describePresence(presence, status.state, status.load),
     since(status.since),
     presence === "gone" ? "-" : String(status.pid ?? "-"),
     presence === "gone" ? "-" : (status.url ?? "-"),
@@ -43,8 +44,8 @@ async function printTable(states: readonly ProfileState[]): Promise<void> {
 }
 
 /** A supervisor that ended without saying so was killed, whatever its last word was. */
-export function describePresence(presence: ProfileState["presence"], state: string): string {
-  if (presence === "live") return state;
+export function describePresence(presence: ProfileState["presence"], state: string, load: LoadProgress | null = null): string {
+  if (presence === "live") return load === null ? state : `${state} ${describeLoad(load)}`;
   if (presence === "gone") return state === "stopped" || state === "failed" ? state : "dead";
   return presence;
 }

@@ -2,10 +2,11 @@ import { join } from "node:path";
 import { exitCodes } from "../base/exit-codes.ts";
 import { LlmctlError } from "../base/errors.ts";
 import { findPaths } from "../base/paths.ts";
-import { formatDuration } from "../base/units.ts";
-import type { StateName, StatusEvent } from "../control/messages.ts";
+import { formatDuration, formatSize } from "../base/units.ts";
+import type { LoadProgress, StateName, StatusEvent } from "../control/messages.ts";
 import { formatProblem } from "./report-error.ts";
 import { paint } from "./paint.ts";
+import { ProgressLine } from "./progress.ts";
 import { escapeControls, readLastRun } from "./server-log-text.ts";
 
 const lastLines = 20;
@@ -18,11 +19,25 @@ const colours: Partial<Record<StateName, Parameters<typeof paint>[0]>> = {
   failed: "red",
 };
 
-/** Prints one change as a line for people: time since this command was started, then what happened. */
-export function showEvent(event: StatusEvent): void {
-  const time = paint("dim", formatDuration(performance.now()).padStart(9), process.stdout);
-  const colour = colours[event.status.state];
-  process.stdout.write(`${time}  ${colour === undefined ? event.message : paint(colour, event.message, process.stdout)}\n`);
+/** Shows what happens: changes as lines that stay, a load as one line that moves. */
+export class EventScreen {
+  #load: ProgressLine | undefined;
+
+  /** A line has the time since this command was started, then what happened. */
+  show(event: StatusEvent): void {
+    const { state, load } = event.status;
+    if (event.isProgress && load !== null) return this.#showLoad(load);
+    this.#load?.clear();
+    this.#load = undefined;
+    const time = paint("dim", formatDuration(performance.now()).padStart(9), process.stdout);
+    const colour = colours[state];
+    process.stdout.write(`${time}  ${colour === undefined ? event.message : paint(colour, event.message, process.stdout)}\n`);
+  }
+
+  #showLoad({ doneBytes, totalBytes }: LoadProgress): void {
+    this.#load ??= new ProgressLine({ label: "loading", total: totalBytes, unit: formatSize });
+    this.#load.update(doneBytes);
+  }
 }
 
 /** Says why a start failed: cause, the end of the log, what to do next. @returns the exit code of `up`. */
@@ -46,9 +61,10 @@ export async function showFailure(event: StatusEvent): Promise<number> {
  * @throws LlmctlError `not-ready-in-time` at the time limit, `supervisor-gone` when the events end with neither.
  */
 export async function waitForReady(name: string, events: AsyncIterable<StatusEvent>, timeout: AbortSignal | undefined): Promise<number> {
+  const screen = new EventScreen();
   try {
     for await (const event of events) {
-      showEvent(event);
+      screen.show(event);
       if (event.end !== undefined) return event.end.code === 0 ? 0 : await showFailure(event);
       if (event.status.state === "ready") return 0;
     }

@@ -19,7 +19,7 @@ function describe({ presence, status: known }: ProfileState): string {
   const running = presence !== "gone";
   const rows: [string, string | undefined][] = [
     ["name", known.name],
-    ["state", describePresence(presence, known.state)],
+    ["state", describePresence(presence, known.state, known.load)],
     ["since", `${known.since} (${formatDuration(Date.now() - Date.parse(known.since))})`],
     ["url", running ? (known.url ?? undefined) : undefined],
     ["pid", running && known.pid !== null ? `${known.pid} (supervisor ${known.supervisorPid})` : undefined],

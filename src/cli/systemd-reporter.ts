@@ -18,12 +18,16 @@ export function createSystemdReporter(env: NodeJS.ProcessEnv): SystemdReporter {
   const watchdog =
     notifier.watchdogIntervalMs === undefined ? undefined : setInterval(() => notifier.pingWatchdog(), notifier.watchdogIntervalMs);
   let starting: NodeJS.Timeout | undefined;
+  let told: string | undefined;
   const settle = () => {
     clearInterval(starting);
     starting = undefined;
   };
   return {
-    report({ message, status }) {
+    report({ message, status, isProgress }) {
+      // A load goes on twice a second: the manager is told each percent once.
+      if (isProgress && message === told) return;
+      told = message;
       notifier.status(status.state === "ready" ? `ready on ${status.url}, ${describeDrafting(status.drafting)}` : message);
       if (status.state === "ready") {
         settle();

@@ -11,7 +11,7 @@ import { supervise } from "../supervisor/supervise.ts";
 import { openProfile } from "./context.ts";
 import { startDetached } from "./detached.ts";
 import { showPlanNotes } from "./plan.ts";
-import { showEvent, showFailure, waitForReady } from "./show-events.ts";
+import { EventScreen, showFailure, waitForReady } from "./show-events.ts";
 import { createSystemdReporter } from "./systemd-reporter.ts";
 
 interface UpOptions {
@@ -83,6 +83,7 @@ const echoMs = 150;
 async function runHere(launch: Launch, paths: Paths): Promise<number> {
   let last: StatusEvent | undefined;
   const reporter = createSystemdReporter(process.env);
+  const screen = new EventScreen();
   const supervision = await supervise({
     launch,
     protocol: llamaServerProtocol,
@@ -90,7 +91,7 @@ async function runHere(launch: Launch, paths: Paths): Promise<number> {
     onEvent: (event) => {
       last = event;
       reporter.report(event);
-      showEvent(event);
+      screen.show(event);
     },
   });
   let firstSignalMs: number | undefined;

@@ -33,6 +33,12 @@ export interface TrafficStatus {
   readonly meanAcceptedLength: number | null;
 }
 
+/** How far a load is: an estimate that never goes back. */
+export interface LoadProgress {
+  readonly doneBytes: number;
+  readonly totalBytes: number;
+}
+
 /** How the last server ended, when nobody asked for it. */
 export interface LastExit {
   readonly kind: string;
@@ -64,6 +70,8 @@ export interface Status {
   readonly traffic: { readonly sinceStart: TrafficStatus; readonly lastTenMinutes: TrafficStatus } | null;
   /** From spawn to the first healthy answer, milliseconds; null before it. */
   readonly loadMs: number | null;
+  /** While it loads, where that can be told; else null. */
+  readonly load: LoadProgress | null;
   /** How often a server was started since `up`. */
   readonly runs: number;
   /** How many of those starts followed an unexpected exit. */
@@ -88,6 +96,8 @@ export interface StatusEvent {
   readonly message: string;
   /** Kind of the cause, where the server's end or the supervisor's own decision led here. */
   readonly cause: string | null;
+  /** No change: a load has gone on. Not kept in the log. */
+  readonly isProgress?: true;
   readonly status: Status;
   /** How the supervisor ends; only on its last event. */
   readonly end?: { readonly exit: string; readonly code: number };

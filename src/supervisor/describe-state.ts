@@ -1,5 +1,5 @@
 import { formatDuration } from "../base/units.ts";
-import type { DraftingStatus, Status } from "../control/messages.ts";
+import type { DraftingStatus, LoadProgress, Status } from "../control/messages.ts";
 import type { State } from "./machine.ts";
 
 /** One line for people about a state that was just entered. @param sinceSpawnMs time since the server was started, 0 when there is none. */
@@ -27,6 +27,11 @@ export function describeState(state: State, status: Status, sinceSpawnMs: number
     case "loading":
       return state.name;
   }
+}
+
+/** How far a load is: `41 %`. */
+export function describeLoad({ doneBytes, totalBytes }: LoadProgress): string {
+  return `${Math.floor((100 * doneBytes) / totalBytes)} %`;
 }
 
 /** Drafting in words: `drafting on, 71 of 92 tokens accepted`. */

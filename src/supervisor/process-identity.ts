@@ -39,6 +39,28 @@ export function readBytesRead(pid: number): number | undefined {
   }
 }
 
+/** Bytes that came into a process in different ways, each counted by the kernel since its start or as it is now. */
+export interface BytesTaken {
+  /** By read(2), page cache included. */
+  readonly read: number;
+  /** From a disk, for page faults too. */
+  readonly fetched: number;
+  /** Pages of files that are mapped and in memory. */
+  readonly mapped: number;
+}
+
+/** What a process has taken in; undefined when it is gone or the system does not tell. */
+export function readBytesTaken(pid: number): BytesTaken | undefined {
+  try {
+    const io = readFileSync(`/proc/${pid}/io`, "latin1");
+    const status = readFileSync(`/proc/${pid}/status`, "latin1");
+    const count = (text: string, name: string) => Number(new RegExp(`^${name}:\\s+(\\d+)`, "m").exec(text)?.[1] ?? 0);
+    return { read: count(io, "rchar"), fetched: count(io, "read_bytes"), mapped: 1024 * count(status, "RssFile") };
+  } catch {
+    return undefined; // gone, not ours, or no /proc
+  }
+}
+
 function readLinuxStartTime(pid: number): string | undefined {
   const fields = readStatFields(pid);
   const state = fields?.[0];

@@ -1,5 +1,7 @@
 import { watch, type FSWatcher } from "node:fs";
+import type { LoadProgress } from "../control/messages.ts";
 import type { Endpoint, Health, Launch, ServerProtocol, Traffic } from "./launch.ts";
+import { LoadMeter } from "./load-meter.ts";
 import { LogFollower } from "./log-follower.ts";
 import { OwnRequests } from "./own-requests.ts";
 import { readBytesRead, readCpuTicks } from "./process-identity.ts";
@@ -15,6 +17,7 @@ interface WatchOptions {
   readonly log: ServerLog;
   readonly onEndpoint: (endpoint: Endpoint) => void;
   readonly onHealth: (health: Health) => void;
+  readonly onLoad: (load: LoadProgress) => void;
   /** A request has ended. */
   readonly onTraffic: (traffic: Traffic) => void;
   /** Nothing has moved for the time that the phase allows. */
@@ -45,12 +48,14 @@ export class ServerWatch {
   #rechecksLeft = 0;
   readonly #lines: LogFollower;
   readonly #own = new OwnRequests();
+  readonly #meter: LoadMeter;
   #signs = "";
   #movedAtMs = performance.now();
 
   constructor(options: WatchOptions) {
     this.#options = options;
     this.#lines = new LogFollower(options.log);
+    this.#meter = new LoadMeter(options.launch.files, options.pid);
     if (options.launch.port !== 0) this.#setEndpoint({ host: options.launch.host, port: options.launch.port });
     this.#watcher = watch(options.log.path, () => this.#onLogChange());
     // A watch that fails (too many watches, file removed) leaves the timer, which sees the same a little later.
@@ -90,10 +95,16 @@ export class ServerWatch {
 
   #tick(): void {
     this.#lookForLife();
-    if (this.#phase === "loading") this.#readLog();
+    if (this.#phase === "loading") this.#followLoad();
     else this.#serveLog();
     this.#schedule(this.#intervalMs());
     void this.#check(); // handles its own failures
+  }
+
+  #followLoad(): void {
+    this.#readLog();
+    const load = this.#meter.measure();
+    if (load !== undefined) this.#options.onLoad(load);
   }
 
   #serveLog(): void {

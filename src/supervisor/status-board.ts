@@ -1,4 +1,4 @@
-import type { DraftingStatus, LastExit, Status, TrafficStatus } from "../control/messages.ts";
+import type { DraftingStatus, LastExit, LoadProgress, Status, TrafficStatus } from "../control/messages.ts";
 import type { Endpoint, ExitCause, Launch, Proof, Traffic } from "./launch.ts";
 import type { State } from "./machine.ts";
 import { TrafficMeter } from "./traffic-meter.ts";
@@ -10,6 +10,7 @@ export class StatusBoard {
   drafting: DraftingStatus = { state: "unproven" };
   /** From spawn to the first healthy answer. */
   loadMs: number | null = null;
+  load: LoadProgress | null = null;
   runs = 0;
   restarts = 0;
   #tokensPerSecond: number | null = null;
@@ -23,6 +24,7 @@ export class StatusBoard {
   startRun(launch: Launch): void {
     this.endpoint = undefined;
     this.loadMs = null;
+    this.load = null;
     this.#tokensPerSecond = null;
     this.#baselineTokensPerSecond = null;
     this.#traffic = new TrafficMeter();
@@ -31,6 +33,7 @@ export class StatusBoard {
 
   enter(state: State): void {
     this.#since = new Date();
+    if (state.name !== "loading") this.load = null;
     if (state.name === "backoff") this.#retryAtMs = performance.now() + state.delayMs;
     if ("cause" in state && state.cause !== undefined) this.noteExit(state.cause);
   }
@@ -68,6 +71,7 @@ export class StatusBoard {
         ? { sinceStart: this.#traffic.sinceStart(), lastTenMinutes: this.#traffic.lastTenMinutes(performance.now()) }
         : null,
       loadMs: this.loadMs,
+      load: this.load,
       runs: this.runs,
       restarts: this.restarts,
       lastExit: this.#lastExit,

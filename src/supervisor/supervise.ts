@@ -45,6 +45,7 @@ export async function supervise({ launch, protocol, paths, onEvent }: SuperviseO
     lockFd: lock.fd,
     preflight: async (coming) => takePort(ports, coming) ?? (await checkPort(coming)),
     onEvent: (event) => {
+      if (event.isProgress) return tell(event);
       events.append(event);
       saver.save();
       if (event.end === undefined) tell(event);

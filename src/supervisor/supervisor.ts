@@ -3,8 +3,8 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { exitCodes, type ExitName } from "../base/exit-codes.ts";
 import { formatDuration } from "../base/units.ts";
-import type { StateName, Status, StatusEvent } from "../control/messages.ts";
-import { describeState } from "./describe-state.ts";
+import type { LoadProgress, StateName, Status, StatusEvent } from "../control/messages.ts";
+import { describeLoad, describeState } from "./describe-state.ts";
 import { drain } from "./drain.ts";
 import type { ExitCause, Launch, ServerProtocol } from "./launch.ts";
 import { initialMachine, next, type Effect, type Event, type Machine } from "./machine.ts";
@@ -226,6 +226,7 @@ export class Supervisor {
         if (health === "ready" && state.name === "loading") this.#board.loadMs = this.#sinceSpawnMs();
         this.#dispatch({ type: "health", epoch, health });
       },
+      onLoad: (load) => this.#noteLoad(load),
       onTraffic: (traffic) => {
         const fault = this.#board.noteTraffic(traffic);
         if (fault !== undefined) this.warn(fault);
@@ -298,6 +299,12 @@ export class Supervisor {
     this.#run?.gone.abort();
     this.#run = undefined;
     this.#board.startRun(this.#launch);
+  }
+
+  #noteLoad(load: LoadProgress): void {
+    if (this.#machine.state.name !== "loading") return;
+    this.#board.load = load;
+    this.#options.onEvent({ ...this.#makeEvent(`loading ${describeLoad(load)}`), isProgress: true });
   }
 
   #publish(message: string): void {

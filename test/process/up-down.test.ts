@@ -182,6 +182,7 @@ describe("for scripts", () => {
       runs: 1,
       restarts: 0,
       lastExit: null,
+      load: null,
       retryInMs: null,
       profile: home.join("config", "profiles", "p.yaml"),
       log: home.join("state", "p", "server.log"),

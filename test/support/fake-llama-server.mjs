@@ -5,6 +5,7 @@
 //   loadMs            time that a load takes (default 0)
 //   requestMs         time that a completion takes (default 0)
 //   neverReady        loads for ever
+//   readBytes         reads that much of the model while loading
 //   longLineBytes     writes one line of that length while loading
 //   exitWhileLoading  { code, lines }: logs the lines and exits
 //   crashAfterMs      after that time of being ready, does `crash`
@@ -21,7 +22,18 @@
 //   dumpEnv           file for { pid, argv, env, fds } of this process
 //   stateFile         grows by one byte a start; with `times`, the other faults apply to that many first starts only
 import { spawn } from "node:child_process";
-import { appendFileSync, readdirSync, readFileSync, readlinkSync, statSync, writeFileSync, writeSync } from "node:fs";
+import {
+  appendFileSync,
+  closeSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  readSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { createServer } from "node:http";
 
 const started = process.hrtime.bigint();
@@ -136,7 +148,15 @@ function load(server, url) {
     for (const line of lines) log(`E ${line}`);
     process.exit(code);
   }
+  if (faults.readBytes !== undefined) readModel(faults.readBytes);
   if (!faults.neverReady) setTimeout(() => onLoaded(server, url), faults.loadMs ?? 0);
+}
+
+function readModel(bytes) {
+  const file = openSync(options.get("--model"), "r");
+  const buffer = Buffer.alloc(1 << 20);
+  for (let done = 0; done < bytes; done += buffer.length) readSync(file, buffer, 0, buffer.length, done);
+  closeSync(file);
 }
 
 function onLoaded(server, url) {

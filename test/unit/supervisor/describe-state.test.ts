@@ -21,6 +21,7 @@ const status: Status = {
   runs: 1,
   restarts: 0,
   lastExit: { kind: "killed", message: "the server was killed (SIGKILL)", fix: null, time: "2026-01-01T00:00:00.000Z" },
+  load: null,
   retryInMs: null,
   build: "b1",
   profile: "/p.yaml",
