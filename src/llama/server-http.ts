@@ -79,19 +79,38 @@ async function generate(launch: Launch, endpoint: Endpoint, tokens: number, sign
 }
 
 /**
- * Whether a slot is at work. A sleeping server has nothing to do, and `/slots` would wake it and make it load its model.
- * @returns false when the server does not tell (`--no-slots`), or cannot be reached. Never throws.
+ * Whether a slot is at work.
+ * @returns false when the server does not tell (`--no-slots`), sleeps, or cannot be reached. Never throws.
  */
 export async function isBusy(launch: Launch, endpoint: Endpoint, signal: AbortSignal): Promise<boolean> {
   try {
-    const apiKey = readApiKey(launch.apiKeyFile);
-    const props = await send(endpoint, { method: "GET", path: "/props", signal, apiKey });
-    if (props.status === 200 && (JSON.parse(props.body) as { is_sleeping?: unknown }).is_sleeping === true) return false;
-    const slots = await send(endpoint, { method: "GET", path: "/slots", signal, apiKey });
-    return slots.status === 200 && (JSON.parse(slots.body) as { is_processing?: unknown }[]).some((slot) => slot.is_processing === true);
+    const slots = await askSlots(launch, endpoint, signal);
+    return slots?.status === 200 && (JSON.parse(slots.body) as { is_processing?: unknown }[]).some((slot) => slot.is_processing === true);
   } catch {
     return false; // refused, reset, aborted, or not llama-server's words: nobody is left to wait for
   }
+}
+
+/** Asks for the slots, which the main loop answers between two steps; see {@link askSlots}. */
+export async function askMainLoop(launch: Launch, endpoint: Endpoint, signal: AbortSignal): Promise<void> {
+  try {
+    await askSlots(launch, endpoint, signal);
+  } catch {
+    return; // refused, reset or aborted: the health check says so, too
+  }
+}
+
+/** @returns undefined of a sleeping server: it has nothing to do, and `/slots` would wake it and make it load its model. */
+async function askSlots(launch: Launch, endpoint: Endpoint, signal: AbortSignal): Promise<Answer | undefined> {
+  const apiKey = readApiKey(launch.apiKeyFile);
+  const props = await send(endpoint, { method: "GET", path: "/props", signal, apiKey });
+  if (props.status === 200 && (JSON.parse(props.body) as { is_sleeping?: unknown }).is_sleeping === true) return undefined;
+  return send(endpoint, { method: "GET", path: "/slots", signal, apiKey });
+}
+
+interface Answer {
+  readonly status: number;
+  readonly body: string;
 }
 
 interface Outgoing {
@@ -102,7 +121,7 @@ interface Outgoing {
   readonly json?: unknown;
 }
 
-function send(endpoint: Endpoint, { method, path, signal, apiKey, json }: Outgoing): Promise<{ status: number; body: string }> {
+function send(endpoint: Endpoint, { method, path, signal, apiKey, json }: Outgoing): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const outgoing = request({
       host: reachable(endpoint.host),

@@ -10,7 +10,7 @@ export function describeState(state: State, status: Status, sinceSpawnMs: number
     case "proving":
       return `server is up on ${status.url} after ${formatDuration(status.loadMs ?? 0)}, asking it to draft`;
     case "unhealthy":
-      return "unhealthy: the server does not answer its health checks; it is not killed while it shows signs of life";
+      return "unhealthy: the server no longer answers; it is not killed while it shows signs of life";
     case "backoff":
       return `${status.lastExit?.message ?? "the server is gone"}; next start in ${formatDuration(state.delayMs)}`;
     case "failed":

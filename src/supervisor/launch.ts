@@ -120,6 +120,11 @@ export interface ServerProtocol {
   readonly parseTraffic: (line: string) => Traffic | undefined;
   /** Sends one short request and reports its draft counters. @throws when the request fails or times out. */
   readonly prove: (launch: Launch, endpoint: Endpoint, signal: AbortSignal) => Promise<Proof>;
+  /**
+   * Asks the server's main loop, which the health check does not reach. Ends when it has answered, when the server is gone, or at once where
+   * the question would wake a sleeping model. Never rejects.
+   */
+  readonly askMainLoop: (launch: Launch, endpoint: Endpoint, signal: AbortSignal) => Promise<void>;
   /** Whether it has requests to finish; false when it cannot be asked. Never throws. */
   readonly isBusy: (launch: Launch, endpoint: Endpoint, signal: AbortSignal) => Promise<boolean>;
   /** Explains an exit that nobody asked for, from its code or signal and the last lines of its log. */

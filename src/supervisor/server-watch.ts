@@ -1,6 +1,7 @@
 import { watch, type FSWatcher } from "node:fs";
 import type { LoadProgress } from "../control/messages.ts";
 import type { Endpoint, Health, Launch, ServerProtocol, Traffic } from "./launch.ts";
+import { Heartbeat } from "./heartbeat.ts";
 import { LoadMeter } from "./load-meter.ts";
 import { LogFollower } from "./log-follower.ts";
 import { OwnRequests } from "./own-requests.ts";
@@ -31,6 +32,8 @@ const loadingIntervalMs = 250;
 /** llama-server logs "model loaded" some instants before or after /health turns to 200. */
 const recheckMs = 3;
 const rechecks = 10;
+/** Health checks a heartbeat: it takes the main loop's time, if little. */
+const checksABeat = 6;
 /** What a server logs between two looks, unless it is asked to log everything; more is passed over. */
 const mostLogBytes = 1 << 20;
 /** A check that took this much longer than its time limit says that we were stopped or suspended, not that the server is ill. */
@@ -49,6 +52,7 @@ export class ServerWatch {
   readonly #lines: LogFollower;
   readonly #own = new OwnRequests();
   readonly #meter: LoadMeter;
+  #heartbeat: Heartbeat | undefined;
   #signs = "";
   #movedAtMs = performance.now();
 
@@ -70,6 +74,7 @@ export class ServerWatch {
     this.#phase = phase;
     this.#movedAtMs = performance.now();
     if (phase !== "loading") this.#watcher.close();
+    this.#heartbeat ??= this.#startHeartbeat();
     this.#schedule(this.#intervalMs());
   }
 
@@ -84,6 +89,17 @@ export class ServerWatch {
     clearTimeout(this.#timer);
   }
 
+  #startHeartbeat(): Heartbeat | undefined {
+    const { protocol, launch } = this.#options;
+    const endpoint = this.#endpoint;
+    if (endpoint === undefined) return undefined;
+    return new Heartbeat((signal) => protocol.askMainLoop(launch, endpoint, signal), {
+      everyMs: checksABeat * launch.health.intervalMs,
+      nowMs: performance.now(),
+      signal: this.#abort.signal,
+    });
+  }
+
   #intervalMs(): number {
     return this.#phase === "loading" ? loadingIntervalMs : this.#options.launch.health.intervalMs;
   }
@@ -94,11 +110,19 @@ export class ServerWatch {
   }
 
   #tick(): void {
-    this.#lookForLife();
+    const moves = this.#lookForLife();
     if (this.#phase === "loading") this.#followLoad();
     else this.#serveLog();
     this.#schedule(this.#intervalMs());
-    void this.#check(); // handles its own failures
+    if (this.#waitsForMainLoop()) this.#options.onHealth(moves ? "ready" : "timeout");
+    else void this.#check(); // handles its own failures
+  }
+
+  /** Whether a heartbeat is late. Then nothing else is asked: answers to our own questions would look like signs of life. */
+  #waitsForMainLoop(): boolean {
+    const nowMs = performance.now();
+    this.#heartbeat?.beat(nowMs);
+    return (this.#heartbeat?.waitedMs(nowMs) ?? 0) > this.#options.launch.health.timeoutMs;
   }
 
   #followLoad(): void {
@@ -160,17 +184,19 @@ export class ServerWatch {
     setTimeout(() => void this.#check(), recheckMs); // handles its own failures
   }
 
-  #lookForLife(): void {
+  /** @returns whether anything has moved since the last look. */
+  #lookForLife(): boolean {
     const { pid, log, launch, onSilence } = this.#options;
     const signs = `${log.sizeBytes} ${readCpuTicks(pid)} ${readBytesRead(pid)}`;
     const nowMs = performance.now();
     if (signs !== this.#signs) {
       this.#signs = signs;
       this.#movedAtMs = nowMs;
-      return;
+      return true;
     }
     const limitMs = this.#phase === "loading" ? launch.health.stallTimeoutMs : launch.health.hangTimeoutMs;
     const guarded = this.#phase === "loading" || (this.#phase === "unhealthy" && limitMs > 0);
     if (guarded && nowMs - this.#movedAtMs > limitMs) onSilence();
+    return false;
   }
 }

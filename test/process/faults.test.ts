@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { llmctl, type RunResult } from "../support/llmctl.ts";
 import { isAlive, readServerLog, readStatus, untilGone, untilStatus, upDetached } from "../support/processes.ts";
 import { demoDraft, TempHome } from "../support/temp-home.ts";
+import { until } from "../support/until.ts";
 
 let home: TempHome;
 
@@ -149,6 +150,29 @@ describe("a ready server", () => {
     expect(after.lastExit?.kind).toBe("hung");
     expect(isAlive(pid)).toBe(false);
     await down();
+  });
+
+  test("whose main loop is stuck while it answers health checks is unhealthy, and replaced when nothing else moves", async () => {
+    const health = { interval: "50ms", timeout: "100ms", failures: 2, hang_timeout: "300ms" };
+    await home.writeFakeProfile("p", {}, { health, restart: quick });
+    const { pid } = await upDetached(home, "p");
+    await setFaults({ wedge: true });
+    await untilStatus(home, "p", "replaced", ({ state, restarts }) => state === "ready" && restarts === 1);
+    expect(isAlive(pid)).toBe(false);
+    const events = (await llmctl(["events", "p"], { home })).stdout;
+    expect(events).toMatch(/ unhealthy +unhealthy: the server no longer answers; .*\n.* killing .*\[hung\]/);
+    await down();
+  });
+
+  test("whose main loop answers late is left alone while it logs", async () => {
+    const health = { interval: "50ms", timeout: "100ms", failures: 20, hang_timeout: "300ms" };
+    await home.writeFakeProfile("p", { spam: { bytesPerSecond: 200_000 } }, { health });
+    const { pid } = await upDetached(home, "p");
+    await setFaults({ wedge: true });
+    const asked = async () => (await readServerLog(home, "p")).split("fake: leaves /slots unanswered")[1];
+    await until("time for many checks has passed", async () => ((await asked())?.length ?? 0) > 500_000);
+    expect(await readStatus(home, "p")).toMatchObject({ state: "ready", pid, restarts: 0 });
+    expect((await llmctl(["down", "p", "--now"], { home })).exitCode).toBe(0);
   });
 
   test("that is stopped still goes down", async () => {

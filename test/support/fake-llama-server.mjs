@@ -230,8 +230,8 @@ function route(path, body, response) {
     case "/v1/models":
       return answer(response, 200, { object: "list", data: [{ id: model, object: "model", owned_by: "llamacpp" }] });
     case "/slots":
-      if (!faults.wedge) answer(response, 200, [{ id: 0, n_ctx: 512, speculative: isDrafting, is_processing: false }]);
-      return;
+      if (faults.wedge) return log("I fake: leaves /slots unanswered");
+      return answer(response, 200, [{ id: 0, n_ctx: 512, speculative: isDrafting, is_processing: false }]);
     case "/props":
       return answer(response, 200, {
         default_generation_settings: { n_ctx: 512 },

@@ -52,7 +52,7 @@ describe("a state in one line", () => {
   });
 
   test("says of an unhealthy server that it is not killed", () => {
-    expect(describeState({ name: "unhealthy" }, status, 0)).toMatch(/does not answer.*not killed/);
+    expect(describeState({ name: "unhealthy" }, status, 0)).toMatch(/no longer answers.*not killed/);
   });
 });
 
