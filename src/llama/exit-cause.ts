@@ -117,6 +117,12 @@ const signalCauses: Readonly<Record<string, Pick<ExitCause, "kind" | "message" |
   SIGABRT: { kind: "aborted", message: "the server aborted itself (SIGABRT)", fix: "the end of its log says why: llmctl logs NAME" },
 };
 
+const hostOutOfMemory: Pick<ExitCause, "kind" | "message" | "fix"> = {
+  kind: "host-out-of-memory",
+  message: "the kernel killed the server: the memory ran out",
+  fix: "lower ctx_size, take a smaller quant, or stop what else uses the memory; a container or service may have a limit of its own",
+};
+
 /** Explains how a server ended, from its exit code or signal and the end of its log. */
 export function explainExit(exit: ServerExit): ExitCause {
   // What was logged before a SIGKILL or SIGTERM from outside does not explain it; an abort or a crash is often the last word on an error.
@@ -124,6 +130,7 @@ export function explainExit(exit: ServerExit): ExitCause {
   const known = ownEnd ? findKnown(exit.lastLines) : undefined;
   if (known !== undefined) return known;
   const late: ExitName = exit.wasReady ? "failed" : "diedBeforeReady";
+  if (exit.signal === "SIGKILL" && exit.oomKills > 0) return { ...hostOutOfMemory, permanent: false, exit: late };
   if (exit.signal !== null) {
     const cause = signalCauses[exit.signal] ?? { kind: "killed", message: `the server was ended by ${exit.signal}` };
     return { ...cause, permanent: false, exit: late };

@@ -106,6 +106,8 @@ export interface ServerExit {
   readonly signal: string | null;
   /** The end of what it logged in this run. */
   readonly lastLines: readonly string[];
+  /** Processes that the kernel has ended for want of memory since the server was started: of our cgroup where it tells, else of the machine. */
+  readonly oomKills: number;
   /** Whether it had answered a health check before. */
   readonly wasReady: boolean;
 }

@@ -10,6 +10,7 @@ import type { ExitCause, Launch, ServerProtocol } from "./launch.ts";
 import { initialMachine, next, type Effect, type Event, type Machine } from "./machine.ts";
 import type { ProcessIdentity } from "./process-identity.ts";
 import { unwritable } from "./lock.ts";
+import { readOomKills } from "./oom-kills.ts";
 import { ServerLog } from "./server-log.ts";
 import {
   explainSpawnFailure,
@@ -42,6 +43,8 @@ const exitAfterHangUpMs = 2000;
 
 /** What belongs to one spawn. */
 interface Run {
+  /** The count of OOM kills before it. */
+  readonly oomKills: number;
   readonly server: ServerProcess;
   readonly watch: ServerWatch;
   readonly startedMs: number;
@@ -190,14 +193,17 @@ export class Supervisor {
     this.#markRun(epoch);
     this.#board.runs += 1;
     const startedMs = performance.now();
+    const oomKills = readOomKills() ?? 0;
     let server: ServerProcess;
     try {
       server = await spawnServer(this.#launch, { log: this.#log.fd, lock: this.#options.lockFd });
     } catch (error) {
       return this.#onExit(epoch, explainSpawnFailure(this.#launch.file, error));
     }
-    this.#run = { server, watch: this.#watch(epoch, server.pid), startedMs, proof: new AbortController(), gone: new AbortController() };
-    this.#inBackground(server.exited.then((exit) => this.#onServerExit(epoch, server.pid, exit)));
+    const watch = this.#watch(epoch, server.pid);
+    const run = { server, watch, oomKills, startedMs, proof: new AbortController(), gone: new AbortController() };
+    this.#run = run;
+    this.#inBackground(server.exited.then((exit) => this.#onServerExit(epoch, run, exit)));
     this.#dispatch({ type: "spawned", epoch });
     // A wish that came while the process was being made found nobody to tell.
     const { state } = this.#machine;
@@ -279,11 +285,12 @@ export class Supervisor {
     this.#dispatch({ type: "drained", epoch });
   }
 
-  async #onServerExit(epoch: number, pid: number, exit: ProcessExit): Promise<void> {
-    killGroup(pid);
+  async #onServerExit(epoch: number, run: Run, exit: ProcessExit): Promise<void> {
+    killGroup(run.server.pid);
+    const oomKills = (readOomKills() ?? 0) - run.oomKills;
     const { state } = this.#machine;
     const wasReady = state.name === "ready" || state.name === "unhealthy";
-    this.#onExit(epoch, this.#options.protocol.explainExit({ ...exit, lastLines: this.#log.readRunTail(100), wasReady }));
+    this.#onExit(epoch, this.#options.protocol.explainExit({ ...exit, lastLines: this.#log.readRunTail(100), oomKills, wasReady }));
   }
 
   #onExit(epoch: number, cause: ExitCause): void {

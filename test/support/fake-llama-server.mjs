@@ -5,6 +5,7 @@
 //   loadMs            time that a load takes (default 0)
 //   requestMs         time that a completion takes (default 0)
 //   neverReady        loads for ever
+//   hog               takes all the memory there is while loading
 //   readBytes         reads that much of the model while loading
 //   longLineBytes     writes one line of that length while loading
 //   exitWhileLoading  { code, lines }: logs the lines and exits
@@ -148,6 +149,7 @@ function load(server, url) {
     for (const line of lines) log(`E ${line}`);
     process.exit(code);
   }
+  if (faults.hog) for (const taken = []; ;) taken.push(Buffer.alloc(16 << 20, 1));
   if (faults.readBytes !== undefined) readModel(faults.readBytes);
   if (!faults.neverReady) setTimeout(() => onLoaded(server, url), faults.loadMs ?? 0);
 }

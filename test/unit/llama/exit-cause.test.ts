@@ -4,7 +4,7 @@ import { explainExit } from "../../../src/llama/exit-cause.ts";
 import type { ServerExit } from "../../../src/supervisor/launch.ts";
 
 function ended(lastLines: readonly string[], more: Partial<ServerExit> = {}): ServerExit {
-  return { code: 1, signal: null, lastLines, wasReady: false, ...more };
+  return { code: 1, signal: null, lastLines, oomKills: 0, wasReady: false, ...more };
 }
 
 describe("what llama-server said last", () => {
@@ -136,6 +136,8 @@ describe("what llama-server said last", () => {
 describe("without a word", () => {
   test.each([
     [{ code: null, signal: "SIGKILL" }, "killed", "the server was killed (SIGKILL)"],
+    [{ code: null, signal: "SIGKILL", oomKills: 1 }, "host-out-of-memory", "the kernel killed the server: the memory ran out"],
+    [{ code: null, signal: "SIGTERM", oomKills: 1 }, "killed", "the server was ended by SIGTERM"],
     [{ code: null, signal: "SIGSEGV" }, "crashed", "the server crashed (SIGSEGV)"],
     [{ code: null, signal: "SIGILL" }, "crashed", "an instruction that this CPU does not have"],
     [{ code: null, signal: "SIGABRT" }, "aborted", "the server aborted itself (SIGABRT)"],

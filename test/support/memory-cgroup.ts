@@ -1,0 +1,50 @@
+import { access, mkdir, readFile, rmdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+
+/** A cgroup with little memory, under the one that this process is in. Disposing of it fails while a process is left in it. */
+export class MemoryCgroup implements AsyncDisposable {
+  readonly #folder: string;
+
+  private constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  /** Whether this machine has a memory controller and lets us use it; root in most containers, hardly ever anyone else. */
+  static async isPossible(): Promise<boolean> {
+    try {
+      await using _box = await MemoryCgroup.create(1 << 30);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  /** @throws where that is not possible. */
+  static async create(limitBytes: number): Promise<MemoryCgroup> {
+    const { parent, limitFile } = await findParent();
+    const folder = join(parent, `llmctl-test-${process.pid}`);
+    await mkdir(folder);
+    await writeFile(join(folder, limitFile), String(limitBytes));
+    return new MemoryCgroup(folder);
+  }
+
+  /** Runs what follows inside. */
+  get via(): string[] {
+    return ["sh", "-c", 'echo $$ > "$0" && exec "$@"', join(this.#folder, "cgroup.procs")];
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await rmdir(this.#folder);
+  }
+}
+
+async function findParent(): Promise<{ parent: string; limitFile: string }> {
+  const own = (await readFile("/proc/self/cgroup", "utf8")).split("\n");
+  const first = own.map((line) => /^\d+:memory:(\/.*)$/.exec(line)?.[1]).find((path) => path !== undefined);
+  if (first !== undefined) return { parent: join("/sys/fs/cgroup/memory", first), limitFile: "memory.limit_in_bytes" };
+  // In version 2 a cgroup with processes may have no controlled children: only its siblings may.
+  const second = own.map((line) => /^0::(\/.*)$/.exec(line)?.[1]).find((path) => path !== undefined) ?? "/";
+  const parent = join("/sys/fs/cgroup", second, second === "/" ? "" : "..");
+  await access(join(parent, "cgroup.subtree_control"));
+  return { parent, limitFile: "memory.max" };
+}
