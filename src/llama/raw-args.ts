@@ -38,24 +38,42 @@ const owned: readonly { readonly flags: readonly string[]; readonly why: string;
   },
 ];
 
-/**
- * Reads a profile's `args` as this build would, and checks them against it and against the profile's own keys.
- * @returns The flags that are right, and every problem with the others, each at its place in the list.
- */
-export function checkRawArgs(profile: Profile, source: Source): { flags: RawFlag[]; problems: Problem[] } {
+/** What became of a profile's `args`. */
+interface CheckedRawArgs {
+  readonly flags: RawFlag[];
+  /** Flags that only the server has, in a rendering for llama-cli. */
+  readonly notes: { readonly key: string; readonly reason: string }[];
+  /** Each at its place in the list. */
+  readonly problems: Problem[];
+}
+
+/** Reads a profile's `args` as this build would, and checks them against it and against the profile's own keys. */
+export function checkRawArgs(profile: Profile, source: Source): CheckedRawArgs {
   const { args } = profile.values;
   const flags: RawFlag[] = [];
+  const notes: CheckedRawArgs["notes"] = [];
   const problems: Problem[] = [];
   for (let index = 0; index < args.length;) {
     const word = args[index] ?? "";
     const match = source.catalogue.find(word);
     const values = match === undefined ? looseValues(args, index) : flagValues(args, index, match, source.catalogue);
+    if (isForServer(word, source)) {
+      notes.push({ key: `args[${index}]`, reason: `llama-cli has no ${word}` });
+      index += 1 + values.length;
+      continue;
+    }
     const fault = match === undefined ? explainUnknown(word, source) : findFault(word, match, values, source);
     if (fault !== undefined) problems.push({ ...fault, at: profile.at("args", index) });
     else if (match !== undefined) flags.push({ index, args: [match.name, ...values], match });
     index += 1 + values.length;
   }
-  return { flags, problems };
+  return { flags, notes, problems };
+}
+
+/** A raw flag is written for llama-server; whether that build has it is for the server's rendering to say. */
+function isForServer(word: string, { program, catalogue }: Source): boolean {
+  const unknown = !catalogue.has(word) && catalogue.removedHint(word) === undefined;
+  return program === "llama-cli" && unknown && word.startsWith("-") && findRule([word]) === undefined;
 }
 
 /** The values behind a known flag: as many as it takes, but never a flag that the build knows. */

@@ -10,8 +10,13 @@ export interface RenderModels {
   readonly draftingOff?: string;
 }
 
+/** The programs of llama.cpp that a profile can be said to. */
+export type Program = "llama-server" | "llama-cli";
+
 /** What a rule renders from. */
 export interface Source {
+  /** Whose flags the catalogue holds. */
+  readonly program: Program;
   readonly values: ProfileValues;
   readonly models: RenderModels;
   readonly catalogue: FlagCatalogue;
@@ -31,6 +36,8 @@ export interface Rule {
   readonly flags: readonly string[];
   /** Flags that the rule can use but that can also say more; raw `args` may use them where this rule did not. */
   readonly shared?: readonly string[];
+  /** About requests of others, which llama-cli does not take. */
+  readonly serverOnly?: true;
   /** @returns undefined when the profile does not set the key. */
   readonly render: (source: Source) => Outcome | undefined;
 }
@@ -61,6 +68,11 @@ export function switchRule(key: string, flags: readonly string[], read: (values:
       return match === undefined ? noFlag(catalogue, key) : passed([match.name]);
     },
   };
+}
+
+/** Says that a rule is about requests of others. */
+export function serverOnly(rule: Rule): Rule {
+  return { ...rule, serverOnly: true };
 }
 
 /** Passes a value behind the first of the flags that the build has, when the build lists no values or this one among them. */

@@ -10,6 +10,7 @@ import {
   passValue,
   type ReadValue,
   type Rule,
+  serverOnly,
   switchRule,
   valueRule,
 } from "./render-rule.ts";
@@ -126,7 +127,7 @@ const mmap: Rule = {
 /** Every key of a profile that llama-server is told, in the order of its command line. */
 export const renderTable: readonly Rule[] = [
   model,
-  valueRule("alias", ["--alias"], (values) => values.alias),
+  serverOnly(valueRule("alias", ["--alias"], (values) => values.alias)),
   draftModel,
   draftType,
   valueRule(
@@ -167,8 +168,8 @@ export const renderTable: readonly Rule[] = [
     integer((values) => values.ctx_size),
   ),
   draftCtxSize,
-  valueRule("server.host", ["--host"], (values) => values.server.host),
-  valueRule("server.port", ["--port"], ({ server }) => (server.port === "auto" ? "0" : String(server.port))),
+  serverOnly(valueRule("server.host", ["--host"], (values) => values.server.host)),
+  serverOnly(valueRule("server.port", ["--port"], ({ server }) => (server.port === "auto" ? "0" : String(server.port)))),
   jinja,
   valueRule("devices", ["--device"], (values) => values.devices?.join(",")),
   draftDevices,
@@ -187,6 +188,6 @@ export const renderTable: readonly Rule[] = [
   draftMax,
   draftMin,
   draftProbability,
-  valueRule("server.api_key_file", ["--api-key-file"], (values) => values.server.api_key_file),
-  switchRule("server.metrics", ["--metrics"], (values) => values.server.metrics),
+  serverOnly(valueRule("server.api_key_file", ["--api-key-file"], (values) => values.server.api_key_file)),
+  serverOnly(switchRule("server.metrics", ["--metrics"], (values) => values.server.metrics)),
 ];

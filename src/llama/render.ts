@@ -2,7 +2,7 @@ import { LlmctlError, type Problem } from "../base/errors.ts";
 import type { Profile } from "../profiles/schema.ts";
 import type { FlagCatalogue } from "./flag-catalogue.ts";
 import { checkRawArgs, type RawFlag } from "./raw-args.ts";
-import type { RenderModels } from "./render-rule.ts";
+import { leftOut, type Outcome, type RenderModels, type Rule, type Source } from "./render-rule.ts";
 import { renderTable } from "./render-table.ts";
 
 /** One flag with its values, and the profile key that it came from. */
@@ -34,12 +34,23 @@ export function commandLine(rendering: Rendering): string[] {
  * @throws LlmctlError `profile-unrenderable` with every key and raw flag that this build cannot do, each at its place in the YAML.
  */
 export function renderServer(profile: Profile, models: RenderModels, catalogue: FlagCatalogue): Rendering {
-  const source = { values: profile.values, models, catalogue };
+  return render(profile, { program: "llama-server", values: profile.values, models, catalogue });
+}
+
+/**
+ * As {@link renderServer}, in the flags of a llama-cli: the same model and the same drafting, for one person at a terminal. What is about
+ * requests of others, raw flags of the server among it, is left out with a note.
+ */
+export function renderCli(profile: Profile, models: RenderModels, catalogue: FlagCatalogue): Rendering {
+  return render(profile, { program: "llama-cli", values: profile.values, models, catalogue });
+}
+
+function render(profile: Profile, source: Source): Rendering {
   const flags: RenderedFlag[] = [];
   const notes: { key: string; reason: string }[] = [];
   const problems: Problem[] = [];
   for (const rule of renderTable) {
-    const outcome = rule.render(source);
+    const outcome = renderRule(rule, source);
     const path = rule.key.split(".");
     if (outcome?.kind === "flags") {
       const { args, note } = outcome;
@@ -52,7 +63,13 @@ export function renderServer(profile: Profile, models: RenderModels, catalogue: 
   }
   const raw = checkRawArgs(profile, source);
   failOn([...problems, ...raw.problems], profile);
-  return { flags: withRaw(flags, raw.flags), notes };
+  return { flags: withRaw(flags, raw.flags), notes: [...notes, ...raw.notes] };
+}
+
+function renderRule(rule: Rule, source: Source): Outcome | undefined {
+  const outcome = rule.render(source);
+  const unwanted = rule.serverOnly === true && source.program === "llama-cli" && outcome !== undefined;
+  return unwanted ? leftOut("llama-cli takes no requests of others") : outcome;
 }
 
 function failOn(problems: readonly Problem[], profile: Profile): void {

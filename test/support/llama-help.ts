@@ -14,6 +14,10 @@ export function readCatalogue(build: string): FlagCatalogue {
   return new FlagCatalogue(build, parseHelp(readHelp(`llama-server-${build}`)));
 }
 
+export function readCliCatalogue(build: "b7698" | "v0.5.0"): FlagCatalogue {
+  return new FlagCatalogue(build, parseHelp(readHelp(`llama-cli-${build}`)));
+}
+
 /** A checked profile whose places read `p.yaml:KEY`. */
 export function makeProfile(values: Readonly<Record<string, unknown>>): Profile {
   return {

@@ -7,7 +7,12 @@ const b7698 = readCatalogue("b7698");
 
 function check(args: readonly string[], more: Readonly<Record<string, unknown>> = {}, catalogue = v050) {
   const profile = makeProfile({ args, ...more });
-  return checkRawArgs(profile, { values: profile.values, models: { target: "/m/t.gguf", draft: "/m/d.gguf" }, catalogue });
+  return checkRawArgs(profile, {
+    program: "llama-server",
+    values: profile.values,
+    models: { target: "/m/t.gguf", draft: "/m/d.gguf" },
+    catalogue,
+  });
 }
 
 test("right flags pass as they are, with as many values as they take", () => {

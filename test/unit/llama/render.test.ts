@@ -3,8 +3,8 @@ import { describe, expect, test } from "vitest";
 import { LlmctlError } from "../../../src/base/errors.ts";
 import { FlagCatalogue } from "../../../src/llama/flag-catalogue.ts";
 import { parseHelp } from "../../../src/llama/help-text.ts";
-import { commandLine, type Rendering, renderServer } from "../../../src/llama/render.ts";
-import { makeProfile, oldHelp, readCatalogue, serverBuilds } from "../../support/llama-help.ts";
+import { commandLine, renderCli, type Rendering, renderServer } from "../../../src/llama/render.ts";
+import { makeProfile, oldHelp, readCatalogue, readCliCatalogue, serverBuilds } from "../../support/llama-help.ts";
 
 const catalogues = Object.fromEntries(serverBuilds.map((build) => [build, readCatalogue(build)])) as Record<
   (typeof serverBuilds)[number],
@@ -94,6 +94,32 @@ describe("GLM-4.7 as its guide runs it", () => {
     const rendering = render(glm47Spec, catalogues["v0.5.0"], { draftingOff: "the vocabularies differ" });
     expect(commandLine(rendering).join(" ")).not.toMatch(/draft|spec/);
     expect(rendering.notes).toEqual([{ key: "draft.model", reason: "drafting is off: the vocabularies differ" }]);
+  });
+});
+
+describe("for llama-cli", () => {
+  const cli = (values: Values, build: "b7698" | "v0.5.0") => renderCli(makeProfile(values), models, readCliCatalogue(build));
+
+  test("GLM-4.7 with a draft as its guide runs it", () => {
+    expect(commandLine(cli(glm47Spec, "b7698")).join(" ")).toBe(
+      `--model /m/target.gguf --model-draft /m/draft.gguf --threads -1 --fit on --prio 3 ${sampling} --ctx-size 16384 ` +
+        "--ctx-size-draft 16384 --jinja --device CUDA0 --device-draft CUDA0,CUDA1",
+    );
+    expect(commandLine(cli(glm47Spec, "v0.5.0")).join(" ")).toBe(
+      `--model /m/target.gguf --spec-draft-model /m/draft.gguf --spec-type draft-simple --threads -1 --fit on --prio 3 ${sampling} ` +
+        "--ctx-size 16384 --jinja --device CUDA0 --spec-draft-device CUDA0,CUDA1",
+    );
+  });
+
+  test("what is about requests is left out with a note", () => {
+    const { flags, notes } = cli({ alias: "a", server: { metrics: true }, args: ["--cache-reuse", "256", "-ub", "64"] }, "v0.5.0");
+    expect(flags.flatMap(({ args }) => args)).toEqual(["--model", "/m/target.gguf", "-ub", "64"]);
+    expect(notes.map(({ key }) => key)).toEqual(["alias", "server.host", "server.port", "server.metrics", "args[0]"]);
+  });
+
+  test("a raw flag that was removed, or that a key says, is wrong there too", () => {
+    const problems = problemsOf(() => cli({ args: ["--draft-max", "4", "--spec-replace"] }, "v0.5.0"));
+    expect(problems.map(({ at }) => at)).toEqual(["p.yaml:args.0"]);
   });
 });
 
