@@ -1,40 +1,125 @@
-import { findPaths } from "../base/paths.ts";
-import { noDraftAsked, planLaunch, type LaunchPlan } from "../llama/plan-launch.ts";
+import { resolve } from "node:path";
+import { LlmctlError } from "../base/errors.ts";
+import { findPaths, type Paths } from "../base/paths.ts";
+import { fetchStatus } from "../control/client.ts";
+import { controlSocketPath } from "../control/socket-path.ts";
+import { type CliPlan, noDraftAsked, planCli, planLaunch, type LaunchPlan } from "../llama/plan-launch.ts";
+import type { Profile, ProfileValues } from "../profiles/schema.ts";
 import { openProfile } from "./context.ts";
+import { notRunning } from "./down.ts";
 import { paint } from "./paint.ts";
+import { type CommandDiff, describeDiff, diffCommands } from "./plan-diff.ts";
+import { quoteForShell } from "./quote-for-shell.ts";
+
+interface PlanCommandOptions {
+  readonly json: boolean;
+  /** The command of llama-cli instead of the server's. */
+  readonly cli: boolean;
+  /** Another build than the profile's: an installed one, or the path of a llama-server. */
+  readonly build?: string;
+  /** Compare with what is running. */
+  readonly diff: boolean;
+}
 
 /** Prints the exact command of a profile, one flag a line with the key it came from; starts nothing. */
-export async function plan(nameOrPath: string, json: boolean): Promise<number> {
+export async function plan(nameOrPath: string, { json, cli, build, diff }: PlanCommandOptions): Promise<number> {
   const paths = findPaths();
-  const made = await planLaunch(await openProfile(nameOrPath, paths), { paths, env: process.env, lacking: "mark" });
-  if (json) {
-    const { launch, flags, notes, warnings } = made;
-    process.stdout.write(`${JSON.stringify({ launch, flags, notes, warnings }, undefined, 2)}\n`);
-  } else {
-    process.stdout.write(describe(made));
-    showPlanNotes(made);
+  const opened = await openProfile(nameOrPath, paths);
+  const profile = build === undefined ? opened : withBuild(opened, build);
+  const options = { paths, env: process.env, lacking: "mark" } as const;
+  if (cli) {
+    show(profile.name, await planCli(profile, options), json);
+    return 0;
   }
-  // Said last: who reads about a refused flag wants to see the command that it is in.
-  if (made.refusal !== undefined) throw made.refusal;
+  const made = await planLaunch(profile, options);
+  if (diff) showDiff(made, await compare(made, paths), json);
+  else show(profile.name, made, json);
   return 0;
 }
 
+/** The same profile for another build. */
+function withBuild(profile: Profile, build: string): Profile {
+  return {
+    ...profile,
+    values: { ...profile.values, llama: readBuildOption(build) },
+    at: (...key) => (key[0] === "llama" ? "--build" : profile.at(...key)),
+  };
+}
+
+/** A path is that of a llama-server, anything else the name of an installed build. */
+export function readBuildOption(build: string | undefined): ProfileValues["llama"] {
+  if (build === undefined) return {};
+  return build.includes("/") ? { binary: resolve(build) } : { build };
+}
+
+function show(name: string, made: LaunchPlan | CliPlan, json: boolean): void {
+  if (json) process.stdout.write(`${JSON.stringify(toJson(made), undefined, 2)}\n`);
+  else {
+    process.stdout.write(describe(name, made));
+    showPlanNotes(made);
+  }
+  failOnRefusal(made);
+}
+
+async function compare({ launch, flags }: LaunchPlan, paths: Paths): Promise<CommandDiff> {
+  const running = await fetchStatus(controlSocketPath(paths.runtime, launch.name));
+  if (running === undefined) throw notRunning(launch.name);
+  const { command, hash } = running;
+  if (command === undefined) {
+    throw new LlmctlError("command-unknown", `the supervisor of "${launch.name}" is older than this llmctl and does not tell its command`, {
+      exit: "failed",
+      fix: `run "llmctl down ${launch.name}", then "llmctl up ${launch.name}"`,
+    });
+  }
+  return diffCommands({ command, hash }, { file: launch.file, hash: launch.hash, flags: flags.map(({ args }) => args) });
+}
+
+function showDiff(made: LaunchPlan, diff: CommandDiff, json: boolean): void {
+  if (json) process.stdout.write(`${JSON.stringify({ ...toJson(made), diff }, undefined, 2)}\n`);
+  else {
+    process.stdout.write(describeDiff(made.launch.name, diff));
+    showPlanNotes(made);
+  }
+  failOnRefusal(made);
+}
+
+function toJson({ refused, ...made }: LaunchPlan | CliPlan): object {
+  const said = refused.map(({ flag, error: { message, fix } }) => ({ key: flag?.key ?? null, message, fix: fix ?? null }));
+  return { ...made, refused: said };
+}
+
+/** What a machine lacks is marked in a plan; a value that no machine takes is an error. Said last, below the command that it is in. */
+function failOnRefusal({ refused }: LaunchPlan | CliPlan): void {
+  const wrong = refused.find(({ error }) => error.exit !== "unavailable");
+  if (wrong !== undefined) throw wrong.error;
+}
+
 /** Says on stderr what the person should know before or while this plan runs. */
-export function showPlanNotes({ launch, warnings }: LaunchPlan): void {
-  for (const warning of warnings) process.stderr.write(`${paint("yellow", "note:")} ${warning}\n`);
-  if (!launch.drafting.wanted && launch.drafting.reason !== noDraftAsked) {
-    process.stderr.write(`${paint("yellow", "drafting off:")} ${launch.drafting.reason}\n`);
+export function showPlanNotes(made: LaunchPlan | CliPlan): void {
+  const { drafting } = commandOf(made);
+  const lacking = made.refused
+    .filter(({ error }) => error.exit === "unavailable")
+    .map(({ error }) => `${error.message}; ${error.fix ?? ""}`);
+  for (const warning of [...lacking, ...made.warnings]) process.stderr.write(`${paint("yellow", "note:")} ${warning}\n`);
+  if (!drafting.wanted && drafting.reason !== noDraftAsked) {
+    process.stderr.write(`${paint("yellow", "drafting off:")} ${drafting.reason}\n`);
   }
 }
 
-function describe({ launch, flags, notes }: LaunchPlan): string {
-  const lines = flags.map(({ args, key, note }) => [args.map(quoteForShell).join(" "), note === undefined ? key : `${key}: ${note}`]);
-  const width = Math.max(...lines.map(([text = ""]) => text.length));
-  const command = [launch.file, ...lines.map(([text = "", key]) => `  ${text.padEnd(width)}  ${paint("dim", `# ${key}`, process.stdout)}`)];
-  const leftOut = notes.map(({ key, reason }) => `left out: ${key}: ${reason}`);
-  return `${[`# ${launch.name}, ${launch.build}`, ...command, ...leftOut].join("\n")}\n`;
+function commandOf(made: LaunchPlan | CliPlan) {
+  return "launch" in made ? made.launch : made.command;
 }
 
-function quoteForShell(word: string): string {
-  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`;
+function describe(name: string, made: LaunchPlan | CliPlan): string {
+  const { file, build } = commandOf(made);
+  const lacking = new Set(made.refused.map(({ flag }) => flag));
+  const lines = made.flags.map((flag) => {
+    const { args, key, note } = flag;
+    const origin = note === undefined ? key : `${key}: ${note}`;
+    return { text: args.map(quoteForShell).join(" "), origin: lacking.has(flag) ? `${origin} (not on this machine)` : origin };
+  });
+  const width = Math.max(...lines.map(({ text }) => text.length));
+  const command = lines.map(({ text, origin }) => `  ${text.padEnd(width)}  ${paint("dim", `# ${origin}`, process.stdout)}`);
+  const leftOut = made.notes.map(({ key, reason }) => `left out: ${key}: ${reason}`);
+  return `${[`# ${name}, ${build}`, file, ...command, ...leftOut].join("\n")}\n`;
 }

@@ -97,8 +97,13 @@ function addLooking(program: Command, done: (code: number) => void): void {
   program
     .command("plan <profile>")
     .description("print the exact command and where each flag comes from; starts nothing")
+    .option("--build <build>", "for another installed build, or the path of a llama-server")
+    .addOption(new Option("--diff", "only what a restart would change of what is running").default(false))
+    .addOption(new Option("--cli", "the command of llama-cli instead").default(false).conflicts("diff"))
     .option("--json", "print JSON, for scripts", false)
-    .action(async (name: string, { json }: { json: boolean }) => done(await (await import("./plan.ts")).plan(name, json)));
+    .action(async (name: string, options: { build?: string; diff: boolean; cli: boolean; json: boolean }) =>
+      done(await (await import("./plan.ts")).plan(name, options)),
+    );
   addChecking(program, done);
 }
 

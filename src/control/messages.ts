@@ -80,6 +80,8 @@ export interface Status {
   /** Milliseconds until the next start; null unless in `backoff`. */
   readonly retryInMs: number | null;
   readonly build: string;
+  /** What the server was, or would now be, started with; absent in the words of a supervisor from before this key. */
+  readonly command?: { readonly file: string; readonly args: readonly string[] };
   readonly profile: string;
   /** Identifies the configuration that runs. */
   readonly hash: string;

@@ -3,14 +3,26 @@ import { LlmctlError } from "../base/errors.ts";
 import type { Profile } from "../profiles/schema.ts";
 import { explainFailedRun } from "./binary-check.ts";
 import { explainRefusal, type Refusal } from "./refusal.ts";
-import type { Rendering } from "./render.ts";
+import type { RenderedFlag, Rendering } from "./render.ts";
 
 interface DryRunOptions {
   /** The whole environment of the binary. */
   readonly env: Readonly<Record<string, string>>;
   readonly timeoutMs: number;
   /** What the arguments were made from, so that a refusal can name the key and its place. */
-  readonly origin?: { readonly profile: Profile; readonly rendering: Rendering };
+  readonly origin?: Origin;
+}
+
+interface Origin {
+  readonly profile: Profile;
+  readonly rendering: Rendering;
+}
+
+/** What the binary said to one flag of a rendering. */
+export interface RefusedFlag {
+  /** Undefined when the binary named no flag of ours. */
+  readonly flag?: RenderedFlag;
+  readonly error: LlmctlError;
 }
 
 /**
@@ -19,6 +31,30 @@ interface DryRunOptions {
  * @throws LlmctlError `flag-refused` with llama.cpp's own message, or what `explainFailedRun` makes of a binary that cannot run.
  */
 export async function dryRun(file: string, args: readonly string[], options: DryRunOptions): Promise<void> {
+  const refused = await findRefused(file, args, options);
+  if (refused !== undefined) throw refused.error;
+}
+
+/**
+ * Every flag that the binary refuses. It stops at its first, so its command line is tried again without that one.
+ * @throws LlmctlError what `explainFailedRun` makes of a binary that cannot run.
+ */
+export async function findAllRefused(file: string, origin: Origin, options: Omit<DryRunOptions, "origin">): Promise<RefusedFlag[]> {
+  const all: RefusedFlag[] = [];
+  for (;;) {
+    const left = origin.rendering.flags.filter((flag) => !all.some((refused) => refused.flag === flag));
+    const refused = await findRefused(
+      file,
+      left.flatMap(({ args }) => args),
+      { ...options, origin },
+    );
+    if (refused === undefined) return all;
+    all.push(refused);
+    if (refused.flag === undefined) return all;
+  }
+}
+
+async function findRefused(file: string, args: readonly string[], options: DryRunOptions): Promise<RefusedFlag | undefined> {
   const result = await execa(file, [...args, "--version"], {
     env: options.env,
     extendEnv: false,
@@ -28,14 +64,14 @@ export async function dryRun(file: string, args: readonly string[], options: Dry
     maxBuffer: 1_000_000,
     reject: false,
   });
-  if (!result.failed) return;
+  if (!result.failed) return undefined;
   const refusal = result.exitCode === 1 ? explainRefusal(result.stderr) : undefined;
   if (refusal === undefined) throw await explainFailedRun(file, "check its command line", options.env, result);
-  throw refused(file, refusal, options.origin);
+  const flag = options.origin?.rendering.flags.find(({ args: words }) => refusal.flag !== undefined && words.includes(refusal.flag));
+  return { ...(flag === undefined ? {} : { flag }), error: explain(file, refusal, flag, options.origin) };
 }
 
-function refused(file: string, refusal: Refusal, origin: DryRunOptions["origin"]): LlmctlError {
-  const flag = origin?.rendering.flags.find(({ args }) => refusal.flag !== undefined && args.includes(refusal.flag));
+function explain(file: string, refusal: Refusal, flag: RenderedFlag | undefined, origin: Origin | undefined): LlmctlError {
   const device = /invalid device: (\S+)/.exec(refusal.message)?.[1];
   return new LlmctlError(
     "flag-refused",

@@ -1,20 +1,19 @@
 import { createHash } from "node:crypto";
-import { basename, dirname } from "node:path";
 import { LlmctlError } from "../base/errors.ts";
 import type { Paths } from "../base/paths.ts";
-import { parseDuration, parseSize } from "../base/units.ts";
-import { readModel, type GgufModel } from "../gguf/read-model.ts";
-import { findModel, searchHubModel, type FindOptions } from "../hub/find-model.ts";
 import type { ModelFiles } from "../hub/model-files.ts";
-import type { HubModelRef, ModelRef, Profile, ProfileValues } from "../profiles/schema.ts";
+import type { Profile, ProfileValues } from "../profiles/schema.ts";
 import type { Drafting, Launch } from "../supervisor/launch.ts";
 import { checkBinary } from "./binary-check.ts";
 import { findServer } from "./builds.ts";
 import { childEnvironment, strayConfig } from "./child-env.ts";
 import { decideDraft } from "./draft-gate.ts";
-import { dryRun } from "./dry-run.ts";
+import { dryRun, findAllRefused, type RefusedFlag } from "./dry-run.ts";
 import { askBinary, type FlagCatalogue } from "./flag-catalogue.ts";
-import { commandLine, renderServer, type RenderedFlag, type Rendering } from "./render.ts";
+import { launchSettings } from "./launch-settings.ts";
+import { type FoundModel, ModelReader } from "./model-reader.ts";
+import type { Program, RenderModels } from "./render-rule.ts";
+import { commandLine, renderCli, renderServer, type RenderedFlag, type Rendering } from "./render.ts";
 import { findSkippedDraft } from "./skipped-draft.ts";
 import { vocabRule } from "./vocab-rule.ts";
 
@@ -28,16 +27,39 @@ interface PlanOptions {
   readonly lacking?: "refuse" | "mark";
 }
 
-/** A launch, and how it came about. */
-export interface LaunchPlan {
-  readonly launch: Launch;
+/** How a command came about. */
+interface Explained {
   readonly flags: readonly RenderedFlag[];
   /** Keys that this build gets no flag for, and why. */
   readonly notes: Rendering["notes"];
   /** What a person should know, and that stops nothing. */
   readonly warnings: readonly string[];
-  /** What the binary does not accept, such as a device that this machine lacks; only in a plan that is made with `mark`. */
-  readonly refusal?: LlmctlError;
+  /** What the binary does not accept, such as a device that this machine lacks; empty unless the plan is made with `mark`. */
+  readonly refused: readonly RefusedFlag[];
+}
+
+/** A launch, and how it came about. */
+export interface LaunchPlan extends Explained {
+  readonly launch: Launch;
+}
+
+/** A command for a person's terminal, and how it came about. */
+export interface CliPlan extends Explained {
+  readonly command: Command;
+}
+
+/** What is to be run, whoever runs it. */
+export interface Command {
+  /** Absolute path of the program. */
+  readonly file: string;
+  readonly args: readonly string[];
+  /** The whole environment of the child. */
+  readonly env: Readonly<Record<string, string>>;
+  /** Files that the child reads while loading. */
+  readonly files: ModelFiles["shards"];
+  readonly drafting: Drafting;
+  /** For people: the build's version line. */
+  readonly build: string;
 }
 
 /** Why a profile without a `draft` key does not draft. */
@@ -51,95 +73,63 @@ const dryRunTimeoutMs = 60_000;
  * flags, and lets the binary itself parse them. Starts no server and changes nothing but the flag cache.
  * @throws LlmctlError for everything that would keep the server from starting, as far as it can be known before.
  */
-export async function planLaunch(profile: Profile, { paths, env, lacking = "refuse" }: PlanOptions): Promise<LaunchPlan> {
+export async function planLaunch(profile: Profile, options: PlanOptions): Promise<LaunchPlan> {
+  const { command, ...explained } = await planProgram(profile, "llama-server", options);
+  return { launch: withHash(profile.values.env, { ...launchSettings(profile), ...command }), ...explained };
+}
+
+/**
+ * From a profile to its llama-cli, as {@link planLaunch} does it for the server.
+ * @throws LlmctlError as planLaunch, and `cli-missing` for a llama-server that has no llama-cli beside it. Builds whose llama-cli cannot
+ *   draft refuse a profile with a draft model (`profile-unrenderable`).
+ */
+export async function planCli(profile: Profile, options: PlanOptions): Promise<CliPlan> {
+  return planProgram(profile, "llama-cli", options);
+}
+
+async function planProgram(profile: Profile, program: Program, { paths, env, lacking = "refuse" }: PlanOptions): Promise<CliPlan> {
   const { values } = profile;
   const childEnv = childEnvironment(env, values.env, (name) => profile.at("env", name));
-  const { server, label } = await findServer(values.llama, paths.data, profile.at("llama"));
-  await checkBinary(server, profile.at("llama"));
-  const catalogue = await askBinary(server, { cacheDir: paths.cache, env: childEnv });
+  const found = await findServer(values.llama, paths.data, profile.at("llama"));
+  const file = program === "llama-server" ? found.server : (found.cli ?? cliMissing(found.server, profile.at("llama")));
+  await checkBinary(file, profile.at("llama"));
+  const catalogue = await askBinary(file, { cacheDir: paths.cache, env: childEnv });
   const models = new ModelReader(profile, paths, lacking);
   const target = await models.read("model", values.model);
   const draft = await decide(profile, target, models, { catalogue, cacheDir: paths.cache });
-  const rendering = renderServer(
-    profile,
-    {
-      target: target.path,
-      ...(draft.path === undefined ? {} : { draft: draft.path }),
-      ...(draft.drafting.wanted || draft.drafting.reason === noDraftAsked ? {} : { draftingOff: draft.drafting.reason }),
-    },
-    catalogue,
-  );
+  const files: RenderModels = {
+    target: target.path,
+    ...(draft.path === undefined ? {} : { draft: draft.path }),
+    ...(draft.drafting.wanted || draft.drafting.reason === noDraftAsked ? {} : { draftingOff: draft.drafting.reason }),
+  };
+  const rendering = program === "llama-server" ? renderServer(profile, files, catalogue) : renderCli(profile, files, catalogue);
   const args = commandLine(rendering);
+  const trial = { env: childEnv, timeoutMs: dryRunTimeoutMs };
   const origin = { profile, rendering };
-  const refusal = await findRefusal(dryRun(server, args, { env: childEnv, timeoutMs: dryRunTimeoutMs, origin }));
-  if (refusal !== undefined && lacking === "refuse") throw refusal;
-  const launch = withHash(values.env, {
-    ...common(profile),
-    file: server,
-    args,
-    env: childEnv,
-    files: [...target.files, ...draft.files],
-    drafting: draft.drafting,
-    build: `${label}: ${catalogue.version}`,
+  const refused = lacking === "mark" ? await findAllRefused(file, origin, trial) : [];
+  if (lacking === "refuse") await dryRun(file, args, { ...trial, origin });
+  return {
+    command: {
+      file,
+      args,
+      env: childEnv,
+      files: [...target.files, ...draft.files],
+      drafting: draft.drafting,
+      build: `${found.label}: ${catalogue.version}`,
+    },
+    flags: rendering.flags,
+    notes: rendering.notes,
+    warnings: [...models.missing, ...draft.warnings, ...(await describeStrayConfig(childEnv))],
+    refused,
+  };
+}
+
+function cliMissing(server: string, at: string): never {
+  throw new LlmctlError("cli-missing", `there is no llama-cli beside "${server}"`, {
+    exit: "missingFile",
+    at,
+    fix: 'run "llmctl build", which makes both, or name a build in llama.build',
   });
-  const warnings = [...models.missing, ...draft.warnings, ...(await describeStrayConfig(childEnv))];
-  return { launch, flags: rendering.flags, notes: rendering.notes, warnings, ...(refusal === undefined ? {} : { refusal }) };
-}
-
-async function findRefusal(run: Promise<void>): Promise<LlmctlError | undefined> {
-  try {
-    await run;
-    return undefined;
-  } catch (error) {
-    if (error instanceof LlmctlError && error.code === "flag-refused") return error;
-    throw error;
-  }
-}
-
-interface FoundModel {
-  /** For the command line; in angle brackets when the file is not here. */
-  readonly path: string;
-  readonly files: ModelFiles["shards"];
-  /** Undefined when the file is not here. */
-  readonly model: GgufModel | undefined;
-}
-
-/** Finds models and reads their headers, with messages that name the profile's key. */
-class ModelReader {
-  readonly missing: string[] = [];
-  readonly #profile: Profile;
-  readonly #paths: Paths;
-  readonly #lacking: "refuse" | "mark";
-
-  constructor(profile: Profile, paths: Paths, lacking: "refuse" | "mark") {
-    this.#profile = profile;
-    this.#paths = paths;
-    this.#lacking = lacking;
-  }
-
-  async read(key: string, ref: ModelRef): Promise<FoundModel> {
-    const at = this.#profile.at(...key.split("."));
-    try {
-      const files = await findModel(ref, this.#options(at));
-      const [first] = files.shards;
-      if (first === undefined) throw new Error("a model without files");
-      return { path: first.path, files: files.shards, model: await readModel(first.path) };
-    } catch (error) {
-      if (!(error instanceof LlmctlError)) throw error;
-      if (error.code !== "model-missing" || this.#lacking === "refuse") throw placedAt(error, at);
-      this.missing.push(`${error.message}; ${error.fix ?? ""}`);
-      return { path: `<${describeRef(ref)}>`, files: [], model: undefined };
-    }
-  }
-
-  /** Whether a Hub model is not complete on disk. */
-  async lacks(key: string, ref: HubModelRef): Promise<boolean> {
-    return !("files" in (await searchHubModel(ref, this.#options(this.#profile.at(...key.split("."))))));
-  }
-
-  #options(at: string): FindOptions {
-    return { hubCache: this.#paths.hub, modelDirs: this.#profile.values.model_dirs, profile: this.#profile.name, at };
-  }
 }
 
 interface DraftDecision {
@@ -192,36 +182,6 @@ export function draftMismatch(profile: Profile, { reason, fix }: { readonly reas
   });
 }
 
-function common({ name, path, values }: Profile): Omit<Launch, "file" | "args" | "env" | "files" | "drafting" | "build" | "hash"> {
-  const { server, health, restart, stop, log } = values;
-  return {
-    name,
-    cwd: dirname(path),
-    host: server.host,
-    port: server.port === "auto" ? 0 : server.port,
-    ...(server.api_key_file === undefined ? {} : { apiKeyFile: server.api_key_file }),
-    watchTraffic: health.watch_traffic,
-    health: {
-      intervalMs: readDuration(health.interval),
-      timeoutMs: readDuration(health.timeout),
-      failures: health.failures,
-      stallTimeoutMs: readDuration(health.stall_timeout),
-      hangTimeoutMs: readDuration(health.hang_timeout),
-      proofTimeoutMs: readDuration(health.proof_timeout),
-    },
-    restart: {
-      policy: restart.policy,
-      maxFailures: restart.max_failures,
-      windowMs: readDuration(restart.window),
-      backoffMs: readDuration(restart.backoff),
-      backoffMaxMs: readDuration(restart.backoff_max),
-    },
-    stopTimeoutMs: readDuration(stop.timeout),
-    log: { maxBytes: readSize(log.max_size), keep: log.keep },
-    profilePath: path,
-  };
-}
-
 /**
  * Two launches with the same hash run the same server in the same way. Of the environment only the profile's part counts: `up` from a shell
  * must find what systemd has started to be the same. Files are named by the arguments.
@@ -240,33 +200,4 @@ function withHash(profileEnv: ProfileValues["env"], launch: Omit<Launch, "hash">
 async function describeStrayConfig(env: Readonly<Record<string, string>>): Promise<string[]> {
   const configs = await strayConfig(env);
   return configs.map(({ path, settings }) => `llama.cpp itself reads ${path}, which sets ${settings.join(", ")}; flags of the profile win`);
-}
-
-function describeRef(ref: ModelRef): string {
-  return typeof ref === "string" ? basename(ref) : `${ref.hf}:${ref.quant ?? ref.file}`;
-}
-
-/** The rooms that read files know their path; a person also wants to know which key named it. */
-function placedAt(error: LlmctlError, at: string): LlmctlError {
-  const [first = { message: error.message }, ...more] = error.problems;
-  const place = first.at === undefined || first.at === at ? at : `${at} (${first.at})`;
-  return new LlmctlError(
-    error.code,
-    first.message,
-    { exit: error.exit, at: place, ...(first.fix === undefined ? {} : { fix: first.fix }), cause: error },
-    more,
-  );
-}
-
-function readDuration(text: ProfileValues["stop"]["timeout"]): number {
-  return readChecked(parseDuration(text), text);
-}
-
-function readSize(text: ProfileValues["log"]["max_size"]): number {
-  return readChecked(parseSize(text), text);
-}
-
-function readChecked(value: number | undefined, text: string): number {
-  if (value === undefined) throw new Error(`"${text}" has passed the schema but cannot be read`);
-  return value;
 }

@@ -77,6 +77,7 @@ export class StatusBoard {
       lastExit: this.#lastExit,
       retryInMs: state.name === "backoff" ? Math.max(0, Math.round(this.#retryAtMs - performance.now())) : null,
       build: launch.build,
+      command: { file: launch.file, args: launch.args },
       profile: launch.profilePath,
       hash: launch.hash,
       log: where.log,

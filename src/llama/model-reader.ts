@@ -1,0 +1,70 @@
+import { basename } from "node:path";
+import { LlmctlError } from "../base/errors.ts";
+import type { Paths } from "../base/paths.ts";
+import { readModel, type GgufModel } from "../gguf/read-model.ts";
+import { findModel, searchHubModel, type FindOptions } from "../hub/find-model.ts";
+import type { ModelFiles } from "../hub/model-files.ts";
+import type { HubModelRef, ModelRef, Profile } from "../profiles/schema.ts";
+
+/** A model of a profile, and what its headers say. */
+export interface FoundModel {
+  /** For the command line; in angle brackets when the file is not here. */
+  readonly path: string;
+  readonly files: ModelFiles["shards"];
+  /** Undefined when the file is not here. */
+  readonly model: GgufModel | undefined;
+}
+
+/** Finds models and reads their headers, with messages that name the profile's key. */
+export class ModelReader {
+  readonly missing: string[] = [];
+  readonly #profile: Profile;
+  readonly #paths: Paths;
+  readonly #lacking: "refuse" | "mark";
+
+  constructor(profile: Profile, paths: Paths, lacking: "refuse" | "mark") {
+    this.#profile = profile;
+    this.#paths = paths;
+    this.#lacking = lacking;
+  }
+
+  async read(key: string, ref: ModelRef): Promise<FoundModel> {
+    const at = this.#profile.at(...key.split("."));
+    try {
+      const files = await findModel(ref, this.#options(at));
+      const [first] = files.shards;
+      if (first === undefined) throw new Error("a model without files");
+      return { path: first.path, files: files.shards, model: await readModel(first.path) };
+    } catch (error) {
+      if (!(error instanceof LlmctlError)) throw error;
+      if (error.code !== "model-missing" || this.#lacking === "refuse") throw placedAt(error, at);
+      this.missing.push(`${error.message}; ${error.fix ?? ""}`);
+      return { path: `<${describeRef(ref)}>`, files: [], model: undefined };
+    }
+  }
+
+  /** Whether a Hub model is not complete on disk. */
+  async lacks(key: string, ref: HubModelRef): Promise<boolean> {
+    return !("files" in (await searchHubModel(ref, this.#options(this.#profile.at(...key.split("."))))));
+  }
+
+  #options(at: string): FindOptions {
+    return { hubCache: this.#paths.hub, modelDirs: this.#profile.values.model_dirs, profile: this.#profile.name, at };
+  }
+}
+
+function describeRef(ref: ModelRef): string {
+  return typeof ref === "string" ? basename(ref) : `${ref.hf}:${ref.quant ?? ref.file}`;
+}
+
+/** The rooms that read files know their path; a person also wants to know which key named it. */
+function placedAt(error: LlmctlError, at: string): LlmctlError {
+  const [first = { message: error.message }, ...more] = error.problems;
+  const place = first.at === undefined || first.at === at ? at : `${at} (${first.at})`;
+  return new LlmctlError(
+    error.code,
+    first.message,
+    { exit: error.exit, at: place, ...(first.fix === undefined ? {} : { fix: first.fix }), cause: error },
+    more,
+  );
+}
