@@ -1,79 +1,94 @@
 import type { Problem } from "../base/errors.ts";
 import type { Profile } from "../profiles/schema.ts";
 import type { FlagCatalogue, FlagMatch } from "./flag-catalogue.ts";
+import { ownedFlags } from "./owned-flags.ts";
 import { allows, type Rule, type Source } from "./render-rule.ts";
-import { renderTable } from "./render-table.ts";
+import { findRule, renderTable } from "./render-table.ts";
 
 /** One flag of a profile's `args` with its values. */
-export interface RawFlag {
-  /** Where it stands in the list. */
-  readonly index: number;
+export interface RawFlag extends RawOrigin {
   readonly args: readonly string[];
   readonly match: FlagMatch;
 }
 
-/** Flags that llmctl decides about, and what to do instead. */
-const owned: readonly { readonly flags: readonly string[]; readonly why: string; readonly fix: string }[] = [
-  {
-    flags: ["--model-url", "--hf-repo", "--hf-file", "--docker-repo", "--spec-draft-hf", "--hf-repo-draft"],
-    why: "names a model, which llmctl finds and checks by itself",
-    fix: "write model: { hf: OWNER/REPO, quant: … } (the same under draft)",
-  },
-  {
-    flags: ["--api-key"],
-    why: "shows the key to every user of this machine",
-    fix: "put it in a file and name that in server.api_key_file",
-  },
-  { flags: ["--reuse-port"], why: "lets a second server take the same port unseen", fix: "remove it" },
-  { flags: ["--log-disable", "--log-jsonl"], why: "hides the log that llmctl reads", fix: "remove it; see the key log" },
-  {
-    flags: ["--ssl-key-file", "--ssl-cert-file", "--api-prefix"],
-    why: "moves the server away from where llmctl asks for its health",
-    fix: "remove it, and put a proxy before the server",
-  },
-  {
-    flags: ["--help", "--version", "--license", "--cache-list", "--completion-bash", "--list-devices"],
-    why: "makes the program print something and end",
-    fix: "remove it",
-  },
-];
+interface RawOrigin {
+  /** For people: `args[2]`, `args.cache-reuse`. */
+  readonly key: string;
+  /** For `Profile.at`. */
+  readonly path: readonly (string | number)[];
+}
+
+/** A flag as it was written, before it is known whether the build has it. */
+interface WrittenFlag extends RawOrigin {
+  readonly word: string;
+  readonly values: readonly string[];
+  /** How to write a value for it. */
+  readonly howToAdd: string;
+}
 
 /** What became of a profile's `args`. */
 interface CheckedRawArgs {
   readonly flags: RawFlag[];
   /** Flags that only the server has, in a rendering for llama-cli. */
   readonly notes: { readonly key: string; readonly reason: string }[];
-  /** Each at its place in the list. */
+  /** Each at its place in the profile. */
   readonly problems: Problem[];
 }
 
 /** Reads a profile's `args` as this build would, and checks them against it and against the profile's own keys. */
 export function checkRawArgs(profile: Profile, source: Source): CheckedRawArgs {
   const { args } = profile.values;
-  const flags: RawFlag[] = [];
-  const notes: CheckedRawArgs["notes"] = [];
-  const problems: Problem[] = [];
-  for (let index = 0; index < args.length;) {
-    const word = args[index] ?? "";
-    const match = source.catalogue.find(word);
-    const values = match === undefined ? looseValues(args, index) : flagValues(args, index, match, source.catalogue);
+  const { catalogue } = source;
+  const checked: CheckedRawArgs = { flags: [], notes: [], problems: [] };
+  for (const flag of Array.isArray(args) ? readList(args, catalogue) : readMap(args, catalogue)) {
+    const { key, path, word, values } = flag;
+    const match = catalogue.find(word);
     if (isForServer(word, source)) {
-      notes.push({ key: `args[${index}]`, reason: `llama-cli has no ${word}` });
-      index += 1 + values.length;
+      checked.notes.push({ key, reason: `llama-cli has no ${word}` });
       continue;
     }
-    const fault = match === undefined ? explainUnknown(word, source) : findFault(word, match, values, source);
-    if (fault !== undefined) problems.push({ ...fault, at: profile.at("args", index) });
-    else if (match !== undefined) flags.push({ index, args: [match.name, ...values], match });
+    const fault = match === undefined ? explainUnknown(word, source) : findFault(flag, match, source);
+    if (fault !== undefined) checked.problems.push({ ...fault, at: profile.at(...path) });
+    else if (match !== undefined) checked.flags.push({ key, path, args: [match.name, ...values], match });
+  }
+  return checked;
+}
+
+function readList(args: readonly string[], catalogue: FlagCatalogue): WrittenFlag[] {
+  const flags: WrittenFlag[] = [];
+  for (let index = 0; index < args.length;) {
+    const word = args[index] ?? "";
+    const match = catalogue.find(word);
+    const values = match === undefined ? looseValues(args, index) : flagValues(args, index, match, catalogue);
+    flags.push({ key: `args[${index}]`, path: ["args", index], word, values, howToAdd: "write the value as the next item" });
     index += 1 + values.length;
   }
-  return { flags, notes, problems };
+  return flags;
+}
+
+type RawMap = Exclude<Profile["values"]["args"], readonly string[]>;
+
+/** `true` is a flag without a value; `false` one that is not passed, so that a profile can put aside what it extends. */
+function readMap(args: RawMap, catalogue: FlagCatalogue): WrittenFlag[] {
+  return Object.entries(args).flatMap(([name, value]) => {
+    if (value === false) return [];
+    const values = value === true ? [] : [value].flat().map(String);
+    const word = withDashes(name, catalogue);
+    return [{ key: `args.${name}`, path: ["args", name], word, values, howToAdd: `write it behind the name: "${name}: …"` }];
+  });
+}
+
+/** In a map a flag can be written by its bare name. */
+function withDashes(name: string, catalogue: FlagCatalogue): string {
+  if (name.startsWith("-")) return name;
+  return !catalogue.has(`--${name}`) && catalogue.has(`-${name}`) ? `-${name}` : `--${name}`;
 }
 
 /** A raw flag is written for llama-server; whether that build has it is for the server's rendering to say. */
 function isForServer(word: string, { program, catalogue }: Source): boolean {
   const unknown = !catalogue.has(word) && catalogue.removedHint(word) === undefined;
-  return program === "llama-cli" && unknown && word.startsWith("-") && findRule([word]) === undefined;
+  const rule = findRule([word]);
+  return program === "llama-cli" && unknown && word.startsWith("-") && (rule === undefined || rule.serverOnly === true);
 }
 
 /** The values behind a known flag: as many as it takes, but never a flag that the build knows. */
@@ -113,13 +128,20 @@ function explainJoined(word: string, name: string): Problem {
   return { message: `"${word}" holds a flag and its value in one`, fix: `write them as two items: "${name}", "${value}"` };
 }
 
-function findFault(word: string, match: FlagMatch, values: readonly string[], source: Source): Problem | undefined {
+function findFault({ word, values, howToAdd }: WrittenFlag, match: FlagMatch, source: Source): Problem | undefined {
   const { entry } = match;
   const conflict = findConflict(word, match, source);
   if (conflict !== undefined) return conflict;
   if (values.length < entry.hints.length) {
     const lacking = entry.hints.slice(values.length).join(" ");
-    return { message: `"${word}" lacks its value (${lacking})`, fix: "write the value as the next item" };
+    return { message: `"${word}" lacks its value (${lacking})`, fix: howToAdd };
+  }
+  if (values.length > entry.hints.length) {
+    const takes = entry.hints.length === 0 ? "no value" : entry.hints.join(" ");
+    return {
+      message: `"${word}" takes ${takes}, not ${values.length} values`,
+      fix: entry.hints.length === 0 ? "write true" : `write ${takes}`,
+    };
   }
   const [value] = values;
   if (value === undefined || allows(match, value)) return undefined;
@@ -130,18 +152,15 @@ function findFault(word: string, match: FlagMatch, values: readonly string[], so
 function findConflict(word: string, match: FlagMatch, source: Source): Problem | undefined {
   const { entry } = match;
   const names = [...entry.names, ...entry.negations];
-  const rule = findRule(names) ?? renderTable.find((other) => usesShared(other, names, source));
-  if (rule !== undefined) return coveredBy(word, rule);
-  const owner = owned.find(({ flags }) => flags.some((flag) => names.includes(flag)));
+  const rule = findRule(names);
+  if (rule !== undefined && (rule.rawToo !== true || rule.render(source) !== undefined)) return coveredBy(word, rule);
+  const sharing = renderTable.find((other) => usesShared(other, names, source));
+  if (sharing !== undefined) return coveredBy(word, sharing);
+  const owner = ownedFlags.find(({ flags }) => flags.some((flag) => names.includes(flag)));
   if (owner !== undefined && !match.negated) return { message: `"${word}" ${owner.why}`, fix: owner.fix };
   if (entry.help.includes("can download weights"))
     return { message: `"${word}" chooses a model of its own`, fix: "name the model in the key model" };
   return undefined;
-}
-
-/** The key that says what one of these flags says, on this build or another. */
-function findRule(names: readonly string[]): Rule | undefined {
-  return renderTable.find(({ flags }) => flags.some((flag) => names.includes(flag)));
 }
 
 function usesShared(rule: Rule, names: readonly string[], source: Source): boolean {

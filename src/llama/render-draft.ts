@@ -1,37 +1,6 @@
-import type { ProfileValues } from "../profiles/schema.ts";
-import { renderGpuLayers } from "./render-gpu-layers.ts";
-import { formatFloat, impossible, leftOut, noFlag, type Outcome, passed, passValue, type Rule, type Source } from "./render-rule.ts";
-
-type Draft = NonNullable<ProfileValues["draft"]>;
-
-/** Makes the rule silent where the profile does not draft, or drafting is off. */
-function draftRule(rule: Omit<Rule, "render"> & { readonly render: (draft: Draft, source: Source) => Outcome | undefined }): Rule {
-  return {
-    ...rule,
-    render: (source) => {
-      const { draft } = source.values;
-      return draft === undefined || source.models.draftingOff !== undefined ? undefined : rule.render(draft, source);
-    },
-  };
-}
-
-/** A key that is about the draft model, and so means nothing to types that draft without one. */
-function draftModelRule<T>(
-  key: string,
-  flags: readonly string[],
-  read: (draft: Draft) => T | undefined,
-  render: (value: T, source: Source) => Outcome,
-): Rule {
-  return draftRule({
-    key,
-    flags,
-    render: (draft, source) => {
-      const value = read(draft);
-      if (value === undefined) return undefined;
-      return draft.model === undefined ? leftOut(`${draft.type} drafts without a draft model`) : render(value, source);
-    },
-  });
-}
+import { type Draft, draftRule } from "./draft-rule.ts";
+import type { FlagCatalogue, FlagMatch } from "./flag-catalogue.ts";
+import { formatFloat, impossible, leftOut, type Outcome, passed, passValue, type Rule } from "./render-rule.ts";
 
 const modelFlags = ["--spec-draft-model", "--model-draft"];
 /** Says once that drafting is off. */
@@ -95,6 +64,42 @@ function unknownTypes(unknown: readonly string[], offered: readonly string[], ve
   return impossible(`draft.type "${unknown.join(",")}" is not known to llama.cpp ${version}`, `it knows ${known.join(", ")}`);
 }
 
+/**
+ * What a profile with a draft model means where it says nothing. Until April 2026 it was what the builds did, and the pairs that people use
+ * were tuned with it; then builds went to 3 tokens of any probability, and the same profile would have drafted otherwise.
+ */
+const simpleDefaults = { n_max: 16, n_min: undefined, p_min: 0.75 } as const;
+
+type Length = keyof typeof simpleDefaults;
+
+/** The value that holds on every build; undefined where the build is to decide. */
+function meant(draft: Draft, key: Length): number | undefined {
+  return draft[key] ?? (splitTypes(draft).includes("draft-simple") ? simpleDefaults[key] : undefined);
+}
+
+interface Target {
+  readonly catalogue: FlagCatalogue;
+  readonly flags: readonly string[];
+}
+
+/** Passes what a profile means, but where the build does that unless told. */
+function passMeant(draft: Draft, key: Length, { catalogue, flags }: Target): Outcome | undefined {
+  const value = meant(draft, key);
+  const match = catalogue.findFirst(flags);
+  const written = draft[key] !== undefined;
+  if (value === undefined || (!written && match === undefined)) return undefined;
+  const own = match === undefined ? undefined : ownDefault(match);
+  if (value === own) return written ? leftOut(`${value} is this build's default`) : undefined;
+  const outcome = passValue(catalogue, `draft.${key}`, flags, key === "p_min" ? formatFloat(value) : String(value));
+  return written || outcome.kind !== "flags" ? outcome : passed(outcome.args, "llmctl's default, the same on every build");
+}
+
+/** Help texts of January 2026 and before round 0.75 to one place. */
+function ownDefault({ name, entry }: FlagMatch): number | undefined {
+  if (entry.default === undefined) return undefined;
+  return name === "--draft-p-min" && entry.default === "0.8" ? 0.75 : Number(entry.default);
+}
+
 /** How many tokens are drafted: each family of types has its own flags since April 2026. */
 function draftLength(key: "n_max" | "n_min", drafted: readonly string[], ngramMod: string): Rule {
   return draftRule({
@@ -102,16 +107,14 @@ function draftLength(key: "n_max" | "n_min", drafted: readonly string[], ngramMo
     flags: drafted,
     shared: [ngramMod],
     render(draft, { catalogue }) {
-      const value = draft[key];
-      if (value === undefined) return undefined;
       const types = splitTypes(draft);
-      const name = `draft.${key}`;
-      if (types.some((type) => type.startsWith("draft-"))) return passValue(catalogue, name, drafted, String(value));
+      if (types.some((type) => type.startsWith("draft-"))) return passMeant(draft, key, { catalogue, flags: drafted });
+      if (draft[key] === undefined) return undefined;
       const older = drafted.slice(1);
-      if (types.includes("ngram-mod")) return passValue(catalogue, name, [ngramMod, ...older], String(value));
+      if (types.includes("ngram-mod")) return passMeant(draft, key, { catalogue, flags: [ngramMod, ...older] });
       return catalogue.findFirst(older) === undefined
         ? leftOut(`${draft.type} has flags of its own on this build; give them in args`)
-        : passValue(catalogue, name, older, String(value));
+        : passMeant(draft, key, { catalogue, flags: older });
     },
   });
 }
@@ -124,47 +127,8 @@ export const draftProbability: Rule = draftRule({
   key: "draft.p_min",
   flags: probabilityFlags,
   render(draft, { catalogue }) {
-    if (draft.p_min === undefined) return undefined;
-    if (!splitTypes(draft).some((type) => type.startsWith("draft-"))) return leftOut(`${draft.type} knows no probabilities`);
-    return passValue(catalogue, "draft.p_min", probabilityFlags, formatFloat(draft.p_min));
+    if (splitTypes(draft).some((type) => type.startsWith("draft-")))
+      return passMeant(draft, "p_min", { catalogue, flags: probabilityFlags });
+    return draft.p_min === undefined ? undefined : leftOut(`${draft.type} knows no probabilities`);
   },
 });
-
-const ctxSizeFlags = ["--ctx-size-draft"];
-export const draftCtxSize: Rule = draftModelRule(
-  "draft.ctx_size",
-  ctxSizeFlags,
-  (draft) => draft.ctx_size,
-  (size, { catalogue }) =>
-    catalogue.findFirst(ctxSizeFlags) === undefined
-      ? leftOut("not needed on this build: the draft shares the target's context")
-      : passValue(catalogue, "draft.ctx_size", ctxSizeFlags, String(size)),
-);
-
-const deviceFlags = ["--spec-draft-device", "--device-draft"];
-/** Unset, the draft goes where the target goes, as on v0.5.0; builds before it would spread it over all devices. */
-export const draftDevices: Rule = {
-  key: "draft.devices",
-  flags: deviceFlags,
-  render(source) {
-    const { draft, devices } = source.values;
-    if (draft?.devices !== undefined) return givenDevices.render(source);
-    if (draft?.model === undefined || devices === undefined || source.models.draftingOff !== undefined) return undefined;
-    const match = source.catalogue.findFirst(deviceFlags);
-    return match === undefined ? noFlag(source.catalogue, "draft.devices") : passed([match.name, devices.join(",")], "follows devices");
-  },
-};
-const givenDevices = draftModelRule(
-  "draft.devices",
-  deviceFlags,
-  (draft) => draft.devices,
-  (names, { catalogue }) => passValue(catalogue, "draft.devices", deviceFlags, names.join(",")),
-);
-
-const gpuLayersFlags = ["--spec-draft-ngl", "--gpu-layers-draft"];
-export const draftGpuLayers: Rule = draftModelRule(
-  "draft.gpu_layers",
-  gpuLayersFlags,
-  (draft) => draft.gpu_layers,
-  (layers, { catalogue }) => renderGpuLayers(catalogue, "draft.gpu_layers", gpuLayersFlags, layers),
-);

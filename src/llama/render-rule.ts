@@ -32,8 +32,10 @@ export type Outcome =
 /** How one profile key becomes flags. */
 export interface Rule {
   readonly key: string;
-  /** Every flag that says what the key says, over all builds, newest first. Raw `args` may not use them. */
+  /** Every flag that says what the key says, over all builds, newest first. Raw `args` may not use them, unless `rawToo`. */
   readonly flags: readonly string[];
+  /** llmctl itself asks nothing of the value: raw `args` may use the flags of a key that the profile does not set. */
+  readonly rawToo?: true;
   /** Flags that the rule can use but that can also say more; raw `args` may use them where this rule did not. */
   readonly shared?: readonly string[];
   /** About requests of others, which llama-cli does not take. */
@@ -57,17 +59,71 @@ export function valueRule(key: string, flags: readonly string[], read: ReadValue
   };
 }
 
-/** A flag without a value that only `true` passes: what it turns on is off unless told. */
+/** A key whose whole number goes behind a flag. */
+export function integerRule(key: string, flags: readonly string[], read: (values: ProfileValues) => number | undefined): Rule {
+  return valueRule(key, flags, (values) => read(values)?.toString());
+}
+
+/** A key whose number is written with a fraction, as llama.cpp writes it. */
+export function floatRule(key: string, flags: readonly string[], read: (values: ProfileValues) => number | undefined): Rule {
+  return valueRule(key, flags, (values) => {
+    const value = read(values);
+    return value === undefined ? undefined : formatFloat(value);
+  });
+}
+
+/** A rule for what some builds lack, and a server does without: left out there with this reason. */
+export function unlessLacking(reason: string, rule: Rule): Rule {
+  return {
+    ...rule,
+    render: (source) => {
+      const outcome = rule.render(source);
+      return outcome !== undefined && source.catalogue.findFirst(rule.flags) === undefined ? leftOut(reason) : outcome;
+    },
+  };
+}
+
+/** Flags that turn something on, and those that turn it off. */
+interface Pair {
+  readonly on: readonly string[];
+  readonly off: readonly string[];
+}
+
+/** A key with a flag for each of its values. A build that has only one of the two does the other unless told. */
+export function pairRule(key: string, { on, off }: Pair, read: (values: ProfileValues) => boolean | undefined): Rule {
+  return {
+    key,
+    flags: [...on, ...off],
+    render: ({ values, catalogue }) => {
+      const value = read(values);
+      if (value === undefined) return undefined;
+      const match = catalogue.findFirst(value ? on : off);
+      if (match !== undefined) return passed([match.name]);
+      const opposite = catalogue.findFirst(value ? off : on);
+      if (opposite === undefined && value) return noFlag(catalogue, key);
+      return leftOut(opposite === undefined ? "this build has no such thing" : `${value ? "on" : "off"} is this build's default`);
+    },
+  };
+}
+
+/** A flag without a value: what it turns on is off unless told. */
 export function switchRule(key: string, flags: readonly string[], read: (values: ProfileValues) => boolean | undefined): Rule {
   return {
     key,
     flags,
     render: ({ values, catalogue }) => {
-      if (read(values) !== true) return undefined;
+      const value = read(values);
+      if (value === undefined) return undefined;
+      if (!value) return leftOut("off is llama.cpp's default");
       const match = catalogue.findFirst(flags);
       return match === undefined ? noFlag(catalogue, key) : passed([match.name]);
     },
   };
+}
+
+/** Says that nothing in llmctl depends on a rule. */
+export function rawToo(rule: Rule): Rule {
+  return { ...rule, rawToo: true };
 }
 
 /** Says that a rule is about requests of others. */

@@ -1,34 +1,26 @@
-import type { ProfileValues } from "../profiles/schema.ts";
-import { draftCtxSize, draftDevices, draftGpuLayers, draftMax, draftMin, draftModel, draftProbability, draftType } from "./render-draft.ts";
+import { draftMax, draftMin, draftModel, draftProbability, draftType } from "./render-draft.ts";
+import { draftCtxSize, draftDevices, draftGpuLayers, draftModelRules } from "./render-draft-model.ts";
 import { renderGpuLayers } from "./render-gpu-layers.ts";
+import { adapterRules, chatRules } from "./render-chat.ts";
+import { contextRules, placementRules } from "./render-compute.ts";
 import {
-  formatFloat,
+  floatRule,
   impossible,
+  integerRule,
   leftOut,
   noFlag,
+  pairRule,
   passed,
   passValue,
-  type ReadValue,
+  rawToo,
   type Rule,
   serverOnly,
-  switchRule,
   valueRule,
 } from "./render-rule.ts";
+import { moreServerRules, serverRules } from "./render-server.ts";
 
 /** `--prio` of llama.cpp, in its numbers. */
 const priorities = { low: -1, normal: 0, medium: 1, high: 2, realtime: 3 } as const;
-
-const integer =
-  (read: (values: ProfileValues) => number | undefined): ReadValue =>
-  (values) =>
-    read(values)?.toString();
-
-const float =
-  (read: (values: ProfileValues) => number | undefined): ReadValue =>
-  (values) => {
-    const value = read(values);
-    return value === undefined ? undefined : formatFloat(value);
-  };
 
 const model: Rule = {
   key: "model",
@@ -77,17 +69,6 @@ const flashAttention: Rule = {
   },
 };
 
-const jinja: Rule = {
-  key: "jinja",
-  flags: ["--jinja", "--no-jinja"],
-  render({ values, catalogue }) {
-    if (values.jinja === undefined) return undefined;
-    const match = catalogue.find(values.jinja ? "--jinja" : "--no-jinja");
-    if (match !== undefined) return passed([match.name]);
-    return values.jinja ? noFlag(catalogue, "jinja") : leftOut("off is this build's default");
-  },
-};
-
 const gpuLayers: Rule = {
   key: "gpu_layers",
   flags: ["--gpu-layers"],
@@ -130,64 +111,35 @@ export const renderTable: readonly Rule[] = [
   serverOnly(valueRule("alias", ["--alias"], (values) => values.alias)),
   draftModel,
   draftType,
-  valueRule(
-    "threads",
-    ["--threads"],
-    integer((values) => values.threads),
-  ),
+  integerRule("threads", ["--threads"], (values) => values.threads),
   fit,
   priority,
-  valueRule(
-    "sampling.temp",
-    ["--temp"],
-    float((values) => values.sampling.temp),
-  ),
-  valueRule(
-    "sampling.top_p",
-    ["--top-p"],
-    float((values) => values.sampling.top_p),
-  ),
-  valueRule(
-    "sampling.top_k",
-    ["--top-k"],
-    integer((values) => values.sampling.top_k),
-  ),
-  valueRule(
-    "sampling.min_p",
-    ["--min-p"],
-    float((values) => values.sampling.min_p),
-  ),
-  valueRule(
-    "sampling.seed",
-    ["--seed"],
-    integer((values) => values.sampling.seed),
-  ),
-  valueRule(
-    "ctx_size",
-    ["--ctx-size"],
-    integer((values) => values.ctx_size),
-  ),
+  floatRule("sampling.temp", ["--temp"], (values) => values.sampling.temp),
+  floatRule("sampling.top_p", ["--top-p"], (values) => values.sampling.top_p),
+  integerRule("sampling.top_k", ["--top-k"], (values) => values.sampling.top_k),
+  floatRule("sampling.min_p", ["--min-p"], (values) => values.sampling.min_p),
+  integerRule("sampling.seed", ["--seed"], (values) => values.sampling.seed),
+  integerRule("ctx_size", ["--ctx-size"], (values) => values.ctx_size),
   draftCtxSize,
   serverOnly(valueRule("server.host", ["--host"], (values) => values.server.host)),
   serverOnly(valueRule("server.port", ["--port"], ({ server }) => (server.port === "auto" ? "0" : String(server.port)))),
-  jinja,
+  pairRule("jinja", { on: ["--jinja"], off: ["--no-jinja"] }, (values) => values.jinja),
   valueRule("devices", ["--device"], (values) => values.devices?.join(",")),
   draftDevices,
   gpuLayers,
   draftGpuLayers,
-  valueRule(
-    "parallel",
-    ["--parallel"],
-    integer((values) => values.parallel),
-  ),
+  integerRule("parallel", ["--parallel"], (values) => values.parallel),
   flashAttention,
-  valueRule("cache_type_k", ["--cache-type-k"], (values) => values.cache_type_k),
-  valueRule("cache_type_v", ["--cache-type-v"], (values) => values.cache_type_v),
   mlock,
   mmap,
   draftMax,
   draftMin,
   draftProbability,
-  serverOnly(valueRule("server.api_key_file", ["--api-key-file"], (values) => values.server.api_key_file)),
-  serverOnly(switchRule("server.metrics", ["--metrics"], (values) => values.server.metrics)),
+  ...serverRules,
+  ...[...draftModelRules, ...placementRules, ...contextRules, ...chatRules, ...adapterRules, ...moreServerRules].map(rawToo),
 ];
+
+/** The key that says what one of these flags says, on this build or another. */
+export function findRule(names: readonly string[]): Rule | undefined {
+  return renderTable.find(({ flags }) => flags.some((flag) => names.includes(flag)));
+}

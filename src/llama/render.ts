@@ -7,7 +7,7 @@ import { renderTable } from "./render-table.ts";
 
 /** One flag with its values, and the profile key that it came from. */
 export interface RenderedFlag {
-  /** For people: `draft.n_max`, `args[2]`. */
+  /** For people: `draft.n_max`, `args[2]`, `args.no-repack`. */
   readonly key: string;
   /** For `Profile.at`. */
   readonly path: readonly (string | number)[];
@@ -87,6 +87,6 @@ function withRaw(flags: readonly RenderedFlag[], raw: readonly RawFlag[]): Rende
   return [...first, ...flags, ...last];
 }
 
-function renderRaw({ index, args }: RawFlag): RenderedFlag {
-  return { key: `args[${index}]`, path: ["args", index], args };
+function renderRaw({ key, path, args }: RawFlag): RenderedFlag {
+  return { key, path, args };
 }

@@ -6,7 +6,18 @@ import { type Finding, type KeyPath, mapMap, nearestPlace, showKey, type Written
 export type Env = Readonly<Record<string, string | undefined>>;
 
 /** What is a path when it is text; `*` stands for every item of a list. */
-const pathKeys = ["model", "draft.model", "model_dirs.*", "server.api_key_file", "llama.binary"];
+const pathKeys = [
+  "model",
+  "draft.model",
+  "model_dirs.*",
+  "mmproj",
+  "lora.*",
+  "lora.*.path",
+  "chat_template_file",
+  "server.api_key_file",
+  "server.slot_save_path",
+  "llama.binary",
+];
 
 /**
  * Replaces `${env:NAME}` and `${env:NAME:-default}` in every text value; the default also stands in for an empty variable. The result is

@@ -1,17 +1,20 @@
 import { z } from "zod";
 import { profileSchema } from "./schema.ts";
 
+type TypeName = "integer" | "number" | "boolean" | "string" | "array" | "object";
+
 /** The part of JSON Schema 2020-12 that profiles use. */
 export interface JsonSchema {
   readonly title?: string;
   readonly description?: string;
   readonly examples?: readonly unknown[];
-  readonly type?: "integer" | "number" | "boolean" | "string" | "array" | "object";
+  readonly type?: TypeName | readonly TypeName[];
   readonly const?: string | number | boolean;
   readonly enum?: readonly (string | number | boolean)[];
   readonly anyOf?: readonly JsonSchema[];
   readonly minimum?: number;
   readonly maximum?: number;
+  readonly pattern?: string;
   readonly minItems?: number;
   readonly items?: JsonSchema;
   readonly properties?: Readonly<Record<string, JsonSchema>>;
@@ -23,6 +26,14 @@ export interface JsonSchema {
  * No key is required, because the profile named by `extends` can complete any map; the loader asks for `model` after the merge.
  */
 export function profileJsonSchema(): JsonSchema {
+  made ??= makeSchema();
+  return made;
+}
+
+/** Every wrong profile needs it, and it never changes. */
+let made: JsonSchema | undefined;
+
+function makeSchema(): JsonSchema {
   return z.toJSONSchema(profileSchema, {
     io: "input",
     override: ({ jsonSchema }) => {
@@ -59,7 +70,16 @@ export function expectations(schema: JsonSchema): string[] {
   if (schema.anyOf) return schema.anyOf.flatMap(expectations);
   if (schema.enum) return schema.enum.map(String);
   if (schema.const !== undefined) return [String(schema.const)];
-  switch (schema.type ?? "object") {
+  return typesOf(schema).flatMap((type) => expectation(type, schema));
+}
+
+/** The types of a schema that has no alternatives. */
+export function typesOf({ type = "object" }: JsonSchema): readonly TypeName[] {
+  return typeof type === "string" ? [type] : type;
+}
+
+function expectation(type: TypeName, schema: JsonSchema): string[] {
+  switch (type) {
     case "integer":
       return [`a whole number${range(schema)}`];
     case "number":

@@ -9,7 +9,7 @@ export function checkRules(root: WrittenMap): Finding[] {
   return [
     ...checkModelRef(root, ["model"]),
     ...checkModelRef(root, ["draft", "model"]),
-    ...checkPair(root, ["llama"]),
+    ...[[], ["draft"], ["llama"]].flatMap((path) => checkPair(root, path)),
     ...checkDraft(root),
   ];
 }
@@ -33,7 +33,7 @@ function checkPair(root: WrittenMap, path: KeyPath): Finding[] {
   return exclusiveKeys
     .filter((pair) => pair.every((key) => map.entries.has(key)))
     .map(([one, other]) => ({
-      message: `${quote(showKey(path))} has both ${quote(one)} and ${quote(other)}`,
+      message: `${path.length === 0 ? `profile ${quote(root.place.source.name)}` : quote(showKey(path))} has both ${quote(one)} and ${quote(other)}`,
       place: nearestPlace(root, [...path, other]),
       fix: "keep one of them",
     }));

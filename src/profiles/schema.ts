@@ -1,70 +1,26 @@
 import { z } from "zod";
 import { profileNamePattern } from "./name.ts";
+import { adapterKeys, chatKeys, sampling } from "./schema-chat.ts";
+import { contextKeys, placementKeys } from "./schema-compute.ts";
+import { draft } from "./schema-draft.ts";
+import { server } from "./schema-server.ts";
+import { count, devices, duration, gpuLayers, model, size, text } from "./schema-values.ts";
 
 export { profileNamePattern };
 
-// A title says what a value is in the words of the error messages: `"health.interval" must be a duration such as …`.
-// The patterns accept what base/units.ts reads.
-const duration = (standard: string) =>
-  z
-    .string()
-    .regex(/^\d+(\.\d+)? ?(ms|s|m|h|d)$/)
-    .meta({ title: "a duration such as 90s, 15m or 1h" })
-    .default(standard);
-const size = (standard: string) =>
-  z
-    .string()
-    .regex(/^\d+(\.\d+)? ?(B|[KMGT]i?B)$/)
-    .meta({ title: "a size such as 64MiB or 8GiB" })
-    .default(standard);
-const count = z.int().min(0);
-const rate = z.number().min(0).max(1);
-const text = z.string().min(1);
-const devices = z.array(text).min(1);
-
-const hubModel = z
-  .strictObject({
-    hf: z
-      .string()
-      .regex(/^\w[\w.-]*\/\w[\w.-]*$/)
-      .meta({ title: "a repository written as owner/name", description: "Hugging Face repository", examples: ["unsloth/GLM-4.7-GGUF"] }),
-    quant: text.optional().meta({ description: "Weight format, as it stands in the file's name", examples: ["UD-Q2_K_XL"] }),
-    file: text
-      .optional()
-      .meta({ description: "Exact file (the first shard of a set), instead of `quant`", examples: ["model-Q4_K_M.gguf"] }),
-    revision: text.optional().meta({ description: "Branch, tag or commit; `main` unless told", examples: ["main"] }),
-  })
-  .meta({ title: "a map with hf and quant" });
-
-const model = z.union([text.meta({ title: "the path of a GGUF file" }), hubModel]).meta({
-  description: "A GGUF file (relative to this YAML file; the first shard of a split set), or a model on Hugging Face",
-  examples: ["../models/demo-target.gguf", { hf: "unsloth/GLM-4.7-GGUF", quant: "UD-Q2_K_XL" }],
-});
-
-const gpuLayers = z.union([count, z.enum(["auto", "all"])]);
+const rawValue = z.union([z.string(), z.number(), z.boolean()]);
+const rawArgs = z
+  .union([
+    z.array(text).meta({ title: "a list of flags and their values" }),
+    z.record(z.string(), z.union([rawValue, z.array(rawValue)])).meta({ title: "a map of flags" }),
+  ])
+  .default([])
+  .meta({
+    description:
+      "Flags of llama-server that no key covers; checked against the installed build. In a map, true is a flag without a value, and false one that is not passed",
+    examples: [["--lookup-cache-static", "words.bin"], { "lookup-cache-static": "words.bin", "no-repack": true }],
+  });
 const flashAttention = z.enum(["on", "off", "auto"]);
-const cacheType = z.enum(["f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1"]);
-
-const draft = z.strictObject({
-  model: model.optional(),
-  type: text.default("draft-simple").meta({
-    description: "Drafting type, in the words of the build's --spec-type; always made explicit on builds that have it",
-    examples: ["draft-simple", "ngram-mod"],
-  }),
-  devices: devices.optional().meta({ description: "Devices for the draft model", examples: [["CUDA0", "CUDA1"]] }),
-  ctx_size: count.optional().meta({ description: "Context of the draft model in tokens, on builds that let it be set", examples: [16384] }),
-  n_max: count.optional().meta({ description: "Most tokens drafted at a time", examples: [16] }),
-  n_min: count.optional().meta({ description: "Fewest tokens worth drafting", examples: [0] }),
-  p_min: rate.optional().meta({ description: "Least probability of a drafted token, 0..1", examples: [0.75] }),
-  gpu_layers: gpuLayers.optional().meta({ description: "Layers of the draft model kept on the GPU", examples: ["all"] }),
-  on_mismatch: z
-    .enum(["disable", "fail"])
-    .default("disable")
-    .meta({
-      description: "When the draft cannot speed up this target: serve without drafting and say so, or refuse to start",
-      examples: ["fail"],
-    }),
-});
 
 /**
  * The shape of a profile after `extends` and `${env:…}` are done, key by key; rules.ts has what one key asks of another.
@@ -120,48 +76,16 @@ export const profileSchema = z
         examples: ["realtime"],
       }),
     flash_attn: flashAttention.optional().meta({ description: "Flash attention", examples: ["auto"] }),
-    cache_type_k: cacheType.optional().meta({ description: "Data type of the key cache", examples: ["q8_0"] }),
-    cache_type_v: cacheType.optional().meta({ description: "Data type of the value cache", examples: ["q8_0"] }),
+    ...placementKeys,
+    ...contextKeys,
     jinja: z
       .boolean()
       .optional()
       .meta({ description: "Use the model's own chat template engine", examples: [true] }),
-    sampling: z
-      .strictObject({
-        temp: z
-          .number()
-          .min(0)
-          .optional()
-          .meta({ description: "Temperature", examples: [1.0] }),
-        top_p: rate.optional().meta({ description: "Nucleus sampling, 0..1", examples: [0.95] }),
-        top_k: count.optional().meta({ description: "Top-k sampling; 0 turns it off", examples: [40] }),
-        min_p: rate.optional().meta({ description: "Least probability relative to the best token, 0..1", examples: [0.05] }),
-        seed: z
-          .int()
-          .min(-1)
-          .optional()
-          .meta({ description: "Random seed; -1 is random", examples: [42] }),
-      })
-      .default({})
-      .meta({ description: "Defaults for requests that set nothing themselves", examples: [{ temp: 1.0, top_p: 0.95 }] }),
-    server: z
-      .strictObject({
-        host: text.default("127.0.0.1").meta({ description: "Address to listen on", examples: ["127.0.0.1"] }),
-        port: z
-          .union([z.int().min(1).max(65535), z.literal("auto")])
-          .default("auto")
-          .meta({
-            description: "TCP port; auto takes a free one at each start",
-            examples: [8001],
-          }),
-        api_key_file: text.optional().meta({ description: "File with one API key a line", examples: ["/etc/llmctl/api-keys"] }),
-        metrics: z
-          .boolean()
-          .default(false)
-          .meta({ description: "Serve llama-server's own /metrics", examples: [true] }),
-      })
-      .prefault({})
-      .meta({ description: "The HTTP server", examples: [{ port: 8001 }] }),
+    ...chatKeys,
+    sampling,
+    ...adapterKeys,
+    server,
     mlock: z
       .boolean()
       .optional()
@@ -177,13 +101,7 @@ export const profileSchema = z
         description: "Environment of the server, added to a clean one",
         examples: [{ CUDA_VISIBLE_DEVICES: "0,1" }],
       }),
-    args: z
-      .array(text)
-      .default([])
-      .meta({
-        description: "Flags of llama-server that no key covers; checked against the installed build",
-        examples: [["--cache-reuse", "256"]],
-      }),
+    args: rawArgs,
     llama: z
       .strictObject({
         build: text.optional().meta({ description: "An installed build; the current one unless told", examples: ["v0.5.0"] }),

@@ -109,6 +109,8 @@ export function toPlain(written: Written): unknown {
 export const exclusiveKeys: readonly (readonly [string, string])[] = [
   ["quant", "file"],
   ["build", "binary"],
+  ["cpu_moe", "n_cpu_moe"],
+  ["chat_template", "chat_template_file"],
 ];
 
 /** The child over its parent: maps merge, lists and single values replace. Every value keeps the place where it was written. */

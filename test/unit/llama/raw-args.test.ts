@@ -5,7 +5,11 @@ import { makeProfile, readCatalogue } from "../../support/llama-help.ts";
 const v050 = readCatalogue("v0.5.0");
 const b7698 = readCatalogue("b7698");
 
-function check(args: readonly string[], more: Readonly<Record<string, unknown>> = {}, catalogue = v050) {
+function check(
+  args: readonly string[] | Readonly<Record<string, unknown>>,
+  more: Readonly<Record<string, unknown>> = {},
+  catalogue = v050,
+) {
   const profile = makeProfile({ args, ...more });
   return checkRawArgs(profile, {
     program: "llama-server",
@@ -19,12 +23,12 @@ test("right flags pass as they are, with as many values as they take", () => {
   const args = ["--cache-reuse", "256", "--no-kv-offload", "--control-vector-layer-range", "1", "9", "-ub", "256", "--swa_full"];
   const { flags, problems } = check(args);
   expect(problems).toEqual([]);
-  expect(flags.map((flag) => [flag.index, ...flag.args])).toEqual([
-    [0, "--cache-reuse", "256"],
-    [2, "--no-kv-offload"],
-    [3, "--control-vector-layer-range", "1", "9"],
-    [6, "-ub", "256"],
-    [8, "--swa-full"],
+  expect(flags.map((flag) => [flag.key, ...flag.args])).toEqual([
+    ["args[0]", "--cache-reuse", "256"],
+    ["args[2]", "--no-kv-offload"],
+    ["args[3]", "--control-vector-layer-range", "1", "9"],
+    ["args[6]", "-ub", "256"],
+    ["args[8]", "--swa-full"],
   ]);
 });
 
@@ -80,7 +84,7 @@ describe("problems", () => {
     expect(problems[0]?.message).toContain(message);
     expect(problems[0]?.fix).toContain(fix);
     expect(problems[0]?.at).toBe("p.yaml:args.0");
-    expect(flags.filter(({ index }) => index === 0)).toEqual([]);
+    expect(flags.filter(({ key }) => key === "args[0]")).toEqual([]);
   });
 
   test("the same flag is judged by the build", () => {
@@ -99,11 +103,52 @@ describe("problems", () => {
   test("all of them at once, each at its place, and right ones between them still count", () => {
     const { flags, problems } = check(["--nope", "1", "2", "--cache-reuse", "256", "--split-mode", "x", "--port", "1"]);
     expect(problems.map(({ at }) => at)).toEqual(["p.yaml:args.0", "p.yaml:args.5", "p.yaml:args.7"]);
-    expect(flags.map(({ index }) => index)).toEqual([3]);
+    expect(flags.map(({ key }) => key)).toEqual(["args[3]"]);
   });
 
   test("the API key itself is not repeated", () => {
     expect(JSON.stringify(check(["--api-key", "s3cret"]).problems)).not.toContain("s3cret");
     expect(JSON.stringify(check(["--api-key=s3cret"]).problems)).not.toContain("s3cret");
+  });
+});
+
+describe("as a map", () => {
+  test("names can go without their dashes; true is a flag alone, false none, a list several values", () => {
+    const args = { "--cache-reuse": 256, "no-repack": true, ub: 64, "control-vector-layer-range": [1, 9], "swa-full": false, poll: "0" };
+    const { flags, problems } = check(args);
+    expect(problems).toEqual([]);
+    expect(flags.map((flag) => [flag.key, ...flag.args])).toEqual([
+      ["args.--cache-reuse", "--cache-reuse", "256"],
+      ["args.no-repack", "--no-repack"],
+      ["args.ub", "-ub", "64"],
+      ["args.control-vector-layer-range", "--control-vector-layer-range", "1", "9"],
+      ["args.poll", "--poll", "0"],
+    ]);
+  });
+
+  test.each([
+    [{ "cache-reus": 256 }, '"--cache-reus" is unknown to llama.cpp v0.5.0', 'did you mean "--cache-reuse"?'],
+    [{ "spec-ngram-size-m": 3 }, "has been removed", "use the respective --spec-ngram-*-size-m"],
+    [{ "cache-reuse": true }, '"--cache-reuse" lacks its value (N)', "write it behind the name"],
+    [{ "no-repack": 1 }, '"--no-repack" takes no value, not 1 values', "write true"],
+    [{ "cache-reuse": [1, 2] }, '"--cache-reuse" takes N, not 2 values', "write N"],
+    [{ "split-mode": "rows" }, '"--split-mode" does not take "rows"', "takes none, layer, row, tensor"],
+    [{ "ctx-size": 4096 }, '"--ctx-size" says what the key ctx_size says', "set ctx_size instead"],
+    [{ "api-key": "s3cret" }, "shows the key to every user", "server.api_key_file"],
+  ])("%j is wrong at its own line", (args, message, fix) => {
+    const { flags, problems } = check(args);
+    expect(flags).toEqual([]);
+    expect(problems).toHaveLength(1);
+    expect(problems[0]?.message).toContain(message);
+    expect(problems[0]?.fix).toContain(fix);
+    expect(problems[0]?.at).toBe(`p.yaml:args.${Object.keys(args)[0]}`);
+  });
+});
+
+describe("a key that llmctl asks nothing of", () => {
+  test("leaves its flag to raw args until the profile sets it", () => {
+    expect(check(["--cache-reuse", "256"]).problems).toEqual([]);
+    expect(check(["--cache-reuse", "256"], { cache_reuse: 64 }).problems[0]?.fix).toBe("set cache_reuse instead");
+    expect(check({ "no-kv-offload": true }, { kv_offload: true }).problems[0]?.fix).toBe("set kv_offload instead");
   });
 });

@@ -1,9 +1,9 @@
-import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { LlmctlError } from "../../../src/base/errors.ts";
 import { FlagCatalogue } from "../../../src/llama/flag-catalogue.ts";
 import { parseHelp } from "../../../src/llama/help-text.ts";
 import { commandLine, renderCli, type Rendering, renderServer } from "../../../src/llama/render.ts";
+import type { Values } from "../../support/any-profile.ts";
 import { makeProfile, oldHelp, readCatalogue, readCliCatalogue, serverBuilds } from "../../support/llama-help.ts";
 
 const catalogues = Object.fromEntries(serverBuilds.map((build) => [build, readCatalogue(build)])) as Record<
@@ -12,8 +12,6 @@ const catalogues = Object.fromEntries(serverBuilds.map((build) => [build, readCa
 >;
 const old = new FlagCatalogue("old", parseHelp(oldHelp));
 const models = { target: "/m/target.gguf", draft: "/m/draft.gguf" };
-
-type Values = Readonly<Record<string, unknown>>;
 
 function render(
   values: Values,
@@ -69,7 +67,7 @@ describe("GLM-4.7 as its guide runs it", () => {
 
   const newer =
     `${start} --spec-draft-model /m/draft.gguf --spec-type draft-simple --threads -1 --fit on --prio 3 ${sampling} --ctx-size 16384 ` +
-    "--host 127.0.0.1 --port 8001 --jinja --device CUDA0 --spec-draft-device CUDA0,CUDA1";
+    "--host 127.0.0.1 --port 8001 --jinja --device CUDA0 --spec-draft-device CUDA0,CUDA1 --spec-draft-n-max 16 --spec-draft-p-min 0.75";
   const older =
     `${start} --model-draft /m/draft.gguf --threads -1 --fit on --prio 3 ${sampling} --ctx-size 16384 --ctx-size-draft 16384 ` +
     "--host 127.0.0.1 --port 8001 --jinja --device CUDA0 --device-draft CUDA0,CUDA1";
@@ -107,7 +105,7 @@ describe("for llama-cli", () => {
     );
     expect(commandLine(cli(glm47Spec, "v0.5.0")).join(" ")).toBe(
       `--model /m/target.gguf --spec-draft-model /m/draft.gguf --spec-type draft-simple --threads -1 --fit on --prio 3 ${sampling} ` +
-        "--ctx-size 16384 --jinja --device CUDA0 --spec-draft-device CUDA0,CUDA1",
+        "--ctx-size 16384 --jinja --device CUDA0 --spec-draft-device CUDA0,CUDA1 --spec-draft-n-max 16 --spec-draft-p-min 0.75",
     );
   });
 
@@ -120,6 +118,35 @@ describe("for llama-cli", () => {
   test("a raw flag that was removed, or that a key says, is wrong there too", () => {
     const problems = problemsOf(() => cli({ args: ["--draft-max", "4", "--spec-replace"] }, "v0.5.0"));
     expect(problems.map(({ at }) => at)).toEqual(["p.yaml:args.0"]);
+  });
+});
+
+describe("what a draft model does unless told", () => {
+  const flagsOf = (draft: Values, build: keyof typeof catalogues) =>
+    added({ draft: { model: "/m/draft.gguf", ...draft } }, catalogues[build]).replace(/^.*draft\.gguf ?(--spec-type \S+ ?)?/, "");
+
+  test.each([
+    [{}, "", "--spec-draft-n-max 16 --spec-draft-p-min 0.75"],
+    [{ n_max: 16, p_min: 0.75 }, "", "--spec-draft-n-max 16 --spec-draft-p-min 0.75"],
+    [{ n_max: 3, p_min: 0 }, "--draft-max 3 --draft-p-min 0.0", ""],
+    [{ p_min: 0.8 }, "--draft-p-min 0.8", "--spec-draft-n-max 16 --spec-draft-p-min 0.8"],
+  ])("%j is the same before and after the builds changed it", (draft, older, newer) => {
+    expect(flagsOf(draft, "b7698")).toBe(older);
+    expect(flagsOf(draft, "b8390")).toBe(older);
+    expect(flagsOf(draft, "b10068")).toBe(newer);
+    expect(flagsOf(draft, "v0.5.0")).toBe(newer);
+  });
+
+  test("a written value that the build has anyway is explained", () => {
+    expect(render({ draft: { model: "/m/draft.gguf", n_max: 16, p_min: 0.75 } }, catalogues["b7698"]).notes.slice(1)).toEqual([
+      { key: "draft.n_max", reason: "16 is this build's default" },
+      { key: "draft.p_min", reason: "0.75 is this build's default" },
+    ]);
+  });
+
+  test("types that no older build had follow the build", () => {
+    expect(added({ draft: { type: "draft-mtp" } }, catalogues["v0.5.0"])).toBe("--spec-type draft-mtp");
+    expect(added({ draft: { type: "ngram-mod" } }, catalogues["v0.5.0"])).toBe("--spec-type ngram-mod");
   });
 });
 
@@ -158,9 +185,9 @@ describe("one key over the builds", () => {
     ["not locked", { mlock: false }, "v0.5.0", ""],
     [
       "draft lengths",
-      draft({ n_max: 8, n_min: 2, p_min: 0.75 }),
+      draft({ n_max: 8, n_min: 2, p_min: 0.5 }),
       "b8390",
-      "--model-draft /m/draft.gguf --draft-max 8 --draft-min 2 --draft-p-min 0.75",
+      "--model-draft /m/draft.gguf --draft-max 8 --draft-min 2 --draft-p-min 0.5",
     ],
     [
       "draft lengths",
@@ -182,7 +209,7 @@ describe("one key over the builds", () => {
       "n-grams beside a model",
       draft({ type: "ngram-mod,draft-simple" }),
       "v0.5.0",
-      "--spec-draft-model /m/draft.gguf --spec-type ngram-mod,draft-simple",
+      "--spec-draft-model /m/draft.gguf --spec-type ngram-mod,draft-simple --spec-draft-n-max 16 --spec-draft-p-min 0.75",
     ],
     ["the model's own head", { draft: { type: "draft-mtp", n_max: 1 } }, "v0.5.0", "--spec-type draft-mtp --spec-draft-n-max 1"],
   ])("%s: %j on %s", (_, values, build, expected) => {
@@ -270,110 +297,4 @@ test("--rpc stands before the devices that it makes", () => {
   );
   expect(line.indexOf("--rpc")).toBeLessThan(line.indexOf("--device"));
   expect(line.at(-1)).toBe("--no-kv-offload");
-});
-
-describe("any profile that validates", () => {
-  const optional = <T>(value: fc.Arbitrary<T>) => fc.option(value, { nil: undefined });
-  const word = fc.stringMatching(/^[A-Za-z0-9./_-]{1,12}$/);
-  const devices = fc.array(word, { minLength: 1, maxLength: 3 });
-  const layers = fc.oneof(fc.nat(200), fc.constantFrom("auto", "all"));
-  const rate = fc.double({ min: 0, max: 1, noNaN: true });
-  const cacheType = fc.constantFrom("f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1");
-  const types = fc.constantFrom("draft-simple", "ngram-mod", "draft-mtp", "ngram-simple", "ngram-mod,draft-simple", "none", "foo");
-  const record = <T extends Record<string, unknown>>(shape: { [K in keyof T]: fc.Arbitrary<T[K]> }) =>
-    fc.record(shape, { requiredKeys: [] }).map((values) => JSON.parse(JSON.stringify(values)) as Values);
-  const values = record({
-    alias: optional(word),
-    draft: optional(
-      record({
-        model: optional(word),
-        type: optional(types),
-        devices: optional(devices),
-        ctx_size: optional(fc.nat()),
-        n_max: optional(fc.nat()),
-        n_min: optional(fc.nat()),
-        p_min: optional(rate),
-        gpu_layers: optional(layers),
-      }),
-    ),
-    ctx_size: optional(fc.nat()),
-    parallel: optional(fc.integer({ min: 1, max: 64 })),
-    threads: optional(fc.integer({ min: -1, max: 256 })),
-    devices: optional(devices),
-    gpu_layers: optional(layers),
-    fit: optional(fc.boolean()),
-    priority: optional(fc.constantFrom("low", "normal", "medium", "high", "realtime")),
-    flash_attn: optional(fc.constantFrom("on", "off", "auto")),
-    cache_type_k: optional(cacheType),
-    cache_type_v: optional(cacheType),
-    jinja: optional(fc.boolean()),
-    sampling: record({
-      temp: optional(fc.double({ min: 0, max: 5, noNaN: true })),
-      top_p: optional(rate),
-      top_k: optional(fc.nat()),
-      min_p: optional(rate),
-      seed: optional(fc.integer({ min: -1 })),
-    }),
-    server: record({
-      port: optional(fc.oneof(fc.integer({ min: 1, max: 65535 }), fc.constant("auto"))),
-      api_key_file: optional(word),
-      metrics: optional(fc.boolean()),
-    }),
-    mlock: optional(fc.boolean()),
-    mmap: optional(fc.boolean()),
-  });
-
-  function tryRender(given: Values, catalogue: FlagCatalogue): Rendering | undefined {
-    try {
-      return render(given, catalogue);
-    } catch (error) {
-      if (error instanceof LlmctlError && error.code === "profile-unrenderable") return undefined;
-      throw error;
-    }
-  }
-
-  /** What is wrong with a command line by the text of the build's own help. */
-  function findFaults(rendering: Rendering | undefined, catalogue: FlagCatalogue): string[] {
-    return (rendering?.flags ?? []).flatMap(({ args: [name = "", ...rest] }) => {
-      const entry = catalogue.entries.find(({ names, negations }) => names.includes(name) || negations.includes(name));
-      if (entry === undefined || entry.removed !== undefined) return [`${name} is unknown`];
-      if (rest.length !== entry.hints.length) return [`${name} has ${rest.length} values`];
-      const values = rest.join(",").split(",");
-      return entry.choices === undefined || values.every((value) => entry.choices?.includes(value))
-        ? []
-        : [`${name} does not take ${rest[0]}`];
-    });
-  }
-
-  function findLostKeys(given: Values, rendering: Rendering | undefined): string[] {
-    if (rendering === undefined) return [];
-    const spoken = new Set([...rendering.flags, ...rendering.notes].map(({ key }) => key));
-    return leafKeys(given).filter((key) => !spoken.has(key) && key !== "server.metrics");
-  }
-
-  test.each(Object.entries(catalogues))("is refused, or renders on %s with flags and values that it knows", (_, catalogue) => {
-    let rendered = 0;
-    fc.assert(
-      fc.property(values, (given) => {
-        const rendering = tryRender(given, catalogue);
-        if (rendering !== undefined) rendered += 1;
-        expect(findFaults(rendering, catalogue)).toEqual([]);
-      }),
-      { numRuns: 300 },
-    );
-    expect(rendered).toBeGreaterThan(60);
-  });
-
-  test.each(Object.entries(catalogues))("loses no key on %s: each is passed or its absence explained", (_, catalogue) => {
-    const check = fc.property(values, (given) => {
-      expect(findLostKeys(given, tryRender(given, catalogue))).toEqual([]);
-    });
-    expect(() => fc.assert(check, { numRuns: 300 })).not.toThrow();
-  });
-
-  function leafKeys(given: Values, prefix = ""): string[] {
-    return Object.entries(given).flatMap(([key, value]) =>
-      typeof value === "object" && value !== null && !Array.isArray(value) ? leafKeys(value as Values, `${prefix}${key}.`) : [prefix + key],
-    );
-  }
 });

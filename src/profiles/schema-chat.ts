@@ -1,0 +1,101 @@
+import { z } from "zod";
+import { count, rate, text } from "./schema-values.ts";
+
+const penalty = z.number().min(-2).max(2);
+
+/** Defaults of what a request may also set by itself. */
+export const sampling = z
+  .strictObject({
+    temp: z
+      .number()
+      .min(0)
+      .optional()
+      .meta({ description: "Temperature", examples: [1.0] }),
+    top_p: rate.optional().meta({ description: "Nucleus sampling, 0..1", examples: [0.95] }),
+    top_k: count.optional().meta({ description: "Top-k sampling; 0 turns it off", examples: [40] }),
+    min_p: rate.optional().meta({ description: "Least probability relative to the best token, 0..1", examples: [0.05] }),
+    presence_penalty: penalty.optional().meta({ description: "Against tokens that were there before, -2..2", examples: [1.5] }),
+    frequency_penalty: penalty.optional().meta({ description: "Against tokens by how often they were there, -2..2", examples: [0] }),
+    repeat_penalty: z
+      .number()
+      .min(0)
+      .optional()
+      .meta({ description: "Against repetition; 1 turns it off", examples: [1.05] }),
+    repeat_last_n: count.optional().meta({ description: "How many of the last tokens the penalties look at", examples: [64] }),
+    seed: z
+      .int()
+      .min(-1)
+      .optional()
+      .meta({ description: "Random seed; -1 is random", examples: [42] }),
+  })
+  .default({})
+  .meta({ description: "Defaults for requests that set nothing themselves", examples: [{ temp: 1.0, top_p: 0.95 }] });
+
+/** How chats become prompts, and answers messages. */
+export const chatKeys = {
+  chat_template: text
+    .optional()
+    .meta({ description: "Name of a built-in chat template, or its text; the model's own unless told", examples: ["chatml"] }),
+  chat_template_file: text
+    .optional()
+    .meta({ description: "File with a chat template (relative to this YAML file)", examples: ["glm.jinja"] }),
+  chat_template_kwargs: z
+    .record(z.string(), z.union([z.string(), z.number(), z.boolean()]))
+    .optional()
+    .meta({ description: "Variables for the chat template", examples: [{ enable_thinking: false }] }),
+  reasoning: z
+    .enum(["on", "off", "auto"])
+    .optional()
+    .meta({ description: "Whether the model thinks before it answers", examples: ["off"] }),
+  reasoning_format: z
+    .enum(["none", "deepseek", "deepseek-legacy", "auto"])
+    .optional()
+    .meta({ description: "Where thoughts stand in an answer", examples: ["deepseek"] }),
+  reasoning_budget: z
+    .int()
+    .min(-1)
+    .optional()
+    .meta({ description: "Most tokens of thought; -1 without limit, 0 none", examples: [4096] }),
+  reasoning_effort: text.optional().meta({ description: "How hard to think, in the words of the model's template", examples: ["high"] }),
+};
+
+/** What is loaded beside the model, or asked of it instead of text. */
+export const adapterKeys = {
+  lora: z
+    .array(
+      z.union([
+        text.meta({ title: "the path of an adapter" }),
+        z
+          .strictObject({
+            path: text.meta({ description: "The adapter's file", examples: ["../adapters/style.gguf"] }),
+            scale: z
+              .number()
+              .optional()
+              .meta({ description: "How strongly it applies; 1 unless told", examples: [0.5] }),
+          })
+          .meta({ title: "a map with path and scale" }),
+      ]),
+    )
+    .min(1)
+    .optional()
+    .meta({ description: "LoRA adapters (relative to this YAML file)", examples: [["../adapters/style.gguf"]] }),
+  mmproj: text
+    .optional()
+    .meta({ description: "Projector for images and audio (relative to this YAML file)", examples: ["mmproj-F16.gguf"] }),
+  mmproj_offload: z
+    .boolean()
+    .optional()
+    .meta({ description: "Compute the projector on the GPU", examples: [false] }),
+  embeddings: z
+    .boolean()
+    .optional()
+    .meta({ description: "Serve embeddings only, with a model made for them", examples: [true] }),
+  rerank: z
+    .boolean()
+    .optional()
+    .meta({ description: "Serve reranking only, with a model made for it", examples: [true] }),
+  pooling: z
+    .enum(["none", "mean", "cls", "last", "rank"])
+    .optional()
+    .meta({ description: "How token embeddings become one; the model's own unless told", examples: ["last"] }),
+};

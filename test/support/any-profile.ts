@@ -1,0 +1,57 @@
+import fc from "fast-check";
+import { type JsonSchema, profileJsonSchema, typesOf } from "../../src/profiles/json-schema.ts";
+
+export type Values = Readonly<Record<string, unknown>>;
+
+/** Keys that say how llmctl works, and not what the server is told; and raw flags, which any text is wrong for. */
+const elsewhere = new Set(["extends", "description", "model", "model_dirs", "env", "args", "llama", "health", "restart", "stop", "log"]);
+
+/** Values of any profile that the schema accepts, each key that the server is told about written or not. */
+export function anyProfileValues(): fc.Arbitrary<Values> {
+  const { properties = {} } = profileJsonSchema();
+  return anyMap(Object.fromEntries(Object.entries(properties).filter(([key]) => !elsewhere.has(key)))) as fc.Arbitrary<Values>;
+}
+
+/** The JSON Schema asks for no key, because a profile that extends another may leave out any. */
+const required = new Set(["hf", "path"]);
+
+function anyMap(properties: Readonly<Record<string, JsonSchema>>): fc.Arbitrary<unknown> {
+  const shape = Object.fromEntries(
+    Object.entries(properties).map(([key, schema]) => {
+      const value = anyValue(key, schema);
+      return [key, required.has(key) ? value : fc.option(value, { nil: undefined, freq: 2 })];
+    }),
+  );
+  return fc.record(shape).map((values) => JSON.parse(JSON.stringify(values)) as unknown);
+}
+
+const word = fc.stringMatching(/^[A-Za-z0-9./_-]{1,12}$/);
+
+function anyValue(key: string, schema: JsonSchema): fc.Arbitrary<unknown> {
+  if (key === "type")
+    return fc.constantFrom("draft-simple", "ngram-mod", "draft-mtp", "ngram-simple", "ngram-mod,draft-simple", "none", "foo");
+  if (schema.anyOf !== undefined) return fc.oneof(...schema.anyOf.map((one) => anyValue(key, one)));
+  if (schema.enum !== undefined) return fc.constantFrom(...schema.enum);
+  if (schema.const !== undefined) return fc.constant(schema.const);
+  return fc.oneof(...typesOf(schema).map((type) => anyOfType(type, key, schema)));
+}
+
+function anyOfType(type: ReturnType<typeof typesOf>[number], key: string, schema: JsonSchema): fc.Arbitrary<unknown> {
+  const { minimum: min = -1000, maximum: max = 1_000_000 } = schema;
+  switch (type) {
+    case "integer":
+      return fc.integer({ min, max });
+    case "number":
+      return fc.double({ min, max, noNaN: true });
+    case "boolean":
+      return fc.boolean();
+    case "string":
+      return schema.pattern === undefined ? word : fc.stringMatching(new RegExp(schema.pattern));
+    case "array":
+      return fc.array(anyValue(key, schema.items ?? {}), { minLength: schema.minItems ?? 0, maxLength: 3 });
+    case "object":
+      return schema.properties === undefined
+        ? fc.dictionary(word, anyValue(key, schema.additionalProperties || {}), { maxKeys: 3 })
+        : anyMap(schema.properties);
+  }
+}

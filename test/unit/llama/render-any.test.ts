@@ -1,0 +1,79 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { LlmctlError } from "../../../src/base/errors.ts";
+import type { FlagCatalogue } from "../../../src/llama/flag-catalogue.ts";
+import { renderCli, type Rendering, renderServer } from "../../../src/llama/render.ts";
+import { anyProfileValues, type Values } from "../../support/any-profile.ts";
+import { makeProfile, readCatalogue, readCliCatalogue, serverBuilds } from "../../support/llama-help.ts";
+
+const models = { target: "/m/target.gguf", draft: "/m/draft.gguf" };
+
+const programs = [
+  ...serverBuilds.map((build) => ({ name: `llama-server ${build}`, render: renderServer, catalogue: readCatalogue(build) })),
+  ...(["b7698", "v0.5.0"] as const).map((build) => ({ name: `llama-cli ${build}`, render: renderCli, catalogue: readCliCatalogue(build) })),
+];
+
+function tryRender(given: Values, { render, catalogue }: (typeof programs)[number]): Rendering | undefined {
+  try {
+    return render(makeProfile(given), models, catalogue);
+  } catch (error) {
+    if (error instanceof LlmctlError && error.code === "profile-unrenderable") return undefined;
+    throw error;
+  }
+}
+
+/** What is wrong with a command line by the text of the build's own help. */
+function findFaults(rendering: Rendering | undefined, catalogue: FlagCatalogue): string[] {
+  return (rendering?.flags ?? []).flatMap(({ args: [name = "", ...rest] }) => {
+    const entry = catalogue.entries.find(({ names, negations }) => names.includes(name) || negations.includes(name));
+    if (entry === undefined || entry.removed !== undefined) return [`${name} is unknown`];
+    if (rest.length !== entry.hints.length) return [`${name} has ${rest.length} values`];
+    const values = rest.join(",").split(",");
+    return entry.choices === undefined || values.every((value) => entry.choices?.includes(value))
+      ? []
+      : [`${name} does not take ${rest[0]}`];
+  });
+}
+
+/** What a profile sets and neither a flag nor a note speaks of. */
+function findLostKeys(given: Values, rendering: Rendering | undefined): string[] {
+  if (rendering === undefined) return [];
+  const spoken = new Set([...rendering.flags, ...rendering.notes].map(({ key }) => key));
+  return leafKeys(given).filter((key) => !spoken.has(key) && !["server.metrics", "draft.on_mismatch"].includes(key));
+}
+
+/** Maps that are one value. */
+const whole = new Set(["draft.model", "chat_template_kwargs"]);
+
+function leafKeys(given: Values, prefix = ""): string[] {
+  return Object.entries(given).flatMap(([name, value]) => {
+    const key = prefix + name;
+    const isMap = typeof value === "object" && value !== null && !Array.isArray(value) && !whole.has(key);
+    return isMap ? leafKeys(value as Values, `${key}.`) : [key];
+  });
+}
+
+// Shrinking hundreds of values would take longer than the test may: what fails is printed as it was found.
+const settings = { numRuns: 100, endOnFailure: true };
+
+describe.each(programs)("any profile that validates, on $name", (program) => {
+  test("is refused, or renders with flags and values that it knows", () => {
+    let rendered = 0;
+    fc.assert(
+      fc.property(anyProfileValues(), (given) => {
+        const rendering = tryRender(given, program);
+        if (rendering !== undefined) rendered += 1;
+        expect(findFaults(rendering, program.catalogue)).toEqual([]);
+      }),
+      settings,
+    );
+    expect(rendered).toBeGreaterThan(10);
+  });
+
+  test("loses no key: each is passed or its absence explained", () => {
+    const check = fc.property(anyProfileValues(), (given) => {
+      expect(findLostKeys(given, tryRender(given, program))).toEqual([]);
+    });
+    expect(() => fc.assert(check, settings)).not.toThrow();
+  });
+});
