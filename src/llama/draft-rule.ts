@@ -32,3 +32,8 @@ export function draftModelRule<T>(
     },
   });
 }
+
+/** Several types can be asked for, joined by commas. */
+export function splitTypes(draft: Draft): string[] {
+  return draft.type.split(",").map((type) => type.trim());
+}

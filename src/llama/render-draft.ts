@@ -1,5 +1,6 @@
-import { type Draft, draftRule } from "./draft-rule.ts";
+import { type Draft, draftRule, splitTypes } from "./draft-rule.ts";
 import type { FlagCatalogue, FlagMatch } from "./flag-catalogue.ts";
+import { allNgramLengthFlags, ngramLengthFlags } from "./render-ngram.ts";
 import { formatFloat, impossible, leftOut, type Outcome, passed, passValue, type Rule } from "./render-rule.ts";
 
 const modelFlags = ["--spec-draft-model", "--model-draft"];
@@ -38,10 +39,6 @@ export const draftType: Rule = draftRule({
     return passed([flag.name, toSay.join(",")]);
   },
 });
-
-function splitTypes(draft: Draft): string[] {
-  return draft.type.split(",").map((type) => type.trim());
-}
 
 /** A type that drafts with a model; `draft-mtp` has it inside the target. */
 function needsModel(type: string): boolean {
@@ -105,12 +102,14 @@ function draftLength(key: "n_max" | "n_min", drafted: readonly string[], ngramMo
   return draftRule({
     key: `draft.${key}`,
     flags: drafted,
-    shared: [ngramMod],
+    shared: [ngramMod, ...(key === "n_max" ? allNgramLengthFlags : [])],
     render(draft, { catalogue }) {
       const types = splitTypes(draft);
       if (types.some((type) => type.startsWith("draft-"))) return passMeant(draft, key, { catalogue, flags: drafted });
       if (draft[key] === undefined) return undefined;
       const older = drafted.slice(1);
+      const fixed = key === "n_max" ? ngramLengthFlags(types) : undefined;
+      if (fixed !== undefined) return passMeant(draft, key, { catalogue, flags: fixed });
       if (types.includes("ngram-mod")) return passMeant(draft, key, { catalogue, flags: [ngramMod, ...older] });
       return catalogue.findFirst(older) === undefined
         ? leftOut(`${draft.type} has flags of its own on this build; give them in args`)

@@ -1,6 +1,7 @@
 import { draftMax, draftMin, draftModel, draftProbability, draftType } from "./render-draft.ts";
 import { draftCtxSize, draftDevices, draftGpuLayers, draftModelRules } from "./render-draft-model.ts";
 import { renderGpuLayers } from "./render-gpu-layers.ts";
+import { ngramSize } from "./render-ngram.ts";
 import { adapterRules, chatRules } from "./render-chat.ts";
 import { contextRules, placementRules } from "./render-compute.ts";
 import {
@@ -135,6 +136,7 @@ export const renderTable: readonly Rule[] = [
   draftMax,
   draftMin,
   draftProbability,
+  ngramSize,
   ...serverRules,
   ...[...draftModelRules, ...placementRules, ...contextRules, ...chatRules, ...adapterRules, ...moreServerRules].map(rawToo),
 ];

@@ -18,6 +18,11 @@ export const draft = z.strictObject({
     description: "Least probability of a drafted token, 0..1; 0.75 with draft-simple unless told, on every build",
     examples: [0.75],
   }),
+  ngram_size: z
+    .int()
+    .min(1)
+    .optional()
+    .meta({ description: "Tokens that must be the same for an ngram type to go on as the text did before", examples: [12] }),
   gpu_layers: gpuLayers.optional().meta({ description: "Layers of the draft model kept on the GPU", examples: ["all"] }),
   threads: z
     .int()

@@ -1,0 +1,50 @@
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { LlmctlError } from "../../src/base/errors.ts";
+import type { FlagCatalogue } from "../../src/llama/flag-catalogue.ts";
+import { renderCli, type Rendering, renderServer } from "../../src/llama/render.ts";
+import { loadProfile } from "../../src/profiles/load.ts";
+import type { Profile } from "../../src/profiles/schema.ts";
+
+const folder = join(import.meta.dirname, "../../profiles");
+
+export const shippedProfiles = readdirSync(folder).map((file) => file.replace(/\.yaml$/, ""));
+
+export const shippedPrograms = ["llama-server", "llama-cli"] as const;
+
+/** A shipped profile, as it would run with its models on disk. */
+export interface ShippedPlan {
+  readonly profile: Profile;
+  /** Undefined when this build cannot do what the profile asks for. */
+  readonly rendering: Rendering | undefined;
+  /** For the committed snapshot: each flag with its key, what was left out, and what is refused. */
+  readonly text: string;
+}
+
+export async function planShipped(name: string, program: (typeof shippedPrograms)[number], catalogue: FlagCatalogue): Promise<ShippedPlan> {
+  const profile = await loadProfile(name, { folders: [folder], env: {}, cwd: folder });
+  const render = program === "llama-server" ? renderServer : renderCli;
+  try {
+    const rendering = render(profile, { target: "/models/target.gguf", draft: "/models/draft.gguf" }, catalogue);
+    return { profile, rendering, text: describe(rendering) };
+  } catch (error) {
+    if (!(error instanceof LlmctlError)) throw error;
+    // The version is that of the binary; the file is named after the build.
+    const lines = error.problems.map(({ message, at, fix }) =>
+      `refused: ${message} (${at}; ${fix})\n`.replaceAll(catalogue.version, "VERSION"),
+    );
+    return { profile, rendering: undefined, text: lines.join("") };
+  }
+}
+
+function describe({ flags, notes }: Rendering): string {
+  return [
+    ...flags.map(({ args, key, note }) => `${args.join(" ")}  # ${key}${note === undefined ? "" : `: ${note}`}\n`),
+    ...notes.map(({ key, reason }) => `left out: ${key}: ${reason}\n`),
+  ].join("");
+}
+
+/** Where the snapshot of a plan is committed, absolute. */
+export function snapshotPath(name: string, program: string, build: string): string {
+  return join(import.meta.dirname, "../fixtures/plans", `${name}-${program}-${build}.txt`);
+}
