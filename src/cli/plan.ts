@@ -1,10 +1,10 @@
-import { resolve } from "node:path";
 import { LlmctlError } from "../base/errors.ts";
 import { findPaths, type Paths } from "../base/paths.ts";
 import { fetchStatus } from "../control/client.ts";
 import { controlSocketPath } from "../control/socket-path.ts";
 import { type CliPlan, noDraftAsked, planCli, planLaunch, type LaunchPlan } from "../llama/plan-launch.ts";
-import type { Profile, ProfileValues } from "../profiles/schema.ts";
+import type { Profile } from "../profiles/schema.ts";
+import { readBuildOption } from "./build-option.ts";
 import { openProfile } from "./context.ts";
 import { notRunning } from "./down.ts";
 import { paint } from "./paint.ts";
@@ -44,12 +44,6 @@ function withBuild(profile: Profile, build: string): Profile {
     values: { ...profile.values, llama: readBuildOption(build) },
     at: (...key) => (key[0] === "llama" ? "--build" : profile.at(...key)),
   };
-}
-
-/** A path is that of a llama-server, anything else the name of an installed build. */
-export function readBuildOption(build: string | undefined): ProfileValues["llama"] {
-  if (build === undefined) return {};
-  return build.includes("/") ? { binary: resolve(build) } : { build };
 }
 
 function show(name: string, made: LaunchPlan | CliPlan, json: boolean): void {

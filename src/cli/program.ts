@@ -104,6 +104,16 @@ function addLooking(program: Command, done: (code: number) => void): void {
     .action(async (name: string, options: { build?: string; diff: boolean; cli: boolean; json: boolean }) =>
       done(await (await import("./plan.ts")).plan(name, options)),
     );
+  program
+    .command("flags [word]")
+    .description("list the flags of a build, or what it says about those that speak of a word")
+    .allowUnknownOption() // the word can be a flag of llama.cpp
+    .option("--build <build>", "of another installed build, or the path of a llama-server")
+    .option("--cli", "of llama-cli instead of llama-server", false)
+    .option("--json", "print JSON, for scripts", false)
+    .action(async (word: string | undefined, options: { build?: string; cli: boolean; json: boolean }) =>
+      done(await (await import("./flags.ts")).flags(word, options)),
+    );
   addChecking(program, done);
 }
 

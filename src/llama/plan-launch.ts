@@ -124,7 +124,8 @@ async function planProgram(profile: Profile, program: Program, { paths, env, lac
   };
 }
 
-function cliMissing(server: string, at: string): never {
+/** @throws LlmctlError `cli-missing`, always. */
+export function cliMissing(server: string, at: string): never {
   throw new LlmctlError("cli-missing", `there is no llama-cli beside "${server}"`, {
     exit: "missingFile",
     at,
