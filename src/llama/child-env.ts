@@ -9,8 +9,8 @@ import { LlmctlError, type Problem, systemErrorCode } from "../base/errors.ts";
 const inherited =
   /^(?:PATH|HOME|USER|LOGNAME|LANG|LC_\w+|TZ|TMPDIR|LD_LIBRARY_PATH|DYLD_LIBRARY_PATH|(?:CUDA|NVIDIA|HIP|HSA|ROCR|ROCM|VK|GGML|OMP|GOMP|KMP|ONEAPI|SYCL|ZE)_\w+)$/;
 
-/** A flag in disguise: llama.cpp would apply it under the command line, where no check sees it. */
-const flagVariable = /^LLAMA_ARG_/;
+/** A flag in disguise: llama.cpp would apply it under the command line, where no check sees it. Builds up to spring 2026 have other names. */
+const flagVariable = /^LLAMA_(?:ARG_|LOG_|OFFLINE$|CHAT_TEMPLATE_KWARGS$)/;
 
 /**
  * The whole environment of the server.

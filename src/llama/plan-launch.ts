@@ -14,7 +14,9 @@ import { launchSettings } from "./launch-settings.ts";
 import { type FoundModel, ModelReader } from "./model-reader.ts";
 import type { Program, RenderModels } from "./render-rule.ts";
 import { commandLine, renderCli, renderServer, type RenderedFlag, type Rendering } from "./render.ts";
+import { findPriorityProblem } from "./priority-right.ts";
 import { findSkippedDraft } from "./skipped-draft.ts";
+import { describeStrayConfig, describeStrayVariables } from "./stray-flags.ts";
 import { vocabRule } from "./vocab-rule.ts";
 
 interface PlanOptions {
@@ -119,7 +121,13 @@ async function planProgram(profile: Profile, program: Program, { paths, env, lac
     },
     flags: rendering.flags,
     notes: rendering.notes,
-    warnings: [...models.missing, ...draft.warnings, ...(await describeStrayConfig(childEnv))],
+    warnings: [
+      ...models.missing,
+      ...draft.warnings,
+      ...[await findPriorityProblem(values.priority)].filter((problem) => problem !== undefined),
+      ...describeStrayVariables(env, childEnv, catalogue),
+      ...describeStrayConfig(await strayConfig(childEnv), args, catalogue),
+    ],
     refused,
   };
 }
@@ -196,9 +204,4 @@ function withHash(profileEnv: ProfileValues["env"], launch: Omit<Launch, "hash">
       .digest("hex")
       .slice(0, 16),
   };
-}
-
-async function describeStrayConfig(env: Readonly<Record<string, string>>): Promise<string[]> {
-  const configs = await strayConfig(env);
-  return configs.map(({ path, settings }) => `llama.cpp itself reads ${path}, which sets ${settings.join(", ")}; flags of the profile win`);
 }
