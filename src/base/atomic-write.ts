@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
-import { mkdir, open, rename, rm } from "node:fs/promises";
+import type { Stats } from "node:fs";
+import { type FileHandle, link, mkdir, open, realpath, rename, rm, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 
 /**
@@ -8,23 +9,60 @@ import { dirname } from "node:path";
  * @throws the system's error (ENOSPC, EACCES …); the old file is then untouched and nothing is left beside it.
  */
 export async function writeFileAtomic(path: string, data: string | Uint8Array, mode = 0o600): Promise<void> {
-  const folder = dirname(path);
-  await mkdir(folder, { recursive: true, mode: 0o700 });
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  await writeBeside(path, data, { mode, place: rename });
+}
+
+/**
+ * As {@link writeFileAtomic}, for a file that must not be there yet.
+ * @throws the system's error, EEXIST when there is one.
+ */
+export async function createFileAtomic(path: string, data: string | Uint8Array, mode = 0o600): Promise<void> {
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  // Unlike a rename, a link never takes the place of a file.
+  const place = async (beside: string) => {
+    await link(beside, path);
+    await rm(beside);
+  };
+  await writeBeside(path, data, { mode, place });
+}
+
+/** As {@link writeFileAtomic}, for a file that is there: it keeps its mode and owner, and a link to it goes on being one. */
+export async function replaceFileAtomic(path: string, data: string | Uint8Array): Promise<void> {
+  const target = await realpath(path);
+  await writeBeside(target, data, { mode: 0o600, like: await stat(target), place: rename });
+}
+
+interface Beside {
+  readonly mode: number;
+  readonly like?: Pick<Stats, "mode" | "uid" | "gid">;
+  readonly place: (beside: string, path: string) => Promise<void>;
+}
+
+async function writeBeside(path: string, data: string | Uint8Array, { mode, like, place }: Beside): Promise<void> {
   const beside = `${path}.${process.pid}-${randomBytes(4).toString("hex")}.tmp`;
   try {
     const file = await open(beside, "wx", mode);
     try {
+      if (like !== undefined) await makeLike(file, like);
       await file.writeFile(data);
       await file.sync();
     } finally {
       await file.close();
     }
-    await rename(beside, path);
+    await place(beside, path);
   } catch (error) {
     await rm(beside, { force: true });
     throw error;
   }
-  await syncFolder(folder);
+  await syncFolder(dirname(path));
+}
+
+async function makeLike(file: FileHandle, { mode, uid, gid }: Pick<Stats, "mode" | "uid" | "gid">): Promise<void> {
+  const own = await file.stat();
+  if (own.uid !== uid || own.gid !== gid) await file.chown(uid, gid);
+  // Not by way of open, whose mode the umask cuts.
+  await file.chmod(mode & 0o7777);
 }
 
 /** Makes a rename in this folder last through a power cut. */

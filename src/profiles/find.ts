@@ -11,6 +11,7 @@ import { makeSource, type Source } from "./written.ts";
 
 const endings = [".yaml", ".yml"];
 const maxBytes = 2 ** 20;
+const shippedFolder = fileURLToPath(new URL("../../profiles", import.meta.url));
 
 /** One profile file in a search folder. */
 export interface ListedProfile {
@@ -26,8 +27,14 @@ export interface ListedProfile {
 
 /** Where profiles are looked for, first match wins: the project's, the user's, the system's, then those shipped in the package. */
 export function profileFolders(options: { readonly paths: Pick<Paths, "config">; readonly cwd: string }): readonly string[] {
-  const shipped = fileURLToPath(new URL("../../profiles", import.meta.url));
-  return [...new Set([resolve(options.cwd, "profiles"), join(options.paths.config, "profiles"), "/etc/llmctl/profiles", shipped])];
+  const folders = [resolve(options.cwd, "profiles"), join(options.paths.config, "profiles"), "/etc/llmctl/profiles"];
+  // In the package's own folder the shipped profiles are also those of the working directory; the user's own come first there, too.
+  return [...folders.filter((folder) => folder !== shippedFolder), shippedFolder];
+}
+
+/** Whether a file is one of the package's, which an upgrade replaces. */
+export function isShipped(path: string): boolean {
+  return dirname(path) === shippedFolder;
 }
 
 /** Whether the user gave a file and not a name. */

@@ -1,6 +1,6 @@
 import { realpath } from "node:fs/promises";
 import { dirname } from "node:path";
-import { LlmctlError } from "../base/errors.ts";
+import { LlmctlError, systemErrorCode } from "../base/errors.ts";
 import { type Env, expandEnv, resolvePaths } from "./expand.ts";
 import { explainIssues } from "./explain.ts";
 import { findAll, findProfile, readProfileText, unknownProfile } from "./find.ts";
@@ -29,6 +29,8 @@ export interface LoadOptions {
   readonly env: Env;
   /** What a path given by the user is relative to, and what messages leave out; the process's own unless told. */
   readonly cwd?: string;
+  /** Text that stands in for what a file holds, or will hold: to check it before it is put in place. */
+  readonly instead?: { readonly path: string; readonly text: string };
 }
 
 /** A checked profile with what was written for it, in all files that it was made from. */
@@ -49,7 +51,7 @@ export async function loadProfile(nameOrPath: string, options: LoadOptions): Pro
 export async function resolveProfile(nameOrPath: string, options: LoadOptions): Promise<ResolvedProfile> {
   const cwd = options.cwd ?? process.cwd();
   const source = await findProfile(nameOrPath, options.folders, cwd);
-  const chain = await readChain(source, options.folders, cwd);
+  const chain = await readChain(source, { ...options, cwd });
   const expanded = expandEnv(chain.root, options.env);
   const root = resolvePaths(expanded.root, options.env);
   const checked = checkValues(root, chain.complete);
@@ -75,18 +77,20 @@ interface Chain {
   readonly complete: boolean;
 }
 
-async function readChain(first: Source, folders: readonly string[], cwd: string): Promise<Chain> {
+async function readChain(first: Source, options: LoadOptions & { readonly cwd: string }): Promise<Chain> {
+  const { instead } = options;
   const sources: Source[] = [];
   const maps: WrittenMap[] = [];
   const findings: Finding[] = [];
   let next: Source | undefined = first;
   while (next) {
-    const { root, findings: own } = readYaml(await readProfileText(next), next);
+    const text: string = instead?.path === next.path ? instead.text : await readProfileText(next);
+    const { root, findings: own } = readYaml(text, next);
     sources.push(next);
     maps.push(root);
     // Nothing can be said about the keys of a file that is not valid YAML.
     if (own.length > 0) throw invalid([...findings, ...own], sources);
-    const parent = await findParent(root, sources, { folders, cwd });
+    const parent = await findParent(root, sources, options);
     if (parent && "message" in parent) findings.push(parent);
     next = parent && "path" in parent ? parent : undefined;
   }
@@ -97,7 +101,7 @@ async function readChain(first: Source, folders: readonly string[], cwd: string)
 async function findParent(
   root: WrittenMap,
   sources: readonly Source[],
-  { folders, cwd }: { readonly folders: readonly string[]; readonly cwd: string },
+  { folders, cwd, instead }: LoadOptions & { readonly cwd: string },
 ): Promise<Source | Finding | undefined> {
   const written = findWritten(root, ["extends"]);
   const name = written?.value.kind === "scalar" ? written.value.value : undefined;
@@ -106,7 +110,7 @@ async function findParent(
   const home = dirname(source.path);
   const search = folders.includes(home) ? folders : [home, ...folders];
   const candidates = await findAll(name, search);
-  const seen = await Promise.all(sources.map((one) => realpath(one.path)));
+  const seen = await Promise.all(sources.map(({ path }) => (instead?.path === path ? realpathOfNew(path) : realpath(path))));
   for (const path of candidates) {
     if (!seen.includes(await realpath(path))) return makeSource(name, path, cwd);
     // A profile may extend one of its own name further down the search path; any other repetition is a cycle.
@@ -123,6 +127,16 @@ async function findParent(
     place: written.place,
     fix: 'remove one "extends" of this chain',
   };
+}
+
+/** A file that is only to be written is no other one by any of its names. */
+async function realpathOfNew(path: string): Promise<string> {
+  try {
+    return await realpath(path);
+  } catch (error) {
+    if (systemErrorCode(error) === "ENOENT") return path;
+    throw error;
+  }
 }
 
 function checkValues(root: WrittenMap, complete: boolean): { readonly values?: ProfileValues; readonly findings: Finding[] } {

@@ -1,8 +1,8 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, lstat, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { writeFileAtomic } from "../../../src/base/atomic-write.ts";
+import { createFileAtomic, replaceFileAtomic, writeFileAtomic } from "../../../src/base/atomic-write.ts";
 
 let folder: string;
 
@@ -64,5 +64,41 @@ describe("writeFileAtomic", () => {
     await Promise.all(writes);
     expect(await Promise.all(reads)).not.toContain(false);
     expect(await readdir(folder)).toEqual(["state.json"]);
+  });
+});
+
+describe("createFileAtomic", () => {
+  test("never takes the place of a file", async () => {
+    const path = join(folder, "a/profile.yaml");
+    await createFileAtomic(path, "mine", 0o644);
+    await expect(createFileAtomic(path, "other")).rejects.toThrow("EEXIST");
+    expect(await readFile(path, "utf8")).toBe("mine");
+    expect(await readdir(join(folder, "a"))).toEqual(["profile.yaml"]);
+  });
+});
+
+describe("replaceFileAtomic", () => {
+  test("keeps the file's mode, whatever the umask", async () => {
+    const path = join(folder, "profile.yaml");
+    await writeFile(path, "old");
+    await chmod(path, 0o666);
+    await replaceFileAtomic(path, "new");
+    expect(await readFile(path, "utf8")).toBe("new");
+    expect((await stat(path)).mode & 0o777).toBe(0o666);
+  });
+
+  test("writes where a link leads, and leaves the link", async () => {
+    await mkdir(join(folder, "dotfiles"));
+    await writeFile(join(folder, "dotfiles/profile.yaml"), "old");
+    const path = join(folder, "profile.yaml");
+    await symlink("dotfiles/profile.yaml", path);
+    await replaceFileAtomic(path, "new");
+    expect((await lstat(path)).isSymbolicLink()).toBe(true);
+    expect(await readFile(join(folder, "dotfiles/profile.yaml"), "utf8")).toBe("new");
+  });
+
+  test("makes no file where there is none", async () => {
+    await expect(replaceFileAtomic(join(folder, "gone.yaml"), "new")).rejects.toThrow("ENOENT");
+    expect(await readdir(folder)).toEqual([]);
   });
 });

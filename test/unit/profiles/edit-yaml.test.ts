@@ -171,7 +171,7 @@ describe("for any profile and any value", () => {
         expect(edited.startsWith(before)).toBe(true);
         expect(edited.endsWith(after)).toBe(true);
       }),
-      { numRuns: 300 },
+      { numRuns: 100 },
     );
   });
 
@@ -185,7 +185,7 @@ describe("for any profile and any value", () => {
         expect(edited.endsWith(text.slice(same))).toBe(true);
         expect(unset(edited, key)).toBe(text);
       }),
-      { numRuns: 300 },
+      { numRuns: 100 },
     );
   });
 });

@@ -1,0 +1,88 @@
+import { readFile } from "node:fs/promises";
+import { createFileAtomic, replaceFileAtomic } from "../base/atomic-write.ts";
+import { LlmctlError, type Problem, systemErrorCode } from "../base/errors.ts";
+import { readProfileText } from "./find.ts";
+import { type LoadOptions, resolveProfile } from "./load.ts";
+import { quote } from "./quote.ts";
+import type { Source } from "./written.ts";
+
+const byteOrderMark = Buffer.from([0xef, 0xbb, 0xbf]);
+
+/**
+ * Changes a profile's file, when what comes of it is a valid profile: other readers see the old text or the new one.
+ * @param change From the text there is to the text there shall be.
+ * @returns whether anything was written.
+ * @throws LlmctlError as loading does, with the places in the changed text; `profile-changed` when someone else wrote the file meanwhile.
+ */
+export async function changeProfile(source: Source, change: (text: string) => string, load: LoadOptions): Promise<boolean> {
+  const before = await readProfileText(source);
+  const after = change(before);
+  if (after === before) return false;
+  await checkText(source, after, load);
+  await replaceText(source, before, after);
+  return true;
+}
+
+/** Puts a text that was checked in the place of the one that it was made from. @throws LlmctlError `profile-changed`, `profile-unwritable`. */
+export async function replaceText(source: Source, before: string, after: string): Promise<void> {
+  await writing(source, async () => {
+    const bytes = await readFile(source.path);
+    const mark = bytes.subarray(0, 3).equals(byteOrderMark) ? byteOrderMark : Buffer.alloc(0);
+    if (!bytes.subarray(mark.length).equals(Buffer.from(before))) throw changedMeanwhile(source);
+    await replaceFileAtomic(source.path, Buffer.concat([mark, Buffer.from(after)]));
+  });
+}
+
+/** Writes a new profile, when it is a valid one. @throws LlmctlError as loading does; `profile-exists`, `profile-unwritable`. */
+export async function createProfile(source: Source, text: string, load: LoadOptions): Promise<void> {
+  await checkText(source, text, load);
+  await writing(source, () => createFileAtomic(source.path, text, 0o644));
+}
+
+/** @throws LlmctlError `profile-invalid` and the like when this text would be no valid profile in the file's place. */
+export async function checkText(source: Source, text: string, load: LoadOptions): Promise<void> {
+  await resolveProfile(source.path, { ...load, instead: { path: source.path, text } });
+}
+
+/** The same error, with the places in a text that nobody has written yet marked as such. */
+export function inChangedText(error: LlmctlError, source: Source): LlmctlError {
+  const place = ({ message, at, fix }: Problem) => ({
+    message,
+    ...(at === undefined ? {} : { at: at.startsWith(`${source.shown}:`) ? `${at} as it would be` : at }),
+    ...(fix === undefined ? {} : { fix }),
+  });
+  const [{ message, ...where } = { message: error.message }, ...more] = error.problems.map(place);
+  return new LlmctlError(error.code, message, { exit: error.exit, ...where, cause: error }, more);
+}
+
+async function writing(source: Source, write: () => Promise<void>): Promise<void> {
+  try {
+    await write();
+  } catch (cause) {
+    const code = systemErrorCode(cause);
+    if (cause instanceof LlmctlError || code === undefined) throw cause;
+    if (code === "EEXIST") throw profileExists(source);
+    throw new LlmctlError("profile-unwritable", `profile ${quote(source.name)} cannot be written (${code})`, {
+      exit: ["EACCES", "EPERM", "EROFS"].includes(code) ? "permission" : "io",
+      at: source.path,
+      fix: "use a user who may write there, or a profile of your own that extends it",
+      cause,
+    });
+  }
+}
+
+export function profileExists(source: Source): LlmctlError {
+  return new LlmctlError("profile-exists", `there is a profile ${quote(source.name)} already`, {
+    exit: "config",
+    at: source.path,
+    fix: `run "llmctl profile edit ${source.name}", or take another name`,
+  });
+}
+
+function changedMeanwhile(source: Source): LlmctlError {
+  return new LlmctlError("profile-changed", `profile ${quote(source.name)} was changed by someone else meanwhile`, {
+    exit: "busy",
+    at: source.path,
+    fix: "look at it, and make your change again",
+  });
+}
