@@ -4,11 +4,16 @@ import { stringify } from "yaml";
 import { listProfiles } from "../profiles/find.ts";
 import { type LoadOptions, resolveProfile, type ResolvedProfile } from "../profiles/load.ts";
 import { profileJsonSchema } from "../profiles/json-schema.ts";
-import { findWritten, type KeyPath, showKey, showPlace } from "../profiles/written.ts";
+import { findWritten, type KeyPath, showKey, showPlace, toPlain } from "../profiles/written.ts";
 import { formatTable } from "./table.ts";
 
 interface Shown {
   readonly json?: boolean;
+}
+
+interface ShownProfile extends Shown {
+  /** Only what was written, in a form that is a profile by itself. */
+  readonly resolved?: boolean;
 }
 
 /** Names in `env` whose values are not for a terminal or a bug report. */
@@ -29,15 +34,23 @@ export async function profileList(folders: readonly string[], options: Shown & {
 
 /**
  * `profile show NAME`: every value as YAML, each with where it was written, or "default". JSON: `{ name, path, values, origins }`, the
- * origins by key such as `draft.ctx_size`, without those nobody wrote.
+ * origins by key such as `draft.ctx_size`, without those nobody wrote. With `resolved`: what was written in all files that it is made from,
+ * as the YAML (or JSON) of one profile that extends nothing.
  */
-export async function profileShow(nameOrPath: string, load: LoadOptions, options: Shown): Promise<string> {
+export async function profileShow(nameOrPath: string, load: LoadOptions, options: ShownProfile): Promise<string> {
   const resolved = await resolveProfile(nameOrPath, load);
+  if (options.resolved) return showWritten(resolved, options);
   const { name, path } = resolved.profile;
   const leaves = listLeaves(hideSecrets(resolved.profile.values), resolved);
   if (!options.json) return `# profile ${name} from ${path}\n${alignOrigins(leaves)}`;
   const origins = leaves.filter((leaf) => leaf.origin !== "" && leaf.origin !== "default").map((leaf) => [leaf.key, leaf.origin]);
   return toJson({ name, path, values: hideSecrets(resolved.profile.values), origins: Object.fromEntries(origins) });
+}
+
+function showWritten({ profile, written }: ResolvedProfile, { json }: Shown): string {
+  const { extends: _extends, ...values } = toPlain(written) as { extends?: string; env?: Readonly<Record<string, string>> };
+  const shown = values.env === undefined ? values : hideSecrets({ ...values, env: values.env });
+  return json ? toJson(shown) : `# profile ${profile.name} from ${profile.path} and what it extends\n${stringify(shown, { lineWidth: 0 })}`;
 }
 
 /** `profile schema`: the JSON Schema that editors use. */

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { Command, Help, InvalidArgumentError, Option } from "commander";
 import { parseDuration } from "../base/units.ts";
+import type { NewOptions } from "./profile-new.ts";
 
 /*
  * Every command loads its own code when it runs, so that a quick one such as `ps` does not wait for what only `up` or `pull` need.
@@ -162,29 +163,57 @@ function addGetting(program: Command, done: (code: number) => void): void {
 }
 
 function addProfile(program: Command): void {
-  const profile = program.command("profile").description("look at profiles").helpCommand(false);
+  const profile = program.command("profile").description("look at profiles, make and change them").helpCommand(false);
   profile
     .command("list")
     .description("list the profiles there are")
     .option("--json", "print JSON, for scripts", false)
     .action(async (options: { json: boolean }) => {
-      const { profileList } = await import("./profile.ts");
-      process.stdout.write(await profileList((await findLoadOptions()).folders, { ...options, width: process.stdout.columns ?? Infinity }));
+      const [{ profileList }, { findLoadOptions }] = await Promise.all([import("./profile.ts"), import("./context.ts")]);
+      process.stdout.write(await profileList(findLoadOptions().folders, { ...options, width: process.stdout.columns ?? Infinity }));
     });
   profile
     .command("show <profile>")
     .description("print every value and where it was written")
+    .option("--resolved", "as one file of its own: what was written, with all that it extends", false)
     .option("--json", "print JSON, for scripts", false)
-    .action(async (name: string, options: { json: boolean }) => {
-      const { profileShow } = await import("./profile.ts");
-      process.stdout.write(await profileShow(name, await findLoadOptions(), options));
+    .action(async (name: string, options: { json: boolean; resolved: boolean }) => {
+      const [{ profileShow }, { findLoadOptions }] = await Promise.all([import("./profile.ts"), import("./context.ts")]);
+      process.stdout.write(await profileShow(name, findLoadOptions(), options));
     });
+  addEditing(profile);
   profile
     .command("schema")
     .description("print the JSON Schema for editors")
     .action(async () => {
       process.stdout.write((await import("./profile.ts")).profileSchemaText());
     });
+}
+
+function addEditing(profile: Command): void {
+  profile
+    .command("new [name]")
+    .description("write a new profile; asks for what it is not told")
+    .option("--extends <profile>", "start from this profile, and write only what differs")
+    .option("--model <model>", "a GGUF file, or hf:owner/repo:quant")
+    .option("--draft <model>", "a draft model, written like --model")
+    .option("--ctx-size <tokens>", "context in tokens", readCount)
+    .option("--port <port>", "port of the server, or auto", readPort)
+    .option("--description <text>", "one line for people")
+    .option("--here", "write it to ./profiles instead of among your own", false)
+    .action(async (name: string | undefined, options: NewOptions) => (await import("./profile-new.ts")).profileNew(name, options));
+  profile
+    .command("edit <profile>")
+    .description("open a profile in your editor; what you save takes its place when it is valid")
+    .action(async (name: string) => (await import("./profile-edit.ts")).profileEdit(name));
+  profile
+    .command("set <profile> <key=value...>")
+    .description("set keys, such as draft.n_max=8; comments and order stay as they are")
+    .action(async (name: string, words: string[]) => (await import("./profile-set.ts")).profileSet(name, words));
+  profile
+    .command("unset <profile> <key...>")
+    .description("remove keys from a profile")
+    .action(async (name: string, words: string[]) => (await import("./profile-set.ts")).profileUnset(name, words));
 }
 
 function addSystemd(program: Command): void {
@@ -197,12 +226,6 @@ function addSystemd(program: Command): void {
     .action(async (name: string) => {
       process.stdout.write(await (await import("./systemd.ts")).systemdShow(name));
     });
-}
-
-async function findLoadOptions() {
-  const { findPaths } = await import("../base/paths.ts");
-  const { profileFolders } = await import("../profiles/find.ts");
-  return { folders: profileFolders({ paths: findPaths(), cwd: process.cwd() }), env: process.env };
 }
 
 function readVersion(): string {
@@ -229,4 +252,12 @@ function readDuration(text: string): number {
 function readCount(text: string): number {
   if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError("Write a whole number.");
   return Number(text);
+}
+
+function readPort(text: string): number | "auto" {
+  const port = Number(text);
+  if (text !== "auto" && (!/^\d{1,5}$/.test(text) || port < 1 || port > 65535)) {
+    throw new InvalidArgumentError("Write a number from 1 to 65535, or auto.");
+  }
+  return text === "auto" ? text : port;
 }

@@ -18,7 +18,7 @@ export async function changeProfile(source: Source, change: (text: string) => st
   const before = await readProfileText(source);
   const after = change(before);
   if (after === before) return false;
-  await checkText(source, after, load);
+  await checkUnwritten(source, after, load);
   await replaceText(source, before, after);
   return true;
 }
@@ -35,7 +35,7 @@ export async function replaceText(source: Source, before: string, after: string)
 
 /** Writes a new profile, when it is a valid one. @throws LlmctlError as loading does; `profile-exists`, `profile-unwritable`. */
 export async function createProfile(source: Source, text: string, load: LoadOptions): Promise<void> {
-  await checkText(source, text, load);
+  await checkUnwritten(source, text, load);
   await writing(source, () => createFileAtomic(source.path, text, 0o644));
 }
 
@@ -44,13 +44,18 @@ export async function checkText(source: Source, text: string, load: LoadOptions)
   await resolveProfile(source.path, { ...load, instead: { path: source.path, text } });
 }
 
-/** The same error, with the places in a text that nobody has written yet marked as such. */
-export function inChangedText(error: LlmctlError, source: Source): LlmctlError {
-  const place = ({ message, at, fix }: Problem) => ({
-    message,
-    ...(at === undefined ? {} : { at: at.startsWith(`${source.shown}:`) ? `${at} as it would be` : at }),
-    ...(fix === undefined ? {} : { fix }),
-  });
+/** As {@link checkText}, for a text that nobody has seen yet, which the places in it say. */
+async function checkUnwritten(source: Source, text: string, load: LoadOptions): Promise<void> {
+  try {
+    await checkText(source, text, load);
+  } catch (error) {
+    throw error instanceof LlmctlError ? inUnwritten(error, source) : error;
+  }
+}
+
+function inUnwritten(error: LlmctlError, source: Source): LlmctlError {
+  const place = ({ at, ...problem }: Problem): Problem =>
+    at === undefined ? problem : { ...problem, at: at.startsWith(`${source.shown}:`) ? `${at} as it would be` : at };
   const [{ message, ...where } = { message: error.message }, ...more] = error.problems.map(place);
   return new LlmctlError(error.code, message, { exit: error.exit, ...where, cause: error }, more);
 }

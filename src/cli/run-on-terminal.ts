@@ -1,0 +1,35 @@
+import { spawn } from "node:child_process";
+import { constants } from "node:os";
+
+interface TerminalProgram {
+  readonly file: string;
+  readonly args: readonly string[];
+  /** The whole environment. */
+  readonly env: NodeJS.ProcessEnv;
+}
+
+/** What other processes send to us is meant for the program; what the terminal sends, it has sent to both. */
+const passedOn = ["SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2"] as const;
+const fromTerminal = ["SIGINT", "SIGQUIT"] as const;
+
+/**
+ * Runs a program that has our terminal to itself until it ends: it inherits our streams and stays in our process group, so that keys, Ctrl-C
+ * and changes of the window's size reach it from the terminal directly.
+ * @returns its exit code; 128 and the signal's number when a signal has ended it, as shells say it. @throws the system's error when it cannot be started.
+ */
+export async function runOnTerminal({ file, args, env }: TerminalProgram): Promise<number> {
+  const child = spawn(file, args, { stdio: "inherit", env });
+  const pass = (signal: NodeJS.Signals) => void child.kill(signal);
+  const ignore = () => undefined;
+  for (const signal of passedOn) process.on(signal, pass);
+  for (const signal of fromTerminal) process.on(signal, ignore);
+  try {
+    return await new Promise((resolve, reject) => {
+      child.on("error", reject);
+      child.on("exit", (code, signal) => resolve(signal === null ? (code ?? 0) : 128 + constants.signals[signal]));
+    });
+  } finally {
+    for (const signal of passedOn) process.off(signal, pass);
+    for (const signal of fromTerminal) process.off(signal, ignore);
+  }
+}

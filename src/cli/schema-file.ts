@@ -1,0 +1,30 @@
+import { readFile } from "node:fs/promises";
+import { dirname, join, relative } from "node:path";
+import { pathToFileURL } from "node:url";
+import { writeFileAtomic } from "../base/atomic-write.ts";
+import { systemErrorCode } from "../base/errors.ts";
+import type { Paths } from "../base/paths.ts";
+import { profileSchemaText } from "./profile.ts";
+
+/**
+ * Sees to it that the JSON Schema of this version is where the user's editor finds it.
+ * @returns how a profile at this path names it.
+ */
+export async function ensureSchemaFile(paths: Pick<Paths, "config">, profilePath: string): Promise<string> {
+  const path = join(paths.config, "profile.schema.json");
+  const text = profileSchemaText();
+  if ((await readOrNothing(path)) !== text) await writeFileAtomic(path, text, 0o644);
+  const isNear = dirname(profilePath) === join(paths.config, "profiles");
+  if (isNear) return relative(dirname(profilePath), path);
+  // The editor's server reads the name up to the first blank.
+  return /\s/.test(path) ? pathToFileURL(path).href : path;
+}
+
+async function readOrNothing(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (error) {
+    if (systemErrorCode(error) === "ENOENT") return undefined;
+    throw error;
+  }
+}
