@@ -33,6 +33,7 @@ function createProgram(done: (code: number) => void): Command {
     .configureOutput({ outputError: (text, write) => write(inOurWords(text)) })
     .configureHelp({ optionDescription: describeOption });
   addRunning(program, done);
+  addChatting(program, done);
   addLooking(program, done);
   addGetting(program, done);
   addProfile(program);
@@ -64,6 +65,14 @@ function addRunning(program: Command, done: (code: number) => void): void {
     .action(async (name: string, { timeout: timeoutMs }: { timeout?: number }) =>
       done(await (await import("./restart.ts")).restart(name, timeoutMs)),
     );
+}
+
+function addChatting(program: Command, done: (code: number) => void): void {
+  program
+    .command("chat <profile> [flags...]")
+    .description("chat with a profile's model on this terminal")
+    .usage("[options] <profile> [-- flags of llama-cli]")
+    .action(async (name: string, flags: string[]) => done(await (await import("./chat.ts")).chat(name, flags)));
 }
 
 function addLooking(program: Command, done: (code: number) => void): void {

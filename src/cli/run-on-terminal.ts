@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { constants } from "node:os";
 
 interface TerminalProgram {
@@ -18,18 +18,33 @@ const fromTerminal = ["SIGINT", "SIGQUIT"] as const;
  * @returns its exit code; 128 and the signal's number when a signal has ended it, as shells say it. @throws the system's error when it cannot be started.
  */
 export async function runOnTerminal({ file, args, env }: TerminalProgram): Promise<number> {
+  const settings = readSettings();
   const child = spawn(file, args, { stdio: "inherit", env });
   const pass = (signal: NodeJS.Signals) => void child.kill(signal);
   const ignore = () => undefined;
   for (const signal of passedOn) process.on(signal, pass);
   for (const signal of fromTerminal) process.on(signal, ignore);
   try {
-    return await new Promise((resolve, reject) => {
+    const code = await new Promise<number>((resolve, reject) => {
       child.on("error", reject);
       child.on("exit", (code, signal) => resolve(signal === null ? (code ?? 0) : 128 + constants.signals[signal]));
     });
+    if (code > 128) restore(settings);
+    return code;
   } finally {
     for (const signal of passedOn) process.off(signal, pass);
     for (const signal of fromTerminal) process.off(signal, ignore);
   }
+}
+
+/** The terminal's settings, in stty's own form; undefined where there is no terminal. */
+function readSettings(): string | undefined {
+  if (!process.stdin.isTTY) return undefined;
+  const { status, stdout } = spawnSync("stty", ["-g"], { stdio: ["inherit", "pipe", "ignore"], encoding: "utf8" });
+  return status === 0 ? stdout.trim() : undefined;
+}
+
+/** A program that is killed in the middle of a line leaves the terminal without an echo. */
+function restore(settings: string | undefined): void {
+  if (settings !== undefined) spawnSync("stty", [settings], { stdio: ["inherit", "ignore", "ignore"] });
 }

@@ -157,7 +157,8 @@ function reachable(host: string): string {
   return host === "::" ? "::1" : host;
 }
 
-function readApiKey(path: string | undefined): string | undefined {
+/** The first key of a file that has one a line. */
+export function readApiKey(path: string | undefined): string | undefined {
   if (path === undefined) return undefined;
   return readFileSync(path, "utf8")
     .split("\n")
