@@ -24,9 +24,14 @@ export class Terminal implements AsyncDisposable {
     await until(`the terminal shows "${text}"`, () => this.output.includes(text));
   }
 
+  /** Keys, as the terminal sends them; Enter is `\r`. */
+  type(keys: string): void {
+    this.#child.stdin.write(keys);
+  }
+
   /** Ctrl-C, by way of the terminal: everyone in the foreground process group gets SIGINT. */
   pressCtrlC(): void {
-    this.#child.stdin.write("\u0003");
+    this.type("\u0003");
   }
 
   /** Closes the window. */

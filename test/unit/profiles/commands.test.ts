@@ -60,6 +60,15 @@ describe("profile show", () => {
   });
 });
 
+test("profile show --resolved is a profile of its own that means the same", async () => {
+  await using folder = await ProfileFolder.create(files);
+  const text = await profileShow("coder", folder.options(), { resolved: true });
+  expect(text).not.toMatch(/extends:|default|hf_abc/);
+  await folder.write("near/alone.yaml", text);
+  const { extends: _, ...values } = (await folder.load("coder")).values;
+  expect((await folder.load("alone")).values).toEqual({ ...values, env: { HF_TOKEN: "(hidden)", LANG: "C" } });
+});
+
 test("profile schema is JSON", () => {
   expect(JSON.parse(profileSchemaText())).toMatchObject({ title: "llmctl profile" });
 });

@@ -1,5 +1,9 @@
+import { readdirSync, readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
+import { Ajv2020 } from "ajv/dist/2020.js";
 import { describe, expect, test } from "vitest";
+import { parse } from "yaml";
 import { parseDuration, parseSize } from "../../../src/base/units.ts";
 import { profileSchemaText } from "../../../src/cli/profile.ts";
 import { type JsonSchema, profileJsonSchema, schemaAt } from "../../../src/profiles/json-schema.ts";
@@ -64,4 +68,33 @@ describe("the patterns agree with the reader of units", () => {
 test("a key is found through alternatives", () => {
   expect(schemaAt(profileJsonSchema(), ["draft", "model", "hf"])?.title).toBe("a repository written as owner/name");
   expect(schemaAt(profileJsonSchema(), ["constructor"])).toBeUndefined();
+});
+
+describe("an editor that follows the first line of a shipped profile", () => {
+  const folder = join(import.meta.dirname, "../../../profiles");
+
+  /** Validates as an editor does, by the schema that the text itself names. */
+  function findProblems(file: string, text: string): readonly unknown[] {
+    const named = /^# yaml-language-server: \$schema=(\S+)$/m.exec(text)?.[1] ?? "";
+    const schema = JSON.parse(readFileSync(resolve(dirname(join(folder, file)), named), "utf8")) as object;
+    const validate = new Ajv2020({ strict: true, strictTypes: false, allErrors: true }).compile(schema);
+    validate(parse(text));
+    return validate.errors ?? [];
+  }
+
+  test.each(readdirSync(folder))("finds nothing wrong in %s", (file) => {
+    expect(findProblems(file, readFileSync(join(folder, file), "utf8"))).toEqual([]);
+  });
+
+  test.each([
+    ["an unknown key", "ctx_sise: 4", { params: { additionalProperty: "ctx_sise" } }],
+    ["an unknown key in a map", "draft: { n_mx: 4 }", { instancePath: "/draft", params: { additionalProperty: "n_mx" } }],
+    ["a wrong type", "ctx_size: many", { instancePath: "/ctx_size", keyword: "type" }],
+    ["a number out of range", "server: { port: 70000 }", { instancePath: "/server/port", keyword: "maximum" }],
+    ["a word that is none of the choices", "flash_attn: yes please", { instancePath: "/flash_attn", keyword: "enum" }],
+    ["a duration without a unit", "stop: { timeout: '5' }", { instancePath: "/stop/timeout", keyword: "pattern" }],
+  ])("finds %s", (_, line, problem) => {
+    const text = `# yaml-language-server: $schema=../schema/profile.schema.json\n${line}\n`;
+    expect(findProblems("new.yaml", text)).toContainEqual(expect.objectContaining(problem));
+  });
 });

@@ -1,0 +1,107 @@
+import { writeFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { profileShow } from "../../../src/cli/profile.ts";
+import { changeProfile, createProfile } from "../../../src/profiles/change-profile.ts";
+import { setInYaml } from "../../../src/profiles/edit-yaml.ts";
+import { type JsonSchema, profileJsonSchema } from "../../../src/profiles/json-schema.ts";
+import { parseKey } from "../../../src/profiles/key-path.ts";
+import { parseNewValue } from "../../../src/profiles/new-value.ts";
+import { makeSource, type Source } from "../../../src/profiles/written.ts";
+import { ProfileFolder } from "./profile-folder.ts";
+
+function sourceIn(folder: ProfileFolder, name: string): Source {
+  return makeSource(name, join(folder.cwd, `near/${name}.yaml`), folder.cwd);
+}
+
+describe("a change", () => {
+  test("that would make the profile invalid is refused with its place, and nothing is written", async () => {
+    const text = "model: /m.gguf\n";
+    await using folder = await ProfileFolder.create({ "near/p.yaml": text });
+    const source = sourceIn(folder, "p");
+    const change = () => changeProfile(source, (old) => `${old}ctx_sise: 4\n`, folder.options());
+    await expect(change()).rejects.toMatchObject({
+      code: "profile-invalid",
+      message: 'profile "p" has an unknown key "ctx_sise"',
+      at: "near/p.yaml:2:1 as it would be",
+      fix: 'did you mean "ctx_size"?',
+    });
+    expect(await readFile(source.path, "utf8")).toBe(text);
+  });
+
+  test("keeps a byte order mark", async () => {
+    await using folder = await ProfileFolder.create({ "near/p.yaml": "\uFEFFmodel: /m.gguf\n" });
+    const source = sourceIn(folder, "p");
+    await changeProfile(source, (text) => text.replace("m.gguf", "n.gguf"), folder.options());
+    expect(await readFile(source.path, "utf8")).toBe("\uFEFFmodel: /n.gguf\n");
+  });
+
+  test("does not undo what someone else has written meanwhile", async () => {
+    await using folder = await ProfileFolder.create({ "near/p.yaml": "model: /m.gguf\n" });
+    const source = sourceIn(folder, "p");
+    const change = (text: string) => {
+      writeFileSync(source.path, "model: /other.gguf\n");
+      return `${text}parallel: 2\n`;
+    };
+    await expect(changeProfile(source, change, folder.options())).rejects.toMatchObject({ code: "profile-changed", exit: "busy" });
+    expect(await readFile(source.path, "utf8")).toBe("model: /other.gguf\n");
+  });
+
+  test("of nothing writes nothing", async () => {
+    await using folder = await ProfileFolder.create({ "near/p.yaml": "model: /m.gguf\n" });
+    expect(await changeProfile(sourceIn(folder, "p"), (text) => text, folder.options())).toBe(false);
+  });
+});
+
+describe("a new profile", () => {
+  test("may extend one of its own name further down the search path", async () => {
+    await using folder = await ProfileFolder.create({ "far/p.yaml": "model: /m.gguf\n", "near/other.yaml": "" });
+    await createProfile(sourceIn(folder, "p"), "extends: p\nctx_size: 1\n", folder.options());
+    expect((await folder.load("p")).values).toMatchObject({ model: "/m.gguf", ctx_size: 1 });
+  });
+
+  test("never takes the place of one", async () => {
+    await using folder = await ProfileFolder.create({ "near/p.yaml": "model: /m.gguf\n" });
+    const source = sourceIn(folder, "p");
+    await expect(createProfile(source, "model: /n.gguf\n", folder.options())).rejects.toMatchObject({ code: "profile-exists" });
+    expect(await readFile(source.path, "utf8")).toBe("model: /m.gguf\n");
+  });
+
+  test("that is invalid is not written", async () => {
+    await using folder = await ProfileFolder.create({ "near/other.yaml": "" });
+    const source = sourceIn(folder, "p");
+    await expect(createProfile(source, "extends: gone\n", folder.options())).rejects.toMatchObject({ code: "profile-invalid" });
+    await expect(readFile(source.path)).rejects.toThrow("ENOENT");
+  });
+});
+
+function leaves(schema: JsonSchema, path = ""): [string, unknown][] {
+  return Object.entries(schema.properties ?? {}).flatMap(([key, child]): [string, unknown][] => {
+    const name = path === "" ? key : `${path}.${key}`;
+    return child.properties === undefined ? (child.examples ?? []).map((example) => [name, example]) : leaves(child, name);
+  });
+}
+
+/** A path is shown as it will be used: absolute. */
+function withoutFolders(value: unknown): unknown {
+  return JSON.parse(JSON.stringify(value).replace(/"[^"]*\//g, '"'));
+}
+
+const shown = leaves(profileJsonSchema()).filter(([key]) => key !== "extends");
+
+test.each(shown)("set %s to its example %j, then show says so and where", async (key, example) => {
+  const before = "# kept\nmodel: /m.gguf # kept\ndraft:\n  model: /d.gguf\n\n# the end\n";
+  await using folder = await ProfileFolder.create({ "near/p.yaml": before });
+  const source = sourceIn(folder, "p");
+  const path = parseKey(key) ?? [];
+  const value = parseNewValue(JSON.stringify(example), false);
+  await changeProfile(source, (text) => setInYaml(text, path, value, source), folder.options());
+  const { values, origins } = JSON.parse(await profileShow("p", folder.options(), { json: true })) as {
+    values: object;
+    origins: Record<string, string>;
+  };
+  const found = path.reduce<unknown>((at, one) => (at as Record<string | number, unknown>)[one], values);
+  expect(withoutFolders(found)).toEqual(withoutFolders(example));
+  expect(Object.keys(origins).some((one) => one === key || one.startsWith(`${key}.`))).toBe(true);
+});
