@@ -7,7 +7,7 @@ export function canAsk(): boolean {
 }
 
 /** Asks one question on the terminal. @returns the trimmed answer. @throws LlmctlError `interrupted` for Ctrl-C and for the end of the input. */
-export async function ask(question: string): Promise<string> {
+async function ask(question: string): Promise<string> {
   // Questions go to stderr: stdout is for what a command has to say to a script.
   const lines = createInterface({ input: process.stdin, output: process.stderr });
   const over = new AbortController();

@@ -46,7 +46,7 @@ async function offerOwn(name: string): Promise<boolean> {
   return askFor("[Y]es or [n]o: ", readYes);
 }
 
-export function readYes(answer: string): boolean {
+function readYes(answer: string): boolean {
   if (/^(?:y|yes|)$/i.test(answer)) return true;
   if (/^(?:n|no)$/i.test(answer)) return false;
   throw new LlmctlError("usage", "that is neither yes nor no", { exit: "usage" });
