@@ -95,8 +95,18 @@ describe("chat with llama-cli", () => {
     expect(output).toMatch(/ icanon (?:.|\n)* echo /);
   });
 
+  test("goes without a draft where llama-cli cannot, and says how to have one", async () => {
+    await writeProfile({ env: { FAKE_OLD_CLI: "1" } });
+    await using terminal = new Terminal(llmctlCommand(["chat", "p"]), home);
+    await terminal.waitFor("ready");
+    expect(terminal.output).toContain('cannot draft; after "llmctl up p -d", chat uses the server, which does');
+    expect(terminal.output).not.toContain("--spec");
+    terminal.type("q");
+    await terminal.ended;
+  });
+
   test("says before the start what is wrong", async () => {
-    await writeProfile({ devices: ["CUDA0"], draft: { model: "/gone.gguf" } });
+    await writeProfile({ draft: { model: "/gone.gguf" } });
     const { exitCode, stderr } = await llmctl(["chat", "p"], { home });
     expect(exitCode).toBe(66);
     expect(stderr).toContain("/gone.gguf");

@@ -1,13 +1,15 @@
 #!/usr/bin/env node
 // Stands in for the llama-cli of v0.5.0, to see what its terminal does to it. It takes any flags, loads no model, and writes a line for its
 // arguments, its terminal, its size, each key and each signal. Of the keys, `q` ends it with code 7, `k` kills it, `c` leaves raw mode.
+// With FAKE_OLD_CLI in its environment it is one that can neither draft nor connect to a server.
 import { readFileSync, readlinkSync } from "node:fs";
 
 const args = process.argv.slice(2);
 const { stdin, stdout } = process;
 
 if (args.includes("--help")) {
-  stdout.write(readFileSync(new URL("../fixtures/llama-help/llama-cli-v0.5.0.txt", import.meta.url), "utf8"));
+  const help = readFileSync(new URL("../fixtures/llama-help/llama-cli-v0.5.0.txt", import.meta.url), "utf8");
+  stdout.write(process.env["FAKE_OLD_CLI"] ? help.replaceAll(/^--(?:spec|server-base).*\n/gm, "") : help);
 } else if (args.at(-1) === "--version") {
   process.stderr.write("version: 0.5.0-dev (build 1, commit fake)\n");
 } else {
