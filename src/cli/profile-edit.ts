@@ -10,6 +10,7 @@ import { askFor, canAsk } from "./ask.ts";
 import { findEditor, openEditor } from "./editor.ts";
 import { findOwnProfile, noteRunning, type OwnProfile } from "./own-profile.ts";
 import { formatProblem } from "./report-error.ts";
+import { ensureSchemaFile, schemaFileName } from "./schema-file.ts";
 
 /** How an edit ended. */
 type Outcome =
@@ -28,6 +29,8 @@ export async function profileEdit(nameOrPath: string): Promise<void> {
   const { source } = own;
   const before = await readProfileText(source);
   const copy = await makeCopy(source);
+  // One of an older version would call new keys wrong.
+  if (before.includes(schemaFileName)) await ensureSchemaFile(own.paths, source.path);
   const outcome = await editUntilValid(editor, { copy, before, own });
   if (outcome.kind === "kept") throw keptAt(copy.path, outcome.why);
   const isChanged = outcome.kind === "valid" && outcome.text !== before;

@@ -6,12 +6,14 @@ import { systemErrorCode } from "../base/errors.ts";
 import type { Paths } from "../base/paths.ts";
 import { profileSchemaText } from "./profile.ts";
 
+export const schemaFileName = "profile.schema.json";
+
 /**
  * Sees to it that the JSON Schema of this version is where the user's editor finds it.
  * @returns how a profile at this path names it.
  */
 export async function ensureSchemaFile(paths: Pick<Paths, "config">, profilePath: string): Promise<string> {
-  const path = join(paths.config, "profile.schema.json");
+  const path = join(paths.config, schemaFileName);
   const text = profileSchemaText();
   if ((await readOrNothing(path)) !== text) await writeFileAtomic(path, text, 0o644);
   const isNear = dirname(profilePath) === join(paths.config, "profiles");

@@ -208,6 +208,16 @@ describe("profile edit", () => {
     expect((await profile("list", "--json")).stdout).not.toContain(".edit-");
   });
 
+  test("does not undo what someone else has written meanwhile", async () => {
+    const script = home.join("slow-editor");
+    await writeFile(script, `sed -i s/512/256/ '${path}'; sed -i s/512/1024/ "$1"\n`);
+    const { exitCode, stderr } = await llmctl(["profile", "edit", "p"], { home, env: { EDITOR: `sh ${script}` } });
+    expect(exitCode).toBe(75);
+    expect(stderr).toContain("was changed by someone else meanwhile");
+    expect(await readFile(path, "utf8")).toBe(text.replace("512", "256"));
+    expect(await readFile(/your text is in (.+)/.exec(stderr)?.[1] ?? "", "utf8")).toBe(text.replace("512", "1024"));
+  });
+
   test("on a terminal, opens the failing line again until it is right; meanwhile the profile is as it was", async () => {
     await writeFile(home.join("vi"), `#!/bin/sh\nexec '${process.execPath}' '${editor}' "$@"\n`, { mode: 0o755 });
     const variables = Object.entries({ ...edits(["512", "many"], ["many", "1024"]), EDITOR: home.join("vi") });

@@ -1,7 +1,7 @@
 import { symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { listProfiles, profileFolders } from "../../../src/profiles/find.ts";
+import { isShipped, listProfiles, profileFolders } from "../../../src/profiles/find.ts";
 import { ProfileFolder } from "./profile-folder.ts";
 
 test("folders are searched from the project's to those of the package", () => {
@@ -10,9 +10,11 @@ test("folders are searched from the project's to those of the package", () => {
   expect(folders[3]).toBe(join(import.meta.dirname, "../../../profiles"));
 });
 
-test("the package's own checkout is searched once", () => {
+test("the package's own checkout is searched once, and last, so that one's own profiles win there, too", () => {
   const checkout = join(import.meta.dirname, "../../..");
-  expect(profileFolders({ paths: { config: "/c" }, cwd: checkout })).toHaveLength(3);
+  const folders = profileFolders({ paths: { config: "/c" }, cwd: checkout });
+  expect(folders).toEqual(["/c/profiles", "/etc/llmctl/profiles", join(checkout, "profiles")]);
+  expect([isShipped(join(checkout, "profiles/demo.yaml")), isShipped("/c/profiles/demo.yaml")]).toEqual([true, false]);
 });
 
 test("a list has every file by name, with what hides it and what is wrong with it", async () => {
