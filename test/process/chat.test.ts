@@ -70,7 +70,7 @@ describe("chat with llama-cli", () => {
     await execa("stty", ["-F", device, "rows", "33", "cols", "99"]);
     await terminal.waitFor("size 99x33");
     terminal.type("q");
-    await terminal.ended;
+    expect((await terminal.ended).exitCode).toBe(7);
   });
 
   test("passes on SIGTERM, and ends as the program does", async () => {

@@ -162,7 +162,8 @@ const written = fc
     return { before: a, after: b, key: "map.key", text: a + old[0] + b };
   });
 
-describe("for any profile and any value", () => {
+// The limit is for a machine that does much else: the runs take half a second.
+describe("for any profile and any value", { timeout: 60_000 }, () => {
   test("set then read returns the value, and every other byte stays", () => {
     fc.assert(
       fc.property(written, spelled, fc.boolean(), ({ text, before, after, key }, typed, isText) => {
