@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Builds llama.cpp's llama-server and llama-cli and installs them into a folder of their own. See --help.
+# Builds llama.cpp's llama-server and llama-cli, and llama-fit-params where the source has it, and installs them into a folder of their own.
+# See --help.
 #
-# Layout under the prefix: ID/{bin/,manifest.json}, one folder a build, complete or absent; `current`, a link to one of them;
-# .work/ID (a build being made), .log/ID.log, .lock/ID. The parts that do the work are in build-llama/.
+# Layout under the prefix: ID/{bin/,manifest.json}, one folder a build, complete or absent; `current`, a link to one of them, and `previous`,
+# to the one before it; .work/ID (a build being made), .log/ID.log, .lock/ID. The parts that do the work are in build-llama/.
 # The last line on stdout is `manifest: PATH`. Problems go to stderr as `build-llama.sh: error: …`, each with its `  at:` and `  fix:`.
 set -euo pipefail
 
@@ -18,7 +19,7 @@ b7698 3.15.0 sha512-xQKl+MvKiA5QNi/CTwqLKMos7hefhRVyzJuNIAEwl7zvOoF+gNMOXEsR4Ojw
 readonly failed=1 usage=2 missing=66 unavailable=69
 
 # What was asked for.
-ref='' repo='' source_dir='' bundle='' backend=auto cuda_arch='' portable=no jobs='' prefix=''
+ref='' repo='' source_dir='' bundle='' backend=auto cuda_arch='' portable=no keep_current=no jobs='' prefix=''
 # What was found out.
 backend_why='' portable_why='' nvcc='' compiler='' cuda_version='' identity='' commit='' origin='' want='' key='' id=''
 work='' log='' child='' version='' smoke_result='' smoke_signal=''
@@ -28,7 +29,8 @@ print_help() {
   cat <<HELP
 Usage: build-llama.sh [options]
 
-Builds llama-server and llama-cli from the source of llama.cpp, tries them on the demo models and installs them.
+Builds llama-server, llama-cli and (where there is one) llama-fit-params from the source of llama.cpp, tries the server on the demo
+models and installs them.
 With the same inputs again it does nothing.
 
   --ref REF         release tag, branch or commit (default: $default_ref)
@@ -41,6 +43,7 @@ With the same inputs again it does nothing.
   --portable        leave out instructions that only this machine's processor may have
   --jobs N          compile jobs at once (default: one a processor, fewer where memory is short)
   --prefix DIR      where builds are installed (default: $(default_prefix))
+  --keep-current    leave the link \`current\` as it is
   --help            show this text
 HELP
 }
@@ -83,6 +86,7 @@ parse_options() {
     case $name in
       --help | -h) print_help && exit 0 ;;
       --portable) portable=yes && continue ;;
+      --keep-current) keep_current=yes && continue ;;
       --*=*) value=${name#*=} name=${name%%=*} ;;
       --ref | --repo | --source | --bundle | --backend | --cuda-arch | --jobs | --prefix)
         (($# > 0)) || fail $usage "option $name needs a value"
@@ -186,9 +190,10 @@ logged() {
 # ---- key, folder and link ----
 
 name_build() {
-  local native=''
+  local native='' programs='llama-server llama-cli llama-fit-params' # one that was made without the last is another build
   if [[ $portable == no ]]; then native=$(machine_features); fi
-  key=$(printf '%s\n' "$identity" "${flags[@]}" "$compiler" "$cuda_version" "${CFLAGS:-} ${CXXFLAGS:-} ${LDFLAGS:-} ${CUDAFLAGS:-}" "$native" |
+  key=$(printf '%s\n' "$identity" "${flags[@]}" "$compiler" "$cuda_version" "${CFLAGS:-} ${CXXFLAGS:-} ${LDFLAGS:-} ${CUDAFLAGS:-}" \
+    "$native" "$programs" |
     git hash-object --stdin | cut -c1-8)
   id=$(printf '%s' "$ref" | tr -c 'A-Za-z0-9._-' '-')-$backend
   if [[ $portable == yes ]]; then id+=-portable; fi
@@ -203,9 +208,9 @@ machine_features() {
 }
 
 install() {
-  local stage=$work/install library
+  local stage=$work/install library program
   mkdir -p "$stage/bin"
-  cp "$work/build/bin/llama-server" "$work/build/bin/llama-cli" "$stage/bin/"
+  for program in $(programs); do cp "$work/build/bin/$program" "$stage/bin/"; done
   for library in "$work"/build/bin/*.so* "$work"/build/bin/*.dylib; do
     if [[ -e $library ]]; then cp -P "$library" "$stage/bin/"; fi
   done
@@ -227,13 +232,20 @@ write_manifest() {
     "$smoke_result" "${flags[@]}"
 }
 
-# A reader sees the old link or the new one.
 make_current() {
-  local link=$prefix/current beside=$prefix/.current.$$
-  [[ $(readlink "$link" 2>/dev/null) != "$id" ]] || return 0
-  ln -s "$id" "$beside"
-  if [[ $(uname -s) == Darwin ]]; then mv -fh "$beside" "$link"; else mv -fT "$beside" "$link"; fi
+  local before
+  before=$(readlink "$prefix/current" 2>/dev/null || true)
+  [[ $before != "$id" ]] || return 0
+  if [[ -n $before ]]; then set_link previous "$before"; fi
+  set_link current "$id"
   say current "$id"
+}
+
+# set_link NAME ID: a reader sees the old link or the new one.
+set_link() {
+  local beside=$prefix/.$1.$$
+  ln -s "$2" "$beside"
+  if [[ $(uname -s) == Darwin ]]; then mv -fh "$beside" "$prefix/$1"; else mv -fT "$beside" "$prefix/$1"; fi
 }
 
 main() {
@@ -258,7 +270,7 @@ main() {
     install
     say installed "$prefix/$id in $((SECONDS / 60)) min $((SECONDS % 60)) s"
   fi
-  make_current
+  if [[ $keep_current == no ]]; then make_current; fi
   echo "manifest: $prefix/$id/manifest.json"
 }
 

@@ -38,9 +38,16 @@ compile() {
   rm -f "$work/steps" && mkfifo "$work/steps"
   show_steps <"$work/steps" &
   shower=$!
-  run "${tool[@]}" llama-server llama-cli >"$work/steps" 2>&1 || status=$?
+  # shellcheck disable=SC2046 # names without spaces
+  run "${tool[@]}" $(programs) >"$work/steps" 2>&1 || status=$?
   wait "$shower"
   ((status == 0)) || fail_with_log 'compiling llama.cpp failed'
+}
+
+# What is built. The last one, which says how much memory a model takes, came in December 2025 and costs a link, no more.
+programs() {
+  echo llama-server llama-cli
+  if [[ -d $source_dir/tools/fit-params ]]; then echo llama-fit-params; fi
 }
 
 # Options that this version does not have would only bring warnings.

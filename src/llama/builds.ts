@@ -2,6 +2,7 @@ import { constants } from "node:fs";
 import { access, readdir, readFile, readlink, rename, rm, stat, symlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { z } from "zod";
+import { syncFolder } from "../base/atomic-write.ts";
 import { findClosest } from "../base/closest.ts";
 import { LlmctlError, systemErrorCode } from "../base/errors.ts";
 import type { ProfileValues } from "../profiles/schema.ts";
@@ -63,7 +64,7 @@ export function buildsFolder(dataDir: string): string {
 /** Reads what is installed. No folder yet means no builds. */
 export async function listBuilds(dataDir: string): Promise<Builds> {
   const folder = buildsFolder(dataDir);
-  const current = await readCurrent(folder);
+  const current = await readLink(join(folder, "current"));
   const entries = await orUndefined(readdir(folder, { withFileTypes: true }));
   const ids = (entries ?? []).filter((entry) => entry.isDirectory() && !entry.name.startsWith(".")).map((entry) => entry.name);
   const found = await Promise.all(ids.map((id) => readBuild(join(folder, id), id === current)));
@@ -74,8 +75,9 @@ export async function listBuilds(dataDir: string): Promise<Builds> {
   };
 }
 
-async function readCurrent(folder: string): Promise<string | undefined> {
-  const target = await orUndefined(readlink(join(folder, "current")), ["ENOENT", "EINVAL"]);
+/** The build that a link names. */
+async function readLink(path: string): Promise<string | undefined> {
+  const target = await orUndefined(readlink(path), ["ENOENT", "EINVAL"]);
   return target === undefined ? undefined : basename(target);
 }
 
@@ -190,13 +192,45 @@ function unknownBuild(builds: readonly Build[], name: string, at: string): Llmct
   });
 }
 
-/** Makes an installed build, by id or ref, the current one. A reader sees the old link or the new one. @throws LlmctlError as findServer. */
-export async function useBuild(name: string, dataDir: string): Promise<Build> {
-  const build = pickBuild(await listBuilds(dataDir), name, "--use");
-  const folder = buildsFolder(dataDir);
-  const beside = join(folder, `.current.${process.pid}`);
-  await rm(beside, { force: true });
-  await symlink(build.id, beside);
-  await rename(beside, join(folder, "current"));
+/**
+ * Makes an installed build, by id or ref, the current one, and notes which one was it before.
+ * @param at Where the name comes from.
+ * @throws LlmctlError as findServer.
+ */
+export async function useBuild(name: string, dataDir: string, at = "--use"): Promise<Build> {
+  const build = pickBuild(await listBuilds(dataDir), name, at);
+  await makeCurrent(build.id, dataDir);
   return { ...build, current: true };
+}
+
+/**
+ * Makes the build that was current before this one the current one again; the next time it is the other way round.
+ * @throws LlmctlError `build-missing` where nothing is known of an earlier one, `build-unknown` and `build-broken` where it is gone.
+ */
+export async function useBuildBefore(dataDir: string): Promise<Build> {
+  const folder = buildsFolder(dataDir);
+  const before = await readLink(join(folder, "previous"));
+  if (before === undefined || before === (await readLink(join(folder, "current")))) {
+    const fix = 'see "llmctl build --list", then run "llmctl build --use BUILD"';
+    throw new LlmctlError("build-missing", "it is not known which build was current before", { exit: "missingFile", at: folder, fix });
+  }
+  return useBuild(before, dataDir, "--rollback");
+}
+
+/** A crash between the two leaves the old build current, and a link to it as the one before, which counts as none. */
+async function makeCurrent(id: string, dataDir: string): Promise<void> {
+  const folder = buildsFolder(dataDir);
+  const before = await readLink(join(folder, "current"));
+  if (before === id) return;
+  if (before !== undefined) await setLink(join(folder, "previous"), before);
+  await setLink(join(folder, "current"), id);
+}
+
+/** A reader, or a crash, sees the old link or the new one. */
+async function setLink(path: string, target: string): Promise<void> {
+  const beside = join(dirname(path), `.${basename(path)}.${process.pid}`);
+  await rm(beside, { force: true });
+  await symlink(target, beside);
+  await rename(beside, path);
+  await syncFolder(dirname(path));
 }

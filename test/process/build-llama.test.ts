@@ -30,7 +30,7 @@ function start(args: readonly string[], env: Readonly<Record<string, string>> = 
 
 async function installed(): Promise<string[]> {
   const entries = await readdir(prefix).catch(() => []);
-  return entries.filter((name) => !name.startsWith(".") && name !== "current");
+  return entries.filter((name) => !name.startsWith(".") && name !== "current" && name !== "previous");
 }
 
 async function readManifest(stdout: string): Promise<Record<string, unknown>> {
@@ -64,7 +64,7 @@ describe("usage", () => {
   test("--help names every option and the default release", async () => {
     const { exitCode, stdout } = await start(["--help"]);
     expect(exitCode).toBe(0);
-    for (const option of ["ref", "repo", "source", "bundle", "backend", "cuda-arch", "portable", "jobs", "prefix"])
+    for (const option of ["ref", "repo", "source", "bundle", "backend", "cuda-arch", "portable", "jobs", "prefix", "keep-current"])
       expect(stdout).toContain(`--${option} `);
     expect(stdout).toContain("v0.5.0");
   });
@@ -210,6 +210,28 @@ describe("building", () => {
     const second = await readManifest((await start(["--source", source, "--portable"])).stdout);
     expect(await readlink(join(prefix, "current"))).toBe(second["id"]);
     expect(new Set(await installed())).toEqual(new Set([first["id"], second["id"]]));
+  });
+
+  test("--keep-current installs beside the current build; a later build notes which was current before", async () => {
+    const source = await writeFakeSource(join(folder, "source"), { note: "one" });
+    const first = await readManifest((await start(["--source", source, "--portable"])).stdout);
+    await writeFakeSource(source, { note: "two" });
+    const second = await readManifest((await start(["--source", source, "--portable", "--keep-current"])).stdout);
+    expect(await readlink(join(prefix, "current"))).toBe(first["id"]);
+    expect(new Set(await installed())).toEqual(new Set([first["id"], second["id"]]));
+
+    await start(["--source", source, "--portable"]);
+    expect(await readlink(join(prefix, "current"))).toBe(second["id"]);
+    expect(await readlink(join(prefix, "previous"))).toBe(first["id"]);
+  });
+
+  test("llama-fit-params is built where the source has it", async () => {
+    const source = await writeFakeSource(join(folder, "source"));
+    const without = await readManifest((await start(["--source", source, "--portable"])).stdout);
+    expect(await readdir(join(prefix, String(without["id"]), "bin"))).toEqual(["llama-cli", "llama-server"]);
+    await writeFakeSource(source, { fitParams: true });
+    const having = await readManifest((await start(["--source", source, "--portable"])).stdout);
+    expect(await readdir(join(prefix, String(having["id"]), "bin"))).toEqual(["llama-cli", "llama-fit-params", "llama-server"]);
   });
 
   test("a native build that dies of a signal is made again as a portable one, and the manifest says why", async () => {

@@ -9,6 +9,10 @@ export interface FakeSource {
   readonly compile?: "works" | "fails" | "hangs";
   /** Makes this source differ from another. */
   readonly note?: string;
+  /** Whether there is a llama-fit-params, too. */
+  readonly fitParams?: boolean;
+  /** The program in place of the server that answers as the build script's test wants it. */
+  readonly server?: string;
 }
 
 const compileCommands = {
@@ -19,14 +23,19 @@ const compileCommands = {
 } as const;
 
 /** A source that real cmake and ninja build in no time: its "llama-server" is a script that answers as the real one does. */
-export async function writeFakeSource(folder: string, { nativeCompletion = "answers", compile = "works", note = "" }: FakeSource = {}) {
+export async function writeFakeSource(folder: string, { compile = "works", note = "", ...source }: FakeSource = {}) {
   await mkdir(folder, { recursive: true });
-  await writeFile(join(folder, "CMakeLists.txt"), cmakeLists(compile, note));
-  await writeFile(join(folder, "llama-server"), serverText(nativeCompletion));
+  await writeFile(join(folder, "CMakeLists.txt"), cmakeLists(compile, note) + (source.fitParams === true ? fitParams : ""));
+  if (source.fitParams === true) await mkdir(join(folder, "tools/fit-params"), { recursive: true });
+  await writeFile(join(folder, "llama-server"), source.server ?? serverText(source.nativeCompletion ?? "answers"));
   await writeFile(join(folder, "llama-cli"), "#!/bin/sh\n");
   for (const name of ["llama-server", "llama-cli"]) await chmod(join(folder, name), 0o755);
   return folder;
 }
+
+const fitParams = `configure_file(llama-cli \${CMAKE_BINARY_DIR}/bin/llama-fit-params COPYONLY)
+add_custom_target(llama-fit-params)
+`;
 
 function cmakeLists(compile: keyof typeof compileCommands, note: string): string {
   return `# ${note}

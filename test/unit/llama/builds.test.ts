@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, readlink, rm, symlink, writeFile } from "node:fs/promis
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { findServer, listBuilds, useBuild } from "../../../src/llama/builds.ts";
+import { findServer, listBuilds, useBuild, useBuildBefore } from "../../../src/llama/builds.ts";
 
 let data: string;
 beforeEach(async () => {
@@ -146,5 +146,27 @@ describe("useBuild", () => {
     expect(await readlink(join(data, "llama.cpp/current"))).toBe("b7698-cpu-2");
     await expect(useBuild("b9", data)).rejects.toMatchObject({ code: "build-unknown" });
     expect(await readlink(join(data, "llama.cpp/current"))).toBe("b7698-cpu-2");
+  });
+
+  test("notes which was current before, so that one can go back, and forth", async () => {
+    await install("v0.5.0-cpu-1", "v0.5.0");
+    await install("b7698-cpu-2", "b7698");
+    await makeCurrent("b7698-cpu-2");
+    await expect(useBuildBefore(data)).rejects.toMatchObject({ code: "build-missing", exit: "missingFile" });
+    await useBuild("v0.5.0", data);
+    await useBuild("v0.5.0", data); // the same again is no change
+    expect(await useBuildBefore(data)).toMatchObject({ id: "b7698-cpu-2" });
+    expect(await useBuildBefore(data)).toMatchObject({ id: "v0.5.0-cpu-1" });
+    expect((await listBuilds(data)).builds).toHaveLength(2);
+  });
+
+  test("going back to a build that has been deleted names it", async () => {
+    await install("v0.5.0-cpu-1", "v0.5.0");
+    await makeCurrent("removed-by-hand");
+    await useBuild("v0.5.0", data);
+    await expect(useBuildBefore(data)).rejects.toMatchObject({
+      code: "build-unknown",
+      message: expect.stringContaining("removed-by-hand"),
+    });
   });
 });
