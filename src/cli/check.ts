@@ -1,35 +1,80 @@
-import { LlmctlError } from "../base/errors.ts";
-import { findPaths } from "../base/paths.ts";
-import { noDraftAsked, planLaunch } from "../llama/plan-launch.ts";
-import { checkPort } from "../supervisor/port-check.ts";
-import { fetchStatus } from "../control/client.ts";
-import { controlSocketPath } from "../control/socket-path.ts";
-import { checkLine, good } from "./check-line.ts";
+import { exitCodes } from "../base/exit-codes.ts";
+import { findPaths, type Paths } from "../base/paths.ts";
+import { type CheckFinding, Findings } from "../llama/check-finding.ts";
+import { checkProfiles, type ProfileCheck } from "../llama/check-profile.ts";
+import { CheckSession } from "../llama/check-session.ts";
+import { listProfiles, profileFolders } from "../profiles/find.ts";
+import type { Profile } from "../profiles/schema.ts";
+import { showCheck, showChecks } from "./check-report.ts";
 import { openProfile } from "./context.ts";
 
-/** Does everything of a start but the start, and says what was found. @throws LlmctlError with what would keep it from starting. */
-export async function check(nameOrPath: string, json: boolean): Promise<number> {
+/** A profile that was to be checked: what was found, or why it cannot even be read. */
+export type NamedCheck =
+  | (ProfileCheck & { readonly name: string })
+  | { readonly name: string; readonly profile: undefined; readonly findings: readonly CheckFinding[] };
+
+interface CheckOptions {
+  /** Every profile there is. */
+  readonly all: boolean;
+  readonly json: boolean;
+}
+
+/**
+ * Does everything of a start but the start, for one or many profiles, and prints all that was found.
+ * @returns 0 where nothing would fail; else the exit code that a start would end with, or 1 where there are several.
+ */
+export async function check(namesOrPaths: readonly string[], { all, json }: CheckOptions): Promise<number> {
   const paths = findPaths();
-  const profile = await openProfile(nameOrPath, paths);
-  const { launch, flags, notes, warnings } = await planLaunch(profile, { paths, env: process.env });
-  const running = await fetchStatus(controlSocketPath(paths.runtime, profile.name));
-  const taken = running === undefined ? await checkPort(launch) : undefined;
-  if (taken !== undefined) {
-    const fix = taken.fix === undefined ? {} : { fix: taken.fix };
-    throw new LlmctlError(taken.kind, taken.message, { exit: taken.exit, at: profile.at("server", "port"), ...fix });
+  const names = all ? await listNames(paths) : namesOrPaths;
+  const checks = await checkNamed(names, new CheckSession(paths, process.env));
+  const isSingle = !all && names.length === 1;
+  const [only] = checks;
+  if (json) process.stdout.write(`${JSON.stringify(isSingle && only ? toJson(only) : checks.map(toJson), undefined, 2)}\n`);
+  else if (isSingle && only !== undefined) showCheck(only);
+  else showChecks(checks, process.stdout.columns || 1000);
+  return exitCodeOf(checks);
+}
+
+/** Every profile's name, once. */
+export async function listNames(paths: Paths): Promise<string[]> {
+  const profiles = await listProfiles(profileFolders({ paths, cwd: process.cwd() }));
+  return profiles.filter(({ shadowedBy }) => shadowedBy === undefined).map(({ name }) => name);
+}
+
+/**
+ * Reads and checks profiles.
+ * @param change What to check instead of a profile as it is written.
+ */
+export async function checkNamed(
+  names: readonly string[],
+  session: CheckSession,
+  change: (profile: Profile) => Profile = (profile) => profile,
+): Promise<NamedCheck[]> {
+  const opened: { readonly name: string; readonly findings: Findings; readonly profile: Profile | undefined }[] = [];
+  for (const name of names) {
+    const findings = new Findings();
+    opened.push({ name, findings, profile: await findings.settle(async () => change(await openProfile(name, session.paths))) });
   }
-  const { drafting } = launch;
-  if (json) {
-    const { build, files } = launch;
-    process.stdout.write(`${JSON.stringify({ profile: profile.path, build, files, flags, notes, drafting, warnings }, undefined, 2)}\n`);
-    return 0;
-  }
-  good(`profile   ${profile.path}`);
-  good(`build     ${launch.build}`);
-  good(`files     ${launch.files.map(({ path }) => path).join(`\n${" ".repeat(16)}`)}`);
-  good(`flags     ${flags.length} accepted by the binary${notes.length === 0 ? "" : `, ${notes.length} not needed on this build`}`);
-  if (drafting.wanted) good("drafting  the two models fit; a running server must still prove it");
-  else if (drafting.reason !== noDraftAsked) checkLine("yellow", "off", `drafting  ${drafting.reason}`);
-  for (const warning of warnings) checkLine("yellow", "note", warning);
-  return 0;
+  const checks = await checkProfiles(
+    opened.flatMap(({ profile }) => profile ?? []),
+    session,
+  );
+  return opened.map(({ name, profile, findings }) => {
+    const made = checks.find((one) => one.profile === profile);
+    return made === undefined ? { name, profile: undefined, findings: findings.ranked } : { ...made, name: made.profile.name };
+  });
+}
+
+function exitCodeOf(checks: readonly NamedCheck[]): number {
+  const exits = new Set(checks.flatMap(({ findings }) => findings.flatMap(({ exit }) => exit ?? [])));
+  const [first = "done"] = exits;
+  return exitCodes[exits.size > 1 ? "failed" : first].code;
+}
+
+function toJson(one: NamedCheck): Record<string, unknown> {
+  const { name, findings } = one;
+  const warnings = findings.flatMap(({ rank, message }) => (rank === "warning" ? [message] : []));
+  if (one.profile === undefined) return { name, profile: null, warnings, findings };
+  const { profile, build = null, files, flags, notes, drafting, memory } = one;
+  return { name, profile: profile.path, build, files, flags, notes, drafting, memory, warnings, findings };
 }

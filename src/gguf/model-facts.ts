@@ -72,6 +72,11 @@ export function readModelFacts(model: GgufModel): ModelFacts {
   };
 }
 
+/** {@link ModelFacts.contextLength} alone. */
+export function readContextLength({ header }: GgufModel): number | undefined {
+  return ownKeys(header).integer("context_length");
+}
+
 /** The keys that start with the architecture's name. */
 interface OwnKeys {
   readonly integer: (key: string) => number | undefined;

@@ -5,6 +5,9 @@ import { explainFailedRun } from "./binary-check.ts";
 import { explainRefusal, type Refusal } from "./refusal.ts";
 import type { RenderedFlag, Rendering } from "./render.ts";
 
+/** The binary answers in about 10 ms; with CUDA it first wakes the driver, which takes seconds on some machines. */
+export const dryRunTimeoutMs = 60_000;
+
 interface DryRunOptions {
   /** The whole environment of the binary. */
   readonly env: Readonly<Record<string, string>>;

@@ -8,16 +8,16 @@ import { checkBinary } from "./binary-check.ts";
 import { findServer } from "./builds.ts";
 import { childEnvironment, strayConfig } from "./child-env.ts";
 import { decideDraft } from "./draft-gate.ts";
-import { dryRun, findAllRefused, type RefusedFlag } from "./dry-run.ts";
-import { askBinary, type FlagCatalogue } from "./flag-catalogue.ts";
+import { dryRun, dryRunTimeoutMs, findAllRefused, type RefusedFlag } from "./dry-run.ts";
+import { askBinary } from "./flag-catalogue.ts";
 import { launchSettings } from "./launch-settings.ts";
 import { type FoundModel, ModelReader } from "./model-reader.ts";
+import { findExceededLimits } from "./profile-limits.ts";
 import type { Program, RenderModels } from "./render-rule.ts";
 import { commandLine, renderCli, renderServer, type RenderedFlag, type Rendering } from "./render.ts";
-import { findPriorityProblem } from "./priority-right.ts";
 import { findSkippedDraft } from "./skipped-draft.ts";
 import { describeStrayConfig, describeStrayVariables } from "./stray-flags.ts";
-import { vocabRule } from "./vocab-rule.ts";
+import { vocabRule, type VocabRule } from "./vocab-rule.ts";
 
 interface PlanOptions {
   readonly paths: Paths;
@@ -67,9 +67,6 @@ export interface Command {
 /** Why a profile without a `draft` key does not draft. */
 export const noDraftAsked = "the profile asks for none";
 
-/** The binary answers in about 10 ms; with CUDA it first wakes the driver, which takes seconds on some machines. */
-const dryRunTimeoutMs = 60_000;
-
 /**
  * From a profile to what the supervisor runs: finds the build and the model files, reads the headers, decides about drafting, renders the
  * flags, and lets the binary itself parse them. Starts no server and changes nothing but the flag cache.
@@ -98,12 +95,8 @@ async function planProgram(profile: Profile, program: Program, { paths, env, lac
   const catalogue = await askBinary(file, { cacheDir: paths.cache, env: childEnv });
   const models = new ModelReader(profile, paths, lacking);
   const target = await models.read("model", values.model);
-  const draft = await decide(profile, target, models, { catalogue, cacheDir: paths.cache });
-  const files: RenderModels = {
-    target: target.path,
-    ...(draft.path === undefined ? {} : { draft: draft.path }),
-    ...(draft.drafting.wanted || draft.drafting.reason === noDraftAsked ? {} : { draftingOff: draft.drafting.reason }),
-  };
+  const draft = await decideDrafting(profile, target, models, { rule: vocabRule((flag) => catalogue.has(flag)), cacheDir: paths.cache });
+  const files = modelsToRender(target, draft);
   const rendering = program === "llama-server" ? renderServer(profile, files, catalogue) : renderCli(profile, files, catalogue);
   const args = commandLine(rendering);
   const trial = { env: childEnv, timeoutMs: dryRunTimeoutMs };
@@ -124,11 +117,20 @@ async function planProgram(profile: Profile, program: Program, { paths, env, lac
     warnings: [
       ...models.missing,
       ...draft.warnings,
-      ...[await findPriorityProblem(values.priority)].filter((problem) => problem !== undefined),
+      ...findExceededLimits(profile, { target: target.model, flags: rendering.flags }).map(({ message, fix }) => `${message}; ${fix}`),
       ...describeStrayVariables(env, childEnv, catalogue),
       ...describeStrayConfig(await strayConfig(childEnv), args, catalogue),
     ],
     refused,
+  };
+}
+
+/** What the rendering is told of the models. */
+export function modelsToRender(target: FoundModel, { path, drafting }: DraftDecision): RenderModels {
+  return {
+    target: target.path,
+    ...(path === undefined ? {} : { draft: path }),
+    ...(drafting.wanted || drafting.reason === noDraftAsked ? {} : { draftingOff: drafting.reason }),
   };
 }
 
@@ -141,7 +143,8 @@ export function cliMissing(server: string, at: string): never {
   });
 }
 
-interface DraftDecision {
+/** Whether a profile's server is to draft, and with what. */
+export interface DraftDecision {
   readonly drafting: Drafting;
   readonly path?: string;
   readonly files: ModelFiles["shards"];
@@ -149,19 +152,19 @@ interface DraftDecision {
 }
 
 interface DecideOptions {
-  readonly catalogue: FlagCatalogue;
+  readonly rule: VocabRule;
   readonly cacheDir: string;
 }
 
-async function decide(
+/** Reads the draft's headers and decides by them. @throws LlmctlError `draft-mismatch` where the profile wants that, and what `models` throws. */
+export async function decideDrafting(
   profile: Profile,
   target: FoundModel,
-  models: ModelReader,
-  { catalogue, cacheDir }: DecideOptions,
+  models: Pick<ModelReader, "read" | "lacks">,
+  { rule, cacheDir }: DecideOptions,
 ): Promise<DraftDecision> {
   const { draft, ctx_size: ctxSize } = profile.values;
   if (draft === undefined) return { drafting: { wanted: false, reason: noDraftAsked }, files: [], warnings: [] };
-  const rule = vocabRule((flag) => catalogue.has(flag));
   if (draft.on_mismatch === "disable" && draft.model !== undefined && typeof draft.model !== "string") {
     const skipped = await findSkippedDraft(cacheDir, { targetFiles: target.files, draft: draft.model, type: draft.type, rule });
     if (skipped !== undefined && (await models.lacks("draft.model", draft.model))) {

@@ -218,8 +218,8 @@ describe("pull", () => {
     await home.writeProfile("p", profile("disable"));
     await run(["pull", "p"]);
     await rm(home.join("cache/skipped-drafts"), { recursive: true });
-    const { exitCode, stderr } = await run(["check", "p"]);
-    expect(stderr).toContain('fix: run "llmctl pull p"');
+    const { exitCode, stdout } = await run(["check", "p"]);
+    expect(stdout).toContain('fix: run "llmctl pull p"');
     expect(exitCode).toBe(66);
   });
 

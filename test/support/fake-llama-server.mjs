@@ -20,6 +20,7 @@
 //   stallStream       a stream stops after its first chunk
 //   spam              { totalBytes } at once, or { bytesPerSecond }, to the log, once ready
 //   forkChild         "group" or "session": starts a grandchild, in this process group or in its own session
+//   devices           lines of --list-devices; other names are refused
 //   dumpEnv           file for { pid, argv, env, fds } of this process
 //   stateFile         grows by one byte a start; with `times`, the other faults apply to that many first starts only
 import { spawn } from "node:child_process";
@@ -78,6 +79,7 @@ function parseArguments(flags) {
     if (flag === undefined) end(1, `error: invalid argument: ${args[i]}\n`);
     if (flag.names.includes("--version")) end(0, "version: 0.5.0-dev (build 1, commit de3ff81)\nbuilt with GNU 12.2.0 for Linux x86_64\n");
     if (flag.names.includes("--help")) end(0, help, 1);
+    if (flag.names.includes("--list-devices")) end(0, ["Available devices:", ...listDevices()].join("\n  ") + "\n", 1);
     const values = args.slice(i + 1, i + 1 + flag.values);
     const wrong = flag.removed ?? whyWrong(flag, values);
     const usage = `usage:\n${flag.block.trimEnd()}\n\n\nto show complete usage, run with -h\n`;
@@ -90,7 +92,14 @@ function parseArguments(flags) {
 
 function whyWrong(flag, values) {
   if (values.length < flag.values) return "expected value for argument";
+  const isDevice = flag.names.includes("--device") || flag.names.includes("--spec-draft-device");
+  const unknown = isDevice && values[0].split(",").find((name) => !listDevices().some((line) => line.startsWith(`${name}: `)));
+  if (unknown) return `invalid device: ${unknown}`;
   return flag.isNumber && Number.isNaN(Number.parseInt(values[0], 10)) ? "stoi" : undefined;
+}
+
+function listDevices() {
+  return faults.devices ?? [];
 }
 
 function end(code, text, fd = 2) {
@@ -255,7 +264,8 @@ function onCompletion(path, request, response, model) {
     const timings = makeTimings(request.n_predict ?? request.max_tokens ?? 12);
     const text = "Once upon a time there was a fake server.";
     if (request.stream) return stream(response, path, model, text, timings);
-    if (path === "/completion") return answer(response, 200, { index: 0, content: text, stop: true, model, timings });
+    if (path === "/completion")
+      return answer(response, 200, { index: 0, content: text, stop: true, model, tokens_predicted: timings.predicted_n, timings });
     const message = { role: "assistant", content: text };
     answer(response, 200, { object: "chat.completion", model, choices: [{ index: 0, finish_reason: "length", message }], timings });
   }, faults.requestMs ?? 0);

@@ -1,0 +1,175 @@
+import { LlmctlError } from "../base/errors.ts";
+import { fetchStatus } from "../control/client.ts";
+import { controlSocketPath } from "../control/socket-path.ts";
+import type { Profile } from "../profiles/schema.ts";
+import type { Drafting, Launch } from "../supervisor/launch.ts";
+import { checkPort } from "../supervisor/port-check.ts";
+import { type CheckFinding, Findings } from "./check-finding.ts";
+import { type MemoryUse } from "./check-memory.ts";
+import { checkMemory } from "./check-fit.ts";
+import { type AskedBuild, type CheckSession, mapOverProcessors } from "./check-session.ts";
+import { childEnvironment, strayConfig } from "./child-env.ts";
+import { findMissingDevices, namedDevices } from "./devices.ts";
+import { tryCommandLines, type Trial, type TrialResult } from "./dry-run-many.ts";
+import type { FoundModel } from "./model-reader.ts";
+import { type DraftDecision, decideDrafting, modelsToRender, noDraftAsked } from "./plan-launch.ts";
+import { findExceededLimits } from "./profile-limits.ts";
+import { commandLine, type RenderedFlag, type Rendering, renderServer } from "./render.ts";
+import { describeStrayConfig, describeStrayVariables } from "./stray-flags.ts";
+import { vocabRule } from "./vocab-rule.ts";
+
+/** All that can be known of a profile before a start. */
+export interface ProfileCheck {
+  readonly profile: Profile;
+  /** For people; undefined where no build could be asked. */
+  readonly build: string | undefined;
+  readonly files: Launch["files"];
+  readonly flags: readonly RenderedFlag[];
+  readonly notes: Rendering["notes"];
+  readonly drafting: Drafting;
+  /** Empty where the build cannot tell it. */
+  readonly memory: readonly MemoryUse[];
+  /** Errors first. */
+  readonly findings: readonly CheckFinding[];
+}
+
+/**
+ * Does everything of a start but the start, for any number of profiles, and goes on after a failure with whatever does not need what failed.
+ * The steps are those of `planLaunch`; beyond them it looks at each device, at memory and at the port.
+ */
+export async function checkProfiles(profiles: readonly Profile[], session: CheckSession): Promise<ProfileCheck[]> {
+  const prepared: Prepared[] = [];
+  for (const profile of profiles) prepared.push(await prepare(profile, session));
+  const trials = await tryCommandLines(prepared.flatMap(({ trial }) => trial ?? []));
+  return mapOverProcessors(prepared, (one) => finish(one, one.trial && trials.get(one.trial), session));
+}
+
+/** A profile up to its command line. */
+interface Prepared {
+  readonly profile: Profile;
+  readonly findings: Findings;
+  readonly env: Readonly<Record<string, string>>;
+  readonly build: AskedBuild | undefined;
+  readonly target: FoundModel;
+  readonly draft: DraftDecision;
+  /** Undefined where there is no build, or it cannot say the profile. */
+  readonly trial: Trial | undefined;
+}
+
+async function prepare(profile: Profile, session: CheckSession): Promise<Prepared> {
+  const findings = new Findings();
+  const { values } = profile;
+  const profileEnv = (own: Readonly<Record<string, string>>) => childEnvironment(session.env, own, (name) => profile.at("env", name));
+  const env = (await findings.settle(() => profileEnv(values.env))) ?? profileEnv({});
+  const build = await findings.settle(() => session.findBuild(profile, env));
+  const models = new TolerantReader(profile, session, findings);
+  const target = await models.read("model", values.model);
+  const rule = build === undefined ? "strict" : vocabRule((flag) => build.catalogue.has(flag));
+  const decided = await findings.settle(() => decideDrafting(profile, target, models, { rule, cacheDir: session.paths.cache }));
+  const draft = decided ?? { drafting: { wanted: false, reason: "the draft does not fit" }, files: [], warnings: [] };
+  const rendering = build && (await findings.settle(() => renderServer(profile, modelsToRender(target, draft), build.catalogue)));
+  const trial = build && rendering && { server: build.server, env, profile, rendering };
+  addWarnings({ profile, findings, draft, isDecided: decided !== undefined });
+  return { profile, findings, env, build, target, draft, trial };
+}
+
+/** Reads models for {@link decideDrafting}: one that cannot be read is a finding, and counts as one that is not here. */
+class TolerantReader {
+  readonly #profile: Profile;
+  readonly #session: CheckSession;
+  readonly #findings: Findings;
+
+  constructor(profile: Profile, session: CheckSession, findings: Findings) {
+    this.#profile = profile;
+    this.#session = session;
+    this.#findings = findings;
+  }
+
+  async read(...[key, ref]: Parameters<ReaderMethods["read"]>): Promise<FoundModel> {
+    const found = await this.#findings.settle(() => this.#session.readModel(this.#profile, key, ref));
+    return found ?? { path: `<${key}>`, files: [], model: undefined };
+  }
+
+  async lacks(...args: Parameters<ReaderMethods["lacks"]>): Promise<boolean> {
+    return this.#session.reader(this.#profile).lacks(...args);
+  }
+}
+
+type ReaderMethods = Parameters<typeof decideDrafting>[2];
+
+interface Decided extends Pick<Prepared, "profile" | "findings" | "draft"> {
+  readonly isDecided: boolean;
+}
+
+function addWarnings({ profile, findings, draft: { drafting, warnings }, isDecided }: Decided): void {
+  const at = profile.at("draft", "model");
+  if (isDecided && !drafting.wanted && drafting.reason !== noDraftAsked) {
+    findings.add("warning", "drafting-off", { message: `drafting is off: ${drafting.reason}`, at });
+  }
+  for (const message of warnings) findings.add("warning", "draft-pair", { message, at });
+}
+
+async function finish(prepared: Prepared, result: TrialResult | undefined, session: CheckSession): Promise<ProfileCheck> {
+  const { profile, findings, build, target, draft, trial, env } = prepared;
+  const { flags, notes } = trial?.rendering ?? { flags: [], notes: [] };
+  const unknown = await addMissingDevices(prepared, session);
+  addRefusals(findings, result, unknown);
+  for (const { code, ...limit } of findExceededLimits(profile, { target: target.model, flags })) findings.add("warning", code, limit);
+  for (const message of await describeStray(prepared, session)) findings.add("warning", "stray-flags", { message });
+  const isRunning = (await fetchStatus(controlSocketPath(session.paths.runtime, profile.name))) !== undefined;
+  const isSound = trial !== undefined && findings.ranked.every(({ rank }) => rank !== "error");
+  const memory = isSound ? await checkMemory({ trial, draft, findings, isRunning }, session) : [];
+  // The port of a profile that runs is its own.
+  if (!isRunning) await addPort(profile, findings);
+  const isOff = !draft.drafting.wanted; // then what is left out for that reason is told already
+  for (const { key, reason } of notes.filter(({ key: left }) => !isOff || !left.startsWith("draft."))) {
+    findings.add("note", "key-left-out", { message: `${key}: ${reason}`, at: profile.at(...key.split(".")) });
+  }
+  return {
+    profile,
+    build: build && `${build.label}: ${build.catalogue.version}`,
+    files: [...target.files, ...draft.files],
+    flags,
+    notes,
+    drafting: draft.drafting,
+    memory,
+    findings: findings.ranked,
+  };
+}
+
+async function describeStray({ env, build, trial }: Prepared, session: CheckSession): Promise<string[]> {
+  if (build === undefined) return [];
+  const args = trial === undefined ? [] : commandLine(trial.rendering);
+  const configs = await strayConfig(env);
+  return [...describeStrayVariables(session.env, env, build.catalogue), ...describeStrayConfig(configs, args, build.catalogue)];
+}
+
+/** @returns the names of those that are missing. */
+async function addMissingDevices({ profile, findings, build, trial, env }: Prepared, session: CheckSession): Promise<ReadonlySet<string>> {
+  const keys = namedDevices(profile.values);
+  if (build === undefined || keys.length === 0) return new Set();
+  const before = (trial?.rendering.flags ?? []).flatMap(({ args }) => (args[0] === "--rpc" ? args : []));
+  const devices = await findings.settle(() => session.listDevices(build.server, env, before));
+  const missing = devices === undefined ? [] : keys.flatMap((key) => findMissingDevices(profile, key, devices));
+  for (const { name: _name, ...problem } of missing) {
+    findings.fail(new LlmctlError("device-missing", problem.message, { exit: "unavailable", ...problem }));
+  }
+  return new Set(missing.map(({ name }) => name));
+}
+
+/** @param told Devices that are known to be missing, which the binary refuses, too. */
+function addRefusals(findings: Findings, result: TrialResult | undefined, told: ReadonlySet<string>): void {
+  if (result instanceof LlmctlError) return findings.fail(result);
+  for (const { flag, error } of result ?? []) {
+    const words = flag?.args.flatMap((word) => word.split(",")) ?? [];
+    if (!words.some((word) => told.has(word))) findings.fail(error);
+  }
+}
+
+async function addPort(profile: Profile, findings: Findings): Promise<void> {
+  const { host, port } = profile.values.server;
+  const taken = port === "auto" ? undefined : await checkPort({ host, port });
+  if (taken === undefined) return;
+  const { kind, message, exit, fix } = taken;
+  findings.fail(new LlmctlError(kind, message, { exit, at: profile.at("server", "port"), ...(fix === undefined ? {} : { fix }) }));
+}

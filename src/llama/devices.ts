@@ -1,0 +1,99 @@
+import { execa } from "execa";
+import type { Problem } from "../base/errors.ts";
+import type { Profile } from "../profiles/schema.ts";
+import { explainFailedRun } from "./binary-check.ts";
+
+/** A device that a build can compute on, beside the processor. */
+export interface Device {
+  /** As `--device` takes it: `CUDA0`, `Vulkan1`, `RPC0`. */
+  readonly name: string;
+  readonly description: string;
+  readonly totalMib: number;
+  readonly freeMib: number;
+}
+
+/** With CUDA the driver is woken first, which takes seconds on some machines. */
+const listTimeoutMs = 60_000;
+
+/**
+ * The devices of this machine that a build can use.
+ * @param before Flags that bring devices of their own, such as `--rpc HOSTS`.
+ * @throws what `explainFailedRun` makes of a binary that cannot list them.
+ */
+export async function listDevices(file: string, env: Readonly<Record<string, string>>, before: readonly string[]): Promise<Device[]> {
+  const result = await execa(file, [...before, "--list-devices"], {
+    env,
+    extendEnv: false,
+    stdin: "ignore",
+    timeout: listTimeoutMs,
+    killSignal: "SIGKILL",
+    maxBuffer: 1_000_000,
+    reject: false,
+  });
+  if (result.failed) throw await explainFailedRun(file, "list its devices", env, result);
+  return parseDevices(result.stdout);
+}
+
+/**
+ * Reads what `--list-devices` prints; the same lines in all builds, with nothing or `(none)` below the head where there are no devices.
+ * @see `common_print_available_devices` in llama.cpp's common/arg.cpp
+ */
+export function parseDevices(text: string): Device[] {
+  return [...text.matchAll(/^ {2}(.+?): (.*) \((\d+) MiB, (\d+) MiB free\)\r?$/gm)].map(([, name = "", description = "", total, free]) => ({
+    name,
+    description,
+    totalMib: Number(total),
+    freeMib: Number(free),
+  }));
+}
+
+/** The key of a profile that names devices. */
+export interface DeviceKey {
+  readonly path: readonly string[];
+  readonly names: readonly string[];
+}
+
+/** The devices that a profile names, by key. */
+export function namedDevices({ devices, draft }: Profile["values"]): DeviceKey[] {
+  return [
+    ...(devices === undefined ? [] : [{ path: ["devices"], names: devices }]),
+    ...(draft?.devices === undefined ? [] : [{ path: ["draft", "devices"], names: draft.devices }]),
+  ];
+}
+
+/** A device that a profile names and that is not there. */
+interface MissingDevice extends Required<Problem> {
+  readonly name: string;
+}
+
+/** Every named device that the build does not have here. llama.cpp takes the names in any case, and `none` for the processor alone. */
+export function findMissingDevices(profile: Profile, { path, names }: DeviceKey, devices: readonly Device[]): MissingDevice[] {
+  const known = new Set(["none", ...devices.map(({ name }) => name.toLowerCase())]);
+  return names.flatMap((name, index) =>
+    known.has(name.toLowerCase())
+      ? []
+      : [
+          {
+            name,
+            message: `there is no device "${name}" for this build: ${describeDevices(devices)}`,
+            at: profile.at(...path, index),
+            fix: adviseDevice(name, devices),
+          },
+        ],
+  );
+}
+
+function describeDevices(devices: readonly Device[]): string {
+  return devices.length === 0
+    ? "it has only the processor"
+    : `it has ${devices.map(({ name, description }) => `${name} (${description})`).join(", ")}`;
+}
+
+function adviseDevice(name: string, devices: readonly Device[]): string {
+  const kind = /^[A-Za-z]+/.exec(name)?.[0].toLowerCase() ?? "";
+  const isKindThere = devices.some((device) => device.name.toLowerCase().startsWith(kind));
+  if (!isKindThere && (kind === "cuda" || kind === "vulkan")) {
+    return `name a device that is there; or see that its driver works, and build for it: llmctl build --backend ${kind}`;
+  }
+  return devices.length === 0 ? "remove the key" : "name a device that is there";
+}
