@@ -1,3 +1,4 @@
+import { basename, dirname } from "node:path";
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
@@ -11,8 +12,8 @@ import { formatTable } from "./table.ts";
 
 const script = fileURLToPath(new URL("../../scripts/build-llama.sh", import.meta.url));
 
-/** Options of `llmctl build`, as typed; the script checks those that are its own. */
-export interface BuildOptions {
+/** Which build to make, as typed; the script checks them. */
+export interface ScriptOptions {
   readonly ref?: string | undefined;
   readonly repo?: string | undefined;
   readonly source?: string | undefined;
@@ -21,6 +22,10 @@ export interface BuildOptions {
   readonly cudaArch?: string | undefined;
   readonly portable?: boolean | undefined;
   readonly jobs?: string | undefined;
+}
+
+/** Options of `llmctl build`. */
+export interface BuildOptions extends ScriptOptions {
   readonly prefix?: string | undefined;
   /** Only show what is installed. */
   readonly list?: boolean | undefined;
@@ -37,7 +42,10 @@ export interface BuildOptions {
 export async function build(options: BuildOptions): Promise<void> {
   const { data } = findPaths();
   if (options.list) return printBuilds(data, options.json ?? false);
-  if (options.use === undefined) return runScript(scriptArguments({ prefix: buildsFolder(data), ...options }));
+  if (options.use === undefined) {
+    await runScript(scriptArguments({ prefix: buildsFolder(data), ...options }));
+    return;
+  }
   const { id } = await useBuild(options.use, data);
   process.stdout.write(`current   ${id}\n`);
 }
@@ -62,22 +70,39 @@ function scriptArguments({ portable, list: _list, json: _json, use: _use, ...val
   return portable ? [...pairs, "--portable"] : pairs;
 }
 
-async function runScript(args: readonly string[]): Promise<void> {
+/**
+ * Builds without making the build the current one.
+ * @returns its id.
+ * @throws LlmctlError `build-failed`, `build-interrupted`.
+ */
+export async function buildAside(options: ScriptOptions): Promise<string> {
+  const { data } = findPaths();
+  const manifest = await runScript([...scriptArguments({ ...options, prefix: buildsFolder(data) }), "--keep-current"]);
+  if (manifest === undefined) throw new Error("scripts/build-llama.sh named no manifest");
+  return basename(dirname(manifest));
+}
+
+/** @returns the path of the manifest that it names. */
+async function runScript(args: readonly string[]): Promise<string | undefined> {
   const child = execa("bash", [script, ...args], { stdin: "ignore", buffer: false, reject: false });
   const stop = () => child.kill("SIGTERM"); // it removes what it has begun
   process.on("SIGINT", stop).on("SIGTERM", stop);
   const screen = new BuildScreen();
   const problems: Problem[] = [];
+  let manifest: string | undefined;
   const [{ exitCode, signal }] = await Promise.all([
     child,
-    forEachLine(child.stdout, (line) => screen.show(line)),
+    forEachLine(child.stdout, (line) => {
+      manifest = /^manifest: (.+)$/.exec(line)?.[1] ?? manifest;
+      screen.show(line);
+    }),
     forEachLine(child.stderr, (line) => {
       if (!readProblem(line, problems)) screen.showOnStderr(line);
     }),
   ]);
   process.off("SIGINT", stop).off("SIGTERM", stop);
   screen.end();
-  if (exitCode === 0) return;
+  if (exitCode === 0) return manifest;
   throw failure(problems, exitCode === undefined ? `was ended by ${signal ?? "a signal"}` : `ended with exit code ${exitCode}`, exitCode);
 }
 

@@ -183,9 +183,25 @@ function addGetting(program: Command, done: (code: number) => void): void {
     .description("fetch and verify the models of profiles; resumes where it stopped")
     .option("--dry-run", "only say what would be fetched", false)
     .action(async (names: string[], options: { dryRun: boolean }) => done(await (await import("./pull.ts")).pull(names, options)));
-  program
-    .command("build")
+  addSourceOptions(program.command("build"))
     .description("build llama.cpp, or show the builds there are")
+    .option("--prefix <folder>", "install somewhere else")
+    .option("--list", "show installed builds")
+    .option("--json", "with --list, for scripts")
+    .option("--use <build>", "make an installed build the current one")
+    .action(async (options: object) => (await import("./build.ts")).build(options));
+  addSourceOptions(program.command("upgrade"))
+    .description("build llama.cpp aside, check every profile and run the demo on it, then make it the current build")
+    .option("--even-if-profiles-break", "switch although a profile would not start any more", false)
+    .option("--rollback", "only go back to the build that was current before", false)
+    .action(async (options: { evenIfProfilesBreak: boolean; rollback: boolean }) =>
+      done(await (await import("./upgrade.ts")).upgrade(options)),
+    );
+}
+
+/** What to build, for the build script. */
+function addSourceOptions(command: Command): Command {
+  return command
     .option("--ref <ref>", "release, tag or commit (default: the newest release that llmctl was tested with)")
     .option("--repo <url>", "git repository to take it from")
     .option("--source <folder>", "an existing checkout")
@@ -193,12 +209,7 @@ function addGetting(program: Command, done: (code: number) => void): void {
     .addOption(new Option("--backend <name>", "what computes; auto is CUDA or Metal where found, else the CPU").choices(backends))
     .option("--cuda-arch <list>", 'CUDA architectures, such as "86;89"')
     .option("--portable", "for any CPU of this architecture, not only this one")
-    .option("--jobs <count>", "compile jobs at once (default: one a processor, fewer where memory is short)")
-    .option("--prefix <folder>", "install somewhere else")
-    .option("--list", "show installed builds")
-    .option("--json", "with --list, for scripts")
-    .option("--use <build>", "make an installed build the current one")
-    .action(async (options: object) => (await import("./build.ts")).build(options));
+    .option("--jobs <count>", "compile jobs at once (default: one a processor, fewer where memory is short)");
 }
 
 function addProfile(program: Command): void {
