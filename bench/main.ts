@@ -1,4 +1,5 @@
 import { parseArgs } from "node:util";
+import { benchCheckAll } from "./check-all.ts";
 import { benchDown } from "./down.ts";
 import { benchGate } from "./gate.ts";
 import { benchIdle } from "./idle.ts";
@@ -16,6 +17,7 @@ const benchmarks: Readonly<Record<string, () => Promise<boolean>>> = {
   ps: benchPs,
   idle: () => benchIdle(Number(values.minutes)),
   down: benchDown,
+  "check-all": benchCheckAll,
   gate: benchGate,
 };
 

@@ -1,9 +1,11 @@
 import { exitCodes } from "../base/exit-codes.ts";
+import { mapBounded } from "../base/map-bounded.ts";
 import { findPaths, type Paths } from "../base/paths.ts";
 import { type CheckFinding, Findings } from "../llama/check-finding.ts";
 import { checkProfiles, type ProfileCheck } from "../llama/check-profile.ts";
 import { CheckSession } from "../llama/check-session.ts";
-import { listProfiles, profileFolders } from "../profiles/find.ts";
+import { listProfileNames, profileFolders } from "../profiles/find.ts";
+import type { ParsedFiles } from "../profiles/load.ts";
 import type { Profile } from "../profiles/schema.ts";
 import { showCheck, showChecks } from "./check-report.ts";
 import { openProfile } from "./context.ts";
@@ -35,10 +37,12 @@ export async function check(namesOrPaths: readonly string[], { all, json }: Chec
   return exitCodeOf(checks);
 }
 
+/** Reading waits for the disk more than it computes. */
+const filesAtOnce = 16;
+
 /** Every profile's name, once. */
 export async function listNames(paths: Paths): Promise<string[]> {
-  const profiles = await listProfiles(profileFolders({ paths, cwd: process.cwd() }));
-  return profiles.filter(({ shadowedBy }) => shadowedBy === undefined).map(({ name }) => name);
+  return listProfileNames(profileFolders({ paths, cwd: process.cwd() }));
 }
 
 /**
@@ -50,11 +54,11 @@ export async function checkNamed(
   session: CheckSession,
   change: (profile: Profile) => Profile = (profile) => profile,
 ): Promise<NamedCheck[]> {
-  const opened: { readonly name: string; readonly findings: Findings; readonly profile: Profile | undefined }[] = [];
-  for (const name of names) {
+  const parsed: ParsedFiles = new Map();
+  const opened = await mapBounded(names, filesAtOnce, async (name) => {
     const findings = new Findings();
-    opened.push({ name, findings, profile: await findings.settle(async () => change(await openProfile(name, session.paths))) });
-  }
+    return { name, findings, profile: await findings.settle(async () => change(await openProfile(name, session.paths, parsed))) };
+  });
   const checks = await checkProfiles(
     opened.flatMap(({ profile }) => profile ?? []),
     session,

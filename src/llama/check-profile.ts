@@ -8,7 +8,7 @@ import { type CheckFinding, Findings } from "./check-finding.ts";
 import { type MemoryUse } from "./check-memory.ts";
 import { checkMemory } from "./check-fit.ts";
 import { type AskedBuild, type CheckSession, mapOverProcessors } from "./check-session.ts";
-import { childEnvironment, strayConfig } from "./child-env.ts";
+import { childEnvironment } from "./child-env.ts";
 import { findMissingDevices, namedDevices } from "./devices.ts";
 import { tryCommandLines, type Trial, type TrialResult } from "./dry-run-many.ts";
 import type { FoundModel } from "./model-reader.ts";
@@ -38,8 +38,7 @@ export interface ProfileCheck {
  * The steps are those of `planLaunch`; beyond them it looks at each device, at memory and at the port.
  */
 export async function checkProfiles(profiles: readonly Profile[], session: CheckSession): Promise<ProfileCheck[]> {
-  const prepared: Prepared[] = [];
-  for (const profile of profiles) prepared.push(await prepare(profile, session));
+  const prepared = await mapOverProcessors(profiles, (profile) => prepare(profile, session));
   const trials = await tryCommandLines(prepared.flatMap(({ trial }) => trial ?? []));
   return mapOverProcessors(prepared, (one) => finish(one, one.trial && trials.get(one.trial), session));
 }
@@ -140,7 +139,7 @@ async function finish(prepared: Prepared, result: TrialResult | undefined, sessi
 async function describeStray({ env, build, trial }: Prepared, session: CheckSession): Promise<string[]> {
   if (build === undefined) return [];
   const args = trial === undefined ? [] : commandLine(trial.rendering);
-  const configs = await strayConfig(env);
+  const configs = await session.readStrayConfig(env);
   return [...describeStrayVariables(session.env, env, build.catalogue), ...describeStrayConfig(configs, args, build.catalogue)];
 }
 

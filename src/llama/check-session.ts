@@ -4,6 +4,7 @@ import type { Paths } from "../base/paths.ts";
 import type { ModelRef, Profile } from "../profiles/schema.ts";
 import { checkBinary } from "./binary-check.ts";
 import { findServer } from "./builds.ts";
+import { type StrayConfig, strayConfig } from "./child-env.ts";
 import { type Device, listDevices } from "./devices.ts";
 import { askFitParams, findFitParams, type FitAnswer } from "./fit-params.ts";
 import { askBinary, type FlagCatalogue } from "./flag-catalogue.ts";
@@ -41,6 +42,10 @@ export class CheckSession {
       await checkBinary(server, at);
       return { server, label, catalogue: await this.#ask(server, childEnv) };
     });
+  }
+
+  async readStrayConfig(env: Env): Promise<StrayConfig[]> {
+    return this.#once(["config", env["XDG_CONFIG_HOME"], env["HOME"]], () => strayConfig(env));
   }
 
   /** @throws LlmctlError as {@link listDevices}. */

@@ -55,14 +55,15 @@ export async function findProfile(nameOrPath: string, folders: readonly string[]
 
 /** All files of that name, in search order. */
 export async function findAll(name: string, folders: readonly string[]): Promise<string[]> {
-  const found: string[] = [];
-  for (const folder of folders) {
-    for (const ending of endings) {
-      const path = join(folder, name + ending);
-      if (await isThere(path)) found.push(path);
-    }
-  }
-  return found;
+  const candidates = folders.flatMap((folder) => endings.map((ending) => join(folder, name + ending)));
+  const there = await Promise.all(candidates.map(isThere));
+  return candidates.filter((_, index) => there[index]);
+}
+
+/** The name of every profile in the folders; no file is read. */
+export async function listProfileNames(folders: readonly string[]): Promise<string[]> {
+  const files = await Promise.all(folders.map(profileFiles));
+  return [...new Set(files.flat().map(profileName))].toSorted();
 }
 
 /** All profiles in the folders, by name; cheap: reads each file's description and checks nothing else. */
@@ -106,7 +107,7 @@ async function readLimited(source: Source): Promise<Uint8Array> {
     if (!(await stat(source.path)).isFile()) throw unreadable(source, "is not a regular file");
     const file = await open(source.path);
     try {
-      const buffer = new Uint8Array(maxBytes + 1);
+      const buffer = Buffer.allocUnsafe(maxBytes + 1); // only what is read is looked at
       let length = 0;
       for (let read = -1; read !== 0 && length < buffer.length; length += read) {
         read = (await file.read(buffer, length, buffer.length - length)).bytesRead;
@@ -131,8 +132,7 @@ function unreadable(source: Source, what: string, cause?: unknown): LlmctlError 
 
 /** The error for a name that no folder has; suggests the nearest one. */
 export async function unknownProfile(name: string, folders: readonly string[]): Promise<LlmctlError> {
-  const files = await Promise.all(folders.map(profileFiles));
-  const known = [...new Set(files.flat().map(profileName))].toSorted();
+  const known = await listProfileNames(folders);
   const near = findClosest(name, known);
   const there = known.length === 0 ? "there are no profiles" : `there are: ${known.join(", ")}`;
   const fix = near === undefined ? there : `did you mean ${quote(near)}? ${there}`;

@@ -31,7 +31,12 @@ export interface LoadOptions {
   readonly cwd?: string;
   /** Text that stands in for what a file holds, or will hold: to check it before it is put in place. */
   readonly instead?: { readonly path: string; readonly text: string };
+  /** Files that were parsed already: for whoever loads many profiles that extend the same ones. */
+  readonly parsed?: ParsedFiles;
 }
+
+/** What was made of a file's text, by path. */
+export type ParsedFiles = Map<string, { readonly text: string; readonly parsed: ReturnType<typeof readYaml> }>;
 
 /** A checked profile with what was written for it, in all files that it was made from. */
 export interface ResolvedProfile {
@@ -84,8 +89,9 @@ async function readChain(first: Source, options: LoadOptions & { readonly cwd: s
   const findings: Finding[] = [];
   let next: Source | undefined = first;
   while (next) {
-    const text: string = instead?.path === next.path ? instead.text : await readProfileText(next);
-    const { root, findings: own } = readYaml(text, next);
+    const stands = instead?.path === next.path ? instead.text : undefined;
+    const { root, findings: own } =
+      stands === undefined ? parseOnce(await readProfileText(next), next, options.parsed) : readYaml(stands, next);
     sources.push(next);
     maps.push(root);
     // Nothing can be said about the keys of a file that is not valid YAML.
@@ -95,6 +101,14 @@ async function readChain(first: Source, options: LoadOptions & { readonly cwd: s
     next = parent && "path" in parent ? parent : undefined;
   }
   return { root: maps.reduceRight(merge), sources, findings, complete: findings.length === 0 };
+}
+
+function parseOnce(text: string, source: Source, files: ParsedFiles | undefined): ReturnType<typeof readYaml> {
+  const known = files?.get(source.path);
+  if (known?.text === text) return known.parsed;
+  const parsed = readYaml(text, source);
+  files?.set(source.path, { text, parsed });
+  return parsed;
 }
 
 /** The file that a profile extends, or why there is none; undefined when it extends nothing, or names it wrongly (which the schema reports). */
