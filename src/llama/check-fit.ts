@@ -1,14 +1,24 @@
+import { LlmctlError } from "../base/errors.ts";
+import { profileSchema } from "../profiles/schema.ts";
 import type { Findings } from "./check-finding.ts";
 import { hostMemory, judgeMemory, type MemoryUse, sumMemory } from "./check-memory.ts";
 import type { CheckSession } from "./check-session.ts";
 import type { Trial } from "./dry-run-many.ts";
-import { LlmctlError } from "../base/errors.ts";
 import { fitArguments, type FitAnswer } from "./fit-params.ts";
 import type { FlagCatalogue } from "./flag-catalogue.ts";
 import type { DraftDecision } from "./plan-launch.ts";
+import { renderServer } from "./render.ts";
+
+/** What the two programs of one build take. */
+interface Catalogues {
+  readonly server: FlagCatalogue;
+  readonly fit: FlagCatalogue;
+}
 
 interface MemoryCheck {
   readonly trial: Trial;
+  /** Of the server. */
+  readonly catalogue: FlagCatalogue;
   readonly draft: DraftDecision;
   readonly findings: Findings;
   /** What it takes is not free then, and yet its own. */
@@ -19,25 +29,15 @@ interface MemoryCheck {
  * Has the build itself say how much memory the models take, where it has the program for it, and notes what does not fit.
  * @returns what each memory is asked for; empty where that is not known.
  */
-export async function checkMemory({ trial, draft, findings, isRunning }: MemoryCheck, session: CheckSession): Promise<MemoryUse[]> {
-  const { server, env, profile } = trial;
+export async function checkMemory(check: MemoryCheck, session: CheckSession): Promise<MemoryUse[]> {
+  const { trial, findings } = check;
   // A device may then take more than it has.
-  if (env["GGML_CUDA_ENABLE_UNIFIED_MEMORY"] !== undefined) return [];
-  const at = profile.at("model");
+  if (trial.env["GGML_CUDA_ENABLE_UNIFIED_MEMORY"] !== undefined) return [];
+  const at = trial.profile.at("model");
   try {
-    const target = await session.askFit(server, env, (catalogue) => fitArguments(trial.rendering.flags, catalogue));
-    const drafted =
-      draft.path === undefined
-        ? undefined
-        : await session.askFit(server, env, (catalogue) => draftArguments(trial, draft.path ?? "", catalogue));
-    const answers = [target, drafted].filter((answer) => answer !== undefined);
+    const answers = await askOfBoth(check, session);
     for (const answer of answers) addMisfit(answer, findings, at);
-    const parts = answers.flatMap((answer) => (answer.kind === "needs" ? answer.parts : []));
-    if (parts.length === 0) return [];
-    const onDevices = parts.some(({ device }) => device !== "Host");
-    const devices = onDevices ? await session.listDevices(server, env, []) : [];
-    const memories = [...devices, hostMemory()].map((one) => (isRunning ? { ...one, freeMib: one.totalMib } : one));
-    const uses = sumMemory(parts, memories);
+    const uses = await addUp(answers, check, session);
     for (const { rank, device, ...problem } of judgeMemory(uses, options(trial))) {
       if (rank === "error") findings.fail(new LlmctlError("memory-too-small", problem.message, { exit: "unavailable", at, ...problem }));
       else findings.add(rank, device === "Host" ? "ram-short" : "device-memory-short", { ...problem, at });
@@ -48,6 +48,22 @@ export async function checkMemory({ trial, draft, findings, isRunning }: MemoryC
     findings.add("note", "memory-unknown", { message: `the memory that the models take is not known: ${error.message}`, at });
     return [];
   }
+}
+
+async function askOfBoth({ trial, catalogue, draft: { path } }: MemoryCheck, session: CheckSession): Promise<FitAnswer[]> {
+  const { server, env, rendering } = trial;
+  const target = await session.askFit(server, env, (fit) => fitArguments(rendering.flags, fit));
+  if (path === undefined) return target === undefined ? [] : [target];
+  const draft = await session.askFit(server, env, (fit) => draftArguments(trial, path, { server: catalogue, fit }));
+  return [target, draft].filter((answer) => answer !== undefined);
+}
+
+async function addUp(answers: readonly FitAnswer[], { trial, isRunning }: MemoryCheck, session: CheckSession): Promise<MemoryUse[]> {
+  const parts = answers.flatMap((answer) => (answer.kind === "needs" ? answer.parts : []));
+  const isOnDevices = parts.some(({ device }) => device !== "Host");
+  const devices = isOnDevices ? await session.listDevices(trial.server, trial.env, []) : [];
+  const memories = [...devices, hostMemory()].map((one) => (isRunning ? { ...one, freeMib: one.totalMib } : one));
+  return sumMemory(parts, memories);
 }
 
 function options({ profile: { values }, rendering }: Trial) {
@@ -64,14 +80,16 @@ function addMisfit(answer: FitAnswer, findings: Findings, at: string): void {
   findings.add("warning", "device-memory-short", { message: `llama.cpp cannot make the model fit: ${answer.reason}`, at, fix });
 }
 
-/** The draft model on its own, in the flags of a target. */
-function draftArguments({ profile: { values } }: Trial, path: string, catalogue: FlagCatalogue): string[] {
-  const { draft, ctx_size: ctxSize } = values;
-  const pairs: readonly (readonly [string, string | undefined])[] = [
-    ["--model", path],
-    ["--ctx-size", (draft?.ctx_size ?? ctxSize)?.toString()],
-    ["--device", draft?.devices?.join(",")],
-    ["--gpu-layers", draft?.gpu_layers?.toString()],
-  ];
-  return pairs.flatMap(([flag, value]) => (value === undefined || !catalogue.has(flag) ? [] : [flag, value]));
+/** The draft model on its own, as if it were a target. */
+function draftArguments({ profile }: Trial, path: string, { server, fit }: Catalogues): string[] {
+  const { draft, devices, ctx_size: ctxSize, flash_attn: flashAttention } = profile.values;
+  const { gpu_layers, cache_type_k, cache_type_v, cpu_moe, n_cpu_moe, override_tensor } = draft ?? {};
+  const values = profileSchema.parse({
+    model: path,
+    ctx_size: draft?.ctx_size ?? ctxSize,
+    devices: draft?.devices ?? devices,
+    flash_attn: flashAttention,
+    ...{ gpu_layers, cache_type_k, cache_type_v, cpu_moe, n_cpu_moe, override_tensor },
+  });
+  return fitArguments(renderServer({ ...profile, values }, { target: path }, server).flags, fit);
 }

@@ -117,7 +117,7 @@ async function finish(prepared: Prepared, result: TrialResult | undefined, sessi
   for (const message of await describeStray(prepared, session)) findings.add("warning", "stray-flags", { message });
   const isRunning = (await fetchStatus(controlSocketPath(session.paths.runtime, profile.name))) !== undefined;
   const isSound = trial !== undefined && findings.ranked.every(({ rank }) => rank !== "error");
-  const memory = isSound ? await checkMemory({ trial, draft, findings, isRunning }, session) : [];
+  const memory = isSound && build ? await checkMemory({ trial, catalogue: build.catalogue, draft, findings, isRunning }, session) : [];
   // The port of a profile that runs is its own.
   if (!isRunning) await addPort(profile, findings);
   const isOff = !draft.drafting.wanted; // then what is left out for that reason is told already

@@ -35,7 +35,7 @@ export async function findFitParams(server: string): Promise<string | undefined>
 }
 
 /** Keys that do not change how much memory a model takes, or that are not about the target. */
-const irrelevant = /^(?:alias|draft|threads|fit|priority|sampling|server|jinja|reasoning\w*|chat_template\w*)(?:\.|$)/;
+const irrelevant = /^(?:alias|draft|threads\w*|fit\w*|numa|priority|sampling|server|jinja|reasoning\w*|chat_template\w*)(?:\.|$)/;
 
 /** A server's flags in so far as llama-fit-params has them and they matter to it. */
 export function fitArguments(flags: readonly RenderedFlag[], catalogue: FlagCatalogue): string[] {
