@@ -1,6 +1,7 @@
 import { resolve } from "node:path";
 import { findPaths } from "../base/paths.ts";
 import { parseDuration } from "../base/units.ts";
+import { askedPriority } from "../llama/priority-rights.ts";
 import { renderUnit } from "../systemd/unit.ts";
 import { openProfile } from "./context.ts";
 
@@ -27,6 +28,7 @@ export async function systemdShow(nameOrPath: string): Promise<string> {
     execPath: resolve(process.argv[1] ?? ""),
     scope: process.getuid?.() === 0 ? "system" : "user",
     stopTimeoutMs,
+    priority: askedPriority(values.priority),
     writable: [...(env["LLMCTL_HOME"] ? [resolve(env["LLMCTL_HOME"])] : [paths.cache]), paths.hub],
     environment: Object.fromEntries(set),
   });

@@ -16,6 +16,11 @@ const asked: Readonly<Partial<Record<Priority, { readonly niceness: number; read
   realtime: { niceness: -20, fifo: 90 },
 };
 
+/** What a priority asks for; undefined for one that needs no right. */
+export function askedPriority(priority: Priority | undefined): { readonly niceness: number; readonly fifo: number } | undefined {
+  return priority === undefined ? undefined : asked[priority];
+}
+
 /** What a server that is started from here may ask for. */
 export interface PriorityRights {
   /** CAP_SYS_NICE, which permits everything. */
@@ -72,6 +77,6 @@ export function findPriorityProblem(priority: Priority, rights: PriorityRights):
     message: `priority "${priority}" is not permitted to a server that is started from here (${lacking.join("; ")}): llama.cpp will warn, and run at normal priority`,
     fix:
       `start it as root or with CAP_SYS_NICE; in a systemd unit: LimitRTPRIO=${wanted.fifo} and LimitNICE=${wanted.niceness}, ` +
-      `or AmbientCapabilities=CAP_SYS_NICE; or remove priority`,
+      `without RestrictRealtime, as "llmctl systemd show" writes it; or remove priority`,
   };
 }

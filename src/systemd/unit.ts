@@ -11,6 +11,8 @@ export interface UnitOptions {
   /** Whose manager will run it: the machine's, as root, or one user's. */
   readonly scope: "system" | "user";
   readonly stopTimeoutMs: number;
+  /** What the server will ask the scheduler for; undefined when that needs no right. */
+  readonly priority?: { readonly fifo: number; readonly niceness: number } | undefined;
   /** Folders that must stay writable beside the unit's own state and runtime folders; those that are missing are left out. */
   readonly writable: readonly string[];
   readonly environment: Readonly<Record<string, string>>;
@@ -63,9 +65,12 @@ function serviceSection(options: UnitOptions): string[] {
     "OOMPolicy=continue",
     "LogRateLimitIntervalSec=0",
     "LimitMEMLOCK=infinity",
+    // Enough without any capability; a user's manager gives no more than it has itself.
+    ...(options.priority === undefined ? [] : [`LimitRTPRIO=${options.priority.fifo}`, `LimitNICE=${options.priority.niceness}`]),
     "UMask=0077",
     ...(options.scope === "system" ? systemHardening(options) : []),
     ...hardening,
+    ...(options.priority === undefined ? ["RestrictRealtime=yes"] : []),
   ];
 }
 
@@ -78,7 +83,6 @@ const hardening = [
   "RestrictNamespaces=yes",
   "LockPersonality=yes",
   "RestrictSUIDSGID=yes",
-  "RestrictRealtime=yes",
   "RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX AF_NETLINK",
   "SystemCallArchitectures=native",
   "SystemCallFilter=@system-service",

@@ -64,6 +64,14 @@ describe("renderUnit", () => {
     expect(text).toContain("NoNewPrivileges=yes");
   });
 
+  test("a priority that needs a right brings the limits for it; else real-time scheduling is shut out", () => {
+    const lines = linesOf({ priority: { fifo: 90, niceness: -20 } });
+    expect(lines).toEqual(expect.arrayContaining(["LimitRTPRIO=90", "LimitNICE=-20"]));
+    expect(lines).not.toContain("RestrictRealtime=yes");
+    expect(linesOf()).toContain("RestrictRealtime=yes");
+    expect(linesOf().join("\n")).not.toContain("LimitRTPRIO");
+  });
+
   test("never asks for what stops Node or hides a GPU", () => {
     expect(renderUnit(options)).not.toMatch(/^(MemoryDenyWriteExecute|PrivateDevices|ProcSubset)/m);
   });
