@@ -89,7 +89,12 @@ function draftArguments({ profile }: Trial, path: string, { server, fit }: Catal
     ctx_size: draft?.ctx_size ?? ctxSize,
     devices: draft?.devices ?? devices,
     flash_attn: flashAttention,
-    ...{ gpu_layers, cache_type_k, cache_type_v, cpu_moe, n_cpu_moe, override_tensor },
+    gpu_layers,
+    cache_type_k,
+    cache_type_v,
+    cpu_moe,
+    n_cpu_moe,
+    override_tensor,
   });
   return fitArguments(renderServer({ ...profile, values }, { target: path }, server).flags, fit);
 }
