@@ -76,7 +76,7 @@ export function findPriorityProblem(priority: Priority, rights: PriorityRights):
   return {
     message: `priority "${priority}" is not permitted to a server that is started from here (${lacking.join("; ")}): llama.cpp will warn, and run at normal priority`,
     fix:
-      `start it as root or with CAP_SYS_NICE; in a systemd unit: LimitRTPRIO=${wanted.fifo} and LimitNICE=${wanted.niceness}, ` +
-      `without RestrictRealtime, as "llmctl systemd show" writes it; or remove priority`,
+      `for a service set LimitRTPRIO=${wanted.fifo} and LimitNICE=${wanted.niceness}, without RestrictRealtime, as "llmctl systemd show" does; ` +
+      `for a login rtprio ${wanted.fifo} and nice ${wanted.niceness} in /etc/security/limits.conf; or write priority: normal`,
   };
 }

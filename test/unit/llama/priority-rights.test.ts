@@ -53,7 +53,7 @@ describe("a priority that is not permitted", () => {
     expect(findPriorityProblem("realtime", rights)).toEqual({
       message:
         'priority "realtime" is not permitted to a server that is started from here (RLIMIT_RTPRIO is 0, 90 is needed; RLIMIT_NICE is 0, 40 is needed): llama.cpp will warn, and run at normal priority',
-      fix: 'start it as root or with CAP_SYS_NICE; in a systemd unit: LimitRTPRIO=90 and LimitNICE=-20, without RestrictRealtime, as "llmctl systemd show" writes it; or remove priority',
+      fix: 'for a service set LimitRTPRIO=90 and LimitNICE=-20, without RestrictRealtime, as "llmctl systemd show" does; for a login rtprio 90 and nice -20 in /etc/security/limits.conf; or write priority: normal',
     });
   });
 
