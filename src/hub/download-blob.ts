@@ -1,8 +1,12 @@
 import { LlmctlError } from "../base/errors.ts";
-import { getFromHub, type HubAnswer, type HubConnection } from "./hub-connection.ts";
+import { cutRanges, type ByteRange } from "./byte-ranges.ts";
+import { FileAddress } from "./file-address.ts";
+import type { HubAnswer, HubConnection } from "./hub-connection.ts";
 import type { HubFile } from "./list-model.ts";
-import { PartFile } from "./part-file.ts";
+import { PartFile, type PartWriter } from "./part-file.ts";
 import { TransientError, withRetries, type RetryRule } from "./retry.ts";
+import { workThrough } from "./together.ts";
+import type { Transfer } from "./transfer.ts";
 
 export interface BlobDownload {
   /** The Hub's own address of the file; it may redirect elsewhere, to another place each time. */
@@ -12,25 +16,27 @@ export interface BlobDownload {
   readonly file: HubFile;
   readonly hub: HubConnection;
   readonly retries: Omit<RetryRule, "progress">;
-  /** Called with the bytes on disk as they grow; they shrink when a download starts over. */
+  readonly transfer: Transfer;
+  /** Called with the bytes that have come as they grow; they shrink when a download starts over. */
   readonly onBytes: (doneBytes: number) => void;
 }
 
 /**
- * Downloads one file and gives it its name only when its digest is right; goes on where an earlier run stopped. What came so far stays on
- * disk when it fails. Only one process may do this for one path.
- * @throws LlmctlError `hub-digest-mismatch` when two whole downloads were wrong (the part is then deleted), or as {@link getFromHub};
- * TransientError when the last retry failed; the signal's reason when aborted.
+ * Downloads one file, several ranges of it at once, and gives it its name only when its digest is right; goes on where an earlier run stopped.
+ * What came so far stays on disk when it fails. Only one process may do this for one path.
+ * @throws LlmctlError `hub-digest-mismatch` when two whole downloads were wrong (the part is then deleted), `no-space`, or as
+ * {@link getFromHub}; TransientError when the last retry failed; the signal's reason when aborted.
  */
 export async function downloadBlob(download: BlobDownload): Promise<void> {
-  const part = await PartFile.open(download.path, download.file, download.hub.signal);
+  const part = await PartFile.open(download.path, download.file);
   try {
     await fill(part, download);
-    if (!part.isIntact) {
+    if (!(await part.isIntact())) {
+      download.retries.onRetry(`"${download.file.name}" came with content that is not what the Hub lists`, 0);
       await part.restart();
       await fill(part, download);
     }
-    if (!part.isIntact) {
+    if (!(await part.isIntact())) {
       await part.discard();
       throw mismatchError(download);
     }
@@ -40,45 +46,112 @@ export async function downloadBlob(download: BlobDownload): Promise<void> {
   }
 }
 
-async function fill(part: PartFile, download: BlobDownload): Promise<void> {
-  download.onBytes(part.length);
-  await withRetries(() => fetchRest(part, download), { ...download.retries, progress: () => part.length });
+/** The server has shown that the bytes so far are of no use. */
+class StartOver extends Error {
+  override readonly name = "StartOver";
+  /** Whether it is worth asking for ranges again. */
+  readonly hasRanges: boolean;
+
+  constructor(message: string, hasRanges: boolean) {
+    super(message);
+    this.hasRanges = hasRanges;
+  }
 }
 
-async function fetchRest(part: PartFile, download: BlobDownload): Promise<void> {
-  if (part.length === download.file.sizeBytes) return;
-  await getFromHub(download.url, rangeHeaders(part), download.hub, async (answer) => {
-    await agreeOnStart(part, answer.response, download.file);
-    await appendBody(part, answer, download);
-  });
+/** Often enough for a server behind which several machines disagree. */
+const maxStartsOver = 5;
+
+async function fill(part: PartFile, download: BlobDownload): Promise<void> {
+  let rangeBytes = download.transfer.limits.rangeBytes;
+  for (let startsOver = 0; ; startsOver += 1) {
+    download.onBytes(part.doneBytes);
+    try {
+      return await fetchMissing(part, rangeBytes, download);
+    } catch (error) {
+      if (!(error instanceof StartOver)) throw error;
+      if (startsOver === maxStartsOver) throw new TransientError(error.message, { cause: error });
+      download.retries.onRetry(`${error.message}; starting "${download.file.name}" over`, 0);
+      await part.restart();
+      // All of it in one answer, which a server without ranges gives, too, and which cannot mix the contents of several.
+      if (!error.hasRanges || startsOver > 0) rangeBytes = Infinity;
+    }
+  }
+}
+
+async function fetchMissing(part: PartFile, rangeBytes: number, download: BlobDownload): Promise<void> {
+  const { transfer, hub } = download;
+  const address = new FileAddress(download.url);
+  const ranges = rangeBytes === Infinity ? part.missing : cutRanges(part.missing, rangeBytes);
+  await workThrough(ranges, { count: transfer.limits.connections, signal: hub.signal }, (range, signal) =>
+    transfer.places.use(() => fetchRange(range, { part, address, download, hub: { ...hub, signal } })),
+  );
+}
+
+/** What the requests for the ranges of one file share. */
+interface RangeFetch {
+  readonly part: PartFile;
+  readonly address: FileAddress;
+  readonly download: BlobDownload;
+  /** As that of the download, but stopped with the other ranges. */
+  readonly hub: HubConnection;
+}
+
+async function fetchRange({ start, end }: ByteRange, task: RangeFetch): Promise<void> {
+  const { part, address, download, hub } = task;
+  let offset = start;
+  const attempt = async () => {
+    hub.signal.throwIfAborted();
+    await download.transfer.checkSpace();
+    await address.get(requestHeaders({ start: offset, end }, task), hub, async (answer) => {
+      await agree({ start: offset, end }, answer.response, task);
+      const writer = part.writeFrom(offset, download.transfer.limits.stepBytes);
+      try {
+        await copyBody(writer, end, answer, task);
+      } finally {
+        await writer.flush();
+        offset = writer.offset;
+      }
+    });
+  };
+  await withRetries(attempt, { ...download.retries, signal: hub.signal, progress: () => offset });
 }
 
 /** Content coding would change the bytes that the ranges and the digest are about. */
-function rangeHeaders(part: PartFile): Record<string, string> {
+function requestHeaders(range: ByteRange, { part, download }: RangeFetch): Record<string, string> {
   const plain = { "accept-encoding": "identity" };
-  if (part.length === 0) return plain;
-  return { ...plain, range: `bytes=${part.length}-`, ...(part.etag === undefined ? {} : { "if-range": part.etag }) };
+  if (isWhole(range, download.file)) return plain;
+  return { ...plain, range: `bytes=${range.start}-${range.end - 1}`, ...(part.etag === undefined ? {} : { "if-range": part.etag }) };
 }
 
-/** A 200 is the whole file whatever was asked for; a 206 must be exactly the rest. */
-async function agreeOnStart(part: PartFile, response: Response, file: HubFile): Promise<void> {
-  if (response.status !== 206) return part.restart(response.headers.get("etag") ?? undefined);
-  const range = response.headers.get("content-range");
-  if (part.length > 0 && range === `bytes ${part.length}-${file.sizeBytes - 1}/${file.sizeBytes}`) return;
-  await part.restart();
-  throw new TransientError(`the server sent "${range ?? "no content-range"}", which was not asked for`);
+function isWhole({ start, end }: ByteRange, { sizeBytes }: HubFile): boolean {
+  return start === 0 && end === sizeBytes;
 }
 
-async function appendBody(part: PartFile, { chunks }: HubAnswer, { file, onBytes }: BlobDownload): Promise<void> {
-  for await (const chunk of chunks) {
-    if (part.length + chunk.length > file.sizeBytes) {
-      await part.restart();
-      throw new TransientError(`the server sends more than the ${file.sizeBytes} bytes listed`);
-    }
-    await part.append(chunk);
-    onBytes(part.length);
+/** A 200 is the whole file whatever was asked for; a 206 must be exactly what was, of the same content as the rest. */
+async function agree(range: ByteRange, response: Response, { part, download: { file } }: RangeFetch): Promise<void> {
+  const etag = response.headers.get("etag");
+  if (response.status !== 206) {
+    // With If-Range it is the answer to content that has changed.
+    if (!isWhole(range, file)) throw new StartOver("the server sent the whole file where a part was asked for", part.etag !== undefined);
+    return part.setEtag(etag);
   }
-  if (part.length < file.sizeBytes) throw new TransientError(`the answer ended ${file.sizeBytes - part.length} bytes early`);
+  const sent = response.headers.get("content-range") ?? "no content-range";
+  if (sent !== `bytes ${range.start}-${range.end - 1}/${file.sizeBytes}`) {
+    throw new TransientError(`the server sent "${sent}", which was not asked for`);
+  }
+  if (part.etag === undefined) await part.setEtag(etag);
+}
+
+async function copyBody(writer: PartWriter, end: number, { chunks }: HubAnswer, { part, download, hub }: RangeFetch): Promise<void> {
+  const { transfer, onBytes } = download;
+  for await (const chunk of chunks) {
+    if (writer.offset + chunk.length > end)
+      throw new StartOver(`the server sends more than the ${download.file.sizeBytes} bytes listed`, false);
+    await writer.push(chunk);
+    onBytes(part.doneBytes);
+    await transfer.rate?.take(chunk.length, hub.signal);
+  }
+  if (writer.offset < end) throw new TransientError(`the answer ended ${end - writer.offset} bytes early`);
 }
 
 function mismatchError({ file, url }: BlobDownload): LlmctlError {

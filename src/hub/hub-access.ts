@@ -2,6 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { LlmctlError } from "../base/errors.ts";
 import type { HubConnection } from "./hub-connection.ts";
 import type { HubSettings } from "./hub-settings.ts";
+import { findProxyFetch } from "./proxy-fetch.ts";
 import type { RetryRule } from "./retry.ts";
 
 export interface RetryEvent {
@@ -22,10 +23,14 @@ export interface HubAccess {
 }
 
 export function connect({ hub, signal, stallTimeoutMs = 30_000 }: Omit<HubAccess, "onProgress">): HubConnection {
-  return { endpoint: hub.endpoint, token: hub.token, signal, stallTimeoutMs };
+  return { endpoint: hub.endpoint, token: hub.token, signal, stallTimeoutMs, fetch: findProxyFetch(process.env) };
 }
 
-export function retryRule({ signal, onProgress, wait = (ms, stop) => delay(ms, undefined, { signal: stop }) }: HubAccess): RetryRule {
+export async function waitRealTime(ms: number, signal: AbortSignal): Promise<void> {
+  await delay(ms, undefined, { signal });
+}
+
+export function retryRule({ signal, onProgress, wait = waitRealTime }: HubAccess): RetryRule {
   return { signal, wait, onRetry: (reason, delayMs) => onProgress({ kind: "retry", reason, delayMs }) };
 }
 

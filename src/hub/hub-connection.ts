@@ -9,7 +9,15 @@ export interface HubConnection {
   readonly signal: AbortSignal;
   /** A transfer with no byte for this long is given up, and tried again. */
   readonly stallTimeoutMs: number;
+  /** Another way than the global `fetch`, such as through a proxy. */
+  readonly fetch?: HubFetch | undefined;
 }
+
+/** As much of `fetch` as the Hub needs. */
+export type HubFetch = (
+  url: string,
+  init: { readonly headers: Readonly<Record<string, string>>; readonly signal: AbortSignal },
+) => Promise<Response>;
 
 /** An answer whose body is being read under the stall guard. */
 export interface HubAnswer {
@@ -33,7 +41,7 @@ export async function getFromHub<T>(
   const guard = guardStall(hub);
   try {
     const response = await duringTransfer(
-      () => fetch(url, { headers: { ...headers, ...authorize(url, hub) }, signal: guard.signal }),
+      () => (hub.fetch ?? fetch)(url, { headers: { ...headers, ...authorize(url, hub) }, signal: guard.signal }),
       guard,
     );
     if (!response.ok) throw answerError(url, response, hub);
@@ -46,20 +54,25 @@ export async function getFromHub<T>(
 interface StallGuard {
   readonly signal: AbortSignal;
   readonly user: AbortSignal;
-  readonly touch: () => void;
+  /** Lets the clock run; not while nobody asks for a byte, such as to keep to a rate. */
+  readonly start: () => void;
+  readonly stop: () => void;
   /** Stops the clock and lets go of the connection. */
   readonly end: () => void;
 }
 
 function guardStall({ signal, stallTimeoutMs }: HubConnection): StallGuard {
   const own = new AbortController();
-  const timer = setTimeout(() => own.abort(new TransientError(`no byte for ${stallTimeoutMs / 1000} s`)), stallTimeoutMs);
+  let timer: NodeJS.Timeout | undefined;
+  const onStall = () => own.abort(new TransientError(`no byte for ${stallTimeoutMs / 1000} s`));
+  const stop = () => clearTimeout(timer);
   return {
     signal: AbortSignal.any([signal, own.signal]),
     user: signal,
-    touch: () => void timer.refresh(),
+    start: () => void (timer = setTimeout(onStall, stallTimeoutMs)),
+    stop,
     end: () => {
-      clearTimeout(timer);
+      stop();
       own.abort();
     },
   };
@@ -69,7 +82,6 @@ async function* readChunks(response: Response, guard: StallGuard): AsyncGenerato
   const reader = response.body?.getReader();
   if (reader === undefined) return;
   for (;;) {
-    guard.touch();
     const { done, value } = await duringTransfer(() => reader.read(), guard);
     if (done) return;
     yield value;
@@ -78,6 +90,7 @@ async function* readChunks(response: Response, guard: StallGuard): AsyncGenerato
 
 /** `fetch` tells every lost line as a TypeError; the reason is in its cause. */
 async function duringTransfer<T>(step: () => Promise<T>, guard: StallGuard): Promise<T> {
+  guard.start();
   try {
     return await step();
   } catch (error) {
@@ -86,6 +99,8 @@ async function duringTransfer<T>(step: () => Promise<T>, guard: StallGuard): Pro
     const cause = error.cause instanceof Error ? error.cause : error;
     const code = systemErrorCode(cause);
     throw new TransientError(cause.message || code || "the connection was lost", { cause: error });
+  } finally {
+    guard.stop();
   }
 }
 

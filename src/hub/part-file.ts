@@ -1,10 +1,12 @@
-import { createHash, type Hash } from "node:crypto";
 import { constants } from "node:fs";
-import { mkdir, open, readFile, rename, rm, type FileHandle } from "node:fs/promises";
+import { mkdir, open, rename, rm, type FileHandle } from "node:fs/promises";
 import { dirname } from "node:path";
 import { syncFolder } from "../base/atomic-write.ts";
 import { systemErrorCode } from "../base/errors.ts";
+import { countBytes, listGaps, type ByteRange } from "./byte-ranges.ts";
 import type { HubFile } from "./list-model.ts";
+import { emptyRecord, PartRecord, readRecord } from "./part-record.ts";
+import { RunningDigest } from "./running-digest.ts";
 
 /** Parts have a name of our own: the Python client's `.incomplete` files may have holes and are left alone. */
 export function partPath(blobPath: string): string {
@@ -12,127 +14,176 @@ export function partPath(blobPath: string): string {
 }
 
 /**
- * A download under way: the bytes so far in a file beside the blob, their running digest, and the server's ETag for them. Only one process
- * may have it open; a lock sees to that.
+ * A download under way: a file beside the blob that is written in any order, a record of which of its bytes are there, and the digest, which
+ * follows the writing. Only one process may have it open; a lock sees to that.
  */
 export class PartFile {
-  #length = 0;
-  #etag: string | undefined;
-  #hash: Hash;
   readonly #file: FileHandle;
+  readonly #record: PartRecord;
   readonly #blobPath: string;
   readonly #of: HubFile;
+  #digest: RunningDigest;
+  #doneBytes: number;
 
-  private constructor(file: FileHandle, blobPath: string, of: HubFile) {
+  private constructor(file: FileHandle, record: PartRecord, blobPath: string, of: HubFile) {
     this.#file = file;
+    this.#record = record;
     this.#blobPath = blobPath;
     this.#of = of;
-    this.#hash = startHash(of);
+    this.#doneBytes = countBytes(record.ranges);
+    this.#digest = new RunningDigest(file, of);
+    this.#advanceDigest();
   }
 
-  /** Opens the part of a blob, a new one or what an earlier run left, whose bytes are then read again for the digest. */
-  static async open(blobPath: string, of: HubFile, signal: AbortSignal): Promise<PartFile> {
+  /** Opens the part of a blob, a new one or what an earlier run left, of which the digest then reads again what comes first. */
+  static async open(blobPath: string, of: HubFile): Promise<PartFile> {
     await mkdir(dirname(blobPath), { recursive: true });
-    const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW;
-    const part = new PartFile(await open(partPath(blobPath), flags, 0o666), blobPath, of);
+    const { file, isNew } = await openOrCreate(partPath(blobPath));
     try {
-      await part.#readAgain(signal);
+      // A record may have outlived its part; it says nothing of a new one, nor of one that somebody cut off.
+      const recorded = isNew ? emptyRecord : await readRecord(blobPath, of.sizeBytes);
+      const { size } = await file.stat();
+      const isWhole = (recorded.ranges.at(-1)?.end ?? 0) <= size && size <= of.sizeBytes;
+      if (!isWhole) await file.truncate(0);
+      return new PartFile(file, await PartRecord.open(blobPath, isWhole ? recorded : emptyRecord), blobPath, of);
     } catch (error) {
-      await part.close();
+      await file.close();
       throw error;
     }
-    return part;
   }
 
-  /** Bytes on disk, all of them in the digest. */
-  get length(): number {
-    return this.#length;
+  /** Bytes that have come, even those that are not on disk yet. */
+  get doneBytes(): number {
+    return this.#doneBytes;
+  }
+
+  get missing(): ByteRange[] {
+    return listGaps(this.#record.ranges, this.#of.sizeBytes);
   }
 
   /** The strong ETag under which the bytes came, if the server gave one. */
   get etag(): string | undefined {
-    return this.#etag;
+    return this.#record.etag;
   }
 
-  get isIntact(): boolean {
-    return this.#length === this.#of.sizeBytes && this.#hash.copy().digest("hex") === this.#of.digest;
+  /** Notes the ETag under which bytes are to come; a weak one counts as none. */
+  async setEtag(etag: string | null): Promise<void> {
+    await this.#record.setEtag(etag);
   }
 
-  async append(chunk: Uint8Array): Promise<void> {
-    let written = 0;
-    while (written < chunk.length) {
-      const { bytesWritten } = await this.#file.write(chunk, written, chunk.length - written, this.#length + written);
-      written += bytesWritten;
-    }
-    this.#hash.update(chunk);
-    this.#length += chunk.length;
+  async isIntact(): Promise<boolean> {
+    return this.missing.length === 0 && (await this.#digest.finish()) === this.#of.digest;
   }
 
-  /** Throws the bytes away and starts over, for content that the server names with this ETag. */
-  async restart(etag?: string): Promise<void> {
+  /** @param stepBytes As much is gathered before it is written and recorded. */
+  writeFrom(offset: number, stepBytes: number): PartWriter {
+    return new PartWriter(offset, stepBytes, {
+      count: (bytes) => void (this.#doneBytes += bytes),
+      write: (bytes, start) => this.#write(bytes, start),
+    });
+  }
+
+  /** Throws the bytes away and starts over. No writer may be at work. */
+  async restart(): Promise<void> {
+    await this.#digest.stop();
+    // The record first: it must never name bytes that are gone.
+    await this.#record.clear();
     await this.#file.truncate(0);
-    this.#length = 0;
-    this.#hash = startHash(this.#of);
-    await rm(this.#etagPath, { force: true });
-    // A weak ETag must not be sent in If-Range (RFC 9110, 13.1.5).
-    this.#etag = etag?.startsWith('"') ? etag : undefined;
-    if (this.#etag === undefined) return;
-    const file = await open(this.#etagPath, "w", 0o666);
-    try {
-      await file.writeFile(this.#etag);
-    } finally {
-      await file.close();
-    }
+    this.#doneBytes = 0;
+    this.#digest = new RunningDigest(this.#file, this.#of);
   }
 
   /** Gives the finished file its name; readers see it whole or not at all. */
   async publish(): Promise<void> {
     await this.#file.sync();
     await rename(partPath(this.#blobPath), this.#blobPath);
-    await rm(this.#etagPath, { force: true });
+    await this.#record.remove();
     await syncFolder(dirname(this.#blobPath));
   }
 
   async discard(): Promise<void> {
     await rm(partPath(this.#blobPath), { force: true });
-    await rm(this.#etagPath, { force: true });
+    await this.#record.remove();
   }
 
   async close(): Promise<void> {
+    await this.#digest.stop();
+    await this.#record.close();
     await this.#file.close();
   }
 
-  get #etagPath(): string {
-    return `${this.#blobPath}.llmctl.etag`;
-  }
-
-  async #readAgain(signal: AbortSignal): Promise<void> {
-    const { size } = await this.#file.stat();
-    if (size > this.#of.sizeBytes) return this.restart();
-    const buffer = Buffer.allocUnsafe(1 << 20);
-    for (;;) {
-      signal.throwIfAborted();
-      const { bytesRead } = await this.#file.read(buffer, 0, buffer.length, this.#length);
-      if (bytesRead === 0) break;
-      this.#hash.update(buffer.subarray(0, bytesRead));
-      this.#length += bytesRead;
+  async #write(bytes: Uint8Array, start: number): Promise<void> {
+    let written = 0;
+    while (written < bytes.length) {
+      const { bytesWritten } = await this.#file.write(bytes, written, bytes.length - written, start + written);
+      written += bytesWritten;
     }
-    this.#etag = await readEtag(this.#etagPath);
+    await this.#record.addRange({ start, end: start + bytes.length });
+    this.#advanceDigest();
+  }
+
+  #advanceDigest(): void {
+    const [first] = this.#record.ranges;
+    if (first?.start === 0) this.#digest.advance(first.end);
   }
 }
 
-/** Git names a blob by the sha1 of a header and the content; everything that the Hub keeps outside git has its plain sha256. */
-function startHash({ digest, sizeBytes }: HubFile): Hash {
-  return digest.length === 40 ? createHash("sha1").update(`blob ${sizeBytes}\0`) : createHash("sha256");
+interface WriterActions {
+  readonly count: (bytes: number) => void;
+  readonly write: (bytes: Uint8Array, start: number) => Promise<void>;
 }
 
-async function readEtag(path: string): Promise<string | undefined> {
+/** Writes one stretch of a part in order. What it holds is on disk only after {@link flush}. */
+export class PartWriter {
+  readonly #actions: WriterActions;
+  readonly #held: Buffer;
+  #start: number;
+  #heldBytes = 0;
+
+  constructor(offset: number, stepBytes: number, actions: WriterActions) {
+    this.#start = offset;
+    this.#held = Buffer.allocUnsafeSlow(stepBytes);
+    this.#actions = actions;
+  }
+
+  /** Where the next byte goes. */
+  get offset(): number {
+    return this.#start + this.#heldBytes;
+  }
+
+  async push(chunk: Uint8Array): Promise<void> {
+    for (let at = 0; at < chunk.length;) {
+      const piece = chunk.subarray(at, at + this.#held.length - this.#heldBytes);
+      this.#held.set(piece, this.#heldBytes);
+      this.#heldBytes += piece.length;
+      this.#actions.count(piece.length);
+      at += piece.length;
+      if (this.#heldBytes === this.#held.length) await this.flush();
+    }
+  }
+
+  /** What could not be written counts as not come. */
+  async flush(): Promise<void> {
+    const bytes = this.#held.subarray(0, this.#heldBytes);
+    if (bytes.length === 0) return;
+    try {
+      await this.#actions.write(bytes, this.#start);
+      this.#start += bytes.length;
+    } catch (error) {
+      this.#actions.count(-bytes.length);
+      throw error;
+    } finally {
+      this.#heldBytes = 0;
+    }
+  }
+}
+
+async function openOrCreate(path: string): Promise<{ file: FileHandle; isNew: boolean }> {
+  const flags = constants.O_RDWR | constants.O_NOFOLLOW;
   try {
-    const etag = await readFile(path, "utf8");
-    // A header value that fetch would refuse, from a half-written file, counts as none: the digest decides anyway.
-    return /^"[\x21\x23-\x7e]*"$/.test(etag) ? etag : undefined;
+    return { file: await open(path, flags | constants.O_CREAT | constants.O_EXCL, 0o666), isNew: true };
   } catch (error) {
-    if (systemErrorCode(error) === "ENOENT") return undefined;
-    throw error;
+    if (systemErrorCode(error) !== "EEXIST") throw error;
+    return { file: await open(path, flags), isNew: false };
   }
 }

@@ -1,20 +1,25 @@
-import { stat, statfs } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { stat } from "node:fs/promises";
+import { join } from "node:path";
 import { LlmctlError, systemErrorCode } from "../base/errors.ts";
-import { formatSize } from "../base/units.ts";
 import type { HubModelRef } from "../profiles/schema.ts";
 import { withBlobLock } from "./blob-lock.ts";
+import { countBytes } from "./byte-ranges.ts";
 import { downloadBlob } from "./download-blob.ts";
 import { searchHubModel, type FindOptions } from "./find-model.ts";
+import { checkSpace } from "./free-space.ts";
 import { blobPath, linkBlob, repoFolder, writeRef, type RepoFolder } from "./hub-cache.ts";
-import { connect, fileUrl, offlineError, retryRule, type HubAccess, type RetryEvent } from "./hub-access.ts";
+import { connect, fileUrl, offlineError, retryRule, waitRealTime, type HubAccess, type RetryEvent } from "./hub-access.ts";
 import { listModel, type HubFile } from "./list-model.ts";
 import type { ModelFiles } from "./model-files.ts";
 import { partPath } from "./part-file.ts";
+import { readRecord } from "./part-record.ts";
+import { RateLimit } from "./rate-limit.ts";
 import { TransientError } from "./retry.ts";
 import { describeRef, selectFiles } from "./select-files.ts";
+import { Places, workThrough } from "./together.ts";
+import { standardLimits, type Transfer, type TransferLimits } from "./transfer.ts";
 
-/** What is told while a pull runs. `file` is the name in the repository. */
+/** What is told while a pull runs. `file` is the name in the repository; several files move at once. */
 export type PullEvent =
   | { readonly kind: "plan"; readonly plan: PullPlan }
   | { readonly kind: "waiting"; readonly file: string }
@@ -24,6 +29,10 @@ export type PullEvent =
 
 export interface PullOptions extends FindOptions, Omit<HubAccess, "onProgress"> {
   readonly onProgress: (event: PullEvent) => void;
+  /** Bytes per second, for all connections together; as many as come unless told. */
+  readonly limitRate?: number | undefined;
+  /** Other limits than the standard ones. */
+  readonly limits?: TransferLimits;
 }
 
 /** What a pull would do. */
@@ -74,17 +83,44 @@ async function makePlan(ref: HubModelRef, options: PullOptions): Promise<PullPla
 async function fetchModel(ref: HubModelRef, plan: PullPlan & { kind: "fetch" }, options: PullOptions): Promise<ModelFiles> {
   const repo = repoFolder(options.hubCache, ref.hf);
   await checkSpace(plan.missingBytes, options.hubCache);
+  const transfer = startTransfer(repo, plan.files, options);
+  await workThrough(plan.files, { count: transfer.limits.files, signal: options.signal }, (file, signal) =>
+    fetchFile({ ref, repo, commit: plan.commit, file, transfer, options: { ...options, signal } }),
+  );
   const shards: { path: string; sizeBytes: number }[] = [];
-  for (const file of plan.files) {
-    await fetchFile(ref, plan.commit, file, options);
-    shards.push({ path: await linkBlob(repo, plan.commit, file.name, file.digest), sizeBytes: file.sizeBytes });
-  }
+  for (const { name, digest, sizeBytes } of plan.files) shards.push({ path: await linkBlob(repo, plan.commit, name, digest), sizeBytes });
   await writeRef(repo, ref.revision ?? "main", plan.commit);
   return { shards, source: "Hugging Face cache" };
 }
 
-async function fetchFile(ref: HubModelRef, commit: string, file: HubFile, options: PullOptions): Promise<void> {
-  const repo = repoFolder(options.hubCache, ref.hf);
+function startTransfer(repo: RepoFolder, files: readonly HubFile[], options: PullOptions): Transfer {
+  const { limits = standardLimits, limitRate, wait = waitRealTime, hubCache } = options;
+  const ours = new Map<string, number>();
+  return {
+    limits,
+    places: new Places(limits.connections),
+    rate: limitRate === undefined ? undefined : new RateLimit(limitRate, wait),
+    noteBytes: (file, doneBytes) => void ours.set(file.name, doneBytes),
+    checkSpace: async () => {
+      // The others may be complete, or be fetched by another process right now.
+      const have = await Promise.all(files.map((file) => ours.get(file.name) ?? measureHave(repo, file)));
+      const missingBytes = files.reduce((sum, { sizeBytes }, i) => sum + sizeBytes - (have[i] ?? 0), 0);
+      // What another process has on disk may not be recorded yet.
+      await checkSpace(missingBytes - limits.connections * limits.stepBytes, hubCache);
+    },
+  };
+}
+
+interface FileFetch {
+  readonly ref: HubModelRef;
+  readonly repo: RepoFolder;
+  readonly commit: string;
+  readonly file: HubFile;
+  readonly transfer: Transfer;
+  readonly options: PullOptions;
+}
+
+async function fetchFile({ ref, repo, commit, file, transfer, options }: FileFetch): Promise<void> {
   const { signal, onProgress } = options;
   const onWait = () => onProgress({ kind: "waiting", file: file.name });
   await withBlobLock(join(repo.locks, `${file.digest}.lock`), { signal, onWait }, async () => {
@@ -96,16 +132,22 @@ async function fetchFile(ref: HubModelRef, commit: string, file: HubFile, option
       file,
       hub: connect(options),
       retries: retryRule(options),
-      onBytes: (doneBytes) => onProgress({ kind: "bytes", file: file.name, doneBytes, sizeBytes: file.sizeBytes }),
+      transfer,
+      onBytes: (doneBytes) => {
+        transfer.noteBytes(file, doneBytes);
+        onProgress({ kind: "bytes", file: file.name, doneBytes, sizeBytes: file.sizeBytes });
+      },
     });
   });
   onProgress({ kind: "file-done", file: file.name, sizeBytes: file.sizeBytes });
 }
 
+/** Also what another process has fetched so far. */
 async function measureHave(repo: RepoFolder, file: HubFile): Promise<number> {
   if (await isComplete(repo, file)) return file.sizeBytes;
-  const partBytes = (await fileSize(partPath(blobPath(repo, file.digest)))) ?? 0;
-  return partBytes <= file.sizeBytes ? partBytes : 0;
+  const path = blobPath(repo, file.digest);
+  if ((await fileSize(partPath(path))) === undefined) return 0;
+  return countBytes((await readRecord(path, file.sizeBytes)).ranges);
 }
 
 /** A blob has its name only once its digest was right; the size is a cheap second look that finds what was cut off later. */
@@ -119,28 +161,6 @@ async function fileSize(path: string): Promise<number | undefined> {
   } catch (error) {
     if (systemErrorCode(error) === "ENOENT") return undefined;
     throw error;
-  }
-}
-
-/** @throws LlmctlError `no-space` before the first byte, for all files together. */
-async function checkSpace(neededBytes: number, folder: string): Promise<void> {
-  const freeBytes = await measureFree(folder);
-  if (freeBytes >= neededBytes) return;
-  throw new LlmctlError("no-space", `${formatSize(neededBytes)} are to be fetched, but only ${formatSize(freeBytes)} are free`, {
-    exit: "io",
-    at: folder,
-    fix: `free ${formatSize(neededBytes - freeBytes)}, or set HF_HUB_CACHE to a folder on a larger disk`,
-  });
-}
-
-async function measureFree(folder: string): Promise<number> {
-  try {
-    const { bavail, bsize } = await statfs(folder);
-    return bavail * bsize;
-  } catch (error) {
-    // The cache is made with the first file; until then its nearest folder tells the disk.
-    if (systemErrorCode(error) !== "ENOENT" || dirname(folder) === folder) throw error;
-    return measureFree(dirname(folder));
   }
 }
 

@@ -1,0 +1,37 @@
+/** From `start` up to, and without, `end`. */
+export interface ByteRange {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** Adds a range to others. @param ranges In order, neither touching nor overlapping, as the result is again. */
+export function addRange(ranges: readonly ByteRange[], range: ByteRange): ByteRange[] {
+  const apart = ranges.filter(({ start, end }) => end < range.start || start > range.end);
+  const touching = ranges.filter(({ start, end }) => end >= range.start && start <= range.end);
+  const whole = {
+    start: Math.min(range.start, ...touching.map(({ start }) => start)),
+    end: Math.max(range.end, ...touching.map(({ end }) => end)),
+  };
+  return [...apart, whole].toSorted((a, b) => a.start - b.start);
+}
+
+/** What the ranges leave out of `sizeBytes`. */
+export function listGaps(ranges: readonly ByteRange[], sizeBytes: number): ByteRange[] {
+  const starts = [0, ...ranges.map(({ end }) => end)];
+  const ends = [...ranges.map(({ start }) => start), sizeBytes];
+  return starts.flatMap((start, i) => (start < (ends[i] ?? start) ? [{ start, end: ends[i] ?? start }] : []));
+}
+
+/** Cuts ranges into pieces of at most this length. */
+export function cutRanges(ranges: readonly ByteRange[], lengthBytes: number): ByteRange[] {
+  return ranges.flatMap(({ start, end }) =>
+    Array.from({ length: Math.ceil((end - start) / lengthBytes) }, (_, i) => ({
+      start: start + i * lengthBytes,
+      end: Math.min(end, start + (i + 1) * lengthBytes),
+    })),
+  );
+}
+
+export function countBytes(ranges: readonly ByteRange[]): number {
+  return ranges.reduce((sum, { start, end }) => sum + end - start, 0);
+}

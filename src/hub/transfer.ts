@@ -1,0 +1,30 @@
+import type { HubFile } from "./list-model.ts";
+import type { Places } from "./together.ts";
+import type { RateLimit } from "./rate-limit.ts";
+
+/** How much a pull does at once. */
+export interface TransferLimits {
+  /** Connections, of all files together. */
+  readonly connections: number;
+  readonly files: number;
+  /** Longest range that one request asks for. */
+  readonly rangeBytes: number;
+  /** A connection gathers as much before it is written and recorded; as much of it is lost when the process is killed. */
+  readonly stepBytes: number;
+}
+
+/**
+ * Eight connections fill the lines that one alone does not, without being taken for an attack; what they gather is less than one range. Ranges
+ * are long enough to make the time between two of them not count, and short enough to keep the digest near what has come.
+ */
+export const standardLimits: TransferLimits = { connections: 8, files: 3, rangeBytes: 2 ** 25, stepBytes: 2 ** 20 };
+
+/** What all downloads of one pull share. */
+export interface Transfer {
+  readonly limits: TransferLimits;
+  readonly places: Places;
+  readonly rate: RateLimit | undefined;
+  readonly noteBytes: (file: HubFile, doneBytes: number) => void;
+  /** Looks again whether the disk has room for what is still to come. @throws LlmctlError `no-space`. */
+  readonly checkSpace: () => Promise<void>;
+}
