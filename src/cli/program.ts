@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { Command, Help, InvalidArgumentError, Option } from "commander";
-import { parseDuration } from "../base/units.ts";
+import { parseDuration, parseSize } from "../base/units.ts";
 import type { NewOptions } from "./profile-new.ts";
 
 /*
@@ -182,7 +182,10 @@ function addGetting(program: Command, done: (code: number) => void): void {
     .command("pull <profile...>")
     .description("fetch and verify the models of profiles; resumes where it stopped")
     .option("--dry-run", "only say what would be fetched", false)
-    .action(async (names: string[], options: { dryRun: boolean }) => done(await (await import("./pull.ts")).pull(names, options)));
+    .option("--limit-rate <size>", "fetch at most so much a second, such as 50MB", readRate)
+    .action(async (names: string[], options: { dryRun: boolean; limitRate?: number }) =>
+      done(await (await import("./pull.ts")).pull(names, options)),
+    );
   addSourceOptions(program.command("build"))
     .description("build llama.cpp, or show the builds there are")
     .option("--prefix <folder>", "install somewhere else")
@@ -297,6 +300,12 @@ function readDuration(text: string): number {
   const ms = parseDuration(text);
   if (ms === undefined) throw new InvalidArgumentError("Write a time such as 90s or 30m.");
   return ms;
+}
+
+function readRate(text: string): number {
+  const bytes = parseSize(text);
+  if (bytes === undefined || bytes === 0) throw new InvalidArgumentError("Write a size such as 50MB or 8MiB.");
+  return bytes;
 }
 
 function readCount(text: string): number {

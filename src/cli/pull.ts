@@ -14,6 +14,8 @@ import { ProgressLine } from "./progress.ts";
 interface PullCommandOptions {
   /** Only say what would be fetched. */
   readonly dryRun: boolean;
+  /** Bytes per second at most. */
+  readonly limitRate?: number | undefined;
 }
 
 /**
@@ -21,7 +23,7 @@ interface PullCommandOptions {
  * Ctrl-C keeps what came.
  * @returns the exit code.
  */
-export async function pull(names: readonly string[], { dryRun }: PullCommandOptions): Promise<number> {
+export async function pull(names: readonly string[], { dryRun, limitRate }: PullCommandOptions): Promise<number> {
   const paths = findPaths();
   const hub = readHubSettings(process.env);
   const profiles = await Promise.all(names.map((name) => openProfile(name, paths)));
@@ -33,7 +35,7 @@ export async function pull(names: readonly string[], { dryRun }: PullCommandOpti
     const access = { hub, signal: interrupt.signal, onProgress: reporter.onProgress };
     const skipped = await findSkippedDrafts(profiles, access, paths);
     for (const { ref, ...where } of listWanted(profiles, skipped)) {
-      const options = { ...where, ...access, hubCache: paths.hub };
+      const options = { ...where, ...access, hubCache: paths.hub, limitRate };
       await (dryRun ? showPlan(ref, options) : fetchOne(ref, options));
     }
     for (const draft of skipped) await sayNotFetched(draft, paths, dryRun);

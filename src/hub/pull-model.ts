@@ -103,7 +103,7 @@ function startTransfer(repo: RepoFolder, files: readonly HubFile[], options: Pul
     noteBytes: (file, doneBytes) => void ours.set(file.name, doneBytes),
     checkSpace: async () => {
       // The others may be complete, or be fetched by another process right now.
-      const have = await Promise.all(files.map((file) => ours.get(file.name) ?? measureHave(repo, file)));
+      const have = await Promise.all(files.map(async (file) => ours.get(file.name) ?? (await measureHave(repo, file))));
       const missingBytes = files.reduce((sum, { sizeBytes }, i) => sum + sizeBytes - (have[i] ?? 0), 0);
       // What another process has on disk may not be recorded yet.
       await checkSpace(missingBytes - limits.connections * limits.stepBytes, hubCache);
