@@ -4,7 +4,7 @@ import { FileAddress } from "./file-address.ts";
 import type { HubAnswer, HubConnection } from "./hub-connection.ts";
 import type { HubFile } from "./list-model.ts";
 import { PartFile, type PartWriter } from "./part-file.ts";
-import { TransientError, withRetries, type RetryRule } from "./retry.ts";
+import { TransientError, withRetries } from "./retry.ts";
 import { workThrough } from "./together.ts";
 import type { Transfer } from "./transfer.ts";
 
@@ -15,7 +15,6 @@ export interface BlobDownload {
   readonly path: string;
   readonly file: HubFile;
   readonly hub: HubConnection;
-  readonly retries: Omit<RetryRule, "progress">;
   readonly transfer: Transfer;
   /** Called with the bytes that have come as they grow; they shrink when a download starts over. */
   readonly onBytes: (doneBytes: number) => void;
@@ -32,7 +31,7 @@ export async function downloadBlob(download: BlobDownload): Promise<void> {
   try {
     await fill(part, download);
     if (!(await part.isIntact())) {
-      download.retries.onRetry(`"${download.file.name}" came with content that is not what the Hub lists`, 0);
+      download.transfer.retries.onRetry(`"${download.file.name}" came with content that is not what the Hub lists`, 0);
       await part.restart();
       await fill(part, download);
     }
@@ -70,7 +69,7 @@ async function fill(part: PartFile, download: BlobDownload): Promise<void> {
     } catch (error) {
       if (!(error instanceof StartOver)) throw error;
       if (startsOver === maxStartsOver) throw new TransientError(error.message, { cause: error });
-      download.retries.onRetry(`${error.message}; starting "${download.file.name}" over`, 0);
+      download.transfer.retries.onRetry(`${error.message}; starting "${download.file.name}" over`, 0);
       await part.restart();
       // All of it in one answer, which a server without ranges gives, too, and which cannot mix the contents of several.
       if (!error.hasRanges || startsOver > 0) rangeBytes = Infinity;
@@ -113,7 +112,7 @@ async function fetchRange({ start, end }: ByteRange, task: RangeFetch): Promise<
       }
     });
   };
-  await withRetries(attempt, { ...download.retries, signal: hub.signal, progress: () => offset });
+  await withRetries(attempt, { ...download.transfer.retries, signal: hub.signal, progress: () => offset });
 }
 
 /** Content coding would change the bytes that the ranges and the digest are about. */

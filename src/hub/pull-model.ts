@@ -1,38 +1,19 @@
-import { stat } from "node:fs/promises";
-import { join } from "node:path";
 import { LlmctlError, systemErrorCode } from "../base/errors.ts";
 import type { HubModelRef } from "../profiles/schema.ts";
-import { withBlobLock } from "./blob-lock.ts";
-import { countBytes } from "./byte-ranges.ts";
-import { downloadBlob } from "./download-blob.ts";
+import { fetchFiles, measureHave, type FetchEvent, type FetchOptions } from "./fetch-files.ts";
 import { searchHubModel, type FindOptions } from "./find-model.ts";
-import { checkSpace } from "./free-space.ts";
-import { blobPath, linkBlob, repoFolder, writeRef, type RepoFolder } from "./hub-cache.ts";
-import { connect, fileUrl, offlineError, retryRule, waitRealTime, type HubAccess, type RetryEvent } from "./hub-access.ts";
+import { repoFolder } from "./hub-cache.ts";
+import { connect, offlineError, retryRule } from "./hub-access.ts";
 import { listModel, type HubFile } from "./list-model.ts";
 import type { ModelFiles } from "./model-files.ts";
-import { partPath } from "./part-file.ts";
-import { readRecord } from "./part-record.ts";
-import { RateLimit } from "./rate-limit.ts";
 import { TransientError } from "./retry.ts";
 import { describeRef, selectFiles } from "./select-files.ts";
-import { Places, workThrough } from "./together.ts";
-import { standardLimits, type Transfer, type TransferLimits } from "./transfer.ts";
 
-/** What is told while a pull runs. `file` is the name in the repository; several files move at once. */
-export type PullEvent =
-  | { readonly kind: "plan"; readonly plan: PullPlan }
-  | { readonly kind: "waiting"; readonly file: string }
-  | { readonly kind: "bytes"; readonly file: string; readonly doneBytes: number; readonly sizeBytes: number }
-  | RetryEvent
-  | { readonly kind: "file-done"; readonly file: string; readonly sizeBytes: number };
+/** What is told while a pull runs. */
+export type PullEvent = { readonly kind: "plan"; readonly plan: PullPlan } | FetchEvent;
 
-export interface PullOptions extends FindOptions, Omit<HubAccess, "onProgress"> {
+export interface PullOptions extends FindOptions, Omit<FetchOptions, "onProgress"> {
   readonly onProgress: (event: PullEvent) => void;
-  /** Bytes per second, for all connections together; as many as come unless told. */
-  readonly limitRate?: number | undefined;
-  /** Other limits than the standard ones. */
-  readonly limits?: TransferLimits;
 }
 
 /** What a pull would do. */
@@ -64,7 +45,7 @@ export async function pullModel(ref: HubModelRef, options: PullOptions): Promise
   return explained(ref, options, async () => {
     const plan = await makePlan(ref, options);
     options.onProgress({ kind: "plan", plan });
-    return plan.kind === "complete" ? plan.files : fetchModel(ref, plan, options);
+    return plan.kind === "complete" ? plan.files : fetchFiles(ref, plan, options);
   });
 }
 
@@ -78,90 +59,6 @@ async function makePlan(ref: HubModelRef, options: PullOptions): Promise<PullPla
   const repo = repoFolder(options.hubCache, ref.hf);
   const planned = await Promise.all(wanted.map(async (file) => ({ ...file, haveBytes: await measureHave(repo, file) })));
   return { kind: "fetch", commit, files: planned, missingBytes: planned.reduce((sum, file) => sum + file.sizeBytes - file.haveBytes, 0) };
-}
-
-async function fetchModel(ref: HubModelRef, plan: PullPlan & { kind: "fetch" }, options: PullOptions): Promise<ModelFiles> {
-  const repo = repoFolder(options.hubCache, ref.hf);
-  await checkSpace(plan.missingBytes, options.hubCache);
-  const transfer = startTransfer(repo, plan.files, options);
-  await workThrough(plan.files, { count: transfer.limits.files, signal: options.signal }, (file, signal) =>
-    fetchFile({ ref, repo, commit: plan.commit, file, transfer, options: { ...options, signal } }),
-  );
-  const shards: { path: string; sizeBytes: number }[] = [];
-  for (const { name, digest, sizeBytes } of plan.files) shards.push({ path: await linkBlob(repo, plan.commit, name, digest), sizeBytes });
-  await writeRef(repo, ref.revision ?? "main", plan.commit);
-  return { shards, source: "Hugging Face cache" };
-}
-
-function startTransfer(repo: RepoFolder, files: readonly HubFile[], options: PullOptions): Transfer {
-  const { limits = standardLimits, limitRate, wait = waitRealTime, hubCache } = options;
-  const ours = new Map<string, number>();
-  return {
-    limits,
-    places: new Places(limits.connections),
-    rate: limitRate === undefined ? undefined : new RateLimit(limitRate, wait),
-    noteBytes: (file, doneBytes) => void ours.set(file.name, doneBytes),
-    checkSpace: async () => {
-      // The others may be complete, or be fetched by another process right now.
-      const have = await Promise.all(files.map(async (file) => ours.get(file.name) ?? (await measureHave(repo, file))));
-      const missingBytes = files.reduce((sum, { sizeBytes }, i) => sum + sizeBytes - (have[i] ?? 0), 0);
-      // What another process has on disk may not be recorded yet.
-      await checkSpace(missingBytes - limits.connections * limits.stepBytes, hubCache);
-    },
-  };
-}
-
-interface FileFetch {
-  readonly ref: HubModelRef;
-  readonly repo: RepoFolder;
-  readonly commit: string;
-  readonly file: HubFile;
-  readonly transfer: Transfer;
-  readonly options: PullOptions;
-}
-
-async function fetchFile({ ref, repo, commit, file, transfer, options }: FileFetch): Promise<void> {
-  const { signal, onProgress } = options;
-  const onWait = () => onProgress({ kind: "waiting", file: file.name });
-  await withBlobLock(join(repo.locks, `${file.digest}.lock`), { signal, onWait }, async () => {
-    // Another process may have finished it while we waited.
-    if (await isComplete(repo, file)) return;
-    await downloadBlob({
-      url: fileUrl(options.hub, ref.hf, commit, file.name),
-      path: blobPath(repo, file.digest),
-      file,
-      hub: connect(options),
-      retries: retryRule(options),
-      transfer,
-      onBytes: (doneBytes) => {
-        transfer.noteBytes(file, doneBytes);
-        onProgress({ kind: "bytes", file: file.name, doneBytes, sizeBytes: file.sizeBytes });
-      },
-    });
-  });
-  onProgress({ kind: "file-done", file: file.name, sizeBytes: file.sizeBytes });
-}
-
-/** Also what another process has fetched so far. */
-async function measureHave(repo: RepoFolder, file: HubFile): Promise<number> {
-  if (await isComplete(repo, file)) return file.sizeBytes;
-  const path = blobPath(repo, file.digest);
-  if ((await fileSize(partPath(path))) === undefined) return 0;
-  return countBytes((await readRecord(path, file.sizeBytes)).ranges);
-}
-
-/** A blob has its name only once its digest was right; the size is a cheap second look that finds what was cut off later. */
-async function isComplete(repo: RepoFolder, file: HubFile): Promise<boolean> {
-  return (await fileSize(blobPath(repo, file.digest))) === file.sizeBytes;
-}
-
-async function fileSize(path: string): Promise<number | undefined> {
-  try {
-    return (await stat(path)).size;
-  } catch (error) {
-    if (systemErrorCode(error) === "ENOENT") return undefined;
-    throw error;
-  }
 }
 
 /** Runs a pull, and turns what the network, the disk and Ctrl-C do to it into known failures. */

@@ -46,6 +46,17 @@ export async function withRetries<T>(attempt: () => Promise<T>, rule: RetryRule)
   }
 }
 
+/** Connections tend to fail together: what one has said the others do not say again while it waits. */
+export function sayOnce(onRetry: RetryRule["onRetry"], now: () => number = () => performance.now()): RetryRule["onRetry"] {
+  const saidUntilMs = new Map<string, number>();
+  return (reason, delayMs) => {
+    const nowMs = now();
+    if (nowMs < (saidUntilMs.get(reason) ?? nowMs)) return;
+    saidUntilMs.set(reason, nowMs + delayMs);
+    onRetry(reason, delayMs);
+  };
+}
+
 /** Reads a `Retry-After` header: seconds, or a date. @returns milliseconds from `nowMs`, never negative; undefined when unreadable. */
 export function parseRetryAfter(header: string | null, nowMs: number): number | undefined {
   if (header === null) return undefined;

@@ -1,5 +1,5 @@
 import { createHash, type Hash } from "node:crypto";
-import { open, type FileHandle } from "node:fs/promises";
+import type { FileHandle } from "node:fs/promises";
 import type { HubFile } from "./list-model.ts";
 
 /** As much is hashed in one go, which takes about a millisecond: nothing else of the program runs meanwhile. */
@@ -12,7 +12,6 @@ const readBytes = 2 ** 20;
 export class RunningDigest {
   readonly #file: FileHandle;
   readonly #hash: Hash;
-  readonly #onHashed: (hashedBytes: number) => void;
   readonly #buffers = [Buffer.allocUnsafeSlow(readBytes), Buffer.allocUnsafeSlow(readBytes)] as const;
   #front = 0;
   #hashedBytes = 0;
@@ -20,10 +19,9 @@ export class RunningDigest {
   #work: Promise<void> = Promise.resolve();
   #failure: { readonly error: unknown } | undefined;
 
-  constructor(file: FileHandle, of: Pick<HubFile, "digest" | "sizeBytes">, onHashed: (hashedBytes: number) => void = () => {}) {
+  constructor(file: FileHandle, of: Pick<HubFile, "digest" | "sizeBytes">) {
     this.#file = file;
     this.#hash = startHash(of);
-    this.#onHashed = onHashed;
   }
 
   /** Tells that all bytes up to this one are in the file. */
@@ -54,7 +52,6 @@ export class RunningDigest {
       next = this.#read(this.#hashedBytes + piece.length, turn);
       this.#hash.update(piece);
       this.#hashedBytes += piece.length;
-      this.#onHashed(this.#hashedBytes);
     }
     this.#isRunning = false;
     await next;
@@ -68,32 +65,6 @@ export class RunningDigest {
     const { bytesRead } = await this.#file.read(buffer, 0, length, offset);
     if (bytesRead === 0) throw new Error(`the file ends at byte ${offset}, before byte ${this.#front}`);
     return buffer.subarray(0, bytesRead);
-  }
-}
-
-/**
- * The digest of a whole file, of the kind that the Hub lists for it.
- * @param onBytes Called with the bytes hashed so far as they grow.
- * @returns hex; undefined when the file has another size than listed.
- * @throws the system's error, or the signal's reason.
- */
-export async function digestFile(
-  path: string,
-  of: Pick<HubFile, "digest" | "sizeBytes">,
-  { signal, onBytes }: { readonly signal: AbortSignal; readonly onBytes?: (doneBytes: number) => void },
-): Promise<string | undefined> {
-  const file = await open(path, "r");
-  try {
-    if ((await file.stat()).size !== of.sizeBytes) return undefined;
-    const digest = new RunningDigest(file, of, onBytes);
-    const stop = () => void digest.stop(); // its failure is that of finish()
-    signal.addEventListener("abort", stop);
-    digest.advance(of.sizeBytes);
-    const hex = await digest.finish().finally(() => signal.removeEventListener("abort", stop));
-    signal.throwIfAborted();
-    return hex;
-  } finally {
-    await file.close();
   }
 }
 

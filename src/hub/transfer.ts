@@ -1,6 +1,7 @@
 import type { HubFile } from "./list-model.ts";
 import type { Places } from "./together.ts";
 import type { RateLimit } from "./rate-limit.ts";
+import type { RetryRule } from "./retry.ts";
 
 /** How much a pull does at once. */
 export interface TransferLimits {
@@ -24,6 +25,7 @@ export interface Transfer {
   readonly limits: TransferLimits;
   readonly places: Places;
   readonly rate: RateLimit | undefined;
+  readonly retries: RetryRule;
   readonly noteBytes: (file: HubFile, doneBytes: number) => void;
   /** Looks again whether the disk has room for what is still to come. @throws LlmctlError `no-space`. */
   readonly checkSpace: () => Promise<void>;

@@ -44,12 +44,14 @@ export interface HubServer {
   readonly requests: SeenRequest[];
   /** The ranges of the requests for content so far, `whole` for those without one. */
   readonly fetched: () => string[];
+  /** Makes the addresses that redirects have led to so far answer with 403. */
+  readonly expireAddresses: () => void;
   readonly close: () => Promise<void>;
 }
 
 /** A Hugging Face Hub on loopback, as far as listing and downloading models goes: two origins, pages of two entries, ranges. */
 export async function startHubServer(): Promise<HubServer> {
-  const state: State = { repos: new Map(), faults: { hub: [], cdn: [] }, requests: [], cdnUrl: "", hubUrl: "" };
+  const state: State = { repos: new Map(), faults: { hub: [], cdn: [] }, requests: [], cdnUrl: "", hubUrl: "", signature: 1 };
   const hub = createServer((request, response) => answer("hub", request, response, state));
   const cdn = createServer((request, response) => answer("cdn", request, response, state));
   state.hubUrl = await listen(hub);
@@ -60,14 +62,20 @@ export async function startHubServer(): Promise<HubServer> {
     faults: state.faults,
     requests: state.requests,
     fetched: () => state.requests.filter(({ path }) => path.startsWith("/content/")).map(({ headers }) => headers.range ?? "whole"),
+    expireAddresses: () => void (state.signature += 1),
     close: async () => {
       await Promise.all([hub, cdn].map(stop));
     },
   };
 }
 
+const digests = new WeakMap<Buffer, string>();
+
+/** Large content is served in many answers, each of which asks for its digest. */
 export function sha256(content: Buffer): string {
-  return createHash("sha256").update(content).digest("hex");
+  const known = digests.get(content) ?? createHash("sha256").update(content).digest("hex");
+  digests.set(content, known);
+  return known;
 }
 
 export function gitBlobId(content: Buffer): string {
@@ -77,6 +85,8 @@ export function gitBlobId(content: Buffer): string {
 interface State extends Pick<HubServer, "repos" | "faults" | "requests"> {
   hubUrl: string;
   cdnUrl: string;
+  /** The one that addresses must have to be answered. */
+  signature: number;
 }
 
 const pageSize = 2;
@@ -102,7 +112,10 @@ function answer(origin: "hub" | "cdn", request: IncomingMessage, response: Serve
     response.writeHead(fault.status, fault.headers).end("not now");
     return;
   }
-  if (origin === "cdn") return sendContent(findContent(path, state), request, response, fault);
+  if (origin === "cdn") {
+    if (url.searchParams.get("signature") !== String(state.signature)) return sendError(response, 403, "AccessDenied");
+    return sendContent(findContent(path, state), request, response, fault);
+  }
   const [, hf, rest] = /^(?:\/api\/models)?\/([^/]+\/[^/]+)(\/.*)$/.exec(path) ?? [];
   const repo = state.repos.get(hf ?? "");
   if (repo === undefined) return sendError(response, 404, "RepoNotFound");
@@ -147,7 +160,7 @@ function sendResolved(
   if (file.inGit) return sendContent(file.content, request, response, fault);
   const digest = sha256(file.content);
   const headers = { "x-repo-commit": repo.commit, "x-linked-etag": `"${digest}"`, "x-linked-size": String(file.content.length) };
-  response.writeHead(302, { ...headers, location: `${state.cdnUrl}/content/${digest}?signature=1` }).end();
+  response.writeHead(302, { ...headers, location: `${state.cdnUrl}/content/${digest}?signature=${state.signature}` }).end();
 }
 
 function findContent(path: string, { repos }: State): Buffer | undefined {

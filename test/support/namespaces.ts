@@ -9,6 +9,11 @@ export function withFullDisk(folder: string): string[] {
   return inNamespace('mount -t tmpfs -o size=64k tmpfs "$1"; head -c 100000 /dev/zero > "$1/fill" 2>/dev/null || true', folder);
 }
 
+/** Runs what follows where this folder holds an empty disk of this size, such as `6m`. */
+export function withSmallDisk(folder: string, size: string): string[] {
+  return inNamespace(`mount -t tmpfs -o size=${size} tmpfs "$1"`, folder);
+}
+
 /** Runs what follows where this folder cannot be written by anyone. */
 export function withReadOnly(folder: string): string[] {
   return inNamespace('mount --bind "$1" "$1"; mount -o remount,bind,ro "$1"', folder);

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { parseRetryAfter, TransientError, withRetries, type RetryRule } from "../../../src/hub/retry.ts";
+import { parseRetryAfter, sayOnce, TransientError, withRetries, type RetryRule } from "../../../src/hub/retry.ts";
 
 function ruleThatNotes(delays: number[], progress?: () => number): RetryRule {
   return {
@@ -56,6 +56,21 @@ describe("withRetries", () => {
   test("stops waiting when aborted", async () => {
     const rule: RetryRule = { ...ruleThatNotes([]), wait: () => Promise.reject(new Error("aborted")) };
     await expect(withRetries(() => Promise.reject(new TransientError("reset")), rule)).rejects.toThrow("aborted");
+  });
+});
+
+describe("sayOnce", () => {
+  test("says the same only once while it waits", () => {
+    const said: string[] = [];
+    let nowMs = 0;
+    const say = sayOnce(
+      (reason) => void said.push(reason),
+      () => nowMs,
+    );
+    for (const reason of ["reset", "reset", "stall"]) say(reason, 1000);
+    nowMs = 1000;
+    say("reset", 2000);
+    expect(said).toEqual(["reset", "stall", "reset"]);
   });
 });
 
