@@ -1,6 +1,7 @@
 import { parseArgs } from "node:util";
 import { benchCheckAll } from "./check-all.ts";
 import { benchDown } from "./down.ts";
+import { benchFetch } from "./fetch.ts";
 import { benchGate } from "./gate.ts";
 import { benchIdle } from "./idle.ts";
 import { benchPs } from "./ps.ts";
@@ -18,6 +19,7 @@ const benchmarks: Readonly<Record<string, () => Promise<boolean>>> = {
   idle: () => benchIdle(Number(values.minutes)),
   down: benchDown,
   "check-all": benchCheckAll,
+  fetch: benchFetch,
   gate: benchGate,
 };
 
