@@ -18,7 +18,7 @@ export interface TransferLimits {
  * Eight connections fill the lines that one alone does not, without being taken for an attack; what they gather is less than one range. Ranges
  * are long enough to make the time between two of them not count, and short enough to keep the digest near what has come.
  */
-export const standardLimits: TransferLimits = { connections: 8, files: 3, rangeBytes: 2 ** 25, stepBytes: 2 ** 20 };
+export const standardLimits: TransferLimits = { connections: 8, files: 3, rangeBytes: 2 ** 25, stepBytes: 2 ** 19 };
 
 /** What all downloads of one pull share. */
 export interface Transfer {
