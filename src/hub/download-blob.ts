@@ -2,6 +2,7 @@ import { LlmctlError } from "../base/errors.ts";
 import { cutRanges, type ByteRange } from "./byte-ranges.ts";
 import { FileAddress } from "./file-address.ts";
 import type { HubAnswer, HubConnection } from "./hub-connection.ts";
+import type { HubResponse } from "./http-get.ts";
 import type { HubFile } from "./list-model.ts";
 import { PartFile, type PartWriter } from "./part-file.ts";
 import { TransientError, withRetries } from "./retry.ts";
@@ -127,7 +128,7 @@ function isWhole({ start, end }: ByteRange, { sizeBytes }: HubFile): boolean {
 }
 
 /** A 200 is the whole file whatever was asked for; a 206 must be exactly what was, of the same content as the rest. */
-async function agree(range: ByteRange, response: Response, { part, download: { file } }: RangeFetch): Promise<void> {
+async function agree(range: ByteRange, response: HubResponse, { part, download: { file } }: RangeFetch): Promise<void> {
   const etag = response.headers.get("etag");
   if (response.status !== 206) {
     // With If-Range it is the answer to content that has changed.

@@ -1,6 +1,7 @@
 import type { ByteSource } from "../gguf/byte-source.ts";
 import { GgufError } from "../gguf/gguf-error.ts";
 import { getFromHub, type HubAnswer, type HubConnection } from "./hub-connection.ts";
+import type { HubResponse } from "./http-get.ts";
 import { TransientError, withRetries, type RetryRule } from "./retry.ts";
 
 /** What was fetched, failed attempts included. Grows as bytes come. */
@@ -81,14 +82,14 @@ async function readAnswer(file: HttpFile, { response, chunks }: HubAnswer, offse
   return { sizeBytes, etag: etag?.startsWith("W/") === true ? undefined : etag };
 }
 
-function readRange(response: Response, offset: number): { start: number; sizeBytes: number | undefined } {
+function readRange(response: HubResponse, offset: number): { start: number; sizeBytes: number | undefined } {
   const range = response.headers.get("content-range") ?? "no content-range";
   const [, start, size] = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(range) ?? [];
   if (Number(start) !== offset) throw new TransientError(`the server sent "${range}", which was not asked for`);
   return { start: offset, sizeBytes: readSize(size) };
 }
 
-function readLength({ headers }: Response): number | undefined {
+function readLength({ headers }: HubResponse): number | undefined {
   return (headers.get("content-encoding") ?? "identity") === "identity" ? readSize(headers.get("content-length")) : undefined;
 }
 

@@ -1,4 +1,5 @@
 import { LlmctlError, systemErrorCode } from "../base/errors.ts";
+import { httpGet, type HubFetch, type HubResponse } from "./http-get.ts";
 import { parseRetryAfter, TransientError } from "./retry.ts";
 
 /** A way to talk to the Hub, with what every request needs. */
@@ -9,25 +10,19 @@ export interface HubConnection {
   readonly signal: AbortSignal;
   /** A transfer with no byte for this long is given up, and tried again. */
   readonly stallTimeoutMs: number;
-  /** Another way than the global `fetch`, such as through a proxy. */
+  /** Another way than {@link httpGet}, such as through a proxy. */
   readonly fetch?: HubFetch | undefined;
 }
 
-/** As much of `fetch` as the Hub needs. */
-export type HubFetch = (
-  url: string,
-  init: { readonly headers: Readonly<Record<string, string>>; readonly signal: AbortSignal },
-) => Promise<Response>;
-
 /** An answer whose body is being read under the stall guard. */
 export interface HubAnswer {
-  readonly response: Response;
+  readonly response: HubResponse;
   /** The body's chunks; @throws TransientError when the line drops or stalls. */
   readonly chunks: AsyncIterable<Uint8Array>;
 }
 
 /**
- * Sends a GET; redirects are followed. The token goes to the Hub's own origin alone (`fetch` drops it when a redirect leaves that origin).
+ * Sends a GET; redirects are followed. The token goes to the Hub's own origin alone (a redirect that leaves that origin drops it).
  * @param url Of the Hub or of any other server; the latter never sees the token.
  * @param use Reads the answer; the connection is closed when it returns.
  * @throws TransientError for what may pass (5xx, 429, a lost or stalled line), LlmctlError for other answers than 2xx.
@@ -41,7 +36,7 @@ export async function getFromHub<T>(
   const guard = guardStall(hub);
   try {
     const response = await duringTransfer(
-      () => (hub.fetch ?? fetch)(url, { headers: { ...headers, ...authorize(url, hub) }, signal: guard.signal }),
+      () => (hub.fetch ?? httpGet)(url, { headers: { ...headers, ...authorize(url, hub) }, signal: guard.signal }),
       guard,
     );
     if (!response.ok) throw answerError(url, response, hub);
@@ -53,7 +48,6 @@ export async function getFromHub<T>(
 
 interface StallGuard {
   readonly signal: AbortSignal;
-  readonly user: AbortSignal;
   /** Lets the clock run; not while nobody asks for a byte, such as to keep to a rate. */
   readonly start: () => void;
   readonly stop: () => void;
@@ -68,7 +62,6 @@ function guardStall({ signal, stallTimeoutMs }: HubConnection): StallGuard {
   const stop = () => clearTimeout(timer);
   return {
     signal: AbortSignal.any([signal, own.signal]),
-    user: signal,
     start: () => void (timer = setTimeout(onStall, stallTimeoutMs)),
     stop,
     end: () => {
@@ -78,37 +71,39 @@ function guardStall({ signal, stallTimeoutMs }: HubConnection): StallGuard {
   };
 }
 
-async function* readChunks(response: Response, guard: StallGuard): AsyncGenerator<Uint8Array> {
-  const reader = response.body?.getReader();
-  if (reader === undefined) return;
+async function* readChunks({ body }: HubResponse, guard: StallGuard): AsyncGenerator<Uint8Array> {
+  if (body === null) return;
+  const iterator = body[Symbol.asyncIterator]();
   for (;;) {
-    const { done, value } = await duringTransfer(() => reader.read(), guard);
-    if (done) return;
+    const { done, value } = await duringTransfer(() => iterator.next(), guard);
+    if (done === true) return;
     yield value;
   }
 }
 
-/** `fetch` tells every lost line as a TypeError; the reason is in its cause. */
+/** A lost line is a system error; `fetch` tells it as a TypeError, and the reason is in its cause. */
 async function duringTransfer<T>(step: () => Promise<T>, guard: StallGuard): Promise<T> {
   guard.start();
   try {
     return await step();
   } catch (error) {
-    guard.user.throwIfAborted();
-    if (error instanceof TransientError || !(error instanceof TypeError)) throw error;
-    const cause = error.cause instanceof Error ? error.cause : error;
-    const code = systemErrorCode(cause);
-    throw new TransientError(cause.message || code || "the connection was lost", { cause: error });
+    guard.signal.throwIfAborted();
+    if (error instanceof TypeError) throw lostLine(error.cause instanceof Error ? error.cause : error);
+    throw systemErrorCode(error) === undefined ? error : lostLine(error as Error);
   } finally {
     guard.stop();
   }
+}
+
+function lostLine(cause: Error): TransientError {
+  return new TransientError(cause.message || systemErrorCode(cause) || "the connection was lost", { cause });
 }
 
 function authorize(url: string, { endpoint, token }: HubConnection): Record<string, string> {
   return token !== undefined && new URL(url).origin === new URL(endpoint).origin ? { authorization: `Bearer ${token}` } : {};
 }
 
-function answerError(url: string, response: Response, hub: HubConnection): Error {
+function answerError(url: string, response: HubResponse, hub: HubConnection): Error {
   const { status } = response;
   const host = new URL(response.url).host;
   const hasMoved = new URL(response.url).origin !== new URL(url).origin;

@@ -1,5 +1,5 @@
 import { LlmctlError } from "../base/errors.ts";
-import type { HubFetch } from "./hub-connection.ts";
+import type { HubFetch } from "./http-get.ts";
 
 const names = ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY"] as const;
 

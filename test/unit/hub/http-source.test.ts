@@ -1,5 +1,6 @@
-import { afterEach, describe, expect, test, vi } from "vitest";
+import { describe, expect, test } from "vitest";
 import { readHeaderFrom } from "../../../src/gguf/read-header.ts";
+import type { HubFetch } from "../../../src/hub/http-get.ts";
 import { openHttpSource, type HttpFile } from "../../../src/hub/http-source.ts";
 import { buildGguf, modelKeys } from "../../support/gguf-builder.ts";
 
@@ -10,8 +11,6 @@ const url = "https://models.example/model.gguf";
 /** Some 600 kB of header, and as much again behind it. */
 const tokens = Array.from({ length: 40_000 }, (_, id) => `token${id}`);
 const content = Buffer.concat([buildGguf({ metadata: modelKeys({ "tokenizer.ggml.tokens": tokens }) }), Buffer.alloc(600_000, 7)]);
-
-afterEach(() => vi.unstubAllGlobals());
 
 const answerRange: Answer = (bytes, start, end) =>
   new Response(new Uint8Array(bytes.subarray(start, end)), {
@@ -40,14 +39,14 @@ function inPieces(bytes: Buffer, taken: { count: number }): ReadableStream<Uint8
 function serve(bytes: Buffer, answers: Answer[] = []): { file: HttpFile; ranges: string[]; delays: number[] } {
   const ranges: string[] = [];
   const delays: number[] = [];
-  vi.stubGlobal("fetch", async (_url: string, { headers }: { headers: Record<string, string> }) => {
+  const fetch: HubFetch = async (_url, { headers }) => {
     const [, start, last] = /^bytes=(\d+)-(\d+)$/.exec(headers["range"] ?? "") ?? [];
     ranges.push(`${start}-${last}`);
     return (answers.shift() ?? answerRange)(bytes, Number(start), Math.min(Number(last) + 1, bytes.length));
-  });
+  };
   const signal = new AbortController().signal;
   const retries = { signal, wait: async (ms: number) => void delays.push(ms), onRetry: () => {} };
-  const connection = { endpoint: "https://hub.example", signal, stallTimeoutMs: 60_000 };
+  const connection = { endpoint: "https://hub.example", signal, stallTimeoutMs: 60_000, fetch };
   return { file: { url, name: "model.gguf", connection, retries, traffic: { bytesRead: 0, requests: 0 } }, ranges, delays };
 }
 
