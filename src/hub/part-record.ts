@@ -14,7 +14,7 @@ export const emptyRecord: Recorded = { ranges: [], etag: undefined };
 /** A header value that `fetch` would refuse counts as none. A weak ETag must not be sent in If-Range (RFC 9110, 13.1.5). */
 const strongEtag = /^"[\x21\x23-\x7e]*"$/;
 
-export function recordPath(blobPath: string): string {
+function recordPath(blobPath: string): string {
   return `${blobPath}.llmctl.ranges`;
 }
 

@@ -2,7 +2,7 @@
  * Runs tasks at once. When one fails the others are told to stop, and their end is waited for.
  * @throws the first failure.
  */
-export async function runTogether(tasks: readonly ((signal: AbortSignal) => Promise<void>)[], outer: AbortSignal): Promise<void> {
+async function runTogether(tasks: readonly ((signal: AbortSignal) => Promise<void>)[], outer: AbortSignal): Promise<void> {
   const stop = new AbortController();
   const signal = AbortSignal.any([outer, stop.signal]);
   const running = tasks.map(async (task) => {
