@@ -17,18 +17,23 @@ export interface Paths {
   readonly config: string;
   /** The Hugging Face cache, shared with the Python client. */
   readonly hub: string;
+  /** Where llama.cpp keeps what it downloads itself. */
+  readonly llamaCache: string;
 }
 
 /**
  * Where llmctl keeps its files.
  *
- * `LLMCTL_HOME` puts all of it, but the Hugging Face cache, under one folder; else root uses `/run` and `/var/lib`, and everyone else
+ * `LLMCTL_HOME` puts all of it, but the caches of models, under one folder; else root uses `/run` and `/var/lib`, and everyone else
  * the XDG base directories.
  */
 export function findPaths(env: Env = process.env, uid: number = process.getuid?.() ?? -1): Paths {
   const home = env["HOME"] || homedir();
   const xdg = (name: string, standard: string) => xdgFolder(env[`XDG_${name}_HOME`]) ?? join(home, standard);
-  const hub = resolve(env["HF_HUB_CACHE"] || join(env["HF_HOME"] || join(xdg("CACHE", ".cache"), "huggingface"), "hub"));
+  const hubHome = env["HF_HOME"] || join(xdg("CACHE", ".cache"), "huggingface");
+  // The second name is the older one, which the Python client and llama.cpp still read.
+  const hub = resolve(env["HF_HUB_CACHE"] || env["HUGGINGFACE_HUB_CACHE"] || join(hubHome, "hub"));
+  const llamaCache = resolve(env["LLAMA_CACHE"] || join(xdg("CACHE", ".cache"), "llama.cpp"));
   if (env["LLMCTL_HOME"]) {
     const own = resolve(env["LLMCTL_HOME"]);
     return {
@@ -38,6 +43,7 @@ export function findPaths(env: Env = process.env, uid: number = process.getuid?.
       cache: join(own, "cache"),
       config: join(own, "config"),
       hub,
+      llamaCache,
     };
   }
   const shared = {
@@ -45,6 +51,7 @@ export function findPaths(env: Env = process.env, uid: number = process.getuid?.
     cache: join(xdg("CACHE", ".cache"), "llmctl"),
     config: join(xdg("CONFIG", ".config"), "llmctl"),
     hub,
+    llamaCache,
   };
   if (uid === 0) return { runtime: "/run/llmctl", state: "/var/lib/llmctl", ...shared };
   const runtimeHome = xdgFolder(env["XDG_RUNTIME_DIR"]);

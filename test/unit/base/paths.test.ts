@@ -11,6 +11,7 @@ describe("findPaths", () => {
       cache: "/home/u/.cache/llmctl",
       config: "/home/u/.config/llmctl",
       hub: "/home/u/.cache/huggingface/hub",
+      llamaCache: "/home/u/.cache/llama.cpp",
     });
   });
 
@@ -30,6 +31,7 @@ describe("findPaths", () => {
       cache: "/c/llmctl",
       config: "/f/llmctl",
       hub: "/c/huggingface/hub",
+      llamaCache: "/c/llama.cpp",
     });
   });
 
@@ -42,8 +44,8 @@ describe("findPaths", () => {
     expect(findPaths({ HOME: "/home/u" }, 1000).runtime).toMatch(/\/llmctl-1000$/);
   });
 
-  test.each([0, 1000])("LLMCTL_HOME holds everything but the Hugging Face cache (uid %d)", (uid) => {
-    const { hub, ...own } = findPaths({ HOME: "/home/u", LLMCTL_HOME: "/srv/l", XDG_STATE_HOME: "/s" }, uid);
+  test.each([0, 1000])("LLMCTL_HOME holds everything but the caches of models (uid %d)", (uid) => {
+    const { hub, llamaCache, ...own } = findPaths({ HOME: "/home/u", LLMCTL_HOME: "/srv/l", XDG_STATE_HOME: "/s" }, uid);
     expect(own).toEqual({
       runtime: "/srv/l/run",
       state: "/srv/l/state",
@@ -51,12 +53,14 @@ describe("findPaths", () => {
       cache: "/srv/l/cache",
       config: "/srv/l/config",
     });
-    expect(hub).toBe("/home/u/.cache/huggingface/hub");
+    expect([hub, llamaCache]).toEqual(["/home/u/.cache/huggingface/hub", "/home/u/.cache/llama.cpp"]);
   });
 
   test.each([
     [{ HF_HOME: "/models" }, "/models/hub"],
     [{ HF_HOME: "/models", HF_HUB_CACHE: "/hub" }, "/hub"],
+    [{ HF_HOME: "/models", HUGGINGFACE_HUB_CACHE: "/old" }, "/old"],
+    [{ HF_HUB_CACHE: "/hub", HUGGINGFACE_HUB_CACHE: "/old" }, "/hub"],
   ])("finds the Hugging Face cache by %j", (env, hub) => {
     expect(findPaths({ HOME: "/h", ...env }, 1000).hub).toBe(hub);
   });
