@@ -1,5 +1,6 @@
 import type { Paths } from "../base/paths.ts";
 import { formatDuration, formatSize } from "../base/units.ts";
+import { findOptions } from "../hub/find-model.ts";
 import type { Traffic } from "../hub/http-source.ts";
 import type { HubAccess } from "../hub/hub-access.ts";
 import { readHubSettings } from "../hub/hub-settings.ts";
@@ -31,7 +32,7 @@ export function createHubAccess(): HubAccess {
 
 /** For a model that no profile names. */
 export function withoutProfile(access: HubAccess, paths: Paths): HeaderOptions {
-  return { ...access, hubCache: paths.hub, modelDirs: [], profile: "PROFILE" };
+  return { ...access, hubCache: paths.hub, llamaCache: paths.llamaCache, modelDirs: [], profile: "PROFILE" };
 }
 
 /** What came over the network: `9.1 MB of headers in 4 requests`. */
@@ -58,7 +59,7 @@ export async function judgeProfile(profile: Profile, access: HubAccess, paths: P
   const { values } = profile;
   if (values.draft === undefined) return undefined;
   const { type, model } = values.draft;
-  const options = { ...access, hubCache: paths.hub, modelDirs: values.model_dirs, profile: profile.name };
+  const options = { ...access, ...findOptions(profile, paths) };
   const build = await findBuildRule({ llama: values.llama, at: profile.at("llama"), paths, env: process.env });
   const target = await readModelHeaders(values.model, { ...options, at: profile.at("model") });
   const draft = model === undefined ? undefined : await readModelHeaders(model, { ...options, at: profile.at("draft", "model") });

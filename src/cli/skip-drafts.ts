@@ -1,6 +1,6 @@
 import type { Paths } from "../base/paths.ts";
 import { formatSize } from "../base/units.ts";
-import { findModel, searchHubModel, type FindOptions } from "../hub/find-model.ts";
+import { findModel, findOptions, searchHubModel } from "../hub/find-model.ts";
 import type { HubAccess } from "../hub/hub-access.ts";
 import { describeRef } from "../hub/select-files.ts";
 import type { VocabRule } from "../llama/vocab-rule.ts";
@@ -58,8 +58,4 @@ export async function sayNotFetched(skipped: SkippedDraft, paths: Paths, dryRun:
   }
   const what = `${describeRef(ref)}: not fetched (${formatSize(sizeBytes)})`;
   process.stdout.write(`${what}, "${profile.name}" will serve without drafting: ${reason}\n`);
-}
-
-function findOptions({ name, values }: Profile, paths: Paths): FindOptions {
-  return { hubCache: paths.hub, modelDirs: values.model_dirs, profile: name };
 }

@@ -2,7 +2,7 @@ import { basename } from "node:path";
 import { LlmctlError } from "../base/errors.ts";
 import type { Paths } from "../base/paths.ts";
 import { readModel, type GgufModel } from "../gguf/read-model.ts";
-import { findModel, searchHubModel, type FindOptions } from "../hub/find-model.ts";
+import { findModel, findOptions, searchHubModel, type FindOptions } from "../hub/find-model.ts";
 import type { ModelFiles } from "../hub/model-files.ts";
 import type { HubModelRef, ModelRef, Profile } from "../profiles/schema.ts";
 
@@ -49,7 +49,7 @@ export class ModelReader {
   }
 
   #options(at: string): FindOptions {
-    return { hubCache: this.#paths.hub, modelDirs: this.#profile.values.model_dirs, profile: this.#profile.name, at };
+    return { ...findOptions(this.#profile, this.#paths), at };
   }
 }
 

@@ -1,9 +1,10 @@
-import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { findModel, type FindOptions } from "../../../src/hub/find-model.ts";
 import { linkBlob, repoFolder, writeRef } from "../../../src/hub/hub-cache.ts";
+import { writeModelLock } from "../../../src/hub/model-lock.ts";
 import type { HubModelRef } from "../../../src/profiles/schema.ts";
 
 const commit = "a".repeat(40);
@@ -157,5 +158,57 @@ describe("a Hub model", () => {
     const path = await put("models/GLM-4.7-GGUF/a-UD-Q2_K_XL.gguf", "");
     await expect(findModel(ref, options)).rejects.toMatchObject({ code: "model-empty", fix: 'delete it, then run "llmctl pull glm47"' });
     expect(path).toContain("a-UD-Q2_K_XL");
+  });
+});
+
+describe("a locked Hub model", () => {
+  const files = shards.map((name) => ({ name, sizeBytes: name.length, digest: Buffer.from(name).toString("hex").slice(-64) }));
+
+  beforeEach(async () => {
+    options = { ...options, lockFolder: join(dir, "locks") };
+    await writeModelLock(join(dir, "locks"), ref, { commit, files });
+  });
+
+  test("stays on its commit when the branch has moved on", async () => {
+    const paths = await putCached(shards);
+    await writeRef(repoFolder(options.hubCache, ref.hf), "main", "b".repeat(40));
+    expect((await findModel(ref, options)).shards.map(({ path }) => path)).toEqual(paths);
+  });
+
+  test("is not taken from a folder that holds another size", async () => {
+    const paths = await Promise.all(shards.map((name) => put(`models/GLM-4.7-GGUF/${name}`, name)));
+    expect((await findModel(ref, options)).shards.map(({ path }) => path)).toEqual(paths);
+    await put(`models/GLM-4.7-GGUF/${shards[1]}`, "cut off");
+    await expect(findModel(ref, options)).rejects.toMatchObject({
+      code: "model-missing",
+      message: expect.stringContaining(`${paths[1]} has 7 bytes, and ${shards[1]?.length} at the commit in use`),
+    });
+  });
+});
+
+describe("llama.cpp's own cache", () => {
+  beforeEach(() => {
+    options = { ...options, llamaCache: join(dir, "llama.cpp") };
+  });
+
+  test("holds a model in one folder, as b7698 names the files", async () => {
+    const names = shards.map((name) => `unsloth_GLM-4.7-GGUF_${name.replace("/", "_")}`);
+    const paths = await Promise.all(names.map((name) => put(`llama.cpp/${name}`)));
+    await put(`llama.cpp/${names[0]}.etag`);
+    await put("llama.cpp/unsloth_GLM-4.7-GGUF_GLM-4.7-Q8_0.gguf.downloadInProgress");
+    await put("llama.cpp/unsloth_Other-GGUF_Other-UD-Q2_K_XL.gguf");
+    const found = await findModel(ref, options);
+    expect(found.shards.map(({ path }) => path)).toEqual(paths);
+    expect(found.source).toBe("llama.cpp cache");
+    expect((await findModel({ hf: ref.hf, file: shards[0] ?? "" }, options)).shards).toHaveLength(3);
+    await expect(findModel({ ...ref, quant: "Q8_0" }, options)).rejects.toMatchObject({ code: "model-missing" });
+  });
+
+  test("holds a model in the Hub's layout, as v0.5.0 does with LLAMA_CACHE", async () => {
+    const paths = await putCached(shards);
+    await rename(join(dir, "hub"), join(dir, "llama.cpp"));
+    const found = await findModel(ref, options);
+    expect(found.source).toBe("llama.cpp cache");
+    expect(found.shards.map(({ path }) => path)).toEqual(paths.map((path) => path.replace("/hub/", "/llama.cpp/")));
   });
 });
