@@ -1,14 +1,11 @@
 import { formatDuration } from "../base/units.ts";
 import { paint } from "./paint.ts";
+import { RateMeter } from "./rate-meter.ts";
 
 /** A terminal is redrawn at most this often: fast enough to look alive, slow enough to cost nothing. */
-const redrawMs = 100;
+export const redrawMs = 100;
 /** Where lines stay (a file, a CI log), one each this often is enough. */
-const plainMs = 10_000;
-/** The rate is that of this last stretch, so that the time left follows a change of speed. */
-const rateWindowMs = 15_000;
-/** Amounts are noted for the rate at most this often, however many updates a fast download sends. */
-const sampleMs = 250;
+export const plainMs = 10_000;
 const barWidth = 24;
 
 export interface ProgressOptions {
@@ -22,17 +19,12 @@ export interface ProgressOptions {
   readonly now?: () => number;
 }
 
-interface Sample {
-  readonly atMs: number;
-  readonly done: number;
-}
-
 /** One line that shows how far something is: drawn in place on a terminal, elsewhere a line each 10 s. */
 export class ProgressLine {
   readonly #options: ProgressOptions;
   readonly #stream: NodeJS.WriteStream;
   readonly #now: () => number;
-  #samples: Sample[] = [];
+  readonly #meter = new RateMeter();
   #drawnMs: number;
   #isDrawn = false;
 
@@ -46,10 +38,10 @@ export class ProgressLine {
   /** @param done The amount so far. @param total Where it is known only now, or has changed. */
   update(done: number, total: number | undefined = this.#options.total): void {
     const nowMs = this.#now();
-    this.#note({ atMs: nowMs, done });
+    this.#meter.note(nowMs, done);
     if (nowMs - this.#drawnMs < (this.#stream.isTTY ? redrawMs : plainMs)) return;
     this.#drawnMs = nowMs;
-    this.#draw({ ...this.#options, done, total, perSecond: rate(this.#samples) });
+    this.#draw({ ...this.#options, done, total, perSecond: this.#meter.perSecond });
   }
 
   /** Takes the line away, so that other text can follow. */
@@ -59,47 +51,39 @@ export class ProgressLine {
     if (this.#stream.isTTY) this.#drawnMs = Number.NEGATIVE_INFINITY;
   }
 
-  #note(sample: Sample): void {
-    if (sample.atMs - (this.#samples.at(-1)?.atMs ?? Number.NEGATIVE_INFINITY) < sampleMs) return;
-    this.#samples = [...this.#samples.filter(({ atMs }) => sample.atMs - atMs <= rateWindowMs), sample];
-  }
-
   #draw(progress: Progress): void {
     if (!this.#stream.isTTY) {
       this.#stream.write(`${formatProgress(progress)}\n`);
       return;
     }
     const text = formatProgress(progress, (this.#stream.columns || 80) - 1);
-    const painted = text.replace(/█+/, (bar) => paint("green", bar, this.#stream)).replace(/░+/, (bar) => paint("dim", bar, this.#stream));
-    this.#stream.write(`\r${painted}\u001b[K`);
+    this.#stream.write(`\r${paintBar(text, this.#stream)}\u001b[K`);
     this.#isDrawn = true;
   }
 }
 
-/** Units a second over the samples, or undefined while there are too few to tell. */
-function rate(samples: readonly Sample[]): number | undefined {
-  const first = samples[0];
-  const last = samples.at(-1);
-  if (first === undefined || last === undefined || last.atMs <= first.atMs) return undefined;
-  return (last.done - first.done) / ((last.atMs - first.atMs) / 1000);
+export function paintBar(line: string, stream: NodeJS.WriteStream): string {
+  return line.replace(/█+/, (bar) => paint("green", bar, stream)).replace(/░+/, (bar) => paint("dim", bar, stream));
 }
 
 interface Progress extends Pick<ProgressOptions, "label" | "unit"> {
   readonly done: number;
   readonly total?: number | undefined;
   readonly perSecond: number | undefined;
+  /** True unless told. */
+  readonly hasTimeLeft?: boolean;
 }
 
 /**
  * The line: `compile  ██████░░░░  38 % of 210 files · 1.4 files/s · 1 min 33 s left`.
  * @param width In columns; the bar goes first where it is too small. Undefined: a line of any length, without a bar.
  */
-export function formatProgress({ label, unit, done, total, perSecond }: Progress, width?: number): string {
+export function formatProgress({ label, unit, done, total, perSecond, hasTimeLeft = true }: Progress, width?: number): string {
   const amount = total === undefined ? unit(done) : `${Math.floor((100 * Math.min(done, total)) / Math.max(total, 1))} % of ${unit(total)}`;
   const facts = [amount];
   if (perSecond !== undefined && perSecond > 0) {
     facts.push(`${unit(perSecond >= 10 ? Math.round(perSecond) : Math.round(perSecond * 10) / 10)}/s`);
-    if (total !== undefined && done < total) facts.push(`${formatDuration(((total - done) / perSecond) * 1000)} left`);
+    if (hasTimeLeft && total !== undefined && done < total) facts.push(`${formatDuration(((total - done) / perSecond) * 1000)} left`);
   }
   const text = facts.join(" · ");
   const line = `${label}  ${text}`;

@@ -6,6 +6,7 @@ import { writeFileAtomic } from "../base/atomic-write.ts";
 import { systemErrorCode } from "../base/errors.ts";
 import type { HubModelRef } from "../profiles/schema.ts";
 import { isSafePath } from "./hub-cache.ts";
+import type { HubFile } from "./list-model.ts";
 
 const lockSchema = z.object({
   version: z.literal(1),
@@ -23,7 +24,10 @@ const lockSchema = z.object({
 });
 
 /** What a reference means from now on, whatever is pushed to its branch: the commit, and its files, first shard first. */
-export type ModelLock = Omit<z.infer<typeof lockSchema>, "version" | "ref">;
+export interface ModelLock {
+  readonly commit: string;
+  readonly files: readonly HubFile[];
+}
 
 /** Folder of the locks, one small file a reference, beside the profiles' states; no profile's name starts with a dot. */
 export function modelLockFolder(stateDir: string): string {

@@ -2,24 +2,32 @@ import { LlmctlError, systemErrorCode } from "../base/errors.ts";
 import type { HubModelRef } from "../profiles/schema.ts";
 import { fetchFiles, measureHave, type FetchEvent, type FetchOptions } from "./fetch-files.ts";
 import { searchHubModel, type FindOptions } from "./find-model.ts";
+import { checkSpace } from "./free-space.ts";
 import { repoFolder } from "./hub-cache.ts";
 import { connect, offlineError, retryRule } from "./hub-access.ts";
-import { listModel, type HubFile } from "./list-model.ts";
+import { identifyFiles } from "./identify-file.ts";
+import { listModel, type HubFile, type ModelListing } from "./list-model.ts";
 import type { ModelFiles } from "./model-files.ts";
+import { readModelLock, writeModelLock } from "./model-lock.ts";
 import { TransientError } from "./retry.ts";
 import { describeRef, selectFiles } from "./select-files.ts";
+import { recordVerified } from "./verified-files.ts";
 
 /** What is told while a pull runs. */
 export type PullEvent = { readonly kind: "plan"; readonly plan: PullPlan } | FetchEvent;
 
 export interface PullOptions extends FindOptions, Omit<FetchOptions, "onProgress"> {
   readonly onProgress: (event: PullEvent) => void;
+  /** Move on to the commit that the revision means now, instead of staying on the locked one. */
+  readonly update?: boolean;
 }
 
 /** What a pull would do. */
 export type PullPlan =
   | { readonly kind: "complete"; readonly files: ModelFiles }
   | { readonly kind: "fetch"; readonly commit: string; readonly files: readonly PlannedFile[]; readonly missingBytes: number };
+
+export type FetchPlan = PullPlan & { readonly kind: "fetch" };
 
 interface PlannedFile extends HubFile {
   /** Bytes that are on disk already, `sizeBytes` when the file is complete. */
@@ -42,23 +50,63 @@ export async function planPull(ref: HubModelRef, options: PullOptions): Promise<
  * `no-space`, `permission-denied`, `interrupted`, or what {@link selectFiles} throws.
  */
 export async function pullModel(ref: HubModelRef, options: PullOptions): Promise<ModelFiles> {
+  const plan = await planPull(ref, options);
+  options.onProgress({ kind: "plan", plan });
+  return plan.kind === "complete" ? plan.files : fetchPlanned(ref, plan, options);
+}
+
+/** Does what was planned, and locks the reference to the commit that was fetched. @throws LlmctlError as {@link pullModel}. */
+export async function fetchPlanned(ref: HubModelRef, plan: FetchPlan, options: PullOptions): Promise<ModelFiles> {
   return explained(ref, options, async () => {
-    const plan = await makePlan(ref, options);
-    options.onProgress({ kind: "plan", plan });
-    return plan.kind === "complete" ? plan.files : fetchFiles(ref, plan, options);
+    const files = await fetchFiles(ref, plan, options);
+    if (options.lockFolder === undefined) return files;
+    for (const [i, { path }] of files.shards.entries()) await recordVerified(options.lockFolder, path, plan.files[i]?.digest ?? "");
+    await writeModelLock(options.lockFolder, ref, plan);
+    return files;
   });
 }
 
+/** @throws LlmctlError `no-space` before the first byte, for all that is to be fetched together. */
+export async function checkSpaceFor(plans: readonly FetchPlan[], hubCache: string): Promise<void> {
+  await checkSpace(
+    plans.reduce((sum, { missingBytes }) => sum + missingBytes, 0),
+    hubCache,
+  );
+}
+
 async function makePlan(ref: HubModelRef, options: PullOptions): Promise<PullPlan> {
+  const lock = options.lockFolder === undefined ? undefined : await readModelLock(options.lockFolder, ref);
   const found = await searchHubModel(ref, options);
-  if ("files" in found) return { kind: "complete", files: found.files };
+  if ("files" in found && options.update !== true) return { kind: "complete", files: found.files };
   if (options.hub.offline) throw offlineError(describeRef(ref), options.at);
-  const { commit, files } = await listModel(ref, connect(options), retryRule(options));
+  const { commit, files } = await listAt(options.update === true ? undefined : lock?.commit, ref, options);
   const byName = new Map(files.map((file) => [file.name, file]));
   const wanted = selectFiles([...byName.keys()], ref, options.at).flatMap((name) => byName.get(name) ?? []);
+  if ("files" in found && isSameModel(wanted, (lock ?? (await identifyFiles(found.files)))?.files))
+    return { kind: "complete", files: found.files };
   const repo = repoFolder(options.hubCache, ref.hf);
   const planned = await Promise.all(wanted.map(async (file) => ({ ...file, haveBytes: await measureHave(repo, file) })));
   return { kind: "fetch", commit, files: planned, missingBytes: planned.reduce((sum, file) => sum + file.sizeBytes - file.haveBytes, 0) };
+}
+
+async function listAt(lockedCommit: string | undefined, ref: HubModelRef, options: PullOptions): Promise<ModelListing> {
+  const revision = lockedCommit ?? ref.revision;
+  try {
+    return await listModel(revision === undefined ? ref : { ...ref, revision }, connect(options), retryRule(options));
+  } catch (error) {
+    if (lockedCommit === undefined || !(error instanceof LlmctlError) || error.code !== "hub-not-found") throw error;
+    throw new LlmctlError("hub-not-found", `${describeRef(ref)} is locked to commit ${lockedCommit}, which the Hub no longer has`, {
+      exit: error.exit,
+      ...(error.at === undefined ? {} : { at: error.at }),
+      fix: `run "llmctl pull --update ${options.profile}"`,
+      cause: error,
+    });
+  }
+}
+
+/** Whether two commits differ in other things alone, such as a README. */
+function isSameModel(listed: readonly HubFile[], known: readonly HubFile[] | undefined): boolean {
+  return listed.length === known?.length && listed.every(({ name, digest }, i) => known[i]?.name === name && known[i].digest === digest);
 }
 
 /** Runs a pull, and turns what the network, the disk and Ctrl-C do to it into known failures. */

@@ -69,6 +69,6 @@ export class RunningDigest {
 }
 
 /** Git names a blob by the sha1 of a header and the content; everything that the Hub keeps outside git has its plain sha256. */
-function startHash({ digest, sizeBytes }: Pick<HubFile, "digest" | "sizeBytes">): Hash {
+export function startHash({ digest, sizeBytes }: Pick<HubFile, "digest" | "sizeBytes">): Hash {
   return digest.length === 40 ? createHash("sha1").update(`blob ${sizeBytes}\0`) : createHash("sha256");
 }

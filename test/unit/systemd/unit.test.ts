@@ -19,7 +19,7 @@ function linesOf(changes: Partial<UnitOptions> = {}): string[] {
 describe("renderUnit", () => {
   test("runs the profile in the foreground, with readiness", () => {
     const lines = linesOf();
-    expect(lines).toContain("ExecStart=/usr/bin/node /usr/lib/node_modules/llmctl/dist/main.js up /etc/llmctl/profiles/coder.yaml");
+    expect(lines).toContain("ExecStart=/usr/bin/node /usr/lib/node_modules/llmctl/dist/main.js up --no-fetch /etc/llmctl/profiles/coder.yaml");
     expect(lines).toContain("Type=notify");
     expect(lines).toContain("NotifyAccess=all");
   });
@@ -38,7 +38,7 @@ describe("renderUnit", () => {
       environment: { HF_HOME: "/srv/hub $x", LLMCTL_HOME: "/srv/l" },
     });
     expect(lines).toContain(
-      String.raw`ExecStart=/usr/bin/node /usr/lib/node_modules/llmctl/dist/main.js up "/srv/my \"models\"/50%%$$HOME\\.yaml"`,
+      String.raw`ExecStart=/usr/bin/node /usr/lib/node_modules/llmctl/dist/main.js up --no-fetch "/srv/my \"models\"/50%%$$HOME\\.yaml"`,
     );
     expect(lines).toContain('Environment="HF_HOME=/srv/hub $x"');
     expect(lines).toContain("Environment=LLMCTL_HOME=/srv/l");

@@ -1,0 +1,28 @@
+/** The rate is that of this last stretch, so that the time left follows a change of speed. */
+const rateWindowMs = 15_000;
+/** Amounts are noted for the rate at most this often, however many updates a fast download sends. */
+const sampleMs = 250;
+
+interface Sample {
+  readonly atMs: number;
+  readonly done: number;
+}
+
+/** How fast an amount grows. */
+export class RateMeter {
+  #samples: Sample[] = [];
+
+  /** @param atMs Of a clock that never goes back. */
+  note(atMs: number, done: number): void {
+    if (atMs - (this.#samples.at(-1)?.atMs ?? Number.NEGATIVE_INFINITY) < sampleMs) return;
+    this.#samples = [...this.#samples.filter((sample) => atMs - sample.atMs <= rateWindowMs), { atMs, done }];
+  }
+
+  /** Units a second, or undefined while there are too few samples to tell. */
+  get perSecond(): number | undefined {
+    const first = this.#samples[0];
+    const last = this.#samples.at(-1);
+    if (first === undefined || last === undefined || last.atMs <= first.atMs) return undefined;
+    return (last.done - first.done) / ((last.atMs - first.atMs) / 1000);
+  }
+}
