@@ -10,6 +10,12 @@ import type { NewOptions } from "./profile-new.ts";
 const superviseCommand = "__supervise";
 const backends = ["auto", "cuda", "cpu", "vulkan", "metal"];
 
+interface UpCommandOptions {
+  readonly detach: boolean;
+  readonly fetch: boolean;
+  readonly verify: boolean;
+}
+
 /** Reads the command line and runs the command. @returns the exit code. @throws CommanderError for wrong usage, and what commands throw. */
 export async function runProgram(argv: readonly string[]): Promise<number> {
   // A supervisor lives for months: it does not carry the command line along.
@@ -49,9 +55,11 @@ function addRunning(program: Command, done: (code: number) => void): void {
     .command("up <profile>")
     .description("start a profile and stay with it, or with -d until it is ready; safe to repeat")
     .option("-d, --detach", "leave it running in the background when it is ready", false)
+    .option("--no-fetch", "do not fetch what is missing")
+    .option("--no-verify", "do not read what another program has fetched")
     .addOption(timeout)
-    .action(async (name: string, { detach, timeout: timeoutMs }: { detach: boolean; timeout?: number }) => {
-      done(await (await import("./up.ts")).up(name, { detach, timeoutMs }));
+    .action(async (name: string, { timeout: timeoutMs, ...options }: UpCommandOptions & { timeout?: number }) => {
+      done(await (await import("./up.ts")).up(name, { ...options, timeoutMs }));
     });
   program
     .command("down <name>")
@@ -182,8 +190,11 @@ function addGetting(program: Command, done: (code: number) => void): void {
     .command("pull <profile...>")
     .description("fetch and verify the models of profiles; resumes where it stopped")
     .option("--dry-run", "only say what would be fetched", false)
+    .option("--update", "move on to the newest commits", false)
     .option("--limit-rate <size>", "fetch at most so much a second, such as 50MB", readRate)
-    .action(async (names: string[], options: { dryRun: boolean; limitRate?: number }) =>
+    .option("--no-verify", "do not read what another program has fetched")
+    .option("--json", "print an event a line as JSON, for scripts", false)
+    .action(async (names: string[], options: { dryRun: boolean; update: boolean; limitRate?: number; verify: boolean; json: boolean }) =>
       done(await (await import("./pull.ts")).pull(names, options)),
     );
   addSourceOptions(program.command("build"))

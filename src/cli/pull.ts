@@ -1,19 +1,25 @@
 import { findPaths } from "../base/paths.ts";
-import { formatDuration, formatSize } from "../base/units.ts";
-import { findModel, type FindOptions } from "../hub/find-model.ts";
+import { formatSize } from "../base/units.ts";
 import { readHubSettings } from "../hub/hub-settings.ts";
 import type { ModelFiles } from "../hub/model-files.ts";
-import { planPull, pullModel, type PullEvent, type PullOptions, type PullPlan } from "../hub/pull-model.ts";
+import { modelLockFolder } from "../hub/model-lock.ts";
 import { describeRef } from "../hub/select-files.ts";
-import type { ModelRef, Profile } from "../profiles/schema.ts";
 import { openProfile } from "./context.ts";
-import { paint } from "./paint.ts";
-import { findSkippedDrafts, sayNotFetched, type SkippedDraft } from "./skip-drafts.ts";
-import { ProgressLine } from "./progress.ts";
+import { fetchModels, planModels, type CompleteModel, type ModelsPlan, type PlannedModel } from "./fetch-models.ts";
+import { interruptible } from "./interruptible.ts";
+import { countFiles, describeFetch, JsonReporter, TerminalReporter, type PullReporter } from "./pull-reporter.ts";
+import { describeNotFetched, noteNotFetched, type SkippedDraft } from "./skip-drafts.ts";
+import { settleModels } from "./verify-models.ts";
 
 interface PullCommandOptions {
   /** Only say what would be fetched. */
   readonly dryRun: boolean;
+  /** Move on to the commits that the branches mean now. */
+  readonly update: boolean;
+  /** Read what another program has fetched. */
+  readonly verify: boolean;
+  /** Events for scripts, one JSON object a line. */
+  readonly json: boolean;
   /** Bytes per second at most. */
   readonly limitRate?: number | undefined;
 }
@@ -23,111 +29,80 @@ interface PullCommandOptions {
  * Ctrl-C keeps what came.
  * @returns the exit code.
  */
-export async function pull(names: readonly string[], { dryRun, limitRate }: PullCommandOptions): Promise<number> {
+export async function pull(names: readonly string[], options: PullCommandOptions): Promise<number> {
   const paths = findPaths();
   const hub = readHubSettings(process.env);
   const profiles = await Promise.all(names.map((name) => openProfile(name, paths)));
-  const reporter = createReporter(process.stderr);
-  const interrupt = new AbortController();
-  const onInterrupt = () => interrupt.abort();
-  process.once("SIGINT", onInterrupt);
-  try {
-    const access = { hub, signal: interrupt.signal, onProgress: reporter.onProgress };
-    const skipped = await findSkippedDrafts(profiles, access, paths);
-    for (const { ref, ...where } of listWanted(profiles, skipped)) {
-      const options = { ...where, ...access, hubCache: paths.hub, limitRate };
-      await (dryRun ? showPlan(ref, options) : fetchOne(ref, options));
+  const output = options.json ? jsonOutput() : textOutput();
+  await interruptible(async (signal) => {
+    const fetching = { paths, hub, signal, reporter: output.reporter, update: options.update, limitRate: options.limitRate };
+    try {
+      const plan = await planModels(profiles, fetching);
+      if (options.dryRun) return output.showPlan(plan);
+      const models = await fetchModels(plan, fetching);
+      for (const skipped of plan.skipped) await noteNotFetched(skipped, paths);
+      await settleModels(models, { lockFolder: modelLockFolder(paths.state), reporter: output.reporter, signal, verify: options.verify });
+      output.reporter.clear();
+      output.showDone(models, plan.skipped);
+    } finally {
+      output.reporter.clear();
     }
-    for (const draft of skipped) await sayNotFetched(draft, paths, dryRun);
-  } finally {
-    reporter.clear();
-    process.removeListener("SIGINT", onInterrupt);
-  }
+  });
   return 0;
 }
 
-type Wanted = { readonly ref: ModelRef } & Pick<FindOptions, "modelDirs" | "profile" | "at">;
-
-/** Every model that the profiles name, once. */
-function listWanted(profiles: readonly Profile[], skipped: readonly SkippedDraft[]): readonly Wanted[] {
-  const wanted = profiles.flatMap((profile): Wanted[] => {
-    const { name, values, at } = profile;
-    const shared = { modelDirs: values.model_dirs, profile: name };
-    const target = { ref: values.model, at: at("model"), ...shared };
-    const draft = skipped.some((one) => one.profile === profile) ? undefined : values.draft?.model;
-    return draft === undefined ? [target] : [target, { ref: draft, at: at("draft", "model"), ...shared }];
-  });
-  const byContent = new Map(wanted.toReversed().map((one) => [JSON.stringify([one.ref, one.modelDirs]), one]));
-  return [...byContent.values()].toReversed();
+interface Output {
+  readonly reporter: PullReporter;
+  readonly showPlan: (plan: ModelsPlan) => void;
+  readonly showDone: (models: readonly CompleteModel[], skipped: readonly SkippedDraft[]) => void;
 }
 
-async function fetchOne(ref: ModelRef, options: PullOptions): Promise<void> {
-  const files = typeof ref === "string" ? await findModel(ref, options) : await pullModel(ref, options);
-  process.stdout.write(`${describeFiles(ref, files)}${typeof ref === "string" ? ", nothing to fetch" : ""}\n`);
-}
-
-async function showPlan(ref: ModelRef, options: PullOptions): Promise<void> {
-  if (typeof ref === "string") return fetchOne(ref, options);
-  const plan = await planPull(ref, options);
-  if (plan.kind === "complete") {
-    process.stdout.write(`${describeFiles(ref, plan.files)}, nothing to fetch\n`);
-    return;
-  }
-  process.stdout.write(`${describeRef(ref)}: ${describeFetch(plan)}\n`);
-  for (const { name, sizeBytes, haveBytes } of plan.files) {
-    const have = haveBytes === 0 ? "" : haveBytes === sizeBytes ? ", here" : `, ${formatSize(haveBytes)} here`;
-    process.stdout.write(`  ${name}  ${formatSize(sizeBytes)}${have}\n`);
-  }
-}
-
-function describeFetch({ commit, files, missingBytes }: PullPlan & { kind: "fetch" }): string {
-  const totalBytes = files.reduce((sum, file) => sum + file.sizeBytes, 0);
-  return `${formatSize(missingBytes)} of ${formatSize(totalBytes)} to fetch, ${countFiles(files.length)}, commit ${commit.slice(0, 8)}`;
-}
-
-function describeFiles(ref: ModelRef, { shards, source }: ModelFiles): string {
-  const totalBytes = shards.reduce((sum, shard) => sum + shard.sizeBytes, 0);
-  const name = typeof ref === "string" ? `"${ref}"` : describeRef(ref);
-  return `${name}: ${source}, ${formatSize(totalBytes)} in ${countFiles(shards.length)}`;
-}
-
-function countFiles(count: number): string {
-  return count === 1 ? "1 file" : `${count} files`;
-}
-
-/** Chunks come thousands of times a second; the eye and the rate need a few of them. */
-const sampleMs = 50;
-
-/** Shows a pull as it goes: a line for the file that moves, and lasting lines for what happened. */
-function createReporter(stream: NodeJS.WriteStream): Pick<PullOptions, "onProgress"> & { clear: () => void } {
-  let line: { readonly file: string; readonly shown: ProgressLine } | undefined;
-  let sampledMs = 0;
-  const clear = () => line?.shown.clear();
-  const say = (text: string) => {
-    clear();
-    stream.write(`${text}\n`);
+function textOutput(): Output {
+  const say = (line: string) => process.stdout.write(`${line}\n`);
+  const saySkipped = (skipped: readonly SkippedDraft[]) => skipped.forEach((one) => say(describeNotFetched(one)));
+  return {
+    reporter: new TerminalReporter(process.stderr),
+    showPlan: ({ models, skipped }) => {
+      for (const model of models) for (const line of describePlanned(model)) say(line);
+      saySkipped(skipped);
+    },
+    showDone: (models, skipped) => {
+      for (const { label, files, wasFetched } of models) say(`${label}: ${describeFiles(files)}${wasFetched ? "" : ", nothing to fetch"}`);
+      saySkipped(skipped);
+    },
   };
-  const onBytes = ({ file, doneBytes, sizeBytes }: PullEvent & { kind: "bytes" }) => {
-    const nowMs = performance.now();
-    if (line?.file === file && nowMs - sampledMs < sampleMs) return;
-    sampledMs = nowMs;
-    if (line?.file !== file) line = { file, shown: new ProgressLine({ label: file, total: sizeBytes, unit: formatSize, stream }) };
-    line.shown.update(doneBytes);
-  };
-  const onProgress = (event: PullEvent) => {
-    switch (event.kind) {
-      case "plan":
-        if (event.plan.kind === "fetch") say(describeFetch(event.plan));
-        return;
-      case "bytes":
-        return onBytes(event);
-      case "waiting":
-        return say(`${event.file}: another process is fetching it, waiting for that`);
-      case "retry":
-        return say(paint("yellow", `${event.reason}; trying again in ${formatDuration(event.delayMs)}`, stream));
-      case "file-done":
-        return say(`${event.file}  ${formatSize(event.sizeBytes)}, verified`);
+}
+
+function jsonOutput(): Output {
+  const reporter = new JsonReporter((line) => process.stdout.write(line));
+  const tellSkipped = (skipped: readonly SkippedDraft[]) => {
+    for (const { profile, ref, reason, sizeBytes } of skipped) {
+      reporter.tell({ event: "not-fetched", model: describeRef(ref), profile: profile.name, reason, sizeBytes });
     }
   };
-  return { onProgress, clear };
+  return {
+    reporter,
+    showPlan: ({ models, skipped }) => {
+      reporter.begin(models.map(({ label, plan }) => ({ model: label, plan })));
+      tellSkipped(skipped);
+    },
+    showDone: (models, skipped) => {
+      for (const { label, files } of models) reporter.tell({ event: "done", model: label, files: files.shards, source: files.source });
+      tellSkipped(skipped);
+    },
+  };
+}
+
+function describePlanned({ label, plan }: PlannedModel): string[] {
+  if (plan.kind === "complete") return [`${label}: ${describeFiles(plan.files)}, nothing to fetch`];
+  const files = plan.files.map(({ name, sizeBytes, haveBytes }) => {
+    const have = haveBytes === 0 ? "" : haveBytes === sizeBytes ? ", here" : `, ${formatSize(haveBytes)} here`;
+    return `  ${name}  ${formatSize(sizeBytes)}${have}`;
+  });
+  return [`${label}: ${describeFetch(plan)}`, ...files];
+}
+
+function describeFiles({ shards, source }: ModelFiles): string {
+  const totalBytes = shards.reduce((sum, shard) => sum + shard.sizeBytes, 0);
+  return `${source}, ${formatSize(totalBytes)} in ${countFiles(shards.length)}`;
 }

@@ -2,10 +2,12 @@ import type { Paths } from "../base/paths.ts";
 import { formatSize } from "../base/units.ts";
 import { findModel, findOptions, searchHubModel } from "../hub/find-model.ts";
 import type { HubAccess } from "../hub/hub-access.ts";
+import type { PullPlan } from "../hub/pull-model.ts";
 import { describeRef } from "../hub/select-files.ts";
+import { findBuildRule } from "../llama/build-rule.ts";
 import type { VocabRule } from "../llama/vocab-rule.ts";
 import { draftMismatch } from "../llama/plan-launch.ts";
-import { noteSkippedDraft } from "../llama/skipped-draft.ts";
+import { findSkippedDraft, noteSkippedDraft } from "../llama/skipped-draft.ts";
 import type { HubModelRef, ModelRef, Profile } from "../profiles/schema.ts";
 import { judgeProfile } from "./judge-pair.ts";
 
@@ -18,44 +20,64 @@ export interface SkippedDraft {
   readonly sizeBytes: number;
 }
 
+/** What is to be done about a reference; undefined for one that is not of the Hub. */
+type PlanOf = (ref: ModelRef) => PullPlan | undefined;
+
 /**
  * Judges the pairs of which something is still to be fetched, by their headers on the Hub.
  * @throws LlmctlError `draft-mismatch` where the profile wants that, and what reading the headers throws; nothing has been fetched then.
  */
-export async function findSkippedDrafts(profiles: readonly Profile[], access: HubAccess, paths: Paths): Promise<SkippedDraft[]> {
+export async function findSkippedDrafts(
+  profiles: readonly Profile[],
+  planOf: PlanOf,
+  { access, paths }: { readonly access: HubAccess; readonly paths: Paths },
+): Promise<SkippedDraft[]> {
   const skipped: SkippedDraft[] = [];
   for (const profile of profiles) {
-    const one = await judgeDraft(profile, access, paths);
-    if (one !== undefined) skipped.push(one);
+    const { model, draft } = profile.values;
+    const ref = draft?.model;
+    if (draft === undefined || ref === undefined) continue;
+    const draftLacks = planOf(ref)?.kind === "fetch";
+    if (!draftLacks && planOf(model)?.kind !== "fetch") continue;
+    const judgement = await judgeProfile(atPlannedCommits(profile, planOf), access, paths);
+    if (judgement === undefined || judgement.verdict.verdict === "on") continue;
+    if (draft.on_mismatch === "fail") throw draftMismatch(profile, judgement.verdict);
+    if (!draftLacks || typeof ref === "string") continue;
+    const sizeBytes = (judgement.draft?.model.shards ?? []).reduce((sum, shard) => sum + shard.sizeBytes, 0);
+    skipped.push({ profile, ref, reason: judgement.verdict.reason, rule: judgement.build.rule, sizeBytes });
   }
   return skipped;
 }
 
-async function judgeDraft(profile: Profile, access: HubAccess, paths: Paths): Promise<SkippedDraft | undefined> {
+/** The headers to judge are those of the commits that would be fetched. */
+function atPlannedCommits(profile: Profile, planOf: PlanOf): Profile {
   const { model, draft } = profile.values;
-  const ref = draft?.model;
-  if (draft === undefined || ref === undefined) return undefined;
-  const draftLacks = await isLacking(ref, profile, paths);
-  if (!draftLacks && !(await isLacking(model, profile, paths))) return undefined;
-  const judgement = await judgeProfile(profile, access, paths);
-  if (judgement === undefined || judgement.verdict.verdict === "on") return undefined;
-  if (draft.on_mismatch === "fail") throw draftMismatch(profile, judgement.verdict);
-  if (!draftLacks || typeof ref === "string") return undefined;
-  const sizeBytes = (judgement.draft?.model.shards ?? []).reduce((sum, shard) => sum + shard.sizeBytes, 0);
-  return { profile, ref, reason: judgement.verdict.reason, rule: judgement.build.rule, sizeBytes };
+  const place = (ref: ModelRef): ModelRef => {
+    const plan = planOf(ref);
+    return typeof ref === "string" || plan?.kind !== "fetch" ? ref : { ...ref, revision: plan.commit };
+  };
+  const placedDraft = draft?.model === undefined ? draft : { ...draft, model: place(draft.model) };
+  return { ...profile, values: { ...profile.values, model: place(model), draft: placedDraft } };
 }
 
-async function isLacking(ref: ModelRef, profile: Profile, paths: Paths): Promise<boolean> {
-  return typeof ref !== "string" && !("files" in (await searchHubModel(ref, findOptions(profile, paths))));
+/** Whether an earlier pull has left out the profile's draft, and the reason still holds: a start then needs no network to say so. */
+export async function isSkipNoted(profile: Profile, paths: Paths): Promise<boolean> {
+  const { model, draft, llama } = profile.values;
+  if (draft?.model === undefined || typeof draft.model === "string" || draft.on_mismatch === "fail") return false;
+  const options = findOptions(profile, paths);
+  const files = typeof model === "string" ? await findModel(model, options) : await searchHubModel(model, options);
+  const shards = "files" in files ? files.files.shards : "shards" in files ? files.shards : undefined;
+  if (shards === undefined) return false;
+  const { rule } = await findBuildRule({ llama, at: profile.at("llama"), paths, env: process.env });
+  return (await findSkippedDraft(paths.cache, { targetFiles: shards, draft: draft.model, type: draft.type, rule })) !== undefined;
 }
 
-/** Says why a draft was left out and, where its target is here now, notes it for `up`. */
-export async function sayNotFetched(skipped: SkippedDraft, paths: Paths, dryRun: boolean): Promise<void> {
-  const { profile, ref, reason, rule, sizeBytes } = skipped;
-  if (!dryRun) {
-    const { shards } = await findModel(profile.values.model, findOptions(profile, paths));
-    await noteSkippedDraft(paths.cache, { targetFiles: shards, draft: ref, type: profile.values.draft?.type ?? "", rule }, reason);
-  }
-  const what = `${describeRef(ref)}: not fetched (${formatSize(sizeBytes)})`;
-  process.stdout.write(`${what}, "${profile.name}" will serve without drafting: ${reason}\n`);
+/** Notes why a draft was left out, for `up`; its target must be here. */
+export async function noteNotFetched({ profile, ref, reason, rule }: SkippedDraft, paths: Paths): Promise<void> {
+  const { shards } = await findModel(profile.values.model, findOptions(profile, paths));
+  await noteSkippedDraft(paths.cache, { targetFiles: shards, draft: ref, type: profile.values.draft?.type ?? "", rule }, reason);
+}
+
+export function describeNotFetched({ profile, ref, reason, sizeBytes }: SkippedDraft): string {
+  return `${describeRef(ref)}: not fetched (${formatSize(sizeBytes)}), "${profile.name}" will serve without drafting: ${reason}`;
 }

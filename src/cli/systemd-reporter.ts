@@ -46,3 +46,25 @@ export function createSystemdReporter(env: NodeJS.ProcessEnv): SystemdReporter {
     },
   };
 }
+
+/** What is done before there is a supervisor; does nothing where no systemd started us. */
+export interface HeldStart {
+  /** One line that `systemctl status` shows. */
+  readonly status: (text: string) => void;
+  readonly close: () => void;
+}
+
+/** Keeps a start from timing out while models are fetched and verified. */
+export function holdStart(env: NodeJS.ProcessEnv): HeldStart {
+  const notifier = createNotifier(env, { onFailure: (error) => process.stderr.write(`llmctl: warning: ${error.message}\n`) });
+  const extend = () => notifier.extendTimeout(extendMs);
+  let extending: NodeJS.Timeout | undefined;
+  return {
+    status: (text) => {
+      notifier.status(text);
+      extend();
+      extending ??= setInterval(extend, extendEveryMs);
+    },
+    close: () => clearInterval(extending),
+  };
+}

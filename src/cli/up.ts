@@ -11,19 +11,27 @@ import { supervise } from "../supervisor/supervise.ts";
 import { openProfile } from "./context.ts";
 import { startDetached } from "./detached.ts";
 import { showPlanNotes } from "./plan.ts";
+import { prepareModels } from "./prepare-models.ts";
 import { EventScreen, showFailure, waitForReady } from "./show-events.ts";
 import { createSystemdReporter } from "./systemd-reporter.ts";
 
 interface UpOptions {
   readonly detach: boolean;
+  /** Fetch what is missing, before anything is started. */
+  readonly fetch: boolean;
+  /** Read, once, what another program has fetched. */
+  readonly verify: boolean;
   /** Longest wait for ready, in milliseconds; the server goes on loading after it. */
   readonly timeoutMs: number | undefined;
 }
 
 /** Starts a profile and waits until it is ready; safe to repeat. @returns the exit code. */
-export async function up(nameOrPath: string, { detach, timeoutMs }: UpOptions): Promise<number> {
+export async function up(nameOrPath: string, { detach, timeoutMs, ...options }: UpOptions): Promise<number> {
   const paths = findPaths();
   const profile = await openProfile(nameOrPath, paths);
+  // Here and not in the supervisor: whoever asked for the start sees the progress, and Ctrl-C ends it.
+  if ((await fetchStatus(controlSocketPath(paths.runtime, profile.name))) === undefined)
+    await prepareModels(profile, { paths, ...options });
   const timeout = timeoutMs === undefined ? undefined : AbortSignal.timeout(timeoutMs);
   const plan = await planLaunch(profile, { paths, env: process.env });
   const attached = await attach(plan.launch, paths, timeout);

@@ -43,7 +43,8 @@ function unitSection({ name, description }: UnitOptions): string[] {
 function serviceSection(options: UnitOptions): string[] {
   const command = [
     quote(options.nodePath),
-    ...[options.execPath, "up", options.profilePath].map((arg) => quote(arg).replaceAll("$", "$$$$")),
+    // A boot is no time to fetch 200 GB that nobody watches: `pull` does that, and a start without the files says so.
+    ...[options.execPath, "up", "--no-fetch", options.profilePath].map((arg) => quote(arg).replaceAll("$", "$$$$")),
   ];
   const prevented = permanentExits.map((exit) => exitCodes[exit].code).toSorted((a, b) => a - b);
   return [

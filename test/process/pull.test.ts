@@ -323,11 +323,15 @@ function startScript(script: string, via: readonly string[] = []): ChildProcess 
 const source = (path: string) => JSON.stringify(join(repository, "src", path));
 
 /** `llmctl pull`, as the program runs it. */
-function startPull(names: readonly string[], dryRun = false): ChildProcess & { lines: string[] } {
+function startPull(
+  names: readonly string[],
+  more: { readonly dryRun?: boolean; readonly update?: boolean; readonly json?: boolean } = {},
+): ChildProcess & { lines: string[] } {
   return startScript(`
     import { pull } from ${source("cli/pull.ts")};
     import { reportError } from ${source("cli/report-error.ts")};
-    try { process.exitCode = await pull(${JSON.stringify(names)}, { dryRun: ${dryRun} }); } catch (error) { process.exitCode = reportError(error); }
+    const options = { dryRun: false, update: false, verify: true, json: false, ...${JSON.stringify(more)} };
+    try { process.exitCode = await pull(${JSON.stringify(names)}, options); } catch (error) { process.exitCode = reportError(error); }
   `);
 }
 
@@ -346,7 +350,7 @@ describe("the process", () => {
   test("shows what it fetches and ends with where it is", async () => {
     await writeProfile("tiny", `model: { hf: ${hf}, quant: UD-Q2_K_XL }\n`);
     await writeProfile("other", `model: { hf: ${hf}, quant: Q8_0 }\n`);
-    const dry = await finish(startPull(["tiny", "other"], true));
+    const dry = await finish(startPull(["tiny", "other"], { dryRun: true }));
     expect(dry.output).toContain(`"${hf}" (UD-Q2_K_XL): 150.0 kB of 150.0 kB to fetch, 3 files, commit c0ffee00`);
     expect(dry.output).toContain(`  ${singleName}  300.0 kB\n`);
     expect(server.fetched()).toEqual([]);

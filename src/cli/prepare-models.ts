@@ -1,0 +1,62 @@
+import type { Paths } from "../base/paths.ts";
+import { readHubSettings } from "../hub/hub-settings.ts";
+import { modelLockFolder } from "../hub/model-lock.ts";
+import { planLaunch } from "../llama/plan-launch.ts";
+import type { Profile } from "../profiles/schema.ts";
+import { fetchModels, findHere, planModels, type CompleteModel, type FetchModelsOptions } from "./fetch-models.ts";
+import { interruptible } from "./interruptible.ts";
+import { TerminalReporter } from "./pull-reporter.ts";
+import { describeNotFetched, noteNotFetched } from "./skip-drafts.ts";
+import { holdStart } from "./systemd-reporter.ts";
+import { settleModels } from "./verify-models.ts";
+
+interface PrepareOptions {
+  readonly paths: Paths;
+  readonly fetch: boolean;
+  readonly verify: boolean;
+}
+
+/**
+ * Before a start: fetches what the profile's models lack, and reads once what another program has fetched. Shows both on stderr, and tells
+ * systemd that the start goes on. Does nothing but look at sizes when all is here and known.
+ * @throws LlmctlError of what would keep the profile from starting, before anything is fetched; as {@link planModels}, {@link fetchModels} and
+ * {@link settleModels}.
+ */
+export async function prepareModels(profile: Profile, { paths, fetch, verify }: PrepareOptions): Promise<void> {
+  const { model, draft } = profile.values;
+  if (typeof model === "string" && (draft?.model === undefined || typeof draft.model === "string")) return;
+  const start = holdStart(process.env);
+  const reporter = new TerminalReporter(process.stderr, start.status);
+  try {
+    await interruptible(async (signal) => {
+      const fetching = { paths, hub: readHubSettings(process.env), signal, reporter, believeNotes: true };
+      const models = fetch ? await fetchLacking(profile, fetching) : await findHere([profile], fetching);
+      await settleModels(models, { lockFolder: modelLockFolder(paths.state), reporter, signal, verify });
+    });
+  } finally {
+    reporter.clear();
+    start.close();
+  }
+}
+
+interface Fetching extends FetchModelsOptions {
+  readonly reporter: TerminalReporter;
+}
+
+async function fetchLacking(profile: Profile, fetching: Fetching): Promise<readonly CompleteModel[]> {
+  const { paths, reporter } = fetching;
+  const plan = await planModels([profile], fetching);
+  if (plan.models.some((one) => one.plan.kind === "fetch")) await checkRest(profile, paths);
+  const models = await fetchModels(plan, fetching);
+  for (const skipped of plan.skipped) {
+    await noteNotFetched(skipped, paths);
+    reporter.say(describeNotFetched(skipped));
+  }
+  return models;
+}
+
+/** Nobody wants to learn after 200 GB that the build is missing or refuses a flag. */
+async function checkRest(profile: Profile, paths: Paths): Promise<void> {
+  const { refusal } = await planLaunch(profile, { paths, env: process.env, lacking: "mark" });
+  if (refusal !== undefined) throw refusal;
+}
