@@ -197,6 +197,12 @@ function addGetting(program: Command, done: (code: number) => void): void {
     .action(async (names: string[], options: { dryRun: boolean; update: boolean; limitRate?: number; verify: boolean; json: boolean }) =>
       done(await (await import("./pull.ts")).pull(names, options)),
     );
+  program
+    .command("outdated [profile...]")
+    .description("show for which models the Hub has newer files; all profiles unless told")
+    .option("--json", "print JSON, for scripts", false)
+    .action(async (names: string[], { json }: { json: boolean }) => done(await (await import("./outdated.ts")).outdated(names, json)));
+  addModels(program, done);
   addSourceOptions(program.command("build"))
     .description("build llama.cpp, or show the builds there are")
     .option("--prefix <folder>", "install somewhere else")
@@ -224,6 +230,24 @@ function addSourceOptions(command: Command): Command {
     .option("--cuda-arch <list>", 'CUDA architectures, such as "86;89"')
     .option("--portable", "for any CPU of this architecture, not only this one")
     .option("--jobs <count>", "compile jobs at once (default: one a processor, fewer where memory is short)");
+}
+
+function addModels(program: Command, done: (code: number) => void): void {
+  const models = program
+    .command("models")
+    .description("list the models that are here, with the profiles that use them")
+    .helpCommand(false)
+    .option("--json", "print JSON, for scripts", false)
+    .action(async (options: { json: boolean }) => done(await (await import("./models.ts")).modelsList(options)));
+  models
+    .command("verify [name...]")
+    .description("read models of profiles, or OWNER/REPO[:QUANT], and compare them with their digests; all unless told")
+    .action(async (names: string[]) => done(await (await import("./models.ts")).modelsVerify(names)));
+  models
+    .command("prune")
+    .description("delete the models of the Hugging Face cache that no profile uses, after having asked")
+    .option("--yes", "do not ask", false)
+    .action(async (options: { yes: boolean }) => done(await (await import("./models.ts")).modelsPrune(options)));
 }
 
 function addProfile(program: Command): void {

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { readFile, rm } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { writeFileAtomic } from "../base/atomic-write.ts";
@@ -51,11 +51,6 @@ export async function writeModelLock(folder: string, ref: HubModelRef, { commit,
   const known = files.map(({ name, sizeBytes, digest }) => ({ name, sizeBytes, digest }));
   const lock = { version: 1, ref: lockedRef(ref), commit, files: known };
   await writeFileAtomic(lockPath(folder, ref), `${JSON.stringify(lock, undefined, 2)}\n`);
-}
-
-/** Forgets what a reference was resolved to. */
-export async function removeModelLock(folder: string, ref: HubModelRef): Promise<void> {
-  await rm(lockPath(folder, ref), { force: true });
 }
 
 /** Keys in the order of the schema, so that two of them compare as text. */

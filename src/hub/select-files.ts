@@ -114,7 +114,7 @@ function matchSet(names: readonly string[], first: string): Match {
   return absent.length === 0 ? { kind: "one", names: set } : { kind: "incomplete", absent };
 }
 
-function firstShard(name: string): string {
+export function firstShard(name: string): string {
   return listShardNames(name)[0] ?? name;
 }
 
@@ -127,7 +127,7 @@ function hasQuant(name: string, quant: string): boolean {
 }
 
 /** The format in a file's name, or in its folder's where the file's name has none or less (`UD-Q2_K_XL/model-Q2_K_XL.gguf`). */
-function findQuant(name: string): string | undefined {
+export function findQuant(name: string): string | undefined {
   const inFile = quantAtEnd.exec(stemOf(name))?.[1];
   const inFolder = quantAtEnd.exec(posix.basename(posix.dirname(name)))?.[1];
   if (inFile === undefined) return inFolder;

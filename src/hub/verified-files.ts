@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { readFile, realpath, stat } from "node:fs/promises";
+import { readFile, realpath, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { writeFileAtomic } from "../base/atomic-write.ts";
@@ -40,6 +40,11 @@ export async function recordVerified(lockFolder: string, path: string, digest: s
   const file = await lookAt(path);
   const record = { version: 1, ...file, digest, verifiedAt: new Date().toISOString() };
   await writeFileAtomic(recordPath(lockFolder, file.path), `${JSON.stringify(record)}\n`);
+}
+
+/** Forgets what was noted of a file that has turned out to be another. */
+export async function forgetVerified(lockFolder: string, path: string): Promise<void> {
+  await rm(recordPath(lockFolder, (await lookAt(path)).path), { force: true });
 }
 
 /** The file itself: the Hugging Face cache has several names for one blob. */

@@ -4,7 +4,7 @@ import { hashFile } from "./hash-file.ts";
 import { identifyFiles } from "./identify-file.ts";
 import type { ModelFiles } from "./model-files.ts";
 import type { ModelLock } from "./model-lock.ts";
-import { findVerified, recordVerified } from "./verified-files.ts";
+import { findVerified, forgetVerified, recordVerified } from "./verified-files.ts";
 
 /** What is told while files are read. `file` is a path. */
 export interface VerifyEvent {
@@ -57,6 +57,7 @@ async function verifyFile({ path, sizeBytes, digest }: ExpectedFile, { lockFolde
   onBytes(0);
   const found = await hashFile(path, digest, { signal, onBytes });
   if (found === digest) return recordVerified(lockFolder, path, digest);
+  await forgetVerified(lockFolder, path);
   throw new LlmctlError("model-damaged", `"${path}" is damaged: its digest is ${found}, and should be ${digest}`, {
     exit: "missingFile",
     // The link alone would leave the damaged blob, which looks complete.

@@ -1,0 +1,164 @@
+import { createInterface } from "node:readline/promises";
+import { exitCodes } from "../base/exit-codes.ts";
+import { LlmctlError } from "../base/errors.ts";
+import { findPaths, type Paths } from "../base/paths.ts";
+import { formatSize } from "../base/units.ts";
+import { askIdentity } from "../hub/ask-identity.ts";
+import { readHubSettings } from "../hub/hub-settings.ts";
+import { modelLockFolder, readModelLock, writeModelLock, type ModelLock } from "../hub/model-lock.ts";
+import { planPrune, prune, type PrunePlan } from "../hub/prune-cache.ts";
+import { expectFiles, verifyFiles } from "../hub/verify-model.ts";
+import { interruptible } from "./interruptible.ts";
+import { listKnownModels, readAllProfiles, type KnownModel } from "./known-models.ts";
+import { TerminalReporter } from "./pull-reporter.ts";
+import { formatProblem } from "./report-error.ts";
+import { formatTable } from "./table.ts";
+
+/** Lists the models that are here. */
+export async function modelsList({ json }: { readonly json: boolean }): Promise<number> {
+  const paths = findPaths();
+  const { profiles } = await readAllProfiles(paths);
+  const models = await listKnownModels(profiles, paths);
+  process.stdout.write(
+    json ? `${JSON.stringify(models.map(toJson), undefined, 2)}\n` : formatModels(models, process.stdout.columns ?? Infinity),
+  );
+  return 0;
+}
+
+function toJson({ ref: _ref, quant, commit, verifiedAt, ...model }: KnownModel): Record<string, unknown> {
+  return { ...model, quant: quant ?? null, commit: commit ?? null, verifiedAt: verifiedAt ?? null, sizeBytes: sizeOf(model) };
+}
+
+function formatModels(models: readonly KnownModel[], width: number): string {
+  if (models.length === 0) return "no models are here\n";
+  const rows = models.map((model) => [
+    model.hf,
+    model.quant ?? model.name,
+    `${formatSize(sizeOf(model))}${model.missing === 0 ? "" : `, ${model.missing} of ${model.shards.length + model.missing} files missing`}`,
+    model.profiles.join(", ") || "-",
+    model.verifiedAt?.slice(0, 10) ?? "no",
+    model.source,
+  ]);
+  return formatTable(["MODEL", "QUANT", "SIZE", "PROFILES", "VERIFIED", "WHERE"], rows, width);
+}
+
+function sizeOf({ shards }: Pick<KnownModel, "shards">): number {
+  return shards.reduce((sum, shard) => sum + shard.sizeBytes, 0);
+}
+
+/** `OWNER/REPO (QUANT)`. */
+function nameOf({ hf, quant, name }: Pick<KnownModel, "hf" | "quant" | "name">): string {
+  return `"${hf}" (${quant ?? name})`;
+}
+
+/**
+ * Reads models again and compares their content with their digests; without names all that are here.
+ * @param names Of profiles, or models as `OWNER/REPO` or `OWNER/REPO:QUANT`.
+ * @returns the exit code.
+ */
+export async function modelsVerify(names: readonly string[]): Promise<number> {
+  const paths = findPaths();
+  const { profiles } = await readAllProfiles(paths);
+  const models = selectModels(await listKnownModels(profiles, paths), names);
+  const reporter = new TerminalReporter(process.stderr);
+  let isGood = true;
+  await interruptible(async (signal) => {
+    for (const model of models) {
+      const { isRight, text } = await verifyOne(model, { paths, reporter, signal });
+      reporter.clear();
+      isGood &&= isRight;
+      (isRight ? process.stdout : process.stderr).write(`${text}\n`);
+    }
+  });
+  return isGood ? 0 : exitCodes.missingFile.code;
+}
+
+function selectModels(models: readonly KnownModel[], names: readonly string[]): readonly KnownModel[] {
+  if (names.length === 0) return models;
+  return names.flatMap((name) => {
+    const found = models.filter(({ hf, quant, profiles }) => profiles.includes(name) || name === hf || name === `${hf}:${quant}`);
+    if (found.length > 0) return found;
+    throw new LlmctlError("model-unknown", `no model of "${name}" is here`, {
+      exit: "missingFile",
+      fix: 'see "llmctl models" for what is here',
+    });
+  });
+}
+
+interface VerifyContext {
+  readonly paths: Paths;
+  readonly reporter: TerminalReporter;
+  readonly signal: AbortSignal;
+}
+
+async function verifyOne(model: KnownModel, context: VerifyContext): Promise<{ readonly isRight: boolean; readonly text: string }> {
+  const { paths, reporter, signal } = context;
+  const lockFolder = modelLockFolder(paths.state);
+  const lock = await findLock(model, context);
+  const expected = await expectFiles({ shards: model.shards, source: model.source }, lock);
+  if (expected === undefined) return { isRight: true, text: `${nameOf(model)}: not verified, its digests are not known` };
+  reporter.beginVerify(expected);
+  try {
+    await verifyFiles(expected, { lockFolder, signal, onProgress: (event) => reporter.report(event.file, event), again: true });
+  } catch (error) {
+    reporter.clear();
+    if (signal.aborted) throw new LlmctlError("interrupted", "the look at the models' content was interrupted", { exit: "interrupted" });
+    if (!(error instanceof LlmctlError)) throw error;
+    return { isRight: false, text: error.problems.map(formatProblem).join("\n") };
+  }
+  if (model.ref !== undefined && lock !== undefined) await writeModelLock(lockFolder, model.ref, lock);
+  return { isRight: true, text: `${nameOf(model)}: ${formatSize(sizeOf(model))}, all as it should be` };
+}
+
+/** What the profile is locked to; else, where nothing on disk tells what the files are, what the Hub says. */
+async function findLock({ ref, shards, source }: KnownModel, { paths, reporter, signal }: VerifyContext): Promise<ModelLock | undefined> {
+  if (ref === undefined) return undefined;
+  const lock = await readModelLock(modelLockFolder(paths.state), ref);
+  const hub = readHubSettings(process.env);
+  if (lock !== undefined || hub.offline || (await expectFiles({ shards, source }, undefined)) !== undefined) return lock;
+  return askIdentity(ref, { shards, source }, { hub, signal, onProgress: (event) => reporter.report("", event) });
+}
+
+/** Deletes models of the Hugging Face cache that no profile uses, after having shown them and asked. @returns the exit code. */
+export async function modelsPrune({ yes }: { readonly yes: boolean }): Promise<number> {
+  const paths = findPaths();
+  const { profiles, problems } = await readAllProfiles(paths);
+  if (problems[0] !== undefined) {
+    const fix = "put that profile right, or remove it: what it uses is not known";
+    throw new LlmctlError(problems[0].code, problems[0].message, {
+      exit: problems[0].exit,
+      ...(problems[0].at === undefined ? {} : { at: problems[0].at }),
+      fix,
+    });
+  }
+  const used = (await listKnownModels(profiles, paths)).filter((model) => model.profiles.length > 0);
+  const plan = await planPrune(paths.hub, new Set(used.flatMap(({ shards }) => shards.map(({ path }) => path))));
+  process.stdout.write(describePrune(plan));
+  if (plan.models.length === 0) return 0;
+  if (!yes && !(await confirm())) return 0;
+  await interruptible((signal) => prune(plan, paths.hub, signal));
+  process.stdout.write(`freed ${formatSize(plan.freedBytes)}\n`);
+  return 0;
+}
+
+function describePrune({ models, held, freedBytes }: PrunePlan): string {
+  const lines = models.map((model) => `${nameOf(model)}  ${formatSize(sizeOf(model))}  commit ${model.commit.slice(0, 8)}`);
+  const kept = held.map((model) => `${nameOf(model)} stays: another process uses it`);
+  const total =
+    models.length === 0
+      ? "nothing to delete: profiles use all that is here"
+      : `no profile uses these; deleting them frees ${formatSize(freedBytes)}`;
+  return `${[...kept, ...lines, total].join("\n")}\n`;
+}
+
+async function confirm(): Promise<boolean> {
+  if (!process.stdin.isTTY) {
+    throw new LlmctlError("not-confirmed", "nothing was deleted: there is no terminal to ask on", { exit: "usage", fix: "give --yes" });
+  }
+  const terminal = createInterface({ input: process.stdin, output: process.stdout });
+  try {
+    return /^y(es)?$/i.test((await terminal.question("delete them? [y/N] ")).trim());
+  } finally {
+    terminal.close();
+  }
+}

@@ -1,0 +1,97 @@
+import type { Dirent } from "node:fs";
+import { readdir, readFile, rm, rmdir } from "node:fs/promises";
+import { basename, dirname, join, sep } from "node:path";
+import { systemErrorCode } from "../base/errors.ts";
+import { withBlobLock } from "./blob-lock.ts";
+import { findHeldFiles } from "./held-files.ts";
+import { repoFolder } from "./hub-cache.ts";
+import { scanCache, type CachedFile, type CachedModel } from "./scan-cache.ts";
+
+/** What a prune would take away. */
+export interface PrunePlan {
+  readonly models: readonly CachedModel[];
+  /** What that gives back: a blob with several names counts once, one that is kept for another model not at all. */
+  readonly freedBytes: number;
+  /** Models that no profile uses, and that another process uses. */
+  readonly held: readonly CachedModel[];
+}
+
+/**
+ * Finds the models of the Hugging Face cache that nobody uses.
+ * @param used Paths in snapshots, of the shards of every model that a profile names.
+ */
+export async function planPrune(hubCache: string, used: ReadonlySet<string>): Promise<PrunePlan> {
+  const all = await scanCache(hubCache);
+  const unused = all.filter(
+    ({ shards }) => !shards.some(({ path }) => used.has(path)) && shards.every((file) => isOfCache(file, hubCache)),
+  );
+  const paths = unused.flatMap(({ shards }) => shards.flatMap(({ path, blob }) => [path, blob]));
+  const heldFiles = await findHeldFiles(paths);
+  const isHeld = ({ shards }: CachedModel) => shards.some(({ path, blob }) => heldFiles.has(path) || heldFiles.has(blob));
+  const models = unused.filter((model) => !isHeld(model));
+  const kept = new Set(all.filter((model) => !models.includes(model)).flatMap(({ shards }) => shards.map(({ blob }) => blob)));
+  const freed = new Map(
+    models.flatMap(({ shards }) => shards.filter(({ blob }) => !kept.has(blob)).map(({ blob, sizeBytes }) => [blob, sizeBytes])),
+  );
+  return { models, freedBytes: [...freed.values()].reduce((sum, size) => sum + size, 0), held: unused.filter(isHeld) };
+}
+
+/** A link may lead anywhere; what lies outside the repository's own folder is not the cache's to delete. */
+function isOfCache({ path, blob }: CachedFile, hubCache: string): boolean {
+  const [repo = ""] = path.slice(hubCache.length + 1).split(sep);
+  return blob === path || dirname(blob) === join(hubCache, repo, "blobs");
+}
+
+/** Takes models out of the Hugging Face cache: their names, the blobs that no other name leads to, and the folders and refs left empty. */
+export async function prune({ models }: PrunePlan, hubCache: string, signal: AbortSignal): Promise<void> {
+  for (const { hf, shards } of models) {
+    const repo = repoFolder(hubCache, hf);
+    for (const file of shards) {
+      const lock = join(repo.locks, `${basename(file.blob)}.lock`);
+      await withBlobLock(lock, { signal, onWait: () => {} }, () => removeFile(file, hubCache));
+      await removeEmpty(dirname(file.path), join(repo.path, "snapshots"));
+    }
+    await removeStaleRefs(repo.path);
+  }
+}
+
+/** The name first: a reader then finds no file, and not a link to nothing. */
+async function removeFile({ path, blob }: CachedFile, hubCache: string): Promise<void> {
+  await rm(path, { force: true });
+  const others = await scanCache(hubCache);
+  if (!others.some(({ shards }) => shards.some((other) => other.blob === blob))) await rm(blob, { force: true });
+}
+
+async function removeEmpty(folder: string, top: string): Promise<void> {
+  for (let at = folder; at.startsWith(top + sep); at = dirname(at)) {
+    if (!(await removeIfEmpty(at))) return;
+  }
+}
+
+async function removeIfEmpty(folder: string): Promise<boolean> {
+  try {
+    await rmdir(folder);
+    return true;
+  } catch (error) {
+    if (["ENOTEMPTY", "EEXIST", "ENOENT"].includes(systemErrorCode(error) ?? "")) return false;
+    throw error;
+  }
+}
+
+/** A ref to a snapshot that is gone makes the Python client call the cache corrupted. */
+async function removeStaleRefs(repo: string): Promise<void> {
+  const commits = (await listEntries(join(repo, "snapshots"))).map(({ name }) => name);
+  for (const entry of (await listEntries(join(repo, "refs"))).filter((one) => one.isFile())) {
+    const path = join(entry.parentPath, entry.name);
+    if (!commits.includes((await readFile(path, "utf8")).trim())) await rm(path);
+  }
+}
+
+async function listEntries(folder: string): Promise<Dirent[]> {
+  try {
+    return await readdir(folder, { recursive: basename(folder) === "refs", withFileTypes: true });
+  } catch (error) {
+    if (systemErrorCode(error) === "ENOENT") return [];
+    throw error;
+  }
+}

@@ -1,0 +1,73 @@
+import { readdir, realpath, stat } from "node:fs/promises";
+import { join, sep } from "node:path";
+import { systemErrorCode } from "../base/errors.ts";
+import { findQuant, firstShard } from "./select-files.ts";
+import { listShardNames } from "./shard-names.ts";
+
+/** A model in the Hugging Face cache, whoever has fetched it. */
+export interface CachedModel {
+  readonly hf: string;
+  readonly commit: string;
+  /** The first shard, relative to the repository, with `/`. */
+  readonly name: string;
+  readonly quant: string | undefined;
+  readonly shards: readonly CachedFile[];
+  /** How many shards of the set are not here. */
+  readonly missing: number;
+}
+
+export interface CachedFile {
+  /** In the snapshot. */
+  readonly path: string;
+  /** What the path leads to: the blob, or the file itself where the cache was made without links. */
+  readonly blob: string;
+  readonly sizeBytes: number;
+}
+
+/** All GGUF models of the Hugging Face cache, by repository; what cannot be read is left out. */
+export async function scanCache(hubCache: string): Promise<readonly CachedModel[]> {
+  const models: CachedModel[] = [];
+  for (const folder of (await listFolder(hubCache)).filter((name) => name.startsWith("models--"))) {
+    const hf = folder.slice("models--".length).replace("--", "/");
+    const snapshots = join(hubCache, folder, "snapshots");
+    for (const commit of await listFolder(snapshots)) models.push(...(await scanSnapshot(join(snapshots, commit), { hf, commit })));
+  }
+  return models;
+}
+
+async function scanSnapshot(folder: string, of: Pick<CachedModel, "hf" | "commit">): Promise<CachedModel[]> {
+  const names = (await listFolder(folder, true)).map((name) => name.split(sep).join("/")).filter((name) => /\.gguf$/i.test(name));
+  const sets = new Set(names.map(firstShard));
+  const models = await Promise.all(
+    [...sets].map(async (name) => {
+      const set = listShardNames(name);
+      const shards = (await Promise.all(set.map((shard) => lookAt(join(folder, shard))))).flat();
+      return { ...of, name, quant: findQuant(name), shards, missing: set.length - shards.length };
+    }),
+  );
+  return models.filter(({ shards }) => shards.length > 0);
+}
+
+/** Empty for a file that is not there, such as one whose blob is gone. */
+async function lookAt(path: string): Promise<CachedFile[]> {
+  try {
+    const blob = await realpath(path);
+    const stats = await stat(blob);
+    return stats.isFile() ? [{ path, blob, sizeBytes: stats.size }] : [];
+  } catch (error) {
+    return emptyOrThrow(error);
+  }
+}
+
+async function listFolder(path: string, recursive = false): Promise<string[]> {
+  try {
+    return (await readdir(path, { recursive })).toSorted();
+  } catch (error) {
+    return emptyOrThrow(error);
+  }
+}
+
+function emptyOrThrow(error: unknown): [] {
+  if (["ENOENT", "ENOTDIR", "EACCES", "ELOOP"].includes(systemErrorCode(error) ?? "")) return [];
+  throw error;
+}
