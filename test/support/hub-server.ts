@@ -120,6 +120,8 @@ function answer(origin: "hub" | "cdn", request: IncomingMessage, response: Serve
   const repo = state.repos.get(hf ?? "");
   if (repo === undefined) return sendError(response, 404, "RepoNotFound");
   if (repo.token !== undefined && request.headers.authorization !== `Bearer ${repo.token}`) return sendError(response, 401, "GatedRepo");
+  const [, named] = /^\/revision\/([0-9a-f]{40})$/.exec(rest ?? "") ?? [];
+  if (named !== undefined && named !== repo.commit) return sendError(response, 404, "RevisionNotFound");
   if (rest?.startsWith("/revision/"))
     return sendJson(response, { _id: "1", id: hf, sha: repo.commit, lastModified: "2026-01-01T00:00:00.000Z" });
   if (rest === `/tree/${repo.commit}`) return sendPage(url, repo, response, state);

@@ -19,7 +19,9 @@ function linesOf(changes: Partial<UnitOptions> = {}): string[] {
 describe("renderUnit", () => {
   test("runs the profile in the foreground, with readiness", () => {
     const lines = linesOf();
-    expect(lines).toContain("ExecStart=/usr/bin/node /usr/lib/node_modules/llmctl/dist/main.js up --no-fetch /etc/llmctl/profiles/coder.yaml");
+    expect(lines).toContain(
+      "ExecStart=/usr/bin/node /usr/lib/node_modules/llmctl/dist/main.js up --no-fetch /etc/llmctl/profiles/coder.yaml",
+    );
     expect(lines).toContain("Type=notify");
     expect(lines).toContain("NotifyAccess=all");
   });
