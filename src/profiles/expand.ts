@@ -48,7 +48,7 @@ function expandText(text: string, env: Env, report: (message: string, fix: strin
   });
 }
 
-/** Makes every path absolute: `~/` is the home folder, anything else is relative to the YAML file that wrote it. */
+/** Makes every path absolute: `~/` is the home folder, `file:` may stand before it, else it is relative to the YAML file that wrote it. */
 export function resolvePaths(root: WrittenMap, env: Env): WrittenMap {
   const home = env["HOME"] || homedir();
   return mapMap(root, (scalar, path) => (isPath(path) ? resolvePath(scalar, home) : scalar));
@@ -60,7 +60,23 @@ function isPath(path: KeyPath): boolean {
 
 function resolvePath(scalar: WrittenScalar, home: string): WrittenScalar {
   const { value } = scalar;
-  if (typeof value !== "string" || value === "") return scalar;
-  const path = value === "~" || value.startsWith("~/") ? join(home, value.slice(1)) : resolve(dirname(scalar.place.source.path), value);
+  // An address is refused by its own rule, in the user's words.
+  if (typeof value !== "string" || value === "" || /^https?:\/\//i.test(value)) return scalar;
+  const plain = withoutScheme(value);
+  const path = plain === "~" || plain.startsWith("~/") ? join(home, plain.slice(1)) : resolve(dirname(scalar.place.source.path), plain);
   return { ...scalar, value: path };
+}
+
+/** `file:///models/a%20b.gguf` is an address and `file:../models/a.gguf` is not; both are written. */
+function withoutScheme(text: string): string {
+  if (/^file:\/\/(?:localhost)?\//i.test(text)) return decodeOrKeep(new URL(text).pathname);
+  return text.replace(/^file:(?!\/\/)/i, "");
+}
+
+function decodeOrKeep(path: string): string {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    return path; // a lone "%" stands for itself
+  }
 }

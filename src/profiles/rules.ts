@@ -16,6 +16,10 @@ export function checkRules(root: WrittenMap): Finding[] {
 
 function checkModelRef(root: WrittenMap, path: KeyPath): Finding[] {
   const model = findWritten(root, path);
+  if (model?.value.kind === "scalar" && typeof model.value.value === "string" && /^https?:\/\//i.test(model.value.value)) {
+    const message = `${quote(showKey(path))} is an address, ${quote(model.value.value)}, and not a file or a model on Hugging Face`;
+    return [{ message, place: model.place, fix: insteadOfAddress(model.value.value) }];
+  }
   if (model?.value.kind !== "map") return [];
   if (model.value.entries.has("quant") || model.value.entries.has("file")) return checkPair(root, path);
   return [
@@ -25,6 +29,13 @@ function checkModelRef(root: WrittenMap, path: KeyPath): Finding[] {
       fix: "add the quant to use, such as quant: Q4_K_M",
     },
   ];
+}
+
+/** A file's address on the Hub says all that a reference needs. */
+function insteadOfAddress(address: string): string {
+  const [, hf, revision, file] = /^https?:\/\/[^/]+\/([\w.-]+\/[\w.-]+)\/(?:resolve|blob)\/([^/]+)\/([^?#]+\.gguf)/i.exec(address) ?? [];
+  if (hf === undefined || revision === undefined || file === undefined) return "download it, and name the file";
+  return `write { hf: ${hf}, file: ${file}${revision === "main" ? "" : `, revision: ${revision}`} }`;
 }
 
 function checkPair(root: WrittenMap, path: KeyPath): Finding[] {

@@ -44,6 +44,17 @@ describe("one profile", () => {
     expect(values.alias).toBe("../m");
   });
 
+  test.each([
+    ["file:///models/a%20b.gguf", "/models/a b.gguf"],
+    ["file:///models/50%.gguf", "/models/50%.gguf"],
+    ["file://localhost/m.gguf", "/m.gguf"],
+    ["file:/m.gguf", "/m.gguf"],
+    ["file:~/m.gguf", "/home/ada/m.gguf"],
+  ])("takes %s for the path %s", async (written, path) => {
+    await using folder = await ProfileFolder.create({ "near/coder.yaml": `model: "${written}"\n` });
+    expect((await folder.load("coder")).values.model).toBe(path);
+  });
+
   test("may use YAML anchors", async () => {
     await using folder = await ProfileFolder.create({
       "near/coder.yaml": "model: m\ndevices: &gpus [CUDA0]\ndraft: { model: d, devices: *gpus }\n",

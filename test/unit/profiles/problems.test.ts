@@ -153,3 +153,15 @@ test("any known key with one letter wrong is an unknown key with its place and a
     { numRuns: 150 },
   );
 });
+
+test.each([
+  [
+    "https://huggingface.co/unsloth/GLM-4.7-GGUF/resolve/main/Q2_K/GLM-4.7-Q2_K-00001-of-00003.gguf?download=true",
+    "write { hf: unsloth/GLM-4.7-GGUF, file: Q2_K/GLM-4.7-Q2_K-00001-of-00003.gguf }",
+  ],
+  ["https://huggingface.co/o/r/blob/v1/m.gguf", "write { hf: o/r, file: m.gguf, revision: v1 }"],
+  ["http://models.example/m.gguf", "download it, and name the file"],
+])("the address %s is refused with what to write", async (address, fix) => {
+  const message = expect.stringMatching(/^"model" is an address, "http.*", and not a file or a model on Hugging Face$/);
+  expect(await only(`model: ${address}\n`)).toMatchObject({ message, at: "near/coder.yaml:1:1", fix });
+});
