@@ -2,7 +2,8 @@ import type { Paths } from "../base/paths.ts";
 import { findOptions, searchHubModel } from "../hub/find-model.ts";
 import { modelLockFolder, readModelLock } from "../hub/model-lock.ts";
 import { scanCache } from "../hub/scan-cache.ts";
-import { findQuant } from "../hub/select-files.ts";
+import { findQuant, matchFiles } from "../hub/select-files.ts";
+import { listShardNames } from "../hub/shard-names.ts";
 import { findVerified } from "../hub/verified-files.ts";
 import { LlmctlError } from "../base/errors.ts";
 import { listProfiles, profileFolders } from "../profiles/find.ts";
@@ -64,31 +65,49 @@ export async function listKnownModels(profiles: readonly Profile[], paths: Paths
   return Promise.all([...used, ...unused].map(async (model) => ({ ...model, verifiedAt: await findOldest(model.shards, lockFolder) })));
 }
 
+/**
+ * Paths in snapshots of everything that profiles use. Of a model that is not complete here, every set that the reference could mean counts: a
+ * pull goes on from it.
+ */
+export async function listUsedPaths(profiles: readonly Profile[], paths: Paths): Promise<ReadonlySet<string>> {
+  const used = new Set<string>();
+  const cached = await scanCache(paths.hub);
+  for (const { ref, profile } of listRefs(profiles)) {
+    const search = await searchHubModel(ref, findOptions(profile, paths));
+    const couldMean = cached.filter(({ hf, name }) => hf === ref.hf && matchFiles(listShardNames(name), ref).kind !== "none");
+    const shards = "files" in search ? search.files.shards : couldMean.flatMap((model) => model.shards);
+    for (const { path } of shards) used.add(path);
+  }
+  return used;
+}
+
+function listRefs(profiles: readonly Profile[]): { readonly ref: HubModelRef; readonly profile: Profile }[] {
+  return profiles.flatMap((profile) => {
+    const { model, draft } = profile.values;
+    return [model, draft?.model].flatMap((ref) => (ref === undefined || typeof ref === "string" ? [] : [{ ref, profile }]));
+  });
+}
+
 /** The Hub's models that the profiles name and that are complete here, once each. */
 async function listUsed(profiles: readonly Profile[], paths: Paths): Promise<Omit<KnownModel, "verifiedAt">[]> {
   const byPath = new Map<string, Omit<KnownModel, "verifiedAt">>();
-  for (const profile of profiles) {
-    const options = findOptions(profile, paths);
-    const { model, draft } = profile.values;
-    for (const ref of [model, draft?.model]) {
-      if (ref === undefined || typeof ref === "string") continue;
-      const search = await searchHubModel(ref, options);
-      const path = "files" in search ? search.files.shards[0]?.path : undefined;
-      if (!("files" in search) || path === undefined) continue;
-      const before = byPath.get(path);
-      const lock = await readModelLock(modelLockFolder(paths.state), ref);
-      byPath.set(path, {
-        hf: ref.hf,
-        name: path.slice(path.lastIndexOf("/") + 1),
-        quant: findQuant(path) ?? ref.quant,
-        commit: lock?.commit ?? /\/snapshots\/([0-9a-f]{40})\//.exec(path)?.[1],
-        shards: search.files.shards,
-        missing: 0,
-        profiles: [...new Set([...(before?.profiles ?? []), profile.name])],
-        ref,
-        source: search.files.source,
-      });
-    }
+  for (const { ref, profile } of listRefs(profiles)) {
+    const search = await searchHubModel(ref, findOptions(profile, paths));
+    const path = "files" in search ? search.files.shards[0]?.path : undefined;
+    if (!("files" in search) || path === undefined) continue;
+    const before = byPath.get(path);
+    const lock = await readModelLock(modelLockFolder(paths.state), ref);
+    byPath.set(path, {
+      hf: ref.hf,
+      name: path.slice(path.lastIndexOf("/") + 1),
+      quant: findQuant(path) ?? ref.quant,
+      commit: lock?.commit ?? /\/snapshots\/([0-9a-f]{40})\//.exec(path)?.[1],
+      shards: search.files.shards,
+      missing: 0,
+      profiles: [...new Set([...(before?.profiles ?? []), profile.name])],
+      ref,
+      source: search.files.source,
+    });
   }
   return [...byPath.values()];
 }

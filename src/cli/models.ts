@@ -9,7 +9,8 @@ import { modelLockFolder, readModelLock, writeModelLock, type ModelLock } from "
 import { planPrune, prune, type PrunePlan } from "../hub/prune-cache.ts";
 import { expectFiles, verifyFiles } from "../hub/verify-model.ts";
 import { interruptible } from "./interruptible.ts";
-import { listKnownModels, readAllProfiles, type KnownModel } from "./known-models.ts";
+import { listKnownModels, listUsedPaths, readAllProfiles, type KnownModel } from "./known-models.ts";
+import { paint } from "./paint.ts";
 import { TerminalReporter } from "./pull-reporter.ts";
 import { formatProblem } from "./report-error.ts";
 import { formatTable } from "./table.ts";
@@ -17,7 +18,9 @@ import { formatTable } from "./table.ts";
 /** Lists the models that are here. */
 export async function modelsList({ json }: { readonly json: boolean }): Promise<number> {
   const paths = findPaths();
-  const { profiles } = await readAllProfiles(paths);
+  const { profiles, problems } = await readAllProfiles(paths);
+  for (const problem of problems)
+    process.stderr.write(`${paint("yellow", "note:")} what this profile uses is not known: ${problem.message}\n`);
   const models = await listKnownModels(profiles, paths);
   process.stdout.write(
     json ? `${JSON.stringify(models.map(toJson), undefined, 2)}\n` : formatModels(models, process.stdout.columns ?? Infinity),
@@ -131,8 +134,7 @@ export async function modelsPrune({ yes }: { readonly yes: boolean }): Promise<n
       fix,
     });
   }
-  const used = (await listKnownModels(profiles, paths)).filter((model) => model.profiles.length > 0);
-  const plan = await planPrune(paths.hub, new Set(used.flatMap(({ shards }) => shards.map(({ path }) => path))));
+  const plan = await planPrune(paths.hub, await listUsedPaths(profiles, paths));
   process.stdout.write(describePrune(plan));
   if (plan.models.length === 0) return 0;
   if (!yes && !(await confirm())) return 0;

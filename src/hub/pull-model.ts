@@ -78,7 +78,7 @@ async function makePlan(ref: HubModelRef, options: PullOptions): Promise<PullPla
   const lock = options.lockFolder === undefined ? undefined : await readModelLock(options.lockFolder, ref);
   const found = await searchHubModel(ref, options);
   if ("files" in found && options.update !== true) return { kind: "complete", files: found.files };
-  if (options.hub.offline) throw offlineError(describeRef(ref), options.at);
+  if (options.hub.offline) throw "files" in found ? noNewsError(ref) : offlineError(describeRef(ref), options.at);
   const { commit, files } = await listAt(options.update === true ? undefined : lock?.commit, ref, options);
   const byName = new Map(files.map((file) => [file.name, file]));
   const wanted = selectFiles([...byName.keys()], ref, options.at).flatMap((name) => byName.get(name) ?? []);
@@ -87,6 +87,13 @@ async function makePlan(ref: HubModelRef, options: PullOptions): Promise<PullPla
   const repo = repoFolder(options.hubCache, ref.hf);
   const planned = await Promise.all(wanted.map(async (file) => ({ ...file, haveBytes: await measureHave(repo, file) })));
   return { kind: "fetch", commit, files: planned, missingBytes: planned.reduce((sum, file) => sum + file.sizeBytes - file.haveBytes, 0) };
+}
+
+function noNewsError(ref: HubModelRef): LlmctlError {
+  return new LlmctlError("hub-offline", `HF_HUB_OFFLINE forbids to ask for the newest commit of ${describeRef(ref)}`, {
+    exit: "unavailable",
+    fix: "unset HF_HUB_OFFLINE",
+  });
 }
 
 async function listAt(lockedCommit: string | undefined, ref: HubModelRef, options: PullOptions): Promise<ModelListing> {

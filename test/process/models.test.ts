@@ -243,6 +243,14 @@ no profile uses these; deleting them frees ${(draft.length / 1000).toFixed(1)} k
     expect((await run(["models", "prune", "--yes"])).stdout).toBe("nothing to delete: profiles use all that is here");
   });
 
+  test("prune leaves alone what is here of a model that a profile uses and that is not complete", async () => {
+    const names = [1, 2].map((i) => `Q8_0/Tiny-Q8_0-0000${i}-of-00002.gguf`);
+    const [first = ""] = await putPythonCache(hubCache, hf, commit, [{ name: names[0] ?? "", content: draft }]);
+    await home.writeProfile("p", { model: { hf, quant: "Q8_0" } });
+    expect((await run(["models", "prune", "--yes"])).stdout).toBe("nothing to delete: profiles use all that is here");
+    expect(await readFile(first)).toEqual(draft);
+  });
+
   test("prune leaves alone what another process holds", async () => {
     await putPythonCache(hubCache, hf, commit, [{ name: targetName, content: target }]);
     const held = await open(snapshot(commit), "r");
