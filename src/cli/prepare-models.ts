@@ -57,6 +57,6 @@ async function fetchLacking(profile: Profile, fetching: Fetching): Promise<reado
 
 /** Nobody wants to learn after 200 GB that the build is missing or refuses a flag. */
 async function checkRest(profile: Profile, paths: Paths): Promise<void> {
-  const { refusal } = await planLaunch(profile, { paths, env: process.env, lacking: "mark" });
-  if (refusal !== undefined) throw refusal;
+  const { refused } = await planLaunch(profile, { paths, env: process.env, lacking: "mark" });
+  if (refused[0] !== undefined) throw refused[0].error;
 }
