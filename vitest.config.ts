@@ -1,13 +1,15 @@
 import { defineConfig } from "vitest/config";
 
-/** Real processes on a busy machine: time enough that only a hang fails, and few enough at once that none starves. */
-const withProcesses = { pool: "forks", maxWorkers: 2, testTimeout: 60_000, hookTimeout: 60_000 } as const;
+/** On a busy machine, too, time enough that only a hang fails. */
+const patient = { testTimeout: 60_000, hookTimeout: 60_000 } as const;
+/** Real processes: few enough at once that none starves. */
+const withProcesses = { ...patient, pool: "forks", maxWorkers: 2 } as const;
 
 // One project after the other: measured times and CPU use must not be those of another project's load.
 export default defineConfig({
   test: {
     projects: [
-      { test: { name: "unit", include: ["test/unit/**/*.test.ts"], sequence: { groupOrder: 0 } } },
+      { test: { ...patient, name: "unit", include: ["test/unit/**/*.test.ts"], sequence: { groupOrder: 0 } } },
       { test: { ...withProcesses, name: "process", include: ["test/process/**/*.test.ts"], sequence: { groupOrder: 1 } } },
       {
         test: {
