@@ -109,7 +109,7 @@ function addWarnings({ profile, findings, draft: { drafting, warnings }, isDecid
 }
 
 async function finish(prepared: Prepared, result: TrialResult | undefined, session: CheckSession): Promise<ProfileCheck> {
-  const { profile, findings, build, target, draft, trial, env } = prepared;
+  const { profile, findings, build, target, draft, trial } = prepared;
   const { flags, notes } = trial?.rendering ?? { flags: [], notes: [] };
   const unknown = await addMissingDevices(prepared, session);
   addRefusals(findings, result, unknown);
