@@ -250,7 +250,7 @@ describe("a pull that is killed", () => {
     expect(askedBytes(large.length)).toBe(large.length - recordedBytes);
     expect(await readdir(blobs())).toEqual([sha256(large)]);
     expect(await hasBlob(large)).toBe(true);
-  }, 120_000);
+  }, 600_000);
 });
 
 /** What a pull would find on disk. */
