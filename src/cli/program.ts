@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
-import { Command, Help, InvalidArgumentError, Option } from "commander";
+import { Argument, Command, Help, InvalidArgumentError, Option } from "commander";
 import { parseDuration, parseSize } from "../base/units.ts";
+import type { ExportFormat, ExportOptions } from "./export.ts";
 import type { NewOptions } from "./profile-new.ts";
 
 /*
@@ -44,6 +45,7 @@ function createProgram(done: (code: number) => void): Command {
   addGetting(program, done);
   addProfile(program);
   addSystemd(program);
+  addExport(program);
   return program;
 }
 
@@ -313,6 +315,25 @@ function addSystemd(program: Command): void {
     .description("print the unit file that runs a profile")
     .action(async (name: string) => {
       process.stdout.write(await (await import("./systemd.ts")).systemdShow(name));
+    });
+}
+
+function addExport(program: Command): void {
+  program
+    .command("export")
+    .description("print a profile as a container of llama.cpp's official image, for others to run")
+    .addArgument(new Argument("<format>", "what runs it").choices(["quadlet", "compose", "kubernetes"]))
+    .argument("<profile>")
+    .option("--release <tag>", "release of llama.cpp in the image (default: the newest that llmctl was tested with)")
+    .option("--image <image>", "another image of this release")
+    .addOption(
+      new Option("--backend <name>", "what computes (default: by the profile's devices)").choices(["cpu", "cuda", "rocm", "vulkan"]),
+    )
+    .option("--gpus <count>", "how many GPUs (default: by the profile's devices)", readCount)
+    .option("--models <where>", "folder that holds the models, or claim on Kubernetes (default: where they are here; models)")
+    .option("--replicas <count>", "how many servers, on Kubernetes", readCount, 1)
+    .action(async (format: ExportFormat, name: string, options: ExportOptions) => {
+      process.stdout.write(await (await import("./export.ts")).exportProfile(format, name, options));
     });
 }
 

@@ -120,7 +120,7 @@ function installSection({ scope }: UnitOptions): string[] {
 }
 
 /** One word of a unit file. @see systemd.syntax(7), "Quoting" */
-function quote(word: string): string {
+export function quote(word: string): string {
   const plain = escapeSpecifiers(word);
   if (/^[\w@%+=:,./-]+$/.test(plain)) return plain;
   return `"${plain.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n")}"`;

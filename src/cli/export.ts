@@ -1,0 +1,119 @@
+import { realpath } from "node:fs/promises";
+import { basename, posix, resolve } from "node:path";
+import { LlmctlError } from "../base/errors.ts";
+import { findPaths, type Paths } from "../base/paths.ts";
+import { readModel } from "../gguf/read-model.ts";
+import { findModel } from "../hub/find-model.ts";
+import { planPull } from "../hub/pull-model.ts";
+import { decideDraft } from "../llama/draft-gate.ts";
+import type { FlagCatalogue } from "../llama/flag-catalogue.ts";
+import { type ContainerModels, type ImageBackend, planContainer } from "../llama/plan-container.ts";
+import { draftMismatch } from "../llama/plan-launch.ts";
+import { exportRelease, readReleaseCatalogue } from "../llama/release-catalogue.ts";
+import { vocabRule } from "../llama/vocab-rule.ts";
+import type { ModelRef, Profile } from "../profiles/schema.ts";
+import { renderCompose } from "../systemd/compose.ts";
+import type { ContainerFile, ContainerSpec } from "../systemd/container.ts";
+import { renderKubernetes } from "../systemd/kubernetes.ts";
+import { renderQuadlet } from "../systemd/quadlet.ts";
+import { openProfile } from "./context.ts";
+import { createHubAccess } from "./judge-pair.ts";
+
+export type ExportFormat = "quadlet" | "compose" | "kubernetes";
+
+export interface ExportOptions {
+  /** Of llama.cpp, in the image; the one that comes with llmctl unless told. */
+  readonly release?: string | undefined;
+  readonly image?: string | undefined;
+  readonly backend?: ImageBackend | undefined;
+  readonly gpus?: number | undefined;
+  /** The folder that holds the models, or on Kubernetes the claim. */
+  readonly models?: string | undefined;
+  readonly replicas: number;
+}
+
+/** `export FORMAT NAME`: the profile as a container of llama.cpp's own image. @returns the text to print. @throws LlmctlError */
+export async function exportProfile(format: ExportFormat, nameOrPath: string, options: ExportOptions): Promise<string> {
+  const paths = findPaths();
+  const profile = await openProfile(nameOrPath, paths);
+  const { release = exportRelease } = options;
+  const catalogue = await readReleaseCatalogue(release, paths);
+  const models = await placeModels(profile, paths, catalogue);
+  return render(format, planContainer(profile, models, { ...options, release, catalogue }), options);
+}
+
+function render(format: ExportFormat, spec: ContainerSpec, { models, replicas }: ExportOptions): string {
+  if (format === "kubernetes") return renderKubernetes(spec, { replicas, claim: models ?? "models" });
+  const folder = models === undefined ? {} : { models: resolve(models) };
+  if (models === undefined) checkAllHere(spec);
+  return format === "quadlet" ? renderQuadlet(spec, folder) : renderCompose(spec, { ...user(), ...folder });
+}
+
+/** Never root, whoever asks. */
+function user(): { uid: number; gid: number } {
+  const uid = process.getuid?.() ?? 0;
+  return uid === 0 ? { uid: 1000, gid: 1000 } : { uid, gid: process.getgid?.() ?? uid };
+}
+
+function checkAllHere({ name, files }: ContainerSpec): void {
+  const absent = files.find(({ source }) => source === undefined);
+  if (absent === undefined) return;
+  throw new LlmctlError("model-missing", `"${absent.name}" is not on this machine, and would be mounted from it`, {
+    exit: "missingFile",
+    fix: `run "llmctl pull ${name}", or name with --models a folder that will hold it as ${absent.name}`,
+  });
+}
+
+/** Where each model is here and how the container will know it; what is not here is looked up on the Hub. */
+async function placeModels(profile: Profile, paths: Paths, catalogue: FlagCatalogue): Promise<ContainerModels> {
+  const { model, draft } = profile.values;
+  const target = await placeModel(profile, ["model"], model, paths);
+  if (draft === undefined) return { target };
+  const drafting = draft.model === undefined ? undefined : await placeModel(profile, ["draft", "model"], draft.model, paths);
+  const draftingOff = await findDraftingOff(profile, target, drafting, catalogue);
+  if (draftingOff !== undefined) return { target, draftingOff };
+  return { target, ...(drafting === undefined ? {} : { draft: drafting }) };
+}
+
+type PlacedFile = ContainerFile & { readonly path?: string };
+
+async function placeModel(profile: Profile, key: string[], ref: ModelRef, paths: Paths): Promise<PlacedFile[]> {
+  const { name, values, at } = profile;
+  const where = { hubCache: paths.hub, modelDirs: values.model_dirs, profile: name, at: at(...key) };
+  if (typeof ref === "string") {
+    const { shards } = await findModel(ref, where);
+    return Promise.all(shards.map(({ path, sizeBytes }) => placeFile(path, sizeBytes, basename(path))));
+  }
+  const access = createHubAccess();
+  const plan = await planPull(ref, { ...where, ...access, onProgress: (event) => event.kind === "retry" && access.onProgress(event) });
+  if (plan.kind === "fetch")
+    return plan.files.map((file) => ({ name: posix.join(ref.hf, basename(file.name)), sizeBytes: file.sizeBytes }));
+  return Promise.all(plan.files.shards.map(({ path, sizeBytes }) => placeFile(path, sizeBytes, posix.join(ref.hf, basename(path)))));
+}
+
+/** A file of the Hub's cache is a link, which would lead nowhere in the container. */
+async function placeFile(path: string, sizeBytes: number, name: string): Promise<PlacedFile> {
+  return { name, source: await realpath(path), sizeBytes, path };
+}
+
+/** The draft gate's verdict, where both models are here. @throws LlmctlError `draft-mismatch` where the profile wants that. */
+async function findDraftingOff(
+  profile: Profile,
+  target: readonly PlacedFile[],
+  draft: readonly PlacedFile[] | undefined,
+  catalogue: FlagCatalogue,
+): Promise<string | undefined> {
+  const { draft: wanted, ctx_size: ctxSize } = profile.values;
+  const [targetPath, draftPath] = [target[0]?.path, draft?.[0]?.path];
+  if (wanted === undefined || targetPath === undefined || (draft !== undefined && draftPath === undefined)) return undefined;
+  const verdict = decideDraft({
+    target: await readModel(targetPath),
+    draft: draftPath === undefined ? undefined : await readModel(draftPath),
+    type: wanted.type,
+    rule: vocabRule((flag) => catalogue.has(flag)),
+    ctxSize,
+  });
+  if (verdict.verdict === "on") return undefined;
+  if (wanted.on_mismatch === "fail") throw draftMismatch(profile, verdict);
+  return verdict.reason;
+}

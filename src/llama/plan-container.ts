@@ -1,0 +1,206 @@
+import { isIP } from "node:net";
+import { basename } from "node:path";
+import { LlmctlError } from "../base/errors.ts";
+import { parseDuration } from "../base/units.ts";
+import type { Profile, ProfileValues } from "../profiles/schema.ts";
+import { apiKeysPath, type ContainerFile, containerPort, type ContainerSpec, type Gpu, modelsFolder } from "../systemd/container.ts";
+import type { FlagCatalogue } from "./flag-catalogue.ts";
+import { renderServer, type RenderedFlag } from "./render.ts";
+
+/** What computes in the image. */
+export const imageBackends = ["cpu", "cuda", "rocm", "vulkan"] as const;
+export type ImageBackend = (typeof imageBackends)[number];
+
+/** The models as the container will see them, each with its first shard first. */
+export interface ContainerModels {
+  readonly target: readonly ContainerFile[];
+  readonly draft?: readonly ContainerFile[];
+  /** Why drafting is off although the profile asks for it. */
+  readonly draftingOff?: string;
+}
+
+export interface ContainerChoice {
+  /** Of the release that is in the image. */
+  readonly catalogue: FlagCatalogue;
+  readonly release: string;
+  /** Instead of the official one. */
+  readonly image?: string | undefined;
+  /** By the profile's devices unless told. */
+  readonly backend?: ImageBackend | undefined;
+  /** By the profile's devices unless told. */
+  readonly gpus?: number | undefined;
+}
+
+/**
+ * Says a profile as a container of llama.cpp's own image: the flags of the image's release, with the paths and the address that hold inside.
+ * Reads nothing and starts nothing.
+ * @throws LlmctlError `profile-unrenderable`, `device-not-in-image`, `no-address` or `file-names-clash`.
+ * @see llama.cpp docs/docker.md
+ */
+export function planContainer(profile: Profile, models: ContainerModels, choice: ContainerChoice): ContainerSpec {
+  const { name, values } = profile;
+  const { server } = values;
+  const backend = choice.backend ?? chooseBackend(values);
+  const gpu = chooseGpu(profile, backend, choice.gpus);
+  const inside = { ...profile, values: { ...values, server: insideServer(server) } };
+  const { target, draft, draftingOff } = models;
+  const rendering = renderServer(
+    inside,
+    {
+      target: insidePath(target),
+      ...(draft === undefined ? {} : { draft: insidePath(draft) }),
+      ...(draftingOff === undefined ? {} : { draftingOff }),
+    },
+    choice.catalogue,
+  );
+  const { args, files } = bringFiles(rendering.flags, choice.catalogue);
+  const { env, secretEnv } = splitSecrets(values.env);
+  return {
+    name,
+    ...(values.description === undefined ? {} : { description: values.description }),
+    image: choice.image ?? officialImage(backend, choice.release),
+    args,
+    env,
+    secretEnv,
+    ...(server.api_key_file === undefined ? {} : { apiKeyFile: server.api_key_file }),
+    files: distinct([...target, ...(draft ?? []), ...files]),
+    gpu,
+    publish: { host: publishedHost(profile), port: server.port === "auto" ? containerPort : server.port },
+    ...patience(values),
+    mlock: values.mlock === true,
+    notes: [...rendering.notes.map(({ key, reason }) => `${key} is left out: ${reason}`), ...warn(values)],
+  };
+}
+
+/** Newest builds of a release carry its tag; the tag without one moves with the newest release. */
+function officialImage(backend: ImageBackend, release: string): string {
+  return `ghcr.io/ggml-org/llama.cpp:server${backend === "cpu" ? "" : `-${backend}`}-${release}`;
+}
+
+function listDevices({ devices, draft }: ProfileValues): readonly string[] {
+  return [...(devices ?? []), ...(draft?.devices ?? [])].filter((device) => device !== "none");
+}
+
+const devicePrefixes = { cpu: undefined, cuda: "CUDA", rocm: "ROCm", vulkan: "Vulkan" } as const;
+
+function chooseBackend(values: ProfileValues): ImageBackend {
+  const [device] = listDevices(values);
+  if (device === undefined) return values.gpu_layers === 0 ? "cpu" : "cuda";
+  return imageBackends.find((backend) => isOf(backend, device)) ?? "cuda";
+}
+
+function isOf(backend: ImageBackend, device: string): boolean {
+  const prefix = devicePrefixes[backend];
+  return prefix !== undefined && device.startsWith(prefix);
+}
+
+/** Devices are numbered from 0 in the container, so `CUDA1` needs two. */
+function chooseGpu(profile: Profile, backend: ImageBackend, count: number | undefined): Gpu {
+  const devices = listDevices(profile.values);
+  const foreign = devices.find((device) => !isOf(backend, device));
+  if (foreign !== undefined) {
+    throw new LlmctlError("device-not-in-image", `the image for ${backend} has no device "${foreign}"`, {
+      exit: "config",
+      at: profile.at("devices"),
+      fix: "choose another --backend, or export a profile without devices",
+    });
+  }
+  if (backend === "cpu") return { kind: "none" };
+  const numbers = devices.map((device) => Number(/\d+$/.exec(device)?.[0] ?? 0));
+  return { kind: backend, count: count ?? 1 + Math.max(0, ...numbers) };
+}
+
+function insideServer(server: ProfileValues["server"]): ProfileValues["server"] {
+  return {
+    ...server,
+    host: "0.0.0.0",
+    port: containerPort,
+    ...(server.api_key_file === undefined ? {} : { api_key_file: apiKeysPath }),
+  };
+}
+
+function insidePath([first]: readonly ContainerFile[]): string {
+  if (first === undefined) throw new Error("a model without files");
+  return `${modelsFolder}/${first.name}`;
+}
+
+/** Whatever else the flags name of this machine's files comes into the models' folder, too. */
+function bringFiles(flags: readonly RenderedFlag[], catalogue: FlagCatalogue): { args: string[]; files: ContainerFile[] } {
+  const files: ContainerFile[] = [];
+  const bring = (path: string): string => {
+    if (path === apiKeysPath || path.startsWith(`${modelsFolder}/`)) return path;
+    files.push({ name: basename(path), source: path, sizeBytes: 0 });
+    return `${modelsFolder}/${basename(path)}`;
+  };
+  const args = flags.flatMap(({ args: [flag = "", ...words] }) => {
+    const takesFile = catalogue.find(flag)?.entry.hints.some((hint) => /FNAME|FILE|PATH/.test(hint)) ?? false;
+    // A list of adapters is PATH:SCALE,PATH:SCALE.
+    return [flag, ...words.map((word) => (takesFile ? word.replaceAll(/(?<=^|,)\/[^,:]+/g, bring) : word))];
+  });
+  return { args, files };
+}
+
+function distinct(files: readonly ContainerFile[]): ContainerFile[] {
+  const byName = new Map<string, ContainerFile>();
+  for (const file of files) {
+    const other = byName.get(file.name);
+    if (other !== undefined && other.source !== file.source) {
+      throw new LlmctlError("file-names-clash", `two files would be "${file.name}" in the container`, {
+        exit: "config",
+        at: `${other.source} and ${file.source}`,
+        fix: "rename one of them",
+      });
+    }
+    byName.set(file.name, file);
+  }
+  return [...byName.values()];
+}
+
+const secretName = /(?:KEY|TOKEN|SECRET|PASSWORD)S?$/i;
+
+function splitSecrets(all: ProfileValues["env"]): { env: Record<string, string>; secretEnv: string[] } {
+  const entries = Object.entries(all);
+  return {
+    env: Object.fromEntries(entries.filter(([key]) => !secretName.test(key))),
+    secretEnv: entries.map(([key]) => key).filter((key) => secretName.test(key)),
+  };
+}
+
+function publishedHost(profile: Profile): string {
+  const { host } = profile.values.server;
+  if (host === "localhost") return "127.0.0.1";
+  if (isIP(host) !== 0) return host;
+  throw new LlmctlError("no-address", `"${host}" is no address that a container's port can be published on`, {
+    exit: "config",
+    at: profile.at("server", "host"),
+    fix: "write an IP address, such as 127.0.0.1 or 0.0.0.0",
+  });
+}
+
+function patience({ health, stop }: ProfileValues): Pick<ContainerSpec, "probes" | "stopTimeoutMs"> {
+  return {
+    probes: {
+      stallTimeoutMs: readDuration(health.stall_timeout),
+      intervalMs: readDuration(health.interval),
+      timeoutMs: readDuration(health.timeout),
+      failures: health.failures,
+      hangTimeoutMs: readDuration(health.hang_timeout),
+    },
+    stopTimeoutMs: readDuration(stop.timeout),
+  };
+}
+
+function readDuration(text: string): number {
+  const ms = parseDuration(text);
+  if (ms === undefined) throw new Error(`a checked profile holds the duration "${text}"`);
+  return ms;
+}
+
+function warn({ priority, server, draft }: ProfileValues): string[] {
+  const raised = priority !== undefined && !["low", "normal"].includes(priority);
+  return [
+    ...(draft === undefined ? [] : ["llmctl is not in the container: that it drafts is to be seen in its log, as draft acceptance"]),
+    ...(raised ? [`priority ${priority} is not allowed in a container like this; the server says so and runs at normal priority`] : []),
+    ...(server.api_key_file === undefined ? ["without server.api_key_file, whoever reaches the address can use the server"] : []),
+  ];
+}

@@ -1,0 +1,101 @@
+import { describe, expect, test } from "vitest";
+import type { LlmctlError } from "../../../src/base/errors.ts";
+import { type ContainerChoice, planContainer } from "../../../src/llama/plan-container.ts";
+import { makeProfile, readCatalogue } from "../../support/llama-help.ts";
+
+const target = [
+  { name: "o/r/m-00001-of-00002.gguf", source: "/hub/1", sizeBytes: 1 },
+  { name: "o/r/m-00002-of-00002.gguf", source: "/hub/2", sizeBytes: 1 },
+];
+const draft = [{ name: "d.gguf", source: "/d.gguf", sizeBytes: 1 }];
+
+function plan(values: Readonly<Record<string, unknown>>, choice: Partial<ContainerChoice> = {}, models: object = { target }) {
+  return planContainer(makeProfile(values), { target, ...models }, { catalogue: readCatalogue("v0.5.0"), release: "v0.5.0", ...choice });
+}
+
+function problemOf(action: () => unknown): { code: string; at: string | undefined } {
+  try {
+    action();
+  } catch (error) {
+    const { code, at } = error as LlmctlError;
+    return { code, at };
+  }
+  throw new Error("nothing was thrown");
+}
+
+function valueOf(args: readonly string[], flag: string): string | undefined {
+  return args[args.indexOf(flag) + 1];
+}
+
+describe("planContainer", () => {
+  test("the server finds its models, its keys and its address inside the container", () => {
+    const { args, publish, apiKeyFile } = plan(
+      { draft: { model: "/d.gguf" }, server: { host: "0.0.0.0", port: 8001, api_key_file: "/etc/keys" } },
+      {},
+      { draft },
+    );
+    expect(valueOf(args, "--model")).toBe("/models/o/r/m-00001-of-00002.gguf");
+    expect(valueOf(args, "--spec-draft-model")).toBe("/models/d.gguf");
+    expect(valueOf(args, "--api-key-file")).toBe("/run/secrets/api-keys");
+    expect(valueOf(args, "--port")).toBe("8080");
+    expect(valueOf(args, "--host")).toBe("0.0.0.0");
+    expect(publish).toEqual({ host: "0.0.0.0", port: 8001 });
+    expect(apiKeyFile).toBe("/etc/keys");
+  });
+
+  test("speaks the flags of the image's release", () => {
+    const { args } = plan({ draft: { model: "/d.gguf", n_max: 4 } }, { catalogue: readCatalogue("b7698"), release: "b7698" }, { draft });
+    expect(valueOf(args, "--draft-max")).toBe("4");
+    expect(args).not.toContain("--spec-type");
+  });
+
+  test("brings along whatever other file a flag names", () => {
+    const { args, files } = plan({ args: ["--lora", "/adapters/style.gguf"] });
+    expect(valueOf(args, "--lora")).toBe("/models/style.gguf");
+    expect(files).toContainEqual({ name: "style.gguf", source: "/adapters/style.gguf", sizeBytes: 0 });
+  });
+
+  test("two files of one name are refused", () => {
+    const action = () => plan({ args: ["--lora", "/adapters/d.gguf"], draft: { model: "/d.gguf" } }, {}, { draft });
+    expect(problemOf(action)).toEqual({ code: "file-names-clash", at: "/d.gguf and /adapters/d.gguf" });
+  });
+
+  test.each([
+    [{ devices: ["CUDA0"], draft: { type: "ngram-mod", devices: ["CUDA0", "CUDA1"] } }, "server-cuda-v0.5.0", { kind: "cuda", count: 2 }],
+    [{ devices: ["Vulkan0"] }, "server-vulkan-v0.5.0", { kind: "vulkan", count: 1 }],
+    [{ devices: ["ROCm1"] }, "server-rocm-v0.5.0", { kind: "rocm", count: 2 }],
+    [{ gpu_layers: 0 }, "server-v0.5.0", { kind: "none" }],
+    [{}, "server-cuda-v0.5.0", { kind: "cuda", count: 1 }],
+  ])("%j runs in the image %s", (values, tag, gpu) => {
+    expect(plan(values)).toMatchObject({ image: `ghcr.io/ggml-org/llama.cpp:${tag}`, gpu });
+  });
+
+  test("backend, GPUs and image can be chosen", () => {
+    expect(plan({}, { backend: "cpu", image: "mine:1" })).toMatchObject({ image: "mine:1", gpu: { kind: "none" } });
+    expect(plan({}, { gpus: 3 }).gpu).toEqual({ kind: "cuda", count: 3 });
+  });
+
+  test("a device that the image cannot have is refused where it is written", () => {
+    expect(problemOf(() => plan({ devices: ["CUDA0"] }, { backend: "cpu" }))).toEqual({
+      code: "device-not-in-image",
+      at: "p.yaml:devices",
+    });
+  });
+
+  test("values of secret variables stay out", () => {
+    const spec = plan({ env: { HF_TOKEN: "hf_secret", CUDA_VISIBLE_DEVICES: "0" } });
+    expect(spec.secretEnv).toEqual(["HF_TOKEN"]);
+    expect(JSON.stringify(spec)).not.toContain("hf_secret");
+    expect(spec.env).toEqual({ CUDA_VISIBLE_DEVICES: "0" });
+  });
+
+  test("a host that no port can be published on is refused", () => {
+    expect(problemOf(() => plan({ server: { host: "/run/llama.sock" } }))).toEqual({ code: "no-address", at: "p.yaml:server.host" });
+    expect(plan({ server: { host: "localhost" } }).publish).toEqual({ host: "127.0.0.1", port: 8080 });
+  });
+
+  test("says what a container like this cannot do", () => {
+    expect(plan({ priority: "realtime" }).notes.join("\n")).toContain("priority realtime is not allowed");
+    expect(plan({ draft: { model: "/d.gguf" } }, {}, { draftingOff: "token 5 differs" }).args).not.toContain("--spec-draft-model");
+  });
+});
