@@ -4,6 +4,7 @@ import { benchDown } from "./down.ts";
 import { benchFetch } from "./fetch.ts";
 import { benchGate } from "./gate.ts";
 import { benchIdle } from "./idle.ts";
+import { benchMetrics } from "./metrics.ts";
 import { benchPs } from "./ps.ts";
 import { benchReadyLag } from "./ready-lag.ts";
 
@@ -21,6 +22,7 @@ const benchmarks: Readonly<Record<string, () => Promise<boolean>>> = {
   "check-all": benchCheckAll,
   fetch: benchFetch,
   gate: benchGate,
+  metrics: benchMetrics,
 };
 
 const names = positionals.length === 0 ? Object.keys(benchmarks) : positionals;

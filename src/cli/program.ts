@@ -115,6 +115,10 @@ function addLooking(program: Command, done: (code: number) => void): void {
       done(await (await import("./events.ts")).events(name, options)),
     );
   program
+    .command("metrics <name>")
+    .description("print what Prometheus can scrape: the supervisor's numbers, and those of its server")
+    .action(async (name: string) => done(await (await import("./metrics.ts")).metrics(name)));
+  program
     .command("plan <profile>")
     .description("print the exact command and where each flag comes from; starts nothing")
     .option("--build <build>", "for another installed build, or the path of a llama-server")

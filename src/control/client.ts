@@ -21,6 +21,12 @@ export async function fetchStatus(socketPath: string, timeoutMs = 1000): Promise
   return response === undefined ? undefined : ((await readJson(response)) as Status);
 }
 
+/** Prometheus text of a supervisor and its server. @returns undefined when no supervisor listens on the socket. @throws LlmctlError `unresponsive` */
+export async function fetchMetrics(socketPath: string, timeoutMs = 5000): Promise<string | undefined> {
+  const response = await open(socketPath, "GET", "/metrics", { timeoutMs });
+  return response === undefined ? undefined : readText(response);
+}
+
 /**
  * Asks a supervisor to stop; returns when the server and the supervisor's lock are gone.
  * @returns the last status, or undefined when no supervisor listens.
@@ -83,11 +89,16 @@ function open(socketPath: string, method: string, path: string, options: Request
 }
 
 async function readJson(response: IncomingMessage): Promise<unknown> {
+  return JSON.parse(await readText(response));
+}
+
+/** The body of an answer. @throws LlmctlError `refused` when it is not 200. */
+async function readText(response: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = [];
   for await (const chunk of response) chunks.push(chunk as Buffer);
-  const body: unknown = JSON.parse(Buffer.concat(chunks).toString("utf8"));
-  if (response.statusCode === 200) return body;
-  throw new LlmctlError("refused", (body as Refusal).message, { exit: "failed" });
+  const text = Buffer.concat(chunks).toString("utf8");
+  if (response.statusCode === 200) return text;
+  throw new LlmctlError("refused", (JSON.parse(text) as Refusal).message, { exit: "failed" });
 }
 
 function foreign(socketPath: string, cause: Error): LlmctlError {

@@ -1,17 +1,20 @@
 /** What a supervisor is doing. `supervisor/design.md` has the table of transitions. */
-export type StateName =
-  | "stopped"
-  | "preflight"
-  | "starting"
-  | "loading"
-  | "proving"
-  | "ready"
-  | "unhealthy"
-  | "stopping"
-  | "killing"
-  | "backoff"
-  | "failed"
-  | "stuck";
+export type StateName = (typeof stateNames)[number];
+
+export const stateNames = [
+  "stopped",
+  "preflight",
+  "starting",
+  "loading",
+  "proving",
+  "ready",
+  "unhealthy",
+  "stopping",
+  "killing",
+  "backoff",
+  "failed",
+  "stuck",
+] as const;
 
 /** Whether the running server drafts. Counts are tokens of the proof request; the acceptance rate is `acceptedTokens / draftTokens`. */
 export type DraftingStatus =
@@ -76,6 +79,10 @@ export interface Status {
   readonly runs: number;
   /** How many of those starts followed an unexpected exit. */
   readonly restarts: number;
+  /** The same by the kind of that exit. */
+  readonly restartsByCause: Readonly<Record<string, number>>;
+  /** When the present server was started, ISO 8601; null while there is none. */
+  readonly startedAt: string | null;
   readonly lastExit: LastExit | null;
   /** Milliseconds until the next start; null unless in `backoff`. */
   readonly retryInMs: number | null;

@@ -1,10 +1,12 @@
 import { chmodSync, rmSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Status, StatusEvent } from "./messages.ts";
+import type { MetricsText } from "./metrics-server.ts";
 
 /** What a supervisor lets others do. */
 export interface ControlHandlers {
   readonly status: () => Status;
+  readonly metrics: () => Promise<MetricsText>;
   /** The present status as an event, for a reader that just came. */
   readonly lastEvent: () => StatusEvent;
   /** Resolves when the server and the lock are gone. */
@@ -18,7 +20,7 @@ const maxBodyBytes = 1 << 20;
 
 /**
  * The control socket of one supervisor: HTTP with JSON over a unix socket that only its user can open.
- * `GET /status`, `GET /events` (a stream, one JSON line an event), `POST /stop {force}`, `POST /restart {launch?}`.
+ * `GET /status`, `GET /metrics` (Prometheus text), `GET /events` (a stream, one JSON line an event), `POST /stop {force}`, `POST /restart {launch?}`.
  */
 export class ControlServer {
   readonly #handlers: ControlHandlers;
@@ -62,6 +64,8 @@ export class ControlServer {
     switch (`${request.method} ${request.url}`) {
       case "GET /status":
         return reply(response, this.#handlers.status());
+      case "GET /metrics":
+        return replyText(response, await this.#handlers.metrics());
       case "GET /events":
         return this.#follow(response);
       case "POST /stop":
@@ -85,6 +89,11 @@ export class ControlServer {
 function reply(response: ServerResponse, body: unknown): void {
   response.writeHead(200, { "content-type": "application/json", connection: "close" });
   response.end(JSON.stringify(body));
+}
+
+function replyText(response: ServerResponse, { contentType, text }: MetricsText): void {
+  response.writeHead(200, { "content-type": contentType, connection: "close" });
+  response.end(text);
 }
 
 function refuse(response: ServerResponse, status: number, message: string): void {

@@ -15,6 +15,7 @@ export function launchSettings({
     cwd: dirname(path),
     host: server.host,
     port: server.port === "auto" ? 0 : server.port,
+    metricsPort: server.metrics_port ?? 0,
     ...(server.api_key_file === undefined ? {} : { apiKeyFile: server.api_key_file }),
     watchTraffic: health.watch_traffic,
     health: {

@@ -100,12 +100,24 @@ export async function askMainLoop(launch: Launch, endpoint: Endpoint, signal: Ab
   }
 }
 
+/** The server's own Prometheus text; undefined without `--metrics`, of a sleeping server, and where it cannot be reached. Never rejects. */
+export async function readMetrics(launch: Launch, endpoint: Endpoint, signal: AbortSignal): Promise<string | undefined> {
+  const metrics = launch.args.includes("--metrics")
+    ? await askAwake(launch, endpoint, "/metrics", signal).catch(() => undefined)
+    : undefined;
+  return metrics?.status === 200 ? metrics.body : undefined;
+}
+
 /** @returns undefined of a sleeping server: it has nothing to do, and `/slots` would wake it and make it load its model. */
-async function askSlots(launch: Launch, endpoint: Endpoint, signal: AbortSignal): Promise<Answer | undefined> {
+function askSlots(launch: Launch, endpoint: Endpoint, signal: AbortSignal): Promise<Answer | undefined> {
+  return askAwake(launch, endpoint, "/slots", signal);
+}
+
+async function askAwake(launch: Launch, endpoint: Endpoint, path: string, signal: AbortSignal): Promise<Answer | undefined> {
   const apiKey = readApiKey(launch.apiKeyFile);
   const props = await send(endpoint, { method: "GET", path: "/props", signal, apiKey });
   if (props.status === 200 && (JSON.parse(props.body) as { is_sleeping?: unknown }).is_sleeping === true) return undefined;
-  return send(endpoint, { method: "GET", path: "/slots", signal, apiKey });
+  return send(endpoint, { method: "GET", path, signal, apiKey });
 }
 
 interface Answer {

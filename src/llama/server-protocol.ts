@@ -1,10 +1,19 @@
 import type { Endpoint, ServerProtocol } from "../supervisor/launch.ts";
 import { explainExit } from "./exit-cause.ts";
-import { askMainLoop, checkHealth, isBusy, prove } from "./server-http.ts";
+import { askMainLoop, checkHealth, isBusy, prove, readMetrics } from "./server-http.ts";
 import { parseTraffic } from "./traffic-lines.ts";
 
 /** What the supervisor must know about llama-server. */
-export const llamaServerProtocol: ServerProtocol = { checkHealth, prove, parseTraffic, askMainLoop, isBusy, explainExit, parseListening };
+export const llamaServerProtocol: ServerProtocol = {
+  checkHealth,
+  prove,
+  parseTraffic,
+  askMainLoop,
+  isBusy,
+  readMetrics,
+  explainExit,
+  parseListening,
+};
 
 /** `… listening on http://127.0.0.1:8080`, in all builds; some add ` - starting the main loop`. */
 export function parseListening(line: string): Endpoint | undefined {

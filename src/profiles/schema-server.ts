@@ -17,6 +17,15 @@ export const server = z
       .boolean()
       .default(false)
       .meta({ description: "Serve llama-server's own /metrics", examples: [true] }),
+    metrics_port: z
+      .int()
+      .min(1)
+      .max(65535)
+      .optional()
+      .meta({
+        description: "TCP port on which llmctl itself serves /metrics for Prometheus, with those of llama-server where metrics is true",
+        examples: [9464],
+      }),
     slots: z
       .boolean()
       .optional()

@@ -16,6 +16,8 @@ export interface Launch {
   /** Where the server will listen; port 0: the server picks one and its log says which. */
   readonly host: string;
   readonly port: number;
+  /** Where Prometheus may ask, on the same host; 0: nowhere. */
+  readonly metricsPort: number;
   /** File with API keys, one a line, for our own requests; undefined when none is needed. */
   readonly apiKeyFile?: string;
   /** Files the child reads while loading; their sizes in bytes give the progress of a load. */
@@ -129,6 +131,8 @@ export interface ServerProtocol {
   readonly askMainLoop: (launch: Launch, endpoint: Endpoint, signal: AbortSignal) => Promise<void>;
   /** Whether it has requests to finish; false when it cannot be asked. Never throws. */
   readonly isBusy: (launch: Launch, endpoint: Endpoint, signal: AbortSignal) => Promise<boolean>;
+  /** What the server tells Prometheus; undefined where it does not tell, sleeps, or is gone. Never rejects. */
+  readonly readMetrics: (launch: Launch, endpoint: Endpoint, signal: AbortSignal) => Promise<string | undefined>;
   /** Explains an exit that nobody asked for, from its code or signal and the last lines of its log. */
   readonly explainExit: (exit: ServerExit) => ExitCause;
 }

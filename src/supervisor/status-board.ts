@@ -12,23 +12,37 @@ export class StatusBoard {
   loadMs: number | null = null;
   load: LoadProgress | null = null;
   runs = 0;
-  restarts = 0;
   #tokensPerSecond: number | null = null;
   #baselineTokensPerSecond: number | null = null;
   #traffic = new TrafficMeter();
   #lastExit: LastExit | null = null;
   #since = new Date();
+  #startedAt: Date | null = null;
+  #restarts = 0;
+  readonly #restartsByCause: Record<string, number> = {};
   #retryAtMs = 0;
 
   /** A new run knows nothing of the one before it. */
   startRun(launch: Launch): void {
     this.endpoint = undefined;
     this.loadMs = null;
+    this.#startedAt = null;
     this.load = null;
     this.#tokensPerSecond = null;
     this.#baselineTokensPerSecond = null;
     this.#traffic = new TrafficMeter();
     this.drafting = launch.drafting.wanted ? { state: "unproven" } : { state: "off", reason: launch.drafting.reason };
+  }
+
+  noteSpawn(): void {
+    this.#startedAt = new Date();
+  }
+
+  /** A start that follows an unexpected exit. */
+  noteRestart(): void {
+    this.#restarts += 1;
+    const cause = this.#lastExit?.kind ?? "unknown";
+    this.#restartsByCause[cause] = (this.#restartsByCause[cause] ?? 0) + 1;
   }
 
   enter(state: State): void {
@@ -73,7 +87,9 @@ export class StatusBoard {
       loadMs: this.loadMs,
       load: this.load,
       runs: this.runs,
-      restarts: this.restarts,
+      restarts: this.#restarts,
+      restartsByCause: { ...this.#restartsByCause },
+      startedAt: this.#startedAt?.toISOString() ?? null,
       lastExit: this.#lastExit,
       retryInMs: state.name === "backoff" ? Math.max(0, Math.round(this.#retryAtMs - performance.now())) : null,
       build: launch.build,

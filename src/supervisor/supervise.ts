@@ -3,11 +3,13 @@ import type { ExitName } from "../base/exit-codes.ts";
 import { LlmctlError } from "../base/errors.ts";
 import type { Paths } from "../base/paths.ts";
 import type { StatusEvent } from "../control/messages.ts";
+import { MetricsServer } from "../control/metrics-server.ts";
 import { ControlServer } from "../control/server.ts";
 import { controlSocketPath } from "../control/socket-path.ts";
 import { EventLog, eventLogPath } from "./event-log.ts";
 import type { ExitCause, Launch, ServerProtocol } from "./launch.ts";
 import { takeLock, unwritable, type Lock } from "./lock.ts";
+import { Metrics } from "./metrics.ts";
 import { takeOwnership } from "./ownership.ts";
 import { checkPort } from "./port-check.ts";
 import { identifyProcess } from "./process-identity.ts";
@@ -43,7 +45,10 @@ export async function supervise({ launch, protocol, paths, onEvent }: SuperviseO
     launch,
     protocol,
     lockFd: lock.fd,
-    preflight: async (coming) => takePort(ports, coming) ?? (await checkPort(coming)),
+    preflight: async (coming) => {
+      await offerMetrics(metricsServer, coming, (text) => supervisor.warn(text));
+      return takePort(ports, coming) ?? (await checkPort(coming));
+    },
     onEvent: (event) => {
       if (event.isProgress) return tell(event);
       events.append(event);
@@ -55,11 +60,14 @@ export async function supervise({ launch, protocol, paths, onEvent }: SuperviseO
     control.publish(event);
     onEvent(event);
   };
+  const metrics = new Metrics(supervisor);
+  const metricsServer = new MetricsServer(() => metrics.read());
   const events = new EventLog(eventLogPath(paths.state, launch.name), (text) => supervisor.warn(text));
   const saver = new StateSaver(paths.state, supervisor);
   await saver.saveFirst();
   const control = new ControlServer(socketPath, {
     status: () => supervisor.status(),
+    metrics: () => metrics.read(),
     lastEvent: () => ({ ...supervisor.lastEvent, status: supervisor.status() }),
     stop: async (force) => {
       if (force) supervisor.forceDown();
@@ -75,6 +83,7 @@ export async function supervise({ launch, protocol, paths, onEvent }: SuperviseO
     await saver.settled();
     tell(supervisor.lastEvent);
     control.close();
+    metricsServer.close();
     ports.release();
     lock.release();
     return exit;
@@ -89,6 +98,15 @@ function openSupervisor(folder: string, options: Omit<SupervisorOptions, "folder
     return new Supervisor({ ...options, folder });
   } catch (cause) {
     throw unwritable(join(folder, "server.log"), cause);
+  }
+}
+
+/** Nobody's server is kept from starting because nobody can watch it. */
+async function offerMetrics(server: MetricsServer, { host, metricsPort }: Launch, warn: (text: string) => void): Promise<void> {
+  try {
+    await server.listen(host, metricsPort);
+  } catch (error) {
+    warn(`no metrics on port ${metricsPort}: ${error instanceof Error ? error.message : String(error)}`);
   }
 }
 

@@ -12,6 +12,7 @@ import type { ProcessIdentity } from "./process-identity.ts";
 import { unwritable } from "./lock.ts";
 import { readOomKills } from "./oom-kills.ts";
 import { ServerLog } from "./server-log.ts";
+import { ServerMetrics } from "./server-metrics.ts";
 import {
   explainSpawnFailure,
   kill,
@@ -52,6 +53,7 @@ interface Run {
   readonly proof: AbortController;
   /** Aborted when the server is gone. */
   readonly gone: AbortController;
+  readonly metrics: ServerMetrics;
 }
 
 /**
@@ -125,6 +127,16 @@ export class Supervisor {
     return this.#board.read(this.#machine.state, this.#launch, { pid: this.#run?.server.pid ?? null, log: this.#log.path });
   }
 
+  /** What the server itself tells Prometheus; undefined while it is not ready, and of a server that does not tell. */
+  async readServerMetrics(): Promise<string | undefined> {
+    return this.#machine.state.name === "ready" ? this.#run?.metrics.read() : undefined;
+  }
+
+  async #askMetrics(gone: AbortSignal): Promise<string | undefined> {
+    const { endpoint } = this.#board;
+    return endpoint === undefined ? undefined : this.#options.protocol.readMetrics(this.#launch, endpoint, gone);
+  }
+
   #dispatch(event: Event): void {
     // Whoever has given up the lock must not start a server, even if a last request asks for it.
     if (this.#isFinished) return;
@@ -137,7 +149,7 @@ export class Supervisor {
 
   #enter(name: StateName, before: StateName): void {
     clearTimeout(this.#deadline);
-    if (before === "backoff" && name === "preflight") this.#board.restarts += 1;
+    if (before === "backoff" && name === "preflight") this.#board.noteRestart();
     const { state } = this.#machine;
     this.#board.enter(state);
     if (name === "ready" || name === "unhealthy") this.#run?.watch.enter(name);
@@ -201,8 +213,11 @@ export class Supervisor {
       return this.#onExit(epoch, explainSpawnFailure(this.#launch.file, error));
     }
     const watch = this.#watch(epoch, server.pid);
-    const run = { server, watch, oomKills, startedMs, proof: new AbortController(), gone: new AbortController() };
+    const gone = new AbortController();
+    const metrics = new ServerMetrics(() => this.#askMetrics(gone.signal));
+    const run = { server, watch, oomKills, startedMs, proof: new AbortController(), gone, metrics };
     this.#run = run;
+    this.#board.noteSpawn();
     this.#inBackground(server.exited.then((exit) => this.#onServerExit(epoch, run, exit)));
     this.#dispatch({ type: "spawned", epoch });
     // A wish that came while the process was being made found nobody to tell.

@@ -10,6 +10,7 @@ export function makeLaunch(more: Partial<Launch> = {}): Launch {
     cwd: "/",
     host: "127.0.0.1",
     port: 0,
+    metricsPort: 0,
     files: [],
     drafting: { wanted: true, onFailure: "serve" },
     watchTraffic: true,

@@ -32,6 +32,7 @@ afterEach(async () => {
 function handlers(more: Partial<ControlHandlers> = {}): ControlHandlers {
   return {
     status: () => status,
+    metrics: async () => ({ contentType: "text/plain", text: "llmctl_starts_total 1\n" }),
     lastEvent: () => event,
     stop: async (force) => {
       calls.push({ force });

@@ -5,7 +5,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { checkHealth, prove } from "../../../src/llama/server-http.ts";
+import { checkHealth, prove, readMetrics } from "../../../src/llama/server-http.ts";
 import { parseListening } from "../../../src/llama/server-protocol.ts";
 import type { Endpoint } from "../../../src/supervisor/launch.ts";
 import { makeLaunch } from "../../support/make-launch.ts";
@@ -34,6 +34,39 @@ afterEach(async () => {
 function answerWith(status: number, body: unknown): void {
   answer = (_request, _body, response) => void response.writeHead(status).end(typeof body === "string" ? body : JSON.stringify(body));
 }
+
+describe("the server's own metrics", () => {
+  const asked: (string | undefined)[] = [];
+
+  async function read(launch: Parameters<typeof makeLaunch>[0], props: unknown): Promise<string | undefined> {
+    asked.length = 0;
+    answer = (request, _body, response) => {
+      asked.push(request.url);
+      response.end(request.url === "/props" ? JSON.stringify(props) : "llamacpp:n_decode_total 1");
+    };
+    return readMetrics(makeLaunch(launch), endpoint, never);
+  }
+
+  test("are asked for of a server that has them", async () => {
+    expect(await read({ args: ["--metrics"] }, {})).toBe("llamacpp:n_decode_total 1");
+  });
+
+  test("a sleeping server is left asleep", async () => {
+    expect(await read({ args: ["--metrics"] }, { is_sleeping: true })).toBeUndefined();
+    expect(asked).toEqual(["/props"]);
+  });
+
+  test("a server without them is not asked at all", async () => {
+    expect(await read({ args: [] }, {})).toBeUndefined();
+    expect(asked).toEqual([]);
+  });
+
+  test("an answer that is none, or not there, is undefined", async () => {
+    answerWith(501, {});
+    expect(await readMetrics(makeLaunch({ args: ["--metrics"] }), endpoint, never)).toBeUndefined();
+    expect(await readMetrics(makeLaunch({ args: ["--metrics"] }), { ...endpoint, port: 1 }, never)).toBeUndefined();
+  });
+});
 
 describe("health", () => {
   test.each([

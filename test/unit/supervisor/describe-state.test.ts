@@ -20,6 +20,8 @@ const status: Status = {
   loadMs: 1150,
   runs: 1,
   restarts: 0,
+  restartsByCause: {},
+  startedAt: "2026-01-01T00:00:00.000Z",
   lastExit: { kind: "killed", message: "the server was killed (SIGKILL)", fix: null, time: "2026-01-01T00:00:00.000Z" },
   load: null,
   retryInMs: null,

@@ -1,0 +1,41 @@
+import type { MetricsBook } from "../control/metrics.ts";
+import type { MetricsText } from "../control/metrics-server.ts";
+import type { StatusEvent } from "../control/messages.ts";
+import type { Supervisor } from "./supervisor.ts";
+
+/** Counts and rates of the same state; a change is told at once. */
+const freshMs = 1000;
+
+interface Rendered {
+  readonly own: string;
+  readonly atMs: number;
+  readonly event: StatusEvent;
+}
+
+/** What a supervisor and its server tell Prometheus. What renders it is loaded when first asked: most supervisors never are. */
+export class Metrics {
+  readonly #supervisor: Supervisor;
+  #book: Promise<MetricsBook> | undefined;
+  #rendered: Rendered | undefined;
+
+  constructor(supervisor: Supervisor) {
+    this.#supervisor = supervisor;
+  }
+
+  async read(): Promise<MetricsText> {
+    this.#book ??= import("../control/metrics.ts").then(({ MetricsBook }) => new MetricsBook(this.#supervisor.status().name));
+    const book = await this.#book;
+    const [own, server] = await Promise.all([this.#renderOwn(book), this.#supervisor.readServerMetrics()]);
+    return { contentType: book.contentType, text: server === undefined ? own : `${own}\n${server}` };
+  }
+
+  async #renderOwn(book: MetricsBook): Promise<string> {
+    const event = this.#supervisor.lastEvent;
+    const atMs = performance.now();
+    const last = this.#rendered;
+    if (last?.event === event && atMs - last.atMs < freshMs) return last.own;
+    const own = await book.render(this.#supervisor.status(), Date.now());
+    this.#rendered = { own, atMs, event };
+    return own;
+  }
+}
