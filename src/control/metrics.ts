@@ -1,5 +1,5 @@
 import { Counter, Gauge, Registry } from "prom-client";
-import { type StateName, type Status, stateNames } from "./messages.ts";
+import { stateNames, type Status } from "./messages.ts";
 
 /**
  * A supervisor's status as Prometheus text. Loads prom-client, some MB: import it only where somebody asks.

@@ -8,7 +8,7 @@ import type { FlagCatalogue } from "./flag-catalogue.ts";
 import { renderServer, type RenderedFlag } from "./render.ts";
 
 /** What computes in the image. */
-export const imageBackends = ["cpu", "cuda", "rocm", "vulkan"] as const;
+const imageBackends = ["cpu", "cuda", "rocm", "vulkan"] as const;
 export type ImageBackend = (typeof imageBackends)[number];
 
 /** The models as the container will see them, each with its first shard first. */

@@ -1,5 +1,5 @@
 import getPort from "get-port";
-import { afterEach, beforeEach, describe, expect, inject, test } from "vitest";
+import { afterEach, beforeEach, expect, inject, test } from "vitest";
 import { llmctl } from "../support/llmctl.ts";
 import { scrape } from "../support/read-metrics.ts";
 import { upServing } from "../support/real-server.ts";

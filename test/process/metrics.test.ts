@@ -32,7 +32,7 @@ describe("metrics", () => {
     const { stdout } = await llmctl(["metrics", "p"], { home });
     expect(new Samples(stdout).names).toEqual(expect.arrayContaining(["llmctl_starts_total", "llamacpp:tokens_predicted_total"]));
     await llmctl(["down", "p"], { home });
-    await expect(scrape(port)).rejects.toThrow();
+    await expect(scrape(port)).rejects.toThrow("fetch failed");
     expect(await llmctl(["metrics", "p"], { home })).toMatchObject({ exitCode: 3, stdout: "" });
   });
 

@@ -34,7 +34,7 @@ const plain: ContainerSpec = {
 /** As kubectl reads it: YAML 1.1, where a bare `off` is false. */
 function readKubernetes(spec: ContainerSpec, options = { replicas: 1, claim: "models" }) {
   const [deployment, service] = parseAllDocuments(renderKubernetes(spec, options), { version: "1.1" }).map((one) => one.toJS() as object);
-  return { deployment: new Deployment(deployment as never), service: new Service(service as never) };
+  return { deployment: new Deployment(deployment), service: new Service(service) };
 }
 
 function readCompose(spec: ContainerSpec) {
