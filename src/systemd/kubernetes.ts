@@ -36,6 +36,7 @@ export function renderKubernetes(spec: ContainerSpec, options: KubernetesOptions
     `The claim "${options.claim}" holds, as its users may read them:`,
     ...spec.files.map(({ name }) => `  ${name}`),
     ...describeSecrets(spec),
+    ...describeLimits(spec),
   ]);
   const documents = [deployment(spec, options), service(spec)].map((one) => stringify(one, yamlStyle));
   return `${head.map((line) => `# ${line}\n`).join("")}${documents.map((text) => `---\n${text}`).join("")}`;
@@ -47,6 +48,13 @@ function describeSecrets(spec: ContainerSpec): string[] {
   const literals = spec.secretEnv.map((key) => `--from-literal=${key}=…`).join(" ");
   const env = spec.secretEnv.length === 0 ? [] : [`kubectl create secret generic ${name}-env ${literals}`];
   return [...keys, ...env].map((command) => `Needs: ${command}`);
+}
+
+function describeLimits({ gpu, mlock }: ContainerSpec): string[] {
+  return [
+    ...(gpu.kind === "vulkan" ? ["Note: add the resource of your device plugin; Kubernetes knows none for Vulkan"] : []),
+    ...(mlock ? ["Note: memory can be locked only on nodes whose container runtime sets no limit to it"] : []),
+  ];
 }
 
 /** A profile's name as a DNS label. */

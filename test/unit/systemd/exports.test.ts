@@ -124,6 +124,13 @@ describe("Kubernetes", () => {
     expect(text).toContain("# Needs: kubectl create secret generic llmctl-coder-v2-api-keys --from-file=api-keys=FILE");
   });
 
+  test("says what it cannot ask for", () => {
+    const text = renderKubernetes({ ...plain, gpu: { kind: "vulkan", count: 1 } }, { replicas: 1, claim: "models" });
+    expect(text).toContain("# Note: add the resource of your device plugin");
+    expect(text).toContain("# Note: memory can be locked only");
+    expect(text).not.toContain("limits:");
+  });
+
   test("runs as nobody special on a root that cannot be written", () => {
     expect(pod(plain)?.securityContext).toMatchObject({ runAsNonRoot: true, runAsUser: 1000 });
     expect(pod(plain)?.containers[0]?.securityContext).toMatchObject({ readOnlyRootFilesystem: true, allowPrivilegeEscalation: false });
