@@ -90,6 +90,8 @@ export interface Status {
   /** What the server was, or would now be, started with; absent in the words of a supervisor from before this key. */
   readonly command?: { readonly file: string; readonly args: readonly string[] };
   readonly profile: string;
+  /** Names of the profiles that it depends on. */
+  readonly dependsOn: readonly string[];
   /** Identifies the configuration that runs. */
   readonly hash: string;
   readonly log: string;

@@ -12,6 +12,7 @@ export function launchSettings({
   const { server, health, restart, stop, log } = values;
   return {
     name,
+    dependsOn: values.depends_on,
     cwd: dirname(path),
     host: server.host,
     port: server.port === "auto" ? 0 : server.port,

@@ -196,10 +196,10 @@ export function draftMismatch(profile: Profile, { reason, fix }: { readonly reas
 
 /**
  * Two launches with the same hash run the same server in the same way. Of the environment only the profile's part counts: `up` from a shell
- * must find what systemd has started to be the same. Files are named by the arguments.
+ * must find what systemd has started to be the same. Files are named by the arguments. What it depends on is no reason to load a model anew.
  */
 function withHash(profileEnv: ProfileValues["env"], launch: Omit<Launch, "hash">): Launch {
-  const { files: _files, env: _env, ...rest } = launch;
+  const { files: _files, env: _env, dependsOn: _dependsOn, ...rest } = launch;
   return {
     ...launch,
     hash: createHash("sha256")

@@ -41,6 +41,13 @@ export const profileSchema = z
         description: "Name of a profile to start from; maps merge, lists replace",
         examples: ["glm47"],
       }),
+    depends_on: z
+      .array(z.string().regex(profileNamePattern).meta({ title: "the name of a profile" }))
+      .default([])
+      .meta({
+        description: "Profiles that must be ready before this one is started; `up` starts them, and `down` stops them after it",
+        examples: [["embedding"]],
+      }),
     model,
     model_dirs: z
       .array(text)

@@ -7,6 +7,8 @@ import type { ExitName } from "../base/exit-codes.ts";
 export interface Launch {
   /** Name of the profile. */
   readonly name: string;
+  /** Profiles that were ready before this one was started, and that are stopped after it. */
+  readonly dependsOn: readonly string[];
   /** Absolute path of the program. */
   readonly file: string;
   readonly args: readonly string[];

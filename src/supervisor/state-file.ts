@@ -37,7 +37,9 @@ export async function readState(stateDir: string, name: string): Promise<StateRe
   }
   try {
     const record = JSON.parse(text) as StateRecord;
-    return record.status.version === 1 && record.status.name === name ? record : undefined;
+    if (record.status.version !== 1 || record.status.name !== name) return undefined;
+    // A key that came later: a state of before it has none.
+    return { ...record, status: { ...record.status, dependsOn: record.status.dependsOn ?? [] } };
   } catch {
     return undefined; // half a file of an older program, or hostile: as good as none
   }

@@ -95,6 +95,7 @@ export class StatusBoard {
       build: launch.build,
       command: { file: launch.file, args: launch.args },
       profile: launch.profilePath,
+      dependsOn: launch.dependsOn,
       hash: launch.hash,
       log: where.log,
       warnings: [...this.warnings],

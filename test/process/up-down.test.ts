@@ -163,6 +163,7 @@ describe("for scripts", () => {
     "retryInMs",
     "build",
     "profile",
+    "dependsOn",
     "hash",
     "log",
     "warnings",

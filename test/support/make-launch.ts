@@ -4,6 +4,7 @@ import type { ExitCause, Launch } from "../../src/supervisor/launch.ts";
 export function makeLaunch(more: Partial<Launch> = {}): Launch {
   return {
     name: "p",
+    dependsOn: [],
     file: "/bin/server",
     args: [],
     env: {},

@@ -27,6 +27,7 @@ const status: Status = {
   retryInMs: null,
   build: "b1",
   profile: "/p.yaml",
+  dependsOn: [],
   hash: "0",
   log: "/server.log",
   warnings: [],
