@@ -5,7 +5,7 @@ import { judge } from "./measure.ts";
 
 const sampleEveryMs = 30_000;
 
-interface Sample {
+export interface Sample {
   readonly atMs: number;
   /** CPU time that all its threads have used. */
   readonly cpuMs: number;
@@ -53,7 +53,8 @@ function growth(samples: readonly Sample[]): number {
   return least(samples.slice(-third)) - least(samples.slice(0, third));
 }
 
-function takeSample(pid: number): Sample {
+/** What a process costs now. */
+export function takeSample(pid: number): Sample {
   const threads = readdirSync(`/proc/${pid}/task`);
   const cpuNs = threads.map((tid) => Number(readFileSync(`/proc/${pid}/task/${tid}/schedstat`, "utf8").split(" ")[0]));
   const rssKib = Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]);

@@ -4,15 +4,19 @@ import { benchDown } from "./down.ts";
 import { benchFetch } from "./fetch.ts";
 import { benchGate } from "./gate.ts";
 import { benchIdle } from "./idle.ts";
+import { benchMany } from "./many.ts";
 import { benchMetrics } from "./metrics.ts";
 import { benchPs } from "./ps.ts";
 import { benchReadyLag } from "./ready-lag.ts";
 
 /*
- * `npm run bench [-- NAME… [--minutes N]]`: measures, prints each value beside its limit, and exits with 1 when a limit is missed.
+ * `npm run bench [-- NAME… [--minutes N] [--profiles N]]`: measures, prints each value beside its limit, and exits with 1 when a limit is missed.
  * Everything is compared with something measured in the same run; absolute times belong to one machine.
  */
-const { values, positionals } = parseArgs({ allowPositionals: true, options: { minutes: { type: "string", default: "1" } } });
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { minutes: { type: "string", default: "1" }, profiles: { type: "string", default: "100" } },
+});
 
 const benchmarks: Readonly<Record<string, () => Promise<boolean>>> = {
   "ready-lag": benchReadyLag,
@@ -21,6 +25,7 @@ const benchmarks: Readonly<Record<string, () => Promise<boolean>>> = {
   down: benchDown,
   "check-all": benchCheckAll,
   fetch: benchFetch,
+  many: () => benchMany(Number(values.profiles)),
   gate: benchGate,
   metrics: benchMetrics,
 };

@@ -1,11 +1,49 @@
 import { LlmctlError } from "../base/errors.ts";
-import { findPaths } from "../base/paths.ts";
+import { findPaths, type Paths } from "../base/paths.ts";
 import { fetchStatus, requestStop } from "../control/client.ts";
 import { controlSocketPath } from "../control/socket-path.ts";
+import { listRunningDependencies } from "./profile-states.ts";
+import { findDependents, stopOrder } from "./stop-order.ts";
 
-/** Stops a profile; returns when its server is gone. @throws LlmctlError `not-running`, `orphan-stuck`. */
-export async function down(name: string, force: boolean): Promise<number> {
+interface DownOptions {
+  /** All that run, in place of names. */
+  readonly all: boolean;
+  /** Without waiting for running requests. */
+  readonly now: boolean;
+}
+
+/**
+ * Stops profiles, each after those that depend on it; returns when their servers are gone.
+ * @throws LlmctlError `needed` when another running profile depends on one of them, `not-running`, `orphan-stuck`.
+ * @returns the exit code, of several the first that is not 0.
+ */
+export async function down(names: readonly string[], { all, now }: DownOptions): Promise<number> {
   const paths = findPaths();
+  const dependencies = await listRunningDependencies(paths);
+  const wanted = all ? [...dependencies.keys()] : names;
+  if (wanted.length === 0) process.stdout.write("nothing is running\n");
+  const dependents = findDependents(wanted, dependencies);
+  if (dependents.length > 0) throw needed(wanted, dependents);
+  const [only] = wanted;
+  if (wanted.length === 1 && only !== undefined) return stopProfile(only, paths, now);
+  const codes: number[] = [];
+  for (const group of stopOrder(wanted, dependencies)) {
+    codes.push(...(await Promise.all(group.map((name) => stopOrReport(name, paths, now)))));
+  }
+  return codes.find((code) => code !== 0) ?? 0;
+}
+
+/** One that cannot be stopped must not keep the others running. */
+async function stopOrReport(name: string, paths: Paths, now: boolean): Promise<number> {
+  try {
+    return await stopProfile(name, paths, now);
+  } catch (error) {
+    const { reportError } = await import("./report-error.ts");
+    return reportError(error);
+  }
+}
+
+async function stopProfile(name: string, paths: Paths, force: boolean): Promise<number> {
   const socketPath = controlSocketPath(paths.runtime, name);
   // Asked first: a stop has no time limit of its own, and a supervisor that does not answer would be waited for in vain.
   const running = await fetchStatus(socketPath);
@@ -25,4 +63,16 @@ export async function down(name: string, force: boolean): Promise<number> {
 /** The error of every command that acts on a running profile. */
 export function notRunning(name: string): LlmctlError {
   return new LlmctlError("not-running", `"${name}" is not running`, { exit: "notRunning", fix: 'see "llmctl ps" for what runs' });
+}
+
+function needed(names: readonly string[], dependents: readonly string[]): LlmctlError {
+  const quoted = (list: readonly string[]) => list.map((name) => `"${name}"`).join(", ");
+  return new LlmctlError(
+    "needed",
+    `${quoted(dependents)} ${dependents.length === 1 ? "runs and depends" : "run and depend"} on ${quoted(names)}`,
+    {
+      exit: "busy",
+      fix: `stop all of them: llmctl down ${[...dependents, ...names].join(" ")}`,
+    },
+  );
 }

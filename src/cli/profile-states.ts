@@ -42,6 +42,17 @@ export async function readProfileState(paths: Paths, name: string): Promise<Prof
   return { name, presence: orphaned ? "orphaned" : "gone", status: record.status };
 }
 
+/** What each running profile depends on, as it was started; by name. Asks nobody, so that it costs `down` next to nothing. */
+export async function listRunningDependencies(paths: Paths): Promise<ReadonlyMap<string, readonly string[]>> {
+  const { readState } = await import("../supervisor/state-file.ts");
+  const { isRunning } = await import("../supervisor/process-identity.ts");
+  const records = await Promise.all((await listFolders(paths.state)).map((name) => readState(paths.state, name)));
+  const running = records
+    .filter((record) => record !== undefined)
+    .filter(({ supervisor, server }) => isRunning(supervisor) || (server !== null && isRunning(server)));
+  return new Map(running.map(({ status }) => [status.name, status.dependsOn]));
+}
+
 async function askSupervisor(paths: Paths, name: string): Promise<Status | "unresponsive" | undefined> {
   const { fetchStatus } = await import("../control/client.ts");
   const { controlSocketPath } = await import("../control/socket-path.ts");

@@ -11,12 +11,6 @@ import type { NewOptions } from "./profile-new.ts";
 const superviseCommand = "__supervise";
 const backends = ["auto", "cuda", "cpu", "vulkan", "metal"];
 
-interface UpCommandOptions {
-  readonly detach: boolean;
-  readonly fetch: boolean;
-  readonly verify: boolean;
-}
-
 /** Reads the command line and runs the command. @returns the exit code. @throws CommanderError for wrong usage, and what commands throw. */
 export async function runProgram(argv: readonly string[]): Promise<number> {
   // A supervisor lives for months: it does not carry the command line along.
@@ -54,27 +48,49 @@ function addRunning(program: Command, done: (code: number) => void): void {
     readDuration,
   );
   program
-    .command("up <profile>")
-    .description("start a profile and stay with it, or with -d until it is ready; safe to repeat")
-    .option("-d, --detach", "leave it running in the background when it is ready", false)
+    .command("up [profiles...]")
+    .description("start profiles after what they depend on; stay with one, or with -d return when all are ready; safe to repeat")
+    .option("-d, --detach", "leave them running in the background when they are ready", false)
+    .option("-a, --all", "all profiles of your own", false)
     .option("--no-fetch", "do not fetch what is missing")
     .option("--no-verify", "do not read what another program has fetched")
     .addOption(timeout)
-    .action(async (name: string, { timeout: timeoutMs, ...options }: UpCommandOptions & { timeout?: number }) => {
-      done(await (await import("./up.ts")).up(name, { ...options, timeoutMs }));
+    .action(async (names: string[], { timeout: timeoutMs, ...options }: UpFlags, command: Command) => {
+      checkNames(names, options.all, command);
+      done(await (await import("./up.ts")).up(names, { ...options, timeoutMs }));
     });
   program
-    .command("down <name>")
-    .description("stop a profile; returns when its server is gone")
+    .command("down [names...]")
+    .description("stop profiles, those that depend on others first; returns when their servers are gone")
+    .option("-a, --all", "all that run", false)
     .option("--now", "do not wait for running requests", false)
-    .action(async (name: string, { now }: { now: boolean }) => done(await (await import("./down.ts")).down(name, now)));
+    .action(async (names: string[], options: { all: boolean; now: boolean }, command: Command) => {
+      checkNames(names, options.all, command);
+      done(await (await import("./down.ts")).down(names, options));
+    });
   program
-    .command("restart <profile>")
-    .description("stop the server and start it as its profile now says")
+    .command("restart [profiles...]")
+    .description("stop servers and start them as their profiles now say")
+    .option("-a, --all", "all that run", false)
     .addOption(timeout)
-    .action(async (name: string, { timeout: timeoutMs }: { timeout?: number }) =>
-      done(await (await import("./restart.ts")).restart(name, timeoutMs)),
-    );
+    .action(async (names: string[], { all, timeout: timeoutMs }: { all: boolean; timeout?: number }, command: Command) => {
+      checkNames(names, all, command);
+      done(await (await import("./restart.ts")).restart(names, { all, timeoutMs }));
+    });
+}
+
+interface UpFlags {
+  readonly detach: boolean;
+  readonly all: boolean;
+  readonly fetch: boolean;
+  readonly verify: boolean;
+  readonly timeout?: number;
+}
+
+/** Names, or `--all` in their place. */
+function checkNames(names: readonly string[], all: boolean, command: Command): void {
+  if (names.length === 0 && !all) command.error("error: missing the name of a profile, or --all");
+  if (names.length > 0 && all) command.error("error: --all stands in the place of names");
 }
 
 function addChatting(program: Command, done: (code: number) => void): void {

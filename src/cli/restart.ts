@@ -1,24 +1,56 @@
-import { findPaths } from "../base/paths.ts";
+import { findPaths, type Paths } from "../base/paths.ts";
 import { fetchStatus, followEvents, requestRestart } from "../control/client.ts";
 import { controlSocketPath } from "../control/socket-path.ts";
-import { planLaunch } from "../llama/plan-launch.ts";
-import { openProfile } from "./context.ts";
+import { planLaunch, type LaunchPlan } from "../llama/plan-launch.ts";
+import { loadInOrder } from "../profiles/dependencies.ts";
+import { loadProfile } from "../profiles/load.ts";
+import { findLoadOptions } from "./context.ts";
 import { notRunning } from "./down.ts";
 import { showPlanNotes } from "./plan.ts";
+import { listProfileStates } from "./profile-states.ts";
 import { waitForReady } from "./show-events.ts";
 
+interface RestartOptions {
+  /** All whose supervisors run, in place of names. */
+  readonly all: boolean;
+  readonly timeoutMs: number | undefined;
+}
+
 /**
- * Stops the server and starts it as the profile now says. The profile is checked before the running server is touched.
- * @returns the exit code.
+ * Stops servers and starts them as their profiles now say, one at a time, in the order of `up`. All profiles are checked before the first
+ * running server is touched; what they depend on is left alone, unless it is named, too.
+ * @returns the exit code; what comes after a failure is left as it runs.
  */
-export async function restart(nameOrPath: string, timeoutMs: number | undefined): Promise<number> {
+export async function restart(namesOrPaths: readonly string[], { all, timeoutMs }: RestartOptions): Promise<number> {
   const paths = findPaths();
-  const profile = await openProfile(nameOrPath, paths);
-  const socketPath = controlSocketPath(paths.runtime, profile.name);
-  if ((await fetchStatus(socketPath)) === undefined) throw notRunning(profile.name);
-  const plan = await planLaunch(profile, { paths, env: process.env });
-  showPlanNotes(plan);
-  if (!(await requestRestart(socketPath, plan.launch))) throw notRunning(profile.name);
+  const plans = await planAll(all ? await listLive(paths) : namesOrPaths, paths);
+  if (plans.length === 0) process.stdout.write("nothing is running\n");
   const timeout = timeoutMs === undefined ? undefined : AbortSignal.timeout(timeoutMs);
-  return waitForReady(profile.name, followEvents(socketPath, timeout), timeout);
+  for (const [index, { launch }] of plans.entries()) {
+    if (plans.length > 1) process.stdout.write(`${index === 0 ? "" : "\n"}${launch.name}\n`);
+    const socketPath = controlSocketPath(paths.runtime, launch.name);
+    if (!(await requestRestart(socketPath, launch))) throw notRunning(launch.name);
+    const code = await waitForReady(launch.name, followEvents(socketPath, timeout), timeout);
+    if (code !== 0) return code;
+  }
+  return 0;
+}
+
+/** The files that the running profiles came from. */
+async function listLive(paths: Paths): Promise<readonly string[]> {
+  return (await listProfileStates(paths)).filter(({ presence }) => presence === "live").map(({ status }) => status.profile);
+}
+
+async function planAll(namesOrPaths: readonly string[], paths: Paths): Promise<readonly LaunchPlan[]> {
+  const options = findLoadOptions(paths);
+  const asked = await Promise.all(namesOrPaths.map(async (nameOrPath) => (await loadProfile(nameOrPath, options)).name));
+  const plans: LaunchPlan[] = [];
+  for (const profile of await loadInOrder(namesOrPaths, options)) {
+    if (!asked.includes(profile.name)) continue;
+    if ((await fetchStatus(controlSocketPath(paths.runtime, profile.name))) === undefined) throw notRunning(profile.name);
+    const plan = await planLaunch(profile, { paths, env: process.env });
+    showPlanNotes(plan);
+    plans.push(plan);
+  }
+  return plans;
 }

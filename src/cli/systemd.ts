@@ -24,6 +24,7 @@ export async function systemdShow(nameOrPath: string): Promise<string> {
     name,
     ...(values.description === undefined ? {} : { description: values.description }),
     profilePath: path,
+    dependsOn: values.depends_on,
     nodePath: process.execPath,
     execPath: resolve(process.argv[1] ?? ""),
     scope: process.getuid?.() === 0 ? "system" : "user",

@@ -1,118 +1,73 @@
-import { exitCodes, type ExitName } from "../base/exit-codes.ts";
+import { exitCodes } from "../base/exit-codes.ts";
 import { LlmctlError } from "../base/errors.ts";
 import { findPaths, type Paths } from "../base/paths.ts";
-import { fetchStatus, followEvents } from "../control/client.ts";
-import type { StatusEvent } from "../control/messages.ts";
-import { controlSocketPath } from "../control/socket-path.ts";
-import { planLaunch } from "../llama/plan-launch.ts";
-import { llamaServerProtocol } from "../llama/server-protocol.ts";
-import type { Launch } from "../supervisor/launch.ts";
-import { supervise } from "../supervisor/supervise.ts";
-import { openProfile } from "./context.ts";
-import { startDetached } from "./detached.ts";
-import { showPlanNotes } from "./plan.ts";
-import { prepareModels } from "./prepare-models.ts";
-import { EventScreen, showFailure, waitForReady } from "./show-events.ts";
-import { createSystemdReporter } from "./systemd-reporter.ts";
+import { loadInOrder } from "../profiles/dependencies.ts";
+import { listOwnNames } from "../profiles/find.ts";
+import { isTemplate } from "../profiles/load.ts";
+import type { Profile } from "../profiles/schema.ts";
+import { findLoadOptions } from "./context.ts";
+import { formatProblem, reportError } from "./report-error.ts";
+import { startProfile, type StartOptions } from "./start-profile.ts";
 
-interface UpOptions {
-  readonly detach: boolean;
-  /** Fetch what is missing, before anything is started. */
-  readonly fetch: boolean;
-  /** Read, once, what another program has fetched. */
-  readonly verify: boolean;
-  /** Longest wait for ready, in milliseconds; the server goes on loading after it. */
-  readonly timeoutMs: number | undefined;
+interface UpOptions extends Omit<StartOptions, "paths"> {
+  /** All profiles that people wrote, in place of names. */
+  readonly all: boolean;
 }
 
-/** Starts a profile and waits until it is ready; safe to repeat. @returns the exit code. */
-export async function up(nameOrPath: string, { detach, timeoutMs, ...options }: UpOptions): Promise<number> {
+/**
+ * Starts profiles, after what they depend on, and waits until they are ready; safe to repeat. One at a time: they read the same disk, and a
+ * server that fits itself to the free memory must not count what another is just taking. What others depend on runs on in the background.
+ * @returns the exit code, of several the first that is not 0.
+ */
+export async function up(namesOrPaths: readonly string[], { all, ...options }: UpOptions): Promise<number> {
   const paths = findPaths();
-  const profile = await openProfile(nameOrPath, paths);
-  // Here and not in the supervisor: whoever asked for the start sees the progress, and Ctrl-C ends it.
-  if ((await fetchStatus(controlSocketPath(paths.runtime, profile.name))) === undefined)
-    await prepareModels(profile, { paths, ...options });
-  const timeout = timeoutMs === undefined ? undefined : AbortSignal.timeout(timeoutMs);
-  const plan = await planLaunch(profile, { paths, env: process.env });
-  const attached = await attach(plan.launch, paths, timeout);
-  if (attached !== undefined) return attached;
-  showPlanNotes(plan);
+  const asked = all ? await listAll(paths) : namesOrPaths;
+  if (asked.length > 1 && !options.detach) throw notInForeground();
+  const profiles = await loadInOrder(asked, findLoadOptions(paths));
+  // Alone, a failure is for main.ts to tell; and Ctrl-C is for the one profile that runs here, which comes last.
+  const [only] = profiles;
+  if (profiles.length === 1 && only !== undefined) return startProfile(only, { ...options, paths });
+  const codes = new Map<string, number>();
+  for (const [index, profile] of profiles.entries()) {
+    process.stdout.write(`${index === 0 ? "" : "\n"}${profile.name}\n`);
+    const detach = options.detach || index < profiles.length - 1;
+    codes.set(profile.name, findUnready(profile, codes) ?? (await startOrReport(profile, { ...options, paths, detach })));
+  }
+  return [...codes.values()].find((code) => code !== 0) ?? 0;
+}
+
+/** @returns the exit code of what it depends on that is not ready, after saying so; undefined when all are. */
+function findUnready({ name, values }: Profile, codes: ReadonlyMap<string, number>): number | undefined {
+  const missing = values.depends_on.find((dependency) => codes.get(dependency) !== 0);
+  if (missing === undefined) return undefined;
+  process.stderr.write(`${formatProblem({ message: `"${name}" is not started: it depends on "${missing}", which is not ready` })}\n`);
+  return codes.get(missing) ?? exitCodes.failed.code;
+}
+
+/** One that fails must not keep the others from being started. */
+async function startOrReport(profile: Profile, options: StartOptions): Promise<number> {
   try {
-    if (detach) {
-      process.once("SIGINT", () => leaveLoading(profile.name));
-      return await waitForReady(profile.name, startDetached(plan.launch, paths, timeout), timeout);
-    }
-    return await runHere(plan.launch, paths);
+    return await startProfile(profile, options);
   } catch (error) {
-    // Another `up` of the same profile was a moment faster: its server is the one that was asked for.
-    const lost = error instanceof LlmctlError && error.code === "already-running";
-    const joined = lost ? await attachSoon(plan.launch, paths, timeout) : undefined;
-    if (joined === undefined) throw error;
-    return joined;
+    return reportError(error);
   }
 }
 
-function leaveLoading(name: string): never {
-  process.stderr.write(`\n"${name}" goes on loading in the background; stop it: llmctl down ${name}\n`);
-  process.exit(exitCodes.interrupted.code);
-}
-
-/** Waits for a supervisor that already runs. @returns undefined when there is none. @throws LlmctlError `other-configuration`. */
-async function attach(launch: Launch, paths: Paths, timeout: AbortSignal | undefined): Promise<number | undefined> {
-  const socketPath = controlSocketPath(paths.runtime, launch.name);
-  const status = await fetchStatus(socketPath);
-  if (status === undefined) return undefined;
-  if (status.hash !== launch.hash) {
-    throw new LlmctlError("other-configuration", `"${launch.name}" is already running with another configuration`, {
-      exit: "busy",
-      at: `pid ${status.pid ?? status.supervisorPid}, ${status.profile}`,
-      fix: `run "llmctl restart ${launch.name}" to take up the present one`,
-    });
-  }
-  process.stdout.write(`"${launch.name}" is already running\n`);
-  return waitForReady(launch.name, followEvents(socketPath, timeout), timeout);
-}
-
-/** The winner of a race opens its socket some milliseconds after it has the lock. */
-async function attachSoon(launch: Launch, paths: Paths, timeout: AbortSignal | undefined): Promise<number | undefined> {
-  const { setTimeout: sleep } = await import("node:timers/promises");
-  for (let tries = 0; tries < 100; tries += 1) {
-    const result = await attach(launch, paths, timeout);
-    if (result !== undefined) return result;
-    await sleep(50);
-  }
-  return undefined;
-}
-
-/** A wrapper such as npm or timeout passes on the Ctrl-C that the terminal has already sent to all: one key, two signals. */
-const echoMs = 150;
-
-/** Supervises in this process until the server has stopped: Ctrl-C stops gracefully, a second one at once. */
-async function runHere(launch: Launch, paths: Paths): Promise<number> {
-  let last: StatusEvent | undefined;
-  const reporter = createSystemdReporter(process.env);
-  const screen = new EventScreen();
-  const supervision = await supervise({
-    launch,
-    protocol: llamaServerProtocol,
-    paths,
-    onEvent: (event) => {
-      last = event;
-      reporter.report(event);
-      screen.show(event);
-    },
+async function listAll(paths: Paths): Promise<readonly string[]> {
+  const options = findLoadOptions(paths);
+  const names: string[] = [];
+  for (const name of await listOwnNames(options.folders)) if (!(await isTemplate(name, options))) names.push(name);
+  if (names.length > 0) return names;
+  throw new LlmctlError("no-profiles", "there are no profiles of your own; those of the package are started by name only", {
+    exit: "config",
+    at: `searched ${options.folders.join(", ")}`,
+    fix: 'see "llmctl profile list"',
   });
-  let firstSignalMs: number | undefined;
-  const stop = (signal: NodeJS.Signals) => {
-    // A terminal that closes may send SIGHUP more than once: from the shell, and from the kernel when the shell is gone.
-    const isEcho = signal === "SIGHUP" || (firstSignalMs !== undefined && performance.now() - firstSignalMs < echoMs);
-    if (firstSignalMs !== undefined) return isEcho ? undefined : supervision.forceDown();
-    firstSignalMs = performance.now();
-    if (signal === "SIGINT") process.stderr.write("\nstopping; press Ctrl-C again to stop at once\n");
-    supervision.down();
-  };
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, stop);
-  const exit: ExitName = await supervision.finished;
-  reporter.close();
-  return exit === "done" || last === undefined ? exitCodes[exit].code : showFailure(last);
+}
+
+function notInForeground(): LlmctlError {
+  return new LlmctlError("not-in-foreground", "several profiles run in the background only: each has a supervisor of its own", {
+    exit: "usage",
+    fix: "add -d",
+  });
 }

@@ -37,6 +37,12 @@ export function isShipped(path: string): boolean {
   return dirname(path) === shippedFolder;
 }
 
+/** Names of the profiles that people wrote, those of the package left out; nothing in them is checked. */
+export async function listOwnNames(folders: readonly string[]): Promise<string[]> {
+  const files = await Promise.all(folders.filter((folder) => folder !== shippedFolder).map(profileFiles));
+  return [...new Set(files.flat().map(profileName))].toSorted();
+}
+
 /** Whether the user gave a file and not a name. */
 function isProfilePath(nameOrPath: string): boolean {
   return nameOrPath.includes("/") || endings.some((ending) => nameOrPath.endsWith(ending));

@@ -52,6 +52,16 @@ export async function loadProfile(nameOrPath: string, options: LoadOptions): Pro
   return (await resolveProfile(nameOrPath, options)).profile;
 }
 
+/**
+ * Whether a profile is only there for others to extend: it has no model of its own, nor from what it extends.
+ * @throws LlmctlError as {@link loadProfile} does for a file that cannot be read.
+ */
+export async function isTemplate(nameOrPath: string, options: LoadOptions): Promise<boolean> {
+  const cwd = options.cwd ?? process.cwd();
+  const chain = await readChain(await findProfile(nameOrPath, options.folders, cwd), options.folders, cwd);
+  return chain.complete && !chain.root.entries.has("model");
+}
+
 /** As {@link loadProfile}, and keeps what was written, to tell written values from defaults. */
 export async function resolveProfile(nameOrPath: string, options: LoadOptions): Promise<ResolvedProfile> {
   const cwd = options.cwd ?? process.cwd();

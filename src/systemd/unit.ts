@@ -5,6 +5,8 @@ export interface UnitOptions {
   readonly name: string;
   readonly description?: string;
   readonly profilePath: string;
+  /** Profiles that have units of their own. */
+  readonly dependsOn: readonly string[];
   readonly nodePath: string;
   /** The program that Node runs: llmctl's `main.js`. */
   readonly execPath: string;
@@ -30,11 +32,14 @@ export function renderUnit(options: UnitOptions): string {
   return `${sections.map((lines) => lines.join("\n")).join("\n\n")}\n`;
 }
 
-function unitSection({ name, description }: UnitOptions): string[] {
+function unitSection({ name, description, dependsOn }: UnitOptions): string[] {
+  const units = dependsOn.map((dependency) => `llmctl-${dependency}.service`);
   return [
     "[Unit]",
     `Description=${escapeSpecifiers(oneLine(`llmctl ${name}${description === undefined ? "" : `: ${description}`}`))}`,
-    "After=network.target",
+    `After=${["network.target", ...units].join(" ")}`,
+    // Started by this unit they would be in its control group, and end with it.
+    ...(units.length === 0 ? [] : [`Requires=${units.join(" ")}`]),
     "StartLimitIntervalSec=10min",
     "StartLimitBurst=5",
   ];

@@ -4,6 +4,7 @@ import { renderUnit, type UnitOptions } from "../../../src/systemd/unit.ts";
 const options: UnitOptions = {
   name: "coder",
   profilePath: "/etc/llmctl/profiles/coder.yaml",
+  dependsOn: [],
   nodePath: "/usr/bin/node",
   execPath: "/usr/lib/node_modules/llmctl/dist/main.js",
   scope: "system",
@@ -24,6 +25,17 @@ describe("renderUnit", () => {
     );
     expect(lines).toContain("Type=notify");
     expect(lines).toContain("NotifyAccess=all");
+  });
+
+  test("has the units of what it depends on started first and stopped last", () => {
+    expect(linesOf()).toContain("After=network.target");
+    expect(linesOf().join("\n")).not.toContain("Requires=");
+    expect(linesOf({ dependsOn: ["embed", "rerank"] })).toEqual(
+      expect.arrayContaining([
+        "After=network.target llmctl-embed.service llmctl-rerank.service",
+        "Requires=llmctl-embed.service llmctl-rerank.service",
+      ]),
+    );
   });
 
   test("signals only the supervisor and leaves it time beyond the server's own", () => {

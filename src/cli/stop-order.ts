@@ -1,0 +1,38 @@
+/**
+ * In which order to stop profiles: one group after the other, those of a group at the same time.
+ * @param dependencies What each running profile depends on.
+ * @returns the names in groups; whatever depends on a profile, also by way of one that is not to be stopped, is in an earlier group.
+ */
+export function stopOrder(names: readonly string[], dependencies: ReadonlyMap<string, readonly string[]>): readonly (readonly string[])[] {
+  const groups: string[][] = [];
+  let left = [...new Set(names)];
+  while (left.length > 0) {
+    const needed = new Set(left.flatMap((name) => [...reach(name, dependencies)]));
+    const free = left.filter((name) => !needed.has(name));
+    // Profiles that were edited between their starts can depend on each other in a circle: then there is no order to keep.
+    const group = free.length > 0 ? free : left;
+    groups.push(group);
+    left = left.filter((name) => !group.includes(name));
+  }
+  return groups;
+}
+
+/** All that a profile depends on, directly or not; itself only in a circle. */
+function reach(name: string, dependencies: ReadonlyMap<string, readonly string[]>): ReadonlySet<string> {
+  const found = new Set<string>();
+  const visit = (one: string) => {
+    for (const dependency of dependencies.get(one) ?? []) {
+      if (found.has(dependency)) continue;
+      found.add(dependency);
+      visit(dependency);
+    }
+  };
+  visit(name);
+  return found;
+}
+
+/** Running profiles that depend on one of these, directly, and are not among them. */
+export function findDependents(names: readonly string[], dependencies: ReadonlyMap<string, readonly string[]>): readonly string[] {
+  const needing = [...dependencies].filter(([, needed]) => needed.some((name) => names.includes(name)));
+  return needing.map(([name]) => name).filter((name) => !names.includes(name));
+}
