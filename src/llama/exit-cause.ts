@@ -137,7 +137,8 @@ export function explainExit(exit: ServerExit): ExitCause {
   }
   return {
     kind: "exited",
-    message: `the server exited with code ${exit.code}`,
+    message:
+      exit.code === null ? "the server is gone; as it was adopted, its exit code is not known" : `the server exited with code ${exit.code}`,
     fix: "see the end of its log",
     permanent: false,
     exit: late,

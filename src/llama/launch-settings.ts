@@ -35,6 +35,7 @@ export function launchSettings({
       backoffMaxMs: readDuration(restart.backoff_max),
     },
     stopTimeoutMs: readDuration(stop.timeout),
+    orphan: values.orphan,
     log: { maxBytes: readSize(log.max_size), keep: log.keep },
     profilePath: path,
   };

@@ -58,7 +58,7 @@ export async function loadProfile(nameOrPath: string, options: LoadOptions): Pro
  */
 export async function isTemplate(nameOrPath: string, options: LoadOptions): Promise<boolean> {
   const cwd = options.cwd ?? process.cwd();
-  const chain = await readChain(await findProfile(nameOrPath, options.folders, cwd), options.folders, cwd);
+  const chain = await readChain(await findProfile(nameOrPath, options.folders, cwd), { ...options, cwd });
   return chain.complete && !chain.root.entries.has("model");
 }
 

@@ -172,6 +172,13 @@ export const profileSchema = z
       })
       .prefault({})
       .meta({ description: "How to stop", examples: [{ timeout: "5m" }] }),
+    orphan: z
+      .enum(["kill", "keep"])
+      .default("kill")
+      .meta({
+        description: "When llmctl itself is killed: end the server with it, or let it serve on until the next `up` takes it over as it is",
+        examples: ["keep"],
+      }),
     log: z
       .strictObject({
         max_size: size("64MiB").meta({ description: "The server's log is rotated at this size", examples: ["64MiB"] }),

@@ -44,6 +44,8 @@ export interface Launch {
     readonly backoffMaxMs: number;
   };
   readonly stopTimeoutMs: number;
+  /** What becomes of the server when its supervisor dies; a server that is kept is adopted by the next supervisor. */
+  readonly orphan: "kill" | "keep";
   readonly log: { readonly maxBytes: number; readonly keep: number };
   /** For people: the build's version line. */
   readonly build: string;
@@ -104,7 +106,7 @@ export interface ExitCause {
   readonly exit: ExitName;
 }
 
-/** How a server ended without being asked to. */
+/** How a server ended without being asked to; of one that was adopted neither code nor signal is known. */
 export interface ServerExit {
   readonly code: number | null;
   readonly signal: string | null;

@@ -27,7 +27,7 @@ export interface Machine {
 
 /** What can happen. `random` is uniform in 0..1. */
 export type Event =
-  | { readonly type: "up" | "down" | "restart" | "force" | "preflight-passed" }
+  | { readonly type: "up" | "down" | "restart" | "force" | "preflight-passed" | "orphan-found" }
   | { readonly type: "preflight-failed"; readonly cause: ExitCause }
   | { readonly type: "deadline" }
   | { readonly type: "spawned" | "proved" | "stalled" | "hung" | "drained"; readonly epoch: number }
@@ -38,7 +38,7 @@ export type Event =
 /** What the loop must do, in order. A `deadline` belongs to the state it was set in: leaving the state cancels it. */
 export type Effect =
   | { readonly do: "preflight" | "drain" | "terminate" | "kill" | "prove" }
-  | { readonly do: "spawn"; readonly epoch: number }
+  | { readonly do: "spawn" | "adopt"; readonly epoch: number }
   | { readonly do: "deadline"; readonly ms: number }
   | { readonly do: "finish"; readonly exit: ExitName };
 
@@ -72,7 +72,9 @@ export function next(machine: Machine, event: Event, launch: Launch): Transition
     case "up":
       return machine.state.name === "stopped" || machine.state.name === "failed" ? start({ ...machine, failuresMs: [] }) : stay(machine);
     case "preflight-passed":
-      return machine.state.name === "preflight" ? spawn(machine) : stay(machine);
+      return machine.state.name === "preflight" ? begin(machine, "spawn") : stay(machine);
+    case "orphan-found":
+      return machine.state.name === "preflight" ? begin(machine, "adopt") : stay(machine);
     case "preflight-failed":
       return machine.state.name === "preflight" ? fail(machine, event.cause) : stay(machine);
     case "spawned":
@@ -255,9 +257,10 @@ function start(machine: Machine): Transition {
   return enter(machine, { name: "preflight" }, [{ do: "preflight" }]);
 }
 
-function spawn(machine: Machine): Transition {
+/** A server that is adopted goes the same way as one that is started: it counts as ready when it has answered. */
+function begin(machine: Machine, how: "spawn" | "adopt"): Transition {
   const epoch = machine.epoch + 1;
-  return enter({ ...machine, epoch }, { name: "starting" }, [{ do: "spawn", epoch }]);
+  return enter({ ...machine, epoch }, { name: "starting" }, [{ do: how, epoch }]);
 }
 
 /** Only a server that was ready can have requests to finish, and only one that still answers can be asked. */

@@ -1,14 +1,20 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { join } from "node:path";
 import { LlmctlError } from "../base/errors.ts";
+import type { Endpoint, Launch } from "./launch.ts";
 import { findLockHolder, takeLock, type Lock } from "./lock.ts";
-import { isRunning, type ProcessIdentity } from "./process-identity.ts";
+import { hasArguments, isRunning, type ProcessIdentity } from "./process-identity.ts";
 import { killGroup, terminate } from "./server-process.ts";
-import { readState } from "./state-file.ts";
+import { readState, type StateRecord } from "./state-file.ts";
 
-/** The lock file of a profile. */
+/** The lock of a profile's supervisor. */
 function lockPath(runtimeDir: string, name: string): string {
   return join(runtimeDir, `${name}.lock`);
+}
+
+/** The lock of a profile's server, which holds it for as long as it lives. In a folder of its own: a profile may be called `a.server`. */
+function serverLockPath(runtimeDir: string, name: string): string {
+  return join(runtimeDir, "servers", `${name}.lock`);
 }
 
 interface Folders {
@@ -24,24 +30,67 @@ const killWaitMs = 30_000;
 const lockWaitMs = 5000;
 
 /**
- * Makes this process the one supervisor of a profile. A server that outlived its supervisor still holds the lock; it is stopped first.
+ * Makes this process the one supervisor of a profile.
  * @returns undefined when a supervisor runs, or starts just now.
- * @throws LlmctlError `orphan-stuck` when such a server cannot be ended, `lock-held` when nobody knows who holds the lock.
+ * @throws LlmctlError `lock-held` when nobody knows who holds the lock.
  */
 export async function takeOwnership(folders: Folders, name: string): Promise<Lock | undefined> {
   const path = lockPath(folders.runtime, name);
   const lock = takeLock(path);
-  if (lock !== undefined || findLockHolder(path) !== undefined) return lock;
-  const orphan = await findOrphan(folders.state, name);
-  if (orphan !== undefined) await endOrphan(orphan, name);
-  return takeLockSoon(path);
+  return lock !== undefined || findLockHolder(path) !== undefined ? lock : takeLockSoon(path);
+}
+
+/** A server that outlived its supervisor, and where it answers as far as that is known. */
+export interface Orphan {
+  readonly identity: ProcessIdentity;
+  readonly endpoint: Endpoint | undefined;
+}
+
+/**
+ * Makes room for the server of a launch; for the supervisor of the profile only. A server that outlived its supervisor is ended, or, where the
+ * launch says so and it runs exactly this launch, left to be adopted.
+ * @throws LlmctlError `orphan-differs`, `orphan-stuck` when it cannot be ended.
+ */
+export async function findAdoptable(folders: Folders, launch: Launch): Promise<Orphan | undefined> {
+  const record = await findOrphanRecord(folders.state, launch.name);
+  if (record === undefined) return undefined;
+  const { server: identity, status } = record;
+  if (launch.orphan === "kill") {
+    await endOrphan(identity, launch.name);
+    return undefined;
+  }
+  // The hash covers the arguments as they were planned; the process's own words say that this is still the program that was started then.
+  if (status.hash === launch.hash && hasArguments(identity.pid, launch.args)) return { identity, endpoint: parseUrl(status.url) };
+  throw new LlmctlError("orphan-differs", `a server of "${launch.name}" still runs, without a supervisor and with another configuration`, {
+    exit: "busy",
+    at: `pid ${identity.pid}, ${status.profile}`,
+    fix: `stop it first: llmctl down ${launch.name}`,
+  });
+}
+
+/** The lock that the coming server inherits. @throws LlmctlError `lock-held` when a server still has it after some seconds. */
+export async function takeServerLock(runtimeDir: string, name: string): Promise<Lock> {
+  const path = serverLockPath(runtimeDir, name);
+  const lock = takeLock(path) ?? (await takeLockSoon(path));
+  if (lock === undefined) throw new Error(`two supervisors of "${name}": ${path} has another holder`);
+  return lock;
+}
+
+function parseUrl(url: string | null): Endpoint | undefined {
+  if (url === null) return undefined;
+  const { hostname, port } = new URL(url);
+  return { host: hostname.replace(/^\[(.*)\]$/, "$1"), port: Number(port) };
 }
 
 /** A server of this profile whose supervisor is gone; undefined when there is none. */
 export async function findOrphan(stateDir: string, name: string): Promise<ProcessIdentity | undefined> {
+  return (await findOrphanRecord(stateDir, name))?.server;
+}
+
+async function findOrphanRecord(stateDir: string, name: string): Promise<(StateRecord & { readonly server: ProcessIdentity }) | undefined> {
   const record = await readState(stateDir, name);
   if (record?.server == null || !isRunning(record.server) || isRunning(record.supervisor)) return undefined;
-  return record.server;
+  return { ...record, server: record.server };
 }
 
 /**

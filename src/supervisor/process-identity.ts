@@ -22,6 +22,16 @@ export function isRunning(identity: ProcessIdentity): boolean {
   return now !== undefined && now.startTime === identity.startTime && now.bootId === identity.bootId;
 }
 
+/** Whether a process was started with these arguments, whatever comes before them; false where the system does not tell. */
+export function hasArguments(pid: number, args: readonly string[]): boolean {
+  try {
+    const words = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0").slice(0, -1);
+    return args.length < words.length && args.every((arg, index) => words[words.length - args.length + index] === arg);
+  } catch {
+    return false; // gone, or no /proc
+  }
+}
+
 /** CPU time that a process has used, in clock ticks; undefined when it is gone or the system does not tell. */
 export function readCpuTicks(pid: number): number | undefined {
   const fields = readStatFields(pid);

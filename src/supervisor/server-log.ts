@@ -15,6 +15,17 @@ import {
 import { dirname } from "node:path";
 
 const chunkBytes = 64 * 1024;
+const runMarker = "--- llmctl: run ";
+
+/** The line before each run in a server's log: `--- llmctl: run 3, 2026-11-24T10:18:58.321Z: what is run`. */
+export function formatRunMarker(number: number, text: string): string {
+  return `${runMarker}${number}, ${new Date().toISOString()}: ${text}`;
+}
+
+/** When a run began, by its marker, ISO 8601; undefined for any other line. */
+export function parseRunMarker(line: string): string | undefined {
+  return line.startsWith(runMarker) ? /^\d+, (\S+Z): /.exec(line.slice(runMarker.length))?.[1] : undefined;
+}
 
 /**
  * The server's output: a file that the server itself appends to, through a descriptor opened with O_APPEND, so that neither a stalled nor a
@@ -47,6 +58,27 @@ export class ServerLog {
     this.rotateIfLarge();
     writeSync(this.fd, `${line}\n`);
     this.#runStart = this.sizeBytes;
+  }
+
+  /**
+   * Goes on with a run that an earlier supervisor has begun.
+   * @param from What {@link LogFollower} shall read of it. All is only there while it loads, as nothing is rotated until then.
+   */
+  resumeRun(from: "all" | "what comes"): void {
+    this.#runStart = from === "all" ? this.#findRun() : this.sizeBytes;
+  }
+
+  /** Where the last run begins, after its marker. */
+  #findRun(): number {
+    const overlap = runMarker.length;
+    for (let end = this.sizeBytes; end > 0; end -= chunkBytes - overlap) {
+      const from = Math.max(0, end - chunkBytes);
+      const at = this.read(from)
+        .subarray(0, end - from)
+        .lastIndexOf(runMarker);
+      if (at >= 0) return from + at;
+    }
+    return 0;
   }
 
   get runStart(): number {

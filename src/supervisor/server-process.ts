@@ -4,9 +4,9 @@ import treeKill from "tree-kill";
 import { systemErrorCode } from "../base/errors.ts";
 import { findTool } from "../base/find-tool.ts";
 import type { ExitCause, Launch } from "./launch.ts";
-import { identifyProcess, type ProcessIdentity } from "./process-identity.ts";
+import { identifyProcess, isRunning, type ProcessIdentity } from "./process-identity.ts";
 
-/** How a process ended; exactly one of the two is set. */
+/** How a process ended; exactly one of the two is set, of a process that was adopted none. */
 export interface ProcessExit {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
@@ -23,33 +23,60 @@ export interface ServerProcess {
  * Dies when its parent is already gone, else becomes the server under the same pid. Without the comparison a supervisor that dies between
  * fork and prctl would leave a server behind.
  */
-const guard = '[ "$PPID" = "$0" ] || exit 125; exec "$@"';
+const parentGuard = '[ "$PPID" = "$0" ] || exit 125; exec "$@"';
 
-/** True where the kernel ends the server together with its supervisor, however that dies. */
-export function canDieWithParent(): boolean {
-  return process.platform === "linux" && findTool("setpriv") !== undefined;
+/**
+ * For where the kernel does not end a process with its parent, or no tool asks it to: leaves a shell behind that waits for the end of a pipe,
+ * which comes when this process is gone, and then kills the server's group, itself included. It is there before the server is, and has
+ * neither the server's lock nor its words.
+ */
+const pipeGuard = `(exec /bin/sh -c 'read -r _; kill -s KILL -- "-$0"' "$$" <&4 >/dev/null 2>&1 3>&- 4>&-) & ` + `exec 4>&-; exec "$@"`;
+
+/** The command that starts a server and ties its life to this process, or does not. */
+function guarded({ file, args, orphan }: Launch): { readonly command: readonly [string, ...string[]]; readonly needsPipe: boolean } {
+  if (orphan === "keep") return { command: [file, ...args], needsPipe: false };
+  const setpriv = process.platform === "linux" ? findTool("setpriv") : undefined;
+  return setpriv === undefined
+    ? { command: ["/bin/sh", "-c", pipeGuard, "sh", file, ...args], needsPipe: true }
+    : {
+        command: [setpriv, "--pdeathsig", "KILL", "--", "/bin/sh", "-c", parentGuard, String(process.pid), file, ...args],
+        needsPipe: false,
+      };
 }
 
 /**
- * Starts the server: own session (a Ctrl-C on our terminal never reaches it), output straight into the log, the lock inherited, and the
- * kernel's promise to kill it when this process dies.
+ * Starts the server: own session (a Ctrl-C on our terminal never reaches it), output straight into the log, the lock inherited, and, unless
+ * it shall outlive us, a promise that it dies with this process.
  * @throws the system's error (ENOENT, EACCES, EAGAIN …).
  */
 export async function spawnServer(launch: Launch, fds: { readonly log: number; readonly lock: number }): Promise<ServerProcess> {
-  const setpriv = canDieWithParent() ? findTool("setpriv") : undefined;
-  const server = [launch.file, ...launch.args];
-  const [file = launch.file, ...args] =
-    setpriv === undefined ? server : [setpriv, "--pdeathsig", "KILL", "--", "/bin/sh", "-c", guard, String(process.pid), ...server];
+  const { command, needsPipe } = guarded(launch);
+  const [file, ...args] = command;
   const child = spawn(file, args, {
     cwd: launch.cwd,
     env: launch.env,
     detached: true,
-    stdio: ["ignore", fds.log, fds.log, fds.lock],
+    stdio: ["ignore", fds.log, fds.log, fds.lock, ...(needsPipe ? (["pipe"] as const) : [])],
   });
   const exited = new Promise<ProcessExit>((resolve) => child.on("exit", (code, signal) => resolve({ code, signal })));
   await once(child, "spawn");
   const pid = child.pid as number; // set once "spawn" has been seen
   return { pid, identity: identifyProcess(pid), exited };
+}
+
+/** Another process's child is seen to be gone by looking, which takes some 20 µs. */
+const lookEveryMs = 50;
+
+/** A server that an earlier supervisor has started. How it ends cannot be known. */
+export function adoptServer(identity: ProcessIdentity): ServerProcess {
+  const exited = new Promise<ProcessExit>((resolve) => {
+    const timer = setInterval(() => {
+      if (isRunning(identity)) return;
+      clearInterval(timer);
+      resolve({ code: null, signal: null });
+    }, lookEveryMs);
+  });
+  return { pid: identity.pid, identity, exited };
 }
 
 /** Too many processes or open files pass; everything else about a program that cannot be started stays wrong. */

@@ -15,6 +15,8 @@ interface WatchOptions {
   readonly launch: Launch;
   readonly protocol: ServerProtocol;
   readonly pid: number;
+  /** Where the server answers, when that is known before its log has said so. */
+  readonly endpoint: Endpoint | undefined;
   readonly log: ServerLog;
   readonly onEndpoint: (endpoint: Endpoint) => void;
   readonly onHealth: (health: Health) => void;
@@ -60,7 +62,8 @@ export class ServerWatch {
     this.#options = options;
     this.#lines = new LogFollower(options.log);
     this.#meter = new LoadMeter(options.launch.files, options.pid);
-    if (options.launch.port !== 0) this.#setEndpoint({ host: options.launch.host, port: options.launch.port });
+    const { host, port } = options.launch;
+    if (options.endpoint !== undefined || port !== 0) this.#setEndpoint(options.endpoint ?? { host, port });
     this.#watcher = watch(options.log.path, () => this.#onLogChange());
     // A watch that fails (too many watches, file removed) leaves the timer, which sees the same a little later.
     this.#watcher.on("error", () => this.#watcher.close());

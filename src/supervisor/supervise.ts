@@ -10,10 +10,9 @@ import { EventLog, eventLogPath } from "./event-log.ts";
 import type { ExitCause, Launch, ServerProtocol } from "./launch.ts";
 import { takeLock, unwritable, type Lock } from "./lock.ts";
 import { Metrics } from "./metrics.ts";
-import { takeOwnership } from "./ownership.ts";
+import { findAdoptable, takeOwnership, takeServerLock } from "./ownership.ts";
 import { checkPort } from "./port-check.ts";
 import { identifyProcess } from "./process-identity.ts";
-import { canDieWithParent } from "./server-process.ts";
 import { stateFilePath, writeState, type StateRecord } from "./state-file.ts";
 import { Supervisor, type SupervisorOptions } from "./supervisor.ts";
 
@@ -40,11 +39,15 @@ export async function supervise({ launch, protocol, paths, onEvent }: SuperviseO
   const socketPath = controlSocketPath(paths.runtime, launch.name);
   const lock = await takeOwnership(paths, launch.name);
   if (lock === undefined) throw alreadyRunning(launch.name);
+  const orphan = await findAdoptable(paths, launch);
+  // An orphan holds it for as long as it lives.
+  let serverLock = orphan === undefined ? await takeServerLock(paths.runtime, launch.name) : undefined;
   const ports = new PortLock(paths.runtime);
   const supervisor = openSupervisor(join(paths.state, launch.name), {
     launch,
     protocol,
-    lockFd: lock.fd,
+    orphan,
+    lockServer: async () => (serverLock ??= await takeServerLock(paths.runtime, launch.name)).fd,
     preflight: async (coming) => {
       await offerMetrics(metricsServer, coming, (text) => supervisor.warn(text));
       return takePort(ports, coming) ?? (await checkPort(coming));
@@ -85,10 +88,12 @@ export async function supervise({ launch, protocol, paths, onEvent }: SuperviseO
     control.close();
     metricsServer.close();
     ports.release();
+    serverLock?.release();
     lock.release();
     return exit;
   });
-  if (!canDieWithParent()) supervisor.warn("setpriv is not installed: should llmctl be killed, the server would live on until the next up");
+  // An orphan uses its own port; should another profile have locked it meanwhile, the next start finds that out.
+  if (orphan !== undefined) takePort(ports, launch);
   supervisor.up();
   return { finished, down: () => supervisor.down(), forceDown: () => supervisor.forceDown() };
 }

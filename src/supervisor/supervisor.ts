@@ -6,14 +6,16 @@ import { formatDuration } from "../base/units.ts";
 import type { LoadProgress, StateName, Status, StatusEvent } from "../control/messages.ts";
 import { describeLoad, describeState } from "./describe-state.ts";
 import { drain } from "./drain.ts";
-import type { ExitCause, Launch, ServerProtocol } from "./launch.ts";
+import type { Endpoint, ExitCause, Launch, ServerProtocol } from "./launch.ts";
 import { initialMachine, next, type Effect, type Event, type Machine } from "./machine.ts";
+import type { Orphan } from "./ownership.ts";
 import type { ProcessIdentity } from "./process-identity.ts";
 import { unwritable } from "./lock.ts";
 import { readOomKills } from "./oom-kills.ts";
-import { ServerLog } from "./server-log.ts";
+import { formatRunMarker, ServerLog } from "./server-log.ts";
 import { ServerMetrics } from "./server-metrics.ts";
 import {
+  adoptServer,
   explainSpawnFailure,
   kill,
   killGroup,
@@ -31,8 +33,10 @@ export interface SupervisorOptions {
   readonly protocol: ServerProtocol;
   /** Folder of this profile's state and logs. */
   readonly folder: string;
-  /** Descriptor of the profile's lock, which the server inherits. */
-  readonly lockFd: number;
+  /** A server that is to be adopted in place of the first start. */
+  readonly orphan: Orphan | undefined;
+  /** The descriptor of the server's lock, which the server inherits. @throws LlmctlError when another one has it. */
+  readonly lockServer: () => Promise<number>;
   /** Looks before each start whether it can succeed. @returns why not. */
   readonly preflight: (launch: Launch) => Promise<ExitCause | undefined>;
   /** Hears every change, in order. */
@@ -69,6 +73,7 @@ export class Supervisor {
   #launchAfterStop: Launch | undefined;
   #machine: Machine = initialMachine;
   #run: Run | undefined;
+  #orphan: Orphan | undefined;
   #deadline: NodeJS.Timeout | undefined;
   #lastEvent: StatusEvent;
   #isFinished = false;
@@ -81,6 +86,7 @@ export class Supervisor {
   constructor(options: SupervisorOptions) {
     this.#options = options;
     this.#launch = options.launch;
+    this.#orphan = options.orphan;
     this.#board.startRun(options.launch);
     this.#log = new ServerLog(join(options.folder, "server.log"), options.launch.log);
     this.#lastEvent = this.#makeEvent("not started");
@@ -89,7 +95,7 @@ export class Supervisor {
 
   /** The running server, for the state file. */
   get server(): ProcessIdentity | null {
-    return this.#run?.server.identity ?? null;
+    return this.#run?.server.identity ?? this.#orphan?.identity ?? null;
   }
 
   get lastEvent(): StatusEvent {
@@ -165,6 +171,8 @@ export class Supervisor {
         return this.#inBackground(this.#preflight());
       case "spawn":
         return this.#inBackground(this.#spawn(effect.epoch));
+      case "adopt":
+        return this.#adopt(effect.epoch);
       case "prove":
         return this.#inBackground(this.#prove(this.#machine.epoch));
       case "drain":
@@ -192,6 +200,8 @@ export class Supervisor {
   }
 
   async #preflight(): Promise<void> {
+    // Nothing is waited for before: a wish to stop must find the server that it is about.
+    if (this.#orphan !== undefined) return this.#dispatch({ type: "orphan-found" });
     if (this.#launchAfterStop !== undefined) {
       this.#launch = this.#launchAfterStop;
       this.#launchAfterStop = undefined;
@@ -208,38 +218,57 @@ export class Supervisor {
     const oomKills = readOomKills() ?? 0;
     let server: ServerProcess;
     try {
-      server = await spawnServer(this.#launch, { log: this.#log.fd, lock: this.#options.lockFd });
+      server = await spawnServer(this.#launch, { log: this.#log.fd, lock: await this.#options.lockServer() });
     } catch (error) {
       return this.#onExit(epoch, explainSpawnFailure(this.#launch.file, error));
     }
-    const watch = this.#watch(epoch, server.pid);
-    const gone = new AbortController();
-    const metrics = new ServerMetrics(() => this.#askMetrics(gone.signal));
-    const run = { server, watch, oomKills, startedMs, proof: new AbortController(), gone, metrics };
-    this.#run = run;
-    this.#board.noteSpawn();
-    this.#inBackground(server.exited.then((exit) => this.#onServerExit(epoch, run, exit)));
-    this.#dispatch({ type: "spawned", epoch });
+    this.#begin(epoch, { server, oomKills, startedMs, endpoint: undefined });
     // A wish that came while the process was being made found nobody to tell.
     const { state } = this.#machine;
     if (state.name === "stopping") terminate(server.pid);
     if (state.name === "killing") this.#inBackground(kill(server.pid));
   }
 
+  #adopt(epoch: number): void {
+    const orphan = this.#orphan;
+    if (orphan === undefined) return;
+    this.#orphan = undefined;
+    this.#log.resumeRun(orphan.endpoint === undefined ? "all" : "what comes");
+    this.#publish(`took over the server (pid ${orphan.identity.pid}), which had outlived its supervisor`);
+    const { identity, endpoint } = orphan;
+    this.#begin(epoch, { server: adoptServer(identity), oomKills: readOomKills() ?? 0, startedMs: performance.now(), endpoint });
+  }
+
+  #begin(
+    epoch: number,
+    { server, endpoint, ...more }: Pick<Run, "server" | "oomKills" | "startedMs"> & Pick<Partial<Orphan>, "endpoint">,
+  ): void {
+    if (endpoint !== undefined) this.#board.endpoint = endpoint;
+    const watch = this.#watch(epoch, server.pid, endpoint);
+    const gone = new AbortController();
+    const metrics = new ServerMetrics(() => this.#askMetrics(gone.signal));
+    const run = { server, watch, ...more, proof: new AbortController(), gone, metrics };
+    this.#run = run;
+    this.#board.noteSpawn();
+    this.#inBackground(server.exited.then((exit) => this.#onServerExit(epoch, run, exit)));
+    this.#dispatch({ type: "spawned", epoch });
+  }
+
   /** A full disk must not keep a server from being started. */
   #markRun(epoch: number): void {
     try {
-      this.#log.markRun(`--- llmctl: run ${epoch}, ${new Date().toISOString()}: ${this.#launch.file} ${this.#launch.args.join(" ")}`);
+      this.#log.markRun(formatRunMarker(epoch, `${this.#launch.file} ${this.#launch.args.join(" ")}`));
     } catch (error) {
       this.warn(unwritable(this.#log.path, error).message);
     }
   }
 
-  #watch(epoch: number, pid: number): ServerWatch {
+  #watch(epoch: number, pid: number, endpoint: Endpoint | undefined): ServerWatch {
     return new ServerWatch({
       launch: this.#launch,
       protocol: this.#options.protocol,
       pid,
+      endpoint,
       log: this.#log,
       onEndpoint: (endpoint) => (this.#board.endpoint = endpoint),
       onHealth: (health) => {

@@ -36,4 +36,21 @@ describe.each(inject("llamaBuilds"))("faults on $ref", ({ server }) => {
     expect(await upServing(home, "story")).toMatchObject({ state: "ready", drafting: { state: "on" } });
     await llmctl(["down", "story"], { home });
   });
+
+  test("a server that outlives its supervisor serves on and is adopted with its loaded model", async () => {
+    await llmctl(["down", "story"], { home });
+    await home.writeProfile("story", { extends: "demo", llama: { binary: server }, orphan: "keep" });
+    const first = await upServing(home, "story");
+    const { text } = await askForStory(first.url);
+    process.kill(first.supervisorPid, "SIGKILL");
+    await untilGone(first.supervisorPid);
+    expect(await readStatus(home, "story")).toMatchObject({ presence: "orphaned", pid: first.pid });
+    expect((await askForStory(first.url)).text).toBe(text);
+
+    const second = await upServing(home, "story");
+    expect(second).toMatchObject({ presence: "live", state: "ready", pid: first.pid, url: first.url, drafting: { state: "on" }, runs: 0 });
+    expect((await askForStory(second.url)).timings.draft_n).toBeGreaterThan(0);
+    expect((await llmctl(["down", "story"], { home })).exitCode).toBe(0);
+    await untilGone(first.pid);
+  });
 });

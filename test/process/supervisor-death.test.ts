@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { mkdir, readFile, symlink, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { findTool } from "../../src/base/find-tool.ts";
@@ -79,13 +79,23 @@ test("a supervisor that does not answer is told as such, and nobody waits for it
   await llmctl(["down", "p"], { home });
 });
 
-describe("where nothing ends the server with its supervisor", () => {
-  test("up warns, ps shows the orphan, and down ends it", async () => {
-    const { pid, supervisorPid, warnings } = await upOrphanable();
-    expect(warnings).toEqual([expect.stringContaining("setpriv is not installed")]);
+describe("where setpriv is missing", () => {
+  test("a guard ends the server with its supervisor, and leaves neither server nor itself when the server goes down", async () => {
+    const { pid, supervisorPid, warnings } = await upWithGuard();
+    expect(warnings).toEqual([]);
+    expect(await findGuards(pid)).toHaveLength(1);
     process.kill(supervisorPid, "SIGKILL");
-    await untilGone(supervisorPid);
-    expect(isAlive(pid)).toBe(true);
+    await untilGone(pid);
+    await until("the guard is gone", async () => (await findGuards(pid)).length === 0);
+
+    const again = await upWithGuard();
+    expect((await llmctl(["down", "p"], { home })).exitCode).toBe(0);
+    expect(await findGuards(again.pid)).toEqual([]);
+    expect(await readServerLog(home, "p")).not.toContain("second interrupt");
+  });
+
+  test("and the guard was killed, too, ps shows the orphan, and down ends it", async () => {
+    const { pid } = await makeOrphan();
     expect((await llmctl(["ps"], { home })).stdout).toMatch(/^p +orphaned/m);
     expect(await readStatus(home, "p")).toMatchObject({ presence: "orphaned", pid });
     const { exitCode, stdout } = await llmctl(["down", "p"], { home });
@@ -94,10 +104,8 @@ describe("where nothing ends the server with its supervisor", () => {
     expect(isAlive(pid)).toBe(false);
   });
 
-  test("the next up ends the orphan and starts its own", async () => {
-    const { pid, supervisorPid } = await upOrphanable();
-    process.kill(supervisorPid, "SIGKILL");
-    await untilGone(supervisorPid);
+  test("and the guard was killed, too, the next up ends the orphan and starts its own", async () => {
+    const { pid } = await makeOrphan();
     const second = await upDetached(home, "p");
     expect(isAlive(pid)).toBe(false);
     expect(await findServers(home)).toEqual([second.pid]);
@@ -105,9 +113,30 @@ describe("where nothing ends the server with its supervisor", () => {
     await llmctl(["down", "p"], { home });
   });
 
+  async function makeOrphan() {
+    const running = await upWithGuard();
+    for (const guard of await findGuards(running.pid)) process.kill(guard, "SIGKILL");
+    process.kill(running.supervisorPid, "SIGKILL");
+    await untilGone(running.supervisorPid);
+    expect(isAlive(running.pid)).toBe(true);
+    return running;
+  }
+
+  /** Shells that wait for the end of a supervisor, to kill this server's group. */
+  async function findGuards(pid: number): Promise<number[]> {
+    const pids = (await readdir("/proc")).filter((entry) => /^\d+$/.test(entry)).map(Number);
+    const isGuard = async (one: number) => {
+      const words = (await readFile(`/proc/${one}/cmdline`, "utf8").catch(() => "")).split("\0");
+      return words[0] === "/bin/sh" && words[2]?.startsWith("read -r") === true && words[3] === String(pid);
+    };
+    const guards = await Promise.all(pids.map(async (one) => ((await isGuard(one)) ? [one] : [])));
+    return guards.flat();
+  }
+
   /** With a PATH that has what llmctl needs, but no setpriv. */
-  async function upOrphanable() {
+  async function upWithGuard() {
     const bin = home.join("bin");
+    await rm(bin, { recursive: true, force: true });
     await mkdir(bin);
     for (const tool of ["flock", "ps", "sh", "cat"]) await symlink(findTool(tool) ?? "", `${bin}/${tool}`);
     await home.writeFakeProfile("p");
@@ -116,6 +145,7 @@ describe("where nothing ends the server with its supervisor", () => {
 
   async function onlyNode(): Promise<string> {
     const folder = home.join("node");
+    await rm(folder, { recursive: true, force: true });
     await mkdir(folder);
     await symlink(process.execPath, `${folder}/node`);
     return folder;

@@ -93,7 +93,7 @@ describe("up -d", () => {
       "0 /dev/null",
       `1 ${log}`,
       `2 ${log}`,
-      `3 ${home.join("run", "p.lock")}`,
+      `3 ${home.join("run", "servers", "p.lock")}`,
     ]);
     await llmctl(["down", "p"], { home });
   });

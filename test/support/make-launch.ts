@@ -18,6 +18,7 @@ export function makeLaunch(more: Partial<Launch> = {}): Launch {
     health: { intervalMs: 5000, timeoutMs: 3000, failures: 3, stallTimeoutMs: 60_000, hangTimeoutMs: 60_000, proofTimeoutMs: 60_000 },
     restart: { policy: "on-failure", maxFailures: 5, windowMs: 600_000, backoffMs: 1000, backoffMaxMs: 60_000 },
     stopTimeoutMs: 7000,
+    orphan: "kill",
     log: { maxBytes: 1000, keep: 2 },
     build: "b1",
     profilePath: "/p.yaml",

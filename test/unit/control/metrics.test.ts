@@ -17,6 +17,7 @@ const status: Status = {
   tokensPerSecond: 10,
   baselineTokensPerSecond: 8,
   traffic: { sinceStart: spanStatus, lastTenMinutes: spanStatus },
+  dependsOn: [],
   loadMs: 1500,
   load: null,
   runs: 3,

@@ -24,7 +24,7 @@ const wishes = fc.oneof({ weight: 60, arbitrary: fc.constant("restart") }, { wei
 
 /** What may happen next, whoever is its turn; the world decides whether it can. */
 const turns = fc.oneof(
-  { weight: 200, arbitrary: fc.record({ type: fc.constantFrom("preflight", "deadline", "drained", "spawned") }) },
+  { weight: 200, arbitrary: fc.record({ type: fc.constantFrom("preflight", "deadline", "drained", "spawned", "orphan") }) },
   { weight: 100, arbitrary: fc.record({ type: fc.constant("health"), health: fc.constantFrom(...healths) }) },
   {
     weight: 50,
@@ -51,6 +51,8 @@ class World {
   finished: string | undefined;
   #nowMs = 0;
   #preflights = 0;
+  /** A server of an earlier supervisor, which is there or not, until the first answer of a preflight. */
+  #mayAdopt = true;
   #deadline: number | undefined;
   #isDraining = false;
   #terminated = 0;
@@ -67,6 +69,8 @@ class World {
     switch (turn.type) {
       case "preflight":
         return this.#answerPreflight({ type: "preflight-passed" });
+      case "orphan":
+        return this.#mayAdopt ? this.#answerPreflight({ type: "orphan-found" }) : undefined;
       case "refused preflight":
         return this.#answerPreflight({ type: "preflight-failed", cause: turn.cause });
       case "deadline":
@@ -122,6 +126,7 @@ class World {
   #answerPreflight(event: Event): void {
     if (this.#preflights === 0) return;
     this.#preflights -= 1;
+    this.#mayAdopt = false;
     this.dispatch(event);
   }
 
@@ -135,6 +140,7 @@ class World {
         this.#preflights += 1;
         return;
       case "spawn":
+      case "adopt":
         expect(this.server).toBeUndefined();
         this.server = effect.epoch;
         this.#isDraining = false;
@@ -206,7 +212,7 @@ describe("whatever happens, in whatever order", () => {
 
   test("every state has an answer to every event, and the same one each time", () => {
     const events = fc.oneof(
-      fc.record({ type: fc.constantFrom("up", "down", "restart", "force", "preflight-passed", "deadline") }),
+      fc.record({ type: fc.constantFrom("up", "down", "restart", "force", "preflight-passed", "orphan-found", "deadline") }),
       fc.record({ type: fc.constant("preflight-failed"), cause: causes }),
       fc.record({ type: fc.constantFrom("spawned", "stalled", "hung", "drained"), epoch: fc.nat(3) }),
       fc.record({ type: fc.constant("health"), epoch: fc.nat(3), health: fc.constantFrom(...healths) }),

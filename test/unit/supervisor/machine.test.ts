@@ -41,6 +41,8 @@ describe("transitions", () => {
     // start
     ["stopped", up, "preflight", ["preflight"]],
     ["preflight", { type: "preflight-passed" }, "starting", ["spawn 2"]],
+    ["preflight", { type: "orphan-found" }, "starting", ["adopt 2"]],
+    ["loading", { type: "orphan-found" }, "loading", []],
     ["preflight", { type: "preflight-failed", cause: badFlag }, "failed", ["finish config"]],
     ["starting", { type: "spawned", epoch: 1 }, "loading", []],
     ["starting", good, "proving", ["prove"]],

@@ -1,0 +1,101 @@
+import { readFile, writeFile } from "node:fs/promises";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { identifyProcess } from "../../src/supervisor/process-identity.ts";
+import type { StateRecord } from "../../src/supervisor/state-file.ts";
+import { llmctl } from "../support/llmctl.ts";
+import { count, findServers, isAlive, readServerLog, readStatus, untilGone, untilStatus, upDetached } from "../support/processes.ts";
+import { TempHome } from "../support/temp-home.ts";
+
+let home: TempHome;
+
+beforeEach(async () => {
+  home = await TempHome.create();
+});
+afterEach(() => home[Symbol.asyncDispose]());
+
+const keep = { orphan: "keep", restart: { backoff: "10ms" } };
+
+/** Ends the supervisor so that it cannot do anything about it. */
+async function killSupervisor({ supervisorPid }: { readonly supervisorPid: number }): Promise<void> {
+  process.kill(supervisorPid, "SIGKILL");
+  await untilGone(supervisorPid);
+}
+
+describe("a server that is kept when its supervisor is killed", () => {
+  test("serves on, and the next up takes it over as it is", async () => {
+    await home.writeFakeProfile("p", {}, keep);
+    const first = await upDetached(home, "p");
+    await killSupervisor(first);
+    expect((await llmctl(["ps"], { home })).stdout).toMatch(/^p +orphaned/m);
+    expect((await fetch(`${first.url}/health`)).status).toBe(200);
+
+    const { exitCode, stdout } = await llmctl(["up", "-d", "p"], { home });
+    expect(exitCode).toBe(0);
+    expect(stdout).toContain(`took over the server (pid ${first.pid}), which had outlived its supervisor`);
+    const second = await readStatus(home, "p");
+    expect(second).toMatchObject({ presence: "live", state: "ready", pid: first.pid, url: first.url, drafting: { state: "on" }, runs: 0 });
+    expect(second.supervisorPid).not.toBe(first.supervisorPid);
+    expect(count(await readServerLog(home, "p"), "--- llmctl: run ")).toBe(1);
+
+    expect((await llmctl(["down", "p"], { home })).exitCode).toBe(0);
+    expect(isAlive(first.pid)).toBe(false);
+    expect(await readServerLog(home, "p")).not.toContain("second interrupt");
+  });
+
+  test("is taken over in the middle of its load", async () => {
+    await home.writeFakeProfile("p", { loadMs: 6000 }, keep);
+    expect((await llmctl(["up", "-d", "p", "--timeout", "1ms"], { home })).exitCode).toBe(11);
+    const first = await untilStatus(home, "p", "loading", ({ state }) => state === "loading");
+    await killSupervisor(first);
+    const second = await upDetached(home, "p");
+    expect(second).toMatchObject({ state: "ready", pid: first.pid });
+    await llmctl(["down", "p"], { home });
+  });
+
+  test("is stopped by down without a supervisor", async () => {
+    await home.writeFakeProfile("p", {}, keep);
+    const { pid, ...first } = await upDetached(home, "p");
+    await killSupervisor(first);
+    expect((await llmctl(["down", "p"], { home })).exitCode).toBe(0);
+    expect(isAlive(pid)).toBe(false);
+  });
+
+  test("outlives a second supervisor, too, and its end is then seen and mended", async () => {
+    await home.writeFakeProfile("p", {}, keep);
+    const first = await upDetached(home, "p");
+    await killSupervisor(first);
+    await killSupervisor(await upDetached(home, "p"));
+    const third = await upDetached(home, "p");
+    expect(third.pid).toBe(first.pid);
+    process.kill(first.pid, "SIGKILL");
+    const mended = await untilStatus(home, "p", "ready again", ({ state, restarts }) => state === "ready" && restarts === 1);
+    expect(mended.lastExit).toMatchObject({ kind: "exited", message: expect.stringContaining("exit code is not known") as string });
+    expect(await findServers(home)).toEqual([mended.pid]);
+    await llmctl(["down", "p"], { home });
+  });
+
+  test("is not taken over by another configuration, nor ended by it", async () => {
+    await home.writeFakeProfile("p", {}, keep);
+    const first = await upDetached(home, "p");
+    await killSupervisor(first);
+    await home.writeFakeProfile("p", {}, { ...keep, ctx_size: 256 });
+    const { exitCode, stderr } = await llmctl(["up", "-d", "p"], { home });
+    expect(exitCode).toBe(75);
+    expect(stderr).toMatch(/still runs, without a supervisor and with another configuration[^]*fix: stop it first: llmctl down p/);
+    expect(isAlive(first.pid)).toBe(true);
+    await llmctl(["down", "p"], { home });
+  });
+
+  test("is not mistaken for a process with other arguments", async () => {
+    await home.writeFakeProfile("p", {}, keep);
+    const first = await upDetached(home, "p");
+    await killSupervisor(first);
+    // As if the state file named a process with other arguments: this one.
+    const path = home.join("state", "p", "state.json");
+    const record = JSON.parse(await readFile(path, "utf8")) as StateRecord;
+    await writeFile(path, JSON.stringify({ ...record, server: identifyProcess(process.pid) }));
+    expect((await llmctl(["up", "-d", "p"], { home })).exitCode).toBe(75);
+    await writeFile(path, JSON.stringify(record));
+    await llmctl(["down", "p"], { home });
+  });
+});
