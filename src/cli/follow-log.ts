@@ -45,7 +45,7 @@ export async function* followLog(path: string, from: number, signal: AbortSignal
 }
 
 /** Cuts lines as bytes, so that a character cut by a read is whole again. */
-class LineCutter {
+export class LineCutter {
   #partial = "";
 
   *cut(bytes: Buffer): Generator<string> {
@@ -70,7 +70,8 @@ async function listRotatedSince(path: string, inode: number | undefined): Promis
   }
 }
 
-async function* readFrom(path: string, offset: number): AsyncGenerator<Buffer> {
+/** A file's bytes from an offset to its end, piece by piece. */
+export async function* readFrom(path: string, offset: number): AsyncGenerator<Buffer> {
   const file = await open(path, "r");
   try {
     for (let at = offset; ;) {

@@ -101,6 +101,13 @@ function addChatting(program: Command, done: (code: number) => void): void {
     .action(async (name: string, flags: string[]) => done(await (await import("./chat.ts")).chat(name, flags)));
 }
 
+interface LogsFlags {
+  readonly follow: boolean;
+  readonly previous: boolean;
+  readonly lines?: number;
+  readonly since?: Date;
+}
+
 function addLooking(program: Command, done: (code: number) => void): void {
   program
     .command("ps")
@@ -117,9 +124,11 @@ function addLooking(program: Command, done: (code: number) => void): void {
     .command("logs <name>")
     .description("print the end of a server's log")
     .option("-f, --follow", "go on with what is added, until Ctrl-C", false)
-    .option("-n, --lines <count>", "how many lines", readCount, 100)
-    .action(async (name: string, options: { follow: boolean; lines: number }) =>
-      done(await (await import("./logs.ts")).logs(name, options)),
+    .option("-n, --lines <count>", "how many lines (default: 100, or all with --previous and --since)", readCount)
+    .addOption(new Option("-p, --previous", "the run before the newest").default(false).conflicts("follow"))
+    .addOption(new Option("--since <time>", "only what is newer: 10m, or a time such as 2026-11-24T10:18").argParser(readTime))
+    .action(async (name: string, { follow, previous, lines, since }: LogsFlags) =>
+      done(await (await import("./logs.ts")).logs(name, { follow, previous, lines, since })),
     );
   program
     .command("events <name>")
@@ -382,6 +391,14 @@ function readRate(text: string): number {
   const bytes = parseSize(text);
   if (bytes === undefined || bytes === 0) throw new InvalidArgumentError("Write a size such as 50MB or 8MiB.");
   return bytes;
+}
+
+/** A time in the past: so long ago, or as ISO 8601 writes it, in the local zone unless it names one. */
+function readTime(text: string): Date {
+  const agoMs = parseDuration(text);
+  const time = agoMs === undefined && /^\d{4}-\d{2}-\d{2}/.test(text) ? new Date(text) : new Date(Date.now() - (agoMs ?? Number.NaN));
+  if (Number.isNaN(time.getTime())) throw new InvalidArgumentError("Write how long ago, such as 10m, or a time such as 2026-11-24T10:18.");
+  return time;
 }
 
 function readCount(text: string): number {

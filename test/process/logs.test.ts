@@ -94,3 +94,51 @@ describe("logs -f", () => {
     await llmctl(["down", "p"], { home });
   });
 });
+
+describe("parts of a log", () => {
+  const marker = (time: string) => `--- llmctl: run 1, ${time}: /bin/llama-server --port 0\n`;
+
+  /** Three runs, the first of them rotated; the times of the lines are since their run began. */
+  async function writeRuns(): Promise<void> {
+    await writeFile(
+      `${log}.1`,
+      `${marker("2026-01-01T10:00:00.000Z")}0.00.001.000 I first a\nfirst b\n${marker("2026-01-01T11:00:00.000Z")}`,
+    );
+    await writeFile(log, `0.00.002.000 I second a\n30.00.000.000 I second b\nplain\n${marker("2026-01-01T12:00:00.000Z")}third, no time\n`);
+  }
+
+  async function read(...options: readonly string[]): Promise<readonly string[]> {
+    const { exitCode, stdout } = await llmctl(["logs", "p", ...options], { home });
+    expect(exitCode).toBe(0);
+    return stdout.split("\n").map((line) => line.replace(/^[\d.]+ I /, "").replace(/^---.*(T\d\d).*/, "run $1"));
+  }
+
+  test("--previous prints the run before the newest, from its start in a rotated file", async () => {
+    await writeRuns();
+    expect(await read("--previous")).toEqual(["run T11", "second a", "second b", "plain"]);
+    expect(await read("--previous", "-n", "2")).toEqual(["second b", "plain"]);
+  });
+
+  test("--previous says when there is none", async () => {
+    await writeFile(log, `${marker("2026-01-01T10:00:00.000Z")}only\n`);
+    const { exitCode, stderr } = await llmctl(["logs", "p", "--previous"], { home });
+    expect(exitCode).toBe(66);
+    expect(stderr).toContain('of "p" no run before the newest is kept');
+  });
+
+  test("--since goes by the times of runs and lines, and takes whole runs of a build that writes none", async () => {
+    await writeRuns();
+    expect(await read("--since", "2026-01-01T11:15:00Z")).toEqual(["second b", "plain", "run T12", "third, no time"]);
+    expect(await read("--since", "2026-01-01T12:30:00Z")).toEqual(["run T12", "third, no time"]);
+    expect(await read("--since", "1000000d")).toHaveLength(9);
+    await appendFile(log, `${marker(new Date().toISOString())}0.00.000.001 I now\n`);
+    // The third run went on until then, and of its lines nobody knows when they came.
+    expect((await read("--since", "10m")).filter((line) => !line.startsWith("run"))).toEqual(["third, no time", "now"]);
+  });
+
+  test("a time that cannot be read is wrong usage", async () => {
+    const { exitCode, stderr } = await llmctl(["logs", "p", "--since", "yesterday"], { home });
+    expect(exitCode).toBe(2);
+    expect(stderr).toContain("Write how long ago, such as 10m");
+  });
+});
