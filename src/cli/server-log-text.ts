@@ -5,6 +5,7 @@ import { systemErrorCode } from "../base/errors.ts";
 const chunkBytes = 64 * 1024;
 /** No more of a log is ever held in memory, however many lines are asked for. */
 const mostBytes = 16 << 20;
+const newline = 0x0a;
 const runMarker = /^--- llmctl: run /;
 
 /** The last lines of the newest run in a server's log. @returns nothing when there is no log. */
@@ -35,17 +36,20 @@ export async function readTail(path: string, count: number, end = Infinity): Pro
 }
 
 async function readBackwards(file: FileHandle, count: number, end: number): Promise<readonly string[]> {
-  let bytes = Buffer.alloc(0);
+  const chunks: Buffer[] = [];
   let from = end;
-  let lines: string[] = [];
-  while (from > 0 && bytes.length < mostBytes && lines.length <= count) {
+  // Counted piece by piece: to put all together each time would take minutes for a line of many megabytes.
+  let newlines = 0;
+  while (from > 0 && end - from < mostBytes && newlines <= count) {
     const length = Math.min(from, chunkBytes);
     from -= length;
     const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, from);
-    bytes = Buffer.concat([buffer.subarray(0, bytesRead), bytes]);
-    lines = bytes.toString("utf8").split("\n");
-    if (lines.at(-1) === "") lines.pop();
+    const chunk = buffer.subarray(0, bytesRead);
+    chunks.unshift(chunk);
+    newlines += chunk.reduce((sum, byte) => (byte === newline ? sum + 1 : sum), 0);
   }
+  const lines = Buffer.concat(chunks).toString("utf8").split("\n");
+  if (lines.at(-1) === "") lines.pop();
   return lines.slice(-count);
 }
 

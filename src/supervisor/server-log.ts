@@ -10,6 +10,7 @@ import {
   readSync,
   renameSync,
   rmSync,
+  statfsSync,
   writeSync,
 } from "node:fs";
 import { dirname } from "node:path";
@@ -51,6 +52,11 @@ export class ServerLog {
   /** Bytes in the present file. */
   get sizeBytes(): number {
     return fstatSync(this.fd).size;
+  }
+
+  /** Whether the disk takes no more of it. The server is not told to stop: what it writes meanwhile is lost. */
+  get isDiskFull(): boolean {
+    return statfsSync(this.path).bavail === 0;
   }
 
   /** Marks the start of a run; {@link readRunTail} and {@link read} look no further back. */

@@ -135,11 +135,13 @@ export class ServerWatch {
   }
 
   #serveLog(): void {
+    const { launch, log, onWarning } = this.#options;
     try {
-      if (this.#options.launch.watchTraffic) this.#readTraffic();
-      this.#options.log.rotateIfLarge();
+      if (launch.watchTraffic) this.#readTraffic();
+      if (log.isDiskFull) onWarning(`no space left on the disk of ${log.path}: the server goes on, what it logs meanwhile is lost`);
+      log.rotateIfLarge();
     } catch (error) {
-      this.#options.onWarning(`cannot keep the server's log: ${String(error)}`);
+      onWarning(`cannot keep the server's log: ${String(error)}`);
     }
   }
 

@@ -325,8 +325,12 @@ function log(text) {
   writeAll(2, `${Math.floor(us / 6e7)}.${part((us / 1e6) % 60, 2)}.${part((us / 1e3) % 1000, 3)}.${part(us % 1000, 3)} ${text}\n`);
 }
 
-/** Synchronous, as a C program's writes to stderr: what was logged before a crash is in the log. */
+/** Synchronous, as a C program's writes to stderr: what was logged before a crash is in the log. As there, a full disk is no matter. */
 function writeAll(fd, text) {
   const bytes = Buffer.from(text);
-  for (let done = 0; done < bytes.length;) done += writeSync(fd, bytes, done);
+  try {
+    for (let done = 0; done < bytes.length;) done += writeSync(fd, bytes, done);
+  } catch (error) {
+    if (error.code !== "ENOSPC") throw error;
+  }
 }
