@@ -151,3 +151,12 @@ describe("without a word", () => {
     expect(exitCodes[cause.exit]).toBeDefined();
   });
 });
+
+test("of a server that was adopted it is not known how it ended, unless its log says so", () => {
+  expect(explainExit(ended([], { code: null }))).toMatchObject({
+    kind: "exited",
+    message: "the server is gone; as it was adopted, its exit code is not known",
+    permanent: false,
+  });
+  expect(explainExit(ended(["CUDA error: an illegal memory access was encountered"], { code: null })).kind).toBe("gpu-error");
+});

@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { afterEach, expect, test } from "vitest";
-import { identifyProcess, isRunning, readBytesRead, readCpuTicks } from "../../../src/supervisor/process-identity.ts";
+import { hasArguments, identifyProcess, isRunning, readBytesRead, readCpuTicks } from "../../../src/supervisor/process-identity.ts";
 
 /** The name of this very process, as others see it. */
 const comm = "/proc/self/comm";
@@ -20,6 +20,15 @@ test.each([") Z 1 9 9", "a b) (c", ")))", "S"])('a name such as "%s" does not co
   expect(identifyProcess(process.pid)).toEqual(before);
   expect(readCpuTicks(process.pid)).toBeGreaterThanOrEqual(ticks);
   expect(readCpuTicks(process.pid)).toBeLessThan(ticks + 1000);
+});
+
+test("a process is known by its last arguments, whatever runs it", () => {
+  const words = readFileSync("/proc/self/cmdline", "utf8").split("\0").slice(0, -1);
+  expect(hasArguments(process.pid, words.slice(1))).toBe(true);
+  expect(hasArguments(process.pid, [])).toBe(true);
+  expect(hasArguments(process.pid, [...words.slice(1), "--more"])).toBe(false);
+  expect(hasArguments(process.pid, ["--other"])).toBe(false);
+  expect(hasArguments(999_999_999, [])).toBe(false);
 });
 
 test("the same pid at another time, or after another boot, is another process", () => {

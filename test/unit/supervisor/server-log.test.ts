@@ -3,7 +3,7 @@ import { mkdtemp, rm, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { ServerLog } from "../../../src/supervisor/server-log.ts";
+import { formatRunMarker, parseRunMarker, ServerLog } from "../../../src/supervisor/server-log.ts";
 
 let folder: string;
 let path: string;
@@ -63,6 +63,29 @@ describe("rotation", () => {
 });
 
 describe("a run", () => {
+  test("its marker tells when it began", () => {
+    const before = Date.now();
+    expect(Date.parse(parseRunMarker(formatRunMarker(3, "/bin/server --x")) ?? "")).toBeGreaterThanOrEqual(before);
+    expect(parseRunMarker("--- llmctl: run away")).toBeUndefined();
+    expect(parseRunMarker("line")).toBeUndefined();
+  });
+
+  test.each([0, 65_530, 65_540, 200_000])("that an earlier supervisor began is found again, %i bytes before the end", (length) => {
+    const log = new ServerLog(path, { maxBytes: 1e6, keep: 1 });
+    log.markRun(formatRunMarker(1, "old"));
+    appendFileSync(path, lines(0, 10_000));
+    const start = log.sizeBytes;
+    log.markRun(formatRunMarker(2, "new"));
+    appendFileSync(path, "x".repeat(length));
+    const next = new ServerLog(path, { maxBytes: 1e6, keep: 1 });
+    next.resumeRun("all");
+    expect(next.runStart).toBe(start);
+    next.resumeRun("what comes");
+    expect(next.runStart).toBe(next.sizeBytes);
+    log.close();
+    next.close();
+  });
+
   test("its tail is its own: nothing of an earlier run", () => {
     const log = new ServerLog(path, { maxBytes: 1e6, keep: 1 });
     appendFileSync(path, lines(0, 5));
