@@ -162,6 +162,7 @@ describe("for scripts", () => {
     "lastExit",
     "retryInMs",
     "build",
+    "command",
     "profile",
     "dependsOn",
     "hash",

@@ -4,7 +4,21 @@ import { type JsonSchema, profileJsonSchema, typesOf } from "../../src/profiles/
 export type Values = Readonly<Record<string, unknown>>;
 
 /** Keys that say how llmctl works, and not what the server is told; and raw flags, which any text is wrong for. */
-const elsewhere = new Set(["extends", "description", "model", "model_dirs", "env", "args", "llama", "health", "restart", "stop", "log"]);
+const elsewhere = new Set([
+  "extends",
+  "description",
+  "model",
+  "model_dirs",
+  "env",
+  "args",
+  "llama",
+  "health",
+  "restart",
+  "stop",
+  "log",
+  "orphan",
+  "depends_on",
+]);
 
 /** Values of any profile that the schema accepts, each key that the server is told about written or not. */
 export function anyProfileValues(): fc.Arbitrary<Values> {
