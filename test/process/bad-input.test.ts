@@ -150,7 +150,7 @@ describe("a fixed port", () => {
 
 describe("a command line", () => {
   test.each([
-    [["up"], "missing required argument"],
+    [["up"], "missing the name of a profile, or --all"],
     [["up", "p", "--timeout", "soon"], "a time such as 90s"],
     [["upp", "p"], 'did you mean "up"?'],
     [["logs", "p", "-n", "-1"], "a whole number"],
