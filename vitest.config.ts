@@ -28,7 +28,7 @@ export default defineConfig({
           name: "gate",
           include: ["test/gate/**/*.test.ts"],
           maxConcurrency: 2,
-          testTimeout: 120_000,
+          testTimeout: 600_000,
           globalSetup: ["test/support/global-setup-llama.ts"],
           sequence: { groupOrder: 3 },
         },

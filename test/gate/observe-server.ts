@@ -17,7 +17,7 @@ export interface ServerQuestion {
 }
 
 /** A hang, which none of these models explains. */
-const limitMs = 60_000;
+const limitMs = 300_000;
 
 /** Starts a real server with a pair, sends it one short request and ends it. */
 export async function observeServer(question: ServerQuestion): Promise<Observed> {
