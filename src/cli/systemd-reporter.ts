@@ -33,8 +33,8 @@ export function createSystemdReporter(env: NodeJS.ProcessEnv): SystemdReporter {
         settle();
         notifier.ready();
       } else if (status.state === "stopping" || status.state === "killing") {
+        // No STOPPING=1: the manager takes it for the end of the service, and a restart goes on after this.
         settle();
-        notifier.stopping();
       } else if (env["NOTIFY_SOCKET"] && starting === undefined && status.state !== "unhealthy") {
         notifier.extendTimeout(extendMs);
         starting = setInterval(() => notifier.extendTimeout(extendMs), extendEveryMs);

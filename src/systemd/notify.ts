@@ -18,7 +18,6 @@ export interface Notifier {
   readonly ready: () => void;
   /** One line that `systemctl status` shows. */
   readonly status: (text: string) => void;
-  readonly stopping: () => void;
   readonly pingWatchdog: () => void;
   /** Asks for this much time from now on, in milliseconds, before a start or a stop counts as timed out. */
   readonly extendTimeout: (ms: number) => void;
@@ -43,7 +42,6 @@ export function createNotifier(env: Env, options: NotifierOptions): Notifier {
     watchdogIntervalMs: watchdogInterval(env, options.pid ?? process.pid),
     ready: () => queue.add("READY", "1"),
     status: (text) => queue.add("STATUS", text.replaceAll(/\s+/g, " ").trim()),
-    stopping: () => queue.add("STOPPING", "1"),
     pingWatchdog: () => queue.add("WATCHDOG", "1"),
     extendTimeout: (ms) => queue.add("EXTEND_TIMEOUT_USEC", String(Math.round(ms * 1000))),
     flush: () => queue.flush(),
@@ -54,7 +52,6 @@ const silentNotifier: Notifier = {
   watchdogIntervalMs: undefined,
   ready: () => {},
   status: () => {},
-  stopping: () => {},
   pingWatchdog: () => {},
   extendTimeout: () => {},
   flush: () => Promise.resolve(),

@@ -72,21 +72,21 @@ describe("createNotifier", () => {
     const { notifier, messages, take } = makeManager();
     notifier.ready();
     await nextTurn();
-    notifier.stopping();
+    notifier.status("stopping");
     let isFlushed = false;
     const flushed = notifier.flush().then(() => (isFlushed = true));
     await take();
     expect(isFlushed).toBe(false);
     await take();
     await flushed;
-    expect(messages).toEqual([["READY=1"], ["STOPPING=1"]]);
+    expect(messages).toEqual([["READY=1"], ["STATUS=stopping"]]);
   });
 
   test("reports the first failure once, with the tool's words, and goes on", async () => {
     const { notifier, messages, failures, refuse, take } = makeManager();
     notifier.ready();
     await refuse("Command failed: systemd-notify READY=1\nFailed to notify init system: No such file or directory\n");
-    notifier.stopping();
+    notifier.status("stopping");
     await refuse("again");
     notifier.status("stopped");
     await take();
@@ -104,7 +104,6 @@ describe("createNotifier", () => {
     notifier.status("ready");
     notifier.extendTimeout(1000);
     notifier.pingWatchdog();
-    notifier.stopping();
     await notifier.flush();
     expect(sent).toEqual([]);
     expect(notifier.watchdogIntervalMs).toBeUndefined();
