@@ -91,8 +91,9 @@ export async function isBusy(launch: Launch, endpoint: Endpoint, signal: AbortSi
   }
 }
 
-/** Asks for the slots, which the main loop answers between two steps; see {@link askSlots}. */
+/** Asks for the slots, which the main loop answers between two steps. */
 export async function askMainLoop(launch: Launch, endpoint: Endpoint, signal: AbortSignal): Promise<void> {
+  if (maySleep(launch)) return;
   try {
     await askSlots(launch, endpoint, signal);
   } catch {
@@ -100,12 +101,17 @@ export async function askMainLoop(launch: Launch, endpoint: Endpoint, signal: Ab
   }
 }
 
-/** The server's own Prometheus text; undefined without `--metrics`, of a sleeping server, and where it cannot be reached. Never rejects. */
+/** The server's own Prometheus text; undefined without `--metrics`, of a server that may sleep, and where it cannot be reached. Never rejects. */
 export async function readMetrics(launch: Launch, endpoint: Endpoint, signal: AbortSignal): Promise<string | undefined> {
-  const metrics = launch.args.includes("--metrics")
-    ? await askAwake(launch, endpoint, "/metrics", signal).catch(() => undefined)
-    : undefined;
+  const isAsked = launch.args.includes("--metrics") && !maySleep(launch);
+  const metrics = isAsked ? await askAwake(launch, endpoint, "/metrics", signal).catch(() => undefined) : undefined;
   return metrics?.status === 200 ? metrics.body : undefined;
+}
+
+/** Whether the server falls asleep when it is not asked for long: `/slots`, and `/metrics` on builds of January 2026, would keep it awake. */
+function maySleep({ args }: Launch): boolean {
+  const flag = args.indexOf("--sleep-idle-seconds");
+  return flag !== -1 && args[flag + 1] !== "-1";
 }
 
 /** @returns undefined of a sleeping server: it has nothing to do, and `/slots` would wake it and make it load its model. */

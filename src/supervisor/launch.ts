@@ -130,12 +130,12 @@ export interface ServerProtocol {
   readonly prove: (launch: Launch, endpoint: Endpoint, signal: AbortSignal) => Promise<Proof>;
   /**
    * Asks the server's main loop, which the health check does not reach. Ends when it has answered, when the server is gone, or at once where
-   * the question would wake a sleeping model. Never rejects.
+   * the question would wake a sleeping model or keep it awake. Never rejects.
    */
   readonly askMainLoop: (launch: Launch, endpoint: Endpoint, signal: AbortSignal) => Promise<void>;
   /** Whether it has requests to finish; false when it cannot be asked. Never throws. */
   readonly isBusy: (launch: Launch, endpoint: Endpoint, signal: AbortSignal) => Promise<boolean>;
-  /** What the server tells Prometheus; undefined where it does not tell, sleeps, or is gone. Never rejects. */
+  /** What the server tells Prometheus; undefined where it does not tell, may sleep, or is gone. Never rejects. */
   readonly readMetrics: (launch: Launch, endpoint: Endpoint, signal: AbortSignal) => Promise<string | undefined>;
   /** Explains an exit that nobody asked for, from its code or signal and the last lines of its log. */
   readonly explainExit: (exit: ServerExit) => ExitCause;
