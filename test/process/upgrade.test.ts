@@ -43,7 +43,7 @@ describe("llmctl upgrade", () => {
   test("switches to a build on which every profile still starts and the demo drafts; --rollback goes back, and forth", async () => {
     await run("build", { note: "one" });
     const first = await current();
-    await home.writeProfile("mine", { extends: "demo", args: ["--threads-http", "4"] });
+    await home.writeProfile("mine", { extends: "demo", args: ["--slot-prompt-similarity", "0.4"] });
     const { exitCode, stdout } = await run("upgrade", { note: "two" });
     expect(stdout).toMatch(/^profiles +\d+ checked, 0 would break; 0 do not follow the current build$/m);
     expect(stdout).toMatch(/^demo +ready, \d+ of \d+ drafted tokens accepted$/m);
@@ -62,17 +62,17 @@ describe("llmctl upgrade", () => {
   test("refuses where a profile would break, and says which, where and why; unless told", async () => {
     await run("build", { note: "one" });
     const first = await current();
-    await home.writeProfile("mine", { extends: "demo", args: ["--threads-http", "4"] });
+    await home.writeProfile("mine", { extends: "demo", args: ["--slot-prompt-similarity", "0.4"] });
     await home.writeProfile("other", { extends: "demo" });
-    const refused = await run("upgrade", { note: "two", without: "--threads-http" });
+    const refused = await run("upgrade", { note: "two", without: "--slot-prompt-similarity" });
     expect(refused.stdout).toMatch(/^profiles +\d+ checked, 1 would break/m);
-    expect(refused.stdout).toMatch(/^error +mine: "--threads-http" is unknown to .+\n +at: .+mine\.yaml:\d+:\d+$/m);
+    expect(refused.stdout).toMatch(/^error +mine: "--slot-prompt-similarity" is unknown to .+\n +at: .+mine\.yaml:\d+:\d+$/m);
     expect(refused.stderr).toContain(`"mine" would not start on `);
     expect(refused.stderr).toContain(`"${first}" stays the current build`);
     expect(refused.exitCode).toBe(78);
     expect(await current()).toBe(first);
 
-    const told = await run("upgrade", { note: "two", without: "--threads-http" }, "--even-if-profiles-break");
+    const told = await run("upgrade", { note: "two", without: "--slot-prompt-similarity" }, "--even-if-profiles-break");
     expect(told.exitCode).toBe(0);
     expect(await current()).not.toBe(first);
   });
@@ -80,8 +80,8 @@ describe("llmctl upgrade", () => {
   test("a profile that is broken already, or keeps a build of its own, is no reason to stay", async () => {
     await run("build", { note: "one" });
     await home.writeProfile("broken", { extends: "demo", args: ["--no-such-flag"] });
-    await home.writeProfile("pinned", { extends: "demo", llama: { build: await current() }, args: ["--threads-http", "4"] });
-    const { exitCode, stdout } = await run("upgrade", { note: "two", without: "--threads-http" });
+    await home.writeProfile("pinned", { extends: "demo", llama: { build: await current() }, args: ["--slot-prompt-similarity", "0.4"] });
+    const { exitCode, stdout } = await run("upgrade", { note: "two", without: "--slot-prompt-similarity" });
     expect(stdout).toMatch(/ 0 would break; 1 do not follow the current build$/m);
     expect(exitCode).toBe(0);
   });
