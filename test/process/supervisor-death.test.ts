@@ -1,8 +1,13 @@
 import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdir, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { connect, type Socket } from "node:net";
 import { dirname } from "node:path";
+import { execa } from "execa";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { findTool } from "../../src/base/find-tool.ts";
+import { followEvents } from "../../src/control/client.ts";
+import type { StatusEvent } from "../../src/control/messages.ts";
 import { identifyProcess } from "../../src/supervisor/process-identity.ts";
 import type { StateRecord } from "../../src/supervisor/state-file.ts";
 import { llmctl, startLlmctl, type RunningLlmctl } from "../support/llmctl.ts";
@@ -78,6 +83,55 @@ test("a supervisor that does not answer is told as such, and nobody waits for it
   expect(await untilStatus(home, "p", "ready", ({ presence }) => presence === "live")).toMatchObject({ state: "ready", pid });
   await llmctl(["down", "p"], { home });
 });
+
+test("a supervisor that was stopped for a while does not take its own absence for a fault of the server, which goes on meanwhile", async () => {
+  const health = { interval: "50ms", timeout: "100ms", failures: 1, hang_timeout: "300ms" };
+  await home.writeFakeProfile("p", { spam: { bytesPerSecond: 200_000 } }, { health });
+  const { pid, supervisorPid } = await upDetached(home, "p");
+  const grows = (bytes: number, from: string) =>
+    until(`the log grows by ${bytes} bytes`, async () => (await readServerLog(home, "p")).length - from.length > bytes);
+  process.kill(supervisorPid, "SIGSTOP");
+  await grows(500_000, await readServerLog(home, "p"));
+  process.kill(supervisorPid, "SIGCONT");
+  await grows(200_000, await readServerLog(home, "p"));
+  expect(await readStatus(home, "p")).toMatchObject({ state: "ready", pid, restarts: 0 });
+  expect((await llmctl(["events", "p"], { home })).stdout).not.toContain("unhealthy");
+  await llmctl(["down", "p"], { home });
+});
+
+test("a supervisor without a free descriptor keeps its server, and replaces it once it has one again", async () => {
+  await home.writeFakeProfile("p", {}, { restart: { backoff: "50ms", backoff_max: "50ms", max_failures: 1000 } });
+  const { pid, supervisorPid } = await upDetached(home, "p");
+  await limitDescriptors(supervisorPid);
+  const socketPath = home.join("run", "p.sock");
+  const events = followEvents(socketPath);
+  await events.next();
+  const callers = await holdDescriptors(socketPath);
+  process.kill(pid, "SIGKILL");
+  await untilEvent(events, /^cannot start .* EMFILE/);
+  for (const caller of callers) caller.destroy();
+  const after = await untilStatus(home, "p", "ready", ({ state }) => state === "ready");
+  expect(await findServers(home)).toEqual([after.pid]);
+  await llmctl(["down", "p"], { home });
+});
+
+const fewDescriptors = 64;
+
+async function untilEvent(events: AsyncIterable<StatusEvent>, pattern: RegExp): Promise<void> {
+  for await (const { message } of events) if (pattern.test(message)) return;
+  throw new Error(`no event matched ${String(pattern)}`);
+}
+
+async function limitDescriptors(pid: number): Promise<void> {
+  await execa("prlimit", [`--pid=${pid}`, `--nofile=${fewDescriptors}`]);
+}
+
+/** Connections to a control socket, more than its process has descriptors for: the last ones wait to be accepted. */
+async function holdDescriptors(socketPath: string): Promise<Socket[]> {
+  const callers = Array.from({ length: fewDescriptors }, () => connect(socketPath));
+  await Promise.all(callers.map((caller) => once(caller, "connect")));
+  return callers;
+}
 
 describe("where setpriv is missing", () => {
   test("a guard ends the server with its supervisor, and leaves neither server nor itself when the server goes down", async () => {
