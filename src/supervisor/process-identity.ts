@@ -40,15 +40,6 @@ export function readCpuTicks(pid: number): number | undefined {
   return Number.isFinite(user + system) ? user + system : undefined;
 }
 
-/** Bytes that a process has read, page cache included; undefined when the system does not tell. Memory-mapped reads do not count. */
-export function readBytesRead(pid: number): number | undefined {
-  try {
-    return Number(/^rchar: (\d+)$/m.exec(readFileSync(`/proc/${pid}/io`, "latin1"))?.[1]);
-  } catch {
-    return undefined; // gone, not ours, or no /proc: the caller treats all three as "not known"
-  }
-}
-
 /** Bytes that came into a process in different ways, each counted by the kernel since its start or as it is now. */
 export interface BytesTaken {
   /** By read(2), page cache included. */

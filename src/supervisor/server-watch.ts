@@ -5,8 +5,8 @@ import { Heartbeat } from "./heartbeat.ts";
 import { LoadMeter } from "./load-meter.ts";
 import { LogFollower } from "./log-follower.ts";
 import { OwnRequests } from "./own-requests.ts";
-import { readBytesRead, readCpuTicks } from "./process-identity.ts";
 import type { ServerLog } from "./server-log.ts";
+import { SignsOfLife } from "./signs-of-life.ts";
 
 /** What is being watched for: a load that ends, a server that stays well, or one that comes back. */
 export type WatchPhase = "loading" | "ready" | "unhealthy";
@@ -55,13 +55,13 @@ export class ServerWatch {
   readonly #own = new OwnRequests();
   readonly #meter: LoadMeter;
   #heartbeat: Heartbeat | undefined;
-  #signs = "";
-  #movedAtMs = performance.now();
+  readonly #life: SignsOfLife;
 
   constructor(options: WatchOptions) {
     this.#options = options;
     this.#lines = new LogFollower(options.log);
     this.#meter = new LoadMeter(options.launch.files, options.pid);
+    this.#life = new SignsOfLife(options.pid, () => options.log.sizeBytes, performance.now());
     const { host, port } = options.launch;
     if (options.endpoint !== undefined || port !== 0) this.#setEndpoint(options.endpoint ?? { host, port });
     this.#watcher = watch(options.log.path, () => this.#onLogChange());
@@ -75,7 +75,7 @@ export class ServerWatch {
   enter(phase: WatchPhase): void {
     if (phase === this.#phase) return;
     this.#phase = phase;
-    this.#movedAtMs = performance.now();
+    this.#life.startAnew(performance.now());
     if (phase !== "loading") this.#watcher.close();
     this.#heartbeat ??= this.#startHeartbeat();
     this.#schedule(this.#intervalMs());
@@ -191,17 +191,12 @@ export class ServerWatch {
 
   /** @returns whether anything has moved since the last look. */
   #lookForLife(): boolean {
-    const { pid, log, launch, onSilence } = this.#options;
-    const signs = `${log.sizeBytes} ${readCpuTicks(pid)} ${readBytesRead(pid)}`;
+    const { launch, onSilence } = this.#options;
     const nowMs = performance.now();
-    if (signs !== this.#signs) {
-      this.#signs = signs;
-      this.#movedAtMs = nowMs;
-      return true;
-    }
+    if (this.#life.look(nowMs)) return true;
     const limitMs = this.#phase === "loading" ? launch.health.stallTimeoutMs : launch.health.hangTimeoutMs;
     const guarded = this.#phase === "loading" || (this.#phase === "unhealthy" && limitMs > 0);
-    if (guarded && nowMs - this.#movedAtMs > limitMs) onSilence();
+    if (guarded && this.#life.silentMs(nowMs) > limitMs) onSilence();
     return false;
   }
 }

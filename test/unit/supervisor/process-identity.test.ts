@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { afterEach, expect, test } from "vitest";
-import { hasArguments, identifyProcess, isRunning, readBytesRead, readCpuTicks } from "../../../src/supervisor/process-identity.ts";
+import { hasArguments, identifyProcess, isRunning, readBytesTaken, readCpuTicks } from "../../../src/supervisor/process-identity.ts";
 
 /** The name of this very process, as others see it. */
 const comm = "/proc/self/comm";
@@ -42,11 +42,11 @@ test("a pid that nobody has is no process", () => {
   const none = 2 ** 30;
   expect(identifyProcess(none)).toBeUndefined();
   expect(readCpuTicks(none)).toBeUndefined();
-  expect(readBytesRead(none)).toBeUndefined();
+  expect(readBytesTaken(none)).toBeUndefined();
 });
 
 test("what a process reads is counted", () => {
-  const before = readBytesRead(process.pid) ?? 0;
+  const before = readBytesTaken(process.pid)?.read ?? 0;
   const { length } = readFileSync(process.execPath);
-  expect(readBytesRead(process.pid)).toBeGreaterThanOrEqual(before + length);
+  expect(readBytesTaken(process.pid)?.read).toBeGreaterThanOrEqual(before + length);
 });
