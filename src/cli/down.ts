@@ -55,8 +55,8 @@ async function stopProfile(name: string, paths: Paths, force: boolean): Promise<
   const { endOrphan, findOrphan } = await import("../supervisor/ownership.ts");
   const orphan = await findOrphan(paths.state, name);
   if (orphan === undefined) throw notRunning(name);
-  await endOrphan(orphan, name);
-  process.stdout.write(`stopped "${name}": its supervisor was gone, the server (pid ${orphan.pid}) was still there\n`);
+  await endOrphan(orphan, name, { now: force });
+  process.stdout.write(`stopped "${name}": its supervisor was gone, the server (pid ${orphan.identity.pid}) was still there\n`);
   return 0;
 }
 

@@ -1,9 +1,11 @@
+import { LlmctlError } from "../base/errors.ts";
 import { findPaths, type Paths } from "../base/paths.ts";
 import { fetchStatus, followEvents, requestRestart } from "../control/client.ts";
 import { controlSocketPath } from "../control/socket-path.ts";
 import { planLaunch, type LaunchPlan } from "../llama/plan-launch.ts";
 import { loadInOrder } from "../profiles/dependencies.ts";
 import { loadProfile } from "../profiles/load.ts";
+import { findOrphan } from "../supervisor/ownership.ts";
 import { findLoadOptions } from "./context.ts";
 import { notRunning } from "./down.ts";
 import { showPlanNotes } from "./plan.ts";
@@ -41,13 +43,22 @@ async function listLive(paths: Paths): Promise<readonly string[]> {
   return (await listProfileStates(paths)).filter(({ presence }) => presence === "live").map(({ status }) => status.profile);
 }
 
+async function noSupervisor(name: string, paths: Paths): Promise<LlmctlError> {
+  const orphan = await findOrphan(paths.state, name);
+  if (orphan === undefined) return notRunning(name);
+  return new LlmctlError("orphaned", `the server of "${name}" has outlived its supervisor (pid ${orphan.identity.pid})`, {
+    exit: "notRunning",
+    fix: `take it over with "llmctl up -d ${name}", or stop it with "llmctl down ${name}"`,
+  });
+}
+
 async function planAll(namesOrPaths: readonly string[], paths: Paths): Promise<readonly LaunchPlan[]> {
   const options = findLoadOptions(paths);
   const asked = await Promise.all(namesOrPaths.map(async (nameOrPath) => (await loadProfile(nameOrPath, options)).name));
   const plans: LaunchPlan[] = [];
   for (const profile of await loadInOrder(namesOrPaths, options)) {
     if (!asked.includes(profile.name)) continue;
-    if ((await fetchStatus(controlSocketPath(paths.runtime, profile.name))) === undefined) throw notRunning(profile.name);
+    if ((await fetchStatus(controlSocketPath(paths.runtime, profile.name))) === undefined) throw await noSupervisor(profile.name, paths);
     const plan = await planLaunch(profile, { paths, env: process.env });
     showPlanNotes(plan);
     plans.push(plan);

@@ -56,7 +56,7 @@ export async function findAdoptable(folders: Folders, launch: Launch): Promise<O
   if (record === undefined) return undefined;
   const { server: identity, status } = record;
   if (launch.orphan === "kill") {
-    await endOrphan(identity, launch.name);
+    await endOrphan({ identity, stopTimeoutMs: record.stopTimeoutMs }, launch.name);
     return undefined;
   }
   // The hash covers the arguments as they were planned; the process's own words say that this is still the program that was started then.
@@ -82,9 +82,17 @@ function parseUrl(url: string | null): Endpoint | undefined {
   return { host: hostname.replace(/^\[(.*)\]$/, "$1"), port: Number(port) };
 }
 
+/** A server that is to be ended in place of its supervisor. */
+export interface Abandoned {
+  readonly identity: ProcessIdentity;
+  /** How long it may take to end its clients' requests; undefined when an older version has left it. */
+  readonly stopTimeoutMs: number | undefined;
+}
+
 /** A server of this profile whose supervisor is gone; undefined when there is none. */
-export async function findOrphan(stateDir: string, name: string): Promise<ProcessIdentity | undefined> {
-  return (await findOrphanRecord(stateDir, name))?.server;
+export async function findOrphan(stateDir: string, name: string): Promise<Abandoned | undefined> {
+  const record = await findOrphanRecord(stateDir, name);
+  return record === undefined ? undefined : { identity: record.server, stopTimeoutMs: record.stopTimeoutMs };
 }
 
 async function findOrphanRecord(stateDir: string, name: string): Promise<(StateRecord & { readonly server: ProcessIdentity }) | undefined> {
@@ -94,15 +102,16 @@ async function findOrphanRecord(stateDir: string, name: string): Promise<(StateR
 }
 
 /**
- * Ends a server whose supervisor is gone: SIGTERM, then SIGKILL to its group. Returns when it is gone.
+ * Ends a server whose supervisor is gone: SIGTERM, after which it waits for its clients, and SIGKILL to its group when its time is over, or
+ * at once when it is not to wait. Returns when it is gone.
  * @throws LlmctlError `orphan-stuck`.
  */
-export async function endOrphan(orphan: ProcessIdentity, name: string, graceMs = 5000): Promise<void> {
-  terminate(orphan.pid);
-  if (await isGoneWithin(orphan, graceMs)) return;
-  killGroup(orphan.pid);
-  if (await isGoneWithin(orphan, killWaitMs)) return;
-  throw new LlmctlError("orphan-stuck", `an old server of "${name}" (pid ${orphan.pid}) is still there after SIGKILL`, {
+export async function endOrphan({ identity, stopTimeoutMs = 5000 }: Abandoned, name: string, { now = false } = {}): Promise<void> {
+  if (!now) terminate(identity.pid);
+  if (!now && (await isGoneWithin(identity, stopTimeoutMs))) return;
+  killGroup(identity.pid);
+  if (await isGoneWithin(identity, killWaitMs)) return;
+  throw new LlmctlError("orphan-stuck", `an old server of "${name}" (pid ${identity.pid}) is still there after SIGKILL`, {
     exit: "busy",
     fix: "a process that cannot be killed waits for a driver or a disk; a reboot ends it",
   });

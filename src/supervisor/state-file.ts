@@ -11,6 +11,8 @@ export interface StateRecord {
   readonly supervisor: ProcessIdentity;
   /** The server, while it runs. */
   readonly server: ProcessIdentity | null;
+  /** How long the server may take to stop, should it outlive its supervisor; a state of an older version has none. */
+  readonly stopTimeoutMs?: number;
 }
 
 /** Path of a profile's state, absolute. */

@@ -220,7 +220,8 @@ class StateSaver {
   }
 
   #record(): StateRecord {
-    return { status: this.#supervisor.status(), supervisor: this.#self, server: this.#supervisor.server };
+    const { server, stopTimeoutMs } = this.#supervisor;
+    return { status: this.#supervisor.status(), supervisor: this.#self, server, stopTimeoutMs };
   }
 
   #unwritable(error: unknown): LlmctlError {

@@ -98,6 +98,10 @@ export class Supervisor {
     return this.#run?.server.identity ?? this.#orphan?.identity ?? null;
   }
 
+  get stopTimeoutMs(): number {
+    return this.#launch.stopTimeoutMs;
+  }
+
   get lastEvent(): StatusEvent {
     return this.#lastEvent;
   }

@@ -2,9 +2,10 @@ import { readFile, writeFile } from "node:fs/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { identifyProcess } from "../../src/supervisor/process-identity.ts";
 import type { StateRecord } from "../../src/supervisor/state-file.ts";
-import { llmctl } from "../support/llmctl.ts";
+import { llmctl, startLlmctl } from "../support/llmctl.ts";
 import { count, findServers, isAlive, readServerLog, readStatus, untilGone, untilStatus, upDetached } from "../support/processes.ts";
 import { TempHome } from "../support/temp-home.ts";
+import { until } from "../support/until.ts";
 
 let home: TempHome;
 
@@ -56,7 +57,22 @@ describe("a server that is kept when its supervisor is killed", () => {
     await home.writeFakeProfile("p", {}, keep);
     const { pid, ...first } = await upDetached(home, "p");
     await killSupervisor(first);
+    const { exitCode, stderr } = await llmctl(["restart", "p"], { home });
+    expect(exitCode).toBe(3);
+    expect(stderr).toContain(`has outlived its supervisor (pid ${pid})`);
     expect((await llmctl(["down", "p"], { home })).exitCode).toBe(0);
+    expect(isAlive(pid)).toBe(false);
+  });
+
+  test("has the time of its profile to stop, and none with --now", async () => {
+    await home.writeFakeProfile("p", { ignoreTerm: true }, { ...keep, stop: { timeout: "1h" } });
+    const { pid, ...first } = await upDetached(home, "p");
+    await killSupervisor(first);
+    const down = startLlmctl(["down", "p"], { home });
+    await until("it is asked to stop", async () => (await readServerLog(home, "p")).includes("SIGTERM"));
+    await down.stop("SIGKILL");
+    expect(isAlive(pid)).toBe(true);
+    expect((await llmctl(["down", "--now", "p"], { home })).exitCode).toBe(0);
     expect(isAlive(pid)).toBe(false);
   });
 
