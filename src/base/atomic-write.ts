@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import type { Stats } from "node:fs";
-import { type FileHandle, link, mkdir, open, realpath, rename, rm, stat } from "node:fs/promises";
-import { dirname } from "node:path";
+import { type FileHandle, link, mkdir, open, readdir, realpath, rename, rm, stat } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 
 /**
  * Writes a file so that a reader, or a crash at any byte, sees the old content or the new, never a part: written beside its place, synced,
@@ -31,6 +31,13 @@ export async function createFileAtomic(path: string, data: string | Uint8Array, 
 export async function replaceFileAtomic(path: string, data: string | Uint8Array): Promise<void> {
   const target = await realpath(path);
   await writeBeside(target, data, { mode: 0o600, like: await stat(target), place: rename });
+}
+
+/** Removes what writers of this file have left that were killed before they were done; for the only one that writes it now. */
+export async function removeUnfinished(path: string): Promise<void> {
+  const folder = dirname(path);
+  const unfinished = (await readdir(folder)).filter((name) => name.startsWith(`${basename(path)}.`) && name.endsWith(".tmp"));
+  await Promise.all(unfinished.map((name) => rm(join(folder, name), { force: true })));
 }
 
 interface Beside {

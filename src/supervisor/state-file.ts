@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { writeFileAtomic } from "../base/atomic-write.ts";
+import { removeUnfinished, writeFileAtomic } from "../base/atomic-write.ts";
 import { systemErrorCode } from "../base/errors.ts";
 import type { Status } from "../control/messages.ts";
 import type { ProcessIdentity } from "./process-identity.ts";
@@ -23,6 +23,12 @@ export function stateFilePath(stateDir: string, name: string): string {
 /** Writes the state of a profile, atomically. @throws the system's error. */
 export async function writeState(stateDir: string, record: StateRecord): Promise<void> {
   await writeFileAtomic(stateFilePath(stateDir, record.status.name), `${JSON.stringify(record, undefined, 2)}\n`);
+}
+
+/** Writes the first state of a new supervisor, who is alone in writing it. @throws the system's error. */
+export async function writeFirstState(stateDir: string, record: StateRecord): Promise<void> {
+  await writeState(stateDir, record);
+  await removeUnfinished(stateFilePath(stateDir, record.status.name));
 }
 
 /**

@@ -13,7 +13,7 @@ import { Metrics } from "./metrics.ts";
 import { findAdoptable, takeOwnership, takeServerLock } from "./ownership.ts";
 import { checkPort } from "./port-check.ts";
 import { identifyProcess } from "./process-identity.ts";
-import { stateFilePath, writeState, type StateRecord } from "./state-file.ts";
+import { stateFilePath, writeFirstState, writeState, type StateRecord } from "./state-file.ts";
 import { Supervisor, type SupervisorOptions } from "./supervisor.ts";
 
 interface SuperviseOptions {
@@ -192,7 +192,7 @@ class StateSaver {
   /** Proves that the state can be kept, before anything is started. @throws LlmctlError `state-unwritable`. */
   async saveFirst(): Promise<void> {
     try {
-      await writeState(this.#stateDir, this.#record());
+      await writeFirstState(this.#stateDir, this.#record());
     } catch (error) {
       throw this.#unwritable(error);
     }

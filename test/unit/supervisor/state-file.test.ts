@@ -1,9 +1,9 @@
-import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { Status } from "../../../src/control/messages.ts";
-import { readState, stateFilePath, writeState, type StateRecord } from "../../../src/supervisor/state-file.ts";
+import { readState, stateFilePath, writeFirstState, writeState, type StateRecord } from "../../../src/supervisor/state-file.ts";
 
 let folder: string;
 
@@ -23,6 +23,15 @@ test("what was written is read again; only its user may", async () => {
   // A state of before there were dependencies has none.
   expect(await readState(folder, "p")).toEqual({ ...record, status: { ...record.status, dependsOn: [] } });
   expect((await stat(stateFilePath(folder, "p"))).mode & 0o777).toBe(0o600);
+});
+
+test("what a writer has left that was killed goes with the next supervisor's first state, and nothing else does", async () => {
+  await writeState(folder, record);
+  const path = stateFilePath(folder, "p");
+  const others = [join(dirname(path), "server.log"), `${path}.bak`, join(dirname(path), "other.json.1-2.tmp")];
+  for (const file of [...others, `${path}.123-0badcafe.tmp`]) await writeFile(file, "");
+  await writeFirstState(folder, record);
+  expect((await readdir(dirname(path))).toSorted()).toEqual([path, ...others].map((file) => basename(file)).toSorted());
 });
 
 test("where nothing was written there is none", async () => {
