@@ -1,8 +1,8 @@
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { createServer } from "node:net";
 import getPort from "get-port";
 import { systemErrorCode } from "../base/errors.ts";
 import type { Endpoint, ExitCause } from "./launch.ts";
+import { findPortOwner, isListenedOn, isListeningKnown } from "./listening-sockets.ts";
 
 /**
  * Whether a server could listen here now. Asked before every start, since builds up to b8390 share a busy port without a word and the
@@ -51,7 +51,7 @@ function tryToListen(host: string, port: number): Promise<Error | undefined> {
  * we may not have the port, and the next server may.
  */
 function isOnlyLeftOver(port: number): boolean {
-  return readText("/proc/net/tcp") !== "" && listeningInodes(port).size === 0;
+  return isListeningKnown() && !isListenedOn(port);
 }
 
 function inUse(port: number): string {
@@ -61,54 +61,4 @@ function inUse(port: number): string {
 
 async function portAdvice(host: string): Promise<string> {
   return `stop that process, or set server.port to a free one (${await getPort({ host })} is free now) or to "auto"`;
-}
-
-/** The process that listens on a TCP port; undefined when none does, when it is not ours to see, or where there is no /proc. */
-export function findPortOwner(port: number): { readonly pid: number; readonly command: string } | undefined {
-  const inodes = listeningInodes(port);
-  if (inodes.size === 0) return undefined;
-  for (const pid of listFolder("/proc").filter((name) => /^\d+$/.test(name))) {
-    const sockets = listFolder(`/proc/${pid}/fd`).map((fd) => readLink(`/proc/${pid}/fd/${fd}`));
-    if (sockets.some((socket) => inodes.has(socket))) return { pid: Number(pid), command: readText(`/proc/${pid}/comm`).trim() };
-  }
-  return undefined;
-}
-
-/** Links as in /proc/PID/fd, such as `socket:[4711]`, of all sockets that listen on a port. */
-function listeningInodes(port: number): ReadonlySet<string> {
-  const suffix = `:${port.toString(16).toUpperCase().padStart(4, "0")}`;
-  const rows = ["/proc/net/tcp", "/proc/net/tcp6"].flatMap((path) => readText(path).split("\n").slice(1));
-  const listening = "0A";
-  return new Set(
-    rows
-      .map((row) => row.trim().split(/\s+/))
-      .filter((fields) => fields[1]?.endsWith(suffix) && fields[3] === listening)
-      .map((fields) => `socket:[${fields[9]}]`),
-  );
-}
-
-// Processes of other users and processes that end meanwhile cannot be read; they are not the answer then.
-
-function listFolder(path: string): string[] {
-  try {
-    return readdirSync(path);
-  } catch {
-    return [];
-  }
-}
-
-function readLink(path: string): string {
-  try {
-    return readlinkSync(path);
-  } catch {
-    return "";
-  }
-}
-
-function readText(path: string): string {
-  try {
-    return readFileSync(path, "latin1");
-  } catch {
-    return "";
-  }
 }

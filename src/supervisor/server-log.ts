@@ -54,16 +54,22 @@ export class ServerLog {
     return fstatSync(this.fd).size;
   }
 
-  /** Whether the disk takes no more of it. The server is not told to stop: what it writes meanwhile is lost. */
+  /** Whether the disk takes no more of it, or hardly. The server is not told to stop: what it writes meanwhile is lost. */
   get isDiskFull(): boolean {
-    return statfsSync(this.path).bavail === 0;
+    const { bavail, bsize } = statfsSync(this.path);
+    // Small files that are written and removed again leave some blocks free for a moment.
+    return bavail * bsize < chunkBytes;
   }
 
   /** Marks the start of a run; {@link readRunTail} and {@link read} look no further back. */
   markRun(line: string): void {
-    this.rotateIfLarge();
-    writeSync(this.fd, `${line}\n`);
-    this.#runStart = this.sizeBytes;
+    try {
+      this.rotateIfLarge();
+      writeSync(this.fd, `${line}\n`);
+    } finally {
+      // What an earlier run has said, such as where it listened, is not of this one, also where a full disk took no mark.
+      this.#runStart = this.sizeBytes;
+    }
   }
 
   /**

@@ -2,6 +2,7 @@ import { watch, type FSWatcher } from "node:fs";
 import type { LoadProgress } from "../control/messages.ts";
 import type { Endpoint, Health, Launch, ServerProtocol, Traffic } from "./launch.ts";
 import { Heartbeat } from "./heartbeat.ts";
+import { findListeningPort } from "./listening-sockets.ts";
 import { LoadMeter } from "./load-meter.ts";
 import { LogFollower } from "./log-follower.ts";
 import { OwnRequests } from "./own-requests.ts";
@@ -130,6 +131,7 @@ export class ServerWatch {
 
   #followLoad(): void {
     this.#readLog();
+    if (this.#endpoint === undefined) this.#findUnlogged();
     const load = this.#meter.measure();
     if (load !== undefined) this.#options.onLoad(load);
   }
@@ -166,6 +168,13 @@ export class ServerWatch {
       const endpoint = this.#options.protocol.parseListening(line);
       if (endpoint !== undefined) return this.#setEndpoint(endpoint);
     }
+  }
+
+  /** What a server says while the disk is full is lost; the system knows where it listens, too. */
+  #findUnlogged(): void {
+    const { log, pid, launch } = this.#options;
+    const port = log.isDiskFull ? findListeningPort(pid) : undefined;
+    if (port !== undefined) this.#setEndpoint({ host: launch.host, port });
   }
 
   #setEndpoint(endpoint: Endpoint): void {

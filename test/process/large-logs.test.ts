@@ -1,5 +1,6 @@
 import { mkdir, readFile, stat } from "node:fs/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { fetchStatus } from "../../src/control/client.ts";
 import { llmctl, startLlmctl } from "../support/llmctl.ts";
 import { withSmallDisk } from "../support/namespaces.ts";
 import { upDetached } from "../support/processes.ts";
@@ -58,5 +59,21 @@ test("a full disk stops the log, not the server, and is told", async () => {
   await running.waitForLine(/no space left on the disk of \S+server\.log: the server goes on/);
   const answer = await fetch(`${url}/v1/chat/completions`, { method: "POST", body: JSON.stringify({ messages: [] }) });
   expect(answer.status).toBe(200);
+  expect((await running.stop("SIGINT")).exitCode).toBe(0);
+});
+
+test("a server that starts while the disk is full is found by its port", async () => {
+  await mkdir(home.join("state"));
+  await home.writeFakeProfile("p", { spam: { totalBytes: 3e6 } }, { health: { interval: "100ms" }, restart: { backoff: "10ms" } });
+  await using running = startLlmctl(["up", "p"], { home, via: withSmallDisk(home.join("state"), "1m") });
+  await running.waitForLine(/no space left on the disk of \S+server\.log: the server goes on/);
+  // Its state is on a disk that only it sees.
+  const status = () => fetchStatus(home.join("run", "p.sock"));
+  process.kill((await status())?.pid ?? 0, "SIGKILL");
+  const after = await until("it is ready again", async () => {
+    const now = await status();
+    return now?.state === "ready" && now.restarts === 1 && now;
+  });
+  expect((await fetch(`${after.url}/health`)).status).toBe(200);
   expect((await running.stop("SIGINT")).exitCode).toBe(0);
 });

@@ -1,7 +1,8 @@
 import { once } from "node:events";
 import { createServer, type AddressInfo, type Server } from "node:net";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { checkPort, findPortOwner } from "../../../src/supervisor/port-check.ts";
+import { findListeningPort, findPortOwner } from "../../../src/supervisor/listening-sockets.ts";
+import { checkPort } from "../../../src/supervisor/port-check.ts";
 
 let holder: Server;
 let port: number;
@@ -34,6 +35,11 @@ test("a port that was let go is free, and has no owner", async () => {
   await once(holder.close(), "close");
   expect(await checkPort({ host: "127.0.0.1", port })).toBeUndefined();
   expect(findPortOwner(port)).toBeUndefined();
+});
+
+test("a process that listens is found to, and one that does not is not", async () => {
+  expect(findListeningPort(process.pid)).toEqual(expect.any(Number));
+  expect(findListeningPort(2 ** 30)).toBeUndefined();
 });
 
 test("port 0 is always free", async () => {
