@@ -53,7 +53,7 @@ async function stopProfile(name: string, paths: Paths, force: boolean): Promise<
   }
   // Loaded only where no supervisor has answered: the usual `down` need not wait for it.
   const { endOrphan, findOrphan } = await import("../supervisor/ownership.ts");
-  const orphan = await findOrphan(paths.state, name);
+  const orphan = await findOrphan(paths, name);
   if (orphan === undefined) throw notRunning(name);
   await endOrphan(orphan, name, { now: force });
   process.stdout.write(`stopped "${name}": its supervisor was gone, the server (pid ${orphan.identity.pid}) was still there\n`);

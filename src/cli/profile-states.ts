@@ -38,8 +38,10 @@ export async function readProfileState(paths: Paths, name: string): Promise<Prof
         status: status === "unresponsive" ? record.status : status,
       };
   }
-  const orphaned = record.server !== null && isRunning(record.server) && !supervised;
-  return { name, presence: orphaned ? "orphaned" : "gone", status: record.status };
+  // Loaded only where no supervisor has answered.
+  const { findOrphanRecord } = await import("../supervisor/ownership.ts");
+  const orphan = await findOrphanRecord(paths, name);
+  return { name, presence: orphan === undefined ? "gone" : "orphaned", status: (orphan ?? record).status };
 }
 
 /** What each running profile depends on, as it was started; by name. Asks nobody, so that it costs `down` next to nothing. */

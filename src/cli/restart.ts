@@ -44,7 +44,7 @@ async function listLive(paths: Paths): Promise<readonly string[]> {
 }
 
 async function noSupervisor(name: string, paths: Paths): Promise<LlmctlError> {
-  const orphan = await findOrphan(paths.state, name);
+  const orphan = await findOrphan(paths, name);
   if (orphan === undefined) return notRunning(name);
   return new LlmctlError("orphaned", `the server of "${name}" has outlived its supervisor (pid ${orphan.identity.pid})`, {
     exit: "notRunning",

@@ -11,10 +11,14 @@ import { identifyProcess, isRunning, type ProcessIdentity } from "./process-iden
  */
 export interface Lock {
   readonly fd: number;
+  /** Notes in the file which server has inherited the lock. Needs no room on the disk: the note takes the place of the last one. @throws the system's error. */
+  note(server: ProcessIdentity): void;
   release(): void;
 }
 
 const busyExitCode = 75;
+/** Of what is written into a lock file: room for two identities. */
+const noteLength = 400;
 
 /**
  * Takes an exclusive lock on a file, without waiting.
@@ -45,6 +49,16 @@ export function findLockHolder(path: string): ProcessIdentity | undefined {
     return isRunning(holder) ? holder : undefined;
   } catch {
     return undefined; // no lock file, or its holder is just writing it: both mean "not known"
+  }
+}
+
+/** The server that has inherited a lock, while it runs. */
+export function findLockedServer(path: string): ProcessIdentity | undefined {
+  try {
+    const { server } = JSON.parse(readFileSync(path, "utf8")) as { readonly server?: ProcessIdentity };
+    return server !== undefined && isRunning(server) ? server : undefined;
+  } catch {
+    return undefined; // no lock file, or of a version that noted no server
   }
 }
 
@@ -98,10 +112,12 @@ export function unwritable(path: string, cause: unknown): LlmctlError {
 
 /** Says in the locked file who holds it. */
 function holdLock(fd: number, path: string): Lock {
+  const self = identifyProcess(process.pid);
+  const write = (server?: ProcessIdentity) => writeSync(fd, JSON.stringify({ ...self, server }).padEnd(noteLength), 0);
   try {
     ftruncateSync(fd);
-    writeSync(fd, JSON.stringify(identifyProcess(process.pid)), 0);
-    return { fd, release: () => closeSync(fd) };
+    write();
+    return { fd, note: write, release: () => closeSync(fd) };
   } catch (cause) {
     closeSync(fd);
     throw unwritable(path, cause);

@@ -2,7 +2,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { join } from "node:path";
 import { LlmctlError } from "../base/errors.ts";
 import type { Endpoint, Launch } from "./launch.ts";
-import { findLockHolder, takeLock, type Lock } from "./lock.ts";
+import { findListeningPort } from "./listening-sockets.ts";
+import { findLockedServer, findLockHolder, takeLock, type Lock } from "./lock.ts";
 import { hasArguments, isRunning, type ProcessIdentity } from "./process-identity.ts";
 import { killGroup, terminate } from "./server-process.ts";
 import { readState, type StateRecord } from "./state-file.ts";
@@ -52,7 +53,7 @@ export interface Orphan {
  * @throws LlmctlError `orphan-differs`, `orphan-stuck` when it cannot be ended.
  */
 export async function findAdoptable(folders: Folders, launch: Launch): Promise<Orphan | undefined> {
-  const record = await findOrphanRecord(folders.state, launch.name);
+  const record = await findOrphanRecord(folders, launch.name);
   if (record === undefined) return undefined;
   const { server: identity, status } = record;
   if (launch.orphan === "kill") {
@@ -89,16 +90,33 @@ export interface Abandoned {
   readonly stopTimeoutMs: number | undefined;
 }
 
+type OrphanRecord = StateRecord & { readonly server: ProcessIdentity };
+
 /** A server of this profile whose supervisor is gone; undefined when there is none. */
-export async function findOrphan(stateDir: string, name: string): Promise<Abandoned | undefined> {
-  const record = await findOrphanRecord(stateDir, name);
+export async function findOrphan(folders: Folders, name: string): Promise<Abandoned | undefined> {
+  const record = await findOrphanRecord(folders, name);
   return record === undefined ? undefined : { identity: record.server, stopTimeoutMs: record.stopTimeoutMs };
 }
 
-async function findOrphanRecord(stateDir: string, name: string): Promise<(StateRecord & { readonly server: ProcessIdentity }) | undefined> {
-  const record = await readState(stateDir, name);
-  if (record?.server == null || !isRunning(record.server) || isRunning(record.supervisor)) return undefined;
-  return { ...record, server: record.server };
+/**
+ * The state of a profile whose server has outlived its supervisor; undefined when there is no such server. Where the state could not be
+ * written any more, the server's lock tells who it is.
+ */
+export async function findOrphanRecord(folders: Folders, name: string): Promise<OrphanRecord | undefined> {
+  const record = await readState(folders.state, name);
+  if (record === undefined || isRunning(record.supervisor)) return undefined;
+  if (record.server !== null && isRunning(record.server)) return { ...record, server: record.server };
+  const server = findLockedServer(serverLockPath(folders.runtime, name));
+  if (server === undefined) return undefined;
+  const port = findListeningPort(server.pid);
+  const url = port === undefined || record.status.url === null ? null : withPort(record.status.url, port);
+  return { ...record, server, status: { ...record.status, pid: server.pid, url } };
+}
+
+function withPort(url: string, port: number): string {
+  const changed = new URL(url);
+  changed.port = String(port);
+  return changed.origin;
 }
 
 /**

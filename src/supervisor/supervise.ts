@@ -48,6 +48,7 @@ export async function supervise({ launch, protocol, paths, onEvent }: SuperviseO
     protocol,
     orphan,
     lockServer: async () => (serverLock ??= await takeServerLock(paths.runtime, launch.name)).fd,
+    noteServer: (server) => serverLock?.note(server),
     preflight: async (coming) => {
       await offerMetrics(metricsServer, coming, (text) => supervisor.warn(text));
       return takePort(ports, coming) ?? (await checkPort(coming));

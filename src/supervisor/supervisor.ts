@@ -37,6 +37,8 @@ export interface SupervisorOptions {
   readonly orphan: Orphan | undefined;
   /** The descriptor of the server's lock, which the server inherits. @throws LlmctlError when another one has it. */
   readonly lockServer: () => Promise<number>;
+  /** Notes which server it is that has inherited the lock. @throws the system's error. */
+  readonly noteServer: (server: ProcessIdentity) => void;
   /** Looks before each start whether it can succeed. @returns why not. */
   readonly preflight: (launch: Launch) => Promise<ExitCause | undefined>;
   /** Hears every change, in order. */
@@ -226,11 +228,21 @@ export class Supervisor {
     } catch (error) {
       return this.#onExit(epoch, explainSpawnFailure(this.#launch.file, error));
     }
+    this.#noteServer(server);
     this.#begin(epoch, { server, oomKills, startedMs, endpoint: undefined });
     // A wish that came while the process was being made found nobody to tell.
     const { state } = this.#machine;
     if (state.name === "stopping") terminate(server.pid);
     if (state.name === "killing") this.#inBackground(kill(server.pid));
+  }
+
+  /** Should the state file not be written, and this process be killed, the lock still tells who the server is. */
+  #noteServer({ identity }: ServerProcess): void {
+    try {
+      if (identity !== undefined) this.#options.noteServer(identity);
+    } catch (error) {
+      this.warn(`cannot note the server in its lock: ${String(error)}`);
+    }
   }
 
   #adopt(epoch: number): void {

@@ -1,5 +1,6 @@
-import { readFile, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { fetchStatus } from "../../src/control/client.ts";
 import { identifyProcess } from "../../src/supervisor/process-identity.ts";
 import type { StateRecord } from "../../src/supervisor/state-file.ts";
 import { llmctl, startLlmctl } from "../support/llmctl.ts";
@@ -87,6 +88,27 @@ describe("a server that is kept when its supervisor is killed", () => {
     const mended = await untilStatus(home, "p", "ready again", ({ state, restarts }) => state === "ready" && restarts === 1);
     expect(mended.lastExit).toMatchObject({ kind: "exited", message: expect.stringContaining("exit code is not known") as string });
     expect(await findServers(home)).toEqual([mended.pid]);
+    await llmctl(["down", "p"], { home });
+  });
+
+  test("is known by its lock where the state could not be written any more", async () => {
+    await home.writeFakeProfile("p", {}, keep);
+    const first = await upDetached(home, "p");
+    const path = home.join("state", "p", "state.json");
+    const old = await readFile(path);
+    await rm(path);
+    await mkdir(path);
+    process.kill(first.pid, "SIGKILL");
+    const socketPath = home.join("run", "p.sock");
+    const { pid } = await until("it is replaced", async () => {
+      const status = await fetchStatus(socketPath);
+      return status?.state === "ready" && status.restarts === 1 && status;
+    });
+    await killSupervisor(first);
+    await rm(path, { recursive: true });
+    await writeFile(path, old);
+    expect(await readStatus(home, "p")).toMatchObject({ presence: "orphaned", pid });
+    expect(await upDetached(home, "p")).toMatchObject({ presence: "live", state: "ready", pid, runs: 0 });
     await llmctl(["down", "p"], { home });
   });
 
