@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { Argument, Command, Help, InvalidArgumentError, Option } from "commander";
+import { addServices } from "./service-commands.ts";
 import { parseDuration, parseSize } from "../base/units.ts";
 import type { ExportFormat, ExportOptions } from "./export.ts";
 import type { NewOptions } from "./profile-new.ts";
@@ -38,7 +39,7 @@ function createProgram(done: (code: number) => void): Command {
   addLooking(program, done);
   addGetting(program, done);
   addProfile(program);
-  addSystemd(program);
+  addServices(program, done);
   addExport(program);
   return program;
 }
@@ -333,18 +334,6 @@ function addEditing(profile: Command): void {
     .command("unset <profile> <key...>")
     .description("remove keys from a profile")
     .action(async (name: string, words: string[]) => (await import("./profile-set.ts")).profileUnset(name, words));
-}
-
-function addSystemd(program: Command): void {
-  program
-    .command("systemd")
-    .description("run a profile as a service")
-    .helpCommand(false)
-    .command("show <profile>")
-    .description("print the unit file that runs a profile")
-    .action(async (name: string) => {
-      process.stdout.write(await (await import("./systemd.ts")).systemdShow(name));
-    });
 }
 
 function addExport(program: Command): void {

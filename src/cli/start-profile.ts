@@ -108,6 +108,7 @@ async function runHere(launch: Launch, paths: Paths): Promise<number> {
       screen.show(event);
     },
   });
+  reporter.watch(() => supervision.status());
   let firstSignalMs: number | undefined;
   const stop = (signal: NodeJS.Signals) => {
     // A terminal that closes may send SIGHUP more than once: from the shell, and from the kernel when the shell is gone.

@@ -1,14 +1,18 @@
-import type { StatusEvent } from "../control/messages.ts";
+import type { Status, StatusEvent } from "../control/messages.ts";
 import { createNotifier } from "../systemd/notify.ts";
 import { describeDrafting } from "../supervisor/describe-state.ts";
 
 /** How much longer a start may take, told again and again while it goes on. */
 const extendMs = 120_000;
 const extendEveryMs = 30_000;
+/** Each message costs a process. */
+const trafficEveryMs = 30_000;
 
 /** Passes what happens on to systemd; does nothing where no systemd started us. */
 export interface SystemdReporter {
   report(event: StatusEvent): void;
+  /** From now on also tells how fast the server has been of late. */
+  watch(read: () => Status): void;
   close(): void;
 }
 
@@ -19,6 +23,11 @@ export function createSystemdReporter(env: NodeJS.ProcessEnv): SystemdReporter {
     notifier.watchdogIntervalMs === undefined ? undefined : setInterval(() => notifier.pingWatchdog(), notifier.watchdogIntervalMs);
   let starting: NodeJS.Timeout | undefined;
   let told: string | undefined;
+  let traffic: NodeJS.Timeout | undefined;
+  const tell = (text: string) => {
+    if (text !== told) notifier.status(text);
+    told = text;
+  };
   const settle = () => {
     clearInterval(starting);
     starting = undefined;
@@ -27,8 +36,7 @@ export function createSystemdReporter(env: NodeJS.ProcessEnv): SystemdReporter {
     report({ message, status, isProgress }) {
       // A load goes on twice a second: the manager is told each percent once.
       if (isProgress && message === told) return;
-      told = message;
-      notifier.status(status.state === "ready" ? `ready on ${status.url}, ${describeDrafting(status.drafting)}` : message);
+      tell(status.state === "ready" ? describeReady(status) : message);
       if (status.state === "ready") {
         settle();
         notifier.ready();
@@ -40,11 +48,27 @@ export function createSystemdReporter(env: NodeJS.ProcessEnv): SystemdReporter {
         starting = setInterval(() => notifier.extendTimeout(extendMs), extendEveryMs);
       }
     },
+    watch(read) {
+      if (!env["NOTIFY_SOCKET"]) return;
+      traffic = setInterval(() => {
+        const status = read();
+        if (status.state === "ready") tell(describeReady(status));
+      }, trafficEveryMs);
+    },
     close() {
       settle();
       clearInterval(watchdog);
+      clearInterval(traffic);
     },
   };
+}
+
+function describeReady({ url, drafting, traffic }: Status): string {
+  const { tokensPerSecond = null, acceptanceRate = null } = traffic?.lastTenMinutes ?? {};
+  const speed = tokensPerSecond === null ? [] : [`${tokensPerSecond.toFixed(1)} tokens/s`];
+  const accepted = acceptanceRate === null ? [] : [`${Math.round(100 * acceptanceRate)} % of drafted tokens accepted`];
+  const lately = [...speed, ...accepted].join(", ");
+  return `ready on ${url}, ${describeDrafting(drafting)}${lately === "" ? "" : `; last 10 minutes: ${lately}`}`;
 }
 
 /** What is done before there is a supervisor; does nothing where no systemd started us. */

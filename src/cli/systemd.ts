@@ -1,36 +1,194 @@
-import { resolve } from "node:path";
+import { readFile, rm } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { createTwoFilesPatch } from "diff";
+import { writeFileAtomic } from "../base/atomic-write.ts";
+import { LlmctlError, systemErrorCode } from "../base/errors.ts";
 import { findPaths } from "../base/paths.ts";
 import { parseDuration } from "../base/units.ts";
 import { askedPriority } from "../llama/priority-rights.ts";
-import { renderUnit } from "../systemd/unit.ts";
+import { profileNamePattern } from "../profiles/name.ts";
+import { renderUnit, systemHome, unitName, type UnitScope } from "../systemd/unit.ts";
+import { askFor, canAsk } from "./ask.ts";
+import { expectInstalled, expectProfileKept } from "./checkout.ts";
 import { openProfile } from "./context.ts";
+import { systemctl } from "./systemctl.ts";
+import { ensureSystemUser } from "./system-user.ts";
 
-/** What decides where files are; a service does not see the caller's shell. */
-const pathVariables = ["LLMCTL_HOME", "HF_HOME", "HF_HUB_CACHE", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"];
+/** What decides where files are, and where the Hub is; a service does not see the caller's shell. */
+const passedOn = [
+  "LLMCTL_HOME",
+  "HF_HOME",
+  "HF_HUB_CACHE",
+  "HF_ENDPOINT",
+  "LLAMA_CACHE",
+  "XDG_CACHE_HOME",
+  "XDG_CONFIG_HOME",
+  "XDG_DATA_HOME",
+  "XDG_STATE_HOME",
+];
+
+export interface ScopeOptions {
+  readonly user?: boolean;
+  readonly system?: boolean;
+}
+
+interface InstallOptions extends ScopeOptions {
+  /** Start it at once, or again where it runs. */
+  readonly now: boolean;
+  /** Change an existing unit without asking. */
+  readonly yes: boolean;
+  readonly fromCheckout: boolean;
+}
+
+/** Whose manager is meant; unless said, the machine's for root and the user's own for everyone else. */
+function chooseScope({ user = false, system = false }: ScopeOptions): UnitScope {
+  if (user && system) throw new LlmctlError("two-scopes", "--user and --system exclude each other", { exit: "usage" });
+  return system || (!user && process.getuid?.() === 0) ? "system" : "user";
+}
+
+/** `systemd show`: the unit that runs the profile. @throws LlmctlError of a profile that cannot be loaded */
+export async function systemdShow(nameOrPath: string, options: ScopeOptions): Promise<string> {
+  return (await makeUnit(nameOrPath, chooseScope(options))).text;
+}
 
 /**
- * `systemd show NAME`: the unit that runs the profile, for the machine's manager when root asks and else for the user's own.
- * @returns the text to print
- * @throws LlmctlError of a profile that cannot be loaded
+ * `systemd install`: writes the unit, after having shown what it changes in one that is there, and has it start at boot. Safe to repeat.
+ * @throws LlmctlError `in-checkout`, `unit-differs` when there is nobody to ask, `not-root`, `systemctl-failed` …
  */
-export async function systemdShow(nameOrPath: string): Promise<string> {
+export async function systemdInstall(nameOrPath: string, options: InstallOptions): Promise<void> {
+  const scope = chooseScope(options);
+  if (!options.fromCheckout) await expectInstalled(process.argv[1] ?? "");
+  expectPermitted(scope);
+  const { name, text, profilePath } = await makeUnit(nameOrPath, scope);
+  if (!options.fromCheckout) await expectProfileKept(profilePath);
+  const unit = unitName(name);
+  const path = unitPath(scope, name);
+  const present = await readUnit(path);
+  if (present === text) say(`${path} is as it should be`);
+  else {
+    if (present !== undefined) await confirmChange(path, present, text, options.yes);
+    if (scope === "system") await ensureSystemUser();
+    await writeFileAtomic(path, text, 0o644);
+    say(`${present === undefined ? "wrote" : "changed"} ${path}`);
+    await systemctl(scope, ["daemon-reload"]);
+  }
+  await systemctl(scope, ["enable", "--quiet", unit]);
+  if (!options.now) return say(`it starts with the next boot, or now: systemctl ${scope === "user" ? "--user " : ""}start ${unit}`);
+  // What runs unchanged keeps its loaded model.
+  const isChanged = present !== undefined && present !== text;
+  await systemctl(scope, [isChanged ? "restart" : "start", unit]);
+  say(`${unit} is ready`);
+}
+
+/** `systemd uninstall`: stops the service and removes its unit; the profile, models and logs stay. @throws LlmctlError `not-installed` … */
+export async function systemdUninstall(name: string, options: ScopeOptions): Promise<void> {
+  const scope = chooseScope(options);
+  expectPermitted(scope);
+  const path = unitPath(scope, name);
+  if ((await readUnit(path)) === undefined) throw notInstalled(name, path);
+  await systemctl(scope, ["disable", "--now", "--quiet", unitName(name)]);
+  await rm(path);
+  await systemctl(scope, ["daemon-reload"]);
+  say(`removed ${path}`);
+}
+
+/** `systemd status`: whether the unit is there, as it should be, enabled and active. @returns the exit code: 3 when it is not active. */
+export async function systemdStatus(name: string, options: ScopeOptions): Promise<number> {
+  const scope = chooseScope(options);
+  const path = unitPath(scope, name);
+  const present = await readUnit(path);
+  if (present === undefined) throw notInstalled(name, path);
+  const shown = "ActiveState,SubState,UnitFileState,StatusText,NRestarts,Result";
+  const { stdout } = await systemctl(scope, ["show", `--property=${shown}`, unitName(name)]);
+  const values = new Map(stdout.split("\n").map((line) => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)]));
+  const of = (key: string) => values.get(key) ?? "";
+  const wanted = await makeUnit(readProfilePath(present) ?? name, scope).then(({ text }) => text);
+  say(`unit      ${path}${present === wanted ? "" : ` (differs from what "llmctl systemd install ${name}" would write)`}`);
+  say(`at boot   ${of("UnitFileState") || "unknown"}`);
+  say(`state     ${of("ActiveState")} (${of("SubState")}), last result ${of("Result")}, ${of("NRestarts")} restarts`);
+  if (of("StatusText") !== "") say(`says      ${of("StatusText")}`);
+  return of("ActiveState") === "active" ? 0 : 3;
+}
+
+/** The last word of the command: a unit may be of a profile that is not found by its name. */
+function readProfilePath(unit: string): string | undefined {
+  return /^ExecStart=.* up --no-fetch (\/\S+)$/m.exec(unit)?.[1];
+}
+
+interface MadeUnit {
+  readonly name: string;
+  readonly text: string;
+  readonly profilePath: string;
+}
+
+async function makeUnit(nameOrPath: string, scope: UnitScope): Promise<MadeUnit> {
   const { env } = process;
   const paths = findPaths(env);
   const { name, path, values } = await openProfile(nameOrPath, paths);
   const stopTimeoutMs = parseDuration(values.stop.timeout);
   if (stopTimeoutMs === undefined) throw new Error(`a checked profile holds the duration "${values.stop.timeout}"`);
-  const set = pathVariables.flatMap((key) => (env[key] ? [[key, resolve(env[key])] as const] : []));
-  return renderUnit({
+  const set = Object.fromEntries(
+    passedOn.flatMap((key) => (env[key] ? [[key, key === "HF_ENDPOINT" ? env[key] : resolve(env[key])]] : [])),
+  );
+  const text = renderUnit({
     name,
     ...(values.description === undefined ? {} : { description: values.description }),
     profilePath: path,
     dependsOn: values.depends_on,
     nodePath: process.execPath,
     execPath: resolve(process.argv[1] ?? ""),
-    scope: process.getuid?.() === 0 ? "system" : "user",
+    scope,
     stopTimeoutMs,
     priority: askedPriority(values.priority),
-    writable: [...(env["LLMCTL_HOME"] ? [resolve(env["LLMCTL_HOME"])] : [paths.cache]), paths.hub],
-    environment: Object.fromEntries(set),
+    writable: scope === "system" ? [] : [...(env["LLMCTL_HOME"] ? [resolve(env["LLMCTL_HOME"])] : [paths.cache]), paths.hub],
+    // The service's own user has a home of its own, and nothing of root's.
+    environment: scope === "system" ? { LLMCTL_HOME: systemHome, HF_HOME: join(systemHome, "huggingface") } : set,
   });
+  return { name, text, profilePath: path };
+}
+
+function unitPath(scope: UnitScope, name: string): string {
+  if (!profileNamePattern.test(name)) throw new LlmctlError("bad-name", `"${name}" is no name of a profile`, { exit: "usage" });
+  const config = process.env["XDG_CONFIG_HOME"] || join(process.env["HOME"] ?? "", ".config");
+  return join(scope === "system" ? "/etc/systemd/system" : join(config, "systemd/user"), unitName(name));
+}
+
+async function readUnit(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (error) {
+    if (systemErrorCode(error) === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
+/** @throws LlmctlError `unit-differs` when there is nobody to ask, `unchanged` when the answer is no. */
+async function confirmChange(path: string, present: string, wanted: string, yes: boolean): Promise<void> {
+  process.stdout.write(createTwoFilesPatch(path, "as it would be", present, wanted, undefined, undefined, { context: 1 }));
+  if (yes) return;
+  if (!canAsk()) {
+    throw new LlmctlError("unit-differs", "the unit is there and differs", { exit: "busy", at: path, fix: "add --yes to change it" });
+  }
+  const agrees = await askFor("change it? [y/N] ", (answer) => /^y(es)?$/i.test(answer));
+  if (!agrees) throw new LlmctlError("unchanged", "nothing was changed", { exit: "failed", at: path });
+}
+
+function expectPermitted(scope: UnitScope): void {
+  if (scope === "user" || process.getuid?.() === 0) return;
+  throw new LlmctlError("not-root", "units of the machine's manager are written by root", {
+    exit: "permission",
+    fix: 'use sudo, or "--user" for a service of your own',
+  });
+}
+
+function notInstalled(name: string, path: string): LlmctlError {
+  return new LlmctlError("not-installed", `there is no unit for "${name}"`, {
+    exit: "notRunning",
+    at: path,
+    fix: `llmctl systemd install ${name}`,
+  });
+}
+
+function say(line: string): void {
+  process.stdout.write(`${line}\n`);
 }

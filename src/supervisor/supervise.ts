@@ -2,7 +2,7 @@ import { join } from "node:path";
 import type { ExitName } from "../base/exit-codes.ts";
 import { LlmctlError } from "../base/errors.ts";
 import type { Paths } from "../base/paths.ts";
-import type { StatusEvent } from "../control/messages.ts";
+import type { Status, StatusEvent } from "../control/messages.ts";
 import { MetricsServer } from "../control/metrics-server.ts";
 import { ControlServer } from "../control/server.ts";
 import { controlSocketPath } from "../control/socket-path.ts";
@@ -27,6 +27,7 @@ interface SuperviseOptions {
 export interface Supervision {
   /** Resolves when the server is gone and nothing of ours is left but the state file and the logs. */
   readonly finished: Promise<ExitName>;
+  status(): Status;
   down(): void;
   forceDown(): void;
 }
@@ -96,7 +97,7 @@ export async function supervise({ launch, protocol, paths, onEvent }: SuperviseO
   // An orphan uses its own port; should another profile have locked it meanwhile, the next start finds that out.
   if (orphan !== undefined) takePort(ports, launch);
   supervisor.up();
-  return { finished, down: () => supervisor.down(), forceDown: () => supervisor.forceDown() };
+  return { finished, status: () => supervisor.status(), down: () => supervisor.down(), forceDown: () => supervisor.forceDown() };
 }
 
 function openSupervisor(folder: string, options: Omit<SupervisorOptions, "folder">): Supervisor {

@@ -1,5 +1,17 @@
 import { exitCodes, type ExitName } from "../base/exit-codes.ts";
 
+/** Whose manager runs a unit: the machine's, or one user's. */
+export type UnitScope = "system" | "user";
+
+/** Who services of the machine run as, and where all is that they have. */
+export const systemUser = "llmctl";
+export const systemHome = "/var/lib/llmctl";
+
+/** The name that systemd has for a profile's service. */
+export function unitName(profile: string): string {
+  return `llmctl-${profile}.service`;
+}
+
 /** What a unit needs to know; all paths absolute. */
 export interface UnitOptions {
   readonly name: string;
@@ -10,8 +22,7 @@ export interface UnitOptions {
   readonly nodePath: string;
   /** The program that Node runs: llmctl's `main.js`. */
   readonly execPath: string;
-  /** Whose manager will run it: the machine's, as root, or one user's. */
-  readonly scope: "system" | "user";
+  readonly scope: UnitScope;
   readonly stopTimeoutMs: number;
   /** What the server will ask the scheduler for; undefined when that needs no right. */
   readonly priority?: { readonly fifo: number; readonly niceness: number } | undefined;
@@ -33,7 +44,7 @@ export function renderUnit(options: UnitOptions): string {
 }
 
 function unitSection({ name, description, dependsOn }: UnitOptions): string[] {
-  const units = dependsOn.map((dependency) => `llmctl-${dependency}.service`);
+  const units = dependsOn.map(unitName);
   return [
     "[Unit]",
     `Description=${escapeSpecifiers(oneLine(`llmctl ${name}${description === undefined ? "" : `: ${description}`}`))}`,
@@ -59,6 +70,8 @@ function serviceSection(options: UnitOptions): string[] {
     "NotifyAccess=all",
     `ExecStart=${command.join(" ")}`,
     ...Object.entries(options.environment).map(([key, value]) => `Environment=${quote(`${key}=${value}`)}`),
+    // Secrets such as HF_TOKEN: a file that only its owner can read, /etc/llmctl/llmctl.env or ~/.config/llmctl/llmctl.env.
+    "EnvironmentFile=-%E/llmctl/llmctl.env",
     // SIGTERM goes to the supervisor alone: a second one makes llama-server drop its requests.
     "KillMode=mixed",
     // Extended by the supervisor for as long as a load shows signs of life.
@@ -95,15 +108,17 @@ const hardening = [
   "SystemCallErrorNumber=EPERM",
 ];
 
-/** What needs the machine's manager: folders of its own, mounts, and capabilities to drop. */
+/**
+ * What needs the machine's manager: a user and a folder of its own, mounts, and capabilities to drop. Devices stay open: a list of them is read
+ * when the service starts, and NVIDIA's driver adds some of its own only when they are first used.
+ */
 function systemHardening({ writable }: UnitOptions): string[] {
   return [
+    `User=${systemUser}`,
+    // GPUs that are reached by way of /dev/dri.
+    "SupplementaryGroups=video render",
     "StateDirectory=llmctl",
     "StateDirectoryMode=0700",
-    "RuntimeDirectory=llmctl",
-    "RuntimeDirectoryMode=0700",
-    // All profiles share the folder: it must outlive the stop of one of them.
-    "RuntimeDirectoryPreserve=yes",
     "ProtectSystem=strict",
     "ProtectHome=read-only",
     ...writable.map((path) => `ReadWritePaths=${quote(`-${path}`)}`),

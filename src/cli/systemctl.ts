@@ -1,0 +1,31 @@
+import { execa } from "execa";
+import { findTool } from "../base/find-tool.ts";
+import { LlmctlError } from "../base/errors.ts";
+import type { UnitScope } from "../systemd/unit.ts";
+
+/**
+ * Runs one command of a service manager: the machine's, or the user's own.
+ * @returns what it printed, and its exit code where `check` is false.
+ * @throws LlmctlError `tool-missing`, `systemctl-failed` with systemctl's own words.
+ */
+export async function systemctl(
+  scope: UnitScope,
+  args: readonly string[],
+  { check = true } = {},
+): Promise<{ stdout: string; exitCode: number }> {
+  if (findTool("systemctl") === undefined) {
+    throw new LlmctlError("tool-missing", 'the tool "systemctl" is not installed: this machine has no systemd', {
+      exit: "missingFile",
+      fix: 'run "llmctl up -d" without a service, or see "llmctl export"',
+    });
+  }
+  const words = [...(scope === "user" ? ["--user"] : []), ...args];
+  const { stdout, stderr, exitCode, failed } = await execa("systemctl", words, { reject: false, stdin: "ignore" });
+  if (failed && check) {
+    throw new LlmctlError("systemctl-failed", `systemctl ${words.join(" ")} failed: ${stderr.trim() || stdout.trim()}`, {
+      exit: "unavailable",
+      ...(scope === "user" ? { fix: "log in as that user itself, not by su or sudo, or use --system" } : {}),
+    });
+  }
+  return { stdout: stdout.trim(), exitCode: exitCode ?? 1 };
+}

@@ -1,0 +1,47 @@
+import { writeFile } from "node:fs/promises";
+import { execa } from "execa";
+import { parse } from "plist";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { llmctl } from "../support/llmctl.ts";
+import { TempHome } from "../support/temp-home.ts";
+
+let home: TempHome;
+
+beforeEach(async () => {
+  home = await TempHome.create();
+  await home.writeFakeProfile("p", {}, { description: '100 % "quoted" $HOME' });
+});
+afterEach(() => home[Symbol.asyncDispose]());
+
+async function writeUnit(scope: "user" | "system"): Promise<string> {
+  const path = home.join("llmctl-p.service");
+  const { stdout } = await llmctl(["systemd", "show", "p", `--${scope}`], { home });
+  await writeFile(path, `${stdout}\n`);
+  return path;
+}
+
+test.each(["user", "system"] as const)("the unit for the manager of the %s has nothing that systemd does not understand", async (scope) => {
+  const env = { XDG_RUNTIME_DIR: home.path };
+  const args = ["verify", "--man=no", `--${scope}`, await writeUnit(scope)];
+  const { stdout, stderr, exitCode } = await execa("systemd-analyze", args, { env, reject: false });
+  expect(`${stdout}${stderr}`).toBe("");
+  expect(exitCode).toBe(0);
+});
+
+test("the unit for the manager of the system exposes no more than 3.0", async () => {
+  const args = ["security", "--offline=true", "--threshold=30", "--no-pager", await writeUnit("system")];
+  const { stdout, exitCode } = await execa("systemd-analyze", args, { reject: false });
+  expect(stdout).toContain("Overall exposure level");
+  expect(exitCode, stdout).toBe(0);
+});
+
+test("the property list for macOS is one, and holds what was given", async () => {
+  const { stdout } = await llmctl(["launchd", "show", "p"], { home });
+  const list = parse(stdout) as Readonly<Record<string, unknown>>;
+  expect(list).toMatchObject({
+    Label: "llmctl.p",
+    ProgramArguments: [process.execPath, expect.stringMatching(/main\.js$/), "up", "--no-fetch", home.join("config/profiles/p.yaml")],
+    KeepAlive: { SuccessfulExit: false },
+    EnvironmentVariables: { LLMCTL_HOME: home.path },
+  });
+});

@@ -1,0 +1,68 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { execa } from "execa";
+import { llmctl, type RunResult } from "./llmctl.ts";
+import type { TempHome } from "./temp-home.ts";
+import { until } from "./until.ts";
+
+const script = fileURLToPath(new URL("user-systemd.sh", import.meta.url));
+const env = { XDG_RUNTIME_DIR: "/run/user/0", DBUS_SESSION_BUS_ADDRESS: "unix:path=/run/user/0/bus" };
+
+/**
+ * A real systemd user manager in a mount namespace of its own, with the home's units. Needs root and the package systemd; where it cannot be
+ * had, the test that asks for it fails.
+ */
+export class UserSystemd implements AsyncDisposable {
+  readonly #home: TempHome;
+  readonly #process: ChildProcess;
+  /** A process inside of the namespace. */
+  readonly #insidePid: number;
+
+  private constructor(home: TempHome, process: ChildProcess, insidePid: number) {
+    this.#home = home;
+    this.#process = process;
+    this.#insidePid = insidePid;
+  }
+
+  static async start(home: TempHome): Promise<UserSystemd> {
+    // Its end is the end of the input that `cat` waits for.
+    const child = spawn("unshare", ["--mount", script, "sh", "-c", "echo $$; exec cat"], {
+      env: { PATH: process.env["PATH"], HOME: home.path },
+      stdio: ["pipe", "pipe", "inherit"],
+    });
+    for await (const line of createInterface({ input: child.stdout })) return new UserSystemd(home, child, Number(line));
+    throw new Error("no systemd user manager can be started here: it needs root, mount namespaces and the package systemd");
+  }
+
+  get #via(): string[] {
+    return ["nsenter", `--target=${this.#insidePid}`, "--mount", "--"];
+  }
+
+  /** Runs a command of llmctl where this manager is the user's. */
+  llmctl(...args: readonly string[]): Promise<RunResult> {
+    return llmctl(args, { home: this.#home, via: this.#via, env });
+  }
+
+  async systemctl(...args: readonly string[]): Promise<string> {
+    const [file = "", ...rest] = [...this.#via, "systemctl", "--user", ...args];
+    return (await execa(file, rest, { env, reject: false })).stdout;
+  }
+
+  /** One property of a profile's unit, such as `ActiveState`. */
+  show(name: string, property: string): Promise<string> {
+    return this.systemctl("show", "--value", `--property=${property}`, `llmctl-${name}.service`);
+  }
+
+  async until(name: string, property: string, value: string | RegExp): Promise<void> {
+    const is = (now: string) => (typeof value === "string" ? now === value : value.test(now));
+    await until(`${property} of "${name}" is ${String(value)}`, async () => is(await this.show(name, property)));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const ended = once(this.#process, "exit");
+    this.#process.stdin?.end();
+    await ended;
+  }
+}
