@@ -87,10 +87,15 @@ export class World {
   /** @returns whether the port was free. */
   async stealPort(): Promise<boolean> {
     if (this.#thief !== undefined) return false;
-    const thief = createServer().listen(this.port, "127.0.0.1");
-    const [error] = (await Promise.race([once(thief, "listening"), once(thief, "error")])) as [Error?];
-    if (error === undefined) this.#thief = thief;
-    return error === undefined;
+    const thief = createServer();
+    try {
+      await once(thief.listen(this.port, "127.0.0.1"), "listening");
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "EADDRINUSE") return false;
+      throw error;
+    }
+    this.#thief = thief;
+    return true;
   }
 
   async giveBackPort(): Promise<void> {
