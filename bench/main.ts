@@ -4,10 +4,12 @@ import { benchDown } from "./down.ts";
 import { benchFetch } from "./fetch.ts";
 import { benchGate } from "./gate.ts";
 import { benchIdle } from "./idle.ts";
+import { benchLogPath } from "./log-path.ts";
 import { benchMany } from "./many.ts";
 import { benchMetrics } from "./metrics.ts";
 import { benchPs } from "./ps.ts";
 import { benchReadyLag } from "./ready-lag.ts";
+import { benchRestart } from "./restart.ts";
 
 /*
  * `npm run bench [-- NAME… [--minutes N] [--profiles N]]`: measures, prints each value beside its limit, and exits with 1 when a limit is missed.
@@ -23,6 +25,8 @@ const benchmarks: Readonly<Record<string, () => Promise<boolean>>> = {
   ps: benchPs,
   idle: () => benchIdle(Number(values.minutes)),
   down: benchDown,
+  restart: benchRestart,
+  "log-path": benchLogPath,
   "check-all": benchCheckAll,
   fetch: benchFetch,
   many: () => benchMany(Number(values.profiles)),
