@@ -35,8 +35,7 @@ export async function expectSound(world: World): Promise<void> {
   const listed = await until("all is sound", settled).catch((error: unknown) => {
     throw new Error(why, { cause: error });
   });
-  for (const { name, state, presence, url } of listed)
-    if (presence === "live" && state === "ready" && url !== null) await chat(world, name, url);
+  for (const status of listed) if (status.presence === "live" && status.state === "ready") await chat(world, status);
 }
 
 /** States that a profile may rest in; all others pass by themselves. */
@@ -82,13 +81,13 @@ async function findZombies(parents: readonly number[]): Promise<readonly string[
 }
 
 /** A server that ps calls ready answers; unless it stopped being that meanwhile. */
-async function chat(world: World, name: string, url: string): Promise<void> {
+async function chat(world: World, { name, url, pid }: Listed): Promise<void> {
   try {
-    await askForStory(url);
+    await askForStory(url ?? "");
     world.chats += 1;
   } catch (error) {
     const now = (await world.list()).find((entry) => entry.name === name);
-    if (now?.state === "ready" && now.url === url) throw new Error(`${name} is ready and does not answer at ${url}`, { cause: error });
+    if (now?.state === "ready" && now.pid === pid) throw new Error(`${name} is ready and does not answer at ${url}`, { cause: error });
   }
 }
 
