@@ -1,5 +1,7 @@
 import { access, mkdir, readFile, rmdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { systemErrorCode } from "../../src/base/errors.ts";
+import { until } from "./until.ts";
 
 /** A cgroup with little memory, under the one that this process is in. Disposing of it fails while a process is left in it. */
 export class MemoryCgroup implements AsyncDisposable {
@@ -33,8 +35,17 @@ export class MemoryCgroup implements AsyncDisposable {
     return ["sh", "-c", 'echo $$ > "$0" && exec "$@"', join(this.#folder, "cgroup.procs")];
   }
 
+  /** A process that has ended stays in its cgroup until the kernel has taken it apart, which nothing tells. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await rmdir(this.#folder);
+    await until(`${this.#folder} is empty`, async () => {
+      try {
+        await rmdir(this.#folder);
+        return true;
+      } catch (error) {
+        if (systemErrorCode(error) === "EBUSY") return false;
+        throw error;
+      }
+    });
   }
 }
 
