@@ -19,7 +19,7 @@ b7698 3.15.0 sha512-xQKl+MvKiA5QNi/CTwqLKMos7hefhRVyzJuNIAEwl7zvOoF+gNMOXEsR4Ojw
 readonly failed=1 usage=2 missing=66 unavailable=69
 
 # What was asked for.
-ref='' repo='' source_dir='' bundle='' backend=auto cuda_arch='' portable=no keep_current=no jobs='' prefix=''
+ref='' repo='' source_dir='' bundle='' backend=auto cuda_arch='' portable=no rpc=no keep_current=no jobs='' prefix=''
 # What was found out.
 backend_why='' portable_why='' nvcc='' compiler='' cuda_version='' identity='' commit='' origin='' want='' key='' id=''
 work='' log='' child='' version='' smoke_result='' smoke_signal=''
@@ -41,6 +41,7 @@ With the same inputs again it does nothing.
                     Metal on a Mac, else cpu)
   --cuda-arch LIST  GPU architectures to build for, such as 86 or 86,89 (default: the GPUs of this machine)
   --portable        leave out instructions that only this machine's processor may have
+  --rpc             with the backend for other machines' devices, and the worker that serves them (rpc-server)
   --jobs N          compile jobs at once (default: one a processor, fewer where memory is short)
   --prefix DIR      where builds are installed (default: $(default_prefix))
   --keep-current    leave the link \`current\` as it is
@@ -86,6 +87,7 @@ parse_options() {
     case $name in
       --help | -h) print_help && exit 0 ;;
       --portable) portable=yes && continue ;;
+      --rpc) rpc=yes && continue ;;
       --keep-current) keep_current=yes && continue ;;
       --*=*) value=${name#*=} name=${name%%=*} ;;
       --ref | --repo | --source | --bundle | --backend | --cuda-arch | --jobs | --prefix)
@@ -197,6 +199,7 @@ name_build() {
     git hash-object --stdin | cut -c1-8)
   id=$(printf '%s' "$ref" | tr -c 'A-Za-z0-9._-' '-')-$backend
   if [[ $portable == yes ]]; then id+=-portable; fi
+  if [[ $rpc == yes ]]; then id+=-rpc; fi
   id+=-$key
 }
 

@@ -7,6 +7,7 @@ choose_flags() {
   # Each of these is an option of some versions only; none may download at build time or need libcurl.
   flags+=(-DLLAMA_CURL=OFF -DLLAMA_BUILD_UI=OFF -DLLAMA_USE_PREBUILT_UI=OFF)
   if [[ $portable == yes ]]; then flags+=(-DGGML_NATIVE=OFF); fi
+  if [[ $rpc == yes ]]; then flags+=(-DGGML_RPC=ON); fi
   # A tree without its history cannot tell its own version.
   if [[ $ref =~ ^v[0-9]+\.[0-9]+\.[0-9]+$ ]]; then flags+=(-DLLAMA_BUILD_IS_DEV=OFF); fi
   if [[ $ref =~ ^b([0-9]+)$ ]]; then flags+=("-DLLAMA_BUILD_NUMBER=${BASH_REMATCH[1]}"); fi
@@ -21,6 +22,7 @@ choose_flags() {
 
 compile() {
   local build=$work/build
+  [[ $rpc == no || -f $source_dir/tools/rpc/CMakeLists.txt ]] || fail $missing "this source has no tools/rpc" 'leave out --rpc, or build a newer ref'
   local generator=(-G 'Unix Makefiles') tool=(make -C "$build" -j "$jobs") launchers=() flag
   rm -rf "$build"
   keep_known_flags
@@ -48,7 +50,11 @@ compile() {
 programs() {
   echo llama-server llama-cli
   if [[ -d $source_dir/tools/fit-params ]]; then echo llama-fit-params; fi
+  if [[ $rpc == yes ]]; then rpc_program; fi
 }
+
+# The worker's name; it was renamed in March 2026.
+rpc_program() { sed -nE 's/^set\(TARGET ([a-z-]*rpc-server)\)$/\1/p' "$source_dir/tools/rpc/CMakeLists.txt"; }
 
 # Options that this version does not have would only bring warnings.
 keep_known_flags() {

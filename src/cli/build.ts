@@ -21,6 +21,7 @@ export interface ScriptOptions {
   readonly backend?: string | undefined;
   readonly cudaArch?: string | undefined;
   readonly portable?: boolean | undefined;
+  readonly rpc?: boolean | undefined;
   readonly jobs?: string | undefined;
 }
 
@@ -64,10 +65,10 @@ async function printBuilds(dataDir: string, json: boolean): Promise<void> {
   }
 }
 
-function scriptArguments({ portable, list: _list, json: _json, use: _use, ...valued }: BuildOptions): string[] {
+function scriptArguments({ portable, rpc, list: _list, json: _json, use: _use, ...valued }: BuildOptions): string[] {
   const flags = { ...valued, cudaArch: undefined, "cuda-arch": valued.cudaArch };
   const pairs = Object.entries(flags).flatMap(([name, value]) => (value === undefined ? [] : [`--${name}`, value]));
-  return portable ? [...pairs, "--portable"] : pairs;
+  return [...pairs, ...(portable ? ["--portable"] : []), ...(rpc ? ["--rpc"] : [])];
 }
 
 /**

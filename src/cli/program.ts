@@ -261,6 +261,7 @@ function addSourceOptions(command: Command): Command {
     .addOption(new Option("--backend <name>", "what computes; auto is CUDA or Metal where found, else the CPU").choices(backends))
     .option("--cuda-arch <list>", 'CUDA architectures, such as "86;89"')
     .option("--portable", "for any CPU of this architecture, not only this one")
+    .option("--rpc", "with the backend for devices of other machines, and the worker that serves them")
     .option("--jobs <count>", "compile jobs at once (default: one a processor, fewer where memory is short)");
 }
 

@@ -15,7 +15,7 @@ export function buildsPrefix(env: NodeJS.ProcessEnv = process.env): string {
  * Safe to call from several processes at once. @throws when it cannot be built; a test that needs it then fails, it is never skipped.
  */
 export async function ensureLlamaBuild(ref: string): Promise<{ server: string; cli: string }> {
-  const args = [script, "--ref", ref, "--backend", "cpu", "--portable", "--prefix", buildsPrefix()];
+  const args = [script, "--ref", ref, "--backend", "cpu", "--portable", "--rpc", "--prefix", buildsPrefix()];
   let manifest: string | undefined;
   for await (const line of execa("bash", args, { stdin: "ignore" })) {
     if (/^(?:source|compile|waiting) /.test(line)) process.stderr.write(`llama.cpp ${ref} for the tests: ${line}\n`);
