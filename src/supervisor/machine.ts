@@ -23,6 +23,8 @@ export interface Machine {
   readonly epoch: number;
   /** When each recent unexpected exit happened. */
   readonly failuresMs: readonly number[];
+  /** Starts in a row that were put off, because something was not there yet that is none of ours. */
+  readonly waits: number;
 }
 
 /** What can happen. `random` is uniform in 0..1. */
@@ -54,7 +56,7 @@ const hurryDeadlineMs = 2000;
 /** Time for the kernel to end a killed process; a GPU driver that is busy freeing memory needs seconds. */
 const killDeadlineMs = 30_000;
 
-export const initialMachine: Machine = { state: { name: "stopped" }, epoch: 0, failuresMs: [] };
+export const initialMachine: Machine = { state: { name: "stopped" }, epoch: 0, failuresMs: [], waits: 0 };
 
 /** True while a child process may exist. */
 export function isLive(state: State): boolean {
@@ -70,13 +72,13 @@ export function next(machine: Machine, event: Event, launch: Launch): Transition
   if ("epoch" in event && event.epoch !== machine.epoch) return stay(machine);
   switch (event.type) {
     case "up":
-      return machine.state.name === "stopped" || machine.state.name === "failed" ? start({ ...machine, failuresMs: [] }) : stay(machine);
+      return machine.state.name === "stopped" || machine.state.name === "failed" ? startAnew(machine) : stay(machine);
     case "preflight-passed":
       return machine.state.name === "preflight" ? begin(machine, "spawn") : stay(machine);
     case "orphan-found":
       return machine.state.name === "preflight" ? begin(machine, "adopt") : stay(machine);
     case "preflight-failed":
-      return machine.state.name === "preflight" ? fail(machine, event.cause) : stay(machine);
+      return machine.state.name === "preflight" ? onNotPossible(machine, event.cause, launch) : stay(machine);
     case "spawned":
       return machine.state.name === "starting" ? enter(machine, { name: "loading" }) : stay(machine);
     case "health":
@@ -167,7 +169,7 @@ function onGone(
 ): Transition {
   switch (then) {
     case "restart":
-      return start({ ...machine, failuresMs: [] });
+      return startAnew(machine);
     case "back off":
       return backOff(machine, cause ?? event.cause, event, launch);
     case "stop":
@@ -184,6 +186,13 @@ function backOff(machine: Machine, cause: ExitCause, { nowMs, random }: { nowMs:
   // A fifth either way, so that servers that died together do not load together.
   const jittered = Math.round(delayMs * (0.8 + 0.4 * random));
   return enter({ ...machine, failuresMs }, { name: "backoff", delayMs: jittered }, [{ do: "deadline", ms: jittered }]);
+}
+
+/** What a start needs elsewhere may come; waiting for it is no failure of the server's, and has no end. */
+function onNotPossible(machine: Machine, cause: ExitCause, { restart }: Launch): Transition {
+  if (cause.permanent || restart.policy === "never") return fail(machine, cause);
+  const delayMs = Math.min(restart.backoffMs * 2 ** machine.waits, restart.backoffMaxMs);
+  return enter({ ...machine, waits: machine.waits + 1 }, { name: "backoff", delayMs }, [{ do: "deadline", ms: delayMs }]);
 }
 
 function onDeadline(machine: Machine): Transition {
@@ -239,7 +248,7 @@ function onRestart(machine: Machine, launch: Launch): Transition {
       return stayIn(machine, { name: state.name, next: "restart" });
     case "backoff":
     case "failed":
-      return start({ ...machine, failuresMs: [] });
+      return startAnew(machine);
     case "stopped":
     case "preflight":
       return stay(machine);
@@ -257,10 +266,15 @@ function start(machine: Machine): Transition {
   return enter(machine, { name: "preflight" }, [{ do: "preflight" }]);
 }
 
+/** A person's wish forgets what was. */
+function startAnew(machine: Machine): Transition {
+  return start({ ...machine, failuresMs: [], waits: 0 });
+}
+
 /** A server that is adopted goes the same way as one that is started: it counts as ready when it has answered. */
 function begin(machine: Machine, how: "spawn" | "adopt"): Transition {
   const epoch = machine.epoch + 1;
-  return enter({ ...machine, epoch }, { name: "starting" }, [{ do: how, epoch }]);
+  return enter({ ...machine, epoch, waits: 0 }, { name: "starting" }, [{ do: how, epoch }]);
 }
 
 /** Only a server that was ready can have requests to finish, and only one that still answers can be asked. */

@@ -161,7 +161,7 @@ export class Supervisor {
 
   #enter(name: StateName, before: StateName): void {
     clearTimeout(this.#deadline);
-    if (before === "backoff" && name === "preflight") this.#board.noteRestart();
+    if (name === "starting" && this.#machine.failuresMs.length > 0) this.#board.noteRestart();
     const { state } = this.#machine;
     this.#board.enter(state);
     if (name === "ready" || name === "unhealthy") this.#run?.watch.enter(name);
@@ -213,6 +213,7 @@ export class Supervisor {
       this.#launchAfterStop = undefined;
     }
     const cause = await this.#options.preflight(this.#launch);
+    if (cause !== undefined) this.#board.noteExit(cause);
     this.#dispatch(cause === undefined ? { type: "preflight-passed" } : { type: "preflight-failed", cause });
   }
 

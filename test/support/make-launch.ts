@@ -4,6 +4,7 @@ import type { ExitCause, Launch } from "../../src/supervisor/launch.ts";
 export function makeLaunch(more: Partial<Launch> = {}): Launch {
   return {
     name: "p",
+    protocol: "llama-server",
     dependsOn: [],
     file: "/bin/server",
     args: [],
@@ -13,6 +14,7 @@ export function makeLaunch(more: Partial<Launch> = {}): Launch {
     port: 0,
     metricsPort: 0,
     files: [],
+    rpcWorkers: [],
     drafting: { wanted: true, onFailure: "serve" },
     watchTraffic: true,
     health: { intervalMs: 5000, timeoutMs: 3000, failures: 3, stallTimeoutMs: 60_000, hangTimeoutMs: 60_000, proofTimeoutMs: 60_000 },

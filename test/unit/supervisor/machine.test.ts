@@ -9,7 +9,7 @@ const undrafted = makeLaunch({ drafting: { wanted: false, reason: "not asked" } 
 const strict = makeLaunch({ drafting: { wanted: true, onFailure: "fail" } });
 
 function inState(state: State, failuresMs: readonly number[] = []): Machine {
-  return { state, epoch: 1, failuresMs };
+  return { state, epoch: 1, failuresMs, waits: 0 };
 }
 
 function exited(cause: ExitCause, nowMs = 0, random = 0.5): Event {
@@ -44,6 +44,8 @@ describe("transitions", () => {
     ["preflight", { type: "orphan-found" }, "starting", ["adopt 2"]],
     ["loading", { type: "orphan-found" }, "loading", []],
     ["preflight", { type: "preflight-failed", cause: badFlag }, "failed", ["finish config"]],
+    ["preflight", { type: "preflight-failed", cause: crashed }, "backoff", ["deadline 1000"]],
+    ["preflight", { type: "preflight-failed", cause: crashed }, "failed", ["finish diedBeforeReady"], never],
     ["starting", { type: "spawned", epoch: 1 }, "loading", []],
     ["starting", good, "proving", ["prove"]],
     ["loading", bad, "loading", []],
@@ -199,3 +201,16 @@ function plain(name: State["name"]): State {
       return { name };
   }
 }
+
+test("what a start needs elsewhere is waited for without end, ever more rarely, and counts as no failure", () => {
+  const delays: number[] = [];
+  let machine = inState({ name: "preflight" });
+  for (let i = 0; i < 10; i += 1) {
+    machine = next(machine, { type: "preflight-failed", cause: crashed }, launch).machine;
+    if (machine.state.name === "backoff") delays.push(machine.state.delayMs);
+    machine = next(machine, deadline, launch).machine;
+  }
+  expect(delays).toEqual([1000, 2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000, 60_000, 60_000]);
+  expect(machine).toMatchObject({ state: { name: "preflight" }, failuresMs: [], waits: 10 });
+  expect(next(machine, { type: "preflight-passed" }, launch).machine).toMatchObject({ state: { name: "starting" }, waits: 0 });
+});
