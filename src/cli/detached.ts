@@ -8,7 +8,7 @@ import { LlmctlError, type Problem } from "../base/errors.ts";
 import { findPaths, type Paths } from "../base/paths.ts";
 import { readLines } from "../base/read-lines.ts";
 import type { StatusEvent } from "../control/messages.ts";
-import { llamaServerProtocol } from "../llama/server-protocol.ts";
+import { protocolOf } from "../llama/protocols.ts";
 import type { Launch } from "../supervisor/launch.ts";
 import { unwritable } from "../supervisor/lock.ts";
 import { supervise } from "../supervisor/supervise.ts";
@@ -57,7 +57,7 @@ export async function superviseDetached(): Promise<number> {
   try {
     const supervision = await supervise({
       launch,
-      protocol: llamaServerProtocol,
+      protocol: protocolOf(launch),
       paths: findPaths(),
       onEvent: (event) => {
         pipe.send({ event });

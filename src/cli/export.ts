@@ -12,6 +12,7 @@ import { draftMismatch } from "../llama/plan-launch.ts";
 import { exportRelease, readReleaseCatalogue } from "../llama/release-catalogue.ts";
 import { vocabRule } from "../llama/vocab-rule.ts";
 import type { ModelRef, Profile } from "../profiles/schema.ts";
+import { targetModel } from "../profiles/target.ts";
 import { renderCompose } from "../systemd/compose.ts";
 import type { ContainerFile, ContainerSpec } from "../systemd/container.ts";
 import { renderKubernetes } from "../systemd/kubernetes.ts";
@@ -66,8 +67,8 @@ function checkAllHere({ name, files }: ContainerSpec): void {
 
 /** Where each model is here and how the container will know it; what is not here is looked up on the Hub. */
 async function placeModels(profile: Profile, paths: Paths, catalogue: FlagCatalogue): Promise<ContainerModels> {
-  const { model, draft } = profile.values;
-  const target = await placeModel(profile, ["model"], model, paths);
+  const { draft } = profile.values;
+  const target = await placeModel(profile, ["model"], targetModel(profile), paths);
   if (draft === undefined) return { target };
   const drafting = draft.model === undefined ? undefined : await placeModel(profile, ["draft", "model"], draft.model, paths);
   const draftingOff = await findDraftingOff(profile, target, drafting, catalogue);

@@ -5,6 +5,7 @@ import type { ModelFiles } from "../hub/model-files.ts";
 import { checkSpaceFor, fetchPlanned, planPull, type FetchPlan, type PullEvent, type PullPlan } from "../hub/pull-model.ts";
 import { describeRef } from "../hub/select-files.ts";
 import type { ModelRef, Profile } from "../profiles/schema.ts";
+import { targetModel } from "../profiles/target.ts";
 import type { PullReporter } from "./pull-reporter.ts";
 import { findSkippedDrafts, isSkipNoted, type SkippedDraft } from "./skip-drafts.ts";
 
@@ -93,7 +94,8 @@ async function listNamed(
 ): Promise<readonly NamedModel[]> {
   const named: NamedModel[] = [];
   for (const profile of profiles) {
-    const { model, draft } = profile.values;
+    const { draft } = profile.values;
+    const model = targetModel(profile);
     const find = findOptions(profile, paths);
     named.push({ ref: model, label: labelOf(model), find: { ...find, at: profile.at("model") } });
     if (draft?.model === undefined || (believeNotes && (await isSkipNoted(profile, paths)))) continue;
@@ -118,8 +120,8 @@ function tell(label: string, { reporter }: FetchModelsOptions): (event: PullEven
 }
 
 function needs(profile: Profile, ref: ModelRef, skipped: readonly SkippedDraft[]): boolean {
-  const { model, draft } = profile.values;
-  if (isSame(model, ref)) return true;
+  const { draft } = profile.values;
+  if (isSame(targetModel(profile), ref)) return true;
   return draft?.model !== undefined && isSame(draft.model, ref) && !skipped.some((one) => one.profile === profile);
 }
 

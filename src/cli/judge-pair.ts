@@ -8,6 +8,7 @@ import { readModelHeaders, type HeaderOptions, type ModelHeaders, type ModelPlac
 import { findBuildRule, type BuildRule } from "../llama/build-rule.ts";
 import { decideDraft, type DraftVerdict } from "../llama/draft-gate.ts";
 import type { Profile } from "../profiles/schema.ts";
+import { targetModel } from "../profiles/target.ts";
 import { paint } from "./paint.ts";
 
 /** What the headers of two models say about drafting with them. */
@@ -57,11 +58,12 @@ export async function judgePair({ target, draft, type }: NamedPair, options: Hea
 /** Judges a profile's two models by their headers, wherever they are; undefined when the profile asks for no drafting. */
 export async function judgeProfile(profile: Profile, access: HubAccess, paths: Paths): Promise<Judgement | undefined> {
   const { values } = profile;
+  const targetRef = targetModel(profile);
   if (values.draft === undefined) return undefined;
   const { type, model } = values.draft;
   const options = { ...access, ...findOptions(profile, paths) };
   const build = await findBuildRule({ llama: values.llama, at: profile.at("llama"), paths, env: process.env });
-  const target = await readModelHeaders(values.model, { ...options, at: profile.at("model") });
+  const target = await readModelHeaders(targetRef, { ...options, at: profile.at("model") });
   const draft = model === undefined ? undefined : await readModelHeaders(model, { ...options, at: profile.at("draft", "model") });
   const question = { target: target.model, draft: draft?.model, type, rule: build.rule, ctxSize: values.ctx_size };
   return { target, draft, type, build, verdict: decideDraft(question) };

@@ -24,7 +24,8 @@ interface PrepareOptions {
  */
 export async function prepareModels(profile: Profile, { paths, fetch, verify }: PrepareOptions): Promise<void> {
   const { model, draft } = profile.values;
-  if (typeof model === "string" && (draft?.model === undefined || typeof draft.model === "string")) return;
+  const isHere = typeof model === "string" || model === undefined;
+  if (isHere && (draft?.model === undefined || typeof draft.model === "string")) return;
   const start = holdStart(process.env);
   const reporter = new TerminalReporter(process.stderr, start.status);
   try {

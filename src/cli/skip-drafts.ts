@@ -9,6 +9,7 @@ import type { VocabRule } from "../llama/vocab-rule.ts";
 import { draftMismatch } from "../llama/plan-launch.ts";
 import { findSkippedDraft, noteSkippedDraft } from "../llama/skipped-draft.ts";
 import type { HubModelRef, ModelRef, Profile } from "../profiles/schema.ts";
+import { targetModel } from "../profiles/target.ts";
 import { judgeProfile } from "./judge-pair.ts";
 
 /** A draft that is not fetched because it cannot speed up its target. */
@@ -34,11 +35,11 @@ export async function findSkippedDrafts(
 ): Promise<SkippedDraft[]> {
   const skipped: SkippedDraft[] = [];
   for (const profile of profiles) {
-    const { model, draft } = profile.values;
+    const { draft } = profile.values;
     const ref = draft?.model;
     if (draft === undefined || ref === undefined) continue;
     const draftLacks = planOf(ref)?.kind === "fetch";
-    if (!draftLacks && planOf(model)?.kind !== "fetch") continue;
+    if (!draftLacks && planOf(targetModel(profile))?.kind !== "fetch") continue;
     const judgement = await judgeProfile(atPlannedCommits(profile, planOf), access, paths);
     if (judgement === undefined || judgement.verdict.verdict === "on") continue;
     if (draft.on_mismatch === "fail") throw draftMismatch(profile, judgement.verdict);
@@ -51,18 +52,19 @@ export async function findSkippedDrafts(
 
 /** The headers to judge are those of the commits that would be fetched. */
 function atPlannedCommits(profile: Profile, planOf: PlanOf): Profile {
-  const { model, draft } = profile.values;
+  const { draft } = profile.values;
   const place = (ref: ModelRef): ModelRef => {
     const plan = planOf(ref);
     return typeof ref === "string" || plan?.kind !== "fetch" ? ref : { ...ref, revision: plan.commit };
   };
   const placedDraft = draft?.model === undefined ? draft : { ...draft, model: place(draft.model) };
-  return { ...profile, values: { ...profile.values, model: place(model), draft: placedDraft } };
+  return { ...profile, values: { ...profile.values, model: place(targetModel(profile)), draft: placedDraft } };
 }
 
 /** Whether an earlier pull has left out the profile's draft, and the reason still holds: a start then needs no network to say so. */
 export async function isSkipNoted(profile: Profile, paths: Paths): Promise<boolean> {
-  const { model, draft, llama } = profile.values;
+  const { draft, llama } = profile.values;
+  const model = targetModel(profile);
   if (draft?.model === undefined || typeof draft.model === "string" || draft.on_mismatch === "fail") return false;
   const options = findOptions(profile, paths);
   const files = typeof model === "string" ? await findModel(model, options) : await searchHubModel(model, options);
@@ -74,7 +76,7 @@ export async function isSkipNoted(profile: Profile, paths: Paths): Promise<boole
 
 /** Notes why a draft was left out, for `up`; its target must be here. */
 export async function noteNotFetched({ profile, ref, reason, rule }: SkippedDraft, paths: Paths): Promise<void> {
-  const { shards } = await findModel(profile.values.model, findOptions(profile, paths));
+  const { shards } = await findModel(targetModel(profile), findOptions(profile, paths));
   await noteSkippedDraft(paths.cache, { targetFiles: shards, draft: ref, type: profile.values.draft?.type ?? "", rule }, reason);
 }
 

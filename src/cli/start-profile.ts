@@ -5,7 +5,7 @@ import { fetchStatus, followEvents } from "../control/client.ts";
 import type { StatusEvent } from "../control/messages.ts";
 import { controlSocketPath } from "../control/socket-path.ts";
 import { planLaunch } from "../llama/plan-launch.ts";
-import { llamaServerProtocol } from "../llama/server-protocol.ts";
+import { protocolOf } from "../llama/protocols.ts";
 import type { Profile } from "../profiles/schema.ts";
 import type { Launch } from "../supervisor/launch.ts";
 import { supervise } from "../supervisor/supervise.ts";
@@ -100,7 +100,7 @@ async function runHere(launch: Launch, paths: Paths): Promise<number> {
   const screen = new EventScreen();
   const supervision = await supervise({
     launch,
-    protocol: llamaServerProtocol,
+    protocol: protocolOf(launch),
     paths,
     onEvent: (event) => {
       last = event;

@@ -6,7 +6,7 @@ import { LlmctlError } from "../base/errors.ts";
 import type { Paths } from "../base/paths.ts";
 import type { StatusEvent } from "../control/messages.ts";
 import { planLaunch } from "../llama/plan-launch.ts";
-import { llamaServerProtocol } from "../llama/server-protocol.ts";
+import { protocolOf } from "../llama/protocols.ts";
 import type { Profile } from "../profiles/schema.ts";
 import type { Launch } from "../supervisor/launch.ts";
 import { supervise } from "../supervisor/supervise.ts";
@@ -52,7 +52,7 @@ async function runUntilReady(launch: Launch, paths: Paths): Promise<StatusEvent>
   const settled = new Promise<StatusEvent>((resolve) => (settle = resolve));
   const supervision = await supervise({
     launch,
-    protocol: llamaServerProtocol,
+    protocol: protocolOf(launch),
     paths,
     onEvent: (event) => {
       if (event.status.state === "ready" || event.end !== undefined) settle(event);

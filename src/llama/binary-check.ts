@@ -151,8 +151,7 @@ export async function explainFailedRun(
   return failed(file, `failed to ${task}${refusal === undefined ? "" : `: ${refusal.message}`}`, refusal?.fix);
 }
 
-/** Seen with builds for another CPU (SIGILL), and with `--rpc` to a host that is down (SIGABRT). */
-const diedFix = 'if it was built for another CPU, run "llmctl build --portable"; if the profile uses --rpc, see that its hosts are up';
+const diedFix = 'if it was built for another CPU, run "llmctl build --portable"';
 
 function failed(file: string, what: string, fix = howToGetOne): LlmctlError {
   return new LlmctlError("binary-failed", `"${file}" ${what}`, { exit: "missingFile", at: file, fix });

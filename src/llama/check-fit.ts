@@ -34,6 +34,10 @@ export async function checkMemory(check: MemoryCheck, session: CheckSession): Pr
   // A device may then take more than it has.
   if (trial.env["GGML_CUDA_ENABLE_UNIFIED_MEMORY"] !== undefined) return [];
   const at = trial.profile.at("model");
+  if (trial.profile.values.rpc.workers !== undefined) {
+    findings.add("note", "memory-unknown", { message: "whether the models fit is not known: they are spread over workers", at });
+    return [];
+  }
   try {
     const answers = await askOfBoth(check, session);
     for (const answer of answers) addMisfit(answer, findings, at);
@@ -61,7 +65,7 @@ async function askOfBoth({ trial, catalogue, draft: { path } }: MemoryCheck, ses
 async function addUp(answers: readonly FitAnswer[], { trial, isRunning }: MemoryCheck, session: CheckSession): Promise<MemoryUse[]> {
   const parts = answers.flatMap((answer) => (answer.kind === "needs" ? answer.parts : []));
   const isOnDevices = parts.some(({ device }) => device !== "Host");
-  const devices = isOnDevices ? await session.listDevices(trial.server, trial.env, []) : [];
+  const devices = isOnDevices ? await session.listDevices(trial.server, trial.env) : [];
   const memories = [...devices, hostMemory()].map((one) => (isRunning ? { ...one, freeMib: one.totalMib } : one));
   return sumMemory(parts, memories);
 }

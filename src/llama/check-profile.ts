@@ -1,15 +1,16 @@
 import { LlmctlError } from "../base/errors.ts";
-import { fetchStatus } from "../control/client.ts";
-import { controlSocketPath } from "../control/socket-path.ts";
 import type { Profile } from "../profiles/schema.ts";
+import { targetModel } from "../profiles/target.ts";
 import type { Drafting, Launch } from "../supervisor/launch.ts";
-import { checkPort } from "../supervisor/port-check.ts";
 import { type CheckFinding, Findings } from "./check-finding.ts";
 import { type MemoryUse } from "./check-memory.ts";
 import { checkMemory } from "./check-fit.ts";
 import { type AskedBuild, type CheckSession, mapOverProcessors } from "./check-session.ts";
 import { childEnvironment } from "./child-env.ts";
-import { findMissingDevices, namedDevices } from "./devices.ts";
+import { addPort, isProfileRunning } from "./check-port.ts";
+import { checkWorkerProfile } from "./check-worker.ts";
+import { type Device, findMissingDevices, namedDevices } from "./devices.ts";
+import { askWorkers } from "./rpc-workers.ts";
 import { tryCommandLines, type Trial, type TrialResult } from "./dry-run-many.ts";
 import type { FoundModel } from "./model-reader.ts";
 import { type DraftDecision, decideDrafting, modelsToRender, noDraftAsked } from "./plan-launch.ts";
@@ -38,9 +39,17 @@ export interface ProfileCheck {
  * The steps are those of `planLaunch`; beyond them it looks at each device, at memory and at the port.
  */
 export async function checkProfiles(profiles: readonly Profile[], session: CheckSession): Promise<ProfileCheck[]> {
-  const prepared = await mapOverProcessors(profiles, (profile) => prepare(profile, session));
+  const isWorker = ({ values }: Profile) => values.kind === "rpc-worker";
+  const prepared = await mapOverProcessors(
+    profiles.filter((profile) => !isWorker(profile)),
+    (profile) => prepare(profile, session),
+  );
   const trials = await tryCommandLines(prepared.flatMap(({ trial }) => trial ?? []));
-  return mapOverProcessors(prepared, (one) => finish(one, one.trial && trials.get(one.trial), session));
+  const byProfile = new Map(prepared.map((one) => [one.profile, one]));
+  return mapOverProcessors(profiles, (profile) => {
+    const one = byProfile.get(profile);
+    return one === undefined ? checkWorkerProfile(profile, session) : finish(one, one.trial && trials.get(one.trial), session);
+  });
 }
 
 /** A profile up to its command line. */
@@ -62,7 +71,7 @@ async function prepare(profile: Profile, session: CheckSession): Promise<Prepare
   const env = (await findings.settle(() => profileEnv(values.env))) ?? profileEnv({});
   const build = await findings.settle(() => session.findBuild(profile, env));
   const models = new TolerantReader(profile, session, findings);
-  const target = await models.read("model", values.model);
+  const target = await models.read("model", targetModel(profile));
   const rule = build === undefined ? "strict" : vocabRule((flag) => build.catalogue.has(flag));
   const decided = await findings.settle(() => decideDrafting(profile, target, models, { rule, cacheDir: session.paths.cache }));
   const draft = decided ?? { drafting: { wanted: false, reason: "the draft does not fit" }, files: [], warnings: [] };
@@ -111,14 +120,14 @@ function addWarnings({ profile, findings, draft: { drafting, warnings }, isDecid
 async function finish(prepared: Prepared, result: TrialResult | undefined, session: CheckSession): Promise<ProfileCheck> {
   const { profile, findings, build, target, draft, trial } = prepared;
   const { flags, notes } = trial?.rendering ?? { flags: [], notes: [] };
-  const unknown = await addMissingDevices(prepared, session);
+  const isRunning = await isProfileRunning(profile, session.paths);
+  const remote = isRunning ? undefined : await askForDevices(prepared);
+  const unknown = await addMissingDevices(prepared, remote, session);
   addRefusals(findings, result, unknown);
   for (const { code, ...limit } of findExceededLimits(profile, { target: target.model, flags })) findings.add("warning", code, limit);
   for (const message of await describeStray(prepared, session)) findings.add("warning", "stray-flags", { message });
-  const isRunning = (await fetchStatus(controlSocketPath(session.paths.runtime, profile.name))) !== undefined;
   const isSound = trial !== undefined && findings.ranked.every(({ rank }) => rank !== "error");
   const memory = isSound && build ? await checkMemory({ trial, catalogue: build.catalogue, draft, findings, isRunning }, session) : [];
-  // The port of a profile that runs is its own.
   if (!isRunning) await addPort(profile, findings);
   const isOff = !draft.drafting.wanted; // then what is left out for that reason is told already
   for (const { key, reason } of notes.filter(({ key: left }) => !isOff || !left.startsWith("draft."))) {
@@ -143,13 +152,33 @@ async function describeStray({ env, build, trial }: Prepared, session: CheckSess
   return [...describeStrayVariables(session.env, env, build.catalogue), ...describeStrayConfig(configs, args, build.catalogue)];
 }
 
-/** @returns the names of those that are missing. */
-async function addMissingDevices({ profile, findings, build, trial, env }: Prepared, session: CheckSession): Promise<ReadonlySet<string>> {
+/** The devices of the workers, with a finding where one cannot be used; undefined where they are not known. */
+async function askForDevices({ profile, findings, build, trial, env }: Prepared): Promise<readonly Device[] | undefined> {
+  const { workers } = profile.values.rpc;
+  if (workers === undefined || build === undefined || trial === undefined) return undefined;
+  const answer = await askWorkers(build.server, env, workers);
+  if (!("worker" in answer)) return answer;
+  const at = profile.at("rpc", "workers", workers.indexOf(answer.worker));
+  findings.fail(new LlmctlError("rpc-worker-unusable", answer.message, { exit: "unavailable", at, fix: answer.fix }));
+  return undefined;
+}
+
+/**
+ * @param remote Devices of workers; undefined where they could not be asked: then those that are named are believed.
+ * @returns the names of those that are missing.
+ */
+async function addMissingDevices(
+  { profile, findings, build, env }: Prepared,
+  remote: readonly Device[] | undefined,
+  session: CheckSession,
+): Promise<ReadonlySet<string>> {
+  const isBelieved = (name: string) => profile.values.rpc.workers !== undefined && remote === undefined && /^RPC/i.test(name);
   const keys = namedDevices(profile.values);
   if (build === undefined || keys.length === 0) return new Set();
-  const before = (trial?.rendering.flags ?? []).flatMap(({ args }) => (args[0] === "--rpc" ? args : []));
-  const devices = await findings.settle(() => session.listDevices(build.server, env, before));
-  const missing = devices === undefined ? [] : keys.flatMap((key) => findMissingDevices(profile, key, devices));
+  const local = await findings.settle(() => session.listDevices(build.server, env));
+  const devices = [...(local ?? []), ...(remote ?? [])];
+  const missing =
+    local === undefined ? [] : keys.flatMap((key) => findMissingDevices(profile, key, devices)).filter(({ name }) => !isBelieved(name));
   for (const { name: _name, ...problem } of missing) {
     findings.fail(new LlmctlError("device-missing", problem.message, { exit: "unavailable", ...problem }));
   }
@@ -163,12 +192,4 @@ function addRefusals(findings: Findings, result: TrialResult | undefined, told: 
     const words = flag?.args.flatMap((word) => word.split(",")) ?? [];
     if (!words.some((word) => told.has(word))) findings.fail(error);
   }
-}
-
-async function addPort(profile: Profile, findings: Findings): Promise<void> {
-  const { host, port } = profile.values.server;
-  const taken = port === "auto" ? undefined : await checkPort({ host, port });
-  if (taken === undefined) return;
-  const { kind, message, exit, fix } = taken;
-  findings.fail(new LlmctlError(kind, message, { exit, at: profile.at("server", "port"), ...(fix === undefined ? {} : { fix }) }));
 }

@@ -49,8 +49,8 @@ export class CheckSession {
   }
 
   /** @throws LlmctlError as {@link listDevices}. */
-  async listDevices(server: string, env: Env, before: readonly string[]): Promise<Device[]> {
-    return this.#once(["devices", server, env, before], () => listDevices(server, env, before));
+  async listDevices(server: string, env: Env): Promise<Device[]> {
+    return this.#once(["devices", server, env], () => listDevices(server, env));
   }
 
   /** @throws LlmctlError as {@link ModelReader.read}. */

@@ -17,11 +17,10 @@ const listTimeoutMs = 60_000;
 
 /**
  * The devices of this machine that a build can use.
- * @param before Flags that bring devices of their own, such as `--rpc HOSTS`.
  * @throws what `explainFailedRun` makes of a binary that cannot list them.
  */
-export async function listDevices(file: string, env: Readonly<Record<string, string>>, before: readonly string[]): Promise<Device[]> {
-  const result = await execa(file, [...before, "--list-devices"], {
+export async function listDevices(file: string, env: Readonly<Record<string, string>>): Promise<Device[]> {
+  const result = await execa(file, ["--list-devices"], {
     env,
     extendEnv: false,
     stdin: "ignore",

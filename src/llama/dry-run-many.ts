@@ -2,7 +2,8 @@ import { LlmctlError } from "../base/errors.ts";
 import type { Profile } from "../profiles/schema.ts";
 import { mapOverProcessors } from "./check-session.ts";
 import { dryRun, dryRunTimeoutMs, findAllRefused, type RefusedFlag } from "./dry-run.ts";
-import { commandLine, type Rendering } from "./render.ts";
+import type { Rendering } from "./render.ts";
+import { withoutRpc } from "./render-rpc.ts";
 
 /** A command line that its binary is to try. */
 export interface Trial {
@@ -30,21 +31,20 @@ export async function tryCommandLines(trials: readonly Trial[]): Promise<Readonl
   return new Map<Trial, TrialResult>([...trials.map((trial) => [trial, []] as const), ...answers]);
 }
 
-/** Chains of what one binary tries in one environment. `--rpc` brings devices, which would count for all that come behind it. */
+/** Chains of what one binary tries in one environment. */
 function groupTrials(trials: readonly Trial[]): Trial[][] {
   const chains: Trial[][] = [];
   const open = new Map<string, Trial[]>();
   for (const trial of trials) {
     const key = JSON.stringify([trial.server, trial.env]);
-    const isAlone = trial.rendering.flags.some(({ args }) => args[0] === "--rpc");
-    const known = isAlone ? undefined : open.get(key);
+    const known = open.get(key);
     if (known !== undefined && known.length < mostAtOnce) {
       known.push(trial);
       continue;
     }
     const chain = [trial];
     chains.push(chain);
-    if (!isAlone) open.set(key, chain);
+    open.set(key, chain);
   }
   return chains;
 }
@@ -52,7 +52,7 @@ function groupTrials(trials: readonly Trial[]): Trial[][] {
 async function takesAll(chain: readonly Trial[]): Promise<boolean> {
   const [first] = chain;
   if (first === undefined) return true;
-  const args = chain.flatMap(({ rendering }) => commandLine(rendering));
+  const args = chain.flatMap(({ rendering }) => withoutRpc(rendering.flags).flatMap((flag) => flag.args));
   try {
     await dryRun(first.server, args, { env: first.env, timeoutMs: dryRunTimeoutMs });
     return true;

@@ -4,6 +4,7 @@ import type { Profile } from "../profiles/schema.ts";
 import { explainFailedRun } from "./binary-check.ts";
 import { explainRefusal, type Refusal } from "./refusal.ts";
 import type { RenderedFlag, Rendering } from "./render.ts";
+import { withoutRpc } from "./render-rpc.ts";
 
 /** The binary answers in about 10 ms; with CUDA it first wakes the driver, which takes seconds on some machines. */
 export const dryRunTimeoutMs = 60_000;
@@ -45,7 +46,7 @@ export async function dryRun(file: string, args: readonly string[], options: Dry
 export async function findAllRefused(file: string, origin: Origin, options: Omit<DryRunOptions, "origin">): Promise<RefusedFlag[]> {
   const all: RefusedFlag[] = [];
   for (;;) {
-    const left = origin.rendering.flags.filter((flag) => !all.some((refused) => refused.flag === flag));
+    const left = withoutRpc(origin.rendering.flags).filter((flag) => !all.some((refused) => refused.flag === flag));
     const refused = await findRefused(
       file,
       left.flatMap(({ args }) => args),

@@ -12,12 +12,14 @@ export function launchSettings({
   const { server, health, restart, stop, log } = values;
   return {
     name,
+    protocol: values.kind === "rpc-worker" ? "rpc-worker" : "llama-server",
     dependsOn: values.depends_on,
     cwd: dirname(path),
     host: server.host,
     port: server.port === "auto" ? 0 : server.port,
     metricsPort: server.metrics_port ?? 0,
     ...(server.api_key_file === undefined ? {} : { apiKeyFile: server.api_key_file }),
+    rpcWorkers: values.rpc.workers ?? [],
     watchTraffic: health.watch_traffic,
     health: {
       intervalMs: readDuration(health.interval),

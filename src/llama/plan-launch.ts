@@ -3,6 +3,7 @@ import { LlmctlError } from "../base/errors.ts";
 import type { Paths } from "../base/paths.ts";
 import type { ModelFiles } from "../hub/model-files.ts";
 import type { Profile, ProfileValues } from "../profiles/schema.ts";
+import { targetModel } from "../profiles/target.ts";
 import type { Drafting, Launch } from "../supervisor/launch.ts";
 import { checkBinary } from "./binary-check.ts";
 import { findServer } from "./builds.ts";
@@ -15,6 +16,8 @@ import { type FoundModel, ModelReader } from "./model-reader.ts";
 import { findExceededLimits } from "./profile-limits.ts";
 import type { Program, RenderModels } from "./render-rule.ts";
 import { commandLine, renderCli, renderServer, type RenderedFlag, type Rendering } from "./render.ts";
+import { planWorker } from "./plan-worker.ts";
+import { withoutRpc } from "./render-rpc.ts";
 import { findSkippedDraft } from "./skipped-draft.ts";
 import { describeStrayConfig, describeStrayVariables } from "./stray-flags.ts";
 import { vocabRule, type VocabRule } from "./vocab-rule.ts";
@@ -73,9 +76,30 @@ export const noDraftAsked = "the profile asks for none";
  * @throws LlmctlError for everything that would keep the server from starting, as far as it can be known before.
  */
 export async function planLaunch(profile: Profile, options: PlanOptions): Promise<LaunchPlan> {
+  if (profile.values.kind === "rpc-worker") return planWorkerLaunch(profile, options);
   const { command, ...explained } = await planProgram(profile, "llama-server", options);
   return { launch: withHash(profile.values.env, { ...launchSettings(profile), ...command }), ...explained };
 }
+
+async function planWorkerLaunch(profile: Profile, options: PlanOptions): Promise<LaunchPlan> {
+  const { file, env, flags, build } = await planWorker(profile, options);
+  const args = flags.flatMap((flag) => flag.args);
+  const drafting: Drafting = { wanted: false, reason: noDraftAsked };
+  const launch = withHash(profile.values.env, {
+    ...launchSettings(profile),
+    watchTraffic: false,
+    file,
+    args,
+    env,
+    files: [],
+    drafting,
+    build,
+  });
+  return { launch, flags, notes: [], warnings: [unprotected], refused: [] };
+}
+
+/** Upstream's own words for its RPC: fragile and insecure. */
+const unprotected = "llama.cpp's RPC has neither passwords nor encryption: keep it on a private network";
 
 /**
  * From a profile to its llama-cli, as {@link planLaunch} does it for the server.
@@ -94,7 +118,7 @@ async function planProgram(profile: Profile, program: Program, { paths, env, lac
   await checkBinary(file, profile.at("llama"));
   const catalogue = await askBinary(file, { cacheDir: paths.cache, env: childEnv });
   const models = new ModelReader(profile, paths, lacking);
-  const target = await models.read("model", values.model);
+  const target = await models.read("model", targetModel(profile));
   const draft = await decideDrafting(profile, target, models, { rule: vocabRule((flag) => catalogue.has(flag)), cacheDir: paths.cache });
   const files = modelsToRender(target, draft);
   const rendering = program === "llama-server" ? renderServer(profile, files, catalogue) : renderCli(profile, files, catalogue);
@@ -102,7 +126,12 @@ async function planProgram(profile: Profile, program: Program, { paths, env, lac
   const trial = { env: childEnv, timeoutMs: dryRunTimeoutMs };
   const origin = { profile, rendering };
   const refused = lacking === "mark" ? await findAllRefused(file, origin, trial) : [];
-  if (lacking === "refuse") await dryRun(file, args, { ...trial, origin });
+  if (lacking === "refuse")
+    await dryRun(
+      file,
+      withoutRpc(rendering.flags).flatMap((flag) => flag.args),
+      { ...trial, origin },
+    );
   return {
     command: {
       file,
@@ -116,6 +145,7 @@ async function planProgram(profile: Profile, program: Program, { paths, env, lac
     notes: rendering.notes,
     warnings: [
       ...models.missing,
+      ...(values.rpc.workers === undefined ? [] : [unprotected]),
       ...draft.warnings,
       ...findExceededLimits(profile, { target: target.model, flags: rendering.flags }).map(({ message, fix }) => `${message}; ${fix}`),
       ...describeStrayVariables(env, childEnv, catalogue),
@@ -196,10 +226,10 @@ export function draftMismatch(profile: Profile, { reason, fix }: { readonly reas
 
 /**
  * Two launches with the same hash run the same server in the same way. Of the environment only the profile's part counts: `up` from a shell
- * must find what systemd has started to be the same. Files are named by the arguments. What it depends on is no reason to load a model anew.
+ * must find what systemd has started to be the same. Files and workers are named by the arguments, the protocol by the program. What it depends on is no reason to load a model anew.
  */
 function withHash(profileEnv: ProfileValues["env"], launch: Omit<Launch, "hash">): Launch {
-  const { files: _files, env: _env, dependsOn: _dependsOn, ...rest } = launch;
+  const { files: _files, env: _env, dependsOn: _dependsOn, protocol: _protocol, rpcWorkers: _rpcWorkers, ...rest } = launch;
   return {
     ...launch,
     hash: createHash("sha256")

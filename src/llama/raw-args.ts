@@ -119,7 +119,7 @@ function explainUnknown(word: string, source: Source): Problem {
   if (match !== undefined) return findConflict(name, match, source) ?? explainJoined(word, name);
   if (!word.startsWith("-")) return { message: `"${word}" is not a flag`, fix: "write each flag and each value as an item of its own" };
   const near = catalogue.closest(word);
-  const fix = word === "--rpc" ? "use a build made with -DGGML_RPC=ON" : near === undefined ? "remove it" : `did you mean "${near}"?`;
+  const fix = near === undefined ? "remove it" : `did you mean "${near}"?`;
   return { message: `"${word}" is unknown to llama.cpp ${catalogue.version}`, fix };
 }
 

@@ -18,6 +18,7 @@ import {
   serverOnly,
   valueRule,
 } from "./render-rule.ts";
+import { rpcCache, rpcWorkers } from "./render-rpc.ts";
 import { moreServerRules, serverRules } from "./render-server.ts";
 
 /** `--prio` of llama.cpp, in its numbers. */
@@ -124,6 +125,8 @@ export const renderTable: readonly Rule[] = [
   draftCtxSize,
   serverOnly(valueRule("server.host", ["--host"], (values) => values.server.host)),
   serverOnly(valueRule("server.port", ["--port"], ({ server }) => (server.port === "auto" ? "0" : String(server.port)))),
+  rpcWorkers,
+  rpcCache,
   pairRule("jinja", { on: ["--jinja"], off: ["--no-jinja"] }, (values) => values.jinja),
   valueRule("devices", ["--device"], (values) => values.devices?.join(",")),
   draftDevices,

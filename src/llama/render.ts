@@ -63,7 +63,7 @@ function render(profile: Profile, source: Source): Rendering {
   }
   const raw = checkRawArgs(profile, source);
   failOn([...problems, ...raw.problems], profile);
-  return { flags: withRaw(flags, raw.flags), notes: [...notes, ...raw.notes] };
+  return { flags: [...flags, ...raw.flags.map(renderRaw)], notes: [...notes, ...raw.notes] };
 }
 
 function renderRule(rule: Rule, source: Source): Outcome | undefined {
@@ -77,14 +77,6 @@ function failOn(problems: readonly Problem[], profile: Profile): void {
   if (first === undefined) return;
   const { message, at = profile.path, fix } = first;
   throw new LlmctlError("profile-unrenderable", message, { exit: "config", at, ...(fix === undefined ? {} : { fix }) }, rest);
-}
-
-/** Raw flags come last, but `--rpc`: llama.cpp reads from left to right, and `--device RPC0` exists only behind it. */
-function withRaw(flags: readonly RenderedFlag[], raw: readonly RawFlag[]): RenderedFlag[] {
-  const isRpc = ({ match }: RawFlag) => match.entry.names.includes("--rpc");
-  const first = raw.filter(isRpc).map(renderRaw);
-  const last = raw.filter((flag) => !isRpc(flag)).map(renderRaw);
-  return [...first, ...flags, ...last];
 }
 
 function renderRaw({ key, path, args }: RawFlag): RenderedFlag {

@@ -1,10 +1,12 @@
 import type { Endpoint, ServerProtocol } from "../supervisor/launch.ts";
 import { explainExit } from "./exit-cause.ts";
+import { checkWorkers } from "./rpc-workers.ts";
 import { askMainLoop, checkHealth, isBusy, prove, readMetrics } from "./server-http.ts";
 import { parseTraffic } from "./traffic-lines.ts";
 
 /** What the supervisor must know about llama-server. */
 export const llamaServerProtocol: ServerProtocol = {
+  checkNeeds: checkWorkers,
   checkHealth,
   prove,
   parseTraffic,

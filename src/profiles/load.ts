@@ -9,6 +9,7 @@ import { quote } from "./quote.ts";
 import { readYaml } from "./read-yaml.ts";
 import { checkRules } from "./rules.ts";
 import { type Profile, profileNamePattern, profileSchema, type ProfileValues } from "./schema.ts";
+import { isWorker } from "./worker-rules.ts";
 import {
   type Finding,
   findWritten,
@@ -59,7 +60,7 @@ export async function loadProfile(nameOrPath: string, options: LoadOptions): Pro
 export async function isTemplate(nameOrPath: string, options: LoadOptions): Promise<boolean> {
   const cwd = options.cwd ?? process.cwd();
   const chain = await readChain(await findProfile(nameOrPath, options.folders, cwd), { ...options, cwd });
-  return chain.complete && !chain.root.entries.has("model");
+  return chain.complete && !chain.root.entries.has("model") && !isWorker(chain.root);
 }
 
 /** As {@link loadProfile}, and keeps what was written, to tell written values from defaults. */
@@ -167,9 +168,7 @@ function checkValues(root: WrittenMap, complete: boolean): { readonly values?: P
   const rules = complete ? checkRules(root) : [];
   const parsed = profileSchema.safeParse(toPlain(root));
   if (parsed.success) return { values: parsed.data, findings: rules };
-  const inherits = (path: readonly PropertyKey[]) => !complete && path.join(".") === "model" && !root.entries.has("model");
-  const issues = parsed.error.issues.filter((issue) => !inherits(issue.path));
-  return { findings: [...explainIssues(issues, { root, schema: profileJsonSchema() }), ...rules] };
+  return { findings: [...explainIssues(parsed.error.issues, { root, schema: profileJsonSchema() }), ...rules] };
 }
 
 /** One error with all problems, the child's file first, each file from top to bottom. */

@@ -3,6 +3,7 @@ import { profileNamePattern } from "./name.ts";
 import { adapterKeys, chatKeys, sampling } from "./schema-chat.ts";
 import { contextKeys, placementKeys } from "./schema-compute.ts";
 import { draft } from "./schema-draft.ts";
+import { rpcKeys } from "./schema-rpc.ts";
 import { server } from "./schema-server.ts";
 import { count, devices, duration, gpuLayers, model, size, text } from "./schema-values.ts";
 
@@ -48,7 +49,8 @@ export const profileSchema = z
         description: "Profiles that must be ready before this one is started; `up` starts them, and `down` stops them after it",
         examples: [["embedding"]],
       }),
-    model,
+    /** Set in every profile but a worker's; `targetModel` reads it. */
+    model: model.optional(),
     model_dirs: z
       .array(text)
       .default([])
@@ -84,6 +86,7 @@ export const profileSchema = z
       }),
     flash_attn: flashAttention.optional().meta({ description: "Flash attention", examples: ["auto"] }),
     ...placementKeys,
+    ...rpcKeys,
     ...contextKeys,
     jinja: z
       .boolean()
@@ -193,7 +196,7 @@ export const profileSchema = z
 export type ProfileValues = z.infer<typeof profileSchema>;
 
 /** A reference to a model: a path (absolute after loading), or a model on Hugging Face. */
-export type ModelRef = ProfileValues["model"];
+export type ModelRef = Exclude<ProfileValues["model"], undefined>;
 
 /** A model on Hugging Face. Exactly one of `quant` and `file` is set. */
 export type HubModelRef = Exclude<ModelRef, string>;

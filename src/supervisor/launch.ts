@@ -7,6 +7,8 @@ import type { ExitName } from "../base/exit-codes.ts";
 export interface Launch {
   /** Name of the profile. */
   readonly name: string;
+  /** How to talk to it. */
+  readonly protocol: "llama-server" | "rpc-worker";
   /** Profiles that were ready before this one was started, and that are stopped after it. */
   readonly dependsOn: readonly string[];
   /** Absolute path of the program. */
@@ -24,6 +26,8 @@ export interface Launch {
   readonly apiKeyFile?: string;
   /** Files the child reads while loading; their sizes in bytes give the progress of a load. */
   readonly files: readonly { readonly path: string; readonly sizeBytes: number }[];
+  /** Workers on other machines that it computes with, as `host:port`. */
+  readonly rpcWorkers: readonly string[];
   readonly drafting: Drafting;
   /** Whether to read from the server's log what it generates and drafts. */
   readonly watchTraffic: boolean;
@@ -120,6 +124,8 @@ export interface ServerExit {
 
 /** What the supervisor must be told about the server that it runs; `llama/server-protocol.ts` has the real one. */
 export interface ServerProtocol {
+  /** Asks before each start whether what the server needs of other machines is there. @returns why not. */
+  readonly checkNeeds: (launch: Launch) => Promise<ExitCause | undefined>;
   /** Asks once whether the server can take a request. Never throws for an answer of the server. */
   readonly checkHealth: (endpoint: Endpoint, timeoutMs: number, signal: AbortSignal) => Promise<Health>;
   /** Where the server says it listens, from one line of its log; undefined for any other line. */

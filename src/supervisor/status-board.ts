@@ -75,7 +75,10 @@ export class StatusBoard {
       name: launch.name,
       state: state.name,
       since: this.#since.toISOString(),
-      url: this.endpoint === undefined ? null : `http://${bracketed(this.endpoint.host)}:${this.endpoint.port}`,
+      url:
+        this.endpoint === undefined
+          ? null
+          : `${launch.protocol === "rpc-worker" ? "tcp" : "http"}://${bracketed(this.endpoint.host)}:${this.endpoint.port}`,
       pid: where.pid,
       supervisorPid: process.pid,
       drafting: this.drafting,

@@ -52,7 +52,7 @@ export async function supervise({ launch, protocol, paths, onEvent }: SuperviseO
     noteServer: (server) => serverLock?.note(server),
     preflight: async (coming) => {
       await offerMetrics(metricsServer, coming, (text) => supervisor.warn(text));
-      return takePort(ports, coming) ?? (await checkPort(coming));
+      return takePort(ports, coming) ?? (await checkPort(coming)) ?? protocol.checkNeeds(coming);
     },
     onEvent: (event) => {
       if (event.isProgress) return tell(event);
@@ -80,7 +80,7 @@ export async function supervise({ launch, protocol, paths, onEvent }: SuperviseO
       await finished;
       return supervisor.status();
     },
-    restart: (next) => supervisor.restart(next === undefined ? undefined : checkLaunch(next, launch.name)),
+    restart: (next) => supervisor.restart(next === undefined ? undefined : checkLaunch(next, launch)),
   });
   await control.listen();
   const finished = supervisor.finished.then(async (exit) => {
@@ -166,11 +166,12 @@ function takenByProfile(port: number): ExitCause {
 }
 
 /** The socket is open to our own user only; this catches a client of another version, not an attacker. */
-function checkLaunch(value: unknown, name: string): Launch {
+function checkLaunch(value: unknown, { name, protocol }: Launch): Launch {
   const launch = value as Launch;
   if (launch.name !== name || typeof launch.file !== "string" || !Array.isArray(launch.args)) {
     throw new Error(`the request does not carry a launch of "${name}"`);
   }
+  if (launch.protocol !== protocol) throw new Error(`"${name}" has become a profile of another kind: stop it, then start it anew`);
   return launch;
 }
 

@@ -3,6 +3,7 @@ import { basename, join } from "node:path";
 import { planContainer } from "../../src/llama/plan-container.ts";
 import { loadProfile } from "../../src/profiles/load.ts";
 import type { ModelRef } from "../../src/profiles/schema.ts";
+import { targetModel } from "../../src/profiles/target.ts";
 import type { ContainerFile, ContainerSpec } from "../../src/systemd/container.ts";
 import { readCatalogue } from "./llama-help.ts";
 
@@ -13,8 +14,8 @@ export const shippedProfiles = readdirSync(folder).map((file) => basename(file, 
 /** A shipped profile as a container, with its models in `/data`. */
 export async function readShippedSpec(name: string): Promise<ContainerSpec> {
   const profile = await loadProfile(name, { folders: [folder], env: {} });
-  const { model, draft } = profile.values;
-  const models = { target: place(model), ...(draft?.model === undefined ? {} : { draft: place(draft.model) }) };
+  const { draft } = profile.values;
+  const models = { target: place(targetModel(profile)), ...(draft?.model === undefined ? {} : { draft: place(draft.model) }) };
   return planContainer(profile, models, { catalogue: readCatalogue("v0.5.0"), release: "v0.5.0" });
 }
 

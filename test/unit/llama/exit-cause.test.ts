@@ -83,6 +83,8 @@ describe("what llama-server said last", () => {
       "config",
       "glm9moe",
     ],
+    ["a device that a worker has not", ["error: unknown device: CUDA7", "available devices:"], "bad-flag", "config", "CUDA7"],
+    ["a worker's port", ["Failed to create server socket"], "port-in-use", "unavailable", ""],
     ["an unknown pre-tokenizer", ["unknown pre-tokenizer type: 'glm9'"], "model-unsupported", "config", "glm9"],
   ])("%s lasts: it is not tried again", (_, lines, kind, exit, what) => {
     const cause = explainExit(ended(lines));
@@ -112,6 +114,15 @@ describe("what llama-server said last", () => {
     ["a draft that does not load", ["srv    load_model: failed to load draft model, '/m/d.gguf'"], "model-not-loaded"],
   ])("%s may pass: it is tried again", (_, lines, kind) => {
     expect(explainExit(ended(lines))).toMatchObject({ kind, permanent: false, exit: "diedBeforeReady" });
+  });
+
+  test.each([
+    ["gone", "ggml-rpc.cpp:353: Remote RPC server crashed or returned malformed response"],
+    ["not there", "ggml-rpc.cpp:1200: Failed to connect to 10.0.0.2:50052"],
+    ["of another release", "RPC server version mismatch: 3.6.0"],
+  ])("a worker that is %s may come back", (_, line) => {
+    const exit = explainExit(ended([line], { code: null, signal: "SIGABRT" }));
+    expect(exit).toMatchObject({ kind: "rpc-worker-lost", permanent: false, exit: "unavailable" });
   });
 
   test("of several causes the most telling counts, wherever it stands", () => {

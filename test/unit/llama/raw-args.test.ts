@@ -91,8 +91,6 @@ describe("problems", () => {
     expect(check(["--license"], {}, b7698).problems[0]?.message).toContain("print something and end");
     expect(check(["--license"]).problems[0]?.message).toContain("unknown");
     expect(check(["--direct-io"], {}, b7698).problems).toEqual([]);
-    expect(check(["--rpc", "h:1"]).problems).toEqual([]);
-    expect(check(["--rpc", "h:1"], {}, b7698).problems[0]?.fix).toBe("use a build made with -DGGML_RPC=ON");
   });
 
   test("a flag shared with a key that is set", () => {

@@ -39,7 +39,9 @@ function findFaults(rendering: Rendering | undefined, catalogue: FlagCatalogue):
 function findLostKeys(given: Values, rendering: Rendering | undefined): string[] {
   if (rendering === undefined) return [];
   const spoken = new Set([...rendering.flags, ...rendering.notes].map(({ key }) => key));
-  return leafKeys(given).filter((key) => !spoken.has(key) && !["server.metrics", "server.metrics_port", "draft.on_mismatch"].includes(key));
+  return leafKeys(given).filter(
+    (key) => !spoken.has(key) && !["kind", "server.metrics", "server.metrics_port", "draft.on_mismatch"].includes(key),
+  );
 }
 
 /** Maps that are one value. */

@@ -290,11 +290,17 @@ test("problems of keys and of raw flags come together", () => {
   expect(problems.map(({ at }) => at)).toEqual(["p.yaml:draft.type", "p.yaml:args.0"]);
 });
 
-test("--rpc stands before the devices that it makes", () => {
+test("rpc.workers of a build without RPC, and rpc.cache of a server", () => {
+  const [problem] = problemsOf(() => render({ rpc: { workers: ["h:1"] } }, catalogues.b7698));
+  expect(problem).toMatchObject({ at: "p.yaml:rpc.workers", fix: 'run "llmctl build --rpc", or name a build that has it' });
+  expect(render({ rpc: { cache: true } }, catalogues.b7698).notes).toContainEqual({
+    key: "rpc.cache",
+    reason: "only a worker keeps the weights that it is sent",
+  });
+});
+
+test("rpc.workers stands before the devices that it makes", () => {
   const help = `${oldHelp}--rpc SERVERS                           comma-separated list of RPC servers\n-dev,  --device <dev1,dev2,..>          devices\n`;
-  const line = commandLine(
-    render({ devices: ["RPC0"], args: ["--no-kv-offload", "--rpc", "h:1"] }, new FlagCatalogue("rpc", parseHelp(help))),
-  );
-  expect(line.indexOf("--rpc")).toBeLessThan(line.indexOf("--device"));
-  expect(line.at(-1)).toBe("--no-kv-offload");
+  const line = commandLine(render({ devices: ["RPC0"], rpc: { workers: ["h:1", "i:2"] } }, new FlagCatalogue("rpc", parseHelp(help))));
+  expect(line.slice(line.indexOf("--rpc"))).toEqual(["--rpc", "h:1,i:2", "--device", "RPC0"]);
 });

@@ -49,7 +49,7 @@ test.each(keys)("%s has an example that the profile accepts", (key, schema) => {
 
 test("a profile that extends another may leave out anything", () => {
   expect(JSON.stringify(profileJsonSchema())).not.toContain('"required"');
-  expect(profileSchema.safeParse({ extends: "base" }).error?.issues).toMatchObject([{ path: ["model"] }]);
+  expect(profileSchema.safeParse({ extends: "base" }).success).toBe(true);
 });
 
 describe("the patterns agree with the reader of units", () => {

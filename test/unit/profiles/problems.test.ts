@@ -29,12 +29,12 @@ temp: 0.7
 `);
   expect(error).toMatchObject({ code: "profile-invalid", exit: "config" });
   expect(show(error)).toMatchInlineSnapshot(`
-    "profile "coder" has no "model"
-      at:  near/coder.yaml:1:1
-      fix: add "model"
-    profile "coder" has an unknown key "ctx_sise"
+    "profile "coder" has an unknown key "ctx_sise"
       at:  near/coder.yaml:1:1
       fix: did you mean "ctx_size"?
+    profile "coder" has no "model"
+      at:  near/coder.yaml:1:1
+      fix: add "model"
     "ctx_size" must be a whole number of at least 0, not "many"
       at:  near/coder.yaml:2:1
     "server.port" must be a whole number from 1 to 65535 or auto, not "8001"
@@ -164,4 +164,38 @@ test.each([
 ])("the address %s is refused with what to write", async (address, fix) => {
   const message = expect.stringMatching(/^"model" is an address, "http.*", and not a file or a model on Hugging Face$/);
   expect(await only(`model: ${address}\n`)).toMatchObject({ message, at: "near/coder.yaml:1:1", fix });
+});
+
+describe("a worker", () => {
+  const fixed = "kind: rpc-worker\nserver: { host: 10.0.0.2, port: 50052 }\n";
+
+  test.each([
+    ["model: m.gguf", '"model" is for servers, and this is a worker'],
+    ["ctx_size: 4096", '"ctx_size" is for servers, and this is a worker'],
+    ['rpc: { workers: ["10.0.0.3:50052"] }', '"rpc.workers" is for servers, and this is a worker'],
+    ["args: { verbose: true }", '"args" is for servers, and this is a worker'],
+  ])("%s", async (line, message) => {
+    expect(await only(`${fixed}${line}\n`)).toMatchObject({ message, at: expect.stringMatching(/^near.coder.yaml:3:/), fix: "remove it" });
+  });
+
+  test.each(["0.0.0.0", "8.8.8.8", "::", "172.32.0.1"])("never listens on %s", async (host) => {
+    const problem = await only(`kind: rpc-worker\nserver: { host: "${host}", port: 50052 }\n`);
+    expect(problem?.message).toBe(`a worker must not listen on "${host}": it obeys whoever reaches it`);
+    expect(problem?.fix).toContain("private network");
+  });
+
+  test.each(["127.0.0.1", "10.1.2.3", "172.31.0.1", "192.168.1.9", "100.100.1.1", "gpu-box"])("may listen on %s", async (host) => {
+    const { problems } = await refuseText(`kind: rpc-worker\nserver: { host: ${host}, port: 50052 }\nzebra: 1\n`);
+    expect(problems.map(({ message }) => message)).toEqual([expect.stringContaining("zebra")]);
+  });
+
+  test("has a port that servers know", async () => {
+    expect(await only("kind: rpc-worker\n")).toMatchObject({ message: "a worker needs a fixed port, which servers name it by" });
+    expect(await only("kind: rpc-worker\nserver: { port: auto }\n")).toMatchObject({ fix: 'add "port" under "server", such as 50052' });
+  });
+
+  test.each(["10.0.0.2", "10.0.0.2:port", ":50052", "http://10.0.0.2:50052"])("is not named %s", async (name) => {
+    const problem = await only(`model: m.gguf\nrpc: { workers: ["${name}"] }\n`);
+    expect(problem?.message).toBe(`"rpc.workers[0]" must be an address such as 10.0.0.2:50052, not "${name}"`);
+  });
 });
