@@ -3,7 +3,7 @@ import { basename, posix, resolve } from "node:path";
 import { LlmctlError } from "../base/errors.ts";
 import { findPaths, type Paths } from "../base/paths.ts";
 import { readModel } from "../gguf/read-model.ts";
-import { findModel } from "../hub/find-model.ts";
+import { findModel, findOptions } from "../hub/find-model.ts";
 import { planPull } from "../hub/pull-model.ts";
 import { decideDraft } from "../llama/draft-gate.ts";
 import type { FlagCatalogue } from "../llama/flag-catalogue.ts";
@@ -79,8 +79,7 @@ async function placeModels(profile: Profile, paths: Paths, catalogue: FlagCatalo
 type PlacedFile = ContainerFile & { readonly path?: string };
 
 async function placeModel(profile: Profile, key: string[], ref: ModelRef, paths: Paths): Promise<PlacedFile[]> {
-  const { name, values, at } = profile;
-  const where = { hubCache: paths.hub, modelDirs: values.model_dirs, profile: name, at: at(...key) };
+  const where = { ...findOptions(profile, paths), at: profile.at(...key) };
   if (typeof ref === "string") {
     const { shards } = await findModel(ref, where);
     return Promise.all(shards.map(({ path, sizeBytes }) => placeFile(path, sizeBytes, basename(path))));

@@ -3,7 +3,15 @@ import { basename } from "node:path";
 import { LlmctlError } from "../base/errors.ts";
 import { parseDuration } from "../base/units.ts";
 import type { Profile, ProfileValues } from "../profiles/schema.ts";
-import { apiKeysPath, type ContainerFile, containerPort, type ContainerSpec, type Gpu, modelsFolder } from "../systemd/container.ts";
+import {
+  apiKeysPath,
+  type ContainerFile,
+  containerPort,
+  type ContainerSpec,
+  type Gpu,
+  modelsFolder,
+  scratchFolder,
+} from "../systemd/container.ts";
 import type { FlagCatalogue } from "./flag-catalogue.ts";
 import { renderServer, type RenderedFlag } from "./render.ts";
 
@@ -77,8 +85,9 @@ function officialImage(backend: ImageBackend, release: string): string {
   return `ghcr.io/ggml-org/llama.cpp:server${backend === "cpu" ? "" : `-${backend}`}-${release}`;
 }
 
+/** Devices of the container's own machine. */
 function listDevices({ devices, draft }: ProfileValues): readonly string[] {
-  return [...(devices ?? []), ...(draft?.devices ?? [])].filter((device) => device !== "none");
+  return [...(devices ?? []), ...(draft?.devices ?? [])].filter((device) => device !== "none" && !/^RPC/i.test(device));
 }
 
 const devicePrefixes = { cpu: undefined, cuda: "CUDA", rocm: "ROCm", vulkan: "Vulkan" } as const;
@@ -115,6 +124,7 @@ function insideServer(server: ProfileValues["server"]): ProfileValues["server"] 
     ...server,
     host: "0.0.0.0",
     port: containerPort,
+    ...(server.slot_save_path === undefined ? {} : { slot_save_path: scratchFolder }),
     ...(server.api_key_file === undefined ? {} : { api_key_file: apiKeysPath }),
   };
 }
@@ -128,7 +138,7 @@ function insidePath([first]: readonly ContainerFile[]): string {
 function bringFiles(flags: readonly RenderedFlag[], catalogue: FlagCatalogue): { args: string[]; files: ContainerFile[] } {
   const files: ContainerFile[] = [];
   const bring = (path: string): string => {
-    if (path === apiKeysPath || path.startsWith(`${modelsFolder}/`)) return path;
+    if (path === apiKeysPath || path === scratchFolder || path.startsWith(`${modelsFolder}/`)) return path;
     files.push({ name: basename(path), source: path, sizeBytes: 0 });
     return `${modelsFolder}/${basename(path)}`;
   };
@@ -196,11 +206,13 @@ function readDuration(text: string): number {
   return ms;
 }
 
-function warn({ priority, server, draft }: ProfileValues): string[] {
+function warn({ priority, server, draft, rpc }: ProfileValues): string[] {
   const raised = priority !== undefined && !["low", "normal"].includes(priority);
   return [
     ...(draft === undefined ? [] : ["llmctl is not in the container: that it drafts is to be seen in its log, as draft acceptance"]),
     ...(raised ? [`priority ${priority} is not allowed in a container like this; the server says so and runs at normal priority`] : []),
+    ...(server.slot_save_path === undefined ? [] : ["contexts that are saved last no longer than the container"]),
+    ...(rpc.workers === undefined ? [] : ["rpc.workers must be reachable from the container, and run the image's release of llama.cpp"]),
     ...(server.api_key_file === undefined ? ["without server.api_key_file, whoever reaches the address can use the server"] : []),
   ];
 }

@@ -51,6 +51,8 @@ export interface Probes {
 /** In the container; the image's own health check asks there, too. */
 export const containerPort = 8080;
 export const modelsFolder = "/models";
+/** The only folder that can be written. */
+export const scratchFolder = "/tmp";
 export const apiKeysPath = "/run/secrets/api-keys";
 
 /** Nobody outside sees signs of life, so the clock that is left must be slow: an hour, as long as `health.stall_timeout` is 15 minutes. */
@@ -66,9 +68,9 @@ export function seconds(ms: number): number {
   return Math.max(1, Math.ceil(ms / 1000));
 }
 
-/** What every export adds to the profile's environment: the only folder that can be written is /tmp. */
+/** What every export adds to the profile's environment. */
 export function containerEnv({ env }: ContainerSpec): Record<string, string> {
-  return { HOME: "/tmp", GGML_NO_BACKTRACE: "1", ...env };
+  return { HOME: scratchFolder, GGML_NO_BACKTRACE: "1", ...env };
 }
 
 export const healthCommand: readonly string[] = ["curl", "-fsS", "-o", "/dev/null", `http://127.0.0.1:${containerPort}/health`];

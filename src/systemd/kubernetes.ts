@@ -9,6 +9,7 @@ import {
   drainCommand,
   headLines,
   modelsFolder,
+  scratchFolder,
   type Probes,
   seconds,
   startupSeconds,
@@ -123,7 +124,7 @@ function container(spec: ContainerSpec): IContainer {
     securityContext: { allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: { drop: ["ALL"] } },
     volumeMounts: [
       { name: "models", mountPath: modelsFolder, readOnly: true },
-      { name: "tmp", mountPath: "/tmp" },
+      { name: "tmp", mountPath: scratchFolder },
       ...(apiKeyFile === undefined ? [] : [{ name: "api-keys", mountPath: apiKeysPath, subPath: "api-keys", readOnly: true }]),
     ],
   };

@@ -55,6 +55,20 @@ describe("planContainer", () => {
     expect(files).toContainEqual({ name: "style.gguf", source: "/adapters/style.gguf", sizeBytes: 0 });
   });
 
+  test("saved contexts go where the container may write, and no longer than it lasts", () => {
+    const { args, files, notes } = plan({ server: { slot_save_path: "/var/slots" } });
+    expect(valueOf(args, "--slot-save-path")).toBe("/tmp");
+    expect(files).toEqual(target);
+    expect(notes).toContain("contexts that are saved last no longer than the container");
+  });
+
+  test("devices of workers are none of the image's", () => {
+    const { args, gpu } = plan({ devices: ["CUDA0", "RPC0"], rpc: { workers: ["10.0.0.2:50052"] } });
+    expect(valueOf(args, "--device")).toBe("CUDA0,RPC0");
+    expect(valueOf(args, "--rpc")).toBe("10.0.0.2:50052");
+    expect(gpu).toEqual({ kind: "cuda", count: 1 });
+  });
+
   test("two files of one name are refused", () => {
     const action = () => plan({ args: ["--lora", "/adapters/d.gguf"], draft: { model: "/d.gguf" } }, {}, { draft });
     expect(problemOf(action)).toEqual({ code: "file-names-clash", at: "/d.gguf and /adapters/d.gguf" });
