@@ -11,7 +11,7 @@ export interface WorkerProblem extends Required<Pick<Problem, "message" | "fix">
 }
 
 /** A worker that can be used tells its devices at once; the binary's own wait for one that serves another program has no end. */
-const answerTimeoutMs = 10_000;
+const answerTimeoutMs = 5000;
 
 /**
  * Has the server's own binary greet each worker, as it will when it starts: address, protocol and devices are then as it finds them. A worker
@@ -39,7 +39,8 @@ async function askWorker(file: string, env: Env, worker: string): Promise<readon
     maxBuffer: 1_000_000,
     reject: false,
   });
-  return result.failed ? { worker, ...explain(worker, result) } : parseDevices(result.stdout);
+  const devices = result.failed ? [] : parseDevices(result.stdout).filter(({ name }) => name.startsWith("RPC"));
+  return devices.length > 0 ? devices : { worker, ...explain(worker, result) };
 }
 
 function explain(worker: string, { timedOut, stderr }: { timedOut: boolean; stderr: string }): Pick<WorkerProblem, "message" | "fix"> {
@@ -47,15 +48,12 @@ function explain(worker: string, { timedOut, stderr }: { timedOut: boolean; stde
     const message = `worker ${worker} does not answer: it is out of reach, or serves another program`;
     return { message, fix: "see that its machine is up, that no firewall is between, and that no other server uses it" };
   }
-  if (stderr.includes("Failed to connect")) {
-    return {
-      message: `no worker listens on ${worker}`,
-      fix: 'start it on its machine: "llmctl up" with a profile of "kind: rpc-worker"',
-    };
+  if (/version mismatch|malformed response/.test(stderr)) {
+    const fix = "run the same release of llama.cpp on both machines";
+    return { message: `worker ${worker} speaks another version of the protocol than this build`, fix };
   }
-  const other = /version mismatch: (\S+)/.exec(stderr)?.[1];
-  const speaks = other === undefined ? "" : ` (RPC ${other})`;
-  return { message: `worker ${worker} does not understand this build${speaks}`, fix: "run the same release of llama.cpp on both machines" };
+  const fix = 'start it on its machine: "llmctl up" with a profile of "kind: rpc-worker"';
+  return { message: `no worker listens on ${worker}`, fix };
 }
 
 /** Whether the workers of a launch can be used now. @returns why not; passing, since the machine of a worker may be starting, too. */

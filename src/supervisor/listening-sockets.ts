@@ -1,22 +1,29 @@
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 
-/** What /proc says of TCP sockets that listen, in this network namespace. */
-interface ListeningSocket {
+/** What /proc says of a TCP socket, in this network namespace. */
+interface Socket {
   readonly port: number;
+  readonly remotePort: number;
   /** The link that stands for it in /proc/PID/fd, such as `socket:[4711]`. */
   readonly link: string;
 }
 
 const tables = ["/proc/net/tcp", "/proc/net/tcp6"];
-/** TCP_LISTEN. @see proc_net_tcp in the kernel's documentation */
+/** TCP_LISTEN and TCP_CLOSE_WAIT. @see proc_net_tcp in the kernel's documentation */
 const listening = "0A";
+const closedByPeer = "08";
 
-function listListening(): readonly ListeningSocket[] {
+function listSockets(state: string): readonly Socket[] {
   const rows = tables.flatMap((path) => readText(path).split("\n").slice(1));
   return rows
     .map((row) => row.trim().split(/\s+/))
-    .filter((fields) => fields[3] === listening)
-    .map((fields) => ({ port: Number.parseInt(fields[1]?.split(":")[1] ?? "", 16), link: `socket:[${fields[9]}]` }));
+    .filter((fields) => fields[3] === state)
+    .map((fields) => ({ port: portOf(fields[1]), remotePort: portOf(fields[2]), link: `socket:[${fields[9]}]` }));
+}
+
+/** Of `0100007F:C384`. */
+function portOf(address = ""): number {
+  return Number.parseInt(address.split(":")[1] ?? "", 16);
 }
 
 /** False where there is no /proc that tells. */
@@ -25,13 +32,13 @@ export function isListeningKnown(): boolean {
 }
 
 export function isListenedOn(port: number): boolean {
-  return listListening().some((socket) => socket.port === port);
+  return listSockets(listening).some((socket) => socket.port === port);
 }
 
 /** The process that listens on a TCP port; undefined when none does, when it is not ours to see, or where there is no /proc. */
 export function findPortOwner(port: number): { readonly pid: number; readonly command: string } | undefined {
   const links = new Set(
-    listListening()
+    listSockets(listening)
       .filter((socket) => socket.port === port)
       .map(({ link }) => link),
   );
@@ -45,7 +52,18 @@ export function findPortOwner(port: number): { readonly pid: number; readonly co
 /** The TCP port that a process listens on; undefined when there is none, or when that is not ours to see. */
 export function findListeningPort(pid: number): number | undefined {
   const links = new Set(listLinks(String(pid)));
-  return listListening().find(({ link }) => links.has(link))?.port;
+  return listSockets(listening).find(({ link }) => links.has(link))?.port;
+}
+
+/**
+ * Whether a process holds a connection to one of these ports that the other side has closed.
+ * @param ownPort Of a client that has closed its connection to this one, the port may happen to be one of them.
+ */
+export function hasLostPeer(pid: number, ports: readonly number[], ownPort: number | undefined): boolean {
+  const lost = listSockets(closedByPeer).filter(({ port, remotePort }) => port !== ownPort && ports.includes(remotePort));
+  if (lost.length === 0) return false;
+  const links = new Set(listLinks(String(pid)));
+  return lost.some(({ link }) => links.has(link));
 }
 
 function listLinks(pid: string): readonly string[] {

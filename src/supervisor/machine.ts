@@ -1,7 +1,7 @@
 import type { ExitName } from "../base/exit-codes.ts";
 import type { StateName } from "../control/messages.ts";
 import type { ExitCause, Health, Launch } from "./launch.ts";
-import { crashLoop, hung, notDrafting, stalled } from "./own-causes.ts";
+import { crashLoop, hung, notDrafting, stalled, workerLost } from "./own-causes.ts";
 
 /** What happens after the server is gone. */
 type Next = "stop" | "restart" | "back off";
@@ -32,7 +32,7 @@ export type Event =
   | { readonly type: "up" | "down" | "restart" | "force" | "preflight-passed" | "orphan-found" }
   | { readonly type: "preflight-failed"; readonly cause: ExitCause }
   | { readonly type: "deadline" }
-  | { readonly type: "spawned" | "proved" | "stalled" | "hung" | "drained"; readonly epoch: number }
+  | { readonly type: "spawned" | "proved" | "stalled" | "hung" | "lost" | "drained"; readonly epoch: number }
   | { readonly type: "health"; readonly epoch: number; readonly health: Health }
   | { readonly type: "not-proved"; readonly epoch: number; readonly reason: string }
   | { readonly type: "exited"; readonly epoch: number; readonly cause: ExitCause; readonly nowMs: number; readonly random: number };
@@ -93,6 +93,8 @@ export function next(machine: Machine, event: Event, launch: Launch): Transition
         : stay(machine);
     case "hung":
       return machine.state.name === "unhealthy" ? kill(machine, "back off", hung(launch)) : stay(machine);
+    case "lost":
+      return machine.state.name === "ready" || machine.state.name === "unhealthy" ? kill(machine, "back off", workerLost) : stay(machine);
     case "drained":
       return onDrained(machine);
     case "exited":

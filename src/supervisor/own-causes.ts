@@ -21,6 +21,15 @@ export function hung(launch: Launch): ExitCause {
   };
 }
 
+/** Such a server aborts as soon as it has something to compute. */
+export const workerLost: ExitCause = {
+  kind: "rpc-worker-lost",
+  message: "a worker of rpc.workers has closed its connection",
+  fix: 'see on its machine why: "llmctl ps"; this server is started again when all its workers answer',
+  permanent: false,
+  exit: "unavailable",
+};
+
 export function notDrafting(reason: string): ExitCause {
   return {
     kind: "not-drafting",

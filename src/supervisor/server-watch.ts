@@ -2,7 +2,7 @@ import { watch, type FSWatcher } from "node:fs";
 import type { LoadProgress } from "../control/messages.ts";
 import type { Endpoint, Health, Launch, ServerProtocol, Traffic } from "./launch.ts";
 import { Heartbeat } from "./heartbeat.ts";
-import { findListeningPort } from "./listening-sockets.ts";
+import { findListeningPort, hasLostPeer } from "./listening-sockets.ts";
 import { LoadMeter } from "./load-meter.ts";
 import { LogFollower } from "./log-follower.ts";
 import { OwnRequests } from "./own-requests.ts";
@@ -26,6 +26,8 @@ interface WatchOptions {
   readonly onTraffic: (traffic: Traffic) => void;
   /** Nothing has moved for the time that the phase allows. */
   readonly onSilence: () => void;
+  /** A worker that it computes with is gone, and it will not find another. */
+  readonly onLost: () => void;
   /** Something of ours failed that the server need not suffer for. */
   readonly onWarning: (text: string) => void;
 }
@@ -116,7 +118,7 @@ export class ServerWatch {
   #tick(): void {
     const moves = this.#lookForLife();
     if (this.#phase === "loading") this.#followLoad();
-    else this.#serveLog();
+    else this.#serve();
     this.#schedule(this.#intervalMs());
     if (this.#waitsForMainLoop()) this.#options.onHealth(moves ? "ready" : "timeout");
     else void this.#check(); // handles its own failures
@@ -134,6 +136,13 @@ export class ServerWatch {
     if (this.#endpoint === undefined) this.#findUnlogged();
     const load = this.#meter.measure();
     if (load !== undefined) this.#options.onLoad(load);
+  }
+
+  #serve(): void {
+    const { launch, pid, onLost } = this.#options;
+    this.#serveLog();
+    const workers = launch.rpcWorkers.map((worker) => Number(worker.split(":")[1]));
+    if (workers.length > 0 && hasLostPeer(pid, workers, this.#endpoint?.port)) onLost();
   }
 
   #serveLog(): void {

@@ -16,6 +16,7 @@ export class StatusBoard {
   #baselineTokensPerSecond: number | null = null;
   #traffic = new TrafficMeter();
   #lastExit: LastExit | null = null;
+  #lastFailure: string | undefined;
   #since = new Date();
   #startedAt: Date | null = null;
   #restarts = 0;
@@ -41,7 +42,7 @@ export class StatusBoard {
   /** A start that follows an unexpected exit. */
   noteRestart(): void {
     this.#restarts += 1;
-    const cause = this.#lastExit?.kind ?? "unknown";
+    const cause = this.#lastFailure ?? "unknown";
     this.#restartsByCause[cause] = (this.#restartsByCause[cause] ?? 0) + 1;
   }
 
@@ -52,7 +53,13 @@ export class StatusBoard {
     if ("cause" in state && state.cause !== undefined) this.noteExit(state.cause);
   }
 
-  noteExit({ kind, message, fix }: ExitCause): void {
+  noteExit(cause: ExitCause): void {
+    this.#lastFailure = cause.kind;
+    this.noteWait(cause);
+  }
+
+  /** Why there is no server now, where that is no failure of its own. */
+  noteWait({ kind, message, fix }: ExitCause): void {
     this.#lastExit = { kind, message, fix: fix ?? null, time: new Date().toISOString() };
   }
 

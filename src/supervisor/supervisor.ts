@@ -213,7 +213,7 @@ export class Supervisor {
       this.#launchAfterStop = undefined;
     }
     const cause = await this.#options.preflight(this.#launch);
-    if (cause !== undefined) this.#board.noteExit(cause);
+    if (cause !== undefined) this.#board.noteWait(cause);
     this.#dispatch(cause === undefined ? { type: "preflight-passed" } : { type: "preflight-failed", cause });
   }
 
@@ -299,6 +299,7 @@ export class Supervisor {
         if (fault !== undefined) this.warn(fault);
       },
       onSilence: () => this.#dispatch({ type: this.#machine.state.name === "unhealthy" ? "hung" : "stalled", epoch }),
+      onLost: () => this.#dispatch({ type: "lost", epoch }),
       onWarning: (text) => this.warn(text),
     });
   }

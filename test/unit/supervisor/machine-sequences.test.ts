@@ -35,8 +35,8 @@ const turns = fc.oneof(
       random: fc.double({ min: 0, max: 1, noNaN: true }),
     }),
   },
-  { weight: 50, arbitrary: fc.record({ type: fc.constantFrom("proved", "not-proved", "stalled", "hung") }) },
-  { weight: 1, arbitrary: fc.record({ type: fc.constant("refused preflight"), cause: fc.constant(badFlag) }) },
+  { weight: 50, arbitrary: fc.record({ type: fc.constantFrom("proved", "not-proved", "stalled", "hung", "lost") }) },
+  { weight: 1, arbitrary: fc.record({ type: fc.constant("refused preflight"), cause: fc.constantFrom(badFlag, crashed) }) },
   { weight: 20, arbitrary: fc.record({ type: fc.constant("wish"), wish: wishes }) },
   { weight: 30, arbitrary: fc.record({ type: fc.constant("late"), health: fc.constantFrom(...healths) }) },
 );
@@ -82,6 +82,7 @@ class World {
       case "spawned":
       case "stalled":
       case "hung":
+      case "lost":
         return this.server === undefined ? undefined : this.dispatch({ type: turn.type, epoch });
       case "health":
         return this.server === undefined ? undefined : this.dispatch({ type: "health", epoch, health: turn.health });
@@ -214,7 +215,7 @@ describe("whatever happens, in whatever order", () => {
     const events = fc.oneof(
       fc.record({ type: fc.constantFrom("up", "down", "restart", "force", "preflight-passed", "orphan-found", "deadline") }),
       fc.record({ type: fc.constant("preflight-failed"), cause: causes }),
-      fc.record({ type: fc.constantFrom("spawned", "stalled", "hung", "drained"), epoch: fc.nat(3) }),
+      fc.record({ type: fc.constantFrom("spawned", "stalled", "hung", "lost", "drained"), epoch: fc.nat(3) }),
       fc.record({ type: fc.constant("health"), epoch: fc.nat(3), health: fc.constantFrom(...healths) }),
       fc.record({ type: fc.constant("proved"), epoch: fc.nat(3) }),
       fc.record({ type: fc.constant("not-proved"), epoch: fc.nat(3), reason: fc.string() }),
