@@ -83,12 +83,14 @@ async function fetchMissing(part: PartFile, rangeBytes: number, download: BlobDo
   const address = new FileAddress(download.url);
   const ranges = rangeBytes === Infinity ? part.missing : cutRanges(part.missing, rangeBytes);
   await workThrough(ranges, { count: transfer.limits.connections, signal: hub.signal }, (range, signal) =>
-    transfer.places.use(() => fetchRange(range, { part, address, download, hub: { ...hub, signal } })),
+    transfer.places.use((gathered) => fetchRange(range, { part, address, gathered, download, hub: { ...hub, signal } })),
   );
 }
 
-/** What the requests for the ranges of one file share. */
+/** What the request for one range of a file works with. */
 interface RangeFetch {
+  /** Of the connection. */
+  readonly gathered: Buffer;
   readonly part: PartFile;
   readonly address: FileAddress;
   readonly download: BlobDownload;
@@ -97,14 +99,14 @@ interface RangeFetch {
 }
 
 async function fetchRange({ start, end }: ByteRange, task: RangeFetch): Promise<void> {
-  const { part, address, download, hub } = task;
+  const { part, address, gathered, download, hub } = task;
   let offset = start;
   const attempt = async () => {
     hub.signal.throwIfAborted();
     await download.transfer.checkSpace();
     await address.get(requestHeaders({ start: offset, end }, task), hub, async (answer) => {
       await agree({ start: offset, end }, answer.response, task);
-      const writer = part.writeFrom(offset, download.transfer.limits.stepBytes);
+      const writer = part.writeFrom(offset, gathered);
       try {
         await copyBody(writer, end, answer, task);
       } finally {

@@ -62,7 +62,7 @@ function startTransfer(repo: RepoFolder, files: readonly HubFile[], options: Fet
   const ours = new Map<string, number>();
   return {
     limits,
-    places: new Places(limits.connections),
+    places: new Places(limits.connections, () => Buffer.allocUnsafeSlow(limits.stepBytes)),
     rate: limitRate === undefined ? undefined : new RateLimit(limitRate, wait),
     retries: { ...retries, onRetry: sayOnce(retries.onRetry) },
     noteBytes: (file, doneBytes) => void ours.set(file.name, doneBytes),

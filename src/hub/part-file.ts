@@ -75,9 +75,9 @@ export class PartFile {
     return this.missing.length === 0 && (await this.#digest.finish()) === this.#of.digest;
   }
 
-  /** @param stepBytes As much is gathered before it is written and recorded. */
-  writeFrom(offset: number, stepBytes: number): PartWriter {
-    return new PartWriter(offset, stepBytes, {
+  /** @param held Filled before it is written and recorded; nobody else's until then. */
+  writeFrom(offset: number, held: Buffer): PartWriter {
+    return new PartWriter(offset, held, {
       count: (bytes) => void (this.#doneBytes += bytes),
       write: (bytes, start) => this.#write(bytes, start),
     });
@@ -140,9 +140,9 @@ export class PartWriter {
   #start: number;
   #heldBytes = 0;
 
-  constructor(offset: number, stepBytes: number, actions: WriterActions) {
+  constructor(offset: number, held: Buffer, actions: WriterActions) {
     this.#start = offset;
-    this.#held = Buffer.allocUnsafeSlow(stepBytes);
+    this.#held = held;
     this.#actions = actions;
   }
 

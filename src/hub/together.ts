@@ -36,24 +36,34 @@ export async function workThrough<T>(
   );
 }
 
-/** A bounded number of places; who comes first is let in first. */
-export class Places {
-  #free: number;
-  readonly #waiting: (() => void)[] = [];
+/** A bounded number of places, each with something of its own to work with, made when first used; who comes first is let in first. */
+export class Places<T> {
+  readonly #make: () => T;
+  readonly #free: T[] = [];
+  readonly #waiting: ((place: T) => void)[] = [];
+  #unmade: number;
 
-  constructor(count: number) {
-    this.#free = count;
+  constructor(count: number, make: () => T) {
+    this.#unmade = count;
+    this.#make = make;
   }
 
-  async use<T>(action: () => Promise<T>): Promise<T> {
-    if (this.#free > 0) this.#free -= 1;
-    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+  async use<R>(action: (place: T) => Promise<R>): Promise<R> {
+    const place = await this.#take();
     try {
-      return await action();
+      return await action(place);
     } finally {
       const next = this.#waiting.shift();
-      if (next === undefined) this.#free += 1;
-      else next();
+      if (next === undefined) this.#free.push(place);
+      else next(place);
     }
+  }
+
+  async #take(): Promise<T> {
+    const free = this.#free.pop();
+    if (free !== undefined) return free;
+    if (this.#unmade === 0) return new Promise<T>((resolve) => this.#waiting.push(resolve));
+    this.#unmade -= 1;
+    return this.#make();
   }
 }

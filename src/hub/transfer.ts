@@ -23,7 +23,8 @@ export const standardLimits: TransferLimits = { connections: 8, files: 3, rangeB
 /** What all downloads of one pull share. */
 export interface Transfer {
   readonly limits: TransferLimits;
-  readonly places: Places;
+  /** Each connection gathers what comes in a buffer of its own. */
+  readonly places: Places<Buffer<ArrayBuffer>>;
   readonly rate: RateLimit | undefined;
   readonly retries: RetryRule;
   readonly noteBytes: (file: HubFile, doneBytes: number) => void;

@@ -1,9 +1,9 @@
 import { constants } from "node:fs";
 import { access, open, stat } from "node:fs/promises";
 import { machine, platform } from "node:os";
-import { execa } from "execa";
 import { LlmctlError, systemErrorCode } from "../base/errors.ts";
 import { explainRefusal } from "./refusal.ts";
+import { type BriefRun, runBriefly } from "./run-briefly.ts";
 
 const howToGetOne = 'run "llmctl build", or name another file in llama.binary';
 
@@ -120,14 +120,7 @@ function findElfFault(head: Buffer, machineName: string): FormatFault | undefine
   return { code: "binary-wrong-architecture", message: `is built for ${name}; this machine is ${machineName}` };
 }
 
-/** How a short run of the binary ended; the part of execa's result that matters here. */
-interface FailedRun {
-  readonly timedOut: boolean;
-  readonly exitCode?: number | undefined;
-  readonly signal?: string | undefined;
-  readonly code?: string | undefined;
-  readonly stderr: string;
-}
+type FailedRun = Omit<BriefRun, "failed" | "stdout">;
 
 /**
  * Says why a run of a checked binary failed, in an error that names the file.
@@ -170,7 +163,7 @@ function libraryMissing(file: string, libraries: readonly string[]): LlmctlError
 
 /** All libraries that are missing, from `ldd`; the loader itself names only the first. */
 async function findMissingLibraries(file: string, env: Readonly<Record<string, string>>, stderr: string): Promise<string[]> {
-  const list = await execa("ldd", [file], { env, extendEnv: false, timeout: 10_000, maxBuffer: 1_000_000, stdin: "ignore", reject: false });
+  const list = await runBriefly("ldd", [file], { env, timeoutMs: 10_000 });
   const missing = list.failed ? [] : [...list.stdout.matchAll(/^\s*(\S+) => not found/gm)].map((match) => match[1] ?? "");
   const named = /error while loading shared libraries: ([^:]+):/.exec(stderr)?.[1];
   return missing.length > 0 || named === undefined ? [...new Set(missing)] : [named];

@@ -1,7 +1,7 @@
-import { execa } from "execa";
 import type { Problem } from "../base/errors.ts";
 import type { Profile } from "../profiles/schema.ts";
 import { explainFailedRun } from "./binary-check.ts";
+import { runBriefly } from "./run-briefly.ts";
 
 /** A device that a build can compute on, beside the processor. */
 export interface Device {
@@ -20,15 +20,7 @@ const listTimeoutMs = 60_000;
  * @throws what `explainFailedRun` makes of a binary that cannot list them.
  */
 export async function listDevices(file: string, env: Readonly<Record<string, string>>): Promise<Device[]> {
-  const result = await execa(file, ["--list-devices"], {
-    env,
-    extendEnv: false,
-    stdin: "ignore",
-    timeout: listTimeoutMs,
-    killSignal: "SIGKILL",
-    maxBuffer: 1_000_000,
-    reject: false,
-  });
+  const result = await runBriefly(file, ["--list-devices"], { env, timeoutMs: listTimeoutMs });
   if (result.failed) throw await explainFailedRun(file, "list its devices", env, result);
   return parseDevices(result.stdout);
 }

@@ -1,10 +1,10 @@
-import { execa } from "execa";
 import { LlmctlError } from "../base/errors.ts";
 import type { Profile } from "../profiles/schema.ts";
 import { explainFailedRun } from "./binary-check.ts";
 import { explainRefusal, type Refusal } from "./refusal.ts";
 import type { RenderedFlag, Rendering } from "./render.ts";
 import { withoutRpc } from "./render-rpc.ts";
+import { runBriefly } from "./run-briefly.ts";
 
 /** The binary answers in about 10 ms; with CUDA it first wakes the driver, which takes seconds on some machines. */
 export const dryRunTimeoutMs = 60_000;
@@ -59,15 +59,7 @@ export async function findAllRefused(file: string, origin: Origin, options: Omit
 }
 
 async function findRefused(file: string, args: readonly string[], options: DryRunOptions): Promise<RefusedFlag | undefined> {
-  const result = await execa(file, [...args, "--version"], {
-    env: options.env,
-    extendEnv: false,
-    stdin: "ignore",
-    timeout: options.timeoutMs,
-    killSignal: "SIGKILL",
-    maxBuffer: 1_000_000,
-    reject: false,
-  });
+  const result = await runBriefly(file, [...args, "--version"], options);
   if (!result.failed) return undefined;
   const refusal = result.exitCode === 1 ? explainRefusal(result.stderr) : undefined;
   if (refusal === undefined) throw await explainFailedRun(file, "check its command line", options.env, result);

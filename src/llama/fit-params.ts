@@ -1,11 +1,11 @@
 import { access, constants } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { execa } from "execa";
 import { systemErrorCode } from "../base/errors.ts";
 import { explainFailedRun } from "./binary-check.ts";
 import type { FlagCatalogue } from "./flag-catalogue.ts";
 import { explainRefusal } from "./refusal.ts";
 import type { RenderedFlag } from "./render.ts";
+import { runBriefly } from "./run-briefly.ts";
 
 /** What one model takes of one memory, in MiB. */
 export interface MemoryPart {
@@ -56,15 +56,7 @@ export async function askFitParams(
   { catalogue, env }: { readonly catalogue: FlagCatalogue; readonly env: Readonly<Record<string, string>> },
 ): Promise<FitAnswer> {
   const canPrint = catalogue.has("--fit-print");
-  const result = await execa(file, canPrint ? [...args, "--fit-print", "on"] : [...args], {
-    env,
-    extendEnv: false,
-    stdin: "ignore",
-    timeout: timeoutMs,
-    killSignal: "SIGKILL",
-    maxBuffer: 10_000_000,
-    reject: false,
-  });
+  const result = await runBriefly(file, canPrint ? [...args, "--fit-print", "on"] : args, { env, timeoutMs, maxBytes: 10_000_000 });
   if (!result.failed) return canPrint ? { kind: "needs", parts: parseMemory(result.stdout) } : { kind: "fits" };
   const reason = /failed to fit params to free device memory: (.+)$/m.exec(result.stderr)?.[1];
   if (result.exitCode === 1 && reason !== undefined && explainRefusal(result.stderr) !== undefined) return { kind: "does-not-fit", reason };

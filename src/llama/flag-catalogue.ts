@@ -1,12 +1,12 @@
 import { createHash } from "node:crypto";
 import { readFile, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { execa } from "execa";
 import { writeFileAtomic } from "../base/atomic-write.ts";
 import { findClosest } from "../base/closest.ts";
 import { LlmctlError, systemErrorCode } from "../base/errors.ts";
 import { explainFailedRun } from "./binary-check.ts";
 import { type FlagEntry, parseHelp } from "./help-text.ts";
+import { runBriefly } from "./run-briefly.ts";
 
 /** A spelling that a build knows. */
 export interface FlagMatch {
@@ -109,15 +109,7 @@ export async function askBinary(
 
 /** One short run of the binary; anything but exit code 0 is explained and thrown. */
 async function run(file: string, flag: string, env: Readonly<Record<string, string>>): Promise<{ stdout: string; stderr: string }> {
-  const result = await execa(file, [flag], {
-    env,
-    extendEnv: false,
-    stdin: "ignore",
-    timeout: 10_000,
-    killSignal: "SIGKILL",
-    maxBuffer: 1_000_000,
-    reject: false,
-  });
+  const result = await runBriefly(file, [flag], { env, timeoutMs: 10_000 });
   if (result.failed) throw await explainFailedRun(file, `answer ${flag}`, env, result);
   return result;
 }

@@ -1,5 +1,4 @@
 import { dirname, join } from "node:path";
-import { execa } from "execa";
 import { LlmctlError, type Problem } from "../base/errors.ts";
 import type { Paths } from "../base/paths.ts";
 import type { Profile } from "../profiles/schema.ts";
@@ -7,11 +6,10 @@ import { checkBinary, explainFailedRun } from "./binary-check.ts";
 import { findServer } from "./builds.ts";
 import { childEnvironment } from "./child-env.ts";
 import type { RenderedFlag } from "./render.ts";
+import { runBriefly } from "./run-briefly.ts";
 
 /** llama.cpp's RPC server, as the releases name it, newest first. */
 const programs = ["ggml-rpc-server", "rpc-server"];
-
-const helpTimeoutMs = 60_000;
 
 /** The command of a worker, and where each of its flags comes from. */
 export interface WorkerPlan {
@@ -56,16 +54,7 @@ async function findProgram(server: string, at: string): Promise<string> {
 
 /** Its help goes to stderr, in some releases to stdout. */
 async function readFlags(file: string, env: Readonly<Record<string, string>>): Promise<ReadonlySet<string>> {
-  const options = {
-    env,
-    extendEnv: false,
-    stdin: "ignore",
-    timeout: helpTimeoutMs,
-    killSignal: "SIGKILL",
-    maxBuffer: 1_000_000,
-    reject: false,
-  } as const;
-  const result = await execa(file, ["--help"], options);
+  const result = await runBriefly(file, ["--help"], { env, timeoutMs: 10_000 });
   if (result.failed) throw await explainFailedRun(file, "answer --help", env, result);
   return new Set(`${result.stdout}\n${result.stderr}`.match(/--[a-z-]+/g));
 }

@@ -1,7 +1,7 @@
-import { execa } from "execa";
 import type { Problem } from "../base/errors.ts";
 import type { ExitCause, Launch } from "../supervisor/launch.ts";
 import { type Device, parseDevices } from "./devices.ts";
+import { runBriefly } from "./run-briefly.ts";
 
 type Env = Readonly<Record<string, string>>;
 
@@ -30,14 +30,9 @@ function rename(device: Device, index: number): Device {
 }
 
 async function askWorker(file: string, env: Env, worker: string): Promise<readonly Device[] | WorkerProblem> {
-  const result = await execa(file, ["--rpc", worker, "--list-devices"], {
+  const result = await runBriefly(file, ["--rpc", worker, "--list-devices"], {
     env: { ...env, GGML_NO_BACKTRACE: "1" },
-    extendEnv: false,
-    stdin: "ignore",
-    timeout: answerTimeoutMs,
-    killSignal: "SIGKILL",
-    maxBuffer: 1_000_000,
-    reject: false,
+    timeoutMs: answerTimeoutMs,
   });
   const devices = result.failed ? [] : parseDevices(result.stdout).filter(({ name }) => name.startsWith("RPC"));
   return devices.length > 0 ? devices : { worker, ...explain(worker, result) };

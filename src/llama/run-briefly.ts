@@ -1,0 +1,38 @@
+/** How a short run ended; the part of execa's result that matters. */
+export interface BriefRun {
+  readonly failed: boolean;
+  readonly timedOut: boolean;
+  readonly exitCode?: number | undefined;
+  readonly signal?: string | undefined;
+  /** The system's error where it could not be started. */
+  readonly code?: string | undefined;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+interface BriefOptions {
+  /** The whole environment of the program. */
+  readonly env: Readonly<Record<string, string>>;
+  readonly timeoutMs: number;
+  /** Of each stream. */
+  readonly maxBytes?: number;
+}
+
+/** Runs a program that is to answer and end, without input; one that does not end in time is killed. Never rejects. */
+export async function runBriefly(
+  file: string,
+  args: readonly string[],
+  { env, timeoutMs, maxBytes = 1_000_000 }: BriefOptions,
+): Promise<BriefRun> {
+  // Most supervisors never run one, and live for months.
+  const { execa } = await import("execa");
+  return execa(file, args, {
+    env,
+    extendEnv: false,
+    stdin: "ignore",
+    timeout: timeoutMs,
+    killSignal: "SIGKILL",
+    maxBuffer: maxBytes,
+    reject: false,
+  });
+}
