@@ -3,7 +3,7 @@ import { formatSize } from "../base/units.ts";
 import { readHubSettings } from "../hub/hub-settings.ts";
 import type { ModelFiles } from "../hub/model-files.ts";
 import { modelLockFolder } from "../hub/model-lock.ts";
-import { describeRef } from "../hub/select-files.ts";
+import { describeRef } from "../hub/describe-ref.ts";
 import { openProfile } from "./context.ts";
 import { fetchModels, planModels, type CompleteModel, type ModelsPlan, type PlannedModel } from "./fetch-models.ts";
 import { interruptible } from "./interruptible.ts";
