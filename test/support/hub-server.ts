@@ -12,6 +12,14 @@ interface ServedFile {
   readonly listedSize?: number;
 }
 
+/** A file at an address of its own, as any web server has it. */
+interface PlainFile {
+  readonly content: Buffer;
+  readonly type?: string;
+  /** Without ranges and an ETag. */
+  readonly isSimple?: boolean;
+}
+
 interface ServedRepo {
   readonly commit: string;
   /** By path in the repository. */
@@ -39,6 +47,8 @@ export interface HubServer {
   readonly url: string;
   /** By `owner/name`. */
   readonly repos: Map<string, ServedRepo>;
+  /** By path, served by the Hub's origin but no part of the Hub. */
+  readonly plain: Map<string, PlainFile>;
   /** Each request to an origin takes the first fault of its list; none: it is answered well. */
   readonly faults: { readonly hub: Fault[]; readonly cdn: Fault[] };
   readonly requests: SeenRequest[];
@@ -51,7 +61,7 @@ export interface HubServer {
 
 /** A Hugging Face Hub on loopback, as far as listing and downloading models goes: two origins, pages of two entries, ranges. */
 export async function startHubServer(): Promise<HubServer> {
-  const state: State = { repos: new Map(), faults: { hub: [], cdn: [] }, requests: [], cdnUrl: "", hubUrl: "", signature: 1 };
+  const state: State = { repos: new Map(), plain: new Map(), faults: { hub: [], cdn: [] }, requests: [], cdnUrl: "", hubUrl: "", signature: 1 };
   const hub = createServer((request, response) => answer("hub", request, response, state));
   const cdn = createServer((request, response) => answer("cdn", request, response, state));
   state.hubUrl = await listen(hub);
@@ -59,6 +69,7 @@ export async function startHubServer(): Promise<HubServer> {
   return {
     url: state.hubUrl,
     repos: state.repos,
+    plain: state.plain,
     faults: state.faults,
     requests: state.requests,
     fetched: () => state.requests.filter(({ path }) => path.startsWith("/content/")).map(({ headers }) => headers.range ?? "whole"),
@@ -82,7 +93,7 @@ export function gitBlobId(content: Buffer): string {
   return createHash("sha1").update(`blob ${content.length}\0`).update(content).digest("hex");
 }
 
-interface State extends Pick<HubServer, "repos" | "faults" | "requests"> {
+interface State extends Pick<HubServer, "repos" | "plain" | "faults" | "requests"> {
   hubUrl: string;
   cdnUrl: string;
   /** The one that addresses must have to be answered. */
@@ -116,6 +127,8 @@ function answer(origin: "hub" | "cdn", request: IncomingMessage, response: Serve
     if (url.searchParams.get("signature") !== String(state.signature)) return sendError(response, 403, "AccessDenied");
     return sendContent(findContent(path, state), request, response, fault);
   }
+  const plain = state.plain.get(path);
+  if (plain !== undefined) return sendPlain(plain, request, response, fault);
   const [, hf, rest] = /^(?:\/api\/models)?\/([^/]+\/[^/]+)(\/.*)$/.exec(path) ?? [];
   const repo = state.repos.get(hf ?? "");
   if (repo === undefined) return sendError(response, 404, "RepoNotFound");
@@ -163,6 +176,13 @@ function sendResolved(
   const digest = sha256(file.content);
   const headers = { "x-repo-commit": repo.commit, "x-linked-etag": `"${digest}"`, "x-linked-size": String(file.content.length) };
   response.writeHead(302, { ...headers, location: `${state.cdnUrl}/content/${digest}?signature=${state.signature}` }).end();
+}
+
+function sendPlain(file: PlainFile, request: IncomingMessage, response: ServerResponse, fault: Fault | undefined): void {
+  response.setHeader("content-type", file.type ?? "application/octet-stream");
+  if (file.isSimple !== true) return sendContent(file.content, request, response, fault);
+  response.writeHead(200, { "content-length": file.content.length });
+  sendBody(file.content, response, fault);
 }
 
 function findContent(path: string, { repos }: State): Buffer | undefined {
