@@ -35,11 +35,7 @@ export async function probeUrl(url: string, { connection, retries, at }: ProbeOp
 
 async function readAnswer(asked: Asked, { response, chunks }: HubAnswer): Promise<ProbedFile> {
   checkRedirect(asked, response);
-  let head = Buffer.alloc(0);
-  for await (const chunk of chunks) {
-    head = Buffer.concat([head, chunk]).subarray(0, ggufMagic.length);
-    if (head.length === ggufMagic.length) break;
-  }
+  const head = await readHead(chunks);
   if (!head.equals(ggufMagic)) throw notGguf(asked, response, head);
   const sizeBytes = readSize(response);
   if (sizeBytes === undefined) {
@@ -50,6 +46,20 @@ async function readAnswer(asked: Asked, { response, chunks }: HubAnswer): Promis
     });
   }
   return { sizeBytes, version: response.headers.get("etag") ?? response.headers.get("last-modified") ?? undefined };
+}
+
+/** A short answer is read to its end: to let go of a connection that has just brought it all would be an error of that connection. */
+const longestAnswerBytes = 2 ** 20;
+
+async function readHead(chunks: HubAnswer["chunks"]): Promise<Buffer> {
+  let head = Buffer.alloc(0);
+  let readBytes = 0;
+  for await (const chunk of chunks) {
+    head = Buffer.concat([head, chunk.subarray(0, ggufMagic.length)]).subarray(0, ggufMagic.length);
+    readBytes += chunk.length;
+    if (readBytes > longestAnswerBytes) break;
+  }
+  return head;
 }
 
 function readSize({ status, headers }: HubResponse): number | undefined {

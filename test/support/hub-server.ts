@@ -18,6 +18,8 @@ interface PlainFile {
   readonly type?: string;
   /** Without ranges and an ETag. */
   readonly isSimple?: boolean;
+  /** What is there from the second request on. */
+  readonly next?: PlainFile;
 }
 
 interface ServedRepo {
@@ -33,7 +35,9 @@ type Fault =
   | { readonly kind: "status"; readonly status: number; readonly headers?: Readonly<Record<string, string>> }
   | { readonly kind: "drop"; readonly afterBytes: number; readonly when: Promise<unknown> }
   | { readonly kind: "stall" | "end-early"; readonly afterBytes: number }
-  | { readonly kind: "flip-byte" | "ignore-range" | "wrong-range" };
+  | { readonly kind: "flip-byte" | "ignore-range" | "wrong-range" }
+  /** An answer that goes well, before one that does not. */
+  | { readonly kind: "none" };
 
 interface SeenRequest {
   /** The Hub itself, or the second origin that holds the large files. */
@@ -61,7 +65,15 @@ export interface HubServer {
 
 /** A Hugging Face Hub on loopback, as far as listing and downloading models goes: two origins, pages of two entries, ranges. */
 export async function startHubServer(): Promise<HubServer> {
-  const state: State = { repos: new Map(), plain: new Map(), faults: { hub: [], cdn: [] }, requests: [], cdnUrl: "", hubUrl: "", signature: 1 };
+  const state: State = {
+    repos: new Map(),
+    plain: new Map(),
+    faults: { hub: [], cdn: [] },
+    requests: [],
+    cdnUrl: "",
+    hubUrl: "",
+    signature: 1,
+  };
   const hub = createServer((request, response) => answer("hub", request, response, state));
   const cdn = createServer((request, response) => answer("cdn", request, response, state));
   state.hubUrl = await listen(hub);
@@ -128,6 +140,7 @@ function answer(origin: "hub" | "cdn", request: IncomingMessage, response: Serve
     return sendContent(findContent(path, state), request, response, fault);
   }
   const plain = state.plain.get(path);
+  if (plain?.next !== undefined) state.plain.set(path, plain.next);
   if (plain !== undefined) return sendPlain(plain, request, response, fault);
   const [, hf, rest] = /^(?:\/api\/models)?\/([^/]+\/[^/]+)(\/.*)$/.exec(path) ?? [];
   const repo = state.repos.get(hf ?? "");
