@@ -106,7 +106,8 @@ async function listNamed(
       named.push({ ref, label: labelOf(ref), find: { ...findOptions(profile, paths), at: profile.at(...key) } });
     }
   }
-  const keyOf = ({ ref, find }: NamedModel) => JSON.stringify([ref, find.modelDirs]);
+  // What comes from an address is looked for in one place only.
+  const keyOf = ({ ref, find }: NamedModel) => JSON.stringify([ref, typeof ref === "object" && "url" in ref ? [] : find.modelDirs]);
   return named.filter((model, i) => named.findIndex((other) => keyOf(other) === keyOf(model)) === i);
 }
 

@@ -58,7 +58,7 @@ export function resolvePaths(root: WrittenMap, env: Env): WrittenMap {
 function readAddress(scalar: WrittenScalar): WrittenMap | undefined {
   const { value, place } = scalar;
   if (!isAddress(value)) return undefined;
-  const map = readHubAddress(value) ?? { url: value };
+  const map = readHubAddress(value) ?? { url: value.replace(/^https?/i, (scheme) => scheme.toLowerCase()) };
   const entries = Object.entries(map).map(([key, text]: [string, string]) => [key, { place, value: { ...scalar, value: text } }] as const);
   return { kind: "map", entries: new Map(entries), place };
 }
