@@ -2,7 +2,7 @@ import { homedir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { isAddress, readHubAddress } from "./hub-address.ts";
 import { quote } from "./quote.ts";
-import { type Finding, type KeyPath, mapMap, nearestPlace, showKey, type WrittenMap, type WrittenScalar } from "./written.ts";
+import { type Finding, mapMap, nearestPlace, showKey, type WrittenMap, type WrittenScalar } from "./written.ts";
 
 export type Env = Readonly<Record<string, string | undefined>>;
 

@@ -55,6 +55,10 @@ function writeProfile(values: object): Promise<string> {
   return home.writeProfile("p", { llama: { binary: fakeLlamaServer }, ...values });
 }
 
+function withOtherEnd(content: Buffer): Buffer {
+  return Buffer.concat([content.subarray(0, -1), Buffer.from([(content.at(-1) ?? 0) ^ 1])]);
+}
+
 /** The ranges that were asked for so far; `first` for the question what the file is. */
 function asked(): string[] {
   return server.requests.map(({ headers: { range = "whole" } }) => (range === "bytes=0-3" ? "first" : range));
@@ -130,6 +134,18 @@ describe("pull", () => {
     expect((await run(["pull", "--update", "p"])).exitCode).toBe(0);
     expect(await digestOfOnly()).toBe(sha256(newTarget));
     expect((await run(["pull", "--update", "p"])).stdout).toContain("nothing to fetch");
+  });
+
+  test("refuses other content of the same size in the place of what came first", async () => {
+    await writeProfile({ model: address() });
+    await run(["pull", "p"]);
+    await rm(models(), { recursive: true });
+    server.plain.set("/m/Tiny-Q8_0.gguf", { content: withOtherEnd(target) });
+    const { exitCode, stderr } = await run(["pull", "p"]);
+    expect(stderr).toContain(`came twice with content that is not what came from there first (digest ${sha256(target)})`);
+    expect(stderr).toContain('fix: run "llmctl pull --update p" to take what is there now');
+    expect(exitCode).toBe(66);
+    expect(await listModels()).toEqual([]);
   });
 
   test.each([
@@ -317,7 +333,7 @@ describe("a profile with an address", () => {
     expect((await run(["models", "verify", "p"])).stdout).toContain(`"${address()}": 526.0 kB, all as it should be`);
     expect((await run(["models", "prune", "--yes"])).stdout).toContain("nothing to delete");
     const [name = ""] = await listModels();
-    await writeFile(models(name), Buffer.concat([target.subarray(0, -1), Buffer.from([1])]));
+    await writeFile(models(name), withOtherEnd(target));
     const damaged = await run(["models", "verify", address()]);
     expect(damaged.stderr).toContain("is damaged: its digest is");
     expect(damaged.exitCode).toBe(66);
