@@ -75,6 +75,7 @@ async function searchUrlModel(ref: UrlModelRef, lock: ModelLock | undefined, opt
   const files = listUrlFiles(ref, options);
   const paths = files.map(({ path }) => path);
   const sizes = await Promise.all(paths.map((path) => measureFile(path, options, deleteFix(options))));
+  if (sizes.every((size) => size === undefined)) return { absent: [] };
   const absent = files.flatMap((file, i) => findUrlFault(file, sizes[i], lock?.files[i]) ?? []);
   return absent.length === 0 ? completeFiles(paths, sizes, urlSource) : { absent };
 }

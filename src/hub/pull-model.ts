@@ -1,4 +1,4 @@
-import type { HubModelRef, RemoteModelRef } from "../profiles/schema.ts";
+import type { RemoteModelRef } from "../profiles/schema.ts";
 import { explainPull } from "./explain-pull.ts";
 import type { FetchEvent, FetchOptions } from "./fetch-files.ts";
 import type { FindOptions } from "./find-model.ts";
@@ -46,7 +46,7 @@ export async function pullModel(ref: RemoteModelRef, options: PullOptions): Prom
 /** Does what was planned, and locks the reference to what was fetched. @throws LlmctlError as {@link pullModel}. */
 export async function fetchPlanned(ref: RemoteModelRef, plan: FetchPlan, options: PullOptions): Promise<ModelFiles> {
   return explained(ref, options, async () => {
-    const { files, lock } = await fetchIt(ref, plan, options);
+    const { files, lock } = await fetchFrom(ref, plan, options);
     if (options.lockFolder === undefined) return files;
     for (const [i, { path }] of files.shards.entries()) await recordVerified(options.lockFolder, path, lock.files[i]?.digest ?? "");
     await writeModelLock(options.lockFolder, ref, lock);
@@ -54,9 +54,10 @@ export async function fetchPlanned(ref: RemoteModelRef, plan: FetchPlan, options
   });
 }
 
-async function fetchIt(ref: RemoteModelRef, plan: FetchPlan, options: PullOptions): Promise<{ files: ModelFiles; lock: ModelLock }> {
+async function fetchFrom(ref: RemoteModelRef, plan: FetchPlan, options: PullOptions): Promise<{ files: ModelFiles; lock: ModelLock }> {
   if (plan.commit === undefined) return fetchUrlFiles(plan, options);
-  return { files: await fetchHubFiles(ref as HubModelRef, plan, options), lock: plan }; // only a Hub's plan has a commit
+  if ("url" in ref) throw new Error("a plan with a commit for an address");
+  return { files: await fetchHubFiles(ref, plan, options), lock: plan };
 }
 
 /** @throws LlmctlError `no-space` before the first byte, for all that is to be fetched together. */

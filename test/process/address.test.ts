@@ -70,7 +70,7 @@ describe("pull", () => {
     const { exitCode, stdout, stderr } = await run(["pull", "p"]);
     expect(stderr).toContain("Tiny-Q8_0.gguf  526.0 kB, not checked against a known digest");
     expect(stdout).toContain(`"${address()}": llmctl's own downloads, 526.0 kB in 1 file`);
-    expect(stdout).toContain(`is not checked against a known digest: write { url, sha256 }; what came has ${sha256(target)}`);
+    expect(stdout).toContain(`is not checked against a known digest: write { url, sha256 }; what came has sha256 ${sha256(target)}`);
     expect(exitCode).toBe(0);
     expect(await listModels()).toEqual([expect.stringMatching(/^[0-9a-f]{12}-Tiny-Q8_0\.gguf$/)]);
     expect(await digestOfOnly()).toBe(sha256(target));
@@ -318,7 +318,7 @@ describe("a profile with an address", () => {
     expect(plan.stdout).toContain("<Tiny-Q8_0.gguf>");
     expect(plan.stderr).toContain(`${address()} is not checked against a known digest: write { url, sha256 }`);
     const check = await run(["check", "p"]);
-    expect(check.stdout).toContain(`"${address()}" is not complete`);
+    expect(check.stdout).toContain(`"${address()}" is not on this machine`);
     expect(check.stdout).toContain('fix: run "llmctl pull p"');
     expect(check.exitCode).toBe(66);
     expect(server.requests).toEqual([]);
@@ -358,6 +358,9 @@ describe("what lies beside a model", () => {
     const { stdout } = await run(["plan", "p"]);
     expect(stdout).toMatch(/--mmproj \S+\/snapshots\/c0ffee0+\/mmproj-F16\.gguf /);
     expect(stdout).toMatch(/--lora-scaled \S+\/data\/models\/[0-9a-f]{12}-style\.gguf:0\.5 /);
+    const exported = (await run(["export", "compose", "p"])).stdout;
+    expect(exported).toContain(`- /models/${hf}/mmproj-F16.gguf\n`);
+    expect(exported).toMatch(/- \/models\/[0-9a-f]{12}-style\.gguf:0\.5\n/);
     expect((await run(["models", "prune", "--yes"])).stdout).toContain("nothing to delete");
   });
 });
