@@ -101,6 +101,20 @@ describe("pull", () => {
     expect(exitCode).toBe(0);
   });
 
+  test("reads a file of which it knows nothing any more, and compares it with the profile's sha256", async () => {
+    await writeProfile({ model: { url: address(), sha256: sha256(target) } });
+    await run(["pull", "p"]);
+    await rm(home.join("state/.models"), { recursive: true });
+    const [name = ""] = await listModels();
+    await writeFile(models(name), withOtherEnd(target));
+    const { exitCode, stderr } = await run(["pull", "p"]);
+    expect(stderr).toContain(`${name}" is damaged: its digest is ${sha256(withOtherEnd(target))}, and should be ${sha256(target)}`);
+    expect(exitCode).toBe(66);
+    await writeFile(models(name), target);
+    expect((await run(["pull", "p"])).exitCode).toBe(0);
+    expect((await run(["models", "verify", "p"])).stdout).toContain("all as it should be");
+  });
+
   test("fetches once more what has another sha256, then gives up and keeps nothing", async () => {
     await writeProfile({ model: { url: address(), sha256: sha256(newTarget) } });
     const { exitCode, stderr } = await run(["pull", "p"]);
