@@ -11,7 +11,9 @@ import { type ContainerModels, type ImageBackend, planContainer } from "../llama
 import { draftMismatch } from "../llama/plan-launch.ts";
 import { exportRelease, readReleaseCatalogue } from "../llama/release-catalogue.ts";
 import { vocabRule } from "../llama/vocab-rule.ts";
+import { listBeside } from "../profiles/model-refs.ts";
 import type { ModelRef, Profile } from "../profiles/schema.ts";
+import type { KeyPath } from "../profiles/written.ts";
 import { targetModel } from "../profiles/target.ts";
 import { renderCompose } from "../systemd/compose.ts";
 import type { ContainerFile, ContainerSpec } from "../systemd/container.ts";
@@ -69,16 +71,27 @@ function checkAllHere({ name, files }: ContainerSpec): void {
 async function placeModels(profile: Profile, paths: Paths, catalogue: FlagCatalogue): Promise<ContainerModels> {
   const { draft } = profile.values;
   const target = await placeModel(profile, ["model"], targetModel(profile), paths);
-  if (draft === undefined) return { target };
+  const beside = await placeBeside(profile, paths);
+  const placed = { target, ...(beside.size === 0 ? {} : { beside }) };
+  if (draft === undefined) return placed;
   const drafting = draft.model === undefined ? undefined : await placeModel(profile, ["draft", "model"], draft.model, paths);
   const draftingOff = await findDraftingOff(profile, target, drafting, catalogue);
-  if (draftingOff !== undefined) return { target, draftingOff };
-  return { target, ...(drafting === undefined ? {} : { draft: drafting }) };
+  if (draftingOff !== undefined) return { ...placed, draftingOff };
+  return { ...placed, ...(drafting === undefined ? {} : { draft: drafting }) };
+}
+
+/** The projector and the adapters that are no plain paths; a path is brought as the flags name it. */
+async function placeBeside(profile: Profile, paths: Paths): Promise<Map<string, PlacedFile[]>> {
+  const beside = new Map<string, PlacedFile[]>();
+  for (const { key, ref } of listBeside(profile.values)) {
+    if (typeof ref !== "string") beside.set(key.join("."), await placeModel(profile, key, ref, paths));
+  }
+  return beside;
 }
 
 type PlacedFile = ContainerFile & { readonly path?: string };
 
-async function placeModel(profile: Profile, key: string[], ref: ModelRef, paths: Paths): Promise<PlacedFile[]> {
+async function placeModel(profile: Profile, key: KeyPath, ref: ModelRef, paths: Paths): Promise<PlacedFile[]> {
   const where = { ...findOptions(profile, paths), at: profile.at(...key) };
   if (typeof ref === "string") {
     const { shards } = await findModel(ref, where);
@@ -86,9 +99,10 @@ async function placeModel(profile: Profile, key: string[], ref: ModelRef, paths:
   }
   const access = createHubAccess();
   const plan = await planPull(ref, { ...where, ...access, onProgress: (event) => event.kind === "retry" && access.onProgress(event) });
+  const nameOf = (path: string) => ("url" in ref ? basename(path) : posix.join(ref.hf, basename(path)));
   if (plan.kind === "fetch")
-    return plan.files.map((file) => ({ name: posix.join(ref.hf, basename(file.name)), sizeBytes: file.sizeBytes }));
-  return Promise.all(plan.files.shards.map(({ path, sizeBytes }) => placeFile(path, sizeBytes, posix.join(ref.hf, basename(path)))));
+    return plan.files.map((file) => ({ name: nameOf("path" in file ? file.path : file.name), sizeBytes: file.sizeBytes }));
+  return Promise.all(plan.files.shards.map(({ path, sizeBytes }) => placeFile(path, sizeBytes, nameOf(path))));
 }
 
 /** A file of the Hub's cache is a link, which would lead nowhere in the container. */

@@ -1,9 +1,11 @@
 import type { Paths } from "../base/paths.ts";
-import { findModel, findOptions, searchHubModel, type FindOptions } from "../hub/find-model.ts";
+import { findModel, findOptions, searchModel, type FindOptions } from "../hub/find-model.ts";
 import type { HubSettings } from "../hub/hub-settings.ts";
 import type { ModelFiles } from "../hub/model-files.ts";
-import { checkSpaceFor, fetchPlanned, planPull, type FetchPlan, type PullEvent, type PullPlan } from "../hub/pull-model.ts";
-import { describeRef } from "../hub/select-files.ts";
+import { checkSpaceFor, fetchPlanned, planPull, type PullEvent } from "../hub/pull-model.ts";
+import type { FetchPlan, PullPlan } from "../hub/pull-plan.ts";
+import { describeRef } from "../hub/describe-ref.ts";
+import { listModelRefs } from "../profiles/model-refs.ts";
 import type { ModelRef, Profile } from "../profiles/schema.ts";
 import { targetModel } from "../profiles/target.ts";
 import type { PullReporter } from "./pull-reporter.ts";
@@ -68,7 +70,7 @@ export async function planModels(profiles: readonly Profile[], options: FetchMod
 export async function fetchModels({ models }: ModelsPlan, options: FetchModelsOptions): Promise<readonly CompleteModel[]> {
   const toFetch = models.map(({ plan }) => plan).filter((plan): plan is FetchPlan => plan.kind === "fetch");
   if (toFetch.length > 0) {
-    await checkSpaceFor(toFetch, options.paths.hub);
+    await checkSpaceFor(toFetch);
     options.reporter.begin(models.map(({ label, plan }) => ({ model: label, plan })));
   }
   const complete: CompleteModel[] = [];
@@ -77,14 +79,20 @@ export async function fetchModels({ models }: ModelsPlan, options: FetchModelsOp
   return complete;
 }
 
-/** The Hub's models among those that the profiles name, as far as they are complete on disk. */
+/** Of the models that the profiles name those that can be fetched, as far as they are complete on disk. */
 export async function findHere(profiles: readonly Profile[], options: FetchModelsOptions): Promise<readonly CompleteModel[]> {
   const here: CompleteModel[] = [];
   for (const model of await listNamed(profiles, options)) {
-    const search = typeof model.ref === "string" ? { absent: [] } : await searchHubModel(model.ref, model.find);
+    const search = typeof model.ref === "string" ? { absent: [] } : await searchModel(model.ref, model.find);
     if ("files" in search) here.push({ ...model, files: search.files, wasFetched: false });
   }
   return here;
+}
+
+/** The models of a profile, and what is to be fetched beside them. */
+function listFetchable(profile: Profile) {
+  targetModel(profile); // a worker has nothing to fetch, and must not be named
+  return listModelRefs(profile.values).filter(({ key, ref }) => typeof ref === "object" || key.at(-1) === "model");
 }
 
 /** Every model that the profiles name, once. */
@@ -94,14 +102,14 @@ async function listNamed(
 ): Promise<readonly NamedModel[]> {
   const named: NamedModel[] = [];
   for (const profile of profiles) {
-    const { draft } = profile.values;
-    const model = targetModel(profile);
-    const find = findOptions(profile, paths);
-    named.push({ ref: model, label: labelOf(model), find: { ...find, at: profile.at("model") } });
-    if (draft?.model === undefined || (believeNotes && (await isSkipNoted(profile, paths)))) continue;
-    named.push({ ref: draft.model, label: labelOf(draft.model), find: { ...find, at: profile.at("draft", "model") } });
+    const isSkipped = believeNotes && (await isSkipNoted(profile, paths));
+    for (const { key, ref } of listFetchable(profile)) {
+      if (isSkipped && key[0] === "draft") continue;
+      named.push({ ref, label: labelOf(ref), find: { ...findOptions(profile, paths), at: profile.at(...key) } });
+    }
   }
-  const keyOf = ({ ref, find }: NamedModel) => JSON.stringify([ref, find.modelDirs]);
+  // What comes from an address is looked for in one place only.
+  const keyOf = ({ ref, find }: NamedModel) => JSON.stringify([ref, typeof ref === "object" && "url" in ref ? [] : find.modelDirs]);
   return named.filter((model, i) => named.findIndex((other) => keyOf(other) === keyOf(model)) === i);
 }
 
@@ -120,9 +128,8 @@ function tell(label: string, { reporter }: FetchModelsOptions): (event: PullEven
 }
 
 function needs(profile: Profile, ref: ModelRef, skipped: readonly SkippedDraft[]): boolean {
-  const { draft } = profile.values;
-  if (isSame(targetModel(profile), ref)) return true;
-  return draft?.model !== undefined && isSame(draft.model, ref) && !skipped.some((one) => one.profile === profile);
+  const isSkipped = skipped.some((one) => one.profile === profile);
+  return listFetchable(profile).some(({ key, ref: own }) => isSame(own, ref) && !(isSkipped && key[0] === "draft"));
 }
 
 function isSame(one: ModelRef, other: ModelRef): boolean {

@@ -1,19 +1,24 @@
 import type { Paths } from "../base/paths.ts";
-import { findOptions, searchHubModel } from "../hub/find-model.ts";
+import { findOptions, searchModel, urlModelFolder, urlSource } from "../hub/find-model.ts";
 import { modelLockFolder, readModelLock } from "../hub/model-lock.ts";
-import { scanCache } from "../hub/scan-cache.ts";
+import { scanCache, scanUrlFolder, type CachedModel } from "../hub/scan-cache.ts";
 import { findQuant, matchFiles } from "../hub/select-files.ts";
 import { listShardNames } from "../hub/shard-names.ts";
+import { listUrlFiles } from "../hub/url-files.ts";
 import { findVerified } from "../hub/verified-files.ts";
 import { LlmctlError } from "../base/errors.ts";
 import { listProfiles, profileFolders } from "../profiles/find.ts";
 import { loadProfile } from "../profiles/load.ts";
-import type { HubModelRef, Profile } from "../profiles/schema.ts";
+import { listModelRefs } from "../profiles/model-refs.ts";
+import type { Profile, RemoteModelRef } from "../profiles/schema.ts";
 import { listProfileStates } from "./profile-states.ts";
 
-/** A model on this machine: in the Hugging Face cache, or where a profile finds it. */
+/** A model on this machine: in the Hugging Face cache, from a plain address, or where a profile finds it. */
 export interface KnownModel {
-  readonly hf: string;
+  /** Undefined for one from an address. */
+  readonly hf: string | undefined;
+  /** Undefined for one of the Hub, and for one that no profile names any more. */
+  readonly url: string | undefined;
   /** The first file's name, as it is where it lies. */
   readonly name: string;
   readonly quant: string | undefined;
@@ -24,7 +29,7 @@ export interface KnownModel {
   /** Of the profiles that use it. */
   readonly profiles: readonly string[];
   /** The profiles' words for it; undefined when none uses it. */
-  readonly ref: HubModelRef | undefined;
+  readonly ref: RemoteModelRef | undefined;
   /** For people. */
   readonly source: string;
   /** When all of it was last seen to be right. */
@@ -59,10 +64,15 @@ export async function readAllProfiles(paths: Paths): Promise<ReadProfiles> {
 export async function listKnownModels(profiles: readonly Profile[], paths: Paths): Promise<readonly KnownModel[]> {
   const used = await listUsed(profiles, paths);
   const usedPaths = new Set(used.flatMap(({ shards }) => shards.map(({ path }) => path)));
-  const rest = (await scanCache(paths.hub)).filter(({ shards }) => !shards.some(({ path }) => usedPaths.has(path)));
-  const unused = rest.map((model) => ({ ...model, profiles: [], ref: undefined, source: "Hugging Face cache" }));
+  const cached = [...(await scanCache(paths.hub)), ...(await scanUrlFolder(urlModelFolder(paths)))];
+  const unused = cached.filter(({ shards }) => !shards.some(({ path }) => usedPaths.has(path))).map(describeUnused);
   const lockFolder = modelLockFolder(paths.state);
   return Promise.all([...used, ...unused].map(async (model) => ({ ...model, verifiedAt: await findOldest(model.shards, lockFolder) })));
+}
+
+function describeUnused({ of, ...model }: CachedModel): Omit<KnownModel, "verifiedAt"> {
+  const source = of === undefined ? urlSource : "Hugging Face cache";
+  return { ...model, hf: of?.hf, url: undefined, commit: of?.commit, profiles: [], ref: undefined, source };
 }
 
 /**
@@ -73,34 +83,39 @@ export async function listUsedPaths(profiles: readonly Profile[], paths: Paths):
   const used = new Set<string>();
   const cached = await scanCache(paths.hub);
   for (const { ref, profile } of listRefs(profiles)) {
-    const search = await searchHubModel(ref, findOptions(profile, paths));
-    const couldMean = cached.filter(({ hf, name }) => hf === ref.hf && matchFiles(listShardNames(name), ref).kind !== "none");
+    const options = findOptions(profile, paths);
+    if ("url" in ref) {
+      for (const { path } of listUrlFiles(ref, options)) used.add(path);
+      continue;
+    }
+    const search = await searchModel(ref, options);
+    const couldMean = cached.filter(({ of, name }) => of?.hf === ref.hf && matchFiles(listShardNames(name), ref).kind !== "none");
     const shards = "files" in search ? search.files.shards : couldMean.flatMap((model) => model.shards);
     for (const { path } of shards) used.add(path);
   }
   return used;
 }
 
-function listRefs(profiles: readonly Profile[]): { readonly ref: HubModelRef; readonly profile: Profile }[] {
-  return profiles.flatMap((profile) => {
-    const { model, draft } = profile.values;
-    return [model, draft?.model].flatMap((ref) => (ref === undefined || typeof ref === "string" ? [] : [{ ref, profile }]));
-  });
+function listRefs(profiles: readonly Profile[]): { readonly ref: RemoteModelRef; readonly profile: Profile }[] {
+  return profiles.flatMap((profile) =>
+    listModelRefs(profile.values).flatMap(({ ref }) => (typeof ref === "string" ? [] : [{ ref, profile }])),
+  );
 }
 
-/** The Hub's models that the profiles name and that are complete here, once each. */
+/** The models to be fetched that the profiles name and that are complete here, once each. */
 async function listUsed(profiles: readonly Profile[], paths: Paths): Promise<Omit<KnownModel, "verifiedAt">[]> {
   const byPath = new Map<string, Omit<KnownModel, "verifiedAt">>();
   for (const { ref, profile } of listRefs(profiles)) {
-    const search = await searchHubModel(ref, findOptions(profile, paths));
+    const search = await searchModel(ref, findOptions(profile, paths));
     const path = "files" in search ? search.files.shards[0]?.path : undefined;
     if (!("files" in search) || path === undefined) continue;
     const before = byPath.get(path);
     const lock = await readModelLock(modelLockFolder(paths.state), ref);
     byPath.set(path, {
-      hf: ref.hf,
+      hf: "url" in ref ? undefined : ref.hf,
+      url: "url" in ref ? ref.url : undefined,
       name: path.slice(path.lastIndexOf("/") + 1),
-      quant: findQuant(path) ?? ref.quant,
+      quant: findQuant(path) ?? ("url" in ref ? undefined : ref.quant),
       commit: lock?.commit ?? /\/snapshots\/([0-9a-f]{40})\//.exec(path)?.[1],
       shards: search.files.shards,
       missing: 0,

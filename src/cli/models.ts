@@ -4,10 +4,12 @@ import { LlmctlError } from "../base/errors.ts";
 import { findPaths, type Paths } from "../base/paths.ts";
 import { formatSize } from "../base/units.ts";
 import { askIdentity } from "../hub/ask-identity.ts";
+import { describeUrl } from "../hub/describe-ref.ts";
+import { urlModelFolder } from "../hub/find-model.ts";
 import { readHubSettings } from "../hub/hub-settings.ts";
-import { modelLockFolder, readModelLock, writeModelLock, type ModelLock } from "../hub/model-lock.ts";
+import { modelLockFolder, writeModelLock, type ModelLock } from "../hub/model-lock.ts";
 import { planPrune, prune, type PrunePlan } from "../hub/prune-cache.ts";
-import { expectFiles, verifyFiles } from "../hub/verify-model.ts";
+import { expectFiles, findKnown, verifyFiles } from "../hub/verify-model.ts";
 import { interruptible } from "./interruptible.ts";
 import { listKnownModels, listUsedPaths, readAllProfiles, type KnownModel } from "./known-models.ts";
 import { paint } from "./paint.ts";
@@ -28,15 +30,23 @@ export async function modelsList({ json }: { readonly json: boolean }): Promise<
   return 0;
 }
 
-function toJson({ ref: _ref, quant, commit, verifiedAt, ...model }: KnownModel): Record<string, unknown> {
-  return { ...model, quant: quant ?? null, commit: commit ?? null, verifiedAt: verifiedAt ?? null, sizeBytes: sizeOf(model) };
+function toJson({ ref: _ref, hf, url, quant, commit, verifiedAt, ...model }: KnownModel): Record<string, unknown> {
+  return {
+    hf: hf ?? null,
+    url: url ?? null,
+    ...model,
+    quant: quant ?? null,
+    commit: commit ?? null,
+    verifiedAt: verifiedAt ?? null,
+    sizeBytes: sizeOf(model),
+  };
 }
 
 function formatModels(models: readonly KnownModel[], width: number): string {
   if (models.length === 0) return "no models are here\n";
   const rows = models.map((model) => [
-    model.hf,
-    model.quant ?? model.name,
+    model.hf ?? (model.url === undefined ? model.name : describeUrl(model.url)),
+    model.quant ?? (model.hf === undefined ? "-" : model.name),
     `${formatSize(sizeOf(model))}${model.missing === 0 ? "" : `, ${model.missing} of ${model.shards.length + model.missing} files missing`}`,
     model.profiles.join(", ") || "-",
     model.verifiedAt?.slice(0, 10) ?? "no",
@@ -49,14 +59,15 @@ function sizeOf({ shards }: Pick<KnownModel, "shards">): number {
   return shards.reduce((sum, shard) => sum + shard.sizeBytes, 0);
 }
 
-/** `OWNER/REPO (QUANT)`. */
-function nameOf({ hf, quant, name }: Pick<KnownModel, "hf" | "quant" | "name">): string {
+/** `OWNER/REPO (QUANT)`, or an address. */
+function nameOf({ hf, url, quant, name }: Pick<KnownModel, "hf" | "url" | "quant" | "name">): string {
+  if (hf === undefined) return `"${url === undefined ? name : describeUrl(url)}"`;
   return `"${hf}" (${quant ?? name})`;
 }
 
 /**
  * Reads models again and compares their content with their digests; without names all that are here.
- * @param names Of profiles, or models as `OWNER/REPO` or `OWNER/REPO:QUANT`.
+ * @param names Of profiles, or models as `OWNER/REPO`, `OWNER/REPO:QUANT` or an address.
  * @returns the exit code.
  */
 export async function modelsVerify(names: readonly string[]): Promise<number> {
@@ -79,7 +90,10 @@ export async function modelsVerify(names: readonly string[]): Promise<number> {
 function selectModels(models: readonly KnownModel[], names: readonly string[]): readonly KnownModel[] {
   if (names.length === 0) return models;
   return names.flatMap((name) => {
-    const found = models.filter(({ hf, quant, profiles }) => profiles.includes(name) || name === hf || name === `${hf}:${quant}`);
+    const found = models.filter(
+      ({ hf, url, quant, profiles }) =>
+        profiles.includes(name) || (hf === undefined ? name === url : name === hf || name === `${hf}:${quant}`),
+    );
     if (found.length > 0) return found;
     throw new LlmctlError("model-unknown", `no model of "${name}" is here`, {
       exit: "missingFile",
@@ -116,13 +130,13 @@ async function verifyOne(model: KnownModel, context: VerifyContext): Promise<{ r
 /** What the profile is locked to; else, where nothing on disk tells what the files are, what the Hub says. */
 async function findLock({ ref, shards, source }: KnownModel, { paths, reporter, signal }: VerifyContext): Promise<ModelLock | undefined> {
   if (ref === undefined) return undefined;
-  const lock = await readModelLock(modelLockFolder(paths.state), ref);
+  const known = await findKnown(ref, { shards, source }, modelLockFolder(paths.state));
   const hub = readHubSettings(process.env);
-  if (lock !== undefined || hub.offline || (await expectFiles({ shards, source }, undefined)) !== undefined) return lock;
+  if (known !== undefined || hub.offline || "url" in ref) return known;
   return askIdentity(ref, { shards, source }, { hub, signal, onProgress: (event) => reporter.report("", event) });
 }
 
-/** Deletes models of the Hugging Face cache that no profile uses, after having shown them and asked. @returns the exit code. */
+/** Deletes models of the Hugging Face cache and from addresses that no profile uses, after having shown them and asked. @returns the exit code. */
 export async function modelsPrune({ yes }: { readonly yes: boolean }): Promise<number> {
   const paths = findPaths();
   const { profiles, problems } = await readAllProfiles(paths);
@@ -134,23 +148,31 @@ export async function modelsPrune({ yes }: { readonly yes: boolean }): Promise<n
       fix,
     });
   }
-  const plan = await planPrune(paths.hub, await listUsedPaths(profiles, paths));
+  const folders = { hubCache: paths.hub, urlFolder: urlModelFolder(paths) };
+  const plan = await planPrune(folders, await listUsedPaths(profiles, paths));
   process.stdout.write(describePrune(plan));
   if (plan.models.length === 0) return 0;
   if (!yes && !(await confirm())) return 0;
-  await interruptible((signal) => prune(plan, paths.hub, signal));
+  await interruptible((signal) => prune(plan, folders, signal));
   process.stdout.write(`freed ${formatSize(plan.freedBytes)}\n`);
   return 0;
 }
 
 function describePrune({ models, held, freedBytes }: PrunePlan): string {
-  const lines = models.map((model) => `${nameOf(model)}  ${formatSize(sizeOf(model))}  commit ${model.commit.slice(0, 8)}`);
-  const kept = held.map((model) => `${nameOf(model)} stays: another process uses it`);
+  const lines = models.map((model) => {
+    const commit = model.of === undefined ? "" : `  commit ${model.of.commit.slice(0, 8)}`;
+    return `${nameOfCached(model)}  ${formatSize(sizeOf(model))}${commit}`;
+  });
+  const kept = held.map((model) => `${nameOfCached(model)} stays: another process uses it`);
   const total =
     models.length === 0
       ? "nothing to delete: profiles use all that is here"
       : `no profile uses these; deleting them frees ${formatSize(freedBytes)}`;
   return `${[...kept, ...lines, total].join("\n")}\n`;
+}
+
+function nameOfCached({ of, quant, name }: PrunePlan["models"][number]): string {
+  return nameOf({ hf: of?.hf, url: undefined, quant, name });
 }
 
 async function confirm(): Promise<boolean> {

@@ -3,7 +3,7 @@ import { formatSize } from "../base/units.ts";
 import { findOptions } from "../hub/find-model.ts";
 import { readHubSettings } from "../hub/hub-settings.ts";
 import { planPull } from "../hub/pull-model.ts";
-import { describeRef } from "../hub/select-files.ts";
+import { describeRef } from "../hub/describe-ref.ts";
 import { openProfile } from "./context.ts";
 import { interruptible } from "./interruptible.ts";
 import { listKnownModels, readAllProfiles } from "./known-models.ts";
@@ -16,7 +16,8 @@ interface Outdated {
   readonly profiles: readonly string[];
   /** Null when it is not known of which commit the files are. */
   readonly commit: string | null;
-  readonly newest: string;
+  /** Null for an address, which has no commits. */
+  readonly newest: string | null;
   readonly missingBytes: number;
 }
 
@@ -44,7 +45,7 @@ export async function outdated(names: readonly string[], json: boolean): Promise
       };
       const plan = await planPull(ref, options);
       if (plan.kind === "fetch")
-        list.push({ model: describeRef(ref), profiles: users, commit, newest: plan.commit, missingBytes: plan.missingBytes });
+        list.push({ model: describeRef(ref), profiles: users, commit, newest: plan.commit ?? null, missingBytes: plan.missingBytes });
     }
     return list;
   });
@@ -54,7 +55,7 @@ export async function outdated(names: readonly string[], json: boolean): Promise
 
 function formatOutdated(found: readonly Outdated[]): string {
   if (found.length === 0) return "all models are the newest ones\n";
-  const short = (commit: string | null) => commit?.slice(0, 8) ?? "unknown";
+  const short = (commit: string | null) => commit?.slice(0, 8) ?? "-";
   const rows = found.map(({ model, profiles, commit, newest, missingBytes }) => [
     model,
     profiles.join(", "),

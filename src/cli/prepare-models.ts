@@ -2,6 +2,7 @@ import type { Paths } from "../base/paths.ts";
 import { readHubSettings } from "../hub/hub-settings.ts";
 import { modelLockFolder } from "../hub/model-lock.ts";
 import { planLaunch } from "../llama/plan-launch.ts";
+import { listModelRefs } from "../profiles/model-refs.ts";
 import type { Profile } from "../profiles/schema.ts";
 import { fetchModels, findHere, planModels, type CompleteModel, type FetchModelsOptions } from "./fetch-models.ts";
 import { interruptible } from "./interruptible.ts";
@@ -23,9 +24,7 @@ interface PrepareOptions {
  * {@link settleModels}.
  */
 export async function prepareModels(profile: Profile, { paths, fetch, verify }: PrepareOptions): Promise<void> {
-  const { model, draft } = profile.values;
-  const isHere = typeof model === "string" || model === undefined;
-  if (isHere && (draft?.model === undefined || typeof draft.model === "string")) return;
+  if (listModelRefs(profile.values).every(({ ref }) => typeof ref === "string")) return;
   const start = holdStart(process.env);
   const reporter = new TerminalReporter(process.stderr, start.status);
   try {

@@ -133,8 +133,8 @@ function readPortOrNone(answer: string): number | undefined {
 function readModel(text: string): ModelRef {
   const model = parseModelArgument(text);
   const isPath = typeof model === "string";
-  if (model instanceof URL) throw badModel(text, "is an address, which a profile cannot name", "name a file, or hf:owner/repo:quant");
-  if (isPath) return model;
+  if (model instanceof URL) return { url: text };
+  if (isPath || "url" in model) return model;
   if (model.quant !== undefined) return { hf: model.hf, quant: model.quant };
   if (model.file !== undefined) return { hf: model.hf, file: model.file };
   throw badModel(text, "names no quant", `write ${text}:Q4_K_M, or another quant that the repository has`);

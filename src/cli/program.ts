@@ -316,7 +316,7 @@ function addEditing(profile: Command): void {
     .command("new [name]")
     .description("write a new profile; asks for what it is not told")
     .option("--extends <profile>", "start from this profile, and write only what differs")
-    .option("--model <model>", "a GGUF file, or hf:owner/repo:quant")
+    .option("--model <model>", "a GGUF file, a URL or hf:owner/repo:quant")
     .option("--draft <model>", "a draft model, written like --model")
     .option("--ctx-size <tokens>", "context in tokens", readCount)
     .option("--port <port>", "port of the server, or auto", readPort)

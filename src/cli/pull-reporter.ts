@@ -1,6 +1,7 @@
 import { posix } from "node:path";
 import { formatDuration, formatSize } from "../base/units.ts";
-import type { PullEvent, PullPlan } from "../hub/pull-model.ts";
+import type { PullEvent } from "../hub/pull-model.ts";
+import type { FetchPlan, PullPlan } from "../hub/pull-plan.ts";
 import { parseShardName } from "../hub/shard-names.ts";
 import type { VerifyEvent } from "../hub/verify-model.ts";
 import { paint } from "./paint.ts";
@@ -67,7 +68,9 @@ export class TerminalReporter implements PullReporter {
         return this.say(paint("yellow", `${event.reason}; trying again in ${formatDuration(event.delayMs)}`, this.#stream));
       case "file-done":
         this.#bars.finish(shortName(event.file));
-        return this.say(`${event.file}  ${formatSize(event.sizeBytes)}, verified`);
+        return this.say(
+          `${event.file}  ${formatSize(event.sizeBytes)}, ${event.verified ? "verified" : "not checked against a known digest"}`,
+        );
     }
   }
 
@@ -125,10 +128,10 @@ export class JsonReporter implements PullReporter {
   }
 }
 
-/** `100.0 GB of 135.0 GB to fetch, 3 files, commit c0ffee00`. */
-export function describeFetch({ commit, files, missingBytes }: PullPlan & { kind: "fetch" }): string {
+/** `100.0 GB of 135.0 GB to fetch, 3 files, commit c0ffee00`; an address has no commit. */
+export function describeFetch({ commit, files, missingBytes }: FetchPlan): string {
   const totalBytes = files.reduce((sum, file) => sum + file.sizeBytes, 0);
-  return `${formatSize(missingBytes)} of ${formatSize(totalBytes)} to fetch, ${countFiles(files.length)}, commit ${commit.slice(0, 8)}`;
+  return `${formatSize(missingBytes)} of ${formatSize(totalBytes)} to fetch, ${countFiles(files.length)}${commit === undefined ? "" : `, commit ${commit.slice(0, 8)}`}`;
 }
 
 export function countFiles(count: number): string {
@@ -137,8 +140,12 @@ export function countFiles(count: number): string {
 
 function planToJson(plan: PullPlan): Record<string, unknown> {
   if (plan.kind === "complete") return { missingBytes: 0, files: plan.files.shards, source: plan.files.source };
-  const { commit, missingBytes, files } = plan;
-  return { missingBytes, commit, files };
+  const { commit = null, missingBytes, files } = plan;
+  return {
+    missingBytes,
+    commit,
+    files: files.map(({ name, sizeBytes, digest = null, haveBytes }) => ({ name, sizeBytes, digest, haveBytes })),
+  };
 }
 
 /** The numbers of a shard are at the end of a long name, where a narrow window cuts it: `GLM-4.7-UD-Q2_K_XL 1/3`. */

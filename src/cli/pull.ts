@@ -3,10 +3,12 @@ import { formatSize } from "../base/units.ts";
 import { readHubSettings } from "../hub/hub-settings.ts";
 import type { ModelFiles } from "../hub/model-files.ts";
 import { modelLockFolder } from "../hub/model-lock.ts";
-import { describeRef } from "../hub/select-files.ts";
+import { describeRef } from "../hub/describe-ref.ts";
+import { describeUnchecked } from "../llama/unchecked.ts";
 import { openProfile } from "./context.ts";
 import { fetchModels, planModels, type CompleteModel, type ModelsPlan, type PlannedModel } from "./fetch-models.ts";
 import { interruptible } from "./interruptible.ts";
+import { paint } from "./paint.ts";
 import { countFiles, describeFetch, JsonReporter, TerminalReporter, type PullReporter } from "./pull-reporter.ts";
 import { describeNotFetched, noteNotFetched, type SkippedDraft } from "./skip-drafts.ts";
 import { settleModels } from "./verify-models.ts";
@@ -35,15 +37,22 @@ export async function pull(names: readonly string[], options: PullCommandOptions
   const profiles = await Promise.all(names.map((name) => openProfile(name, paths)));
   const output = options.json ? jsonOutput() : textOutput();
   await interruptible(async (signal) => {
+    const tellUnchecked = async () => {
+      for (const { values } of profiles) for (const message of await describeUnchecked(values, paths)) output.note(message);
+    };
     const fetching = { paths, hub, signal, reporter: output.reporter, update: options.update, limitRate: options.limitRate };
     try {
       const plan = await planModels(profiles, fetching);
-      if (options.dryRun) return output.showPlan(plan);
+      if (options.dryRun) {
+        output.showPlan(plan);
+        return await tellUnchecked();
+      }
       const models = await fetchModels(plan, fetching);
       for (const skipped of plan.skipped) await noteNotFetched(skipped, paths);
       await settleModels(models, { lockFolder: modelLockFolder(paths.state), reporter: output.reporter, signal, verify: options.verify });
       output.reporter.clear();
       output.showDone(models, plan.skipped);
+      await tellUnchecked();
     } finally {
       output.reporter.clear();
     }
@@ -53,6 +62,7 @@ export async function pull(names: readonly string[], options: PullCommandOptions
 
 interface Output {
   readonly reporter: PullReporter;
+  readonly note: (message: string) => void;
   readonly showPlan: (plan: ModelsPlan) => void;
   readonly showDone: (models: readonly CompleteModel[], skipped: readonly SkippedDraft[]) => void;
 }
@@ -62,6 +72,7 @@ function textOutput(): Output {
   const saySkipped = (skipped: readonly SkippedDraft[]) => skipped.forEach((one) => say(describeNotFetched(one)));
   return {
     reporter: new TerminalReporter(process.stderr),
+    note: (message) => say(`${paint("yellow", "note:")} ${message}`),
     showPlan: ({ models, skipped }) => {
       for (const model of models) for (const line of describePlanned(model)) say(line);
       saySkipped(skipped);
@@ -82,6 +93,7 @@ function jsonOutput(): Output {
   };
   return {
     reporter,
+    note: (message) => reporter.tell({ event: "note", message }),
     showPlan: ({ models, skipped }) => {
       reporter.begin(models.map(({ label, plan }) => ({ model: label, plan })));
       tellSkipped(skipped);

@@ -1,31 +1,31 @@
 import type { Paths } from "../base/paths.ts";
 import { formatSize } from "../base/units.ts";
-import { findModel, findOptions, searchHubModel } from "../hub/find-model.ts";
+import { findModel, findOptions, searchModel } from "../hub/find-model.ts";
 import type { HubAccess } from "../hub/hub-access.ts";
-import type { PullPlan } from "../hub/pull-model.ts";
-import { describeRef } from "../hub/select-files.ts";
+import type { PullPlan } from "../hub/pull-plan.ts";
+import { describeRef } from "../hub/describe-ref.ts";
 import { findBuildRule } from "../llama/build-rule.ts";
 import type { VocabRule } from "../llama/vocab-rule.ts";
 import { draftMismatch } from "../llama/plan-launch.ts";
 import { findSkippedDraft, noteSkippedDraft } from "../llama/skipped-draft.ts";
-import type { HubModelRef, ModelRef, Profile } from "../profiles/schema.ts";
+import type { ModelRef, Profile, RemoteModelRef } from "../profiles/schema.ts";
 import { targetModel } from "../profiles/target.ts";
 import { judgeProfile } from "./judge-pair.ts";
 
 /** A draft that is not fetched because it cannot speed up its target. */
 export interface SkippedDraft {
   readonly profile: Profile;
-  readonly ref: HubModelRef;
+  readonly ref: RemoteModelRef;
   readonly reason: string;
   readonly rule: VocabRule;
   readonly sizeBytes: number;
 }
 
-/** What is to be done about a reference; undefined for one that is not of the Hub. */
+/** What is to be done about a reference; undefined for one that nothing is known of. */
 type PlanOf = (ref: ModelRef) => PullPlan | undefined;
 
 /**
- * Judges the pairs of which something is still to be fetched, by their headers on the Hub.
+ * Judges the pairs of which something is still to be fetched, by their headers where they are published.
  * @throws LlmctlError `draft-mismatch` where the profile wants that, and what reading the headers throws; nothing has been fetched then.
  */
 export async function findSkippedDrafts(
@@ -55,7 +55,8 @@ function atPlannedCommits(profile: Profile, planOf: PlanOf): Profile {
   const { draft } = profile.values;
   const place = (ref: ModelRef): ModelRef => {
     const plan = planOf(ref);
-    return typeof ref === "string" || plan?.kind !== "fetch" ? ref : { ...ref, revision: plan.commit };
+    const isOfHub = typeof ref === "object" && "hf" in ref;
+    return isOfHub && plan?.kind === "fetch" && plan.commit !== undefined ? { ...ref, revision: plan.commit } : ref;
   };
   const placedDraft = draft?.model === undefined ? draft : { ...draft, model: place(draft.model) };
   return { ...profile, values: { ...profile.values, model: place(targetModel(profile)), draft: placedDraft } };
@@ -67,7 +68,7 @@ export async function isSkipNoted(profile: Profile, paths: Paths): Promise<boole
   const model = targetModel(profile);
   if (draft?.model === undefined || typeof draft.model === "string" || draft.on_mismatch === "fail") return false;
   const options = findOptions(profile, paths);
-  const files = typeof model === "string" ? await findModel(model, options) : await searchHubModel(model, options);
+  const files = typeof model === "string" ? await findModel(model, options) : await searchModel(model, options);
   const shards = "files" in files ? files.files.shards : "shards" in files ? files.shards : undefined;
   if (shards === undefined) return false;
   const { rule } = await findBuildRule({ llama, at: profile.at("llama"), paths, env: process.env });

@@ -1,8 +1,7 @@
 import { LlmctlError } from "../base/errors.ts";
-import { identifyFiles } from "../hub/identify-file.ts";
 import { readModelLock, writeModelLock, type ModelLock } from "../hub/model-lock.ts";
-import { expectFiles, listUnverified, verifyFiles, type ExpectedFile } from "../hub/verify-model.ts";
-import type { HubModelRef } from "../profiles/schema.ts";
+import { expectFiles, findKnown, listUnverified, verifyFiles, type ExpectedFile } from "../hub/verify-model.ts";
+import type { RemoteModelRef } from "../profiles/schema.ts";
 import type { CompleteModel } from "./fetch-models.ts";
 import type { PullReporter } from "./pull-reporter.ts";
 
@@ -20,12 +19,12 @@ interface SettleOptions {
  * @throws LlmctlError `model-damaged`, `interrupted`.
  */
 export async function settleModels(models: readonly CompleteModel[], options: SettleOptions): Promise<void> {
-  const settled: { readonly ref: HubModelRef; readonly lock: ModelLock }[] = [];
+  const settled: { readonly ref: RemoteModelRef; readonly lock: ModelLock }[] = [];
   const unverified: ExpectedFile[] = [];
   for (const { ref, files } of models) {
     if (typeof ref === "string") continue;
     const known = await readModelLock(options.lockFolder, ref);
-    const lock = known ?? (await identifyFiles(files));
+    const lock = known ?? (await findKnown(ref, files, options.lockFolder));
     if (lock === undefined) continue;
     const expected = (await expectFiles(files, lock)) ?? [];
     unverified.push(...(await listUnverified(expected, options.lockFolder)));
@@ -48,6 +47,8 @@ async function verify(files: readonly ExpectedFile[], { lockFolder, reporter, si
 }
 
 /** A reference to a commit is not locked to another one. */
-function isOf({ revision }: HubModelRef, { commit }: ModelLock): boolean {
+function isOf(ref: RemoteModelRef, { commit }: ModelLock): boolean {
+  if ("url" in ref) return true;
+  const { revision } = ref;
   return revision === undefined || !/^[0-9a-f]{40}$/.test(revision) || revision === commit;
 }

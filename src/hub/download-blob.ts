@@ -1,38 +1,53 @@
 import { LlmctlError } from "../base/errors.ts";
 import { cutRanges, type ByteRange } from "./byte-ranges.ts";
+import { describeUrl } from "./describe-ref.ts";
 import { FileAddress } from "./file-address.ts";
-import type { HubAnswer, HubConnection } from "./hub-connection.ts";
+import type { HttpConnection, HubAnswer } from "./hub-connection.ts";
 import type { HubResponse } from "./http-get.ts";
-import type { HubFile } from "./list-model.ts";
 import { PartFile, type PartWriter } from "./part-file.ts";
+import type { RemoteFile } from "./remote-file.ts";
 import { TransientError, withRetries } from "./retry.ts";
 import { workThrough } from "./together.ts";
 import type { Transfer } from "./transfer.ts";
 
 export interface BlobDownload {
-  /** The Hub's own address of the file; it may redirect elsewhere, to another place each time. */
+  /** The published address of the file; it may redirect elsewhere, to another place each time. */
   readonly url: string;
   /** Where the blob will be. */
   readonly path: string;
-  readonly file: HubFile;
-  readonly hub: HubConnection;
+  readonly file: RemoteFile;
+  /** What to say when the content is wrong. */
+  readonly expected: Expected;
+  readonly hub: HttpConnection;
   readonly transfer: Transfer;
   /** Called with the bytes that have come as they grow; they shrink when a download starts over. */
   readonly onBytes: (doneBytes: number) => void;
 }
 
+/** What a file's content must be, for messages. */
+export interface Expected {
+  /** Of the error. */
+  readonly code: string;
+  /** `what the Hub lists`. */
+  readonly content: string;
+  readonly fix: string;
+}
+
 /**
  * Downloads one file, several ranges of it at once, and gives it its name only when its digest is right; goes on where an earlier run stopped.
  * What came so far stays on disk when it fails. Only one process may do this for one path.
- * @throws LlmctlError `hub-digest-mismatch` when two whole downloads were wrong (the part is then deleted), `no-space`, or as
+ * @returns the digest of its content.
+ * @throws LlmctlError `hub-digest-mismatch` or as told when two whole downloads were wrong (the part is then deleted), `no-space`, or as
  * {@link getFromHub}; TransientError when the last retry failed; the signal's reason when aborted.
  */
-export async function downloadBlob(download: BlobDownload): Promise<void> {
+export async function downloadBlob(download: BlobDownload): Promise<string> {
   const part = await PartFile.open(download.path, download.file);
   try {
+    // Neither a digest nor an ETag would tell that the content has changed since then.
+    if (download.file.digest === undefined && part.etag === undefined && part.doneBytes > 0) await part.restart();
     await fill(part, download);
     if (!(await part.isIntact())) {
-      download.transfer.retries.onRetry(`"${download.file.name}" came with content that is not what the Hub lists`, 0);
+      download.transfer.retries.onRetry(`"${download.file.name}" came with content that is not ${download.expected.content}`, 0);
       await part.restart();
       await fill(part, download);
     }
@@ -40,7 +55,9 @@ export async function downloadBlob(download: BlobDownload): Promise<void> {
       await part.discard();
       throw mismatchError(download);
     }
+    const digest = await part.digest();
     await part.publish();
+    return digest;
   } finally {
     await part.close();
   }
@@ -95,7 +112,7 @@ interface RangeFetch {
   readonly address: FileAddress;
   readonly download: BlobDownload;
   /** As that of the download, but stopped with the other ranges. */
-  readonly hub: HubConnection;
+  readonly hub: HttpConnection;
 }
 
 async function fetchRange({ start, end }: ByteRange, task: RangeFetch): Promise<void> {
@@ -125,7 +142,7 @@ function requestHeaders(range: ByteRange, { part, download }: RangeFetch): Recor
   return { ...plain, range: `bytes=${range.start}-${range.end - 1}`, ...(part.etag === undefined ? {} : { "if-range": part.etag }) };
 }
 
-function isWhole({ start, end }: ByteRange, { sizeBytes }: HubFile): boolean {
+function isWhole({ start, end }: ByteRange, { sizeBytes }: RemoteFile): boolean {
   return start === 0 && end === sizeBytes;
 }
 
@@ -141,6 +158,8 @@ async function agree(range: ByteRange, response: HubResponse, { part, download: 
   if (sent !== `bytes ${range.start}-${range.end - 1}/${file.sizeBytes}`) {
     throw new TransientError(`the server sent "${sent}", which was not asked for`);
   }
+  // A digest would tell; without one this is all that does.
+  if (file.digest === undefined && part.etag !== undefined && etag !== part.etag) throw new StartOver("the content has changed", true);
   if (part.etag === undefined) await part.setEtag(etag);
 }
 
@@ -156,14 +175,11 @@ async function copyBody(writer: PartWriter, end: number, { chunks }: HubAnswer, 
   if (writer.offset < end) throw new TransientError(`the answer ended ${end - writer.offset} bytes early`);
 }
 
-function mismatchError({ file, url }: BlobDownload): LlmctlError {
-  return new LlmctlError(
-    "hub-digest-mismatch",
-    `"${file.name}" came twice with content that is not what the Hub lists (digest ${file.digest})`,
-    {
-      exit: "missingFile",
-      at: url,
-      fix: "something between here and the Hub changes the data: check HF_ENDPOINT and proxies, then pull again",
-    },
-  );
+function mismatchError({ file, url, expected }: BlobDownload): LlmctlError {
+  const digest = file.digest === undefined ? "" : ` (digest ${file.digest})`;
+  return new LlmctlError(expected.code, `"${file.name}" came twice with content that is not ${expected.content}${digest}`, {
+    exit: "missingFile",
+    at: describeUrl(url),
+    fix: expected.fix,
+  });
 }

@@ -1,32 +1,28 @@
 import { stat } from "node:fs/promises";
-import { join } from "node:path";
 import { systemErrorCode } from "../base/errors.ts";
-import type { HubModelRef } from "../profiles/schema.ts";
 import { withBlobLock } from "./blob-lock.ts";
 import { countBytes } from "./byte-ranges.ts";
-import { downloadBlob } from "./download-blob.ts";
-import { checkSpace } from "./free-space.ts";
-import { blobPath, linkBlob, repoFolder, writeRef, type RepoFolder } from "./hub-cache.ts";
-import { connect, fileUrl, retryRule, waitRealTime, type HubAccess, type RetryEvent } from "./hub-access.ts";
-import type { HubFile } from "./list-model.ts";
-import type { ModelFiles } from "./model-files.ts";
+import { downloadBlob, type Expected } from "./download-blob.ts";
+import { checkSpace, type Store } from "./free-space.ts";
+import { retryRule, waitRealTime, type HubAccess, type RetryEvent } from "./hub-access.ts";
+import type { HttpConnection } from "./hub-connection.ts";
 import { partPath } from "./part-file.ts";
 import { readRecord } from "./part-record.ts";
 import { RateLimit } from "./rate-limit.ts";
+import type { RemoteFile } from "./remote-file.ts";
 import { sayOnce } from "./retry.ts";
 import { Places, workThrough } from "./together.ts";
 import { standardLimits, type Transfer, type TransferLimits } from "./transfer.ts";
 
-/** What is told while files come. `file` is the name in the repository; several files move at once. */
+/** What is told while files come. `file` is the name where it comes from; several files move at once. */
 export type FetchEvent =
   | { readonly kind: "waiting"; readonly file: string }
   | { readonly kind: "bytes"; readonly file: string; readonly doneBytes: number; readonly sizeBytes: number }
   | RetryEvent
-  | { readonly kind: "file-done"; readonly file: string; readonly sizeBytes: number };
+  /** `verified`: the content was compared with a digest that was known before. */
+  | { readonly kind: "file-done"; readonly file: string; readonly sizeBytes: number; readonly verified: boolean };
 
 export interface FetchOptions extends Omit<HubAccess, "onProgress"> {
-  /** The Hugging Face cache. */
-  readonly hubCache: string;
   readonly onProgress: (event: FetchEvent) => void;
   /** Bytes per second, for all connections together; as many as come unless told. */
   readonly limitRate?: number | undefined;
@@ -34,30 +30,50 @@ export interface FetchOptions extends Omit<HubAccess, "onProgress"> {
   readonly limits?: TransferLimits;
 }
 
+/** One file that is to be on disk. */
+export interface FileTask {
+  readonly file: RemoteFile;
+  readonly url: string;
+  /** Where it will be. */
+  readonly path: string;
+  /** Of the file whose lock says who fetches it. */
+  readonly lock: string;
+  readonly expected: Expected;
+  /** @returns the digest of what has the name already; undefined where that is not the file that is wanted. */
+  readonly findDigest: () => Promise<string | undefined>;
+}
+
+/** What the files of one fetch share. */
+export interface Origin {
+  readonly connect: (access: Omit<HubAccess, "onProgress">) => HttpConnection;
+  readonly store: Store;
+}
+
+/** A file that is on disk. */
+export type FetchedFile = RemoteFile & { readonly digest: string };
+
 /**
- * Fetches the files of one commit into the Hugging Face cache, several at once, each verified before it gets its name.
+ * Fetches files, several at once, each verified before it gets its name.
  * @returns the files in the order given.
  * @throws LlmctlError `no-space` before the first byte when there is no room for all of them, or as {@link downloadBlob}; what the disk throws.
  */
 export async function fetchFiles(
-  ref: HubModelRef,
-  plan: { readonly commit: string; readonly files: readonly HubFile[] },
+  tasks: readonly FileTask[],
+  { connect, store }: Origin,
   options: FetchOptions,
-): Promise<ModelFiles> {
-  const repo = repoFolder(options.hubCache, ref.hf);
-  const transfer = startTransfer(repo, plan.files, options);
+): Promise<readonly FetchedFile[]> {
+  const transfer = startTransfer(tasks, store, options);
   await transfer.checkSpace();
-  await workThrough(plan.files, { count: transfer.limits.files, signal: options.signal }, (file, signal) =>
-    fetchFile({ ref, repo, commit: plan.commit, file, transfer, options: { ...options, signal } }),
-  );
-  const shards: { path: string; sizeBytes: number }[] = [];
-  for (const { name, digest, sizeBytes } of plan.files) shards.push({ path: await linkBlob(repo, plan.commit, name, digest), sizeBytes });
-  await writeRef(repo, ref.revision ?? "main", plan.commit);
-  return { shards, source: "Hugging Face cache" };
+  const digests = new Map<FileTask, string>();
+  await workThrough(tasks, { count: transfer.limits.files, signal: options.signal }, async (task, signal) => {
+    const inTime = { ...options, signal };
+    digests.set(task, await fetchFile(task, { transfer, connection: connect(inTime), options: inTime }));
+  });
+  return tasks.map((task) => ({ ...task.file, digest: digests.get(task) ?? "" }));
 }
 
-function startTransfer(repo: RepoFolder, files: readonly HubFile[], options: FetchOptions): Transfer {
-  const { limits = standardLimits, limitRate, wait = waitRealTime, hubCache } = options;
+function startTransfer(tasks: readonly FileTask[], store: Store, options: FetchOptions): Transfer {
+  const { limits = standardLimits, limitRate, wait = waitRealTime } = options;
   const retries = retryRule(options);
   const ours = new Map<string, number>();
   return {
@@ -68,57 +84,48 @@ function startTransfer(repo: RepoFolder, files: readonly HubFile[], options: Fet
     noteBytes: (file, doneBytes) => void ours.set(file.name, doneBytes),
     checkSpace: async () => {
       // The others may be complete, or be fetched by another process right now.
-      const have = await Promise.all(files.map(async (file) => ours.get(file.name) ?? (await measureHave(repo, file))));
-      const missingBytes = files.reduce((sum, { sizeBytes }, i) => sum + sizeBytes - (have[i] ?? 0), 0);
-      await checkSpace(missingBytes, hubCache);
+      const have = await Promise.all(tasks.map(async ({ file, path }) => ours.get(file.name) ?? (await measureHave(path, file))));
+      const missingBytes = tasks.reduce((sum, { file }, i) => sum + file.sizeBytes - (have[i] ?? 0), 0);
+      await checkSpace(missingBytes, store);
     },
   };
 }
 
 interface FileFetch {
-  readonly ref: HubModelRef;
-  readonly repo: RepoFolder;
-  readonly commit: string;
-  readonly file: HubFile;
   readonly transfer: Transfer;
+  readonly connection: HttpConnection;
   readonly options: FetchOptions;
 }
 
-async function fetchFile({ ref, repo, commit, file, transfer, options }: FileFetch): Promise<void> {
+async function fetchFile(task: FileTask, { transfer, connection, options }: FileFetch): Promise<string> {
+  const { file, url, path, expected } = task;
   const { signal, onProgress } = options;
   const onWait = () => onProgress({ kind: "waiting", file: file.name });
-  await withBlobLock(join(repo.locks, `${file.digest}.lock`), { signal, onWait }, async () => {
+  const digest = await withBlobLock(task.lock, { signal, onWait }, async () => {
+    const onBytes = (doneBytes: number) => {
+      transfer.noteBytes(file, doneBytes);
+      onProgress({ kind: "bytes", file: file.name, doneBytes, sizeBytes: file.sizeBytes });
+    };
     // Another process may have finished it while we waited.
-    if (await isComplete(repo, file)) return;
-    await downloadBlob({
-      url: fileUrl(options.hub, ref.hf, commit, file.name),
-      path: blobPath(repo, file.digest),
-      file,
-      hub: connect(options),
-      transfer,
-      onBytes: (doneBytes) => {
-        transfer.noteBytes(file, doneBytes);
-        onProgress({ kind: "bytes", file: file.name, doneBytes, sizeBytes: file.sizeBytes });
-      },
-    });
+    return (await task.findDigest()) ?? downloadBlob({ url, path, file, expected, hub: connection, transfer, onBytes });
   });
-  onProgress({ kind: "file-done", file: file.name, sizeBytes: file.sizeBytes });
+  onProgress({ kind: "file-done", file: file.name, sizeBytes: file.sizeBytes, verified: file.digest !== undefined });
+  return digest;
 }
 
 /** The bytes of a file that are on disk, also what another process has fetched of it so far. */
-export async function measureHave(repo: RepoFolder, file: HubFile): Promise<number> {
-  if (await isComplete(repo, file)) return file.sizeBytes;
-  const path = blobPath(repo, file.digest);
+export async function measureHave(path: string, { sizeBytes }: RemoteFile): Promise<number> {
+  return (await fileSize(path)) === sizeBytes ? sizeBytes : measurePart(path, sizeBytes);
+}
+
+/** The bytes that an unfinished download has brought. */
+export async function measurePart(path: string, sizeBytes: number): Promise<number> {
   if ((await fileSize(partPath(path))) === undefined) return 0;
-  return countBytes((await readRecord(path, file.sizeBytes)).ranges);
+  return countBytes((await readRecord(path, sizeBytes)).ranges);
 }
 
-/** A blob has its name only once its digest was right; the size is a cheap second look that finds what was cut off later. */
-async function isComplete(repo: RepoFolder, file: HubFile): Promise<boolean> {
-  return (await fileSize(blobPath(repo, file.digest))) === file.sizeBytes;
-}
-
-async function fileSize(path: string): Promise<number | undefined> {
+/** Undefined for a file that is not there. */
+export async function fileSize(path: string): Promise<number | undefined> {
   try {
     return (await stat(path)).size;
   } catch (error) {

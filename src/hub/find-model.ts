@@ -1,14 +1,16 @@
-import { constants } from "node:fs";
-import { access, readdir, stat } from "node:fs/promises";
-import { basename, dirname, join, sep } from "node:path";
-import { LlmctlError, systemErrorCode } from "../base/errors.ts";
+import { readdir } from "node:fs/promises";
+import { basename, join, sep } from "node:path";
+import { LlmctlError } from "../base/errors.ts";
 import type { Paths } from "../base/paths.ts";
-import type { HubModelRef, ModelRef, Profile } from "../profiles/schema.ts";
+import type { HubModelRef, ModelRef, Profile, RemoteModelRef, UrlModelRef } from "../profiles/schema.ts";
 import { findCommit, repoFolder } from "./hub-cache.ts";
+import { absentOrThrow, measureFile, placeOf } from "./measure-file.ts";
 import type { ModelFiles } from "./model-files.ts";
 import { modelLockFolder, readModelLock, type ModelLock } from "./model-lock.ts";
-import { describeRef, matchFiles, mismatchError } from "./select-files.ts";
+import { describeRef } from "./describe-ref.ts";
+import { matchFiles, mismatchError } from "./select-files.ts";
 import { listShardNames, parseShardName } from "./shard-names.ts";
+import { listUrlFiles, type UrlFile } from "./url-files.ts";
 
 export interface FindOptions {
   /** The Hugging Face cache, as `findPaths().hub` gives it. */
@@ -17,6 +19,8 @@ export interface FindOptions {
   readonly modelDirs: readonly string[];
   /** Where llama.cpp keeps what it downloads itself; not looked at unless told. */
   readonly llamaCache?: string;
+  /** Where models of plain addresses are kept; needed for those alone. */
+  readonly urlFolder?: string;
   /** Where references are locked to commits, as {@link modelLockFolder} gives it; none is unless told. */
   readonly lockFolder?: string;
   /** Name of the profile, for messages. */
@@ -25,23 +29,29 @@ export interface FindOptions {
   readonly at?: string | undefined;
 }
 
-/** A Hub reference looked for on disk: its files, or what kept them from being complete, such as `PATH is missing`. */
-export type HubSearch = { readonly files: ModelFiles } | { readonly absent: readonly string[] };
+/** A reference looked for on disk: its files, or what kept them from being complete, such as `PATH is missing`. */
+export type ModelSearch = { readonly files: ModelFiles } | { readonly absent: readonly string[] };
 
 /** Where the models of a profile are looked for. */
 export function findOptions({ name, values }: Profile, paths: Paths): Omit<FindOptions, "at"> {
   const { hub, llamaCache, state } = paths;
-  return { hubCache: hub, llamaCache, lockFolder: modelLockFolder(state), modelDirs: values.model_dirs, profile: name };
+  const ours = { urlFolder: urlModelFolder(paths), lockFolder: modelLockFolder(state) };
+  return { hubCache: hub, llamaCache, ...ours, modelDirs: values.model_dirs, profile: name };
+}
+
+/** Folder of the models that were fetched from plain addresses. */
+export function urlModelFolder({ data }: Paths): string {
+  return join(data, "models");
 }
 
 /**
  * Finds a model's files on disk without network and without reading their content.
- * @param ref A path (of the first shard), or a Hub model, which is looked for in the Hugging Face cache and then in `modelDirs`.
- * @throws LlmctlError `model-missing`, `model-empty`, `model-not-a-file`, `not-first-shard`, `model-ambiguous` or `permission-denied`.
+ * @param ref A path (of the first shard), a Hub model, which is looked for in the Hugging Face cache and then in `modelDirs`, or an address.
+ * @throws LlmctlError `model-missing`, `bad-sha256`, `model-empty`, `model-not-a-file`, `not-first-shard`, `model-ambiguous` or `permission-denied`.
  */
 export async function findModel(ref: ModelRef, options: FindOptions): Promise<ModelFiles> {
   if (typeof ref === "string") return findLocal(ref, options);
-  const search = await searchHubModel(ref, options);
+  const search = await searchModel(ref, options);
   if ("files" in search) return search.files;
   const what = search.absent.length === 0 ? "is not on this machine" : `is not complete: ${search.absent.join(", ")}`;
   throw new LlmctlError("model-missing", `${describeRef(ref)} ${what}`, {
@@ -52,12 +62,38 @@ export async function findModel(ref: ModelRef, options: FindOptions): Promise<Mo
 }
 
 /**
- * Looks for a Hub model in the Hugging Face cache, in `modelDirs` and in llama.cpp's own cache; the first complete one wins. A locked
- * reference is found only where the sizes are those of its commit.
+ * Looks for a model of the Hub or of an address. A locked reference is found only where the files are those it is locked to.
  * @throws LlmctlError as {@link findModel}, but for a model that is not there.
  */
-export async function searchHubModel(ref: HubModelRef, options: FindOptions): Promise<HubSearch> {
+export async function searchModel(ref: RemoteModelRef, options: FindOptions): Promise<ModelSearch> {
   const lock = options.lockFolder === undefined ? undefined : await readModelLock(options.lockFolder, ref);
+  return "url" in ref ? searchUrlModel(ref, lock, options) : searchHubModel(ref, lock, options);
+}
+
+/** A file has its name only once it was whole, so one without a lock is used as it is. */
+async function searchUrlModel(ref: UrlModelRef, lock: ModelLock | undefined, options: FindOptions): Promise<ModelSearch> {
+  const files = listUrlFiles(ref, options);
+  const paths = files.map(({ path }) => path);
+  const sizes = await Promise.all(paths.map((path) => measureFile(path, options, deleteFix(options))));
+  if (sizes.every((size) => size === undefined)) return { absent: [] };
+  const absent = files.flatMap((file, i) => findUrlFault(file, sizes[i], lock?.files[i]) ?? []);
+  return absent.length === 0 ? completeFiles(paths, sizes, urlSource) : { absent };
+}
+
+/** Where the files of addresses are, for people. */
+export const urlSource = "llmctl's own downloads";
+
+function findUrlFault({ path, digest }: UrlFile, sizeBytes: number | undefined, locked: ModelLock["files"][number] | undefined) {
+  const isOther = sizeBytes !== undefined && digest !== undefined && locked !== undefined && locked.digest !== digest;
+  return isOther ? `${path} has another sha256 than the profile` : findFault(path, sizeBytes, locked?.sizeBytes, "when it was fetched");
+}
+
+function deleteFix({ profile }: FindOptions): string {
+  return `delete it, then run "llmctl pull ${profile}"`;
+}
+
+/** Looks in the Hugging Face cache, in `modelDirs` and in llama.cpp's own cache; the first complete one wins. */
+async function searchHubModel(ref: HubModelRef, lock: ModelLock | undefined, options: FindOptions): Promise<ModelSearch> {
   let absent: readonly string[] = [];
   for (const place of await listPlaces(ref, lock, options)) {
     const search = await searchPlace(place, lock, options);
@@ -101,21 +137,25 @@ async function listSnapshots(
   return commit === undefined ? [] : [{ folder: join(repo.path, "snapshots", commit), source, ref, prefix: "" }];
 }
 
-async function searchPlace({ folder, source, ref, prefix }: Place, lock: ModelLock | undefined, options: FindOptions): Promise<HubSearch> {
+async function searchPlace(
+  { folder, source, ref, prefix }: Place,
+  lock: ModelLock | undefined,
+  options: FindOptions,
+): Promise<ModelSearch> {
   const match = matchFiles(await listNames(folder, prefix, options), ref);
   if (match.kind === "none") return { absent: [] };
   if (match.kind === "incomplete") return { absent: match.absent.map((name) => `${join(folder, prefix + name)} is missing`) };
   if (match.kind !== "one") throw mismatchError(match, ref, options.at);
   const paths = match.names.map((name) => join(folder, prefix + name));
-  const sizes = await Promise.all(paths.map((path) => measure(path, options, `delete it, then run "llmctl pull ${options.profile}"`)));
-  const absent = paths.flatMap((path, i) => findFault(path, sizes[i], lock?.files[i]?.sizeBytes) ?? []);
+  const sizes = await Promise.all(paths.map((path) => measureFile(path, options, deleteFix(options))));
+  const absent = paths.flatMap((path, i) => findFault(path, sizes[i], lock?.files[i]?.sizeBytes, "at the commit in use") ?? []);
   return absent.length === 0 ? completeFiles(paths, sizes, source) : { absent };
 }
 
-function findFault(path: string, sizeBytes: number | undefined, lockedBytes: number | undefined): string | undefined {
+function findFault(path: string, sizeBytes: number | undefined, lockedBytes: number | undefined, then: string): string | undefined {
   if (sizeBytes === undefined) return `${path} is missing`;
   if (lockedBytes === undefined || sizeBytes === lockedBytes) return undefined;
-  return `${path} has ${sizeBytes} bytes, and ${lockedBytes} at the commit in use`;
+  return `${path} has ${sizeBytes} bytes, and ${lockedBytes} ${then}`;
 }
 
 function flatten(name: string): string {
@@ -133,7 +173,7 @@ async function findLocal(path: string, options: FindOptions): Promise<ModelFiles
       fix: `name "${paths[0]}"`,
     });
   }
-  const sizes = await Promise.all(paths.map((each) => measure(each, options, fix)));
+  const sizes = await Promise.all(paths.map((each) => measureFile(each, options, fix)));
   const search = completeFiles(paths, sizes, "local file");
   if ("files" in search) return search.files;
   const of = paths.length === 1 ? "" : ` (${search.absent.length} of ${paths.length} shards)`;
@@ -141,7 +181,7 @@ async function findLocal(path: string, options: FindOptions): Promise<ModelFiles
   throw new LlmctlError("model-missing", message, { exit: "missingFile", ...placeOf(options), fix });
 }
 
-function completeFiles(paths: readonly string[], sizes: readonly (number | undefined)[], source: string): HubSearch {
+function completeFiles(paths: readonly string[], sizes: readonly (number | undefined)[], source: string): ModelSearch {
   const shards: { path: string; sizeBytes: number }[] = [];
   const absent: string[] = [];
   for (const [i, path] of paths.entries()) {
@@ -150,20 +190,6 @@ function completeFiles(paths: readonly string[], sizes: readonly (number | undef
     else shards.push({ path, sizeBytes });
   }
   return absent.length === 0 ? { files: { shards, source } } : { absent };
-}
-
-/** The size of a readable, regular, non-empty file; undefined when there is none (a dangling link counts as none). */
-async function measure(path: string, options: FindOptions, fix: string): Promise<number | undefined> {
-  try {
-    const stats = await stat(path);
-    if (!stats.isFile())
-      throw unusable("model-not-a-file", `"${path}" is ${stats.isDirectory() ? "a folder" : "not a regular file"}`, fix, options);
-    if (stats.size === 0) throw unusable("model-empty", `"${path}" is empty`, fix, options);
-    await access(path, constants.R_OK);
-    return stats.size;
-  } catch (error) {
-    return absentOrThrow(error, path, options);
-  }
 }
 
 /** The `.gguf` files below a folder whose names start with the prefix, relative to it and without the prefix, with `/`. */
@@ -175,25 +201,4 @@ async function listNames(folder: string, prefix: string, options: FindOptions): 
   } catch (error) {
     return absentOrThrow(error, folder, options) ?? [];
   }
-}
-
-/** Undefined for "there is no such file"; @throws anything else, permission problems as an LlmctlError. */
-function absentOrThrow(error: unknown, path: string, options: FindOptions): undefined {
-  const code = systemErrorCode(error);
-  if (code === "ENOENT" || code === "ENOTDIR") return undefined;
-  if (code !== "EACCES" && code !== "EPERM") throw error;
-  throw new LlmctlError("permission-denied", `no permission to read "${path}"`, {
-    exit: "permission",
-    ...placeOf(options),
-    fix: `check its permissions: ls -ld "${dirname(path)}" "${path}"`,
-    cause: error,
-  });
-}
-
-function unusable(code: string, message: string, fix: string, options: FindOptions): LlmctlError {
-  return new LlmctlError(code, message, { exit: "missingFile", ...placeOf(options), fix });
-}
-
-function placeOf({ at }: FindOptions): { at?: string } {
-  return at === undefined ? {} : { at };
 }

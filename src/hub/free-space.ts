@@ -3,14 +3,23 @@ import { dirname } from "node:path";
 import { LlmctlError, systemErrorCode } from "../base/errors.ts";
 import { formatSize } from "../base/units.ts";
 
-/** @throws LlmctlError `no-space` when a folder's disk has no room for so many bytes more. The folder need not exist. */
-export async function checkSpace(neededBytes: number, folder: string): Promise<void> {
+/** Where files are kept that were fetched. */
+export interface Store {
+  readonly folder: string;
+  /** For people. */
+  readonly name: string;
+  /** The variable that moves it. */
+  readonly setting: string;
+}
+
+/** @throws LlmctlError `no-space` when a store's disk has no room for so many bytes more. The folder need not exist. */
+export async function checkSpace(neededBytes: number, { folder, setting }: Pick<Store, "folder" | "setting">): Promise<void> {
   const freeBytes = await measureFree(folder);
   if (freeBytes >= neededBytes) return;
   throw new LlmctlError("no-space", `${formatSize(neededBytes)} are to be fetched, but only ${formatSize(freeBytes)} are free`, {
     exit: "io",
     at: folder,
-    fix: `free ${formatSize(neededBytes - freeBytes)}, or set HF_HUB_CACHE to a folder on a larger disk`,
+    fix: `free ${formatSize(neededBytes - freeBytes)}, or set ${setting} to a folder on a larger disk`,
   });
 }
 

@@ -1,6 +1,6 @@
 import type { ByteSource } from "../gguf/byte-source.ts";
 import { GgufError } from "../gguf/gguf-error.ts";
-import { getFromHub, type HubAnswer, type HubConnection } from "./hub-connection.ts";
+import { getFromHub, type HttpConnection, type HubAnswer } from "./hub-connection.ts";
 import type { HubResponse } from "./http-get.ts";
 import { TransientError, withRetries, type RetryRule } from "./retry.ts";
 
@@ -14,7 +14,7 @@ export interface HttpFile {
   readonly url: string;
   /** For messages. */
   readonly name: string;
-  readonly connection: HubConnection;
+  readonly connection: HttpConnection;
   readonly retries: RetryRule;
   readonly traffic: Traffic;
 }

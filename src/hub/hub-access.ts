@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { LlmctlError } from "../base/errors.ts";
-import type { HubConnection } from "./hub-connection.ts";
+import type { HttpConnection, HubConnection } from "./hub-connection.ts";
 import type { HubSettings } from "./hub-settings.ts";
 import { findProxyFetch } from "./proxy-fetch.ts";
 import type { RetryRule } from "./retry.ts";
@@ -24,6 +24,12 @@ export interface HubAccess {
 
 export function connect({ hub, signal, stallTimeoutMs = 30_000 }: Omit<HubAccess, "onProgress">): HubConnection {
   return { endpoint: hub.endpoint, token: hub.token, signal, stallTimeoutMs, fetch: findProxyFetch(process.env) };
+}
+
+/** For addresses that a profile names: whatever server they lead to, it gets no token. */
+export function connectWithoutToken(access: Omit<HubAccess, "onProgress">): HttpConnection {
+  const { endpoint: _endpoint, token: _token, ...connection } = connect(access);
+  return connection;
 }
 
 export async function waitRealTime(ms: number, signal: AbortSignal): Promise<void> {

@@ -2,16 +2,21 @@ import { LlmctlError, systemErrorCode } from "../base/errors.ts";
 import { httpGet, type HubFetch, type HubResponse } from "./http-get.ts";
 import { parseRetryAfter, TransientError } from "./retry.ts";
 
-/** A way to talk to the Hub, with what every request needs. */
-export interface HubConnection {
-  /** Without a slash at the end. */
-  readonly endpoint: string;
+/** A way to talk to a server, with what every request needs. */
+export interface HttpConnection {
+  /** The Hub's, without a slash at the end; undefined for a server that is to be none, which no token is ever sent to. */
+  readonly endpoint?: string | undefined;
   readonly token?: string | undefined;
   readonly signal: AbortSignal;
   /** A transfer with no byte for this long is given up, and tried again. */
   readonly stallTimeoutMs: number;
   /** Another way than {@link httpGet}, such as through a proxy. */
   readonly fetch?: HubFetch | undefined;
+}
+
+/** A way to talk to the Hub. */
+export interface HubConnection extends HttpConnection {
+  readonly endpoint: string;
 }
 
 /** An answer whose body is being read under the stall guard. */
@@ -30,7 +35,7 @@ export interface HubAnswer {
 export async function getFromHub<T>(
   url: string,
   headers: Readonly<Record<string, string>>,
-  hub: HubConnection,
+  hub: HttpConnection,
   use: (answer: HubAnswer) => Promise<T>,
 ): Promise<T> {
   const guard = guardStall(hub);
@@ -55,7 +60,7 @@ interface StallGuard {
   readonly end: () => void;
 }
 
-function guardStall({ signal, stallTimeoutMs }: HubConnection): StallGuard {
+function guardStall({ signal, stallTimeoutMs }: HttpConnection): StallGuard {
   const own = new AbortController();
   let timer: NodeJS.Timeout | undefined;
   const onStall = () => own.abort(new TransientError(`no byte for ${stallTimeoutMs / 1000} s`));
@@ -99,15 +104,19 @@ function lostLine(cause: Error): TransientError {
   return new TransientError(cause.message || systemErrorCode(cause) || "the connection was lost", { cause });
 }
 
-function authorize(url: string, { endpoint, token }: HubConnection): Record<string, string> {
-  return token !== undefined && new URL(url).origin === new URL(endpoint).origin ? { authorization: `Bearer ${token}` } : {};
+function authorize(url: string, hub: HttpConnection): Record<string, string> {
+  return hub.token !== undefined && isOfHub(url, hub) ? { authorization: `Bearer ${hub.token}` } : {};
 }
 
-function answerError(url: string, response: HubResponse, hub: HubConnection): Error {
+function isOfHub(url: string, { endpoint }: HttpConnection): boolean {
+  return endpoint !== undefined && new URL(url).origin === new URL(endpoint).origin;
+}
+
+function answerError(url: string, response: HubResponse, hub: HttpConnection): Error {
   const { status } = response;
   const host = new URL(response.url).host;
   const hasMoved = new URL(response.url).origin !== new URL(url).origin;
-  const isHub = new URL(url).origin === new URL(hub.endpoint).origin;
+  const isHub = isOfHub(url, hub);
   // A signed address on another host that no longer holds is asked for again where it came from.
   const passes = status >= 500 || [408, 416, 425, 429].includes(status) || (hasMoved && [401, 403].includes(status));
   if (passes) {
@@ -120,7 +129,9 @@ function answerError(url: string, response: HubResponse, hub: HubConnection): Er
     return new LlmctlError("hub-denied", `${host} does not give access (status ${status})`, {
       exit: "permission",
       at,
-      fix: isHub ? deniedFix(hub) : "use an address that needs no login; HF_TOKEN is sent to HF_ENDPOINT alone",
+      fix: isHub
+        ? deniedFix(hub)
+        : "use an address that needs no login; a model on Hugging Face is written { hf, file }, and HF_TOKEN sent there alone",
     });
   }
   if (status === 404) {
@@ -138,7 +149,7 @@ function answerError(url: string, response: HubResponse, hub: HubConnection): Er
   });
 }
 
-function deniedFix({ endpoint, token }: HubConnection): string {
+function deniedFix({ endpoint, token }: HttpConnection): string {
   return token === undefined
     ? `check the repository's name; if it is private or gated, accept its licence on ${endpoint} and set HF_TOKEN`
     : `accept the repository's licence on ${endpoint}, and check that HF_TOKEN is valid and may read it`;

@@ -5,13 +5,11 @@ import { quote } from "../profiles/quote.ts";
 import type { HubModelRef } from "../profiles/schema.ts";
 import { isSafePath } from "./hub-cache.ts";
 import { getFromHub, type HubAnswer, type HubConnection } from "./hub-connection.ts";
+import type { RemoteFile } from "./remote-file.ts";
 import { withRetries, type RetryRule } from "./retry.ts";
 
 /** One file of a repository at one commit. */
-export interface HubFile {
-  /** Relative to the repository, with `/`; never leads out of it. */
-  readonly name: string;
-  readonly sizeBytes: number;
+export interface HubFile extends RemoteFile {
   /** Hex digest of the content: sha256 for what the Hub keeps outside git (LFS, Xet), else git's own blob id. It names the blob in the cache. */
   readonly digest: string;
 }

@@ -4,29 +4,43 @@ import { join } from "node:path";
 import { z } from "zod";
 import { writeFileAtomic } from "../base/atomic-write.ts";
 import { systemErrorCode } from "../base/errors.ts";
-import type { HubModelRef } from "../profiles/schema.ts";
+import type { RemoteModelRef } from "../profiles/schema.ts";
+import { describeUrl } from "./describe-ref.ts";
 import { isSafePath } from "./hub-cache.ts";
 import type { HubFile } from "./list-model.ts";
 
 const lockSchema = z.object({
   version: z.literal(1),
-  ref: z.object({ hf: z.string(), quant: z.string().optional(), file: z.string().optional(), revision: z.string() }),
-  commit: z.string().regex(/^[0-9a-f]{40}$/),
+  ref: z.union([
+    z.object({ hf: z.string(), quant: z.string().optional(), file: z.string().optional(), revision: z.string() }),
+    z.object({ url: z.string() }),
+  ]),
+  commit: z
+    .string()
+    .regex(/^[0-9a-f]{40}$/)
+    .optional(),
   files: z
     .array(
       z.object({
         name: z.string().refine(isSafePath),
         sizeBytes: z.int().min(0),
         digest: z.string().regex(/^([0-9a-f]{40}|[0-9a-f]{64})$/),
+        version: z.string().optional(),
       }),
     )
     .min(1),
 });
 
-/** What a reference means from now on, whatever is pushed to its branch: the commit, and its files, first shard first. */
+/** What a reference means from now on, whatever is pushed to its branch or put at its address: its files, first shard first. */
 export interface ModelLock {
-  readonly commit: string;
-  readonly files: readonly HubFile[];
+  /** Undefined for an address. */
+  readonly commit?: string | undefined;
+  readonly files: readonly LockedFile[];
+}
+
+interface LockedFile extends HubFile {
+  /** What the server of an address calls this content; undefined where it has no word for it. */
+  readonly version?: string | undefined;
 }
 
 /** Folder of the locks, one small file a reference, beside the profiles' states; no profile's name starts with a dot. */
@@ -38,29 +52,33 @@ export function modelLockFolder(stateDir: string): string {
  * Reads what a reference was resolved to.
  * @returns undefined when it was not, or when the lock is not one of this reference that this version can read: the Hub is then asked again.
  */
-export async function readModelLock(folder: string, ref: HubModelRef): Promise<ModelLock | undefined> {
+export async function readModelLock(folder: string, ref: RemoteModelRef): Promise<ModelLock | undefined> {
   const text = await readText(lockPath(folder, ref));
   const lock = lockSchema.safeParse(parseJson(text));
   if (!lock.success || JSON.stringify(lock.data.ref) !== JSON.stringify(lockedRef(ref))) return undefined;
   const { commit, files } = lock.data;
+  if (commit === undefined) return "url" in ref ? { files } : undefined;
   return { commit, files };
 }
 
 /** Notes what a reference was resolved to, atomically. @throws the system's error. */
-export async function writeModelLock(folder: string, ref: HubModelRef, { commit, files }: ModelLock): Promise<void> {
-  const known = files.map(({ name, sizeBytes, digest }) => ({ name, sizeBytes, digest }));
+export async function writeModelLock(folder: string, ref: RemoteModelRef, { commit, files }: ModelLock): Promise<void> {
+  const known = files.map(({ name, sizeBytes, digest, version }) => ({ name, sizeBytes, digest, version }));
   const lock = { version: 1, ref: lockedRef(ref), commit, files: known };
   await writeFileAtomic(lockPath(folder, ref), `${JSON.stringify(lock, undefined, 2)}\n`);
 }
 
-/** Keys in the order of the schema, so that two of them compare as text. */
-function lockedRef({ hf, quant, file, revision = "main" }: HubModelRef) {
+/** Keys in the order of the schema, so that two of them compare as text. The digests of an address are what it is compared with. */
+function lockedRef(ref: RemoteModelRef) {
+  if ("url" in ref) return { url: ref.url };
+  const { hf, quant, file, revision = "main" } = ref;
   return { hf, ...(quant === undefined ? {} : { quant }), ...(file === undefined ? {} : { file }), revision };
 }
 
 /** The readable part is for people; the digest tells apart what the characters of a file name cannot. */
-function lockPath(folder: string, ref: HubModelRef): string {
-  const readable = `${ref.hf}--${ref.quant ?? ref.file ?? ""}`.replaceAll("/", "--").replaceAll(/[^\w.-]/g, "_");
+function lockPath(folder: string, ref: RemoteModelRef): string {
+  const name = "url" in ref ? describeUrl(ref.url).replace(/^https?:\/+/, "") : `${ref.hf}--${ref.quant ?? ref.file ?? ""}`;
+  const readable = name.replaceAll("/", "--").replaceAll(/[^\w.-]/g, "_");
   const digest = createHash("sha256")
     .update(JSON.stringify(lockedRef(ref)))
     .digest("hex");

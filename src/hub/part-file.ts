@@ -4,9 +4,12 @@ import { dirname } from "node:path";
 import { syncFolder } from "../base/atomic-write.ts";
 import { systemErrorCode } from "../base/errors.ts";
 import { countBytes, listGaps, type ByteRange } from "./byte-ranges.ts";
-import type { HubFile } from "./list-model.ts";
 import { emptyRecord, PartRecord, readRecord } from "./part-record.ts";
+import type { RemoteFile } from "./remote-file.ts";
 import { RunningDigest } from "./running-digest.ts";
+
+/** The first bytes of every GGUF file. */
+export const ggufMagic = Buffer.from("GGUF");
 
 /** Parts have a name of our own: the Python client's `.incomplete` files may have holes and are left alone. */
 export function partPath(blobPath: string): string {
@@ -21,11 +24,11 @@ export class PartFile {
   readonly #file: FileHandle;
   readonly #record: PartRecord;
   readonly #blobPath: string;
-  readonly #of: HubFile;
+  readonly #of: RemoteFile;
   #digest: RunningDigest;
   #doneBytes: number;
 
-  private constructor(file: FileHandle, record: PartRecord, blobPath: string, of: HubFile) {
+  private constructor(file: FileHandle, record: PartRecord, blobPath: string, of: RemoteFile) {
     this.#file = file;
     this.#record = record;
     this.#blobPath = blobPath;
@@ -36,7 +39,7 @@ export class PartFile {
   }
 
   /** Opens the part of a blob, a new one or what an earlier run left, of which the digest then reads again what comes first. */
-  static async open(blobPath: string, of: HubFile): Promise<PartFile> {
+  static async open(blobPath: string, of: RemoteFile): Promise<PartFile> {
     await mkdir(dirname(blobPath), { recursive: true });
     const { file, isNew } = await openOrCreate(partPath(blobPath));
     try {
@@ -71,8 +74,17 @@ export class PartFile {
     await this.#record.setEtag(etag);
   }
 
+  /** Whether all of it is there and right: by its digest, or where nobody says that, by what every GGUF file begins with. */
   async isIntact(): Promise<boolean> {
-    return this.missing.length === 0 && (await this.#digest.finish()) === this.#of.digest;
+    if (this.missing.length > 0) return false;
+    if (this.#of.digest !== undefined) return (await this.digest()) === this.#of.digest;
+    const { buffer } = await this.#file.read(Buffer.alloc(ggufMagic.length), 0, ggufMagic.length, 0);
+    return buffer.equals(ggufMagic);
+  }
+
+  /** The digest of what has come, in hex. */
+  async digest(): Promise<string> {
+    return this.#digest.finish();
   }
 
   /** @param held Filled before it is written and recorded; nobody else's until then. */

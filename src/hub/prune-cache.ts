@@ -5,7 +5,8 @@ import { systemErrorCode } from "../base/errors.ts";
 import { withBlobLock } from "./blob-lock.ts";
 import { findHeldFiles } from "./held-files.ts";
 import { repoFolder } from "./hub-cache.ts";
-import { scanCache, type CachedFile, type CachedModel } from "./scan-cache.ts";
+import { scanCache, scanUrlFolder, type CachedFile, type CachedModel } from "./scan-cache.ts";
+import { urlLockPath } from "./url-files.ts";
 
 /** What a prune would take away. */
 export interface PrunePlan {
@@ -16,14 +17,23 @@ export interface PrunePlan {
   readonly held: readonly CachedModel[];
 }
 
+/** Where models are that came from the network. */
+export interface ModelFolders {
+  readonly hubCache: string;
+  /** Of models from plain addresses. */
+  readonly urlFolder: string;
+}
+
 /**
- * Finds the models of the Hugging Face cache that nobody uses.
- * @param used Paths in snapshots, of the shards of every model that a profile names.
+ * Finds the models that nobody uses.
+ * @param used Paths of the shards of every model that a profile names, as they are in snapshots.
  */
-export async function planPrune(hubCache: string, used: ReadonlySet<string>): Promise<PrunePlan> {
-  const all = await scanCache(hubCache);
+export async function planPrune(folders: ModelFolders, used: ReadonlySet<string>): Promise<PrunePlan> {
+  const all = [...(await scanCache(folders.hubCache)), ...(await scanUrlFolder(folders.urlFolder))];
   const unused = all.filter(
-    ({ shards }) => !shards.some(({ path }) => used.has(path)) && shards.every((file) => isOfCache(file, hubCache)),
+    ({ of, shards }) =>
+      !shards.some(({ path }) => used.has(path)) &&
+      shards.every((file) => (of === undefined ? file.blob === file.path : isOfCache(file, folders.hubCache))),
   );
   const paths = unused.flatMap(({ shards }) => shards.flatMap(({ path, blob }) => [path, blob]));
   const heldFiles = await findHeldFiles(paths);
@@ -42,13 +52,18 @@ function isOfCache({ path, blob }: CachedFile, hubCache: string): boolean {
   return blob === path || dirname(blob) === join(hubCache, repo, "blobs");
 }
 
-/** Takes models out of the Hugging Face cache: their names, the blobs that no other name leads to, and the folders and refs left empty. */
-export async function prune({ models }: PrunePlan, hubCache: string, signal: AbortSignal): Promise<void> {
-  for (const { hf, shards } of models) {
-    const repo = repoFolder(hubCache, hf);
+/** Takes models away: their names, the blobs that no other name leads to, and the folders and refs left empty. */
+export async function prune({ models }: PrunePlan, { hubCache, urlFolder }: ModelFolders, signal: AbortSignal): Promise<void> {
+  for (const { of, shards } of models) {
+    const waiting = { signal, onWait: () => {} };
+    if (of === undefined) {
+      for (const { path } of shards) await withBlobLock(urlLockPath(urlFolder, path), waiting, () => rm(path, { force: true }));
+      continue;
+    }
+    const repo = repoFolder(hubCache, of.hf);
     for (const file of shards) {
       const lock = join(repo.locks, `${basename(file.blob)}.lock`);
-      await withBlobLock(lock, { signal, onWait: () => {} }, () => removeFile(file, hubCache));
+      await withBlobLock(lock, waiting, () => removeFile(file, hubCache));
       await removeEmpty(dirname(file.path), join(repo.path, "snapshots"));
     }
     await removeStaleRefs(repo.path);

@@ -1,14 +1,18 @@
 import { LlmctlError } from "../base/errors.ts";
 import { GgufError } from "../gguf/gguf-error.ts";
 import { readModel, readModelFrom, type GgufModel } from "../gguf/read-model.ts";
-import type { HubModelRef, ModelRef } from "../profiles/schema.ts";
-import { searchHubModel, type FindOptions } from "./find-model.ts";
+import type { HubModelRef, ModelRef, UrlModelRef } from "../profiles/schema.ts";
+import { searchModel, type FindOptions } from "./find-model.ts";
 import { openHttpSource, type Traffic } from "./http-source.ts";
-import { connect, fileUrl, offlineError, retryRule, type HubAccess } from "./hub-access.ts";
-import { listModel } from "./list-model.ts";
+import { connect, connectWithoutToken, fileUrl, offlineError, retryRule, type HubAccess } from "./hub-access.ts";
+import type { HttpConnection } from "./hub-connection.ts";
+import { listAt } from "./list-at.ts";
+import { readModelLock } from "./model-lock.ts";
 import { TransientError } from "./retry.ts";
-import { describeRef, selectFiles } from "./select-files.ts";
+import { describeRef, describeUrl } from "./describe-ref.ts";
+import { selectFiles } from "./select-files.ts";
 import { listShardNames } from "./shard-names.ts";
+import { listUrlFiles } from "./url-files.ts";
 
 /** A file (of a split set the first), a model on the Hub, or the address of a file on any server. */
 export type ModelPlace = ModelRef | URL;
@@ -27,16 +31,16 @@ export interface ModelHeaders {
 /**
  * Reads a model's headers where the model is: on disk, or by ranges of its files on a server. A Hub model that is complete on disk is read
  * there.
- * @throws GgufError for files that cannot be used; LlmctlError `hub-offline`, `hub-unreachable`, `interrupted`, or what {@link listModel},
- * {@link selectFiles} and {@link searchHubModel} throw.
+ * @throws GgufError for files that cannot be used; LlmctlError `hub-offline`, `hub-unreachable`, `interrupted`, or what {@link listAt},
+ * {@link selectFiles} and {@link searchModel} throw.
  */
 export async function readModelHeaders(place: ModelPlace, options: HeaderOptions): Promise<ModelHeaders> {
   if (typeof place === "string") return readLocal(place, "local file", options);
-  if (place instanceof URL) return explained(nameOf(place), options, () => readUrl(place, options));
-  const search = await searchHubModel(place, options);
+  if (place instanceof URL) return explained(describeUrl(place), options, () => readUrl(place, options));
+  const search = await searchModel(place, options);
   const [first] = "files" in search ? search.files.shards : [];
   if ("files" in search && first !== undefined) return readLocal(first.path, search.files.source, options);
-  return explained(describeRef(place), options, () => readFromHub(place, options));
+  return explained(describeRef(place), options, () => ("url" in place ? readFromUrl(place, options) : readFromHub(place, options)));
 }
 
 async function readLocal(path: string, source: string, { at }: HeaderOptions): Promise<ModelHeaders> {
@@ -48,37 +52,38 @@ async function readLocal(path: string, source: string, { at }: HeaderOptions): P
 }
 
 async function readFromHub(ref: HubModelRef, options: HeaderOptions): Promise<ModelHeaders> {
-  const { commit, files } = await listModel(ref, connect(options), retryRule(options));
+  const lock = options.lockFolder === undefined ? undefined : await readModelLock(options.lockFolder, ref);
+  const { commit, files } = await listAt(lock?.commit, ref, options);
   const names = selectFiles(
     files.map(({ name }) => name),
     ref,
     options.at,
   );
   const remote = names.map((name) => ({ url: fileUrl(options.hub, ref.hf, commit, name), name: `hf:${ref.hf}/${name}` }));
-  return readRemote(remote, new URL(options.hub.endpoint).host, options);
+  return readRemote(remote, { source: new URL(options.hub.endpoint).host, connection: connect(options) }, options);
 }
 
 async function readUrl(url: URL, options: HeaderOptions): Promise<ModelHeaders> {
   const remote = listShardNames(url.pathname).map((pathname) => {
     const shard = new URL(url);
     shard.pathname = pathname;
-    return { url: shard.href, name: nameOf(shard) };
+    return { url: shard.href, name: describeUrl(shard) };
   });
-  return readRemote(remote, url.host, options);
+  return readRemote(remote, { source: url.host, connection: connect(options) }, options);
 }
 
-/** A query may be a signature, which is nothing for messages. */
-function nameOf(url: URL): string {
-  return `${url.origin}${url.pathname}`;
+async function readFromUrl(ref: UrlModelRef, options: HeaderOptions): Promise<ModelHeaders> {
+  const remote = listUrlFiles(ref, options).map(({ url }) => ({ url, name: describeUrl(url) }));
+  return readRemote(remote, { source: new URL(ref.url).host, connection: connectWithoutToken(options) }, options);
 }
 
 async function readRemote(
   files: readonly { readonly url: string; readonly name: string }[],
-  source: string,
+  { source, connection }: { readonly source: string; readonly connection: HttpConnection },
   options: HeaderOptions,
 ): Promise<ModelHeaders> {
   const traffic: Traffic = { bytesRead: 0, requests: 0 };
-  const shared = { connection: connect(options), retries: retryRule(options), traffic };
+  const shared = { connection, retries: retryRule(options), traffic };
   const model = await readModelFrom(files.length, (index) => {
     const file = files[index];
     if (file === undefined) throw new Error(`no file ${index} of ${files.length}`);

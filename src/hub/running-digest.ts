@@ -1,6 +1,6 @@
 import { createHash, type Hash } from "node:crypto";
 import type { FileHandle } from "node:fs/promises";
-import type { HubFile } from "./list-model.ts";
+import type { RemoteFile } from "./remote-file.ts";
 
 /** As much is hashed in one go, which takes about a millisecond: nothing else of the program runs meanwhile. */
 const readBytes = 2 ** 20;
@@ -19,7 +19,7 @@ export class RunningDigest {
   #work: Promise<void> = Promise.resolve();
   #failure: { readonly error: unknown } | undefined;
 
-  constructor(file: FileHandle, of: Pick<HubFile, "digest" | "sizeBytes">) {
+  constructor(file: FileHandle, of: Pick<RemoteFile, "digest" | "sizeBytes">) {
     this.#file = file;
     this.#hash = startHash(of);
   }
@@ -69,6 +69,6 @@ export class RunningDigest {
 }
 
 /** Git names a blob by the sha1 of a header and the content; everything that the Hub keeps outside git has its plain sha256. */
-export function startHash({ digest, sizeBytes }: Pick<HubFile, "digest" | "sizeBytes">): Hash {
-  return digest.length === 40 ? createHash("sha1").update(`blob ${sizeBytes}\0`) : createHash("sha256");
+export function startHash({ digest, sizeBytes }: Pick<RemoteFile, "digest" | "sizeBytes">): Hash {
+  return digest?.length === 40 ? createHash("sha1").update(`blob ${sizeBytes}\0`) : createHash("sha256");
 }

@@ -4,10 +4,10 @@ import { systemErrorCode } from "../base/errors.ts";
 import { findQuant, firstShard } from "./select-files.ts";
 import { listShardNames } from "./shard-names.ts";
 
-/** A model in the Hugging Face cache, whoever has fetched it. */
+/** A model in the Hugging Face cache, whoever has fetched it, or among those that came from plain addresses. */
 export interface CachedModel {
-  readonly hf: string;
-  readonly commit: string;
+  /** Repository and commit; undefined for one from an address. */
+  readonly of: { readonly hf: string; readonly commit: string } | undefined;
   /** The first shard, relative to the repository, with `/`. */
   readonly name: string;
   readonly quant: string | undefined;
@@ -30,19 +30,24 @@ export async function scanCache(hubCache: string): Promise<readonly CachedModel[
   for (const folder of (await listFolder(hubCache)).filter((name) => name.startsWith("models--"))) {
     const hf = folder.slice("models--".length).replace("--", "/");
     const snapshots = join(hubCache, folder, "snapshots");
-    for (const commit of await listFolder(snapshots)) models.push(...(await scanSnapshot(join(snapshots, commit), { hf, commit })));
+    for (const commit of await listFolder(snapshots)) models.push(...(await scanFolder(join(snapshots, commit), { hf, commit })));
   }
   return models;
 }
 
-async function scanSnapshot(folder: string, of: Pick<CachedModel, "hf" | "commit">): Promise<CachedModel[]> {
+/** All models that came from plain addresses. */
+export async function scanUrlFolder(folder: string): Promise<readonly CachedModel[]> {
+  return scanFolder(folder, undefined);
+}
+
+async function scanFolder(folder: string, of: CachedModel["of"]): Promise<CachedModel[]> {
   const names = (await listFolder(folder, true)).map((name) => name.split(sep).join("/")).filter((name) => /\.gguf$/i.test(name));
   const sets = new Set(names.map(firstShard));
   const models = await Promise.all(
     [...sets].map(async (name) => {
       const set = listShardNames(name);
       const shards = (await Promise.all(set.map((shard) => lookAt(join(folder, shard))))).flat();
-      return { ...of, name, quant: findQuant(name), shards, missing: set.length - shards.length };
+      return { of, name, quant: findQuant(name), shards, missing: set.length - shards.length };
     }),
   );
   return models.filter(({ shards }) => shards.length > 0);

@@ -2,6 +2,7 @@ import { posix } from "node:path";
 import { findClosest } from "../base/closest.ts";
 import { LlmctlError } from "../base/errors.ts";
 import type { HubModelRef } from "../profiles/schema.ts";
+import { describeRef } from "./describe-ref.ts";
 import { listShardNames, parseShardName } from "./shard-names.ts";
 
 /** What a reference means among the files that there are. Names are relative to the repository, with `/`. */
@@ -23,7 +24,7 @@ const besideModels = /mmproj|imatrix|mtp-|eagle3-|dflash-|dspark-/i;
  * is not exactly one answer.
  */
 export function matchFiles(names: readonly string[], ref: HubModelRef): Match {
-  const ggufs = names.filter((name) => /\.gguf$/i.test(name) && !/mmproj/i.test(posix.basename(name)));
+  const ggufs = names.filter((name) => /\.gguf$/i.test(name));
   return ref.file === undefined ? matchQuant(ggufs, ref.quant) : matchFile(ggufs, ref.file);
 }
 
@@ -66,13 +67,6 @@ export function mismatchError(match: Exclude<Match, { kind: "one" }>, ref: HubMo
         ...place,
       });
   }
-}
-
-/** A reference for people: `"unsloth/GLM-4.7-GGUF" (UD-Q2_K_XL)`. */
-export function describeRef(ref: HubModelRef): string {
-  const revision = ref.revision === undefined ? "" : ` at ${ref.revision}`;
-  const which = ref.quant ?? ref.file;
-  return `"${ref.hf}"${which === undefined ? "" : ` (${which})`}${revision}`;
 }
 
 function notFoundError(known: readonly string[], ref: HubModelRef, place: { at?: string }): LlmctlError {

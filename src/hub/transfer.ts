@@ -1,4 +1,4 @@
-import type { HubFile } from "./list-model.ts";
+import type { RemoteFile } from "./remote-file.ts";
 import type { Places } from "./together.ts";
 import type { RateLimit } from "./rate-limit.ts";
 import type { RetryRule } from "./retry.ts";
@@ -27,7 +27,7 @@ export interface Transfer {
   readonly places: Places<Buffer<ArrayBuffer>>;
   readonly rate: RateLimit | undefined;
   readonly retries: RetryRule;
-  readonly noteBytes: (file: HubFile, doneBytes: number) => void;
+  readonly noteBytes: (file: RemoteFile, doneBytes: number) => void;
   /** Looks again whether the disk has room for what is still to come. @throws LlmctlError `no-space`. */
   readonly checkSpace: () => Promise<void>;
 }

@@ -1,9 +1,12 @@
 import { realpath } from "node:fs/promises";
+import { basename } from "node:path";
 import { LlmctlError } from "../base/errors.ts";
+import type { RemoteModelRef } from "../profiles/schema.ts";
 import { hashFile } from "./hash-file.ts";
 import { identifyFiles } from "./identify-file.ts";
 import type { ModelFiles } from "./model-files.ts";
-import type { ModelLock } from "./model-lock.ts";
+import { readModelLock, type ModelLock } from "./model-lock.ts";
+import { listDigests } from "./url-files.ts";
 import { findVerified, forgetVerified, recordVerified } from "./verified-files.ts";
 
 /** What is told while files are read. `file` is a path. */
@@ -27,6 +30,20 @@ export interface ExpectedFile {
   readonly path: string;
   readonly sizeBytes: number;
   readonly digest: string;
+}
+
+/**
+ * What a model's files are to be: what its reference is locked to, the digests that the profile has, or what the cache itself says; undefined
+ * when nobody knows without asking the Hub.
+ */
+export async function findKnown(ref: RemoteModelRef, files: ModelFiles, lockFolder: string): Promise<ModelLock | undefined> {
+  const lock = await readModelLock(lockFolder, ref);
+  if (lock !== undefined) return lock;
+  if ("hf" in ref) return identifyFiles(files);
+  const digests = listDigests(ref);
+  return (
+    digests && { files: files.shards.map(({ path, sizeBytes }, i) => ({ name: basename(path), sizeBytes, digest: digests[i] ?? "" })) }
+  );
 }
 
 /** The files with what they should be; undefined when nobody knows without asking the Hub. */

@@ -13,10 +13,11 @@ import { type Device, findMissingDevices, namedDevices } from "./devices.ts";
 import { askWorkers } from "./rpc-workers.ts";
 import { tryCommandLines, type Trial, type TrialResult } from "./dry-run-many.ts";
 import type { FoundModel } from "./model-reader.ts";
-import { type DraftDecision, decideDrafting, modelsToRender, noDraftAsked } from "./plan-launch.ts";
+import { type DraftDecision, decideDrafting, modelsToRender, noDraftAsked, readBeside } from "./plan-launch.ts";
 import { findExceededLimits } from "./profile-limits.ts";
 import { commandLine, type RenderedFlag, type Rendering, renderServer } from "./render.ts";
 import { describeStrayConfig, describeStrayVariables } from "./stray-flags.ts";
+import { describeUnchecked } from "./unchecked.ts";
 import { vocabRule } from "./vocab-rule.ts";
 
 /** All that can be known of a profile before a start. */
@@ -60,6 +61,7 @@ interface Prepared {
   readonly build: AskedBuild | undefined;
   readonly target: FoundModel;
   readonly draft: DraftDecision;
+  readonly beside: Launch["files"];
   /** Undefined where there is no build, or it cannot say the profile. */
   readonly trial: Trial | undefined;
 }
@@ -75,10 +77,12 @@ async function prepare(profile: Profile, session: CheckSession): Promise<Prepare
   const rule = build === undefined ? "strict" : vocabRule((flag) => build.catalogue.has(flag));
   const decided = await findings.settle(() => decideDrafting(profile, target, models, { rule, cacheDir: session.paths.cache }));
   const draft = decided ?? { drafting: { wanted: false, reason: "the draft does not fit" }, files: [], warnings: [] };
-  const rendering = build && (await findings.settle(() => renderServer(profile, modelsToRender(target, draft), build.catalogue)));
+  const beside = await readBeside(values, models);
+  const files = modelsToRender(target, draft, beside);
+  const rendering = build && (await findings.settle(() => renderServer(profile, files, build.catalogue)));
   const trial = build && rendering && { server: build.server, env, profile, rendering };
   addWarnings({ profile, findings, draft, isDecided: decided !== undefined });
-  return { profile, findings, env, build, target, draft, trial };
+  return { profile, findings, env, build, target, draft, beside: beside.files, trial };
 }
 
 /** Reads models for {@link decideDrafting}: one that cannot be read is a finding, and counts as one that is not here. */
@@ -118,13 +122,14 @@ function addWarnings({ profile, findings, draft: { drafting, warnings }, isDecid
 }
 
 async function finish(prepared: Prepared, result: TrialResult | undefined, session: CheckSession): Promise<ProfileCheck> {
-  const { profile, findings, build, target, draft, trial } = prepared;
+  const { profile, findings, build, target, draft, beside, trial } = prepared;
   const { flags, notes } = trial?.rendering ?? { flags: [], notes: [] };
   const isRunning = await isProfileRunning(profile, session.paths);
   const remote = isRunning ? undefined : await askForDevices(prepared);
   const unknown = await addMissingDevices(prepared, remote, session);
   addRefusals(findings, result, unknown);
   for (const { code, ...limit } of findExceededLimits(profile, { target: target.model, flags })) findings.add("warning", code, limit);
+  for (const message of await describeUnchecked(profile.values, session.paths)) findings.add("note", "no-digest", { message });
   for (const message of await describeStray(prepared, session)) findings.add("warning", "stray-flags", { message });
   const isSound = trial !== undefined && findings.ranked.every(({ rank }) => rank !== "error");
   const memory = isSound && build ? await checkMemory({ trial, catalogue: build.catalogue, draft, findings, isRunning }, session) : [];
@@ -136,7 +141,7 @@ async function finish(prepared: Prepared, result: TrialResult | undefined, sessi
   return {
     profile,
     build: build && `${build.label}: ${build.catalogue.version}`,
-    files: [...target.files, ...draft.files],
+    files: [...target.files, ...draft.files, ...beside],
     flags,
     notes,
     drafting: draft.drafting,

@@ -1,10 +1,10 @@
-import { basename } from "node:path";
+import { basename, posix } from "node:path";
 import { LlmctlError } from "../base/errors.ts";
 import type { Paths } from "../base/paths.ts";
 import { readModel, type GgufModel } from "../gguf/read-model.ts";
-import { findModel, findOptions, searchHubModel, type FindOptions } from "../hub/find-model.ts";
+import { findModel, findOptions, searchModel, type FindOptions } from "../hub/find-model.ts";
 import type { ModelFiles } from "../hub/model-files.ts";
-import type { HubModelRef, ModelRef, Profile } from "../profiles/schema.ts";
+import type { ModelRef, Profile, RemoteModelRef } from "../profiles/schema.ts";
 
 /** A model of a profile, and what its headers say. */
 export interface FoundModel {
@@ -29,7 +29,7 @@ export class ModelReader {
   }
 
   async read(key: string, ref: ModelRef): Promise<FoundModel> {
-    const at = this.#profile.at(...key.split("."));
+    const at = this.#placeOf(key);
     try {
       const files = await findModel(ref, this.#options(at));
       const [first] = files.shards;
@@ -43,9 +43,14 @@ export class ModelReader {
     }
   }
 
-  /** Whether a Hub model is not complete on disk. */
-  async lacks(key: string, ref: HubModelRef): Promise<boolean> {
-    return !("files" in (await searchHubModel(ref, this.#options(this.#profile.at(...key.split("."))))));
+  /** Whether a model that can be fetched is not complete on disk. */
+  async lacks(key: string, ref: RemoteModelRef): Promise<boolean> {
+    return !("files" in (await searchModel(ref, this.#options(this.#placeOf(key)))));
+  }
+
+  /** @param key Such as `draft.model` or `lora.0`. */
+  #placeOf(key: string): string {
+    return this.#profile.at(...key.split(".").map((part) => (/^\d+$/.test(part) ? Number(part) : part)));
   }
 
   #options(at: string): FindOptions {
@@ -54,7 +59,8 @@ export class ModelReader {
 }
 
 function describeRef(ref: ModelRef): string {
-  return typeof ref === "string" ? basename(ref) : `${ref.hf}:${ref.quant ?? ref.file}`;
+  if (typeof ref === "string") return basename(ref);
+  return "url" in ref ? posix.basename(new URL(ref.url).pathname) : `${ref.hf}:${ref.quant ?? ref.file}`;
 }
 
 /** The rooms that read files know their path; a person also wants to know which key named it. */

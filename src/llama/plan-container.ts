@@ -25,6 +25,8 @@ export interface ContainerModels {
   readonly draft?: readonly ContainerFile[];
   /** Why drafting is off although the profile asks for it. */
   readonly draftingOff?: string;
+  /** What had to be fetched beside the models, by its key: `mmproj`, `lora.0`. */
+  readonly beside?: ReadonlyMap<string, readonly ContainerFile[]>;
 }
 
 export interface ContainerChoice {
@@ -51,11 +53,12 @@ export function planContainer(profile: Profile, models: ContainerModels, choice:
   const backend = choice.backend ?? chooseBackend(values);
   const gpu = chooseGpu(profile, backend, choice.gpus);
   const inside = { ...profile, values: { ...values, server: insideServer(server) } };
-  const { target, draft, draftingOff } = models;
+  const { target, draft, draftingOff, beside = new Map<string, readonly ContainerFile[]>() } = models;
   const rendering = renderServer(
     inside,
     {
       target: insidePath(target),
+      beside: new Map([...beside].map(([key, placed]) => [key, insidePath(placed)])),
       ...(draft === undefined ? {} : { draft: insidePath(draft) }),
       ...(draftingOff === undefined ? {} : { draftingOff }),
     },
@@ -71,7 +74,7 @@ export function planContainer(profile: Profile, models: ContainerModels, choice:
     env,
     secretEnv,
     ...(server.api_key_file === undefined ? {} : { apiKeyFile: server.api_key_file }),
-    files: distinct([...target, ...(draft ?? []), ...files]),
+    files: distinct([...target, ...(draft ?? []), ...[...beside.values()].flat(), ...files]),
     gpu,
     publish: { host: publishedHost(profile), port: server.port === "auto" ? containerPort : server.port },
     ...patience(values),

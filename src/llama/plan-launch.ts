@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { LlmctlError } from "../base/errors.ts";
 import type { Paths } from "../base/paths.ts";
 import type { ModelFiles } from "../hub/model-files.ts";
+import { listBeside } from "../profiles/model-refs.ts";
 import type { Profile, ProfileValues } from "../profiles/schema.ts";
 import { targetModel } from "../profiles/target.ts";
 import type { Drafting, Launch } from "../supervisor/launch.ts";
@@ -20,6 +21,7 @@ import { planWorker } from "./plan-worker.ts";
 import { withoutRpc } from "./render-rpc.ts";
 import { findSkippedDraft } from "./skipped-draft.ts";
 import { describeStrayConfig, describeStrayVariables } from "./stray-flags.ts";
+import { describeUnchecked } from "./unchecked.ts";
 import { vocabRule, type VocabRule } from "./vocab-rule.ts";
 
 interface PlanOptions {
@@ -120,7 +122,8 @@ async function planProgram(profile: Profile, program: Program, { paths, env, lac
   const models = new ModelReader(profile, paths, lacking);
   const target = await models.read("model", targetModel(profile));
   const draft = await decideDrafting(profile, target, models, { rule: vocabRule((flag) => catalogue.has(flag)), cacheDir: paths.cache });
-  const files = modelsToRender(target, draft);
+  const beside = await readBeside(values, models);
+  const files = modelsToRender(target, draft, beside);
   const rendering = program === "llama-server" ? renderServer(profile, files, catalogue) : renderCli(profile, files, catalogue);
   const args = commandLine(rendering);
   const trial = { env: childEnv, timeoutMs: dryRunTimeoutMs };
@@ -137,7 +140,7 @@ async function planProgram(profile: Profile, program: Program, { paths, env, lac
       file,
       args,
       env: childEnv,
-      files: [...target.files, ...draft.files],
+      files: [...target.files, ...draft.files, ...beside.files],
       drafting: draft.drafting,
       build: `${found.label}: ${catalogue.version}`,
     },
@@ -146,6 +149,7 @@ async function planProgram(profile: Profile, program: Program, { paths, env, lac
     warnings: [
       ...models.missing,
       ...(values.rpc.workers === undefined ? [] : [unprotected]),
+      ...(await describeUnchecked(values, paths)),
       ...draft.warnings,
       ...findExceededLimits(profile, { target: target.model, flags: rendering.flags }).map(({ message, fix }) => `${message}; ${fix}`),
       ...describeStrayVariables(env, childEnv, catalogue),
@@ -156,12 +160,29 @@ async function planProgram(profile: Profile, program: Program, { paths, env, lac
 }
 
 /** What the rendering is told of the models. */
-export function modelsToRender(target: FoundModel, { path, drafting }: DraftDecision): RenderModels {
+export function modelsToRender(target: FoundModel, { path, drafting }: DraftDecision, { paths }: BesideFiles): RenderModels {
   return {
     target: target.path,
+    beside: paths,
     ...(path === undefined ? {} : { draft: path }),
     ...(drafting.wanted || drafting.reason === noDraftAsked ? {} : { draftingOff: drafting.reason }),
   };
+}
+
+/** What is loaded beside the models, and had to be fetched. */
+export interface BesideFiles {
+  /** By key, for `RenderModels`. */
+  readonly paths: ReadonlyMap<string, string>;
+  readonly files: ModelFiles["shards"];
+}
+
+/** Finds the projector and the adapters that are no plain paths. @throws what `models` throws. */
+export async function readBeside(values: ProfileValues, models: Pick<ModelReader, "read">): Promise<BesideFiles> {
+  const found = new Map<string, FoundModel>();
+  for (const { key, ref } of listBeside(values)) {
+    if (typeof ref !== "string") found.set(key.join("."), await models.read(key.join("."), ref));
+  }
+  return { paths: new Map([...found].map(([key, { path }]) => [key, path])), files: [...found.values()].flatMap(({ files }) => files) };
 }
 
 /** @throws LlmctlError `cli-missing`, always. */

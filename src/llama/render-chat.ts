@@ -1,6 +1,8 @@
+import { adapterRef } from "../profiles/model-refs.ts";
 import type { ProfileValues } from "../profiles/schema.ts";
 import type { FlagCatalogue, FlagMatch } from "./flag-catalogue.ts";
 import {
+  besidePath,
   floatRule,
   formatFloat,
   impossible,
@@ -11,6 +13,7 @@ import {
   pairRule,
   passed,
   passValue,
+  type RenderModels,
   type Rule,
   serverOnly,
   switchRule,
@@ -93,16 +96,19 @@ export const chatRules: readonly Rule[] = [
   reasoningEffort,
 ];
 
-type Adapter = Exclude<NonNullable<ProfileValues["lora"]>[number], string>;
+interface Adapter {
+  readonly path: string;
+  readonly scale?: number | undefined;
+}
 
 const loraFlags = ["--lora"];
 const scaledFlags = ["--lora-scaled"];
 const lora: Rule = {
   key: "lora",
   flags: [...loraFlags, ...scaledFlags],
-  render({ values, catalogue }) {
+  render({ values, models, catalogue }) {
     if (values.lora === undefined) return undefined;
-    const adapters = values.lora.map((one) => (typeof one === "string" ? { path: one } : one));
+    const adapters = listAdapters(values.lora, models);
     const scaled = adapters.some(({ scale }) => scale !== undefined);
     const match = catalogue.findFirst(scaled ? scaledFlags : loraFlags);
     if (match === undefined) return noFlag(catalogue, "lora");
@@ -111,6 +117,23 @@ const lora: Rule = {
       return impossible(`llama.cpp would take "${cut.path}" apart at its comma or colon`, "rename the file or its folder");
     }
     return passAdapters(match, adapters, scaled);
+  },
+};
+
+function listAdapters(lora: NonNullable<ProfileValues["lora"]>, models: RenderModels): Adapter[] {
+  return lora.map((one, index) => ({
+    path: besidePath(models, `lora.${index}`, adapterRef(one)),
+    ...(typeof one === "object" && "scale" in one ? { scale: one.scale } : {}),
+  }));
+}
+
+const mmprojFlags = ["--mmproj"];
+const mmproj: Rule = {
+  key: "mmproj",
+  flags: mmprojFlags,
+  render({ values, models, catalogue }) {
+    if (values.mmproj === undefined) return undefined;
+    return passValue(catalogue, "mmproj", mmprojFlags, besidePath(models, "mmproj", values.mmproj));
   },
 };
 
@@ -128,7 +151,7 @@ function isList({ entry }: FlagMatch): boolean {
 /** What is loaded beside the model, or asked of it instead of text. */
 export const adapterRules: readonly Rule[] = [
   lora,
-  valueRule("mmproj", ["--mmproj"], (values) => values.mmproj),
+  mmproj,
   pairRule("mmproj_offload", { on: ["--mmproj-offload"], off: ["--no-mmproj-offload"] }, (values) => values.mmproj_offload),
   serverOnly(switchRule("embeddings", ["--embeddings"], (values) => values.embeddings)),
   serverOnly(switchRule("rerank", ["--rerank", "--reranking"], (values) => values.rerank)),

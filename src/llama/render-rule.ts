@@ -1,4 +1,4 @@
-import type { ProfileValues } from "../profiles/schema.ts";
+import type { ModelRef, ProfileValues } from "../profiles/schema.ts";
 import type { FlagCatalogue, FlagMatch } from "./flag-catalogue.ts";
 
 /** The model files to name on the command line, absolute; first shards of split sets. */
@@ -8,6 +8,8 @@ export interface RenderModels {
   readonly draft?: string;
   /** Why drafting is off although the profile asks for it. */
   readonly draftingOff?: string;
+  /** What had to be fetched beside the models, by its key: `mmproj`, `lora.0`. */
+  readonly beside?: ReadonlyMap<string, string>;
 }
 
 /** The programs of llama.cpp that a profile can be said to. */
@@ -119,6 +121,13 @@ export function switchRule(key: string, flags: readonly string[], read: (values:
       return match === undefined ? noFlag(catalogue, key) : passed([match.name]);
     },
   };
+}
+
+/** The path of what lies beside the models. */
+export function besidePath(models: RenderModels, key: string, ref: ModelRef): string {
+  const path = typeof ref === "string" ? ref : models.beside?.get(key);
+  if (path === undefined) throw new Error(`a profile with ${key} is rendered without its file`);
+  return path;
 }
 
 /** Says that nothing in llmctl depends on a rule. */

@@ -5,13 +5,13 @@ import { z } from "zod";
 import { writeFileAtomic } from "../base/atomic-write.ts";
 import { systemErrorCode } from "../base/errors.ts";
 import type { ModelFiles } from "../hub/model-files.ts";
-import type { HubModelRef } from "../profiles/schema.ts";
+import type { RemoteModelRef } from "../profiles/schema.ts";
 import type { VocabRule } from "./vocab-rule.ts";
 
-/** A target on disk, and a draft that was judged by its headers on the Hub. */
+/** A target on disk, and a draft that was judged by its headers where it is published. */
 interface JudgedPair {
   readonly targetFiles: ModelFiles["shards"];
-  readonly draft: HubModelRef;
+  readonly draft: RemoteModelRef;
   readonly type: string;
   readonly rule: VocabRule;
 }
@@ -38,7 +38,7 @@ export async function findSkippedDraft(cacheDir: string, pair: JudgedPair): Prom
 }
 
 function notePath(cacheDir: string, { targetFiles, draft, type, rule }: JudgedPair): string {
-  const { hf, quant, file, revision } = draft;
-  const pair = [targetFiles.map(({ path, sizeBytes }) => [path, sizeBytes]), hf, quant, file, revision, type, rule];
+  const ref = "url" in draft ? [draft.url, draft.sha256] : [draft.hf, draft.quant, draft.file, draft.revision];
+  const pair = [targetFiles.map(({ path, sizeBytes }) => [path, sizeBytes]), ...ref, type, rule];
   return join(cacheDir, "skipped-drafts", `${createHash("sha256").update(JSON.stringify(pair)).digest("hex").slice(0, 32)}.json`);
 }

@@ -1,23 +1,16 @@
 import { homedir } from "node:os";
 import { dirname, join, resolve } from "node:path";
+import { isAddress, readHubAddress } from "./hub-address.ts";
 import { quote } from "./quote.ts";
-import { type Finding, type KeyPath, mapMap, nearestPlace, showKey, type WrittenMap, type WrittenScalar } from "./written.ts";
+import { type Finding, mapMap, nearestPlace, showKey, type WrittenMap, type WrittenScalar } from "./written.ts";
 
 export type Env = Readonly<Record<string, string | undefined>>;
 
-/** What is a path when it is text; `*` stands for every item of a list. */
-const pathKeys = [
-  "model",
-  "draft.model",
-  "model_dirs.*",
-  "mmproj",
-  "lora.*",
-  "lora.*.path",
-  "chat_template_file",
-  "server.api_key_file",
-  "server.slot_save_path",
-  "llama.binary",
-];
+/** What may be an address as well as a path; `*` stands for every item of a list. */
+const addressKeys = ["model", "draft.model", "mmproj", "lora.*"];
+
+/** What is a path when it is text. */
+const pathKeys = ["model_dirs.*", "lora.*.path", "chat_template_file", "server.api_key_file", "server.slot_save_path", "llama.binary"];
 
 /**
  * Replaces `${env:NAME}` and `${env:NAME:-default}` in every text value; the default also stands in for an empty variable. The result is
@@ -48,20 +41,31 @@ function expandText(text: string, env: Env, report: (message: string, fix: strin
   });
 }
 
-/** Makes every path absolute: `~/` is the home folder, `file:` may stand before it, else it is relative to the YAML file that wrote it. */
+/**
+ * Makes every path absolute: `~/` is the home folder, `file:` may stand before it, else it is relative to the YAML file that wrote it. An
+ * http(s) address where a model may be becomes the map that it is short for.
+ */
 export function resolvePaths(root: WrittenMap, env: Env): WrittenMap {
   const home = env["HOME"] || homedir();
-  return mapMap(root, (scalar, path) => (isPath(path) ? resolvePath(scalar, home) : scalar));
+  return mapMap(root, (scalar, path) => {
+    const key = path.map((part) => (typeof part === "number" ? "*" : part)).join(".");
+    if (addressKeys.includes(key)) return readAddress(scalar) ?? resolvePath(scalar, home);
+    return pathKeys.includes(key) ? resolvePath(scalar, home) : scalar;
+  });
 }
 
-function isPath(path: KeyPath): boolean {
-  return pathKeys.includes(path.map((key) => (typeof key === "number" ? "*" : key)).join("."));
+/** One of Hugging Face names a file there; any other a file of some server. */
+function readAddress(scalar: WrittenScalar): WrittenMap | undefined {
+  const { value, place } = scalar;
+  if (!isAddress(value)) return undefined;
+  const map = readHubAddress(value) ?? { url: value.replace(/^https?/i, (scheme) => scheme.toLowerCase()) };
+  const entries = Object.entries(map).map(([key, text]: [string, string]) => [key, { place, value: { ...scalar, value: text } }] as const);
+  return { kind: "map", entries: new Map(entries), place };
 }
 
 function resolvePath(scalar: WrittenScalar, home: string): WrittenScalar {
   const { value } = scalar;
-  // An address is refused by its own rule, in the user's words.
-  if (typeof value !== "string" || value === "" || /^https?:\/\//i.test(value)) return scalar;
+  if (typeof value !== "string" || value === "" || isAddress(value)) return scalar;
   const plain = withoutScheme(value);
   const path = plain === "~" || plain.startsWith("~/") ? join(home, plain.slice(1)) : resolve(dirname(scalar.place.source.path), plain);
   return { ...scalar, value: path };

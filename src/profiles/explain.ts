@@ -25,10 +25,16 @@ function explain(issue: Issue, under: KeyPath, context: Explained): Finding[] {
   return meant ? meant.flatMap((inner) => explain(inner, path, context)) : [wrongValue(path, context)];
 }
 
-/** Someone who wrote a map meant the alternative that is a map: its own problems say more than "none fits". */
+/** Someone who wrote a map meant the alternative that is a map and has most of its keys: its own problems say more than "none fits". */
 function chooseBranch(branches: readonly (readonly Issue[])[], path: KeyPath, { root }: Explained): readonly Issue[] | undefined {
   if (findWritten(root, path)?.value.kind !== "map") return undefined;
-  return branches.find((issues) => issues.every((issue) => issue.path.length > 0 || issue.code === "unrecognized_keys"));
+  const maps = branches.filter((issues) => issues.every((issue) => issue.path.length > 0 || issue.code === "unrecognized_keys"));
+  return maps.toSorted((one, other) => countUnknown(one) - countUnknown(other))[0];
+}
+
+/** How many keys an alternative does not have. */
+function countUnknown(issues: readonly Issue[]): number {
+  return issues.reduce((sum, issue) => sum + (issue.code === "unrecognized_keys" ? issue.keys.length : 0), 0);
 }
 
 function unknownKey(key: string, path: KeyPath, { root, schema }: Explained): Finding {
@@ -40,6 +46,7 @@ function unknownKey(key: string, path: KeyPath, { root, schema }: Explained): Fi
 
 function suggestKey(key: string, path: KeyPath, schema: JsonSchema): string {
   const known = keysOf(schemaAt(schema, path));
+  if (known.includes(key)) return `remove it: it does not go with the other keys of ${quote(showKey(path))}`;
   const near = findClosest(key, known);
   if (near !== undefined) return `did you mean ${quote(near)}?`;
   const homes = ["", ...keysOf(schema)].filter((home) => keysOf(schemaAt(schema, home === "" ? [] : [home])).includes(key));

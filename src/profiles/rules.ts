@@ -1,3 +1,4 @@
+import { checkAddresses } from "./address-rules.ts";
 import { quote } from "./quote.ts";
 import { checkWorker, isWorker } from "./worker-rules.ts";
 import { exclusiveKeys, type Finding, findWritten, type KeyPath, nearestPlace, showKey, type WrittenMap } from "./written.ts";
@@ -11,6 +12,7 @@ export function checkRules(root: WrittenMap): Finding[] {
     ...(isWorker(root) ? checkWorker(root) : checkHasModel(root)),
     ...checkModelRef(root, ["model"]),
     ...checkModelRef(root, ["draft", "model"]),
+    ...checkAddresses(root),
     ...[[], ["draft"], ["llama"]].flatMap((path) => checkPair(root, path)),
     ...checkDraft(root),
   ];
@@ -24,12 +26,10 @@ function checkHasModel(root: WrittenMap): Finding[] {
 
 function checkModelRef(root: WrittenMap, path: KeyPath): Finding[] {
   const model = findWritten(root, path);
-  if (model?.value.kind === "scalar" && typeof model.value.value === "string" && /^https?:\/\//i.test(model.value.value)) {
-    const message = `${quote(showKey(path))} is an address, ${quote(model.value.value)}, and not a file or a model on Hugging Face`;
-    return [{ message, place: model.place, fix: insteadOfAddress(model.value.value) }];
+  if (model?.value.kind !== "map" || !model.value.entries.has("hf")) return [];
+  if (model.value.entries.has("quant") || model.value.entries.has("file")) {
+    return [...checkPair(root, path), ...checkIsNoProjector(root, path)];
   }
-  if (model?.value.kind !== "map") return [];
-  if (model.value.entries.has("quant") || model.value.entries.has("file")) return checkPair(root, path);
   return [
     {
       message: `${quote(showKey(path))} has neither "quant" nor "file"`,
@@ -39,11 +39,14 @@ function checkModelRef(root: WrittenMap, path: KeyPath): Finding[] {
   ];
 }
 
-/** A file's address on the Hub says all that a reference needs. */
-function insteadOfAddress(address: string): string {
-  const [, hf, revision, file] = /^https?:\/\/[^/]+\/([\w.-]+\/[\w.-]+)\/(?:resolve|blob)\/([^/]+)\/([^?#]+\.gguf)/i.exec(address) ?? [];
-  if (hf === undefined || revision === undefined || file === undefined) return "download it, and name the file";
-  return `write { hf: ${hf}, file: ${file}${revision === "main" ? "" : `, revision: ${revision}`} }`;
+function checkIsNoProjector(root: WrittenMap, path: KeyPath): Finding[] {
+  const key = [...path, "file"];
+  const file = findWritten(root, key);
+  const name = file?.value.kind === "scalar" ? String(file.value.value) : "";
+  if (file === undefined || !/mmproj[^/]*$/i.test(name)) return [];
+  return [
+    { message: `${quote(showKey(key))} is a projector, ${quote(name)}, and no model`, place: file.place, fix: 'name it under "mmproj"' },
+  ];
 }
 
 function checkPair(root: WrittenMap, path: KeyPath): Finding[] {

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { lora, mmproj } from "./schema-model.ts";
 import { count, rate, text } from "./schema-values.ts";
 
 const penalty = z.number().min(-2).max(2);
@@ -61,27 +62,8 @@ export const chatKeys = {
 
 /** What is loaded beside the model, or asked of it instead of text. */
 export const adapterKeys = {
-  lora: z
-    .array(
-      z.union([
-        text.meta({ title: "the path of an adapter" }),
-        z
-          .strictObject({
-            path: text.meta({ description: "The adapter's file", examples: ["../adapters/style.gguf"] }),
-            scale: z
-              .number()
-              .optional()
-              .meta({ description: "How strongly it applies; 1 unless told", examples: [0.5] }),
-          })
-          .meta({ title: "a map with path and scale" }),
-      ]),
-    )
-    .min(1)
-    .optional()
-    .meta({ description: "LoRA adapters (relative to this YAML file)", examples: [["../adapters/style.gguf"]] }),
-  mmproj: text
-    .optional()
-    .meta({ description: "Projector for images and audio (relative to this YAML file)", examples: ["mmproj-F16.gguf"] }),
+  lora: lora.optional(),
+  mmproj: mmproj.optional(),
   mmproj_offload: z
     .boolean()
     .optional()

@@ -1,5 +1,6 @@
 import { z } from "zod";
-import { cacheType, count, devices, gpuLayers, model, rate, tensorOverrides, text } from "./schema-values.ts";
+import { model } from "./schema-model.ts";
+import { cacheType, count, devices, gpuLayers, rate, tensorOverrides, text } from "./schema-values.ts";
 
 /** Speculative decoding. */
 export const draft = z.strictObject({

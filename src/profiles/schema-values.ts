@@ -30,22 +30,3 @@ export const tensorOverrides = z
       .meta({ title: "a pattern and a buffer type such as blk.*ffn=CPU" }),
   )
   .min(1);
-
-const hubModel = z
-  .strictObject({
-    hf: z
-      .string()
-      .regex(/^\w[\w.-]*\/\w[\w.-]*$/)
-      .meta({ title: "a repository written as owner/name", description: "Hugging Face repository", examples: ["unsloth/GLM-4.7-GGUF"] }),
-    quant: text.optional().meta({ description: "Weight format, as it stands in the file's name", examples: ["UD-Q2_K_XL"] }),
-    file: text
-      .optional()
-      .meta({ description: "Exact file (the first shard of a set), instead of `quant`", examples: ["model-Q4_K_M.gguf"] }),
-    revision: text.optional().meta({ description: "Branch, tag or commit; `main` unless told", examples: ["main"] }),
-  })
-  .meta({ title: "a map with hf and quant" });
-
-export const model = z.union([text.meta({ title: "the path of a GGUF file" }), hubModel]).meta({
-  description: "A GGUF file (relative to this YAML file; the first shard of a split set), or a model on Hugging Face",
-  examples: ["../models/demo-target.gguf", { hf: "unsloth/GLM-4.7-GGUF", quant: "UD-Q2_K_XL" }],
-});

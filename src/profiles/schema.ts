@@ -3,11 +3,13 @@ import { profileNamePattern } from "./name.ts";
 import { adapterKeys, chatKeys, sampling } from "./schema-chat.ts";
 import { contextKeys, placementKeys } from "./schema-compute.ts";
 import { draft } from "./schema-draft.ts";
+import { model } from "./schema-model.ts";
 import { rpcKeys } from "./schema-rpc.ts";
 import { server } from "./schema-server.ts";
-import { count, devices, duration, gpuLayers, model, size, text } from "./schema-values.ts";
+import { count, devices, duration, gpuLayers, size, text } from "./schema-values.ts";
 
 export { profileNamePattern };
+export type { HubModelRef, ModelRef, RemoteModelRef, UrlModelRef } from "./schema-model.ts";
 
 const rawValue = z.union([z.string(), z.number(), z.boolean()]);
 const rawArgs = z
@@ -194,12 +196,6 @@ export const profileSchema = z
 
 /** A profile's values, all defaults filled in; durations and sizes still as text (`parseDuration`, `parseSize` read them). */
 export type ProfileValues = z.infer<typeof profileSchema>;
-
-/** A reference to a model: a path (absolute after loading), or a model on Hugging Face. */
-export type ModelRef = Exclude<ProfileValues["model"], undefined>;
-
-/** A model on Hugging Face. Exactly one of `quant` and `file` is set. */
-export type HubModelRef = Exclude<ModelRef, string>;
 
 /** A checked profile. All paths in it are absolute. */
 export interface Profile {

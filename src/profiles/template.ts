@@ -1,6 +1,6 @@
 import { stringify } from "yaml";
 import { type JsonSchema, profileJsonSchema, schemaAt } from "./json-schema.ts";
-import type { HubModelRef } from "./schema.ts";
+import type { ModelRef } from "./schema.ts";
 
 /** What a new profile starts from. */
 export interface NewProfile {
@@ -9,8 +9,8 @@ export interface NewProfile {
   readonly description?: string;
   readonly extends?: string;
   /** Paths as they shall stand in the file. */
-  readonly model?: string | HubModelRef;
-  readonly draft?: string | HubModelRef;
+  readonly model?: ModelRef;
+  readonly draft?: ModelRef;
   readonly ctxSize?: number;
   readonly port?: number | "auto";
 }

@@ -113,12 +113,28 @@ export const exclusiveKeys: readonly (readonly [string, string])[] = [
   ["chat_template", "chat_template_file"],
 ];
 
+/** Keys that say where a file is, the first of which tells the form: a child profile that uses one form puts the keys of the parent's aside. */
+const fileForms = [
+  ["hf", "quant", "file", "revision"],
+  ["url", "sha256"],
+] as const;
+
+function putFormsAside(entries: Map<string, WrittenEntry>, child: WrittenMap): void {
+  for (const form of fileForms) {
+    const isOther = entries.has(form[0]) && !form.some((key) => child.entries.has(key));
+    if (isOther && fileForms.some((other) => other.some((key) => child.entries.has(key)))) form.forEach((key) => entries.delete(key));
+  }
+  // A digest is that of one address.
+  if (child.entries.has("url")) entries.delete("sha256");
+}
+
 /** The child over its parent: maps merge, lists and single values replace. Every value keeps the place where it was written. */
 export function merge(parent: WrittenMap, child: WrittenMap): WrittenMap {
   const entries = new Map(parent.entries);
   for (const pair of exclusiveKeys) {
     if (pair.some((key) => child.entries.has(key))) pair.forEach((key) => entries.delete(key));
   }
+  putFormsAside(entries, child);
   for (const [key, entry] of child.entries) {
     const under = entries.get(key)?.value;
     const both = under?.kind === "map" && entry.value.kind === "map";
@@ -127,15 +143,17 @@ export function merge(parent: WrittenMap, child: WrittenMap): WrittenMap {
   return { kind: "map", entries, place: child.place };
 }
 
+type Change = (scalar: WrittenScalar, path: KeyPath) => Written;
+
 /** A copy with every single value passed through `change`. */
-function mapScalars(written: Written, change: (scalar: WrittenScalar, path: KeyPath) => WrittenScalar, path: KeyPath = []): Written {
+function mapScalars(written: Written, change: Change, path: KeyPath = []): Written {
   if (written.kind === "scalar") return change(written, path);
   if (written.kind === "list") return { ...written, items: written.items.map((item, index) => mapScalars(item, change, [...path, index])) };
   return mapMap(written, change, path);
 }
 
 /** As {@link mapScalars}, for a map. */
-export function mapMap(map: WrittenMap, change: (scalar: WrittenScalar, path: KeyPath) => WrittenScalar, path: KeyPath = []): WrittenMap {
+export function mapMap(map: WrittenMap, change: Change, path: KeyPath = []): WrittenMap {
   const entries = [...map.entries].map(
     ([key, entry]) => [key, { place: entry.place, value: mapScalars(entry.value, change, [...path, key]) }] as const,
   );

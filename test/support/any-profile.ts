@@ -27,13 +27,15 @@ export function anyProfileValues(): fc.Arbitrary<Values> {
 }
 
 /** The JSON Schema asks for no key, because a profile that extends another may leave out any. */
-const required = new Set(["hf", "path"]);
+function isRequired(key: string, properties: Readonly<Record<string, JsonSchema>>): boolean {
+  return ["hf", "path", "url"].includes(key) || (key === "file" && !("quant" in properties));
+}
 
 function anyMap(properties: Readonly<Record<string, JsonSchema>>): fc.Arbitrary<unknown> {
   const shape = Object.fromEntries(
     Object.entries(properties).map(([key, schema]) => {
       const value = anyValue(key, schema);
-      return [key, required.has(key) ? value : fc.option(value, { nil: undefined, freq: 2 })];
+      return [key, isRequired(key, properties) ? value : fc.option(value, { nil: undefined, freq: 2 })];
     }),
   );
   return fc.record(shape).map((values) => JSON.parse(JSON.stringify(values)) as unknown);

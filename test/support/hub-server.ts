@@ -12,6 +12,16 @@ interface ServedFile {
   readonly listedSize?: number;
 }
 
+/** A file at an address of its own, as any web server has it. */
+interface PlainFile {
+  readonly content: Buffer;
+  readonly type?: string;
+  /** Without ranges and an ETag. */
+  readonly isSimple?: boolean;
+  /** What is there from the second request on. */
+  readonly next?: PlainFile;
+}
+
 interface ServedRepo {
   readonly commit: string;
   /** By path in the repository. */
@@ -25,7 +35,9 @@ type Fault =
   | { readonly kind: "status"; readonly status: number; readonly headers?: Readonly<Record<string, string>> }
   | { readonly kind: "drop"; readonly afterBytes: number; readonly when: Promise<unknown> }
   | { readonly kind: "stall" | "end-early"; readonly afterBytes: number }
-  | { readonly kind: "flip-byte" | "ignore-range" | "wrong-range" };
+  | { readonly kind: "flip-byte" | "ignore-range" | "wrong-range" }
+  /** An answer that goes well, before one that does not. */
+  | { readonly kind: "none" };
 
 interface SeenRequest {
   /** The Hub itself, or the second origin that holds the large files. */
@@ -39,6 +51,8 @@ export interface HubServer {
   readonly url: string;
   /** By `owner/name`. */
   readonly repos: Map<string, ServedRepo>;
+  /** By path, served by the Hub's origin but no part of the Hub. */
+  readonly plain: Map<string, PlainFile>;
   /** Each request to an origin takes the first fault of its list; none: it is answered well. */
   readonly faults: { readonly hub: Fault[]; readonly cdn: Fault[] };
   readonly requests: SeenRequest[];
@@ -51,7 +65,15 @@ export interface HubServer {
 
 /** A Hugging Face Hub on loopback, as far as listing and downloading models goes: two origins, pages of two entries, ranges. */
 export async function startHubServer(): Promise<HubServer> {
-  const state: State = { repos: new Map(), faults: { hub: [], cdn: [] }, requests: [], cdnUrl: "", hubUrl: "", signature: 1 };
+  const state: State = {
+    repos: new Map(),
+    plain: new Map(),
+    faults: { hub: [], cdn: [] },
+    requests: [],
+    cdnUrl: "",
+    hubUrl: "",
+    signature: 1,
+  };
   const hub = createServer((request, response) => answer("hub", request, response, state));
   const cdn = createServer((request, response) => answer("cdn", request, response, state));
   state.hubUrl = await listen(hub);
@@ -59,6 +81,7 @@ export async function startHubServer(): Promise<HubServer> {
   return {
     url: state.hubUrl,
     repos: state.repos,
+    plain: state.plain,
     faults: state.faults,
     requests: state.requests,
     fetched: () => state.requests.filter(({ path }) => path.startsWith("/content/")).map(({ headers }) => headers.range ?? "whole"),
@@ -82,7 +105,7 @@ export function gitBlobId(content: Buffer): string {
   return createHash("sha1").update(`blob ${content.length}\0`).update(content).digest("hex");
 }
 
-interface State extends Pick<HubServer, "repos" | "faults" | "requests"> {
+interface State extends Pick<HubServer, "repos" | "plain" | "faults" | "requests"> {
   hubUrl: string;
   cdnUrl: string;
   /** The one that addresses must have to be answered. */
@@ -116,6 +139,9 @@ function answer(origin: "hub" | "cdn", request: IncomingMessage, response: Serve
     if (url.searchParams.get("signature") !== String(state.signature)) return sendError(response, 403, "AccessDenied");
     return sendContent(findContent(path, state), request, response, fault);
   }
+  const plain = state.plain.get(path);
+  if (plain?.next !== undefined) state.plain.set(path, plain.next);
+  if (plain !== undefined) return sendPlain(plain, request, response, fault);
   const [, hf, rest] = /^(?:\/api\/models)?\/([^/]+\/[^/]+)(\/.*)$/.exec(path) ?? [];
   const repo = state.repos.get(hf ?? "");
   if (repo === undefined) return sendError(response, 404, "RepoNotFound");
@@ -163,6 +189,13 @@ function sendResolved(
   const digest = sha256(file.content);
   const headers = { "x-repo-commit": repo.commit, "x-linked-etag": `"${digest}"`, "x-linked-size": String(file.content.length) };
   response.writeHead(302, { ...headers, location: `${state.cdnUrl}/content/${digest}?signature=${state.signature}` }).end();
+}
+
+function sendPlain(file: PlainFile, request: IncomingMessage, response: ServerResponse, fault: Fault | undefined): void {
+  response.setHeader("content-type", file.type ?? "application/octet-stream");
+  if (file.isSimple !== true) return sendContent(file.content, request, response, fault);
+  response.writeHead(200, { "content-length": file.content.length });
+  sendBody(file.content, response, fault);
 }
 
 function findContent(path: string, { repos }: State): Buffer | undefined {

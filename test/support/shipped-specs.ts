@@ -20,6 +20,7 @@ export async function readShippedSpec(name: string): Promise<ContainerSpec> {
 }
 
 function place(ref: ModelRef): ContainerFile[] {
+  if (typeof ref === "object" && "url" in ref) throw new Error("no shipped profile names an address");
   const names = typeof ref === "string" ? [basename(ref)] : [1, 2].map((i) => `${ref.hf}/${ref.quant}-0000${i}-of-00002.gguf`);
   return names.map((name) => ({ name, source: `/data/${name}`, sizeBytes: 3_000_000 }));
 }

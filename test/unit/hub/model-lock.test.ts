@@ -45,12 +45,22 @@ test("another quant, file or revision has a lock of its own", async () => {
   }
 });
 
+test("an address is locked to what came from it, whatever digest a profile has for it", async () => {
+  const url = "https://models.example/a/Tiny-Q8_0.gguf?key=secret";
+  const came: ModelLock = { files: [{ name: "Tiny-Q8_0.gguf", sizeBytes: 7, digest: "b".repeat(64), version: '"v1"' }] };
+  await writeModelLock(folder, { url }, came);
+  expect(await readModelLock(folder, { url, sha256: "c".repeat(64) })).toEqual(came);
+  expect(await readModelLock(folder, { url: `${url}2` })).toBeUndefined();
+  expect(await onlyPath()).toMatch(/\/models\.example--a--Tiny-Q8_0\.gguf-[0-9a-f]{12}\.json$/);
+});
+
 describe("a lock that cannot be trusted counts as none", () => {
   const good = { version: 1, ref: { ...ref, revision: "main" }, ...lock };
 
   test.each([
     ["of a later version", { ...good, version: 2 }],
     ["of another reference", { ...good, ref: { ...good.ref, hf: "evil/GLM-4.7-GGUF" } }],
+    ["without a commit", { ...good, commit: undefined }],
     ["with a commit that leads elsewhere", { ...good, commit: "../../../../etc" }],
     ["with a name that leads elsewhere", { ...good, files: [{ ...lock.files[0], name: "../../x.gguf" }] }],
     ["with a digest that is none", { ...good, files: [{ ...lock.files[0], digest: "../x" }] }],

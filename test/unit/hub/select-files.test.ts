@@ -154,8 +154,11 @@ describe("by file", () => {
     });
   });
 
-  test("never takes an mmproj, and nothing outside the repository", () => {
-    expect(failure(glm, file("mmproj-BF16.gguf")).code).toBe("file-not-found");
+  test("takes an mmproj where it is named", () => {
+    expect(selectFiles(glm, file("mmproj-BF16.gguf"))).toEqual(["mmproj-BF16.gguf"]);
+  });
+
+  test("takes nothing outside the repository", () => {
     expect(failure(glm, file("../GLM-4.7-Q2_K.gguf")).code).toBe("file-not-found");
   });
 

@@ -6,7 +6,11 @@ import { renderCli, type Rendering, renderServer } from "../../../src/llama/rend
 import { anyProfileValues, type Values } from "../../support/any-profile.ts";
 import { makeProfile, readCatalogue, readCliCatalogue, serverBuilds } from "../../support/llama-help.ts";
 
-const models = { target: "/m/target.gguf", draft: "/m/draft.gguf" };
+const models = {
+  target: "/m/target.gguf",
+  draft: "/m/draft.gguf",
+  beside: new Map(["mmproj", "lora.0", "lora.1", "lora.2"].map((key) => [key, `/m/${key}.gguf`])),
+};
 
 const programs = [
   ...serverBuilds.map((build) => ({ name: `llama-server ${build}`, render: renderServer, catalogue: readCatalogue(build) })),
@@ -45,7 +49,7 @@ function findLostKeys(given: Values, rendering: Rendering | undefined): string[]
 }
 
 /** Maps that are one value. */
-const whole = new Set(["draft.model", "chat_template_kwargs"]);
+const whole = new Set(["draft.model", "mmproj", "chat_template_kwargs"]);
 
 function leafKeys(given: Values, prefix = ""): string[] {
   return Object.entries(given).flatMap(([name, value]) => {

@@ -55,6 +55,23 @@ describe("one profile", () => {
     expect((await folder.load("coder")).values.model).toBe(path);
   });
 
+  test.each([
+    ["https://models.example/m.gguf?x=1", { url: "https://models.example/m.gguf?x=1" }],
+    ["HTTPS://models.example/m.gguf", { url: "https://models.example/m.gguf" }],
+    ["http://127.0.0.1:8080/m.gguf", { url: "http://127.0.0.1:8080/m.gguf" }],
+    ["http://[::1]/m.gguf", { url: "http://[::1]/m.gguf" }],
+    ["https://huggingface.co/o/r", { url: "https://huggingface.co/o/r" }],
+    ["https://huggingface.co/o/r/resolve/main/Q2_K/m%20n.gguf?download=true", { hf: "o/r", file: "Q2_K/m n.gguf" }],
+    ["https://huggingface.co/o/r/blob/v1/m.gguf", { hf: "o/r", file: "m.gguf", revision: "v1" }],
+  ])("takes %s for an address, wherever a file may be", async (written, ref) => {
+    await using folder = await ProfileFolder.create({
+      "near/coder.yaml": `model: "${written}"\ndraft: { model: "${written}" }\nmmproj: "${written}"\nlora: ["${written}"]\n`,
+    });
+    const { values, at } = await folder.load("coder");
+    expect([values.model, values.draft?.model, values.mmproj, values.lora?.[0]]).toEqual([ref, ref, ref, ref]);
+    expect(at("mmproj")).toBe("near/coder.yaml:3:1");
+  });
+
   test("may use YAML anchors", async () => {
     await using folder = await ProfileFolder.create({
       "near/coder.yaml": "model: m\ndevices: &gpus [CUDA0]\ndraft: { model: d, devices: *gpus }\n",
@@ -178,6 +195,18 @@ describe("extends", () => {
       "near/b.yaml": "model: { hf: o/r, quant: Q8_0 }",
     });
     expect((await folder.load("a")).values.model).toEqual({ hf: "o/r", file: "f.gguf" });
+  });
+
+  test.each([
+    ["{ url: https://h/n.gguf }", "{ hf: o/r, quant: Q8_0, revision: v1 }", { url: "https://h/n.gguf" }],
+    ["{ hf: o/r, file: f.gguf }", "{ url: https://h/m.gguf, sha256: SHA }", { hf: "o/r", file: "f.gguf" }],
+    ["{ url: https://h/n.gguf }", "{ url: https://h/m.gguf, sha256: SHA }", { url: "https://h/n.gguf" }],
+    ["{ sha256: SHA }", "{ url: https://h/m.gguf }", { url: "https://h/m.gguf", sha256: "a".repeat(64) }],
+    ["https://h/n.gguf", "{ hf: o/r, quant: Q8_0 }", { url: "https://h/n.gguf" }],
+  ])("lets a child's model %s stand for its parent's %s", async (child, parent, model) => {
+    const write = (text: string) => `model: ${text.replace("SHA", "a".repeat(64))}\n`;
+    await using folder = await ProfileFolder.create({ "near/a.yaml": `extends: b\n${write(child)}`, "near/b.yaml": write(parent) });
+    expect((await folder.load("a")).values.model).toEqual(model);
   });
 
   test("does not ask a child that replaces a value to answer for its parent's", async () => {

@@ -88,8 +88,8 @@ test.each([
 
 describe("a model reference", () => {
   test.each([
-    ["model: [a]", '"model" must be the path of a GGUF file or a map with hf and quant, not a list'],
-    ["model:", '"model" must be the path of a GGUF file or a map with hf and quant, but it is empty'],
+    ["model: [a]", '"model" must be the path or https address of a GGUF file, a map with hf and quant or a map with url, not a list'],
+    ["model:", '"model" must be the path or https address of a GGUF file, a map with hf and quant or a map with url, but it is empty'],
     ["alias: x", 'profile "coder" has no "model"'],
     ["model: { quant: Q8_0 }", '"model" has no "hf"'],
     ["model: { hf: o/r }", '"model" has neither "quant" nor "file"'],
@@ -156,14 +156,40 @@ test("any known key with one letter wrong is an unknown key with its place and a
 
 test.each([
   [
-    "https://huggingface.co/unsloth/GLM-4.7-GGUF/resolve/main/Q2_K/GLM-4.7-Q2_K-00001-of-00003.gguf?download=true",
-    "write { hf: unsloth/GLM-4.7-GGUF, file: Q2_K/GLM-4.7-Q2_K-00001-of-00003.gguf }",
+    "http://models.example/m.gguf",
+    'is an address that anybody on the way can change the content of, "http://models.example/m.gguf"',
+    "write https://; http:// is for servers on this machine alone (localhost, 127.0.0.1, [::1]), so a mirror in your network needs https, too",
   ],
-  ["https://huggingface.co/o/r/blob/v1/m.gguf", "write { hf: o/r, file: m.gguf, revision: v1 }"],
-  ["http://models.example/m.gguf", "download it, and name the file"],
-])("the address %s is refused with what to write", async (address, fix) => {
-  const message = expect.stringMatching(/^"model" is an address, "http.*", and not a file or a model on Hugging Face$/);
-  expect(await only(`model: ${address}\n`)).toMatchObject({ message, at: "near/coder.yaml:1:1", fix });
+  [
+    "https://me:secret@models.example/m.gguf?key=secret",
+    'is written with a login, which would end up in logs, "https://models.example/m.gguf"',
+    "use an address that needs no login",
+  ],
+  ["https://", 'is no address, "https://"', "check the address"],
+])("the address %s is refused, as one value and in a map", async (address, message, fix) => {
+  const problem = { message: `"model" ${message}`, fix };
+  expect(await only(`model: ${address}\n`)).toMatchObject({ ...problem, at: "near/coder.yaml:1:1" });
+  expect(await only(`model: { url: "${address}" }\n`)).toMatchObject({ ...problem, at: "near/coder.yaml:1:10" });
+});
+
+test.each([
+  ["model: { url: models.example/m.gguf }", '"model.url" must be an https address, not "models.example/m.gguf"'],
+  [
+    "model: { url: https://models.example/m.gguf, sha256: abc }",
+    '"model.sha256" must be 64 hex digits or a list with at least one item, not "abc"',
+  ],
+  ["model: { url: https://models.example/m.gguf, quant: Q4_0 }", 'profile "coder" has an unknown key "quant" in "model"'],
+  ["model: { sha256: abc }", '"model" has no "url"'],
+  ["model: { hf: o/r, file: mmproj-F16.gguf }", '"model.file" is a projector, "mmproj-F16.gguf", and no model'],
+  ["model: m.gguf\nmmproj: { hf: o/r, quant: F16 }", '"mmproj" has no "file"'],
+  ["model: m.gguf\nlora: [{ path: https://models.example/a.gguf }]", '"lora[0].path" is an address'],
+  [
+    "model: m.gguf\nlora: [{ url: http://models.example/a.gguf, scale: 2 }]",
+    '"lora[0]" is an address that anybody on the way can change the content of',
+  ],
+])("%s is refused", async (yaml, message) => {
+  const { problems } = await refuseText(`${yaml}\n`);
+  expect(problems.map((problem) => problem.message)).toContainEqual(expect.stringContaining(message));
 });
 
 describe("a worker", () => {

@@ -1,0 +1,36 @@
+import type { ModelRef } from "./schema-model.ts";
+import type { ProfileValues } from "./schema.ts";
+import type { KeyPath } from "./written.ts";
+
+/** A file that a profile names, and the key that names it. */
+interface NamedRef {
+  readonly key: KeyPath;
+  readonly ref: ModelRef;
+}
+
+/** All files that a profile has loaded: the target, the draft, and what lies beside them. */
+export function listModelRefs(values: ProfileValues): NamedRef[] {
+  const { model } = values;
+  const draft = values.draft?.model;
+  return [
+    ...(model === undefined ? [] : [{ key: ["model"], ref: model }]),
+    ...(draft === undefined ? [] : [{ key: ["draft", "model"], ref: draft }]),
+    ...listBeside(values),
+  ];
+}
+
+/** The projector and the adapters. */
+export function listBeside({ mmproj, lora = [] }: Pick<ProfileValues, "mmproj" | "lora">): NamedRef[] {
+  const adapters = lora.map((one, index) => ({ key: ["lora", index], ref: adapterRef(one) }));
+  return [...(mmproj === undefined ? [] : [{ key: ["mmproj"], ref: mmproj }]), ...adapters];
+}
+
+type Adapter = NonNullable<ProfileValues["lora"]>[number];
+
+/** Where an adapter is, without its scale. */
+export function adapterRef(adapter: Adapter): ModelRef {
+  if (typeof adapter === "string") return adapter;
+  if ("path" in adapter) return adapter.path;
+  if ("url" in adapter) return { url: adapter.url, ...(adapter.sha256 === undefined ? {} : { sha256: adapter.sha256 }) };
+  return { hf: adapter.hf, file: adapter.file, ...(adapter.revision === undefined ? {} : { revision: adapter.revision }) };
+}
