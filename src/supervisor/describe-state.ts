@@ -1,6 +1,8 @@
+import type { ExitName } from "../base/exit-codes.ts";
 import { formatDuration } from "../base/units.ts";
 import type { DraftingStatus, LoadProgress, Status } from "../control/messages.ts";
-import type { State } from "./machine.ts";
+import { initialMachine } from "./machine.ts";
+import type { Machine, State } from "./machine-types.ts";
 
 /** One line for people about a state that was just entered. @param sinceSpawnMs time since the server was started, 0 when there is none. */
 export function describeState(state: State, status: Status, sinceSpawnMs: number): string {
@@ -44,4 +46,17 @@ export function describeDrafting(drafting: DraftingStatus): string {
     case "unproven":
       return "drafting not proven yet";
   }
+}
+
+/** The kind of the cause that led to a state. */
+export function findCause(state: State, { lastExit }: Pick<Status, "lastExit">): string | null {
+  if (state.name === "backoff") return lastExit?.kind ?? null;
+  return "cause" in state ? (state.cause?.kind ?? null) : null;
+}
+
+/** How a supervision has ended; undefined while it goes on. */
+export function findEnd(machine: Machine): ExitName | undefined {
+  const { state } = machine;
+  if (state.name === "failed") return state.cause.exit;
+  return state.name === "stopped" && machine !== initialMachine ? "done" : undefined;
 }

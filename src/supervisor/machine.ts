@@ -1,53 +1,7 @@
-import type { ExitName } from "../base/exit-codes.ts";
 import type { StateName } from "../control/messages.ts";
 import type { ExitCause, Health, Launch } from "./launch.ts";
+import type { Effect, Event, Machine, Next, State, Transition } from "./machine-types.ts";
 import { crashLoop, hung, notDrafting, stalled, workerLost } from "./own-causes.ts";
-
-/** What happens after the server is gone. */
-type Next = "stop" | "restart" | "back off";
-
-/** The supervisor's state. An `epoch` numbers the spawn it belongs to; events of another epoch are dropped. */
-export type State =
-  | { readonly name: "stopped" | "preflight" }
-  | { readonly name: "starting" | "loading" | "proving" | "unhealthy" }
-  | { readonly name: "ready"; readonly failedChecks: number }
-  | { readonly name: "stopping"; readonly next: Next; readonly cause?: ExitCause; readonly terminations: number }
-  | { readonly name: "killing" | "stuck"; readonly next: Next; readonly cause?: ExitCause }
-  | { readonly name: "backoff"; readonly delayMs: number }
-  | { readonly name: "failed"; readonly cause: ExitCause };
-
-/** Everything that decides the next transition. Times are milliseconds of one monotonic clock. */
-export interface Machine {
-  readonly state: State;
-  /** Number of the newest spawn; 0 before the first. */
-  readonly epoch: number;
-  /** When each recent unexpected exit happened. */
-  readonly failuresMs: readonly number[];
-  /** Starts in a row that were put off, because something was not there yet that is none of ours. */
-  readonly waits: number;
-}
-
-/** What can happen. `random` is uniform in 0..1. */
-export type Event =
-  | { readonly type: "up" | "down" | "restart" | "force" | "preflight-passed" | "orphan-found" }
-  | { readonly type: "preflight-failed"; readonly cause: ExitCause }
-  | { readonly type: "deadline" }
-  | { readonly type: "spawned" | "proved" | "stalled" | "hung" | "lost" | "drained"; readonly epoch: number }
-  | { readonly type: "health"; readonly epoch: number; readonly health: Health }
-  | { readonly type: "not-proved"; readonly epoch: number; readonly reason: string }
-  | { readonly type: "exited"; readonly epoch: number; readonly cause: ExitCause; readonly nowMs: number; readonly random: number };
-
-/** What the loop must do, in order. A `deadline` belongs to the state it was set in: leaving the state cancels it. */
-export type Effect =
-  | { readonly do: "preflight" | "drain" | "terminate" | "kill" | "prove" }
-  | { readonly do: "spawn" | "adopt"; readonly epoch: number }
-  | { readonly do: "deadline"; readonly ms: number }
-  | { readonly do: "finish"; readonly exit: ExitName };
-
-export interface Transition {
-  readonly machine: Machine;
-  readonly effects: readonly Effect[];
-}
 
 /** A second signal that comes before the first was taken is lost in it. */
 const betweenSignalsMs = 250;

@@ -1,6 +1,7 @@
 import type { DraftingStatus, LastExit, LoadProgress, Status, TrafficStatus } from "../control/messages.ts";
-import type { Endpoint, ExitCause, Launch, Proof, Traffic } from "./launch.ts";
-import type { State } from "./machine.ts";
+import type { Endpoint, ExitCause, Launch, Traffic } from "./launch.ts";
+import type { State } from "./machine-types.ts";
+import type { ProofResult } from "./server-run.ts";
 import { TrafficMeter } from "./traffic-meter.ts";
 
 /** What a supervisor knows beyond the state of its machine, and how it is told to others. */
@@ -63,10 +64,14 @@ export class StatusBoard {
     this.#lastExit = { kind, message, fix: fix ?? null, time: new Date().toISOString() };
   }
 
-  noteProof({ draftTokens, acceptedTokens, tokensPerSecond, baselineTokensPerSecond }: Proof): void {
-    this.#tokensPerSecond = tokensPerSecond;
-    this.#baselineTokensPerSecond = baselineTokensPerSecond ?? null;
-    if (draftTokens > 0) this.drafting = { state: "on", draftTokens, acceptedTokens };
+  noteProof(result: Exclude<ProofResult, { readonly kind: "unwanted" }>): void {
+    const { proof } = result;
+    this.#tokensPerSecond = proof?.tokensPerSecond ?? null;
+    this.#baselineTokensPerSecond = proof?.baselineTokensPerSecond ?? null;
+    this.drafting =
+      result.kind === "failed"
+        ? { state: "off", reason: result.reason }
+        : { state: "on", draftTokens: result.proof.draftTokens, acceptedTokens: result.proof.acceptedTokens };
   }
 
   /** @returns what a person should be told about the drafting of the last ten minutes; the same text for the same fault. */

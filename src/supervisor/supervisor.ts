@@ -1,30 +1,19 @@
 import { randomInt } from "node:crypto";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { exitCodes, type ExitName } from "../base/exit-codes.ts";
 import { formatDuration } from "../base/units.ts";
 import type { LoadProgress, StateName, Status, StatusEvent } from "../control/messages.ts";
-import { describeLoad, describeState } from "./describe-state.ts";
-import { drain } from "./drain.ts";
+import { describeLoad, describeState, findCause, findEnd } from "./describe-state.ts";
 import type { Endpoint, ExitCause, Launch, ServerProtocol } from "./launch.ts";
-import { initialMachine, next, type Effect, type Event, type Machine } from "./machine.ts";
+import { initialMachine, next } from "./machine.ts";
+import type { Effect, Event, Machine } from "./machine-types.ts";
 import type { Orphan } from "./ownership.ts";
 import type { ProcessIdentity } from "./process-identity.ts";
 import { unwritable } from "./lock.ts";
 import { readOomKills } from "./oom-kills.ts";
 import { formatRunMarker, ServerLog } from "./server-log.ts";
-import { ServerMetrics } from "./server-metrics.ts";
-import {
-  adoptServer,
-  explainSpawnFailure,
-  kill,
-  killGroup,
-  spawnServer,
-  terminate,
-  wake,
-  type ProcessExit,
-  type ServerProcess,
-} from "./server-process.ts";
+import { adoptServer, explainSpawnFailure, kill, spawnServer, terminate, type ProcessExit, type ServerProcess } from "./server-process.ts";
+import { ServerRun, type StartedServer } from "./server-run.ts";
 import { ServerWatch } from "./server-watch.ts";
 import { StatusBoard } from "./status-board.ts";
 
@@ -45,23 +34,6 @@ export interface SupervisorOptions {
   readonly onEvent: (event: StatusEvent) => void;
 }
 
-/** A killed process first loses its sockets, then gives back its memory, then is seen to be gone. */
-const exitAfterHangUpMs = 2000;
-
-/** What belongs to one spawn. */
-interface Run {
-  /** The count of OOM kills before it. */
-  readonly oomKills: number;
-  readonly server: ServerProcess;
-  readonly watch: ServerWatch;
-  readonly startedMs: number;
-  /** Aborted when the proof is no longer wanted. */
-  readonly proof: AbortController;
-  /** Aborted when the server is gone. */
-  readonly gone: AbortController;
-  readonly metrics: ServerMetrics;
-}
-
 /**
  * Keeps one launch in its wanted state. Owns the child, the log and the state; every change goes through {@link next}, one event at a time.
  * `design.md` has the table.
@@ -74,7 +46,7 @@ export class Supervisor {
   #launch: Launch;
   #launchAfterStop: Launch | undefined;
   #machine: Machine = initialMachine;
-  #run: Run | undefined;
+  #run: ServerRun | undefined;
   #orphan: Orphan | undefined;
   #deadline: NodeJS.Timeout | undefined;
   #lastEvent: StatusEvent;
@@ -144,11 +116,6 @@ export class Supervisor {
     return this.#machine.state.name === "ready" ? this.#run?.metrics.read() : undefined;
   }
 
-  async #askMetrics(gone: AbortSignal): Promise<string | undefined> {
-    const { endpoint } = this.#board;
-    return endpoint === undefined ? undefined : this.#options.protocol.readMetrics(this.#launch, endpoint, gone);
-  }
-
   #dispatch(event: Event): void {
     // Whoever has given up the lock must not start a server, even if a last request asks for it.
     if (this.#isFinished) return;
@@ -166,9 +133,8 @@ export class Supervisor {
     this.#board.enter(state);
     if (name === "ready" || name === "unhealthy") this.#run?.watch.enter(name);
     if (name === "stopping" || name === "killing") this.#run?.watch.stop();
-    // A server that is asked to stop waits for its clients to leave.
-    if (before === "proving") this.#run?.proof.abort();
-    this.#publish(describeState(state, this.status(), this.#sinceSpawnMs()));
+    if (before === "proving") this.#run?.giveUpProof();
+    this.#publish(describeState(state, this.status(), this.#run?.sinceMs ?? 0));
   }
 
   #perform(effect: Effect): void {
@@ -230,7 +196,7 @@ export class Supervisor {
       return this.#onExit(epoch, explainSpawnFailure(this.#launch.file, error));
     }
     this.#noteServer(server);
-    this.#begin(epoch, { server, oomKills, startedMs, endpoint: undefined });
+    this.#begin(epoch, { server, oomKills, startedMs });
     // A wish that came while the process was being made found nobody to tell.
     const { state } = this.#machine;
     if (state.name === "stopping") terminate(server.pid);
@@ -253,21 +219,17 @@ export class Supervisor {
     this.#log.resumeRun(orphan.endpoint === undefined ? "all" : "what comes");
     this.#publish(`took over the server (pid ${orphan.identity.pid}), which had outlived its supervisor`);
     const { identity, endpoint } = orphan;
-    this.#begin(epoch, { server: adoptServer(identity), oomKills: readOomKills() ?? 0, startedMs: performance.now(), endpoint });
+    this.#begin(epoch, { server: adoptServer(identity), oomKills: readOomKills() ?? 0, startedMs: performance.now() }, endpoint);
   }
 
-  #begin(
-    epoch: number,
-    { server, endpoint, ...more }: Pick<Run, "server" | "oomKills" | "startedMs"> & Pick<Partial<Orphan>, "endpoint">,
-  ): void {
+  #begin(epoch: number, started: StartedServer, endpoint?: Endpoint): void {
     if (endpoint !== undefined) this.#board.endpoint = endpoint;
-    const watch = this.#watch(epoch, server.pid, endpoint);
-    const gone = new AbortController();
-    const metrics = new ServerMetrics(() => this.#askMetrics(gone.signal));
-    const run = { server, watch, ...more, proof: new AbortController(), gone, metrics };
+    const { protocol } = this.#options;
+    const watch = this.#watch(epoch, started.server.pid, endpoint);
+    const run = new ServerRun({ ...started, launch: this.#launch, protocol, watch, endpoint: () => this.#board.endpoint });
     this.#run = run;
     this.#board.noteSpawn();
-    this.#inBackground(server.exited.then((exit) => this.#onServerExit(epoch, run, exit)));
+    this.#inBackground(started.server.exited.then((exit) => this.#onServerExit(epoch, run, exit)));
     this.#dispatch({ type: "spawned", epoch });
   }
 
@@ -290,7 +252,7 @@ export class Supervisor {
       onEndpoint: (endpoint) => (this.#board.endpoint = endpoint),
       onHealth: (health) => {
         const { state } = this.#machine;
-        if (health === "ready" && state.name === "loading") this.#board.loadMs = this.#sinceSpawnMs();
+        if (health === "ready" && state.name === "loading") this.#board.loadMs = this.#run?.sinceMs ?? 0;
         this.#dispatch({ type: "health", epoch, health });
       },
       onLoad: (load) => this.#noteLoad(load),
@@ -304,55 +266,23 @@ export class Supervisor {
     });
   }
 
-  #sinceSpawnMs(): number {
-    return this.#run === undefined ? 0 : Math.round(performance.now() - this.#run.startedMs);
-  }
-
   async #prove(epoch: number): Promise<void> {
-    const run = this.#run;
-    const { endpoint } = this.#board;
-    if (run === undefined || endpoint === undefined) return;
-    const signal = AbortSignal.any([run.proof.signal, AbortSignal.timeout(this.#launch.health.proofTimeoutMs)]);
-    try {
-      const proof = await this.#options.protocol.prove(this.#launch, endpoint, signal);
-      this.#board.noteProof(proof);
-      run.watch.noteOwnRequests(proof.requests);
-      if (proof.draftTokens === 0) return this.#onNotProved(epoch, "the proof request drafted no token");
-      this.#dispatch({ type: "proved", epoch });
-    } catch (error) {
-      // A server that dies breaks its connections first. Its exit, which follows, says more than they do.
-      const isGone = await Promise.race([run.server.exited.then(() => true), sleep(exitAfterHangUpMs, false)]);
-      if (run.proof.signal.aborted || isGone) return;
-      this.#onNotProved(epoch, `the proof request failed: ${error instanceof Error ? error.message : String(error)}`);
-    }
-  }
-
-  #onNotProved(epoch: number, reason: string): void {
-    if (epoch === this.#machine.epoch) this.#board.drafting = { state: "off", reason };
-    this.#dispatch({ type: "not-proved", epoch, reason });
+    const result = await this.#run?.prove();
+    if (result === undefined || result.kind === "unwanted") return;
+    if (epoch === this.#machine.epoch) this.#board.noteProof(result);
+    this.#dispatch(result.kind === "proved" ? { type: "proved", epoch } : { type: "not-proved", epoch, reason: result.reason });
   }
 
   async #drain(epoch: number): Promise<void> {
-    const run = this.#run;
-    const { endpoint } = this.#board;
-    if (run === undefined || endpoint === undefined) return;
-    const { signal } = run.gone;
-    wake(run.server.pid); // a process that was stopped (SIGSTOP) could not answer
     const limit = formatDuration(this.#launch.stopTimeoutMs);
-    await drain(
-      () => this.#options.protocol.isBusy(this.#launch, endpoint, signal),
-      () => this.#publish(`waiting for running requests to end, at most ${limit}`),
-      signal,
-    );
+    await this.#run?.drain(() => this.#publish(`waiting for running requests to end, at most ${limit}`));
     this.#dispatch({ type: "drained", epoch });
   }
 
-  async #onServerExit(epoch: number, run: Run, exit: ProcessExit): Promise<void> {
-    killGroup(run.server.pid);
-    const oomKills = (readOomKills() ?? 0) - run.oomKills;
-    const { state } = this.#machine;
-    const wasReady = state.name === "ready" || state.name === "unhealthy";
-    this.#onExit(epoch, this.#options.protocol.explainExit({ ...exit, lastLines: this.#log.readRunTail(100), oomKills, wasReady }));
+  async #onServerExit(epoch: number, run: ServerRun, exit: ProcessExit): Promise<void> {
+    const { name } = this.#machine.state;
+    const wasReady = name === "ready" || name === "unhealthy";
+    this.#onExit(epoch, run.explainExit(exit, { lastLines: this.#log.readRunTail(100), wasReady }));
   }
 
   #onExit(epoch: number, cause: ExitCause): void {
@@ -363,9 +293,7 @@ export class Supervisor {
   }
 
   #forgetRun(): void {
-    this.#run?.watch.stop();
-    this.#run?.proof.abort();
-    this.#run?.gone.abort();
+    this.#run?.end();
     this.#run = undefined;
     this.#board.startRun(this.#launch);
   }
@@ -382,26 +310,15 @@ export class Supervisor {
   }
 
   #makeEvent(message: string): StatusEvent {
-    const exit = this.#end();
+    const exit = findEnd(this.#machine);
+    const status = this.status();
     return {
       time: new Date().toISOString(),
       elapsedMs: Math.round(performance.now() - this.#startedMs),
       message,
-      cause: this.#cause(),
-      status: this.status(),
+      cause: findCause(this.#machine.state, status),
+      status,
       ...(exit === undefined ? {} : { end: { exit, code: exitCodes[exit].code } }),
     };
-  }
-
-  #cause(): string | null {
-    const { state } = this.#machine;
-    if (state.name === "backoff") return this.status().lastExit?.kind ?? null;
-    return "cause" in state ? (state.cause?.kind ?? null) : null;
-  }
-
-  #end(): ExitName | undefined {
-    const { state } = this.#machine;
-    if (state.name === "failed") return state.cause.exit;
-    return state.name === "stopped" && this.#machine !== initialMachine ? "done" : undefined;
   }
 }

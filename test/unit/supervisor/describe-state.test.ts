@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { DraftingStatus, Status } from "../../../src/control/messages.ts";
 import { describeDrafting, describeState } from "../../../src/supervisor/describe-state.ts";
-import type { State } from "../../../src/supervisor/machine.ts";
+import type { State } from "../../../src/supervisor/machine-types.ts";
 import { crashed } from "../../support/make-launch.ts";
 
 const on: DraftingStatus = { state: "on", draftTokens: 92, acceptedTokens: 71 };

@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { ExitCause, Health, Launch } from "../../../src/supervisor/launch.ts";
-import { initialMachine, next, type Effect, type Event, type Machine } from "../../../src/supervisor/machine.ts";
+import { initialMachine, next } from "../../../src/supervisor/machine.ts";
+import type { Effect, Event, Machine } from "../../../src/supervisor/machine-types.ts";
 import { badFlag, crashed, makeLaunch } from "../../support/make-launch.ts";
 
 const healths: readonly Health[] = ["ready", "loading", "unreachable", "timeout", "error"];

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { ExitCause, Launch } from "../../../src/supervisor/launch.ts";
-import { isLive, next, type Event, type Machine, type State } from "../../../src/supervisor/machine.ts";
+import { isLive, next } from "../../../src/supervisor/machine.ts";
+import type { Event, Machine, State } from "../../../src/supervisor/machine-types.ts";
 import { badFlag, crashed, makeLaunch } from "../../support/make-launch.ts";
 
 const launch = makeLaunch();

@@ -1,0 +1,108 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { drain } from "./drain.ts";
+import type { Endpoint, ExitCause, Launch, Proof, ServerProtocol } from "./launch.ts";
+import { readOomKills } from "./oom-kills.ts";
+import { ServerMetrics } from "./server-metrics.ts";
+import { killGroup, wake, type ProcessExit, type ServerProcess } from "./server-process.ts";
+import type { ServerWatch } from "./server-watch.ts";
+
+/** A killed process first loses its sockets, then gives back its memory, then is seen to be gone. */
+const exitAfterHangUpMs = 2000;
+
+/** A server, and how things were just before it. */
+export interface StartedServer {
+  readonly server: ServerProcess;
+  readonly startedMs: number;
+  /** Counted until then. */
+  readonly oomKills: number;
+}
+
+interface RunOptions extends StartedServer {
+  readonly launch: Launch;
+  readonly protocol: ServerProtocol;
+  readonly watch: ServerWatch;
+  /** Where it answers, as soon as that is known. */
+  readonly endpoint: () => Endpoint | undefined;
+}
+
+/** What a proof request came to; `unwanted` where nobody waits for it any more, or the server's exit says more. */
+export type ProofResult =
+  | { readonly kind: "proved"; readonly proof: Proof }
+  | { readonly kind: "failed"; readonly reason: string; readonly proof?: Proof }
+  | { readonly kind: "unwanted" };
+
+/** One spawn of a server, or one that was adopted: what is asked of it, until it is gone. */
+export class ServerRun {
+  readonly server: ServerProcess;
+  readonly watch: ServerWatch;
+  readonly metrics: ServerMetrics;
+  readonly #options: RunOptions;
+  readonly #proof = new AbortController();
+  readonly #gone = new AbortController();
+
+  constructor(options: RunOptions) {
+    this.server = options.server;
+    this.watch = options.watch;
+    this.#options = options;
+    this.metrics = new ServerMetrics(() => this.#askMetrics());
+  }
+
+  get sinceMs(): number {
+    return Math.round(performance.now() - this.#options.startedMs);
+  }
+
+  async prove(): Promise<ProofResult> {
+    const { launch, protocol, server, endpoint } = this.#options;
+    const at = endpoint();
+    if (at === undefined) return { kind: "unwanted" };
+    const signal = AbortSignal.any([this.#proof.signal, AbortSignal.timeout(launch.health.proofTimeoutMs)]);
+    try {
+      const proof = await protocol.prove(launch, at, signal);
+      this.watch.noteOwnRequests(proof.requests);
+      return proof.draftTokens === 0 ? { kind: "failed", reason: "the proof request drafted no token", proof } : { kind: "proved", proof };
+    } catch (error) {
+      // A server that dies breaks its connections first. Its exit, which follows, says more than they do.
+      const isGone = await Promise.race([server.exited.then(() => true), sleep(exitAfterHangUpMs, false)]);
+      if (this.#proof.signal.aborted || isGone) return { kind: "unwanted" };
+      return { kind: "failed", reason: `the proof request failed: ${error instanceof Error ? error.message : String(error)}` };
+    }
+  }
+
+  /** A server that is asked to stop waits for its clients to leave, and the proof is one. */
+  giveUpProof(): void {
+    this.#proof.abort();
+  }
+
+  /** Waits until it has no request to finish, or is gone. */
+  async drain(onWait: () => void): Promise<void> {
+    const { launch, protocol, server, endpoint } = this.#options;
+    const at = endpoint();
+    if (at === undefined) return;
+    const { signal } = this.#gone;
+    wake(server.pid); // a process that was stopped (SIGSTOP) could not answer
+    await drain(() => protocol.isBusy(launch, at, signal), onWait, signal);
+  }
+
+  /** Ends what it has left behind, and explains its end. */
+  explainExit(
+    exit: ProcessExit,
+    { lastLines, wasReady }: { readonly lastLines: readonly string[]; readonly wasReady: boolean },
+  ): ExitCause {
+    killGroup(this.server.pid);
+    const oomKills = (readOomKills() ?? 0) - this.#options.oomKills;
+    return this.#options.protocol.explainExit({ ...exit, lastLines, oomKills, wasReady });
+  }
+
+  /** Asks and watches no more. */
+  end(): void {
+    this.watch.stop();
+    this.#proof.abort();
+    this.#gone.abort();
+  }
+
+  async #askMetrics(): Promise<string | undefined> {
+    const { launch, protocol, endpoint } = this.#options;
+    const at = endpoint();
+    return at === undefined ? undefined : protocol.readMetrics(launch, at, this.#gone.signal);
+  }
+}
