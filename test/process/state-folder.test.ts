@@ -1,4 +1,4 @@
-import { chmod, mkdir, readdir, rm, writeFile } from "node:fs/promises";
+import { chmod, chown, copyFile, mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { llmctl } from "../support/llmctl.ts";
@@ -53,6 +53,30 @@ describe.each(["run", "state"])("the folder %s", (name) => {
       expect(stderr).not.toContain("internal error");
     }
   });
+});
+
+// To give a file away takes root.
+test.skipIf(process.getuid?.() !== 0 && process.env["CI"] === undefined)(
+  "a lock of another user's is left alone, and the user named",
+  async () => {
+    await mkdir(home.join("run"));
+    await writeFile(home.join("run", "p.lock"), "");
+    await chown(home.join("run", "p.lock"), 65_534, 65_534);
+    await expectRefused(77, /the lock file belongs to another user \(uid 65534\)/);
+  },
+);
+
+test("a folder whose path is too long for a socket is refused, and ps finds nothing there", async () => {
+  const LLMCTL_HOME = home.join("x".repeat(120));
+  await mkdir(join(LLMCTL_HOME, "config", "profiles"), { recursive: true });
+  await copyFile(home.join("config", "profiles", "p.yaml"), join(LLMCTL_HOME, "config", "profiles", "p.yaml"));
+  const { exitCode, stderr } = await llmctl(["up", "-d", "p"], { home, env: { LLMCTL_HOME } });
+  expect(stderr).toMatch(
+    /the control socket's path has \d+ bytes, at most 103 are possible\n {2}at: .*\n {2}fix: set XDG_RUNTIME_DIR or LLMCTL_HOME to a shorter path/,
+  );
+  expect(exitCode).toBe(78);
+  expect(await readdir(home.path)).not.toContain("starts");
+  expect((await llmctl(["ps"], { home, env: { LLMCTL_HOME } })).stdout).toContain("nothing is running");
 });
 
 test("a state that can no longer be written stops nothing, and status says so", async () => {

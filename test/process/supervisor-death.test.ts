@@ -1,11 +1,10 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdir, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { connect, type Socket } from "node:net";
 import { dirname } from "node:path";
 import { execa } from "execa";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { findTool } from "../../src/base/find-tool.ts";
 import { followEvents } from "../../src/control/client.ts";
 import type { StatusEvent } from "../../src/control/messages.ts";
 import { identifyProcess } from "../../src/supervisor/process-identity.ts";
@@ -13,6 +12,7 @@ import type { StateRecord } from "../../src/supervisor/state-file.ts";
 import { llmctl, startLlmctl, type RunningLlmctl } from "../support/llmctl.ts";
 import { findServers, isAlive, readServerLog, readStatus, untilGone, untilStatus, upDetached } from "../support/processes.ts";
 import { TempHome } from "../support/temp-home.ts";
+import { pathWith } from "../support/tool-path.ts";
 import { until } from "../support/until.ts";
 
 let home: TempHome;
@@ -189,20 +189,8 @@ describe("where setpriv is missing", () => {
 
   /** With a PATH that has what llmctl needs, but no setpriv. */
   async function upWithGuard() {
-    const bin = home.join("bin");
-    await rm(bin, { recursive: true, force: true });
-    await mkdir(bin);
-    for (const tool of ["flock", "ps", "sh", "cat"]) await symlink(findTool(tool) ?? "", `${bin}/${tool}`);
     await home.writeFakeProfile("p");
-    return upDetached(home, "p", { env: { PATH: `${bin}:${await onlyNode()}` } });
-  }
-
-  async function onlyNode(): Promise<string> {
-    const folder = home.join("node");
-    await rm(folder, { recursive: true, force: true });
-    await mkdir(folder);
-    await symlink(process.execPath, `${folder}/node`);
-    return folder;
+    return upDetached(home, "p", { env: { PATH: await pathWith(home, ["flock", "ps", "sh", "cat"]) } });
   }
 });
 

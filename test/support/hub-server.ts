@@ -12,7 +12,7 @@ interface ServedFile {
   readonly listedSize?: number;
 }
 
-/** A file at an address of its own, as any web server has it. */
+/** A file that is no part of a repository, as any web server serves one. */
 interface PlainFile {
   readonly content: Buffer;
   readonly type?: string;

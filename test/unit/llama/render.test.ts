@@ -137,7 +137,7 @@ describe("what a draft model does unless told", () => {
     expect(flagsOf(draft, "v0.5.0")).toBe(newer);
   });
 
-  test("a written value that the build has anyway is explained", () => {
+  test("a written value that is the build's own default is not passed, and the note says why", () => {
     expect(render({ draft: { model: "/m/draft.gguf", n_max: 16, p_min: 0.75 } }, catalogues["b7698"]).notes.slice(1)).toEqual([
       { key: "draft.n_max", reason: "16 is this build's default" },
       { key: "draft.p_min", reason: "0.75 is this build's default" },
