@@ -62,8 +62,9 @@ async function readNote(path: string): Promise<string | undefined> {
   try {
     return await readFile(path, "utf8");
   } catch (error) {
-    if (systemErrorCode(error) === undefined) throw error;
-    return undefined; // no note, or none that we may read: the file is as unknown as any other
+    // Without a note, or with one that is not ours to read, the file is as unknown as any other.
+    if (["ENOENT", "ENOTDIR", "EACCES", "EPERM"].includes(systemErrorCode(error) ?? "")) return undefined;
+    throw error;
   }
 }
 

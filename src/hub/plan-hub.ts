@@ -47,5 +47,3 @@ export function noNewsError(ref: RemoteModelRef): LlmctlError {
 function isSameModel(listed: readonly HubFile[], known: readonly HubFile[] | undefined): boolean {
   return listed.length === known?.length && listed.every(({ name, digest }, i) => known[i]?.name === name && known[i].digest === digest);
 }
-
-/** Runs a pull, and turns what the network, the disk and Ctrl-C do to it into known failures. */

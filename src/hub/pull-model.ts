@@ -72,6 +72,7 @@ export async function checkSpaceFor(plans: readonly FetchPlan[]): Promise<void> 
   }
 }
 
+/** Runs a pull, and turns what the network, the disk and Ctrl-C do to it into known failures. */
 async function explained<T>(ref: RemoteModelRef, options: PullOptions, action: () => Promise<T>): Promise<T> {
   try {
     return await action();

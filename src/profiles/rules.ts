@@ -6,7 +6,10 @@ import { exclusiveKeys, type Finding, findWritten, type KeyPath, nearestPlace, s
 /** Drafting types that need no model of their own: n-grams of the text so far, and prediction layers inside the target. */
 const modelFreeType = /^(none|ngram-[\w-]+|draft-mtp)$/;
 
-/** What one key asks of another, in a profile that is read with all it extends. Works on what was written, so that these problems show together with all others. */
+/**
+ * What one key asks of another, in a profile that is read with all it extends. Works on what was written, so that these problems show together
+ * with all others.
+ */
 export function checkRules(root: WrittenMap): Finding[] {
   return [
     ...(isWorker(root) ? checkWorker(root) : checkHasModel(root)),
@@ -18,7 +21,7 @@ export function checkRules(root: WrittenMap): Finding[] {
   ];
 }
 
-/** As the schema says it of other keys, which only this one is not required by: a worker has none. */
+/** The schema cannot require it, since a worker has none. */
 function checkHasModel(root: WrittenMap): Finding[] {
   if (root.entries.has("model")) return [];
   return [{ message: `profile ${quote(root.place.source.name)} has no "model"`, place: root.place, fix: 'add "model"' }];
