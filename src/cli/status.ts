@@ -30,7 +30,8 @@ function describe({ presence, status: known }: ProfileState): string {
     ["load time", known.loadMs === null || !running ? undefined : formatDuration(known.loadMs)],
     ["restarts", String(known.restarts)],
     ["last exit", known.lastExit === null ? undefined : `${known.lastExit.message} (${known.lastExit.time})`],
-    ["fix", known.lastExit?.fix?.replaceAll("NAME", known.name)],
+    ["waiting", known.waitingFor?.message],
+    ["fix", fixOf(presence, known)?.replaceAll("NAME", known.name)],
     ["next start", known.retryInMs === null || presence !== "live" ? undefined : `in ${formatDuration(known.retryInMs)}`],
     ["build", known.build],
     ["profile", known.profile],
@@ -38,6 +39,12 @@ function describe({ presence, status: known }: ProfileState): string {
     ...known.warnings.map((text): [string, string] => ["warning", text]),
   ];
   return rows.flatMap(([key, value]) => (value === undefined ? [] : [`${key.padEnd(13)}${value}\n`])).join("");
+}
+
+/** Of one that is dead, what ended its server before says nothing. */
+function fixOf(presence: ProfileState["presence"], { state, waitingFor, lastExit }: Status): string | null | undefined {
+  const isDead = describePresence(presence, state) === "dead";
+  return isDead ? 'its supervisor was killed, or the machine went down: run "llmctl up NAME"' : (waitingFor ?? lastExit)?.fix;
 }
 
 /** The proof request, with drafting and without. */

@@ -84,6 +84,8 @@ export interface Status {
   /** When the present server was started, ISO 8601; null while there is none. */
   readonly startedAt: string | null;
   readonly lastExit: LastExit | null;
+  /** What a start is put off for, in `backoff`; else null. Absent in the words of a supervisor from before this key. */
+  readonly waitingFor?: Omit<LastExit, "time"> | null;
   /** Milliseconds until the next start; null unless in `backoff`. */
   readonly retryInMs: number | null;
   readonly build: string;

@@ -14,7 +14,7 @@ export function describeState(state: State, status: Status, sinceSpawnMs: number
     case "unhealthy":
       return "unhealthy: the server no longer answers; it is not killed while it shows signs of life";
     case "backoff":
-      return `${status.lastExit?.message ?? "the server is gone"}; next start in ${formatDuration(state.delayMs)}`;
+      return `${(state.waitingFor ?? status.lastExit)?.message ?? "the server is gone"}; next start in ${formatDuration(state.delayMs)}`;
     case "failed":
       return `failed: ${state.cause.message}`;
     case "stopping":
@@ -50,7 +50,7 @@ export function describeDrafting(drafting: DraftingStatus): string {
 
 /** The kind of the cause that led to a state. */
 export function findCause(state: State, { lastExit }: Pick<Status, "lastExit">): string | null {
-  if (state.name === "backoff") return lastExit?.kind ?? null;
+  if (state.name === "backoff") return (state.waitingFor ?? lastExit)?.kind ?? null;
   return "cause" in state ? (state.cause?.kind ?? null) : null;
 }
 

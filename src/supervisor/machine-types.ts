@@ -11,7 +11,7 @@ export type State =
   | { readonly name: "ready"; readonly failedChecks: number }
   | { readonly name: "stopping"; readonly next: Next; readonly cause?: ExitCause; readonly terminations: number }
   | { readonly name: "killing" | "stuck"; readonly next: Next; readonly cause?: ExitCause }
-  | { readonly name: "backoff"; readonly delayMs: number }
+  | { readonly name: "backoff"; readonly delayMs: number; readonly waitingFor?: ExitCause }
   | { readonly name: "failed"; readonly cause: ExitCause };
 
 /** Everything that decides the next transition. Times are milliseconds of one monotonic clock. */

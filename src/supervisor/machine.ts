@@ -148,7 +148,9 @@ function backOff(machine: Machine, cause: ExitCause, { nowMs, random }: { nowMs:
 function onNotPossible(machine: Machine, cause: ExitCause, { restart }: Launch): Transition {
   if (cause.permanent || restart.policy === "never") return fail(machine, cause);
   const delayMs = Math.min(restart.backoffMs * 2 ** machine.waits, restart.backoffMaxMs);
-  return enter({ ...machine, waits: machine.waits + 1 }, { name: "backoff", delayMs }, [{ do: "deadline", ms: delayMs }]);
+  return enter({ ...machine, waits: machine.waits + 1 }, { name: "backoff", delayMs, waitingFor: cause }, [
+    { do: "deadline", ms: delayMs },
+  ]);
 }
 
 function onDeadline(machine: Machine): Transition {

@@ -17,7 +17,6 @@ export class StatusBoard {
   #baselineTokensPerSecond: number | null = null;
   #traffic = new TrafficMeter();
   #lastExit: LastExit | null = null;
-  #lastFailure: string | undefined;
   #since = new Date();
   #startedAt: Date | null = null;
   #restarts = 0;
@@ -43,7 +42,7 @@ export class StatusBoard {
   /** A start that follows an unexpected exit. */
   noteRestart(): void {
     this.#restarts += 1;
-    const cause = this.#lastFailure ?? "unknown";
+    const cause = this.#lastExit?.kind ?? "unknown";
     this.#restartsByCause[cause] = (this.#restartsByCause[cause] ?? 0) + 1;
   }
 
@@ -54,13 +53,7 @@ export class StatusBoard {
     if ("cause" in state && state.cause !== undefined) this.noteExit(state.cause);
   }
 
-  noteExit(cause: ExitCause): void {
-    this.#lastFailure = cause.kind;
-    this.noteWait(cause);
-  }
-
-  /** Why there is no server now, where that is no failure of its own. */
-  noteWait({ kind, message, fix }: ExitCause): void {
+  noteExit({ kind, message, fix }: ExitCause): void {
     this.#lastExit = { kind, message, fix: fix ?? null, time: new Date().toISOString() };
   }
 
@@ -106,6 +99,7 @@ export class StatusBoard {
       restartsByCause: { ...this.#restartsByCause },
       startedAt: this.#startedAt?.toISOString() ?? null,
       lastExit: this.#lastExit,
+      waitingFor: state.name === "backoff" ? describeWait(state.waitingFor) : null,
       retryInMs: state.name === "backoff" ? Math.max(0, Math.round(this.#retryAtMs - performance.now())) : null,
       build: launch.build,
       command: { file: launch.file, args: launch.args },
@@ -131,6 +125,10 @@ function findDraftingFault(recent: TrafficStatus, baseline: number | null): stri
     "drafting costs more than it brings: the last ten minutes were slower than the same server without a draft when it started; " +
     "try a smaller draft.n_max or a profile without a draft (long contexts and many requests at once are slower by themselves)"
   );
+}
+
+function describeWait(cause: ExitCause | undefined): Omit<LastExit, "time"> | null {
+  return cause === undefined ? null : { kind: cause.kind, message: cause.message, fix: cause.fix ?? null };
 }
 
 function bracketed(host: string): string {

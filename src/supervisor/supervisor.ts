@@ -179,7 +179,6 @@ export class Supervisor {
       this.#launchAfterStop = undefined;
     }
     const cause = await this.#options.preflight(this.#launch);
-    if (cause !== undefined) this.#board.noteWait(cause);
     this.#dispatch(cause === undefined ? { type: "preflight-passed" } : { type: "preflight-failed", cause });
   }
 

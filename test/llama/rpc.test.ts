@@ -69,9 +69,8 @@ describe.each(inject("llamaBuilds"))("a server with workers on $ref", ({ server 
     expect(await readStatus(home, "story")).toMatchObject({ drafting: { state: "on" }, restartsByCause: { "rpc-worker-lost": 2 } });
 
     expect((await llmctl(["down", "second"], { home })).exitCode).toBe(0);
-    await untilStatus(home, "story", "waiting", ({ lastExit }) => lastExit?.kind === "rpc-worker-unusable");
-    const { lastExit } = await readStatus(home, "story");
-    expect(lastExit?.message).toBe(`no worker listens on ${workers[1]}`);
+    const { waitingFor } = await untilStatus(home, "story", "waiting", (status) => status.waitingFor?.kind === "rpc-worker-unusable");
+    expect(waitingFor?.message).toBe(`no worker listens on ${workers[1]}`);
     const checked = await llmctl(["check", "story"], { home });
     expect(checked.exitCode).toBe(0); // it runs, and its workers are its own
     expect((await llmctl(["up", "-d", "second"], { home })).exitCode).toBe(0);

@@ -133,6 +133,16 @@ async function holdDescriptors(socketPath: string): Promise<Socket[]> {
   return callers;
 }
 
+test("status says what became of a profile whose supervisor was killed, and what to do", async () => {
+  await home.writeFakeProfile("p");
+  const { supervisorPid } = await upDetached(home, "p");
+  process.kill(supervisorPid, "SIGKILL");
+  await untilGone(supervisorPid);
+  const { stdout } = await llmctl(["status", "p"], { home });
+  expect(stdout).toMatch(/^state +dead$/m);
+  expect(stdout).toMatch(/^fix +its supervisor was killed, or the machine went down: run "llmctl up p"$/m);
+});
+
 describe("where setpriv is missing", () => {
   test("a guard ends the server with its supervisor, and leaves neither server nor itself when the server goes down", async () => {
     const { pid, supervisorPid, warnings } = await upWithGuard();

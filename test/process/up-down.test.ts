@@ -160,6 +160,7 @@ describe("for scripts", () => {
     "restartsByCause",
     "startedAt",
     "lastExit",
+    "waitingFor",
     "retryInMs",
     "build",
     "command",

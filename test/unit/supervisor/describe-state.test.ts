@@ -40,6 +40,7 @@ describe("a state in one line", () => {
     [{ name: "proving" }, "server is up on http://127.0.0.1:8080 after 1.1 s, asking it to draft"],
     [{ name: "ready", failedChecks: 0 }, "ready on http://127.0.0.1:8080 in 1.2 s · drafting on, 71 of 92 tokens accepted"],
     [{ name: "backoff", delayMs: 2000 }, "the server was killed (SIGKILL); next start in 2.0 s"],
+    [{ name: "backoff", delayMs: 2000, waitingFor: crashed }, "it crashed; next start in 2.0 s"],
     [{ name: "failed", cause: crashed }, "failed: it crashed"],
     [{ name: "stopping", next: "stop", terminations: 1 }, "stopping"],
     [{ name: "stopping", next: "stop", terminations: 1, cause: crashed }, "stopping: it crashed"],
