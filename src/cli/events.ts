@@ -2,7 +2,7 @@ import { LlmctlError } from "../base/errors.ts";
 import { findPaths } from "../base/paths.ts";
 import { formatDuration } from "../base/units.ts";
 import { eventLogPath, parseEventLine, type LoggedEvent } from "../supervisor/event-log.ts";
-import { followLog, statOrNone } from "./follow-log.ts";
+import { findLogEnd, followLog } from "./follow-log.ts";
 import { interrupted } from "./logs.ts";
 import { escapeControls, readTail } from "./server-log-text.ts";
 
@@ -15,8 +15,8 @@ interface EventsOptions {
 /** Prints what a supervisor did, and with `follow` what it does; needs no supervisor. @throws LlmctlError `no-events`. */
 export async function events(name: string, { follow, json, lines }: EventsOptions): Promise<number> {
   const path = eventLogPath(findPaths().state, name);
-  const size = (await statOrNone(path))?.size;
-  if (size === undefined) {
+  const end = await findLogEnd(path);
+  if (end === undefined) {
     throw new LlmctlError("no-events", `"${name}" has no events`, {
       exit: "missingFile",
       at: path,
@@ -27,8 +27,8 @@ export async function events(name: string, { follow, json, lines }: EventsOption
     const event = parseEventLine(line);
     if (event !== undefined) process.stdout.write(json ? `${JSON.stringify(event)}\n` : `${format(event)}\n`);
   };
-  for (const line of await readTail(path, lines, size)) print(line);
-  if (follow) for await (const line of followLog(path, size, interrupted())) print(line);
+  for (const line of await readTail(path, lines, end.size)) print(line);
+  if (follow) for await (const line of followLog(path, end, interrupted())) print(line);
   return 0;
 }
 

@@ -1,3 +1,4 @@
+import { open } from "node:fs/promises";
 import { parseLogTime } from "../llama/log-time.ts";
 import { parseRunMarker } from "../supervisor/server-log.ts";
 import { LineCutter, readFrom, statOrNone } from "./follow-log.ts";
@@ -23,7 +24,7 @@ export async function* readHistory(path: string, end: number): AsyncGenerator<re
   const clock = new RunClock();
   for (const file of await listFiles(path)) {
     let left = file === path ? end : Infinity;
-    for await (const bytes of readFrom(file, 0)) {
+    for await (const bytes of readFrom(await open(file, "r"), 0)) {
       const lines = [...cutter.cut(bytes.subarray(0, Math.min(left, bytes.length)))];
       left -= bytes.length;
       yield lines.map((text) => clock.place(text));

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { LlmctlError } from "../base/errors.ts";
 import { findPaths } from "../base/paths.ts";
-import { followLog, statOrNone } from "./follow-log.ts";
+import { findLogEnd, followLog } from "./follow-log.ts";
 import type { LogLine } from "./log-history.ts";
 import { escapeControls, readTail } from "./server-log-text.ts";
 
@@ -22,14 +22,15 @@ interface LogsOptions {
  */
 export async function logs(name: string, { follow, lines, previous, since }: LogsOptions): Promise<number> {
   const path = join(findPaths().state, name, "server.log");
-  const size = (await statOrNone(path))?.size;
-  if (size === undefined) {
+  const end = await findLogEnd(path);
+  if (end === undefined) {
     throw new LlmctlError("no-log", `"${name}" has no log`, {
       exit: "missingFile",
       at: path,
       fix: `it has never run; start it: llmctl up ${name}`,
     });
   }
+  const { size } = end;
   const signal = interrupted();
   if (previous || since !== undefined) {
     const isWanted = await choose({ name, path, size }, { previous, since });
@@ -37,7 +38,7 @@ export async function logs(name: string, { follow, lines, previous, since }: Log
   } else {
     for (const line of await readTail(path, lines ?? 100, size)) await printLine(line, signal);
   }
-  if (follow) for await (const line of followLog(path, size, signal)) await printLine(line, signal);
+  if (follow) for await (const line of followLog(path, end, signal)) await printLine(line, signal);
   return 0;
 }
 

@@ -14,10 +14,15 @@ export class LogFollower {
     this.#offset = log.runStart;
   }
 
+  /** The log was rotated; the rest of a line that was cut by it is still to come. */
+  startAnew(): void {
+    this.#offset = 0;
+  }
+
   /** The whole lines that came since the last call. Of more than `mostBytes` only the newest are read, the first of them perhaps cut. */
   *read(mostBytes: number): Generator<string> {
     const size = this.#log.sizeBytes;
-    if (size < this.#offset) this.#offset = 0; // rotated
+    if (size < this.#offset) this.#offset = 0; // truncated by someone else
     if (size - this.#offset > mostBytes) {
       this.#offset = size - mostBytes;
       this.#partial = "";

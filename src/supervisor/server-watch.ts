@@ -150,7 +150,7 @@ export class ServerWatch {
     try {
       if (launch.watchTraffic) this.#readTraffic();
       if (log.isDiskFull) onWarning(`no space left on the disk of ${log.path}: the server goes on, what it logs meanwhile is lost`);
-      log.rotateIfLarge();
+      if (log.rotateIfLarge()) this.#lines.startAnew();
     } catch (error) {
       onWarning(`cannot keep the server's log: ${String(error)}`);
     }

@@ -1,4 +1,4 @@
-import { appendFileSync, mkdtempSync, rmSync } from "node:fs";
+import { appendFileSync, mkdtempSync, rmSync, truncateSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -30,11 +30,24 @@ describe("a log follower", () => {
     expect([...follower.read(plenty)]).toEqual([]);
   });
 
-  test("goes on at the start of a file that was rotated", () => {
+  test.each(["new", "new, and longer than all that stood there before ".repeat(9)])(
+    "goes on at the start of a file that was rotated",
+    (line) => {
+      const follower = new LogFollower(log);
+      appendFileSync(log.path, `${"x".repeat(200)}\ncut by the rota`);
+      expect([...follower.read(plenty)]).toHaveLength(1);
+      expect(log.rotateIfLarge()).toBe(true);
+      follower.startAnew();
+      appendFileSync(log.path, `tion\n${line}\n`);
+      expect([...follower.read(plenty)]).toEqual(["cut by the rotation", line]);
+    },
+  );
+
+  test("goes on at the start of a file that someone else has truncated", () => {
     const follower = new LogFollower(log);
-    appendFileSync(log.path, `${"x".repeat(200)}\n`);
-    expect([...follower.read(plenty)]).toHaveLength(1);
-    expect(log.rotateIfLarge()).toBe(true);
+    appendFileSync(log.path, "one\ntwo\n");
+    expect([...follower.read(plenty)]).toHaveLength(2);
+    truncateSync(log.path);
     appendFileSync(log.path, "new\n");
     expect([...follower.read(plenty)]).toEqual(["new"]);
   });
