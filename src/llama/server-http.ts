@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { request } from "node:http";
-import type { Endpoint, Health, Launch, Proof } from "../supervisor/launch.ts";
+import type { Endpoint, Examination, Health, Launch, Proof } from "../supervisor/launch.ts";
 
 /** No answer that we ask for is longer; a server that sends more is not llama-server. */
 const maxAnswerBytes = 4 << 20;
@@ -61,7 +61,33 @@ async function measureBaseline(complete: (tokens: number) => Promise<Timings>): 
 }
 
 async function generate(launch: Launch, endpoint: Endpoint, tokens: number, signal: AbortSignal): Promise<Timings> {
-  const { status, body } = await send(endpoint, {
+  const { status, body } = await askForTokens(launch, endpoint, tokens, signal);
+  if (status !== 200) throw new Error(describeRefusal(status, body));
+  return (JSON.parse(body) as { timings?: Timings }).timings ?? {};
+}
+
+/**
+ * Asks for eight tokens. A server whose GPU is gone aborts, is stuck, or answers 500 from then on: the first two are seen without us, as soon as
+ * it has something to compute.
+ */
+export async function examine(launch: Launch, endpoint: Endpoint, signal: AbortSignal): Promise<Examination> {
+  const makesNoText = ["--embeddings", "--embedding", "--rerank", "--reranking"].some((flag) => launch.args.includes(flag));
+  try {
+    if (makesNoText || (await isAsleep(launch, endpoint, signal))) return { result: "unknown" };
+    const { status, body } = await askForTokens(launch, endpoint, 8, signal);
+    if (status === 200) return { result: "well" };
+    return status === 500 ? { result: "broken", reason: describeRefusal(status, body) } : { result: "unknown" };
+  } catch {
+    return { result: "unknown" }; // refused, reset, aborted or too late: the watch and the server's exit say more
+  }
+}
+
+function describeRefusal(status: number, body: string): string {
+  return `the server answered ${status}: ${body.slice(0, 200)}`;
+}
+
+function askForTokens(launch: Launch, endpoint: Endpoint, tokens: number, signal: AbortSignal): Promise<Answer> {
+  return send(endpoint, {
     method: "POST",
     path: "/v1/chat/completions",
     apiKey: readApiKey(launch.apiKeyFile),
@@ -74,8 +100,6 @@ async function generate(launch: Launch, endpoint: Endpoint, tokens: number, sign
       ignore_eos: true,
     },
   });
-  if (status !== 200) throw new Error(`the server answered ${status}: ${body.slice(0, 200)}`);
-  return (JSON.parse(body) as { timings?: Timings }).timings ?? {};
 }
 
 /**
@@ -120,10 +144,13 @@ function askSlots(launch: Launch, endpoint: Endpoint, signal: AbortSignal): Prom
 }
 
 async function askAwake(launch: Launch, endpoint: Endpoint, path: string, signal: AbortSignal): Promise<Answer | undefined> {
-  const apiKey = readApiKey(launch.apiKeyFile);
-  const props = await send(endpoint, { method: "GET", path: "/props", signal, apiKey });
-  if (props.status === 200 && (JSON.parse(props.body) as { is_sleeping?: unknown }).is_sleeping === true) return undefined;
-  return send(endpoint, { method: "GET", path, signal, apiKey });
+  if (await isAsleep(launch, endpoint, signal)) return undefined;
+  return send(endpoint, { method: "GET", path, signal, apiKey: readApiKey(launch.apiKeyFile) });
+}
+
+async function isAsleep(launch: Launch, endpoint: Endpoint, signal: AbortSignal): Promise<boolean> {
+  const props = await send(endpoint, { method: "GET", path: "/props", signal, apiKey: readApiKey(launch.apiKeyFile) });
+  return props.status === 200 && (JSON.parse(props.body) as { is_sleeping?: unknown }).is_sleeping === true;
 }
 
 interface Answer {

@@ -1,7 +1,7 @@
 import type { Endpoint, ServerProtocol } from "../supervisor/launch.ts";
 import { explainExit } from "./exit-cause.ts";
 import { checkWorkers } from "./rpc-workers.ts";
-import { askMainLoop, checkHealth, isBusy, prove, readMetrics } from "./server-http.ts";
+import { askMainLoop, checkHealth, examine, isBusy, prove, readMetrics } from "./server-http.ts";
 import { parseTraffic } from "./traffic-lines.ts";
 
 /** What the supervisor must know about llama-server. */
@@ -11,6 +11,7 @@ export const llamaServerProtocol: ServerProtocol = {
   prove,
   parseTraffic,
   askMainLoop,
+  examine,
   isBusy,
   readMetrics,
   explainExit,

@@ -15,6 +15,7 @@ export const workerProtocol: ServerProtocol = {
   parseTraffic: () => undefined,
   prove: async () => Promise.reject(new Error("a worker does not draft")),
   askMainLoop: async () => undefined,
+  examine: async () => ({ result: "unknown" }),
   isBusy: async () => false,
   readMetrics: async () => undefined,
 };

@@ -84,6 +84,15 @@ export interface Proof {
   readonly baselineTokensPerSecond: number | undefined;
 }
 
+/** Whether a server still computes; `unknown` where it was not asked, did not answer in time, or is gone. */
+export type Examination =
+  | { readonly result: "well" | "unknown" }
+  | {
+      readonly result: "broken";
+      /** What it answered, for people. */
+      readonly reason: string;
+    };
+
 /** What one line of a server's log, or many, say about generated and drafted tokens. */
 export interface Traffic {
   /** Generated after the first one of each answer. */
@@ -139,6 +148,11 @@ export interface ServerProtocol {
    * the question would wake a sleeping model or keep it awake. Never rejects.
    */
   readonly askMainLoop: (launch: Launch, endpoint: Endpoint, signal: AbortSignal) => Promise<void>;
+  /**
+   * Asks a server that was ready for a few tokens, since the machine's sleep may have cost it its GPU. Waits its turn behind clients. Nothing is
+   * asked of one that sleeps, or that generates no text. Never rejects.
+   */
+  readonly examine: (launch: Launch, endpoint: Endpoint, signal: AbortSignal) => Promise<Examination>;
   /** Whether it has requests to finish; false when it cannot be asked. Never throws. */
   readonly isBusy: (launch: Launch, endpoint: Endpoint, signal: AbortSignal) => Promise<boolean>;
   /** What the server tells Prometheus; undefined where it does not tell, may sleep, or is gone. Never rejects. */

@@ -30,7 +30,8 @@ export type Event =
   | { readonly type: "up" | "down" | "restart" | "force" | "preflight-passed" | "orphan-found" }
   | { readonly type: "preflight-failed"; readonly cause: ExitCause }
   | { readonly type: "deadline" }
-  | { readonly type: "spawned" | "proved" | "stalled" | "hung" | "lost" | "drained"; readonly epoch: number }
+  | { readonly type: "spawned" | "proved" | "stalled" | "hung" | "drained"; readonly epoch: number }
+  | { readonly type: "lost"; readonly epoch: number; readonly cause: ExitCause }
   | { readonly type: "health"; readonly epoch: number; readonly health: Health }
   | { readonly type: "not-proved"; readonly epoch: number; readonly reason: string }
   | { readonly type: "exited"; readonly epoch: number; readonly cause: ExitCause; readonly nowMs: number; readonly random: number };

@@ -1,7 +1,7 @@
 import type { StateName } from "../control/messages.ts";
 import type { ExitCause, Health, Launch } from "./launch.ts";
 import type { Effect, Event, Machine, Next, State, Transition } from "./machine-types.ts";
-import { crashLoop, hung, notDrafting, stalled, workerLost } from "./own-causes.ts";
+import { crashLoop, hung, notDrafting, stalled } from "./own-causes.ts";
 
 /** A second signal that comes before the first was taken is lost in it. */
 const betweenSignalsMs = 250;
@@ -48,7 +48,7 @@ export function next(machine: Machine, event: Event, launch: Launch): Transition
     case "hung":
       return machine.state.name === "unhealthy" ? kill(machine, "back off", hung(launch)) : stay(machine);
     case "lost":
-      return machine.state.name === "ready" || machine.state.name === "unhealthy" ? kill(machine, "back off", workerLost) : stay(machine);
+      return machine.state.name === "ready" || machine.state.name === "unhealthy" ? kill(machine, "back off", event.cause) : stay(machine);
     case "drained":
       return onDrained(machine);
     case "exited":

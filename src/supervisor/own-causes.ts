@@ -30,6 +30,16 @@ export const workerLost: ExitCause = {
   exit: "unavailable",
 };
 
+export function brokenBySuspend(reason: string): ExitCause {
+  return {
+    kind: "broken-by-suspend",
+    message: `the server computes no more since the machine was suspended: ${reason}`,
+    fix: "see the end of its log; NVIDIA's driver keeps a GPU's memory through a suspend where NVreg_PreserveVideoMemoryAllocations=1 is set",
+    permanent: false,
+    exit: "failed",
+  };
+}
+
 export function notDrafting(reason: string): ExitCause {
   return {
     kind: "not-drafting",

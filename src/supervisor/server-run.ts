@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { drain } from "./drain.ts";
-import type { Endpoint, ExitCause, Launch, Proof, ServerProtocol } from "./launch.ts";
+import type { Endpoint, ExitCause, Examination, Launch, Proof, ServerProtocol } from "./launch.ts";
 import { readOomKills } from "./oom-kills.ts";
 import { ServerMetrics } from "./server-metrics.ts";
 import { killGroup, wake, type ProcessExit, type ServerProcess } from "./server-process.ts";
@@ -37,7 +37,7 @@ export class ServerRun {
   readonly watch: ServerWatch;
   readonly metrics: ServerMetrics;
   readonly #options: RunOptions;
-  readonly #proof = new AbortController();
+  #asking = new AbortController();
   readonly #gone = new AbortController();
 
   constructor(options: RunOptions) {
@@ -55,22 +55,37 @@ export class ServerRun {
     const { launch, protocol, server, endpoint } = this.#options;
     const at = endpoint();
     if (at === undefined) return { kind: "unwanted" };
-    const signal = AbortSignal.any([this.#proof.signal, AbortSignal.timeout(launch.health.proofTimeoutMs)]);
+    const given = this.#asking.signal;
     try {
-      const proof = await protocol.prove(launch, at, signal);
+      const proof = await protocol.prove(launch, at, this.#limit(given));
       this.watch.noteOwnRequests(proof.requests);
       return proof.draftTokens === 0 ? { kind: "failed", reason: "the proof request drafted no token", proof } : { kind: "proved", proof };
     } catch (error) {
       // A server that dies breaks its connections first. Its exit, which follows, says more than they do.
       const isGone = await Promise.race([server.exited.then(() => true), sleep(exitAfterHangUpMs, false)]);
-      if (this.#proof.signal.aborted || isGone) return { kind: "unwanted" };
+      if (given.aborted || isGone) return { kind: "unwanted" };
       return { kind: "failed", reason: `the proof request failed: ${error instanceof Error ? error.message : String(error)}` };
     }
   }
 
-  /** A server that is asked to stop waits for its clients to leave, and the proof is one. */
-  giveUpProof(): void {
-    this.#proof.abort();
+  /** After the machine was suspended. */
+  async examine(): Promise<Examination> {
+    const { launch, protocol, endpoint } = this.#options;
+    const at = endpoint();
+    if (at === undefined) return { result: "unknown" };
+    const examination = await protocol.examine(launch, at, this.#limit(this.#asking.signal));
+    if (examination.result === "well") this.watch.noteOwnRequests(1);
+    return examination;
+  }
+
+  /** A server that is asked to stop waits for its clients to leave, and we are one while we ask for tokens. */
+  giveUpAsking(): void {
+    this.#asking.abort();
+    this.#asking = new AbortController();
+  }
+
+  #limit(signal: AbortSignal): AbortSignal {
+    return AbortSignal.any([signal, AbortSignal.timeout(this.#options.launch.health.proofTimeoutMs)]);
   }
 
   /** Waits until it has no request to finish, or is gone. */
@@ -96,7 +111,7 @@ export class ServerRun {
   /** Asks and watches no more. */
   end(): void {
     this.watch.stop();
-    this.#proof.abort();
+    this.#asking.abort();
     this.#gone.abort();
   }
 

@@ -1,4 +1,5 @@
 import { watch, type FSWatcher } from "node:fs";
+import { uptime } from "node:os";
 import type { LoadProgress } from "../control/messages.ts";
 import type { Endpoint, Health, Launch, ServerProtocol, Traffic } from "./launch.ts";
 import { Heartbeat } from "./heartbeat.ts";
@@ -8,6 +9,7 @@ import { LogFollower } from "./log-follower.ts";
 import { OwnRequests } from "./own-requests.ts";
 import type { ServerLog } from "./server-log.ts";
 import { SignsOfLife } from "./signs-of-life.ts";
+import { SuspendMeter } from "./suspend-meter.ts";
 
 /** What is being watched for: a load that ends, a server that stays well, or one that comes back. */
 export type WatchPhase = "loading" | "ready" | "unhealthy";
@@ -28,6 +30,8 @@ interface WatchOptions {
   readonly onSilence: () => void;
   /** A worker that it computes with is gone, and it will not find another. */
   readonly onLost: () => void;
+  /** The machine was suspended for so long while the server was up. */
+  readonly onResume: (suspendedMs: number) => void;
   /** Something of ours failed that the server need not suffer for. */
   readonly onWarning: (text: string) => void;
 }
@@ -59,6 +63,7 @@ export class ServerWatch {
   readonly #meter: LoadMeter;
   #heartbeat: Heartbeat | undefined;
   readonly #life: SignsOfLife;
+  readonly #suspends = new SuspendMeter(uptime() * 1000, performance.now());
 
   constructor(options: WatchOptions) {
     this.#options = options;
@@ -139,8 +144,10 @@ export class ServerWatch {
   }
 
   #serve(): void {
-    const { launch, pid, onLost } = this.#options;
+    const { launch, pid, onLost, onResume } = this.#options;
     this.#serveLog();
+    const suspendedMs = this.#suspends.look(uptime() * 1000, performance.now());
+    if (suspendedMs > 0) onResume(suspendedMs);
     const workers = launch.rpcWorkers.map((worker) => Number(worker.split(":")[1]));
     if (workers.length > 0 && hasLostPeer(pid, workers, this.#endpoint?.port)) onLost();
   }

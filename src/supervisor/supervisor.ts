@@ -10,6 +10,7 @@ import type { Effect, Event, Machine } from "./machine-types.ts";
 import type { Orphan } from "./ownership.ts";
 import type { ProcessIdentity } from "./process-identity.ts";
 import { unwritable } from "./lock.ts";
+import { brokenBySuspend, workerLost } from "./own-causes.ts";
 import { readOomKills } from "./oom-kills.ts";
 import { formatRunMarker, ServerLog } from "./server-log.ts";
 import { adoptServer, explainSpawnFailure, kill, spawnServer, terminate, type ProcessExit, type ServerProcess } from "./server-process.ts";
@@ -133,7 +134,7 @@ export class Supervisor {
     this.#board.enter(state);
     if (name === "ready" || name === "unhealthy") this.#run?.watch.enter(name);
     if (name === "stopping" || name === "killing") this.#run?.watch.stop();
-    if (before === "proving") this.#run?.giveUpProof();
+    if (before === "proving" || name === "stopping") this.#run?.giveUpAsking();
     this.#publish(describeState(state, this.status(), this.#run?.sinceMs ?? 0));
   }
 
@@ -260,7 +261,8 @@ export class Supervisor {
         if (fault !== undefined) this.warn(fault);
       },
       onSilence: () => this.#dispatch({ type: this.#machine.state.name === "unhealthy" ? "hung" : "stalled", epoch }),
-      onLost: () => this.#dispatch({ type: "lost", epoch }),
+      onLost: () => this.#dispatch({ type: "lost", epoch, cause: workerLost }),
+      onResume: (suspendedMs) => this.#inBackground(this.#examine(epoch, suspendedMs)),
       onWarning: (text) => this.warn(text),
     });
   }
@@ -270,6 +272,14 @@ export class Supervisor {
     if (result === undefined || result.kind === "unwanted") return;
     if (epoch === this.#machine.epoch) this.#board.noteProof(result);
     this.#dispatch(result.kind === "proved" ? { type: "proved", epoch } : { type: "not-proved", epoch, reason: result.reason });
+  }
+
+  async #examine(epoch: number, suspendedMs: number): Promise<void> {
+    this.#publish(`the machine was suspended for ${formatDuration(suspendedMs)}; the server is asked whether it still computes`);
+    const examination = await this.#run?.examine();
+    if (epoch !== this.#machine.epoch) return;
+    if (examination?.result === "well") this.#publish("the server computes as before the machine was suspended");
+    if (examination?.result === "broken") this.#dispatch({ type: "lost", epoch, cause: brokenBySuspend(examination.reason) });
   }
 
   async #drain(epoch: number): Promise<void> {

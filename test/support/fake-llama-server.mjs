@@ -14,6 +14,7 @@
 //   crash             { signal } or { code } (default SIGKILL)
 //   ignoreTerm        logs SIGTERM and goes on
 //   exitDelayMs       time between the last request's end and the exit
+//   computeError      answers completions with 500, as one does whose GPU is gone
 //   noDraft           answers with timings that hold no draft counters
 //   wedge             /health stays 200; completions and /slots are never answered
 //   silent            accepts connections and answers nothing; silentAfterMs: from that time on
@@ -260,6 +261,7 @@ function route(path, body, response) {
 function onCompletion(path, request, response, model) {
   if (faults.crashOnRequest) return crash();
   if (faults.wedge) return;
+  if (faults.computeError) return fail(response, 500, "server_error", "Compute error.");
   setTimeout(() => {
     const timings = makeTimings(request.n_predict ?? request.max_tokens ?? 12);
     const text = "Once upon a time there was a fake server.";

@@ -19,14 +19,19 @@ export function withReadOnly(folder: string): string[] {
   return inNamespace('mount --bind "$1" "$1"; mount -o remount,bind,ro "$1"', folder);
 }
 
+/** Runs what follows where this file holds what another one holds, also when that is changed. */
+export function withFileInPlaceOf(path: string, other: string): string[] {
+  return inNamespace('mount --bind "$2" "$1"', path, other);
+}
+
 /** @throws where mounts are not possible: a test that needs them must not pass without. */
-function inNamespace(mounts: string, folder: string): string[] {
+function inNamespace(mounts: string, ...paths: readonly string[]): string[] {
   const { failed, stderr } = execaSync(unshare[0] ?? "", [...unshare.slice(1), "true"], { reject: false });
   if (failed)
     throw new Error(
       `this test needs a mount namespace, which is not permitted here (run it as root, or permit user namespaces): ${stderr}`,
     );
-  return [...unshare, "sh", "-c", `set -e; ${mounts}; shift; exec "$@"`, "sh", folder];
+  return [...unshare, "sh", "-c", `set -e; ${mounts}; shift ${paths.length}; exec "$@"`, "sh", ...paths];
 }
 
 /** Runs what follows so that the mode of files counts, as it does not for root with all its capabilities. */

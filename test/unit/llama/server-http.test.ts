@@ -5,7 +5,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { checkHealth, prove, readMetrics } from "../../../src/llama/server-http.ts";
+import { checkHealth, examine, prove, readMetrics } from "../../../src/llama/server-http.ts";
 import { parseListening } from "../../../src/llama/server-protocol.ts";
 import type { Endpoint } from "../../../src/supervisor/launch.ts";
 import { makeLaunch } from "../../support/make-launch.ts";
@@ -65,6 +65,45 @@ describe("the server's own metrics", () => {
     answerWith(501, {});
     expect(await readMetrics(makeLaunch({ args: ["--metrics"] }), endpoint, never)).toBeUndefined();
     expect(await readMetrics(makeLaunch({ args: ["--metrics"] }), { ...endpoint, port: 1 }, never)).toBeUndefined();
+  });
+});
+
+describe("an examination", () => {
+  const asked: (string | undefined)[] = [];
+
+  async function examineServer(args: readonly string[], props: unknown, status: number): Promise<unknown> {
+    asked.length = 0;
+    answer = (request, _body, response) => {
+      asked.push(request.url);
+      if (request.url === "/props") response.end(JSON.stringify(props));
+      else response.writeHead(status).end("Compute error.");
+    };
+    return examine(makeLaunch({ args }), endpoint, never);
+  }
+
+  test("goes well where a request does", async () => {
+    expect(await examineServer([], {}, 200)).toEqual({ result: "well" });
+    expect(asked).toEqual(["/props", "/v1/chat/completions"]);
+  });
+
+  test("finds a server that fails to compute", async () => {
+    expect(await examineServer([], {}, 500)).toEqual({ result: "broken", reason: "the server answered 500: Compute error." });
+  });
+
+  test("blames no server for a refusal, or for no answer", async () => {
+    expect(await examineServer([], {}, 401)).toEqual({ result: "unknown" });
+    expect(await examineServer([], {}, 503)).toEqual({ result: "unknown" });
+    expect(await examine(makeLaunch(), { ...endpoint, port: 1 }, never)).toEqual({ result: "unknown" });
+    expect(await examine(makeLaunch(), endpoint, AbortSignal.abort())).toEqual({ result: "unknown" });
+  });
+
+  test("wakes nobody, and asks no text of a server that makes none", async () => {
+    expect(await examineServer([], { is_sleeping: true }, 200)).toEqual({ result: "unknown" });
+    expect(asked).toEqual(["/props"]);
+    for (const flag of ["--embeddings", "--rerank"]) {
+      expect(await examineServer([flag], {}, 200)).toEqual({ result: "unknown" });
+      expect(asked).toEqual([]);
+    }
   });
 });
 

@@ -83,8 +83,9 @@ class World {
       case "spawned":
       case "stalled":
       case "hung":
-      case "lost":
         return this.server === undefined ? undefined : this.dispatch({ type: turn.type, epoch });
+      case "lost":
+        return this.server === undefined ? undefined : this.dispatch({ type: "lost", epoch, cause: crashed });
       case "health":
         return this.server === undefined ? undefined : this.dispatch({ type: "health", epoch, health: turn.health });
       case "proved":
@@ -216,7 +217,8 @@ describe("whatever happens, in whatever order", () => {
     const events = fc.oneof(
       fc.record({ type: fc.constantFrom("up", "down", "restart", "force", "preflight-passed", "orphan-found", "deadline") }),
       fc.record({ type: fc.constant("preflight-failed"), cause: causes }),
-      fc.record({ type: fc.constantFrom("spawned", "stalled", "hung", "lost", "drained"), epoch: fc.nat(3) }),
+      fc.record({ type: fc.constantFrom("spawned", "stalled", "hung", "drained"), epoch: fc.nat(3) }),
+      fc.record({ type: fc.constant("lost"), epoch: fc.nat(3), cause: causes }),
       fc.record({ type: fc.constant("health"), epoch: fc.nat(3), health: fc.constantFrom(...healths) }),
       fc.record({ type: fc.constant("proved"), epoch: fc.nat(3) }),
       fc.record({ type: fc.constant("not-proved"), epoch: fc.nat(3), reason: fc.string() }),

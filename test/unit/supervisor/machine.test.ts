@@ -30,6 +30,7 @@ const force: Event = { type: "force" };
 const deadline: Event = { type: "deadline" };
 const good: Event = { type: "health", epoch: 1, health: "ready" };
 const bad: Event = { type: "health", epoch: 1, health: "timeout" };
+const lost: Event = { type: "lost", epoch: 1, cause: crashed };
 const notProved: Event = { type: "not-proved", epoch: 1, reason: "why" };
 
 /** Effects as short words: `deadline 7000`. */
@@ -61,9 +62,9 @@ describe("transitions", () => {
     [{ name: "ready", failedChecks: 2 }, bad, "unhealthy", []],
     ["unhealthy", bad, "unhealthy", []],
     ["unhealthy", good, "ready", []],
-    [ready, { type: "lost", epoch: 1 }, "killing", ["kill", "deadline 30000"]],
-    ["unhealthy", { type: "lost", epoch: 1 }, "killing", ["kill", "deadline 30000"]],
-    ["loading", { type: "lost", epoch: 1 }, "loading", []],
+    [ready, lost, "killing", ["kill", "deadline 30000"]],
+    ["unhealthy", lost, "killing", ["kill", "deadline 30000"]],
+    ["loading", lost, "loading", []],
     ["loading", { type: "stalled", epoch: 1 }, "killing", ["kill", "deadline 30000"]],
     ["proving", { type: "stalled", epoch: 1 }, "proving", []],
     [ready, { type: "hung", epoch: 1 }, "ready", []],
