@@ -1,4 +1,4 @@
-import type { Endpoint, ServerProtocol } from "../supervisor/launch.ts";
+import type { Endpoint, LoadLine, ServerProtocol } from "../supervisor/launch.ts";
 import { explainExit } from "./exit-cause.ts";
 import { checkWorkers } from "./rpc-workers.ts";
 import { askMainLoop, checkHealth, examine, isBusy, prove, readMetrics } from "./server-http.ts";
@@ -15,8 +15,16 @@ export const llamaServerProtocol: ServerProtocol = {
   isBusy,
   readMetrics,
   explainExit,
-  parseListening,
+  parseLoadLine,
 };
+
+/** The words are the same in all builds; only some of them log requests, each in a line like `srv  log_server_r: request: GET /health 127.0.0.1 503`. */
+export function parseLoadLine(line: string): LoadLine | undefined {
+  const endpoint = parseListening(line);
+  if (endpoint !== undefined) return { says: "listening", endpoint };
+  if (line.includes("request: GET /health ")) return { says: "asked" };
+  return line.endsWith(": model loaded") ? { says: "loaded" } : undefined;
+}
 
 /** `… listening on http://127.0.0.1:8080`, in all builds; some add ` - starting the main loop`. */
 export function parseListening(line: string): Endpoint | undefined {

@@ -11,7 +11,7 @@ export const workerProtocol: ServerProtocol = {
   checkHealth,
   explainExit,
   checkNeeds: async () => undefined,
-  parseListening: () => undefined,
+  parseLoadLine: (line) => (/^Starting RPC server\b/.test(line) ? { says: "loaded" } : undefined),
   parseTraffic: () => undefined,
   prove: async () => Promise.reject(new Error("a worker does not draft")),
   askMainLoop: async () => undefined,

@@ -70,6 +70,14 @@ export interface Endpoint {
   readonly port: number;
 }
 
+/** What a server says in its log while it loads. */
+export type LoadLine =
+  | { readonly says: "listening"; readonly endpoint: Endpoint }
+  /** It will be healthy in an instant, or is. */
+  | { readonly says: "loaded" }
+  /** It was asked for its health, as we do all the time. */
+  | { readonly says: "asked" };
+
 /** What one probe of a server's health found. */
 export type Health = "ready" | "loading" | "unreachable" | "timeout" | "error";
 
@@ -137,8 +145,8 @@ export interface ServerProtocol {
   readonly checkNeeds: (launch: Launch) => Promise<ExitCause | undefined>;
   /** Asks once whether the server can take a request. Never throws for an answer of the server. */
   readonly checkHealth: (endpoint: Endpoint, timeoutMs: number, signal: AbortSignal) => Promise<Health>;
-  /** Where the server says it listens, from one line of its log; undefined for any other line. */
-  readonly parseListening: (line: string) => Endpoint | undefined;
+  /** What one line of its log says while it loads; undefined for most. */
+  readonly parseLoadLine: (line: string) => LoadLine | undefined;
   /** What a line of the log says about a request that has ended; undefined for any other line. */
   readonly parseTraffic: (line: string) => Traffic | undefined;
   /** Sends one short request and reports its draft counters. @throws when the request fails or times out. */

@@ -58,7 +58,10 @@ export class ServerWatch {
   #timer: NodeJS.Timeout | undefined;
   #checking = false;
   #rechecksLeft = 0;
-  readonly #lines: LogFollower;
+  readonly #loadLines: LogFollower;
+  readonly #trafficLines: LogFollower;
+  /** How much of the log is about our own health checks. */
+  #ownLogBytes = 0;
   readonly #own = new OwnRequests();
   readonly #meter: LoadMeter;
   #heartbeat: Heartbeat | undefined;
@@ -67,9 +70,10 @@ export class ServerWatch {
 
   constructor(options: WatchOptions) {
     this.#options = options;
-    this.#lines = new LogFollower(options.log);
+    this.#loadLines = new LogFollower(options.log);
+    this.#trafficLines = new LogFollower(options.log);
     this.#meter = new LoadMeter(options.launch.files, options.pid);
-    this.#life = new SignsOfLife(options.pid, () => options.log.sizeBytes, performance.now());
+    this.#life = new SignsOfLife(options.pid, () => options.log.sizeBytes - this.#ownLogBytes, performance.now());
     const { host, port } = options.launch;
     if (options.endpoint !== undefined || port !== 0) this.#setEndpoint(options.endpoint ?? { host, port });
     this.#watcher = watch(options.log.path, () => this.#onLogChange());
@@ -121,9 +125,9 @@ export class ServerWatch {
   }
 
   #tick(): void {
-    const moves = this.#lookForLife();
     if (this.#phase === "loading") this.#followLoad();
     else this.#serve();
+    const moves = this.#lookForLife();
     this.#schedule(this.#intervalMs());
     if (this.#waitsForMainLoop()) this.#options.onHealth(moves ? "ready" : "timeout");
     else void this.#check(); // handles its own failures
@@ -137,7 +141,7 @@ export class ServerWatch {
   }
 
   #followLoad(): void {
-    this.#readLog();
+    this.#readLoadLog();
     if (this.#endpoint === undefined) this.#findUnlogged();
     const load = this.#meter.measure();
     if (load !== undefined) this.#options.onLoad(load);
@@ -157,14 +161,14 @@ export class ServerWatch {
     try {
       if (launch.watchTraffic) this.#readTraffic();
       if (log.isDiskFull) onWarning(`no space left on the disk of ${log.path}: the server goes on, what it logs meanwhile is lost`);
-      if (log.rotateIfLarge()) this.#lines.startAnew();
+      if (log.rotateIfLarge()) this.#trafficLines.startAnew();
     } catch (error) {
       onWarning(`cannot keep the server's log: ${String(error)}`);
     }
   }
 
   #readTraffic(): void {
-    for (const line of this.#lines.read(mostLogBytes)) {
+    for (const line of this.#trafficLines.read(mostLogBytes)) {
       const traffic = this.#options.protocol.parseTraffic(line);
       if (traffic !== undefined && !this.#own.includes(traffic)) this.#options.onTraffic(traffic);
     }
@@ -172,18 +176,23 @@ export class ServerWatch {
 
   #onLogChange(): void {
     if (this.#phase !== "loading" || this.#abort.signal.aborted) return;
-    this.#readLog();
-    this.#rechecksLeft = rechecks;
-    void this.#check(); // handles its own failures
+    if (this.#readLoadLog()) void this.#check(); // handles its own failures
   }
 
-  /** Reads what the server has logged since the last time, until it has said where it listens. */
-  #readLog(): void {
-    if (this.#endpoint !== undefined) return;
-    for (const line of this.#lines.read(mostLogBytes)) {
-      const endpoint = this.#options.protocol.parseListening(line);
-      if (endpoint !== undefined) return this.#setEndpoint(endpoint);
+  /**
+   * Reads what the server has logged since the last time.
+   * @returns whether it is worth asking for its health: not after any line, since a build that logs our question would be asked again for that.
+   */
+  #readLoadLog(): boolean {
+    let isWorthAsking = false;
+    for (const line of this.#loadLines.read(mostLogBytes)) {
+      const said = this.#options.protocol.parseLoadLine(line);
+      if (said?.says === "asked") this.#ownLogBytes += line.length + 1;
+      if (said?.says === "listening" && this.#endpoint === undefined) this.#setEndpoint(said.endpoint);
+      if (said?.says === "listening" || said?.says === "loaded") isWorthAsking = true;
     }
+    if (isWorthAsking) this.#rechecksLeft = rechecks;
+    return isWorthAsking;
   }
 
   /** What a server says while the disk is full is lost; the system knows where it listens, too. */

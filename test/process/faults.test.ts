@@ -1,7 +1,8 @@
 import { readFile } from "node:fs/promises";
+import getPort from "get-port";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { llmctl, type RunResult } from "../support/llmctl.ts";
-import { isAlive, readServerLog, readStatus, untilGone, untilStatus, upDetached } from "../support/processes.ts";
+import { count, isAlive, readServerLog, readStatus, untilGone, untilStatus, upDetached } from "../support/processes.ts";
 import { demoDraft, TempHome } from "../support/temp-home.ts";
 import { until } from "../support/until.ts";
 
@@ -89,6 +90,16 @@ describe("a server that dies while loading", () => {
     const { exitCode, stderr } = await up({ neverReady: true }, { health: { stall_timeout: "1s" }, restart: { policy: "never" } });
     expect(exitCode).toBe(11);
     expect(stderr).toContain("the load showed no sign of life (log, CPU, I/O) for 1 s");
+  });
+
+  test("and logs our questions is not asked again for that", async () => {
+    const { exitCode } = await up({ loadMs: 1500, logRequests: true }, { server: { port: await getPort() } });
+    expect(exitCode).toBe(0);
+    // Four a second, and not one for each line that it logs, which would be hundreds.
+    const asked = count(await readServerLog(home, "p"), "request: GET /health 127.0.0.1 503");
+    expect(asked).toBeGreaterThan(1);
+    expect(asked).toBeLessThan(100);
+    await down();
   });
 });
 

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { checkHealth, examine, prove, readMetrics } from "../../../src/llama/server-http.ts";
-import { parseListening } from "../../../src/llama/server-protocol.ts";
+import { parseLoadLine } from "../../../src/llama/server-protocol.ts";
 import type { Endpoint } from "../../../src/supervisor/launch.ts";
 import { makeLaunch } from "../../support/make-launch.ts";
 
@@ -225,7 +225,7 @@ describe("the proof request", () => {
   });
 });
 
-describe("the line that says where a server listens", () => {
+describe("a line of a server that loads", () => {
   test.each([
     ["main: server is listening on http://127.0.0.1:8080 - starting the main loop", "127.0.0.1", 8080],
     ["0.00.010.036 I srv  llama_server: listening on http://127.0.0.1:33581", "127.0.0.1", 33_581],
@@ -233,13 +233,20 @@ describe("the line that says where a server listens", () => {
     ["srv  llama_server: listening on http://[::1]:8080", "::1", 8080],
     ["srv  llama_server: listening on https://example.org:443", "example.org", 443],
   ])("%s", (line, host, port) => {
-    expect(parseListening(line)).toEqual({ host, port });
+    expect(parseLoadLine(line)).toEqual({ says: "listening", endpoint: { host, port } });
   });
 
-  test.each(["srv  llama_server: model loaded", "listening on unix:///tmp/x.sock", "listening on http://127.0.0.1:123456", ""])(
-    "not: %s",
-    (line) => {
-      expect(parseListening(line)).toBeUndefined();
-    },
-  );
+  test.each([
+    ["0.00.010.030 I srv  llama_server: model loaded", "loaded"],
+    ["main: model loaded", "loaded"],
+    ["srv  log_server_r: request: GET /health 127.0.0.1 503", "asked"],
+  ])("%s", (line, says) => expect(parseLoadLine(line)).toEqual({ says }));
+
+  test.each([
+    "main: loading model",
+    "srv  log_server_r: request: POST /v1/chat/completions 127.0.0.1 200",
+    "listening on unix:///tmp/x.sock",
+    "listening on http://127.0.0.1:123456",
+    "",
+  ])("says nothing more: %s", (line) => expect(parseLoadLine(line)).toBeUndefined());
 });
