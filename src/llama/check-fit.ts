@@ -1,5 +1,6 @@
 import { LlmctlError } from "../base/errors.ts";
 import { profileSchema } from "../profiles/schema.ts";
+import type { Launch } from "../supervisor/launch.ts";
 import type { Findings } from "./check-finding.ts";
 import { hostMemory, judgeMemory, type MemoryUse, sumMemory } from "./check-memory.ts";
 import type { CheckSession } from "./check-session.ts";
@@ -19,6 +20,8 @@ interface MemoryCheck {
   readonly trial: Trial;
   /** Of the server. */
   readonly catalogue: FlagCatalogue;
+  /** The target's, and what lies beside it. */
+  readonly files: Launch["files"];
   readonly draft: DraftDecision;
   readonly findings: Findings;
   /** What it takes is not free then, and yet its own. */
@@ -54,11 +57,15 @@ export async function checkMemory(check: MemoryCheck, session: CheckSession): Pr
   }
 }
 
-async function askOfBoth({ trial, catalogue, draft: { path } }: MemoryCheck, session: CheckSession): Promise<FitAnswer[]> {
+async function askOfBoth(
+  { trial, catalogue, files, draft: { path, files: draftFiles } }: MemoryCheck,
+  session: CheckSession,
+): Promise<FitAnswer[]> {
   const { server, env, rendering } = trial;
-  const target = await session.askFit(server, env, (fit) => fitArguments(rendering.flags, fit));
+  const target = await session.askFit({ server, env, files, toArguments: (fit) => fitArguments(rendering.flags, fit) });
   if (path === undefined) return target === undefined ? [] : [target];
-  const draft = await session.askFit(server, env, (fit) => draftArguments(trial, path, { server: catalogue, fit }));
+  const toArguments = (fit: FlagCatalogue) => draftArguments(trial, path, { server: catalogue, fit });
+  const draft = await session.askFit({ server, env, files: draftFiles, toArguments });
   return [target, draft].filter((answer) => answer !== undefined);
 }
 

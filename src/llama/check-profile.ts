@@ -132,7 +132,9 @@ async function finish(prepared: Prepared, result: TrialResult | undefined, sessi
   for (const message of await describeUnchecked(profile.values, session.paths)) findings.add("note", "no-digest", { message });
   for (const message of await describeStray(prepared, session)) findings.add("warning", "stray-flags", { message });
   const isSound = trial !== undefined && findings.ranked.every(({ rank }) => rank !== "error");
-  const memory = isSound && build ? await checkMemory({ trial, catalogue: build.catalogue, draft, findings, isRunning }, session) : [];
+  const files = [...target.files, ...beside];
+  const memory =
+    isSound && build ? await checkMemory({ trial, catalogue: build.catalogue, files, draft, findings, isRunning }, session) : [];
   if (!isRunning) await addPort(profile, findings);
   const isOff = !draft.drafting.wanted; // then what is left out for that reason is told already
   for (const { key, reason } of notes.filter(({ key: left }) => !isOff || !left.startsWith("draft."))) {
@@ -141,7 +143,7 @@ async function finish(prepared: Prepared, result: TrialResult | undefined, sessi
   return {
     profile,
     build: build && `${build.label}: ${build.catalogue.version}`,
-    files: [...target.files, ...draft.files, ...beside],
+    files: [...files, ...draft.files],
     flags,
     notes,
     drafting: draft.drafting,

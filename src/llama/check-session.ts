@@ -2,11 +2,13 @@ import { availableParallelism } from "node:os";
 import { mapBounded } from "../base/map-bounded.ts";
 import type { Paths } from "../base/paths.ts";
 import type { ModelRef, Profile } from "../profiles/schema.ts";
+import type { Launch } from "../supervisor/launch.ts";
 import { checkBinary } from "./binary-check.ts";
 import { findServer } from "./builds.ts";
 import { type StrayConfig, strayConfig } from "./child-env.ts";
 import { type Device, listDevices } from "./devices.ts";
-import { askFitParams, findFitParams, type FitAnswer } from "./fit-params.ts";
+import { askFitOnce } from "./fit-cache.ts";
+import { findFitParams, type FitAnswer } from "./fit-params.ts";
 import { askBinary, type FlagCatalogue } from "./flag-catalogue.ts";
 import { type FoundModel, ModelReader } from "./model-reader.ts";
 
@@ -18,6 +20,15 @@ export interface AskedBuild {
   /** For people. */
   readonly label: string;
   readonly catalogue: FlagCatalogue;
+}
+
+/** What a model is asked for in the words of one profile. */
+interface FitRequest {
+  readonly server: string;
+  readonly env: Env;
+  readonly files: Launch["files"];
+  /** Says the question in the flags that this program has. */
+  readonly toArguments: (catalogue: FlagCatalogue) => readonly string[];
 }
 
 /**
@@ -64,15 +75,17 @@ export class CheckSession {
 
   /**
    * Asks the llama-fit-params beside a server; undefined where there is none.
-   * @param toArguments Says the question in the flags that this program has.
-   * @throws LlmctlError as {@link askFitParams} and `askBinary`.
+   * @throws LlmctlError as `askFitParams`, `askBinary` and {@link listDevices}.
    */
-  async askFit(server: string, env: Env, toArguments: (catalogue: FlagCatalogue) => readonly string[]): Promise<FitAnswer | undefined> {
+  async askFit({ server, env, files, toArguments }: FitRequest): Promise<FitAnswer | undefined> {
     const program = await this.#once(["fit-params", server], () => findFitParams(server));
     if (program === undefined) return undefined;
     const catalogue = await this.#ask(program, env);
     const args = toArguments(catalogue);
-    return this.#once(["fit", program, env, args], () => askFitParams(program, args, { catalogue, env }));
+    const devices = await this.listDevices(server, env);
+    return this.#once(["fit", program, env, args], () =>
+      askFitOnce({ program, args, env, catalogue, devices, files, cacheDir: this.paths.cache }),
+    );
   }
 
   async #ask(program: string, env: Env): Promise<FlagCatalogue> {

@@ -42,6 +42,16 @@ export function fitArguments(flags: readonly RenderedFlag[], catalogue: FlagCata
   return flags.filter(({ key, args: [name = ""] }) => !irrelevant.test(key) && catalogue.has(name)).flatMap(({ args }) => args);
 }
 
+export interface FitQuestion {
+  /** Path of llama-fit-params. */
+  readonly program: string;
+  readonly args: readonly string[];
+  /** The whole environment. */
+  readonly env: Readonly<Record<string, string>>;
+  /** Of the program. */
+  readonly catalogue: FlagCatalogue;
+}
+
 /** It maps the model's header and allocates nothing; half a second with a large vocabulary. */
 const timeoutMs = 60_000;
 
@@ -50,17 +60,13 @@ const timeoutMs = 60_000;
  * @throws what `explainFailedRun` makes of a program that does not answer.
  * @see llama.cpp tools/fit-params, common/fit.cpp `common_fit_print`
  */
-export async function askFitParams(
-  file: string,
-  args: readonly string[],
-  { catalogue, env }: { readonly catalogue: FlagCatalogue; readonly env: Readonly<Record<string, string>> },
-): Promise<FitAnswer> {
+export async function askFitParams({ program, args, env, catalogue }: FitQuestion): Promise<FitAnswer> {
   const canPrint = catalogue.has("--fit-print");
-  const result = await runBriefly(file, canPrint ? [...args, "--fit-print", "on"] : args, { env, timeoutMs, maxBytes: 10_000_000 });
+  const result = await runBriefly(program, canPrint ? [...args, "--fit-print", "on"] : args, { env, timeoutMs, maxBytes: 10_000_000 });
   if (!result.failed) return canPrint ? { kind: "needs", parts: parseMemory(result.stdout) } : { kind: "fits" };
   const reason = /failed to fit params to free device memory: (.+)$/m.exec(result.stderr)?.[1];
   if (result.exitCode === 1 && reason !== undefined && explainRefusal(result.stderr) !== undefined) return { kind: "does-not-fit", reason };
-  throw await explainFailedRun(file, "tell the memory that the model takes", env, result);
+  throw await explainFailedRun(program, "tell the memory that the model takes", env, result);
 }
 
 /** Reads lines of a device's name and its MiB of model, context and compute buffers; `Host` comes last. */

@@ -1,9 +1,8 @@
-import { createHash } from "node:crypto";
-import { readFile, stat } from "node:fs/promises";
-import { join, resolve } from "node:path";
-import { writeFileAtomic } from "../base/atomic-write.ts";
+import { stat } from "node:fs/promises";
+import { resolve } from "node:path";
+import { answerPath, keepAnswer, readAnswer } from "../base/answer-cache.ts";
 import { findClosest } from "../base/closest.ts";
-import { LlmctlError, systemErrorCode } from "../base/errors.ts";
+import { LlmctlError } from "../base/errors.ts";
 import { explainFailedRun } from "./binary-check.ts";
 import { type FlagEntry, parseHelp } from "./help-text.ts";
 import { runBriefly } from "./run-briefly.ts";
@@ -95,15 +94,15 @@ export async function askBinary(
 ): Promise<FlagCatalogue> {
   const path = resolve(file);
   const { size: sizeBytes, mtimeMs } = await stat(path);
-  const cacheFile = join(options.cacheDir, "flags", `${createHash("sha256").update(path).digest("hex").slice(0, 32)}.json`);
-  const cached = await readCached(cacheFile);
+  const cacheFile = answerPath(options.cacheDir, "flags", path);
+  const cached = await readAnswer(cacheFile, isCatalogue);
   if (cached?.file === path && cached.sizeBytes === sizeBytes && cached.mtimeMs === mtimeMs) {
     return new FlagCatalogue(cached.version, cached.entries);
   }
   const [version, help] = await Promise.all([run(path, "--version", options.env), run(path, "--help", options.env)]);
   const entries = parseHelpOf(path, help.stdout);
   const fresh: CachedCatalogue = { format: cacheFormat, file: path, sizeBytes, mtimeMs, version: parseVersion(version), entries };
-  await writeCached(cacheFile, fresh);
+  await keepAnswer(cacheFile, fresh);
   return new FlagCatalogue(fresh.version, entries);
 }
 
@@ -129,17 +128,6 @@ function parseVersion(output: { readonly stdout: string; readonly stderr: string
   return /^version: (.+)$/m.exec(`${output.stderr}\n${output.stdout}`)?.[1]?.trim() ?? "of unknown version";
 }
 
-/** A cache file that is missing, broken or of another format is as good as none: the binary is asked again and the file rewritten. */
-async function readCached(cacheFile: string): Promise<CachedCatalogue | undefined> {
-  try {
-    const cached: unknown = JSON.parse(await readFile(cacheFile, "utf8"));
-    return isCatalogue(cached) ? cached : undefined;
-  } catch (error) {
-    if (error instanceof SyntaxError || systemErrorCode(error) !== undefined) return undefined;
-    throw error;
-  }
-}
-
 function isCatalogue(value: unknown): value is CachedCatalogue {
   return (
     typeof value === "object" &&
@@ -151,13 +139,4 @@ function isCatalogue(value: unknown): value is CachedCatalogue {
     "entries" in value &&
     Array.isArray(value.entries)
   );
-}
-
-/** The cache only saves 10 ms: a folder that is full or read-only must not stop a start. */
-async function writeCached(cacheFile: string, catalogue: CachedCatalogue): Promise<void> {
-  try {
-    await writeFileAtomic(cacheFile, JSON.stringify(catalogue));
-  } catch (error) {
-    if (systemErrorCode(error) === undefined) throw error;
-  }
 }

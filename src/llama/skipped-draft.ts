@@ -1,9 +1,6 @@
-import { createHash } from "node:crypto";
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
 import { z } from "zod";
+import { answerPath, readAnswer } from "../base/answer-cache.ts";
 import { writeFileAtomic } from "../base/atomic-write.ts";
-import { systemErrorCode } from "../base/errors.ts";
 import type { ModelFiles } from "../hub/model-files.ts";
 import type { RemoteModelRef } from "../profiles/schema.ts";
 import type { VocabRule } from "./vocab-rule.ts";
@@ -18,6 +15,10 @@ interface JudgedPair {
 
 const noteSchema = z.object({ reason: z.string().min(1).max(4000) });
 
+function isNote(value: unknown): value is z.infer<typeof noteSchema> {
+  return noteSchema.safeParse(value).success;
+}
+
 /**
  * Notes why a draft was not fetched, so that a start without it can say why it does not draft. The note holds for these target files, this
  * reference and this rule; where it does not hold or is lost, the draft counts as missing and a pull judges it again.
@@ -28,17 +29,11 @@ export async function noteSkippedDraft(cacheDir: string, pair: JudgedPair, reaso
 
 /** Why this draft was not fetched; undefined when nothing is known. */
 export async function findSkippedDraft(cacheDir: string, pair: JudgedPair): Promise<string | undefined> {
-  try {
-    const note = noteSchema.safeParse(JSON.parse(await readFile(notePath(cacheDir, pair), "utf8")));
-    return note.success ? note.data.reason : undefined;
-  } catch (error) {
-    if (systemErrorCode(error) === "ENOENT" || error instanceof SyntaxError) return undefined;
-    throw error;
-  }
+  return (await readAnswer(notePath(cacheDir, pair), isNote))?.reason;
 }
 
 function notePath(cacheDir: string, { targetFiles, draft, type, rule }: JudgedPair): string {
   const ref = "url" in draft ? [draft.url, draft.sha256] : [draft.hf, draft.quant, draft.file, draft.revision];
   const pair = [targetFiles.map(({ path, sizeBytes }) => [path, sizeBytes]), ...ref, type, rule];
-  return join(cacheDir, "skipped-drafts", `${createHash("sha256").update(JSON.stringify(pair)).digest("hex").slice(0, 32)}.json`);
+  return answerPath(cacheDir, "skipped-drafts", pair);
 }

@@ -1,4 +1,4 @@
-import { chmod, readFile, writeFile } from "node:fs/promises";
+import { chmod, copyFile, readFile, utimes, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -160,6 +160,36 @@ describe("memory", () => {
     expect(checked).toMatchObject({ memory: [{ device: "Host", needsMib: 110 }], findings: [] });
     expect(await readFile(home.join("asked"), "utf8")).toBe(`--model ${demoTarget} --ctx-size 256 --fit-print on\n`);
     expect((await llmctl(["check", "p"], { home })).stdout).toMatch(/^ok +memory +RAM 115\.3 MB of /m);
+  });
+
+  test("is asked once for the same model, and again for one that has changed", async () => {
+    const { server } = await countingServer();
+    await writeFitParams(
+      `case "$*" in --help) ${help};; --version) echo "version: 1" >&2;; *) echo "$*" >> "${home.join("asked")}"; echo "Host 90 4 4 ";; esac`,
+    );
+    const model = home.join("model.gguf");
+    await copyFile(demoTarget, model);
+    await home.writeFakeProfile("p", {}, { llama: { binary: server }, model, draft: undefined });
+    const readAsked = async () => (await readFile(home.join("asked"), "utf8")).trim().split("\n").length;
+    for (let run = 0; run < 2; run += 1) {
+      expect((await checkJson<Checked>(["p"])).checked).toMatchObject({ memory: [{ needsMib: 98 }] });
+      expect(await readAsked()).toBe(1);
+    }
+    await utimes(model, 1, 1);
+    expect((await checkJson<Checked>(["p"])).checked).toMatchObject({ memory: [{ needsMib: 98 }] });
+    expect(await readAsked()).toBe(2);
+  });
+
+  test("of several devices is asked each time, since it depends on how much of them is free", async () => {
+    const { server } = await countingServer();
+    await writeFitParams(
+      `case "$*" in --help) ${help};; --version) echo "version: 1" >&2;; *) echo "$*" >> "${home.join("asked")}"; echo "CUDA0 90 4 4 "; echo "CUDA1 90 4 4 ";; esac`,
+    );
+    const devices = ["CUDA0: a GPU (500 MiB, 400 MiB free)", "CUDA1: a GPU (500 MiB, 400 MiB free)"];
+    await home.writeFakeProfile("p", { devices }, { llama: { binary: server }, draft: undefined });
+    await checkJson(["p"]);
+    await checkJson(["p"]);
+    expect((await readFile(home.join("asked"), "utf8")).trim().split("\n")).toHaveLength(2);
   });
 
   test("that a device does not have is an error where layers are fixed, and a note where llama.cpp may move them", async () => {
