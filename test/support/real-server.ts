@@ -37,9 +37,14 @@ interface Chunk {
   readonly timings?: Timings;
 }
 
-/** Asks for so many tokens without an end, and yields the answer's events as they come. @throws when the stream breaks off. */
-export async function* streamStory(url: string, maxTokens: number): AsyncGenerator<Chunk> {
-  const { body } = await post(`${url}/v1/chat/completions`, { ...storyRequest, max_tokens: maxTokens, ignore_eos: true, stream: true });
+/**
+ * Asks for so many tokens without an end, and yields the answer's events as they come.
+ * @param signal Hangs up.
+ * @throws when the stream breaks off.
+ */
+export async function* streamStory(url: string, maxTokens: number, signal?: AbortSignal): AsyncGenerator<Chunk> {
+  const request = { ...storyRequest, max_tokens: maxTokens, ignore_eos: true, stream: true };
+  const { body } = await post(`${url}/v1/chat/completions`, request, signal);
   if (body === null) throw new Error("an answer without a body");
   for await (const line of createInterface({ input: Readable.fromWeb(body) })) {
     if (line === "data: [DONE]") return;
@@ -59,8 +64,9 @@ export async function askForStory(url: string): Promise<{ readonly text: string;
 }
 
 /** @throws with the server's words when it answers anything but 2xx. */
-async function post(url: string, body: unknown): Promise<Response> {
-  const response = await fetch(url, { method: "POST", body: JSON.stringify(body), headers: { "content-type": "application/json" } });
+async function post(url: string, body: unknown, signal?: AbortSignal): Promise<Response> {
+  const headers = { "content-type": "application/json" };
+  const response = await fetch(url, { method: "POST", body: JSON.stringify(body), headers, signal: signal ?? null });
   if (!response.ok) throw new Error(`${url} answered ${response.status}: ${await response.text()}`);
   return response;
 }
