@@ -35,6 +35,7 @@ describe.each(inject("llamaBuilds"))("a server with workers on $ref", ({ server 
       devices: ["RPC0", "RPC1"],
       tensor_split: [1, 1],
       gpu_layers: "all",
+      args: ["--context-shift"], // a request then ends only with its server
       restart: { backoff: "10ms", backoff_max: "100ms" },
       health: { interval: "500ms" },
     });
@@ -61,7 +62,7 @@ describe.each(inject("llamaBuilds"))("a server with workers on $ref", ({ server 
     // With a request it finds out itself, and aborts.
     const again = await readServing(home, "story");
     const second = await readStatus(home, "second");
-    const running = streamStory(again.url, 100_000);
+    const running = streamStory(again.url, 1_000_000);
     await running.next();
     process.kill(second.pid ?? 0, "SIGKILL");
     await expect(exhaust(running)).rejects.toThrow("terminated");

@@ -16,6 +16,9 @@ export interface Timings {
 
 const storyRequest = { messages: [{ role: "user", content: "Tell me a story about an otter." }], temperature: 0 };
 
+/** Of the demo models: `<|endoftext|>` and `<|im_end|>`. Builds of January 2026 do not heed `ignore_eos`. */
+const endTokens = [0, 2];
+
 /** Starts a profile in the background and waits until it is ready. */
 export async function upServing(home: TempHome, name: string): Promise<Serving> {
   return asServing(await upDetached(home, name));
@@ -43,7 +46,7 @@ interface Chunk {
  * @throws when the stream breaks off.
  */
 export async function* streamStory(url: string, maxTokens: number, signal?: AbortSignal): AsyncGenerator<Chunk> {
-  const request = { ...storyRequest, max_tokens: maxTokens, ignore_eos: true, stream: true };
+  const request = { ...storyRequest, max_tokens: maxTokens, logit_bias: endTokens.map((id) => [id, false]), stream: true };
   const { body } = await post(`${url}/v1/chat/completions`, request, signal);
   if (body === null) throw new Error("an answer without a body");
   for await (const line of createInterface({ input: Readable.fromWeb(body) })) {
