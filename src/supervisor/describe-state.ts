@@ -1,6 +1,6 @@
-import type { ExitName } from "../base/exit-codes.ts";
+import { exitCodes, type ExitName } from "../base/exit-codes.ts";
 import { formatDuration } from "../base/units.ts";
-import type { DraftingStatus, LoadProgress, Status } from "../control/messages.ts";
+import type { DraftingStatus, LoadProgress, Status, StatusEvent } from "../control/messages.ts";
 import { initialMachine } from "./machine.ts";
 import type { Machine, State } from "./machine-types.ts";
 
@@ -48,14 +48,30 @@ export function describeDrafting(drafting: DraftingStatus): string {
   }
 }
 
+/** Something that has just happened, in words, and how things stand then. @param elapsedMs Since the supervisor started. */
+export function makeEvent(
+  message: string,
+  { machine, status, elapsedMs }: { readonly machine: Machine; readonly status: Status; readonly elapsedMs: number },
+): StatusEvent {
+  const exit = findEnd(machine);
+  return {
+    time: new Date().toISOString(),
+    elapsedMs: Math.round(elapsedMs),
+    message,
+    cause: findCause(machine.state, status),
+    status,
+    ...(exit === undefined ? {} : { end: { exit, code: exitCodes[exit].code } }),
+  };
+}
+
 /** The kind of the cause that led to a state. */
-export function findCause(state: State, { lastExit }: Pick<Status, "lastExit">): string | null {
+function findCause(state: State, { lastExit }: Pick<Status, "lastExit">): string | null {
   if (state.name === "backoff") return (state.waitingFor ?? lastExit)?.kind ?? null;
   return "cause" in state ? (state.cause?.kind ?? null) : null;
 }
 
 /** How a supervision has ended; undefined while it goes on. */
-export function findEnd(machine: Machine): ExitName | undefined {
+function findEnd(machine: Machine): ExitName | undefined {
   const { state } = machine;
   if (state.name === "failed") return state.cause.exit;
   return state.name === "stopped" && machine !== initialMachine ? "done" : undefined;

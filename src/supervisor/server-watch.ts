@@ -58,6 +58,7 @@ export class ServerWatch {
   #timer: NodeJS.Timeout | undefined;
   #checking = false;
   #rechecksLeft = 0;
+  /** Two, since clients may be served, and that be logged, before the load counts as ended. */
   readonly #loadLines: LogFollower;
   readonly #trafficLines: LogFollower;
   /** How much of the log is about our own health checks. */

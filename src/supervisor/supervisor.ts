@@ -1,34 +1,30 @@
 import { randomInt } from "node:crypto";
 import { join } from "node:path";
-import { exitCodes, type ExitName } from "../base/exit-codes.ts";
+import type { ExitName } from "../base/exit-codes.ts";
 import { formatDuration } from "../base/units.ts";
 import type { LoadProgress, StateName, Status, StatusEvent } from "../control/messages.ts";
-import { describeLoad, describeState, findCause, findEnd } from "./describe-state.ts";
+import { describeLoad, describeState, makeEvent } from "./describe-state.ts";
 import type { Endpoint, ExitCause, Launch, ServerProtocol } from "./launch.ts";
 import { initialMachine, next } from "./machine.ts";
 import type { Effect, Event, Machine } from "./machine-types.ts";
 import type { Orphan } from "./ownership.ts";
 import type { ProcessIdentity } from "./process-identity.ts";
-import { unwritable } from "./lock.ts";
 import { brokenBySuspend, workerLost } from "./own-causes.ts";
 import { readOomKills } from "./oom-kills.ts";
-import { formatRunMarker, ServerLog } from "./server-log.ts";
-import { adoptServer, explainSpawnFailure, kill, spawnServer, terminate, type ProcessExit, type ServerProcess } from "./server-process.ts";
+import { ServerLog } from "./server-log.ts";
+import { adoptServer, explainSpawnFailure, kill, terminate, type ProcessExit } from "./server-process.ts";
 import { ServerRun, type StartedServer } from "./server-run.ts";
 import { ServerWatch } from "./server-watch.ts";
+import { startServer, type ServerKeeper } from "./start-server.ts";
 import { StatusBoard } from "./status-board.ts";
 
-export interface SupervisorOptions {
+export interface SupervisorOptions extends ServerKeeper {
   readonly launch: Launch;
   readonly protocol: ServerProtocol;
   /** Folder of this profile's state and logs. */
   readonly folder: string;
   /** A server that is to be adopted in place of the first start. */
   readonly orphan: Orphan | undefined;
-  /** The descriptor of the server's lock, which the server inherits. @throws LlmctlError when another one has it. */
-  readonly lockServer: () => Promise<number>;
-  /** Notes which server it is that has inherited the lock. @throws the system's error. */
-  readonly noteServer: (server: ProcessIdentity) => void;
   /** Looks before each start whether it can succeed. @returns why not. */
   readonly preflight: (launch: Launch) => Promise<ExitCause | undefined>;
   /** Hears every change, in order. */
@@ -185,31 +181,20 @@ export class Supervisor {
 
   async #spawn(epoch: number): Promise<void> {
     this.#forgetRun();
-    this.#markRun(epoch);
     this.#board.runs += 1;
-    const startedMs = performance.now();
-    const oomKills = readOomKills() ?? 0;
-    let server: ServerProcess;
+    const { lockServer, noteServer } = this.#options;
+    const warn = (text: string) => this.warn(text);
+    let started: StartedServer;
     try {
-      server = await spawnServer(this.#launch, { log: this.#log.fd, lock: await this.#options.lockServer() });
+      started = await startServer({ launch: this.#launch, epoch, log: this.#log, lockServer, noteServer, warn });
     } catch (error) {
       return this.#onExit(epoch, explainSpawnFailure(this.#launch.file, error));
     }
-    this.#noteServer(server);
-    this.#begin(epoch, { server, oomKills, startedMs });
+    this.#begin(epoch, started);
     // A wish that came while the process was being made found nobody to tell.
     const { state } = this.#machine;
-    if (state.name === "stopping") terminate(server.pid);
-    if (state.name === "killing") this.#inBackground(kill(server.pid));
-  }
-
-  /** Should the state file not be written, and this process be killed, the lock still tells who the server is. */
-  #noteServer({ identity }: ServerProcess): void {
-    try {
-      if (identity !== undefined) this.#options.noteServer(identity);
-    } catch (error) {
-      this.warn(`cannot note the server in its lock: ${String(error)}`);
-    }
+    if (state.name === "stopping") terminate(started.server.pid);
+    if (state.name === "killing") this.#inBackground(kill(started.server.pid));
   }
 
   #adopt(epoch: number): void {
@@ -231,15 +216,6 @@ export class Supervisor {
     this.#board.noteSpawn();
     this.#inBackground(started.server.exited.then((exit) => this.#onServerExit(epoch, run, exit)));
     this.#dispatch({ type: "spawned", epoch });
-  }
-
-  /** A full disk must not keep a server from being started. */
-  #markRun(epoch: number): void {
-    try {
-      this.#log.markRun(formatRunMarker(epoch, `${this.#launch.file} ${this.#launch.args.join(" ")}`));
-    } catch (error) {
-      this.warn(unwritable(this.#log.path, error).message);
-    }
   }
 
   #watch(epoch: number, pid: number, endpoint: Endpoint | undefined): ServerWatch {
@@ -319,15 +295,6 @@ export class Supervisor {
   }
 
   #makeEvent(message: string): StatusEvent {
-    const exit = findEnd(this.#machine);
-    const status = this.status();
-    return {
-      time: new Date().toISOString(),
-      elapsedMs: Math.round(performance.now() - this.#startedMs),
-      message,
-      cause: findCause(this.#machine.state, status),
-      status,
-      ...(exit === undefined ? {} : { end: { exit, code: exitCodes[exit].code } }),
-    };
+    return makeEvent(message, { machine: this.#machine, status: this.status(), elapsedMs: performance.now() - this.#startedMs });
   }
 }
