@@ -6,7 +6,7 @@ import { systemErrorCode } from "./errors.ts";
 
 /**
  * Where the answer to a question is kept, a file each, in a folder for each kind of them.
- * @param question All that the answer depends on, or as much of it as an answer is wanted for; anything that JSON can say.
+ * @param question Names the file, and so must say all that the answer depends on, unless the answer itself says the rest; anything that JSON can say.
  */
 export function answerPath(cacheDir: string, kind: string, question: unknown): string {
   return join(cacheDir, kind, `${createHash("sha256").update(JSON.stringify(question)).digest("hex").slice(0, 32)}.json`);

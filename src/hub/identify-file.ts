@@ -62,7 +62,7 @@ async function readNote(path: string): Promise<string | undefined> {
   try {
     return await readFile(path, "utf8");
   } catch (error) {
-    // Without a note, or with one that is not ours to read, the file is as unknown as any other.
+    // No note, or one that we may not read: nothing is known of the file.
     if (["ENOENT", "ENOTDIR", "EACCES", "EPERM"].includes(systemErrorCode(error) ?? "")) return undefined;
     throw error;
   }

@@ -12,7 +12,7 @@ interface ServedFile {
   readonly listedSize?: number;
 }
 
-/** A file that is no part of a repository, as any web server serves one. */
+/** A file outside of the Hub's repositories, as a plain web server has it. */
 interface PlainFile {
   readonly content: Buffer;
   readonly type?: string;
