@@ -34,7 +34,7 @@ async function printTable(states: readonly ProfileState[]): Promise<void> {
   const rows = states.map(({ presence, status }) => [
     status.name,
     describePresence(presence, status.state, status.load),
-    since(status.since),
+    describePresence(presence, status.state) === "dead" ? "-" : since(status.since),
     presence === "gone" ? "-" : String(status.pid ?? "-"),
     presence === "gone" ? "-" : (status.url ?? "-"),
     presence === "gone" ? "-" : summarize(status.drafting),
@@ -43,7 +43,7 @@ async function printTable(states: readonly ProfileState[]): Promise<void> {
   process.stdout.write(formatTable(header, rows, process.stdout.columns ?? Infinity));
 }
 
-/** A supervisor that ended without saying so was killed, whatever its last word was. */
+/** A supervisor that ended without saying so was killed, whatever its last word was; nobody knows when. */
 export function describePresence(presence: ProfileState["presence"], state: string, load: LoadProgress | null = null): string {
   if (presence === "live") return load === null ? state : `${state} ${describeLoad(load)}`;
   if (presence === "gone") return state === "stopped" || state === "failed" ? state : "dead";

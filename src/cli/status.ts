@@ -17,10 +17,11 @@ export async function status(name: string, json: boolean): Promise<number> {
 
 function describe({ presence, status: known }: ProfileState): string {
   const running = presence !== "gone";
+  const isDead = describePresence(presence, known.state) === "dead";
   const rows: [string, string | undefined][] = [
     ["name", known.name],
     ["state", describePresence(presence, known.state, known.load)],
-    ["since", `${known.since} (${formatDuration(Date.now() - Date.parse(known.since))})`],
+    ["since", isDead ? undefined : `${known.since} (${formatDuration(Date.now() - Date.parse(known.since))})`],
     ["url", running ? (known.url ?? undefined) : undefined],
     ["pid", running && known.pid !== null ? `${known.pid} (supervisor ${known.supervisorPid})` : undefined],
     ["drafting", running ? describeDrafting(known.drafting) : undefined],
@@ -29,9 +30,9 @@ function describe({ presence, status: known }: ProfileState): string {
     ["in all", running ? describeTraffic(known.traffic?.sinceStart) : undefined],
     ["load time", known.loadMs === null || !running ? undefined : formatDuration(known.loadMs)],
     ["restarts", String(known.restarts)],
-    ["last exit", known.lastExit === null ? undefined : `${known.lastExit.message} (${known.lastExit.time})`],
-    ["waiting", known.waitingFor?.message],
-    ["fix", fixOf(presence, known)?.replaceAll("NAME", known.name)],
+    ["last exit", isDead ? "its supervisor was killed, or the machine went down" : describeExit(known.lastExit)],
+    ["waiting", running ? known.waitingFor?.message : undefined],
+    ["fix", isDead ? `run "llmctl up ${known.name}"` : (known.waitingFor ?? known.lastExit)?.fix?.replaceAll("NAME", known.name)],
     ["next start", known.retryInMs === null || presence !== "live" ? undefined : `in ${formatDuration(known.retryInMs)}`],
     ["build", known.build],
     ["profile", known.profile],
@@ -41,10 +42,8 @@ function describe({ presence, status: known }: ProfileState): string {
   return rows.flatMap(([key, value]) => (value === undefined ? [] : [`${key.padEnd(13)}${value}\n`])).join("");
 }
 
-/** Of one that is dead, what ended its server before says nothing. */
-function fixOf(presence: ProfileState["presence"], { state, waitingFor, lastExit }: Status): string | null | undefined {
-  const isDead = describePresence(presence, state) === "dead";
-  return isDead ? 'its supervisor was killed, or the machine went down: run "llmctl up NAME"' : (waitingFor ?? lastExit)?.fix;
+function describeExit(exit: Status["lastExit"]): string | undefined {
+  return exit === null ? undefined : `${exit.message} (${exit.time})`;
 }
 
 /** The proof request, with drafting and without. */

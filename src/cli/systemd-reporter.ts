@@ -68,7 +68,7 @@ function describeReady({ url, drafting, traffic }: Status): string {
   const speed = tokensPerSecond === null ? [] : [`${tokensPerSecond.toFixed(1)} tokens/s`];
   const accepted = acceptanceRate === null ? [] : [`${Math.round(100 * acceptanceRate)} % of drafted tokens accepted`];
   const lately = [...speed, ...accepted].join(", ");
-  return `ready on ${url}, ${describeDrafting(drafting)}${lately === "" ? "" : `; last 10 minutes: ${lately}`}`;
+  return `ready on ${url}, drafting ${describeDrafting(drafting)}${lately === "" ? "" : `; last 10 minutes: ${lately}`}`;
 }
 
 /** What is done before there is a supervisor; does nothing where no systemd started us. */

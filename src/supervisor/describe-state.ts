@@ -8,7 +8,7 @@ import type { Machine, State } from "./machine-types.ts";
 export function describeState(state: State, status: Status, sinceSpawnMs: number): string {
   switch (state.name) {
     case "ready":
-      return `ready on ${status.url} in ${formatDuration(sinceSpawnMs)} · ${describeDrafting(status.drafting)}`;
+      return `ready on ${status.url} in ${formatDuration(sinceSpawnMs)} · drafting ${describeDrafting(status.drafting)}`;
     case "proving":
       return `server is up on ${status.url} after ${formatDuration(status.loadMs ?? 0)}, asking it to draft`;
     case "unhealthy":
@@ -36,15 +36,15 @@ export function describeLoad({ doneBytes, totalBytes }: LoadProgress): string {
   return `${Math.floor((100 * doneBytes) / totalBytes)} %`;
 }
 
-/** Drafting in words: `drafting on, 71 of 92 tokens accepted`. */
+/** How drafting is, in words: `on, 71 of 92 tokens accepted`. */
 export function describeDrafting(drafting: DraftingStatus): string {
   switch (drafting.state) {
     case "on":
-      return `drafting on, ${drafting.acceptedTokens} of ${drafting.draftTokens} tokens accepted`;
+      return `on, ${drafting.acceptedTokens} of ${drafting.draftTokens} tokens accepted`;
     case "off":
-      return `drafting off: ${drafting.reason}`;
+      return `off: ${drafting.reason}`;
     case "unproven":
-      return "drafting not proven yet";
+      return "not proven yet";
   }
 }
 

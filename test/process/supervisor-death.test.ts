@@ -140,7 +140,9 @@ test("status says what became of a profile whose supervisor was killed, and what
   await untilGone(supervisorPid);
   const { stdout } = await llmctl(["status", "p"], { home });
   expect(stdout).toMatch(/^state +dead$/m);
-  expect(stdout).toMatch(/^fix +its supervisor was killed, or the machine went down: run "llmctl up p"$/m);
+  expect(stdout).toMatch(/^last exit +its supervisor was killed, or the machine went down\nfix +run "llmctl up p"$/m);
+  expect(stdout).not.toMatch(/^since /m); // nobody knows
+  expect((await llmctl(["ps"], { home })).stdout).toMatch(/^p +dead +-  /m);
 });
 
 describe("where setpriv is missing", () => {

@@ -61,9 +61,9 @@ describe("a state in one line", () => {
 });
 
 test.each<[DraftingStatus, string]>([
-  [on, "drafting on, 71 of 92 tokens accepted"],
-  [{ state: "off", reason: "the profile asks for none" }, "drafting off: the profile asks for none"],
-  [{ state: "unproven" }, "drafting not proven yet"],
+  [on, "on, 71 of 92 tokens accepted"],
+  [{ state: "off", reason: "the profile asks for none" }, "off: the profile asks for none"],
+  [{ state: "unproven" }, "not proven yet"],
 ])("drafting %j: %s", (drafting, words) => {
   expect(describeDrafting(drafting)).toBe(words);
 });
