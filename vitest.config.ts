@@ -15,6 +15,8 @@ export default defineConfig({
         test: {
           ...withProcesses,
           name: "llama",
+          // llama-server's threads wait for each other without sleep: two servers at once on two cores are a hundred times slower.
+          maxWorkers: 1,
           include: ["test/llama/**/*.test.ts"],
           testTimeout: 120_000,
           globalSetup: ["test/support/global-setup-llama.ts"],

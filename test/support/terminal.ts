@@ -21,7 +21,11 @@ export class Terminal implements AsyncDisposable {
   }
 
   async waitFor(text: string): Promise<void> {
-    await until(`the terminal shows "${text}"`, () => this.output.includes(text));
+    try {
+      await until(`the terminal shows "${text}"`, () => this.output.includes(text));
+    } catch (cause) {
+      throw new Error(`the terminal does not show "${text}", but:\n${this.output}`, { cause });
+    }
   }
 
   /** Keys, as the terminal sends them; Enter is `\r`. */

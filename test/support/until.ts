@@ -1,12 +1,12 @@
 import { setTimeout as delay } from "node:timers/promises";
 
 /** Long enough that only what never happens fails. */
-const limitMs = 20_000;
+const limitMs = 50_000;
 const lookEveryMs = 10;
 
 /**
  * Looks until there is something to see: for what no event tells, such as the end of a process that is not our child.
- * @returns what the check returned, as soon as it is neither `undefined` nor `false`. @throws after 20 s, with `what`.
+ * @returns what the check returned, as soon as it is neither `undefined` nor `false`. @throws after 50 s, with `what`.
  */
 export async function until<T>(what: string, check: () => T | Promise<T>): Promise<Exclude<T, undefined | false>> {
   for (const endMs = performance.now() + limitMs; performance.now() < endMs; await delay(lookEveryMs)) {
