@@ -52,5 +52,5 @@ function placed(options: ErrorOptions): Omit<Problem, "message"> {
 
 /** The `code` of a Node system error (`ENOENT`, `EACCES` …), or undefined for anything else. */
 export function systemErrorCode(error: unknown): string | undefined {
-  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
+  return error instanceof Error && !(error instanceof LlmctlError) && "code" in error && typeof error.code === "string" ? error.code : undefined;
 }

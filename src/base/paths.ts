@@ -1,13 +1,13 @@
-import { homedir, tmpdir } from "node:os";
 import { isAbsolute, join, resolve } from "node:path";
+import { findHome } from "./home-folder.ts";
 
 type Env = Readonly<Record<string, string | undefined>>;
 
 /** The folders that llmctl uses; absolute paths, created by whoever writes there first (mode 0700). */
 export interface Paths {
-  /** Locks, control sockets. Gone after a reboot. */
+  /** Control sockets, where they can be there: it may vanish, or be another user's. */
   readonly runtime: string;
-  /** One folder a profile: state and logs. */
+  /** One folder a profile: lock, state and logs; the same for every way in which a user can log in. */
   readonly state: string;
   /** Installed llama.cpp builds. */
   readonly data: string;
@@ -28,7 +28,7 @@ export interface Paths {
  * the XDG base directories.
  */
 export function findPaths(env: Env = process.env, uid: number = process.getuid?.() ?? -1): Paths {
-  const home = env["HOME"] || homedir();
+  const home = findHome(env);
   const xdg = (name: string, standard: string) => xdgFolder(env[`XDG_${name}_HOME`]) ?? join(home, standard);
   const hubHome = env["HF_HOME"] || join(xdg("CACHE", ".cache"), "huggingface");
   // The second name is the older one, which the Python client and llama.cpp still read.
@@ -55,11 +55,13 @@ export function findPaths(env: Env = process.env, uid: number = process.getuid?.
   };
   if (uid === 0) return { runtime: "/run/llmctl", state: "/var/lib/llmctl", ...shared };
   const runtimeHome = xdgFolder(env["XDG_RUNTIME_DIR"]);
-  return {
-    runtime: runtimeHome === undefined ? join(tmpdir(), `llmctl-${uid}`) : join(runtimeHome, "llmctl"),
-    state: join(xdg("STATE", ".local/state"), "llmctl"),
-    ...shared,
-  };
+  const state = join(xdg("STATE", ".local/state"), "llmctl");
+  return { runtime: runtimeHome === undefined ? socketsBeside(state) : join(runtimeHome, "llmctl"), state, ...shared };
+}
+
+/** The folder for control sockets where no runtime folder can be used. No profile has a name with a leading dot. */
+export function socketsBeside(state: string): string {
+  return join(state, ".run");
 }
 
 /** The XDG specification: an empty or relative value counts as unset. */

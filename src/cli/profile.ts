@@ -1,6 +1,6 @@
-import { homedir } from "node:os";
 import { sep } from "node:path";
 import { stringify } from "yaml";
+import { findHome } from "../base/home-folder.ts";
 import { listProfiles } from "../profiles/find.ts";
 import { type LoadOptions, resolveProfile, type ResolvedProfile } from "../profiles/load.ts";
 import { profileJsonSchema } from "../profiles/json-schema.ts";
@@ -105,7 +105,7 @@ function isMap(value: unknown): value is object {
 }
 
 function shortPath(path: string): string {
-  const home = homedir() + sep;
+  const home = findHome(process.env) + sep;
   return path.startsWith(home) ? `~/${path.slice(home.length)}` : path;
 }
 

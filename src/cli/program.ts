@@ -1,5 +1,5 @@
-import { readFileSync } from "node:fs";
 import { Argument, Command, Help, Option } from "commander";
+import { llmctlVersion } from "../base/version.ts";
 import { addChecking } from "./check-commands.ts";
 import type { ExportFormat, ExportOptions } from "./export.ts";
 import { addGetting } from "./fetch-commands.ts";
@@ -28,7 +28,7 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
 function createProgram(done: (code: number) => void): Command {
   const program = new Command("llmctl")
     .description("Runs llama.cpp's llama-server under supervision, with speculative decoding that is proven to be on")
-    .version(readVersion())
+    .version(llmctlVersion)
     .helpOption("-h, --help", "show help")
     .helpCommand(false)
     .showSuggestionAfterError()
@@ -36,6 +36,7 @@ function createProgram(done: (code: number) => void): Command {
     .configureOutput({ outputError: (text, write) => write(inOurWords(text)) })
     .configureHelp({ optionDescription: describeOption });
   addRunning(program, done);
+  addForgetting(program, done);
   addChatting(program, done);
   addLooking(program, done);
   addGetting(program, done);
@@ -78,6 +79,18 @@ function addRunning(program: Command, done: (code: number) => void): void {
     .action(async (names: string[], { all, timeout: timeoutMs }: { all: boolean; timeout?: number }, command: Command) => {
       checkNames(names, all, command);
       done(await (await import("./restart.ts")).restart(names, { all, timeoutMs }));
+    });
+}
+
+/** A command of its own and no flag of `ps`: what looks at things should not remove logs. */
+function addForgetting(program: Command, done: (code: number) => void): void {
+  program
+    .command("forget [names...]")
+    .description("remove the state and the logs of profiles that do not run; profiles and models stay")
+    .option("-a, --all", "all that do not run", false)
+    .action(async (names: string[], options: { all: boolean }, command: Command) => {
+      checkNames(names, options.all, command);
+      done(await (await import("./forget.ts")).forget(names, options));
     });
 }
 
@@ -185,11 +198,6 @@ function addExport(program: Command): void {
     .action(async (format: ExportFormat, name: string, options: ExportOptions) => {
       process.stdout.write(await (await import("./export.ts")).exportProfile(format, name, options));
     });
-}
-
-function readVersion(): string {
-  const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { version: string };
-  return version;
 }
 
 /** A switch is off unless it is given; commander would say "(default: false)" of each. */

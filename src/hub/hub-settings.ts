@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
-import { homedir } from "node:os";
 import { join } from "node:path";
 import { LlmctlError, systemErrorCode } from "../base/errors.ts";
+import { findHome } from "../base/home-folder.ts";
 
 /** How to reach the Hub. */
 export interface HubSettings {
@@ -43,7 +43,7 @@ function findToken(env: Env): string | undefined {
 
 function tokenPath(env: Env): string {
   if (env["HF_TOKEN_PATH"]) return env["HF_TOKEN_PATH"];
-  const home = env["HOME"] || homedir();
+  const home = findHome(env);
   return join(env["HF_HOME"] || join(env["XDG_CACHE_HOME"] || join(home, ".cache"), "huggingface"), "token");
 }
 

@@ -1,5 +1,5 @@
-import { homedir } from "node:os";
 import { dirname, join, resolve } from "node:path";
+import { findHome } from "../base/home-folder.ts";
 import { isAddress, readHubAddress } from "./hub-address.ts";
 import { quote } from "./quote.ts";
 import { type Finding, mapMap, nearestPlace, showKey, type WrittenMap, type WrittenScalar } from "./written.ts";
@@ -46,7 +46,7 @@ function expandText(text: string, env: Env, report: (message: string, fix: strin
  * http(s) address where a model may be becomes the map that it is short for.
  */
 export function resolvePaths(root: WrittenMap, env: Env): WrittenMap {
-  const home = env["HOME"] || homedir();
+  const home = findHome(env);
   return mapMap(root, (scalar, path) => {
     const key = path.map((part) => (typeof part === "number" ? "*" : part)).join(".");
     if (addressKeys.includes(key)) return readAddress(scalar) ?? resolvePath(scalar, home);

@@ -40,8 +40,13 @@ describe("findPaths", () => {
     expect(findPaths(env, 0)).toMatchObject({ runtime: "/run/llmctl", state: "/var/lib/llmctl", data: "/root/.local/share/llmctl" });
   });
 
-  test("without a runtime folder each user still has one of their own", () => {
-    expect(findPaths({ HOME: "/home/u" }, 1000).runtime).toMatch(/\/llmctl-1000$/);
+  test("without a runtime folder sockets are with the state, where nobody else can be first", () => {
+    expect(findPaths({ HOME: "/home/u" }, 1000).runtime).toBe("/home/u/.local/state/llmctl/.run");
+  });
+
+  test("the state is the same with a runtime folder and without", () => {
+    const at = (more: Record<string, string>) => findPaths({ HOME: "/home/u", ...more }, 1000).state;
+    expect(at({})).toBe(at({ XDG_RUNTIME_DIR: "/run/user/1000" }));
   });
 
   test.each([0, 1000])("LLMCTL_HOME holds everything but the caches of models (uid %d)", (uid) => {

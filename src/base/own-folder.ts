@@ -1,0 +1,69 @@
+import { chmodSync, lstatSync, mkdirSync, readdirSync, readFileSync, type Stats } from "node:fs";
+import { dirname } from "node:path";
+import { LlmctlError, systemErrorCode } from "./errors.ts";
+
+/** Bits of a mode by which others can put files into a folder, or take them away. */
+const writableByOthers = 0o022;
+
+/**
+ * Makes a folder for locks, sockets or state, with mode 0700, or checks that the one that is there is ours alone. Safe to repeat.
+ * @throws LlmctlError `foreign-folder` (77) for a folder of another user, a link, or one that holds something and can be written by others; the
+ *   system's error where it cannot be made.
+ */
+export function ensureOwnFolder(path: string): void {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  try {
+    mkdirSync(path, { mode: 0o700 });
+  } catch (error) {
+    if (systemErrorCode(error) !== "EEXIST") throw error;
+  }
+  const info = lstatSync(path);
+  // A folder of ours that was made by hand or by a mount: nobody has put anything into it yet, and from now on nobody else can.
+  const isNew = info.isDirectory() && isOwn(info) && readdirSync(path).length === 0;
+  if (!isNew) expectOwnFolder(path, info);
+  if ((info.mode & 0o077) !== 0) chmodSync(path, info.mode & 0o700);
+}
+
+/**
+ * Checks a folder that others could have made before us.
+ * @throws LlmctlError `foreign-folder` as {@link ensureOwnFolder}.
+ */
+export function expectOwnFolder(path: string, info: Stats = lstatSync(path)): void {
+  if (info.isSymbolicLink()) throw foreignFolder(path, "is a link, and what it leads to may be another user's");
+  if (!info.isDirectory()) throw Object.assign(new Error(`${path} is not a folder`), { code: "ENOTDIR" });
+  if (!isOwn(info)) throw foreignFolder(path, `belongs to ${describeUser(info.uid)}, not to you (${describeUser(ownUid())})`);
+  if ((info.mode & writableByOthers) !== 0) throw foreignFolder(path, "can be written by other users");
+}
+
+/** True for a file of the calling user's; always true where the system has no users. */
+export function isOwn({ uid }: Pick<Stats, "uid">): boolean {
+  return process.getuid === undefined || uid === process.getuid();
+}
+
+function ownUid(): number {
+  return process.getuid?.() ?? -1;
+}
+
+/** `"alice" (uid 1000)`, or `uid 1000` for a user that the passwd file does not know. */
+export function describeUser(uid: number): string {
+  const name = readPasswd()
+    .map((line) => line.split(":"))
+    .find((fields) => fields[2] === String(uid))?.[0];
+  return name === undefined ? `uid ${uid}` : `"${name}" (uid ${uid})`;
+}
+
+function readPasswd(): readonly string[] {
+  try {
+    return readFileSync("/etc/passwd", "utf8").split("\n");
+  } catch {
+    return []; // users are then shown by number
+  }
+}
+
+function foreignFolder(path: string, why: string): LlmctlError {
+  return new LlmctlError("foreign-folder", `the folder ${path} ${why}`, {
+    exit: "permission",
+    at: path,
+    fix: "run llmctl as its owner, remove it, or set LLMCTL_HOME to a folder of your own",
+  });
+}

@@ -1,0 +1,39 @@
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { limitOwnTime } from "../../../src/base/own-time.ts";
+
+beforeEach(() => void vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "setImmediate", "clearImmediate"] }));
+afterEach(() => void vi.useRealTimers());
+
+test("ends once, when so much of our own time is over", () => {
+  const onEnd = vi.fn<() => void>();
+  limitOwnTime(1000, onEnd);
+  vi.advanceTimersByTime(990);
+  expect(onEnd).not.toHaveBeenCalled();
+  vi.advanceTimersByTime(5000);
+  expect(onEnd).toHaveBeenCalledTimes(1);
+});
+
+test("does not end when it was cancelled, also between the last step and the end", () => {
+  const onEnd = vi.fn<() => void>();
+  limitOwnTime(100, onEnd)();
+  const cancel = limitOwnTime(100, onEnd);
+  vi.advanceTimersToNextTimer();
+  vi.advanceTimersToNextTimer();
+  vi.advanceTimersToNextTimer();
+  vi.advanceTimersToNextTimer(); // the fourth step: what has arrived is read before the end
+  cancel();
+  vi.advanceTimersByTime(5000);
+  expect(onEnd).not.toHaveBeenCalled();
+});
+
+test("a step that came late counts once: a process that could not run has lost no time", () => {
+  vi.useRealTimers();
+  let ended = false;
+  const cancel = limitOwnTime(200, () => (ended = true));
+  const untilMs = performance.now() + 600;
+  while (performance.now() < untilMs); // busy: nothing of ours can run
+  return new Promise<void>((resolve, reject) => {
+    // The first turn after it: its late step has been counted, and nothing more.
+    setTimeout(() => setImmediate(() => (ended ? reject(new Error("ended")) : resolve(cancel()))), 0);
+  });
+});
