@@ -64,6 +64,10 @@ export interface Status {
   /** Process id of the server, null while there is none. */
   readonly pid: number | null;
   readonly supervisorPid: number;
+  /** Version of llmctl that the supervisor is of; absent in the words of a supervisor from before this key. */
+  readonly llmctl?: string;
+  /** Version of the launches that it takes; absent likewise. */
+  readonly launchVersion?: number;
   readonly drafting: DraftingStatus;
   /** Generation speed of the proof request in tokens per second, null before it. */
   readonly tokensPerSecond: number | null;

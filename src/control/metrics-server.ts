@@ -24,6 +24,7 @@ export class MetricsServer {
     this.close();
     if (port === 0) return;
     const server = createServer({ requestTimeout: 5000 }, (request, response) => {
+      response.on("error", () => response.destroy()); // a reader that went away
       if (request.url !== "/metrics") return response.writeHead(404).end();
       this.#read().then(
         ({ contentType, text }) => response.writeHead(200, { "content-type": contentType }).end(text),
@@ -32,6 +33,8 @@ export class MetricsServer {
     });
     server.listen(port, host);
     await once(server, "listening");
+    // What fails later, such as a connection for which there is no descriptor, is that connection's matter.
+    server.on("error", () => undefined);
     this.#server = server;
     this.#address = address;
   }

@@ -1,63 +1,129 @@
 import { chmodSync, rmSync } from "node:fs";
+import { lstat } from "node:fs/promises";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { LlmctlError, systemErrorCode } from "../base/errors.ts";
+import type { Refusal } from "./client.ts";
 import type { Status, StatusEvent } from "./messages.ts";
 import type { MetricsText } from "./metrics-server.ts";
+import { ensureSocketFolder } from "./socket-path.ts";
 
-/** What a supervisor lets others do. */
+/** A wish, and who has it. */
+export interface Asker {
+  /** For people: a command with its pid, or a signal. */
+  readonly by: string;
+}
+
+/** What a supervisor lets others do. A handler that throws an LlmctlError refuses, with its words. */
 export interface ControlHandlers {
   readonly status: () => Status;
   readonly metrics: () => Promise<MetricsText>;
   /** The present status as an event, for a reader that just came. */
   readonly lastEvent: () => StatusEvent;
-  /** Resolves when the server and the lock are gone. */
-  readonly stop: (force: boolean) => Promise<Status>;
+  /** What has happened since the present start began, the last event included. */
+  readonly eventsOfStart: () => readonly StatusEvent[];
+  /** Resolves when the server and the lock are gone. @throws LlmctlError `overruled` */
+  readonly stop: (wish: Asker & { readonly force: boolean }) => Promise<Status>;
   /** `launch` is what the request carried, unchecked, or undefined to start the same one again. */
-  readonly restart: (launch: unknown) => void;
+  readonly restart: (wish: Asker & { readonly launch: unknown; readonly llmctl: string | undefined }) => void;
+  /** Something about the socket that people should know. */
+  readonly onFailure: (text: string) => void;
 }
 
 /** A launch with a long environment is some 10 kB. */
 const maxBodyBytes = 1 << 20;
+/** Events that wait for a reader that does not read, as one that is stopped (Ctrl-Z): some hundred. Then it is dropped. */
+const maxWaitingBytes = 1 << 20;
+/** For what is still on its way to readers when the supervisor ends. */
+const lastWordsMs = 1000;
+/** Words about who asked are shown to people, on one line. */
+const maxAskerLength = 100;
 
 /**
  * The control socket of one supervisor: HTTP with JSON over a unix socket that only its user can open.
- * `GET /status`, `GET /metrics` (Prometheus text), `GET /events` (a stream, one JSON line an event), `POST /stop {force}`, `POST /restart {launch?}`.
+ * `GET /status`, `GET /metrics` (Prometheus text), `GET /events` (a stream, one JSON line an event; `?from=start` also what has happened since
+ * the present start began), `POST /stop {force, by}`, `POST /restart {launch?, by, llmctl}`. Nobody can make the supervisor wait.
  */
 export class ControlServer {
   readonly #handlers: ControlHandlers;
-  readonly #server: Server;
   readonly #readers = new Set<ServerResponse>();
-  readonly #socketPath: string;
+  /** The last one listens; earlier ones, whose sockets are gone, still have readers. */
+  readonly #servers: Server[] = [];
+  #socketPath = "";
+  #inode: number | undefined;
+  #onReader: () => void = () => undefined;
+  /** Ends with the first reader of events. */
+  readonly firstReader = new Promise<void>((resolve) => (this.#onReader = resolve));
 
-  constructor(socketPath: string, handlers: ControlHandlers) {
-    this.#socketPath = socketPath;
+  constructor(handlers: ControlHandlers) {
     this.#handlers = handlers;
-    this.#server = createServer({ requestTimeout: 5000 }, (request, response) => {
-      this.#answer(request, response).catch((error: unknown) => refuse(response, 500, String(error)));
-    });
   }
 
-  /** Starts to listen. The caller holds the profile's lock, so a socket file that is there is a dead one. @throws the system's error. */
-  async listen(): Promise<void> {
-    rmSync(this.#socketPath, { force: true });
+  get socketPath(): string {
+    return this.#socketPath;
+  }
+
+  /**
+   * Starts to listen at the first of these paths where that is possible, or moves there; readers of events stay. A runtime folder may have vanished,
+   * as at the end of a login. The caller holds the profile's lock, so a socket file that is there is a dead one.
+   * @throws LlmctlError `foreign-folder`, `foreign-runtime-folder`; else the system's error of the last path.
+   */
+  async listen(socketPaths: readonly string[]): Promise<void> {
+    let failure: unknown;
+    for (const path of socketPaths) {
+      try {
+        ensureSocketFolder(path);
+        return await this.#listenAt(path);
+      } catch (error) {
+        if (systemErrorCode(error) === undefined || error instanceof LlmctlError) throw error;
+        failure = error;
+      }
+    }
+    throw failure;
+  }
+
+  async #listenAt(socketPath: string): Promise<void> {
+    // Before the new one is made: closing a server removes the file at its path, whoever made that.
+    this.#servers.at(-1)?.close();
+    rmSync(socketPath, { force: true });
+    const server = createServer({ requestTimeout: 5000 }, (request, response) => {
+      response.on("error", () => response.destroy()); // a reader that went away
+      this.#answer(request, response).catch((error: unknown) => refuse(response, error));
+    });
     await new Promise<void>((resolve, reject) => {
-      this.#server.once("error", reject);
-      this.#server.listen(this.#socketPath, resolve);
+      server.once("error", reject);
+      server.listen(socketPath, resolve);
     });
-    chmodSync(this.#socketPath, 0o600);
+    server.on("error", (error) => this.#handlers.onFailure(`the control socket: ${error.message}`));
+    chmodSync(socketPath, 0o600);
+    this.#servers.push(server);
+    this.#socketPath = socketPath;
+    this.#inode = await readInode(socketPath);
   }
 
-  /** Sends an event to everyone who follows. */
+  /** Whether the file at its path is still its socket. */
+  async isInPlace(): Promise<boolean> {
+    return this.#inode !== undefined && (await readInode(this.#socketPath)) === this.#inode;
+  }
+
+  /** Sends an event to everyone who follows, and drops who has not read for long. */
   publish(event: StatusEvent): void {
     const line = `${JSON.stringify(event)}\n`;
-    for (const reader of this.#readers) reader.write(line);
+    for (const reader of this.#readers) {
+      if (reader.writableLength > maxWaitingBytes) reader.destroy();
+      else reader.write(line);
+    }
   }
 
   /** Takes no new request and ends the event streams; answers that are under way still go out. */
   close(): void {
     rmSync(this.#socketPath, { force: true });
-    this.#server.close();
+    this.#servers.at(-1)?.close();
     for (const reader of this.#readers) reader.end();
     this.#readers.clear();
+    // One that does not read must not keep this process.
+    setTimeout(() => {
+      for (const server of this.#servers) server.closeAllConnections();
+    }, lastWordsMs).unref();
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -67,23 +133,47 @@ export class ControlServer {
       case "GET /metrics":
         return replyText(response, await this.#handlers.metrics());
       case "GET /events":
-        return this.#follow(response);
-      case "POST /stop":
-        return reply(response, await this.#handlers.stop((await readBody(request))["force"] === true));
-      case "POST /restart":
-        this.#handlers.restart((await readBody(request))["launch"]);
+        return this.#follow(response, [this.#handlers.lastEvent()]);
+      case "GET /events?from=start":
+        return this.#follow(response, this.#handlers.eventsOfStart());
+      case "POST /stop": {
+        const body = await readBody(request);
+        return reply(response, await this.#handlers.stop({ force: body["force"] === true, by: readAsker(body) }));
+      }
+      case "POST /restart": {
+        const body = await readBody(request);
+        const { launch, llmctl } = body;
+        this.#handlers.restart({ launch, by: readAsker(body), llmctl: typeof llmctl === "string" ? llmctl : undefined });
         return reply(response, {});
+      }
       default:
-        return refuse(response, 404, `unknown request ${request.method} ${request.url}`);
+        return answerRefusal(response, 404, { message: `unknown request ${request.method} ${request.url}` });
     }
   }
 
-  #follow(response: ServerResponse): void {
+  #follow(response: ServerResponse, events: readonly StatusEvent[]): void {
     response.writeHead(200, { "content-type": "application/x-ndjson" });
-    response.write(`${JSON.stringify(this.#handlers.lastEvent())}\n`);
+    response.flushHeaders(); // there may be no event yet
+    for (const event of events) response.write(`${JSON.stringify(event)}\n`);
     this.#readers.add(response);
     response.on("close", () => this.#readers.delete(response));
+    this.#onReader();
   }
+}
+
+async function readInode(path: string): Promise<number | undefined> {
+  try {
+    return (await lstat(path)).ino;
+  } catch (error) {
+    if (systemErrorCode(error) === undefined) throw error;
+    return undefined; // gone, with or without its folder
+  }
+}
+
+function readAsker({ by }: Record<string, unknown>): string {
+  // A command of an older version does not say who it is.
+  if (typeof by !== "string") return "another llmctl";
+  return by.replaceAll(/[\p{Cc}\p{Cf}]/gu, "").slice(0, maxAskerLength);
 }
 
 function reply(response: ServerResponse, body: unknown): void {
@@ -96,9 +186,15 @@ function replyText(response: ServerResponse, { contentType, text }: MetricsText)
   response.end(text);
 }
 
-function refuse(response: ServerResponse, status: number, message: string): void {
+function refuse(response: ServerResponse, error: unknown): void {
+  if (!(error instanceof LlmctlError)) return answerRefusal(response, 500, { message: String(error) });
+  const { message, code, exit, fix } = error;
+  answerRefusal(response, 409, { message, code, exit, ...(fix === undefined ? {} : { fix }) });
+}
+
+function answerRefusal(response: ServerResponse, status: number, refusal: Refusal): void {
   if (!response.headersSent) response.writeHead(status, { "content-type": "application/json", connection: "close" });
-  response.end(JSON.stringify({ message }));
+  response.end(JSON.stringify(refusal));
 }
 
 async function readBody(request: IncomingMessage): Promise<Record<string, unknown>> {

@@ -1,17 +1,92 @@
-import { join } from "node:path";
-import { LlmctlError } from "../base/errors.ts";
+import { lstatSync, type Stats } from "node:fs";
+import { dirname, join } from "node:path";
+import { LlmctlError, systemErrorCode } from "../base/errors.ts";
+import { describeUser, ensureOwnFolder, expectOwnFolder, isOwn } from "../base/own-folder.ts";
+import { type Paths, socketsBeside } from "../base/paths.ts";
 
 /** sun_path holds 104 bytes on macOS and 108 on Linux; Node cuts a longer path short without a word. */
 const maxBytes = 103;
 
-/** The control socket of a profile. @throws LlmctlError `socket-path-too-long`. */
-export function controlSocketPath(runtimeDir: string, name: string): string {
-  const path = join(runtimeDir, `${name}.sock`);
-  const bytes = Buffer.byteLength(path);
-  if (bytes <= maxBytes) return path;
-  throw new LlmctlError("socket-path-too-long", `the control socket's path has ${bytes} bytes, at most ${maxBytes} are possible`, {
-    exit: "config",
-    at: path,
-    fix: "set XDG_RUNTIME_DIR or LLMCTL_HOME to a shorter path",
+type Folders = Pick<Paths, "runtime" | "state">;
+
+/** Where a supervisor's control socket may be, the usual place first; where it is, the supervisor says in its lock and its state. */
+export function controlSocketPaths({ runtime, state }: Folders, name: string): readonly string[] {
+  const folders = [...new Set([runtime, socketsBeside(state)])];
+  return folders.map((folder) => join(folder, `${name}.sock`));
+}
+
+/**
+ * Where a control socket can be made, the usual place first.
+ * @throws LlmctlError `socket-path-too-long` where there is none.
+ */
+export function listSocketPlaces(folders: Folders, name: string): readonly string[] {
+  const paths = controlSocketPaths(folders, name);
+  const short = paths.filter((path) => Buffer.byteLength(path) <= maxBytes);
+  if (short.length === 0) throw tooLong(paths[0] ?? "");
+  return short;
+}
+
+/**
+ * Makes the folder of a control socket, or checks that it is ours.
+ * @throws LlmctlError `foreign-runtime-folder`, `foreign-folder`; the system's error where it cannot be made.
+ */
+export function ensureSocketFolder(socketPath: string): void {
+  const folder = dirname(socketPath);
+  if (lstatOrNone(folder) === undefined) expectOwnRuntime(dirname(folder));
+  ensureOwnFolder(folder);
+}
+
+/**
+ * Whether the socket at a path is ours, and in a folder where only we can put one: asked before anything is sent to it.
+ * @returns false when there is no socket.
+ * @throws LlmctlError `foreign-socket`, `foreign-folder`.
+ */
+export function isOwnSocket(path: string): boolean {
+  try {
+    const info = lstatSync(path, { throwIfNoEntry: false });
+    if (info === undefined) return false;
+    if (!isOwn(info)) throw foreignSocket(path, info.uid);
+    expectOwnFolder(dirname(path));
+    return info.isSocket();
+  } catch (error) {
+    if (error instanceof LlmctlError) throw error;
+    if (systemErrorCode(error) === undefined) throw error;
+    return false; // a folder that cannot be looked into has no socket of ours
+  }
+}
+
+function lstatOrNone(path: string): Stats | undefined {
+  try {
+    return lstatSync(path, { throwIfNoEntry: false });
+  } catch (error) {
+    if (systemErrorCode(error) === undefined) throw error;
+    return undefined; // a folder on the way is a file, or not ours to look into
+  }
+}
+
+/** `su` and `sudo -u` leave the variable of the user who called them. @throws LlmctlError `foreign-runtime-folder` */
+function expectOwnRuntime(folder: string): void {
+  const info = lstatOrNone(folder);
+  if (info === undefined || info.uid === 0 || isOwn(info)) return;
+  throw new LlmctlError("foreign-runtime-folder", `the runtime folder ${folder} belongs to another user: ${describeUser(info.uid)}`, {
+    exit: "permission",
+    at: folder,
+    fix: 'XDG_RUNTIME_DIR is of that user, as "su" leaves it: run "unset XDG_RUNTIME_DIR", or log in with "su -" or "sudo -i"',
   });
+}
+
+function foreignSocket(path: string, uid: number): LlmctlError {
+  return new LlmctlError("foreign-socket", `the control socket belongs to another user: ${describeUser(uid)}`, {
+    exit: "permission",
+    at: path,
+    fix: "run llmctl as that user; if it is nobody's, remove the file",
+  });
+}
+
+function tooLong(path: string): LlmctlError {
+  return new LlmctlError(
+    "socket-path-too-long",
+    `the control socket's path has ${Buffer.byteLength(path)} bytes, at most ${maxBytes} are possible`,
+    { exit: "config", at: path, fix: "set XDG_RUNTIME_DIR or LLMCTL_HOME to a shorter path" },
+  );
 }

@@ -1,13 +1,16 @@
-import { mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises";
+import { once } from "node:events";
+import { chmod, chown, mkdir, mkdtemp, readdir, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { request } from "node:http";
-import { createServer, type Server } from "node:net";
+import { connect, createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { LlmctlError } from "../../../src/base/errors.ts";
 import { fetchStatus, followEvents, requestRestart, requestStop } from "../../../src/control/client.ts";
 import type { Status, StatusEvent } from "../../../src/control/messages.ts";
 import { ControlServer, type ControlHandlers } from "../../../src/control/server.ts";
-import { controlSocketPath } from "../../../src/control/socket-path.ts";
+import { listSocketPlaces } from "../../../src/control/socket-path.ts";
+import { llmctlVersion } from "../../../src/base/version.ts";
 
 const status = { version: 1, name: "p", state: "ready" } as Status;
 const event: StatusEvent = { time: "now", elapsedMs: 1, message: "ready", cause: null, status };
@@ -21,7 +24,7 @@ beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), "llmctl-control-"));
   socketPath = join(folder, "p.sock");
   calls = [];
-  server = new ControlServer(socketPath, handlers());
+  server = new ControlServer(handlers());
 });
 
 afterEach(async () => {
@@ -34,17 +37,19 @@ function handlers(more: Partial<ControlHandlers> = {}): ControlHandlers {
     status: () => status,
     metrics: async () => ({ contentType: "text/plain", text: "llmctl_starts_total 1\n" }),
     lastEvent: () => event,
-    stop: async (force) => {
-      calls.push({ force });
+    eventsOfStart: () => [{ ...event, message: "loading" }, event],
+    stop: async (wish) => {
+      calls.push(wish);
       return { ...status, state: "stopped" };
     },
-    restart: (launch) => void calls.push({ launch }),
+    restart: (wish) => void calls.push(wish),
+    onFailure: (text) => void calls.push(text),
     ...more,
   };
 }
 
 describe("a supervisor that listens", () => {
-  beforeEach(() => server.listen());
+  beforeEach(() => server.listen([socketPath]));
 
   test("tells its status, to its own user only", async () => {
     expect(await fetchStatus(socketPath)).toEqual(status);
@@ -53,13 +58,17 @@ describe("a supervisor that listens", () => {
 
   test.each([true, false])("is asked to stop, force: %s", async (force) => {
     expect(await requestStop(socketPath, force)).toMatchObject({ state: "stopped" });
-    expect(calls).toEqual([{ force }]);
+    expect(calls).toEqual([{ force, by: `"llmctl down" (pid ${process.pid})` }]);
   });
 
   test("is asked to restart, with or without a launch", async () => {
     expect(await requestRestart(socketPath, { name: "p" })).toBe(true);
     expect(await requestRestart(socketPath, undefined)).toBe(true);
-    expect(calls).toEqual([{ launch: { name: "p" } }, { launch: undefined }]);
+    const asker = { by: `"llmctl restart" (pid ${process.pid})`, llmctl: llmctlVersion };
+    expect(calls).toEqual([
+      { ...asker, launch: { name: "p" } },
+      { ...asker, launch: undefined },
+    ]);
   });
 
   test("a follower gets the present state, then every change, and ends when the supervisor ends", async () => {
@@ -75,6 +84,25 @@ describe("a supervisor that listens", () => {
     expect(messages).toEqual(["ready", "stopping", "stopped"]);
   });
 
+  test("a follower may want what has happened since the present start began", async () => {
+    const messages: string[] = [];
+    for await (const { message } of followEvents(socketPath, { fromStart: true })) {
+      messages.push(message);
+      if (messages.length === 2) break;
+    }
+    expect(messages).toEqual(["loading", "ready"]);
+    await server.firstReader;
+  });
+
+  test("who asks is told on one short line, whatever the client says", async () => {
+    await send("POST", "/stop", JSON.stringify({ by: `evil\u001b[2J\n${"x".repeat(200)}` }));
+    await send("POST", "/stop", "{}");
+    expect(calls).toEqual([
+      { force: false, by: `evil[2J${"x".repeat(93)}` },
+      { force: false, by: "another llmctl" },
+    ]);
+  });
+
   test("a follower that has seen enough lets go", async () => {
     for await (const { message } of followEvents(socketPath)) if (message === "ready") break;
     expect(await fetchStatus(socketPath)).toEqual(status);
@@ -83,11 +111,11 @@ describe("a supervisor that listens", () => {
   test("a follower can be called off", async () => {
     const controller = new AbortController();
     const follow = async () => {
-      for await (const _ of followEvents(socketPath, controller.signal)) controller.abort();
+      for await (const _ of followEvents(socketPath, { signal: controller.signal })) controller.abort();
     };
     await expect(follow()).resolves.toBeUndefined();
     await expect(async () => {
-      for await (const _ of followEvents(socketPath, controller.signal)) calls.push("read");
+      for await (const _ of followEvents(socketPath, { signal: controller.signal })) calls.push("read");
     }).rejects.toThrow("abort");
     expect(calls).toEqual([]);
   });
@@ -116,18 +144,18 @@ describe("a supervisor that listens", () => {
 test("what a handler refuses is told to the client", async () => {
   const refusing = handlers({
     restart: () => {
-      throw new Error("not mine");
+      throw new LlmctlError("launch-version", "not mine", { exit: "busy", fix: "go away" });
     },
   });
-  const other = new ControlServer(socketPath, refusing);
-  await other.listen();
-  await expect(requestRestart(socketPath, {})).rejects.toMatchObject({ code: "refused", message: expect.stringContaining("not mine") });
+  const other = new ControlServer(refusing);
+  await other.listen([socketPath]);
+  await expect(requestRestart(socketPath, {})).rejects.toMatchObject({ code: "launch-version", message: "not mine", exit: "busy", fix: "go away" });
   other.close();
 });
 
 test("a dead socket file is replaced", async () => {
   await writeFile(socketPath, "");
-  await server.listen();
+  await server.listen([socketPath]);
   expect(await fetchStatus(socketPath)).toEqual(status);
 });
 
@@ -159,11 +187,103 @@ describe("where no supervisor listens", () => {
   }
 });
 
-test("a socket path that the system would cut is refused", () => {
-  const room = 103 - "/p.sock".length;
-  expect(controlSocketPath("x".repeat(room), "p")).toHaveLength(103);
-  expect(() => controlSocketPath("x".repeat(room + 1), "p")).toThrow("has 104 bytes, at most 103");
-  expect(() => controlSocketPath("ö".repeat(room / 2 + 1), "p")).toThrow("bytes");
+describe("the place of a socket", () => {
+  const folders = (runtime: string, state = join(folder, "state")) => ({ runtime, state });
+  const listen = (runtime: string, state?: string) => server.listen(listSocketPlaces(folders(runtime, state), "p"));
+
+  test("is the runtime folder, made for its user only", async () => {
+    await listen(join(folder, "run"));
+    expect(server.socketPath).toBe(join(folder, "run", "p.sock"));
+    expect((await stat(join(folder, "run"))).mode & 0o777).toBe(0o700);
+  });
+
+  test("is beside the state where the path in the runtime folder would be too long", async () => {
+    await listen(`/${"x".repeat(100)}`);
+    expect(server.socketPath).toBe(join(folder, "state", ".run", "p.sock"));
+  });
+
+  test("is beside the state where the runtime folder cannot be made, or no socket in it", async () => {
+    await writeFile(join(folder, "file"), "");
+    await listen(join(folder, "file", "llmctl"));
+    expect(server.socketPath).toBe(join(folder, "state", ".run", "p.sock"));
+    await mkdir(join(folder, "run", "p.sock", "full"), { recursive: true });
+    await listen(join(folder, "run"));
+    expect(server.socketPath).toBe(join(folder, "state", ".run", "p.sock"));
+  });
+
+  test.each(["x", "ö"])("longer than a socket's address is refused, in bytes (%s)", (letter) => {
+    const long = `/${letter.repeat(100)}`;
+    expect(() => listSocketPlaces(folders(long, long), "p")).toThrow("bytes, at most 103 are possible");
+  });
+
+  test.each([
+    ["that others can write", async (path: string) => mkdir(path).then(() => chmod(path, 0o777)), "can be written by other users"],
+    ["that is a link", async (path: string) => symlink(folder, path), "is a link"],
+  ])("in a folder %s is refused, and nothing is sent to a socket there", async (_, make, why) => {
+    const own = await mkdtemp(join(tmpdir(), "llmctl-control-"));
+    const path = join(own, "run");
+    await make(path);
+    await expect(listen(path)).rejects.toMatchObject({ code: "foreign-folder", exit: "permission", message: expect.stringContaining(why) });
+    const listener = createServer((socket) => socket.on("data", (bytes) => calls.push(bytes))).listen(join(path, "q.sock"));
+    await once(listener, "listening");
+    await expect(requestRestart(join(path, "q.sock"), { env: "secret" })).rejects.toMatchObject({ code: "foreign-folder" });
+    expect(calls).toEqual([]);
+    listener.close();
+    await rm(own, { recursive: true });
+  });
+
+  test.runIf(process.getuid?.() === 0)("of another user is refused by name, and nothing is sent there", async () => {
+    await server.listen([socketPath]);
+    await chown(socketPath, 1, 1);
+    await expect(fetchStatus(socketPath)).rejects.toMatchObject({ code: "foreign-socket", exit: "permission" });
+    await chown(socketPath, 0, 0);
+    await chown(folder, 1, 1);
+    await expect(fetchStatus(socketPath)).rejects.toThrow(/folder .* belongs to "daemon" \(uid 1\), not to you/);
+    await expect(listen(join(folder, "llmctl"))).rejects.toThrow(/the runtime folder .* belongs to another user: "daemon"/);
+    await chown(folder, 0, 0);
+  });
+});
+
+describe("a supervisor waits for nobody", () => {
+  test("a reader that does not read is dropped", async () => {
+    await server.listen([socketPath]);
+    const reader = connect(socketPath);
+    reader.write("GET /events HTTP/1.1\r\nhost: x\r\n\r\n");
+    await once(reader, "readable");
+    reader.pause();
+    const closed = once(reader, "close");
+    const large = { ...event, message: "x".repeat(1 << 16) };
+    // What a socket and the reader's own stream hold comes on top of what may wait.
+    for (let sent = 0; sent < 64; sent += 1) {
+      server.publish(large);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    reader.resume();
+    await closed;
+    expect(await fetchStatus(socketPath)).toEqual(status);
+  });
+
+  test("a socket that is made anew elsewhere keeps its readers", async () => {
+    await server.listen([socketPath]);
+    const events = followEvents(socketPath);
+    await events.next();
+    await rm(socketPath);
+    expect(await server.isInPlace()).toBe(false);
+    const other = join(folder, "other.sock");
+    await server.listen([other]);
+    expect(await server.isInPlace()).toBe(true);
+    expect(await fetchStatus(other)).toEqual(status);
+    server.publish({ ...event, message: "still here" });
+    expect((await events.next()).value).toMatchObject({ message: "still here" });
+    await events.return(undefined);
+  });
+
+  test("a file that others have put in its place is not its socket", async () => {
+    await server.listen([socketPath]);
+    await rm(socketPath);
+    await writeFile(socketPath, "");
+    expect(await server.isInPlace()).toBe(false);
+  });
 });
 
 function send(method: string, path: string, body: string): Promise<{ readonly code: number | undefined; readonly message: string }> {
