@@ -1,13 +1,15 @@
 import { LlmctlError } from "../base/errors.ts";
 import type { Paths } from "../base/paths.ts";
-import { fetchStatus } from "../control/client.ts";
-import { controlSocketPath } from "../control/socket-path.ts";
 import type { Profile } from "../profiles/schema.ts";
+import { findSupervisor } from "../supervisor/find-supervisor.ts";
 import { checkPort } from "../supervisor/port-check.ts";
 import type { Findings } from "./check-finding.ts";
 
-export async function isProfileRunning({ name }: Profile, { runtime }: Paths): Promise<boolean> {
-  return (await fetchStatus(controlSocketPath(runtime, name))) !== undefined;
+/** Whether the profile runs. A supervisor that does not answer is a finding about this profile, and ends no check of others. */
+export async function isProfileRunning({ name }: Profile, paths: Paths, findings: Findings): Promise<boolean> {
+  const found = await findings.settle(() => findSupervisor(paths, name));
+  if (found?.answers === false) for (const problem of found.reason.problems) findings.add("warning", found.reason.code, problem);
+  return found !== undefined;
 }
 
 /** Whether the profile's port is free; only of one that does not run, whose port would be its own. */

@@ -124,7 +124,7 @@ function addWarnings({ profile, findings, draft: { drafting, warnings }, isDecid
 async function finish(prepared: Prepared, result: TrialResult | undefined, session: CheckSession): Promise<ProfileCheck> {
   const { profile, findings, build, target, draft, beside, trial } = prepared;
   const { flags, notes } = trial?.rendering ?? { flags: [], notes: [] };
-  const isRunning = await isProfileRunning(profile, session.paths);
+  const isRunning = await isProfileRunning(profile, session.paths, findings);
   const remote = isRunning ? undefined : await askForDevices(prepared);
   const unknown = await addMissingDevices(prepared, remote, session);
   addRefusals(findings, result, unknown);

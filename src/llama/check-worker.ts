@@ -21,7 +21,7 @@ export async function checkWorkerProfile(profile: Profile, session: CheckSession
       }
     }
   }
-  if (!(await isProfileRunning(profile, session.paths))) await addPort(profile, findings);
+  if (!(await isProfileRunning(profile, session.paths, findings))) await addPort(profile, findings);
   return {
     profile,
     build: plan?.build,

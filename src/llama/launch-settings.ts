@@ -1,7 +1,7 @@
 import { dirname } from "node:path";
 import { parseDuration, parseSize } from "../base/units.ts";
 import type { Profile, ProfileValues } from "../profiles/schema.ts";
-import type { Launch } from "../supervisor/launch.ts";
+import { type Launch, launchVersion } from "../supervisor/launch.ts";
 
 /** What a launch takes from the profile as it is, whatever the build and the models: how to watch, restart, stop and log the server. */
 export function launchSettings({
@@ -11,6 +11,7 @@ export function launchSettings({
 }: Profile): Omit<Launch, "file" | "args" | "env" | "files" | "drafting" | "build" | "hash"> {
   const { server, health, restart, stop, log } = values;
   return {
+    version: launchVersion,
     name,
     protocol: values.kind === "rpc-worker" ? "rpc-worker" : "llama-server",
     dependsOn: values.depends_on,

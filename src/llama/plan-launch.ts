@@ -247,10 +247,11 @@ export function draftMismatch(profile: Profile, { reason, fix }: { readonly reas
 
 /**
  * Two launches with the same hash run the same server in the same way. Of the environment only the profile's part counts: `up` from a shell
- * must find what systemd has started to be the same. Files and workers are named by the arguments, the protocol by the program. What it depends on is no reason to load a model anew.
+ * must find what systemd has started to be the same. Files and workers are named by the arguments, the protocol by the program. What it depends on is no reason to load a model anew,
+ * nor is another version of llmctl.
  */
 function withHash(profileEnv: ProfileValues["env"], launch: Omit<Launch, "hash">): Launch {
-  const { files: _files, env: _env, dependsOn: _dependsOn, protocol: _protocol, rpcWorkers: _rpcWorkers, ...rest } = launch;
+  const { version: _version, files: _files, env: _env, dependsOn: _dependsOn, protocol: _protocol, rpcWorkers: _rpcWorkers, ...rest } = launch;
   return {
     ...launch,
     hash: createHash("sha256")

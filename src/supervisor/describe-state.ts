@@ -4,8 +4,17 @@ import type { DraftingStatus, LoadProgress, Status, StatusEvent } from "../contr
 import { initialMachine } from "./machine.ts";
 import type { Machine, State } from "./machine-types.ts";
 
-/** One line for people about a state that was just entered. @param sinceSpawnMs time since the server was started, 0 when there is none. */
-export function describeState(state: State, status: Status, sinceSpawnMs: number): string {
+interface Circumstances {
+  readonly status: Status;
+  /** Since the server was started, 0 when there is none. */
+  readonly sinceSpawnMs: number;
+  /** Who had the last wish, in words. */
+  readonly askedBy: string | undefined;
+}
+
+/** One line for people about a state that was just entered. */
+export function describeState(state: State, { status, sinceSpawnMs, askedBy }: Circumstances): string {
+  const asked = askedBy === undefined ? "" : `, asked for by ${askedBy}`;
   switch (state.name) {
     case "ready":
       return `ready on ${status.url} in ${formatDuration(sinceSpawnMs)} · drafting ${describeDrafting(status.drafting)}`;
@@ -18,12 +27,13 @@ export function describeState(state: State, status: Status, sinceSpawnMs: number
     case "failed":
       return `failed: ${state.cause.message}`;
     case "stopping":
-      return state.cause === undefined ? "stopping" : `stopping: ${state.cause.message}`;
+      return state.cause === undefined ? `stopping${state.next === "restart" ? " for a restart" : ""}${asked}` : `stopping: ${state.cause.message}`;
     case "killing":
-      return state.cause === undefined ? "killing the server" : `killing the server: ${state.cause.message}`;
+      return state.cause === undefined ? `killing the server${asked}` : `killing the server: ${state.cause.message}`;
     case "stuck":
       return `stuck: pid ${status.pid} is still there after SIGKILL; nothing is started until it is gone`;
     case "stopped":
+      return `stopped${asked}`;
     case "preflight":
     case "starting":
     case "loading":

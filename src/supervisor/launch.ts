@@ -1,10 +1,15 @@
 import type { ExitName } from "../base/exit-codes.ts";
 
+/** Raised with every change of {@link Launch}, or of what one of its values means. */
+export const launchVersion = 1;
+
 /**
  * Everything the supervisor needs to run one server: plain data, printable, sendable over the control socket. The supervisor knows nothing
  * about models; what it must know about the server's protocol comes as a {@link ServerProtocol}.
  */
 export interface Launch {
+  /** Of this shape: a launch crosses versions, from a new command line to a supervisor that has run for months. See {@link launchVersion}. */
+  readonly version: number;
   /** Name of the profile. */
   readonly name: string;
   /** How to talk to it. */

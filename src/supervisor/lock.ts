@@ -1,75 +1,150 @@
 import { spawnSync } from "node:child_process";
-import { closeSync, constants, fstatSync, ftruncateSync, mkdirSync, openSync, readFileSync, writeSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, statSync, type Stats } from "node:fs";
 import { dirname } from "node:path";
 import { LlmctlError, systemErrorCode } from "../base/errors.ts";
 import type { ExitName } from "../base/exit-codes.ts";
-import { identifyProcess, isRunning, type ProcessIdentity } from "./process-identity.ts";
+import { describeUser, ensureOwnFolder, isOwn } from "../base/own-folder.ts";
+import { clearNote, type LockNote, saysNote, writeNote } from "./lock-note.ts";
 
 /**
  * A lock that the kernel gives up when every process that holds the descriptor is gone. The server inherits the descriptor, so the lock
  * also stays held while a server lives on without its supervisor.
  */
 export interface Lock {
+  readonly path: string;
   readonly fd: number;
-  /** Notes in the file which server has inherited the lock. Needs no room on the disk: the note takes the place of the last one. @throws the system's error. */
-  note(server: ProcessIdentity): void;
+  /** Says in the file who holds it, unless it says so already. Needs no room on the disk: a note takes the place of the last one. @throws the system's error. */
+  note(note: LockNote): void;
+  /** Whether the file at the path is still the one that is locked; false where it was removed or replaced. */
+  isInPlace(): boolean;
   release(): void;
 }
 
 const busyExitCode = 75;
-/** Of what is written into a lock file: room for two identities. */
-const noteLength = 400;
+/** A lock file is replaced only when it was removed while it was being opened. */
+const mostTries = 10;
+
+type LockKind = "exclusive" | "shared";
 
 /**
- * Takes an exclusive lock on a file, without waiting.
+ * Takes a lock on a file, without waiting; the file says then that this process holds it.
  *
  * Node has no flock(2). The `flock` tool takes it on a descriptor that it inherits: the open file is shared, so the lock stays ours when
  * the tool has ended.
  * @returns undefined when another process holds it.
- * @throws LlmctlError `tool-missing`, `state-unwritable` or `lock-failed`.
+ * @throws LlmctlError `foreign-folder`, `foreign-file`, `tool-missing`, `state-unwritable` or `lock-failed`.
  */
-export function takeLock(path: string): Lock | undefined {
-  const fd = openLockFile(path);
-  const { status, error, stderr } = spawnSync("flock", ["-n", "-E", String(busyExitCode), "3"], {
+export function takeLock(path: string, note: LockNote): Lock | undefined {
+  const fd = lockFile(path, "exclusive");
+  if (fd === undefined) return undefined;
+  const lock = makeLock(path, fd);
+  try {
+    lock.note(note);
+    return lock;
+  } catch (cause) {
+    closeSync(fd);
+    throw unwritable(path, cause);
+  }
+}
+
+/** As {@link takeLock}, together with others who share it; nobody is named in the file. */
+export function takeSharedLock(path: string): Lock | undefined {
+  const fd = lockFile(path, "shared");
+  return fd === undefined ? undefined : { ...makeLock(path, fd), release: () => closeSync(fd) };
+}
+
+/**
+ * Whether any process holds a lock, in whatever pid namespace it is. Costs a process of some milliseconds.
+ * @throws LlmctlError `foreign-file`, `tool-missing`, `lock-failed`.
+ */
+export function isLocked(path: string): boolean {
+  let fd: number;
+  try {
+    fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+  } catch (error) {
+    if (systemErrorCode(error) === undefined) throw error;
+    return false; // no file, or none of ours: nobody of ours holds it
+  }
+  try {
+    return !tryToLock(fd, path, "shared");
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Opens and locks a file. A file that was removed between the two is nobody's lock any more, and another is made. */
+function lockFile(path: string, kind: LockKind): number | undefined {
+  for (let tries = 0; tries < mostTries; tries += 1) {
+    const fd = openLockFile(path);
+    try {
+      if (!tryToLock(fd, path, kind)) {
+        closeSync(fd);
+        return undefined;
+      }
+    } catch (error) {
+      closeSync(fd);
+      throw error;
+    }
+    if (isSameFile(fd, path)) return fd;
+    closeSync(fd);
+  }
+  throw new LlmctlError("lock-failed", "the lock file is removed again and again", { exit: "io", at: path });
+}
+
+function makeLock(path: string, fd: number): Lock {
+  return {
+    path,
+    fd,
+    note: (note) => {
+      if (!saysNote(fd, note)) writeNote(fd, note);
+    },
+    isInPlace: () => isSameFile(fd, path),
+    release: () => {
+      try {
+        clearNote(fd);
+      } finally {
+        closeSync(fd);
+      }
+    },
+  };
+}
+
+/** @returns false when another process holds it. @throws LlmctlError `tool-missing`, `lock-failed`. */
+function tryToLock(fd: number, path: string, kind: LockKind): boolean {
+  const words = kind === "shared" ? ["-s", "-n"] : ["-n"];
+  const { status, error, stderr } = spawnSync("flock", [...words, "-E", String(busyExitCode), "3"], {
     stdio: ["ignore", "ignore", "pipe", fd],
   });
-  if (status === 0) return holdLock(fd, path);
-  closeSync(fd);
-  if (status === busyExitCode) return undefined;
+  if (status === 0) return true;
+  if (status === busyExitCode) return false;
   if (systemErrorCode(error) === "ENOENT") {
     throw new LlmctlError("tool-missing", 'the tool "flock" is not installed', { exit: "missingFile", fix: "install util-linux" });
   }
   throw new LlmctlError("lock-failed", `cannot lock: ${error?.message ?? stderr.toString().trim()}`, { exit: "io", at: path });
 }
 
-/** The process that took the lock, while it runs; undefined when it is gone (the lock may still be held by what it started). */
-export function findLockHolder(path: string): ProcessIdentity | undefined {
-  try {
-    const holder = JSON.parse(readFileSync(path, "utf8")) as ProcessIdentity;
-    return isRunning(holder) ? holder : undefined;
-  } catch {
-    return undefined; // no lock file, or its holder is just writing it: both mean "not known"
-  }
+function isSameFile(fd: number, path: string): boolean {
+  const there = statOrNone(path);
+  const own = fstatSync(fd);
+  return there !== undefined && there.ino === own.ino && there.dev === own.dev;
 }
 
-/** The server that has inherited a lock, while it runs. */
-export function findLockedServer(path: string): ProcessIdentity | undefined {
+function statOrNone(path: string): Stats | undefined {
   try {
-    const { server } = JSON.parse(readFileSync(path, "utf8")) as { readonly server?: ProcessIdentity };
-    return server !== undefined && isRunning(server) ? server : undefined;
+    return statSync(path, { throwIfNoEntry: false });
   } catch {
-    return undefined; // no lock file, or of a version that noted no server
+    return undefined; // its folder is gone, or not ours any more
   }
 }
 
 function openLockFile(path: string): number {
   try {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    ensureOwnFolder(dirname(path));
     const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
-    const owner = fstatSync(fd).uid;
-    if (owner === process.getuid?.()) return fd;
+    const info = fstatSync(fd);
+    if (isOwn(info)) return fd;
     closeSync(fd);
-    throw new LlmctlError("foreign-file", `the lock file belongs to another user (uid ${owner})`, {
+    throw new LlmctlError("foreign-file", `the lock file belongs to another user: ${describeUser(info.uid)}`, {
       exit: "permission",
       at: path,
       fix: "run llmctl as that user, or remove the file",
@@ -98,28 +173,17 @@ const unwritableBecause: Readonly<Record<string, { readonly why: string; readonl
   ENOENT: { why: "its folder cannot be made, the file system may be read-only", exit: "io", fix: otherFolder },
   ENOTDIR: { why: "a file is in the place of a folder", exit: "io", fix: `remove that file, or ${otherFolder}` },
   EEXIST: { why: "a file is in the place of a folder", exit: "io", fix: `remove that file, or ${otherFolder}` },
+  EISDIR: { why: "a folder is in the place of the file", exit: "io", fix: `remove that folder, or ${otherFolder}` },
+  ELOOP: { why: "a link is in the place of the file", exit: "permission", fix: `remove that link, or ${otherFolder}` },
 };
 
 /** The error for a file of ours that cannot be written, with the cause in words. */
 export function unwritable(path: string, cause: unknown): LlmctlError {
+  if (cause instanceof LlmctlError) return cause;
   const { why, exit, fix } = unwritableBecause[systemErrorCode(cause) ?? ""] ?? {
     why: cause instanceof Error ? cause.message : String(cause),
     exit: "io",
     fix: otherFolder,
   };
   return new LlmctlError("state-unwritable", `cannot write ${path}: ${why}`, { exit, at: dirname(path), fix, cause });
-}
-
-/** Says in the locked file who holds it. */
-function holdLock(fd: number, path: string): Lock {
-  const self = identifyProcess(process.pid);
-  const write = (server?: ProcessIdentity) => writeSync(fd, JSON.stringify({ ...self, server }).padEnd(noteLength), 0);
-  try {
-    ftruncateSync(fd);
-    write();
-    return { fd, note: write, release: () => closeSync(fd) };
-  } catch (cause) {
-    closeSync(fd);
-    throw unwritable(path, cause);
-  }
 }

@@ -6,7 +6,9 @@ export type Next = "stop" | "restart" | "back off";
 
 /** The supervisor's state. An `epoch` numbers the spawn it belongs to; events of another epoch are dropped. */
 export type State =
-  | { readonly name: "stopped" | "preflight" }
+  | { readonly name: "stopped" }
+  /** `again`: a restart was asked for meanwhile, perhaps with another launch; what this preflight finds does not count. */
+  | { readonly name: "preflight"; readonly again?: true }
   | { readonly name: "starting" | "loading" | "proving" | "unhealthy" }
   | { readonly name: "ready"; readonly failedChecks: number }
   | { readonly name: "stopping"; readonly next: Next; readonly cause?: ExitCause; readonly terminations: number }

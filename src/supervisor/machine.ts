@@ -28,11 +28,11 @@ export function next(machine: Machine, event: Event, launch: Launch): Transition
     case "up":
       return machine.state.name === "stopped" || machine.state.name === "failed" ? startAnew(machine) : stay(machine);
     case "preflight-passed":
-      return machine.state.name === "preflight" ? begin(machine, "spawn") : stay(machine);
+      return onPreflight(machine, () => begin(machine, "spawn"));
     case "orphan-found":
-      return machine.state.name === "preflight" ? begin(machine, "adopt") : stay(machine);
+      return onPreflight(machine, () => begin(machine, "adopt"));
     case "preflight-failed":
-      return machine.state.name === "preflight" ? onNotPossible(machine, event.cause, launch) : stay(machine);
+      return onPreflight(machine, () => onNotPossible(machine, event.cause, launch));
     case "spawned":
       return machine.state.name === "starting" ? enter(machine, { name: "loading" }) : stay(machine);
     case "health":
@@ -62,6 +62,12 @@ export function next(machine: Machine, event: Event, launch: Launch): Transition
     case "force":
       return onForce(machine);
   }
+}
+
+/** What a preflight has found, unless another is wanted by now. */
+function onPreflight(machine: Machine, act: () => Transition): Transition {
+  if (machine.state.name !== "preflight") return stay(machine);
+  return machine.state.again === true ? startAnew(machine) : act();
 }
 
 function onHealth(machine: Machine, health: Health, launch: Launch): Transition {
@@ -181,10 +187,11 @@ function onDown(machine: Machine, launch: Launch): Transition {
     case "killing":
     case "stuck":
       return stayIn(machine, { name: state.name, next: "stop" });
+    // Stopped: not started yet. A supervision that has ended takes no event.
+    case "stopped":
     case "preflight":
     case "backoff":
       return enter(machine, { name: "stopped" }, [{ do: "finish", exit: "done" }]);
-    case "stopped":
     case "failed":
       return stay(machine);
   }
@@ -204,12 +211,13 @@ function onRestart(machine: Machine, launch: Launch): Transition {
     case "killing":
     case "stuck":
       return stayIn(machine, { name: state.name, next: "restart" });
+    case "stopped":
     case "backoff":
     case "failed":
       return startAnew(machine);
-    case "stopped":
     case "preflight":
-      return stay(machine);
+      // Its launch has been looked at in part already; the next preflight looks at the one that was asked for.
+      return stayIn(machine, { name: "preflight", again: true });
   }
 }
 

@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { readFileSync, readlinkSync } from "node:fs";
 
 /** A process that can be told from a later one with the same pid. */
 export interface ProcessIdentity {
@@ -8,18 +8,30 @@ export interface ProcessIdentity {
   readonly startTime: string;
   /** Changes at each boot; empty where the system has none. */
   readonly bootId: string;
+  /** The pid namespace that the pid is of, such as `pid:[4026531836]`; absent where the system has none, and in files of older versions. */
+  readonly pidNamespace?: string;
 }
 
 /** Identifies a running process. @returns undefined when there is none, or when it is dead and only waits to be reaped. */
 export function identifyProcess(pid: number): ProcessIdentity | undefined {
   const startTime = process.platform === "linux" ? readLinuxStartTime(pid) : readStartTime(pid);
-  return startTime === undefined ? undefined : { pid, startTime, bootId: readBootId() };
+  if (startTime === undefined) return undefined;
+  const pidNamespace = readPidNamespace();
+  return { pid, startTime, bootId: readBootId(), ...(pidNamespace === undefined ? {} : { pidNamespace }) };
 }
 
 /** True while exactly this process runs. A reused pid and a zombie count as gone. */
 export function isRunning(identity: ProcessIdentity): boolean {
-  const now = identifyProcess(identity.pid);
+  const now = isOfHere(identity) ? identifyProcess(identity.pid) : undefined;
   return now !== undefined && now.startTime === identity.startTime && now.bootId === identity.bootId;
+}
+
+/**
+ * False for a process of another pid namespace, such as one in a container that shares our folders: its pid means nothing here, and whether it
+ * runs only its lock tells.
+ */
+export function isOfHere({ pidNamespace }: ProcessIdentity): boolean {
+  return pidNamespace === undefined || pidNamespace === readPidNamespace();
 }
 
 /** Whether a process was started with these arguments, whatever comes before them; false where the system does not tell. */
@@ -88,6 +100,14 @@ function readStartTime(pid: number): string | undefined {
     return state.startsWith("Z") ? undefined : start.join(" ");
   } catch {
     return undefined; // ps exits with 1 for an unknown pid
+  }
+}
+
+function readPidNamespace(): string | undefined {
+  try {
+    return readlinkSync("/proc/self/ns/pid");
+  } catch {
+    return undefined; // no /proc
   }
 }
 

@@ -1,7 +1,7 @@
 import type { Launch } from "./launch.ts";
 import { unwritable } from "./lock.ts";
+import type { LockedServer } from "./lock-note.ts";
 import { readOomKills } from "./oom-kills.ts";
-import type { ProcessIdentity } from "./process-identity.ts";
 import { formatRunMarker, type ServerLog } from "./server-log.ts";
 import { spawnServer, type ServerProcess } from "./server-process.ts";
 import type { StartedServer } from "./server-run.ts";
@@ -11,7 +11,7 @@ export interface ServerKeeper {
   /** The descriptor of the server's lock, which the server inherits. @throws LlmctlError when another one has it. */
   readonly lockServer: () => Promise<number>;
   /** Notes which server it is that has inherited the lock. @throws the system's error. */
-  readonly noteServer: (server: ProcessIdentity) => void;
+  readonly noteServer: (server: LockedServer) => void;
 }
 
 interface StartOptions extends ServerKeeper {
@@ -47,7 +47,8 @@ function markRun({ launch, epoch, log, warn }: StartOptions): void {
 /** Should the state file not be written, and this process be killed, the lock still tells who the server is. */
 function noteServer({ identity }: ServerProcess, options: StartOptions): void {
   try {
-    if (identity !== undefined) options.noteServer(identity);
+    const { hash, stopTimeoutMs } = options.launch;
+    if (identity !== undefined) options.noteServer({ identity, hash, stopTimeoutMs });
   } catch (error) {
     options.warn(`cannot note the server in its lock: ${String(error)}`);
   }

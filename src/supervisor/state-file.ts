@@ -9,6 +9,8 @@ import type { ProcessIdentity } from "./process-identity.ts";
 export interface StateRecord {
   readonly status: Status;
   readonly supervisor: ProcessIdentity;
+  /** Where it answers; a state of an older version does not say. */
+  readonly socket?: string;
   /** The server, while it runs. */
   readonly server: ProcessIdentity | null;
   /** How long the server may take to stop, should it outlive its supervisor; a state of an older version has none. */
@@ -36,19 +38,14 @@ export async function writeFirstState(stateDir: string, record: StateRecord): Pr
  * @returns undefined when there is none, or when it is not one that this version can read: the lock and the socket decide, never this file.
  */
 export async function readState(stateDir: string, name: string): Promise<StateRecord | undefined> {
-  let text: string;
   try {
-    text = await readFile(stateFilePath(stateDir, name), "utf8");
-  } catch (error) {
-    if (systemErrorCode(error) === "ENOENT" || systemErrorCode(error) === "ENOTDIR") return undefined;
-    throw error;
-  }
-  try {
-    const record = JSON.parse(text) as StateRecord;
-    if (record.status.version !== 1 || record.status.name !== name) return undefined;
+    const record = JSON.parse(await readFile(stateFilePath(stateDir, name), "utf8")) as StateRecord;
+    if (record.status.version !== 1 || record.status.name !== name || typeof record.supervisor.pid !== "number") return undefined;
     // A key that came later: a state of before it has none.
     return { ...record, status: { ...record.status, dependsOn: record.status.dependsOn ?? [] } };
-  } catch {
-    return undefined; // half a file of an older program, or hostile: as good as none
+  } catch (error) {
+    // No file, a folder in its place, one that is not ours to read, half a file of an older program, or a hostile one: as good as none.
+    if (error instanceof SyntaxError || error instanceof TypeError || systemErrorCode(error) !== undefined) return undefined;
+    throw error;
   }
 }

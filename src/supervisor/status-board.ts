@@ -1,5 +1,6 @@
+import { llmctlVersion } from "../base/version.ts";
 import type { DraftingStatus, LastExit, LoadProgress, Status, TrafficStatus } from "../control/messages.ts";
-import type { Endpoint, ExitCause, Launch, Traffic } from "./launch.ts";
+import { type Endpoint, type ExitCause, type Launch, launchVersion, type Traffic } from "./launch.ts";
 import type { State } from "./machine-types.ts";
 import type { ProofResult } from "./server-run.ts";
 import { TrafficMeter } from "./traffic-meter.ts";
@@ -86,6 +87,8 @@ export class StatusBoard {
           : `${launch.protocol === "rpc-worker" ? "tcp" : "http"}://${bracketed(this.endpoint.host)}:${this.endpoint.port}`,
       pid: where.pid,
       supervisorPid: process.pid,
+      llmctl: llmctlVersion,
+      launchVersion,
       drafting: this.drafting,
       tokensPerSecond: this.#tokensPerSecond,
       baselineTokensPerSecond: this.#baselineTokensPerSecond,

@@ -5,15 +5,18 @@ import type { Paths } from "../base/paths.ts";
 import type { Status, StatusEvent } from "../control/messages.ts";
 import { MetricsServer } from "../control/metrics-server.ts";
 import { ControlServer } from "../control/server.ts";
-import { controlSocketPath } from "../control/socket-path.ts";
+import { listSocketPlaces } from "../control/socket-path.ts";
+import { checkLaunch } from "./check-launch.ts";
 import { EventLog, eventLogPath } from "./event-log.ts";
-import type { ExitCause, Launch, ServerProtocol } from "./launch.ts";
-import { takeLock, unwritable, type Lock } from "./lock.ts";
+import type { Launch, ServerProtocol } from "./launch.ts";
+import { unwritable } from "./lock.ts";
 import { Metrics } from "./metrics.ts";
-import { findAdoptable, takeOwnership, takeServerLock } from "./ownership.ts";
+import { findAdoptable } from "./orphan.ts";
+import { takeOwnership } from "./ownership.ts";
+import { Place } from "./place.ts";
 import { checkPort } from "./port-check.ts";
-import { identifyProcess } from "./process-identity.ts";
-import { stateFilePath, writeFirstState, writeState, type StateRecord } from "./state-file.ts";
+import { PortLock } from "./port-lock.ts";
+import { StateSaver } from "./state-saver.ts";
 import { Supervisor, type SupervisorOptions } from "./supervisor.ts";
 
 interface SuperviseOptions {
@@ -27,32 +30,41 @@ interface SuperviseOptions {
 export interface Supervision {
   /** Resolves when the server is gone and nothing of ours is left but the state file and the logs. */
   readonly finished: Promise<ExitName>;
+  /** Ends when somebody has come to read the events. */
+  readonly firstReader: Promise<void>;
+  readonly socketPath: string;
+  /** Starts the server; until then only the socket is there. */
+  start(): void;
   status(): Status;
-  down(): void;
-  forceDown(): void;
+  /** @param by who asks, in words. */
+  down(by: string): void;
+  forceDown(by: string): void;
 }
 
 /**
- * Runs the one supervisor of a profile in this process: takes the lock, opens the control socket, keeps the state file, starts the server.
- * @throws LlmctlError `already-running` when another one runs, `state-unwritable`, `lock-failed`, `socket-path-too-long` …
+ * Makes this process the one supervisor of a profile: takes the lock, opens the control socket, keeps the state file. It starts the server when it
+ * is told to.
+ * @throws LlmctlError `already-running` when another one runs, `state-unwritable`, `lock-failed`, `socket-path-too-long`, `foreign-folder` …
  */
 export async function supervise({ launch, protocol, paths, onEvent }: SuperviseOptions): Promise<Supervision> {
-  const socketPath = controlSocketPath(paths.runtime, launch.name);
-  const lock = await takeOwnership(paths, launch.name);
-  if (lock === undefined) throw alreadyRunning(launch.name);
+  const { name } = launch;
+  const socketPlaces = listSocketPlaces(paths, name);
+  const lock = await takeOwnership(paths, name);
+  if (lock === undefined) throw alreadyRunning(name);
   const orphan = await findAdoptable(paths, launch);
-  // An orphan holds it for as long as it lives.
-  let serverLock = orphan === undefined ? await takeServerLock(paths.runtime, launch.name) : undefined;
-  const ports = new PortLock(paths.runtime);
-  const supervisor = openSupervisor(join(paths.state, launch.name), {
+  const place = new Place({ paths, name, lock, warn: (text) => supervisor.warn(text) });
+  // An orphan holds its lock for as long as it lives.
+  if (orphan === undefined) await place.lockServer();
+  const ports = new PortLock(paths.state);
+  const supervisor = openSupervisor(join(paths.state, name), {
     launch,
     protocol,
     orphan,
-    lockServer: async () => (serverLock ??= await takeServerLock(paths.runtime, launch.name)).fd,
-    noteServer: (server) => serverLock?.note(server),
+    lockServer: () => place.lockServer(),
+    noteServer: (server) => place.noteServer(server),
     preflight: async (coming) => {
       await offerMetrics(metricsServer, coming, (text) => supervisor.warn(text));
-      return takePort(ports, coming) ?? (await checkPort(coming)) ?? protocol.checkNeeds(coming);
+      return (await ports.take(coming)) ?? (await checkPort(coming)) ?? protocol.checkNeeds(coming);
     },
     onEvent: (event) => {
       if (event.isProgress) return tell(event);
@@ -67,37 +79,56 @@ export async function supervise({ launch, protocol, paths, onEvent }: SuperviseO
   };
   const metrics = new Metrics(supervisor);
   const metricsServer = new MetricsServer(() => metrics.read());
-  const events = new EventLog(eventLogPath(paths.state, launch.name), (text) => supervisor.warn(text));
-  const saver = new StateSaver(paths.state, supervisor);
-  await saver.saveFirst();
-  const control = new ControlServer(socketPath, {
+  const events = new EventLog(eventLogPath(paths.state, name), (text) => supervisor.warn(text));
+  const saver = new StateSaver(paths.state, supervisor, () => control.socketPath);
+  const control = new ControlServer({
     status: () => supervisor.status(),
     metrics: () => metrics.read(),
     lastEvent: () => ({ ...supervisor.lastEvent, status: supervisor.status() }),
-    stop: async (force) => {
-      if (force) supervisor.forceDown();
-      else supervisor.down();
+    eventsOfStart: () => supervisor.eventsOfStart,
+    stop: async ({ force, by }) => {
+      const overruledBy = await supervisor.stop(by, force);
+      if (overruledBy !== undefined) throw overruled(name, overruledBy);
       await finished;
       return supervisor.status();
     },
-    restart: (next) => supervisor.restart(next === undefined ? undefined : checkLaunch(next, launch)),
+    restart: ({ launch: next, by, llmctl }) => supervisor.restart(next === undefined ? undefined : checkLaunch(next, launch, llmctl), by),
+    onFailure: (text) => supervisor.warn(text),
   });
-  await control.listen();
+  await openSocket(control, socketPlaces);
+  place.noteSocket(control.socketPath);
+  await saver.saveFirst();
+  place.keep({ control, saver, everyMs: () => supervisor.healthIntervalMs });
   const finished = supervisor.finished.then(async (exit) => {
     // Whoever hears the last word may read the state file at once, and whoever takes the lock next writes it.
+    await place.leave();
     await saver.settled();
     tell(supervisor.lastEvent);
     control.close();
     metricsServer.close();
     ports.release();
-    serverLock?.release();
-    lock.release();
+    place.release();
     return exit;
   });
   // An orphan uses its own port; should another profile have locked it meanwhile, the next start finds that out.
-  if (orphan !== undefined) takePort(ports, launch);
-  supervisor.up();
-  return { finished, status: () => supervisor.status(), down: () => supervisor.down(), forceDown: () => supervisor.forceDown() };
+  if (orphan !== undefined) await ports.take(launch);
+  return {
+    finished,
+    firstReader: control.firstReader,
+    socketPath: control.socketPath,
+    start: () => supervisor.up(),
+    status: () => supervisor.status(),
+    down: (by) => supervisor.down(by),
+    forceDown: (by) => supervisor.forceDown(by),
+  };
+}
+
+async function openSocket(control: ControlServer, places: readonly string[]): Promise<void> {
+  try {
+    await control.listen(places);
+  } catch (cause) {
+    throw unwritable(places.at(-1) ?? "", cause);
+  }
 }
 
 function openSupervisor(folder: string, options: Omit<SupervisorOptions, "folder">): Supervisor {
@@ -117,117 +148,13 @@ async function offerMetrics(server: MetricsServer, { host, metricsPort }: Launch
   }
 }
 
-/** Holds the fixed port of the present launch: two profiles may name one port, and builds up to b8390 would both listen on it. */
-class PortLock {
-  readonly #runtimeDir: string;
-  #port = 0;
-  #lock: Lock | undefined;
-
-  constructor(runtimeDir: string) {
-    this.#runtimeDir = runtimeDir;
-  }
-
-  /** @returns why the port cannot be had, or undefined. */
-  take({ port }: Launch): ExitCause | undefined {
-    if (port === this.#port) return undefined;
-    this.release();
-    const lock = port === 0 ? undefined : takeLock(join(this.#runtimeDir, "ports", `${port}.lock`));
-    if (port !== 0 && lock === undefined) return takenByProfile(port);
-    this.#lock = lock;
-    this.#port = port;
-    return undefined;
-  }
-
-  release(): void {
-    this.#lock?.release();
-    this.#lock = undefined;
-    this.#port = 0;
-  }
-}
-
-function takePort(ports: PortLock, launch: Launch): ExitCause | undefined {
-  try {
-    return ports.take(launch);
-  } catch (error) {
-    if (!(error instanceof LlmctlError)) throw error;
-    const { code: kind, message, exit, fix } = error;
-    return { kind, message, exit, ...(fix === undefined ? {} : { fix }), permanent: true };
-  }
-}
-
-function takenByProfile(port: number): ExitCause {
-  return {
-    kind: "port-in-use",
-    message: `port ${port} is taken by another profile`,
-    fix: 'run "llmctl ps" to see which one; stop it, or set another server.port',
-    permanent: true,
-    exit: "unavailable",
-  };
-}
-
-/** The socket is open to our own user only; this catches a client of another version, not an attacker. */
-function checkLaunch(value: unknown, { name, protocol }: Launch): Launch {
-  const launch = value as Launch;
-  if (launch.name !== name || typeof launch.file !== "string" || !Array.isArray(launch.args)) {
-    throw new Error(`the request does not carry a launch of "${name}"`);
-  }
-  if (launch.protocol !== protocol) throw new Error(`"${name}" has become a profile of another kind: stop it, then start it anew`);
-  return launch;
-}
-
 function alreadyRunning(name: string): LlmctlError {
   return new LlmctlError("already-running", `"${name}" is already running`, { exit: "busy", fix: `see "llmctl status ${name}"` });
 }
 
-/** Keeps the state file up to date, one write at a time; of several changes meanwhile the last is written. */
-class StateSaver {
-  readonly #stateDir: string;
-  readonly #supervisor: Supervisor;
-  readonly #self = identifyProcess(process.pid) ?? { pid: process.pid, startTime: "", bootId: "" };
-  #writing: Promise<void> | undefined;
-  #again = false;
-
-  constructor(stateDir: string, supervisor: Supervisor) {
-    this.#stateDir = stateDir;
-    this.#supervisor = supervisor;
-  }
-
-  /** Proves that the state can be kept, before anything is started. @throws LlmctlError `state-unwritable`. */
-  async saveFirst(): Promise<void> {
-    try {
-      await writeFirstState(this.#stateDir, this.#record());
-    } catch (error) {
-      throw this.#unwritable(error);
-    }
-  }
-
-  save(): void {
-    if (this.#writing === undefined) this.#writing = this.#write();
-    else this.#again = true;
-  }
-
-  async settled(): Promise<void> {
-    await this.#writing;
-  }
-
-  async #write(): Promise<void> {
-    do {
-      this.#again = false;
-      try {
-        await writeState(this.#stateDir, this.#record());
-      } catch (error) {
-        this.#supervisor.warn(this.#unwritable(error).message);
-      }
-    } while (this.#again);
-    this.#writing = undefined;
-  }
-
-  #record(): StateRecord {
-    const { server, stopTimeoutMs } = this.#supervisor;
-    return { status: this.#supervisor.status(), supervisor: this.#self, server, stopTimeoutMs };
-  }
-
-  #unwritable(error: unknown): LlmctlError {
-    return unwritable(stateFilePath(this.#stateDir, this.#supervisor.status().name), error);
-  }
+function overruled(name: string, by: string): LlmctlError {
+  return new LlmctlError("overruled", `"${name}" was not stopped: ${by} asked for a restart after this`, {
+    exit: "busy",
+    fix: `see "llmctl status ${name}"; stop it again: llmctl down ${name}`,
+  });
 }

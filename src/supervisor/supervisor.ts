@@ -1,5 +1,6 @@
 import { randomInt } from "node:crypto";
 import { join } from "node:path";
+import { LlmctlError } from "../base/errors.ts";
 import type { ExitName } from "../base/exit-codes.ts";
 import { formatDuration } from "../base/units.ts";
 import type { LoadProgress, StateName, Status, StatusEvent } from "../control/messages.ts";
@@ -7,7 +8,7 @@ import { describeLoad, describeState, makeEvent } from "./describe-state.ts";
 import type { Endpoint, ExitCause, Launch, ServerProtocol } from "./launch.ts";
 import { initialMachine, next } from "./machine.ts";
 import type { Effect, Event, Machine } from "./machine-types.ts";
-import type { Orphan } from "./ownership.ts";
+import type { Orphan } from "./orphan.ts";
 import type { ProcessIdentity } from "./process-identity.ts";
 import { brokenBySuspend, workerLost } from "./own-causes.ts";
 import { readOomKills } from "./oom-kills.ts";
@@ -17,6 +18,9 @@ import { ServerRun, type StartedServer } from "./server-run.ts";
 import { ServerWatch } from "./server-watch.ts";
 import { startServer, type ServerKeeper } from "./start-server.ts";
 import { StatusBoard } from "./status-board.ts";
+
+/** Of one start: its states, and a handful of warnings. */
+const mostEventsOfStart = 20;
 
 export interface SupervisorOptions extends ServerKeeper {
   readonly launch: Launch;
@@ -47,6 +51,12 @@ export class Supervisor {
   #orphan: Orphan | undefined;
   #deadline: NodeJS.Timeout | undefined;
   #lastEvent: StatusEvent;
+  /** Who had the last wish, in words; undefined when it has been carried out. */
+  #askedBy: string | undefined;
+  /** Those who wait for a stop, to be told when somebody else's wish takes its place. */
+  readonly #stopAskers = new Set<(by: string) => void>();
+  /** What has happened since the present start began, for who comes a moment later. */
+  #eventsOfStart: StatusEvent[] = [];
   #isFinished = false;
   #finish: (exit: ExitName) => void = () => undefined;
 
@@ -73,28 +83,59 @@ export class Supervisor {
     return this.#launch.stopTimeoutMs;
   }
 
+  get healthIntervalMs(): number {
+    return this.#launch.health.intervalMs;
+  }
+
   get lastEvent(): StatusEvent {
     return this.#lastEvent;
+  }
+
+  /** What has happened since the present start began; nothing before the first. */
+  get eventsOfStart(): readonly StatusEvent[] {
+    const events = this.#eventsOfStart;
+    return events.length === 0 || events.includes(this.#lastEvent) ? events : [...events, this.#lastEvent];
   }
 
   up(): void {
     this.#dispatch({ type: "up" });
   }
 
-  down(): void {
-    this.#dispatch({ type: "down" });
+  /** @param by who asks, in words. */
+  down(by: string): void {
+    this.#wish("down", by);
   }
 
   /** Kills the server at once, then stops. */
-  forceDown(): void {
-    this.#dispatch({ type: "down" });
+  forceDown(by: string): void {
+    this.#wish("down", by);
     this.#dispatch({ type: "force" });
   }
 
-  /** Starts the server anew, with another launch when one is given; the present one runs until then. */
-  restart(launch: Launch | undefined): void {
+  /**
+   * As {@link down} or {@link forceDown}, for an asker who waits.
+   * @returns undefined once the supervision has ended; else, as soon as somebody else's wish takes its place, who that was.
+   */
+  async stop(by: string, force: boolean): Promise<string | undefined> {
+    let asker: (by: string) => void = () => undefined;
+    const overruled = new Promise<string>((resolve) => (asker = resolve));
+    this.#stopAskers.add(asker);
+    if (force) this.forceDown(by);
+    else this.down(by);
+    const other = await Promise.race([this.finished.then(() => undefined), overruled]);
+    this.#stopAskers.delete(asker);
+    return other;
+  }
+
+  /**
+   * Starts the server anew, with another launch when one is given; the present one runs until then.
+   * @throws LlmctlError `stopping` when the supervision has ended.
+   */
+  restart(launch: Launch | undefined, by: string): void {
+    if (this.#isFinished) throw ended(this.#launch.name);
     this.#launchAfterStop = launch;
-    this.#dispatch({ type: "restart" });
+    this.#wish("restart", by);
+    for (const asker of this.#stopAskers) asker(by);
   }
 
   /** Says something that people should know and that stops nothing; each text once. */
@@ -113,6 +154,15 @@ export class Supervisor {
     return this.#machine.state.name === "ready" ? this.#run?.metrics.read() : undefined;
   }
 
+  /** A wish that only changes what comes next has no event of a state, and is told all the same. */
+  #wish(type: "down" | "restart", by: string): void {
+    const before = this.#machine;
+    this.#askedBy = by;
+    this.#dispatch({ type });
+    if (this.#machine.state.name !== before.state.name || this.#machine === before) return;
+    this.#publish(`${by} asked for a ${type === "down" ? "stop" : "restart"}, which comes after this`);
+  }
+
   #dispatch(event: Event): void {
     // Whoever has given up the lock must not start a server, even if a last request asks for it.
     if (this.#isFinished) return;
@@ -128,10 +178,12 @@ export class Supervisor {
     if (name === "starting" && this.#machine.failuresMs.length > 0) this.#board.noteRestart();
     const { state } = this.#machine;
     this.#board.enter(state);
+    if (name === "starting") this.#askedBy = undefined;
+    if (name === "preflight") this.#eventsOfStart = [];
     if (name === "ready" || name === "unhealthy") this.#run?.watch.enter(name);
     if (name === "stopping" || name === "killing") this.#run?.watch.stop();
     if (before === "proving" || name === "stopping") this.#run?.giveUpAsking();
-    this.#publish(describeState(state, this.status(), this.#run?.sinceMs ?? 0));
+    this.#publish(describeState(state, { status: this.status(), sinceSpawnMs: this.#run?.sinceMs ?? 0, askedBy: this.#askedBy }));
   }
 
   #perform(effect: Effect): void {
@@ -175,8 +227,17 @@ export class Supervisor {
       this.#launch = this.#launchAfterStop;
       this.#launchAfterStop = undefined;
     }
-    const cause = await this.#options.preflight(this.#launch);
+    const cause = await this.#lookBeforeStart();
     this.#dispatch(cause === undefined ? { type: "preflight-passed" } : { type: "preflight-failed", cause });
+  }
+
+  /** What cannot be asked now, for want of memory, a descriptor or a file of this program that is just being replaced, is asked again. */
+  async #lookBeforeStart(): Promise<ExitCause | undefined> {
+    try {
+      return await this.#options.preflight(this.#launch);
+    } catch (error) {
+      return { kind: "preflight-broken", message: `cannot prepare the start: ${String(error)}`, permanent: false, exit: "failed" };
+    }
   }
 
   async #spawn(epoch: number): Promise<void> {
@@ -291,10 +352,15 @@ export class Supervisor {
 
   #publish(message: string): void {
     this.#lastEvent = this.#makeEvent(message);
+    if (this.#eventsOfStart.length < mostEventsOfStart) this.#eventsOfStart.push(this.#lastEvent);
     this.#options.onEvent(this.#lastEvent);
   }
 
   #makeEvent(message: string): StatusEvent {
     return makeEvent(message, { machine: this.#machine, status: this.status(), elapsedMs: performance.now() - this.#startedMs });
   }
+}
+
+function ended(name: string): LlmctlError {
+  return new LlmctlError("stopping", `"${name}" has just been stopped`, { exit: "notRunning", fix: `start it: llmctl up ${name}` });
 }

@@ -1,8 +1,9 @@
-import type { ExitCause, Launch } from "../../src/supervisor/launch.ts";
+import { type ExitCause, type Launch, launchVersion } from "../../src/supervisor/launch.ts";
 
 /** A launch with round numbers; nothing of it exists. */
 export function makeLaunch(more: Partial<Launch> = {}): Launch {
   return {
+    version: launchVersion,
     name: "p",
     protocol: "llama-server",
     dependsOn: [],

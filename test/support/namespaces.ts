@@ -6,12 +6,12 @@ const unshare = ["unshare", ...(isRoot ? [] : ["--map-root-user"]), "--mount"];
 
 /** Runs what follows where this folder holds a full disk of 64 KiB. */
 export function withFullDisk(folder: string): string[] {
-  return inNamespace('mount -t tmpfs -o size=64k tmpfs "$1"; head -c 100000 /dev/zero > "$1/fill" 2>/dev/null || true', folder);
+  return inNamespace('mount -t tmpfs -o size=64k,mode=700 tmpfs "$1"; head -c 100000 /dev/zero > "$1/fill" 2>/dev/null || true', folder);
 }
 
 /** Runs what follows where this folder holds an empty disk of this size, such as `6m`. */
 export function withSmallDisk(folder: string, size: string): string[] {
-  return inNamespace(`mount -t tmpfs -o size=${size} tmpfs "$1"`, folder);
+  return inNamespace(`mount -t tmpfs -o size=${size},mode=700 tmpfs "$1"`, folder);
 }
 
 /** Runs what follows where this folder cannot be written by anyone. */

@@ -48,15 +48,15 @@ describe("a state in one line", () => {
     [{ name: "killing", next: "back off", cause: crashed }, "killing the server: it crashed"],
     [{ name: "stopped" }, "stopped"],
   ])("%j: %s", (state, line) => {
-    expect(describeState(state, status, 1200)).toBe(line);
+    expect(describeState(state, { status, sinceSpawnMs: 1200, askedBy: undefined })).toBe(line);
   });
 
   test("says of what cannot be killed which process it is", () => {
-    expect(describeState({ name: "stuck", next: "stop" }, status, 0)).toContain("pid 7 is still there after SIGKILL");
+    expect(describeState({ name: "stuck", next: "stop" }, { status, sinceSpawnMs: 0, askedBy: undefined })).toContain("pid 7 is still there after SIGKILL");
   });
 
   test("says of an unhealthy server that it is not killed", () => {
-    expect(describeState({ name: "unhealthy" }, status, 0)).toMatch(/no longer answers.*not killed/);
+    expect(describeState({ name: "unhealthy" }, { status, sinceSpawnMs: 0, askedBy: undefined })).toMatch(/no longer answers.*not killed/);
   });
 });
 

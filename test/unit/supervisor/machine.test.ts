@@ -97,7 +97,12 @@ describe("transitions", () => {
     [restarting, exited(crashed), "preflight", ["preflight"]],
     [{ name: "backoff", delayMs: 1 }, restart, "preflight", ["preflight"]],
     ["preflight", restart, "preflight", []],
-    ["stopped", restart, "stopped", []],
+    [{ name: "preflight", again: true }, { type: "preflight-passed" }, "preflight", ["preflight"]],
+    [{ name: "preflight", again: true }, { type: "preflight-failed", cause: badFlag }, "preflight", ["preflight"]],
+    [{ name: "preflight", again: true }, down, "stopped", ["finish done"]],
+    // before the first start
+    ["stopped", restart, "preflight", ["preflight"]],
+    ["stopped", down, "stopped", ["finish done"]],
     // force
     [ready, force, "killing", ["kill", "deadline 30000"]],
     [stopping, force, "killing", ["kill", "deadline 30000"]],
@@ -113,6 +118,12 @@ describe("transitions", () => {
   test("an event of an earlier spawn changes nothing", () => {
     const machine = { ...inState(ready), epoch: 2 };
     for (const event of [exited(crashed), good, bad, notProved]) expect(next(machine, event, launch)).toEqual({ machine, effects: [] });
+  });
+
+  test("a restart during a preflight has it done again, once", () => {
+    const { machine } = next(inState({ name: "preflight" }), restart, launch);
+    expect(machine.state).toEqual({ name: "preflight", again: true });
+    expect(next(machine, { type: "preflight-passed" }, launch).machine.state).toEqual({ name: "preflight" });
   });
 
   test("the latest wish decides what follows a stop", () => {

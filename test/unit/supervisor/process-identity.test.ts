@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { afterEach, expect, test } from "vitest";
-import { hasArguments, identifyProcess, isRunning, readBytesTaken, readCpuTicks } from "../../../src/supervisor/process-identity.ts";
+import { hasArguments, identifyProcess, isOfHere, isRunning, readBytesTaken, readCpuTicks } from "../../../src/supervisor/process-identity.ts";
 
 /** The name of this very process, as others see it. */
 const comm = "/proc/self/comm";
@@ -9,8 +9,21 @@ afterEach(() => writeFileSync(comm, name));
 
 test("a process is told by pid, start time and boot", () => {
   const self = identifyProcess(process.pid);
-  expect(self).toEqual({ pid: process.pid, startTime: expect.stringMatching(/^\d+$/), bootId: expect.stringMatching(/^[\da-f-]{36}$/) });
+  expect(self).toEqual({
+    pid: process.pid,
+    startTime: expect.stringMatching(/^\d+$/),
+    bootId: expect.stringMatching(/^[\da-f-]{36}$/),
+    pidNamespace: expect.stringMatching(/^pid:\[\d+\]$/),
+  });
   expect(self !== undefined && isRunning(self)).toBe(true);
+});
+
+test("a pid of another pid namespace is nobody's here", () => {
+  const self = identifyProcess(process.pid);
+  const elsewhere = self && { ...self, pidNamespace: "pid:[1]" };
+  expect(elsewhere && [isRunning(elsewhere), isOfHere(elsewhere)]).toEqual([false, false]);
+  const { pidNamespace: _, ...older } = self ?? { pid: 0, startTime: "", bootId: "" };
+  expect([isRunning(older), isOfHere(older)]).toEqual([true, true]);
 });
 
 test.each([") Z 1 9 9", "a b) (c", ")))", "S"])('a name such as "%s" does not confuse it', (strange) => {

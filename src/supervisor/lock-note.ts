@@ -1,0 +1,94 @@
+import { ftruncateSync, readFileSync, readSync, writeSync } from "node:fs";
+import { identifyProcess, isOfHere, isRunning, type ProcessIdentity } from "./process-identity.ts";
+
+/**
+ * What a lock file says of who holds it: enough to find a supervisor, or a server without one, where the state file is lost. Older versions
+ * have other words, and a reader takes any key for missing.
+ */
+export interface LockNote {
+  /** Who took it. */
+  readonly holder: ProcessIdentity;
+  /** Name of the profile. */
+  readonly profile: string;
+  /** Where the supervisor answers. */
+  readonly socket?: string;
+  /** The server that has inherited the lock, and what is needed to adopt or end it. */
+  readonly server?: LockedServer;
+}
+
+export interface LockedServer {
+  readonly identity: ProcessIdentity;
+  /** Identifies the configuration that it runs. */
+  readonly hash: string;
+  readonly stopTimeoutMs: number;
+}
+
+/** Notes are padded to this, so that one that follows takes the whole place of the one before, and no room on the disk. */
+const noteBytes = 1536;
+
+/** This process. Asked once: it does not change. */
+export const self: ProcessIdentity = identifyProcess(process.pid) ?? { pid: process.pid, startTime: "", bootId: "" };
+
+/** A note of this process. */
+export function makeNote(profile: string, more: Omit<LockNote, "holder" | "profile"> = {}): LockNote {
+  return { holder: self, profile, ...more };
+}
+
+/** @throws the system's error. */
+export function writeNote(fd: number, note: LockNote | Record<string, never>): void {
+  writeSync(fd, encode(note), 0, noteBytes, 0);
+  ftruncateSync(fd, noteBytes);
+}
+
+/** Whether the file holds just this note: a disk that sleeps is not woken to write it again. @throws the system's error. */
+export function saysNote(fd: number, note: LockNote): boolean {
+  const bytes = Buffer.alloc(noteBytes);
+  return readSync(fd, bytes, 0, noteBytes, 0) === noteBytes && bytes.equals(encode(note));
+}
+
+function encode(note: LockNote | Record<string, never>): Buffer {
+  const bytes = Buffer.alloc(noteBytes, " ");
+  bytes.write(JSON.stringify(note));
+  return bytes;
+}
+
+/** Says that nobody holds it any more: readers need not ask the kernel. */
+export function clearNote(fd: number): void {
+  writeNote(fd, {});
+}
+
+/** What a lock file says; `released` where its last holder has given it up, undefined where it says nothing that can be read. */
+export function readNote(path: string): LockNote | "released" | undefined {
+  try {
+    const note = JSON.parse(readFileSync(path, "utf8")) as Partial<LockNote>;
+    if (typeof note !== "object" || note === null) return undefined;
+    if (Object.keys(note).length === 0) return "released";
+    return isIdentity(note.holder) && typeof note.profile === "string" ? checkServer(note as LockNote) : undefined;
+  } catch {
+    return undefined; // no lock file, its holder is just writing it, or somebody has emptied it
+  }
+}
+
+/** A server that is not described as it should be is no server that may be signalled. */
+function checkServer({ server, ...note }: LockNote): LockNote {
+  const { identity, hash, stopTimeoutMs } = server ?? {};
+  const isWhole = isIdentity(identity) && typeof hash === "string" && typeof stopTimeoutMs === "number";
+  return isWhole ? { ...note, server: { identity, hash, stopTimeoutMs } } : note;
+}
+
+function isIdentity(value: ProcessIdentity | undefined): value is ProcessIdentity {
+  return (
+    typeof value === "object" &&
+    value !== null &&
+    Number.isSafeInteger(value.pid) &&
+    value.pid >= 1 &&
+    typeof value.startTime === "string" &&
+    typeof value.bootId === "string"
+  );
+}
+
+/** Whether the process that took a lock runs: `unknown` where the note does not say, or names a process that cannot be seen from here. */
+export function isHolderRunning(note: LockNote | "released" | undefined): boolean | "unknown" {
+  if (note === "released") return false;
+  return note === undefined || !isOfHere(note.holder) ? "unknown" : isRunning(note.holder);
+}
