@@ -1,11 +1,10 @@
 import { LlmctlError } from "../base/errors.ts";
 import { findPaths, type Paths } from "../base/paths.ts";
-import { fetchStatus } from "../control/client.ts";
 import type { Status } from "../control/messages.ts";
-import { controlSocketPath } from "../control/socket-path.ts";
 import { askCli } from "../llama/cli-abilities.ts";
 import { type Command, planCli } from "../llama/plan-launch.ts";
 import type { Profile } from "../profiles/schema.ts";
+import { findAnswering } from "../supervisor/find-supervisor.ts";
 import { openProfile } from "./context.ts";
 import { paint } from "./paint.ts";
 import { showPlanNotes } from "./plan.ts";
@@ -20,8 +19,8 @@ import { runOnTerminal } from "./run-on-terminal.ts";
 export async function chat(nameOrPath: string, more: readonly string[]): Promise<number> {
   const paths = findPaths();
   const profile = await openProfile(nameOrPath, paths);
-  const status = await fetchStatus(controlSocketPath(paths.runtime, profile.name));
-  return status === undefined ? chatAlone(profile, paths, more) : chatWithServer(profile, { paths, status, more });
+  const running = await findAnswering(paths, profile.name);
+  return running === undefined ? chatAlone(profile, paths, more) : chatWithServer(profile, { paths, status: running.status, more });
 }
 
 async function chatAlone(profile: Profile, paths: Paths, more: readonly string[]): Promise<number> {

@@ -2,11 +2,13 @@ import { spawn } from "node:child_process";
 import { closeSync, mkdirSync, openSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { exitCodes, type ExitName } from "../base/exit-codes.ts";
-import { LlmctlError, type Problem } from "../base/errors.ts";
+import { LlmctlError, type Problem, systemErrorCode } from "../base/errors.ts";
 import { findPaths, type Paths } from "../base/paths.ts";
 import { readLines } from "../base/read-lines.ts";
+import { followEvents } from "../control/client.ts";
 import type { StatusEvent } from "../control/messages.ts";
 import { protocolOf } from "../llama/protocols.ts";
 import type { Launch } from "../supervisor/launch.ts";
@@ -16,15 +18,18 @@ import { supervise } from "../supervisor/supervise.ts";
 /** Name of the hidden command that a detached supervisor is. */
 export const superviseCommand = "__supervise";
 
-const readinessFd = 3;
+const pipeFd = 3;
 
-/** One line on the readiness pipe. */
+/** How long a start waits for the one who asked for it to come and watch; it may be stopped (Ctrl-Z), or gone. */
+const watcherWaitMs = 5000;
+
+/** The one line on the pipe: events are told on the socket, where nobody who is slow or stopped holds up the supervisor. */
 type Message =
-  | { readonly event: StatusEvent }
+  | { readonly listening: string }
   | { readonly error: { readonly code: string; readonly exit: ExitName; readonly problems: readonly Problem[] } };
 
 /**
- * Starts a supervisor of its own session, with no descriptor of ours but one pipe, and yields what it reports there until it is ready.
+ * Starts a supervisor of its own session, with no descriptor of ours but one pipe, and yields what it does.
  * @throws LlmctlError of the supervisor, when it could not start.
  */
 export async function* startDetached(launch: Launch, paths: Paths, signal: AbortSignal | undefined): AsyncGenerator<StatusEvent> {
@@ -34,7 +39,7 @@ export async function* startDetached(launch: Launch, paths: Paths, signal: Abort
   closeSync(log);
   child.stdin?.end(JSON.stringify(launch));
   child.unref();
-  const pipe = child.stdio[readinessFd] as Readable;
+  const pipe = child.stdio[pipeFd] as Readable;
   const stopReading = () => pipe.destroy();
   if (signal?.aborted) stopReading();
   signal?.addEventListener("abort", stopReading);
@@ -42,7 +47,7 @@ export async function* startDetached(launch: Launch, paths: Paths, signal: Abort
     for await (const line of readLines(pipe)) {
       const message = JSON.parse(line) as Message;
       if ("error" in message) throw toError(message.error);
-      yield message.event;
+      yield* followEvents(message.listening, { signal, fromStart: true });
     }
   } finally {
     signal?.removeEventListener("abort", stopReading);
@@ -50,45 +55,34 @@ export async function* startDetached(launch: Launch, paths: Paths, signal: Abort
   }
 }
 
-/** The detached supervisor itself: takes a launch on stdin, reports on the readiness pipe, logs to stderr. @returns its exit code. */
+/** The detached supervisor itself: takes a launch on stdin, says on the pipe where it listens, logs to stderr. @returns its exit code. */
 export async function superviseDetached(): Promise<number> {
-  const launch = JSON.parse(await readAll(process.stdin)) as Launch;
-  const pipe = new ReadinessPipe();
+  process.on("SIGHUP", () => undefined); // it has no terminal
   try {
-    const supervision = await supervise({
-      launch,
-      protocol: protocolOf(launch),
-      paths: findPaths(),
-      onEvent: (event) => {
-        pipe.send({ event });
-        if (event.status.state === "ready" || event.end !== undefined) pipe.close();
-      },
-    });
-    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => supervision.down());
+    const launch = JSON.parse(await readAll(process.stdin)) as Launch;
+    const supervision = await supervise({ launch, protocol: protocolOf(launch), paths: findPaths(), onEvent: () => undefined });
+    for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => supervision.down(signal));
+    const isWatched = tellStarter({ listening: supervision.socketPath });
+    if (isWatched) await Promise.race([supervision.firstReader, sleep(watcherWaitMs, undefined, { ref: false })]);
+    supervision.start();
     return exitCodes[await supervision.finished].code;
   } catch (error) {
     if (!(error instanceof LlmctlError)) throw error;
-    pipe.send({ error: { code: error.code, exit: error.exit, problems: error.problems } });
+    tellStarter({ error: { code: error.code, exit: error.exit, problems: error.problems } });
     return exitCodes[error.exit].code;
   }
 }
 
-/** Tells the `up` that started us how it goes; whether anybody still listens does not matter. */
-class ReadinessPipe {
-  #open = true;
-
-  send(message: Message): void {
-    if (!this.#open) return;
-    try {
-      writeSync(readinessFd, `${JSON.stringify(message)}\n`);
-    } catch {
-      this.close(); // EPIPE: `up` was interrupted or has seen enough
-    }
-  }
-
-  close(): void {
-    if (this.#open) closeSync(readinessFd);
-    this.#open = false;
+/** Tells the `up` that started us; a new pipe has room for one line. @returns whether it still listens. */
+function tellStarter(message: Message): boolean {
+  try {
+    writeSync(pipeFd, `${JSON.stringify(message)}\n`);
+    return true;
+  } catch (error) {
+    if (systemErrorCode(error) !== "EPIPE") throw error;
+    return false; // `up` was interrupted
+  } finally {
+    closeSync(pipeFd);
   }
 }
 

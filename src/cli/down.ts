@@ -1,7 +1,7 @@
 import { LlmctlError } from "../base/errors.ts";
 import { findPaths, type Paths } from "../base/paths.ts";
-import { fetchStatus, requestStop } from "../control/client.ts";
-import { controlSocketPath } from "../control/socket-path.ts";
+import { requestStop } from "../control/client.ts";
+import { findAnswering } from "../supervisor/find-supervisor.ts";
 import { listRunningDependencies } from "./profile-states.ts";
 import { findDependents, stopOrder } from "./stop-order.ts";
 
@@ -14,7 +14,8 @@ interface DownOptions {
 
 /**
  * Stops profiles, each after those that depend on it; returns when their servers are gone.
- * @throws LlmctlError `needed` when another running profile depends on one of them, `not-running`, `orphan-stuck`.
+ * @throws LlmctlError `needed` when another running profile depends on one of them, `not-running`, `orphan-stuck`, `overruled` by somebody
+ *   else's restart.
  * @returns the exit code, of several the first that is not 0.
  */
 export async function down(names: readonly string[], { all, now }: DownOptions): Promise<number> {
@@ -44,15 +45,14 @@ async function stopOrReport(name: string, paths: Paths, now: boolean): Promise<n
 }
 
 async function stopProfile(name: string, paths: Paths, force: boolean): Promise<number> {
-  const socketPath = controlSocketPath(paths.runtime, name);
   // Asked first: a stop has no time limit of its own, and a supervisor that does not answer would be waited for in vain.
-  const running = await fetchStatus(socketPath);
-  if (running !== undefined && (await requestStop(socketPath, force)) !== undefined) {
+  const running = await findAnswering(paths, name);
+  if (running !== undefined && (await requestStop(running.socketPath, force)) !== undefined) {
     process.stdout.write(`stopped "${name}"\n`);
     return 0;
   }
   // Loaded only where no supervisor has answered: the usual `down` need not wait for it.
-  const { endOrphan, findOrphan } = await import("../supervisor/ownership.ts");
+  const { endOrphan, findOrphan } = await import("../supervisor/orphan.ts");
   const orphan = await findOrphan(paths, name);
   if (orphan === undefined) throw notRunning(name);
   await endOrphan(orphan, name, { now: force });

@@ -1,11 +1,10 @@
 import { LlmctlError } from "../base/errors.ts";
 import { findPaths, type Paths } from "../base/paths.ts";
-import { fetchStatus } from "../control/client.ts";
-import { controlSocketPath } from "../control/socket-path.ts";
 import { findProfile, isShipped } from "../profiles/find.ts";
 import type { LoadOptions } from "../profiles/load.ts";
 import { quote } from "../profiles/quote.ts";
 import type { Source } from "../profiles/written.ts";
+import { findSupervisor } from "../supervisor/find-supervisor.ts";
 import { askFor, canAsk } from "./ask.ts";
 import { findLoadOptions } from "./context.ts";
 import { paint } from "./paint.ts";
@@ -54,8 +53,7 @@ function readYes(answer: string): boolean {
 
 /** Says that a running server does not know of the change yet. */
 export async function noteRunning({ source, paths }: OwnProfile): Promise<void> {
-  const running = await fetchStatus(controlSocketPath(paths.runtime, source.name));
-  if (running === undefined) return;
+  if ((await findSupervisor(paths, source.name)) === undefined) return;
   process.stderr.write(
     `${paint("yellow", "note:")} "${source.name}" runs as it was; "llmctl restart ${source.name}" takes up the change\n`,
   );

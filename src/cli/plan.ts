@@ -1,9 +1,8 @@
 import { LlmctlError } from "../base/errors.ts";
 import { findPaths, type Paths } from "../base/paths.ts";
-import { fetchStatus } from "../control/client.ts";
-import { controlSocketPath } from "../control/socket-path.ts";
 import { type CliPlan, noDraftAsked, planCli, planLaunch, type LaunchPlan } from "../llama/plan-launch.ts";
 import type { Profile } from "../profiles/schema.ts";
+import { findAnswering } from "../supervisor/find-supervisor.ts";
 import { readBuildOption } from "./build-option.ts";
 import { openProfile } from "./context.ts";
 import { notRunning } from "./down.ts";
@@ -56,9 +55,9 @@ function show(name: string, made: LaunchPlan | CliPlan, json: boolean): void {
 }
 
 async function compare({ launch, flags }: LaunchPlan, paths: Paths): Promise<CommandDiff> {
-  const running = await fetchStatus(controlSocketPath(paths.runtime, launch.name));
+  const running = await findAnswering(paths, launch.name);
   if (running === undefined) throw notRunning(launch.name);
-  const { command, hash } = running;
+  const { command, hash } = running.status;
   if (command === undefined) {
     throw new LlmctlError("command-unknown", `the supervisor of "${launch.name}" is older than this llmctl and does not tell its command`, {
       exit: "failed",

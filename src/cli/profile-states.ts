@@ -2,6 +2,7 @@ import { readdir } from "node:fs/promises";
 import { LlmctlError, systemErrorCode } from "../base/errors.ts";
 import type { Paths } from "../base/paths.ts";
 import type { Status } from "../control/messages.ts";
+import { profileNamePattern } from "../profiles/name.ts";
 
 /** What `ps` and `status` say of a profile: the supervisor's own word, or what is left of it. */
 export interface ProfileState {
@@ -16,7 +17,7 @@ export interface ProfileState {
 
 /** All profiles that run or have run, by name. */
 export async function listProfileStates(paths: Paths): Promise<readonly ProfileState[]> {
-  const names = await listFolders(paths.state);
+  const names = await listStateNames(paths);
   const states = await Promise.all(names.map((name) => readProfileState(paths, name)));
   return states.filter((state) => state !== undefined);
 }
@@ -24,52 +25,84 @@ export async function listProfileStates(paths: Paths): Promise<readonly ProfileS
 /** The state of one profile; undefined when it has never run. The lock and the socket decide, the state file only fills in. */
 export async function readProfileState(paths: Paths, name: string): Promise<ProfileState | undefined> {
   // Loaded here, so that `ps` is quick where nothing has run yet.
+  const { findSupervisor } = await import("../supervisor/find-supervisor.ts");
+  const found = await findSupervisor(paths, name);
+  if (found?.answers === true) return { name, presence: "live", status: found.status };
   const { readState } = await import("../supervisor/state-file.ts");
-  const { isRunning } = await import("../supervisor/process-identity.ts");
-  const record = await readState(paths.state, name);
-  if (record === undefined) return undefined;
-  const supervised = isRunning(record.supervisor);
-  if (supervised) {
-    const status = await askSupervisor(paths, name);
-    if (status !== undefined)
-      return {
-        name,
-        presence: status === "unresponsive" ? "unresponsive" : "live",
-        status: status === "unresponsive" ? record.status : status,
-      };
+  const status = (await readState(paths.state, name))?.status;
+  if (found !== undefined) {
+    const lost = { supervisorPid: found.pid ?? 0 };
+    return { name, presence: "unresponsive", status: withWarning(status ?? lostStatus(name, lost), found.reason.message) };
   }
-  // Loaded only where no supervisor has answered.
-  const { findOrphanRecord } = await import("../supervisor/ownership.ts");
-  const orphan = await findOrphanRecord(paths, name);
-  return { name, presence: orphan === undefined ? "gone" : "orphaned", status: (orphan ?? record).status };
+  // Loaded only where there is no supervisor.
+  const { findOrphan } = await import("../supervisor/orphan.ts");
+  const orphan = await findOrphan(paths, name);
+  if (orphan !== undefined) {
+    const { hash = "", identity } = orphan;
+    return { name, presence: "orphaned", status: orphan.status ?? lostStatus(name, { pid: identity.pid, hash }) };
+  }
+  return status === undefined ? undefined : { name, presence: "gone", status };
 }
 
-/** What each running profile depends on, as it was started; by name. Asks nobody, so that it costs `down` next to nothing. */
+function withWarning(status: Status, text: string): Status {
+  return { ...status, warnings: [...status.warnings, text] };
+}
+
+/** Something runs, and its state file is lost: what is not known is empty. */
+function lostStatus(name: string, known: Partial<Status>): Status {
+  return {
+    version: 1,
+    name,
+    state: "stopped",
+    since: new Date(0).toISOString(),
+    url: null,
+    pid: null,
+    supervisorPid: 0,
+    drafting: { state: "unproven" },
+    tokensPerSecond: null,
+    baselineTokensPerSecond: null,
+    traffic: null,
+    loadMs: null,
+    load: null,
+    runs: 0,
+    restarts: 0,
+    restartsByCause: {},
+    startedAt: null,
+    lastExit: null,
+    waitingFor: null,
+    retryInMs: null,
+    build: "",
+    profile: "",
+    dependsOn: [],
+    hash: "",
+    log: "",
+    warnings: ["its state file is lost or cannot be read"],
+    ...known,
+  };
+}
+
+/** What each running profile depends on, as it was started; by name. A supervisor is asked only where its state file is lost. */
 export async function listRunningDependencies(paths: Paths): Promise<ReadonlyMap<string, readonly string[]>> {
+  const { isLockHeld, serverLockPath, supervisorLockPath } = await import("../supervisor/find-supervisor.ts");
   const { readState } = await import("../supervisor/state-file.ts");
-  const { isRunning } = await import("../supervisor/process-identity.ts");
-  const records = await Promise.all((await listFolders(paths.state)).map((name) => readState(paths.state, name)));
-  const running = records
-    .filter((record) => record !== undefined)
-    .filter(({ supervisor, server }) => isRunning(supervisor) || (server !== null && isRunning(server)));
-  return new Map(running.map(({ status }) => [status.name, status.dependsOn]));
+  const names = await listStateNames(paths);
+  const running = names.filter((name) => isLockHeld(supervisorLockPath(paths.state, name)) || isLockHeld(serverLockPath(paths.state, name)));
+  return new Map(
+    await Promise.all(
+      running.map(async (name) => {
+        const status = (await readState(paths.state, name))?.status ?? (await readProfileState(paths, name))?.status;
+        return [name, status?.dependsOn ?? []] as const;
+      }),
+    ),
+  );
 }
 
-async function askSupervisor(paths: Paths, name: string): Promise<Status | "unresponsive" | undefined> {
-  const { fetchStatus } = await import("../control/client.ts");
-  const { controlSocketPath } = await import("../control/socket-path.ts");
+/** Names of the profiles of which there is a state, whatever is in it. */
+async function listStateNames({ state }: Paths): Promise<readonly string[]> {
   try {
-    return await fetchStatus(controlSocketPath(paths.runtime, name));
-  } catch {
-    return "unresponsive"; // shown as such; the reason is always the same: no answer in time
-  }
-}
-
-async function listFolders(path: string): Promise<readonly string[]> {
-  try {
-    const entries = await readdir(path, { withFileTypes: true });
+    const entries = await readdir(state, { withFileTypes: true });
     return entries
-      .filter((entry) => entry.isDirectory())
+      .filter((entry) => entry.isDirectory() && profileNamePattern.test(entry.name))
       .map((entry) => entry.name)
       .toSorted();
   } catch (error) {
@@ -78,7 +111,7 @@ async function listFolders(path: string): Promise<readonly string[]> {
     if (code === undefined) throw error;
     throw new LlmctlError("state-unreadable", `cannot read the folder of the states: ${code}`, {
       exit: code === "EACCES" ? "permission" : "io",
-      at: path,
+      at: state,
       fix: "check who owns it, or set LLMCTL_HOME to another folder",
       cause: error,
     });

@@ -1,11 +1,14 @@
 import { LlmctlError } from "../base/errors.ts";
 import { findPaths, type Paths } from "../base/paths.ts";
-import { fetchStatus, followEvents, requestRestart } from "../control/client.ts";
-import { controlSocketPath } from "../control/socket-path.ts";
+import { llmctlVersion } from "../base/version.ts";
+import { followEvents, requestRestart } from "../control/client.ts";
 import { planLaunch, type LaunchPlan } from "../llama/plan-launch.ts";
 import { loadInOrder } from "../profiles/dependencies.ts";
 import { loadProfile } from "../profiles/load.ts";
-import { findOrphan } from "../supervisor/ownership.ts";
+import { otherVersion } from "../supervisor/check-launch.ts";
+import { findAnswering } from "../supervisor/find-supervisor.ts";
+import { launchVersion } from "../supervisor/launch.ts";
+import { findOrphan } from "../supervisor/orphan.ts";
 import { findLoadOptions } from "./context.ts";
 import { notRunning } from "./down.ts";
 import { showPlanNotes } from "./plan.ts";
@@ -30,9 +33,9 @@ export async function restart(namesOrPaths: readonly string[], { all, timeoutMs 
   const timeout = timeoutMs === undefined ? undefined : AbortSignal.timeout(timeoutMs);
   for (const [index, { launch }] of plans.entries()) {
     if (plans.length > 1) process.stdout.write(`${index === 0 ? "" : "\n"}${launch.name}\n`);
-    const socketPath = controlSocketPath(paths.runtime, launch.name);
-    if (!(await requestRestart(socketPath, launch))) throw notRunning(launch.name);
-    const code = await waitForReady(launch.name, followEvents(socketPath, timeout), timeout);
+    const running = await findAnswering(paths, launch.name);
+    if (running === undefined || !(await requestRestart(running.socketPath, launch))) throw notRunning(launch.name);
+    const code = await waitForReady(launch, followEvents(running.socketPath, { signal: timeout }), timeout);
     if (code !== 0) return code;
   }
   return 0;
@@ -58,7 +61,11 @@ async function planAll(namesOrPaths: readonly string[], paths: Paths): Promise<r
   const plans: LaunchPlan[] = [];
   for (const profile of await loadInOrder(namesOrPaths, options)) {
     if (!asked.includes(profile.name)) continue;
-    if ((await fetchStatus(controlSocketPath(paths.runtime, profile.name))) === undefined) throw await noSupervisor(profile.name, paths);
+    const running = await findAnswering(paths, profile.name);
+    if (running === undefined) throw await noSupervisor(profile.name, paths);
+    const { status } = running;
+    // One from before this key could not say no, and would take a launch of another version for one of its own.
+    if (status.launchVersion !== launchVersion) throw otherVersion(profile.name, status.llmctl, `llmctl ${llmctlVersion}`);
     const plan = await planLaunch(profile, { paths, env: process.env });
     showPlanNotes(plan);
     plans.push(plan);

@@ -4,6 +4,7 @@ import { LlmctlError } from "../base/errors.ts";
 import { findPaths } from "../base/paths.ts";
 import { formatDuration, formatSize } from "../base/units.ts";
 import type { LoadProgress, StateName, StatusEvent } from "../control/messages.ts";
+import type { Launch } from "../supervisor/launch.ts";
 import { formatProblem } from "./report-error.ts";
 import { paint } from "./paint.ts";
 import { ProgressLine } from "./progress.ts";
@@ -58,15 +59,23 @@ export async function showFailure(event: StatusEvent): Promise<number> {
 /**
  * Shows changes until the server is ready or the supervisor has given up.
  * @returns the exit code of the command.
- * @throws LlmctlError `not-ready-in-time` at the time limit, `supervisor-gone` when the events end with neither.
+ * @throws LlmctlError `not-ready-in-time` at the time limit, `stopped-meanwhile` and `other-configuration` where somebody else's wish came
+ *   after ours, `supervisor-gone` when the events end with none of these.
  */
-export async function waitForReady(name: string, events: AsyncIterable<StatusEvent>, timeout: AbortSignal | undefined): Promise<number> {
+export async function waitForReady(
+  { name, hash }: Pick<Launch, "name" | "hash">,
+  events: AsyncIterable<StatusEvent>,
+  timeout: AbortSignal | undefined,
+): Promise<number> {
   const screen = new EventScreen();
   try {
     for await (const event of events) {
       screen.show(event);
-      if (event.end !== undefined) return event.end.code === 0 ? 0 : await showFailure(event);
-      if (event.status.state === "ready") return 0;
+      if (event.end?.code === 0) throw stoppedMeanwhile(name, event);
+      if (event.end !== undefined) return await showFailure(event);
+      if (event.status.state !== "ready") continue;
+      if (event.status.hash !== hash) throw otherConfiguration(name);
+      return 0;
     }
   } catch (error) {
     if (!timeout?.aborted) throw error;
@@ -80,5 +89,19 @@ export async function waitForReady(name: string, events: AsyncIterable<StatusEve
   throw new LlmctlError("supervisor-gone", `the supervisor of "${name}" ended without a word`, {
     exit: "failed",
     fix: `see ${join(findPaths().state, name, "supervisor.log")}`,
+  });
+}
+
+function stoppedMeanwhile(name: string, { message }: StatusEvent): LlmctlError {
+  return new LlmctlError("stopped-meanwhile", `"${name}" is not running: it was ${message}`, {
+    exit: "notRunning",
+    fix: `start it again: llmctl up ${name}`,
+  });
+}
+
+function otherConfiguration(name: string): LlmctlError {
+  return new LlmctlError("other-configuration", `"${name}" is ready, but with another configuration, which somebody asked for meanwhile`, {
+    exit: "busy",
+    fix: `see "llmctl events ${name}" for who did; take up the present one with "llmctl restart ${name}"`,
   });
 }

@@ -1,12 +1,12 @@
 import { exitCodes, type ExitName } from "../base/exit-codes.ts";
 import { LlmctlError } from "../base/errors.ts";
 import type { Paths } from "../base/paths.ts";
-import { fetchStatus, followEvents } from "../control/client.ts";
-import type { StatusEvent } from "../control/messages.ts";
-import { controlSocketPath } from "../control/socket-path.ts";
+import { followEvents } from "../control/client.ts";
+import type { StateName, StatusEvent } from "../control/messages.ts";
 import { planLaunch } from "../llama/plan-launch.ts";
 import { protocolOf } from "../llama/protocols.ts";
 import type { Profile } from "../profiles/schema.ts";
+import { findAnswering } from "../supervisor/find-supervisor.ts";
 import type { Launch } from "../supervisor/launch.ts";
 import { supervise } from "../supervisor/supervise.ts";
 import { startDetached } from "./detached.ts";
@@ -29,9 +29,9 @@ export interface StartOptions {
 
 /** Starts one profile, whatever it depends on, and waits until it is ready; safe to repeat. @returns the exit code. */
 export async function startProfile(profile: Profile, { paths, detach, timeoutMs, ...options }: StartOptions): Promise<number> {
+  if (!hasTerminal()) process.on("SIGHUP", () => undefined); // of a terminal that started this with nohup, and closes
   // Here and not in the supervisor: whoever asked for the start sees the progress, and Ctrl-C ends it.
-  if ((await fetchStatus(controlSocketPath(paths.runtime, profile.name))) === undefined)
-    await prepareModels(profile, { paths, ...options });
+  if ((await findAnswering(paths, profile.name)) === undefined) await prepareModels(profile, { paths, ...options });
   const timeout = timeoutMs === undefined ? undefined : AbortSignal.timeout(timeoutMs);
   const plan = await planLaunch(profile, { paths, env: process.env });
   const attached = await attach(plan.launch, paths, timeout);
@@ -52,7 +52,7 @@ async function runDetached(launch: Launch, paths: Paths, timeout: AbortSignal | 
   const onInterrupt = () => leaveLoading(launch.name);
   process.once("SIGINT", onInterrupt);
   try {
-    return await waitForReady(launch.name, startDetached(launch, paths, timeout), timeout);
+    return await waitForReady(launch, startDetached(launch, paths, timeout), timeout);
   } finally {
     process.removeListener("SIGINT", onInterrupt);
   }
@@ -63,11 +63,17 @@ function leaveLoading(name: string): never {
   process.exit(exitCodes.interrupted.code);
 }
 
-/** Waits for a supervisor that already runs. @returns undefined when there is none. @throws LlmctlError `other-configuration`. */
+/**
+ * Waits for a supervisor that already runs.
+ * @returns undefined when there is none, or when it was stopping, and has stopped.
+ * @throws LlmctlError `other-configuration`.
+ */
 async function attach(launch: Launch, paths: Paths, timeout: AbortSignal | undefined): Promise<number | undefined> {
-  const socketPath = controlSocketPath(paths.runtime, launch.name);
-  const status = await fetchStatus(socketPath);
-  if (status === undefined) return undefined;
+  const running = await findAnswering(paths, launch.name);
+  if (running === undefined) return undefined;
+  const { status, socketPath } = running;
+  const events = followEvents(socketPath, { signal: timeout });
+  if (isStopping(status.state)) return afterStop(launch, events, timeout);
   if (status.hash !== launch.hash) {
     throw new LlmctlError("other-configuration", `"${launch.name}" is already running with another configuration`, {
       exit: "busy",
@@ -76,7 +82,22 @@ async function attach(launch: Launch, paths: Paths, timeout: AbortSignal | undef
     });
   }
   process.stdout.write(`"${launch.name}" is already running\n`);
-  return waitForReady(launch.name, followEvents(socketPath, timeout), timeout);
+  return waitForReady(launch, events, timeout);
+}
+
+function isStopping(state: StateName): boolean {
+  return state === "stopping" || state === "killing" || state === "stuck";
+}
+
+/** A server that is being stopped is not the one that is asked for: when it is gone, another can be started. It may also just be restarted. */
+async function afterStop(launch: Launch, events: AsyncIterable<StatusEvent>, timeout: AbortSignal | undefined): Promise<number | undefined> {
+  process.stdout.write(`"${launch.name}" is being stopped; waiting for its end\n`);
+  try {
+    return await waitForReady(launch, events, timeout);
+  } catch (error) {
+    if (error instanceof LlmctlError && error.code === "stopped-meanwhile") return undefined;
+    throw error;
+  }
 }
 
 /** The winner of a race opens its socket some milliseconds after it has the lock. */
@@ -88,6 +109,11 @@ async function attachSoon(launch: Launch, paths: Paths, timeout: AbortSignal | u
     await sleep(50);
   }
   return undefined;
+}
+
+/** Whether a terminal that closes is one that this command was given, and not only the one it was started from. */
+function hasTerminal(): boolean {
+  return process.stdin.isTTY || process.stdout.isTTY || process.stderr.isTTY;
 }
 
 /** A wrapper such as npm or timeout passes on the Ctrl-C that the terminal has already sent to all: one key, two signals. */
@@ -111,14 +137,16 @@ async function runHere(launch: Launch, paths: Paths): Promise<number> {
   reporter.watch(() => supervision.status());
   let firstSignalMs: number | undefined;
   const stop = (signal: NodeJS.Signals) => {
+    if (signal === "SIGHUP" && !hasTerminal()) return undefined;
     // A terminal that closes may send SIGHUP more than once: from the shell, and from the kernel when the shell is gone.
     const isEcho = signal === "SIGHUP" || (firstSignalMs !== undefined && performance.now() - firstSignalMs < echoMs);
-    if (firstSignalMs !== undefined) return isEcho ? undefined : supervision.forceDown();
+    if (firstSignalMs !== undefined) return isEcho ? undefined : supervision.forceDown(`a second ${signal}`);
     firstSignalMs = performance.now();
     if (signal === "SIGINT") process.stderr.write("\nstopping; press Ctrl-C again to stop at once\n");
-    supervision.down();
+    supervision.down(signal);
   };
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, stop);
+  supervision.start();
   const exit: ExitName = await supervision.finished;
   reporter.close();
   return exit === "done" || last === undefined ? exitCodes[exit].code : showFailure(last);

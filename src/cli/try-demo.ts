@@ -58,10 +58,11 @@ async function runUntilReady(launch: Launch, paths: Paths): Promise<StatusEvent>
       if (event.status.state === "ready" || event.end !== undefined) settle(event);
     },
   });
-  const stop = () => supervision.forceDown();
+  const stop = (signal: NodeJS.Signals) => supervision.forceDown(signal);
   process.once("SIGINT", stop).once("SIGTERM", stop);
+  supervision.start();
   const last = await settled;
-  supervision.down();
+  supervision.down('"llmctl upgrade"');
   await supervision.finished;
   process.off("SIGINT", stop).off("SIGTERM", stop);
   return last;

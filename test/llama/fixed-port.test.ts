@@ -33,7 +33,7 @@ describe.each(inject("llamaBuilds"))("a fixed port on $ref", ({ server }) => {
     await home.writeProfile("second", { extends: "story" });
     const { exitCode, stderr } = await llmctl(["up", "second", "-d"], { home });
     expect(exitCode).toBe(69);
-    expect(stderr).toContain(`port ${port} is taken by another profile`);
+    expect(stderr).toContain(`port ${port} is taken by the profile "story"`);
     expect((await readServing(home, "story")).pid).toBe(pid);
     expect((await askForStory(url)).timings.draft_n).toBeGreaterThan(0);
     await llmctl(["down", "story"], { home });

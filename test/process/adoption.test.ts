@@ -2,7 +2,6 @@ import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { fetchStatus } from "../../src/control/client.ts";
 import { identifyProcess } from "../../src/supervisor/process-identity.ts";
-import type { StateRecord } from "../../src/supervisor/state-file.ts";
 import { llmctl, startLlmctl } from "../support/llmctl.ts";
 import { count, findServers, isAlive, readServerLog, readStatus, untilGone, untilStatus, upDetached } from "../support/processes.ts";
 import { TempHome } from "../support/temp-home.ts";
@@ -128,12 +127,12 @@ describe("a server that is kept when its supervisor is killed", () => {
     await home.writeFakeProfile("p", {}, keep);
     const first = await upDetached(home, "p");
     await killSupervisor(first);
-    // As if the state file named a process with other arguments: this one.
-    const path = home.join("state", "p", "state.json");
-    const record = JSON.parse(await readFile(path, "utf8")) as StateRecord;
-    await writeFile(path, JSON.stringify({ ...record, server: identifyProcess(process.pid) }));
+    // As if the server's lock named a process with other arguments: this one.
+    const path = home.join("state", "p", "server.lock");
+    const note = JSON.parse(await readFile(path, "utf8")) as { server: object };
+    await writeFile(path, JSON.stringify({ ...note, server: { ...note.server, identity: identifyProcess(process.pid) } }));
     expect((await llmctl(["up", "-d", "p"], { home })).exitCode).toBe(75);
-    await writeFile(path, JSON.stringify(record));
+    await writeFile(path, JSON.stringify(note));
     await llmctl(["down", "p"], { home });
   });
 });

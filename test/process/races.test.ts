@@ -78,7 +78,7 @@ describe("at the same instant", () => {
     const results = await Promise.all(["a", "b"].map((name) => llmctl(["up", "-d", name], { home })));
     expect(codes(results)).toEqual([0, 69]);
     expect(results.map(({ stderr }) => stderr).join("")).toMatch(
-      new RegExp(`port ${port} is (taken by another profile|in use by .* \\(pid \\d+\\))`),
+      new RegExp(`port ${port} is (taken by the profile "[ab]"|in use by .* \\(pid \\d+\\))`),
     );
     const winner = results[0]?.exitCode === 0 ? "a" : "b";
     expect((await llmctl(["down", winner], { home })).exitCode).toBe(0);
@@ -93,12 +93,14 @@ describe("the latest wish wins", () => {
     await home.writeFakeProfile("p", ...stubborn);
     const { pid } = await upDetached(home, "p");
     const restart = startLlmctl(["restart", "p"], { home });
-    await restart.waitForLine(/stopping/);
+    await restart.waitForLine(/stopping for a restart, asked for by "llmctl restart" \(pid \d+\)/);
     const down = requestStop(home.join("run", "p.sock"), false);
-    expect((await readStatus(home, "p")).state).toBe("stopping");
+    await restart.waitForLine(/"llmctl down" \(pid \d+\) asked for a stop, which comes after this/);
     process.kill(pid, "SIGKILL");
     expect((await down)?.state).toBe("stopped");
-    expect((await restart.ended).exitCode).toBe(0);
+    const { exitCode, stderr } = await restart.ended;
+    expect(stderr).toMatch(/"p" is not running: it was stopped, asked for by "llmctl down" \(pid \d+\)/);
+    expect(exitCode).toBe(3);
     expect(await findServers(home)).toEqual([]);
   });
 
@@ -108,12 +110,14 @@ describe("the latest wish wins", () => {
     const down = llmctl(["down", "p"], { home });
     await untilStatus(home, "p", "stopping", ({ state }) => state === "stopping");
     const restart = startLlmctl(["restart", "p"], { home });
-    await restart.waitForLine(/stopping/);
+    await restart.waitForLine(/"llmctl restart" \(pid \d+\) asked for a restart, which comes after this/);
+    const { exitCode, stderr } = await down;
+    expect(stderr).toMatch(/"p" was not stopped: "llmctl restart" \(pid \d+\) asked for a restart after this/);
+    expect(exitCode).toBe(75);
     process.kill(pid, "SIGKILL");
     expect((await restart.ended).exitCode).toBe(0);
     expect(await readStatus(home, "p")).toMatchObject({ state: "ready", restarts: 0 });
     expect((await llmctl(["down", "p", "--now"], { home })).exitCode).toBe(0);
-    expect((await down).exitCode).toBe(0);
   });
 
   test("a restart that cannot work leaves the running server alone", async () => {

@@ -28,7 +28,9 @@ async function expectRefused(code: number, said: RegExp, via: readonly string[] 
   expect(await readdir(home.path)).not.toContain("starts");
 }
 
-describe.each(["run", "state"])("the folder %s", (name) => {
+describe("the folder of the state", () => {
+  const name = "state";
+
   test("that may not be written", async () => {
     await mkdir(home.join(name));
     await chmod(home.join(name), 0o555);
@@ -59,12 +61,38 @@ describe.each(["run", "state"])("the folder %s", (name) => {
 test.skipIf(process.getuid?.() !== 0 && process.env["CI"] === undefined)(
   "a lock of another user's is left alone, and the user named",
   async () => {
-    await mkdir(home.join("run"));
-    await writeFile(home.join("run", "p.lock"), "");
-    await chown(home.join("run", "p.lock"), 65_534, 65_534);
-    await expectRefused(77, /the lock file belongs to another user \(uid 65534\)/);
+    await mkdir(home.join("state", "p"), { recursive: true });
+    await writeFile(home.join("state", "p", "lock"), "");
+    await chown(home.join("state", "p", "lock"), 65_534, 65_534);
+    await expectRefused(77, /the lock file belongs to another user: "nobody" \(uid 65534\)/);
   },
 );
+
+describe("a runtime folder in which there can be no socket: it is beside the state", () => {
+  async function expectStarts(via: readonly string[] = []): Promise<void> {
+    const { exitCode, stderr } = await llmctl(["up", "-d", "p"], { home, via });
+    expect(stderr).toBe("");
+    expect(exitCode).toBe(0);
+    expect(await readStatus(home, "p")).toMatchObject({ presence: "live", state: "ready" });
+    expect((await llmctl(["down", "p"], { home, via })).exitCode).toBe(0);
+  }
+
+  test("since it may not be written", async () => {
+    await mkdir(home.join("run"));
+    await chmod(home.join("run"), 0o555);
+    await expectStarts(withoutPrivileges());
+  });
+
+  test("since it is read-only", async () => {
+    await mkdir(home.join("run"));
+    await expectStarts(withReadOnly(home.join("run")));
+  });
+
+  test("since it is a file", async () => {
+    await writeFile(home.join("run"), "mine");
+    await expectStarts();
+  });
+});
 
 test("a folder whose path is too long for a socket is refused, and ps finds nothing there", async () => {
   const LLMCTL_HOME = home.join("x".repeat(120));

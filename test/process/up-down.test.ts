@@ -93,7 +93,7 @@ describe("up -d", () => {
       "0 /dev/null",
       `1 ${log}`,
       `2 ${log}`,
-      `3 ${home.join("run", "servers", "p.lock")}`,
+      `3 ${home.join("state", "p", "server.lock")}`,
     ]);
     await llmctl(["down", "p"], { home });
   });
@@ -149,6 +149,8 @@ describe("for scripts", () => {
     "url",
     "pid",
     "supervisorPid",
+    "llmctl",
+    "launchVersion",
     "drafting",
     "tokensPerSecond",
     "baselineTokensPerSecond",
