@@ -1,4 +1,5 @@
 import type { ExitName } from "./exit-codes.ts";
+import type { Fix } from "./fix.ts";
 
 /** One thing that is wrong: what happened, where, and what to do about it. */
 export interface Problem {
@@ -7,7 +8,7 @@ export interface Problem {
   /** Where: `file:line:column`, a command, a process. */
   readonly at?: string;
   /** What to do. */
-  readonly fix?: string;
+  readonly fix?: Fix;
 }
 
 interface ErrorOptions extends Omit<Problem, "message"> {
@@ -38,7 +39,7 @@ export class LlmctlError extends Error {
     return this.problems[0]?.at;
   }
 
-  get fix(): string | undefined {
+  get fix(): Fix | undefined {
     return this.problems[0]?.fix;
   }
 }

@@ -1,4 +1,5 @@
 import { LlmctlError } from "../base/errors.ts";
+import { describeInLine } from "../base/fix.ts";
 import { findPaths, type Paths } from "../base/paths.ts";
 import { fetchStatus } from "../control/client.ts";
 import { controlSocketPath } from "../control/socket-path.ts";
@@ -9,7 +10,7 @@ import { openProfile } from "./context.ts";
 import { notRunning } from "./down.ts";
 import { paint } from "./paint.ts";
 import { type CommandDiff, describeDiff, diffCommands } from "./plan-diff.ts";
-import { quoteForShell } from "./quote-for-shell.ts";
+import { quoteForShell } from "../base/quote-for-shell.ts";
 
 interface PlanCommandOptions {
   readonly json: boolean;
@@ -91,9 +92,7 @@ function failOnRefusal({ refused }: LaunchPlan | CliPlan): void {
 /** Says on stderr what the person should know before or while this plan runs. */
 export function showPlanNotes(made: LaunchPlan | CliPlan): void {
   const { drafting } = commandOf(made);
-  const lacking = made.refused
-    .filter(({ error }) => error.exit === "unavailable")
-    .map(({ error }) => `${error.message}; ${error.fix ?? ""}`);
+  const lacking = made.refused.filter(({ error }) => error.exit === "unavailable").map(({ error }) => describeInLine(error));
   for (const warning of [...lacking, ...made.warnings]) process.stderr.write(`${paint("yellow", "note:")} ${warning}\n`);
   if (!drafting.wanted && drafting.reason !== noDraftAsked) {
     process.stderr.write(`${paint("yellow", "drafting off:")} ${drafting.reason}\n`);

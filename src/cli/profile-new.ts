@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { LlmctlError } from "../base/errors.ts";
+import type { Fix } from "../base/fix.ts";
 import { findPaths, type Paths } from "../base/paths.ts";
 import { createProfile, profileExists } from "../profiles/change-profile.ts";
 import { findAll, findProfile } from "../profiles/find.ts";
@@ -98,7 +99,7 @@ async function complete(given: NewOptions, load: LoadOptions): Promise<NewOption
   };
 }
 
-function missing(message: string, fix: string): LlmctlError {
+function missing(message: string, fix: Fix): LlmctlError {
   return new LlmctlError("usage", message, { exit: "usage", fix });
 }
 

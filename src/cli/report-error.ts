@@ -1,6 +1,7 @@
 import { CommanderError } from "commander";
 import { exitCodes } from "../base/exit-codes.ts";
 import { LlmctlError, type Problem } from "../base/errors.ts";
+import { describeFix } from "../base/fix.ts";
 import { paint } from "./paint.ts";
 
 /** Prints an error on stderr, once, and says which exit code it has. */
@@ -21,6 +22,6 @@ export function reportError(error: unknown): number {
 export function formatProblem({ message, at, fix }: Problem): string {
   const lines = [`${paint("red", "llmctl: error:")} ${message}`];
   if (at !== undefined) lines.push(`  at:  ${at}`);
-  if (fix !== undefined) lines.push(`  fix: ${fix}`);
+  if (fix !== undefined) lines.push(`  fix: ${describeFix(fix)}`);
   return lines.join("\n");
 }

@@ -49,7 +49,7 @@ export async function showFailure(event: StatusEvent): Promise<number> {
   const problem = {
     message: status.lastExit === null ? `"${status.name}" failed` : `"${status.name}" failed: ${status.lastExit.message}`,
     at: status.runs === 0 ? status.profile : `full log: llmctl logs ${status.name}`,
-    ...(status.lastExit?.fix == null ? {} : { fix: status.lastExit.fix.replaceAll("NAME", status.name) }),
+    ...(status.lastExit?.fix == null ? {} : { fix: status.lastExit.fix }),
   };
   process.stderr.write(`${formatProblem(problem)}\n`);
   return event.end?.code ?? exitCodes.failed.code;

@@ -2,6 +2,7 @@ import { constants } from "node:fs";
 import { access, open, stat } from "node:fs/promises";
 import { machine, platform } from "node:os";
 import { LlmctlError, systemErrorCode } from "../base/errors.ts";
+import type { Fix } from "../base/fix.ts";
 import { explainRefusal } from "./refusal.ts";
 import { type BriefRun, runBriefly } from "./run-briefly.ts";
 
@@ -39,7 +40,7 @@ export async function checkBinary(file: string, at: string): Promise<void> {
   if (fault !== undefined) throw new LlmctlError(fault.code, `"${file}" ${fault.message}`, missing(at));
 }
 
-function missing(at: string): { exit: "missingFile"; at: string; fix: string } {
+function missing(at: string): { exit: "missingFile"; at: string; fix: Fix } {
   return { exit: "missingFile", at, fix: howToGetOne };
 }
 
@@ -146,7 +147,7 @@ export async function explainFailedRun(
 
 const diedFix = 'if it was built for another CPU, run "llmctl build --portable"';
 
-function failed(file: string, what: string, fix = howToGetOne): LlmctlError {
+function failed(file: string, what: string, fix: Fix = howToGetOne): LlmctlError {
   return new LlmctlError("binary-failed", `"${file}" ${what}`, { exit: "missingFile", at: file, fix });
 }
 

@@ -1,4 +1,5 @@
 import type { ExitName } from "../base/exit-codes.ts";
+import type { Fix } from "../base/fix.ts";
 import type { ExitCause, ServerExit } from "../supervisor/launch.ts";
 
 interface KnownLine {
@@ -6,7 +7,7 @@ interface KnownLine {
   readonly line: RegExp;
   readonly kind: string;
   readonly message: string;
-  readonly fix?: string;
+  readonly fix?: Fix;
   readonly permanent: boolean;
   readonly exit: ExitName;
 }

@@ -1,4 +1,5 @@
 import type { ExitName } from "../base/exit-codes.ts";
+import type { Fix } from "../base/fix.ts";
 
 /**
  * Everything the supervisor needs to run one server: plain data, printable, sendable over the control socket. The supervisor knows nothing
@@ -120,7 +121,7 @@ export interface ExitCause {
   /** Stable, kebab-case: `bad-flag`, `model-missing`, `model-corrupt`, `port-in-use`, `out-of-memory`, `killed`, `crashed`, … */
   readonly kind: string;
   readonly message: string;
-  readonly fix?: string;
+  readonly fix?: Fix;
   /** A permanent cause is never retried. */
   readonly permanent: boolean;
   /** Name of the exit code that `up` ends with when this is why the server never got ready. */

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { LlmctlError } from "../../../src/base/errors.ts";
+import type { Fix } from "../../../src/base/fix.ts";
 import { FlagCatalogue } from "../../../src/llama/flag-catalogue.ts";
 import { parseHelp } from "../../../src/llama/help-text.ts";
 import { commandLine, renderCli, type Rendering, renderServer } from "../../../src/llama/render.ts";
@@ -30,7 +31,7 @@ function added(values: Values, catalogue: FlagCatalogue): string {
     .join(" ");
 }
 
-function problemsOf(action: () => unknown): readonly { message: string; at?: string; fix?: string }[] {
+function problemsOf(action: () => unknown): readonly { message: string; at?: string; fix?: Fix }[] {
   try {
     action();
   } catch (error) {
