@@ -33,9 +33,11 @@ export function describeFix(fix: Fix): string {
   return `${describeCommand(fix)}${next}${other}`;
 }
 
-function describeCommand({ run, before = "run", after = "" }: CommandFix): string {
-  const command = `"${["llmctl", ...run].map(quoteForShell).join(" ")}"`;
+function describeCommand({ run, before = "run", after = "", andThen, or }: CommandFix): string {
+  const command = ["llmctl", ...run].map(quoteForShell).join(" ");
+  // Quotes say where the command ends: after a colon, with nothing behind it, there is no need.
+  if (before.endsWith(":") && after === "" && andThen === undefined && or === undefined) return `${before} ${command}`;
   const lead = before === "" ? "" : `${before} `;
   const gap = after === "" || /^[,;:]/.test(after) ? "" : " ";
-  return `${lead}${command}${gap}${after}`;
+  return `${lead}"${command}"${gap}${after}`;
 }
