@@ -6,7 +6,7 @@ import type { Fix } from "../base/fix.ts";
 import { explainRefusal } from "./refusal.ts";
 import { type BriefRun, runBriefly } from "./run-briefly.ts";
 
-const howToGetOne = 'run "llmctl build", or name another file in llama.binary';
+const howToGetOne: Fix = { run: ["build"], or: "name another file in llama.binary" };
 
 /** ELF class and `e_machine` by the kernel's name of the machine (`uname -m`); see elf(5) and <elf.h>. */
 const elfMachines: Readonly<Record<string, { readonly bits: 32 | 64; readonly id: number }>> = {
@@ -145,7 +145,7 @@ export async function explainFailedRun(
   return failed(file, `failed to ${task}${refusal === undefined ? "" : `: ${refusal.message}`}`, refusal?.fix);
 }
 
-const diedFix = 'if it was built for another CPU, run "llmctl build --portable"';
+const diedFix: Fix = { before: "if it was built for another CPU, run", run: ["build", "--portable"] };
 
 function failed(file: string, what: string, fix: Fix = howToGetOne): LlmctlError {
   return new LlmctlError("binary-failed", `"${file}" ${what}`, { exit: "missingFile", at: file, fix });
@@ -158,7 +158,7 @@ function libraryMissing(file: string, libraries: readonly string[]): LlmctlError
     at: file,
     fix: cuda
       ? "install the CUDA libraries (and the driver), or set LD_LIBRARY_PATH in the profile's env"
-      : 'install the library, or set LD_LIBRARY_PATH in the profile\'s env, or rebuild with "llmctl build"',
+      : { before: "install the library, or set LD_LIBRARY_PATH in the profile's env, or rebuild with", run: ["build"] },
   });
 }
 

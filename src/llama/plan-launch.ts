@@ -191,7 +191,7 @@ export function cliMissing(server: string, at: string): never {
   throw new LlmctlError("cli-missing", `there is no llama-cli beside "${server}"`, {
     exit: "missingFile",
     at,
-    fix: 'run "llmctl build", which makes both, or name a build in llama.build',
+    fix: { run: ["build"], after: ", which makes both", or: "name a build in llama.build" },
   });
 }
 

@@ -130,6 +130,8 @@ export interface ExitCause {
 
 /** How a server ended without being asked to; of one that was adopted neither code nor signal is known. */
 export interface ServerExit {
+  /** The profile's name. */
+  readonly name: string;
   readonly code: number | null;
   readonly signal: string | null;
   /** The end of what it logged in this run. */

@@ -293,7 +293,7 @@ test("problems of keys and of raw flags come together", () => {
 
 test("rpc.workers of a build without RPC, and rpc.cache of a server", () => {
   const [problem] = problemsOf(() => render({ rpc: { workers: ["h:1"] } }, catalogues.b7698));
-  expect(problem).toMatchObject({ at: "p.yaml:rpc.workers", fix: 'run "llmctl build --rpc", or name a build that has it' });
+  expect(problem).toMatchObject({ at: "p.yaml:rpc.workers", fix: { run: ["build", "--rpc"], or: "name a build that has it" } });
   expect(render({ rpc: { cache: true } }, catalogues.b7698).notes).toContainEqual({
     key: "rpc.cache",
     reason: "only a worker keeps the weights that it is sent",
