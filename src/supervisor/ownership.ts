@@ -65,7 +65,7 @@ export async function findAdoptable(folders: Folders, launch: Launch): Promise<O
   throw new LlmctlError("orphan-differs", `a server of "${launch.name}" still runs, without a supervisor and with another configuration`, {
     exit: "busy",
     at: `pid ${identity.pid}, ${status.profile}`,
-    fix: `stop it first: llmctl down ${launch.name}`,
+    fix: { before: "stop it first:", run: ["down", launch.name] },
   });
 }
 

@@ -159,7 +159,7 @@ function takenByProfile(port: number): ExitCause {
   return {
     kind: "port-in-use",
     message: `port ${port} is taken by another profile`,
-    fix: 'run "llmctl ps" to see which one; stop it, or set another server.port',
+    fix: { run: ["ps"], after: "to see which one; stop it, or set another server.port" },
     permanent: true,
     exit: "unavailable",
   };
@@ -176,7 +176,10 @@ function checkLaunch(value: unknown, { name, protocol }: Launch): Launch {
 }
 
 function alreadyRunning(name: string): LlmctlError {
-  return new LlmctlError("already-running", `"${name}" is already running`, { exit: "busy", fix: `see "llmctl status ${name}"` });
+  return new LlmctlError("already-running", `"${name}" is already running`, {
+    exit: "busy",
+    fix: { before: "see", run: ["status", name] },
+  });
 }
 
 /** Keeps the state file up to date, one write at a time; of several changes meanwhile the last is written. */
