@@ -63,7 +63,7 @@ async function compare({ launch, flags }: LaunchPlan, paths: Paths): Promise<Com
   if (command === undefined) {
     throw new LlmctlError("command-unknown", `the supervisor of "${launch.name}" is older than this llmctl and does not tell its command`, {
       exit: "failed",
-      fix: `run "llmctl down ${launch.name}", then "llmctl up ${launch.name}"`,
+      fix: { run: ["down", launch.name], andThen: { before: "", run: ["up", launch.name] } },
     });
   }
   return diffCommands({ command, hash }, { file: launch.file, hash: launch.hash, flags: flags.map(({ args }) => args) });

@@ -74,7 +74,7 @@ export async function waitForReady(name: string, events: AsyncIterable<StatusEve
   if (timeout?.aborted) {
     throw new LlmctlError("not-ready-in-time", `"${name}" is not ready yet; it goes on loading`, {
       exit: "notReadyInTime",
-      fix: `see "llmctl status ${name}", or give a longer --timeout`,
+      fix: { before: "see", run: ["status", name], or: "give a longer --timeout" },
     });
   }
   throw new LlmctlError("supervisor-gone", `the supervisor of "${name}" ended without a word`, {

@@ -72,7 +72,7 @@ async function attach(launch: Launch, paths: Paths, timeout: AbortSignal | undef
     throw new LlmctlError("other-configuration", `"${launch.name}" is already running with another configuration`, {
       exit: "busy",
       at: `pid ${status.pid ?? status.supervisorPid}, ${status.profile}`,
-      fix: `run "llmctl restart ${launch.name}" to take up the present one`,
+      fix: { run: ["restart", launch.name], after: "to take up the present one" },
     });
   }
   process.stdout.write(`"${launch.name}" is already running\n`);
