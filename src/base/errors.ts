@@ -44,6 +44,14 @@ export class LlmctlError extends Error {
   }
 }
 
+/** Several failures as one, with the problems of all: the code and the exit code are those of the first. */
+export function joinErrors(first: LlmctlError, more: readonly LlmctlError[]): LlmctlError {
+  if (more.length === 0) return first;
+  const { code, message, exit, problems } = first;
+  const [one = { message }, ...others] = problems;
+  return new LlmctlError(code, message, { ...one, exit, cause: first }, [...others, ...more.flatMap((error) => error.problems)]);
+}
+
 function placed(options: ErrorOptions): Omit<Problem, "message"> {
   return {
     ...(options.at === undefined ? {} : { at: options.at }),
