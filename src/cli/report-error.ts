@@ -1,12 +1,11 @@
-import { CommanderError } from "commander";
 import { exitCodes } from "../base/exit-codes.ts";
 import { LlmctlError, type Problem } from "../base/errors.ts";
 import { describeFix } from "../base/fix.ts";
+import { describeError } from "./error-document.ts";
 import { paint } from "./paint.ts";
 
 /** Prints an error on stderr, once, and says which exit code it has. */
 export function reportError(error: unknown): number {
-  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : exitCodes.usage.code;
   if (error instanceof LlmctlError) {
     for (const problem of error.problems) process.stderr.write(`${formatProblem(problem)}\n`);
     return exitCodes[error.exit].code;
@@ -16,6 +15,13 @@ export function reportError(error: unknown): number {
     `${paint("red", "llmctl: internal error:")} ${stack}\n  fix: this is a bug in llmctl; please report it with the lines above\n`,
   );
   return exitCodes.bug.code;
+}
+
+/** The same for a program that asked for JSON: on stdout, in one line, so that it may follow others (`pull --json`, `events --json`). */
+export function reportErrorAsJson(error: unknown): number {
+  const { document, exitCode } = describeError(error);
+  process.stdout.write(`${JSON.stringify(document)}\n`);
+  return exitCode;
 }
 
 /** A problem as people see it: what happened, where, and what to do. */
