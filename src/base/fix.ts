@@ -4,8 +4,8 @@ import { quoteForShell } from "./quote-for-shell.ts";
 export type Fix = string | CommandFix;
 
 /**
- * A command of ours that mends a problem: programs take `run`, and people read all of it, as {@link describeFix} spells it. Part of the JSON of
- * errors, findings and states, so keys are only ever added.
+ * A command of ours that mends a problem: programs take `run`, and people read all of it, as {@link describeFix} spells
+ * it. Part of the JSON of errors, findings and states, so keys are only ever added.
  */
 export interface CommandFix {
   /** The words after `llmctl`, each as the program gets it: not quoted. */

@@ -2,7 +2,7 @@ import { exitCodes } from "../base/exit-codes.ts";
 import { LlmctlError } from "../base/errors.ts";
 import type { Fix } from "../base/fix.ts";
 
-/** Version of {@link ErrorDocument}. Keys are added without a new one; it counts up when one changes its meaning or goes. */
+/** Version of {@link ErrorDocument}: counts up when a key changes its meaning or goes, not when one is added. */
 export const errorDocumentVersion = 1;
 
 interface ProblemEntry {
@@ -25,7 +25,7 @@ export interface ErrorDocument {
   };
 }
 
-/** What is told of any error, and with which exit code the program ends. Whatever is no LlmctlError is a bug of ours. */
+/** What is told of an error, and which exit code it has. Whatever is no LlmctlError is a bug of ours. */
 export function describeError(error: unknown): { readonly document: ErrorDocument; readonly exitCode: number } {
   if (!(error instanceof LlmctlError)) return { document: describeBug(error), exitCode: exitCodes.bug.code };
   const problems = error.problems.map(({ message, at = null, fix = null }) => ({ message, at, fix }));

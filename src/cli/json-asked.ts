@@ -1,8 +1,9 @@
 import type { Command, Option } from "commander";
 
 /**
- * Whether a command line asks for JSON, of a command that has it or not. Reads it as commander does, which stops at the first mistake: that
- * may come before `--json`. Values of options are no options, and what is behind `--` is none either.
+ * Whether a command line asks for JSON, of a command that has it or not. Commander cannot tell: it stops at the first
+ * mistake, which may come before `--json`. As with commander, neither the value of an option nor a word behind `--` is an
+ * option.
  * @param words What follows the program's name.
  */
 export function isJsonAsked(program: Command, words: readonly string[]): boolean {

@@ -17,7 +17,7 @@ import { addServices } from "./service-commands.ts";
 
 const superviseCommand = "__supervise";
 
-/** Reads the command line, runs the command, and says what went wrong: as JSON where that was asked for. @returns the exit code. */
+/** Runs a command line, and reports what goes wrong, as JSON where that was asked for. @returns the exit code. */
 export async function runProgram(argv: readonly string[]): Promise<number> {
   // A supervisor lives for months: it does not carry the command line along.
   if (argv[2] === superviseCommand) return (await import("./detached.ts")).superviseDetached();
@@ -35,7 +35,7 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
   } catch (error) {
     if (!(error instanceof CommanderError)) return report(error);
     if (error.exitCode === 0) return exitCodes.done.code;
-    // Of a command without its subcommand commander has shown the help; with an option, such as --json, it objects to that.
+    // Commander has shown the help of a command that is named alone and needs a subcommand.
     return error.code === "commander.help" ? exitCodes.usage.code : report(inOurWords(error));
   }
 }
@@ -214,7 +214,7 @@ function describeOption(option: Option): string {
   return option.defaultValue === false ? option.description : new Help().optionDescription(option);
 }
 
-/** Commander gives an option to the outermost command that has it: `models verify --json` would be taken, and do nothing. */
+/** Commander gives an option to the outermost command that has it: `models verify --json` would be that of `models`. */
 function refuseJsonOfParent(action: Command): void {
   for (let outer = action.parent; outer !== null; outer = outer.parent) {
     if (outer.opts()["json"] === true) action.error("error: unknown option '--json'");

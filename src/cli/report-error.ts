@@ -17,7 +17,7 @@ export function reportError(error: unknown): number {
   return exitCodes.bug.code;
 }
 
-/** The same for a program that asked for JSON: on stdout, in one line, so that it may follow others (`pull --json`, `events --json`). */
+/** The same as JSON on stdout, in one line: `pull --json` and `events --json` have printed others before. */
 export function reportErrorAsJson(error: unknown): number {
   const { document, exitCode } = describeError(error);
   process.stdout.write(`${JSON.stringify(document)}\n`);
