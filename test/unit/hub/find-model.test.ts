@@ -162,6 +162,11 @@ describe("a Hub model", () => {
     });
     expect(path).toContain("a-UD-Q2_K_XL");
   });
+
+  test("with an empty file is only to be deleted where no profile names it", async () => {
+    await put("models/GLM-4.7-GGUF/a-UD-Q2_K_XL.gguf", "");
+    await expect(findModel(ref, { ...options, profile: undefined })).rejects.toMatchObject({ code: "model-empty", fix: "delete it" });
+  });
 });
 
 describe("a locked Hub model", () => {
