@@ -16,7 +16,11 @@ for (const stream of [process.stdout, process.stderr]) {
 
 // The first process of a container gets no signal that it has no handler for. What a command handles itself, it has a second one for.
 if (process.pid === 1) {
-  for (const [signal, number] of [["SIGHUP", 1], ["SIGINT", 2], ["SIGTERM", 15]] as const) {
+  for (const [signal, number] of [
+    ["SIGHUP", 1],
+    ["SIGINT", 2],
+    ["SIGTERM", 15],
+  ] as const) {
     process.on(signal, () => {
       if (process.listenerCount(signal) === 1) process.exit(128 + number);
     });

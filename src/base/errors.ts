@@ -1,4 +1,5 @@
 import type { ExitName } from "./exit-codes.ts";
+import type { Fix } from "./fix.ts";
 
 /** One thing that is wrong: what happened, where, and what to do about it. */
 export interface Problem {
@@ -7,7 +8,7 @@ export interface Problem {
   /** Where: `file:line:column`, a command, a process. */
   readonly at?: string;
   /** What to do. */
-  readonly fix?: string;
+  readonly fix?: Fix;
 }
 
 interface ErrorOptions extends Omit<Problem, "message"> {
@@ -38,9 +39,17 @@ export class LlmctlError extends Error {
     return this.problems[0]?.at;
   }
 
-  get fix(): string | undefined {
+  get fix(): Fix | undefined {
     return this.problems[0]?.fix;
   }
+}
+
+/** Several failures as one, with the problems of all: the code and the exit code are those of the first. */
+export function joinErrors(first: LlmctlError, more: readonly LlmctlError[]): LlmctlError {
+  if (more.length === 0) return first;
+  const { code, message, exit, problems } = first;
+  const [one = { message }, ...others] = problems;
+  return new LlmctlError(code, message, { ...one, exit, cause: first }, [...others, ...more.flatMap((error) => error.problems)]);
 }
 
 function placed(options: ErrorOptions): Omit<Problem, "message"> {
@@ -52,5 +61,7 @@ function placed(options: ErrorOptions): Omit<Problem, "message"> {
 
 /** The `code` of a Node system error (`ENOENT`, `EACCES` …), or undefined for anything else. */
 export function systemErrorCode(error: unknown): string | undefined {
-  return error instanceof Error && !(error instanceof LlmctlError) && "code" in error && typeof error.code === "string" ? error.code : undefined;
+  return error instanceof Error && !(error instanceof LlmctlError) && "code" in error && typeof error.code === "string"
+    ? error.code
+    : undefined;
 }

@@ -1,5 +1,6 @@
 import { createInterface } from "node:readline/promises";
 import { LlmctlError } from "../base/errors.ts";
+import { describeInLine } from "../base/fix.ts";
 
 /** Whether there is someone to ask. */
 export function canAsk(): boolean {
@@ -32,7 +33,7 @@ export async function askFor<T>(question: string, read: (answer: string) => T | 
       return await read(answer);
     } catch (error) {
       if (!(error instanceof LlmctlError)) throw error;
-      process.stderr.write(`  ${error.message}${error.fix === undefined ? "" : `; ${error.fix}`}\n`);
+      process.stderr.write(`  ${describeInLine(error)}\n`);
     }
   }
 }

@@ -30,7 +30,7 @@ export interface BuildOptions extends ScriptOptions {
   readonly prefix?: string | undefined;
   /** Only show what is installed. */
   readonly list?: boolean | undefined;
-  /** With `list`. */
+  /** With `list` or `use`. */
   readonly json?: boolean | undefined;
   /** Only make this build, by id or ref, the current one. */
   readonly use?: string | undefined;
@@ -47,8 +47,8 @@ export async function build(options: BuildOptions): Promise<void> {
     await runScript(scriptArguments({ prefix: buildsFolder(data), ...options }));
     return;
   }
-  const { id } = await useBuild(options.use, data);
-  process.stdout.write(`current   ${id}\n`);
+  const used = await useBuild(options.use, data);
+  process.stdout.write(options.json ? `${JSON.stringify(used, null, 2)}\n` : `current   ${used.id}\n`);
 }
 
 async function printBuilds(dataDir: string, json: boolean): Promise<void> {

@@ -51,7 +51,7 @@ async function chatWithServer(profile: Profile, { paths, status, more }: Running
   if (url === null || state !== "ready") {
     throw new LlmctlError("not-ready", `"${name}" is running, but not ready: ${state}`, {
       exit: "busy",
-      fix: `wait for it with "llmctl up ${name}"`,
+      fix: { before: "wait for it with", run: ["up", name] },
     });
   }
   const options = { paths, env: process.env };
@@ -71,7 +71,7 @@ async function chatWithServer(profile: Profile, { paths, status, more }: Running
 function noFlags(name: string, more: readonly string[]): LlmctlError {
   return new LlmctlError("usage", `"${more.join(" ")}" is for llama-cli, which cannot chat with a server that runs already`, {
     exit: "usage",
-    fix: `leave the flags out, or run "llmctl down ${name}" first`,
+    fix: { before: "leave the flags out, or run", run: ["down", name], after: "first" },
   });
 }
 

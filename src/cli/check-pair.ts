@@ -1,4 +1,5 @@
 import { exitCodes } from "../base/exit-codes.ts";
+import { describeFix } from "../base/fix.ts";
 import { findPaths } from "../base/paths.ts";
 import { formatSize } from "../base/units.ts";
 import type { ModelHeaders } from "../hub/read-model-headers.ts";
@@ -101,7 +102,7 @@ function showVerdict({ verdict, draft }: Judgement, type: string): void {
   const lines = [
     ...(difference === reason ? [] : [`first difference: ${difference}`]),
     `llama.cpp ${outcomeTexts[llamaCpp]}`,
-    `fix: ${fix}`,
+    `fix: ${describeFix(fix)}`,
   ];
   for (const line of lines) process.stdout.write(`${" ".repeat(16)}${line}\n`);
 }

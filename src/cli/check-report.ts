@@ -1,3 +1,4 @@
+import { describeFix } from "../base/fix.ts";
 import { type CheckFinding, type Rank, ranks } from "../llama/check-finding.ts";
 import { formatMemory } from "../llama/check-memory.ts";
 import type { ProfileCheck } from "../llama/check-profile.ts";
@@ -45,7 +46,7 @@ export function formatFinding({ rank, message, at, fix }: CheckFinding): string 
   const indent = " ".repeat(9);
   const lines = [`${paint(colours[rank], rank.padEnd(7), process.stdout)}  ${message}`];
   if (at !== undefined) lines.push(`${indent}at:  ${at}`);
-  if (fix !== undefined) lines.push(`${indent}fix: ${fix}`);
+  if (fix !== undefined) lines.push(`${indent}fix: ${describeFix(fix)}`);
   return `${lines.join("\n")}\n`;
 }
 

@@ -62,7 +62,10 @@ async function stopProfile(name: string, paths: Paths, force: boolean): Promise<
 
 /** The error of every command that acts on a running profile. */
 export function notRunning(name: string): LlmctlError {
-  return new LlmctlError("not-running", `"${name}" is not running`, { exit: "notRunning", fix: 'see "llmctl ps" for what runs' });
+  return new LlmctlError("not-running", `"${name}" is not running`, {
+    exit: "notRunning",
+    fix: { before: "see", run: ["ps"], after: "for what runs" },
+  });
 }
 
 function needed(names: readonly string[], dependents: readonly string[]): LlmctlError {
@@ -72,7 +75,7 @@ function needed(names: readonly string[], dependents: readonly string[]): Llmctl
     `${quoted(dependents)} ${dependents.length === 1 ? "runs and depends" : "run and depend"} on ${quoted(names)}`,
     {
       exit: "busy",
-      fix: `stop all of them: llmctl down ${[...dependents, ...names].join(" ")}`,
+      fix: { before: "stop all of them:", run: ["down", ...dependents, ...names] },
     },
   );
 }

@@ -20,7 +20,7 @@ export async function events(name: string, { follow, json, lines }: EventsOption
     throw new LlmctlError("no-events", `"${name}" has no events`, {
       exit: "missingFile",
       at: path,
-      fix: `it has never run; start it: llmctl up ${name}`,
+      fix: { before: "it has never run; start it:", run: ["up", name] },
     });
   }
   const print = (line: string) => {

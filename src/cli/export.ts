@@ -63,7 +63,7 @@ function checkAllHere({ name, files }: ContainerSpec): void {
   if (absent === undefined) return;
   throw new LlmctlError("model-missing", `"${absent.name}" is not on this machine, and would be mounted from it`, {
     exit: "missingFile",
-    fix: `run "llmctl pull ${name}", or name with --models a folder that will hold it as ${absent.name}`,
+    fix: { run: ["pull", name], or: `name with --models a folder that will hold it as ${absent.name}` },
   });
 }
 

@@ -1,4 +1,5 @@
 import { type Command, Option } from "commander";
+import type { BuildOptions } from "./build.ts";
 import { readRate } from "./read-option.ts";
 
 const backends = ["auto", "cuda", "cpu", "vulkan", "metal"];
@@ -26,9 +27,12 @@ export function addGetting(program: Command, done: (code: number) => void): void
     .description("build llama.cpp, or show the builds there are")
     .option("--prefix <folder>", "install somewhere else")
     .option("--list", "show installed builds")
-    .option("--json", "with --list, for scripts")
+    .option("--json", "with --list or --use, for scripts")
     .option("--use <build>", "make an installed build the current one")
-    .action(async (options: object) => (await import("./build.ts")).build(options));
+    .action(async (options: BuildOptions, command: Command) => {
+      if (options.json && !options.list && options.use === undefined) command.error("error: --json goes with --list or --use");
+      await (await import("./build.ts")).build(options);
+    });
   addSourceOptions(program.command("upgrade"))
     .description("build llama.cpp aside, check every profile and run the demo on it, then make it the current build")
     .option("--even-if-profiles-break", "switch although a profile would not start any more", false)

@@ -25,6 +25,6 @@ async function listGone(paths: Paths): Promise<readonly string[]> {
 function neverRun(name: string): LlmctlError {
   return new LlmctlError("never-run", `there is nothing of "${name}" to forget: it has never run`, {
     exit: "notRunning",
-    fix: 'see "llmctl ps --all" for what has run',
+    fix: { before: "see", run: ["ps", "--all"], after: "for what has run" },
   });
 }

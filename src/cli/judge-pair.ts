@@ -33,7 +33,7 @@ export function createHubAccess(): HubAccess {
 
 /** For a model that no profile names. */
 export function withoutProfile(access: HubAccess, paths: Paths): HeaderOptions {
-  return { ...access, hubCache: paths.hub, llamaCache: paths.llamaCache, modelDirs: [], profile: "PROFILE" };
+  return { ...access, hubCache: paths.hub, llamaCache: paths.llamaCache, modelDirs: [], profile: undefined };
 }
 
 /** What came over the network: `9.1 MB of headers in 4 requests`. */

@@ -27,7 +27,7 @@ export async function logs(name: string, { follow, lines, previous, since }: Log
     throw new LlmctlError("no-log", `"${name}" has no log`, {
       exit: "missingFile",
       at: path,
-      fix: `it has never run; start it: llmctl up ${name}`,
+      fix: { before: "it has never run; start it:", run: ["up", name] },
     });
   }
   const { size } = end;

@@ -97,7 +97,7 @@ function selectModels(models: readonly KnownModel[], names: readonly string[]): 
     if (found.length > 0) return found;
     throw new LlmctlError("model-unknown", `no model of "${name}" is here`, {
       exit: "missingFile",
-      fix: 'see "llmctl models" for what is here',
+      fix: { before: "see", run: ["models"], after: "for what is here" },
     });
   });
 }
@@ -116,7 +116,10 @@ async function verifyOne(model: KnownModel, context: VerifyContext): Promise<{ r
   if (expected === undefined) return { isRight: true, text: `${nameOf(model)}: not verified, its digests are not known` };
   reporter.beginVerify(expected);
   try {
-    await verifyFiles(expected, { lockFolder, signal, onProgress: (event) => reporter.report(event.file, event), again: true });
+    await verifyFiles(
+      expected.map((file) => ({ ...file, profile: model.profiles[0] })),
+      { lockFolder, signal, onProgress: (event) => reporter.report(event.file, event), again: true },
+    );
   } catch (error) {
     reporter.clear();
     if (signal.aborted) throw new LlmctlError("interrupted", "the look at the models' content was interrupted", { exit: "interrupted" });

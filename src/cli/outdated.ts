@@ -4,7 +4,7 @@ import { findOptions } from "../hub/find-model.ts";
 import { readHubSettings } from "../hub/hub-settings.ts";
 import { planPull } from "../hub/pull-model.ts";
 import { describeRef } from "../hub/describe-ref.ts";
-import { openProfile } from "./context.ts";
+import { openProfiles } from "./context.ts";
 import { interruptible } from "./interruptible.ts";
 import { listKnownModels, readAllProfiles } from "./known-models.ts";
 import { TerminalReporter } from "./pull-reporter.ts";
@@ -27,8 +27,7 @@ interface Outdated {
  */
 export async function outdated(names: readonly string[], json: boolean): Promise<number> {
   const paths = findPaths();
-  const profiles =
-    names.length > 0 ? await Promise.all(names.map((name) => openProfile(name, paths))) : (await readAllProfiles(paths)).profiles;
+  const profiles = names.length > 0 ? await openProfiles(names, paths) : (await readAllProfiles(paths)).profiles;
   const models = await listKnownModels(profiles, paths);
   const reporter = new TerminalReporter(process.stderr);
   const shared = { hub: readHubSettings(process.env), update: true };

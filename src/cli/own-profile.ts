@@ -32,7 +32,7 @@ export async function findOwnProfile(nameOrPath: string): Promise<OwnProfile> {
     throw new LlmctlError("profile-shipped", `profile ${quote(name)} is part of llmctl, whose next version would undo a change`, {
       exit: "config",
       at: source.path,
-      fix: `run "llmctl profile new ${name} --extends ${name}", which makes one of your own, and change that`,
+      fix: { run: ["profile", "new", name, "--extends", name], after: ", which makes one of your own, and change that" },
     });
   }
   const own = await extendProfile(name, paths, load);

@@ -1,4 +1,5 @@
-import { LlmctlError } from "../base/errors.ts";
+import { joinErrors, LlmctlError } from "../base/errors.ts";
+import { describeInLine } from "../base/fix.ts";
 import { findPaths, type Paths } from "../base/paths.ts";
 import { type CliPlan, noDraftAsked, planCli, planLaunch, type LaunchPlan } from "../llama/plan-launch.ts";
 import type { Profile } from "../profiles/schema.ts";
@@ -6,9 +7,10 @@ import { findAnswering } from "../supervisor/find-supervisor.ts";
 import { readBuildOption } from "./build-option.ts";
 import { openProfile } from "./context.ts";
 import { notRunning } from "./down.ts";
+import { describeError } from "./error-document.ts";
 import { paint } from "./paint.ts";
 import { type CommandDiff, describeDiff, diffCommands } from "./plan-diff.ts";
-import { quoteForShell } from "./quote-for-shell.ts";
+import { quoteForShell } from "../base/quote-for-shell.ts";
 
 interface PlanCommandOptions {
   readonly json: boolean;
@@ -26,14 +28,9 @@ export async function plan(nameOrPath: string, { json, cli, build, diff }: PlanC
   const opened = await openProfile(nameOrPath, paths);
   const profile = build === undefined ? opened : withBuild(opened, build);
   const options = { paths, env: process.env, lacking: "mark" } as const;
-  if (cli) {
-    show(profile.name, await planCli(profile, options), json);
-    return 0;
-  }
+  if (cli) return show(profile.name, await planCli(profile, options), json);
   const made = await planLaunch(profile, options);
-  if (diff) showDiff(made, await compare(made, paths), json);
-  else show(profile.name, made, json);
-  return 0;
+  return diff ? showDiff(made, await compare(made, paths), json) : show(profile.name, made, json);
 }
 
 /** The same profile for another build. */
@@ -45,13 +42,12 @@ function withBuild(profile: Profile, build: string): Profile {
   };
 }
 
-function show(name: string, made: LaunchPlan | CliPlan, json: boolean): void {
-  if (json) process.stdout.write(`${JSON.stringify(toJson(made), undefined, 2)}\n`);
-  else {
-    process.stdout.write(describe(name, made));
-    showPlanNotes(made);
-  }
+function show(name: string, made: LaunchPlan | CliPlan, json: boolean): number {
+  if (json) return printJson(made, toJson(made));
+  process.stdout.write(describe(name, made));
+  showPlanNotes(made);
   failOnRefusal(made);
+  return 0;
 }
 
 async function compare({ launch, flags }: LaunchPlan, paths: Paths): Promise<CommandDiff> {
@@ -61,19 +57,26 @@ async function compare({ launch, flags }: LaunchPlan, paths: Paths): Promise<Com
   if (command === undefined) {
     throw new LlmctlError("command-unknown", `the supervisor of "${launch.name}" is older than this llmctl and does not tell its command`, {
       exit: "failed",
-      fix: `run "llmctl down ${launch.name}", then "llmctl up ${launch.name}"`,
+      fix: { run: ["down", launch.name], andThen: { before: "", run: ["up", launch.name] } },
     });
   }
   return diffCommands({ command, hash }, { file: launch.file, hash: launch.hash, flags: flags.map(({ args }) => args) });
 }
 
-function showDiff(made: LaunchPlan, diff: CommandDiff, json: boolean): void {
-  if (json) process.stdout.write(`${JSON.stringify({ ...toJson(made), diff }, undefined, 2)}\n`);
-  else {
-    process.stdout.write(describeDiff(made.launch.name, diff));
-    showPlanNotes(made);
-  }
+function showDiff(made: LaunchPlan, diff: CommandDiff, json: boolean): number {
+  if (json) return printJson(made, { ...toJson(made), diff });
+  process.stdout.write(describeDiff(made.launch.name, diff));
+  showPlanNotes(made);
   failOnRefusal(made);
+  return 0;
+}
+
+/** One document: the plan, and the error where a value in it is one that no machine takes. @returns the exit code. */
+function printJson(made: LaunchPlan | CliPlan, shown: object): number {
+  const wrong = findRefusal(made);
+  const { document, exitCode } = wrong === undefined ? { document: {}, exitCode: 0 } : describeError(wrong);
+  process.stdout.write(`${JSON.stringify({ ...document, ...shown }, undefined, 2)}\n`);
+  return exitCode;
 }
 
 function toJson({ refused, ...made }: LaunchPlan | CliPlan): object {
@@ -81,18 +84,22 @@ function toJson({ refused, ...made }: LaunchPlan | CliPlan): object {
   return { ...made, refused: said };
 }
 
-/** What a machine lacks is marked in a plan; a value that no machine takes is an error. Said last, below the command that it is in. */
-function failOnRefusal({ refused }: LaunchPlan | CliPlan): void {
-  const wrong = refused.find(({ error }) => error.exit !== "unavailable");
-  if (wrong !== undefined) throw wrong.error;
+/** Said last, below the command that it is in. */
+function failOnRefusal(made: LaunchPlan | CliPlan): void {
+  const wrong = findRefusal(made);
+  if (wrong !== undefined) throw wrong;
+}
+
+/** What a machine lacks is marked in a plan; a value that no machine takes is an error. */
+function findRefusal({ refused }: LaunchPlan | CliPlan): LlmctlError | undefined {
+  const [first, ...more] = refused.map(({ error }) => error).filter(({ exit }) => exit !== "unavailable");
+  return first && joinErrors(first, more);
 }
 
 /** Says on stderr what the person should know before or while this plan runs. */
 export function showPlanNotes(made: LaunchPlan | CliPlan): void {
   const { drafting } = commandOf(made);
-  const lacking = made.refused
-    .filter(({ error }) => error.exit === "unavailable")
-    .map(({ error }) => `${error.message}; ${error.fix ?? ""}`);
+  const lacking = made.refused.filter(({ error }) => error.exit === "unavailable").map(({ error }) => describeInLine(error));
   for (const warning of [...lacking, ...made.warnings]) process.stderr.write(`${paint("yellow", "note:")} ${warning}\n`);
   if (!drafting.wanted && drafting.reason !== noDraftAsked) {
     process.stderr.write(`${paint("yellow", "drafting off:")} ${drafting.reason}\n`);

@@ -53,7 +53,11 @@ async function makeCopy(source: Source): Promise<Source> {
     throw new LlmctlError("profile-unwritable", `profile ${quote(source.name)} cannot be edited (${code})`, {
       exit: ["EACCES", "EPERM", "EROFS"].includes(code) ? "permission" : "io",
       at: source.path,
-      fix: `use a user who may write there, or run "llmctl profile new NAME --extends ${source.name}"`,
+      fix: {
+        before: "use a user who may write there, or run",
+        run: ["profile", "new", "--extends", source.name],
+        after: "for one of your own",
+      },
       cause,
     });
   }

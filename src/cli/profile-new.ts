@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { LlmctlError } from "../base/errors.ts";
+import type { Fix } from "../base/fix.ts";
 import { findPaths, type Paths } from "../base/paths.ts";
 import { createProfile, profileExists } from "../profiles/change-profile.ts";
 import { findAll, findProfile } from "../profiles/find.ts";
@@ -34,7 +35,7 @@ export async function profileNew(givenName: string | undefined, given: NewOption
   if (given.extends !== undefined && given.model !== undefined) {
     throw new LlmctlError("usage", "--extends and --model exclude each other", {
       exit: "usage",
-      fix: 'leave --model out, and run "llmctl profile set" afterwards',
+      fix: 'leave --model out, and set the model afterwards ("profile set")',
     });
   }
   const folder = given.here ? resolve("profiles") : join(paths.config, "profiles");
@@ -76,7 +77,7 @@ async function newSource(name: string, folder: string): Promise<Source> {
 }
 
 function askForName(folder: string): Promise<Source> {
-  if (!canAsk()) throw missing("the new profile has no name", "llmctl profile new NAME --extends PROFILE, or --model MODEL");
+  if (!canAsk()) throw missing("the new profile has no name", "give it one, with --extends PROFILE or --model MODEL");
   return askFor("name of the profile: ", (answer) => newSource(answer, folder));
 }
 
@@ -98,12 +99,12 @@ async function complete(given: NewOptions, load: LoadOptions): Promise<NewOption
   };
 }
 
-function missing(message: string, fix: string): LlmctlError {
+function missing(message: string, fix: Fix): LlmctlError {
   return new LlmctlError("usage", message, { exit: "usage", fix });
 }
 
 async function readStart(answer: string, load: LoadOptions): Promise<Pick<NewOptions, "extends" | "model">> {
-  if (answer === "") throw missing("it needs one of them", '"llmctl profile list" lists the profiles');
+  if (answer === "") throw missing("it needs one of them", { before: "", run: ["profile", "list"], after: "lists the profiles" });
   if (profileNamePattern.test(answer) && (await findAll(answer, load.folders)).length > 0) return { extends: answer };
   if (!/[/:]|\.gguf$/i.test(answer)) await findProfile(answer, load.folders, process.cwd());
   readModel(answer);

@@ -43,7 +43,7 @@ function unsetKey(text: string, path: KeyPath, { source }: OwnProfile): string {
   throw new LlmctlError("key-not-written", `profile ${quote(source.name)} does not write ${quote(showKey(path))} itself`, {
     exit: "config",
     at: source.shown,
-    fix: `"llmctl profile show ${source.name}" says where each value comes from`,
+    fix: { before: "", run: ["profile", "show", source.name], after: "says where each value comes from" },
   });
 }
 

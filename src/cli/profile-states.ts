@@ -86,7 +86,9 @@ export async function listRunningDependencies(paths: Paths): Promise<ReadonlyMap
   const { isLockHeld, serverLockPath, supervisorLockPath } = await import("../supervisor/find-supervisor.ts");
   const { readState } = await import("../supervisor/state-file.ts");
   const names = await listStateNames(paths);
-  const running = names.filter((name) => isLockHeld(supervisorLockPath(paths.state, name)) || isLockHeld(serverLockPath(paths.state, name)));
+  const running = names.filter(
+    (name) => isLockHeld(supervisorLockPath(paths.state, name)) || isLockHeld(serverLockPath(paths.state, name)),
+  );
   return new Map(
     await Promise.all(
       running.map(async (name) => {

@@ -1,10 +1,14 @@
-import { Argument, Command, Help, Option } from "commander";
+import { Argument, Command, CommanderError, Help, Option } from "commander";
+import { exitCodes } from "../base/exit-codes.ts";
+import { LlmctlError } from "../base/errors.ts";
 import { llmctlVersion } from "../base/version.ts";
 import { addChecking } from "./check-commands.ts";
 import type { ExportFormat, ExportOptions } from "./export.ts";
 import { addGetting } from "./fetch-commands.ts";
+import { isJsonAsked } from "./json-asked.ts";
 import { addProfile } from "./profile-commands.ts";
 import { readCount, readDuration, readTime } from "./read-option.ts";
+import { reportError, reportErrorAsJson } from "./report-error.ts";
 import { addServices } from "./service-commands.ts";
 
 /*
@@ -13,7 +17,7 @@ import { addServices } from "./service-commands.ts";
 
 const superviseCommand = "__supervise";
 
-/** Reads the command line and runs the command. @returns the exit code. @throws CommanderError for wrong usage, and what commands throw. */
+/** Runs a command line, and reports what goes wrong, as JSON where that was asked for. @returns the exit code. */
 export async function runProgram(argv: readonly string[]): Promise<number> {
   // A supervisor lives for months: it does not carry the command line along.
   if (argv[2] === superviseCommand) return (await import("./detached.ts")).superviseDetached();
@@ -21,11 +25,23 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
   const program = createProgram((result) => {
     code = result;
   });
-  await program.parseAsync(argv);
-  return code;
+  const json = isJsonAsked(program, argv.slice(2));
+  const report = json ? reportErrorAsJson : reportError;
+  // What is thrown outside of every promise. A program that reads our JSON gets its document for that, too.
+  if (json) process.once("uncaughtException", (error) => process.exit(report(error)));
+  try {
+    await program.parseAsync(argv);
+    return code;
+  } catch (error) {
+    if (!(error instanceof CommanderError)) return report(error);
+    if (error.exitCode === 0) return exitCodes.done.code;
+    // Commander has shown the help of a command that is named alone and needs a subcommand.
+    return error.code === "commander.help" ? exitCodes.usage.code : report(inOurWords(error));
+  }
 }
 
-function createProgram(done: (code: number) => void): Command {
+/** The program with all its commands. @param done Told the exit code of a command that has another one than 0. */
+export function createProgram(done: (code: number) => void): Command {
   const program = new Command("llmctl")
     .description("Runs llama.cpp's llama-server under supervision, with speculative decoding that is proven to be on")
     .version(llmctlVersion)
@@ -33,8 +49,9 @@ function createProgram(done: (code: number) => void): Command {
     .helpCommand(false)
     .showSuggestionAfterError()
     .exitOverride()
-    .configureOutput({ outputError: (text, write) => write(inOurWords(text)) })
-    .configureHelp({ optionDescription: describeOption });
+    .configureOutput({ outputError: () => {} }) // what it throws is reported as all other errors are
+    .configureHelp({ optionDescription: describeOption })
+    .hook("preAction", (_, action) => refuseJsonOfParent(action));
   addRunning(program, done);
   addForgetting(program, done);
   addChatting(program, done);
@@ -205,7 +222,17 @@ function describeOption(option: Option): string {
   return option.defaultValue === false ? option.description : new Help().optionDescription(option);
 }
 
-/** Commander's `error: …` with its suggestion in brackets, as all other errors of ours look. */
-function inOurWords(text: string): string {
-  return `llmctl: ${text.replace(/\(Did you mean (.*)\?\)/, '  fix: did you mean "$1"?')}`;
+/** Commander gives an option to the outermost command that has it: `models verify --json` would be that of `models`. */
+function refuseJsonOfParent(action: Command): void {
+  for (let outer = action.parent; outer !== null; outer = outer.parent) {
+    if (outer.opts()["json"] === true) action.error("error: unknown option '--json'");
+  }
+}
+
+/** Commander's `error: …` with its suggestion in brackets, as an error of ours. */
+function inOurWords({ message }: CommanderError): LlmctlError {
+  const said = message.replace(/^error: /, "");
+  const [, what = said, near] = /^(.*?)\s*\(Did you mean (.*)\?\)$/s.exec(said) ?? [];
+  const fix = near === undefined ? {} : { fix: `did you mean ${near.startsWith("one of ") ? near : `"${near}"`}?` };
+  return new LlmctlError("usage", what, { exit: "usage", ...fix });
 }

@@ -5,7 +5,7 @@ import type { ModelFiles } from "../hub/model-files.ts";
 import { modelLockFolder } from "../hub/model-lock.ts";
 import { describeRef } from "../hub/describe-ref.ts";
 import { describeUnchecked } from "../llama/unchecked.ts";
-import { openProfile } from "./context.ts";
+import { openProfiles } from "./context.ts";
 import { fetchModels, planModels, type CompleteModel, type ModelsPlan, type PlannedModel } from "./fetch-models.ts";
 import { interruptible } from "./interruptible.ts";
 import { paint } from "./paint.ts";
@@ -34,7 +34,7 @@ interface PullCommandOptions {
 export async function pull(names: readonly string[], options: PullCommandOptions): Promise<number> {
   const paths = findPaths();
   const hub = readHubSettings(process.env);
-  const profiles = await Promise.all(names.map((name) => openProfile(name, paths)));
+  const profiles = await openProfiles(names, paths);
   const output = options.json ? jsonOutput() : textOutput();
   await interruptible(async (signal) => {
     const tellUnchecked = async () => {

@@ -1,11 +1,11 @@
-import { CommanderError } from "commander";
 import { exitCodes } from "../base/exit-codes.ts";
 import { LlmctlError, type Problem } from "../base/errors.ts";
+import { describeFix } from "../base/fix.ts";
+import { describeError } from "./error-document.ts";
 import { paint } from "./paint.ts";
 
 /** Prints an error on stderr, once, and says which exit code it has. */
 export function reportError(error: unknown): number {
-  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : exitCodes.usage.code;
   if (error instanceof LlmctlError) {
     for (const problem of error.problems) process.stderr.write(`${formatProblem(problem)}\n`);
     return exitCodes[error.exit].code;
@@ -17,10 +17,17 @@ export function reportError(error: unknown): number {
   return exitCodes.bug.code;
 }
 
+/** The same as JSON on stdout, in one line: `pull --json` and `events --json` have printed others before. */
+export function reportErrorAsJson(error: unknown): number {
+  const { document, exitCode } = describeError(error);
+  process.stdout.write(`${JSON.stringify(document)}\n`);
+  return exitCode;
+}
+
 /** A problem as people see it: what happened, where, and what to do. */
 export function formatProblem({ message, at, fix }: Problem): string {
   const lines = [`${paint("red", "llmctl: error:")} ${message}`];
   if (at !== undefined) lines.push(`  at:  ${at}`);
-  if (fix !== undefined) lines.push(`  fix: ${fix}`);
+  if (fix !== undefined) lines.push(`  fix: ${describeFix(fix)}`);
   return lines.join("\n");
 }

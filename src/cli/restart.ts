@@ -51,7 +51,7 @@ async function noSupervisor(name: string, paths: Paths): Promise<LlmctlError> {
   if (orphan === undefined) return notRunning(name);
   return new LlmctlError("orphaned", `the server of "${name}" has outlived its supervisor (pid ${orphan.identity.pid})`, {
     exit: "notRunning",
-    fix: `take it over with "llmctl up -d ${name}", or stop it with "llmctl down ${name}"`,
+    fix: { before: "take it over with", run: ["up", "-d", name], or: { before: "stop it with", run: ["down", name] } },
   });
 }
 

@@ -50,7 +50,7 @@ export async function showFailure(event: StatusEvent): Promise<number> {
   const problem = {
     message: status.lastExit === null ? `"${status.name}" failed` : `"${status.name}" failed: ${status.lastExit.message}`,
     at: status.runs === 0 ? status.profile : `full log: llmctl logs ${status.name}`,
-    ...(status.lastExit?.fix == null ? {} : { fix: status.lastExit.fix.replaceAll("NAME", status.name) }),
+    ...(status.lastExit?.fix == null ? {} : { fix: status.lastExit.fix }),
   };
   process.stderr.write(`${formatProblem(problem)}\n`);
   return event.end?.code ?? exitCodes.failed.code;
@@ -83,7 +83,7 @@ export async function waitForReady(
   if (timeout?.aborted) {
     throw new LlmctlError("not-ready-in-time", `"${name}" is not ready yet; it goes on loading`, {
       exit: "notReadyInTime",
-      fix: `see "llmctl status ${name}", or give a longer --timeout`,
+      fix: { before: "see", run: ["status", name], or: "give a longer --timeout" },
     });
   }
   throw new LlmctlError("supervisor-gone", `the supervisor of "${name}" ended without a word`, {
@@ -95,13 +95,13 @@ export async function waitForReady(
 function stoppedMeanwhile(name: string, { message }: StatusEvent): LlmctlError {
   return new LlmctlError("stopped-meanwhile", `"${name}" is not running: it was ${message}`, {
     exit: "notRunning",
-    fix: `start it again: llmctl up ${name}`,
+    fix: { before: "start it again:", run: ["up", name] },
   });
 }
 
 function otherConfiguration(name: string): LlmctlError {
   return new LlmctlError("other-configuration", `"${name}" is ready, but with another configuration, which somebody asked for meanwhile`, {
     exit: "busy",
-    fix: `see "llmctl events ${name}" for who did; take up the present one with "llmctl restart ${name}"`,
+    fix: { run: ["restart", name], after: "to take up the present one" },
   });
 }

@@ -78,7 +78,7 @@ async function attach(launch: Launch, paths: Paths, timeout: AbortSignal | undef
     throw new LlmctlError("other-configuration", `"${launch.name}" is already running with another configuration`, {
       exit: "busy",
       at: `pid ${status.pid ?? status.supervisorPid}, ${status.profile}`,
-      fix: `run "llmctl restart ${launch.name}" to take up the present one`,
+      fix: { run: ["restart", launch.name], after: "to take up the present one" },
     });
   }
   process.stdout.write(`"${launch.name}" is already running\n`);
@@ -90,7 +90,11 @@ function isStopping(state: StateName): boolean {
 }
 
 /** A server that is being stopped is not the one that is asked for: when it is gone, another can be started. It may also just be restarted. */
-async function afterStop(launch: Launch, events: AsyncIterable<StatusEvent>, timeout: AbortSignal | undefined): Promise<number | undefined> {
+async function afterStop(
+  launch: Launch,
+  events: AsyncIterable<StatusEvent>,
+  timeout: AbortSignal | undefined,
+): Promise<number | undefined> {
   process.stdout.write(`"${launch.name}" is being stopped; waiting for its end\n`);
   try {
     return await waitForReady(launch, events, timeout);

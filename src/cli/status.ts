@@ -1,4 +1,5 @@
 import { exitCodes } from "../base/exit-codes.ts";
+import { describeFix, type Fix } from "../base/fix.ts";
 import { findPaths } from "../base/paths.ts";
 import { formatDuration } from "../base/units.ts";
 import type { Status, TrafficStatus } from "../control/messages.ts";
@@ -32,7 +33,7 @@ function describe({ presence, status: known }: ProfileState): string {
     ["restarts", String(known.restarts)],
     ["last exit", isDead ? "its supervisor was killed, or the machine went down" : describeExit(known.lastExit)],
     ["waiting", running ? known.waitingFor?.message : undefined],
-    ["fix", isDead ? `run "llmctl up ${known.name}"` : (known.waitingFor ?? known.lastExit)?.fix?.replaceAll("NAME", known.name)],
+    ["fix", describeNextStep(known, isDead)],
     ["next start", known.retryInMs === null || presence !== "live" ? undefined : `in ${formatDuration(known.retryInMs)}`],
     ["build", known.build],
     ["profile", known.profile],
@@ -40,6 +41,12 @@ function describe({ presence, status: known }: ProfileState): string {
     ...known.warnings.map((text): [string, string] => ["warning", text]),
   ];
   return rows.flatMap(([key, value]) => (value === undefined ? [] : [`${key.padEnd(13)}${value}\n`])).join("");
+}
+
+/** A dead supervisor's last word is from before its end. */
+function describeNextStep({ name, waitingFor, lastExit }: Status, isDead: boolean): string | undefined {
+  const fix: Fix | null | undefined = isDead ? { run: ["up", name] } : (waitingFor ?? lastExit)?.fix;
+  return fix == null ? undefined : describeFix(fix);
 }
 
 function describeExit(exit: Status["lastExit"]): string | undefined {

@@ -16,7 +16,7 @@ export async function systemctl(
   if (findTool("systemctl") === undefined) {
     throw new LlmctlError("tool-missing", 'the tool "systemctl" is not installed: this machine has no systemd', {
       exit: "missingFile",
-      fix: 'run "llmctl up -d" without a service, or see "llmctl export"',
+      fix: { before: 'start it without a service ("up -d"), or see', run: ["export", "--help"] },
     });
   }
   const words = [...(scope === "user" ? ["--user"] : []), ...args];

@@ -185,7 +185,7 @@ function notInstalled(name: string, path: string): LlmctlError {
   return new LlmctlError("not-installed", `there is no unit for "${name}"`, {
     exit: "notRunning",
     at: path,
-    fix: `llmctl systemd install ${name}`,
+    fix: { run: ["systemd", "install", name] },
   });
 }
 

@@ -61,7 +61,7 @@ async function listAll(paths: Paths): Promise<readonly string[]> {
   throw new LlmctlError("no-profiles", "there are no profiles of your own; those of the package are started by name only", {
     exit: "config",
     at: `searched ${options.folders.join(", ")}`,
-    fix: 'see "llmctl profile list"',
+    fix: { before: "see", run: ["profile", "list"] },
   });
 }
 

@@ -21,12 +21,12 @@ interface SettleOptions {
 export async function settleModels(models: readonly CompleteModel[], options: SettleOptions): Promise<void> {
   const settled: { readonly ref: RemoteModelRef; readonly lock: ModelLock }[] = [];
   const unverified: ExpectedFile[] = [];
-  for (const { ref, files } of models) {
+  for (const { ref, files, find } of models) {
     if (typeof ref === "string") continue;
     const known = await readModelLock(options.lockFolder, ref);
     const lock = known ?? (await findKnown(ref, files, options.lockFolder));
     if (lock === undefined) continue;
-    const expected = (await expectFiles(files, lock)) ?? [];
+    const expected = ((await expectFiles(files, lock)) ?? []).map((file) => ({ ...file, profile: find.profile }));
     unverified.push(...(await listUnverified(expected, options.lockFolder)));
     if (known === undefined && isOf(ref, lock)) settled.push({ ref, lock });
   }

@@ -1,6 +1,7 @@
 import { request, type IncomingMessage } from "node:http";
 import { LlmctlError, systemErrorCode } from "../base/errors.ts";
 import type { ExitName } from "../base/exit-codes.ts";
+import type { Fix } from "../base/fix.ts";
 import { limitOwnTime } from "../base/own-time.ts";
 import { readLines } from "../base/read-lines.ts";
 import { llmctlVersion } from "../base/version.ts";
@@ -15,7 +16,7 @@ export interface Refusal {
   readonly message: string;
   readonly code?: string;
   readonly exit?: ExitName;
-  readonly fix?: string;
+  readonly fix?: Fix;
 }
 
 /** A supervisor answers within a millisecond; one that is starved by others may need a second. Of our own time, see {@link limitOwnTime}. */

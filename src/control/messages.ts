@@ -1,3 +1,4 @@
+import type { Fix } from "../base/fix.ts";
 /** What a supervisor is doing. `supervisor/design.md` has the table of transitions. */
 export type StateName = (typeof stateNames)[number];
 
@@ -46,7 +47,8 @@ export interface LoadProgress {
 export interface LastExit {
   readonly kind: string;
   readonly message: string;
-  readonly fix: string | null;
+  /** What to do: words, or a command of ours as data. */
+  readonly fix: Fix | null;
   /** ISO 8601. */
   readonly time: string;
 }

@@ -1,5 +1,6 @@
 import { LlmctlError } from "../base/errors.ts";
 import type { ExitName } from "../base/exit-codes.ts";
+import type { Fix } from "../base/fix.ts";
 
 /**
  * - `not-gguf`: no GGUF file, or one that breaks the format (also: empty, a directory)
@@ -20,7 +21,7 @@ export type GgufErrorCode =
 
 interface GgufErrorOptions {
   readonly at?: string;
-  readonly fix?: string;
+  readonly fix?: Fix;
   readonly exit?: ExitName;
   readonly cause?: unknown;
 }
@@ -35,7 +36,7 @@ export class GgufError extends LlmctlError {
   }
 
   /** The same failure with what only the caller knows: whose model it is, and how to get a good file. */
-  placed(place: { readonly at?: string; readonly fix?: string }): GgufError {
+  placed(place: { readonly at?: string; readonly fix?: Fix }): GgufError {
     const at = place.at ?? this.at;
     const fix = place.fix ?? this.fix;
     return new GgufError(this.code, this.message, {

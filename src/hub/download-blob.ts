@@ -1,4 +1,5 @@
 import { LlmctlError } from "../base/errors.ts";
+import type { Fix } from "../base/fix.ts";
 import { cutRanges, type ByteRange } from "./byte-ranges.ts";
 import { describeUrl } from "./describe-ref.ts";
 import { FileAddress } from "./file-address.ts";
@@ -30,7 +31,7 @@ export interface Expected {
   readonly code: string;
   /** `what the Hub lists`. */
   readonly content: string;
-  readonly fix: string;
+  readonly fix: Fix;
 }
 
 /**

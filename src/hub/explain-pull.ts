@@ -1,4 +1,5 @@
 import { LlmctlError, systemErrorCode } from "../base/errors.ts";
+import type { Fix } from "../base/fix.ts";
 import type { RemoteModelRef } from "../profiles/schema.ts";
 import { describeRef, describeUrl } from "./describe-ref.ts";
 import { urlStore } from "./fetch-url.ts";
@@ -6,6 +7,7 @@ import type { FindOptions } from "./find-model.ts";
 import type { Store } from "./free-space.ts";
 import type { HubAccess } from "./hub-access.ts";
 import { hubStore } from "./hub-files.ts";
+import { pullFix } from "./pull-fix.ts";
 import { TransientError } from "./retry.ts";
 
 interface ExplainOptions extends Pick<FindOptions, "profile" | "hubCache" | "urlFolder">, Pick<HubAccess, "signal" | "hub"> {}
@@ -14,28 +16,28 @@ interface ExplainOptions extends Pick<FindOptions, "profile" | "hubCache" | "url
 export function explainPull(error: unknown, ref: RemoteModelRef, options: ExplainOptions): unknown {
   const { signal, profile, hub, hubCache, urlFolder = "" } = options;
   if (error instanceof LlmctlError) return error;
-  const again = `run "llmctl pull ${profile}" again; it goes on from what is on disk`;
+  const again = (lead: { before?: string } = {}) => pullFix(profile, { ...lead, after: "again; it goes on from what is on disk" });
   if (signal.aborted)
-    return new LlmctlError("interrupted", `the pull of ${describeRef(ref)} was interrupted`, { exit: "interrupted", fix: again });
+    return new LlmctlError("interrupted", `the pull of ${describeRef(ref)} was interrupted`, { exit: "interrupted", fix: again() });
   if (error instanceof TransientError) {
     const message = `${describeRef(ref)} could not be fetched: ${error.message}`;
     return new LlmctlError("hub-unreachable", message, {
       exit: "unavailable",
       at: "url" in ref ? describeUrl(ref.url) : hub.endpoint,
-      fix: `check the network, then ${again}`,
+      fix: again({ before: "check the network, then run" }),
       cause: error,
     });
   }
   return explainDisk(error, "url" in ref ? urlStore(urlFolder) : hubStore(hubCache), again);
 }
 
-function explainDisk(error: unknown, { folder, name, setting }: Store, again: string): unknown {
+function explainDisk(error: unknown, { folder, name, setting }: Store, again: (lead: { before: string }) => Fix): unknown {
   const code = systemErrorCode(error);
   if (code === "ENOSPC" || code === "EDQUOT") {
     return new LlmctlError("no-space", "the disk is full", {
       exit: "io",
       at: folder,
-      fix: `free some space, then ${again}`,
+      fix: again({ before: "free some space, then run" }),
       cause: error,
     });
   }

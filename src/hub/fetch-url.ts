@@ -6,6 +6,7 @@ import { hashFile } from "./hash-file.ts";
 import { connectWithoutToken } from "./hub-access.ts";
 import type { ModelFiles } from "./model-files.ts";
 import type { ModelLock } from "./model-lock.ts";
+import { pullFix } from "./pull-fix.ts";
 import type { PlannedUrlFile, UrlFetchPlan } from "./pull-plan.ts";
 import { urlLockPath } from "./url-files.ts";
 import { findVerified } from "./verified-files.ts";
@@ -16,7 +17,7 @@ export function urlStore(folder = ""): Store {
 
 interface UrlFetchOptions extends FetchOptions {
   readonly lockFolder?: string;
-  readonly profile: string;
+  readonly profile: string | undefined;
 }
 
 /**
@@ -59,7 +60,7 @@ function expect({ digestOf }: PlannedUrlFile, { profile }: UrlFetchOptions): Exp
       return {
         code: "url-digest-mismatch",
         content: "what came from there first",
-        fix: `run "llmctl pull --update ${profile}" to take what is there now`,
+        fix: pullFix(profile, { update: true, after: "to take what is there now" }),
       };
     case undefined:
       return { code: "url-not-gguf", content: "a GGUF file", fix: "name the address that the file itself is downloaded from" };

@@ -1,6 +1,7 @@
 import { readdir } from "node:fs/promises";
 import { basename, join, sep } from "node:path";
 import { LlmctlError } from "../base/errors.ts";
+import type { Fix } from "../base/fix.ts";
 import type { Paths } from "../base/paths.ts";
 import type { HubModelRef, ModelRef, Profile, RemoteModelRef, UrlModelRef } from "../profiles/schema.ts";
 import { findCommit, repoFolder } from "./hub-cache.ts";
@@ -8,6 +9,7 @@ import { absentOrThrow, measureFile, placeOf } from "./measure-file.ts";
 import type { ModelFiles } from "./model-files.ts";
 import { modelLockFolder, readModelLock, type ModelLock } from "./model-lock.ts";
 import { describeRef } from "./describe-ref.ts";
+import { pullFix } from "./pull-fix.ts";
 import { matchFiles, mismatchError } from "./select-files.ts";
 import { listShardNames, parseShardName } from "./shard-names.ts";
 import { listUrlFiles, type UrlFile } from "./url-files.ts";
@@ -23,8 +25,8 @@ export interface FindOptions {
   readonly urlFolder?: string;
   /** Where references are locked to commits, as {@link modelLockFolder} gives it; none is unless told. */
   readonly lockFolder?: string;
-  /** Name of the profile, for messages. */
-  readonly profile: string;
+  /** Name of the profile, for messages; undefined for a model that none names. */
+  readonly profile: string | undefined;
   /** Where the reference was written, for messages. */
   readonly at?: string | undefined;
 }
@@ -57,7 +59,7 @@ export async function findModel(ref: ModelRef, options: FindOptions): Promise<Mo
   throw new LlmctlError("model-missing", `${describeRef(ref)} ${what}`, {
     exit: "missingFile",
     ...placeOf(options),
-    fix: `run "llmctl pull ${options.profile}"`,
+    fix: pullFix(options.profile),
   });
 }
 
@@ -88,8 +90,8 @@ function findUrlFault({ path, digest }: UrlFile, sizeBytes: number | undefined, 
   return isOther ? `${path} has another sha256 than the profile` : findFault(path, sizeBytes, locked?.sizeBytes, "when it was fetched");
 }
 
-function deleteFix({ profile }: FindOptions): string {
-  return `delete it, then run "llmctl pull ${profile}"`;
+function deleteFix({ profile }: FindOptions): Fix {
+  return profile === undefined ? "delete it" : pullFix(profile, { before: "delete it, then run" });
 }
 
 /** Looks in the Hugging Face cache, in `modelDirs` and in llama.cpp's own cache; the first complete one wins. */

@@ -3,10 +3,11 @@ import type { HubModelRef } from "../profiles/schema.ts";
 import { describeRef } from "./describe-ref.ts";
 import { connect, retryRule, type HubAccess } from "./hub-access.ts";
 import { listModel, type ModelListing } from "./list-model.ts";
+import { pullFix } from "./pull-fix.ts";
 
 interface ListOptions extends HubAccess {
   /** Name of the profile, for messages. */
-  readonly profile: string;
+  readonly profile: string | undefined;
 }
 
 /**
@@ -22,7 +23,7 @@ export async function listAt(lockedCommit: string | undefined, ref: HubModelRef,
     throw new LlmctlError("hub-not-found", `${describeRef(ref)} is locked to commit ${lockedCommit}, which the Hub no longer has`, {
       exit: error.exit,
       ...(error.at === undefined ? {} : { at: error.at }),
-      fix: `run "llmctl pull --update ${options.profile}"`,
+      fix: pullFix(options.profile, { update: true }),
       cause: error,
     });
   }

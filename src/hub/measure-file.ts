@@ -2,6 +2,7 @@ import { constants } from "node:fs";
 import { access, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { LlmctlError, systemErrorCode } from "../base/errors.ts";
+import type { Fix } from "../base/fix.ts";
 
 /** Where a file was named, for messages. */
 export interface NamedAt {
@@ -12,7 +13,7 @@ export interface NamedAt {
  * The size of a readable, regular, non-empty file; undefined when there is none (a dangling link counts as none).
  * @throws LlmctlError `model-not-a-file`, `model-empty` or `permission-denied`.
  */
-export async function measureFile(path: string, place: NamedAt, fix: string): Promise<number | undefined> {
+export async function measureFile(path: string, place: NamedAt, fix: Fix): Promise<number | undefined> {
   try {
     const stats = await stat(path);
     if (!stats.isFile())
@@ -38,7 +39,7 @@ export function absentOrThrow(error: unknown, path: string, place: NamedAt): und
   });
 }
 
-function unusable(code: string, message: string, fix: string, place: NamedAt): LlmctlError {
+function unusable(code: string, message: string, fix: Fix, place: NamedAt): LlmctlError {
   return new LlmctlError(code, message, { exit: "missingFile", ...placeOf(place), fix });
 }
 

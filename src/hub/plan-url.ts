@@ -9,6 +9,7 @@ import { connectWithoutToken, offlineError, retryRule, type HubAccess } from "./
 import { readModelLock, type ModelLock } from "./model-lock.ts";
 import { noNewsError } from "./plan-hub.ts";
 import { probeUrl, type ProbedFile } from "./probe-url.ts";
+import { pullFix } from "./pull-fix.ts";
 import { sumMissing, type PlannedUrlFile, type PullPlan } from "./pull-plan.ts";
 import { listUrlFiles, type UrlFile } from "./url-files.ts";
 import { findVerified } from "./verified-files.ts";
@@ -64,6 +65,6 @@ function changedError({ url, sizeBytes }: UrlFile & ProbedFile, locked: Locked |
   return new LlmctlError("url-changed", `${describeUrl(url)} is not what it was when it was fetched first${before}`, {
     exit: "missingFile",
     ...(at === undefined ? {} : { at }),
-    fix: `run "llmctl pull --update ${profile}" to take what is there now`,
+    fix: pullFix(profile, { update: true, after: "to take what is there now" }),
   });
 }

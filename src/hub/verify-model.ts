@@ -6,6 +6,7 @@ import { hashFile } from "./hash-file.ts";
 import { identifyFiles } from "./identify-file.ts";
 import type { ModelFiles } from "./model-files.ts";
 import { readModelLock, type ModelLock } from "./model-lock.ts";
+import { pullFix } from "./pull-fix.ts";
 import { listDigests } from "./url-files.ts";
 import { findVerified, forgetVerified, recordVerified } from "./verified-files.ts";
 
@@ -30,6 +31,8 @@ export interface ExpectedFile {
   readonly path: string;
   readonly sizeBytes: number;
   readonly digest: string;
+  /** A profile that names the model, for messages. */
+  readonly profile?: string | undefined;
 }
 
 /**
@@ -69,15 +72,19 @@ export async function verifyFiles(files: readonly ExpectedFile[], options: Verif
   for (const file of options.again === true ? files : await listUnverified(files, options.lockFolder)) await verifyFile(file, options);
 }
 
-async function verifyFile({ path, sizeBytes, digest }: ExpectedFile, { lockFolder, signal, onProgress }: VerifyOptions): Promise<void> {
+async function verifyFile(
+  { path, sizeBytes, digest, profile }: ExpectedFile,
+  { lockFolder, signal, onProgress }: VerifyOptions,
+): Promise<void> {
   const onBytes = (doneBytes: number) => onProgress({ kind: "verify", file: path, doneBytes, sizeBytes });
   onBytes(0);
   const found = await hashFile(path, digest, { signal, onBytes });
   if (found === digest) return recordVerified(lockFolder, path, digest);
   await forgetVerified(lockFolder, path);
+  // The link alone would leave the damaged blob, which looks complete.
+  const wayOut = `delete "${await realpath(path)}"`;
   throw new LlmctlError("model-damaged", `"${path}" is damaged: its digest is ${found}, and should be ${digest}`, {
     exit: "missingFile",
-    // The link alone would leave the damaged blob, which looks complete.
-    fix: `delete "${await realpath(path)}", then fetch it again with "llmctl pull"`,
+    fix: profile === undefined ? wayOut : pullFix(profile, { before: `${wayOut}, then fetch it again with` }),
   });
 }

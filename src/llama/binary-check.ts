@@ -2,10 +2,11 @@ import { constants } from "node:fs";
 import { access, open, stat } from "node:fs/promises";
 import { machine, platform } from "node:os";
 import { LlmctlError, systemErrorCode } from "../base/errors.ts";
+import type { Fix } from "../base/fix.ts";
 import { explainRefusal } from "./refusal.ts";
 import { type BriefRun, runBriefly } from "./run-briefly.ts";
 
-const howToGetOne = 'run "llmctl build", or name another file in llama.binary';
+const howToGetOne: Fix = { run: ["build"], or: "name another file in llama.binary" };
 
 /** ELF class and `e_machine` by the kernel's name of the machine (`uname -m`); see elf(5) and <elf.h>. */
 const elfMachines: Readonly<Record<string, { readonly bits: 32 | 64; readonly id: number }>> = {
@@ -39,7 +40,7 @@ export async function checkBinary(file: string, at: string): Promise<void> {
   if (fault !== undefined) throw new LlmctlError(fault.code, `"${file}" ${fault.message}`, missing(at));
 }
 
-function missing(at: string): { exit: "missingFile"; at: string; fix: string } {
+function missing(at: string): { exit: "missingFile"; at: string; fix: Fix } {
   return { exit: "missingFile", at, fix: howToGetOne };
 }
 
@@ -144,9 +145,9 @@ export async function explainFailedRun(
   return failed(file, `failed to ${task}${refusal === undefined ? "" : `: ${refusal.message}`}`, refusal?.fix);
 }
 
-const diedFix = 'if it was built for another CPU, run "llmctl build --portable"';
+const diedFix: Fix = { before: "if it was built for another CPU, run", run: ["build", "--portable"] };
 
-function failed(file: string, what: string, fix = howToGetOne): LlmctlError {
+function failed(file: string, what: string, fix: Fix = howToGetOne): LlmctlError {
   return new LlmctlError("binary-failed", `"${file}" ${what}`, { exit: "missingFile", at: file, fix });
 }
 
@@ -157,7 +158,7 @@ function libraryMissing(file: string, libraries: readonly string[]): LlmctlError
     at: file,
     fix: cuda
       ? "install the CUDA libraries (and the driver), or set LD_LIBRARY_PATH in the profile's env"
-      : 'install the library, or set LD_LIBRARY_PATH in the profile\'s env, or rebuild with "llmctl build"',
+      : { before: "install the library, or set LD_LIBRARY_PATH in the profile's env, or rebuild with", run: ["build"] },
   });
 }
 

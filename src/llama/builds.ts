@@ -162,9 +162,9 @@ function pickCurrent({ builds }: Builds, at: string): Build {
   if (current !== undefined) return current;
   const [newest] = builds;
   if (newest === undefined) {
-    throw new LlmctlError("build-missing", "no build of llama.cpp is installed", { exit: "missingFile", at, fix: 'run "llmctl build"' });
+    throw new LlmctlError("build-missing", "no build of llama.cpp is installed", { exit: "missingFile", at, fix: { run: ["build"] } });
   }
-  const fix = `run "llmctl build --use ${newest.id}"`;
+  const fix = { run: ["build", "--use", newest.id] };
   throw new LlmctlError("build-missing", "no build of llama.cpp is the current one", { exit: "missingFile", at, fix });
 }
 
@@ -175,7 +175,7 @@ function pickBuild({ builds, broken }: Builds, name: string, at: string): Build 
   if (build !== undefined) return build;
   const unusable = broken.find(({ id }) => id === name);
   if (unusable !== undefined) {
-    const fix = `delete "${unusable.folder}", then run "llmctl build"`;
+    const fix = { before: `delete "${unusable.folder}", then run`, run: ["build"] };
     throw new LlmctlError("build-broken", `build "${name}" cannot be used: ${unusable.problem}`, { exit: "missingFile", at, fix });
   }
   throw unknownBuild(builds, name, at);
@@ -188,7 +188,7 @@ function unknownBuild(builds: readonly Build[], name: string, at: string): Llmct
   return new LlmctlError("build-unknown", `no build "${name}" of llama.cpp is installed; installed: ${installed}`, {
     exit: "missingFile",
     at,
-    fix: `${near === undefined ? "" : `did you mean "${near}"? else `}run "llmctl build --ref ${name}"`,
+    fix: { ...(near === undefined ? {} : { before: `did you mean "${near}"? else run` }), run: ["build", "--ref", name] },
   });
 }
 
@@ -211,7 +211,7 @@ export async function useBuildBefore(dataDir: string): Promise<Build> {
   const folder = buildsFolder(dataDir);
   const before = await readLink(join(folder, "previous"));
   if (before === undefined || before === (await readLink(join(folder, "current")))) {
-    const fix = 'see "llmctl build --list", then run "llmctl build --use BUILD"';
+    const fix = { before: "see", run: ["build", "--list"], after: "for the builds there are, then name one with --use" };
     throw new LlmctlError("build-missing", "it is not known which build was current before", { exit: "missingFile", at: folder, fix });
   }
   return useBuild(before, dataDir, "--rollback");

@@ -1,4 +1,5 @@
 import type { Problem } from "../base/errors.ts";
+import type { Fix } from "../base/fix.ts";
 import type { Profile } from "../profiles/schema.ts";
 import { explainFailedRun } from "./binary-check.ts";
 import { runBriefly } from "./run-briefly.ts";
@@ -80,11 +81,12 @@ function describeDevices(devices: readonly Device[]): string {
     : `it has ${devices.map(({ name, description }) => `${name} (${description})`).join(", ")}`;
 }
 
-function adviseDevice(name: string, devices: readonly Device[]): string {
+function adviseDevice(name: string, devices: readonly Device[]): Fix {
   const kind = /^[A-Za-z]+/.exec(name)?.[0].toLowerCase() ?? "";
   const isKindThere = devices.some((device) => device.name.toLowerCase().startsWith(kind));
   if (!isKindThere && (kind === "cuda" || kind === "vulkan")) {
-    return `name a device that is there; or see that its driver works, and build for it: llmctl build --backend ${kind}`;
+    const before = "name a device that is there; or see that its driver works, and build for it:";
+    return { before, run: ["build", "--backend", kind] };
   }
   return devices.length === 0 ? "remove the key" : "name a device that is there";
 }

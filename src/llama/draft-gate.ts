@@ -1,3 +1,4 @@
+import type { Fix } from "../base/fix.ts";
 import { decodeNumbers } from "../gguf/gguf-array.ts";
 import { findArray, findInteger } from "../gguf/metadata.ts";
 import type { ModelFacts } from "../gguf/model-facts.ts";
@@ -30,7 +31,7 @@ interface Common {
 
 interface No {
   readonly reason: string;
-  readonly fix: string;
+  readonly fix: Fix;
   readonly firstDifference?: TokenDifference;
 }
 

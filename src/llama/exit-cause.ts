@@ -1,12 +1,16 @@
 import type { ExitName } from "../base/exit-codes.ts";
+import type { Fix } from "../base/fix.ts";
 import type { ExitCause, ServerExit } from "../supervisor/launch.ts";
+
+/** What to do, where the profile's name may be wanted. */
+type FixFor = Fix | ((name: string) => Fix);
 
 interface KnownLine {
   /** Matches one line of the log; a group named `what` is quoted in the message. */
   readonly line: RegExp;
   readonly kind: string;
   readonly message: string;
-  readonly fix?: string;
+  readonly fix?: FixFor;
   readonly permanent: boolean;
   readonly exit: ExitName;
 }
@@ -21,7 +25,7 @@ const knownLines: readonly KnownLine[] = [
     line: /error: invalid argument: (?<what>\S+)|error while handling argument "(?<what2>[^"]+)"/,
     kind: "bad-flag",
     message: "the server does not understand a flag",
-    fix: 'see "llmctl plan NAME" for where the flag comes from',
+    fix: (name) => ({ before: "see", run: ["plan", name], after: "for where the flag comes from" }),
     permanent: true,
     exit: "config",
   },
@@ -29,7 +33,7 @@ const knownLines: readonly KnownLine[] = [
     line: /error: (?:unknown|invalid) device: (?<what>\S+)/,
     kind: "bad-flag",
     message: "the worker does not know a device",
-    fix: 'see "llmctl check NAME" for the devices of this machine',
+    fix: (name) => ({ before: "see", run: ["check", name], after: "for the devices of this machine" }),
     permanent: true,
     exit: "config",
   },
@@ -53,7 +57,7 @@ const knownLines: readonly KnownLine[] = [
     line: /error while loading shared libraries: (?<what>[^:]+)/,
     kind: "library-missing",
     message: "a shared library is missing",
-    fix: "install the package that has it, or build llama.cpp on this machine: llmctl build",
+    fix: { before: "install the package that has it, or build llama.cpp on this machine:", run: ["build"] },
     permanent: true,
     exit: "missingFile",
   },
@@ -77,7 +81,7 @@ const knownLines: readonly KnownLine[] = [
     line: /unknown model architecture: '(?<what>[^']+)'|unknown pre-tokenizer type: '(?<what2>[^']+)'|unknown tokenizer: '(?<what3>[^']+)'/,
     kind: "model-unsupported",
     message: "this build of llama.cpp does not know the model",
-    fix: "build a newer llama.cpp: llmctl build",
+    fix: { before: "build a newer llama.cpp:", run: ["build"] },
     permanent: true,
     exit: "config",
   },
@@ -93,7 +97,7 @@ const knownLines: readonly KnownLine[] = [
     line: /invalid magic characters|failed to read magic|bad GGUF version|is not within the file bounds|model is corrupted|tensors expected but/,
     kind: "model-corrupt",
     message: "a model file is damaged or incomplete",
-    fix: "fetch it again: llmctl pull NAME",
+    fix: (name) => ({ before: "fetch it again:", run: ["pull", name] }),
     permanent: true,
     exit: "missingFile",
   },
@@ -114,7 +118,7 @@ const knownLines: readonly KnownLine[] = [
   },
 ];
 
-const signalCauses: Readonly<Record<string, Pick<ExitCause, "kind" | "message" | "fix">>> = {
+const signalCauses: Readonly<Record<string, Pick<KnownLine, "kind" | "message" | "fix">>> = {
   SIGKILL: {
     kind: "killed",
     message: "the server was killed (SIGKILL)",
@@ -123,14 +127,18 @@ const signalCauses: Readonly<Record<string, Pick<ExitCause, "kind" | "message" |
   SIGSEGV: {
     kind: "crashed",
     message: "the server crashed (SIGSEGV)",
-    fix: "a native build may not suit this CPU: llmctl build --portable",
+    fix: { before: "a native build may not suit this CPU:", run: ["build", "--portable"] },
   },
   SIGILL: {
     kind: "crashed",
     message: "the server used an instruction that this CPU does not have (SIGILL)",
-    fix: "build on this machine, or for any: llmctl build --portable",
+    fix: { before: "build on this machine, or for any:", run: ["build", "--portable"] },
   },
-  SIGABRT: { kind: "aborted", message: "the server aborted itself (SIGABRT)", fix: "the end of its log says why: llmctl logs NAME" },
+  SIGABRT: {
+    kind: "aborted",
+    message: "the server aborted itself (SIGABRT)",
+    fix: (name) => ({ before: "the end of its log says why:", run: ["logs", name] }),
+  },
 };
 
 const hostOutOfMemory: Pick<ExitCause, "kind" | "message" | "fix"> = {
@@ -143,30 +151,35 @@ const hostOutOfMemory: Pick<ExitCause, "kind" | "message" | "fix"> = {
 export function explainExit(exit: ServerExit): ExitCause {
   // What was logged before a SIGKILL or SIGTERM from outside does not explain it; an abort or a crash is often the last word on an error.
   const ownEnd = exit.signal === null || exit.signal === "SIGABRT" || exit.signal === "SIGSEGV";
-  const known = ownEnd ? findKnown(exit.lastLines) : undefined;
+  const known = ownEnd ? findKnown(exit) : undefined;
   if (known !== undefined) return known;
   const late: ExitName = exit.wasReady ? "failed" : "diedBeforeReady";
   if (exit.signal === "SIGKILL" && exit.oomKills > 0) return { ...hostOutOfMemory, permanent: false, exit: late };
   if (exit.signal !== null) {
-    const cause = signalCauses[exit.signal] ?? { kind: "killed", message: `the server was ended by ${exit.signal}` };
-    return { ...cause, permanent: false, exit: late };
+    const { fix, ...cause } = signalCauses[exit.signal] ?? { kind: "killed", message: `the server was ended by ${exit.signal}` };
+    return { ...cause, ...fixFor(exit, fix), permanent: false, exit: late };
   }
   return {
     kind: "exited",
     message:
       exit.code === null ? "the server is gone; as it was adopted, its exit code is not known" : `the server exited with code ${exit.code}`,
-    fix: "see the end of its log",
+    fix: { before: "see the end of its log:", run: ["logs", exit.name] },
     permanent: false,
     exit: late,
   };
 }
 
-function findKnown(lines: readonly string[]): ExitCause | undefined {
-  for (const { line, message, ...rest } of knownLines) {
-    const match = lines.map((text) => line.exec(text)).find((found) => found !== null);
+function findKnown(exit: ServerExit): ExitCause | undefined {
+  for (const { line, message, fix, ...rest } of knownLines) {
+    const match = exit.lastLines.map((text) => line.exec(text)).find((found) => found !== null);
     if (match == null) continue;
     const what = Object.values(match.groups ?? {}).find((group) => group !== undefined);
-    return { ...rest, message: what === undefined ? message : `${message}: ${what}` };
+    return { ...rest, ...fixFor(exit, fix), message: what === undefined ? message : `${message}: ${what}` };
   }
   return undefined;
+}
+
+function fixFor({ name }: ServerExit, fix: FixFor | undefined): { readonly fix?: Fix } {
+  if (fix === undefined) return {};
+  return { fix: typeof fix === "function" ? fix(name) : fix };
 }

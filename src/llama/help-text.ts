@@ -46,7 +46,7 @@ export function parseHelp(text: string): FlagEntry[] {
   if (!entries.some((entry) => entry.names.includes("--model"))) {
     throw new LlmctlError("help-unreadable", "the --help text is not that of a llama.cpp program", {
       exit: "missingFile",
-      fix: 'name a llama-server of llama.cpp, or run "llmctl build"',
+      fix: { before: "name a llama-server of llama.cpp, or run", run: ["build"] },
     });
   }
   return entries;

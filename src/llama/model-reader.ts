@@ -1,5 +1,6 @@
 import { basename, posix } from "node:path";
 import { LlmctlError } from "../base/errors.ts";
+import { describeInLine } from "../base/fix.ts";
 import type { Paths } from "../base/paths.ts";
 import { readModel, type GgufModel } from "../gguf/read-model.ts";
 import { findModel, findOptions, searchModel, type FindOptions } from "../hub/find-model.ts";
@@ -38,7 +39,7 @@ export class ModelReader {
     } catch (error) {
       if (!(error instanceof LlmctlError)) throw error;
       if (error.code !== "model-missing" || this.#lacking === "refuse") throw placedAt(error, at);
-      this.missing.push(`${error.message}; ${error.fix ?? ""}`);
+      this.missing.push(describeInLine(error));
       return { path: `<${describeRef(ref)}>`, files: [], model: undefined };
     }
   }

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { LlmctlError } from "../base/errors.ts";
+import { describeInLine, type Fix } from "../base/fix.ts";
 import type { Paths } from "../base/paths.ts";
 import type { ModelFiles } from "../hub/model-files.ts";
 import { listBeside } from "../profiles/model-refs.ts";
@@ -151,7 +152,7 @@ async function planProgram(profile: Profile, program: Program, { paths, env, lac
       ...(values.rpc.workers === undefined ? [] : [unprotected]),
       ...(await describeUnchecked(values, paths)),
       ...draft.warnings,
-      ...findExceededLimits(profile, { target: target.model, flags: rendering.flags }).map(({ message, fix }) => `${message}; ${fix}`),
+      ...findExceededLimits(profile, { target: target.model, flags: rendering.flags }).map(describeInLine),
       ...describeStrayVariables(env, childEnv, catalogue),
       ...describeStrayConfig(await strayConfig(childEnv), args, catalogue),
     ],
@@ -190,7 +191,7 @@ export function cliMissing(server: string, at: string): never {
   throw new LlmctlError("cli-missing", `there is no llama-cli beside "${server}"`, {
     exit: "missingFile",
     at,
-    fix: 'run "llmctl build", which makes both, or name a build in llama.build',
+    fix: { run: ["build"], after: ", which makes both", or: "name a build in llama.build" },
   });
 }
 
@@ -237,7 +238,7 @@ export async function decideDrafting(
 }
 
 /** What `on_mismatch: fail` makes of a verdict that is not `on`. */
-export function draftMismatch(profile: Profile, { reason, fix }: { readonly reason: string; readonly fix: string }): LlmctlError {
+export function draftMismatch(profile: Profile, { reason, fix }: { readonly reason: string; readonly fix: Fix }): LlmctlError {
   return new LlmctlError("draft-mismatch", `the draft cannot speed up this target: ${reason}`, {
     exit: "config",
     at: profile.at("draft", "model"),
@@ -251,7 +252,15 @@ export function draftMismatch(profile: Profile, { reason, fix }: { readonly reas
  * nor is another version of llmctl.
  */
 function withHash(profileEnv: ProfileValues["env"], launch: Omit<Launch, "hash">): Launch {
-  const { version: _version, files: _files, env: _env, dependsOn: _dependsOn, protocol: _protocol, rpcWorkers: _rpcWorkers, ...rest } = launch;
+  const {
+    version: _version,
+    files: _files,
+    env: _env,
+    dependsOn: _dependsOn,
+    protocol: _protocol,
+    rpcWorkers: _rpcWorkers,
+    ...rest
+  } = launch;
   return {
     ...launch,
     hash: createHash("sha256")

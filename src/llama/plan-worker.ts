@@ -48,7 +48,7 @@ async function findProgram(server: string, at: string): Promise<string> {
   throw new LlmctlError("worker-missing", `there is no RPC server beside "${server}"`, {
     exit: "missingFile",
     at,
-    fix: 'run "llmctl build --rpc", or name a build that has one in llama.build',
+    fix: { run: ["build", "--rpc"], or: "name a build that has one in llama.build" },
   });
 }
 

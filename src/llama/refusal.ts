@@ -1,9 +1,10 @@
+import type { Fix } from "../base/fix.ts";
 /** Why a llama.cpp program refused its command line, in its own words. */
 export interface Refusal {
   readonly message: string;
   /** The flag that it names, as it understood it. */
   readonly flag?: string;
-  readonly fix?: string;
+  readonly fix?: Fix;
 }
 
 /**

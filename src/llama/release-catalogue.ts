@@ -30,7 +30,7 @@ export async function readReleaseCatalogue(release: string, paths: Paths): Promi
     throw new LlmctlError("release-unknown", `the flags of llama.cpp ${release} are not known: no build of it is installed`, {
       exit: "missingFile",
       at,
-      fix: `run "llmctl build --ref ${release}", or leave out --release for ${exportRelease}`,
+      fix: { run: ["build", "--ref", release], or: `leave out --release for ${exportRelease}` },
       cause,
     });
   }

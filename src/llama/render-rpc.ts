@@ -9,7 +9,10 @@ export const rpcWorkers: Rule = {
     const { workers } = values.rpc;
     if (workers === undefined) return undefined;
     if (catalogue.has("--rpc")) return passed(["--rpc", workers.join(",")]);
-    return impossible(`llama.cpp ${catalogue.version} was built without RPC`, 'run "llmctl build --rpc", or name a build that has it');
+    return impossible(`llama.cpp ${catalogue.version} was built without RPC`, {
+      run: ["build", "--rpc"],
+      or: "name a build that has it",
+    });
   },
 };
 

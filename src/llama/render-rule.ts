@@ -1,3 +1,4 @@
+import type { Fix } from "../base/fix.ts";
 import type { ModelRef, ProfileValues } from "../profiles/schema.ts";
 import type { FlagCatalogue, FlagMatch } from "./flag-catalogue.ts";
 
@@ -29,7 +30,7 @@ export type Outcome =
   | { readonly kind: "flags"; readonly args: readonly string[]; readonly note?: string }
   /** Nothing is passed, and that is right or bearable: `reason` says why. */
   | { readonly kind: "left-out"; readonly reason: string }
-  | { readonly kind: "impossible"; readonly message: string; readonly fix: string };
+  | { readonly kind: "impossible"; readonly message: string; readonly fix: Fix };
 
 /** How one profile key becomes flags. */
 export interface Rule {
@@ -174,7 +175,7 @@ export function leftOut(reason: string): Outcome {
   return { kind: "left-out", reason };
 }
 
-export function impossible(message: string, fix: string): Outcome {
+export function impossible(message: string, fix: Fix): Outcome {
   return { kind: "impossible", message, fix };
 }
 

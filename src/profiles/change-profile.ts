@@ -80,7 +80,7 @@ export function profileExists(source: Source): LlmctlError {
   return new LlmctlError("profile-exists", `there is a profile ${quote(source.name)} already`, {
     exit: "config",
     at: source.path,
-    fix: `run "llmctl profile edit ${source.name}", or take another name`,
+    fix: { run: ["profile", "edit", source.name], or: "take another name" },
   });
 }
 

@@ -68,7 +68,7 @@ function uneditable(verb: "set" | "unset", path: KeyPath, source: Source): Llmct
   return new LlmctlError("profile-uneditable", `cannot ${verb} ${quote(showKey(path))} without changing more than that key`, {
     exit: "config",
     at: source.shown,
-    fix: `run "llmctl profile edit ${source.name}"`,
+    fix: { run: ["profile", "edit", source.name] },
   });
 }
 

@@ -1,5 +1,6 @@
 import { relative } from "node:path";
 import type { Problem } from "../base/errors.ts";
+import type { Fix } from "../base/fix.ts";
 
 /** The YAML file of one profile. */
 export interface Source {
@@ -54,7 +55,7 @@ export type KeyPath = readonly (string | number)[];
 export interface Finding {
   readonly message: string;
   readonly place: Place;
-  readonly fix?: string;
+  readonly fix?: Fix;
 }
 
 export function makeSource(name: string, path: string, cwd: string): Source {

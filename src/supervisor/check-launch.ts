@@ -43,7 +43,8 @@ function findWrong(value: Readonly<Record<string, unknown>>, checks: Readonly<Re
 }
 
 const drafting: Check = (value) =>
-  isMap(value) && (value["wanted"] === true ? isOneOf("serve", "fail")(value["onFailure"]) : value["wanted"] === false && isText(value["reason"]));
+  isMap(value) &&
+  (value["wanted"] === true ? isOneOf("serve", "fail")(value["onFailure"]) : value["wanted"] === false && isText(value["reason"]));
 
 const launchChecks: Checks<Launch> = {
   version: (value) => value === launchVersion,
@@ -107,13 +108,13 @@ export function otherVersion(name: string, supervisor: string | undefined, calle
   return new LlmctlError(
     "launch-version",
     `"${name}" was started by llmctl ${supervisor ?? "of an earlier version"}, which cannot take a new configuration from ${caller}; it runs on as it is`,
-    { exit: "busy", fix: `restart it with "llmctl down ${name}", then "llmctl up -d ${name}"` },
+    { exit: "busy", fix: { before: "restart it with", run: ["down", name], andThen: { before: "", run: ["up", "-d", name] } } },
   );
 }
 
 function refused(name: string, why: string): LlmctlError {
   return new LlmctlError("launch-refused", `the supervisor of "${name}" does not take the new configuration: ${why}; it runs on as it is`, {
     exit: "busy",
-    fix: `stop it with "llmctl down ${name}", then start it anew`,
+    fix: { before: "restart it with", run: ["down", name], andThen: { before: "", run: ["up", "-d", name] } },
   });
 }

@@ -27,7 +27,9 @@ export function describeState(state: State, { status, sinceSpawnMs, askedBy }: C
     case "failed":
       return `failed: ${state.cause.message}`;
     case "stopping":
-      return state.cause === undefined ? `stopping${state.next === "restart" ? " for a restart" : ""}${asked}` : `stopping: ${state.cause.message}`;
+      return state.cause === undefined
+        ? `stopping${state.next === "restart" ? " for a restart" : ""}${asked}`
+        : `stopping: ${state.cause.message}`;
     case "killing":
       return state.cause === undefined ? `killing the server${asked}` : `killing the server: ${state.cause.message}`;
     case "stuck":

@@ -17,7 +17,9 @@ export async function forgetProfile(folders: Folders, name: string): Promise<boo
   const folder = join(folders.state, name);
   if ((await findSupervisor(folders, name)) !== undefined || (await findOrphan(folders, name)) !== undefined) throw stillRunning(name);
   if (!(await exists(folder))) return false;
-  const locks = [supervisorLockPath(folders.state, name), serverLockPath(folders.state, name)].map((path) => takeLock(path, makeNote(name)));
+  const locks = [supervisorLockPath(folders.state, name), serverLockPath(folders.state, name)].map((path) =>
+    takeLock(path, makeNote(name)),
+  );
   try {
     if (locks.includes(undefined)) throw stillRunning(name);
     // Renamed first: what is removed half is no profile's any more.
@@ -43,5 +45,5 @@ async function exists(path: string): Promise<boolean> {
 }
 
 function stillRunning(name: string): LlmctlError {
-  return new LlmctlError("still-running", `"${name}" is running`, { exit: "busy", fix: `stop it first: llmctl down ${name}` });
+  return new LlmctlError("still-running", `"${name}" is running`, { exit: "busy", fix: { before: "stop it first:", run: ["down", name] } });
 }

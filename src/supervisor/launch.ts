@@ -1,4 +1,5 @@
 import type { ExitName } from "../base/exit-codes.ts";
+import type { Fix } from "../base/fix.ts";
 
 /** Raised with every change of {@link Launch}, or of what one of its values means. */
 export const launchVersion = 1;
@@ -125,7 +126,7 @@ export interface ExitCause {
   /** Stable, kebab-case: `bad-flag`, `model-missing`, `model-corrupt`, `port-in-use`, `out-of-memory`, `killed`, `crashed`, … */
   readonly kind: string;
   readonly message: string;
-  readonly fix?: string;
+  readonly fix?: Fix;
   /** A permanent cause is never retried. */
   readonly permanent: boolean;
   /** Name of the exit code that `up` ends with when this is why the server never got ready. */
@@ -134,6 +135,8 @@ export interface ExitCause {
 
 /** How a server ended without being asked to; of one that was adopted neither code nor signal is known. */
 export interface ServerExit {
+  /** The profile's name. */
+  readonly name: string;
   readonly code: number | null;
   readonly signal: string | null;
   /** The end of what it logged in this run. */

@@ -3,6 +3,7 @@ import { closeSync, constants, fstatSync, openSync, statSync, type Stats } from 
 import { dirname } from "node:path";
 import { LlmctlError, systemErrorCode } from "../base/errors.ts";
 import type { ExitName } from "../base/exit-codes.ts";
+import type { Fix } from "../base/fix.ts";
 import { describeUser, ensureOwnFolder, isOwn } from "../base/own-folder.ts";
 import { clearNote, type LockNote, saysNote, writeNote } from "./lock-note.ts";
 
@@ -163,7 +164,7 @@ const noPermission = {
 } as const;
 const otherFolder = "set LLMCTL_HOME to a folder that can be written";
 
-const unwritableBecause: Readonly<Record<string, { readonly why: string; readonly exit: ExitName; readonly fix: string }>> = {
+const unwritableBecause: Readonly<Record<string, { readonly why: string; readonly exit: ExitName; readonly fix: Fix }>> = {
   ENOSPC: noSpace,
   EDQUOT: noSpace,
   EACCES: noPermission,

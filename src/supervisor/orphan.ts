@@ -50,7 +50,12 @@ export async function findOrphan({ state }: Folders, name: string): Promise<Aban
     pid: server.pid,
     url: url === undefined || port === undefined ? (url ?? null) : withPort(url, port),
   };
-  return { identity: server, stopTimeoutMs: record?.stopTimeoutMs ?? locked?.stopTimeoutMs, hash: locked?.hash ?? record?.status.hash, status };
+  return {
+    identity: server,
+    stopTimeoutMs: record?.stopTimeoutMs ?? locked?.stopTimeoutMs,
+    hash: locked?.hash ?? record?.status.hash,
+    status,
+  };
 }
 
 function readLockedServer(stateDir: string, name: string): LockedServer | undefined {
@@ -85,11 +90,12 @@ export async function findAdoptable(folders: Folders, launch: Launch): Promise<O
     return undefined;
   }
   // The hash covers the arguments as they were planned; the process's own words say that this is still the program that was started then.
-  if (hash === launch.hash && hasArguments(identity.pid, launch.args)) return { identity, endpoint: findEndpoint(launch, identity, status) };
+  if (hash === launch.hash && hasArguments(identity.pid, launch.args))
+    return { identity, endpoint: findEndpoint(launch, identity, status) };
   throw new LlmctlError("orphan-differs", `a server of "${launch.name}" still runs, without a supervisor and with another configuration`, {
     exit: "busy",
     at: `pid ${identity.pid}${status === undefined ? "" : `, ${status.profile}`}`,
-    fix: `stop it first: llmctl down ${launch.name}`,
+    fix: { before: "stop it first:", run: ["down", launch.name] },
   });
 }
 

@@ -6,7 +6,11 @@ export function stalled(launch: Launch): ExitCause {
   return {
     kind: "stalled",
     message: `the load showed no sign of life (log, CPU, I/O) for ${launch.health.stallTimeoutMs / 1000} s`,
-    fix: "look at the end of the log; raise health.stall_timeout when the disk is slow",
+    fix: {
+      before: "look at the end of the log with",
+      run: ["logs", launch.name],
+      after: "; raise health.stall_timeout when the disk is slow",
+    },
     permanent: false,
     exit: "notReadyInTime",
   };

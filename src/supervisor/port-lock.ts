@@ -83,7 +83,10 @@ function takenByProfile(port: number, note: ReturnType<typeof readNote>): ExitCa
   return {
     kind: "port-in-use",
     message: `port ${port} is taken by ${profile === undefined ? "another profile" : `the profile "${profile}"`}`,
-    fix: profile === undefined ? 'see "llmctl ps" for which one; stop it, or set another server.port' : `stop it: llmctl down ${profile}`,
+    fix:
+      profile === undefined
+        ? { run: ["ps"], after: "to see which one; stop it, or set another server.port" }
+        : { before: "stop it with", run: ["down", profile], or: "set another server.port" },
     permanent: true,
     exit: "unavailable",
   };

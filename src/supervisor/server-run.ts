@@ -105,7 +105,8 @@ export class ServerRun {
   ): ExitCause {
     killGroup(this.server.pid);
     const oomKills = (readOomKills() ?? 0) - this.#options.oomKills;
-    return this.#options.protocol.explainExit({ ...exit, lastLines, oomKills, wasReady });
+    const { launch, protocol } = this.#options;
+    return protocol.explainExit({ ...exit, name: launch.name, lastLines, oomKills, wasReady });
   }
 
   /** Asks and watches no more. */

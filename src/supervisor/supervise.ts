@@ -149,12 +149,15 @@ async function offerMetrics(server: MetricsServer, { host, metricsPort }: Launch
 }
 
 function alreadyRunning(name: string): LlmctlError {
-  return new LlmctlError("already-running", `"${name}" is already running`, { exit: "busy", fix: `see "llmctl status ${name}"` });
+  return new LlmctlError("already-running", `"${name}" is already running`, {
+    exit: "busy",
+    fix: { before: "see", run: ["status", name] },
+  });
 }
 
 function overruled(name: string, by: string): LlmctlError {
   return new LlmctlError("overruled", `"${name}" was not stopped: ${by} asked for a restart after this`, {
     exit: "busy",
-    fix: `see "llmctl status ${name}"; stop it again: llmctl down ${name}`,
+    fix: { before: "see", run: ["status", name], or: { before: "stop it again:", run: ["down", name] } },
   });
 }

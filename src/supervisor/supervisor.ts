@@ -362,5 +362,8 @@ export class Supervisor {
 }
 
 function ended(name: string): LlmctlError {
-  return new LlmctlError("stopping", `"${name}" has just been stopped`, { exit: "notRunning", fix: `start it: llmctl up ${name}` });
+  return new LlmctlError("stopping", `"${name}" has just been stopped`, {
+    exit: "notRunning",
+    fix: { before: "start it:", run: ["up", name] },
+  });
 }

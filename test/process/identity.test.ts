@@ -115,7 +115,14 @@ describe("what makes a supervisor findable is made anew", () => {
     await take();
     await until("all is there again", async () => {
       const files = [socketPath(), statePath("p", "lock"), statePath("p", "server.lock"), statePath("p", "state.json")];
-      const sizes = await Promise.all(files.map((path) => stat(path).then((info) => (info.isSocket() ? 1 : info.size), () => 0)));
+      const sizes = await Promise.all(
+        files.map((path) =>
+          stat(path).then(
+            (info) => (info.isSocket() ? 1 : info.size),
+            () => 0,
+          ),
+        ),
+      );
       return sizes.every((size) => size > 0);
     });
     await expectOne(pid);
@@ -128,7 +135,13 @@ describe("a state file that tells nothing hides nobody", () => {
   const damages: [string, (path: string) => Promise<void>][] = [
     ["empty", (path) => writeFile(path, "")],
     ["cut", async (path) => writeFile(path, (await readFile(path, "utf8")).slice(0, 40))],
-    ["a folder", (path) => rm(path).then(async () => mkdir(path)).then(() => {})],
+    [
+      "a folder",
+      (path) =>
+        rm(path)
+          .then(async () => mkdir(path))
+          .then(() => {}),
+    ],
     ["of another version", (path) => writeFile(path, '{"status":{"version":2,"name":"p"},"supervisor":{"pid":1},"server":null}')],
     ["of another profile", async (path) => writeFile(path, (await readFile(path, "utf8")).replace('"name": "p"', '"name": "q"'))],
     ["not text", (path) => writeFile(path, Buffer.from([0xff, 0xfe, 0, 1]))],

@@ -160,7 +160,7 @@ describe("a broken transfer", () => {
     await expect(interrupted).rejects.toMatchObject({
       code: "interrupted",
       exit: "interrupted",
-      fix: 'run "llmctl pull tiny" again; it goes on from what is on disk',
+      fix: { run: ["pull", "tiny"], after: "again; it goes on from what is on disk" },
     });
     expect(await planPull(single, makeOptions())).toMatchObject({ missingBytes: 180_000 });
     await pullModel(single, makeOptions());

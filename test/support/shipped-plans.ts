@@ -1,6 +1,7 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { LlmctlError } from "../../src/base/errors.ts";
+import { describeFix } from "../../src/base/fix.ts";
 import type { FlagCatalogue } from "../../src/llama/flag-catalogue.ts";
 import { renderCli, type Rendering, renderServer } from "../../src/llama/render.ts";
 import { loadProfile } from "../../src/profiles/load.ts";
@@ -31,7 +32,7 @@ export async function planShipped(name: string, program: (typeof shippedPrograms
     if (!(error instanceof LlmctlError)) throw error;
     // The version is that of the binary; the file is named after the build.
     const lines = error.problems.map(({ message, at, fix }) =>
-      `refused: ${message} (${at}; ${fix})\n`.replaceAll(catalogue.version, "VERSION"),
+      `refused: ${message} (${at}; ${fix && describeFix(fix)})\n`.replaceAll(catalogue.version, "VERSION"),
     );
     return { profile, rendering: undefined, text: lines.join("") };
   }

@@ -11,7 +11,8 @@ beforeEach(async () => {
 afterEach(() => rm(folder, { recursive: true }));
 
 const modeOf = async (path: string) => (await stat(path)).mode & 0o777;
-const refusal = (message: string) => expect.objectContaining({ code: "foreign-folder", exit: "permission", message: expect.stringContaining(message) });
+const refusal = (message: string) =>
+  expect.objectContaining({ code: "foreign-folder", exit: "permission", message: expect.stringContaining(message) });
 
 test("is made with all above it, for its owner only, and made again without harm", async () => {
   const path = join(folder, "a", "b");
@@ -49,7 +50,9 @@ test("a link is refused, also one that leads to a folder of ours", async () => {
 test("a file in its place is the system's error", async () => {
   await writeFile(join(folder, "file"), "");
   expect(() => ensureOwnFolder(join(folder, "file"))).toThrow(expect.objectContaining({ code: "ENOTDIR" }));
-  expect(() => ensureOwnFolder(join(folder, "file", "below"))).toThrow(expect.objectContaining({ code: expect.stringMatching(/ENOTDIR|EEXIST/) }));
+  expect(() => ensureOwnFolder(join(folder, "file", "below"))).toThrow(
+    expect.objectContaining({ code: expect.stringMatching(/ENOTDIR|EEXIST/) }),
+  );
 });
 
 test.runIf(process.getuid?.() === 0)("one of another user is refused with its owner's name", async () => {

@@ -149,7 +149,12 @@ test("what a handler refuses is told to the client", async () => {
   });
   const other = new ControlServer(refusing);
   await other.listen([socketPath]);
-  await expect(requestRestart(socketPath, {})).rejects.toMatchObject({ code: "launch-version", message: "not mine", exit: "busy", fix: "go away" });
+  await expect(requestRestart(socketPath, {})).rejects.toMatchObject({
+    code: "launch-version",
+    message: "not mine",
+    exit: "busy",
+    fix: "go away",
+  });
   other.close();
 });
 

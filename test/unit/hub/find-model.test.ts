@@ -129,7 +129,7 @@ describe("a Hub model", () => {
       exit: "missingFile",
       message: '"unsloth/GLM-4.7-GGUF" (UD-Q2_K_XL) is not on this machine',
       at: "glm47.yaml:2:3",
-      fix: 'run "llmctl pull glm47"',
+      fix: { run: ["pull", "glm47"] },
     });
   });
 
@@ -156,8 +156,16 @@ describe("a Hub model", () => {
 
   test("with an empty file says to delete it and pull", async () => {
     const path = await put("models/GLM-4.7-GGUF/a-UD-Q2_K_XL.gguf", "");
-    await expect(findModel(ref, options)).rejects.toMatchObject({ code: "model-empty", fix: 'delete it, then run "llmctl pull glm47"' });
+    await expect(findModel(ref, options)).rejects.toMatchObject({
+      code: "model-empty",
+      fix: { before: "delete it, then run", run: ["pull", "glm47"] },
+    });
     expect(path).toContain("a-UD-Q2_K_XL");
+  });
+
+  test("with an empty file is only to be deleted where no profile names it", async () => {
+    await put("models/GLM-4.7-GGUF/a-UD-Q2_K_XL.gguf", "");
+    await expect(findModel(ref, { ...options, profile: undefined })).rejects.toMatchObject({ code: "model-empty", fix: "delete it" });
   });
 });
 

@@ -84,6 +84,15 @@ describe("verifyFiles", () => {
     expect(await findVerified(locks(), path)).toBeUndefined();
   });
 
+  test.each([
+    ["glm47", (place: string) => ({ before: `delete "${place}", then fetch it again with`, run: ["pull", "glm47"] })],
+    [undefined, (place: string) => `delete "${place}"`],
+  ])("says how to get another content, of the profile %s", async (profile, fix) => {
+    const files = [{ path, sizeBytes: content.length, digest: "0".repeat(64), profile }];
+    const verifying = verifyFiles(files, { lockFolder: locks(), signal: quiet.signal, onProgress: () => {} });
+    await expect(verifying).rejects.toMatchObject({ code: "model-damaged", fix: fix(path) });
+  });
+
   test("does not trust a record that says nothing usable", async () => {
     await recordVerified(locks(), path, sha256(content));
     const [name = ""] = await readdir(join(locks(), "verified"));

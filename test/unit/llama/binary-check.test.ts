@@ -77,7 +77,7 @@ describe("files", () => {
     ["empty", () => make(""), "binary-garbage", "missingFile"],
     ["text", () => make("hello\n"), "binary-garbage", "missingFile"],
   ] as const)("%s is refused with its place and a fix", async (_, path, code, exit) => {
-    await expect(checkBinary(await path(), "p.yaml:3:5")).rejects.toMatchObject({ code, exit, at: "p.yaml:3:5", fix: expect.any(String) });
+    await expect(checkBinary(await path(), "p.yaml:3:5")).rejects.toMatchObject({ code, exit, at: "p.yaml:3:5", fix: expect.anything() });
   });
 
   test("a program of another machine is refused", async () => {

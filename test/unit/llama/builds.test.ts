@@ -108,14 +108,17 @@ describe("findServer", () => {
       code: "build-missing",
       exit: "missingFile",
       at,
-      fix: 'run "llmctl build"',
+      fix: { run: ["build"] },
     });
   });
 
   test("none current: says which command chooses one", async () => {
     await install("v0.5.0-cpu-1", "v0.5.0");
     await makeCurrent("removed-by-hand");
-    await expect(findServer({}, data, at)).rejects.toMatchObject({ code: "build-missing", fix: 'run "llmctl build --use v0.5.0-cpu-1"' });
+    await expect(findServer({}, data, at)).rejects.toMatchObject({
+      code: "build-missing",
+      fix: { run: ["build", "--use", "v0.5.0-cpu-1"] },
+    });
   });
 
   test("an unknown build: names those installed, the nearest, and the command that builds it", async () => {
@@ -124,7 +127,7 @@ describe("findServer", () => {
       code: "build-unknown",
       message: 'no build "v0.5.1" of llama.cpp is installed; installed: v0.5.0-cpu-1',
       at,
-      fix: 'did you mean "v0.5.0"? else run "llmctl build --ref v0.5.1"',
+      fix: { before: 'did you mean "v0.5.0"? else run', run: ["build", "--ref", "v0.5.1"] },
     });
   });
 

@@ -48,7 +48,7 @@ describe("the devices of a profile", () => {
         at: "p.yaml:devices.1",
         fix: "name a device that is there",
       },
-      expect.objectContaining({ at: "p.yaml:draft.devices.1", fix: expect.stringContaining("llmctl build --backend vulkan") }),
+      expect.objectContaining({ at: "p.yaml:draft.devices.1", fix: expect.objectContaining({ run: ["build", "--backend", "vulkan"] }) }),
     ]);
   });
 

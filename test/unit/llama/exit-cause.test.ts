@@ -4,7 +4,7 @@ import { explainExit } from "../../../src/llama/exit-cause.ts";
 import type { ServerExit } from "../../../src/supervisor/launch.ts";
 
 function ended(lastLines: readonly string[], more: Partial<ServerExit> = {}): ServerExit {
-  return { code: 1, signal: null, lastLines, oomKills: 0, wasReady: false, ...more };
+  return { name: "coder", code: 1, signal: null, lastLines, oomKills: 0, wasReady: false, ...more };
 }
 
 describe("what llama-server said last", () => {
@@ -170,4 +170,14 @@ test("of a server that was adopted it is not known how it ended, unless its log 
     permanent: false,
   });
   expect(explainExit(ended(["CUDA error: an illegal memory access was encountered"], { code: null })).kind).toBe("gpu-error");
+});
+
+test.each<[string, readonly string[], Partial<ServerExit>, readonly string[]]>([
+  ["a bad flag", ["error: invalid argument: --nope"], {}, ["plan", "coder"]],
+  ["a worker's device", ["error: unknown device: CUDA7"], {}, ["check", "coder"]],
+  ["a broken model", ["tensor 'x' data is not within the file bounds, model is corrupted or incomplete"], {}, ["pull", "coder"]],
+  ["an abort", [], { code: null, signal: "SIGABRT" }, ["logs", "coder"]],
+  ["an exit code", [], { code: 7 }, ["logs", "coder"]],
+])("what to do about %s is a command with the profile's own name", (_, lines, more, run) => {
+  expect(explainExit(ended(lines, more)).fix).toMatchObject({ run });
 });

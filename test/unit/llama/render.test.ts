@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { LlmctlError } from "../../../src/base/errors.ts";
+import type { Fix } from "../../../src/base/fix.ts";
 import { FlagCatalogue } from "../../../src/llama/flag-catalogue.ts";
 import { parseHelp } from "../../../src/llama/help-text.ts";
 import { commandLine, renderCli, type Rendering, renderServer } from "../../../src/llama/render.ts";
@@ -30,7 +31,7 @@ function added(values: Values, catalogue: FlagCatalogue): string {
     .join(" ");
 }
 
-function problemsOf(action: () => unknown): readonly { message: string; at?: string; fix?: string }[] {
+function problemsOf(action: () => unknown): readonly { message: string; at?: string; fix?: Fix }[] {
   try {
     action();
   } catch (error) {
@@ -292,7 +293,7 @@ test("problems of keys and of raw flags come together", () => {
 
 test("rpc.workers of a build without RPC, and rpc.cache of a server", () => {
   const [problem] = problemsOf(() => render({ rpc: { workers: ["h:1"] } }, catalogues.b7698));
-  expect(problem).toMatchObject({ at: "p.yaml:rpc.workers", fix: 'run "llmctl build --rpc", or name a build that has it' });
+  expect(problem).toMatchObject({ at: "p.yaml:rpc.workers", fix: { run: ["build", "--rpc"], or: "name a build that has it" } });
   expect(render({ rpc: { cache: true } }, catalogues.b7698).notes).toContainEqual({
     key: "rpc.cache",
     reason: "only a worker keeps the weights that it is sent",

@@ -1,12 +1,13 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { LlmctlError } from "../../../src/base/errors.ts";
+import { describeFix } from "../../../src/base/fix.ts";
 import { keysOf, profileJsonSchema, schemaAt } from "../../../src/profiles/json-schema.ts";
 import { refuseText } from "./profile-folder.ts";
 
 function show(error: LlmctlError): string {
   return error.problems
-    .map(({ message, at, fix }) => [message, `  at:  ${at}`, ...(fix === undefined ? [] : [`  fix: ${fix}`])].join("\n"))
+    .map(({ message, at, fix }) => [message, `  at:  ${at}`, ...(fix === undefined ? [] : [`  fix: ${describeFix(fix)}`])].join("\n"))
     .join("\n");
 }
 

@@ -52,7 +52,9 @@ describe("a state in one line", () => {
   });
 
   test("says of what cannot be killed which process it is", () => {
-    expect(describeState({ name: "stuck", next: "stop" }, { status, sinceSpawnMs: 0, askedBy: undefined })).toContain("pid 7 is still there after SIGKILL");
+    expect(describeState({ name: "stuck", next: "stop" }, { status, sinceSpawnMs: 0, askedBy: undefined })).toContain(
+      "pid 7 is still there after SIGKILL",
+    );
   });
 
   test("says of an unhealthy server that it is not killed", () => {

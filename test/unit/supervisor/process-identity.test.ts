@@ -1,6 +1,13 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { afterEach, expect, test } from "vitest";
-import { hasArguments, identifyProcess, isOfHere, isRunning, readBytesTaken, readCpuTicks } from "../../../src/supervisor/process-identity.ts";
+import {
+  hasArguments,
+  identifyProcess,
+  isOfHere,
+  isRunning,
+  readBytesTaken,
+  readCpuTicks,
+} from "../../../src/supervisor/process-identity.ts";
 
 /** The name of this very process, as others see it. */
 const comm = "/proc/self/comm";

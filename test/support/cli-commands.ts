@@ -1,0 +1,20 @@
+import type { Command } from "commander";
+import { createProgram } from "../../src/cli/program.ts";
+
+export interface NamedCommand {
+  /** The words that name it: `profile show`. */
+  readonly path: readonly string[];
+  readonly command: Command;
+}
+
+/** Every command that does something, subcommands included. */
+export function listCommands(program: Command = createProgram(() => {}), path: readonly string[] = []): NamedCommand[] {
+  return program.commands.flatMap((command) => {
+    const inner = [...path, command.name()];
+    return [{ path: inner, command }, ...listCommands(command, inner)];
+  });
+}
+
+export function hasJson({ command }: NamedCommand): boolean {
+  return command.options.some(({ long }) => long === "--json");
+}
