@@ -1,7 +1,7 @@
 import type { Command } from "../llama/plan-launch.ts";
 import type { Status } from "../control/messages.ts";
 import { paint } from "./paint.ts";
-import { quoteForShell } from "./quote-for-shell.ts";
+import { quoteForShell } from "../base/quote-for-shell.ts";
 
 /** What a restart would change of a running command. Flags with their values, as they stand on the command line. */
 export interface CommandDiff {

@@ -9,7 +9,7 @@ import { openProfile } from "./context.ts";
 import { notRunning } from "./down.ts";
 import { paint } from "./paint.ts";
 import { type CommandDiff, describeDiff, diffCommands } from "./plan-diff.ts";
-import { quoteForShell } from "./quote-for-shell.ts";
+import { quoteForShell } from "../base/quote-for-shell.ts";
 
 interface PlanCommandOptions {
   readonly json: boolean;
