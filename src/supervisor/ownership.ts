@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { join } from "node:path";
 import { LlmctlError } from "../base/errors.ts";
+import { isSocketUrl, parseUrl } from "./endpoint.ts";
 import type { Endpoint, Launch } from "./launch.ts";
 import { findListeningPort } from "./listening-sockets.ts";
 import { findLockedServer, findLockHolder, takeLock, type Lock } from "./lock.ts";
@@ -61,7 +62,8 @@ export async function findAdoptable(folders: Folders, launch: Launch): Promise<O
     return undefined;
   }
   // The hash covers the arguments as they were planned; the process's own words say that this is still the program that was started then.
-  if (status.hash === launch.hash && hasArguments(identity.pid, launch.args)) return { identity, endpoint: parseUrl(status.url) };
+  if (status.hash === launch.hash && hasArguments(identity.pid, launch.args))
+    return { identity, endpoint: status.url === null ? undefined : parseUrl(status.url) };
   throw new LlmctlError("orphan-differs", `a server of "${launch.name}" still runs, without a supervisor and with another configuration`, {
     exit: "busy",
     at: `pid ${identity.pid}, ${status.profile}`,
@@ -75,12 +77,6 @@ export async function takeServerLock(runtimeDir: string, name: string): Promise<
   const lock = takeLock(path) ?? (await takeLockSoon(path));
   if (lock === undefined) throw new Error(`two supervisors of "${name}": ${path} has another holder`);
   return lock;
-}
-
-function parseUrl(url: string | null): Endpoint | undefined {
-  if (url === null) return undefined;
-  const { hostname, port } = new URL(url);
-  return { host: hostname.replace(/^\[(.*)\]$/, "$1"), port: Number(port) };
 }
 
 /** A server that is to be ended in place of its supervisor. */
@@ -109,11 +105,13 @@ export async function findOrphanRecord(folders: Folders, name: string): Promise<
   const server = findLockedServer(serverLockPath(folders.runtime, name));
   if (server === undefined) return undefined;
   const port = findListeningPort(server.pid);
-  const url = port === undefined || record.status.url === null ? null : withPort(record.status.url, port);
+  const url = record.status.url === null ? null : withPort(record.status.url, port);
   return { ...record, server, status: { ...record.status, pid: server.pid, url } };
 }
 
-function withPort(url: string, port: number): string {
+function withPort(url: string, port: number | undefined): string | null {
+  if (isSocketUrl(url)) return url;
+  if (port === undefined) return null;
   const changed = new URL(url);
   changed.port = String(port);
   return changed.origin;

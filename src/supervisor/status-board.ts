@@ -1,4 +1,5 @@
 import type { DraftingStatus, LastExit, LoadProgress, Status, TrafficStatus } from "../control/messages.ts";
+import { formatUrl } from "./endpoint.ts";
 import type { Endpoint, ExitCause, Launch, Traffic } from "./launch.ts";
 import type { State } from "./machine-types.ts";
 import type { ProofResult } from "./server-run.ts";
@@ -80,10 +81,7 @@ export class StatusBoard {
       name: launch.name,
       state: state.name,
       since: this.#since.toISOString(),
-      url:
-        this.endpoint === undefined
-          ? null
-          : `${launch.protocol === "rpc-worker" ? "tcp" : "http"}://${bracketed(this.endpoint.host)}:${this.endpoint.port}`,
+      url: this.endpoint === undefined ? null : formatUrl(this.endpoint, launch.protocol === "rpc-worker" ? "tcp" : "http"),
       pid: where.pid,
       supervisorPid: process.pid,
       drafting: this.drafting,
@@ -129,8 +127,4 @@ function findDraftingFault(recent: TrafficStatus, baseline: number | null): stri
 
 function describeWait(cause: ExitCause | undefined): Omit<LastExit, "time"> | null {
   return cause === undefined ? null : { kind: cause.kind, message: cause.message, fix: cause.fix ?? null };
-}
-
-function bracketed(host: string): string {
-  return host.includes(":") ? `[${host}]` : host;
 }
