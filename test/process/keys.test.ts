@@ -64,6 +64,13 @@ test("a key file that cannot be read, and a folder in which no socket can be mad
   expect(unusable).toMatchObject({ exitCode: 77, stdout: expect.stringContaining("no permission to make a socket in") });
 });
 
+test("a plan is shown with the key file that is refused marked in it", async () => {
+  await empty();
+  expect((await llmctl(["plan", "p"], { home })).stdout).toMatch(/--api-key-file .+# server\.api_key_file \(refused\)$/m);
+  await rm(keys);
+  expect((await llmctl(["plan", "p"], { home })).stdout).toMatch(/# server\.api_key_file \(not on this machine\)$/m);
+});
+
 describe("a server with keys", () => {
   beforeEach(() => writeFile(keys, `# of ada\n${secret}\n`, { mode: 0o600 }));
 
