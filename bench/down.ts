@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { requestStop } from "../src/control/client.ts";
+import { formatUrl } from "../src/supervisor/endpoint.ts";
 import type { Launch } from "../src/supervisor/launch.ts";
 import { parseListening } from "../src/llama/server-protocol.ts";
 import { DemoPair } from "./demo-pair.ts";
@@ -47,7 +48,7 @@ async function timeServerExit({ file, args, env, cwd }: Launch): Promise<number>
   for await (const line of createInterface({ input: server.stderr })) {
     const endpoint = parseListening(line);
     if (endpoint === undefined) continue;
-    await untilAtWork(`http://${endpoint.host}:${endpoint.port}`);
+    await untilAtWork(formatUrl(endpoint, "http"));
     break;
   }
   server.stderr.resume();

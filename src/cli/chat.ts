@@ -1,9 +1,11 @@
 import { LlmctlError } from "../base/errors.ts";
 import { findPaths, type Paths } from "../base/paths.ts";
 import type { Status } from "../control/messages.ts";
+import { readApiKeys } from "../llama/api-keys.ts";
 import { askCli } from "../llama/cli-abilities.ts";
 import { type Command, planCli } from "../llama/plan-launch.ts";
 import type { Profile } from "../profiles/schema.ts";
+import { isSocketUrl } from "../supervisor/endpoint.ts";
 import { findAnswering } from "../supervisor/find-supervisor.ts";
 import { openProfile } from "./context.ts";
 import { paint } from "./paint.ts";
@@ -55,12 +57,14 @@ async function chatWithServer(profile: Profile, { paths, status, more }: Running
     });
   }
   const options = { paths, env: process.env };
-  // llama-cli has no way to send a key.
-  const connects = values.server.api_key_file === undefined && (await askCli(profile, options)).connects;
+  // llama-cli has no way to send a key, nor to connect to a unix socket.
+  const keyFile = values.server.api_key_file;
+  const connects = keyFile === undefined && !isSocketUrl(url) && (await askCli(profile, options)).connects;
+  const [apiKey] = keyFile === undefined ? [] : readApiKeys(keyFile, { at: profile.at("server", "api_key_file"), hasComments: true });
   note(`"${name}" is running: this is a chat with its server, ${url}`);
   if (!connects) {
     if (more.length > 0) throw noFlags(name, more);
-    return (await import("./server-chat.ts")).serverChat({ url, apiKeyFile: values.server.api_key_file });
+    return (await import("./server-chat.ts")).serverChat({ url, apiKey });
   }
   const { command, flags } = await planCli(withoutDraft(profile), options);
   // What a request says goes before the server's own defaults, and llama-cli always says it.

@@ -5,6 +5,8 @@ import { findPaths, type Paths } from "../base/paths.ts";
 import { readModel } from "../gguf/read-model.ts";
 import { findModel, findOptions } from "../hub/find-model.ts";
 import { planPull } from "../hub/pull-model.ts";
+import { findKeyFault } from "../llama/access.ts";
+import { hasKeyComments } from "../llama/api-keys.ts";
 import { decideDraft } from "../llama/draft-gate.ts";
 import type { FlagCatalogue } from "../llama/flag-catalogue.ts";
 import { type ContainerModels, type ImageBackend, planContainer } from "../llama/plan-container.ts";
@@ -41,6 +43,7 @@ export async function exportProfile(format: ExportFormat, nameOrPath: string, op
   const profile = await openProfile(nameOrPath, paths);
   const { release = exportRelease } = options;
   const catalogue = await readReleaseCatalogue(release, paths);
+  checkKeys(profile, catalogue);
   const models = await placeModels(profile, paths, catalogue);
   return render(format, planContainer(profile, models, { ...options, release, catalogue }), options);
 }
@@ -56,6 +59,12 @@ function render(format: ExportFormat, spec: ContainerSpec, { models, replicas }:
 function user(): { uid: number; gid: number } {
   const uid = process.getuid?.() ?? 0;
   return uid === 0 ? { uid: 1000, gid: 1000 } : { uid, gid: process.getgid?.() ?? uid };
+}
+
+/** A file that is not here, or not ours to read, is for the machine that will have it. @throws LlmctlError `api-keys-unusable`. */
+function checkKeys(profile: Profile, catalogue: FlagCatalogue): void {
+  const fault = findKeyFault(profile, hasKeyComments(catalogue));
+  if (fault?.exit === "config") throw fault;
 }
 
 function checkAllHere({ name, files }: ContainerSpec): void {

@@ -112,11 +112,11 @@ function commandOf(made: LaunchPlan | CliPlan) {
 
 function describe(name: string, made: LaunchPlan | CliPlan): string {
   const { file, build } = commandOf(made);
-  const lacking = new Set(made.refused.map(({ flag }) => flag));
+  const refused = new Map(made.refused.map(({ flag, error }) => [flag, error.exit === "config" ? "refused" : "not on this machine"]));
   const lines = made.flags.map((flag) => {
     const { args, key, note } = flag;
     const origin = note === undefined ? key : `${key}: ${note}`;
-    return { text: args.map(quoteForShell).join(" "), origin: lacking.has(flag) ? `${origin} (not on this machine)` : origin };
+    return { text: args.map(quoteForShell).join(" "), origin: refused.has(flag) ? `${origin} (${refused.get(flag)})` : origin };
   });
   const width = Math.max(...lines.map(({ text }) => text.length));
   const command = lines.map(({ text, origin }) => `  ${text.padEnd(width)}  ${paint("dim", `# ${origin}`, process.stdout)}`);

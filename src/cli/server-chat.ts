@@ -6,7 +6,7 @@ import { formatProblem } from "./report-error.ts";
 
 interface ServerChat {
   readonly url: string;
-  readonly apiKeyFile: string | undefined;
+  readonly apiKey: string | undefined;
 }
 
 /** A plain chat with a running server, for builds whose llama-cli cannot connect to one. @returns the exit code. */

@@ -1,11 +1,12 @@
 import { readFile, rm } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { createTwoFilesPatch } from "diff";
 import { writeFileAtomic } from "../base/atomic-write.ts";
 import { LlmctlError, systemErrorCode } from "../base/errors.ts";
 import { findPaths } from "../base/paths.ts";
 import { parseDuration } from "../base/units.ts";
 import { askedPriority } from "../llama/priority-rights.ts";
+import { isSocketHost } from "../profiles/host.ts";
 import { profileNamePattern } from "../profiles/name.ts";
 import { renderUnit, systemHome, unitName, type UnitScope } from "../systemd/unit.ts";
 import { askFor, canAsk } from "./ask.ts";
@@ -140,7 +141,10 @@ async function makeUnit(nameOrPath: string, scope: UnitScope): Promise<MadeUnit>
     scope,
     stopTimeoutMs,
     priority: askedPriority(values.priority),
-    writable: scope === "system" ? [] : [...(env["LLMCTL_HOME"] ? [resolve(env["LLMCTL_HOME"])] : [paths.cache]), paths.hub],
+    writable: [
+      ...(scope === "system" ? [] : [...(env["LLMCTL_HOME"] ? [resolve(env["LLMCTL_HOME"])] : [paths.cache]), paths.hub]),
+      ...(isSocketHost(values.server.host) ? [dirname(values.server.host)] : []),
+    ],
     // The service's own user has a home of its own, and nothing of root's.
     environment: scope === "system" ? { LLMCTL_HOME: systemHome, HF_HOME: join(systemHome, "huggingface") } : set,
   });

@@ -8,7 +8,7 @@ import type { MetricsText } from "./metrics-server.ts";
 import { ensureSocketFolder } from "./socket-path.ts";
 
 /** A wish, and who has it. */
-export interface Asker {
+interface Asker {
   /** For people: a command with its pid, or a signal. */
   readonly by: string;
 }

@@ -1,7 +1,10 @@
-import { Readable } from "node:stream";
+import { once } from "node:events";
+import { type IncomingMessage, request } from "node:http";
+import { text as readAll } from "node:stream/consumers";
 import { LlmctlError } from "../base/errors.ts";
 import { readLines } from "../base/read-lines.ts";
-import { readApiKey } from "./server-http.ts";
+import { parseUrl } from "../supervisor/endpoint.ts";
+import { connectOptions } from "./server-http.ts";
 
 export interface ChatMessage {
   readonly role: "user" | "assistant";
@@ -15,10 +18,9 @@ export interface ChatPiece {
 }
 
 interface ChatRequest {
-  /** Base URL of a llama-server. */
+  /** Of a llama-server, as its status tells it. */
   readonly url: string;
-  /** File with API keys, one a line. */
-  readonly apiKeyFile: string | undefined;
+  readonly apiKey: string | undefined;
   readonly messages: readonly ChatMessage[];
   readonly signal: AbortSignal;
 }
@@ -28,15 +30,11 @@ interface ChatRequest {
  * @throws LlmctlError `chat-failed` with the server's own words; the signal's reason when it is aborted.
  * @see llama.cpp tools/server/README.md, POST /v1/chat/completions
  */
-export async function* streamChat({ url, apiKeyFile, messages, signal }: ChatRequest): AsyncGenerator<ChatPiece> {
-  const key = readApiKey(apiKeyFile);
-  const response = await post(`${url}/v1/chat/completions`, {
-    signal,
-    headers: { "content-type": "application/json", ...(key === undefined ? {} : { authorization: `Bearer ${key}` }) },
-    body: JSON.stringify({ messages, stream: true }),
-  });
-  if (!response.ok || response.body === null) throw failed(url, readError(await response.text()) ?? `HTTP ${response.status}`);
-  for await (const line of readLines(Readable.fromWeb(response.body))) {
+export async function* streamChat({ url, apiKey, messages, signal }: ChatRequest): AsyncGenerator<ChatPiece> {
+  const response = await post(url, { apiKey, signal, body: JSON.stringify({ messages, stream: true }) });
+  const { statusCode = 0 } = response;
+  if (statusCode !== 200) throw failed(url, readError(await readAll(response)) ?? `HTTP ${statusCode}`);
+  for await (const line of readLines(response)) {
     if (line === "data: [DONE]") return;
     if (line.startsWith("data: ")) yield* readPieces(JSON.parse(line.slice("data: ".length)), url);
   }
@@ -44,11 +42,30 @@ export async function* streamChat({ url, apiKeyFile, messages, signal }: ChatReq
   throw failed(url, "it broke off");
 }
 
-async function post(url: string, init: RequestInit & { readonly signal: AbortSignal }): Promise<Response> {
+interface Post {
+  readonly apiKey: string | undefined;
+  readonly signal: AbortSignal;
+  readonly body: string;
+}
+
+/** Not by `fetch`: it knows no unix sockets, and gives up a prompt that takes longer than five minutes. */
+async function post(url: string, { apiKey, signal, body }: Post): Promise<IncomingMessage> {
+  const outgoing = request({
+    ...connectOptions(parseUrl(url)),
+    method: "POST",
+    path: "/v1/chat/completions",
+    agent: false,
+    signal,
+    headers: { "content-type": "application/json", ...(apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` }) },
+  });
+  // Once there is a response, what breaks off ends its stream, too.
+  outgoing.on("error", () => undefined);
+  outgoing.end(body);
   try {
-    return await fetch(url, { method: "POST", ...init });
+    const [response] = (await once(outgoing, "response")) as [IncomingMessage];
+    return response;
   } catch (cause) {
-    if (init.signal.aborted) throw cause;
+    if (signal.aborted) throw cause;
     throw failed(url, "it cannot be reached", cause);
   }
 }

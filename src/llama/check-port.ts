@@ -1,5 +1,6 @@
 import { LlmctlError } from "../base/errors.ts";
 import type { Paths } from "../base/paths.ts";
+import { isSocketHost } from "../profiles/host.ts";
 import type { Profile } from "../profiles/schema.ts";
 import { findSupervisor } from "../supervisor/find-supervisor.ts";
 import { checkPort } from "../supervisor/port-check.ts";
@@ -12,11 +13,14 @@ export async function isProfileRunning({ name }: Profile, paths: Paths, findings
   return found !== undefined;
 }
 
-/** Whether the profile's port is free; only of one that does not run, whose port would be its own. */
+/** Whether the profile's port or socket is free; only of one that does not run, whose port would be its own. */
 export async function addPort(profile: Profile, findings: Findings): Promise<void> {
   const { host, port } = profile.values.server;
-  const taken = port === "auto" ? undefined : await checkPort({ host, port });
+  const isSocket = isSocketHost(host);
+  const taken = await checkPort({ host, port: port === "auto" ? 0 : port, ...(isSocket ? { socketPath: host } : {}) });
   if (taken === undefined) return;
   const { kind, message, exit, fix } = taken;
-  findings.fail(new LlmctlError(kind, message, { exit, at: profile.at("server", "port"), ...(fix === undefined ? {} : { fix }) }));
+  findings.fail(
+    new LlmctlError(kind, message, { exit, at: profile.at("server", isSocket ? "host" : "port"), ...(fix === undefined ? {} : { fix }) }),
+  );
 }

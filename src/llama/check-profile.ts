@@ -6,6 +6,8 @@ import { type CheckFinding, Findings } from "./check-finding.ts";
 import { type MemoryUse } from "./check-memory.ts";
 import { checkMemory } from "./check-fit.ts";
 import { type AskedBuild, type CheckSession, mapOverProcessors } from "./check-session.ts";
+import { findKeyFault, findOpenings } from "./access.ts";
+import { hasKeyComments } from "./api-keys.ts";
 import { childEnvironment } from "./child-env.ts";
 import { addPort, isProfileRunning } from "./check-port.ts";
 import { checkWorkerProfile } from "./check-worker.ts";
@@ -64,6 +66,8 @@ interface Prepared {
   readonly beside: Launch["files"];
   /** Undefined where there is no build, or it cannot say the profile. */
   readonly trial: Trial | undefined;
+  /** Found already, in better words than the binary has for it. */
+  readonly hasKeyFault: boolean;
 }
 
 async function prepare(profile: Profile, session: CheckSession): Promise<Prepared> {
@@ -81,8 +85,10 @@ async function prepare(profile: Profile, session: CheckSession): Promise<Prepare
   const files = modelsToRender(target, draft, beside);
   const rendering = build && (await findings.settle(() => renderServer(profile, files, build.catalogue)));
   const trial = build && rendering && { server: build.server, env, profile, rendering };
+  const keyFault = findKeyFault(profile, build === undefined || hasKeyComments(build.catalogue));
+  if (keyFault !== undefined) findings.fail(keyFault);
   addWarnings({ profile, findings, draft, isDecided: decided !== undefined });
-  return { profile, findings, env, build, target, draft, beside: beside.files, trial };
+  return { profile, findings, env, build, target, draft, beside: beside.files, trial, hasKeyFault: keyFault !== undefined };
 }
 
 /** Reads models for {@link decideDrafting}: one that cannot be read is a finding, and counts as one that is not here. */
@@ -119,6 +125,7 @@ function addWarnings({ profile, findings, draft: { drafting, warnings }, isDecid
     findings.add("warning", "drafting-off", { message: `drafting is off: ${drafting.reason}`, at });
   }
   for (const message of warnings) findings.add("warning", "draft-pair", { message, at });
+  for (const { code, ...opening } of findOpenings(profile)) findings.add("warning", code, opening);
 }
 
 async function finish(prepared: Prepared, result: TrialResult | undefined, session: CheckSession): Promise<ProfileCheck> {
@@ -127,7 +134,7 @@ async function finish(prepared: Prepared, result: TrialResult | undefined, sessi
   const isRunning = await isProfileRunning(profile, session.paths, findings);
   const remote = isRunning ? undefined : await askForDevices(prepared);
   const unknown = await addMissingDevices(prepared, remote, session);
-  addRefusals(findings, result, unknown);
+  addRefusals(prepared, result, unknown);
   for (const { code, ...limit } of findExceededLimits(profile, { target: target.model, flags })) findings.add("warning", code, limit);
   for (const message of await describeUnchecked(profile.values, session.paths)) findings.add("note", "no-digest", { message });
   for (const message of await describeStray(prepared, session)) findings.add("warning", "stray-flags", { message });
@@ -193,9 +200,10 @@ async function addMissingDevices(
 }
 
 /** @param told Devices that are known to be missing, which the binary refuses, too. */
-function addRefusals(findings: Findings, result: TrialResult | undefined, told: ReadonlySet<string>): void {
+function addRefusals({ findings, hasKeyFault }: Prepared, result: TrialResult | undefined, told: ReadonlySet<string>): void {
   if (result instanceof LlmctlError) return findings.fail(result);
   for (const { flag, error } of result ?? []) {
+    if (hasKeyFault && flag?.key === "server.api_key_file") continue;
     const words = flag?.args.flatMap((word) => word.split(",")) ?? [];
     if (!words.some((word) => told.has(word))) findings.fail(error);
   }

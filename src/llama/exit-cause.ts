@@ -46,6 +46,14 @@ const knownLines: readonly KnownLine[] = [
     exit: "unavailable",
   },
   {
+    line: /couldn't bind HTTP server socket, hostname: .*\.sock, port/,
+    kind: "port-in-use",
+    message: "the server could not listen on its unix socket",
+    fix: "see that nothing else listens on server.host, and that its folder can be written",
+    permanent: true,
+    exit: "unavailable",
+  },
+  {
     line: /couldn't bind HTTP server socket|couldn't bind to server socket|Failed to create server socket/,
     kind: "port-in-use",
     message: "the server could not listen on its port",

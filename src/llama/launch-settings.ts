@@ -1,5 +1,6 @@
 import { dirname } from "node:path";
 import { parseDuration, parseSize } from "../base/units.ts";
+import { isSocketHost } from "../profiles/host.ts";
 import type { Profile, ProfileValues } from "../profiles/schema.ts";
 import { type Launch, launchVersion } from "../supervisor/launch.ts";
 
@@ -16,7 +17,7 @@ export function launchSettings({
     protocol: values.kind === "rpc-worker" ? "rpc-worker" : "llama-server",
     dependsOn: values.depends_on,
     cwd: dirname(path),
-    host: server.host,
+    ...(isSocketHost(server.host) ? { host: "127.0.0.1", socketPath: server.host } : { host: server.host }),
     port: server.port === "auto" ? 0 : server.port,
     metricsPort: server.metrics_port ?? 0,
     ...(server.api_key_file === undefined ? {} : { apiKeyFile: server.api_key_file }),

@@ -2,6 +2,7 @@ import { isIP } from "node:net";
 import { basename } from "node:path";
 import { LlmctlError } from "../base/errors.ts";
 import { parseDuration } from "../base/units.ts";
+import { isSocketHost } from "../profiles/host.ts";
 import type { Profile, ProfileValues } from "../profiles/schema.ts";
 import {
   apiKeysPath,
@@ -51,6 +52,7 @@ export function planContainer(profile: Profile, models: ContainerModels, choice:
   const { name, values } = profile;
   const { server } = values;
   const backend = choice.backend ?? chooseBackend(values);
+  const host = publishedHost(profile);
   const gpu = chooseGpu(profile, backend, choice.gpus);
   const inside = { ...profile, values: { ...values, server: insideServer(server) } };
   const { target, draft, draftingOff, beside = new Map<string, readonly ContainerFile[]>() } = models;
@@ -76,7 +78,7 @@ export function planContainer(profile: Profile, models: ContainerModels, choice:
     ...(server.api_key_file === undefined ? {} : { apiKeyFile: server.api_key_file }),
     files: distinct([...target, ...(draft ?? []), ...[...beside.values()].flat(), ...files]),
     gpu,
-    publish: { host: publishedHost(profile), port: server.port === "auto" ? containerPort : server.port },
+    publish: { host, port: server.port === "auto" ? containerPort : server.port },
     ...patience(values),
     mlock: values.mlock === true,
     notes: [...rendering.notes.map(({ key, reason }) => `${key} is left out: ${reason}`), ...warn(values)],
@@ -183,6 +185,13 @@ function publishedHost(profile: Profile): string {
   const { host } = profile.values.server;
   if (host === "localhost") return "127.0.0.1";
   if (isIP(host) !== 0) return host;
+  if (isSocketHost(host)) {
+    throw new LlmctlError("no-address", "a container's port cannot be published on a unix socket", {
+      exit: "config",
+      at: profile.at("server", "host"),
+      fix: "export a profile whose server.host is an IP address, such as 127.0.0.1",
+    });
+  }
   throw new LlmctlError("no-address", `"${host}" is no address that a container's port can be published on`, {
     exit: "config",
     at: profile.at("server", "host"),

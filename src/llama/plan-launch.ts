@@ -7,6 +7,8 @@ import { listBeside } from "../profiles/model-refs.ts";
 import type { Profile, ProfileValues } from "../profiles/schema.ts";
 import { targetModel } from "../profiles/target.ts";
 import type { Drafting, Launch } from "../supervisor/launch.ts";
+import { findKeyFault, findOpenings } from "./access.ts";
+import { hasKeyComments } from "./api-keys.ts";
 import { checkBinary } from "./binary-check.ts";
 import { findServer } from "./builds.ts";
 import { childEnvironment, strayConfig } from "./child-env.ts";
@@ -129,7 +131,9 @@ async function planProgram(profile: Profile, program: Program, { paths, env, lac
   const args = commandLine(rendering);
   const trial = { env: childEnv, timeoutMs: dryRunTimeoutMs };
   const origin = { profile, rendering };
-  const refused = lacking === "mark" ? await findAllRefused(file, origin, trial) : [];
+  const keyFault = program === "llama-server" ? findKeyFault(profile, hasKeyComments(catalogue)) : undefined;
+  if (lacking === "refuse" && keyFault !== undefined) throw keyFault;
+  const refused = lacking === "mark" ? addKeyFault(await findAllRefused(file, origin, trial), rendering, keyFault) : [];
   if (lacking === "refuse")
     await dryRun(
       file,
@@ -149,6 +153,7 @@ async function planProgram(profile: Profile, program: Program, { paths, env, lac
     notes: rendering.notes,
     warnings: [
       ...models.missing,
+      ...(program === "llama-server" ? findOpenings(profile).map(describeInLine) : []),
       ...(values.rpc.workers === undefined ? [] : [unprotected]),
       ...(await describeUnchecked(values, paths)),
       ...draft.warnings,
@@ -158,6 +163,13 @@ async function planProgram(profile: Profile, program: Program, { paths, env, lac
     ],
     refused,
   };
+}
+
+/** The binary itself refuses only a key file that it cannot open. */
+function addKeyFault(refused: readonly RefusedFlag[], { flags }: Rendering, error: LlmctlError | undefined): readonly RefusedFlag[] {
+  if (error === undefined) return refused;
+  const flag = flags.find(({ key }) => key === "server.api_key_file");
+  return [{ ...(flag === undefined ? {} : { flag }), error }, ...refused.filter((one) => one.flag !== flag)];
 }
 
 /** What the rendering is told of the models. */

@@ -1,3 +1,5 @@
+import { isSocketHost } from "../profiles/host.ts";
+import type { ProfileValues } from "../profiles/schema.ts";
 import { draftMax, draftMin, draftModel, draftProbability, draftType } from "./render-draft.ts";
 import { draftCtxSize, draftDevices, draftGpuLayers, draftModelRules } from "./render-draft-model.ts";
 import { renderGpuLayers } from "./render-gpu-layers.ts";
@@ -107,6 +109,12 @@ const mmap: Rule = {
   },
 };
 
+/** A unix socket has none. */
+function renderPort({ server }: ProfileValues): string | undefined {
+  if (isSocketHost(server.host)) return undefined;
+  return server.port === "auto" ? "0" : String(server.port);
+}
+
 /** Every key of a profile that llama-server is told, in the order of its command line. */
 export const renderTable: readonly Rule[] = [
   model,
@@ -124,7 +132,7 @@ export const renderTable: readonly Rule[] = [
   integerRule("ctx_size", ["--ctx-size"], (values) => values.ctx_size),
   draftCtxSize,
   serverOnly(valueRule("server.host", ["--host"], (values) => values.server.host)),
-  serverOnly(valueRule("server.port", ["--port"], ({ server }) => (server.port === "auto" ? "0" : String(server.port)))),
+  serverOnly(valueRule("server.port", ["--port"], renderPort)),
   rpcWorkers,
   rpcCache,
   pairRule("jinja", { on: ["--jinja"], off: ["--no-jinja"] }, (values) => values.jinja),

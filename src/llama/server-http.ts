@@ -1,6 +1,6 @@
-import { readFileSync } from "node:fs";
 import { request } from "node:http";
 import type { Endpoint, Examination, Health, Launch, Proof } from "../supervisor/launch.ts";
+import { readApiKey } from "./api-keys.ts";
 
 /** No answer that we ask for is longer; a server that sends more is not llama-server. */
 const maxAnswerBytes = 4 << 20;
@@ -87,10 +87,9 @@ function describeRefusal(status: number, body: string): string {
 }
 
 function askForTokens(launch: Launch, endpoint: Endpoint, tokens: number, signal: AbortSignal): Promise<Answer> {
-  return send(endpoint, {
+  return sendWithKey(launch, endpoint, {
     method: "POST",
     path: "/v1/chat/completions",
-    apiKey: readApiKey(launch.apiKeyFile),
     signal,
     json: {
       messages: [{ role: "user", content: "Tell me a story about an otter." }],
@@ -145,11 +144,11 @@ function askSlots(launch: Launch, endpoint: Endpoint, signal: AbortSignal): Prom
 
 async function askAwake(launch: Launch, endpoint: Endpoint, path: string, signal: AbortSignal): Promise<Answer | undefined> {
   if (await isAsleep(launch, endpoint, signal)) return undefined;
-  return send(endpoint, { method: "GET", path, signal, apiKey: readApiKey(launch.apiKeyFile) });
+  return sendWithKey(launch, endpoint, { method: "GET", path, signal });
 }
 
 async function isAsleep(launch: Launch, endpoint: Endpoint, signal: AbortSignal): Promise<boolean> {
-  const props = await send(endpoint, { method: "GET", path: "/props", signal, apiKey: readApiKey(launch.apiKeyFile) });
+  const props = await sendWithKey(launch, endpoint, { method: "GET", path: "/props", signal });
   return props.status === 200 && (JSON.parse(props.body) as { is_sleeping?: unknown }).is_sleeping === true;
 }
 
@@ -166,11 +165,33 @@ interface Outgoing {
   readonly json?: unknown;
 }
 
+/** What the servers of these launches were last known to take; their files may have changed, or gone, since they were read. */
+const knownKeys = new WeakMap<Launch, string>();
+
+/** Reads the key that a server is about to take, for our requests to it. */
+export function rememberApiKey(launch: Launch): void {
+  const key = readApiKey(launch.apiKeyFile);
+  if (key === undefined) knownKeys.delete(launch);
+  else knownKeys.set(launch, key);
+}
+
+/** Sends a request with the server's key; where that is refused, with the one that is in the file by now. */
+async function sendWithKey(launch: Launch, endpoint: Endpoint, outgoing: Omit<Outgoing, "apiKey">): Promise<Answer> {
+  if (!knownKeys.has(launch)) rememberApiKey(launch);
+  const apiKey = knownKeys.get(launch);
+  const answer = await send(endpoint, { ...outgoing, apiKey });
+  if (answer.status !== 401) return answer;
+  const other = readApiKey(launch.apiKeyFile);
+  if (other === undefined || other === apiKey) return answer;
+  const second = await send(endpoint, { ...outgoing, apiKey: other });
+  if (second.status !== 401) knownKeys.set(launch, other);
+  return second;
+}
+
 function send(endpoint: Endpoint, { method, path, signal, apiKey, json }: Outgoing): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const outgoing = request({
-      host: reachable(endpoint.host),
-      port: endpoint.port,
+      ...connectOptions(endpoint),
       method,
       path,
       signal,
@@ -196,19 +217,12 @@ function send(endpoint: Endpoint, { method, path, signal, apiKey, json }: Outgoi
   });
 }
 
-/** An address to talk to a server that listens on all of them. */
-function reachable(host: string): string {
-  if (host === "0.0.0.0") return "127.0.0.1";
-  return host === "::" ? "::1" : host;
-}
-
-/** The first key of a file that has one a line. */
-export function readApiKey(path: string | undefined): string | undefined {
-  if (path === undefined) return undefined;
-  return readFileSync(path, "utf8")
-    .split("\n")
-    .map((line) => line.trim())
-    .find((line) => line !== "");
+/** For `request` of node:http. A server that listens on all addresses is talked to on the loopback. */
+export function connectOptions(endpoint: Endpoint): { readonly host: string; readonly port: number } | { readonly socketPath: string } {
+  if ("socketPath" in endpoint) return endpoint;
+  const { host, port } = endpoint;
+  if (host === "0.0.0.0") return { host: "127.0.0.1", port };
+  return { host: host === "::" ? "::1" : host, port };
 }
 
 function readCount(value: unknown): number {

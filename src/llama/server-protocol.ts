@@ -1,4 +1,5 @@
 import type { Endpoint, LoadLine, ServerProtocol } from "../supervisor/launch.ts";
+import { checkKeyFile } from "./access.ts";
 import { explainExit } from "./exit-cause.ts";
 import { checkWorkers } from "./rpc-workers.ts";
 import { askMainLoop, checkHealth, examine, isBusy, prove, readMetrics } from "./server-http.ts";
@@ -6,7 +7,7 @@ import { parseTraffic } from "./traffic-lines.ts";
 
 /** What the supervisor must know about llama-server. */
 export const llamaServerProtocol: ServerProtocol = {
-  checkNeeds: checkWorkers,
+  checkNeeds: async (launch) => checkKeyFile(launch) ?? checkWorkers(launch),
   checkHealth,
   prove,
   parseTraffic,
@@ -26,8 +27,10 @@ export function parseLoadLine(line: string): LoadLine | undefined {
   return line.endsWith(": model loaded") ? { says: "loaded" } : undefined;
 }
 
-/** `… listening on http://127.0.0.1:8080`, in all builds; some add ` - starting the main loop`. */
+/** `… listening on http://127.0.0.1:8080` or `unix:///run/coder.sock`, in all builds; some add ` - starting the main loop`. */
 export function parseListening(line: string): Endpoint | undefined {
+  const socketPath = /listening on unix:\/\/(.+?\.sock)(?: - starting the main loop)?$/.exec(line)?.[1];
+  if (socketPath !== undefined) return { socketPath };
   const match = /listening on https?:\/\/(?:\[([^\]]+)\]|([^\s:]+)):(\d{1,5})(?:\s|$)/.exec(line);
   const host = match?.[1] ?? match?.[2];
   return host === undefined ? undefined : { host, port: Number(match?.[3]) };

@@ -22,13 +22,13 @@ export const workerProtocol: ServerProtocol = {
 
 /** Where the system does not tell who listens, a connection that is closed at once is the only way. */
 async function checkHealth(endpoint: Endpoint, timeoutMs: number, signal: AbortSignal): Promise<Health> {
-  const isThere = isListeningKnown() ? isListenedOn(endpoint.port) : await canConnect(endpoint, timeoutMs, signal);
+  const isThere = "port" in endpoint && isListeningKnown() ? isListenedOn(endpoint.port) : await canConnect(endpoint, timeoutMs, signal);
   return isThere ? "ready" : "unreachable";
 }
 
-async function canConnect({ host, port }: Endpoint, timeoutMs: number, signal: AbortSignal): Promise<boolean> {
+async function canConnect(endpoint: Endpoint, timeoutMs: number, signal: AbortSignal): Promise<boolean> {
   return new Promise((resolve) => {
-    const socket = connect({ host, port, signal, timeout: timeoutMs });
+    const socket = connect({ ...("socketPath" in endpoint ? { path: endpoint.socketPath } : endpoint), signal, timeout: timeoutMs });
     const end = (isThere: boolean) => {
       socket.destroy();
       resolve(isThere);

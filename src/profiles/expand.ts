@@ -1,5 +1,6 @@
 import { dirname, join, resolve } from "node:path";
 import { findHome } from "../base/home-folder.ts";
+import { isSocketHost } from "./host.ts";
 import { isAddress, readHubAddress } from "./hub-address.ts";
 import { quote } from "./quote.ts";
 import { type Finding, mapMap, nearestPlace, showKey, type WrittenMap, type WrittenScalar } from "./written.ts";
@@ -50,8 +51,13 @@ export function resolvePaths(root: WrittenMap, env: Env): WrittenMap {
   return mapMap(root, (scalar, path) => {
     const key = path.map((part) => (typeof part === "number" ? "*" : part)).join(".");
     if (addressKeys.includes(key)) return readAddress(scalar) ?? resolvePath(scalar, home);
-    return pathKeys.includes(key) ? resolvePath(scalar, home) : scalar;
+    return pathKeys.includes(key) || (key === "server.host" && isSocketPath(scalar.value)) ? resolvePath(scalar, home) : scalar;
   });
+}
+
+/** A URL is told as what it is, and not made a path of. */
+function isSocketPath(host: WrittenScalar["value"]): boolean {
+  return typeof host === "string" && isSocketHost(host) && !/^[a-z][a-z0-9+.-]*:/i.test(host);
 }
 
 /** One of Hugging Face names a file there; any other a file of some server. */

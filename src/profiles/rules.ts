@@ -1,4 +1,5 @@
 import { checkAddresses } from "./address-rules.ts";
+import { checkHost } from "./host-rules.ts";
 import { quote } from "./quote.ts";
 import { checkWorker, isWorker } from "./worker-rules.ts";
 import { exclusiveKeys, type Finding, findWritten, type KeyPath, nearestPlace, showKey, type WrittenMap } from "./written.ts";
@@ -16,6 +17,7 @@ export function checkRules(root: WrittenMap): Finding[] {
     ...checkModelRef(root, ["model"]),
     ...checkModelRef(root, ["draft", "model"]),
     ...checkAddresses(root),
+    ...checkHost(root),
     ...[[], ["draft"], ["llama"]].flatMap((path) => checkPair(root, path)),
     ...checkDraft(root),
   ];

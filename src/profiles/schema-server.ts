@@ -4,15 +4,21 @@ import { count, text } from "./schema-values.ts";
 /** The HTTP server. */
 export const server = z
   .strictObject({
-    host: text.default("127.0.0.1").meta({ description: "Address to listen on", examples: ["127.0.0.1"] }),
+    host: text.default("127.0.0.1").meta({
+      description: "Address to listen on, or the path of a unix socket, which ends in .sock (relative to this YAML file)",
+      examples: ["127.0.0.1", "run/coder.sock"],
+    }),
     port: z
       .union([z.int().min(1).max(65535), z.literal("auto")])
       .default("auto")
       .meta({
-        description: "TCP port; auto takes a free one at each start",
+        description: "TCP port; auto takes a free one at each start; a unix socket has none",
         examples: [8001],
       }),
-    api_key_file: text.optional().meta({ description: "File with one API key a line", examples: ["/etc/llmctl/api-keys"] }),
+    api_key_file: text.optional().meta({
+      description: "File with one API key a line (relative to this YAML file); without one, whoever reaches the server can use it",
+      examples: ["/etc/llmctl/api-keys"],
+    }),
     metrics: z
       .boolean()
       .default(false)
@@ -23,7 +29,8 @@ export const server = z
       .max(65535)
       .optional()
       .meta({
-        description: "TCP port on which llmctl itself serves /metrics for Prometheus, with those of llama-server where metrics is true",
+        description:
+          "TCP port of server.host, or of 127.0.0.1 for a unix socket, on which llmctl itself serves /metrics, with those of llama-server where metrics is true",
         examples: [9464],
       }),
     slots: z

@@ -1,4 +1,5 @@
 import { BlockList, isIP } from "node:net";
+import { isSocketHost } from "./host.ts";
 import { profileJsonSchema, schemaAt } from "./json-schema.ts";
 import { quote } from "./quote.ts";
 import { type Finding, findWritten, nearestPlace, type WrittenMap } from "./written.ts";
@@ -69,6 +70,13 @@ function checkAddress(root: WrittenMap): Finding[] {
   if (host?.kind === "scalar" && typeof host.value === "string" && !isPrivateHost(host.value)) {
     findings.push({
       message: `a worker must not listen on ${quote(host.value)}: it obeys whoever reaches it`,
+      place: nearestPlace(root, ["server", "host"]),
+      fix: "set server.host to this machine's address in a private network, such as 10.0.0.2",
+    });
+  }
+  if (host?.kind === "scalar" && typeof host.value === "string" && isSocketHost(host.value)) {
+    findings.push({
+      message: `a worker cannot listen on a unix socket, ${quote(host.value)}`,
       place: nearestPlace(root, ["server", "host"]),
       fix: "set server.host to this machine's address in a private network, such as 10.0.0.2",
     });

@@ -57,6 +57,7 @@ const launchChecks: Checks<Launch> = {
   cwd: isText,
   host: isText,
   port: isPort,
+  socketPath: isOptional(isText),
   metricsPort: isPort,
   apiKeyFile: isOptional(isText),
   files: isListOf(isShape<Launch["files"][number]>({ path: isText, sizeBytes: isNumber })),

@@ -26,6 +26,8 @@ export interface Launch {
   /** Where the server will listen; port 0: the server picks one and its log says which. */
   readonly host: string;
   readonly port: number;
+  /** The unix socket that the server listens on in place of an address, absolute; `host` is the loopback then, for our own metrics. */
+  readonly socketPath?: string;
   /** Where Prometheus may ask, on the same host; 0: nowhere. */
   readonly metricsPort: number;
   /** File with API keys, one a line, for our own requests; undefined when none is needed. */
@@ -71,10 +73,7 @@ export type Drafting =
   | { readonly wanted: false; readonly reason: string };
 
 /** Where a running server answers. */
-export interface Endpoint {
-  readonly host: string;
-  readonly port: number;
-}
+export type Endpoint = { readonly host: string; readonly port: number } | { readonly socketPath: string };
 
 /** What a server says in its log while it loads. */
 export type LoadLine =
@@ -149,7 +148,7 @@ export interface ServerExit {
 
 /** What the supervisor must be told about the server that it runs; `llama/server-protocol.ts` has the real one. */
 export interface ServerProtocol {
-  /** Asks before each start whether what the server needs of other machines is there. @returns why not. */
+  /** Asks before each start whether what the server needs beside its program and models is there: its keys, workers of other machines. @returns why not. */
   readonly checkNeeds: (launch: Launch) => Promise<ExitCause | undefined>;
   /** Asks once whether the server can take a request. Never throws for an answer of the server. */
   readonly checkHealth: (endpoint: Endpoint, timeoutMs: number, signal: AbortSignal) => Promise<Health>;

@@ -35,13 +35,30 @@ export function isListenedOn(port: number): boolean {
   return listSockets(listening).some((socket) => socket.port === port);
 }
 
+interface Owner {
+  readonly pid: number;
+  readonly command: string;
+}
+
 /** The process that listens on a TCP port; undefined when none does, when it is not ours to see, or where there is no /proc. */
-export function findPortOwner(port: number): { readonly pid: number; readonly command: string } | undefined {
-  const links = new Set(
+export function findPortOwner(port: number): Owner | undefined {
+  return findOwner(
     listSockets(listening)
       .filter((socket) => socket.port === port)
       .map(({ link }) => link),
   );
+}
+
+/** The process that listens on a unix socket; undefined as for {@link findPortOwner}. The path must be as it was bound. */
+export function findSocketOwner(path: string): Owner | undefined {
+  // Num RefCount Protocol Flags Type St Inode Path, of which the flag 00010000 is that of a socket that listens. @see proc_pid_net(5)
+  const rows = readText("/proc/net/unix", "utf8").split("\n").slice(1);
+  const fields = rows.map((row) => /^\S+ \S+ \S+ 00010000 \S+ \S+ +(\d+) (.*)$/.exec(row) ?? []);
+  return findOwner(fields.flatMap(([, inode, bound]) => (bound === path ? [`socket:[${inode}]`] : [])));
+}
+
+function findOwner(socketLinks: readonly string[]): Owner | undefined {
+  const links = new Set(socketLinks);
   if (links.size === 0) return undefined;
   for (const pid of listFolder("/proc").filter((name) => /^\d+$/.test(name))) {
     if (listLinks(pid).some((link) => links.has(link))) return { pid: Number(pid), command: readText(`/proc/${pid}/comm`).trim() };
@@ -88,9 +105,9 @@ function readLink(path: string): string {
   }
 }
 
-function readText(path: string): string {
+function readText(path: string, encoding: "latin1" | "utf8" = "latin1"): string {
   try {
-    return readFileSync(path, "latin1");
+    return readFileSync(path, encoding);
   } catch {
     return "";
   }

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { LlmctlError } from "../base/errors.ts";
 import type { Status } from "../control/messages.ts";
+import { parseUrl } from "./endpoint.ts";
 import { type Folders, serverLockPath } from "./find-supervisor.ts";
 import type { Endpoint, Launch } from "./launch.ts";
 import { findListeningPort } from "./listening-sockets.ts";
@@ -69,11 +70,9 @@ function findUnknownServer(stateDir: string, name: string): ProcessIdentity | un
   return readNote(path) !== "released" && isLocked(path) ? findOpener(path) : undefined;
 }
 
+/** The system knows its present port, should the state be of an earlier run. */
 function withPort(url: string, port: number): string {
-  if (url.startsWith("unix:")) return url;
-  const changed = new URL(url);
-  changed.port = String(port);
-  return changed.origin;
+  return url.replace(/^(\w+:\/\/.*):\d+$/, `$1:${port}`);
 }
 
 /**
@@ -100,15 +99,11 @@ export async function findAdoptable(folders: Folders, launch: Launch): Promise<O
 }
 
 /** Where the state is lost, the system says on which port it listens. */
-function findEndpoint({ host }: Launch, { pid }: ProcessIdentity, status: Status | undefined): Endpoint | undefined {
+function findEndpoint({ host, socketPath }: Launch, { pid }: ProcessIdentity, status: Status | undefined): Endpoint | undefined {
   if (status?.url != null) return parseUrl(status.url);
+  if (socketPath !== undefined) return { socketPath };
   const port = findListeningPort(pid);
   return port === undefined ? undefined : { host, port };
-}
-
-function parseUrl(url: string): Endpoint {
-  const { hostname, port } = new URL(url);
-  return { host: hostname.replace(/^\[(.*)\]$/, "$1"), port: Number(port) };
 }
 
 /**

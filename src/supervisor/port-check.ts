@@ -1,15 +1,19 @@
 import { createServer } from "node:net";
 import getPort from "get-port";
 import { systemErrorCode } from "../base/errors.ts";
-import type { Endpoint, ExitCause } from "./launch.ts";
+import type { ExitCause, Launch } from "./launch.ts";
 import { findPortOwner, isListenedOn, isListeningKnown } from "./listening-sockets.ts";
+import { checkSocket } from "./socket-check.ts";
+
+type Address = Pick<Launch, "host" | "port" | "socketPath">;
 
 /**
  * Whether a server could listen here now. Asked before every start, since builds up to b8390 share a busy port without a word and the
  * newer ones only say so after they were started.
  * @returns why not, or undefined when the address is free. Port 0 always is.
  */
-export async function checkPort({ host, port }: Endpoint): Promise<ExitCause | undefined> {
+export async function checkPort({ host, port, socketPath }: Address): Promise<ExitCause | undefined> {
+  if (socketPath !== undefined) return checkSocket(socketPath);
   if (port === 0) return undefined;
   const error = await tryToListen(host, port);
   if (error === undefined || (systemErrorCode(error) === "EADDRINUSE" && isOnlyLeftOver(port))) return undefined;

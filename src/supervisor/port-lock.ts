@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
 import { join } from "node:path";
@@ -13,7 +14,7 @@ import { makeNote, readNote } from "./lock-note.ts";
 export class PortLock {
   readonly #folder: string;
   #address = "";
-  #locks: readonly Lock[] = [];
+  #locks: Lock[] = [];
 
   constructor(stateDir: string) {
     // No profile has a name with a leading dot.
@@ -21,14 +22,17 @@ export class PortLock {
   }
 
   /** @returns why the address cannot be had, or undefined. Never rejects for a lock that cannot be made. */
-  async take({ name, host, port }: Pick<Launch, "name" | "host" | "port">): Promise<ExitCause | undefined> {
+  async take(launch: Pick<Launch, "name" | "host" | "port" | "socketPath">): Promise<ExitCause | undefined> {
+    const { host, port, socketPath } = launch;
     const ip = port === 0 ? "" : await canonicalAddress(host);
-    const address = port === 0 ? "" : `${ip} ${port}`;
+    const address = socketPath ?? (port === 0 ? "" : `${ip} ${port}`);
     if (address === this.#address) return undefined;
     this.release();
-    if (port === 0) return undefined;
+    if (address === "") return undefined;
     try {
-      return this.#lock(name, { ip, port }, address);
+      const taken = socketPath === undefined ? this.#lockPort(launch, ip) : this.#lockSocket(launch.name, socketPath);
+      if (taken === undefined) this.#address = address;
+      return taken;
     } catch (error) {
       if (!(error instanceof LlmctlError)) throw error;
       const { code: kind, message, exit, fix } = error;
@@ -36,19 +40,26 @@ export class PortLock {
     }
   }
 
-  #lock(name: string, { ip, port }: { readonly ip: string; readonly port: number }, address: string): ExitCause | undefined {
+  #lockPort({ name, port }: Pick<Launch, "name" | "port">, ip: string): ExitCause | undefined {
     const portPath = join(this.#folder, `${port}.lock`);
-    const addressPath = join(this.#folder, `${port}@${ip.replaceAll(/[^\w.]/g, "-")}.lock`);
-    const isWildcard = wildcards.has(ip);
-    const whole = isWildcard ? takeLock(portPath, makeNote(name)) : takeSharedLock(portPath);
-    if (whole === undefined) return takenByProfile(port, readNote(portPath));
-    const one = isWildcard ? whole : takeLock(addressPath, makeNote(name));
-    if (one === undefined) {
-      whole.release();
-      return takenByProfile(port, readNote(addressPath));
-    }
-    this.#locks = isWildcard ? [whole] : [whole, one];
-    this.#address = address;
+    if (wildcards.has(ip)) return this.#lockAlone(name, portPath, `port ${port}`);
+    const shared = takeSharedLock(portPath);
+    if (shared === undefined) return takenByProfile(`port ${port}`, portPath);
+    const taken = this.#lockAlone(name, join(this.#folder, `${port}@${ip.replaceAll(/[^\w.]/g, "-")}.lock`), `port ${port}`);
+    if (taken === undefined) this.#locks.push(shared);
+    else shared.release();
+    return taken;
+  }
+
+  #lockSocket(name: string, socketPath: string): ExitCause | undefined {
+    const digest = createHash("sha256").update(socketPath).digest("hex").slice(0, 32);
+    return this.#lockAlone(name, join(this.#folder, `socket-${digest}.lock`), `the socket ${socketPath}`);
+  }
+
+  #lockAlone(name: string, path: string, what: string): ExitCause | undefined {
+    const lock = takeLock(path, makeNote(name));
+    if (lock === undefined) return takenByProfile(what, path);
+    this.#locks.push(lock);
     return undefined;
   }
 
@@ -78,11 +89,12 @@ async function resolve(host: string): Promise<string> {
   }
 }
 
-function takenByProfile(port: number, note: ReturnType<typeof readNote>): ExitCause {
+function takenByProfile(what: string, lockPath: string): ExitCause {
+  const note = readNote(lockPath);
   const profile = note === undefined || note === "released" ? undefined : note.profile;
   return {
     kind: "port-in-use",
-    message: `port ${port} is taken by ${profile === undefined ? "another profile" : `the profile "${profile}"`}`,
+    message: `${what} is taken by ${profile === undefined ? "another profile" : `the profile "${profile}"`}`,
     fix:
       profile === undefined
         ? { run: ["ps"], after: "to see which one; stop it, or set another server.port" }

@@ -2,6 +2,7 @@ import { watch, type FSWatcher } from "node:fs";
 import { uptime } from "node:os";
 import type { LoadProgress } from "../control/messages.ts";
 import type { Endpoint, Health, Launch, ServerProtocol, Traffic } from "./launch.ts";
+import { plannedEndpoint } from "./endpoint.ts";
 import { Heartbeat } from "./heartbeat.ts";
 import { findListeningPort, hasLostPeer } from "./listening-sockets.ts";
 import { LoadMeter } from "./load-meter.ts";
@@ -75,8 +76,8 @@ export class ServerWatch {
     this.#trafficLines = new LogFollower(options.log);
     this.#meter = new LoadMeter(options.launch.files, options.pid);
     this.#life = new SignsOfLife(options.pid, () => options.log.sizeBytes - this.#ownLogBytes, performance.now());
-    const { host, port } = options.launch;
-    if (options.endpoint !== undefined || port !== 0) this.#setEndpoint(options.endpoint ?? { host, port });
+    const endpoint = options.endpoint ?? plannedEndpoint(options.launch);
+    if (endpoint !== undefined) this.#setEndpoint(endpoint);
     this.#watcher = watch(options.log.path, () => this.#onLogChange());
     // A watch that fails (too many watches, file removed) leaves the timer, which sees the same a little later.
     this.#watcher.on("error", () => this.#watcher.close());
@@ -154,7 +155,11 @@ export class ServerWatch {
     const suspendedMs = this.#suspends.look(uptime() * 1000, performance.now());
     if (suspendedMs > 0) onResume(suspendedMs);
     const workers = launch.rpcWorkers.map((worker) => Number(worker.split(":")[1]));
-    if (workers.length > 0 && hasLostPeer(pid, workers, this.#endpoint?.port)) onLost();
+    if (workers.length > 0 && hasLostPeer(pid, workers, this.#ownPort())) onLost();
+  }
+
+  #ownPort(): number | undefined {
+    return this.#endpoint !== undefined && "port" in this.#endpoint ? this.#endpoint.port : undefined;
   }
 
   #serveLog(): void {

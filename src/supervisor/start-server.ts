@@ -5,6 +5,7 @@ import { readOomKills } from "./oom-kills.ts";
 import { formatRunMarker, type ServerLog } from "./server-log.ts";
 import { spawnServer, type ServerProcess } from "./server-process.ts";
 import type { StartedServer } from "./server-run.ts";
+import { removeStaleSocket } from "./socket-check.ts";
 
 /** Who the next server will be known to. */
 export interface ServerKeeper {
@@ -29,6 +30,7 @@ interface StartOptions extends ServerKeeper {
 export async function startServer(options: StartOptions): Promise<StartedServer> {
   const { launch, log, lockServer } = options;
   markRun(options);
+  if (launch.socketPath !== undefined) await removeStaleSocket(launch.socketPath);
   const startedMs = performance.now();
   const oomKills = readOomKills() ?? 0;
   const server = await spawnServer(launch, { log: log.fd, lock: await lockServer() });

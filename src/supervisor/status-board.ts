@@ -1,5 +1,6 @@
 import { llmctlVersion } from "../base/version.ts";
 import type { DraftingStatus, LastExit, LoadProgress, Status, TrafficStatus } from "../control/messages.ts";
+import { formatUrl } from "./endpoint.ts";
 import { type Endpoint, type ExitCause, type Launch, launchVersion, type Traffic } from "./launch.ts";
 import type { State } from "./machine-types.ts";
 import type { ProofResult } from "./server-run.ts";
@@ -81,10 +82,7 @@ export class StatusBoard {
       name: launch.name,
       state: state.name,
       since: this.#since.toISOString(),
-      url:
-        this.endpoint === undefined
-          ? null
-          : `${launch.protocol === "rpc-worker" ? "tcp" : "http"}://${bracketed(this.endpoint.host)}:${this.endpoint.port}`,
+      url: this.endpoint === undefined ? null : formatUrl(this.endpoint, launch.protocol === "rpc-worker" ? "tcp" : "http"),
       pid: where.pid,
       supervisorPid: process.pid,
       llmctl: llmctlVersion,
@@ -132,8 +130,4 @@ function findDraftingFault(recent: TrafficStatus, baseline: number | null): stri
 
 function describeWait(cause: ExitCause | undefined): Omit<LastExit, "time"> | null {
   return cause === undefined ? null : { kind: cause.kind, message: cause.message, fix: cause.fix ?? null };
-}
-
-function bracketed(host: string): string {
-  return host.includes(":") ? `[${host}]` : host;
 }

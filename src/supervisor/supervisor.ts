@@ -16,6 +16,7 @@ import { ServerLog } from "./server-log.ts";
 import { adoptServer, explainSpawnFailure, kill, terminate, type ProcessExit } from "./server-process.ts";
 import { ServerRun, type StartedServer } from "./server-run.ts";
 import { ServerWatch } from "./server-watch.ts";
+import { removeStaleSocket } from "./socket-check.ts";
 import { startServer, type ServerKeeper } from "./start-server.ts";
 import { StatusBoard } from "./status-board.ts";
 
@@ -328,7 +329,20 @@ export class Supervisor {
   async #onServerExit(epoch: number, run: ServerRun, exit: ProcessExit): Promise<void> {
     const { name } = this.#machine.state;
     const wasReady = name === "ready" || name === "unhealthy";
-    this.#onExit(epoch, run.explainExit(exit, { lastLines: this.#log.readRunTail(100), wasReady }));
+    const cause = run.explainExit(exit, { lastLines: this.#log.readRunTail(100), wasReady });
+    await this.#removeSocket();
+    this.#onExit(epoch, cause);
+  }
+
+  /** llama-server leaves it behind. The start of the next server looks again, so a failure only leaves a file. */
+  async #removeSocket(): Promise<void> {
+    const { socketPath } = this.#launch;
+    if (socketPath === undefined) return;
+    try {
+      await removeStaleSocket(socketPath);
+    } catch (error) {
+      this.warn(`cannot remove the server's socket ${socketPath}: ${String(error)}`);
+    }
   }
 
   #onExit(epoch: number, cause: ExitCause): void {

@@ -85,7 +85,7 @@ export const stopMarginSeconds = 15;
  * @param delaySeconds Before the first look, for those who send requests to hear of the stop.
  */
 export function drainCommand({ stopTimeoutMs, apiKeyFile }: ContainerSpec, delaySeconds: number): string[] {
-  const key = apiKeyFile === undefined ? "" : ` -H "Authorization: Bearer $(grep -m1 . ${apiKeysPath})"`;
+  const key = apiKeyFile === undefined ? "" : ` -H "Authorization: Bearer $(grep -m1 '^[^#]' ${apiKeysPath})"`;
   const ask = (path: string) => `curl -fsS${key} http://127.0.0.1:${containerPort}${path}`;
   const awake = `! ${ask("/props")} | grep -Eq '"is_sleeping": ?true'`;
   const busy = `${ask("/slots")} | grep -Eq '"is_processing": ?true'`;

@@ -35,6 +35,12 @@ test("the unit for the manager of the system exposes no more than 3.0", async ()
   expect(exitCode, stdout).toBe(0);
 });
 
+test("the manager of the system lets a service write where its socket will be", async () => {
+  await home.writeFakeProfile("p", {}, { server: { host: "/run/llama/coder.sock" } });
+  const { stdout } = await llmctl(["systemd", "show", "p", "--system"], { home });
+  expect(stdout).toContain("ReadWritePaths=-/run/llama\n");
+});
+
 test("the property list for macOS is one, and holds what was given", async () => {
   const { stdout } = await llmctl(["launchd", "show", "p"], { home });
   const list = parse(stdout) as Readonly<Record<string, unknown>>;

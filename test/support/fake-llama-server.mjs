@@ -29,11 +29,13 @@ import { spawn } from "node:child_process";
 import {
   appendFileSync,
   closeSync,
+  existsSync,
   openSync,
   readdirSync,
   readFileSync,
   readlinkSync,
   readSync,
+  renameSync,
   statSync,
   writeFileSync,
   writeSync,
@@ -147,8 +149,18 @@ function serve() {
     log("E srv  llama_server: exiting due to HTTP server error");
     process.exit(1);
   });
-  server.listen(port, host, () => load(server, `http://${host}:${server.address().port}`));
+  if (host.endsWith(".sock")) listenOnSocket(server, host);
+  else server.listen(port, host, () => load(server, `http://${host}:${server.address().port}`));
   if (faults.ignoreTerm) process.on("SIGTERM", () => onStop(server, "SIGTERM"));
+}
+
+/** As the real one: refuses a path that is there, whatever it is, and leaves its own behind. Node would remove the name that it has bound. */
+function listenOnSocket(server, path) {
+  if (existsSync(path)) return server.emit("error", new Error("the path is there"));
+  server.listen(`${path}~`, () => {
+    renameSync(`${path}~`, path);
+    load(server, `unix://${path}`);
+  });
 }
 
 function load(server, url) {

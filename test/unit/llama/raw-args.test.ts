@@ -74,6 +74,8 @@ describe("problems", () => {
     ["owned: model", ["-m", "x"], "says what the key model says", "set model instead"],
     ["owned: model elsewhere", ["-hf", "a/b"], "names a model", "hf: OWNER/REPO"],
     ["owned: api key", ["--api-key", "s3cret"], "shows the key to every user", "server.api_key_file"],
+    ["owned: key file", ["--api-key-file", "/k"], "says what the key server.api_key_file says", "set server.api_key_file instead"],
+    ["owned: key file, joined", ["--api_key_file=/k"], "says what the key server.api_key_file says", "set server.api_key_file instead"],
     ["owned: log", ["--log-disable"], "hides the log", "remove it"],
     ["owned: prefix", ["--api-prefix", "/x"], "moves the server away", "proxy"],
     ["prints and ends", ["--list-devices"], "print something and end", "remove it"],

@@ -1,11 +1,11 @@
 import { once } from "node:events";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { checkHealth, examine, prove, readMetrics } from "../../../src/llama/server-http.ts";
+import { checkHealth, examine, isBusy, prove, readMetrics } from "../../../src/llama/server-http.ts";
 import { parseLoadLine } from "../../../src/llama/server-protocol.ts";
 import type { Endpoint } from "../../../src/supervisor/launch.ts";
 import { makeLaunch } from "../../support/make-launch.ts";
@@ -34,6 +34,18 @@ afterEach(async () => {
 function answerWith(status: number, body: unknown): void {
   answer = (_request, _body, response) => void response.writeHead(status).end(typeof body === "string" ? body : JSON.stringify(body));
 }
+
+test("a server on a unix socket is asked as any other", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "llmctl-socket-"));
+  const socketPath = join(folder, "a b.sock");
+  const onSocket = createServer((request, response) => response.end(request.url === "/health" ? "{}" : "[]"));
+  await once(onSocket.listen(socketPath), "listening");
+  expect(await checkHealth({ socketPath }, 5000, never)).toBe("ready");
+  onSocket.closeAllConnections();
+  await once(onSocket.close(), "close");
+  expect(await checkHealth({ socketPath }, 5000, never)).toBe("unreachable");
+  await rm(folder, { recursive: true });
+});
 
 describe("the server's own metrics", () => {
   const asked: (string | undefined)[] = [];
@@ -208,6 +220,59 @@ describe("the proof request", () => {
     await rm(folder, { recursive: true });
   });
 
+  describe("with a key file that changes while the server runs", () => {
+    let folder: string;
+    let apiKeyFile: string;
+    /** What the server takes. */
+    let taken: string;
+    const given: (string | undefined)[] = [];
+
+    beforeEach(async () => {
+      folder = await mkdtemp(join(tmpdir(), "llmctl-key-"));
+      apiKeyFile = join(folder, "keys");
+      await writeFile(apiKeyFile, "# comment\nfirst\n");
+      taken = "Bearer first";
+      given.length = 0;
+      answer = (request, _body, response) => {
+        given.push(request.headers.authorization);
+        response.writeHead(request.headers.authorization === taken ? 200 : 401);
+        response.end(request.url === "/slots" ? '[{ "is_processing": true }]' : "{}");
+      };
+    });
+    afterEach(() => rm(folder, { recursive: true }));
+
+    test.each([
+      ["is removed", () => rm(apiKeyFile)],
+      ["is emptied", () => writeFile(apiKeyFile, "")],
+      ["gets another key", () => writeFile(apiKeyFile, "second\n")],
+      ["becomes a folder", async () => rm(apiKeyFile).then(() => mkdir(apiKeyFile))],
+    ])("goes on with the key that the server took when it %s", async (_how, change) => {
+      const launch = makeLaunch({ apiKeyFile });
+      expect(await isBusy(launch, endpoint, never)).toBe(true);
+      await change();
+      expect(await isBusy(launch, endpoint, never)).toBe(true);
+      expect(new Set(given)).toEqual(new Set(["Bearer first"]));
+    });
+
+    test("tries the new key once the old one is refused, and keeps to it", async () => {
+      const launch = makeLaunch({ apiKeyFile });
+      expect(await isBusy(launch, endpoint, never)).toBe(true);
+      await writeFile(apiKeyFile, "second\n");
+      taken = "Bearer second";
+      expect(await isBusy(launch, endpoint, never)).toBe(true);
+      expect(await isBusy(launch, endpoint, never)).toBe(true);
+      expect(given.filter((key) => key === "Bearer first")).toHaveLength(3);
+    });
+
+    test("asks without a key where there was none to begin with, and says what the server says", async () => {
+      await rm(apiKeyFile);
+      const launch = makeLaunch({ apiKeyFile });
+      await expect(prove(launch, endpoint, never)).rejects.toThrow("the server answered 401");
+      expect(await isBusy(launch, endpoint, never)).toBe(false);
+      expect(given.every((key) => key === undefined)).toBe(true);
+    });
+  });
+
   test.each([
     [401, { error: { message: "Invalid API Key" } }, "the server answered 401: "],
     [500, "x".repeat(1000), `the server answered 500: ${"x".repeat(200)}`],
@@ -237,6 +302,14 @@ describe("a line of a server that loads", () => {
   });
 
   test.each([
+    ["0.00.018.502 I srv  llama_server: listening on unix:///tmp/a b.sock", "/tmp/a b.sock"],
+    ["main: server is listening on unix:///run/x.sock - starting the main loop", "/run/x.sock"],
+    ["main: server is listening on unix:///run/x.sock.d/y.sock", "/run/x.sock.d/y.sock"],
+  ])("%s", (line, socketPath) => {
+    expect(parseLoadLine(line)).toEqual({ says: "listening", endpoint: { socketPath } });
+  });
+
+  test.each([
     ["0.00.010.030 I srv  llama_server: model loaded", "loaded"],
     ["main: model loaded", "loaded"],
     ["srv  log_server_r: request: GET /health 127.0.0.1 503", "asked"],
@@ -245,7 +318,7 @@ describe("a line of a server that loads", () => {
   test.each([
     "main: loading model",
     "srv  log_server_r: request: POST /v1/chat/completions 127.0.0.1 200",
-    "listening on unix:///tmp/x.sock",
+    "listening on unix:///tmp/x",
     "listening on http://127.0.0.1:123456",
     "",
   ])("says nothing more: %s", (line) => expect(parseLoadLine(line)).toBeUndefined());

@@ -173,7 +173,7 @@ describe("Quadlet", () => {
 
   test("keeps specifiers and variables from expanding", () => {
     expect(lines(plain)).toContain(String.raw`Exec=--model /models/m.gguf --flash-attn off --alias "50%% $$HOME \"x\""`);
-    expect(lines(plain).find((line) => line.startsWith("ExecStop="))).toContain("$$(grep -m1 . /run/secrets/api-keys)");
+    expect(lines(plain).find((line) => line.startsWith("ExecStop="))).toContain("$$(grep -m1 '^[^#]' /run/secrets/api-keys)");
   });
 
   test("names secrets, devices and the published address", () => {

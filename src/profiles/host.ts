@@ -1,0 +1,17 @@
+import { BlockList, isIP } from "node:net";
+
+/** Every llama-server takes a host with this ending for the path of a unix socket. */
+export function isSocketHost(host: string): boolean {
+  return host.endsWith(".sock");
+}
+
+const loopback = new BlockList();
+loopback.addSubnet("127.0.0.0", 8, "ipv4");
+loopback.addAddress("::1", "ipv6");
+
+/** Whether only this machine's own programs reach a server there. Names other than localhost are not looked up: they count as open. */
+export function isLocalHost(host: string): boolean {
+  const version = isIP(host);
+  if (version === 0) return isSocketHost(host) || host.toLowerCase() === "localhost";
+  return loopback.check(host, version === 4 ? "ipv4" : "ipv6");
+}
