@@ -100,7 +100,7 @@ function explainUnreadable(path: string, at: string, cause: unknown): LlmctlErro
     return new LlmctlError("api-key-file-unreadable", `no permission to read "server.api_key_file": ${path}`, {
       exit: "permission",
       at,
-      fix: `let the user who runs llmctl read it: sudo chown "$USER" ${quoteForShell(path)}`,
+      fix: `let the user that llmctl runs as read it: sudo chown "$USER" ${quoteForShell(path)}`,
       cause,
     });
   }

@@ -1,3 +1,5 @@
+import { LateImport } from "../base/late-import.ts";
+
 /** How a short run ended; the part of execa's result that matters. */
 export interface BriefRun {
   readonly failed: boolean;
@@ -18,14 +20,19 @@ interface BriefOptions {
   readonly maxBytes?: number;
 }
 
+/** Most supervisors never run one, and live for months. */
+const execaModule = new LateImport(
+  () => import("execa"),
+  () => import.meta.resolve("execa"),
+);
+
 /** Runs a program that is to answer and end, without input; one that does not end in time is killed. Never rejects. */
 export async function runBriefly(
   file: string,
   args: readonly string[],
   { env, timeoutMs, maxBytes = 1_000_000 }: BriefOptions,
 ): Promise<BriefRun> {
-  // Most supervisors never run one, and live for months.
-  const { execa } = await import("execa");
+  const { execa } = await execaModule.get();
   return execa(file, args, {
     env,
     extendEnv: false,

@@ -1,3 +1,4 @@
+import { LateImport } from "../base/late-import.ts";
 import type { MetricsBook } from "../control/metrics.ts";
 import type { MetricsText } from "../control/metrics-server.ts";
 import type { StatusEvent } from "../control/messages.ts";
@@ -15,7 +16,12 @@ interface Rendered {
 /** What a supervisor and its server tell Prometheus. What renders it is loaded when first asked: most supervisors never are. */
 export class Metrics {
   readonly #supervisor: Supervisor;
-  #book: Promise<MetricsBook> | undefined;
+  readonly #module = new LateImport(
+    () => import("../control/metrics.ts"),
+    // Run from source this file ends in .ts, and so does that one.
+    () => new URL(`../control/metrics${import.meta.url.slice(-3)}`, import.meta.url).href,
+  );
+  #book: MetricsBook | undefined;
   #rendered: Rendered | undefined;
 
   constructor(supervisor: Supervisor) {
@@ -23,10 +29,16 @@ export class Metrics {
   }
 
   async read(): Promise<MetricsText> {
-    this.#book ??= import("../control/metrics.ts").then(({ MetricsBook }) => new MetricsBook(this.#supervisor.status().name));
-    const book = await this.#book;
+    const book = await this.prepare();
     const [own, server] = await Promise.all([this.#renderOwn(book), this.#supervisor.readServerMetrics()]);
     return { contentType: book.contentType, text: server === undefined ? own : `${own}\n${server}` };
+  }
+
+  /** Loads what renders it, for who knows that somebody will ask. @throws what importing throws; the next call tries again. */
+  async prepare(): Promise<MetricsBook> {
+    const { MetricsBook } = await this.#module.get();
+    this.#book ??= new MetricsBook(this.#supervisor.status().name);
+    return this.#book;
   }
 
   async #renderOwn(book: MetricsBook): Promise<string> {

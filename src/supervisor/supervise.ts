@@ -63,7 +63,7 @@ export async function supervise({ launch, protocol, paths, onEvent }: SuperviseO
     lockServer: () => place.lockServer(),
     noteServer: (server) => place.noteServer(server),
     preflight: async (coming) => {
-      await offerMetrics(metricsServer, coming, (text) => supervisor.warn(text));
+      await offerMetrics(metricsServer, metrics, coming, (text) => supervisor.warn(text));
       return (await ports.take(coming)) ?? (await checkPort(coming)) ?? protocol.checkNeeds(coming);
     },
     onEvent: (event) => {
@@ -140,9 +140,16 @@ function openSupervisor(folder: string, options: Omit<SupervisorOptions, "folder
 }
 
 /** Nobody's server is kept from starting because nobody can watch it. */
-async function offerMetrics(server: MetricsServer, { host, metricsPort }: Launch, warn: (text: string) => void): Promise<void> {
+async function offerMetrics(
+  server: MetricsServer,
+  metrics: Metrics,
+  { host, metricsPort }: Launch,
+  warn: (text: string) => void,
+): Promise<void> {
   try {
     await server.listen(host, metricsPort);
+    // Prometheus will ask: what renders the answer is loaded now, and not when its files may be gone.
+    if (metricsPort !== 0) await metrics.prepare();
   } catch (error) {
     warn(`no metrics on port ${metricsPort}: ${error instanceof Error ? error.message : String(error)}`);
   }

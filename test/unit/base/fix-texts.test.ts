@@ -9,6 +9,9 @@ const reasons: readonly { readonly text: string; readonly reason: string }[] = [
   { text: 'see on its machine why: "llmctl ps"', reason: "it is to be run on another machine" },
   { text: 'start it on its machine: "llmctl up"', reason: "it is to be run on another machine" },
   { text: "run llmctl as that user", reason: "the same command, but by somebody else" },
+  { text: "run llmctl as its owner", reason: "the same command, but by somebody else" },
+  { text: "if it runs in a container, run llmctl there", reason: "the same command, but elsewhere" },
+  { text: `supervision.down('"llmctl upgrade"')`, reason: "who asks, with no problem" },
   { text: 'as "llmctl systemd show" does', reason: "an example to read; the fix is the limits" },
   { text: "llmctl profile schema", reason: "a comment in a new profile" },
   { text: '"llmctl profile show" prints every value', reason: "a comment in a new profile" },
@@ -26,7 +29,7 @@ const reasons: readonly { readonly text: string; readonly reason: string }[] = [
 ];
 
 /** Words that follow the program's name in prose about it. */
-const prose = /llmctl (?:does|finds|reads|asks|was|is|itself|runs|services)\b|this llmctl\b|the newest that llmctl\b/;
+const prose = /llmctl (?:does|finds|reads|asks|was|is|itself|runs|services|keeps|read it)\b|this llmctl\b|the newest that llmctl\b/;
 
 test("no text spells a command of ours that is a fix: such a fix is data", () => {
   const spelled = listSources(src).flatMap((path) =>

@@ -222,7 +222,11 @@ describe("the place of a socket", () => {
   });
 
   test.each([
-    ["that others can write", async (path: string) => mkdir(path).then(() => chmod(path, 0o777)), "can be written by other users"],
+    [
+      "that others can write",
+      async (path: string) => mkdir(join(path, "planted"), { recursive: true }).then(() => chmod(path, 0o777)),
+      "can be written by other users",
+    ],
     ["that is a link", async (path: string) => symlink(folder, path), "is a link"],
   ])("in a folder %s is refused, and nothing is sent to a socket there", async (_, make, why) => {
     const own = await mkdtemp(join(tmpdir(), "llmctl-control-"));

@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { describeFix } from "../../../src/base/fix.ts";
 import { LlmctlError } from "../../../src/base/errors.ts";
 import { hasKeyComments, readApiKey, readApiKeys } from "../../../src/llama/api-keys.ts";
 import { readCatalogue } from "../../support/llama-help.ts";
