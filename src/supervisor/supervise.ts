@@ -11,12 +11,13 @@ import type { ExitCause, Launch, ServerProtocol } from "./launch.ts";
 import { takeLock, unwritable, type Lock } from "./lock.ts";
 import { Metrics } from "./metrics.ts";
 import { findAdoptable, takeOwnership, takeServerLock } from "./ownership.ts";
-import { checkPort } from "./port-check.ts";
+import { checkFiles } from "./file-check.ts";
+import { checkHost, checkPort } from "./port-check.ts";
 import { identifyProcess } from "./process-identity.ts";
 import { stateFilePath, writeFirstState, writeState, type StateRecord } from "./state-file.ts";
 import { Supervisor, type SupervisorOptions } from "./supervisor.ts";
 
-interface SuperviseOptions {
+export interface SuperviseOptions extends Pick<SupervisorOptions, "plan" | "isPatient"> {
   readonly launch: Launch;
   readonly protocol: ServerProtocol;
   readonly paths: Paths;
@@ -28,6 +29,8 @@ export interface Supervision {
   /** Resolves when the server is gone and nothing of ours is left but the state file and the logs. */
   readonly finished: Promise<ExitName>;
   status(): Status;
+  /** Whether somebody asked for a stop over the control socket, rather than by a signal to this process. */
+  wasAskedToStop(): boolean;
   down(): void;
   forceDown(): void;
 }
@@ -36,7 +39,7 @@ export interface Supervision {
  * Runs the one supervisor of a profile in this process: takes the lock, opens the control socket, keeps the state file, starts the server.
  * @throws LlmctlError `already-running` when another one runs, `state-unwritable`, `lock-failed`, `socket-path-too-long` …
  */
-export async function supervise({ launch, protocol, paths, onEvent }: SuperviseOptions): Promise<Supervision> {
+export async function supervise({ launch, protocol, paths, onEvent, plan, isPatient }: SuperviseOptions): Promise<Supervision> {
   const socketPath = controlSocketPath(paths.runtime, launch.name);
   const lock = await takeOwnership(paths, launch.name);
   if (lock === undefined) throw alreadyRunning(launch.name);
@@ -48,11 +51,13 @@ export async function supervise({ launch, protocol, paths, onEvent }: SuperviseO
     launch,
     protocol,
     orphan,
+    plan,
+    isPatient,
     lockServer: async () => (serverLock ??= await takeServerLock(paths.runtime, launch.name)).fd,
     noteServer: (server) => serverLock?.note(server),
     preflight: async (coming) => {
       await offerMetrics(metricsServer, coming, (text) => supervisor.warn(text));
-      return takePort(ports, coming) ?? (await checkPort(coming)) ?? protocol.checkNeeds(coming);
+      return takePort(ports, coming) ?? (await checkAddress(coming)) ?? (await checkFiles(coming)) ?? protocol.checkNeeds(coming);
     },
     onEvent: (event) => {
       if (event.isProgress) return tell(event);
@@ -70,11 +75,13 @@ export async function supervise({ launch, protocol, paths, onEvent }: SuperviseO
   const events = new EventLog(eventLogPath(paths.state, launch.name), (text) => supervisor.warn(text));
   const saver = new StateSaver(paths.state, supervisor);
   await saver.saveFirst();
+  let wasAskedToStop = false;
   const control = new ControlServer(socketPath, {
     status: () => supervisor.status(),
     metrics: () => metrics.read(),
     lastEvent: () => ({ ...supervisor.lastEvent, status: supervisor.status() }),
     stop: async (force) => {
+      wasAskedToStop = true;
       if (force) supervisor.forceDown();
       else supervisor.down();
       await finished;
@@ -97,7 +104,17 @@ export async function supervise({ launch, protocol, paths, onEvent }: SuperviseO
   // An orphan uses its own port; should another profile have locked it meanwhile, the next start finds that out.
   if (orphan !== undefined) takePort(ports, launch);
   supervisor.up();
-  return { finished, status: () => supervisor.status(), down: () => supervisor.down(), forceDown: () => supervisor.forceDown() };
+  return {
+    finished,
+    status: () => supervisor.status(),
+    wasAskedToStop: () => wasAskedToStop,
+    down: () => supervisor.down(),
+    forceDown: () => supervisor.forceDown(),
+  };
+}
+
+async function checkAddress(launch: Launch): Promise<ExitCause | undefined> {
+  return launch.port === 0 ? checkHost(launch.host) : checkPort(launch);
 }
 
 function openSupervisor(folder: string, options: Omit<SupervisorOptions, "folder">): Supervisor {
@@ -161,6 +178,7 @@ function takenByProfile(port: number): ExitCause {
     message: `port ${port} is taken by another profile`,
     fix: 'run "llmctl ps" to see which one; stop it, or set another server.port',
     permanent: true,
+    mayCome: true,
     exit: "unavailable",
   };
 }
