@@ -12,6 +12,7 @@ import { protocolOf } from "../llama/protocols.ts";
 import type { Launch } from "../supervisor/launch.ts";
 import { unwritable } from "../supervisor/lock.ts";
 import { supervise } from "../supervisor/supervise.ts";
+import { isService } from "../systemd/notify.ts";
 
 /** Name of the hidden command that a detached supervisor is. */
 export const superviseCommand = "__supervise";
@@ -59,6 +60,7 @@ export async function superviseDetached(): Promise<number> {
       launch,
       protocol: protocolOf(launch),
       paths: findPaths(),
+      isPatient: isService(process.env), // of a unit that depends on this profile
       onEvent: (event) => {
         pipe.send({ event });
         if (event.status.state === "ready" || event.end !== undefined) pipe.close();

@@ -34,7 +34,7 @@ function describe({ presence, status: known }: ProfileState): string {
     ["waiting", running ? known.waitingFor?.message : undefined],
     ["fix", isDead ? `run "llmctl up ${known.name}"` : (known.waitingFor ?? known.lastExit)?.fix?.replaceAll("NAME", known.name)],
     ["next start", known.retryInMs === null || presence !== "live" ? undefined : `in ${formatDuration(known.retryInMs)}`],
-    ["build", known.build],
+    ["build", known.build || undefined],
     ["profile", known.profile],
     ["log", known.log],
     ...known.warnings.map((text): [string, string] => ["warning", text]),
