@@ -42,20 +42,28 @@ export interface ServiceStart {
 export async function planService(profile: Profile, options: PlanStartOptions): Promise<ServiceStart> {
   const first = await planOrExplain(profile, options);
   if (!("permanent" in first)) return { launch: first, isPlanning: () => false };
-  let known: ExitCause | undefined = first;
+  let isFirst = true;
+  let last = first;
   let running = 0;
+  const look = async (): Promise<Launch | ExitCause> => {
+    running += 1;
+    try {
+      const now = await planOrExplain(profile, options, "all");
+      if (!("permanent" in now)) return now;
+      // What has just come may still be on its way, such as a file that is being copied: only what stays the same is final.
+      const isNew = now.message !== last.message;
+      last = now;
+      return isNew ? { ...now, mayCome: true } : now;
+    } finally {
+      running -= 1;
+    }
+  };
   return {
     launch: unplanned(profile),
     plan: async () => {
-      const cause = known;
-      known = undefined;
-      if (cause !== undefined) return cause;
-      running += 1;
-      try {
-        return await planOrExplain(profile, options, "all");
-      } finally {
-        running -= 1;
-      }
+      const isKnown = isFirst;
+      isFirst = false;
+      return isKnown ? first : look();
     },
     isPlanning: () => running > 0,
   };

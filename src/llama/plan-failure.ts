@@ -11,6 +11,7 @@ const absentFile: ReadonlySet<string> = new Set([
   "worker-missing",
   "build-missing",
   "build-unknown",
+  "api-key-file-missing",
 ]);
 
 /** What the binary says of a device that has no driver yet, and of a file or folder that a flag names. @see llama.cpp common/arg.cpp */

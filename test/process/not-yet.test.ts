@@ -1,4 +1,4 @@
-import { copyFile, mkdir, readFile, rename, rm, symlink, writeFile } from "node:fs/promises";
+import { appendFile, copyFile, mkdir, readFile, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { once } from "node:events";
 import { createServer } from "node:net";
 import { dirname } from "node:path";
@@ -124,6 +124,44 @@ describe("a service that lacks something at its start", () => {
     expect(await systemd.llmctl("down", "p")).toMatchObject({ exitCode: 0, stdout: 'stopped "p"' });
     expect(await systemd.show("p", "ActiveState")).toMatch(/^(failed|inactive)$/);
     expect(await systemd.show("p", "NRestarts")).toBe("0");
+  });
+
+  test("waits for the rest of a model that is still being copied", async () => {
+    await home.writeFakeProfile("p", {}, { restart: { backoff: "3s", backoff_max: "3s" }, model: later("m.gguf") });
+    await install();
+    await startToWait();
+    const whole = await readFile(demoTarget);
+    await come("m.gguf", (path) => writeFile(path, whole.subarray(0, whole.length - 1000)));
+    await untilStatus(home, "p", "waiting for the rest", ({ waitingFor }) => waitingFor?.kind === "truncated");
+    await appendFile(later("m.gguf"), whole.subarray(whole.length - 1000));
+    await expectStarted();
+  });
+
+  test("waits no longer for a model that has come and is damaged", async () => {
+    await home.writeFakeProfile("p", {}, { ...soon, model: later("m.gguf") });
+    await install();
+    await startToWait();
+    await come("m.gguf", (path) => writeFile(path, "no model at all"));
+    await systemd.until("p", "ActiveState", "failed");
+    expect(await systemd.show("p", "ExecMainStatus")).toBe("66");
+    const { stdout } = await systemd.llmctl("systemd", "status", "p", "--user");
+    expect(stdout).toMatch(/^failure +.*m\.gguf.*\[not-gguf\]/m);
+  });
+
+  test("waits for longer than a start may take", async () => {
+    await home.writeFakeProfile("p", {}, { ...soon, model: later("m.gguf") });
+    await install();
+    const dropIns = home.join(".config/systemd/user/llmctl-p.service.d");
+    await mkdir(dropIns);
+    await writeFile(`${dropIns}/test.conf`, "[Service]\nTimeoutStartSec=2s\n");
+    await systemd.systemctl("daemon-reload");
+    await startToWait();
+    // Each look is at least 200 ms after the one before.
+    const eventLog = home.join("state/p/supervisor.log");
+    await until("it has looked 20 times", async () => count(await readFile(eventLog, "utf8"), "backoff model-missing") >= 20);
+    expect(await systemd.show("p", "ActiveState")).toBe("activating");
+    await come("m.gguf", (path) => copyFile(demoTarget, path));
+    await expectStarted();
   });
 
   test("is not waited for by the person who installs it", async () => {

@@ -20,6 +20,7 @@ describe("why a plan failed", () => {
     failure("build-missing", "none is installed"),
     failure("build-unknown", "no build"),
     failure("worker-missing", "no RPC server"),
+    failure("api-key-file-missing", "it does not exist"),
     failure("flag-refused", 'llama.cpp refuses "devices": --device: invalid device: CUDA0', undefined, "unavailable"),
     failure(
       "flag-refused",
