@@ -14,6 +14,7 @@ import { protocolOf } from "../llama/protocols.ts";
 import type { Launch } from "../supervisor/launch.ts";
 import { unwritable } from "../supervisor/lock.ts";
 import { supervise } from "../supervisor/supervise.ts";
+import { isService } from "../systemd/notify.ts";
 
 /** Name of the hidden command that a detached supervisor is. */
 export const superviseCommand = "__supervise";
@@ -60,7 +61,13 @@ export async function superviseDetached(): Promise<number> {
   process.on("SIGHUP", () => undefined); // it has no terminal
   try {
     const launch = JSON.parse(await readAll(process.stdin)) as Launch;
-    const supervision = await supervise({ launch, protocol: protocolOf(launch), paths: findPaths(), onEvent: () => undefined });
+    const supervision = await supervise({
+      launch,
+      protocol: protocolOf(launch),
+      paths: findPaths(),
+      isPatient: isService(process.env), // of a unit that depends on this profile
+      onEvent: () => undefined,
+    });
     for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => supervision.down(signal));
     const isWatched = tellStarter({ listening: supervision.socketPath });
     if (isWatched) await Promise.race([supervision.firstReader, sleep(watcherWaitMs, undefined, { ref: false })]);

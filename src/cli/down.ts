@@ -21,7 +21,7 @@ interface DownOptions {
 export async function down(names: readonly string[], { all, now }: DownOptions): Promise<number> {
   const paths = findPaths();
   const dependencies = await listRunningDependencies(paths);
-  const wanted = all ? [...dependencies.keys()] : names;
+  const wanted = all ? [...new Set([...dependencies.keys(), ...(await listPausedUnits())])] : names;
   if (wanted.length === 0) process.stdout.write("nothing is running\n");
   const dependents = findDependents(wanted, dependencies);
   if (dependents.length > 0) throw needed(wanted, dependents);
@@ -48,16 +48,48 @@ async function stopProfile(name: string, paths: Paths, force: boolean): Promise<
   // Asked first: a stop has no time limit of its own, and a supervisor that does not answer would be waited for in vain.
   const running = await findAnswering(paths, name);
   if (running !== undefined && (await requestStop(running.socketPath, force)) !== undefined) {
+    await endUnit(name);
     process.stdout.write(`stopped "${name}"\n`);
     return 0;
   }
   // Loaded only where no supervisor has answered: the usual `down` need not wait for it.
   const { endOrphan, findOrphan } = await import("../supervisor/orphan.ts");
   const orphan = await findOrphan(paths, name);
-  if (orphan === undefined) throw notRunning(name);
+  if (orphan === undefined) return endPausedUnit(name);
   await endOrphan(orphan, name, { now: force });
+  await endUnit(name);
   process.stdout.write(`stopped "${name}": its supervisor was gone, the server (pid ${orphan.identity.pid}) was still there\n`);
   return 0;
+}
+
+/**
+ * Ends the unit whose supervisor has just been stopped, should it still be there: one that was written by an older version would start it again.
+ * The user of a machine's service may not; its own exit code keeps it from coming back.
+ * @throws LlmctlError `systemctl-failed`
+ */
+async function endUnit(name: string): Promise<void> {
+  const { findLiveUnit, stopUnit } = await import("./unit-files.ts");
+  const live = await findLiveUnit(name);
+  if (live !== undefined && (live.scope === "user" || process.getuid?.() === 0)) await stopUnit(live);
+}
+
+/** Between two starts of a unit nothing runs, but systemd will start it again. @throws LlmctlError `not-running`, `systemctl-failed` */
+async function endPausedUnit(name: string): Promise<number> {
+  const { findLiveUnit, stopUnit } = await import("./unit-files.ts");
+  const live = await findLiveUnit(name);
+  if (live === undefined) throw notRunning(name);
+  await stopUnit(live);
+  const again = live.state.includes("auto-restart") ? ", and systemd would have started it again" : "";
+  process.stdout.write(`stopped "${name}": ${live.unit} was ${live.state}${again}\n`);
+  return 0;
+}
+
+/** Profiles that do not run, but whose own units systemd will start again. */
+async function listPausedUnits(): Promise<string[]> {
+  const { findLiveUnit, listUserUnits } = await import("./unit-files.ts");
+  const names = await listUserUnits();
+  const live = await Promise.all(names.map(findLiveUnit));
+  return names.filter((_, index) => live[index]?.scope === "user");
 }
 
 /** The error of every command that acts on a running profile. */

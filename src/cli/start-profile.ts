@@ -3,37 +3,34 @@ import { LlmctlError } from "../base/errors.ts";
 import type { Paths } from "../base/paths.ts";
 import { followEvents } from "../control/client.ts";
 import type { StateName, StatusEvent } from "../control/messages.ts";
-import { planLaunch } from "../llama/plan-launch.ts";
+import { planLaunch, type LaunchPlan } from "../llama/plan-launch.ts";
 import { protocolOf } from "../llama/protocols.ts";
 import type { Profile } from "../profiles/schema.ts";
 import { findAnswering } from "../supervisor/find-supervisor.ts";
 import type { Launch } from "../supervisor/launch.ts";
-import { supervise } from "../supervisor/supervise.ts";
+import { supervise, type SuperviseOptions } from "../supervisor/supervise.ts";
+import { isService } from "../systemd/notify.ts";
 import { startDetached } from "./detached.ts";
 import { showPlanNotes } from "./plan.ts";
-import { prepareModels } from "./prepare-models.ts";
+import { makePlan, planPatiently, planService, unplannedHash, type PlanStartOptions } from "./plan-start.ts";
 import { EventScreen, showFailure, waitForReady } from "./show-events.ts";
+import { runsElsewhere } from "./runs-elsewhere.ts";
 import { createSystemdReporter } from "./systemd-reporter.ts";
 
-export interface StartOptions {
-  readonly paths: Paths;
+export interface StartOptions extends PlanStartOptions {
   /** Leave it to a supervisor of its own once it is ready. */
   readonly detach: boolean;
-  /** Fetch what is missing, before anything is started. */
-  readonly fetch: boolean;
-  /** Read, once, what another program has fetched. */
-  readonly verify: boolean;
   /** Longest wait for ready, in milliseconds; the server goes on loading after it. */
   readonly timeoutMs: number | undefined;
 }
 
 /** Starts one profile, whatever it depends on, and waits until it is ready; safe to repeat. @returns the exit code. */
-export async function startProfile(profile: Profile, { paths, detach, timeoutMs, ...options }: StartOptions): Promise<number> {
+export async function startProfile(profile: Profile, { detach, timeoutMs, ...options }: StartOptions): Promise<number> {
+  const { paths } = options;
   if (!hasTerminal()) process.on("SIGHUP", () => undefined); // of a terminal that started this with nohup, and closes
-  // Here and not in the supervisor: whoever asked for the start sees the progress, and Ctrl-C ends it.
-  if ((await findAnswering(paths, profile.name)) === undefined) await prepareModels(profile, { paths, ...options });
+  if (isService(process.env) && !detach) return serve(profile, options);
   const timeout = timeoutMs === undefined ? undefined : AbortSignal.timeout(timeoutMs);
-  const plan = await planLaunch(profile, { paths, env: process.env });
+  const plan = await planWatched(profile, options);
   const attached = await attach(plan.launch, paths, timeout);
   if (attached !== undefined) return attached;
   showPlanNotes(plan);
@@ -45,6 +42,34 @@ export async function startProfile(profile: Profile, { paths, detach, timeoutMs,
     const joined = lost ? await attachSoon(plan.launch, paths, timeout) : undefined;
     if (joined === undefined) throw error;
     return joined;
+  }
+}
+
+async function planWatched(profile: Profile, options: PlanStartOptions): Promise<LaunchPlan> {
+  const { paths } = options;
+  if ((await findAnswering(paths, profile.name)) !== undefined) return planLaunch(profile, { paths, env: process.env });
+  // What a unit depends on, and has no unit of its own, is as patient as the unit.
+  if (isService(process.env)) return planPatiently(profile, options);
+  // Here and not in the supervisor: whoever asked for the start sees the progress, and Ctrl-C ends it.
+  return makePlan(profile, options);
+}
+
+/**
+ * Starts a profile for systemd, which wants this process to be the supervisor: nobody watches, so what may come is waited for.
+ * @throws LlmctlError `already-running` when a supervisor runs that is not this unit's.
+ */
+async function serve(profile: Profile, options: PlanStartOptions): Promise<number> {
+  const { paths } = options;
+  const elsewhere = await runsElsewhere(profile.name, paths);
+  if (elsewhere !== undefined) throw elsewhere;
+  const start = await planService(profile, options);
+  try {
+    const code = await runHere(start.launch, paths, start.plan);
+    // A plan that nobody needs any more may be reading 200 GB, or wait for a file system that does not answer.
+    return start.isPlanning() ? process.exit(code) : code;
+  } catch (error) {
+    const lost = error instanceof LlmctlError && error.code === "already-running";
+    throw (lost ? await runsElsewhere(profile.name, paths) : undefined) ?? error;
   }
 }
 
@@ -74,7 +99,8 @@ async function attach(launch: Launch, paths: Paths, timeout: AbortSignal | undef
   const { status, socketPath } = running;
   const events = followEvents(socketPath, { signal: timeout });
   if (isStopping(status.state)) return afterStop(launch, events, timeout);
-  if (status.hash !== launch.hash) {
+  // One that waits for what its plan needs has no configuration yet.
+  if (status.hash !== unplannedHash && status.hash !== launch.hash) {
     throw new LlmctlError("other-configuration", `"${launch.name}" is already running with another configuration`, {
       exit: "busy",
       at: `pid ${status.pid ?? status.supervisorPid}, ${status.profile}`,
@@ -124,16 +150,20 @@ function hasTerminal(): boolean {
 const echoMs = 150;
 
 /** Supervises in this process until the server has stopped: Ctrl-C stops gracefully, a second one at once. */
-async function runHere(launch: Launch, paths: Paths): Promise<number> {
+async function runHere(launch: Launch, paths: Paths, plan?: SuperviseOptions["plan"]): Promise<number> {
   let last: StatusEvent | undefined;
+  let wasReady = false;
   const reporter = createSystemdReporter(process.env);
   const screen = new EventScreen();
   const supervision = await supervise({
     launch,
     protocol: protocolOf(launch),
     paths,
+    plan,
+    isPatient: isService(process.env),
     onEvent: (event) => {
       last = event;
+      wasReady ||= event.status.state === "ready";
       reporter.report(event);
       screen.show(event);
     },
@@ -153,5 +183,7 @@ async function runHere(launch: Launch, paths: Paths): Promise<number> {
   supervision.start();
   const exit: ExitName = await supervision.finished;
   reporter.close();
+  // systemd takes an end in good order, before the server was ever ready, for a failure, and would start the unit again.
+  if (isService(process.env) && exit === "done" && !wasReady && supervision.wasAskedToStop()) return exitCodes.notRunning.code;
   return exit === "done" || last === undefined ? exitCodes[exit].code : showFailure(last);
 }

@@ -35,7 +35,7 @@ function describe({ presence, status: known }: ProfileState): string {
     ["waiting", running ? known.waitingFor?.message : undefined],
     ["fix", describeNextStep(known, isDead)],
     ["next start", known.retryInMs === null || presence !== "live" ? undefined : `in ${formatDuration(known.retryInMs)}`],
-    ["build", known.build],
+    ["build", known.build || undefined],
     ["profile", known.profile],
     ["log", known.log],
     ...known.warnings.map((text): [string, string] => ["warning", text]),

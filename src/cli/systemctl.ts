@@ -1,7 +1,7 @@
 import { execa } from "execa";
 import { findTool } from "../base/find-tool.ts";
 import { LlmctlError } from "../base/errors.ts";
-import type { UnitScope } from "../systemd/unit.ts";
+import { unitName, type UnitScope } from "../systemd/unit.ts";
 
 /**
  * Runs one command of a service manager: the machine's, or the user's own.
@@ -28,4 +28,10 @@ export async function systemctl(
     });
   }
   return { stdout: stdout.trim(), exitCode: exitCode ?? 1 };
+}
+
+/** Properties of a profile's unit. @throws LlmctlError as {@link systemctl}. */
+export async function showUnit(scope: UnitScope, name: string, properties: readonly string[]): Promise<ReadonlyMap<string, string>> {
+  const { stdout } = await systemctl(scope, ["show", `--property=${properties.join(",")}`, unitName(name)]);
+  return new Map(stdout.split("\n").map((line) => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)]));
 }

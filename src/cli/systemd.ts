@@ -1,19 +1,23 @@
-import { readFile, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { createTwoFilesPatch } from "diff";
 import { writeFileAtomic } from "../base/atomic-write.ts";
-import { LlmctlError, systemErrorCode } from "../base/errors.ts";
+import { LlmctlError } from "../base/errors.ts";
+import { describeFix } from "../base/fix.ts";
 import { findPaths } from "../base/paths.ts";
 import { parseDuration } from "../base/units.ts";
 import { askedPriority } from "../llama/priority-rights.ts";
 import { isSocketHost } from "../profiles/host.ts";
-import { profileNamePattern } from "../profiles/name.ts";
-import { renderUnit, systemHome, unitName, type UnitScope } from "../systemd/unit.ts";
+import { readCommand, readEnvironment, renderUnit, systemHome, unitName, type UnitScope } from "../systemd/unit.ts";
 import { askFor, canAsk } from "./ask.ts";
 import { expectInstalled, expectProfileKept } from "./checkout.ts";
 import { openProfile } from "./context.ts";
-import { systemctl } from "./systemctl.ts";
+import { showUnit, systemctl } from "./systemctl.ts";
 import { ensureSystemUser } from "./system-user.ts";
+import { readUnit, unitPath } from "./unit-files.ts";
+import { describeFailure, findGone, findLastFailure } from "./unit-health.ts";
+import { startUnit } from "./start-unit.ts";
+import { listMounts } from "./unit-mounts.ts";
 
 /** What decides where files are, and where the Hub is; a service does not see the caller's shell. */
 const passedOn = [
@@ -27,6 +31,8 @@ const passedOn = [
   "XDG_DATA_HOME",
   "XDG_STATE_HOME",
 ];
+
+const systemEnvironment = { LLMCTL_HOME: systemHome, HF_HOME: join(systemHome, "huggingface") };
 
 export interface ScopeOptions {
   readonly user?: boolean;
@@ -77,7 +83,7 @@ export async function systemdInstall(nameOrPath: string, options: InstallOptions
   if (!options.now) return say(`it starts with the next boot, or now: systemctl ${scope === "user" ? "--user " : ""}start ${unit}`);
   // What runs unchanged keeps its loaded model.
   const isChanged = present !== undefined && present !== text;
-  await systemctl(scope, [isChanged ? "restart" : "start", unit]);
+  await startUnit({ name, scope, verb: isChanged ? "restart" : "start", paths: findPaths({ ...process.env, ...readEnvironment(text) }) });
   say(`${unit} is ready`);
 }
 
@@ -99,21 +105,40 @@ export async function systemdStatus(name: string, options: ScopeOptions): Promis
   const path = unitPath(scope, name);
   const present = await readUnit(path);
   if (present === undefined) throw notInstalled(name, path);
-  const shown = "ActiveState,SubState,UnitFileState,StatusText,NRestarts,Result";
-  const { stdout } = await systemctl(scope, ["show", `--property=${shown}`, unitName(name)]);
-  const values = new Map(stdout.split("\n").map((line) => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)]));
-  const of = (key: string) => values.get(key) ?? "";
-  const wanted = await makeUnit(readProfilePath(present) ?? name, scope).then(({ text }) => text);
-  say(`unit      ${path}${present === wanted ? "" : ` (differs from what "llmctl systemd install ${name}" would write)`}`);
+  const shown = await showUnit(scope, name, [
+    "ActiveState",
+    "SubState",
+    "UnitFileState",
+    "StatusText",
+    "NRestarts",
+    "Result",
+    "ExecMainStatus",
+  ]);
+  const of = (key: string) => shown.get(key) ?? "";
+  const { note, rows } = await compareUnit(present, name, scope);
+  say(`unit      ${path}${note}`);
   say(`at boot   ${of("UnitFileState") || "unknown"}`);
   say(`state     ${of("ActiveState")} (${of("SubState")}), last result ${of("Result")}, ${of("NRestarts")} restarts`);
   if (of("StatusText") !== "") say(`says      ${of("StatusText")}`);
+  const gone = await findGone(present, name);
+  const failure = await findLastFailure(findPaths({ ...process.env, ...readEnvironment(present) }), name, shown);
+  for (const row of [...gone, ...(gone.length === 0 ? rows : []), ...describeFailure(failure)]) say(row);
   return of("ActiveState") === "active" ? 0 : 3;
 }
 
-/** The last word of the command: a unit may be of a profile that is not found by its name. */
-function readProfilePath(unit: string): string | undefined {
-  return /^ExecStart=.* up --no-fetch (\/\S+)$/m.exec(unit)?.[1];
+/** Whether a unit is what would be written now, in words. A unit may be of a profile that is not found by its name. */
+async function compareUnit(present: string, name: string, scope: UnitScope): Promise<{ readonly note: string; readonly rows: string[] }> {
+  try {
+    const { text } = await makeUnit(readCommand(present).at(-1) ?? name, scope);
+    return { note: present === text ? "" : ` (differs from what "llmctl systemd install ${name}" would write)`, rows: [] };
+  } catch (error) {
+    if (!(error instanceof LlmctlError)) throw error;
+    const { message, at, fix } = error;
+    return {
+      note: "",
+      rows: [`profile   ${message}${at === undefined ? "" : ` (${at})`}`, ...(fix === undefined ? [] : [`fix       ${describeFix(fix)}`])],
+    };
+  }
 }
 
 interface MadeUnit {
@@ -125,7 +150,8 @@ interface MadeUnit {
 async function makeUnit(nameOrPath: string, scope: UnitScope): Promise<MadeUnit> {
   const { env } = process;
   const paths = findPaths(env);
-  const { name, path, values } = await openProfile(nameOrPath, paths);
+  const profile = await openProfile(nameOrPath, paths);
+  const { name, path, values } = profile;
   const stopTimeoutMs = parseDuration(values.stop.timeout);
   if (stopTimeoutMs === undefined) throw new Error(`a checked profile holds the duration "${values.stop.timeout}"`);
   const set = Object.fromEntries(
@@ -136,6 +162,8 @@ async function makeUnit(nameOrPath: string, scope: UnitScope): Promise<MadeUnit>
     ...(values.description === undefined ? {} : { description: values.description }),
     profilePath: path,
     dependsOn: values.depends_on,
+    mounts: await listMounts(profile, scope === "system" ? findPaths({ ...env, ...systemEnvironment }) : paths),
+    host: values.server.host,
     nodePath: process.execPath,
     execPath: resolve(process.argv[1] ?? ""),
     scope,
@@ -146,24 +174,9 @@ async function makeUnit(nameOrPath: string, scope: UnitScope): Promise<MadeUnit>
       ...(isSocketHost(values.server.host) ? [dirname(values.server.host)] : []),
     ],
     // The service's own user has a home of its own, and nothing of root's.
-    environment: scope === "system" ? { LLMCTL_HOME: systemHome, HF_HOME: join(systemHome, "huggingface") } : set,
+    environment: scope === "system" ? systemEnvironment : set,
   });
   return { name, text, profilePath: path };
-}
-
-function unitPath(scope: UnitScope, name: string): string {
-  if (!profileNamePattern.test(name)) throw new LlmctlError("bad-name", `"${name}" is no name of a profile`, { exit: "usage" });
-  const config = process.env["XDG_CONFIG_HOME"] || join(process.env["HOME"] ?? "", ".config");
-  return join(scope === "system" ? "/etc/systemd/system" : join(config, "systemd/user"), unitName(name));
-}
-
-async function readUnit(path: string): Promise<string | undefined> {
-  try {
-    return await readFile(path, "utf8");
-  } catch (error) {
-    if (systemErrorCode(error) === "ENOENT") return undefined;
-    throw error;
-  }
 }
 
 /** @throws LlmctlError `unit-differs` when there is nobody to ask, `unchanged` when the answer is no. */

@@ -1,13 +1,20 @@
-import { exitCodes } from "../base/exit-codes.ts";
+import { resolve } from "node:path";
+import { exitCodes, type ExitName } from "../base/exit-codes.ts";
 import { LlmctlError } from "../base/errors.ts";
 import { findPaths, type Paths } from "../base/paths.ts";
+import { explainPlanFailure } from "../llama/plan-failure.ts";
 import { loadInOrder } from "../profiles/dependencies.ts";
-import { listOwnNames } from "../profiles/find.ts";
+import { listOwnNames, profileName } from "../profiles/find.ts";
+import { profileNamePattern } from "../profiles/name.ts";
 import { isTemplate } from "../profiles/load.ts";
 import type { Profile } from "../profiles/schema.ts";
+import { recordFailedStart } from "../supervisor/failed-start.ts";
+import type { ExitCause } from "../supervisor/launch.ts";
+import { isService } from "../systemd/notify.ts";
 import { findLoadOptions } from "./context.ts";
-import { formatProblem, reportError } from "./report-error.ts";
+import { reportError } from "./report-error.ts";
 import { startProfile, type StartOptions } from "./start-profile.ts";
+import { holdStart } from "./systemd-reporter.ts";
 
 interface UpOptions extends Omit<StartOptions, "paths"> {
   /** All profiles that people wrote, in place of names. */
@@ -19,8 +26,15 @@ interface UpOptions extends Omit<StartOptions, "paths"> {
  * server that fits itself to the free memory must not count what another is just taking. What others depend on runs on in the background.
  * @returns the exit code, of several the first that is not 0.
  */
-export async function up(namesOrPaths: readonly string[], { all, ...options }: UpOptions): Promise<number> {
+export async function up(namesOrPaths: readonly string[], options: UpOptions): Promise<number> {
   const paths = findPaths();
+  const [nameOrPath] = namesOrPaths;
+  if (nameOrPath === undefined || options.detach || !isService(process.env)) return start(namesOrPaths, options, paths);
+  // Of a start that nobody watches `systemd status` and `events` must be able to tell how it failed.
+  return noteFailure(nameOrPath, paths, () => start(namesOrPaths, options, paths));
+}
+
+async function start(namesOrPaths: readonly string[], { all, ...options }: UpOptions, paths: Paths): Promise<number> {
   const asked = all ? await listAll(paths) : namesOrPaths;
   if (asked.length > 1 && !options.detach) throw notInForeground();
   const profiles = await loadInOrder(asked, findLoadOptions(paths));
@@ -31,26 +45,62 @@ export async function up(namesOrPaths: readonly string[], { all, ...options }: U
   for (const [index, profile] of profiles.entries()) {
     process.stdout.write(`${index === 0 ? "" : "\n"}${profile.name}\n`);
     const detach = options.detach || index < profiles.length - 1;
-    codes.set(profile.name, findUnready(profile, codes) ?? (await startOrReport(profile, { ...options, paths, detach })));
+    codes.set(profile.name, await startOrReport(profile, codes, { ...options, paths, detach }));
   }
   return [...codes.values()].find((code) => code !== 0) ?? 0;
 }
 
-/** @returns the exit code of what it depends on that is not ready, after saying so; undefined when all are. */
-function findUnready({ name, values }: Profile, codes: ReadonlyMap<string, number>): number | undefined {
+/** @throws LlmctlError `dependency-not-ready`, with the exit code of what it depends on. */
+function expectReady({ name, values }: Profile, codes: ReadonlyMap<string, number>): void {
   const missing = values.depends_on.find((dependency) => codes.get(dependency) !== 0);
-  if (missing === undefined) return undefined;
-  process.stderr.write(`${formatProblem({ message: `"${name}" is not started: it depends on "${missing}", which is not ready` })}\n`);
-  return codes.get(missing) ?? exitCodes.failed.code;
+  if (missing === undefined) return;
+  throw new LlmctlError("dependency-not-ready", `"${name}" is not started: it depends on "${missing}", which is not ready`, {
+    exit: findExitName(codes.get(missing)),
+  });
 }
 
-/** One that fails must not keep the others from being started. */
-async function startOrReport(profile: Profile, options: StartOptions): Promise<number> {
+function findExitName(code: number | undefined): ExitName {
+  return (Object.keys(exitCodes) as ExitName[]).find((name) => exitCodes[name].code === code) ?? "failed";
+}
+
+/** One that fails must not keep the others from being started; a failure of the one that runs here comes last, and is for main.ts to tell. */
+async function startOrReport(profile: Profile, codes: ReadonlyMap<string, number>, options: StartOptions): Promise<number> {
+  const held = holdStart(process.env);
   try {
+    expectReady(profile, codes);
+    if (options.detach) held.status(`starting "${profile.name}", which it depends on`);
     return await startProfile(profile, options);
   } catch (error) {
+    if (!options.detach) throw error;
     return reportError(error);
+  } finally {
+    held.close();
   }
+}
+
+/** @throws what the action throws. */
+async function noteFailure<T>(nameOrPath: string, paths: Paths, action: () => Promise<T>): Promise<T> {
+  try {
+    return await action();
+  } catch (error) {
+    const name = profileName(nameOrPath);
+    if (!profileNamePattern.test(name)) throw error;
+    const warn = (text: string) => process.stderr.write(`llmctl: warning: ${text}\n`);
+    try {
+      await recordFailedStart(paths, { name, profilePath: resolve(nameOrPath), cause: explainFailedStart(error) }, warn);
+    } catch (unrecorded) {
+      warn(`cannot note that "${name}" did not start: ${String(unrecorded)}`);
+    }
+    throw error;
+  }
+}
+
+function explainFailedStart(error: unknown): ExitCause {
+  const cause = explainPlanFailure(error) ?? { kind: "internal-error", message: String(error), permanent: true, exit: "bug" };
+  if (!(error instanceof LlmctlError)) return cause;
+  const more = error.problems.length - 1;
+  const place = error.at === undefined ? "" : ` (${error.at})`;
+  return { ...cause, message: `${cause.message}${place}${more === 0 ? "" : `, and ${more} more`}` };
 }
 
 async function listAll(paths: Paths): Promise<readonly string[]> {

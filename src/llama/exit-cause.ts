@@ -12,6 +12,7 @@ interface KnownLine {
   readonly message: string;
   readonly fix?: FixFor;
   readonly permanent: boolean;
+  readonly mayCome?: true;
   readonly exit: ExitName;
 }
 
@@ -21,6 +22,24 @@ interface KnownLine {
  * @see llama.cpp common/arg.cpp, src/llama-model-loader.cpp, tools/server/server.cpp (b7698 to v0.5.0)
  */
 const knownLines: readonly KnownLine[] = [
+  {
+    line: /error while handling argument "[^"]+": invalid device: (?<what>\S+)/,
+    kind: "device-missing",
+    message: "the server does not know a device",
+    fix: (name) => ({ before: "see", run: ["check", name], after: "for the devices of this machine" }),
+    permanent: true,
+    mayCome: true,
+    exit: "unavailable",
+  },
+  {
+    line: /error while handling argument "[^"]+": (?:error: failed to open file '(?<what>[^']+)'|not a directory: (?<what2>.+))/,
+    kind: "file-missing",
+    message: "a file or folder that a flag names is missing",
+    fix: "check the path and its permissions in the profile",
+    permanent: true,
+    mayCome: true,
+    exit: "missingFile",
+  },
   {
     line: /error: invalid argument: (?<what>\S+)|error while handling argument "(?<what2>[^"]+)"/,
     kind: "bad-flag",
@@ -35,6 +54,7 @@ const knownLines: readonly KnownLine[] = [
     message: "the worker does not know a device",
     fix: (name) => ({ before: "see", run: ["check", name], after: "for the devices of this machine" }),
     permanent: true,
+    mayCome: true,
     exit: "config",
   },
   {
@@ -59,6 +79,7 @@ const knownLines: readonly KnownLine[] = [
     message: "the server could not listen on its port",
     fix: 'set server.port to a free one, or to "auto"',
     permanent: true,
+    mayCome: true,
     exit: "unavailable",
   },
   {
@@ -67,6 +88,7 @@ const knownLines: readonly KnownLine[] = [
     message: "a shared library is missing",
     fix: { before: "install the package that has it, or build llama.cpp on this machine:", run: ["build"] },
     permanent: true,
+    mayCome: true,
     exit: "missingFile",
   },
   {
@@ -94,11 +116,20 @@ const knownLines: readonly KnownLine[] = [
     exit: "config",
   },
   {
-    line: /failed to open GGUF file '(?<what>[^']+)'|failed to open (?<what2>\S+\.gguf)/,
+    line: /failed to open GGUF file '(?<what>[^']+)' \(Permission denied\)/,
+    kind: "model-unreadable",
+    message: "a model file may not be read by this user",
+    fix: "check its permissions and those of its folders",
+    permanent: true,
+    exit: "permission",
+  },
+  {
+    line: /failed to open GGUF file '(?<what>[^']+)'|failed to open '?(?<what2>\S+\.gguf)/,
     kind: "model-missing",
     message: "a model file cannot be opened",
     fix: "check the path and its permissions in the profile",
     permanent: true,
+    mayCome: true,
     exit: "missingFile",
   },
   {
@@ -108,6 +139,16 @@ const knownLines: readonly KnownLine[] = [
     fix: (name) => ({ before: "fetch it again:", run: ["pull", name] }),
     permanent: true,
     exit: "missingFile",
+  },
+  {
+    // What a driver says that is still being loaded; "system not yet initialized" is that of machines with NVLink until their fabric manager runs.
+    line: /CUDA error: (?<what>no CUDA-capable device is detected|system not yet initialized|initialization error)/,
+    kind: "gpu-not-ready",
+    message: "the GPU driver is not ready",
+    fix: "see nvidia-smi; machines with NVLink need nvidia-fabricmanager to run",
+    permanent: false,
+    mayCome: true,
+    exit: "diedBeforeReady",
   },
   {
     line: /CUDA error: (?<what>.+)/,

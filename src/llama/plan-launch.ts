@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { LlmctlError } from "../base/errors.ts";
 import { describeInLine, type Fix } from "../base/fix.ts";
 import type { Paths } from "../base/paths.ts";
+import { findModel, findOptions } from "../hub/find-model.ts";
 import type { ModelFiles } from "../hub/model-files.ts";
 import { listBeside } from "../profiles/model-refs.ts";
 import type { Profile, ProfileValues } from "../profiles/schema.ts";
@@ -126,6 +127,7 @@ async function planProgram(profile: Profile, program: Program, { paths, env, lac
   const target = await models.read("model", targetModel(profile));
   const draft = await decideDrafting(profile, target, models, { rule: vocabRule((flag) => catalogue.has(flag)), cacheDir: paths.cache });
   const beside = await readBeside(values, models);
+  const plain = lacking === "refuse" ? await findPlainBeside(profile, paths) : [];
   const files = modelsToRender(target, draft, beside);
   const rendering = program === "llama-server" ? renderServer(profile, files, catalogue) : renderCli(profile, files, catalogue);
   const args = commandLine(rendering);
@@ -145,7 +147,7 @@ async function planProgram(profile: Profile, program: Program, { paths, env, lac
       file,
       args,
       env: childEnv,
-      files: [...target.files, ...draft.files, ...beside.files],
+      files: [...target.files, ...draft.files, ...beside.files, ...plain],
       drafting: draft.drafting,
       build: `${found.label}: ${catalogue.version}`,
     },
@@ -196,6 +198,14 @@ export async function readBeside(values: ProfileValues, models: Pick<ModelReader
     if (typeof ref !== "string") found.set(key.join("."), await models.read(key.join("."), ref));
   }
   return { paths: new Map([...found].map(([key, { path }]) => [key, path])), files: [...found.values()].flatMap(({ files }) => files) };
+}
+
+/** The projector and the adapters that are plain paths: a server says that one is missing only after it has loaded the model. @throws as `findModel`. */
+async function findPlainBeside(profile: Profile, paths: Paths): Promise<ModelFiles["shards"]> {
+  const found = listBeside(profile.values).map(async ({ key, ref }) =>
+    typeof ref === "string" ? (await findModel(ref, { ...findOptions(profile, paths), at: profile.at(...key) })).shards : [],
+  );
+  return (await Promise.all(found)).flat();
 }
 
 /** @throws LlmctlError `cli-missing`, always. */

@@ -158,7 +158,8 @@ function checkName(name: string, at?: string): string {
   });
 }
 
-function profileName(path: string): string {
+/** The name of the profile that a file holds. */
+export function profileName(path: string): string {
   return basename(path).replace(/\.ya?ml$/, "");
 }
 

@@ -86,5 +86,5 @@ function findCause(state: State, { lastExit }: Pick<Status, "lastExit">): string
 function findEnd(machine: Machine): ExitName | undefined {
   const { state } = machine;
   if (state.name === "failed") return state.cause.exit;
-  return state.name === "stopped" && machine !== initialMachine ? "done" : undefined;
+  return state.name === "stopped" && state !== initialMachine.state ? "done" : undefined;
 }

@@ -126,8 +126,13 @@ export interface ExitCause {
   readonly kind: string;
   readonly message: string;
   readonly fix?: Fix;
-  /** A permanent cause is never retried. */
+  /** A permanent cause is never retried, unless it may come. */
   readonly permanent: boolean;
+  /**
+   * Something outside of the server (an address, a mount, a file, a driver, whoever has the port) is not there yet and may come by itself. Where
+   * nobody watches the start, and after the server has been ready, it is waited for.
+   */
+  readonly mayCome?: true;
   /** Name of the exit code that `up` ends with when this is why the server never got ready. */
   readonly exit: ExitName;
 }

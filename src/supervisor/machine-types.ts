@@ -23,8 +23,10 @@ export interface Machine {
   readonly epoch: number;
   /** When each recent unexpected exit happened. */
   readonly failuresMs: readonly number[];
-  /** Starts in a row that were put off, because something was not there yet that is none of ours. */
+  /** Starts that were put off since the server was last ready, because something was not there yet that is none of ours. */
   readonly waits: number;
+  /** Whether what may come is waited for: nobody watches the start, or the server has been ready before. */
+  readonly isPatient: boolean;
 }
 
 /** What can happen. `random` is uniform in 0..1. */

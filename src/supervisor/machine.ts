@@ -10,7 +10,7 @@ const hurryDeadlineMs = 2000;
 /** Time for the kernel to end a killed process; a GPU driver that is busy freeing memory needs seconds. */
 const killDeadlineMs = 30_000;
 
-export const initialMachine: Machine = { state: { name: "stopped" }, epoch: 0, failuresMs: [], waits: 0 };
+export const initialMachine: Machine = { state: { name: "stopped" }, epoch: 0, failuresMs: [], waits: 0, isPatient: false };
 
 /** True while a child process may exist. */
 export function isLive(state: State): boolean {
@@ -141,6 +141,7 @@ function onGone(
 
 function backOff(machine: Machine, cause: ExitCause, { nowMs, random }: { nowMs: number; random: number }, launch: Launch): Transition {
   const { restart } = launch;
+  if (restart.policy !== "never" && isWaitedFor(machine, cause)) return putOff(machine, cause, launch);
   if (cause.permanent || restart.policy === "never") return fail(machine, cause);
   const failuresMs = [...machine.failuresMs.filter((atMs) => nowMs - atMs < restart.windowMs), nowMs];
   if (failuresMs.length >= restart.maxFailures) return fail({ ...machine, failuresMs }, crashLoop(failuresMs, cause));
@@ -150,9 +151,18 @@ function backOff(machine: Machine, cause: ExitCause, { nowMs, random }: { nowMs:
   return enter({ ...machine, failuresMs }, { name: "backoff", delayMs: jittered }, [{ do: "deadline", ms: jittered }]);
 }
 
+function onNotPossible(machine: Machine, cause: ExitCause, launch: Launch): Transition {
+  const isFinal = cause.permanent && !isWaitedFor(machine, cause);
+  return isFinal || launch.restart.policy === "never" ? fail(machine, cause) : putOff(machine, cause, launch);
+}
+
+/** A person who watches wants to hear at once what is wrong; a boot, and a server that has served, have time. */
+function isWaitedFor({ isPatient }: Machine, { mayCome }: ExitCause): boolean {
+  return isPatient && mayCome === true;
+}
+
 /** What a start needs elsewhere may come; waiting for it is no failure of the server's, and has no end. */
-function onNotPossible(machine: Machine, cause: ExitCause, { restart }: Launch): Transition {
-  if (cause.permanent || restart.policy === "never") return fail(machine, cause);
+function putOff(machine: Machine, cause: ExitCause, { restart }: Launch): Transition {
   const delayMs = Math.min(restart.backoffMs * 2 ** machine.waits, restart.backoffMaxMs);
   return enter({ ...machine, waits: machine.waits + 1 }, { name: "backoff", delayMs, waitingFor: cause }, [
     { do: "deadline", ms: delayMs },
@@ -240,7 +250,7 @@ function startAnew(machine: Machine): Transition {
 /** A server that is adopted goes the same way as one that is started: it counts as ready when it has answered. */
 function begin(machine: Machine, how: "spawn" | "adopt"): Transition {
   const epoch = machine.epoch + 1;
-  return enter({ ...machine, epoch, waits: 0 }, { name: "starting" }, [{ do: how, epoch }]);
+  return enter({ ...machine, epoch }, { name: "starting" }, [{ do: how, epoch }]);
 }
 
 /** Only a server that was ready can have requests to finish, and only one that still answers can be asked. */
@@ -290,5 +300,6 @@ function stayIn(machine: Machine, state: State): Transition {
 }
 
 function enter(machine: Machine, state: State, effects: readonly Effect[] = []): Transition {
-  return { machine: { ...machine, state }, effects };
+  const served = state.name === "ready" ? { waits: 0, isPatient: true } : {};
+  return { machine: { ...machine, ...served, state }, effects };
 }

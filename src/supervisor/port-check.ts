@@ -17,14 +17,34 @@ export async function checkPort({ host, port, socketPath }: Address): Promise<Ex
   if (port === 0) return undefined;
   const error = await tryToListen(host, port);
   if (error === undefined || (systemErrorCode(error) === "EADDRINUSE" && isOnlyLeftOver(port))) return undefined;
+  return explainRefusal(error, { host, port });
+}
+
+/**
+ * Whether a server could listen on this address, on any port. Asked where it picks the port itself.
+ * @returns why not. Of anything but a missing address the server tells itself.
+ */
+export async function checkHost(host: string): Promise<ExitCause | undefined> {
+  if (host.includes("/") || host.endsWith(".sock")) return undefined; // llama-server takes it for the path of a unix socket
+  const error = await tryToListen(host, 0);
+  const cause = error === undefined ? undefined : await explainRefusal(error, { host, port: 0 });
+  return cause?.kind === "host-not-local" ? cause : undefined;
+}
+
+async function explainRefusal(error: Error, { host, port }: Pick<Launch, "host" | "port">): Promise<ExitCause> {
   const cause = { permanent: true, exit: "unavailable" } as const;
-  switch (systemErrorCode(error)) {
+  const code = systemErrorCode(error);
+  // An address with a zone, such as fe80::1%tun0, before its interface is there.
+  const isZoneMissing = code === "EINVAL" && host.includes("%");
+  switch (isZoneMissing ? "EADDRNOTAVAIL" : code) {
     case "EADDRINUSE":
-      return { ...cause, kind: "port-in-use", message: inUse(port), fix: await portAdvice(host) };
+      return { ...cause, mayCome: true, kind: "port-in-use", message: inUse(port), fix: await portAdvice(host) };
     case "EADDRNOTAVAIL":
     case "ENOTFOUND":
+    case "EAI_AGAIN": // while no resolver can be reached
       return {
         ...cause,
+        mayCome: true,
         kind: "host-not-local",
         message: `"${host}" is no address of this machine`,
         fix: 'set server.host to "127.0.0.1", or to "0.0.0.0" for all addresses',

@@ -100,6 +100,7 @@ function takenByProfile(what: string, lockPath: string): ExitCause {
         ? { run: ["ps"], after: "to see which one; stop it, or set another server.port" }
         : { before: "stop it with", run: ["down", profile], or: "set another server.port" },
     permanent: true,
+    mayCome: true,
     exit: "unavailable",
   };
 }

@@ -3,6 +3,7 @@ import { once } from "node:events";
 import treeKill from "tree-kill";
 import { systemErrorCode } from "../base/errors.ts";
 import { findTool } from "../base/find-tool.ts";
+import { comingCodes } from "./file-check.ts";
 import type { ExitCause, Launch } from "./launch.ts";
 import { identifyProcess, isRunning, type ProcessIdentity } from "./process-identity.ts";
 
@@ -79,7 +80,7 @@ export function adoptServer(identity: ProcessIdentity): ServerProcess {
   return { pid: identity.pid, identity, exited };
 }
 
-/** Too many processes or open files pass; everything else about a program that cannot be started stays wrong. */
+/** Too many processes or open files pass, and a file may come; everything else about a program that cannot be started stays wrong. */
 export function explainSpawnFailure(file: string, error: unknown): ExitCause {
   const code = systemErrorCode(error);
   const passing = code === "EAGAIN" || code === "EMFILE" || code === "ENFILE" || code === "ENOMEM";
@@ -87,6 +88,7 @@ export function explainSpawnFailure(file: string, error: unknown): ExitCause {
     kind: "not-started",
     message: `cannot start ${file}: ${error instanceof Error ? error.message : String(error)}`,
     permanent: !passing,
+    ...(code !== undefined && comingCodes.has(code) ? { mayCome: true } : {}),
     exit: code === "EACCES" ? "permission" : "missingFile",
   };
 }

@@ -6,6 +6,12 @@ import type { State } from "./machine-types.ts";
 import type { ProofResult } from "./server-run.ts";
 import { TrafficMeter } from "./traffic-meter.ts";
 
+/** What is told of a launch. */
+export type ShownLaunch = Pick<
+  Launch,
+  "name" | "protocol" | "dependsOn" | "file" | "args" | "watchTraffic" | "drafting" | "build" | "profilePath" | "hash"
+>;
+
 /** What a supervisor knows beyond the state of its machine, and how it is told to others. */
 export class StatusBoard {
   readonly warnings = new Set<string>();
@@ -26,7 +32,7 @@ export class StatusBoard {
   #retryAtMs = 0;
 
   /** A new run knows nothing of the one before it. */
-  startRun(launch: Launch): void {
+  startRun(launch: Pick<Launch, "drafting">): void {
     this.endpoint = undefined;
     this.loadMs = null;
     this.#startedAt = null;
@@ -76,7 +82,7 @@ export class StatusBoard {
     return findDraftingFault(this.#traffic.lastTenMinutes(performance.now()), this.#baselineTokensPerSecond);
   }
 
-  read(state: State, launch: Launch, where: { readonly pid: number | null; readonly log: string }): Status {
+  read(state: State, launch: ShownLaunch, where: { readonly pid: number | null; readonly log: string }): Status {
     return {
       version: 1,
       name: launch.name,

@@ -8,18 +8,19 @@ import { ControlServer } from "../control/server.ts";
 import { listSocketPlaces } from "../control/socket-path.ts";
 import { checkLaunch } from "./check-launch.ts";
 import { EventLog, eventLogPath } from "./event-log.ts";
-import type { Launch, ServerProtocol } from "./launch.ts";
+import type { ExitCause, Launch, ServerProtocol } from "./launch.ts";
 import { unwritable } from "./lock.ts";
 import { Metrics } from "./metrics.ts";
 import { findAdoptable } from "./orphan.ts";
 import { takeOwnership } from "./ownership.ts";
 import { Place } from "./place.ts";
-import { checkPort } from "./port-check.ts";
+import { checkHost, checkPort } from "./port-check.ts";
 import { PortLock } from "./port-lock.ts";
 import { StateSaver } from "./state-saver.ts";
+import { checkFiles } from "./file-check.ts";
 import { Supervisor, type SupervisorOptions } from "./supervisor.ts";
 
-interface SuperviseOptions {
+export interface SuperviseOptions extends Pick<SupervisorOptions, "plan" | "isPatient"> {
   readonly launch: Launch;
   readonly protocol: ServerProtocol;
   readonly paths: Paths;
@@ -36,6 +37,8 @@ export interface Supervision {
   /** Starts the server; until then only the socket is there. */
   start(): void;
   status(): Status;
+  /** Whether somebody asked for a stop over the control socket, rather than by a signal to this process. */
+  wasAskedToStop(): boolean;
   /** @param by who asks, in words. */
   down(by: string): void;
   forceDown(by: string): void;
@@ -46,7 +49,7 @@ export interface Supervision {
  * is told to.
  * @throws LlmctlError `already-running` when another one runs, `state-unwritable`, `lock-failed`, `socket-path-too-long`, `foreign-folder` …
  */
-export async function supervise({ launch, protocol, paths, onEvent }: SuperviseOptions): Promise<Supervision> {
+export async function supervise({ launch, protocol, paths, onEvent, plan, isPatient }: SuperviseOptions): Promise<Supervision> {
   const { name } = launch;
   const socketPlaces = listSocketPlaces(paths, name);
   const lock = await takeOwnership(paths, name);
@@ -60,11 +63,13 @@ export async function supervise({ launch, protocol, paths, onEvent }: SuperviseO
     launch,
     protocol,
     orphan,
+    plan,
+    isPatient,
     lockServer: () => place.lockServer(),
     noteServer: (server) => place.noteServer(server),
     preflight: async (coming) => {
       await offerMetrics(metricsServer, metrics, coming, (text) => supervisor.warn(text));
-      return (await ports.take(coming)) ?? (await checkPort(coming)) ?? protocol.checkNeeds(coming);
+      return (await ports.take(coming)) ?? (await checkAddress(coming)) ?? (await checkFiles(coming)) ?? protocol.checkNeeds(coming);
     },
     onEvent: (event) => {
       if (event.isProgress) return tell(event);
@@ -81,13 +86,16 @@ export async function supervise({ launch, protocol, paths, onEvent }: SuperviseO
   const metricsServer = new MetricsServer(() => metrics.read());
   const events = new EventLog(eventLogPath(paths.state, name), (text) => supervisor.warn(text));
   const saver = new StateSaver(paths.state, supervisor, () => control.socketPath);
+  let wasAskedToStop = false;
   const control = new ControlServer({
     status: () => supervisor.status(),
     metrics: () => metrics.read(),
     lastEvent: () => ({ ...supervisor.lastEvent, status: supervisor.status() }),
     eventsOfStart: () => supervisor.eventsOfStart,
     stop: async ({ force, by }) => {
+      wasAskedToStop = true;
       const overruledBy = await supervisor.stop(by, force);
+      wasAskedToStop = overruledBy === undefined;
       if (overruledBy !== undefined) throw overruled(name, overruledBy);
       await finished;
       return supervisor.status();
@@ -118,6 +126,7 @@ export async function supervise({ launch, protocol, paths, onEvent }: SuperviseO
     socketPath: control.socketPath,
     start: () => supervisor.up(),
     status: () => supervisor.status(),
+    wasAskedToStop: () => wasAskedToStop,
     down: (by) => supervisor.down(by),
     forceDown: (by) => supervisor.forceDown(by),
   };
@@ -129,6 +138,11 @@ async function openSocket(control: ControlServer, places: readonly string[]): Pr
   } catch (cause) {
     throw unwritable(places.at(-1) ?? "", cause);
   }
+}
+
+async function checkAddress(launch: Launch): Promise<ExitCause | undefined> {
+  const isFree = launch.port === 0 && launch.socketPath === undefined;
+  return isFree ? checkHost(launch.host) : checkPort(launch);
 }
 
 function openSupervisor(folder: string, options: Omit<SupervisorOptions, "folder">): Supervisor {

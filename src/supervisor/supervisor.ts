@@ -30,6 +30,13 @@ export interface SupervisorOptions extends ServerKeeper {
   readonly folder: string;
   /** A server that is to be adopted in place of the first start. */
   readonly orphan: Orphan | undefined;
+  /**
+   * For a launch that could not be planned yet, and that is only for show: makes the real one. Asked before each start until it has.
+   * @returns why it cannot be made now.
+   */
+  readonly plan?: (() => Promise<Launch | ExitCause>) | undefined;
+  /** Nobody watches the start: what may come is waited for, also by the first one. */
+  readonly isPatient?: boolean | undefined;
   /** Looks before each start whether it can succeed. @returns why not. */
   readonly preflight: (launch: Launch) => Promise<ExitCause | undefined>;
   /** Hears every change, in order. */
@@ -47,7 +54,8 @@ export class Supervisor {
   readonly #board = new StatusBoard();
   #launch: Launch;
   #launchAfterStop: Launch | undefined;
-  #machine: Machine = initialMachine;
+  #machine: Machine;
+  #isPlanned: boolean;
   #run: ServerRun | undefined;
   #orphan: Orphan | undefined;
   #deadline: NodeJS.Timeout | undefined;
@@ -69,6 +77,8 @@ export class Supervisor {
     this.#options = options;
     this.#launch = options.launch;
     this.#orphan = options.orphan;
+    this.#machine = { ...initialMachine, isPatient: options.isPatient ?? false };
+    this.#isPlanned = options.plan === undefined;
     this.#board.startRun(options.launch);
     this.#log = new ServerLog(join(options.folder, "server.log"), options.launch.log);
     this.#lastEvent = this.#makeEvent("not started");
@@ -227,6 +237,7 @@ export class Supervisor {
     if (this.#launchAfterStop !== undefined) {
       this.#launch = this.#launchAfterStop;
       this.#launchAfterStop = undefined;
+      this.#isPlanned = true;
     }
     const cause = await this.#lookBeforeStart();
     this.#dispatch(cause === undefined ? { type: "preflight-passed" } : { type: "preflight-failed", cause });
@@ -235,10 +246,20 @@ export class Supervisor {
   /** What cannot be asked now, for want of memory, a descriptor or a file of this program that is just being replaced, is asked again. */
   async #lookBeforeStart(): Promise<ExitCause | undefined> {
     try {
-      return await this.#options.preflight(this.#launch);
+      return (await this.#completeLaunch()) ?? (await this.#options.preflight(this.#launch));
     } catch (error) {
       return { kind: "preflight-broken", message: `cannot prepare the start: ${String(error)}`, permanent: false, exit: "failed" };
     }
+  }
+
+  /** @returns why there is still nothing that could be started. */
+  async #completeLaunch(): Promise<ExitCause | undefined> {
+    if (this.#isPlanned) return undefined;
+    const planned = await this.#options.plan?.();
+    if (planned === undefined || "permanent" in planned) return planned;
+    this.#launch = planned;
+    this.#isPlanned = true;
+    return undefined;
   }
 
   async #spawn(epoch: number): Promise<void> {

@@ -33,6 +33,14 @@ interface NotifierOptions {
   readonly pid?: number;
 }
 
+/**
+ * Whether a service manager has started this process and waits for it to be ready, so that nobody watches. A desktop that is a service itself may
+ * leave its variable to the terminals that it starts.
+ */
+export function isService(env: Env, hasTerminal: boolean = process.stdout.isTTY): boolean {
+  return Boolean(env["NOTIFY_SOCKET"]) && !hasTerminal;
+}
+
 /** A notifier for the manager that `NOTIFY_SOCKET` names; without one, a notifier that does nothing. */
 export function createNotifier(env: Env, options: NotifierOptions): Notifier {
   const socket = env["NOTIFY_SOCKET"];

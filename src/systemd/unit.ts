@@ -19,6 +19,10 @@ export interface UnitOptions {
   readonly profilePath: string;
   /** Profiles that have units of their own. */
   readonly dependsOn: readonly string[];
+  /** Folders whose file systems must be mounted first. */
+  readonly mounts?: readonly string[];
+  /** Where the server listens; on loopback unless told. */
+  readonly host?: string;
   readonly nodePath: string;
   /** The program that Node runs: llmctl's `main.js`. */
   readonly execPath: string;
@@ -31,8 +35,17 @@ export interface UnitOptions {
   readonly environment: Readonly<Record<string, string>>;
 }
 
-/** What a new start cannot mend; systemd leaves the unit failed. */
-const permanentExits: readonly ExitName[] = ["usage", "crashLoop", "missingFile", "unavailable", "busy", "permission", "config"];
+/** What a new start cannot mend, and an end before it was ready that somebody asked for; systemd leaves the unit failed. */
+const permanentExits: readonly ExitName[] = [
+  "usage",
+  "notRunning",
+  "crashLoop",
+  "missingFile",
+  "unavailable",
+  "busy",
+  "permission",
+  "config",
+];
 
 /** Time for the supervisor, after the server's own deadline, to kill the server and see it gone. */
 const stopMarginMs = 45_000;
@@ -43,14 +56,18 @@ export function renderUnit(options: UnitOptions): string {
   return `${sections.map((lines) => lines.join("\n")).join("\n\n")}\n`;
 }
 
-function unitSection({ name, description, dependsOn }: UnitOptions): string[] {
+function unitSection({ name, description, dependsOn, mounts = [], host = "localhost" }: UnitOptions): string[] {
   const units = dependsOn.map(unitName);
+  const network = isAlwaysThere(host) ? [] : ["network-online.target"];
+  // Unlike elsewhere systemd knows no escape for the end of a line here.
+  const paths = [...new Set(mounts)].filter((path) => !path.includes("\n")).map(quote);
   return [
     "[Unit]",
     `Description=${escapeSpecifiers(oneLine(`llmctl ${name}${description === undefined ? "" : `: ${description}`}`))}`,
-    `After=${["network.target", ...units].join(" ")}`,
-    // Started by this unit they would be in its control group, and end with it.
-    ...(units.length === 0 ? [] : [`Requires=${units.join(" ")}`]),
+    `After=${["network.target", ...network, ...units].join(" ")}`,
+    // Started by this unit they would be in its control group, and end with it. Not Requires=: a restart of theirs would load this model anew, too.
+    ...(network.length + units.length === 0 ? [] : [`Wants=${[...network, ...units].join(" ")}`]),
+    ...(paths.length === 0 ? [] : [`RequiresMountsFor=${paths.join(" ")}`]),
     "StartLimitIntervalSec=10min",
     "StartLimitBurst=5",
   ];
@@ -144,6 +161,37 @@ export function quote(word: string): string {
   const plain = escapeSpecifiers(word);
   if (/^[\w@%+=:,./-]+$/.test(plain)) return plain;
   return `"${plain.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n")}"`;
+}
+
+/** Addresses that need no network: loopback, all there are, and the path of a unix socket. */
+function isAlwaysThere(host: string): boolean {
+  return /^(?:localhost|127\.[\d.]+|::1|0\.0\.0\.0|::|)$/i.test(host) || host.includes("/") || host.endsWith(".sock");
+}
+
+/** The words of a unit's command, as they were before they were quoted. */
+export function readCommand(unit: string): readonly string[] {
+  return readSetting(unit, "ExecStart")
+    .flatMap(splitWords)
+    .map((word) => word.replaceAll("$$", "$"));
+}
+
+/** What a unit sets in the environment. */
+export function readEnvironment(unit: string): Readonly<Record<string, string>> {
+  const words = readSetting(unit, "Environment").flatMap(splitWords);
+  return Object.fromEntries(words.map((word) => [word.slice(0, word.indexOf("=")), word.slice(word.indexOf("=") + 1)]));
+}
+
+function readSetting(unit: string, key: string): string[] {
+  const lines = unit.split("\n").filter((line) => line.startsWith(`${key}=`));
+  return lines.map((line) => line.slice(key.length + 1));
+}
+
+/** Undoes {@link quote}. */
+function splitWords(text: string): string[] {
+  return [...text.matchAll(/"((?:[^"\\]|\\.)*)"|(\S+)/g)].map(([, quoted, plain = ""]) => {
+    const word = quoted?.replaceAll(/\\(.)/g, (_, char: string) => (char === "n" ? "\n" : char)) ?? plain;
+    return word.replaceAll("%%", "%");
+  });
 }
 
 function escapeSpecifiers(text: string): string {

@@ -9,7 +9,8 @@ let home: TempHome;
 
 beforeEach(async () => {
   home = await TempHome.create();
-  await home.writeFakeProfile("p", {}, { description: '100 % "quoted" $HOME' });
+  await home.writeFakeProfile("other");
+  await home.writeFakeProfile("p", {}, { description: '100 % "quoted" $HOME', server: { host: "10.0.0.2" }, depends_on: ["other"] });
 });
 afterEach(() => home[Symbol.asyncDispose]());
 

@@ -34,3 +34,5 @@ export function makeLaunch(more: Partial<Launch> = {}): Launch {
 export const crashed: ExitCause = { kind: "crashed", message: "it crashed", permanent: false, exit: "diedBeforeReady" };
 /** Does not. */
 export const badFlag: ExitCause = { kind: "bad-flag", message: "a bad flag", permanent: true, exit: "config" };
+/** Lasts, unless somebody waits for it. */
+export const notThere: ExitCause = { kind: "model-missing", message: "no model", permanent: true, mayCome: true, exit: "missingFile" };

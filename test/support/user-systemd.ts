@@ -19,25 +19,36 @@ export class UserSystemd implements AsyncDisposable {
   readonly #process: ChildProcess;
   /** A process inside of the namespace. */
   readonly #insidePid: number;
+  readonly #namespaces: readonly string[];
 
-  private constructor(home: TempHome, process: ChildProcess, insidePid: number) {
+  private constructor(home: TempHome, process: ChildProcess, insidePid: number, namespaces: readonly string[]) {
     this.#home = home;
     this.#process = process;
     this.#insidePid = insidePid;
+    this.#namespaces = namespaces;
   }
 
-  static async start(home: TempHome): Promise<UserSystemd> {
+  /** @param network Whether it has a network of its own, with nothing but loopback. */
+  static async start(home: TempHome, { network = false } = {}): Promise<UserSystemd> {
+    const namespaces = ["--mount", ...(network ? ["--net"] : [])];
+    const up = network ? "ip link set lo up; " : "";
     // Its end is the end of the input that `cat` waits for.
-    const child = spawn("unshare", ["--mount", script, "sh", "-c", "echo $$; exec cat"], {
+    const child = spawn("unshare", [...namespaces, script, "sh", "-c", `${up}echo $$; exec cat`], {
       env: { PATH: process.env["PATH"], HOME: home.path },
       stdio: ["pipe", "pipe", "inherit"],
     });
-    for await (const line of createInterface({ input: child.stdout })) return new UserSystemd(home, child, Number(line));
+    for await (const line of createInterface({ input: child.stdout })) return new UserSystemd(home, child, Number(line), namespaces);
     throw new Error("no systemd user manager can be started here: it needs root, mount namespaces and the package systemd");
   }
 
   get #via(): string[] {
-    return ["nsenter", `--target=${this.#insidePid}`, "--mount", "--"];
+    return ["nsenter", `--target=${this.#insidePid}`, ...this.#namespaces, "--"];
+  }
+
+  /** Runs a program where this manager is. @throws where it fails. */
+  async run(...command: readonly string[]): Promise<string> {
+    const [file = "", ...rest] = [...this.#via, ...command];
+    return (await execa(file, rest, { env })).stdout;
   }
 
   /** Runs a command of llmctl where this manager is the user's. */

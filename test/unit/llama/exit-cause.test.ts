@@ -94,6 +94,48 @@ describe("what llama-server said last", () => {
   });
 
   test.each([
+    ["a device", 'error while handling argument "--device": invalid device: CUDA0', "device-missing", "unavailable", "CUDA0"],
+    [
+      "a file of a flag",
+      `error while handling argument "--api-key-file": error: failed to open file '/k'`,
+      "file-missing",
+      "missingFile",
+      "/k",
+    ],
+    ["a folder of a flag", 'error while handling argument "--slot-save-path": not a directory: /s', "file-missing", "missingFile", "/s"],
+    [
+      "a model",
+      "gguf_init_from_file: failed to open GGUF file '/m.gguf' (No such file or directory)",
+      "model-missing",
+      "missingFile",
+      "/m",
+    ],
+    ["an adapter", "llama_adapter_lora_init: failed to open '/a.gguf': No such file or directory", "model-missing", "missingFile", "/a"],
+    ["a port", "start: couldn't bind HTTP server socket, hostname: 10.0.0.2, port: 80", "port-in-use", "unavailable", ""],
+    ["a library", "x: error while loading shared libraries: libcuda.so.1: cannot open", "library-missing", "missingFile", "libcuda"],
+    ["a worker's device", "error: unknown device: CUDA7", "bad-flag", "config", "CUDA7"],
+  ])("%s that is missing may come", (_, line, kind, exit, what) => {
+    const cause = explainExit(ended([line]));
+    expect(cause).toMatchObject({ kind, exit, permanent: true, mayCome: true });
+    expect(cause.message).toContain(what);
+  });
+
+  test.each(["no CUDA-capable device is detected", "system not yet initialized"])("a driver that says %j may be on its way", (what) => {
+    expect(explainExit(ended([`CUDA error: ${what}`]))).toMatchObject({ kind: "gpu-not-ready", permanent: false, mayCome: true });
+  });
+
+  test.each([
+    ["a model that may not be read", "gguf_init_from_file: failed to open GGUF file '/m.gguf' (Permission denied)"],
+    ["a damaged model", "gguf_init_from_file_impl: failed to read magic"],
+    ["a flag", "error: invalid argument: --what"],
+    ["a value", 'error while handling argument "--port": stoi'],
+  ])("%s does not come right by itself", (_, line) => {
+    const cause = explainExit(ended([line]));
+    expect(cause.permanent).toBe(true);
+    expect(cause.mayCome).toBeUndefined();
+  });
+
+  test.each([
     [
       "a full GPU",
       ["ggml_backend_cuda_buffer_type_alloc_buffer: allocating 9000.00 MiB on device 0: cudaMalloc failed: out of memory"],

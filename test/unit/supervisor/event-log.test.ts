@@ -29,6 +29,11 @@ describe("the event log", () => {
     ]);
   });
 
+  test("is read back for a cause with a number in its name", async () => {
+    log.append(event("failed", "it has another digest", "bad-sha256"));
+    expect((await lines()).map((line) => parseEventLine(line)?.cause)).toEqual(["bad-sha256"]);
+  });
+
   test("has one line a change, whatever the message holds", async () => {
     log.append(event("failed", "first\nsecond\r\nthird", "exited"));
     expect((await lines()).map((line) => parseEventLine(line)?.message)).toEqual(["first second third"]);

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import type { ExitCause, Health, Launch } from "../../../src/supervisor/launch.ts";
 import { initialMachine, next } from "../../../src/supervisor/machine.ts";
 import type { Effect, Event, Machine } from "../../../src/supervisor/machine-types.ts";
-import { badFlag, crashed, makeLaunch } from "../../support/make-launch.ts";
+import { badFlag, crashed, makeLaunch, notThere } from "../../support/make-launch.ts";
 
 const healths: readonly Health[] = ["ready", "loading", "unreachable", "timeout", "error"];
 const longest = { maxLength: 1000, size: "max" } as const;
@@ -20,7 +20,7 @@ const launches = fc
   });
 
 // What ends a supervision is rare, so that most sequences are long.
-const causes = fc.oneof({ weight: 100, arbitrary: fc.constant(crashed) }, { weight: 1, arbitrary: fc.constant(badFlag) });
+const causes = fc.oneof({ weight: 100, arbitrary: fc.constant(crashed) }, { weight: 1, arbitrary: fc.constantFrom(badFlag, notThere) });
 const wishes = fc.oneof({ weight: 60, arbitrary: fc.constant("restart") }, { weight: 1, arbitrary: fc.constantFrom("down", "force") });
 
 /** What may happen next, whoever is its turn; the world decides whether it can. */
@@ -37,7 +37,7 @@ const turns = fc.oneof(
     }),
   },
   { weight: 50, arbitrary: fc.record({ type: fc.constantFrom("proved", "not-proved", "stalled", "hung", "lost") }) },
-  { weight: 1, arbitrary: fc.record({ type: fc.constant("refused preflight"), cause: fc.constantFrom(badFlag, crashed) }) },
+  { weight: 1, arbitrary: fc.record({ type: fc.constant("refused preflight"), cause: fc.constantFrom(badFlag, crashed, notThere) }) },
   { weight: 20, arbitrary: fc.record({ type: fc.constant("wish"), wish: wishes }) },
   { weight: 30, arbitrary: fc.record({ type: fc.constant("late"), health: fc.constantFrom(...healths) }) },
 );
@@ -50,6 +50,8 @@ class World {
   /** Epoch of the server that runs. */
   server: number | undefined;
   finished: string | undefined;
+  /** Told by the rule and not by the machine. */
+  isPatient: boolean;
   #nowMs = 0;
   #preflights = 0;
   /** A server of an earlier supervisor, which is there or not, until the first answer of a preflight. */
@@ -60,8 +62,10 @@ class World {
   #mayHurry = false;
   #proofs = 0;
 
-  constructor(launch: Launch) {
+  constructor(launch: Launch, isPatient: boolean) {
     this.launch = launch;
+    this.isPatient = isPatient;
+    this.machine = { ...initialMachine, isPatient };
     this.dispatch({ type: "up" });
   }
 
@@ -107,13 +111,17 @@ class World {
     this.server = undefined;
     const asked = ["stopping", "killing", "stuck"].includes(this.machine.state.name);
     this.dispatch({ type: "exited", epoch: this.machine.epoch, cause, nowMs: this.#nowMs, random });
-    if (!asked && cause.permanent) expect(this.finished).toBe(cause.exit);
+    const isWaitedFor = this.isPatient && cause.mayCome === true && this.launch.restart.policy !== "never";
+    if (!asked && cause.permanent) expect(this.finished).toBe(isWaitedFor ? undefined : cause.exit);
   }
 
   dispatch(event: Event): void {
     const before = this.machine.state.name;
     const { machine, effects } = next(this.machine, event, this.launch);
     this.machine = machine;
+    this.isPatient ||= machine.state.name === "ready";
+    if (event.type === "preflight-failed" && event.cause.mayCome && this.isPatient && this.launch.restart.policy !== "never")
+      expect(machine.state.name).not.toBe("failed");
     if (machine.state.name !== before) this.#deadline = undefined;
     for (const effect of effects) this.#perform(effect);
   }
@@ -177,8 +185,8 @@ class World {
 describe("whatever happens, in whatever order", () => {
   test("there is never a second server or proof, no second SIGTERM before a deadline, and the end comes only when the server is gone", () => {
     fc.assert(
-      fc.property(launches, fc.array(turns, longest), (launch, sequence) => {
-        const world = new World(launch);
+      fc.property(launches, fc.boolean(), fc.array(turns, longest), (launch, isPatient, sequence) => {
+        const world = new World(launch, isPatient);
         for (const turn of sequence) {
           world.take(turn);
           if (world.finished !== undefined) return;

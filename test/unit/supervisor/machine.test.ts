@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { ExitCause, Launch } from "../../../src/supervisor/launch.ts";
 import { isLive, next } from "../../../src/supervisor/machine.ts";
 import type { Event, Machine, State } from "../../../src/supervisor/machine-types.ts";
-import { badFlag, crashed, makeLaunch } from "../../support/make-launch.ts";
+import { badFlag, crashed, makeLaunch, notThere } from "../../support/make-launch.ts";
 
 const launch = makeLaunch();
 const never = makeLaunch({ restart: { ...launch.restart, policy: "never" } });
@@ -10,7 +10,7 @@ const undrafted = makeLaunch({ drafting: { wanted: false, reason: "not asked" } 
 const strict = makeLaunch({ drafting: { wanted: true, onFailure: "fail" } });
 
 function inState(state: State, failuresMs: readonly number[] = []): Machine {
-  return { state, epoch: 1, failuresMs, waits: 0 };
+  return { state, epoch: 1, failuresMs, waits: 0, isPatient: false };
 }
 
 function exited(cause: ExitCause, nowMs = 0, random = 0.5): Event {
@@ -48,6 +48,7 @@ describe("transitions", () => {
     ["preflight", { type: "preflight-failed", cause: badFlag }, "failed", ["finish config"]],
     ["preflight", { type: "preflight-failed", cause: crashed }, "backoff", ["deadline 1000"]],
     ["preflight", { type: "preflight-failed", cause: crashed }, "failed", ["finish diedBeforeReady"], never],
+    ["preflight", { type: "preflight-failed", cause: notThere }, "failed", ["finish missingFile"]],
     ["starting", { type: "spawned", epoch: 1 }, "loading", []],
     ["starting", good, "proving", ["prove"]],
     ["loading", bad, "loading", []],
@@ -228,5 +229,49 @@ test("what a start needs elsewhere is waited for without end, ever more rarely, 
   }
   expect(delays).toEqual([1000, 2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000, 60_000, 60_000]);
   expect(machine).toMatchObject({ state: { name: "preflight" }, failuresMs: [], waits: 10 });
-  expect(next(machine, { type: "preflight-passed" }, launch).machine).toMatchObject({ state: { name: "starting" }, waits: 0 });
+  const starting = next(machine, { type: "preflight-passed" }, launch).machine;
+  expect(starting).toMatchObject({ state: { name: "starting" }, waits: 10 });
+  expect(next({ ...starting, state: { name: "proving" } }, { type: "proved", epoch: 2 }, launch).machine).toMatchObject({ waits: 0 });
+});
+
+describe("what may come by itself", () => {
+  const patient = (state: State): Machine => ({ ...inState(state), isPatient: true });
+  const refused: Event = { type: "preflight-failed", cause: notThere };
+
+  test.each<[string, State, Event]>([
+    ["before a start", { name: "preflight" }, refused],
+    ["by the server itself", { name: "loading" }, exited(notThere)],
+  ])("is waited for where nobody watches, when it is missed %s", (_, state, event) => {
+    const { machine, effects } = next(patient(state), event, launch);
+    expect(machine).toMatchObject({ state: { name: "backoff", delayMs: 1000, waitingFor: notThere }, failuresMs: [], waits: 1 });
+    expect(effects).toEqual([{ do: "deadline", ms: 1000 }]);
+    expect(next(patient(state), event, never).machine.state.name).toBe("failed");
+  });
+
+  test("is waited for ever more rarely and without end, also where each start gets as far as a server", () => {
+    const delays: number[] = [];
+    let machine = patient({ name: "preflight" });
+    for (let i = 0; i < 10; i += 1) {
+      machine = next(machine, { type: "preflight-passed" }, launch).machine;
+      machine = next(machine, { ...exited(notThere), epoch: machine.epoch } as Event, launch).machine;
+      if (machine.state.name === "backoff") delays.push(machine.state.delayMs);
+      machine = next(machine, deadline, launch).machine;
+    }
+    expect(delays).toEqual([1000, 2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000, 60_000, 60_000]);
+    expect(machine.failuresMs).toEqual([]);
+  });
+
+  test("is waited for once the server has been ready, also after a person's restart", () => {
+    const served = next(inState({ name: "loading" }), good, undrafted).machine;
+    const { machine } = next(next(served, restart, undrafted).machine, exited(crashed), undrafted);
+    expect(next(machine, refused, undrafted).machine.state).toMatchObject({ name: "backoff", waitingFor: notThere });
+    const again = next(next(machine, { type: "preflight-passed" }, undrafted).machine, { type: "spawned", epoch: 2 }, undrafted).machine;
+    expect(next(again, { ...exited(notThere), epoch: 2 } as Event, undrafted).machine.state).toMatchObject({ name: "backoff" });
+  });
+
+  test("does not make what lasts pass", () => {
+    expect(next(patient({ name: "preflight" }), { type: "preflight-failed", cause: badFlag }, launch).machine.state.name).toBe("failed");
+    expect(next(patient({ name: "loading" }), exited(badFlag), launch).machine.state.name).toBe("failed");
+    expect(next(patient({ name: "loading" }), exited(crashed), launch).machine).toMatchObject({ failuresMs: [0] });
+  });
 });

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { createServer, type AddressInfo, type Server } from "node:net";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { findListeningPort, findPortOwner } from "../../../src/supervisor/listening-sockets.ts";
-import { checkPort } from "../../../src/supervisor/port-check.ts";
+import { checkHost, checkPort } from "../../../src/supervisor/port-check.ts";
 
 let holder: Server;
 let port: number;
@@ -44,6 +44,21 @@ test("a process that listens is found to, and one that does not is not", async (
 
 test("port 0 is always free", async () => {
   expect(await checkPort({ host: "no.such.host.invalid", port: 0 })).toBeUndefined();
+});
+
+test("a port in use may come free, and an address may come", async () => {
+  expect(await checkPort({ host: "127.0.0.1", port })).toMatchObject({ permanent: true, mayCome: true });
+  expect(await checkPort({ host: "192.0.2.1", port })).toMatchObject({ permanent: true, mayCome: true });
+});
+
+describe("an address without a port", () => {
+  test.each(["127.0.0.1", "0.0.0.0", "localhost", "/run/x.sock", "x.sock"])("is here: %s", async (host) => {
+    expect(await checkHost(host)).toBeUndefined();
+  });
+
+  test.each(["192.0.2.1", "2001:db8::1", "fe80::1%nosuch0", "no.such.host.invalid"])("is not here yet: %s", async (host) => {
+    expect(await checkHost(host)).toMatchObject({ kind: "host-not-local", permanent: true, mayCome: true, exit: "unavailable" });
+  });
 });
 
 test("an address of another machine is told as such", async () => {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { renderUnit, type UnitOptions } from "../../../src/systemd/unit.ts";
+import { readCommand, readEnvironment, renderUnit, type UnitOptions } from "../../../src/systemd/unit.ts";
 
 const options: UnitOptions = {
   name: "coder",
@@ -33,17 +33,49 @@ describe("renderUnit", () => {
     expect(linesOf({ dependsOn: ["embed", "rerank"] })).toEqual(
       expect.arrayContaining([
         "After=network.target llmctl-embed.service llmctl-rerank.service",
-        "Requires=llmctl-embed.service llmctl-rerank.service",
+        "Wants=llmctl-embed.service llmctl-rerank.service",
       ]),
     );
+    // A restart of theirs would restart this one, and load its model anew.
+    expect(linesOf({ dependsOn: ["embed"] }).join("\n")).not.toMatch(/^(Requires|Requisite|BindsTo|PartOf)=/m);
+  });
+
+  test.each(["127.0.0.1", "127.0.0.2", "localhost", "::1", "0.0.0.0", "::", "/run/llm.sock", "llm.sock"])(
+    "waits for no network on %s",
+    (host) => {
+      expect(linesOf({ host }).join("\n")).not.toContain("network-online");
+    },
+  );
+
+  test.each(["10.0.0.2", "fe80::1%tun0", "2001:db8::1", "gpu.example.org"])("waits for the network on %s", (host) => {
+    expect(linesOf({ host, dependsOn: ["embed"] })).toEqual(
+      expect.arrayContaining([
+        "After=network.target network-online.target llmctl-embed.service",
+        "Wants=network-online.target llmctl-embed.service",
+      ]),
+    );
+  });
+
+  test("needs the folders mounted, each once, however they are called", () => {
+    expect(linesOf().join("\n")).not.toContain("RequiresMountsFor");
+    const mounts = ["/data/models", "/data/models", "/srv/my models", "/srv/50%", `/srv/a"b'c\\d`, "/srv/two\nlines"];
+    expect(linesOf({ mounts })).toContain(String.raw`RequiresMountsFor=/data/models "/srv/my models" /srv/50%% "/srv/a\"b'c\\d"`);
+  });
+
+  test("can be read again: its command, and what it sets in the environment", () => {
+    const profilePath = '/srv/my "models"/50%$HOME\\n.yaml';
+    const environment = { HF_HOME: "/srv/hub $x", LLMCTL_HOME: "/srv/100%", XDG_DATA_HOME: '/a"b\\c' };
+    const text = renderUnit({ ...options, profilePath, environment, nodePath: "/opt/node 22/bin/node" });
+    expect(readCommand(text)).toEqual(["/opt/node 22/bin/node", options.execPath, "up", "--no-fetch", profilePath]);
+    expect(readEnvironment(text)).toEqual(environment);
   });
 
   test("signals only the supervisor and leaves it time beyond the server's own", () => {
     expect(linesOf({ stopTimeoutMs: 300_500 })).toEqual(expect.arrayContaining(["KillMode=mixed", "TimeoutStopSec=346"]));
   });
 
-  test("starts nothing again after an exit that a new start cannot mend", () => {
-    expect(linesOf()).toContain("RestartPreventExitStatus=2 12 66 69 75 77 78");
+  test("starts nothing again after an exit that a new start cannot mend, or a stop that was asked for", () => {
+    expect(linesOf()).toContain("RestartPreventExitStatus=2 3 12 66 69 75 77 78");
   });
 
   test("quotes words and keeps specifiers and variables from expanding", () => {

@@ -1,0 +1,96 @@
+import { stat } from "node:fs/promises";
+import { LlmctlError, systemErrorCode } from "../base/errors.ts";
+import { describeFix, type Fix } from "../base/fix.ts";
+import type { Paths } from "../base/paths.ts";
+import { eventLogPath, parseEventLine, type LoggedEvent } from "../supervisor/event-log.ts";
+import { readState } from "../supervisor/state-file.ts";
+import { readCommand } from "../systemd/unit.ts";
+import { findLogEnd } from "./follow-log.ts";
+import { escapeControls, readTail } from "./server-log-text.ts";
+
+/** What a unit names that is not there any more, and what to do about it, as rows of `systemd status`. */
+export async function findGone(unit: string, name: string): Promise<string[]> {
+  const [node = "", program = ""] = readCommand(unit);
+  const profile = readCommand(unit).at(-1) ?? "";
+  const anew = describeFix({ run: ["systemd", "install", name] });
+  const rows: string[] = [];
+  if (await isGone(node)) rows.push(`gone      the Node that it runs: ${node}`, `fix       ${anew}`);
+  if (await isGone(program)) rows.push(`gone      the llmctl that it runs: ${program}`, `fix       ${anew}`);
+  if (await isGone(profile))
+    rows.push(
+      `gone      its profile: ${profile}`,
+      `fix       ${describeFix({ before: "put it back, install a unit for another file, or run", run: ["systemd", "uninstall", name] })}`,
+    );
+  return rows;
+}
+
+async function isGone(path: string): Promise<boolean> {
+  if (!path.startsWith("/")) return false;
+  try {
+    await stat(path);
+    return false;
+  } catch (error) {
+    const code = systemErrorCode(error);
+    if (code === undefined) throw error;
+    return code === "ENOENT" || code === "ENOTDIR";
+  }
+}
+
+/** Enough for the last run of most supervisors. */
+const lookBack = 200;
+
+/** Why a service last failed. */
+export interface UnitFailure {
+  readonly message: string;
+  readonly fix?: Fix | undefined;
+}
+
+/**
+ * Why a service last failed, in the supervisor's own words; undefined while it runs and has never failed.
+ * @param paths Those of the service.
+ * @param unit Of systemd's properties `ActiveState`, `NRestarts`, `Result` and `ExecMainStatus`.
+ */
+export async function findLastFailure(paths: Paths, name: string, unit: ReadonlyMap<string, string>): Promise<UnitFailure | undefined> {
+  const active = unit.get("ActiveState");
+  const path = eventLogPath(paths.state, name);
+  const events = await readEvents(path);
+  if ("unreadable" in events) return { message: `not known: ${events.unreadable}` };
+  const last = events.findLast(({ state }) => state === "failed" || state === "stopped" || state === "ready");
+  const hasRestarted = active === "active" && Number(unit.get("NRestarts")) > 0;
+  const failed = hasRestarted ? events.findLast(({ state }) => state === "failed") : last;
+  if (failed?.state === "failed") return toFailure(failed, await readFix(paths.state, name, failed));
+  if (active !== "failed") return undefined;
+  if (events.at(-1)?.state === "stopped") return { message: "none: it was stopped before it was ready, as somebody asked" };
+  const message = `its supervisor ended without a word (${unit.get("Result")}, exit status ${unit.get("ExecMainStatus")})`;
+  return { message, fix: `see what it printed: journalctl, and ${path}` };
+}
+
+/** Rows of `systemd status`. */
+export function describeFailure(failure: UnitFailure | undefined): string[] {
+  if (failure === undefined) return [];
+  const { message, fix } = failure;
+  return [`failure   ${message}`, ...(fix === undefined ? [] : [`fix       ${describeFix(fix)}`])].map(escapeControls);
+}
+
+function toFailure({ time, message, cause }: LoggedEvent, fix: Fix | undefined): UnitFailure {
+  const what = fix === undefined ? message : message.replace(`; ${describeFix(fix)}`, "");
+  return { message: `${what.replace(/^failed: /, "")}${cause === null ? "" : ` [${cause}]`}, ${time}`, fix };
+}
+
+/** The event log holds no fix; the state does, of the last failure only. */
+async function readFix(stateDir: string, name: string, { message }: LoggedEvent): Promise<Fix | undefined> {
+  const exit = (await readState(stateDir, name))?.status.lastExit;
+  return exit == null || !message.includes(exit.message.replaceAll(/\s+/g, " ")) ? undefined : (exit.fix ?? undefined);
+}
+
+async function readEvents(path: string): Promise<readonly LoggedEvent[] | { readonly unreadable: string }> {
+  try {
+    const end = await findLogEnd(path);
+    if (end === undefined) return [];
+    return (await readTail(path, lookBack, end.size)).flatMap((line) => parseEventLine(line) ?? []);
+  } catch (error) {
+    const code = error instanceof LlmctlError ? error.code : systemErrorCode(error);
+    if (code === undefined) throw error;
+    return { unreadable: `${path} cannot be read (${code})` };
+  }
+}

@@ -1,0 +1,61 @@
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { describeInLine } from "../base/fix.ts";
+import { makeEvent } from "./describe-state.ts";
+import { EventLog, eventLogPath } from "./event-log.ts";
+import type { ExitCause } from "./launch.ts";
+import { self } from "./lock-note.ts";
+import { initialMachine } from "./machine.ts";
+import { findOrphan } from "./orphan.ts";
+import { takeOwnership } from "./ownership.ts";
+import { writeState } from "./state-file.ts";
+import { StatusBoard, type ShownLaunch } from "./status-board.ts";
+
+interface FailedStart {
+  readonly name: string;
+  readonly profilePath: string;
+  readonly cause: ExitCause;
+}
+
+/**
+ * Leaves word of a start that nobody watched and that failed before there was a supervisor: in the event log, and in the state where that is
+ * nobody else's.
+ * @param warn Told what cannot be written.
+ * @throws LlmctlError as `takeOwnership`, and the system's error.
+ */
+export async function recordFailedStart(
+  folders: { readonly runtime: string; readonly state: string },
+  { name, profilePath, cause }: FailedStart,
+  warn: (text: string) => void,
+): Promise<void> {
+  const folder = join(folders.state, name);
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const board = new StatusBoard();
+  const launch: ShownLaunch = { ...nothing, name, profilePath };
+  const machine = { ...initialMachine, state: { name: "failed", cause } } as const;
+  board.startRun(launch);
+  board.enter(machine.state);
+  const status = board.read(machine.state, launch, { pid: null, log: join(folder, "server.log") });
+  const event = makeEvent(`not started: ${describeInLine(cause)}`, { machine, status, elapsedMs: performance.now() });
+  new EventLog(eventLogPath(folders.state, name), warn).append(event);
+  const lock = await takeOwnership(folders, name);
+  if (lock === undefined) return;
+  try {
+    // What is known of a server that has outlived its supervisor must not be lost.
+    if ((await findOrphan(folders, name)) !== undefined) return;
+    await writeState(folders.state, { status, supervisor: self, server: null });
+  } finally {
+    lock.release();
+  }
+}
+
+const nothing: Omit<ShownLaunch, "name" | "profilePath"> = {
+  protocol: "llama-server",
+  dependsOn: [],
+  file: "",
+  args: [],
+  watchTraffic: false,
+  drafting: { wanted: false, reason: "nothing was started" },
+  build: "",
+  hash: "",
+};
