@@ -97,6 +97,7 @@ const unwritableBecause: Readonly<Record<string, { readonly why: string; readonl
   // What Node's recursive mkdir makes of EROFS; a folder that is only missing it would have made.
   ENOENT: { why: "its folder cannot be made, the file system may be read-only", exit: "io", fix: otherFolder },
   ENOTDIR: { why: "a file is in the place of a folder", exit: "io", fix: `remove that file, or ${otherFolder}` },
+  EISDIR: { why: "a folder is in the place of a file", exit: "io", fix: "remove that folder" },
   EEXIST: { why: "a file is in the place of a folder", exit: "io", fix: `remove that file, or ${otherFolder}` },
 };
 
