@@ -21,8 +21,9 @@ export async function events(name: string, { follow, json, lines }: EventsOption
     const event = parseEventLine(line);
     if (event !== undefined) process.stdout.write(json ? `${JSON.stringify(event)}\n` : `${format(event)}\n`);
   };
+  const coming = follow ? followLog(path, end, interrupted()) : [];
   for (const line of await readTail(path, lines, end.size)) print(line);
-  if (follow) for await (const line of followLog(path, end, interrupted())) print(line);
+  for await (const line of coming) print(line);
   return 0;
 }
 

@@ -44,10 +44,14 @@ export async function findComingLog(path: string): Promise<LogEnd> {
 /**
  * Yields the lines that are added to a log from an end of it on, until the signal is aborted. A file that was rotated (its content is
  * then in `.1`, see `rotate`) is first read to its end there; one that was truncated is read from its start. Of one that was moved or deleted
- * the rest is read, as its writer still has it open, then the file that is at the path, without what that repeats (see `LogMirror`).
+ * the rest is read, as its writer still has it open, then the file that is at the path, without what that repeats (see `LogMirror`). Call it
+ * before the part up to that end is read: from then on it holds the file.
  */
-export async function* followLog(path: string, from: LogEnd, signal: AbortSignal): AsyncGenerator<string> {
-  const follower = new Follower(path, from);
+export function followLog(path: string, from: LogEnd, signal: AbortSignal): AsyncGenerator<string> {
+  return follow(new Follower(path, from), signal);
+}
+
+async function* follow(follower: Follower, signal: AbortSignal): AsyncGenerator<string> {
   try {
     while (!signal.aborted) {
       const lines = await follower.step();
@@ -71,9 +75,9 @@ class Follower {
   readonly #repeats = new RepeatSkipper();
   /** Births of those that were at the path: one that was moved to a name of a rotated file is none. */
   readonly #own = new Set<string>();
+  /** Undefined once it is {@link #present}. */
+  #first: Promise<OpenFile | undefined> | undefined;
   #present: OpenFile | undefined;
-  /** The file that is to be read first, by its inode. */
-  readonly #first: string | undefined;
   #offset: number;
   #newestRotated: string | undefined;
   #changes: Changes;
@@ -83,11 +87,13 @@ class Follower {
     this.#offset = size;
     this.#newestRotated = newestRotated;
     this.#changes = new Changes(path);
-    this.#first = file;
+    this.#first = openFile(path).then((opened) => (file === undefined || opened?.inode === file ? opened : this.#missed(opened)));
+    this.#first.catch(() => undefined); // whoever takes the first step hears of it
   }
 
   /** @returns what has come, or undefined when it is time to wait. */
   async step(): Promise<Iterable<string> | AsyncIterable<string> | undefined> {
+    if (this.#first !== undefined) await this.#takeFirst(this.#first);
     const replacement = await this.#openReplacement();
     if (replacement !== undefined) return this.#moveTo(replacement);
     const rotated = await openRotatedAfter(this.#path, this.#newestRotated, this.#own);
@@ -110,7 +116,20 @@ class Follower {
 
   async close(): Promise<void> {
     this.#changes.close();
-    await this.#present?.file.close();
+    await (this.#present ?? (await this.#first))?.file.close();
+  }
+
+  async #takeFirst(first: Promise<OpenFile | undefined>): Promise<void> {
+    this.#present = await first;
+    this.#first = undefined;
+    if (this.#present !== undefined) this.#own.add(this.#present.birth);
+  }
+
+  /** The file was replaced before it could be opened: what came after its known end is only in the new one, if anywhere. */
+  #missed(opened: OpenFile | undefined): OpenFile | undefined {
+    this.#repeats.expect(this.#offset);
+    this.#offset = 0;
+    return opened;
   }
 
   /**
@@ -138,12 +157,9 @@ class Follower {
       }
       yield* this.#cutter.rest();
     }
-    const isFirst = before === undefined && (this.#first === undefined || this.#first === next.inode);
-    if (!isFirst) {
-      this.#repeats.expect(this.#offset);
-      // One that was moved back has nothing new but what comes.
-      this.#offset = this.#own.has(next.birth) ? (await next.file.stat()).size : 0;
-    }
+    if (before !== undefined) this.#repeats.expect(this.#offset);
+    // One that was moved back has nothing new but what comes.
+    this.#offset = this.#own.has(next.birth) ? (await next.file.stat()).size : 0;
     this.#own.add(next.birth);
     this.#present = next;
     this.#changes.close();

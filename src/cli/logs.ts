@@ -27,13 +27,14 @@ export async function logs(name: string, { follow, lines, previous, since }: Log
   const end = await findWantedLog(paths, { name, path, kind: "log" }, follow);
   const { size } = end;
   const signal = interrupted();
+  const coming = follow ? followLog(path, end, signal) : [];
   if (previous || since !== undefined) {
     const isWanted = await choose({ name, path, size }, { previous, since });
     await printChosen({ path, size, isWanted, most: lines }, signal);
   } else {
     for (const line of await readTail(path, lines ?? 100, size)) await printLine(line, signal);
   }
-  if (follow) for await (const line of followLog(path, end, signal)) await printLine(line, signal);
+  for await (const line of coming) await printLine(line, signal);
   return 0;
 }
 
