@@ -12,6 +12,7 @@ import { protocolOf } from "../llama/protocols.ts";
 import type { Launch } from "../supervisor/launch.ts";
 import { unwritable } from "../supervisor/lock.ts";
 import { supervise } from "../supervisor/supervise.ts";
+import { outliveOutput } from "./outlive-output.ts";
 
 /** Name of the hidden command that a detached supervisor is. */
 export const superviseCommand = "__supervise";
@@ -52,6 +53,7 @@ export async function* startDetached(launch: Launch, paths: Paths, signal: Abort
 
 /** The detached supervisor itself: takes a launch on stdin, reports on the readiness pipe, logs to stderr. @returns its exit code. */
 export async function superviseDetached(): Promise<number> {
+  outliveOutput();
   const launch = JSON.parse(await readAll(process.stdin)) as Launch;
   const pipe = new ReadinessPipe();
   try {

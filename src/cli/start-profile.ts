@@ -10,6 +10,7 @@ import type { Profile } from "../profiles/schema.ts";
 import type { Launch } from "../supervisor/launch.ts";
 import { supervise } from "../supervisor/supervise.ts";
 import { startDetached } from "./detached.ts";
+import { outliveOutput } from "./outlive-output.ts";
 import { showPlanNotes } from "./plan.ts";
 import { prepareModels } from "./prepare-models.ts";
 import { EventScreen, showFailure, waitForReady } from "./show-events.ts";
@@ -95,6 +96,7 @@ const echoMs = 150;
 
 /** Supervises in this process until the server has stopped: Ctrl-C stops gracefully, a second one at once. */
 async function runHere(launch: Launch, paths: Paths): Promise<number> {
+  outliveOutput();
   let last: StatusEvent | undefined;
   const reporter = createSystemdReporter(process.env);
   const screen = new EventScreen();

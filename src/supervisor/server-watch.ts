@@ -63,6 +63,7 @@ export class ServerWatch {
   /** Two, since clients may be served, and that be logged, before the load counts as ended. */
   readonly #loadLines: LogFollower;
   readonly #trafficLines: LogFollower;
+  #isLogReadable = true;
   /** How much of the log is about our own health checks. */
   #ownLogBytes = 0;
   readonly #own = new OwnRequests();
@@ -199,7 +200,9 @@ export class ServerWatch {
    */
   #readLoadLog(): boolean {
     let isWorthAsking = false;
-    for (const line of this.#keepLog(() => [...this.#loadLines.read(mostLogBytes)]) ?? []) {
+    const lines = this.#keepLog(() => [...this.#loadLines.read(mostLogBytes)]);
+    this.#isLogReadable = lines !== undefined;
+    for (const line of lines ?? []) {
       const said = this.#options.protocol.parseLoadLine(line);
       if (said?.says === "asked") this.#ownLogBytes += line.length + 1;
       if (said?.says === "listening" && this.#endpoint === undefined) this.#setEndpoint(said.endpoint);
@@ -209,10 +212,10 @@ export class ServerWatch {
     return isWorthAsking;
   }
 
-  /** What a server says while the disk is full is lost; the system knows where it listens, too. */
+  /** What a server says while the disk is full is lost, and a log may not be readable; the system knows where it listens, too. */
   #findUnlogged(): void {
     const { log, pid, launch } = this.#options;
-    const port = log.isDiskFull ? findListeningPort(pid) : undefined;
+    const port = log.isDiskFull || !this.#isLogReadable ? findListeningPort(pid) : undefined;
     if (port !== undefined) this.#setEndpoint({ host: launch.host, port });
   }
 
