@@ -55,7 +55,10 @@ export function systemErrorCode(error: unknown): string | undefined {
   return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
 }
 
-/** Whether the system refused something: a disk, a right, a limit. Node gives such an error the name of the system call; its own mistakes none. */
+/**
+ * Whether the system refused something: a disk, a right, a limit. Node gives such an error the name of the system call, and none to an error
+ * about how it was called.
+ */
 export function isSystemError(error: unknown): error is Error {
   return error instanceof Error && "syscall" in error;
 }

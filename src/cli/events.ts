@@ -1,7 +1,7 @@
 import { findPaths } from "../base/paths.ts";
 import { formatDuration } from "../base/units.ts";
 import { eventLogPath, parseEventLine, type LoggedEvent } from "../supervisor/event-log.ts";
-import { followLog } from "./follow-log.ts";
+import { closeLogEnd, followLog } from "./follow-log.ts";
 import { interrupted } from "./logs.ts";
 import { findWantedLog } from "./wanted-log.ts";
 import { escapeControls, readTail } from "./server-log-text.ts";
@@ -21,9 +21,9 @@ export async function events(name: string, { follow, json, lines }: EventsOption
     const event = parseEventLine(line);
     if (event !== undefined) process.stdout.write(json ? `${JSON.stringify(event)}\n` : `${format(event)}\n`);
   };
-  const coming = follow ? followLog(path, end, interrupted()) : [];
   for (const line of await readTail(path, lines, end.size)) print(line);
-  for await (const line of coming) print(line);
+  if (!follow) await closeLogEnd(end);
+  else for await (const line of followLog(path, end, interrupted())) print(line);
   return 0;
 }
 

@@ -3,7 +3,7 @@ import { open, stat, type FileHandle } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { systemErrorCode } from "../base/errors.ts";
 import { watchQuietly, type QuietWatch } from "../base/watch-quietly.ts";
-import { findGoesOn } from "../supervisor/log-mirror.ts";
+import { findGoesOn, type LogPlace } from "../supervisor/log-mirror.ts";
 
 /** Looked at even where no change was reported: a watch may miss a rotation, or not be possible. */
 const lookEveryMs = 1000;
@@ -19,8 +19,8 @@ const longestLine = 64 * 1024;
 export interface LogEnd {
   /** Bytes of the file that was the present one. */
   readonly size: number;
-  /** Which file that was, see {@link inodeOf}; undefined when there was none. */
-  readonly file: string | undefined;
+  /** That file, for {@link followLog} or {@link closeLogEnd}; undefined when there was none. */
+  readonly present: OpenFile | undefined;
   /** Which file was `.1` then, see {@link identify}. */
   readonly newestRotated: string | undefined;
 }
@@ -29,29 +29,31 @@ export interface LogEnd {
 export async function findLogEnd(path: string): Promise<LogEnd | undefined> {
   for (;;) {
     const newestRotated = await findNewestRotated(path);
-    const info = await findFile(path);
-    if (info === undefined) return undefined;
-    if (await isStill(path, newestRotated)) return { size: info.size, file: inodeOf(info), newestRotated };
+    const present = await openFile(path);
+    if (present === undefined) return undefined;
+    const { size } = await present.file.stat();
+    if (await isStill(path, newestRotated)) return { size, present, newestRotated };
+    await present.file.close();
     await sleep(rotationMs);
   }
 }
 
+export async function closeLogEnd({ present }: LogEnd): Promise<void> {
+  await present?.file.close();
+}
+
 /** The end of a log that is still to come: all of it is new. */
 export async function findComingLog(path: string): Promise<LogEnd> {
-  return { size: 0, file: undefined, newestRotated: await findNewestRotated(path) };
+  return { size: 0, present: undefined, newestRotated: await findNewestRotated(path) };
 }
 
 /**
  * Yields the lines that are added to a log from an end of it on, until the signal is aborted. A file that was rotated (its content is
  * then in `.1`, see `rotate`) is first read to its end there; one that was truncated is read from its start. Of one that was moved or deleted
- * the rest is read, as its writer still has it open, then the file that is at the path, without what that repeats (see `LogMirror`). Call it
- * before the part up to that end is read: from then on it holds the file.
+ * the rest is read, as its writer still has it open, then the file that is at the path, without what that repeats (see `LogMirror`).
  */
-export function followLog(path: string, from: LogEnd, signal: AbortSignal): AsyncGenerator<string> {
-  return follow(new Follower(path, from), signal);
-}
-
-async function* follow(follower: Follower, signal: AbortSignal): AsyncGenerator<string> {
+export async function* followLog(path: string, from: LogEnd, signal: AbortSignal): AsyncGenerator<string> {
+  const follower = new Follower(path, from);
   try {
     while (!signal.aborted) {
       const lines = await follower.step();
@@ -65,7 +67,9 @@ async function* follow(follower: Follower, signal: AbortSignal): AsyncGenerator<
 
 interface OpenFile {
   readonly file: FileHandle;
-  readonly inode: string;
+  readonly inode: number;
+  readonly dev: number;
+  /** See {@link birthOf}. */
   readonly birth: string;
 }
 
@@ -75,25 +79,22 @@ class Follower {
   readonly #repeats = new RepeatSkipper();
   /** Births of those that were at the path: one that was moved to a name of a rotated file is none. */
   readonly #own = new Set<string>();
-  /** Undefined once it is {@link #present}. */
-  #first: Promise<OpenFile | undefined> | undefined;
   #present: OpenFile | undefined;
   #offset: number;
   #newestRotated: string | undefined;
   #changes: Changes;
 
-  constructor(path: string, { size, file, newestRotated }: LogEnd) {
+  constructor(path: string, { size, present, newestRotated }: LogEnd) {
     this.#path = path;
     this.#offset = size;
     this.#newestRotated = newestRotated;
     this.#changes = new Changes(path);
-    this.#first = openFile(path).then((opened) => (file === undefined || opened?.inode === file ? opened : this.#missed(opened)));
-    this.#first.catch(() => undefined); // whoever takes the first step hears of it
+    this.#present = present;
+    if (present !== undefined) this.#own.add(present.birth);
   }
 
   /** @returns what has come, or undefined when it is time to wait. */
   async step(): Promise<Iterable<string> | AsyncIterable<string> | undefined> {
-    if (this.#first !== undefined) await this.#takeFirst(this.#first);
     const replacement = await this.#openReplacement();
     if (replacement !== undefined) return this.#moveTo(replacement);
     const rotated = await openRotatedAfter(this.#path, this.#newestRotated, this.#own);
@@ -116,20 +117,7 @@ class Follower {
 
   async close(): Promise<void> {
     this.#changes.close();
-    await (this.#present ?? (await this.#first))?.file.close();
-  }
-
-  async #takeFirst(first: Promise<OpenFile | undefined>): Promise<void> {
-    this.#present = await first;
-    this.#first = undefined;
-    if (this.#present !== undefined) this.#own.add(this.#present.birth);
-  }
-
-  /** The file was replaced before it could be opened: what came after its known end is only in the new one, if anywhere. */
-  #missed(opened: OpenFile | undefined): OpenFile | undefined {
-    this.#repeats.expect(this.#offset);
-    this.#offset = 0;
-    return opened;
+    await this.#present?.file.close();
   }
 
   /**
@@ -138,7 +126,8 @@ class Follower {
    */
   async #openReplacement(): Promise<OpenFile | undefined> {
     const info = await findFile(this.#path);
-    if (info === undefined || inodeOf(info) === this.#present?.inode) return undefined;
+    // While it is open nobody else is given its inode.
+    if (info === undefined || (info.ino === this.#present?.inode && info.dev === this.#present.dev)) return undefined;
     const isRotated = (await findNewestRotated(this.#path, this.#own)) !== this.#newestRotated;
     if (this.#present !== undefined) {
       if (info.size === 0 && !isRotated) return undefined;
@@ -157,7 +146,7 @@ class Follower {
       }
       yield* this.#cutter.rest();
     }
-    if (before !== undefined) this.#repeats.expect(this.#offset);
+    if (before !== undefined) this.#repeats.expect({ inode: before.inode, byte: this.#offset });
     // One that was moved back has nothing new but what comes.
     this.#offset = this.#own.has(next.birth) ? (await next.file.stat()).size : 0;
     this.#own.add(next.birth);
@@ -185,14 +174,17 @@ class Follower {
   }
 }
 
-/** Leaves out of a new file what it repeats of the one before. */
+/** Leaves out of a new file what it repeats of those before. */
 class RepeatSkipper {
-  /** Bytes that were read of the file before; undefined when it is known where the new one goes on. */
-  #before: number | undefined;
+  /** How far files were read from which the next may go on, by their inodes. */
+  #read = new Map<number, number>();
+  #isAwaiting = false;
   #left = 0;
 
-  expect(before: number): void {
-    this.#before = before;
+  /** The next file begins. What the one before it did not repeat any more, it may. */
+  expect({ inode, byte }: LogPlace): void {
+    this.#read.set(inode, byte + this.#left);
+    this.#isAwaiting = true;
     this.#left = 0;
   }
 
@@ -200,10 +192,13 @@ class RepeatSkipper {
     const skipped = Math.min(this.#left, bytes.length);
     this.#left -= skipped;
     const rest = bytes.subarray(skipped);
-    const goesOn = this.#before === undefined ? undefined : findGoesOn(rest.toString("latin1"));
-    if (this.#before === undefined || goesOn === undefined) return rest;
-    this.#left = Math.max(0, this.#before - goesOn.fromByte);
-    this.#before = undefined;
+    const goesOn = this.#isAwaiting ? findGoesOn(rest.toString("latin1")) : undefined;
+    if (goesOn === undefined) return rest;
+    // Files of which nothing is known were not seen: rather twice than not at all.
+    const known = goesOn.places.map(({ inode, byte }) => ({ inode, from: byte, read: this.#read.get(inode) ?? 0 }));
+    this.#left = Math.max(0, ...known.map(({ from, read }) => read - from));
+    this.#read = new Map(known.map(({ inode, read }) => [inode, read]));
+    this.#isAwaiting = false;
     return Buffer.concat([rest.subarray(0, goesOn.end), this.pass(rest.subarray(goesOn.end))]);
   }
 }
@@ -236,14 +231,9 @@ class Changes {
   }
 }
 
-/** Tells a file from others while it is open. */
-function inodeOf({ dev, ino }: Stats): string {
-  return `${dev} ${ino}`;
-}
-
 /** Tells a file from a later one that was given its inode, where the disk keeps that time. */
-function birthOf(info: Stats): string {
-  return `${inodeOf(info)} ${info.birthtimeMs}`;
+function birthOf({ dev, ino, birthtimeMs }: Stats): string {
+  return `${dev} ${ino} ${birthtimeMs}`;
 }
 
 /** Tells a rotated file from others under each of its names; an inode alone may be given to another file when it is removed. */
@@ -343,12 +333,12 @@ async function findFile(path: string): Promise<Stats | undefined> {
   return info?.isFile() === true ? info : undefined;
 }
 
-/** @returns undefined when it is gone meanwhile. */
+/** @returns undefined when there is none; a pipe in its place is not opened, which would wait for a writer. */
 async function openFile(path: string): Promise<OpenFile | undefined> {
-  const file = await openOrNone(path);
+  const file = (await findFile(path)) === undefined ? undefined : await openOrNone(path);
   if (file === undefined) return undefined;
   const info = await file.stat();
-  return { file, inode: inodeOf(info), birth: birthOf(info) };
+  return { file, inode: info.ino, dev: info.dev, birth: birthOf(info) };
 }
 
 /** @returns undefined when there is no such file. */

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { LlmctlError } from "../base/errors.ts";
 import { findPaths } from "../base/paths.ts";
-import { followLog } from "./follow-log.ts";
+import { closeLogEnd, followLog } from "./follow-log.ts";
 import type { LogLine } from "./log-history.ts";
 import { findWantedLog } from "./wanted-log.ts";
 import { escapeControls, readTail } from "./server-log-text.ts";
@@ -27,14 +27,14 @@ export async function logs(name: string, { follow, lines, previous, since }: Log
   const end = await findWantedLog(paths, { name, path, kind: "log" }, follow);
   const { size } = end;
   const signal = interrupted();
-  const coming = follow ? followLog(path, end, signal) : [];
   if (previous || since !== undefined) {
     const isWanted = await choose({ name, path, size }, { previous, since });
     await printChosen({ path, size, isWanted, most: lines }, signal);
   } else {
     for (const line of await readTail(path, lines ?? 100, size)) await printLine(line, signal);
   }
-  for await (const line of coming) await printLine(line, signal);
+  if (!follow) await closeLogEnd(end);
+  else for await (const line of followLog(path, end, signal)) await printLine(line, signal);
   return 0;
 }
 

@@ -42,5 +42,9 @@ async function explainAbsence(paths: Paths, { name, path, kind }: WantedLog): Pr
   if (state.presence === "gone") return absence(moved, `its next start makes a new one: llmctl up ${name}`);
   if (state.presence === "orphaned") return absence(`${moved}, and its server runs without a supervisor`, `start one: llmctl up ${name}`);
   const when = kind === "log" ? "at its next health check" : "with the next event";
-  return absence(moved, `its supervisor makes a new one ${when}; wait for it: llmctl ${kind === "log" ? "logs" : "events"} -f ${name}`, true);
+  return absence(
+    moved,
+    `its supervisor makes a new one ${when}; wait for it: llmctl ${kind === "log" ? "logs" : "events"} -f ${name}`,
+    true,
+  );
 }

@@ -2,10 +2,16 @@ import { closeSync, constants, fstatSync, mkdirSync, openSync, statSync, writeSy
 import { dirname } from "node:path";
 import { isSystemError, LlmctlError } from "../base/errors.ts";
 
-/** A link is not followed. O_NONBLOCK is for a pipe in the file's place, which would keep us until somebody reads it; it means nothing to files. */
+/**
+ * A link is not followed. O_NONBLOCK is for a pipe in the file's place, which would keep us until somebody reads it; to a file it means
+ * nothing.
+ */
 const flags = constants.O_RDWR | constants.O_CREAT | constants.O_APPEND | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
-/** Opens a log of ours to append to it, and makes it and its folder where they are missing. @throws the system's error, LlmctlError `not-a-file`. */
+/**
+ * Opens a log of ours to append to it, and makes it and its folder where they are missing.
+ * @throws the system's error, LlmctlError `not-a-file`.
+ */
 export function openLogFile(path: string): number {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   const fd = openSync(path, flags, 0o600);

@@ -6,12 +6,23 @@ const chunkBytes = 64 * 1024;
 /** A server that writes without end must not keep us: what is more waits for the next look. */
 const mostBytesALook = 16 << 20;
 
-const goesOn = "--- llmctl: goes on from byte ";
+/** How far a reader has come in a file, or where a new one goes on. */
+export interface LogPlace {
+  readonly inode: number;
+  readonly byte: number;
+}
 
-/** Where the line stands in a new log after which the content of the file goes on that was at its path before, and from which byte of that file on. */
-export function findGoesOn(text: string): { readonly end: number; readonly fromByte: number } | undefined {
-  const match = /^--- llmctl: goes on from byte (\d+) of [^\n]*\n/m.exec(text);
-  return match === null ? undefined : { end: match.index + match[0].length, fromByte: Number(match[1]) };
+/** Where the line stands in a new log after which the content of others goes on, and from where. */
+export function findGoesOn(text: string): { readonly end: number; readonly places: readonly LogPlace[] } | undefined {
+  const match = /^--- llmctl: goes on from ((?:byte \d+ of inode \d+(?: and )?)+): [^\n]*\n/m.exec(text);
+  if (match === null) return undefined;
+  const places = [...(match[1] ?? "").matchAll(/byte (\d+) of inode (\d+)/g)];
+  return { end: match.index + match[0].length, places: places.map(([, byte, inode]) => ({ byte: Number(byte), inode: Number(inode) })) };
+}
+
+function formatGoesOn(places: readonly LogPlace[]): string {
+  const from = places.map(({ byte, inode }) => `byte ${byte} of inode ${inode}`).join(" and ");
+  return `--- llmctl: goes on from ${from}: the log that was here was moved or deleted`;
 }
 
 interface MirrorOptions {
@@ -36,16 +47,19 @@ export class LogMirror {
   #target: number | undefined;
   /** Of the source. */
   #copied: number;
-  /** Of the file that was at the path before. */
-  #goesOnFrom: number;
+  /** The end of the file that was at the path before, if that was one of ours. */
+  #before: readonly LogPlace[] = [];
 
   constructor(options: MirrorOptions) {
     this.#options = options;
     this.#keptBytes = fstatSync(options.source).size;
-    this.#copied = this.#goesOnFrom = options.from;
+    this.#copied = options.from;
   }
 
-  /** Makes a new file where there is none of ours, and copies what has come. @returns whether it made one. @throws as {@link openLogFile}. */
+  /**
+   * Makes a new file where there is none of ours, and copies what has come.
+   * @returns whether it made one. @throws as {@link openLogFile}.
+   */
   look(): boolean {
     const { path } = this.#options;
     const isNew = this.#target === undefined || !isAt(path, this.#target);
@@ -92,13 +106,14 @@ export class LogMirror {
 
   #begin(): void {
     if (this.#target !== undefined) {
-      this.#goesOnFrom = fstatSync(this.#target).size;
+      const { ino: inode, size: byte } = fstatSync(this.#target);
+      this.#before = [{ inode, byte }];
       this.close();
     }
     const fd = openLogFile(this.#options.path);
     try {
-      const line = `${goesOn}${this.#goesOnFrom} of the file that was here before and was moved or deleted`;
-      appendAll(fd, Buffer.from(`${this.#options.marker()}\n${line}\n`));
+      const own = { inode: fstatSync(this.#options.source).ino, byte: this.#copied };
+      appendAll(fd, Buffer.from(`${this.#options.marker()}\n${formatGoesOn([own, ...this.#before])}\n`));
     } catch (error) {
       closeSync(fd);
       throw error;

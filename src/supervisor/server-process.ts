@@ -147,6 +147,10 @@ function signal(pid: number, name: NodeJS.Signals): void {
     if (systemErrorCode(cause) === "ESRCH") return; // it is gone already, which is what we want
     if (!isSystemError(cause)) throw cause;
     const fix = "stop it as the user that it belongs to, or as root";
-    throw new LlmctlError("not-permitted", `cannot send ${name} to process ${Math.abs(pid)}: ${cause.message}`, { exit: "permission", fix, cause });
+    throw new LlmctlError("not-permitted", `cannot send ${name} to process ${Math.abs(pid)}: ${cause.message}`, {
+      exit: "permission",
+      fix,
+      cause,
+    });
   }
 }
