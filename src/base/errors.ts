@@ -65,3 +65,11 @@ export function systemErrorCode(error: unknown): string | undefined {
     ? error.code
     : undefined;
 }
+
+/**
+ * Whether the system refused something: a disk, a right, a limit. Node gives such an error the name of the system call, and none to an error
+ * about how it was called.
+ */
+export function isSystemError(error: unknown): error is Error {
+  return error instanceof Error && "syscall" in error;
+}

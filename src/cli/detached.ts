@@ -1,6 +1,5 @@
 import { spawn } from "node:child_process";
-import { closeSync, mkdirSync, openSync, writeSync } from "node:fs";
-import { join } from "node:path";
+import { closeSync, writeSync } from "node:fs";
 import type { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -11,10 +10,13 @@ import { readLines } from "../base/read-lines.ts";
 import { followEvents } from "../control/client.ts";
 import type { StatusEvent } from "../control/messages.ts";
 import { protocolOf } from "../llama/protocols.ts";
+import { eventLogPath } from "../supervisor/event-log.ts";
 import type { Launch } from "../supervisor/launch.ts";
 import { unwritable } from "../supervisor/lock.ts";
+import { openLogFile } from "../supervisor/log-file.ts";
 import { supervise } from "../supervisor/supervise.ts";
 import { isService } from "../systemd/notify.ts";
+import { outliveOutput } from "./outlive-output.ts";
 
 /** Name of the hidden command that a detached supervisor is. */
 export const superviseCommand = "__supervise";
@@ -34,7 +36,7 @@ type Message =
  * @throws LlmctlError of the supervisor, when it could not start.
  */
 export async function* startDetached(launch: Launch, paths: Paths, signal: AbortSignal | undefined): AsyncGenerator<StatusEvent> {
-  const log = openSupervisorLog(join(paths.state, launch.name));
+  const log = openSupervisorLog(paths.state, launch.name);
   const main = fileURLToPath(new URL("../main.js", import.meta.url));
   const child = spawn(process.execPath, [main, superviseCommand], { cwd: "/", detached: true, stdio: ["pipe", "ignore", log, "pipe"] });
   closeSync(log);
@@ -58,6 +60,7 @@ export async function* startDetached(launch: Launch, paths: Paths, signal: Abort
 
 /** The detached supervisor itself: takes a launch on stdin, says on the pipe where it listens, logs to stderr. @returns its exit code. */
 export async function superviseDetached(): Promise<number> {
+  outliveOutput();
   process.on("SIGHUP", () => undefined); // it has no terminal
   try {
     const launch = JSON.parse(await readAll(process.stdin)) as Launch;
@@ -93,11 +96,10 @@ function tellStarter(message: Message): boolean {
   }
 }
 
-function openSupervisorLog(folder: string): number {
-  const path = join(folder, "supervisor.log");
+function openSupervisorLog(stateDir: string, name: string): number {
+  const path = eventLogPath(stateDir, name);
   try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
-    return openSync(path, "a", 0o600);
+    return openLogFile(path);
   } catch (cause) {
     throw unwritable(path, cause);
   }

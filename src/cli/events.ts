@@ -1,9 +1,9 @@
-import { LlmctlError } from "../base/errors.ts";
 import { findPaths } from "../base/paths.ts";
 import { formatDuration } from "../base/units.ts";
 import { eventLogPath, parseEventLine, type LoggedEvent } from "../supervisor/event-log.ts";
-import { findLogEnd, followLog } from "./follow-log.ts";
+import { closeLogEnd, followLog } from "./follow-log.ts";
 import { interrupted } from "./logs.ts";
+import { findWantedLog } from "./wanted-log.ts";
 import { escapeControls, readTail } from "./server-log-text.ts";
 
 interface EventsOptions {
@@ -14,21 +14,16 @@ interface EventsOptions {
 
 /** Prints what a supervisor did, and with `follow` what it does; needs no supervisor. @throws LlmctlError `no-events`. */
 export async function events(name: string, { follow, json, lines }: EventsOptions): Promise<number> {
-  const path = eventLogPath(findPaths().state, name);
-  const end = await findLogEnd(path);
-  if (end === undefined) {
-    throw new LlmctlError("no-events", `"${name}" has no events`, {
-      exit: "missingFile",
-      at: path,
-      fix: { before: "it has never run; start it:", run: ["up", name] },
-    });
-  }
+  const paths = findPaths();
+  const path = eventLogPath(paths.state, name);
+  const end = await findWantedLog(paths, { name, path, kind: "events" }, follow);
   const print = (line: string) => {
     const event = parseEventLine(line);
     if (event !== undefined) process.stdout.write(json ? `${JSON.stringify(event)}\n` : `${format(event)}\n`);
   };
   for (const line of await readTail(path, lines, end.size)) print(line);
-  if (follow) for await (const line of followLog(path, end, interrupted())) print(line);
+  if (!follow) await closeLogEnd(end);
+  else for await (const line of followLog(path, end, interrupted())) print(line);
   return 0;
 }
 

@@ -1,7 +1,6 @@
-import { open } from "node:fs/promises";
 import { parseLogTime } from "../llama/log-time.ts";
 import { parseRunMarker } from "../supervisor/server-log.ts";
-import { LineCutter, readFrom, statOrNone } from "./follow-log.ts";
+import { LineCutter, openOrNone, readFrom, statOrNone } from "./follow-log.ts";
 
 /** Lines that were written together, in order. */
 export interface LogLine {
@@ -24,7 +23,9 @@ export async function* readHistory(path: string, end: number): AsyncGenerator<re
   const clock = new RunClock();
   for (const file of await listFiles(path)) {
     let left = file === path ? end : Infinity;
-    for await (const bytes of readFrom(await open(file, "r"), 0)) {
+    const opened = await openOrNone(file);
+    if (opened === undefined) continue; // moved or deleted meanwhile
+    for await (const bytes of readFrom(opened, 0)) {
       const lines = [...cutter.cut(bytes.subarray(0, Math.min(left, bytes.length)))];
       left -= bytes.length;
       yield lines.map((text) => clock.place(text));
@@ -43,6 +44,7 @@ async function listFiles(path: string): Promise<readonly string[]> {
 /** Tells of each line which run it is of, and when it was written: markers have the day and the time, lines the time since their run began. */
 class RunClock {
   #run = -1;
+  #marker = "";
   /** Unknown before the first marker: what is older than all markers counts as old. */
   #startMs = Number.NEGATIVE_INFINITY;
   #atMs = Number.NEGATIVE_INFINITY;
@@ -51,7 +53,10 @@ class RunClock {
   place(text: string): LogLine {
     const started = parseRunMarker(text);
     const sinceStartMs = parseLogTime(text);
-    if (started !== undefined) {
+    if (started !== undefined && text === this.#marker) {
+      // The run goes on in a new file, as its log was moved or deleted.
+    } else if (started !== undefined) {
+      this.#marker = text;
       this.#run += 1;
       this.#startMs = this.#atMs = Date.parse(started);
       this.#hasTimes = false;

@@ -2,8 +2,9 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { LlmctlError } from "../base/errors.ts";
 import { findPaths } from "../base/paths.ts";
-import { findLogEnd, followLog } from "./follow-log.ts";
+import { closeLogEnd, followLog } from "./follow-log.ts";
 import type { LogLine } from "./log-history.ts";
+import { findWantedLog } from "./wanted-log.ts";
 import { escapeControls, readTail } from "./server-log-text.ts";
 
 interface LogsOptions {
@@ -21,15 +22,9 @@ interface LogsOptions {
  * @throws LlmctlError `no-log`, `no-previous-run`.
  */
 export async function logs(name: string, { follow, lines, previous, since }: LogsOptions): Promise<number> {
-  const path = join(findPaths().state, name, "server.log");
-  const end = await findLogEnd(path);
-  if (end === undefined) {
-    throw new LlmctlError("no-log", `"${name}" has no log`, {
-      exit: "missingFile",
-      at: path,
-      fix: { before: "it has never run; start it:", run: ["up", name] },
-    });
-  }
+  const paths = findPaths();
+  const path = join(paths.state, name, "server.log");
+  const end = await findWantedLog(paths, { name, path, kind: "log" }, follow);
   const { size } = end;
   const signal = interrupted();
   if (previous || since !== undefined) {
@@ -38,7 +33,8 @@ export async function logs(name: string, { follow, lines, previous, since }: Log
   } else {
     for (const line of await readTail(path, lines ?? 100, size)) await printLine(line, signal);
   }
-  if (follow) for await (const line of followLog(path, end, signal)) await printLine(line, signal);
+  if (!follow) await closeLogEnd(end);
+  else for await (const line of followLog(path, end, signal)) await printLine(line, signal);
   return 0;
 }
 

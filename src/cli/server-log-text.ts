@@ -30,7 +30,8 @@ export async function readTail(path: string, count: number, end = Infinity): Pro
       await file.close();
     }
   } catch (error) {
-    if (systemErrorCode(error) === "ENOENT") return [];
+    // A folder in its place opens, and cannot be read.
+    if (["ENOENT", "ENOTDIR", "EISDIR"].includes(systemErrorCode(error) ?? "")) return [];
     throw error;
   }
 }

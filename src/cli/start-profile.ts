@@ -11,6 +11,7 @@ import type { Launch } from "../supervisor/launch.ts";
 import { supervise, type SuperviseOptions } from "../supervisor/supervise.ts";
 import { isService } from "../systemd/notify.ts";
 import { startDetached } from "./detached.ts";
+import { outliveOutput } from "./outlive-output.ts";
 import { showPlanNotes } from "./plan.ts";
 import { makePlan, planPatiently, planService, unplannedHash, type PlanStartOptions } from "./plan-start.ts";
 import { EventScreen, showFailure, waitForReady } from "./show-events.ts";
@@ -151,6 +152,7 @@ const echoMs = 150;
 
 /** Supervises in this process until the server has stopped: Ctrl-C stops gracefully, a second one at once. */
 async function runHere(launch: Launch, paths: Paths, plan?: SuperviseOptions["plan"]): Promise<number> {
+  outliveOutput();
   let last: StatusEvent | undefined;
   let wasReady = false;
   const reporter = createSystemdReporter(process.env);

@@ -116,7 +116,11 @@ export class ControlServer {
 
   /** Takes no new request and ends the event streams; answers that are under way still go out. */
   close(): void {
-    rmSync(this.#socketPath, { force: true });
+    try {
+      rmSync(this.#socketPath, { force: true });
+    } catch (error) {
+      this.#handlers.onFailure(`cannot remove the control socket ${this.#socketPath}: ${String(error)}`);
+    }
     this.#servers.at(-1)?.close();
     for (const reader of this.#readers) reader.end();
     this.#readers.clear();

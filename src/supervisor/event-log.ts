@@ -1,7 +1,8 @@
-import { statSync, writeFileSync } from "node:fs";
+import { closeSync, fstatSync, ftruncateSync } from "node:fs";
 import { join } from "node:path";
 import type { StateName, StatusEvent } from "../control/messages.ts";
 import { unwritable } from "./lock.ts";
+import { appendAll, openLogFile } from "./log-file.ts";
 
 /** Some ten thousand changes. */
 const maxBytes = 1 << 20;
@@ -42,7 +43,7 @@ export function parseEventLine(line: string): LoggedEvent | undefined {
   };
 }
 
-/** The supervisor's own log, for people and for `llmctl events`; starts anew when it is large. */
+/** The supervisor's own log, for people and for `llmctl events`; starts anew when it is large, or is not there any more. */
 export class EventLog {
   readonly #path: string;
   readonly #onFailure: (text: string) => void;
@@ -54,8 +55,13 @@ export class EventLog {
 
   append(event: StatusEvent): void {
     try {
-      const sizeBytes = statSync(this.#path, { throwIfNoEntry: false })?.size ?? 0;
-      writeFileSync(this.#path, formatLine(event), { flag: sizeBytes > maxBytes ? "w" : "a", mode: 0o600 });
+      const fd = openLogFile(this.#path);
+      try {
+        if (fstatSync(fd).size > maxBytes) ftruncateSync(fd, 0);
+        appendAll(fd, Buffer.from(formatLine(event)));
+      } finally {
+        closeSync(fd);
+      }
     } catch (error) {
       this.#onFailure(unwritable(this.#path, error).message);
     }

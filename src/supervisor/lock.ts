@@ -1,10 +1,11 @@
 import { spawnSync } from "node:child_process";
-import { closeSync, constants, fstatSync, openSync, statSync, type Stats } from "node:fs";
+import { closeSync, constants, fstatSync, openSync } from "node:fs";
 import { dirname } from "node:path";
 import { LlmctlError, systemErrorCode } from "../base/errors.ts";
 import type { ExitName } from "../base/exit-codes.ts";
 import type { Fix } from "../base/fix.ts";
 import { describeUser, ensureOwnFolder, isOwn } from "../base/own-folder.ts";
+import { isAt } from "./log-file.ts";
 import { clearNote, type LockNote, saysNote, writeNote } from "./lock-note.ts";
 
 /**
@@ -86,7 +87,7 @@ function lockFile(path: string, kind: LockKind): number | undefined {
       closeSync(fd);
       throw error;
     }
-    if (isSameFile(fd, path)) return fd;
+    if (isAt(path, fd)) return fd;
     closeSync(fd);
   }
   throw new LlmctlError("lock-failed", "the lock file is removed again and again", { exit: "io", at: path });
@@ -99,7 +100,7 @@ function makeLock(path: string, fd: number): Lock {
     note: (note) => {
       if (!saysNote(fd, note)) writeNote(fd, note);
     },
-    isInPlace: () => isSameFile(fd, path),
+    isInPlace: () => isAt(path, fd),
     release: () => {
       try {
         clearNote(fd);
@@ -122,20 +123,6 @@ function tryToLock(fd: number, path: string, kind: LockKind): boolean {
     throw new LlmctlError("tool-missing", 'the tool "flock" is not installed', { exit: "missingFile", fix: "install util-linux" });
   }
   throw new LlmctlError("lock-failed", `cannot lock: ${error?.message ?? stderr.toString().trim()}`, { exit: "io", at: path });
-}
-
-function isSameFile(fd: number, path: string): boolean {
-  const there = statOrNone(path);
-  const own = fstatSync(fd);
-  return there !== undefined && there.ino === own.ino && there.dev === own.dev;
-}
-
-function statOrNone(path: string): Stats | undefined {
-  try {
-    return statSync(path, { throwIfNoEntry: false });
-  } catch {
-    return undefined; // its folder is gone, or not ours any more
-  }
 }
 
 function openLockFile(path: string): number {
@@ -173,8 +160,8 @@ const unwritableBecause: Readonly<Record<string, { readonly why: string; readonl
   // What Node's recursive mkdir makes of EROFS; a folder that is only missing it would have made.
   ENOENT: { why: "its folder cannot be made, the file system may be read-only", exit: "io", fix: otherFolder },
   ENOTDIR: { why: "a file is in the place of a folder", exit: "io", fix: `remove that file, or ${otherFolder}` },
+  EISDIR: { why: "a folder is in the place of a file", exit: "io", fix: "remove that folder" },
   EEXIST: { why: "a file is in the place of a folder", exit: "io", fix: `remove that file, or ${otherFolder}` },
-  EISDIR: { why: "a folder is in the place of the file", exit: "io", fix: `remove that folder, or ${otherFolder}` },
   ELOOP: { why: "a link is in the place of the file", exit: "permission", fix: `remove that link, or ${otherFolder}` },
 };
 

@@ -16,7 +16,7 @@ export class LogFollower {
 
   /** The log was rotated; the rest of a line that was cut by it is still to come. */
   startAnew(): void {
-    this.#offset = 0;
+    this.#offset = this.#log.cutAt;
   }
 
   /** The whole lines that came since the last call. Of more than `mostBytes` only the newest are read, the first of them perhaps cut. */

@@ -1,5 +1,6 @@
 import { execFileSync } from "node:child_process";
-import { readFileSync, readlinkSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { systemErrorCode } from "../base/errors.ts";
 
 /** A process that can be told from a later one with the same pid. */
 export interface ProcessIdentity {
@@ -12,7 +13,11 @@ export interface ProcessIdentity {
   readonly pidNamespace?: string;
 }
 
-/** Identifies a running process. @returns undefined when there is none, or when it is dead and only waits to be reaped. */
+/**
+ * Identifies a running process.
+ * @returns undefined when there is none, or when it is dead and only waits to be reaped.
+ * @throws the system's error when it cannot tell now (EMFILE, ENOMEM …): a process is not gone for that.
+ */
 export function identifyProcess(pid: number): ProcessIdentity | undefined {
   const startTime = process.platform === "linux" ? readLinuxStartTime(pid) : readStartTime(pid);
   if (startTime === undefined) return undefined;
@@ -20,7 +25,7 @@ export function identifyProcess(pid: number): ProcessIdentity | undefined {
   return { pid, startTime, bootId: readBootId(), ...(pidNamespace === undefined ? {} : { pidNamespace }) };
 }
 
-/** True while exactly this process runs. A reused pid and a zombie count as gone. */
+/** True while exactly this process runs. A reused pid and a zombie count as gone. @throws as {@link identifyProcess}. */
 export function isRunning(identity: ProcessIdentity): boolean {
   const now = isOfHere(identity) ? identifyProcess(identity.pid) : undefined;
   return now !== undefined && now.startTime === identity.startTime && now.bootId === identity.bootId;
@@ -46,7 +51,7 @@ export function hasArguments(pid: number, args: readonly string[]): boolean {
 
 /** CPU time that a process has used, in clock ticks; undefined when it is gone or the system does not tell. */
 export function readCpuTicks(pid: number): number | undefined {
-  const fields = readStatFields(pid);
+  const fields = tryReadStatFields(pid);
   const user = Number(fields?.[11]);
   const system = Number(fields?.[12]);
   return Number.isFinite(user + system) ? user + system : undefined;
@@ -80,13 +85,72 @@ function readLinuxStartTime(pid: number): string | undefined {
   return state === undefined || state === "Z" || state === "X" ? undefined : fields?.[19];
 }
 
+/** The processes that a process has started, and those that they have, as far as the system tells. */
+export function findDescendants(pid: number): readonly number[] {
+  const parents = process.platform === "linux" ? readLinuxParents() : readParents();
+  const found = new Set([pid]);
+  // A parent may have a higher pid than its child.
+  for (let before = 0; before < found.size;) {
+    before = found.size;
+    for (const [child, parent] of parents) if (found.has(parent)) found.add(child);
+  }
+  found.delete(pid);
+  return [...found];
+}
+
+type Parents = readonly (readonly [child: number, parent: number])[];
+
+function readLinuxParents(): Parents {
+  return listProc()
+    .filter((name) => /^\d+$/.test(name))
+    .map((name) => [Number(name), Number(tryReadStatFields(Number(name))?.[1])] as const);
+}
+
+function listProc(): readonly string[] {
+  try {
+    return readdirSync("/proc");
+  } catch {
+    return []; // no /proc
+  }
+}
+
+function readParents(): Parents {
+  try {
+    const rows = execFileSync("ps", ["-A", "-o", "pid=,ppid="], { stdio: ["ignore", "pipe", "ignore"] });
+    return rows
+      .toString("latin1")
+      .trim()
+      .split("\n")
+      .map((row) => row.trim().split(/\s+/).map(Number))
+      .map(([child = 0, parent = 0]) => [child, parent] as const);
+  } catch {
+    return []; // no such tool, or no process can be made
+  }
+}
+
 /** Fields of /proc/PID/stat from the third (state) on. The second may hold any byte, so the text is cut after the last `)`. */
 function readStatFields(pid: number): readonly string[] | undefined {
+  const text = readIfThere(`/proc/${pid}/stat`);
+  return text?.slice(text.lastIndexOf(")") + 2).split(" ");
+}
+
+function tryReadStatFields(pid: number): readonly string[] | undefined {
   try {
-    const text = readFileSync(`/proc/${pid}/stat`, "latin1");
-    return text.slice(text.lastIndexOf(")") + 2).split(" ");
+    return readStatFields(pid);
   } catch {
-    return undefined; // no such process, or no /proc
+    return undefined; // the system cannot tell now
+  }
+}
+
+const notThere = new Set(["ENOENT", "ESRCH", "ENOTDIR", "EACCES", "EPERM"]);
+
+/** @returns undefined of a process that is gone or not ours to see, and where there is no /proc. */
+function readIfThere(path: string): string | undefined {
+  try {
+    return readFileSync(path, "latin1");
+  } catch (error) {
+    if (notThere.has(systemErrorCode(error) ?? "")) return undefined;
+    throw error;
   }
 }
 
@@ -112,9 +176,5 @@ function readPidNamespace(): string | undefined {
 }
 
 function readBootId(): string {
-  try {
-    return readFileSync("/proc/sys/kernel/random/boot_id", "latin1").trim();
-  } catch {
-    return ""; // no /proc
-  }
+  return readIfThere("/proc/sys/kernel/random/boot_id")?.trim() ?? ""; // no /proc
 }

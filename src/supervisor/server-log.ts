@@ -1,19 +1,8 @@
-import {
-  closeSync,
-  constants,
-  copyFileSync,
-  existsSync,
-  fstatSync,
-  ftruncateSync,
-  mkdirSync,
-  openSync,
-  readSync,
-  renameSync,
-  rmSync,
-  statfsSync,
-  writeSync,
-} from "node:fs";
-import { dirname } from "node:path";
+import { closeSync, constants, fstatSync, openSync, readSync, statfsSync, writeSync } from "node:fs";
+import { systemErrorCode } from "../base/errors.ts";
+import { isAt, openLogFile } from "./log-file.ts";
+import { LogMirror } from "./log-mirror.ts";
+import { finishRotation, rotate } from "./log-rotation.ts";
 
 const chunkBytes = 64 * 1024;
 const runMarker = "--- llmctl: run ";
@@ -34,53 +23,119 @@ export function parseRunMarker(line: string): string | undefined {
  */
 export class ServerLog {
   readonly path: string;
-  /** For the child's stdout and stderr. */
-  readonly fd: number;
   readonly #limits: { readonly maxBytes: number; readonly keep: number };
+  #fd: number;
   #runStart = 0;
+  #cutAt = 0;
+  #marker: string | undefined;
+  /** How much there was when the path was last seen to lead to the server's file. */
+  #seenBytes: number;
+  /** While it does not. */
+  #mirror: LogMirror | undefined;
 
-  /** @throws the system's error. */
+  /** @throws the system's error, LlmctlError `not-a-file`. */
   constructor(path: string, limits: { readonly maxBytes: number; readonly keep: number }) {
     this.path = path;
     this.#limits = limits;
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-    // A rotation that was cut short: its content may stand nowhere else.
-    if (limits.keep > 0 && existsSync(this.#rotating)) this.#shift();
-    this.fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_APPEND | constants.O_NOFOLLOW, 0o600);
+    finishRotation(path, limits.keep);
+    this.#fd = openLogFile(path);
+    this.#seenBytes = this.sizeBytes;
   }
 
-  /** Bytes in the present file. */
+  /** For the child's stdout and stderr. */
+  get fd(): number {
+    return this.#fd;
+  }
+
+  /** Bytes in the file that the server writes. */
   get sizeBytes(): number {
-    return fstatSync(this.fd).size;
+    return fstatSync(this.#fd).size;
   }
 
   /** Whether the disk takes no more of it, or hardly. The server is not told to stop: what it writes meanwhile is lost. */
   get isDiskFull(): boolean {
-    const { bavail, bsize } = statfsSync(this.path);
+    const free = readFreeBytes(this.#fd) ?? readFreeBytes(this.path);
     // Small files that are written and removed again leave some blocks free for a moment.
-    return bavail * bsize < chunkBytes;
+    return free !== undefined && free < chunkBytes;
+  }
+
+  /**
+   * Sees whether the log is still in its place. Where it was moved, deleted or replaced, a new one is made that gets what the server writes,
+   * who keeps the old one until it ends. What is read here stays what the server writes.
+   * @returns whether a new one was made. @throws the system's error when none can be; then every look tries again.
+   */
+  look(): boolean {
+    if (isAt(this.path, this.#fd)) {
+      this.#mirror?.close();
+      this.#mirror = undefined;
+      this.#seenBytes = this.sizeBytes;
+      return false;
+    }
+    const from = this.#seenBytes > this.sizeBytes ? 0 : this.#seenBytes;
+    this.#mirror ??= new LogMirror({ path: this.path, source: this.#fd, from, marker: () => (this.#marker ??= this.#readMarker()) });
+    return this.#mirror.look();
+  }
+
+  /** The server is gone: what it wrote last is brought to the log's place, where the next one is to write. @throws as {@link look}. */
+  endRun(): void {
+    this.look();
+    const fd = this.#mirror?.finish();
+    this.#mirror = undefined;
+    if (fd === undefined) return;
+    closeSync(this.#fd);
+    this.#fd = fd;
+    this.#cutAt = 0;
+    this.#runStart = this.#seenBytes = this.sizeBytes;
   }
 
   /** Marks the start of a run; {@link readRunTail} and {@link read} look no further back. */
   markRun(line: string): void {
+    this.#marker = line;
     try {
+      this.endRun();
       this.rotateIfLarge();
-      writeSync(this.fd, `${line}\n`);
+    } finally {
+      this.#writeMarker(line);
+    }
+  }
+
+  #writeMarker(line: string): void {
+    try {
+      writeSync(this.#fd, `${line}\n`);
     } finally {
       // What an earlier run has said, such as where it listened, is not of this one, also where a full disk took no mark.
       this.#runStart = this.sizeBytes;
+      if (this.#mirror === undefined) this.#seenBytes = this.#runStart;
     }
   }
 
   /**
    * Goes on with a run that an earlier supervisor has begun.
    * @param from What {@link LogFollower} shall read of it. All is only there while it loads, as nothing is rotated until then.
+   * @param pid The server, whose log may have been moved while nobody looked.
    */
-  resumeRun(from: "all" | "what comes"): void {
+  resumeRun(from: "all" | "what comes", pid?: number): void {
+    if (pid !== undefined) this.#openOutput(pid);
     this.#runStart = from === "all" ? this.#findRun() : this.sizeBytes;
   }
 
-  /** Where the last run begins, after its marker. */
+  #openOutput(pid: number): void {
+    const output = openIfThere(`/proc/${pid}/fd/1`);
+    if (output === undefined) return;
+    const isOther = fstatSync(output).isFile() && !isAt(this.path, output);
+    closeSync(isOther ? this.#fd : output);
+    if (!isOther) return;
+    this.#fd = output;
+    this.#seenBytes = this.sizeBytes;
+  }
+
+  /** The marker of a run that an earlier supervisor has begun; where it was rotated away, one that says so. */
+  #readMarker(): string {
+    const [line = ""] = this.read(this.#findRun()).toString("utf8").split("\n");
+    return parseRunMarker(line) === undefined ? formatRunMarker(0, "a run whose beginning is not kept") : line;
+  }
+
+  /** Where the last run begins, with its marker. */
   #findRun(): number {
     const overlap = runMarker.length;
     for (let end = this.sizeBytes; end > 0; end -= chunkBytes - overlap) {
@@ -100,7 +155,7 @@ export class ServerLog {
   /** At most 64 KiB from an offset on. */
   read(offset: number): Buffer {
     const buffer = Buffer.allocUnsafe(chunkBytes);
-    return buffer.subarray(0, readSync(this.fd, buffer, 0, chunkBytes, offset));
+    return buffer.subarray(0, readSync(this.#fd, buffer, 0, chunkBytes, offset));
   }
 
   /** The last lines of the present run, from its last 64 KiB. */
@@ -116,54 +171,56 @@ export class ServerLog {
       .slice(-count);
   }
 
+  /** Where the server goes on after {@link rotateIfLarge}: a file that was moved keeps what it had then. */
+  get cutAt(): number {
+    return this.#cutAt;
+  }
+
   /**
-   * Moves a large file's content to `.1`, and `.1` to `.2` …, by copy and truncate: the server keeps its descriptor. What it writes between
-   * the last copied byte and the truncation, some microseconds, is lost. `.1` appears only when the file has been truncated, so that a reader
-   * who sees it knows to start the file anew.
-   * @returns whether it rotated.
+   * Moves the content of a large log to rotated files.
+   * @returns whether the file that the server writes was cut.
    */
   rotateIfLarge(): boolean {
-    if (this.sizeBytes <= this.#limits.maxBytes) return false;
-    const keeps = this.#limits.keep > 0;
-    if (keeps) this.#copyTo(this.#rotating);
-    ftruncateSync(this.fd, 0);
-    this.#runStart = 0;
-    if (keeps) this.#shift();
+    const { maxBytes, keep } = this.#limits;
+    if (this.#mirror !== undefined) return this.#cutMoved(this.#mirror);
+    if (this.sizeBytes <= maxBytes) return false;
+    rotate({ path: this.path, fd: this.#fd, keep });
+    this.#runStart = this.#cutAt = this.#seenBytes = 0;
     return true;
   }
 
-  get #rotating(): string {
-    return `${this.path}.rotating`;
-  }
-
-  #shift(): void {
-    const { keep } = this.#limits;
-    rmSync(`${this.path}.${keep}`, { force: true });
-    for (let n = keep - 1; n >= 1; n -= 1) renameIfThere(`${this.path}.${n}`, `${this.path}.${n + 1}`);
-    renameSync(this.#rotating, `${this.path}.1`);
+  #cutMoved(mirror: LogMirror): boolean {
+    mirror.rotateIfLarge(this.#limits);
+    const cutAt = mirror.cutIfLarge(this.#limits.maxBytes);
+    if (cutAt === undefined) return false;
+    this.#cutAt = cutAt;
+    this.#runStart = Math.min(this.#runStart, cutAt);
+    return true;
   }
 
   close(): void {
-    closeSync(this.fd);
-  }
-
-  #copyTo(path: string): void {
-    copyFileSync(this.path, path);
-    const copy = openSync(path, "a");
-    try {
-      let offset = fstatSync(copy).size;
-      // A server that writes faster than we copy must not keep us here: past 16 MiB its newest lines are dropped.
-      for (let chunks = 0; chunks < 256 && offset < this.sizeBytes; chunks += 1) offset += writeSync(copy, this.read(offset));
-    } finally {
-      closeSync(copy);
-    }
+    this.#mirror?.close();
+    closeSync(this.#fd);
   }
 }
 
-function renameIfThere(from: string, to: string): void {
+/** @returns undefined when there is no such file, or it is not ours to open. */
+function openIfThere(path: string): number | undefined {
   try {
-    renameSync(from, to);
+    return openSync(path, constants.O_RDWR | constants.O_APPEND | constants.O_NONBLOCK);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    if (systemErrorCode(error) === undefined) throw error;
+    return undefined;
+  }
+}
+
+/** Free bytes on the disk of a file, also of an open one that was deleted; undefined where the system does not tell. */
+function readFreeBytes(file: string | number): number | undefined {
+  try {
+    const { bavail, bsize } = statfsSync(typeof file === "number" ? `/proc/self/fd/${file}` : file);
+    return bavail * bsize;
+  } catch (error) {
+    if (systemErrorCode(error) === undefined) throw error;
+    return undefined;
   }
 }

@@ -1,11 +1,10 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import treeKill from "tree-kill";
-import { systemErrorCode } from "../base/errors.ts";
+import { isSystemError, LlmctlError, systemErrorCode } from "../base/errors.ts";
 import { findTool } from "../base/find-tool.ts";
 import { comingCodes } from "./file-check.ts";
 import type { ExitCause, Launch } from "./launch.ts";
-import { identifyProcess, isRunning, type ProcessIdentity } from "./process-identity.ts";
+import { findDescendants, identifyProcess, isRunning, type ProcessIdentity } from "./process-identity.ts";
 
 /** How a process ended; exactly one of the two is set, of a process that was adopted none. */
 export interface ProcessExit {
@@ -62,7 +61,17 @@ export async function spawnServer(launch: Launch, fds: { readonly log: number; r
   const exited = new Promise<ProcessExit>((resolve) => child.on("exit", (code, signal) => resolve({ code, signal })));
   await once(child, "spawn");
   const pid = child.pid as number; // set once "spawn" has been seen
-  return { pid, identity: identifyProcess(pid), exited };
+  return { pid, identity: identifyIfTold(pid), exited };
+}
+
+/** A server that runs is not given up because the system does not say when it started. */
+function identifyIfTold(pid: number): ProcessIdentity | undefined {
+  try {
+    return identifyProcess(pid);
+  } catch (error) {
+    if (!isSystemError(error)) throw error;
+    return undefined;
+  }
 }
 
 /** Another process's child is seen to be gone by looking, which takes some 20 µs. */
@@ -72,12 +81,22 @@ const lookEveryMs = 50;
 export function adoptServer(identity: ProcessIdentity): ServerProcess {
   const exited = new Promise<ProcessExit>((resolve) => {
     const timer = setInterval(() => {
-      if (isRunning(identity)) return;
+      if (mayRun(identity)) return;
       clearInterval(timer);
       resolve({ code: null, signal: null });
     }, lookEveryMs);
   });
   return { pid: identity.pid, identity, exited };
+}
+
+/** A system that cannot say so now, as when no file can be opened, does not say that a server is gone. */
+function mayRun(identity: ProcessIdentity): boolean {
+  try {
+    return isRunning(identity);
+  } catch (error) {
+    if (!isSystemError(error)) throw error;
+    return true;
+  }
 }
 
 /** Too many processes or open files pass, and a file may come; everything else about a program that cannot be started stays wrong. */
@@ -104,22 +123,36 @@ export function wake(pid: number): void {
   signal(pid, "SIGCONT");
 }
 
-/** Ends a server and everything it started: first the descendants that left its group, then the group. */
-export async function kill(pid: number): Promise<void> {
-  // tree-kill finds descendants with ps, and takes the whole process down where there is none.
-  if (findTool("ps") !== undefined) await new Promise<void>((resolve) => treeKill(pid, "SIGKILL", () => resolve()));
-  killGroup(pid);
+/** Ends a server and everything it started: the descendants that left its group, too. @throws as {@link killGroup}, when all were tried. */
+export function kill(pid: number): void {
+  const failures: unknown[] = [];
+  for (const target of [...findDescendants(pid), -pid]) {
+    try {
+      signal(target, "SIGKILL");
+    } catch (error) {
+      failures.push(error);
+    }
+  }
+  if (failures.length > 0) throw failures[0];
 }
 
-/** Ends what is left of a server's process group. */
+/** Ends what is left of a server's process group. @throws LlmctlError `not-permitted`. */
 export function killGroup(pid: number): void {
   signal(-pid, "SIGKILL");
 }
 
+/** @throws LlmctlError `not-permitted`: a process may have taken on another user, and a sandbox may forbid it. */
 function signal(pid: number, name: NodeJS.Signals): void {
   try {
     process.kill(pid, name);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error; // ESRCH: it is gone already, which is what we want
+  } catch (cause) {
+    if (systemErrorCode(cause) === "ESRCH") return; // it is gone already, which is what we want
+    if (!isSystemError(cause)) throw cause;
+    const fix = "stop it as the user that it belongs to, or as root";
+    throw new LlmctlError("not-permitted", `cannot send ${name} to process ${Math.abs(pid)}: ${cause.message}`, {
+      exit: "permission",
+      fix,
+      cause,
+    });
   }
 }

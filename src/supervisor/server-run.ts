@@ -98,12 +98,16 @@ export class ServerRun {
     await drain(() => protocol.isBusy(launch, at, signal), onWait, signal);
   }
 
-  /** Ends what it has left behind, and explains its end. */
+  /** Ends what it has left behind. @throws as {@link killGroup}. */
+  killRest(): void {
+    killGroup(this.server.pid);
+  }
+
+  /** Explains its end. */
   explainExit(
     exit: ProcessExit,
     { lastLines, wasReady }: { readonly lastLines: readonly string[]; readonly wasReady: boolean },
   ): ExitCause {
-    killGroup(this.server.pid);
     const oomKills = (readOomKills() ?? 0) - this.#options.oomKills;
     const { launch, protocol } = this.#options;
     return protocol.explainExit({ ...exit, name: launch.name, lastLines, oomKills, wasReady });

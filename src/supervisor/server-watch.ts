@@ -1,5 +1,4 @@
-import { watch, type FSWatcher } from "node:fs";
-import { uptime } from "node:os";
+import { watchQuietly, type QuietWatch } from "../base/watch-quietly.ts";
 import type { LoadProgress } from "../control/messages.ts";
 import type { Endpoint, Health, Launch, ServerProtocol, Traffic } from "./launch.ts";
 import { plannedEndpoint } from "./endpoint.ts";
@@ -10,7 +9,8 @@ import { LogFollower } from "./log-follower.ts";
 import { OwnRequests } from "./own-requests.ts";
 import type { ServerLog } from "./server-log.ts";
 import { SignsOfLife } from "./signs-of-life.ts";
-import { SuspendMeter } from "./suspend-meter.ts";
+import { readSinceBootMs, SuspendMeter } from "./suspend-meter.ts";
+import { tolerate } from "./tolerate.ts";
 
 /** What is being watched for: a load that ends, a server that stays well, or one that comes back. */
 export type WatchPhase = "loading" | "ready" | "unhealthy";
@@ -31,6 +31,8 @@ interface WatchOptions {
   readonly onSilence: () => void;
   /** A worker that it computes with is gone, and it will not find another. */
   readonly onLost: () => void;
+  /** The log was not in its place any more, and was begun anew there. */
+  readonly onLogMoved: () => void;
   /** The machine was suspended for so long while the server was up. */
   readonly onResume: (suspendedMs: number) => void;
   /** Something of ours failed that the server need not suffer for. */
@@ -53,7 +55,7 @@ const lagMs = 1000;
 export class ServerWatch {
   readonly #options: WatchOptions;
   readonly #abort = new AbortController();
-  readonly #watcher: FSWatcher;
+  readonly #watcher: QuietWatch;
   #phase: WatchPhase = "loading";
   #endpoint: Endpoint | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -62,25 +64,25 @@ export class ServerWatch {
   /** Two, since clients may be served, and that be logged, before the load counts as ended. */
   readonly #loadLines: LogFollower;
   readonly #trafficLines: LogFollower;
+  #isLogReadable = true;
   /** How much of the log is about our own health checks. */
   #ownLogBytes = 0;
   readonly #own = new OwnRequests();
   readonly #meter: LoadMeter;
   #heartbeat: Heartbeat | undefined;
   readonly #life: SignsOfLife;
-  readonly #suspends = new SuspendMeter(uptime() * 1000, performance.now());
+  readonly #suspends = new SuspendMeter(readSinceBootMs(), performance.now());
 
   constructor(options: WatchOptions) {
     this.#options = options;
     this.#loadLines = new LogFollower(options.log);
     this.#trafficLines = new LogFollower(options.log);
     this.#meter = new LoadMeter(options.launch.files, options.pid);
-    this.#life = new SignsOfLife(options.pid, () => options.log.sizeBytes - this.#ownLogBytes, performance.now());
+    this.#life = new SignsOfLife(options.pid, () => this.#readLogBytes(), performance.now());
     const endpoint = options.endpoint ?? plannedEndpoint(options.launch);
     if (endpoint !== undefined) this.#setEndpoint(endpoint);
-    this.#watcher = watch(options.log.path, () => this.#onLogChange());
-    // A watch that fails (too many watches, file removed) leaves the timer, which sees the same a little later.
-    this.#watcher.on("error", () => this.#watcher.close());
+    // Without a watch (too many watches, file removed) the timer sees the same a little later.
+    this.#watcher = watchQuietly(options.log.path, () => this.#onLogChange());
     this.#onLogChange();
     this.#schedule(0);
   }
@@ -126,6 +128,7 @@ export class ServerWatch {
     if (!this.#abort.signal.aborted) this.#timer = setTimeout(() => this.#tick(), delayMs);
   }
 
+  /** Whatever fails in a look, the next one comes, and the server is asked for its health. */
   #tick(): void {
     if (this.#phase === "loading") this.#followLoad();
     else this.#serve();
@@ -144,6 +147,7 @@ export class ServerWatch {
 
   #followLoad(): void {
     this.#readLoadLog();
+    this.#keepLog(() => this.#lookAtLog());
     if (this.#endpoint === undefined) this.#findUnlogged();
     const load = this.#meter.measure();
     if (load !== undefined) this.#options.onLoad(load);
@@ -152,7 +156,7 @@ export class ServerWatch {
   #serve(): void {
     const { launch, pid, onLost, onResume } = this.#options;
     this.#serveLog();
-    const suspendedMs = this.#suspends.look(uptime() * 1000, performance.now());
+    const suspendedMs = this.#suspends.look(readSinceBootMs(), performance.now());
     if (suspendedMs > 0) onResume(suspendedMs);
     const workers = launch.rpcWorkers.map((worker) => Number(worker.split(":")[1]));
     if (workers.length > 0 && hasLostPeer(pid, workers, this.#ownPort())) onLost();
@@ -164,13 +168,23 @@ export class ServerWatch {
 
   #serveLog(): void {
     const { launch, log, onWarning } = this.#options;
-    try {
-      if (launch.watchTraffic) this.#readTraffic();
-      if (log.isDiskFull) onWarning(`no space left on the disk of ${log.path}: the server goes on, what it logs meanwhile is lost`);
-      if (log.rotateIfLarge()) this.#trafficLines.startAnew();
-    } catch (error) {
-      onWarning(`cannot keep the server's log: ${String(error)}`);
-    }
+    if (launch.watchTraffic) this.#keepLog(() => this.#readTraffic());
+    if (log.isDiskFull) onWarning(`no space left on the disk of ${log.path}: the server goes on, what it logs meanwhile is lost`);
+    this.#keepLog(() => this.#lookAtLog());
+    this.#keepLog(() => log.rotateIfLarge() && this.#trafficLines.startAnew());
+  }
+
+  /** Nothing about a log is worth a server. */
+  #keepLog<T>(step: () => T): T | undefined {
+    return tolerate("cannot keep the server's log", step, this.#options.onWarning);
+  }
+
+  #lookAtLog(): void {
+    if (this.#options.log.look()) this.#options.onLogMoved();
+  }
+
+  #readLogBytes(): number {
+    return (this.#keepLog(() => this.#options.log.sizeBytes) ?? 0) - this.#ownLogBytes;
   }
 
   #readTraffic(): void {
@@ -186,12 +200,14 @@ export class ServerWatch {
   }
 
   /**
-   * Reads what the server has logged since the last time.
+   * Reads what the server has logged since the last time, where it can be read.
    * @returns whether it is worth asking for its health: not after any line, since a build that logs our question would be asked again for that.
    */
   #readLoadLog(): boolean {
     let isWorthAsking = false;
-    for (const line of this.#loadLines.read(mostLogBytes)) {
+    const lines = this.#keepLog(() => [...this.#loadLines.read(mostLogBytes)]);
+    this.#isLogReadable = lines !== undefined;
+    for (const line of lines ?? []) {
       const said = this.#options.protocol.parseLoadLine(line);
       if (said?.says === "asked") this.#ownLogBytes += line.length + 1;
       if (said?.says === "listening" && this.#endpoint === undefined) this.#setEndpoint(said.endpoint);
@@ -201,10 +217,10 @@ export class ServerWatch {
     return isWorthAsking;
   }
 
-  /** What a server says while the disk is full is lost; the system knows where it listens, too. */
+  /** What a server says while the disk is full is lost, and a log may not be readable; the system knows where it listens, too. */
   #findUnlogged(): void {
     const { log, pid, launch } = this.#options;
-    const port = log.isDiskFull ? findListeningPort(pid) : undefined;
+    const port = log.isDiskFull || !this.#isLogReadable ? findListeningPort(pid) : undefined;
     if (port !== undefined) this.#setEndpoint({ host: launch.host, port });
   }
 

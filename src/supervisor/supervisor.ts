@@ -19,6 +19,7 @@ import { ServerWatch } from "./server-watch.ts";
 import { removeStaleSocket } from "./socket-check.ts";
 import { startServer, type ServerKeeper } from "./start-server.ts";
 import { StatusBoard } from "./status-board.ts";
+import { describeTolerable, tolerate } from "./tolerate.ts";
 
 /** Of one start: its states, and a handful of warnings. */
 const mostEventsOfStart = 20;
@@ -181,7 +182,7 @@ export class Supervisor {
     const { machine, effects } = next(before, event, this.#launch);
     this.#machine = machine;
     if (machine.state.name !== before.state.name) this.#enter(machine.state.name, before.state.name);
-    for (const effect of effects) this.#perform(effect);
+    for (const effect of effects) this.#try(`cannot ${effect.do}`, () => this.#perform(effect));
   }
 
   #enter(name: StateName, before: StateName): void {
@@ -212,7 +213,7 @@ export class Supervisor {
       case "terminate":
         return this.#run === undefined ? undefined : terminate(this.#run.server.pid);
       case "kill":
-        return this.#run === undefined ? undefined : this.#inBackground(kill(this.#run.server.pid));
+        return this.#run === undefined ? undefined : kill(this.#run.server.pid);
       case "deadline":
         this.#deadline = setTimeout(() => this.#dispatch({ type: "deadline" }), effect.ms);
         return;
@@ -222,13 +223,14 @@ export class Supervisor {
     }
   }
 
-  /** An effect that fails unforeseen is our bug: the process ends with its stack, and the kernel ends the server with it. */
+  /** Does what may fail by the system's fault. */
+  #try<T>(what: string, step: () => T): T | undefined {
+    return tolerate(what, step, (text) => this.warn(text));
+  }
+
+  /** An effect that fails by our own mistake ends the process with its stack, and the kernel ends the server with it. */
   #inBackground(effect: Promise<void>): void {
-    effect.catch((error: unknown) =>
-      setImmediate(() => {
-        throw error;
-      }),
-    );
+    effect.catch((error: unknown) => setImmediate(() => this.warn(describeTolerable("something failed beside the server", error))));
   }
 
   async #preflight(): Promise<void> {
@@ -276,15 +278,16 @@ export class Supervisor {
     this.#begin(epoch, started);
     // A wish that came while the process was being made found nobody to tell.
     const { state } = this.#machine;
-    if (state.name === "stopping") terminate(started.server.pid);
-    if (state.name === "killing") this.#inBackground(kill(started.server.pid));
+    if (state.name === "stopping") this.#try("cannot terminate", () => terminate(started.server.pid));
+    if (state.name === "killing") this.#try("cannot kill", () => kill(started.server.pid));
   }
 
   #adopt(epoch: number): void {
     const orphan = this.#orphan;
     if (orphan === undefined) return;
     this.#orphan = undefined;
-    this.#log.resumeRun(orphan.endpoint === undefined ? "all" : "what comes");
+    const from = orphan.endpoint === undefined ? "all" : "what comes";
+    this.#try("cannot read the server's log", () => this.#log.resumeRun(from, orphan.identity.pid));
     this.#publish(`took over the server (pid ${orphan.identity.pid}), which had outlived its supervisor`);
     const { identity, endpoint } = orphan;
     this.#begin(epoch, { server: adoptServer(identity), oomKills: readOomKills() ?? 0, startedMs: performance.now() }, endpoint);
@@ -321,6 +324,7 @@ export class Supervisor {
       },
       onSilence: () => this.#dispatch({ type: this.#machine.state.name === "unhealthy" ? "hung" : "stalled", epoch }),
       onLost: () => this.#dispatch({ type: "lost", epoch, cause: workerLost }),
+      onLogMoved: () => this.#publish("the server's log was moved or deleted: it goes on in a new file in its place"),
       onResume: (suspendedMs) => this.#inBackground(this.#examine(epoch, suspendedMs)),
       onWarning: (text) => this.warn(text),
     });
@@ -350,9 +354,11 @@ export class Supervisor {
   async #onServerExit(epoch: number, run: ServerRun, exit: ProcessExit): Promise<void> {
     const { name } = this.#machine.state;
     const wasReady = name === "ready" || name === "unhealthy";
-    const cause = run.explainExit(exit, { lastLines: this.#log.readRunTail(100), wasReady });
+    this.#try("cannot end what the server has left behind", () => run.killRest());
+    const lastLines = this.#try("cannot read the end of the server's log", () => this.#log.readRunTail(100)) ?? [];
+    this.#try("cannot keep the server's log", () => this.#log.endRun());
     await this.#removeSocket();
-    this.#onExit(epoch, cause);
+    this.#onExit(epoch, run.explainExit(exit, { lastLines, wasReady }));
   }
 
   /** llama-server leaves it behind. The start of the next server looks again, so a failure only leaves a file. */

@@ -167,7 +167,7 @@ describe("systemd status", () => {
     const said = await systemd.llmctl("systemd", "status", "p", "--user");
     expect(said).toMatchObject({ exitCode: 3, stderr: "" });
     expect(said.stdout).toMatch(
-      /^gone +the Node that it runs: \/opt\/node-18\/bin\/node\nfix +llmctl systemd install p\ngone +the llmctl that it runs: \/opt\/old one\/main\.js\nfix .*\ngone +its profile: \S+p\.yaml\n/m,
+      /^gone +the Node that it runs: \/opt\/node-18\/bin\/node\nfix +run "llmctl systemd install p"\ngone +the llmctl that it runs: \/opt\/old one\/main\.js\nfix .*\ngone +its profile: \S+p\.yaml\n/m,
     );
   });
 

@@ -1,10 +1,10 @@
-import { mkdtempSync, rmSync, utimesSync, writeFileSync, writeSync } from "node:fs";
+import { closeSync, mkdirSync, mkdtempSync, openSync, renameSync, rmSync, utimesSync, writeFileSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { afterEach, beforeEach, expect, test } from "vitest";
-import { findLogEnd, followLog, type LogEnd } from "../../../src/cli/follow-log.ts";
-import { ServerLog } from "../../../src/supervisor/server-log.ts";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { findComingLog, findLogEnd, followLog, type LogEnd } from "../../../src/cli/follow-log.ts";
+import { formatRunMarker, ServerLog } from "../../../src/supervisor/server-log.ts";
 
 let dir: string;
 let path: string;
@@ -67,3 +67,86 @@ test("a rotation that was cut short long ago keeps nobody from reading on", asyn
 });
 
 test("there is no end of a log that is not there", async () => expect(await findLogEnd(path)).toBeUndefined());
+
+describe("a log that is lost", () => {
+  /** A log with one line that was seen, and a reader that waits for what comes. */
+  async function start(): Promise<{ readonly log: ServerLog; readonly lines: Promise<readonly string[]> }> {
+    const log = new ServerLog(path, { maxBytes: 1e6, keep: 2 });
+    log.markRun(formatRunMarker(1, "server"));
+    writeSync(log.fd, "old\n");
+    log.look();
+    return { log, ...(await follow()) };
+  }
+
+  const said = (lines: readonly string[]) => lines.filter((line) => !line.startsWith("---"));
+
+  test.each([
+    ["moved", () => renameSync(path, join(dir, "moved"))],
+    ["moved to the name of a rotated one", () => renameSync(path, `${path}.1`)],
+    ["deleted", () => rmSync(path)],
+  ])("because it was %s is read to its end, and the new one without what that repeats", async (_, lose) => {
+    const { log, lines } = await start();
+    writeSync(log.fd, "one\n");
+    await nextTurn();
+    lose();
+    writeSync(log.fd, "two\n");
+    await nextTurn();
+    log.look();
+    writeSync(log.fd, "three\n");
+    log.look();
+    await nextTurn();
+    log.endRun();
+    writeSync(log.fd, "end\n");
+    expect(said(await lines)).toEqual(["one", "two", "three", "end"]);
+    log.close();
+  });
+
+  test("at each step gives each line once and in order", async () => {
+    const { log, lines } = await start();
+    const expected: string[] = [];
+    for (let n = 0; n < 300; n += 1) {
+      expected.push(`line ${n}`);
+      writeSync(log.fd, `line ${n}\n`);
+      if (n % 50 === 20) renameSync(path, join(dir, `moved-${n}`));
+      if (n % 50 === 40) log.look();
+      if (n % 3 === 0) await nextTurn();
+    }
+    log.endRun();
+    writeSync(log.fd, "end\n");
+    expect(said(await lines)).toEqual([...expected, "end"]);
+    log.close();
+  });
+
+  test("and that nobody copies from is read to its end, too", async () => {
+    writeFileSync(path, "");
+    const { lines } = await follow();
+    const old = openSync(path, "a");
+    renameSync(path, join(dir, "moved"));
+    writeFileSync(path, "");
+    writeSync(old, "one\n");
+    closeSync(old);
+    writeFileSync(path, "two\nend\n");
+    expect(await lines).toEqual(["one", "two", "end"]);
+  });
+
+  test("with its rotated ones keeps nobody from reading on", async () => {
+    writeFileSync(`${path}.1`, "older\n");
+    writeFileSync(path, "");
+    const { lines } = await follow();
+    rmSync(`${path}.1`);
+    rmSync(path);
+    writeFileSync(path, "end\n");
+    expect(await lines).toEqual(["end"]);
+  });
+
+  test("before its reader comes is waited for", async () => {
+    const lines = collect(await findComingLog(path));
+    writeFileSync(path, "one\nend\n");
+    expect(await lines).toEqual(["one", "end"]);
+  });
+});
+
+test("there is no end of a folder", async () => {
+  mkdirSync(path);
+  expect(await findLogEnd(path)).toBeUndefined();
+});

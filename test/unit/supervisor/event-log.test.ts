@@ -1,4 +1,4 @@
-import { appendFile, mkdtemp, readFile, rm } from "node:fs/promises";
+import { appendFile, mkdir, mkdtemp, readFile, rename, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -49,9 +49,21 @@ describe("the event log", () => {
     expect(await lines()).toHaveLength(1);
   });
 
-  test("that cannot be written is said, and stops nothing", () => {
-    new EventLog(join(folder, "none", "supervisor.log"), (text) => failures.push(text)).append(event("ready", "ready", null));
-    expect(failures).toEqual([expect.stringContaining("cannot write ")]);
+  test("that cannot be written is said, and stops nothing", async () => {
+    await mkdir(path);
+    log.append(event("ready", "ready", null));
+    expect(failures).toEqual([expect.stringContaining("a folder is in the place of a file")]);
+  });
+
+  test("that was moved or deleted, with its folder too, is made anew", async () => {
+    log.append(event("ready", "one", null));
+    await rename(path, join(folder, "moved"));
+    log.append(event("ready", "two", null));
+    expect((await lines()).map((line) => parseEventLine(line)?.message)).toEqual(["two"]);
+    await rm(folder, { recursive: true });
+    log.append(event("ready", "three", null));
+    expect((await lines()).map((line) => parseEventLine(line)?.message)).toEqual(["three"]);
+    expect(failures).toEqual([]);
   });
 
   test("lies beside the server's log", () => expect(eventLogPath("/s", "p")).toBe("/s/p/supervisor.log"));

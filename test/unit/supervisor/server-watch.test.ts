@@ -51,6 +51,7 @@ test("a load of which nothing is seen but our own questions in its log is silent
       onTraffic: () => undefined,
       onSilence: resolve,
       onLost: () => undefined,
+      onLogMoved: () => undefined,
       onResume: () => undefined,
       onWarning: () => undefined,
     });

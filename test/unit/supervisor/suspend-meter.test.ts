@@ -20,3 +20,11 @@ test("clocks that are read one after the other, or count whole seconds, are no s
   const meter = new SuspendMeter(100_000, 5999);
   for (let nowMs = 6000; nowMs < 1_000_000; nowMs += 999) expect(meter.look(Math.floor((nowMs + 94_001) / 1000) * 1000, nowMs)).toBe(0);
 });
+
+test("where the time since boot is not told, or not always, there is no suspend", () => {
+  const meter = new SuspendMeter(undefined, 5000);
+  expect(meter.look(undefined, 15_000)).toBe(0);
+  expect(meter.look(110_000 + hour, 25_000)).toBe(0);
+  expect(meter.look(undefined, 35_000)).toBe(0);
+  expect(meter.look(130_000 + 2 * hour, 45_000)).toBe(hour);
+});

@@ -1,0 +1,62 @@
+import { closeSync, copyFileSync, existsSync, fstatSync, ftruncateSync, openSync, readSync, renameSync, rmSync, writeSync } from "node:fs";
+import { systemErrorCode } from "../base/errors.ts";
+
+const chunkBytes = 64 * 1024;
+
+interface Rotating {
+  readonly path: string;
+  /** Of the file at the path. */
+  readonly fd: number;
+  readonly keep: number;
+}
+
+/**
+ * Moves a file's content to `.1`, and `.1` to `.2` …, by copy and truncate: the server keeps its descriptor. What it writes between
+ * the last copied byte and the truncation, some microseconds, is lost. `.1` appears only when the file has been truncated, so that a reader
+ * who sees it knows to start the file anew.
+ */
+export function rotate({ path, fd, keep }: Rotating): void {
+  if (keep > 0) copyTo(rotatingPath(path), { path, fd });
+  ftruncateSync(fd, 0);
+  if (keep > 0) shift(path, keep);
+}
+
+/** A rotation that was cut short: its content may stand nowhere else. */
+export function finishRotation(path: string, keep: number): void {
+  if (keep > 0 && existsSync(rotatingPath(path))) shift(path, keep);
+}
+
+function rotatingPath(path: string): string {
+  return `${path}.rotating`;
+}
+
+function shift(path: string, keep: number): void {
+  rmSync(`${path}.${keep}`, { force: true });
+  for (let n = keep - 1; n >= 1; n -= 1) renameIfThere(`${path}.${n}`, `${path}.${n + 1}`);
+  renameSync(rotatingPath(path), `${path}.1`);
+}
+
+function copyTo(target: string, { path, fd }: Omit<Rotating, "keep">): void {
+  copyFileSync(path, target);
+  const copy = openSync(target, "a");
+  try {
+    let offset = fstatSync(copy).size;
+    const buffer = Buffer.allocUnsafe(chunkBytes);
+    // A server that writes faster than we copy must not keep us here: past 16 MiB its newest lines are dropped.
+    for (let chunks = 0; chunks < 256; chunks += 1) {
+      const length = readSync(fd, buffer, 0, chunkBytes, offset);
+      if (length === 0) return;
+      offset += writeSync(copy, buffer, 0, length);
+    }
+  } finally {
+    closeSync(copy);
+  }
+}
+
+function renameIfThere(from: string, to: string): void {
+  try {
+    renameSync(from, to);
+  } catch (error) {
+    if (systemErrorCode(error) !== "ENOENT") throw error;
+  }
+}

@@ -1,0 +1,36 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { afterEach, expect, test, vi } from "vitest";
+import { findDescendants } from "../../../src/supervisor/process-identity.ts";
+import { kill, killGroup, terminate } from "../../../src/supervisor/server-process.ts";
+
+afterEach(() => vi.restoreAllMocks());
+
+test("a process that may not be signalled is a known error; one that is gone is none", () => {
+  const system = vi.spyOn(process, "kill").mockImplementation(() => {
+    throw Object.assign(new Error("kill EPERM"), { code: "EPERM", syscall: "kill" });
+  });
+  expect(() => terminate(4711)).toThrow("cannot send SIGTERM to process 4711: kill EPERM");
+  expect(() => killGroup(4711)).toThrow("cannot send SIGKILL to process 4711: kill EPERM");
+  system.mockImplementation(() => {
+    throw Object.assign(new Error("kill ESRCH"), { code: "ESRCH", syscall: "kill" });
+  });
+  terminate(4711);
+  killGroup(4711);
+});
+
+test("what a server has started is ended with it, in another session too", async () => {
+  const server = spawn("sh", ["-c", "setsid sh -c 'echo $$; exec sleep 1000' & wait"], {
+    detached: true,
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const pid = server.pid ?? 0;
+  const grandchild = Number(String((await once(server.stdout, "data"))[0]));
+  expect(findDescendants(pid)).toContain(grandchild);
+  expect(findDescendants(grandchild)).toEqual([]);
+  const ended = once(server, "exit");
+  const closed = once(server.stdout, "close"); // held open by both
+  kill(pid);
+  expect(await ended).toEqual([null, "SIGKILL"]);
+  await closed;
+});
