@@ -103,9 +103,15 @@ export async function supervise({ launch, protocol, paths, onEvent, plan, isPati
     restart: ({ launch: next, by, llmctl }) => supervisor.restart(next === undefined ? undefined : checkLaunch(next, launch, llmctl), by),
     onFailure: (text) => supervisor.warn(text),
   });
-  await openSocket(control, socketPlaces);
-  place.noteSocket(control.socketPath);
-  await saver.saveFirst();
+  try {
+    await openSocket(control, socketPlaces);
+    place.noteSocket(control.socketPath);
+    await saver.saveFirst();
+  } catch (error) {
+    control.close(); // a socket that listens would keep this process, which nobody could stop
+    place.release();
+    throw error;
+  }
   place.keep({ control, saver, everyMs: () => supervisor.healthIntervalMs });
   const finished = supervisor.finished.then(async (exit) => {
     // Whoever hears the last word may read the state file at once, and whoever takes the lock next writes it.

@@ -107,6 +107,15 @@ test("a folder whose path is too long for a socket is refused, and ps finds noth
   expect((await llmctl(["ps"], { home, env: { LLMCTL_HOME } })).stdout).toContain("nothing is running");
 });
 
+test("a state file that cannot be written ends a start, and no supervisor is left that others would wait for", async () => {
+  await mkdir(home.join("state", "p", "state.json"), { recursive: true, mode: 0o700 });
+  await expectRefused(74, /cannot write \S+state\.json: a folder is in the place of a file/);
+  expect((await llmctl(["down", "p"], { home })).exitCode).toBe(3);
+  await rm(home.join("state", "p", "state.json"), { recursive: true });
+  await upDetached(home, "p");
+  await llmctl(["down", "p"], { home });
+});
+
 test("a state that can no longer be written stops nothing, and status says so", async () => {
   const { pid } = await upDetached(home, "p");
   await rm(home.join("state", "p", "state.json"));
