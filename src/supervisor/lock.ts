@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { closeSync, constants, fstatSync, openSync } from "node:fs";
 import { dirname } from "node:path";
-import { LlmctlError, systemErrorCode } from "../base/errors.ts";
+import { isSystemError, LlmctlError, systemErrorCode } from "../base/errors.ts";
 import type { ExitName } from "../base/exit-codes.ts";
 import type { Fix } from "../base/fix.ts";
 import { describeUser, ensureOwnFolder, isOwn } from "../base/own-folder.ts";
@@ -104,6 +104,9 @@ function makeLock(path: string, fd: number): Lock {
     release: () => {
       try {
         clearNote(fd);
+      } catch (error) {
+        // An emptied file on a full disk. The kernel gives up the lock all the same, and the file names nobody who runs.
+        if (!isSystemError(error)) throw error;
       } finally {
         closeSync(fd);
       }

@@ -1,8 +1,8 @@
-import { chmod, chown, copyFile, mkdir, readdir, rm, writeFile } from "node:fs/promises";
+import { chmod, chown, copyFile, mkdir, readdir, rm, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { llmctl } from "../support/llmctl.ts";
-import { withFullDisk, withoutPrivileges, withReadOnly } from "../support/namespaces.ts";
+import { llmctl, startLlmctl } from "../support/llmctl.ts";
+import { withFullDisk, withoutPrivileges, withReadOnly, withSmallDisk } from "../support/namespaces.ts";
 import { findServers, readStatus, untilStatus, upDetached } from "../support/processes.ts";
 import { TempHome } from "../support/temp-home.ts";
 
@@ -114,6 +114,21 @@ test("a state file that cannot be written ends a start, and no supervisor is lef
   await rm(home.join("state", "p", "state.json"), { recursive: true });
   await upDetached(home, "p");
   await llmctl(["down", "p"], { home });
+});
+
+test("locks that were emptied on a full disk keep nothing from its end", async () => {
+  await mkdir(home.join("state"));
+  await using up = startLlmctl(["up", "p"], { home, via: withSmallDisk(home.join("state"), "1m") });
+  await up.waitForLine(/ready on /);
+  const disk = join("/proc", String(up.pid), "root", home.join("state"));
+  await expect(writeFile(join(disk, "fill"), Buffer.alloc(2 << 20))).rejects.toThrow("ENOSPC");
+  for (const lock of ["lock", "server.lock"]) await truncate(join(disk, "p", lock));
+  // What has become free is filled, too.
+  await expect(writeFile(join(disk, "more"), Buffer.alloc(2 << 20))).rejects.toThrow("ENOSPC");
+  const { exitCode, stderr } = await up.stop();
+  expect(stderr).not.toContain("internal error");
+  expect(exitCode).toBe(0);
+  expect(await findServers(home)).toEqual([]);
 });
 
 test("a state that can no longer be written stops nothing, and status says so", async () => {
