@@ -1,5 +1,6 @@
 import { lstatSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { LlmctlError, systemErrorCode } from "../base/errors.ts";
 import { expectOwnFolder } from "../base/own-folder.ts";
 import type { Paths } from "../base/paths.ts";
@@ -8,7 +9,12 @@ import type { Status } from "../control/messages.ts";
 import { controlSocketPaths } from "../control/socket-path.ts";
 import { isLocked } from "./lock.ts";
 import { isHolderRunning, readNote } from "./lock-note.ts";
+import { isRunning } from "./process-identity.ts";
 import { readState } from "./state-file.ts";
+
+/** One that starts, perhaps after the end of an orphan, or that lost its socket: it is made anew within a health interval, mostly of 5 s. */
+const socketWaitMs = 6000;
+const lookEveryMs = 50;
 
 export type Folders = Pick<Paths, "runtime" | "state">;
 
@@ -26,7 +32,7 @@ export function serverLockPath(stateDir: string, name: string): string {
 export type FoundSupervisor =
   | { readonly answers: true; readonly socketPath: string; readonly status: Status }
   /** It holds the lock and does not answer: it is stopped, starts or ends just now, or its socket is being made anew. */
-  | { readonly answers: false; readonly pid: number | undefined; readonly reason: LlmctlError };
+  | { readonly answers: false; readonly pid: number | undefined; readonly hasSocket: boolean; readonly reason: LlmctlError };
 
 /**
  * Finds the supervisor of a profile: by its socket, wherever it says that is, else by its lock. The state file alone decides nothing: it may be
@@ -49,16 +55,37 @@ export async function findSupervisor(folders: Folders, name: string): Promise<Fo
   const lockPath = supervisorLockPath(folders.state, name);
   const note = readNote(lockPath);
   const pid = note === undefined || note === "released" ? undefined : note.holder.pid;
-  if (isLockHeld(lockPath)) return { answers: false, pid, reason: refused ?? noSocket(lockPath, pid) };
+  const silent = { answers: false, hasSocket: refused !== undefined } as const;
+  if (isLockHeld(lockPath)) return { ...silent, pid, reason: refused ?? noSocket(lockPath, pid) };
+  const lockless = await findLockless(folders, name);
+  if (lockless !== undefined) return { ...silent, pid: lockless, reason: refused ?? noLock(lockPath, lockless) };
   if (refused !== undefined) throw refused;
   return undefined;
 }
 
-/** As {@link findSupervisor}, for whoever wants to ask it something. @throws LlmctlError `unresponsive` where it does not answer. */
+/**
+ * A supervisor that runs and whose lock file was removed, until it makes it anew: its server's lock names it, and its
+ * state. One that ends says in its locks that it holds them no more.
+ * @returns its pid.
+ */
+export async function findLockless({ state }: Folders, name: string): Promise<number | undefined> {
+  const note = readNote(serverLockPath(state, name));
+  if (note !== undefined && note !== "released" && isHolderRunning(note) === true) return note.holder.pid;
+  const isRemoved = readNote(supervisorLockPath(state, name)) === undefined;
+  const supervisor = isRemoved ? (await readState(state, name))?.supervisor : undefined;
+  return supervisor !== undefined && isRunning(supervisor) ? supervisor.pid : undefined;
+}
+
+/**
+ * As {@link findSupervisor}, for whoever wants to ask it something; waits for a socket that is about to come.
+ * @throws LlmctlError `unresponsive` where it does not answer.
+ */
 export async function findAnswering(folders: Folders, name: string): Promise<Extract<FoundSupervisor, { answers: true }> | undefined> {
-  const found = await findSupervisor(folders, name);
-  if (found === undefined || found.answers) return found;
-  throw found.reason;
+  for (const untilMs = performance.now() + socketWaitMs; ; await sleep(lookEveryMs)) {
+    const found = await findSupervisor(folders, name);
+    if (found === undefined || found.answers) return found;
+    if (found.hasSocket || performance.now() > untilMs) throw found.reason;
+  }
 }
 
 /** Where the supervisor says that its socket is, by its lock and its state, and where it usually is. */
@@ -88,6 +115,14 @@ function expectOwnState(stateDir: string, name: string): void {
       return; // a file in its place, or a folder that cannot be looked into: there is no state of ours
     }
   }
+}
+
+function noLock(lockPath: string, pid: number): LlmctlError {
+  return new LlmctlError("unresponsive", `the supervisor (pid ${pid}) runs, but its lock and its control socket were removed`, {
+    exit: "failed",
+    at: lockPath,
+    fix: "it makes them anew within one health interval: try again",
+  });
 }
 
 function noSocket(lockPath: string, pid: number | undefined): LlmctlError {

@@ -74,6 +74,21 @@ export function isLocked(path: string): boolean {
   }
 }
 
+/**
+ * Says in a lock file who the process is that has inherited the lock, or, without a note, that it holds it no more. Makes
+ * the file anew where it was removed.
+ * @throws as {@link takeLock}, the system's error.
+ */
+export function noteHeldLock(path: string, note: LockNote | undefined): void {
+  const fd = openLockFile(path);
+  try {
+    if (note === undefined) clearNote(fd);
+    else if (!saysNote(fd, note)) writeNote(fd, note);
+  } finally {
+    closeSync(fd);
+  }
+}
+
 /** Opens and locks a file. A file that was removed between the two is nobody's lock any more, and another is made. */
 function lockFile(path: string, kind: LockKind): number | undefined {
   for (let tries = 0; tries < mostTries; tries += 1) {

@@ -11,8 +11,8 @@ import { EventLog, eventLogPath } from "./event-log.ts";
 import type { ExitCause, Launch, ServerProtocol } from "./launch.ts";
 import { unwritable } from "./lock.ts";
 import { Metrics } from "./metrics.ts";
-import { findAdoptable } from "./orphan.ts";
-import { takeOwnership } from "./ownership.ts";
+import { findAdoptable, type Orphan } from "./orphan.ts";
+import { alreadyRunning, takeOwnership } from "./ownership.ts";
 import { Place } from "./place.ts";
 import { checkHost, checkPort } from "./port-check.ts";
 import { PortLock } from "./port-lock.ts";
@@ -56,7 +56,6 @@ export async function supervise({ launch, protocol, paths, onEvent, plan, isPati
   if (lock === undefined) throw alreadyRunning(name);
   const orphan = await findAdoptable(paths, launch);
   const place = new Place({ paths, name, lock, warn: (text) => supervisor.warn(text) });
-  // An orphan holds its lock for as long as it lives.
   if (orphan === undefined) await place.lockServer();
   const ports = new PortLock(paths.state);
   const supervisor = openSupervisor(join(paths.state, name), {
@@ -105,7 +104,7 @@ export async function supervise({ launch, protocol, paths, onEvent, plan, isPati
   });
   try {
     await openSocket(control, socketPlaces);
-    place.noteSocket(control.socketPath);
+    noteInLocks(place, control.socketPath, { orphan, launch, folder: join(paths.state, name) });
     await saver.saveFirst();
   } catch (error) {
     control.close(); // a socket that listens would keep this process, which nobody could stop
@@ -146,6 +145,22 @@ async function openSocket(control: ControlServer, places: readonly string[]): Pr
   }
 }
 
+interface Noted {
+  readonly launch: Launch;
+  readonly orphan: Orphan | undefined;
+  readonly folder: string;
+}
+
+function noteInLocks(place: Place, socketPath: string, { launch, orphan, folder }: Noted): void {
+  try {
+    place.noteSocket(socketPath);
+    const { hash, stopTimeoutMs } = launch;
+    if (orphan !== undefined) place.adoptServer({ identity: orphan.identity, hash, stopTimeoutMs });
+  } catch (cause) {
+    throw unwritable(join(folder, "lock"), cause);
+  }
+}
+
 async function checkAddress(launch: Launch): Promise<ExitCause | undefined> {
   const isFree = launch.port === 0 && launch.socketPath === undefined;
   return isFree ? checkHost(launch.host) : checkPort(launch);
@@ -173,13 +188,6 @@ async function offerMetrics(
   } catch (error) {
     warn(`no metrics on port ${metricsPort}: ${error instanceof Error ? error.message : String(error)}`);
   }
-}
-
-function alreadyRunning(name: string): LlmctlError {
-  return new LlmctlError("already-running", `"${name}" is already running`, {
-    exit: "busy",
-    fix: { before: "see", run: ["status", name] },
-  });
 }
 
 function overruled(name: string, by: string): LlmctlError {
