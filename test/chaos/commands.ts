@@ -7,7 +7,7 @@ export const commands = ["up -d", "down", "down --now", "restart", "logs", "even
 /** Commands that somebody may stop, as Ctrl-Z does. */
 export const stoppable = ["up -d", "restart", "logs -f", "events -f"] as const;
 
-export type Command = (typeof commands)[number] | (typeof stoppable)[number];
+type Command = (typeof commands)[number] | (typeof stoppable)[number];
 
 export interface CommandLine {
   readonly command: Command;

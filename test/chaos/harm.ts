@@ -10,7 +10,7 @@ export const harms = [
   ["server.lock", ["empty", "delete"]],
 ] as const;
 
-export type HarmedFile = (typeof harms)[number][0];
+type HarmedFile = (typeof harms)[number][0];
 
 export interface Harm {
   readonly file: HarmedFile;
