@@ -48,8 +48,12 @@ function makeStateFolder(stateDir: string, lockPath: string): void {
 export async function takeServerLock(stateDir: string, name: string): Promise<Lock> {
   const path = serverLockPath(stateDir, name);
   const lock = await takeLockSoon(path, name);
-  if (lock === undefined) throw new Error(`two supervisors of "${name}": ${path} has another holder`);
-  return lock;
+  if (lock !== undefined) return lock;
+  throw new LlmctlError("lock-held", `a server of "${name}" still runs, and is not one of this supervisor`, {
+    exit: "busy",
+    at: path,
+    fix: "it may be in a container, or in another pid namespace: stop it there",
+  });
 }
 
 /**
