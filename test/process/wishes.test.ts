@@ -138,7 +138,8 @@ describe("a terminal that closes", () => {
     const pid = await startInBackground();
     await untilStatus(home, "p", "loading", ({ state }) => state === "loading");
     process.kill(pid, "SIGHUP");
-    await untilStatus(home, "p", "ready", ({ state }) => state === "ready");
+    const ready = await untilStatus(home, "p", "ready", ({ state }) => state === "ready");
+    expect(ready).toMatchObject({ supervisorPid: pid, restarts: 0 });
     await llmctl(["down", "p"], { home });
   });
 
