@@ -103,9 +103,10 @@ export async function supervise({ launch, protocol, paths, onEvent, plan, isPati
     restart: ({ launch: next, by, llmctl }) => supervisor.restart(next === undefined ? undefined : checkLaunch(next, launch, llmctl), by),
     onFailure: (text) => supervisor.warn(text),
   });
+  await saver.saveFirst();
+  // The last that can fail: an open socket keeps this process alive.
   await openSocket(control, socketPlaces);
   place.noteSocket(control.socketPath);
-  await saver.saveFirst();
   place.keep({ control, saver, everyMs: () => supervisor.healthIntervalMs });
   const finished = supervisor.finished.then(async (exit) => {
     // Whoever hears the last word may read the state file at once, and whoever takes the lock next writes it.
