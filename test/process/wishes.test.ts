@@ -26,7 +26,12 @@ describe("nobody is told a success that is none", () => {
     await up.waitForLine(/loading/);
     const second = startLlmctl(["up", "-d", "p"], { home });
     await second.waitForLine(/"p" is already running/);
-    expect((await llmctl(["down", "p"], { home })).exitCode).toBe(0);
+    await home.writeFakeProfile("q", { neverReady: true });
+    const foreground = startLlmctl(["up", "q"], { home });
+    await foreground.waitForLine(/loading/);
+    expect((await llmctl(["down", "p", "q"], { home })).exitCode).toBe(0);
+    expect((await foreground.ended).exitCode).toBe(3);
+    expect(foreground.lines.at(-1)).toMatch(/stopped, asked for by "llmctl down" \(pid \d+\)$/);
     for (const { exitCode, stderr } of [await up.ended, await second.ended]) {
       expect(stderr).toMatch(
         /"p" is not running: it was stopped, asked for by "llmctl down" \(pid \d+\)\n {2}fix: start it again: llmctl up p/,
