@@ -12,10 +12,6 @@ import { isHolderRunning, readNote } from "./lock-note.ts";
 import { isRunning } from "./process-identity.ts";
 import { readState } from "./state-file.ts";
 
-/** One that starts, perhaps after the end of an orphan, or that lost its socket: it is made anew within a health interval, mostly of 5 s. */
-const socketWaitMs = 6000;
-const lookEveryMs = 50;
-
 export type Folders = Pick<Paths, "runtime" | "state">;
 
 /** The lock of a profile's supervisor. It lives with the state, which is the same for every way in which a user can log in. */
@@ -32,16 +28,31 @@ export function serverLockPath(stateDir: string, name: string): string {
 export type FoundSupervisor =
   | { readonly answers: true; readonly socketPath: string; readonly status: Status }
   /** It holds the lock and does not answer: it is stopped, starts or ends just now, or its socket is being made anew. */
-  | { readonly answers: false; readonly pid: number | undefined; readonly hasSocket: boolean; readonly reason: LlmctlError };
+  | { readonly answers: false; readonly pid: number | undefined; readonly reason: LlmctlError };
+
+/** A supervisor that starts has its lock some ten milliseconds before its socket, and one that ends gives up the socket first. */
+const settleMs = 300;
+/** One whose socket was removed makes it anew within a health interval, 5 s unless the profile says otherwise. */
+const renewMs = 6000;
+const lookEveryMs = 50;
 
 /**
  * Finds the supervisor of a profile: by its socket, wherever it says that is, else by its lock. The state file alone decides nothing: it may be
  * lost, and its pid means nothing in another pid namespace.
+ * @param waitMs How long one that holds its lock and has no socket is given to have one.
  * @returns undefined where none runs.
  * @throws LlmctlError `foreign-folder` where the profile's state is another user's; `foreign-socket`, where only a socket of another user's is there.
  */
-export async function findSupervisor(folders: Folders, name: string): Promise<FoundSupervisor | undefined> {
+export async function findSupervisor(folders: Folders, name: string, waitMs = settleMs): Promise<FoundSupervisor | undefined> {
   expectOwnState(folders.state, name);
+  for (const untilMs = performance.now() + waitMs; ; await sleep(lookEveryMs)) {
+    const found = await look(folders, name);
+    const mayAnswerSoon = found?.answers === false && found.reason.code === "no-socket";
+    if (!mayAnswerSoon || performance.now() > untilMs) return found;
+  }
+}
+
+async function look(folders: Folders, name: string): Promise<FoundSupervisor | undefined> {
   let refused: LlmctlError | undefined;
   for (const socketPath of await listSockets(folders, name)) {
     try {
@@ -55,10 +66,9 @@ export async function findSupervisor(folders: Folders, name: string): Promise<Fo
   const lockPath = supervisorLockPath(folders.state, name);
   const note = readNote(lockPath);
   const pid = note === undefined || note === "released" ? undefined : note.holder.pid;
-  const silent = { answers: false, hasSocket: refused !== undefined } as const;
-  if (isLockHeld(lockPath)) return { ...silent, pid, reason: refused ?? noSocket(lockPath, pid) };
+  if (isLockHeld(lockPath)) return { answers: false, pid, reason: refused ?? noSocket(lockPath, pid) };
   const lockless = await findLockless(folders, name);
-  if (lockless !== undefined) return { ...silent, pid: lockless, reason: refused ?? noLock(lockPath, lockless) };
+  if (lockless !== undefined) return { answers: false, pid: lockless, reason: refused ?? noLock(lockPath, lockless) };
   if (refused !== undefined) throw refused;
   return undefined;
 }
@@ -76,16 +86,11 @@ export async function findLockless({ state }: Folders, name: string): Promise<nu
   return supervisor !== undefined && isRunning(supervisor) ? supervisor.pid : undefined;
 }
 
-/**
- * As {@link findSupervisor}, for whoever wants to ask it something; waits for a socket that is about to come.
- * @throws LlmctlError `unresponsive` where it does not answer.
- */
+/** As {@link findSupervisor}, for whoever wants to ask it something. @throws LlmctlError `unresponsive`, `no-socket` where it does not answer. */
 export async function findAnswering(folders: Folders, name: string): Promise<Extract<FoundSupervisor, { answers: true }> | undefined> {
-  for (const untilMs = performance.now() + socketWaitMs; ; await sleep(lookEveryMs)) {
-    const found = await findSupervisor(folders, name);
-    if (found === undefined || found.answers) return found;
-    if (found.hasSocket || performance.now() > untilMs) throw found.reason;
-  }
+  const found = await findSupervisor(folders, name, renewMs);
+  if (found === undefined || found.answers) return found;
+  throw found.reason;
 }
 
 /** Where the supervisor says that its socket is, by its lock and its state, and where it usually is. */
@@ -118,7 +123,7 @@ function expectOwnState(stateDir: string, name: string): void {
 }
 
 function noLock(lockPath: string, pid: number): LlmctlError {
-  return new LlmctlError("unresponsive", `the supervisor (pid ${pid}) runs, but its lock and its control socket were removed`, {
+  return new LlmctlError("no-socket", `the supervisor (pid ${pid}) runs, but its lock and its control socket were removed`, {
     exit: "failed",
     at: lockPath,
     fix: "it makes them anew within one health interval: try again",
@@ -127,7 +132,7 @@ function noLock(lockPath: string, pid: number): LlmctlError {
 
 function noSocket(lockPath: string, pid: number | undefined): LlmctlError {
   const who = pid === undefined ? "" : ` (pid ${pid})`;
-  return new LlmctlError("unresponsive", `the supervisor${who} holds its lock, but its control socket is not there`, {
+  return new LlmctlError("no-socket", `the supervisor${who} holds its lock, but its control socket is not there`, {
     exit: "failed",
     at: lockPath,
     fix: "it makes its socket anew within one health interval: try again; if it runs in a container, run llmctl there",

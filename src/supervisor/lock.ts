@@ -187,7 +187,8 @@ const unwritableBecause: Readonly<Record<string, { readonly why: string; readonl
 export function unwritable(path: string, cause: unknown): LlmctlError {
   if (cause instanceof LlmctlError) return cause;
   const { why, exit, fix } = unwritableBecause[systemErrorCode(cause) ?? ""] ?? {
-    why: cause instanceof Error ? cause.message : String(cause),
+    // Without the call and the name of a temporary file, which is another each time: the same fault has the same words.
+    why: (cause instanceof Error ? cause.message : String(cause)).split(",", 1)[0] ?? "",
     exit: "io",
     fix: otherFolder,
   };

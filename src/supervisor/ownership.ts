@@ -28,7 +28,7 @@ export async function takeOwnership(folders: Folders, name: string): Promise<Loc
 
 async function isOtherThere(folders: Folders, name: string, lock: Lock): Promise<boolean> {
   try {
-    const found = await findSupervisor(folders, name);
+    const found = await findSupervisor(folders, name, 0); // we hold the lock: nobody's socket is about to come
     return found?.answers === true || (await findLockless(folders, name)) !== undefined;
   } catch (error) {
     lock.release();
@@ -44,21 +44,15 @@ function makeStateFolder(stateDir: string, lockPath: string): void {
   }
 }
 
-/**
- * The lock that the coming server inherits.
- * @throws LlmctlError `lock-held` when a server still has it after some seconds, `already-running` when another supervisor has it.
- */
+/** The lock that the coming server inherits. @throws LlmctlError `lock-held` when a server still has it after some seconds. */
 export async function takeServerLock(stateDir: string, name: string): Promise<Lock> {
   const path = serverLockPath(stateDir, name);
   const lock = await takeLockSoon(path, name);
-  if (lock === undefined) throw alreadyRunning(name);
-  return lock;
-}
-
-export function alreadyRunning(name: string): LlmctlError {
-  return new LlmctlError("already-running", `"${name}" is already running`, {
+  if (lock !== undefined) return lock;
+  throw new LlmctlError("lock-held", `a server of "${name}" still runs, and is not one of this supervisor`, {
     exit: "busy",
-    fix: { before: "see", run: ["status", name] },
+    at: path,
+    fix: "it may be in a container, or in another pid namespace: stop it there",
   });
 }
 

@@ -12,7 +12,7 @@ import type { ExitCause, Launch, ServerProtocol } from "./launch.ts";
 import { unwritable } from "./lock.ts";
 import { Metrics } from "./metrics.ts";
 import { findAdoptable, type Orphan } from "./orphan.ts";
-import { alreadyRunning, takeOwnership } from "./ownership.ts";
+import { takeOwnership } from "./ownership.ts";
 import { Place } from "./place.ts";
 import { checkHost, checkPort } from "./port-check.ts";
 import { PortLock } from "./port-lock.ts";
@@ -102,12 +102,12 @@ export async function supervise({ launch, protocol, paths, onEvent, plan, isPati
     restart: ({ launch: next, by, llmctl }) => supervisor.restart(next === undefined ? undefined : checkLaunch(next, launch, llmctl), by),
     onFailure: (text) => supervisor.warn(text),
   });
+  await saver.saveFirst();
   try {
     await openSocket(control, socketPlaces);
     noteInLocks(place, control.socketPath, { orphan, launch, folder: join(paths.state, name) });
-    await saver.saveFirst();
   } catch (error) {
-    control.close(); // a socket that listens would keep this process, which nobody could stop
+    control.close(); // an open socket keeps this process alive, and nobody could stop it
     place.release();
     throw error;
   }
@@ -188,6 +188,13 @@ async function offerMetrics(
   } catch (error) {
     warn(`no metrics on port ${metricsPort}: ${error instanceof Error ? error.message : String(error)}`);
   }
+}
+
+function alreadyRunning(name: string): LlmctlError {
+  return new LlmctlError("already-running", `"${name}" is already running`, {
+    exit: "busy",
+    fix: { before: "see", run: ["status", name] },
+  });
 }
 
 function overruled(name: string, by: string): LlmctlError {

@@ -21,6 +21,8 @@ import { startServer, type ServerKeeper } from "./start-server.ts";
 import { StatusBoard } from "./status-board.ts";
 import { describeTolerable, tolerate } from "./tolerate.ts";
 
+/** Different ones, of all the time that a supervisor lives: somebody reads them, and each is sent with every status. */
+const mostWarnings = 50;
 /** Of one start: its states, and a handful of warnings. */
 const mostEventsOfStart = 20;
 
@@ -152,8 +154,9 @@ export class Supervisor {
 
   /** Says something that people should know and that stops nothing; each text once. */
   warn(text: string): void {
-    if (this.#board.warnings.has(text)) return;
-    this.#board.warnings.add(text);
+    const { warnings } = this.#board;
+    if (warnings.has(text) || warnings.size >= mostWarnings) return;
+    warnings.add(text);
     this.#publish(text);
   }
 

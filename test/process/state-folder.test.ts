@@ -153,3 +153,8 @@ async function findWarnings(): Promise<readonly string[]> {
   const status = await fetchStatus(home.join("run", "p.sock"));
   return status?.warnings ?? [];
 }
+
+test("a folder in the place of the state file is refused before anything is started, and leaves no process", async () => {
+  await mkdir(home.join("state", "p", "state.json", "full"), { recursive: true });
+  await expectRefused(74, /cannot write \S+state\.json: a folder is in the place of a file/);
+});
