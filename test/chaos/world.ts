@@ -15,8 +15,8 @@ export const logins = ["session", "cron"] as const;
 
 export type Login = (typeof logins)[number];
 
-/** Longer than most steps, and shorter than a command may wait for the port. */
-const theftMs = 5000;
+/** How long a port or a disk is taken at most: longer than most steps, and shorter than a command may wait for the port. */
+const outageMs = 5000;
 
 /** Quick enough that hundreds of faults fit into a minute; too many failures to give up are rare, but may come. */
 const quick = {
@@ -40,6 +40,9 @@ export class World {
   chats = 0;
   isDiskFull = false;
   #thief: Server | undefined;
+  #disk: NodeJS.Timeout | undefined;
+  /** One thing at a time is done to the runtime folder. */
+  #runtimeTurn: Promise<unknown> = Promise.resolve();
   #looks = 0;
   readonly #stopped = new Set<number>();
 
@@ -112,9 +115,10 @@ export class World {
     this.#stopped.clear();
   }
 
-  /** @returns whether something was left to take. */
+  /** For a while. @returns whether something was left to take. */
   async fillDisk(): Promise<boolean> {
     this.isDiskFull = true;
+    this.#disk = setTimeout(() => void this.freeDisk(), outageMs).unref(); // a file of ours can be removed
     try {
       await writeFile(this.home.join("fill"), Buffer.alloc(64 << 20));
       return false;
@@ -125,30 +129,45 @@ export class World {
   }
 
   async freeDisk(): Promise<void> {
+    clearTimeout(this.#disk);
     await rm(this.home.join("fill"), { force: true });
     this.isDiskFull = false;
   }
 
   /** As at the end of a login. */
-  async removeRuntime(): Promise<void> {
-    await rm(this.#runtime, { recursive: true, force: true, maxRetries: 10 });
+  removeRuntime(): Promise<void> {
+    return this.#inTurn(() => this.#dropRuntime());
   }
 
   /** Nobody can make it again. @returns false when somebody has done so before that. */
-  async blockRuntime(): Promise<boolean> {
-    await this.removeRuntime();
-    try {
-      await writeFile(this.#runtime, "", { flag: "wx" });
-      return true;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
-      throw error;
-    }
+  blockRuntime(): Promise<boolean> {
+    return this.#inTurn(async () => {
+      await this.#dropRuntime();
+      try {
+        await writeFile(this.#runtime, "", { flag: "wx" });
+        return true;
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
+        throw error;
+      }
+    });
   }
 
-  async giveBackRuntime(): Promise<void> {
-    if ((await stat(this.#runtime).catch(() => undefined))?.isFile() === true) await rm(this.#runtime);
-    await mkdir(this.#runtime, { recursive: true, mode: 0o700 });
+  giveBackRuntime(): Promise<void> {
+    return this.#inTurn(async () => {
+      if ((await stat(this.#runtime).catch(() => undefined))?.isFile() === true) await rm(this.#runtime);
+      await mkdir(this.#runtime, { recursive: true, mode: 0o700 });
+    });
+  }
+
+  async #dropRuntime(): Promise<void> {
+    await rm(this.#runtime, { recursive: true, force: true, maxRetries: 10 });
+  }
+
+  #inTurn<T>(act: () => Promise<T>): Promise<T> {
+    const done = this.#runtimeTurn.then(act);
+    this.#runtimeTurn = done.catch(() => undefined); // told to who asked for it
+    return done;
   }
 
   /** Takes the port for a while. @returns whether it was free. */
@@ -164,7 +183,7 @@ export class World {
     this.#thief = thief;
     setTimeout(() => {
       if (this.#thief === thief) void this.giveBackPort(); // closing a server never fails
-    }, theftMs).unref();
+    }, outageMs).unref();
     return true;
   }
 
