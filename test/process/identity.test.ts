@@ -252,6 +252,26 @@ describe("a state file that tells nothing hides nobody", () => {
   });
 });
 
+test("the lock of a server that was adopted is made anew, and still tells who the server is", async () => {
+  await home.writeFakeProfile("p", {}, { orphan: "keep", ...quick });
+  const { pid, supervisorPid } = await upDetached(home, "p");
+  process.kill(supervisorPid, "SIGKILL");
+  await untilGone(supervisorPid);
+  const next = await upDetached(home, "p");
+  expect(next.pid).toBe(pid);
+  await rm(statePath("p", "server.lock"));
+  await until("its lock is there again", async () =>
+    (await readFile(statePath("p", "server.lock"), "utf8").catch(() => "")).includes(`"pid":${pid}`),
+  );
+  process.kill(next.supervisorPid, "SIGKILL");
+  await untilGone(next.supervisorPid);
+  await rm(statePath("p", "state.json"));
+  expect((await llmctl(["ps"], { home })).stdout).toMatch(new RegExp(`^p +orphaned .*${pid}`, "m"));
+  expect(await upDetached(home, "p")).toMatchObject({ pid });
+  expect((await llmctl(["down", "p"], { home })).exitCode).toBe(0);
+  expect(await findServers(home)).toEqual([]);
+});
+
 describe("across pid namespaces", () => {
   test("a supervisor in a container, its folders here, is found and stopped from here, and its pid is not believed", async () => {
     await home.writeFakeProfile("p", {}, quick);
