@@ -1,4 +1,5 @@
-import { ftruncateSync, readFileSync, readSync, writeSync } from "node:fs";
+import { ftruncateSync, readSync, writeSync } from "node:fs";
+import { readSmallFile } from "../base/read-small-file.ts";
 import { identifyProcess, isOfHere, isRunning, type ProcessIdentity } from "./process-identity.ts";
 
 /**
@@ -63,7 +64,7 @@ export function clearNote(fd: number): void {
 /** What a lock file says; `released` where its last holder has given it up, undefined where it says nothing that can be read. */
 export function readNote(path: string): LockNote | "released" | undefined {
   try {
-    const note = JSON.parse(readFileSync(path, "utf8")) as Partial<LockNote & typeof released>;
+    const note = JSON.parse(readSmallFile(path) ?? "") as Partial<LockNote & typeof released>;
     if (typeof note !== "object" || note === null) return undefined;
     if (note.released === true) return "released";
     return isIdentity(note.holder) && typeof note.profile === "string" ? checkServer(note as LockNote) : undefined;

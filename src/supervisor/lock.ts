@@ -5,7 +5,7 @@ import { isSystemError, LlmctlError, systemErrorCode } from "../base/errors.ts";
 import type { ExitName } from "../base/exit-codes.ts";
 import type { Fix } from "../base/fix.ts";
 import { describeUser, ensureOwnFolder, isOwn } from "../base/own-folder.ts";
-import { isAt } from "./log-file.ts";
+import { isAt, notAFile } from "./log-file.ts";
 import { clearNote, type LockNote, saysNote, writeNote } from "./lock-note.ts";
 
 /**
@@ -62,7 +62,7 @@ export function takeSharedLock(path: string): Lock | undefined {
 export function isLocked(path: string): boolean {
   let fd: number;
   try {
-    fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+    fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   } catch (error) {
     if (systemErrorCode(error) === undefined) throw error;
     return false; // no file, or none of ours: nobody of ours holds it
@@ -146,10 +146,11 @@ function tryToLock(fd: number, path: string, kind: LockKind): boolean {
 function openLockFile(path: string): number {
   try {
     ensureOwnFolder(dirname(path));
-    const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
+    const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NONBLOCK, 0o600);
     const info = fstatSync(fd);
-    if (isOwn(info)) return fd;
+    if (isOwn(info) && info.isFile()) return fd;
     closeSync(fd);
+    if (isOwn(info)) throw notAFile(path);
     throw new LlmctlError("foreign-file", `the lock file belongs to another user: ${describeUser(info.uid)}`, {
       exit: "permission",
       at: path,
@@ -157,7 +158,8 @@ function openLockFile(path: string): number {
     });
   } catch (cause) {
     if (cause instanceof LlmctlError) throw cause;
-    throw unwritable(path, cause);
+    // ENXIO: a socket, which cannot be opened.
+    throw systemErrorCode(cause) === "ENXIO" ? notAFile(path) : unwritable(path, cause);
   }
 }
 

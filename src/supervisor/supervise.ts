@@ -102,27 +102,31 @@ export async function supervise({ launch, protocol, paths, onEvent, plan, isPati
     restart: ({ launch: next, by, llmctl }) => supervisor.restart(next === undefined ? undefined : checkLaunch(next, launch, llmctl), by),
     onFailure: (text) => supervisor.warn(text),
   });
-  await saver.saveFirst();
-  try {
-    await openSocket(control, socketPlaces);
-    noteInLocks(place, control.socketPath, { orphan, launch, folder: join(paths.state, name) });
-  } catch (error) {
-    control.close(); // an open socket keeps this process alive, and nobody could stop it
+  const release = () => {
+    control.close();
+    metricsServer.close();
+    ports.release();
     place.release();
-    throw error;
-  }
-  place.keep({ control, saver, everyMs: () => supervisor.healthIntervalMs });
+  };
+  // Made before the socket: a stop may be asked for as soon as that is there.
   const finished = supervisor.finished.then(async (exit) => {
     // Whoever hears the last word may read the state file at once, and whoever takes the lock next writes it.
     await place.leave();
     await saver.settled();
     tell(supervisor.lastEvent);
-    control.close();
-    metricsServer.close();
-    ports.release();
-    place.release();
+    release();
     return exit;
   });
+  try {
+    await saver.saveFirst();
+    await openSocket(control, socketPlaces);
+    noteInLocks(place, control.socketPath, { orphan, launch, folder: join(paths.state, name) });
+  } catch (error) {
+    // With its socket open this process would live on, and hold the profile.
+    release();
+    throw error;
+  }
+  place.keep({ control, saver, everyMs: () => supervisor.healthIntervalMs });
   // An orphan uses its own port; should another profile have locked it meanwhile, the next start finds that out.
   if (orphan !== undefined) await ports.take(launch);
   return {

@@ -395,9 +395,11 @@ export class Supervisor {
   }
 
   #publish(message: string): void {
-    this.#lastEvent = this.#makeEvent(message);
-    if (this.#eventsOfStart.length < mostEventsOfStart) this.#eventsOfStart.push(this.#lastEvent);
-    this.#options.onEvent(this.#lastEvent);
+    const event = this.#makeEvent(message);
+    // A warning that comes after the end, as of a disk that is full, is not the last word.
+    if (this.#lastEvent.end === undefined) this.#lastEvent = event;
+    if (this.#eventsOfStart.length < mostEventsOfStart) this.#eventsOfStart.push(event);
+    this.#options.onEvent(event);
   }
 
   #makeEvent(message: string): StatusEvent {

@@ -1,5 +1,6 @@
 import { chmod, chown, copyFile, mkdir, readdir, rm, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { execa } from "execa";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { llmctl, startLlmctl } from "../support/llmctl.ts";
 import { withFullDisk, withoutPrivileges, withReadOnly, withSmallDisk } from "../support/namespaces.ts";
@@ -54,6 +55,85 @@ describe("the folder of the state", () => {
       const { stderr } = await llmctl(args, { home });
       expect(stderr).not.toContain("internal error");
     }
+  });
+});
+
+describe("what is no file in the place of one of ours hangs nobody", () => {
+  const pipe = (path: string) => execa("mkfifo", [path]);
+  const huge = (path: string) => writeFile(path, "").then(() => truncate(path, 3e9));
+  const folder = (path: string) => mkdir(path);
+
+  async function put(name: string, make: (path: string) => Promise<unknown>): Promise<void> {
+    await mkdir(home.join("state", "p"), { recursive: true, mode: 0o700 });
+    await make(home.join("state", "p", name));
+  }
+
+  test.each([
+    ["state.json", "a pipe", pipe],
+    ["state.json", "a huge file", huge],
+    ["lock", "a huge file", huge],
+    ["server.lock", "a huge file", huge],
+  ])("%s: %s is as good as none", async (name, _, make) => {
+    await put(name, make);
+    expect((await llmctl(["ps"], { home })).stdout).toBe("nothing is running");
+    await upDetached(home, "p");
+    expect(await llmctl(["down", "p"], { home })).toMatchObject({ exitCode: 0, stdout: 'stopped "p"' });
+  });
+
+  test.each([
+    ["lock", "a pipe", pipe, "what is in its place is not a file"],
+    ["server.lock", "a pipe", pipe, "what is in its place is not a file"],
+    ["lock", "a folder", folder, "a folder is in the place of a file"],
+    // Found when the control socket is open already.
+    ["state.json", "a folder", folder, "a folder is in the place of a file"],
+  ])("%s: with %s nothing is started, and nothing is left", async (name, _, make, said) => {
+    await put(name, make);
+    await expectRefused(74, new RegExp(said));
+    expect((await llmctl(["ps"], { home })).stdout).toBe("nothing is running");
+    expect((await llmctl(["down", "p"], { home })).exitCode).toBe(3);
+  });
+});
+
+// To give a folder away takes root.
+describe.skipIf(process.getuid?.() !== 0 && process.env["CI"] === undefined)("a profile's folder that is another user's", () => {
+  beforeEach(async () => {
+    await upDetached(home, "p");
+    await mkdir(home.join("state", "other"), { mode: 0o700 });
+    await chown(home.join("state", "other"), 65_534, 65_534);
+  });
+  afterEach(() => llmctl(["down", "p"], { home }));
+
+  test("hides no other profile", async () => {
+    const { exitCode, stdout, stderr } = await llmctl(["ps"], { home });
+    expect(stdout).toMatch(/^other +unknown +- .*\np +ready /m);
+    expect(stderr).toMatch(/the folder \S+\/other belongs to "nobody" \(uid 65534\)/);
+    expect(exitCode).toBe(77);
+    const json = await llmctl(["ps", "--json"], { home });
+    expect(JSON.parse(json.stdout)).toMatchObject([
+      { name: "other", presence: "unknown", warnings: [expect.stringContaining("belongs to")] },
+      { name: "p", presence: "live" },
+    ]);
+    expect(json).toMatchObject({ exitCode: 77, stderr: "" });
+  });
+
+  test("keeps no other profile from being restarted", async () => {
+    const before = await findServers(home);
+    const { exitCode, stderr } = await llmctl(["restart", "--all"], { home });
+    expect(stderr).toContain("belongs to");
+    expect(exitCode).toBe(77);
+    const after = await findServers(home);
+    expect(after).toHaveLength(1);
+    expect(after).not.toEqual(before);
+  });
+
+  test("is named also where it is the folder of all states, and empty", async () => {
+    await llmctl(["down", "p"], { home });
+    await rm(home.join("state"), { recursive: true });
+    await mkdir(home.join("state"), { mode: 0o700 });
+    await chown(home.join("state"), 65_534, 65_534);
+    const { exitCode, stderr } = await llmctl(["ps"], { home });
+    expect(stderr).toMatch(/the folder \S+\/state belongs to "nobody"/);
+    expect(exitCode).toBe(77);
   });
 });
 
