@@ -62,7 +62,7 @@ export function takeSharedLock(path: string): Lock | undefined {
 export function isLocked(path: string): boolean {
   let fd: number;
   try {
-    fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+    fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   } catch (error) {
     if (systemErrorCode(error) === undefined) throw error;
     return false; // no file, or none of ours: nobody of ours holds it
@@ -122,7 +122,11 @@ function tryToLock(fd: number, path: string, kind: LockKind): boolean {
   if (systemErrorCode(error) === "ENOENT") {
     throw new LlmctlError("tool-missing", 'the tool "flock" is not installed', { exit: "missingFile", fix: "install util-linux" });
   }
-  throw new LlmctlError("lock-failed", `cannot lock: ${error?.message ?? stderr.toString().trim()}`, { exit: "io", at: path });
+  throw new LlmctlError("lock-failed", `cannot lock: ${error?.message ?? stderr.toString().trim()}`, {
+    exit: "io",
+    at: path,
+    cause: error,
+  });
 }
 
 function openLockFile(path: string): number {
