@@ -1,4 +1,4 @@
-import { ftruncateSync, readFileSync, readSync, writeSync } from "node:fs";
+import { closeSync, constants, openSync, ftruncateSync, readFileSync, readSync, writeSync } from "node:fs";
 import { identifyProcess, isOfHere, isRunning, type ProcessIdentity } from "./process-identity.ts";
 
 /**
@@ -63,7 +63,7 @@ export function clearNote(fd: number): void {
 /** What a lock file says; `released` where its last holder has given it up, undefined where it says nothing that can be read. */
 export function readNote(path: string): LockNote | "released" | undefined {
   try {
-    const note = JSON.parse(readFileSync(path, "utf8")) as Partial<LockNote & typeof released>;
+    const note = JSON.parse(readWithoutWaiting(path)) as Partial<LockNote & typeof released>;
     if (typeof note !== "object" || note === null) return undefined;
     if (note.released === true) return "released";
     return isIdentity(note.holder) && typeof note.profile === "string" ? checkServer(note as LockNote) : undefined;
@@ -94,4 +94,14 @@ function isIdentity(value: ProcessIdentity | undefined): value is ProcessIdentit
 export function isHolderRunning(note: LockNote | "released" | undefined): boolean | "unknown" {
   if (note === "released") return false;
   return note === undefined || !isOfHere(note.holder) ? "unknown" : isRunning(note.holder);
+}
+
+/** A pipe in the file's place would keep us until somebody writes it. @throws the system's error. */
+function readWithoutWaiting(path: string): string {
+  const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    return readFileSync(fd, "utf8");
+  } finally {
+    closeSync(fd);
+  }
 }

@@ -1,4 +1,5 @@
-import { readFile } from "node:fs/promises";
+import { constants } from "node:fs";
+import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { removeUnfinished, writeFileAtomic } from "../base/atomic-write.ts";
 import { systemErrorCode } from "../base/errors.ts";
@@ -39,7 +40,7 @@ export async function writeFirstState(stateDir: string, record: StateRecord): Pr
  */
 export async function readState(stateDir: string, name: string): Promise<StateRecord | undefined> {
   try {
-    const record = JSON.parse(await readFile(stateFilePath(stateDir, name), "utf8")) as StateRecord;
+    const record = JSON.parse(await readWithoutWaiting(stateFilePath(stateDir, name))) as StateRecord;
     if (record.status.version !== 1 || record.status.name !== name || typeof record.supervisor.pid !== "number") return undefined;
     // A key that came later: a state of before it has none.
     return { ...record, status: { ...record.status, dependsOn: record.status.dependsOn ?? [] } };
@@ -47,5 +48,15 @@ export async function readState(stateDir: string, name: string): Promise<StateRe
     // No file, a folder in its place, one that is not ours to read, half a file of an older program, or a hostile one: as good as none.
     if (error instanceof SyntaxError || error instanceof TypeError || systemErrorCode(error) !== undefined) return undefined;
     throw error;
+  }
+}
+
+/** A pipe in the file's place would keep us until somebody writes it. @throws the system's error. */
+async function readWithoutWaiting(path: string): Promise<string> {
+  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    return await file.readFile("utf8");
+  } finally {
+    await file.close();
   }
 }

@@ -103,9 +103,16 @@ export async function supervise({ launch, protocol, paths, onEvent, plan, isPati
     restart: ({ launch: next, by, llmctl }) => supervisor.restart(next === undefined ? undefined : checkLaunch(next, launch, llmctl), by),
     onFailure: (text) => supervisor.warn(text),
   });
-  await openSocket(control, socketPlaces);
-  place.noteSocket(control.socketPath);
-  await saver.saveFirst();
+  try {
+    await openSocket(control, socketPlaces);
+    place.noteSocket(control.socketPath);
+    await saver.saveFirst();
+  } catch (error) {
+    // A socket that listens would keep this process, with the lock of a supervisor that supervises nothing.
+    control.close();
+    place.release();
+    throw error;
+  }
   place.keep({ control, saver, everyMs: () => supervisor.healthIntervalMs });
   const finished = supervisor.finished.then(async (exit) => {
     // Whoever hears the last word may read the state file at once, and whoever takes the lock next writes it.
