@@ -12,7 +12,7 @@ import type { Launch } from "../supervisor/launch.ts";
 import { supervise, type SuperviseOptions } from "../supervisor/supervise.ts";
 import { isService } from "../systemd/notify.ts";
 import { startDetached } from "./detached.ts";
-import { outliveOutput } from "./outlive-output.ts";
+import { leaveUnread, outliveOutput } from "./outlive-output.ts";
 import { showPlanNotes } from "./plan.ts";
 import { makePlan, planPatiently, planService, unplannedHash, type PlanStartOptions } from "./plan-start.ts";
 import { EventScreen, showFailure, waitForReady } from "./show-events.ts";
@@ -185,6 +185,7 @@ async function runHere(launch: Launch, paths: Paths, plan?: SuperviseOptions["pl
   supervision.start();
   const exit: ExitName = await supervision.finished;
   reporter.close();
+  leaveUnread();
   // Nothing runs that was asked for. systemd would take an end in good order, before the server was ever ready, for a failure, and start the unit again.
   if (exit === "done" && !wasReady && supervision.wasAskedToStop()) return exitCodes.notRunning.code;
   return exit === "done" || last === undefined ? exitCodes[exit].code : showFailure(last);

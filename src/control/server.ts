@@ -210,6 +210,6 @@ async function readBody(request: IncomingMessage): Promise<Record<string, unknow
     chunks.push(chunk as Buffer);
   }
   const body: unknown = JSON.parse(Buffer.concat(chunks).toString("utf8"));
-  if (typeof body !== "object" || body === null) throw new Error("the request is not a JSON object");
+  if (typeof body !== "object" || body === null || Array.isArray(body)) throw new Error("the request is not a JSON object");
   return body as Record<string, unknown>;
 }

@@ -2,6 +2,9 @@ import { stat } from "node:fs/promises";
 import { systemErrorCode } from "../base/errors.ts";
 import type { ExitCause, Launch } from "./launch.ts";
 
+/** What the system lacks for a moment: descriptors, processes, memory. */
+export const shortageCodes: ReadonlySet<string> = new Set(["EAGAIN", "EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"]);
+
 /**
  * What the system says of a file whose file system is not mounted yet, or whose server or device has gone for a while: NFS and FUSE among them.
  * @see errno(3)
@@ -19,6 +22,7 @@ export const comingCodes: ReadonlySet<string> = new Set([
   "EHOSTDOWN",
   "EHOSTUNREACH",
   "ENETUNREACH",
+  ...shortageCodes,
 ]);
 
 /**

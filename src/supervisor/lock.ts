@@ -140,7 +140,11 @@ function tryToLock(fd: number, path: string, kind: LockKind): boolean {
   if (systemErrorCode(error) === "ENOENT") {
     throw new LlmctlError("tool-missing", 'the tool "flock" is not installed', { exit: "missingFile", fix: "install util-linux" });
   }
-  throw new LlmctlError("lock-failed", `cannot lock: ${error?.message ?? stderr.toString().trim()}`, { exit: "io", at: path });
+  throw new LlmctlError("lock-failed", `cannot lock: ${error?.message ?? stderr.toString().trim()}`, {
+    exit: "io",
+    at: path,
+    cause: error,
+  });
 }
 
 function openLockFile(path: string): number {

@@ -1,6 +1,7 @@
 import { createServer } from "node:net";
 import getPort from "get-port";
 import { systemErrorCode } from "../base/errors.ts";
+import { shortageCodes } from "./file-check.ts";
 import type { ExitCause, Launch } from "./launch.ts";
 import { findPortOwner, isListenedOn, isListeningKnown } from "./listening-sockets.ts";
 import { checkSocket } from "./socket-check.ts";
@@ -58,7 +59,12 @@ async function explainRefusal(error: Error, { host, port }: Pick<Launch, "host" 
         exit: "permission",
       };
     default:
-      return { ...cause, kind: "port-unusable", message: `cannot listen on ${host}:${port}: ${error.message}` };
+      return {
+        ...cause,
+        ...(code !== undefined && shortageCodes.has(code) ? { mayCome: true, permanent: false } : {}),
+        kind: "port-unusable",
+        message: `cannot listen on ${host}:${port}: ${error.message}`,
+      };
   }
 }
 

@@ -2,7 +2,8 @@ import { createHash } from "node:crypto";
 import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
 import { join } from "node:path";
-import { LlmctlError } from "../base/errors.ts";
+import { LlmctlError, systemErrorCode } from "../base/errors.ts";
+import { shortageCodes } from "./file-check.ts";
 import type { ExitCause, Launch } from "./launch.ts";
 import { takeLock, takeSharedLock, type Lock } from "./lock.ts";
 import { makeNote, readNote } from "./lock-note.ts";
@@ -36,7 +37,14 @@ export class PortLock {
     } catch (error) {
       if (!(error instanceof LlmctlError)) throw error;
       const { code: kind, message, exit, fix } = error;
-      return { kind, message, exit, ...(fix === undefined ? {} : { fix }), permanent: true };
+      const isShort = shortageCodes.has(systemErrorCode(error.cause) ?? "");
+      return {
+        kind,
+        message,
+        exit,
+        ...(fix === undefined ? {} : { fix }),
+        ...(isShort ? { mayCome: true, permanent: false } : { permanent: true }),
+      };
     }
   }
 

@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { isSystemError, LlmctlError, systemErrorCode } from "../base/errors.ts";
 import { findTool } from "../base/find-tool.ts";
-import { comingCodes } from "./file-check.ts";
+import { comingCodes, shortageCodes } from "./file-check.ts";
 import type { ExitCause, Launch } from "./launch.ts";
 import { findDescendants, identifyProcess, isRunning, type ProcessIdentity } from "./process-identity.ts";
 
@@ -99,14 +99,16 @@ function mayRun(identity: ProcessIdentity): boolean {
   }
 }
 
-/** Too many processes or open files pass, and a file may come; everything else about a program that cannot be started stays wrong. */
+/**
+ * Too many processes or open files pass, which is no failure of the server's, and a file may come; everything else about a program that cannot be
+ * started stays wrong.
+ */
 export function explainSpawnFailure(file: string, error: unknown): ExitCause {
   const code = systemErrorCode(error);
-  const passing = code === "EAGAIN" || code === "EMFILE" || code === "ENFILE" || code === "ENOMEM";
   return {
     kind: "not-started",
     message: `cannot start ${file}: ${error instanceof Error ? error.message : String(error)}`,
-    permanent: !passing,
+    permanent: code === undefined || !shortageCodes.has(code),
     ...(code !== undefined && comingCodes.has(code) ? { mayCome: true } : {}),
     exit: code === "EACCES" ? "permission" : "missingFile",
   };

@@ -3,6 +3,7 @@ import { access, lstat, rm } from "node:fs/promises";
 import { connect } from "node:net";
 import { dirname } from "node:path";
 import { systemErrorCode } from "../base/errors.ts";
+import { comingCodes } from "./file-check.ts";
 import type { ExitCause } from "./launch.ts";
 import { findSocketOwner } from "./listening-sockets.ts";
 
@@ -41,6 +42,7 @@ export async function checkSocket(path: string): Promise<ExitCause | undefined> 
       const by = owner === undefined ? "" : ` by ${owner.command} (pid ${owner.pid})`;
       return {
         ...cause,
+        mayCome: true,
         kind: "port-in-use",
         message: `the socket "${path}" is in use${by}`,
         fix: "stop that process, or set server.host to another path",
@@ -123,6 +125,7 @@ function unusable(path: string, error: unknown): ExitCause {
   if (code === "ENOENT" || code === "ENOTDIR") {
     return {
       ...cause,
+      mayCome: true,
       message: `there is no folder "${folder}" for the server's socket`,
       fix: `make it: mkdir -p ${folder}`,
       exit: "missingFile",
@@ -134,6 +137,7 @@ function unusable(path: string, error: unknown): ExitCause {
   }
   return {
     ...cause,
+    ...(code !== undefined && comingCodes.has(code) ? { mayCome: true } : {}),
     message: `cannot use the socket "${path}": ${error instanceof Error ? error.message : String(error)}`,
     exit: "unavailable",
   };

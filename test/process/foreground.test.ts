@@ -1,3 +1,5 @@
+import { execFileSync, spawn } from "node:child_process";
+import { closeSync, constants, openSync, writeSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { llmctl, llmctlCommand, startLlmctl } from "../support/llmctl.ts";
 import { count, isAlive, readServerLog, readStatus, untilGone, untilStatus } from "../support/processes.ts";
@@ -16,6 +18,18 @@ async function serverPid(): Promise<number> {
   const { pid } = await readStatus(home, "p");
   if (pid === null) throw new Error("the profile has no server");
   return pid;
+}
+
+/** A pipe that takes nothing more. */
+function openFullPipe(path: string): number {
+  execFileSync("mkfifo", [path]);
+  const pipe = openSync(path, constants.O_RDWR | constants.O_NONBLOCK);
+  for (const size of [4096, 1]) {
+    expect(() => {
+      for (;;) writeSync(pipe, Buffer.alloc(size));
+    }).toThrow("EAGAIN");
+  }
+  return pipe;
 }
 
 describe("up in the foreground", () => {
@@ -57,7 +71,35 @@ describe("up in the foreground", () => {
   });
 });
 
+describe("on a pipe that nobody reads", () => {
+  test("a supervisor goes on, and is not kept by what it has not got rid of", async () => {
+    await home.writeFakeProfile("p", {}, { restart: { backoff: "50ms" } });
+    const pipe = openFullPipe(home.join("pipe"));
+    const [file, ...words] = llmctlCommand(["up", "p"]);
+    const env = { PATH: process.env["PATH"], LLMCTL_HOME: home.path };
+    const { pid: supervisorPid = 0 } = spawn(file, words, { stdio: ["ignore", pipe, pipe], env });
+    await untilStatus(home, "p", "ready", ({ state }) => state === "ready");
+    process.kill(await serverPid(), "SIGKILL");
+    await untilStatus(home, "p", "ready again", ({ state, restarts }) => state === "ready" && restarts === 1);
+    expect((await llmctl(["down", "p"], { home })).exitCode).toBe(0);
+    await untilGone(supervisorPid);
+    closeSync(pipe);
+  });
+});
+
 describe("on a terminal", () => {
+  test("that is stopped with Ctrl-S the server is supervised as before, and the supervisor ends with it", async () => {
+    await home.writeFakeProfile("p", {}, { restart: { backoff: "50ms" } });
+    await using terminal = new Terminal(llmctlCommand(["up", "p"]), home);
+    await terminal.waitFor("ready on http");
+    terminal.type("\u0013");
+    const { pid, supervisorPid } = await readStatus(home, "p");
+    process.kill(pid ?? 0, "SIGKILL");
+    await untilStatus(home, "p", "ready again", ({ state, restarts }) => state === "ready" && restarts === 1);
+    expect((await llmctl(["down", "p"], { home })).exitCode).toBe(0);
+    await untilGone(supervisorPid);
+  });
+
   test("SIGHUP stops gracefully, and a second one, as a closing terminal sends it, does not hurry", async () => {
     await home.writeFakeProfile("p", { exitDelayMs: 300 });
     await using terminal = new Terminal(llmctlCommand(["up", "p"]), home);

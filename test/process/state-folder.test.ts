@@ -48,6 +48,12 @@ describe("the folder of the state", () => {
     await expectRefused(74, /cannot write \S+: no space left on the disk/, withFullDisk(home.join(name)));
   });
 
+  test("in which a folder is in the place of the state leaves no supervisor behind", async () => {
+    await mkdir(home.join(name, "p", "state.json"), { recursive: true, mode: 0o700 });
+    await expectRefused(74, /cannot write \S+: a folder is in the place of a file/);
+    expect((await llmctl(["ps"], { home })).stdout).toBe("nothing is running");
+  });
+
   test("that is a file", async () => {
     await writeFile(home.join(name), "mine");
     await expectRefused(74, /cannot write \S+: a file is in the place of a folder/);

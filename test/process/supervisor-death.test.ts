@@ -100,7 +100,7 @@ test("a supervisor that was stopped for a while does not take its own absence fo
 });
 
 test("a supervisor without a free descriptor keeps its server, and replaces it once it has one again", async () => {
-  await home.writeFakeProfile("p", {}, { restart: { backoff: "50ms", backoff_max: "50ms", max_failures: 1000 } });
+  await home.writeFakeProfile("p", {}, { restart: { backoff: "50ms", max_failures: 2 } });
   const { pid, supervisorPid } = await upDetached(home, "p");
   await limitDescriptors(supervisorPid);
   const socketPath = home.join("run", "p.sock");

@@ -126,6 +126,7 @@ describe("a supervisor that listens", () => {
     ["POST", "/stop", "{", 500, "SyntaxError"],
     ["POST", "/stop", "[", 500, "SyntaxError"],
     ["POST", "/stop", "null", 500, "the request is not a JSON object"],
+    ["POST", "/restart", "[]", 500, "the request is not a JSON object"],
     ["POST", "/stop", `"${"x".repeat(1 << 20)}"`, 500, "the request is larger than 1048576 bytes"],
   ])("%s %s with a wrong body is refused and changes nothing", async (method, path, body, code, message) => {
     const answer = await send(method, path, body);

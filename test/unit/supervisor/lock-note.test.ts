@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -62,6 +63,11 @@ test.each([null, 1, {}, { identity: { pid: 7 }, hash: "x", stopTimeoutMs: 1 }, {
     expect(readNote(path)).toEqual({ holder: self, profile: "p" });
   },
 );
+
+test("a pipe in its place says nothing, and keeps nobody waiting", () => {
+  execFileSync("mkfifo", [`${path}.pipe`]);
+  expect(readNote(`${path}.pipe`)).toBeUndefined();
+});
 
 test("whether its holder runs", () => {
   expect(isHolderRunning(makeNote("p"))).toBe(true);

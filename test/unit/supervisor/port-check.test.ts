@@ -1,6 +1,6 @@
 import { once } from "node:events";
-import { createServer, type AddressInfo, type Server } from "node:net";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { createServer, type AddressInfo, Server } from "node:net";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { findListeningPort, findPortOwner } from "../../../src/supervisor/listening-sockets.ts";
 import { checkHost, checkPort } from "../../../src/supervisor/port-check.ts";
 
@@ -49,6 +49,15 @@ test("port 0 is always free", async () => {
 test("a port in use may come free, and an address may come", async () => {
   expect(await checkPort({ host: "127.0.0.1", port })).toMatchObject({ permanent: true, mayCome: true });
   expect(await checkPort({ host: "192.0.2.1", port })).toMatchObject({ permanent: true, mayCome: true });
+});
+
+test.each(["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"])("a port that cannot be asked for now (%s) may come", async (code) => {
+  const listening = vi.spyOn(Server.prototype, "listen").mockImplementation(function (this: Server) {
+    this.emit("error", Object.assign(new Error(`listen ${code}`), { code, syscall: "listen" }));
+    return this;
+  });
+  expect(await checkPort({ host: "127.0.0.1", port })).toMatchObject({ kind: "port-unusable", permanent: false, mayCome: true });
+  listening.mockRestore();
 });
 
 describe("an address without a port", () => {

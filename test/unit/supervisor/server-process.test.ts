@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { afterEach, expect, test, vi } from "vitest";
 import { findDescendants } from "../../../src/supervisor/process-identity.ts";
-import { kill, killGroup, terminate } from "../../../src/supervisor/server-process.ts";
+import { explainSpawnFailure, kill, killGroup, terminate } from "../../../src/supervisor/server-process.ts";
 
 afterEach(() => vi.restoreAllMocks());
 
@@ -17,6 +17,11 @@ test("a process that may not be signalled is a known error; one that is gone is 
   });
   terminate(4711);
   killGroup(4711);
+});
+
+test.each(["EAGAIN", "EMFILE", "ENFILE", "ENOMEM"])("a start for which the system has nothing left (%s) is waited for", (code) => {
+  const cause = explainSpawnFailure("/x", Object.assign(new Error(`spawn ${code}`), { code, syscall: "spawn" }));
+  expect(cause).toMatchObject({ kind: "not-started", permanent: false, mayCome: true });
 });
 
 test("what a server has started is ended with it, in another session too", async () => {

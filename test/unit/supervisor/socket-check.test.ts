@@ -50,6 +50,7 @@ describe("the path of a socket", () => {
     expect(await check()).toMatchObject({
       kind: "port-in-use",
       permanent: true,
+      mayCome: true,
       exit: "unavailable",
       message: expect.stringMatching(new RegExp(`^the socket "${socketPath}" is in use by .+ \\(pid ${process.pid}\\)$`)),
     });
@@ -78,7 +79,7 @@ describe("the path of a socket", () => {
 
   test("in a folder that is not there says how to make it", async () => {
     socketPath = join(folder, "run/x.sock");
-    expect(await check()).toMatchObject({ exit: "missingFile", fix: `make it: mkdir -p ${join(folder, "run")}` });
+    expect(await check()).toMatchObject({ exit: "missingFile", mayCome: true, fix: `make it: mkdir -p ${join(folder, "run")}` });
     writeFileSync(join(folder, "file"), "");
     socketPath = join(folder, "file/x.sock");
     expect(await check()).toMatchObject({ exit: "missingFile" });

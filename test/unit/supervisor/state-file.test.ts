@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
@@ -38,6 +39,12 @@ test("where nothing was written there is none", async () => {
   expect(await readState(folder, "p")).toBeUndefined();
   await writeFile(join(folder, "q"), "a file");
   expect(await readState(folder, "q")).toBeUndefined();
+});
+
+test("a pipe in its place keeps nobody waiting", async () => {
+  await mkdir(join(folder, "p"));
+  execFileSync("mkfifo", [stateFilePath(folder, "p")]);
+  expect(await readState(folder, "p")).toBeUndefined();
 });
 
 test("half a file, one of another profile or version, or none of ours counts as none", async () => {
