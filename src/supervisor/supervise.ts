@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { setFlagsFromString } from "node:v8";
 import type { ExitName } from "../base/exit-codes.ts";
 import { LlmctlError } from "../base/errors.ts";
 import type { Paths } from "../base/paths.ts";
@@ -51,6 +52,8 @@ export interface Supervision {
  * @throws LlmctlError `already-running` when another one runs, `state-unwritable`, `lock-failed`, `socket-path-too-long`, `foreign-folder` …
  */
 export async function supervise({ launch, protocol, paths, onEvent, plan, isPatient }: SuperviseOptions): Promise<Supervision> {
+  // V8 begins to learn how to run a function well at its eighth call. Much here is called a second time only after a crash, when somebody waits.
+  setFlagsFromString("--no-lazy-feedback-allocation");
   const { name } = launch;
   const socketPlaces = listSocketPlaces(paths, name);
   const lock = await takeOwnership(paths, name);
