@@ -6,6 +6,7 @@ import { benchGate } from "./gate.ts";
 import { benchIdle } from "./idle.ts";
 import { benchLogPath } from "./log-path.ts";
 import { benchMany } from "./many.ts";
+import { benchMemory } from "./memory.ts";
 import { benchMetrics } from "./metrics.ts";
 import { benchPs } from "./ps.ts";
 import { benchReadyLag } from "./ready-lag.ts";
@@ -28,6 +29,7 @@ const benchmarks: Readonly<Record<string, () => Promise<boolean>>> = {
   "ready-lag": benchReadyLag,
   ps: benchPs,
   idle: () => benchIdle(Number(values.minutes)),
+  memory: () => benchMemory(Number(values.minutes)),
   down: benchDown,
   restart: () => benchRestart(Number(values.runs)),
   "log-path": benchLogPath,

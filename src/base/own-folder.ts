@@ -29,10 +29,13 @@ export function ensureOwnFolder(path: string): void {
  * @throws LlmctlError `foreign-folder` as {@link ensureOwnFolder}.
  */
 export function expectOwnFolder(path: string, info: Stats = lstatSync(path)): void {
-  if (info.isSymbolicLink()) throw foreignFolder(path, "is a link, and what it leads to may be another user's");
+  if (info.isSymbolicLink())
+    throw foreignFolder(path, "is a link, and what it leads to may be another user's", `put a folder in its place, or ${elsewhere}`);
   if (!info.isDirectory()) throw Object.assign(new Error(`${path} is not a folder`), { code: "ENOTDIR" });
   if (!isOwn(info)) throw foreignFolder(path, `belongs to ${describeUser(info.uid)}, not to you (${describeUser(ownUid())})`);
-  if ((info.mode & writableByOthers) !== 0) throw foreignFolder(path, "can be written by other users");
+  if ((info.mode & writableByOthers) !== 0) {
+    throw foreignFolder(path, "can be written by other users", `look whether all that is in it is yours, then run: chmod 700 ${path}`);
+  }
 }
 
 /** True for a file of the calling user's; always true where the system has no users. */
@@ -60,10 +63,12 @@ function readPasswd(): readonly string[] {
   }
 }
 
-function foreignFolder(path: string, why: string): LlmctlError {
+const elsewhere = "set LLMCTL_HOME to a folder of your own";
+
+function foreignFolder(path: string, why: string, fix = `run llmctl as its owner, remove it, or ${elsewhere}`): LlmctlError {
   return new LlmctlError("foreign-folder", `the folder ${path} ${why}`, {
     exit: "permission",
     at: path,
-    fix: "run llmctl as its owner, remove it, or set LLMCTL_HOME to a folder of your own",
+    fix,
   });
 }

@@ -1,9 +1,14 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { LlmctlError } from "../base/errors.ts";
 import { findPaths, type Paths } from "../base/paths.ts";
 import { requestStop } from "../control/client.ts";
 import { findAnswering } from "../supervisor/find-supervisor.ts";
 import { listRunningDependencies } from "./profile-states.ts";
 import { findDependents, stopOrder } from "./stop-order.ts";
+
+/** A supervisor that has said its last word exits within milliseconds; on a loaded machine that may be a second. */
+const lookEveryMs = 50;
+const mostLooks = 100;
 
 interface DownOptions {
   /** All that run, in place of names. */
@@ -48,7 +53,7 @@ async function stopProfile(name: string, paths: Paths, force: boolean): Promise<
   // Asked first: a stop has no time limit of its own, and a supervisor that does not answer would be waited for in vain.
   const running = await findAnswering(paths, name);
   if (running !== undefined && (await requestStop(running.socketPath, force)) !== undefined) {
-    await endUnit(name);
+    await endUnit(name, running.status.supervisorPid);
     process.stdout.write(`stopped "${name}"\n`);
     return 0;
   }
@@ -57,7 +62,7 @@ async function stopProfile(name: string, paths: Paths, force: boolean): Promise<
   const orphan = await findOrphan(paths, name);
   if (orphan === undefined) return endPausedUnit(name);
   await endOrphan(orphan, name, { now: force });
-  await endUnit(name);
+  await endUnit(name, 0);
   process.stdout.write(`stopped "${name}": its supervisor was gone, the server (pid ${orphan.identity.pid}) was still there\n`);
   return 0;
 }
@@ -65,11 +70,16 @@ async function stopProfile(name: string, paths: Paths, force: boolean): Promise<
 /**
  * Ends the unit whose supervisor has just been stopped, should it still be there: one that was written by an older version would start it again.
  * The user of a machine's service may not; its own exit code keeps it from coming back.
+ * @param endingPid The supervisor, which is on its way out with that exit code.
  * @throws LlmctlError `systemctl-failed`
  */
-async function endUnit(name: string): Promise<void> {
+async function endUnit(name: string, endingPid: number): Promise<void> {
   const { findLiveUnit, stopUnit } = await import("./unit-files.ts");
-  const live = await findLiveUnit(name);
+  let live = await findLiveUnit(name);
+  for (let tries = 0; live?.mainPid === endingPid && tries < mostLooks; tries += 1) {
+    await sleep(lookEveryMs);
+    live = await findLiveUnit(name);
+  }
   if (live !== undefined && (live.scope === "user" || process.getuid?.() === 0)) await stopUnit(live);
 }
 

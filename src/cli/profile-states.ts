@@ -1,5 +1,7 @@
+import { lstatSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { LlmctlError, systemErrorCode } from "../base/errors.ts";
+import { expectOwnFolder, isOwn } from "../base/own-folder.ts";
 import type { Paths } from "../base/paths.ts";
 import type { Status } from "../control/messages.ts";
 import { profileNamePattern } from "../profiles/name.ts";
@@ -9,17 +11,29 @@ export interface ProfileState {
   readonly name: string;
   /**
    * `live`: its supervisor answered. `unresponsive`: it runs but does not answer. `orphaned`: the server runs without a supervisor. `gone`:
-   * nothing runs; the status is the last one.
+   * nothing runs; the status is the last one. `unknown`: its folder or socket is refused, as another user's.
    */
-  readonly presence: "live" | "unresponsive" | "orphaned" | "gone";
+  readonly presence: "live" | "unresponsive" | "orphaned" | "gone" | "unknown";
   readonly status: Status;
+  /** Of `unresponsive` and `unknown`: why. */
+  readonly error?: LlmctlError;
 }
 
 /** All profiles that run or have run, by name. */
 export async function listProfileStates(paths: Paths): Promise<readonly ProfileState[]> {
   const names = await listStateNames(paths);
-  const states = await Promise.all(names.map((name) => readProfileState(paths, name)));
+  const states = await Promise.all(names.map((name) => readOrExplain(paths, name)));
   return states.filter((state) => state !== undefined);
+}
+
+/** One that cannot be asked hides none of the others. */
+async function readOrExplain(paths: Paths, name: string): Promise<ProfileState | undefined> {
+  try {
+    return await readProfileState(paths, name);
+  } catch (error) {
+    if (!(error instanceof LlmctlError)) throw error;
+    return { name, presence: "unknown", status: lostStatus(name, { warnings: [error.message] }), error };
+  }
 }
 
 /** The state of one profile; undefined when it has never run. The lock and the socket decide, the state file only fills in. */
@@ -32,7 +46,8 @@ export async function readProfileState(paths: Paths, name: string): Promise<Prof
   const status = (await readState(paths.state, name))?.status;
   if (found !== undefined) {
     const lost = { supervisorPid: found.pid ?? 0 };
-    return { name, presence: "unresponsive", status: withWarning(status ?? lostStatus(name, lost), found.reason.message) };
+    const { reason } = found;
+    return { name, presence: "unresponsive", status: withWarning(status ?? lostStatus(name, lost), reason.message), error: reason };
   }
   // Loaded only where there is no supervisor.
   const { findOrphan } = await import("../supervisor/orphan.ts");
@@ -44,17 +59,23 @@ export async function readProfileState(paths: Paths, name: string): Promise<Prof
   return status === undefined ? undefined : { name, presence: "gone", status };
 }
 
+const unknownSince = new Date(0).toISOString();
+
+export function isSinceKnown({ since }: Status): boolean {
+  return since !== unknownSince;
+}
+
 function withWarning(status: Status, text: string): Status {
   return { ...status, warnings: [...status.warnings, text] };
 }
 
-/** Something runs, and its state file is lost: what is not known is empty. */
+/** Something runs, and its state file is lost: what is not known is empty, and {@link isSinceKnown} false. */
 function lostStatus(name: string, known: Partial<Status>): Status {
   return {
     version: 1,
     name,
     state: "stopped",
-    since: new Date(0).toISOString(),
+    since: unknownSince,
     url: null,
     pid: null,
     supervisorPid: 0,
@@ -92,17 +113,20 @@ export async function listRunningDependencies(paths: Paths): Promise<ReadonlyMap
   return new Map(
     await Promise.all(
       running.map(async (name) => {
-        const status = (await readState(paths.state, name))?.status ?? (await readProfileState(paths, name))?.status;
+        const status = (await readState(paths.state, name))?.status ?? (await readOrExplain(paths, name))?.status;
         return [name, status?.dependsOn ?? []] as const;
       }),
     ),
   );
 }
 
-/** Names of the profiles of which there is a state, whatever is in it. */
+/** Names of the profiles of which there is a state, whatever is in it. @throws LlmctlError `foreign-folder`, `state-unreadable`. */
 async function listStateNames({ state }: Paths): Promise<readonly string[]> {
   try {
+    const info = lstatSync(state);
+    if (!isOwn(info)) expectOwnFolder(state, info); // names its owner, where it cannot be read
     const entries = await readdir(state, { withFileTypes: true });
+    if (entries.length > 0) expectOwnFolder(state, info);
     return entries
       .filter((entry) => entry.isDirectory() && profileNamePattern.test(entry.name))
       .map((entry) => entry.name)
@@ -110,7 +134,7 @@ async function listStateNames({ state }: Paths): Promise<readonly string[]> {
   } catch (error) {
     const code = systemErrorCode(error);
     if (code === "ENOENT") return [];
-    if (code === undefined) throw error;
+    if (code === undefined) throw error; // also that it is another user's
     throw new LlmctlError("state-unreadable", `cannot read the folder of the states: ${code}`, {
       exit: code === "EACCES" ? "permission" : "io",
       at: state,

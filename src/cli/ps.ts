@@ -1,14 +1,15 @@
+import { exitCodes } from "../base/exit-codes.ts";
 import { findPaths } from "../base/paths.ts";
 import type { DraftingStatus, LoadProgress } from "../control/messages.ts";
 import { describeLoad } from "../supervisor/describe-state.ts";
-import { listProfileStates, type ProfileState } from "./profile-states.ts";
+import { isSinceKnown, listProfileStates, type ProfileState } from "./profile-states.ts";
 
 interface PsOptions {
   readonly all: boolean;
   readonly json: boolean;
 }
 
-/** Lists what runs and what has failed; with `all` also what was stopped. */
+/** Lists what runs and what has failed; with `all` also what was stopped. @returns the exit code: that of the first that is refused. */
 export async function ps({ all, json }: PsOptions): Promise<number> {
   const states = (await listProfileStates(findPaths())).filter((state) => all || isWorthShowing(state));
   if (json)
@@ -21,7 +22,11 @@ export async function ps({ all, json }: PsOptions): Promise<number> {
     );
   else if (states.length === 0) process.stdout.write("nothing is running\n");
   else await printTable(states);
-  return 0;
+  const refused = states.flatMap(({ presence, error }) => (presence === "unknown" && error !== undefined ? [error] : []));
+  if (refused.length === 0) return 0;
+  const { reportError } = await import("./report-error.ts");
+  if (!json) for (const error of refused) reportError(error);
+  return exitCodes[refused[0]?.exit ?? "failed"].code;
 }
 
 function isWorthShowing({ presence, status }: ProfileState): boolean {
@@ -34,7 +39,7 @@ async function printTable(states: readonly ProfileState[]): Promise<void> {
   const rows = states.map(({ presence, status }) => [
     status.name,
     describePresence(presence, status.state, status.load),
-    describePresence(presence, status.state) === "dead" ? "-" : since(status.since),
+    !isSinceKnown(status) || describePresence(presence, status.state) === "dead" ? "-" : since(status.since),
     presence === "gone" ? "-" : String(status.pid ?? "-"),
     presence === "gone" ? "-" : (status.url ?? "-"),
     presence === "gone" ? "-" : summarize(status.drafting),

@@ -13,6 +13,7 @@ import { findLoadOptions } from "./context.ts";
 import { notRunning } from "./down.ts";
 import { showPlanNotes } from "./plan.ts";
 import { listProfileStates } from "./profile-states.ts";
+import { reportError } from "./report-error.ts";
 import { waitForReady } from "./show-events.ts";
 
 interface RestartOptions {
@@ -28,8 +29,9 @@ interface RestartOptions {
  */
 export async function restart(namesOrPaths: readonly string[], { all, timeoutMs }: RestartOptions): Promise<number> {
   const paths = findPaths();
-  const plans = await planAll(all ? await listLive(paths) : namesOrPaths, paths);
-  if (plans.length === 0) process.stdout.write("nothing is running\n");
+  const { profiles, failures } = all ? await listRunning(paths) : { profiles: namesOrPaths, failures: [] };
+  const plans = await planAll(profiles, paths);
+  if (plans.length === 0 && failures.length === 0) process.stdout.write("nothing is running\n");
   const timeout = timeoutMs === undefined ? undefined : AbortSignal.timeout(timeoutMs);
   for (const [index, { launch }] of plans.entries()) {
     if (plans.length > 1) process.stdout.write(`${index === 0 ? "" : "\n"}${launch.name}\n`);
@@ -38,12 +40,17 @@ export async function restart(namesOrPaths: readonly string[], { all, timeoutMs 
     const code = await waitForReady(launch, followEvents(running.socketPath, { signal: timeout }), timeout);
     if (code !== 0) return code;
   }
-  return 0;
+  // Told at the end: one that cannot be asked keeps the others from nothing.
+  return failures.map(reportError)[0] ?? 0;
 }
 
-/** The files that the running profiles came from. */
-async function listLive(paths: Paths): Promise<readonly string[]> {
-  return (await listProfileStates(paths)).filter(({ presence }) => presence === "live").map(({ status }) => status.profile);
+/** The files that the running profiles came from, and why others that run cannot be asked. */
+async function listRunning(paths: Paths): Promise<{ readonly profiles: readonly string[]; readonly failures: readonly LlmctlError[] }> {
+  const states = await listProfileStates(paths);
+  return {
+    profiles: states.filter(({ presence }) => presence === "live").map(({ status }) => status.profile),
+    failures: states.flatMap(({ error }) => error ?? []),
+  };
 }
 
 async function noSupervisor(name: string, paths: Paths): Promise<LlmctlError> {

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { exitCodes, type ExitName } from "../base/exit-codes.ts";
 import { LlmctlError } from "../base/errors.ts";
 import type { Paths } from "../base/paths.ts";
@@ -133,7 +134,6 @@ async function afterStop(
 
 /** The winner of a race opens its socket some milliseconds after it has the lock. */
 async function attachSoon(launch: Launch, paths: Paths, timeout: AbortSignal | undefined): Promise<number | undefined> {
-  const { setTimeout: sleep } = await import("node:timers/promises");
   for (let tries = 0; tries < 100; tries += 1) {
     const result = await attach(launch, paths, timeout);
     if (result !== undefined) return result;
@@ -185,7 +185,7 @@ async function runHere(launch: Launch, paths: Paths, plan?: SuperviseOptions["pl
   supervision.start();
   const exit: ExitName = await supervision.finished;
   reporter.close();
-  // systemd takes an end in good order, before the server was ever ready, for a failure, and would start the unit again.
-  if (isService(process.env) && exit === "done" && !wasReady && supervision.wasAskedToStop()) return exitCodes.notRunning.code;
+  // Nothing runs that was asked for. systemd would take an end in good order, before the server was ever ready, for a failure, and start the unit again.
+  if (exit === "done" && !wasReady && supervision.wasAskedToStop()) return exitCodes.notRunning.code;
   return exit === "done" || last === undefined ? exitCodes[exit].code : showFailure(last);
 }

@@ -5,7 +5,7 @@ import { formatDuration } from "../base/units.ts";
 import type { Status, TrafficStatus } from "../control/messages.ts";
 import { describeDrafting } from "../supervisor/describe-state.ts";
 import { notRunning } from "./down.ts";
-import { readProfileState, type ProfileState } from "./profile-states.ts";
+import { isSinceKnown, readProfileState, type ProfileState } from "./profile-states.ts";
 import { describePresence } from "./ps.ts";
 
 /** Shows one profile. @returns 0 while its supervisor runs, else the code of "not running". @throws LlmctlError `not-running` when it never ran. */
@@ -22,9 +22,9 @@ function describe({ presence, status: known }: ProfileState): string {
   const rows: [string, string | undefined][] = [
     ["name", known.name],
     ["state", describePresence(presence, known.state, known.load)],
-    ["since", isDead ? undefined : `${known.since} (${formatDuration(Date.now() - Date.parse(known.since))})`],
+    ["since", isDead || !isSinceKnown(known) ? undefined : `${known.since} (${formatDuration(Date.now() - Date.parse(known.since))})`],
     ["url", running ? (known.url ?? undefined) : undefined],
-    ["pid", running && known.pid !== null ? `${known.pid} (supervisor ${known.supervisorPid})` : undefined],
+    ["pid", running ? describePids(known) : undefined],
     ["drafting", running ? describeDrafting(known.drafting) : undefined],
     ["speed", running ? describeSpeed(known) : undefined],
     ["last 10 min", running ? describeTraffic(known.traffic?.lastTenMinutes) : undefined],
@@ -36,11 +36,16 @@ function describe({ presence, status: known }: ProfileState): string {
     ["fix", describeNextStep(known, isDead)],
     ["next start", known.retryInMs === null || presence !== "live" ? undefined : `in ${formatDuration(known.retryInMs)}`],
     ["build", known.build || undefined],
-    ["profile", known.profile],
-    ["log", known.log],
+    ["profile", known.profile || undefined],
+    ["log", known.log || undefined],
     ...known.warnings.map((text): [string, string] => ["warning", text]),
   ];
   return rows.flatMap(([key, value]) => (value === undefined ? [] : [`${key.padEnd(13)}${value}\n`])).join("");
+}
+
+function describePids({ pid, supervisorPid }: Status): string | undefined {
+  const supervisor = supervisorPid === 0 ? "" : ` (supervisor ${supervisorPid})`;
+  return pid === null && supervisor === "" ? undefined : `${pid ?? "-"}${supervisor}`;
 }
 
 /** A dead supervisor's last word is from before its end. */

@@ -28,6 +28,8 @@ export interface LiveUnit {
   readonly scope: UnitScope;
   /** Such as `activating (auto-restart)`. */
   readonly state: string;
+  /** Of its main process; 0 while it has none. */
+  readonly mainPid: number;
 }
 
 /** The unit that keeps a profile of this home running. @returns undefined where there is none, it is at rest, or systemd cannot be asked. */
@@ -38,12 +40,13 @@ export async function findLiveUnit(name: string): Promise<LiveUnit | undefined> 
     const unit = unitName(name);
     // Loaded only where there is a unit: the usual `down` need not wait for it.
     const { systemctl } = await import("./systemctl.ts");
-    const { stdout } = await systemctl(scope, ["show", "--property=ActiveState,SubState,InvocationID", unit], { check: false });
+    const { stdout } = await systemctl(scope, ["show", "--property=ActiveState,SubState,InvocationID,MainPID", unit], { check: false });
     const of = (key: string) => new RegExp(`^${key}=(.*)$`, "m").exec(stdout)?.[1] ?? "";
     // Within the unit itself, as in an ExecStop= of somebody's own, a wait for its end would have none.
     if (of("InvocationID") !== "" && of("InvocationID") === process.env["INVOCATION_ID"]) continue;
     const active = of("ActiveState");
-    if (active !== "" && active !== "inactive" && active !== "failed") return { unit, scope, state: `${active} (${of("SubState")})` };
+    if (active === "" || active === "inactive" || active === "failed") continue;
+    return { unit, scope, state: `${active} (${of("SubState")})`, mainPid: Number(of("MainPID")) };
   }
   return undefined;
 }

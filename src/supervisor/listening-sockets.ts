@@ -1,7 +1,10 @@
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { isIP } from "node:net";
 
 /** What /proc says of a TCP socket, in this network namespace. */
 interface Socket {
+  /** As it is written in an address: `127.0.0.1`, `::1`; the wildcard is `0.0.0.0` or `::`. */
+  readonly host: string;
   readonly port: number;
   readonly remotePort: number;
   /** The link that stands for it in /proc/PID/fd, such as `socket:[4711]`. */
@@ -18,7 +21,26 @@ function listSockets(state: string): readonly Socket[] {
   return rows
     .map((row) => row.trim().split(/\s+/))
     .filter((fields) => fields[3] === state)
-    .map((fields) => ({ port: portOf(fields[1]), remotePort: portOf(fields[2]), link: `socket:[${fields[9]}]` }));
+    .map((fields) => ({ host: hostOf(fields[1]), port: portOf(fields[1]), remotePort: portOf(fields[2]), link: `socket:[${fields[9]}]` }));
+}
+
+/**
+ * Of `0100007F:C384`, or of 32 digits: words of four bytes, each as this machine stores it. An IPv4 address in IPv6 is told as IPv4.
+ */
+function hostOf(address = ""): string {
+  const words = /[\dA-F]{8}/g;
+  const bytes = Buffer.concat((address.split(":")[0]?.match(words) ?? []).map((word) => Buffer.from(word, "hex").reverse()));
+  if (bytes.length === 4) return bytes.join(".");
+  const isMapped = bytes.subarray(0, 12).toString("hex") === `${"0".repeat(20)}ffff`;
+  if (isMapped) return bytes.subarray(12).join(".");
+  const groups = bytes.toString("hex").match(/.{4}/g) ?? [];
+  return new URL(`http://[${groups.join(":")}]`).hostname.slice(1, -1);
+}
+
+/** Whether a socket that listens takes what goes to this address; a name may be any of them. */
+function takes(socket: Socket, host: string | undefined): boolean {
+  const isWildcard = (one: string) => one === "0.0.0.0" || one === "::";
+  return host === undefined || isIP(host) === 0 || isWildcard(host) || isWildcard(socket.host) || socket.host === host;
 }
 
 /** Of `0100007F:C384`. */
@@ -31,8 +53,9 @@ export function isListeningKnown(): boolean {
   return readText("/proc/net/tcp") !== "";
 }
 
-export function isListenedOn(port: number): boolean {
-  return listSockets(listening).some((socket) => socket.port === port);
+/** @param host Only on this address, or on all of them. */
+export function isListenedOn(port: number, host?: string): boolean {
+  return listSockets(listening).some((socket) => socket.port === port && takes(socket, host));
 }
 
 interface Owner {
@@ -40,11 +63,11 @@ interface Owner {
   readonly command: string;
 }
 
-/** The process that listens on a TCP port; undefined when none does, when it is not ours to see, or where there is no /proc. */
-export function findPortOwner(port: number): Owner | undefined {
+/** The process that listens on a TCP port of an address; undefined when none does, when it is not ours to see, or where there is no /proc. */
+export function findPortOwner(port: number, host?: string): Owner | undefined {
   return findOwner(
     listSockets(listening)
-      .filter((socket) => socket.port === port)
+      .filter((socket) => socket.port === port && takes(socket, host))
       .map(({ link }) => link),
   );
 }

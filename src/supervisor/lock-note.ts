@@ -1,4 +1,5 @@
-import { ftruncateSync, readFileSync, readSync, writeSync } from "node:fs";
+import { ftruncateSync, readSync, writeSync } from "node:fs";
+import { readSmallFile } from "../base/read-small-file.ts";
 import { identifyProcess, isOfHere, isRunning, type ProcessIdentity } from "./process-identity.ts";
 
 /**
@@ -34,8 +35,11 @@ export function makeNote(profile: string, more: Omit<LockNote, "holder" | "profi
   return { holder: self, profile, ...more };
 }
 
+/** What stands in the file of a lock that was given up. */
+const released = { released: true } as const;
+
 /** @throws the system's error. */
-export function writeNote(fd: number, note: LockNote | Record<string, never>): void {
+export function writeNote(fd: number, note: LockNote | typeof released): void {
   writeSync(fd, encode(note), 0, noteBytes, 0);
   ftruncateSync(fd, noteBytes);
 }
@@ -46,7 +50,7 @@ export function saysNote(fd: number, note: LockNote): boolean {
   return readSync(fd, bytes, 0, noteBytes, 0) === noteBytes && bytes.equals(encode(note));
 }
 
-function encode(note: LockNote | Record<string, never>): Buffer {
+function encode(note: LockNote | typeof released): Buffer {
   const bytes = Buffer.alloc(noteBytes, " ");
   bytes.write(JSON.stringify(note));
   return bytes;
@@ -54,15 +58,15 @@ function encode(note: LockNote | Record<string, never>): Buffer {
 
 /** Says that nobody holds it any more: readers need not ask the kernel. */
 export function clearNote(fd: number): void {
-  writeNote(fd, {});
+  writeNote(fd, released);
 }
 
 /** What a lock file says; `released` where its last holder has given it up, undefined where it says nothing that can be read. */
 export function readNote(path: string): LockNote | "released" | undefined {
   try {
-    const note = JSON.parse(readFileSync(path, "utf8")) as Partial<LockNote>;
+    const note = JSON.parse(readSmallFile(path) ?? "") as Partial<LockNote & typeof released>;
     if (typeof note !== "object" || note === null) return undefined;
-    if (Object.keys(note).length === 0) return "released";
+    if (note.released === true) return "released";
     return isIdentity(note.holder) && typeof note.profile === "string" ? checkServer(note as LockNote) : undefined;
   } catch {
     return undefined; // no lock file, its holder is just writing it, or somebody has emptied it

@@ -1,11 +1,11 @@
 import { spawnSync } from "node:child_process";
 import { closeSync, constants, fstatSync, openSync } from "node:fs";
 import { dirname } from "node:path";
-import { LlmctlError, systemErrorCode } from "../base/errors.ts";
+import { isSystemError, LlmctlError, systemErrorCode } from "../base/errors.ts";
 import type { ExitName } from "../base/exit-codes.ts";
 import type { Fix } from "../base/fix.ts";
 import { describeUser, ensureOwnFolder, isOwn } from "../base/own-folder.ts";
-import { isAt } from "./log-file.ts";
+import { isAt, notAFile } from "./log-file.ts";
 import { clearNote, type LockNote, saysNote, writeNote } from "./lock-note.ts";
 
 /**
@@ -62,13 +62,28 @@ export function takeSharedLock(path: string): Lock | undefined {
 export function isLocked(path: string): boolean {
   let fd: number;
   try {
-    fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+    fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   } catch (error) {
     if (systemErrorCode(error) === undefined) throw error;
     return false; // no file, or none of ours: nobody of ours holds it
   }
   try {
     return !tryToLock(fd, path, "shared");
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/**
+ * Says in a lock file who the process is that has inherited the lock, or, without a note, that it holds it no more. Makes
+ * the file anew where it was removed.
+ * @throws as {@link takeLock}, the system's error.
+ */
+export function noteHeldLock(path: string, note: LockNote | undefined): void {
+  const fd = openLockFile(path);
+  try {
+    if (note === undefined) clearNote(fd);
+    else if (!saysNote(fd, note)) writeNote(fd, note);
   } finally {
     closeSync(fd);
   }
@@ -104,6 +119,9 @@ function makeLock(path: string, fd: number): Lock {
     release: () => {
       try {
         clearNote(fd);
+      } catch (error) {
+        // An emptied file on a full disk. The kernel gives up the lock all the same, and the file names nobody who runs.
+        if (!isSystemError(error)) throw error;
       } finally {
         closeSync(fd);
       }
@@ -128,10 +146,11 @@ function tryToLock(fd: number, path: string, kind: LockKind): boolean {
 function openLockFile(path: string): number {
   try {
     ensureOwnFolder(dirname(path));
-    const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
+    const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NONBLOCK, 0o600);
     const info = fstatSync(fd);
-    if (isOwn(info)) return fd;
+    if (isOwn(info) && info.isFile()) return fd;
     closeSync(fd);
+    if (isOwn(info)) throw notAFile(path);
     throw new LlmctlError("foreign-file", `the lock file belongs to another user: ${describeUser(info.uid)}`, {
       exit: "permission",
       at: path,
@@ -139,7 +158,8 @@ function openLockFile(path: string): number {
     });
   } catch (cause) {
     if (cause instanceof LlmctlError) throw cause;
-    throw unwritable(path, cause);
+    // ENXIO: a socket, which cannot be opened.
+    throw systemErrorCode(cause) === "ENXIO" ? notAFile(path) : unwritable(path, cause);
   }
 }
 
@@ -169,7 +189,8 @@ const unwritableBecause: Readonly<Record<string, { readonly why: string; readonl
 export function unwritable(path: string, cause: unknown): LlmctlError {
   if (cause instanceof LlmctlError) return cause;
   const { why, exit, fix } = unwritableBecause[systemErrorCode(cause) ?? ""] ?? {
-    why: cause instanceof Error ? cause.message : String(cause),
+    // Without the call and the name of a temporary file, which is another each time: the same fault has the same words.
+    why: (cause instanceof Error ? cause.message : String(cause)).split(",", 1)[0] ?? "",
     exit: "io",
     fix: otherFolder,
   };

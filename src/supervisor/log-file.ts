@@ -17,7 +17,11 @@ export function openLogFile(path: string): number {
   const fd = openSync(path, flags, 0o600);
   if (fstatSync(fd).isFile()) return fd;
   closeSync(fd);
-  throw new LlmctlError("not-a-file", "what is in its place is not a file", { exit: "io", at: path, fix: "remove it" });
+  throw notAFile(path);
+}
+
+export function notAFile(path: string): LlmctlError {
+  return new LlmctlError("not-a-file", "what is in its place is not a file", { exit: "io", at: path, fix: "remove it" });
 }
 
 /** Whether a path still leads to an open file: it may have been moved, deleted or replaced meanwhile. */

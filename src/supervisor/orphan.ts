@@ -6,7 +6,7 @@ import { type Folders, serverLockPath } from "./find-supervisor.ts";
 import type { Endpoint, Launch } from "./launch.ts";
 import { findListeningPort } from "./listening-sockets.ts";
 import { isLocked } from "./lock.ts";
-import { findOpener } from "./lock-holder.ts";
+import { findLocker } from "./lock-holder.ts";
 import { readNote, type LockedServer } from "./lock-note.ts";
 import { hasArguments, isRunning, type ProcessIdentity } from "./process-identity.ts";
 import { killGroup, terminate } from "./server-process.ts";
@@ -67,7 +67,7 @@ function readLockedServer(stateDir: string, name: string): LockedServer | undefi
 /** A server of which neither file tells: it has its lock open. */
 function findUnknownServer(stateDir: string, name: string): ProcessIdentity | undefined {
   const path = serverLockPath(stateDir, name);
-  return readNote(path) !== "released" && isLocked(path) ? findOpener(path) : undefined;
+  return readNote(path) !== "released" && isLocked(path) ? findLocker(path) : undefined;
 }
 
 /** The system knows its present port, should the state be of an earlier run. */

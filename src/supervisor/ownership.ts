@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { LlmctlError } from "../base/errors.ts";
 import { ensureOwnFolder } from "../base/own-folder.ts";
-import { type Folders, findSupervisor, serverLockPath, supervisorLockPath } from "./find-supervisor.ts";
+import { type Folders, findLockless, findSupervisor, serverLockPath, supervisorLockPath } from "./find-supervisor.ts";
 import { takeLock, unwritable, type Lock } from "./lock.ts";
-import { isHolderRunning, makeNote, readNote } from "./lock-note.ts";
+import { isHolderRunning, makeNote, readNote, self } from "./lock-note.ts";
 
 const lookEveryMs = 20;
 /** A server that the kernel has just killed still has its memory to give back. */
@@ -17,19 +17,19 @@ const lockWaitMs = 5000;
 export async function takeOwnership(folders: Folders, name: string): Promise<Lock | undefined> {
   const path = supervisorLockPath(folders.state, name);
   makeStateFolder(folders.state, path);
+  if ((await findLockless(folders, name)) !== undefined) return undefined;
   const lock = await takeLockSoon(path, name);
   if (lock === undefined) return undefined;
   // Its lock file may have been removed while it runs, and a supervisor of an older version has its lock elsewhere.
-  const other = await findOther(folders, name, lock);
-  if (other === undefined) return lock;
+  if (!(await isOtherThere(folders, name, lock))) return lock;
   lock.release();
   return undefined;
 }
 
-async function findOther(folders: Folders, name: string, lock: Lock) {
+async function isOtherThere(folders: Folders, name: string, lock: Lock): Promise<boolean> {
   try {
-    const found = await findSupervisor(folders, name);
-    return found?.answers === true ? found : undefined;
+    const found = await findSupervisor(folders, name, 0); // we hold the lock: nobody's socket is about to come
+    return found?.answers === true || (await findLockless(folders, name)) !== undefined;
   } catch (error) {
     lock.release();
     throw error;
@@ -48,8 +48,12 @@ function makeStateFolder(stateDir: string, lockPath: string): void {
 export async function takeServerLock(stateDir: string, name: string): Promise<Lock> {
   const path = serverLockPath(stateDir, name);
   const lock = await takeLockSoon(path, name);
-  if (lock === undefined) throw new Error(`two supervisors of "${name}": ${path} has another holder`);
-  return lock;
+  if (lock !== undefined) return lock;
+  throw new LlmctlError("lock-held", `a server of "${name}" still runs, and is not one of this supervisor`, {
+    exit: "busy",
+    at: path,
+    fix: "it may be in a container, or in another pid namespace: stop it there",
+  });
 }
 
 /**
@@ -61,8 +65,9 @@ async function takeLockSoon(path: string, name: string): Promise<Lock | undefine
     const lock = takeLock(path, makeNote(name));
     if (lock !== undefined) return lock;
     const note = readNote(path);
-    const isElsewhere = note !== undefined && isHolderRunning(note) === "unknown";
-    if (isElsewhere || isHolderRunning(note) === true) return undefined;
+    // Ours is the word about a server that was adopted and is just dying.
+    const isOther = note !== undefined && note !== "released" && note.holder.pid !== self.pid;
+    if (isOther && isHolderRunning(note) !== false) return undefined;
     if (performance.now() > untilMs) throw lockHeld(path);
   }
 }

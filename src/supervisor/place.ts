@@ -2,11 +2,13 @@ import { ensureOwnFolder } from "../base/own-folder.ts";
 import type { Paths } from "../base/paths.ts";
 import type { ControlServer } from "../control/server.ts";
 import { listSocketPlaces } from "../control/socket-path.ts";
-import { supervisorLockPath } from "./find-supervisor.ts";
-import { takeLock, type Lock } from "./lock.ts";
+import { serverLockPath, supervisorLockPath } from "./find-supervisor.ts";
+import { noteHeldLock, takeLock, type Lock } from "./lock.ts";
 import { type LockedServer, makeNote } from "./lock-note.ts";
 import { takeServerLock } from "./ownership.ts";
+import { isRunning } from "./process-identity.ts";
 import type { StateSaver } from "./state-saver.ts";
+import { describeTolerable, tolerate } from "./tolerate.ts";
 
 interface PlaceOptions {
   readonly paths: Paths;
@@ -32,6 +34,7 @@ const shortestMs = 200;
 export class Place {
   readonly #options: PlaceOptions;
   #lock: Lock;
+  /** Undefined while a server was adopted, which holds its lock itself. */
   #serverLock: Lock | undefined;
   #server: LockedServer | undefined;
   #socketPath: string | undefined;
@@ -55,6 +58,12 @@ export class Place {
   noteServer(server: LockedServer): void {
     this.#server = server;
     this.#serverLock?.note(makeNote(this.#options.name, { server }));
+  }
+
+  /** Of a server that has outlived its last supervisor. @throws as {@link noteHeldLock}. */
+  adoptServer(server: LockedServer): void {
+    this.#server = server;
+    this.#renewServerNote(server);
   }
 
   /** @throws the system's error. */
@@ -83,27 +92,50 @@ export class Place {
   }
 
   release(): void {
-    this.#serverLock?.release();
+    if (this.#serverLock !== undefined) this.#serverLock.release();
+    else tolerate("cannot release the server's lock", () => this.#releaseAdopted(), this.#options.warn);
     this.#lock.release();
   }
 
+  /** A start that failed leaves the server to the next one, who must be able to find it. */
+  #releaseAdopted(): void {
+    if (this.#server !== undefined && !isRunning(this.#server.identity)) noteHeldLock(this.#serverLockPath, undefined);
+  }
+
+  get #serverLockPath(): string {
+    return serverLockPath(this.#options.paths.state, this.#options.name);
+  }
+
+  /** What cannot be made anew must not keep the rest from it. */
   async #restore({ control, saver }: Kept): Promise<void> {
-    const { paths, name } = this.#options;
-    ensureOwnFolder(paths.state);
-    if (!this.#lock.isInPlace()) this.#lockAgain();
-    if (this.#serverLock !== undefined && !this.#serverLock.isInPlace()) await this.#lockServerAgain(this.#serverLock);
-    if (!(await control.isInPlace()) && !this.#hasLeft) {
-      await control.listen(listSocketPlaces(paths, name));
-      this.#socketPath = control.socketPath;
-      saver.save();
-    }
-    this.#renewNotes();
+    await this.#step("its lock", () => this.#lockAgain());
+    await this.#step("its server's lock", () => this.#lockServerAgain());
+    await this.#step("its socket", () => this.#listenAgain(control, saver));
+    await this.#step("what its locks say", () => this.#renewNotes());
     await saver.restore();
+  }
+
+  async #step(what: string, restore: () => void | Promise<void>): Promise<void> {
+    try {
+      await restore();
+    } catch (error) {
+      this.#options.warn(describeTolerable(`cannot keep ${what}`, error));
+    }
+  }
+
+  async #listenAgain(control: ControlServer, saver: StateSaver): Promise<void> {
+    const { paths, name } = this.#options;
+    if ((await control.isInPlace()) || this.#hasLeft) return;
+    await control.listen(listSocketPlaces(paths, name));
+    this.#socketPath = control.socketPath;
+    saver.save();
   }
 
   /** The lock file was removed. Until it is here again, only the socket keeps a second supervisor away. */
   #lockAgain(): void {
     const { paths, name, warn } = this.#options;
+    ensureOwnFolder(paths.state);
+    if (this.#lock.isInPlace()) return;
     const lock = takeLock(supervisorLockPath(paths.state, name), makeNote(name));
     if (lock === undefined) return warn("its lock file was removed, and another process has the one that was made since");
     this.#lock.release();
@@ -111,8 +143,10 @@ export class Place {
   }
 
   /** A server that runs keeps the removed file; the next one inherits the new one. */
-  async #lockServerAgain(removed: Lock): Promise<void> {
+  async #lockServerAgain(): Promise<void> {
     const { paths, name } = this.#options;
+    const removed = this.#serverLock;
+    if (removed === undefined || removed.isInPlace()) return;
     this.#serverLock = await takeServerLock(paths.state, name);
     removed.release();
   }
@@ -121,6 +155,12 @@ export class Place {
   #renewNotes(): void {
     const { name } = this.#options;
     if (this.#socketPath !== undefined) this.#lock.note(makeNote(name, { socket: this.#socketPath }));
-    if (this.#server !== undefined) this.#serverLock?.note(makeNote(name, { server: this.#server }));
+    if (this.#server !== undefined) this.#renewServerNote(this.#server);
+  }
+
+  #renewServerNote(server: LockedServer): void {
+    const note = makeNote(this.#options.name, { server });
+    if (this.#serverLock === undefined) noteHeldLock(this.#serverLockPath, note);
+    else this.#serverLock.note(note);
   }
 }

@@ -16,7 +16,7 @@ export async function checkPort({ host, port, socketPath }: Address): Promise<Ex
   if (socketPath !== undefined) return checkSocket(socketPath);
   if (port === 0) return undefined;
   const error = await tryToListen(host, port);
-  if (error === undefined || (systemErrorCode(error) === "EADDRINUSE" && isOnlyLeftOver(port))) return undefined;
+  if (error === undefined || (systemErrorCode(error) === "EADDRINUSE" && isOnlyLeftOver(host, port))) return undefined;
   return explainRefusal(error, { host, port });
 }
 
@@ -38,7 +38,7 @@ async function explainRefusal(error: Error, { host, port }: Pick<Launch, "host" 
   const isZoneMissing = code === "EINVAL" && host.includes("%");
   switch (isZoneMissing ? "EADDRNOTAVAIL" : code) {
     case "EADDRINUSE":
-      return { ...cause, mayCome: true, kind: "port-in-use", message: inUse(port), fix: await portAdvice(host) };
+      return { ...cause, mayCome: true, kind: "port-in-use", message: inUse(host, port), fix: await portAdvice(host) };
     case "EADDRNOTAVAIL":
     case "ENOTFOUND":
     case "EAI_AGAIN": // while no resolver can be reached
@@ -74,12 +74,12 @@ function tryToListen(host: string, port: number): Promise<Error | undefined> {
  * True when nobody listens, but connections of a server that ended still wait out their last minute: builds up to b8390 leave them such that
  * we may not have the port, and the next server may.
  */
-function isOnlyLeftOver(port: number): boolean {
-  return isListeningKnown() && !isListenedOn(port);
+function isOnlyLeftOver(host: string, port: number): boolean {
+  return isListeningKnown() && !isListenedOn(port, host);
 }
 
-function inUse(port: number): string {
-  const owner = findPortOwner(port);
+function inUse(host: string, port: number): string {
+  const owner = findPortOwner(port, host);
   return owner === undefined ? `port ${port} is in use` : `port ${port} is in use by ${owner.command} (pid ${owner.pid})`;
 }
 

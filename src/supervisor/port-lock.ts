@@ -74,11 +74,18 @@ const wildcards: ReadonlySet<string> = new Set(["0.0.0.0", "::"]);
 
 /** The same address has many spellings: names, `127.1`, `::ffff:127.0.0.1`, `0:0:0:0:0:0:0:1`. What cannot be resolved stands for itself. */
 async function canonicalAddress(host: string): Promise<string> {
-  const address = isIP(host) === 6 ? new URL(`http://[${host}]`).hostname.slice(1, -1) : await resolve(host);
+  // An address with a zone (`fe80::1%eth0`) is another on each interface, and no URL has one.
+  const [bare = host, ...zone] = isIP(host) === 6 ? host.split("%") : [host];
+  if (zone.length > 0) return `${canonicalIpv6(bare)}%${zone.join("%")}`;
+  const address = isIP(host) === 6 ? canonicalIpv6(host) : await resolve(host);
   const mapped = /^::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})$/.exec(address);
   if (mapped === null) return address;
   const [high = 0, low = 0] = mapped.slice(1).map((part) => Number.parseInt(part, 16));
   return [high >> 8, high & 255, low >> 8, low & 255].join(".");
+}
+
+function canonicalIpv6(host: string): string {
+  return new URL(`http://[${host}]`).hostname.slice(1, -1);
 }
 
 async function resolve(host: string): Promise<string> {

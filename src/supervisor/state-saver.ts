@@ -65,7 +65,8 @@ export class StateSaver {
 
   #record(): StateRecord {
     const { server, stopTimeoutMs } = this.#supervisor;
-    return { status: this.#supervisor.status(), supervisor: self, socket: this.#socketPath(), server, stopTimeoutMs };
+    const socket = this.#socketPath();
+    return { status: this.#supervisor.status(), supervisor: self, ...(socket === "" ? {} : { socket }), server, stopTimeoutMs };
   }
 
   #unwritable(error: unknown): LlmctlError {

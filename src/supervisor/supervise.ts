@@ -13,7 +13,7 @@ import { EventQueue } from "./event-queue.ts";
 import type { ExitCause, Launch, ServerProtocol } from "./launch.ts";
 import { unwritable } from "./lock.ts";
 import { Metrics } from "./metrics.ts";
-import { findAdoptable } from "./orphan.ts";
+import { findAdoptable, type Orphan } from "./orphan.ts";
 import { takeOwnership } from "./ownership.ts";
 import { Place } from "./place.ts";
 import { checkHost, checkPort } from "./port-check.ts";
@@ -60,7 +60,6 @@ export async function supervise({ launch, protocol, paths, onEvent, plan, isPati
   if (lock === undefined) throw alreadyRunning(name);
   const orphan = await findAdoptable(paths, launch);
   const place = new Place({ paths, name, lock, warn: (text) => supervisor.warn(text) });
-  // An orphan holds its lock for as long as it lives.
   if (orphan === undefined) await place.lockServer();
   const ports = new PortLock(paths.state);
   const supervisor = openSupervisor(join(paths.state, name), {
@@ -116,21 +115,31 @@ export async function supervise({ launch, protocol, paths, onEvent, plan, isPati
     restart: ({ launch: next, by, llmctl }) => supervisor.restart(next === undefined ? undefined : checkLaunch(next, launch, llmctl), by),
     onFailure: (text) => supervisor.warn(text),
   });
-  await openSocket(control, socketPlaces);
-  place.noteSocket(control.socketPath);
-  await saver.saveFirst();
-  place.keep({ control, saver, everyMs: () => supervisor.healthIntervalMs });
+  const release = () => {
+    control.close();
+    metricsServer.close();
+    ports.release();
+    place.release();
+  };
+  // Made before the socket: a stop may be asked for as soon as that is there.
   const finished = supervisor.finished.then(async (exit) => {
     // Whoever hears the last word may read the state file at once, and whoever takes the lock next writes it.
     await place.leave();
     await saver.settled();
     tell(supervisor.lastEvent);
-    control.close();
-    metricsServer.close();
-    ports.release();
-    place.release();
+    release();
     return exit;
   });
+  try {
+    await saver.saveFirst();
+    await openSocket(control, socketPlaces);
+    noteInLocks(place, control.socketPath, { orphan, launch, folder: join(paths.state, name) });
+  } catch (error) {
+    // With its socket open this process would live on, and hold the profile.
+    release();
+    throw error;
+  }
+  place.keep({ control, saver, everyMs: () => supervisor.healthIntervalMs });
   // An orphan uses its own port; should another profile have locked it meanwhile, the next start finds that out.
   if (orphan !== undefined) await ports.take(launch);
   return {
@@ -150,6 +159,22 @@ async function openSocket(control: ControlServer, places: readonly string[]): Pr
     await control.listen(places);
   } catch (cause) {
     throw unwritable(places.at(-1) ?? "", cause);
+  }
+}
+
+interface Noted {
+  readonly launch: Launch;
+  readonly orphan: Orphan | undefined;
+  readonly folder: string;
+}
+
+function noteInLocks(place: Place, socketPath: string, { launch, orphan, folder }: Noted): void {
+  try {
+    place.noteSocket(socketPath);
+    const { hash, stopTimeoutMs } = launch;
+    if (orphan !== undefined) place.adoptServer({ identity: orphan.identity, hash, stopTimeoutMs });
+  } catch (cause) {
+    throw unwritable(join(folder, "lock"), cause);
   }
 }
 

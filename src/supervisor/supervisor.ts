@@ -21,6 +21,8 @@ import { startServer, type ServerKeeper } from "./start-server.ts";
 import { StatusBoard } from "./status-board.ts";
 import { describeTolerable, tolerate } from "./tolerate.ts";
 
+/** Different ones, of all the time that a supervisor lives: somebody reads them, and each is sent with every status. */
+const mostWarnings = 50;
 /** Of one start: its states, and a handful of warnings. */
 const mostEventsOfStart = 20;
 
@@ -154,8 +156,9 @@ export class Supervisor {
 
   /** Says something that people should know and that stops nothing; each text once. */
   warn(text: string): void {
-    if (this.#board.warnings.has(text)) return;
-    this.#board.warnings.add(text);
+    const { warnings } = this.#board;
+    if (warnings.has(text) || warnings.size >= mostWarnings) return;
+    warnings.add(text);
     this.#publish(text);
   }
 
@@ -402,9 +405,11 @@ export class Supervisor {
   }
 
   #publish(message: string): void {
-    this.#lastEvent = this.#makeEvent(message);
-    if (this.#eventsOfStart.length < mostEventsOfStart) this.#eventsOfStart.push(this.#lastEvent);
-    this.#options.onEvent(this.#lastEvent);
+    const event = this.#makeEvent(message);
+    // A warning that comes after the end, as of a disk that is full, is not the last word.
+    if (this.#lastEvent.end === undefined) this.#lastEvent = event;
+    if (this.#eventsOfStart.length < mostEventsOfStart) this.#eventsOfStart.push(event);
+    this.#options.onEvent(event);
   }
 
   #makeEvent(message: string): StatusEvent {

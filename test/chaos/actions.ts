@@ -1,24 +1,56 @@
 import fc from "fast-check";
-import { llmctl } from "../support/llmctl.ts";
-import { signalIfThere, type World } from "./world.ts";
+import { commands, runCommand, stoppable, type CommandLine } from "./commands.ts";
+import { harm, harms, takeFoldersAway, type Harm } from "./harm.ts";
+import type { StoppedClient } from "./stopped-clients.ts";
+import { signalIfThere } from "./servers.ts";
+import { logins, type World } from "./world.ts";
 
-const commands = ["up -d", "down", "down --now", "restart"] as const;
 const signals = ["SIGKILL", "SIGSEGV", "SIGSTOP", "SIGTERM"] as const;
+
+/** What is done to all profiles at once. What is taken away is given back sooner than it is taken. */
+const outside = [
+  "fill the disk",
+  "free the disk",
+  "free the disk",
+  "steal the port",
+  "give the port back",
+  "give the port back",
+  "remove the runtime folder",
+  "put a file in the place of the runtime folder",
+  "give the runtime folder back",
+  "give the runtime folder back",
+  "take the folders away",
+  "take the folders away",
+  "let the stopped clients go",
+  "let the stopped clients go",
+] as const;
 
 /** One thing that happens to one profile, or to all of them. */
 export type Action =
-  | { readonly do: "command"; readonly command: (typeof commands)[number]; readonly name: string }
+  | ({ readonly do: "command" } & CommandLine)
+  | ({ readonly do: "stop a client" } & StoppedClient)
+  | ({ readonly do: "harm" } & Harm)
   | { readonly do: "signal"; readonly to: "server" | "supervisor"; readonly signal: (typeof signals)[number]; readonly name: string }
-  | { readonly do: "fill the disk" | "free the disk" | "steal the port" | "give the port back" };
+  | { readonly do: (typeof outside)[number] };
 
 /** Up to three things at the same time. */
 export function stepArbitrary(names: readonly string[]): fc.Arbitrary<readonly Action[]> {
   const name = fc.constantFrom(...names);
+  const login = fc.constantFrom(...logins);
   const command = fc.record({
     do: fc.constant("command" as const),
     // Most is to be done to profiles that run.
-    command: fc.oneof({ weight: 3, arbitrary: fc.constant("up -d" as const) }, { weight: 2, arbitrary: fc.constantFrom(...commands) }),
+    command: fc.oneof({ weight: 4, arbitrary: fc.constant("up -d" as const) }, { weight: 3, arbitrary: fc.constantFrom(...commands) }),
     name,
+    login,
+  });
+  const client = fc.record({
+    do: fc.constant("stop a client" as const),
+    command: fc.constantFrom(...stoppable),
+    name,
+    login,
+    afterMs: fc.nat(600),
+    fate: fc.constantFrom("SIGCONT" as const, "SIGCONT" as const, "SIGKILL" as const),
   });
   const signal = fc.record({
     do: fc.constant("signal" as const),
@@ -26,22 +58,33 @@ export function stepArbitrary(names: readonly string[]): fc.Arbitrary<readonly A
     signal: fc.constantFrom(...signals),
     name,
   });
-  // What is taken away is given back sooner than it is taken.
-  const outside = fc.record({
-    do: fc.constantFrom("fill the disk", "free the disk", "free the disk", "steal the port", "give the port back", "give the port back"),
-  });
+  const harmed = fc
+    .constantFrom(...harms.flatMap(([file, ways]) => ways.map((how) => ({ file, how }))))
+    .chain((what) => name.map((harmedName) => ({ do: "harm" as const, ...what, name: harmedName })));
   const action = fc.oneof<fc.MaybeWeightedArbitrary<Action>[]>(
-    { weight: 5, arbitrary: command },
-    { weight: 4, arbitrary: signal },
-    { weight: 2, arbitrary: outside },
+    { weight: 10, arbitrary: command },
+    { weight: 6, arbitrary: signal },
+    { weight: 5, arbitrary: harmed },
+    { weight: 3, arbitrary: client },
+    { weight: 5, arbitrary: fc.record({ do: fc.constantFrom(...outside) }) },
   );
-  return fc.array(action, { minLength: 1, maxLength: 3 });
+  return fc.array(action, { minLength: 1, maxLength: 3 }).filter(leavesAWord);
+}
+
+/** Where both files that tell of a server are harmed, and its supervisor is killed, nobody can know of it. */
+function leavesAWord(step: readonly Action[]): boolean {
+  const harmed = step.filter((action) => action.do === "harm" && (action.file === "state.json" || action.file === "server.lock"));
+  return new Set(harmed.map((action) => "name" in action && action.name)).size === harmed.length;
 }
 
 export function describeAction(action: Action): string {
   switch (action.do) {
     case "command":
-      return `${action.command} ${action.name}`;
+      return `${action.command} ${action.name} (${action.login})`;
+    case "stop a client":
+      return `stop ${action.command} ${action.name} (${action.login}) after ${action.afterMs} ms for ${action.fate}`;
+    case "harm":
+      return `${action.how} ${action.file} of ${action.name}`;
     case "signal":
       return `${action.signal} to the ${action.to} of ${action.name}`;
     default:
@@ -54,6 +97,10 @@ export async function perform(world: World, action: Action): Promise<string> {
   switch (action.do) {
     case "command":
       return runCommand(world, action);
+    case "stop a client":
+      return world.clients.stop(world, action);
+    case "harm":
+      return harm(world, action);
     case "signal":
       return sendSignal(world, action);
     case "fill the disk":
@@ -64,21 +111,17 @@ export async function perform(world: World, action: Action): Promise<string> {
       return (await world.stealPort()) ? "stolen" : "in use";
     case "give the port back":
       return world.giveBackPort().then(() => "given back");
+    case "remove the runtime folder":
+      return world.removeRuntime().then(() => "removed");
+    case "put a file in the place of the runtime folder":
+      return (await world.blockRuntime()) ? "blocked" : "made again";
+    case "give the runtime folder back":
+      return world.giveBackRuntime().then(() => "given back");
+    case "take the folders away":
+      return takeFoldersAway(world).then(() => "taken");
+    case "let the stopped clients go":
+      return world.clients.letGo();
   }
-}
-
-/** What may end a command while others disturb it. Never: our own bug (70), wrong usage or profile (2, 78), a missing file (66). */
-const permittedCodes = new Set([0, 1, 3, 10, 11, 12, 69, 74, 75]);
-
-async function runCommand({ home }: World, { command, name }: Extract<Action, { do: "command" }>): Promise<string> {
-  const { exitCode, stdout, stderr } = await llmctl([...command.split(" "), name], { home });
-  if (exitCode === undefined || !permittedCodes.has(exitCode) || stderr.includes("internal error")) {
-    throw new Error(`llmctl ${command} ${name} ended with ${exitCode ?? "nothing in 50 s"}:\n${stdout}\n${stderr}`);
-  }
-  if (exitCode === 1 && !/does not answer|ended without a word/.test(stderr)) {
-    throw new Error(`llmctl ${command} ${name} failed without a reason:\n${stdout}\n${stderr}`);
-  }
-  return String(exitCode);
 }
 
 async function sendSignal(world: World, { to, signal, name }: Extract<Action, { do: "signal" }>): Promise<string> {

@@ -1,45 +1,53 @@
 import { execa } from "execa";
 import { readdir, readFile } from "node:fs/promises";
-import { join } from "node:path";
-import { llmctl } from "../support/llmctl.ts";
+import { basename, join } from "node:path";
 import { isAlive, type Listed } from "../support/processes.ts";
 import { askForStory } from "../support/real-server.ts";
 import { until } from "../support/until.ts";
+import { whyNotFindable } from "./findable.ts";
+import { findServers, findZombies } from "./servers.ts";
 import type { World } from "./world.ts";
+
+/** What was removed is there again within a few health intervals; a machine that others use needs longer. */
+const restoreLimitMs = 10_000;
 
 /**
  * Waits until every profile has come to rest, and looks whether all is as it must be.
  * @throws Error that names what does not hold.
  */
 export async function expectSound(world: World): Promise<void> {
+  const startMs = performance.now();
   let why = "";
   const settled = async () => {
     const servers = await findServers(world.names);
     for (const [name, pids] of servers) if (pids.length > 1) throw new Error(`${name} has two servers: ${pids.join(", ")}`);
     const listed = await world.list();
-    why =
-      world.names
-        .map((name) =>
-          whyUnsound(
-            world,
-            listed.find((entry) => entry.name === name),
-            servers.get(name),
-          ),
-        )
-        .find(Boolean) ?? "";
+    const lost = await whyNotFindable(world, listed);
+    if (lost !== undefined && performance.now() - startMs > restoreLimitMs) throw new Error(lost);
+    const unsound = world.names.map((name) => whyUnsound(world, find(listed, name), servers.get(name)));
     const zombies = await findZombies(listed.map(({ supervisorPid }) => supervisorPid));
-    if (zombies.length > 0) why = `dead and not reaped by their supervisors: ${zombies.join(", ")}`;
+    why = unsound.find(Boolean) ?? lost ?? (zombies.length > 0 ? `dead and not reaped by their supervisors: ${zombies.join(", ")}` : "");
     // A server that was replaced between the two looks is looked at again.
     return why === "" && listed;
   };
   const listed = await until("all is sound", settled).catch((error: unknown) => {
-    throw new Error(why, { cause: error });
+    throw new Error(why || String(error), { cause: error });
   });
-  for (const status of listed) if (status.presence === "live" && status.state === "ready") await chat(world, status);
+  const ready = listed.filter(({ presence, state }) => presence === "live" && state === "ready");
+  for (const status of ready) await chat(world, status);
+  await expectReadable(world, ready);
+  await expectNoBug(world);
 }
 
-/** States that a profile may rest in; all others pass by themselves. */
-const restingStates: readonly string[] = ["ready", "failed", "stopped"];
+/** A `down` that says that it has stopped a profile has done so. */
+export async function expectStopped(names: readonly string[]): Promise<void> {
+  for (const [name, pids] of await findServers(names))
+    if (pids.length > 0) throw new Error(`down says that it has stopped ${name}, and it has a server: ${pids.join(", ")}`);
+}
+
+function find(listed: readonly Listed[], name: string): Listed | undefined {
+  return listed.find((entry) => entry.name === name);
+}
 
 function whyUnsound({ kept }: World, entry: Listed | undefined, servers: readonly number[] = []): string | undefined {
   const [server] = servers;
@@ -53,31 +61,9 @@ function whyUnsound({ kept }: World, entry: Listed | undefined, servers: readonl
     case "orphaned":
       return entry.name === kept && server === entry.pid ? undefined : says;
     case "live":
-      if (!isAlive(entry.supervisorPid) || !restingStates.includes(entry.state)) return says;
-      return (entry.state === "ready" ? entry.pid : null) === (server ?? null) ? undefined : says;
+      // All other states pass by themselves.
+      return isAlive(entry.supervisorPid) && entry.state === "ready" && entry.pid === server ? undefined : says;
   }
-}
-
-/** Living servers of each profile, found by what the system says of them and not by what llmctl says. */
-async function findServers(names: readonly string[]): Promise<ReadonlyMap<string, readonly number[]>> {
-  const found = new Map<string, number[]>(names.map((name) => [name, []]));
-  for (const pid of (await readdir("/proc")).filter((entry) => /^\d+$/.test(entry))) {
-    const words = (await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "")).split("\0");
-    const name = words[words.indexOf("--alias") + 1];
-    // `setpriv` and the shell on the way to the server have its arguments, too, and its pid.
-    if (name !== undefined && words.includes("--alias") && isAlive(Number(pid))) found.get(name)?.push(Number(pid));
-  }
-  return found;
-}
-
-/** Children of these processes that are dead and wait to be reaped. */
-async function findZombies(parents: readonly number[]): Promise<readonly string[]> {
-  const pids = (await readdir("/proc")).filter((entry) => /^\d+$/.test(entry));
-  const stats = await Promise.all(pids.map((pid) => readFile(`/proc/${pid}/stat`, "latin1").catch(() => "")));
-  return pids.filter((_, index) => {
-    const [state, parent] = (stats[index] ?? "").replace(/^.*\) /s, "").split(" ");
-    return state === "Z" && parents.includes(Number(parent));
-  });
 }
 
 /** A server that ps calls ready answers; unless it stopped being that meanwhile. */
@@ -86,8 +72,40 @@ async function chat(world: World, { name, url, pid }: Listed): Promise<void> {
     await askForStory(url ?? "");
     world.chats += 1;
   } catch (error) {
-    const now = (await world.list()).find((entry) => entry.name === name);
+    const now = find(await world.list(), name);
     if (now?.state === "ready" && now.pid === pid) throw new Error(`${name} is ready and does not answer at ${url}`, { cause: error });
+  }
+}
+
+/** The log and the events of one profile that serves can be read; which one, changes from look to look. */
+async function expectReadable(world: World, ready: readonly Listed[]): Promise<void> {
+  const name = ready[world.chats % ready.length]?.name;
+  if (name === undefined) return;
+  const endMs = performance.now() + restoreLimitMs;
+  for (const [command, file] of [
+    ["logs", "server.log"],
+    ["events", "supervisor.log"],
+  ] as const) {
+    await until(`${command} ${name} can be read`, async () => {
+      const { exitCode, stderr } = await world.run([command, "-n", "1", name], world.nextLogin());
+      if (exitCode === 0) return true;
+      // Events are written anew with the next one.
+      const isExcused = command === "events" || world.folders.has(world.statePath(name, file));
+      const isMissing = exitCode === 66 && stderr.includes("was moved or deleted");
+      if (!isMissing || (!isExcused && performance.now() > endMs)) throw new Error(`${command} ${name}: ${exitCode} ${stderr}`);
+      return isExcused;
+    });
+  }
+}
+
+/** No supervisor has ended by a mistake of ours, or wrote of one. */
+async function expectNoBug(world: World): Promise<void> {
+  for (const name of world.names) {
+    for (const file of ["supervisor.log", "supervisor.log.old"]) {
+      const text = await readFile(world.statePath(name, file), "utf8").catch(() => ""); // moved, deleted or replaced
+      const at = text.search(/internal error|^ {4}at /m);
+      if (at >= 0) throw new Error(`the supervisor of ${name} says:\n${text.slice(Math.max(0, at - 500), at + 1500)}`);
+    }
   }
 }
 
@@ -95,16 +113,15 @@ async function chat(world: World, { name, url, pid }: Listed): Promise<void> {
 export async function expectNothingLeft(world: World): Promise<void> {
   const { home, names } = world;
   for (const name of names) {
-    const down = await llmctl(["down", name], { home });
+    const down = await world.run(["down", name], world.nextLogin());
     if (down.exitCode !== 0 && down.exitCode !== 3) throw new Error(`down ${name} ended with ${down.exitCode}: ${down.stderr}`);
-    const up = await llmctl(["up", "-d", name], { home });
+    const up = await world.run(["up", "-d", name], world.nextLogin());
     if (up.exitCode !== 0) throw new Error(`up ${name} ended with ${up.exitCode}: ${up.stdout}${up.stderr}`);
   }
   await expectSound(world);
-  const all = await llmctl(["down", "--all"], { home });
+  const all = await world.run(["down", "--all"], world.nextLogin());
   if (all.exitCode !== 0) throw new Error(`down --all ended with ${all.exitCode}: ${all.stderr}`);
-  for (const [name, pids] of await findServers(names))
-    if (pids.length > 0) throw new Error(`a server of ${name} is left: ${pids.join(", ")}`);
+  await expectStopped(names);
   if (!(await world.stealPort())) throw new Error(`port ${world.port} is still in use`);
   await world.giveBackPort();
   for (const path of await listFiles(home.path)) await expectNotLeaked(path);
@@ -117,6 +134,6 @@ async function listFiles(folder: string): Promise<string[]> {
 
 async function expectNotLeaked(path: string): Promise<void> {
   if (path.endsWith(".sock") || path.endsWith(".tmp")) throw new Error(`left behind: ${path}`);
-  if (path.endsWith(".lock") && (await execa("flock", ["-n", path, "true"], { reject: false })).failed)
-    throw new Error(`still locked: ${path}`);
+  const isLock = path.endsWith(".lock") || basename(path) === "lock";
+  if (isLock && (await execa("flock", ["-n", path, "true"], { reject: false })).failed) throw new Error(`still locked: ${path}`);
 }

@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { execa } from "execa";
 import { ensureLlamaBuild } from "../support/llama-builds.ts";
-import { withSmallDisk } from "../support/namespaces.ts";
+import { asOrdinaryUser, withSmallDisk } from "../support/namespaces.ts";
 import { runChaos } from "./run-chaos.ts";
 
 /*
@@ -18,13 +18,23 @@ const isOnSmallDisk = "LLMCTL_CHAOS_DISK" in process.env;
 
 process.exitCode = isOnSmallDisk ? await runChaos({ seed, seconds: Number(values.seconds) }) : await runOnSmallDisk();
 
-/** A disk that can be filled is a mount of its own, which only this process and its children see. */
+/**
+ * A disk that can be filled is a mount of its own, which only this process and its children see. Root has folders of its own, whatever its login
+ * is, so they are another user.
+ */
 async function runOnSmallDisk(): Promise<number> {
   await ensureLlamaBuild("v0.5.0");
   const folder = await mkdtemp(join(tmpdir(), "llmctl-chaos-"));
   const script = fileURLToPath(import.meta.url);
   const options = ["--seconds", values.seconds, "--seed", String(seed)];
-  const [file = "", ...args] = [...withSmallDisk(folder, "24m"), process.execPath, ...process.execArgv, script, ...options];
+  const [file = "", ...args] = [
+    ...withSmallDisk(folder, "24m"),
+    ...asOrdinaryUser(),
+    process.execPath,
+    ...process.execArgv,
+    script,
+    ...options,
+  ];
   try {
     const { exitCode } = await execa(file, args, { stdio: "inherit", reject: false, env: { TMPDIR: folder, LLMCTL_CHAOS_DISK: folder } });
     return exitCode ?? 1;

@@ -1,11 +1,22 @@
-import { readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { createServer, type Server } from "node:net";
 import { once } from "node:events";
 import getPort from "get-port";
 import { ensureLlamaBuild } from "../support/llama-builds.ts";
-import { llmctl } from "../support/llmctl.ts";
+import { llmctl, type RunResult } from "../support/llmctl.ts";
 import type { Listed } from "../support/processes.ts";
 import { demoDraft, demoTarget, TempHome } from "../support/temp-home.ts";
+import { takeFoldersAway } from "./harm.ts";
+import { signalIfThere } from "./servers.ts";
+import { StoppedClients } from "./stopped-clients.ts";
+
+/** How a command's shell came to be: with a runtime folder, or, as cron and `su` have it, without. */
+export const logins = ["session", "cron"] as const;
+
+export type Login = (typeof logins)[number];
+
+/** How long a port or a disk is taken at most: longer than most steps, and shorter than a command may wait for the port. */
+const outageMs = 5000;
 
 /** Quick enough that hundreds of faults fit into a minute; too many failures to give up are rare, but may come. */
 const quick = {
@@ -14,7 +25,7 @@ const quick = {
   stop: { timeout: "2s" },
 };
 
-/** A home with four profiles, on a small disk of its own, and what the run has done to it. */
+/** The home of a user with four profiles, on a small disk of its own, and what the run has done to it. */
 export class World {
   readonly home: TempHome;
   /** One that drafts, one with a fixed port, both real; two fake ones, of which one is kept when its supervisor dies. */
@@ -23,8 +34,16 @@ export class World {
   readonly port: number;
   /** The profile whose server outlives its supervisor. */
   readonly kept: string;
+  /** Folders that are in the places of files. */
+  readonly folders = new Set<string>();
+  readonly clients = new StoppedClients();
   chats = 0;
+  isDiskFull = false;
   #thief: Server | undefined;
+  #disk: NodeJS.Timeout | undefined;
+  /** One thing at a time is done to the runtime folder. */
+  #runtimeTurn: Promise<unknown> = Promise.resolve();
+  #looks = 0;
   readonly #stopped = new Set<number>();
 
   private constructor(home: TempHome, port: number) {
@@ -38,7 +57,34 @@ export class World {
   static async create(): Promise<World> {
     const world = new World(await TempHome.create(), await getPort());
     await world.#writeProfiles();
+    await world.giveBackRuntime();
+    await mkdir(world.home.join("xdg"));
+    await symlink(world.home.join("config"), world.home.join("xdg", "llmctl"));
     return world;
+  }
+
+  /** What a command is told of the user: all but the runtime folder is the same for each login. */
+  environment(login: Login): Readonly<Record<string, string>> {
+    const user = { LLMCTL_HOME: "", XDG_CONFIG_HOME: this.home.join("xdg") };
+    return login === "session" ? { ...user, XDG_RUNTIME_DIR: this.#runtime } : user;
+  }
+
+  get #runtime(): string {
+    return this.home.join("runtime");
+  }
+
+  statePath(...parts: readonly string[]): string {
+    return this.home.join(".local", "state", "llmctl", ...parts);
+  }
+
+  run(args: readonly string[], login: Login): Promise<RunResult> {
+    return llmctl(args, { home: this.home, env: this.environment(login) });
+  }
+
+  /** The next login to look with: what is told must be the same for all. */
+  nextLogin(): Login {
+    this.#looks += 1;
+    return logins[this.#looks % logins.length] ?? "session";
   }
 
   async #writeProfiles(): Promise<void> {
@@ -53,7 +99,7 @@ export class World {
 
   /** What `ps` says of every profile that has ever run. */
   async list(): Promise<readonly Listed[]> {
-    const { stdout, stderr, exitCode } = await llmctl(["ps", "--json"], { home: this.home });
+    const { stdout, stderr, exitCode } = await this.run(["ps", "--json"], this.nextLogin());
     if (exitCode !== 0) throw new Error(`ps ended with ${exitCode}: ${stderr}`);
     return JSON.parse(stdout) as Listed[];
   }
@@ -69,8 +115,10 @@ export class World {
     this.#stopped.clear();
   }
 
-  /** @returns whether something was left to take. */
+  /** For a while. @returns whether something was left to take. */
   async fillDisk(): Promise<boolean> {
+    this.isDiskFull = true;
+    this.#disk = setTimeout(() => void this.freeDisk(), outageMs).unref(); // a file of ours can be removed
     try {
       await writeFile(this.home.join("fill"), Buffer.alloc(64 << 20));
       return false;
@@ -81,10 +129,48 @@ export class World {
   }
 
   async freeDisk(): Promise<void> {
+    clearTimeout(this.#disk);
     await rm(this.home.join("fill"), { force: true });
+    this.isDiskFull = false;
   }
 
-  /** @returns whether the port was free. */
+  /** As at the end of a login. */
+  removeRuntime(): Promise<void> {
+    return this.#inTurn(() => this.#dropRuntime());
+  }
+
+  /** Nobody can make it again. @returns false when somebody has done so before that. */
+  blockRuntime(): Promise<boolean> {
+    return this.#inTurn(async () => {
+      await this.#dropRuntime();
+      try {
+        await writeFile(this.#runtime, "", { flag: "wx" });
+        return true;
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
+        throw error;
+      }
+    });
+  }
+
+  giveBackRuntime(): Promise<void> {
+    return this.#inTurn(async () => {
+      if ((await stat(this.#runtime).catch(() => undefined))?.isFile() === true) await rm(this.#runtime);
+      await mkdir(this.#runtime, { recursive: true, mode: 0o700 });
+    });
+  }
+
+  async #dropRuntime(): Promise<void> {
+    await rm(this.#runtime, { recursive: true, force: true, maxRetries: 10 });
+  }
+
+  #inTurn<T>(act: () => Promise<T>): Promise<T> {
+    const done = this.#runtimeTurn.then(act);
+    this.#runtimeTurn = done.catch(() => undefined); // told to who asked for it
+    return done;
+  }
+
+  /** Takes the port for a while. @returns whether it was free. */
   async stealPort(): Promise<boolean> {
     if (this.#thief !== undefined) return false;
     const thief = createServer();
@@ -95,6 +181,9 @@ export class World {
       throw error;
     }
     this.#thief = thief;
+    setTimeout(() => {
+      if (this.#thief === thief) void this.giveBackPort(); // closing a server never fails
+    }, outageMs).unref();
     return true;
   }
 
@@ -109,30 +198,23 @@ export class World {
     this.wakeSupervisors();
     await this.freeDisk();
     await this.giveBackPort();
+    await this.giveBackRuntime();
+    await takeFoldersAway(this);
   }
 
   /** The last that each supervisor has noted. */
   async describeLogs(): Promise<string> {
     const tails = this.names.map(async (name) => {
-      const text = await readFile(this.home.join("state", name, "supervisor.log"), "utf8").catch(() => "(none)\n");
+      const text = await readFile(this.statePath(name, "supervisor.log"), "utf8").catch(() => "(none)\n");
       return `\n${name}\n${text.split("\n").slice(-30).join("\n")}`;
     });
     return (await Promise.all(tails)).join("");
   }
 
   async destroy(): Promise<void> {
+    this.clients.kill();
     await this.calm();
-    for (const name of this.names) await llmctl(["down", "--now", name], { home: this.home });
+    for (const name of this.names) await this.run(["down", "--now", name], "session");
     await this.home[Symbol.asyncDispose]();
-  }
-}
-
-/** @returns whether there was such a process. */
-export function signalIfThere(pid: number, signal: NodeJS.Signals): boolean {
-  try {
-    return process.kill(pid, signal);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ESRCH") return false;
-    throw error;
   }
 }

@@ -27,7 +27,7 @@ test("up in the foreground shows its phases and serves until SIGINT, which stops
   expect(supervisorPid).toBe(up.pid);
   expect(await up.stop("SIGINT")).toMatchObject({ exitCode: 0, stderr: expect.stringContaining("press Ctrl-C again to stop at once") });
   expect(isAlive(pid)).toBe(false);
-  expect(up.lines.at(-1)).toMatch(/ stopped$/);
+  expect(up.lines.at(-1)).toMatch(/ stopped, asked for by SIGINT$/);
 });
 
 test("Ctrl-C on a terminal reaches the server as one request to stop", async () => {

@@ -22,7 +22,7 @@ describe("events", () => {
     await follower.waitForLine(/ backoff +the server was killed \(SIGKILL\); next start in .* \[killed\]$/);
     await untilStatus(home, "p", "ready again", ({ state, restarts }) => state === "ready" && restarts === 1);
     await llmctl(["down", "p"], { home });
-    await follower.waitForLine(/ stopped +stopped$/);
+    await follower.waitForLine(/ stopped +stopped, asked for by "llmctl down" \(pid \d+\)$/);
     expect((await follower.stop("SIGINT")).exitCode).toBe(0);
 
     const { stdout } = await llmctl(["events", "p", "--json"], { home });

@@ -1,4 +1,5 @@
 import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
 import { chmod, cp, mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { llmctl, type RunOptions, startLlmctl } from "../support/llmctl.ts";
@@ -98,17 +99,20 @@ describe("whatever the login", () => {
 });
 
 describe("what makes a supervisor findable is made anew", () => {
+  /** Its supervisor may be quicker than the removal. */
+  const whole = { recursive: true, maxRetries: 10 };
+
   test.each<[string, () => Promise<void>]>([
     ["the socket", () => rm(socketPath())],
-    ["the folder of the socket", () => rm(home.join("run"), { recursive: true })],
+    ["the folder of the socket", () => rm(home.join("run"), whole)],
     ["a file in the place of the socket", () => rm(socketPath()).then(() => writeFile(socketPath(), "x"))],
     ["the lock", () => rm(statePath("p", "lock"))],
     ["an emptied lock", () => writeFile(statePath("p", "lock"), "")],
     ["an emptied state file", () => writeFile(statePath("p", "state.json"), "")],
     ["a removed state file", () => rm(statePath("p", "state.json"))],
-    ["the folder of the profile", () => rm(statePath("p"), { recursive: true })],
-    ["the whole state", () => rm(statePath(), { recursive: true })],
-    ["everything", () => Promise.all([rm(statePath(), { recursive: true }), rm(home.join("run"), { recursive: true })]).then(() => {})],
+    ["the folder of the profile", () => rm(statePath("p"), whole)],
+    ["the whole state", () => rm(statePath(), whole)],
+    ["everything", () => Promise.all([rm(statePath(), whole), rm(home.join("run"), whole)]).then(() => {})],
   ])("%s", async (_, take) => {
     await home.writeFakeProfile("p", {}, quick);
     const { pid } = await upDetached(home, "p");
@@ -118,7 +122,7 @@ describe("what makes a supervisor findable is made anew", () => {
       const sizes = await Promise.all(
         files.map((path) =>
           stat(path).then(
-            (info) => (info.isSocket() ? 1 : info.size),
+            (info) => (path === socketPath() ? Number(info.isSocket()) : info.size),
             () => 0,
           ),
         ),
@@ -127,6 +131,61 @@ describe("what makes a supervisor findable is made anew", () => {
     });
     await expectOne(pid);
     expect(await llmctl(["down", "p"], { home })).toMatchObject({ exitCode: 0, stdout: 'stopped "p"' });
+    expect(await findServers(home)).toEqual([]);
+  });
+});
+
+describe("until it is made anew", () => {
+  const socket = ["run", "p.sock"];
+
+  test("what cannot be made anew keeps nothing else from it", async () => {
+    await home.writeFakeProfile("p", {}, quick);
+    const { pid } = await upDetached(home, "p");
+    await rm(statePath("p", "lock"));
+    await mkdir(statePath("p", "lock"));
+    for (const path of [socketPath(), statePath("p", "server.lock"), statePath("p", "state.json")]) await rm(path);
+    await until("all but the lock is there again", () =>
+      [socketPath(), statePath("p", "server.lock"), statePath("p", "state.json")].every((path) => existsSync(path)),
+    );
+    const { warnings } = await readStatus(home, "p");
+    expect(warnings).toContainEqual(expect.stringMatching(/^cannot keep its lock: .*a folder is in the place of a file/));
+    await rm(statePath("p", "lock"), { recursive: true });
+    await expectOne(pid);
+    expect((await llmctl(["down", "p"], { home })).exitCode).toBe(0);
+  });
+
+  test("who asks a supervisor without a socket waits for it", async () => {
+    await home.writeFakeProfile("p", {}, { health: { interval: "1s" } });
+    const { pid } = await upDetached(home, "p");
+    await rm(socketPath());
+    expect(await llmctl(["down", "p"], { home })).toMatchObject({ exitCode: 0, stdout: 'stopped "p"' });
+    expect(isAlive(pid)).toBe(false);
+  });
+
+  test.each([
+    ["its lock and its socket", [["lock"], socket]],
+    ["its lock, its state and its socket", [["lock"], ["state.json"], socket]],
+    ["both locks and its socket", [["lock"], ["server.lock"], socket]],
+  ])("a supervisor that has lost %s is still one, and keeps its server", async (_, lost) => {
+    await home.writeFakeProfile("p", {}, { health: { interval: "1h" } });
+    const { pid, supervisorPid } = await upDetached(home, "p");
+    for (const path of lost) await rm(path === socket ? home.join(...path) : statePath("p", ...path));
+    expect((await llmctl(["ps"], { home })).stdout).toMatch(/^p +unresponsive/m);
+    expect(await readStatus(home, "p")).toMatchObject({ presence: "unresponsive", supervisorPid });
+    const commands = [
+      ["up", "-d", "p"],
+      ["up", "p"],
+      ["down", "p"],
+      ["restart", "p"],
+    ];
+    for (const { exitCode, stderr } of await Promise.all(commands.map((args) => llmctl(args, { home })))) {
+      expect(stderr).toContain(`the supervisor (pid ${supervisorPid}) runs, but its lock and its control socket were removed`);
+      expect(exitCode).toBe(1);
+    }
+    expect((await llmctl(["forget", "p"], { home })).exitCode).not.toBe(0);
+    expect(await findServers(home)).toEqual([pid]);
+    process.kill(supervisorPid, "SIGTERM");
+    await untilGone(supervisorPid);
     expect(await findServers(home)).toEqual([]);
   });
 });
@@ -191,6 +250,26 @@ describe("a state file that tells nothing hides nobody", () => {
     expect(exitCode).toBe(0);
     expect(isAlive(pid)).toBe(false);
   });
+});
+
+test("the lock of a server that was adopted is made anew, and still tells who the server is", async () => {
+  await home.writeFakeProfile("p", {}, { orphan: "keep", ...quick });
+  const { pid, supervisorPid } = await upDetached(home, "p");
+  process.kill(supervisorPid, "SIGKILL");
+  await untilGone(supervisorPid);
+  const next = await upDetached(home, "p");
+  expect(next.pid).toBe(pid);
+  await rm(statePath("p", "server.lock"));
+  await until("its lock is there again", async () =>
+    (await readFile(statePath("p", "server.lock"), "utf8").catch(() => "")).includes(`"pid":${pid}`),
+  );
+  process.kill(next.supervisorPid, "SIGKILL");
+  await untilGone(next.supervisorPid);
+  await rm(statePath("p", "state.json"));
+  expect((await llmctl(["ps"], { home })).stdout).toMatch(new RegExp(`^p +orphaned .*${pid}`, "m"));
+  expect(await upDetached(home, "p")).toMatchObject({ pid });
+  expect((await llmctl(["down", "p"], { home })).exitCode).toBe(0);
+  expect(await findServers(home)).toEqual([]);
 });
 
 describe("across pid namespaces", () => {

@@ -1,8 +1,9 @@
-import { chmod, chown, copyFile, mkdir, readdir, rm, writeFile } from "node:fs/promises";
+import { chmod, chown, copyFile, mkdir, readdir, rm, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { execa } from "execa";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { llmctl } from "../support/llmctl.ts";
-import { withFullDisk, withoutPrivileges, withReadOnly } from "../support/namespaces.ts";
+import { llmctl, startLlmctl } from "../support/llmctl.ts";
+import { withFullDisk, withoutPrivileges, withReadOnly, withSmallDisk } from "../support/namespaces.ts";
 import { findServers, readStatus, untilStatus, upDetached } from "../support/processes.ts";
 import { TempHome } from "../support/temp-home.ts";
 
@@ -57,6 +58,85 @@ describe("the folder of the state", () => {
   });
 });
 
+describe("what is no file in the place of one of ours hangs nobody", () => {
+  const pipe = (path: string) => execa("mkfifo", [path]);
+  const huge = (path: string) => writeFile(path, "").then(() => truncate(path, 3e9));
+  const folder = (path: string) => mkdir(path);
+
+  async function put(name: string, make: (path: string) => Promise<unknown>): Promise<void> {
+    await mkdir(home.join("state", "p"), { recursive: true, mode: 0o700 });
+    await make(home.join("state", "p", name));
+  }
+
+  test.each([
+    ["state.json", "a pipe", pipe],
+    ["state.json", "a huge file", huge],
+    ["lock", "a huge file", huge],
+    ["server.lock", "a huge file", huge],
+  ])("%s: %s is as good as none", async (name, _, make) => {
+    await put(name, make);
+    expect((await llmctl(["ps"], { home })).stdout).toBe("nothing is running");
+    await upDetached(home, "p");
+    expect(await llmctl(["down", "p"], { home })).toMatchObject({ exitCode: 0, stdout: 'stopped "p"' });
+  });
+
+  test.each([
+    ["lock", "a pipe", pipe, "what is in its place is not a file"],
+    ["server.lock", "a pipe", pipe, "what is in its place is not a file"],
+    ["lock", "a folder", folder, "a folder is in the place of a file"],
+    // Found when the control socket is open already.
+    ["state.json", "a folder", folder, "a folder is in the place of a file"],
+  ])("%s: with %s nothing is started, and nothing is left", async (name, _, make, said) => {
+    await put(name, make);
+    await expectRefused(74, new RegExp(said));
+    expect((await llmctl(["ps"], { home })).stdout).toBe("nothing is running");
+    expect((await llmctl(["down", "p"], { home })).exitCode).toBe(3);
+  });
+});
+
+// To give a folder away takes root.
+describe.skipIf(process.getuid?.() !== 0 && process.env["CI"] === undefined)("a profile's folder that is another user's", () => {
+  beforeEach(async () => {
+    await upDetached(home, "p");
+    await mkdir(home.join("state", "other"), { mode: 0o700 });
+    await chown(home.join("state", "other"), 65_534, 65_534);
+  });
+  afterEach(() => llmctl(["down", "p"], { home }));
+
+  test("hides no other profile", async () => {
+    const { exitCode, stdout, stderr } = await llmctl(["ps"], { home });
+    expect(stdout).toMatch(/^other +unknown +- .*\np +ready /m);
+    expect(stderr).toMatch(/the folder \S+\/other belongs to "nobody" \(uid 65534\)/);
+    expect(exitCode).toBe(77);
+    const json = await llmctl(["ps", "--json"], { home });
+    expect(JSON.parse(json.stdout)).toMatchObject([
+      { name: "other", presence: "unknown", warnings: [expect.stringContaining("belongs to")] },
+      { name: "p", presence: "live" },
+    ]);
+    expect(json).toMatchObject({ exitCode: 77, stderr: "" });
+  });
+
+  test("keeps no other profile from being restarted", async () => {
+    const before = await findServers(home);
+    const { exitCode, stderr } = await llmctl(["restart", "--all"], { home });
+    expect(stderr).toContain("belongs to");
+    expect(exitCode).toBe(77);
+    const after = await findServers(home);
+    expect(after).toHaveLength(1);
+    expect(after).not.toEqual(before);
+  });
+
+  test("is named also where it is the folder of all states, and empty", async () => {
+    await llmctl(["down", "p"], { home });
+    await rm(home.join("state"), { recursive: true });
+    await mkdir(home.join("state"), { mode: 0o700 });
+    await chown(home.join("state"), 65_534, 65_534);
+    const { exitCode, stderr } = await llmctl(["ps"], { home });
+    expect(stderr).toMatch(/the folder \S+\/state belongs to "nobody"/);
+    expect(exitCode).toBe(77);
+  });
+});
+
 // To give a file away takes root.
 test.skipIf(process.getuid?.() !== 0 && process.env["CI"] === undefined)(
   "a lock of another user's is left alone, and the user named",
@@ -107,6 +187,30 @@ test("a folder whose path is too long for a socket is refused, and ps finds noth
   expect((await llmctl(["ps"], { home, env: { LLMCTL_HOME } })).stdout).toContain("nothing is running");
 });
 
+test("a state file that cannot be written ends a start, and no supervisor is left that others would wait for", async () => {
+  await mkdir(home.join("state", "p", "state.json"), { recursive: true, mode: 0o700 });
+  await expectRefused(74, /cannot write \S+state\.json: a folder is in the place of a file/);
+  expect((await llmctl(["down", "p"], { home })).exitCode).toBe(3);
+  await rm(home.join("state", "p", "state.json"), { recursive: true });
+  await upDetached(home, "p");
+  await llmctl(["down", "p"], { home });
+});
+
+test("locks that were emptied on a full disk keep nothing from its end", async () => {
+  await mkdir(home.join("state"));
+  await using up = startLlmctl(["up", "p"], { home, via: withSmallDisk(home.join("state"), "1m") });
+  await up.waitForLine(/ready on /);
+  const disk = join("/proc", String(up.pid), "root", home.join("state"));
+  await expect(writeFile(join(disk, "fill"), Buffer.alloc(2 << 20))).rejects.toThrow("ENOSPC");
+  for (const lock of ["lock", "server.lock"]) await truncate(join(disk, "p", lock));
+  // What has become free is filled, too.
+  await expect(writeFile(join(disk, "more"), Buffer.alloc(2 << 20))).rejects.toThrow("ENOSPC");
+  const { exitCode, stderr } = await up.stop();
+  expect(stderr).not.toContain("internal error");
+  expect(exitCode).toBe(0);
+  expect(await findServers(home)).toEqual([]);
+});
+
 test("a state that can no longer be written stops nothing, and status says so", async () => {
   const { pid } = await upDetached(home, "p");
   await rm(home.join("state", "p", "state.json"));
@@ -129,3 +233,8 @@ async function findWarnings(): Promise<readonly string[]> {
   const status = await fetchStatus(home.join("run", "p.sock"));
   return status?.warnings ?? [];
 }
+
+test("a folder in the place of the state file is refused before anything is started, and leaves no process", async () => {
+  await mkdir(home.join("state", "p", "state.json", "full"), { recursive: true });
+  await expectRefused(74, /cannot write \S+state\.json: a folder is in the place of a file/);
+});

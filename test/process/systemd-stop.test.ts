@@ -71,7 +71,7 @@ describe("down", () => {
     await dropIn("[Service]\nRestartSec=1h\n");
     await systemd.systemctl("start", "--no-block", "llmctl-p.service");
     await systemd.until("p", "SubState", "auto-restart");
-    expect(await status()).toMatch(/^failure +the server exited with code 3 \[exited\], \S+\nfix +see the end of its log$/m);
+    expect(await status()).toMatch(/^failure +the server exited with code 3 \[exited\], \S+\nfix +see the end of its log: llmctl logs p$/m);
     expect(await systemd.llmctl("down", which)).toMatchObject({
       exitCode: 0,
       stdout: 'stopped "p": llmctl-p.service was activating (auto-restart), and systemd would have started it again',

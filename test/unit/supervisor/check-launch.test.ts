@@ -1,0 +1,98 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { LlmctlError } from "../../../src/base/errors.ts";
+import { checkLaunch } from "../../../src/supervisor/check-launch.ts";
+import type { Launch } from "../../../src/supervisor/launch.ts";
+import { makeLaunch } from "../../support/make-launch.ts";
+
+const running = { name: "p", protocol: "llama-server" } as const;
+const whole = makeLaunch({
+  apiKeyFile: "/keys",
+  files: [{ path: "/m.gguf", sizeBytes: 1 }],
+  rpcWorkers: ["host:1"],
+  drafting: { wanted: true, onFailure: "fail" },
+  dependsOn: ["q"],
+  args: ["--port", "0"],
+});
+
+/** As it arrives. */
+function check(value: unknown): Launch {
+  return checkLaunch(JSON.parse(JSON.stringify(value)), running, "9.9.9");
+}
+
+test("what was planned passes as it is", () => {
+  expect(check(whole)).toEqual(whole);
+  const { apiKeyFile: _, ...without } = whole;
+  expect(check(without)).toEqual(without);
+});
+
+describe("is refused", () => {
+  const paths = listPaths(whole).filter((path) => path !== "version");
+
+  test.each(paths.filter((path) => path !== "apiKeyFile"))("without %s", (path) => {
+    expect(() => check(replace(whole, path, undefined))).toThrow(refusalOf(path));
+  });
+
+  test.each(paths)("with another kind of value for %s", (path) => {
+    for (const wrong of [null, { odd: true }, [[]], -1, "\u0000odd", true]) {
+      if (isOfOneKind(wrong, read(whole, path))) continue;
+      expect(() => check(replace(whole, path, wrong))).toThrow(refusalOf(path));
+    }
+  });
+
+  test("of another version, with the versions of both", () => {
+    for (const version of [0, 2, "1", undefined]) {
+      expect(() => check({ ...whole, version })).toThrow(
+        /was started by llmctl \d\S+, which cannot take a new configuration from llmctl 9\.9\.9/,
+      );
+    }
+    expect(() => checkLaunch({ ...whole, version: 2 }, running, undefined)).toThrow("from llmctl of an earlier version");
+  });
+
+  test("of another profile or another kind of profile", () => {
+    expect(() => check({ ...whole, name: "q" })).toThrow('it is of "q"');
+    expect(() => check({ ...whole, protocol: "rpc-worker" })).toThrow("of another kind");
+  });
+
+  test("whatever it is, with an error that says that the running one goes on", () => {
+    fc.assert(
+      fc.property(fc.jsonValue(), (value) => {
+        try {
+          check(value);
+        } catch (error) {
+          return error instanceof LlmctlError && error.exit === "busy" && error.message.includes("it runs on as it is");
+        }
+        return false;
+      }),
+    );
+  });
+});
+
+function refusalOf(path: string): RegExp {
+  return new RegExp(`its "${path.split(".")[0]}" is not what this version knows`);
+}
+
+/** All keys, `health.intervalMs` too. */
+function listPaths(value: object): string[] {
+  return Object.entries(value).flatMap(([key, inner]: [string, unknown]) =>
+    typeof inner === "object" && inner !== null && !Array.isArray(inner) && key !== "env"
+      ? [key, ...Object.keys(inner).map((name) => `${key}.${name}`)]
+      : [key],
+  );
+}
+
+function read(value: object, path: string): unknown {
+  return path.split(".").reduce<unknown>((inner, key) => (inner as Record<string, unknown>)[key], value);
+}
+
+function replace(value: object, path: string, wrong: unknown): object {
+  const [key = "", ...rest] = path.split(".");
+  const inner = (value as Record<string, unknown>)[key];
+  return { ...value, [key]: rest.length === 0 ? wrong : replace(inner as object, rest.join("."), wrong) };
+}
+
+/** A text for a text is no other kind, unless only some words are known; nor is one map for another. */
+function isOfOneKind(wrong: unknown, right: unknown): boolean {
+  const isWord = ["llama-server", "fail", "on-failure", "kill"].includes(String(right));
+  return typeof wrong === "string" ? typeof right === "string" && !isWord : typeof wrong === "boolean" && typeof right === "boolean";
+}
