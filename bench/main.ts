@@ -13,12 +13,16 @@ import { benchReadyLag } from "./ready-lag.ts";
 import { benchRestart } from "./restart.ts";
 
 /*
- * `npm run bench [-- NAME… [--minutes N] [--profiles N]]`: measures, prints each value beside its limit, and exits with 1 when a limit is missed.
- * Everything is compared with something measured in the same run; absolute times belong to one machine.
+ * `npm run bench [-- NAME… [--minutes N] [--profiles N] [--runs N]]`: measures, prints each value beside its limit, and exits with 1 when a limit
+ * is missed. Everything is compared with something measured in the same run; absolute times belong to one machine.
  */
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { minutes: { type: "string", default: "1" }, profiles: { type: "string", default: "100" } },
+  options: {
+    minutes: { type: "string", default: "1" },
+    profiles: { type: "string", default: "100" },
+    runs: { type: "string", default: "25" },
+  },
 });
 
 const benchmarks: Readonly<Record<string, () => Promise<boolean>>> = {
@@ -27,7 +31,7 @@ const benchmarks: Readonly<Record<string, () => Promise<boolean>>> = {
   idle: () => benchIdle(Number(values.minutes)),
   memory: () => benchMemory(Number(values.minutes)),
   down: benchDown,
-  restart: benchRestart,
+  restart: () => benchRestart(Number(values.runs)),
   "log-path": benchLogPath,
   "check-all": benchCheckAll,
   fetch: benchFetch,

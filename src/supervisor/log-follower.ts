@@ -27,7 +27,10 @@ export class LogFollower {
       this.#offset = size - mostBytes;
       this.#partial = "";
     }
-    for (let left = mostBytes, bytes = this.#log.read(this.#offset); bytes.length > 0 && left > 0; bytes = this.#log.read(this.#offset)) {
+    // Up to the end that was seen: to ask whether there is more would cost another buffer, at each of many looks.
+    for (let left = mostBytes; this.#offset < size && left > 0;) {
+      const bytes = this.#log.read(this.#offset);
+      if (bytes.length === 0) break;
       left -= bytes.length;
       this.#offset += bytes.length;
       const lines = (this.#partial + bytes.toString("latin1")).split("\n");

@@ -54,10 +54,11 @@ export class StatusBoard {
     this.#restartsByCause[cause] = (this.#restartsByCause[cause] ?? 0) + 1;
   }
 
-  enter(state: State): void {
+  /** @param retryInMs What is left of a backoff. */
+  enter(state: State, retryInMs = 0): void {
     this.#since = new Date();
     if (state.name !== "loading") this.load = null;
-    if (state.name === "backoff") this.#retryAtMs = performance.now() + state.delayMs;
+    if (state.name === "backoff") this.#retryAtMs = performance.now() + retryInMs;
     if ("cause" in state && state.cause !== undefined) this.noteExit(state.cause);
   }
 

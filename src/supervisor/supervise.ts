@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { setFlagsFromString } from "node:v8";
 import type { ExitName } from "../base/exit-codes.ts";
 import { LlmctlError } from "../base/errors.ts";
 import type { Paths } from "../base/paths.ts";
@@ -8,6 +9,7 @@ import { ControlServer } from "../control/server.ts";
 import { listSocketPlaces } from "../control/socket-path.ts";
 import { checkLaunch } from "./check-launch.ts";
 import { EventLog, eventLogPath } from "./event-log.ts";
+import { EventQueue } from "./event-queue.ts";
 import type { ExitCause, Launch, ServerProtocol } from "./launch.ts";
 import { unwritable } from "./lock.ts";
 import { Metrics } from "./metrics.ts";
@@ -50,6 +52,8 @@ export interface Supervision {
  * @throws LlmctlError `already-running` when another one runs, `state-unwritable`, `lock-failed`, `socket-path-too-long`, `foreign-folder` …
  */
 export async function supervise({ launch, protocol, paths, onEvent, plan, isPatient }: SuperviseOptions): Promise<Supervision> {
+  // V8 begins to learn how to run a function well at its eighth call. Much here is called a second time only after a crash, when somebody waits.
+  setFlagsFromString("--no-lazy-feedback-allocation");
   const { name } = launch;
   const socketPlaces = listSocketPlaces(paths, name);
   const lock = await takeOwnership(paths, name);
@@ -68,14 +72,17 @@ export async function supervise({ launch, protocol, paths, onEvent, plan, isPati
     noteServer: (server) => place.noteServer(server),
     preflight: async (coming) => {
       await offerMetrics(metricsServer, metrics, coming, (text) => supervisor.warn(text));
-      return (await ports.take(coming)) ?? (await checkAddress(coming)) ?? (await checkFiles(coming)) ?? protocol.checkNeeds(coming);
+      const [address, files] = await Promise.all([takeAddress(ports, coming), checkFiles(coming)]);
+      // Not together with the two: while another profile has the address, its server may have the workers, too.
+      return address ?? files ?? protocol.checkNeeds(coming);
     },
-    onEvent: (event) => {
-      if (event.isProgress) return tell(event);
-      events.append(event);
-      saver.save();
-      if (event.end === undefined) tell(event);
-    },
+    onEvent: (event) => queue.add(event),
+  });
+  const queue = new EventQueue((event) => {
+    if (event.isProgress) return tell(event);
+    events.append(event);
+    saver.save();
+    if (event.end === undefined) tell(event);
   });
   const tell = (event: StatusEvent) => {
     control.publish(event);
@@ -89,8 +96,14 @@ export async function supervise({ launch, protocol, paths, onEvent, plan, isPati
   const control = new ControlServer({
     status: () => supervisor.status(),
     metrics: () => metrics.read(),
-    lastEvent: () => ({ ...supervisor.lastEvent, status: supervisor.status() }),
-    eventsOfStart: () => supervisor.eventsOfStart,
+    lastEvent: () => {
+      queue.flush(); // else who comes now would hear an event again
+      return { ...supervisor.lastEvent, status: supervisor.status() };
+    },
+    eventsOfStart: () => {
+      queue.flush();
+      return supervisor.eventsOfStart;
+    },
     stop: async ({ force, by }) => {
       wasAskedToStop = true;
       const overruledBy = await supervisor.stop(by, force);
@@ -165,7 +178,9 @@ function noteInLocks(place: Place, socketPath: string, { launch, orphan, folder 
   }
 }
 
-async function checkAddress(launch: Launch): Promise<ExitCause | undefined> {
+async function takeAddress(ports: PortLock, launch: Launch): Promise<ExitCause | undefined> {
+  const taken = await ports.take(launch);
+  if (taken !== undefined) return taken;
   const isFree = launch.port === 0 && launch.socketPath === undefined;
   return isFree ? checkHost(launch.host) : checkPort(launch);
 }

@@ -62,6 +62,8 @@ export class Supervisor {
   #run: ServerRun | undefined;
   #orphan: Orphan | undefined;
   #deadline: NodeJS.Timeout | undefined;
+  /** When the last server was seen to be gone; undefined once the next start has begun. */
+  #goneMs: number | undefined;
   #lastEvent: StatusEvent;
   /** Who had the last wish, in words; undefined when it has been carried out. */
   #askedBy: string | undefined;
@@ -192,7 +194,8 @@ export class Supervisor {
     clearTimeout(this.#deadline);
     if (name === "starting" && this.#machine.failuresMs.length > 0) this.#board.noteRestart();
     const { state } = this.#machine;
-    this.#board.enter(state);
+    if (name === "preflight") this.#goneMs = undefined;
+    this.#board.enter(state, state.name === "backoff" ? this.#leftOf(state.delayMs) : undefined);
     if (name === "starting") this.#askedBy = undefined;
     if (name === "preflight") this.#eventsOfStart = [];
     if (name === "ready" || name === "unhealthy") this.#run?.watch.enter(name);
@@ -218,12 +221,18 @@ export class Supervisor {
       case "kill":
         return this.#run === undefined ? undefined : kill(this.#run.server.pid);
       case "deadline":
-        this.#deadline = setTimeout(() => this.#dispatch({ type: "deadline" }), effect.ms);
+        this.#deadline = setTimeout(() => this.#dispatch({ type: "deadline" }), this.#leftOf(effect.ms));
         return;
       case "finish":
         this.#isFinished = true;
         return this.#finish(effect.exit);
     }
+  }
+
+  /** A backoff counts from the server's end: what is done about that happens within it, and puts off the next start no further. */
+  #leftOf(ms: number): number {
+    const isBackoff = this.#machine.state.name === "backoff";
+    return isBackoff && this.#goneMs !== undefined ? Math.max(0, ms - (performance.now() - this.#goneMs)) : ms;
   }
 
   /** Does what may fail by the system's fault. */
@@ -355,6 +364,7 @@ export class Supervisor {
   }
 
   async #onServerExit(epoch: number, run: ServerRun, exit: ProcessExit): Promise<void> {
+    this.#goneMs = performance.now();
     const { name } = this.#machine.state;
     const wasReady = name === "ready" || name === "unhealthy";
     this.#try("cannot end what the server has left behind", () => run.killRest());

@@ -1,7 +1,7 @@
 import { appendFileSync, mkdtempSync, rmSync, truncateSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { LogFollower } from "../../../src/supervisor/log-follower.ts";
 import { ServerLog } from "../../../src/supervisor/server-log.ts";
 
@@ -28,6 +28,16 @@ describe("a log follower", () => {
     appendFileSync(log.path, "o\nthree\n");
     expect([...follower.read(plenty)]).toEqual(["two", "three"]);
     expect([...follower.read(plenty)]).toEqual([]);
+  });
+
+  test("a look at which nothing has come reads nothing: there may be a hundred a second", () => {
+    const read = vi.spyOn(log, "read");
+    const follower = new LogFollower(log);
+    expect([...follower.read(plenty)]).toEqual([]);
+    expect(read).not.toHaveBeenCalled();
+    appendFileSync(log.path, "one\n");
+    expect([...follower.read(plenty)]).toEqual(["one"]);
+    expect(read).toHaveBeenCalledOnce();
   });
 
   test.each(["new", "new, and longer than all that stood there before ".repeat(9)])(
