@@ -25,7 +25,7 @@ test.each(["EAGAIN", "EMFILE", "ENFILE", "ENOMEM"])("a start for which the syste
 });
 
 test("what a server has started is ended with it, in another session too", async () => {
-  const server = spawn("sh", ["-c", "setsid sh -c 'echo $$; exec sleep 1000' & wait"], {
+  const server = spawn("sh", ["-c", "setsid sh -c 'echo $$; exec sleep 1000' & exec sleep 1000"], {
     detached: true,
     stdio: ["ignore", "pipe", "inherit"],
   });
