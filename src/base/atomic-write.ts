@@ -1,7 +1,8 @@
 import { randomBytes } from "node:crypto";
 import type { Stats } from "node:fs";
-import { type FileHandle, link, mkdir, open, readdir, realpath, rename, rm, stat } from "node:fs/promises";
+import { type FileHandle, link, open, readdir, realpath, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { makeFolder } from "./own-folder.ts";
 
 /**
  * Writes a file so that a reader, or a crash at any byte, sees the old content or the new, never a part: written beside its place, synced,
@@ -9,7 +10,7 @@ import { basename, dirname, join } from "node:path";
  * @throws the system's error (ENOSPC, EACCES …); the old file is then untouched and nothing is left beside it.
  */
 export async function writeFileAtomic(path: string, data: string | Uint8Array, mode = 0o600): Promise<void> {
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  makeFolder(dirname(path));
   await writeBeside(path, data, { mode, place: rename });
 }
 
@@ -18,7 +19,7 @@ export async function writeFileAtomic(path: string, data: string | Uint8Array, m
  * @throws the system's error, EEXIST when there is one.
  */
 export async function createFileAtomic(path: string, data: string | Uint8Array, mode = 0o600): Promise<void> {
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  makeFolder(dirname(path));
   // Unlike a rename, a link never takes the place of a file.
   const place = async (beside: string) => {
     await link(beside, path);

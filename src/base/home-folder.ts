@@ -1,4 +1,5 @@
 import { homedir } from "node:os";
+import { resolve } from "node:path";
 import { LlmctlError } from "./errors.ts";
 
 /**
@@ -7,7 +8,7 @@ import { LlmctlError } from "./errors.ts";
  */
 export function findHome(env: Readonly<Record<string, string | undefined>>): string {
   const home = env["HOME"] || readPasswdHome() || env["LLMCTL_HOME"];
-  if (home) return home;
+  if (home) return resolve(home);
   throw new LlmctlError("no-home", "this user has no home folder: HOME is not set, and the passwd file has no entry for it", {
     exit: "config",
     at: `uid ${process.getuid?.() ?? "unknown"}`,

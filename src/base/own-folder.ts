@@ -1,4 +1,4 @@
-import { chmodSync, lstatSync, mkdirSync, readdirSync, readFileSync, type Stats } from "node:fs";
+import { chmodSync, lstatSync, mkdirSync, readdirSync, readFileSync, statSync, type Stats } from "node:fs";
 import { dirname } from "node:path";
 import { LlmctlError, systemErrorCode } from "./errors.ts";
 
@@ -11,17 +11,35 @@ const writableByOthers = 0o022;
  *   system's error where it cannot be made.
  */
 export function ensureOwnFolder(path: string): void {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  try {
-    mkdirSync(path, { mode: 0o700 });
-  } catch (error) {
-    if (systemErrorCode(error) !== "EEXIST") throw error;
-  }
+  makeFolder(path);
   const info = lstatSync(path);
   // A folder of ours that was made by hand or by a mount: nobody has put anything into it yet, and from now on nobody else can.
   const isNew = info.isDirectory() && isOwn(info) && readdirSync(path).length === 0;
   if (!isNew) expectOwnFolder(path, info);
   if ((info.mode & 0o077) !== 0) chmodSync(path, info.mode & 0o700);
+}
+
+/**
+ * Makes a folder of ours and those above it. Node's own recursive mkdir never ends where the system refuses a folder with ENOENT, as in /proc.
+ * @throws the system's error.
+ */
+export function makeFolder(path: string): void {
+  try {
+    makeOne(path);
+  } catch (error) {
+    if (systemErrorCode(error) !== "ENOENT" || dirname(path) === path) throw error;
+    makeFolder(dirname(path));
+    makeOne(path);
+  }
+}
+
+function makeOne(path: string): void {
+  try {
+    mkdirSync(path, { mode: 0o700 });
+  } catch (error) {
+    // A read-only file system says of a folder that is there only that it is read-only.
+    if (systemErrorCode(error) !== "EEXIST" && !statSync(path, { throwIfNoEntry: false })?.isDirectory()) throw error;
+  }
 }
 
 /**

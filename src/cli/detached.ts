@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import { closeSync, writeSync } from "node:fs";
+import { resolve } from "node:path";
 import type { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -38,7 +39,12 @@ type Message =
 export async function* startDetached(launch: Launch, paths: Paths, signal: AbortSignal | undefined): AsyncGenerator<StatusEvent> {
   const log = openSupervisorLog(paths.state, launch.name);
   const main = fileURLToPath(new URL("../main.js", import.meta.url));
-  const child = spawn(process.execPath, [main, superviseCommand], { cwd: "/", detached: true, stdio: ["pipe", "ignore", log, "pipe"] });
+  const child = spawn(process.execPath, [main, superviseCommand], {
+    cwd: "/",
+    env: absoluteFolders(process.env),
+    detached: true,
+    stdio: ["pipe", "ignore", log, "pipe"],
+  });
   closeSync(log);
   child.stdin?.end(JSON.stringify(launch));
   child.unref();
@@ -94,6 +100,12 @@ function tellStarter(message: Message): boolean {
   } finally {
     closeSync(pipeFd);
   }
+}
+
+/** The supervisor has another working folder, and must find the same files. */
+function absoluteFolders(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const known = ["HOME", "LLMCTL_HOME"].filter((name) => env[name]);
+  return { ...env, ...Object.fromEntries(known.map((name) => [name, resolve(env[name] ?? "")])) };
 }
 
 function openSupervisorLog(stateDir: string, name: string): number {

@@ -64,10 +64,14 @@ function lstatOrNone(path: string): Stats | undefined {
   }
 }
 
-/** `su` and `sudo -u` leave the variable of the user who called them. @throws LlmctlError `foreign-runtime-folder` */
+/**
+ * `su` and `sudo -u` leave the variable of the user who called them. A folder of root's is only refused where it is for root alone: others, such as
+ * /run and /tmp, are for everybody. @throws LlmctlError `foreign-runtime-folder`
+ */
 function expectOwnRuntime(folder: string): void {
   const info = lstatOrNone(folder);
-  if (info === undefined || info.uid === 0 || isOwn(info)) return;
+  const isForAll = info?.uid === 0 && (info.mode & 0o077) !== 0;
+  if (info === undefined || isForAll || isOwn(info)) return;
   throw new LlmctlError("foreign-runtime-folder", `the runtime folder ${folder} belongs to another user: ${describeUser(info.uid)}`, {
     exit: "permission",
     at: folder,

@@ -1,6 +1,7 @@
-import { closeSync, constants, fstatSync, mkdirSync, openSync, statSync, writeSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, statSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
 import { isSystemError, LlmctlError } from "../base/errors.ts";
+import { makeFolder } from "../base/own-folder.ts";
 
 /**
  * A link is not followed. O_NONBLOCK is for a pipe in the file's place, which would keep us until somebody reads it; to a file it means
@@ -13,7 +14,7 @@ const flags = constants.O_RDWR | constants.O_CREAT | constants.O_APPEND | consta
  * @throws the system's error, LlmctlError `not-a-file`.
  */
 export function openLogFile(path: string): number {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  makeFolder(dirname(path));
   const fd = openSync(path, flags, 0o600);
   if (fstatSync(fd).isFile()) return fd;
   closeSync(fd);

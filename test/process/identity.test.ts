@@ -87,6 +87,35 @@ describe("whatever the login", () => {
     expect(await findServers(home)).toEqual([]);
   });
 
+  test("so is root's own, and what others started is found all the same", async () => {
+    await llmctl(["up", "-d", "p"], { home, env: cron(), via });
+    const [pid = 0] = await findServers(home);
+    const chown = spawn("chown", ["root", runtime()]);
+    await new Promise((resolve) => chown.on("exit", resolve));
+    await chmod(runtime(), 0o700);
+    await expectOne(pid, { env: session(), via });
+    expect((await llmctl(["down", "p"], { home, env: session(), via })).exitCode).toBe(0);
+    const { exitCode, stderr } = await llmctl(["up", "-d", "p"], { home, env: session(), via });
+    expect(stderr).toMatch(/the runtime folder \S+ belongs to another user: "root" \(uid 0\)/);
+    expect(exitCode).toBe(77);
+  });
+
+  test("a runtime folder that the system does not let exist is done without", async () => {
+    const env = { ...session(), XDG_RUNTIME_DIR: "/proc/none" };
+    expect(await llmctl(["up", "-d", "p"], { home, env, via })).toMatchObject({ exitCode: 0, stderr: "" });
+    expect((await llmctl(["down", "p"], { home, env: cron(), via })).exitCode).toBe(0);
+  });
+
+  test.each([
+    ["HOME", () => ({ ...cron(), HOME: "." }), () => ({ ...cron(), HOME: `${home.path}/` })],
+    ["LLMCTL_HOME", () => ({ LLMCTL_HOME: "." }), () => ({ LLMCTL_HOME: home.join("run", "..") })],
+  ])("a relative %s is the same folder for the supervisor", async (_, relative, absolute) => {
+    expect((await llmctl(["up", "-d", "p"], { home, env: relative(), via })).exitCode).toBe(0);
+    const [pid = 0] = await findServers(home);
+    await expectOne(pid, { env: absolute(), via });
+    expect((await llmctl(["down", "p"], { home, env: absolute(), via })).exitCode).toBe(0);
+  });
+
   test("a user without a home and without an entry among the users works with LLMCTL_HOME", async () => {
     const env = { HOME: "", LLMCTL_HOME: home.path };
     expect(await llmctl(["up", "-d", "p"], { home, env, via })).toMatchObject({ exitCode: 0, stderr: "" });
@@ -352,6 +381,22 @@ describe("a profile whose file is gone", () => {
   });
 });
 
+test("who only reads the lock of a server that nothing tells of is not ended in its place", async () => {
+  await home.writeFakeProfile("p", {}, { orphan: "keep", ...quick });
+  await upDetached(home, "p");
+  await llmctl(["down", "p"], { home });
+  const reader = spawn("tail", ["-f", statePath("p", "server.lock")], { stdio: "ignore" });
+  const { pid, supervisorPid } = await upDetached(home, "p");
+  process.kill(supervisorPid, "SIGKILL");
+  await untilGone(supervisorPid);
+  await writeFile(statePath("p", "state.json"), "");
+  await writeFile(statePath("p", "server.lock"), "");
+  expect((await llmctl(["down", "p"], { home })).stdout).toContain(`the server (pid ${pid}) was still there`);
+  expect(isAlive(pid)).toBe(false);
+  expect(isAlive(reader.pid ?? 0)).toBe(true);
+  reader.kill();
+});
+
 describe("one port on several addresses", () => {
   const serve = (name: string, host: string, port: number) => home.writeFakeProfile(name, {}, { server: { host, port } });
 
@@ -378,5 +423,12 @@ describe("one port on several addresses", () => {
     await upDetached(home, "c");
     expect((await llmctl(["up", "-d", "a"], { home })).stderr).toMatch(/port \d+ is taken by the profile "c"/);
     await llmctl(["down", "c"], { home });
+  });
+
+  test("one with a zone is refused at once where it is not here", async () => {
+    await serve("a", "fe80::1%lo", 8001);
+    const { exitCode, stderr } = await llmctl(["up", "-d", "a"], { home });
+    expect(stderr).toContain('"fe80::1%lo" is no address of this machine');
+    expect(exitCode).toBe(69);
   });
 });

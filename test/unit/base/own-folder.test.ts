@@ -67,3 +67,8 @@ test("a user is told by name where there is one", async () => {
   expect(describeUser(Number(uid))).toBe(`"${name}" (uid ${uid})`);
   expect(describeUser(4_123_456)).toBe("uid 4123456");
 });
+
+// Node's own recursive mkdir never returns here.
+test.runIf(process.platform === "linux")("a folder that the system does not let exist is its error", () => {
+  expect(() => ensureOwnFolder("/proc/none/below")).toThrow(expect.objectContaining({ code: "ENOENT" }));
+});
