@@ -10,13 +10,25 @@ const maxAnswerBytes = 4 << 20;
  * @see llama.cpp tools/server/README.md, GET /health
  */
 export async function checkHealth(endpoint: Endpoint, timeoutMs: number, signal: AbortSignal): Promise<Health> {
-  const timeout = AbortSignal.timeout(timeoutMs);
+  // Not AbortSignal.timeout and AbortSignal.any: they live until the next full garbage collection, and this is asked for months.
+  const asking = new AbortController();
+  const abort = () => asking.abort();
+  let isTimeOver = false;
+  const timer = setTimeout(() => {
+    isTimeOver = true;
+    abort();
+  }, timeoutMs);
+  signal.addEventListener("abort", abort);
+  if (signal.aborted) abort();
   try {
-    const { status } = await send(endpoint, { method: "GET", path: "/health", signal: AbortSignal.any([signal, timeout]) });
+    const { status } = await send(endpoint, { method: "GET", path: "/health", signal: asking.signal });
     return status === 200 ? "ready" : status === 503 ? "loading" : "error";
   } catch {
     // Refused, reset or aborted: the server is not there, or not yet.
-    return timeout.aborted ? "timeout" : "unreachable";
+    return isTimeOver ? "timeout" : "unreachable";
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener("abort", abort);
   }
 }
 

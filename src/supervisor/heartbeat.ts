@@ -27,6 +27,8 @@ export class Heartbeat {
     this.#everyMs = everyMs;
     this.#signal = signal;
     this.#nextMs = nowMs + everyMs;
+    // One listener, and not a signal made of two for each question, which would live until the next full garbage collection.
+    signal.addEventListener("abort", () => this.#question.abort());
   }
 
   /**
@@ -40,7 +42,8 @@ export class Heartbeat {
     this.#question.abort();
     const question = new AbortController();
     this.#question = question;
-    void this.#ask(AbortSignal.any([this.#signal, question.signal])).then(() => {
+    if (this.#signal.aborted) question.abort();
+    void this.#ask(question.signal).then(() => {
       if (question.signal.aborted) return;
       this.#openSinceMs = undefined;
       this.#nextMs = nowMs + this.#everyMs;
