@@ -1,5 +1,5 @@
 import { execa } from "execa";
-import { readdir, readFile } from "node:fs/promises";
+import { readdir, readFile, rm } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { isAlive, type Listed } from "../support/processes.ts";
 import { askForStory } from "../support/real-server.ts";
@@ -115,6 +115,10 @@ export async function expectNothingLeft(world: World): Promise<void> {
   for (const name of names) {
     const down = await world.run(["down", name], world.nextLogin());
     if (down.exitCode !== 0 && down.exitCode !== 3) throw new Error(`down ${name} ended with ${down.exitCode}: ${down.stderr}`);
+  }
+  // Of supervisors that were killed; the next one may have its socket elsewhere.
+  for (const path of await listFiles(home.path)) if (path.endsWith(".sock")) await rm(path);
+  for (const name of names) {
     const up = await world.run(["up", "-d", name], world.nextLogin());
     if (up.exitCode !== 0) throw new Error(`up ${name} ended with ${up.exitCode}: ${up.stdout}${up.stderr}`);
   }
