@@ -1,4 +1,4 @@
-import { writeFile } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { exitCodes } from "../../src/base/exit-codes.ts";
 import type { ErrorDocument } from "../../src/cli/error-document.ts";
@@ -163,6 +163,7 @@ describe("a bug is told in JSON, with its stack", () => {
     ["thrown outside of every promise", 'setImmediate(() => { throw new TypeError("boom"); }); await new Promise(() => {});'],
     ["rejected where nobody waits", 'void Promise.reject(new TypeError("boom")); await new Promise(() => setTimeout(() => {}, 60_000));'],
   ])("%s", async (_, body) => {
+    await mkdir(home.join("state"), { mode: 0o700 });
     const error = await fail(["ps", "--json"], { env: { NODE_OPTIONS: broken(body) } });
     expect(error).toMatchObject({ code: "internal-error", message: "boom", exitCode: exitCodes.bug.code });
     expect(error.stack).toMatch(/^TypeError: boom\n {4}at /);
