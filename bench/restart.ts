@@ -65,9 +65,9 @@ function report(bare: readonly BareStart[], restarts: readonly Restart[]): boole
   for (const [what, ...columns] of rows) {
     console.log(`  ${what}: ${columns.map((column) => (column === undefined ? "-" : describe(column))).join(" | ")}`);
   }
-  const isWithin = judge({ what: "restart by bare start", value: median(restartMs) / median(bareMs), limit: 1.1, unit: "" });
   const rest = (median(restartMs) - median(endMs)) / median(bareMs);
-  return judge({ what: "the same without the kernel's part", value: rest, limit: 1.1, unit: "" }) || isWithin;
+  console.log(`  the same ratio without the kernel's part: ${rest.toFixed(2)}; a run of 25 tells no difference of 0.1 from noise`);
+  return judge({ what: "restart by bare start", value: median(restartMs) / median(bareMs), limit: 1.1, unit: "" });
 }
 
 /** Asks as soon as the server says where it listens, until it is healthy, and then what the proof asks. */
