@@ -5,7 +5,6 @@ import { existsSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { execaSync } from "execa";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import type { Status } from "../../src/control/messages.ts";
 import { llmctl, llmctlCommand, startLlmctl } from "../support/llmctl.ts";
 import { findServers, readStatus, untilGone, untilStatus, upDetached } from "../support/processes.ts";
 import { TempHome } from "../support/temp-home.ts";
