@@ -1,6 +1,7 @@
 import { ftruncateSync, readSync, writeSync } from "node:fs";
+import { isMap, isNumber, isOptional, isShape, isText } from "../base/check-shape.ts";
 import { readSmallFile } from "../base/read-small-file.ts";
-import { identifyProcess, isOfHere, isRunning, type ProcessIdentity } from "./process-identity.ts";
+import { identifyProcess, isIdentity, isOfHere, isRunning, type ProcessIdentity } from "./process-identity.ts";
 
 /**
  * What a lock file says of who holds it: enough to find a supervisor, or a server without one, where the state file is lost. Older versions
@@ -64,31 +65,21 @@ export function clearNote(fd: number): void {
 /** What a lock file says; `released` where its last holder has given it up, undefined where it says nothing that can be read. */
 export function readNote(path: string): LockNote | "released" | undefined {
   try {
-    const note = JSON.parse(readSmallFile(path) ?? "") as Partial<LockNote & typeof released>;
-    if (typeof note !== "object" || note === null) return undefined;
-    if (note.released === true) return "released";
-    return isIdentity(note.holder) && typeof note.profile === "string" ? checkServer(note as LockNote) : undefined;
+    const note: unknown = JSON.parse(readSmallFile(path) ?? "");
+    if (!isMap(note)) return undefined;
+    if (note["released"] === true) return "released";
+    return isNote(note) ? checkServer(note) : undefined;
   } catch {
     return undefined; // no lock file, its holder is just writing it, or somebody has emptied it
   }
 }
 
+const isNote = isShape<Omit<LockNote, "server">>({ holder: isIdentity, profile: isText, socket: isOptional(isText) });
+const isLockedServer = isShape<LockedServer>({ identity: isIdentity, hash: isText, stopTimeoutMs: isNumber });
+
 /** A server that is not described as it should be is no server that may be signalled. */
 function checkServer({ server, ...note }: LockNote): LockNote {
-  const { identity, hash, stopTimeoutMs } = server ?? {};
-  const isWhole = isIdentity(identity) && typeof hash === "string" && typeof stopTimeoutMs === "number";
-  return isWhole ? { ...note, server: { identity, hash, stopTimeoutMs } } : note;
-}
-
-function isIdentity(value: ProcessIdentity | undefined): value is ProcessIdentity {
-  return (
-    typeof value === "object" &&
-    value !== null &&
-    Number.isSafeInteger(value.pid) &&
-    value.pid >= 1 &&
-    typeof value.startTime === "string" &&
-    typeof value.bootId === "string"
-  );
+  return isLockedServer(server) ? { ...note, server } : note;
 }
 
 /** Whether the process that took a lock runs: `unknown` where the note does not say, or names a process that cannot be seen from here. */

@@ -1,5 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { isOptional, isPid, isShape, isText } from "../base/check-shape.ts";
 import { systemErrorCode } from "../base/errors.ts";
 
 /** A process that can be told from a later one with the same pid. */
@@ -12,6 +13,9 @@ export interface ProcessIdentity {
   /** The pid namespace that the pid is of, such as `pid:[4026531836]`; absent where the system has none, and in files of older versions. */
   readonly pidNamespace?: string;
 }
+
+/** Whether a value that was read from a file has the shape of an identity. */
+export const isIdentity = isShape<ProcessIdentity>({ pid: isPid, startTime: isText, bootId: isText, pidNamespace: isOptional(isText) });
 
 /**
  * Identifies a running process.
