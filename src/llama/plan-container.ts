@@ -67,12 +67,17 @@ export function planContainer(profile: Profile, models: ContainerModels, choice:
     choice.catalogue,
   );
   const { args, files } = bringFiles(rendering.flags, choice.catalogue);
+  const keys = rendering.flags.map(({ key, path }) => [key, path] as const);
   const { env, secretEnv } = splitSecrets(values.env);
   return {
     name,
     ...(values.description === undefined ? {} : { description: values.description }),
     image: choice.image ?? officialImage(backend, choice.release),
     args,
+    argKeys: rendering.flags.flatMap((flag) => flag.args.map(() => flag.key)),
+    places: Object.fromEntries(
+      [...keys, ...Object.keys(env).map((one) => [`env.${one}`, ["env", one]] as const)].map(([key, path]) => [key, profile.at(...path)]),
+    ),
     env,
     secretEnv,
     ...(server.api_key_file === undefined ? {} : { apiKeyFile: server.api_key_file }),
@@ -184,7 +189,8 @@ function splitSecrets(all: ProfileValues["env"]): { env: Record<string, string>;
 function publishedHost(profile: Profile): string {
   const { host } = profile.values.server;
   if (host === "localhost") return "127.0.0.1";
-  if (isIP(host) !== 0) return host;
+  // A zone is one of this machine's interfaces; container runtimes take none.
+  if (isIP(host) !== 0 && !host.includes("%")) return host;
   if (isSocketHost(host)) {
     throw new LlmctlError("no-address", "a container's port cannot be published on a unix socket", {
       exit: "config",
