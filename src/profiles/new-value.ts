@@ -1,6 +1,6 @@
 import { isCollection, isScalar, parseDocument } from "yaml";
 import { controlCharacter } from "../base/control-characters.ts";
-import { writeYaml } from "../base/yaml-text.ts";
+import { writeYamlInLine } from "../base/yaml-text.ts";
 
 /** A value to be written into a profile. */
 export interface NewValue {
@@ -23,7 +23,7 @@ export function parseNewValue(typed: string, isText: boolean): NewValue {
   if (read === undefined || (isText && isOther)) return textValue(typed);
   const { value } = read;
   const own = controlCharacter.test(typed) ? [] : [typed];
-  return { value, spellings: [...own, ...(typeof value === "string" ? textValue(value).spellings : [inline(value)])] };
+  return { value, spellings: [...own, ...(typeof value === "string" ? textValue(value).spellings : [writeYamlInLine(value)])] };
 }
 
 function readOneLine(typed: string): { readonly value: unknown } | undefined {
@@ -38,11 +38,7 @@ function readOneLine(typed: string): { readonly value: unknown } | undefined {
 
 /** Control characters stand in a file by their names only. */
 function textValue(value: string): NewValue {
-  if (controlCharacter.test(value)) return { value, spellings: [inline(value)] };
+  if (controlCharacter.test(value)) return { value, spellings: [writeYamlInLine(value)] };
   const single = `'${value.replaceAll("'", "''")}'`;
   return { value, spellings: [value, JSON.stringify(value), single] };
-}
-
-function inline(value: unknown): string {
-  return writeYaml(value, { flow: true }).trimEnd();
 }

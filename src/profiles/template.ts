@@ -1,5 +1,5 @@
 import { toOneLine } from "../base/control-characters.ts";
-import { writeYaml } from "../base/yaml-text.ts";
+import { writeYamlInLine } from "../base/yaml-text.ts";
 import { type JsonSchema, profileJsonSchema, schemaAt } from "./json-schema.ts";
 import type { ModelRef } from "./schema.ts";
 
@@ -47,8 +47,8 @@ function origin(profile: NewProfile): string[] {
 function writeKeys(keys: Readonly<Record<string, unknown>>): string[] {
   return Object.entries(keys).flatMap(([key, value]) =>
     typeof value === "object" && value !== null && key !== "model"
-      ? [`${key}:`, ...Object.entries(value).map(([inner, one]: [string, unknown]) => `  ${inner}: ${inline(one)}`)]
-      : [`${key}: ${inline(value)}`],
+      ? [`${key}:`, ...Object.entries(value).map(([inner, one]: [string, unknown]) => `  ${inner}: ${writeYamlInLine(one)}`)]
+      : [`${key}: ${writeYamlInLine(value)}`],
   );
 }
 
@@ -63,10 +63,5 @@ function offer(written: readonly string[]): string[] {
 }
 
 function offerKey(key: string, schema: JsonSchema | undefined): readonly [string, string] {
-  return [`# ${key}: ${inline(schema?.examples?.[0])}`, schema?.description ?? ""];
-}
-
-/** `{ a: 1 }`, but `[a]`, as in the shipped profiles. */
-function inline(value: unknown): string {
-  return writeYaml(value, { flow: true }).trimEnd();
+  return [`# ${key}: ${writeYamlInLine(schema?.examples?.[0])}`, schema?.description ?? ""];
 }

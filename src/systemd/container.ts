@@ -99,9 +99,6 @@ export function drainCommand({ stopTimeoutMs, apiKeyFile }: ContainerSpec, delay
   return ["timeout", String(seconds(stopTimeoutMs) + delaySeconds), "sh", "-c", `${wait}while ${awake} && ${busy}; do sleep 1; done`];
 }
 
-/** Readers such as kubectl are of YAML 1.1, where a bare `off` is false: it must be quoted. */
-export const yamlStyle = { version: "1.1" } as const;
-
 /** The head of every export, as comments: each of them one line to every reader. */
 export function headLines({ name, description, notes }: ContainerSpec, usage: readonly string[]): string[] {
   const title = `llmctl profile ${name}${description === undefined ? "" : `: ${description}`}`;

@@ -14,7 +14,6 @@ import {
   seconds,
   startupSeconds,
   stopMarginSeconds,
-  yamlStyle,
 } from "./container.ts";
 
 interface KubernetesOptions {
@@ -39,7 +38,7 @@ export function renderKubernetes(spec: ContainerSpec, options: KubernetesOptions
     ...describeSecrets(spec),
     ...describeLimits(spec),
   ]);
-  const documents = [deployment(spec, options), service(spec)].map((one) => writeYaml(one, yamlStyle));
+  const documents = [deployment(spec, options), service(spec)].map(writeYaml);
   return `${head.map((line) => `${line}\n`).join("")}${documents.map((text) => `---\n${text}`).join("")}`;
 }
 

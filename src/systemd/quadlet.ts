@@ -32,9 +32,9 @@ export function renderQuadlet(spec: ContainerSpec, options: Pick<LocalOptions, "
   return `${sections.map((lines) => lines.join("\n")).join("\n\n")}\n`;
 }
 
-/** The generator writes the one as a byte that is no text, and systemd takes no others. */
+/** The generator writes U+0080 as a byte that is no text, and systemd takes none of the others. */
 // oxlint-disable-next-line no-control-regex -- they are what it is about
-const unspeakable = /[\0\u0080\p{Cs}]/u;
+const unspeakable = /[\0\u0080\p{Cs}\p{NChar}]/u;
 
 function expectAllWritable(spec: ContainerSpec, options: Pick<LocalOptions, "models">): void {
   const { args, argKeys = [], env, places = {} } = spec;

@@ -64,8 +64,9 @@ export function renderUnit(options: UnitOptions): string {
 }
 
 /** What systemd refuses in the path of a program, however it is quoted (its `string_is_safe`). */
-const unsafeInProgram = /["'\\\p{Cc}\p{Zl}\p{Zp}\p{Cs}]/u;
-const noText = /[\0\p{Cs}]/u;
+const unsafeInProgram = /["'\\\p{Cc}\p{Zl}\p{Zp}\p{Cs}\p{NChar}]/u;
+/** For which it drops a line, or a variable, however it is quoted (its `utf8_is_valid`). */
+const noText = /[\0\p{Cs}\p{NChar}]/u;
 
 function expectAllWritable({ nodePath, execPath, profilePath, environment, writable, scope }: UnitOptions): void {
   expectWritable({ owner: "the path of Node", text: nodePath }, "a unit", unsafeInProgram);

@@ -3,8 +3,8 @@ import { type JsonSchema, profileJsonSchema, typesOf } from "../../src/profiles/
 
 /** What ends a line, a word, a value or a section somewhere, or is replaced somewhere. */
 const pieces = [
-  ..."\0\u0001\b\t\n\v\f\r\u001b\u007f\u0080\u0085\u009b\u00a0\u2028\u2029\ufeff\ufffe\uffff",
-  ..."\\\"'`%$;#:,=[]{}()<>&|*?!~- a/é",
+  ..."\0\u0001\b\t\n\v\f\r\u001b\u007f\u0080\u0085\u009b\u00a0\u2028\u2029\ufeff\ufffe\uffff".split(""),
+  ..."\\\"'`%$;#:,=[]{}()<>&|*?!~- a/é".split(""),
   "\ud800",
   "😀",
   "\r\n",

@@ -15,6 +15,7 @@ export function readUnitFile(text: string): UnitLine[] {
   let section = "";
   let before = "";
   for (const line of text.split(/[\n\r\0]/)) {
+    if (/[\p{Cs}\p{NChar}]/u.test(line)) throw new Error(`no text to systemd: ${JSON.stringify(line)}`);
     const trimmed = line.trimStart();
     // A comment does not end a line that is continued, and is none itself.
     if (/^[#;]/.test(trimmed)) continue;
@@ -156,10 +157,11 @@ function splitForGenerator(value: string): string[] {
   return words.includes("") ? words.slice(0, words.indexOf("")) : words;
 }
 
+/** Of C1 it escapes the first alone, as a byte that is no text. */
 function writeForSystemd(word: string): string {
   if (!/[\s\p{Cc}"'\\]/u.test(word)) return word;
   const escaped = word.replaceAll(/[\\"]/g, String.raw`\$&`);
-  return `"${escaped.replaceAll(/[\0-\x1f\x7f\x80]/g, (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, "0")}`)}"`;
+  return `"${escaped.replaceAll(/(?![\u0081-\u009f])\p{Cc}/gu, (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, "0")}`)}"`;
 }
 
 function readVolume(value: string): [string, string] {

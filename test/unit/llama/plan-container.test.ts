@@ -43,6 +43,13 @@ describe("planContainer", () => {
     expect(apiKeyFile).toBe("/etc/keys");
   });
 
+  test("knows the key of each argument, and where it and each variable were written", () => {
+    const { args, argKeys = [], places } = plan({ alias: "a", env: { A: "b" }, args: ["--grammar", "x"] });
+    expect(argKeys).toHaveLength(args.length);
+    expect(args.filter((_, index) => argKeys[index] === "args[0]")).toEqual(["--grammar", "x"]);
+    expect(places).toMatchObject({ alias: "p.yaml:alias", "env.A": "p.yaml:env.A", "args[0]": "p.yaml:args.0" });
+  });
+
   test("speaks the flags of the image's release", () => {
     const { args } = plan({ draft: { model: "/d.gguf", n_max: 4 } }, { catalogue: readCatalogue("b7698"), release: "b7698" }, { draft });
     expect(valueOf(args, "--draft-max")).toBe("4");
@@ -104,6 +111,7 @@ describe("planContainer", () => {
   });
 
   test("a host that no port can be published on is refused", () => {
+    expect(problemOf(() => plan({ server: { host: "fe80::1%n" } }))).toEqual({ code: "no-address", at: "p.yaml:server.host" });
     expect(problemOf(() => plan({ server: { host: "/run/llama.sock" } }))).toEqual({ code: "no-address", at: "p.yaml:server.host" });
     expect(plan({ server: { host: "localhost" } }).publish).toEqual({ host: "127.0.0.1", port: 8080 });
   });

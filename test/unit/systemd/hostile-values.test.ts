@@ -181,7 +181,7 @@ function expectUnit(options: UnitOptions): void {
   const text = unlessRefused(() => renderUnit(options));
   if (text === undefined) return;
   const lines = readUnitFile(text);
-  const sayable = mounts.filter((path) => !/[\p{Cc}\u2028\u2029]/u.test(path));
+  const sayable = mounts.filter((path) => !/[\p{Cc}\p{Zl}\p{Zp}\p{NChar}]/u.test(path));
   expect(keysOf(lines)).toEqual(keysOf(readUnitFile(renderUnit({ ...rest, mounts: sayable }))));
   const command = [options.nodePath, options.execPath, "up", "--no-fetch", options.profilePath];
   expect(readExec(valuesOf(lines, "Service", "ExecStart")[0] ?? "")).toEqual(command);
