@@ -62,6 +62,19 @@ describe("planContainer", () => {
     expect(files).toContainEqual({ name: "style.gguf", source: "/adapters/style.gguf", sizeBytes: 0 });
   });
 
+  test("a path stays one, whatever is in it; only a list has several", () => {
+    const sources = (values: object) =>
+      plan({ ...values })
+        .files.map(({ source }) => source)
+        .slice(target.length);
+    expect(sources({ mmproj: "/x.gguf,/etc/shadow" })).toEqual(["/x.gguf,/etc/shadow"]);
+    expect(sources({ chat_template_file: "/a:/b.jinja" })).toEqual(["/a:/b.jinja"]);
+    expect(sources({ lora: ["/a:b.gguf", "/c.gguf"] })).toEqual(["/a:b.gguf", "/c.gguf"]);
+    const scaled = plan({ lora: [{ path: "/a.gguf", scale: 0.5 }, "/c.gguf"] });
+    expect(scaled.files.map(({ source }) => source).slice(target.length)).toEqual(["/a.gguf", "/c.gguf"]);
+    expect(valueOf(scaled.args, "--lora-scaled")).toBe("/models/a.gguf:0.5,/models/c.gguf:1.0");
+  });
+
   test("saved contexts go where the container may write, and no longer than it lasts", () => {
     const { args, files, notes } = plan({ server: { slot_save_path: "/var/slots" } });
     expect(valueOf(args, "--slot-save-path")).toBe("/tmp");

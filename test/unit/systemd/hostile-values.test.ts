@@ -86,6 +86,11 @@ function keysOf(lines: readonly UnitLine[]): string[] {
   return lines.map(({ section, key }) => `${section}.${key === "Mount" ? "Volume" : key}`);
 }
 
+function textsIn(value: unknown): string[] {
+  if (typeof value === "string") return [value];
+  return typeof value === "object" && value !== null ? Object.values(value).flatMap(textsIn) : [];
+}
+
 /** The names of all keys in a value. */
 function shapeOf(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(shapeOf);
@@ -207,6 +212,9 @@ describe.each(textKeys())("any text in $name", ({ name, with: make }) => {
         expectUnit({ ...unitOptions, ...(description === undefined ? {} : { description }), dependsOn: profile.values.depends_on });
         const spec = unlessRefused(() => planOf(profile));
         if (spec === undefined) return;
+        // What is mounted is a file that the profile names, or one of the Hub's cache.
+        const named = textsIn(profile.values);
+        expect(spec.files.filter(({ source = "" }) => !source.startsWith("/hub/") && !named.includes(source))).toEqual([]);
         for (const expectFormat of [expectQuadlet, expectCompose, expectKubernetes]) expectFormat(spec);
       }),
       { numRuns: 25 },
