@@ -217,7 +217,7 @@ describe.each(textKeys())("any text in $name", ({ name, with: make }) => {
         expect(spec.files.filter(({ source = "" }) => !source.startsWith("/hub/") && !named.includes(source))).toEqual([]);
         for (const expectFormat of [expectQuadlet, expectCompose, expectKubernetes]) expectFormat(spec);
       }),
-      { numRuns: 25 },
+      { numRuns: 15 },
     );
   });
 
