@@ -13,6 +13,7 @@ import { type ContainerModels, type ImageBackend, planContainer } from "../llama
 import { draftMismatch } from "../llama/plan-launch.ts";
 import { exportRelease, readReleaseCatalogue } from "../llama/release-catalogue.ts";
 import { vocabRule } from "../llama/vocab-rule.ts";
+import { quote } from "../profiles/quote.ts";
 import { listBeside } from "../profiles/model-refs.ts";
 import type { ModelRef, Profile } from "../profiles/schema.ts";
 import type { KeyPath } from "../profiles/written.ts";
@@ -45,11 +46,30 @@ export async function exportProfile(format: ExportFormat, nameOrPath: string, op
   const catalogue = await readReleaseCatalogue(release, paths);
   checkKeys(profile, catalogue);
   const models = await placeModels(profile, paths, catalogue);
-  return render(format, planContainer(profile, models, { ...options, release, catalogue }), options);
+  const spec = planContainer(profile, models, { ...options, release, catalogue });
+  checkName("image", spec.image, imageName);
+  return render(format, spec, options);
+}
+
+/** What containers' registries and engines take: host, path, tag and digest. It is a word of Podman's command, so no dash leads it. */
+const imageName = /^\w[\w.:/@+[\]-]*$/;
+/** Of a PersistentVolumeClaim: a DNS subdomain (RFC 1123). */
+const claimName = /^(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*$/;
+
+function checkName(what: string, name: string, pattern: RegExp): void {
+  if (pattern.test(name)) return;
+  throw new LlmctlError("bad-name", `${quote(name)} cannot be the name of a${what === "image" ? "n" : ""} ${what}`, {
+    exit: "usage",
+    fix: `give the ${what} that there is`,
+  });
 }
 
 function render(format: ExportFormat, spec: ContainerSpec, { models, replicas }: ExportOptions): string {
-  if (format === "kubernetes") return renderKubernetes(spec, { replicas, claim: models ?? "models" });
+  if (format === "kubernetes") {
+    const claim = models ?? "models";
+    checkName("claim", claim, claimName);
+    return renderKubernetes(spec, { replicas, claim });
+  }
   const folder = models === undefined ? {} : { models: resolve(models) };
   if (models === undefined) checkAllHere(spec);
   return format === "quadlet" ? renderQuadlet(spec, folder) : renderCompose(spec, { ...user(), ...folder });

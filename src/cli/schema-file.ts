@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import { pathToFileURL } from "node:url";
 import { writeFileAtomic } from "../base/atomic-write.ts";
+import { controlCharacter } from "../base/control-characters.ts";
 import { systemErrorCode } from "../base/errors.ts";
 import type { Paths } from "../base/paths.ts";
 import { profileSchemaText } from "./profile.ts";
@@ -18,8 +19,8 @@ export async function ensureSchemaFile(paths: Pick<Paths, "config">, profilePath
   if ((await readOrNothing(path)) !== text) await writeFileAtomic(path, text, 0o644);
   const isNear = dirname(profilePath) === join(paths.config, "profiles");
   if (isNear) return relative(dirname(profilePath), path);
-  // The editor's server reads the name up to the first blank.
-  return /\s/.test(path) ? pathToFileURL(path).href : path;
+  // The editor's server reads the name up to the first blank; a control character would end the comment.
+  return /\s/.test(path) || controlCharacter.test(path) ? pathToFileURL(path).href : path;
 }
 
 async function readOrNothing(path: string): Promise<string | undefined> {

@@ -14,6 +14,7 @@ import {
   scratchFolder,
 } from "../systemd/container.ts";
 import type { FlagCatalogue } from "./flag-catalogue.ts";
+import type { FlagEntry } from "./help-text.ts";
 import { renderServer, type RenderedFlag } from "./render.ts";
 
 /** What computes in the image. */
@@ -67,12 +68,17 @@ export function planContainer(profile: Profile, models: ContainerModels, choice:
     choice.catalogue,
   );
   const { args, files } = bringFiles(rendering.flags, choice.catalogue);
+  const keys = rendering.flags.map(({ key, path }) => [key, path] as const);
   const { env, secretEnv } = splitSecrets(values.env);
   return {
     name,
     ...(values.description === undefined ? {} : { description: values.description }),
     image: choice.image ?? officialImage(backend, choice.release),
     args,
+    argKeys: rendering.flags.flatMap((flag) => flag.args.map(() => flag.key)),
+    places: Object.fromEntries(
+      [...keys, ...Object.keys(env).map((one) => [`env.${one}`, ["env", one]] as const)].map(([key, path]) => [key, profile.at(...path)]),
+    ),
     env,
     secretEnv,
     ...(server.api_key_file === undefined ? {} : { apiKeyFile: server.api_key_file }),
@@ -148,11 +154,23 @@ function bringFiles(flags: readonly RenderedFlag[], catalogue: FlagCatalogue): {
     return `${modelsFolder}/${basename(path)}`;
   };
   const args = flags.flatMap(({ args: [flag = "", ...words] }) => {
-    const takesFile = catalogue.find(flag)?.entry.hints.some((hint) => /FNAME|FILE|PATH/.test(hint)) ?? false;
-    // A list of adapters is PATH:SCALE,PATH:SCALE.
-    return [flag, ...words.map((word) => (takesFile ? word.replaceAll(/(?<=^|,)\/[^,:]+/g, bring) : word))];
+    const entry = catalogue.find(flag)?.entry;
+    return [flag, ...words.map((word) => (entry === undefined ? word : bringNamed(word, entry, bring)))];
   });
   return { args, files };
+}
+
+/** What llama.cpp would take for paths in a flag's value: a comma or a colon is part of a path, but in a list, and in one with scales. */
+function bringNamed(word: string, { hints, help }: FlagEntry, bring: (path: string) => string): string {
+  if (!hints.some((hint) => /FNAME|FILE|PATH/.test(hint))) return word;
+  const bringOne = (one: string) => (one.startsWith("/") ? bring(one) : one);
+  if (!help.includes("comma-separated")) return bringOne(word);
+  const isScaled = hints.some((hint) => hint.includes(":SCALE"));
+  const items = word.split(",").map((item) => {
+    const colon = isScaled ? item.lastIndexOf(":") : -1;
+    return colon < 0 ? bringOne(item) : bringOne(item.slice(0, colon)) + item.slice(colon);
+  });
+  return items.join(",");
 }
 
 function distinct(files: readonly ContainerFile[]): ContainerFile[] {
@@ -184,7 +202,8 @@ function splitSecrets(all: ProfileValues["env"]): { env: Record<string, string>;
 function publishedHost(profile: Profile): string {
   const { host } = profile.values.server;
   if (host === "localhost") return "127.0.0.1";
-  if (isIP(host) !== 0) return host;
+  // A zone is one of this machine's interfaces; container runtimes take none.
+  if (isIP(host) !== 0 && !host.includes("%")) return host;
   if (isSocketHost(host)) {
     throw new LlmctlError("no-address", "a container's port cannot be published on a unix socket", {
       exit: "config",

@@ -1,4 +1,5 @@
 import { isIP } from "node:net";
+import { controlCharacter } from "../base/control-characters.ts";
 import { isSocketHost } from "./host.ts";
 import { quote } from "./quote.ts";
 import { isWorker } from "./worker-rules.ts";
@@ -51,7 +52,9 @@ function explainHost(host: string): Problem | undefined {
   const [, name, behind] = /^([\w.-]+):(\d*)$/.exec(host) ?? [];
   if (name !== undefined) return { message: "is an address with a port", fix: writeOnly(name, behind) };
   if (host === "*") return { message: "is no address", fix: "write 0.0.0.0 for all addresses, or :: for those of IPv6, too" };
-  return /^[^\s/:[\]@*?#,]+$/.test(host) ? undefined : { message: "is no address", fix: "write an address such as 127.0.0.1, or a name" };
+  return /^[^\s/:[\]@*?#,]+$/.test(host) && !controlCharacter.test(host)
+    ? undefined
+    : { message: "is no address", fix: "write an address such as 127.0.0.1, or a name" };
 }
 
 function explainUrl(text: string): Problem {
@@ -73,8 +76,7 @@ function writeOnly(host: string, port = ""): string {
 }
 
 function explainSocket(path: string): Problem | undefined {
-  // oxlint-disable-next-line no-control-regex -- the log, which says where the server listens, has one line for it
-  if (/[\u0000-\u001f\u007f]/.test(path)) return { message: "is a path with control characters", fix: "choose another path" };
+  if (controlCharacter.test(path)) return { message: "is a path with control characters", fix: "choose another path" };
   const bytes = Buffer.byteLength(path);
   if (bytes <= maxSocketPathBytes) return undefined;
   return {

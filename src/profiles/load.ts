@@ -8,6 +8,7 @@ import { profileJsonSchema } from "./json-schema.ts";
 import { quote } from "./quote.ts";
 import { readYaml } from "./read-yaml.ts";
 import { checkRules } from "./rules.ts";
+import { checkText } from "./text-rules.ts";
 import { type Profile, profileNamePattern, profileSchema, type ProfileValues } from "./schema.ts";
 import { isWorker } from "./worker-rules.ts";
 import {
@@ -167,8 +168,12 @@ async function realpathOfNew(path: string): Promise<string> {
 function checkValues(root: WrittenMap, complete: boolean): { readonly values?: ProfileValues; readonly findings: Finding[] } {
   const rules = complete ? checkRules(root) : [];
   const parsed = profileSchema.safeParse(toPlain(root));
-  if (parsed.success) return { values: parsed.data, findings: rules };
-  return { findings: [...explainIssues(parsed.error.issues, { root, schema: profileJsonSchema() }), ...rules] };
+  const explained = parsed.success ? [] : explainIssues(parsed.error.issues, { root, schema: profileJsonSchema() });
+  const findings = [...explained, ...rules];
+  // What is wrong as a whole needs no word about its characters.
+  const wrong = new Set(findings.map(({ place }) => place));
+  const text = checkText(root).filter(({ place }) => !wrong.has(place));
+  return { ...(parsed.success ? { values: parsed.data } : {}), findings: [...findings, ...text] };
 }
 
 /** One error with all problems, the child's file first, each file from top to bottom. */

@@ -1,4 +1,6 @@
-import { isCollection, isScalar, parseDocument, stringify } from "yaml";
+import { isCollection, isScalar, parseDocument } from "yaml";
+import { controlCharacter } from "../base/control-characters.ts";
+import { writeYamlInLine } from "../base/yaml-text.ts";
 
 /** A value to be written into a profile. */
 export interface NewValue {
@@ -20,9 +22,8 @@ export function parseNewValue(typed: string, isText: boolean): NewValue {
   const isOther = typeof read?.value !== "string";
   if (read === undefined || (isText && isOther)) return textValue(typed);
   const { value } = read;
-  return typeof value === "string"
-    ? { value, spellings: [typed, ...textValue(value).spellings] }
-    : { value, spellings: [typed, flow(value)] };
+  const own = controlCharacter.test(typed) ? [] : [typed];
+  return { value, spellings: [...own, ...(typeof value === "string" ? textValue(value).spellings : [writeYamlInLine(value)])] };
 }
 
 function readOneLine(typed: string): { readonly value: unknown } | undefined {
@@ -35,11 +36,9 @@ function readOneLine(typed: string): { readonly value: unknown } | undefined {
   return { value: document.toJS() as unknown };
 }
 
+/** Control characters stand in a file by their names only. */
 function textValue(value: string): NewValue {
+  if (controlCharacter.test(value)) return { value, spellings: [writeYamlInLine(value)] };
   const single = `'${value.replaceAll("'", "''")}'`;
   return { value, spellings: [value, JSON.stringify(value), single] };
-}
-
-function flow(value: unknown): string {
-  return stringify(value, { collectionStyle: "flow", lineWidth: 0 }).trimEnd();
 }

@@ -1,4 +1,5 @@
-import { stringify } from "yaml";
+import { toOneLine } from "../base/control-characters.ts";
+import { writeYamlInLine } from "../base/yaml-text.ts";
 import { type JsonSchema, profileJsonSchema, schemaAt } from "./json-schema.ts";
 import type { ModelRef } from "./schema.ts";
 
@@ -29,7 +30,7 @@ export function newProfileText(profile: NewProfile): string {
     ...(draft === undefined ? {} : { draft: { model: draft } }),
     ...(port === undefined ? {} : { server: { port } }),
   };
-  return [`# yaml-language-server: $schema=${schema}`, ...origin(profile), ...writeKeys(keys), "", ...offer(Object.keys(keys))]
+  return [`# yaml-language-server: $schema=${toOneLine(schema)}`, ...origin(profile), ...writeKeys(keys), "", ...offer(Object.keys(keys))]
     .map((line) => `${line}\n`)
     .join("");
 }
@@ -38,7 +39,7 @@ function origin(profile: NewProfile): string[] {
   if (profile.extends === undefined) return [];
   return [
     "#",
-    `# Everything not written here comes from ${profile.extends}; "llmctl profile show" prints every value and where it comes from.`,
+    `# Everything not written here comes from ${toOneLine(profile.extends)}; "llmctl profile show" prints every value and where it comes from.`,
   ];
 }
 
@@ -46,8 +47,8 @@ function origin(profile: NewProfile): string[] {
 function writeKeys(keys: Readonly<Record<string, unknown>>): string[] {
   return Object.entries(keys).flatMap(([key, value]) =>
     typeof value === "object" && value !== null && key !== "model"
-      ? [`${key}:`, ...Object.entries(value).map(([inner, one]: [string, unknown]) => `  ${inner}: ${inline(one)}`)]
-      : [`${key}: ${inline(value)}`],
+      ? [`${key}:`, ...Object.entries(value).map(([inner, one]: [string, unknown]) => `  ${inner}: ${writeYamlInLine(one)}`)]
+      : [`${key}: ${writeYamlInLine(value)}`],
   );
 }
 
@@ -62,10 +63,5 @@ function offer(written: readonly string[]): string[] {
 }
 
 function offerKey(key: string, schema: JsonSchema | undefined): readonly [string, string] {
-  return [`# ${key}: ${inline(schema?.examples?.[0])}`, schema?.description ?? ""];
-}
-
-/** `{ a: 1 }`, but `[a]`, as in the shipped profiles. */
-function inline(value: unknown): string {
-  return stringify(value, { collectionStyle: "flow", flowCollectionPadding: !Array.isArray(value), lineWidth: 0 }).trimEnd();
+  return [`# ${key}: ${writeYamlInLine(schema?.examples?.[0])}`, schema?.description ?? ""];
 }

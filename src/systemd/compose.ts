@@ -1,4 +1,4 @@
-import { stringify } from "yaml";
+import { writeYaml } from "../base/yaml-text.ts";
 import {
   apiKeysPath,
   containerEnv,
@@ -13,7 +13,6 @@ import {
   seconds,
   startupSeconds,
   stopMarginSeconds,
-  yamlStyle,
 } from "./container.ts";
 
 /** Who runs the server and where the models are, where a container is run on one machine. */
@@ -42,7 +41,7 @@ export function renderCompose(spec: ContainerSpec, options: LocalOptions): strin
     services: { "llama-server": service(spec, options) },
     ...(spec.apiKeyFile === undefined ? {} : { secrets: { "api-keys": { file: escape(spec.apiKeyFile) } } }),
   };
-  return `${head.map((line) => `# ${line}\n`).join("")}${stringify(project, yamlStyle)}`;
+  return `${head.map((line) => `${line}\n`).join("")}${writeYaml(project)}`;
 }
 
 function service(spec: ContainerSpec, options: LocalOptions): object {

@@ -1,3 +1,5 @@
+import { toOneLine } from "../base/control-characters.ts";
+
 /** What a container that runs one profile's server needs, whoever runs it; plain data. */
 export interface ContainerSpec {
   /** Of the profile. */
@@ -6,6 +8,10 @@ export interface ContainerSpec {
   readonly image: string;
   /** For the image's own entry point, llama-server. */
   readonly args: readonly string[];
+  /** The key that each of the arguments is from, for people: `draft.n_max`, `args[2]`. */
+  readonly argKeys?: readonly string[];
+  /** Where keys were written, for messages. */
+  readonly places?: Readonly<Record<string, string>>;
   readonly env: Readonly<Record<string, string>>;
   /** Variables whose values are secrets, which the text names and does not hold. */
   readonly secretEnv: readonly string[];
@@ -93,11 +99,9 @@ export function drainCommand({ stopTimeoutMs, apiKeyFile }: ContainerSpec, delay
   return ["timeout", String(seconds(stopTimeoutMs) + delaySeconds), "sh", "-c", `${wait}while ${awake} && ${busy}; do sleep 1; done`];
 }
 
-/** Readers such as kubectl are of YAML 1.1, where a bare `off` is false: it must be quoted. */
-export const yamlStyle = { version: "1.1", lineWidth: 0, aliasDuplicateObjects: false } as const;
-
-/** The head of every export. */
+/** The head of every export, as comments: each of them one line to every reader. */
 export function headLines({ name, description, notes }: ContainerSpec, usage: readonly string[]): string[] {
-  const title = `llmctl profile ${name}${description === undefined ? "" : `: ${description.replaceAll(/\s+/g, " ").trim()}`}`;
-  return [title, ...usage, ...notes.map((note) => `Note: ${note}`)];
+  const title = `llmctl profile ${name}${description === undefined ? "" : `: ${description}`}`;
+  const lines = [title, ...usage, ...notes.map((note) => `Note: ${note}`)];
+  return lines.map((line) => `# ${/^ */.exec(line)?.[0] ?? ""}${toOneLine(line)}`);
 }

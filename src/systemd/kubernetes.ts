@@ -1,6 +1,6 @@
 import type { IDeployment } from "kubernetes-models/apps/v1";
 import type { IContainer, IService } from "kubernetes-models/v1";
-import { stringify } from "yaml";
+import { writeYaml } from "../base/yaml-text.ts";
 import {
   apiKeysPath,
   containerEnv,
@@ -14,7 +14,6 @@ import {
   seconds,
   startupSeconds,
   stopMarginSeconds,
-  yamlStyle,
 } from "./container.ts";
 
 interface KubernetesOptions {
@@ -39,8 +38,8 @@ export function renderKubernetes(spec: ContainerSpec, options: KubernetesOptions
     ...describeSecrets(spec),
     ...describeLimits(spec),
   ]);
-  const documents = [deployment(spec, options), service(spec)].map((one) => stringify(one, yamlStyle));
-  return `${head.map((line) => `# ${line}\n`).join("")}${documents.map((text) => `---\n${text}`).join("")}`;
+  const documents = [deployment(spec, options), service(spec)].map(writeYaml);
+  return `${head.map((line) => `${line}\n`).join("")}${documents.map((text) => `---\n${text}`).join("")}`;
 }
 
 function describeSecrets(spec: ContainerSpec): string[] {
@@ -112,10 +111,10 @@ function container(spec: ContainerSpec): IContainer {
   return {
     name: "llama-server",
     image,
-    args: [...args],
+    args: args.map(escapeReferences),
     ports: [{ name: "http", containerPort }],
     env: [
-      ...Object.entries(containerEnv(spec)).map(([name, value]) => ({ name, value })),
+      ...Object.entries(containerEnv(spec)).map(([name, value]) => ({ name, value: escapeReferences(value) })),
       ...secretEnv.map((name) => ({ name, valueFrom: { secretKeyRef: { name: `${objectName(spec)}-env`, key: name } } })),
     ],
     resources: resources(spec),
@@ -128,6 +127,11 @@ function container(spec: ContainerSpec): IContainer {
       ...(apiKeyFile === undefined ? [] : [{ name: "api-keys", mountPath: apiKeysPath, subPath: "api-keys", readOnly: true }]),
     ],
   };
+}
+
+/** Kubernetes replaces `$(NAME)` in arguments and variables, and takes two dollars for one. */
+function escapeReferences(text: string): string {
+  return text.replaceAll(/\$(?=[$(])/g, "$$$$");
 }
 
 /** A model on the CPU stays in memory as a whole, so that much is asked for; without a limit, as its cache comes on top. */

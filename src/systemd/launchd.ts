@@ -1,3 +1,6 @@
+import { codeOf } from "../base/control-characters.ts";
+import { expectWritable } from "./unwritable.ts";
+
 /** What a property list needs to know; all paths absolute. */
 export interface LaunchdOptions {
   readonly name: string;
@@ -17,9 +20,11 @@ const stopMarginMs = 45_000;
 /**
  * Property list of an agent that runs one profile in the foreground. Untested on macOS. launchd knows no exit codes that forbid another try: an agent that
  * fails for good is started again every 30 s.
+ * @throws LlmctlError `value-unwritable` for a value that XML has no way to say.
  * @see launchd.plist(5)
  */
 export function renderLaunchd(options: LaunchdOptions): string {
+  expectAllWritable(options);
   const command = [options.nodePath, options.execPath, "up", "--no-fetch", options.profilePath];
   const entries: readonly (readonly [string, string])[] = [
     ["Label", string(`llmctl.${options.name}`)],
@@ -42,6 +47,16 @@ ${dictionary(entries)}
 `;
 }
 
+/** Characters that XML 1.0 has no escape for, either. */
+// oxlint-disable-next-line no-control-regex -- they are what it is about
+const noXml = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff\p{Cs}]/u;
+
+function expectAllWritable({ nodePath, execPath, profilePath, logPath, environment }: LaunchdOptions): void {
+  const paths = { Node: nodePath, llmctl: execPath, "the profile": profilePath, "the log": logPath };
+  for (const [what, text] of Object.entries(paths)) expectWritable({ owner: `the path of ${what}`, text }, "a property list", noXml);
+  for (const [owner, text] of Object.entries(environment)) expectWritable({ owner, text }, "a property list", noXml);
+}
+
 function dictionary(entries: readonly (readonly [string, string])[]): string {
   return `<dict>\n${entries.map(([key, value]) => `<key>${escape(key)}</key>${value}\n`).join("")}</dict>`;
 }
@@ -51,5 +66,7 @@ function string(text: string): string {
 }
 
 function escape(text: string): string {
-  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+  const safe = text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+  // A carriage return would be read as a line feed.
+  return safe.replaceAll(/[\p{Cc}\p{Zl}\p{Zp}]/gu, (character) => `&#${codeOf(character)};`);
 }

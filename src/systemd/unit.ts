@@ -1,4 +1,7 @@
+import { controlCharacter, toOneLine } from "../base/control-characters.ts";
 import { exitCodes, type ExitName } from "../base/exit-codes.ts";
+import { escapeSpecifiers, quote, quoteArgument, quotePath, splitWords } from "./unit-words.ts";
+import { expectWritable } from "./unwritable.ts";
 
 /** Whose manager runs a unit: the machine's, or one user's. */
 export type UnitScope = "system" | "user";
@@ -50,20 +53,38 @@ const permanentExits: readonly ExitName[] = [
 /** Time for the supervisor, after the server's own deadline, to kill the server and see it gone. */
 const stopMarginMs = 45_000;
 
-/** Text of a service that runs one profile in the foreground under systemd's supervision. */
+/**
+ * Text of a service that runs one profile in the foreground under systemd's supervision.
+ * @throws LlmctlError `value-unwritable` for a value that systemd has no way to say.
+ */
 export function renderUnit(options: UnitOptions): string {
+  expectAllWritable(options);
   const sections = [unitSection(options), serviceSection(options), installSection(options)];
   return `${sections.map((lines) => lines.join("\n")).join("\n\n")}\n`;
+}
+
+/** What systemd refuses in the path of a program, however it is quoted (its `string_is_safe`). */
+const unsafeInProgram = /["'\\\p{Cc}\p{Zl}\p{Zp}\p{Cs}\p{NChar}]/u;
+/** For which it drops a line, or a variable, however it is quoted (its `utf8_is_valid`). */
+const noText = /[\0\p{Cs}\p{NChar}]/u;
+
+function expectAllWritable({ nodePath, execPath, profilePath, environment, writable, scope }: UnitOptions): void {
+  expectWritable({ owner: "the path of Node", text: nodePath }, "a unit", unsafeInProgram);
+  expectWritable({ owner: "the path of llmctl", text: execPath }, "a unit", noText);
+  expectWritable({ owner: "the path of the profile", text: profilePath }, "a unit", noText);
+  for (const [owner, text] of Object.entries(environment)) expectWritable({ owner, text }, "a unit", noText);
+  if (scope === "user") return;
+  for (const text of writable) expectWritable({ owner: "a folder that the service writes to", text }, "a unit", controlCharacter);
 }
 
 function unitSection({ name, description, dependsOn, mounts = [], host = "localhost" }: UnitOptions): string[] {
   const units = dependsOn.map(unitName);
   const network = isAlwaysThere(host) ? [] : ["network-online.target"];
-  // Unlike elsewhere systemd knows no escape for the end of a line here.
-  const paths = [...new Set(mounts)].filter((path) => !path.includes("\n")).map(quote);
+  // Unlike elsewhere systemd knows no escape for the end of a line here. Without it the supervisor itself waits for what is not mounted.
+  const paths = [...new Set(mounts)].filter((path) => !controlCharacter.test(path)).map(quotePath);
   return [
     "[Unit]",
-    `Description=${escapeSpecifiers(oneLine(`llmctl ${name}${description === undefined ? "" : `: ${description}`}`))}`,
+    `Description=${describe(`llmctl ${name}${description === undefined ? "" : `: ${description}`}`)}`,
     `After=${["network.target", ...network, ...units].join(" ")}`,
     // Started by this unit they would be in its control group, and end with it. Not Requires=: a restart of theirs would load this model anew, too.
     ...(network.length + units.length === 0 ? [] : [`Wants=${[...network, ...units].join(" ")}`]),
@@ -77,7 +98,7 @@ function serviceSection(options: UnitOptions): string[] {
   const command = [
     quote(options.nodePath),
     // A boot is no time to fetch 200 GB that nobody watches: `pull` does that, and a start without the files says so.
-    ...[options.execPath, "up", "--no-fetch", options.profilePath].map((arg) => quote(arg).replaceAll("$", "$$$$")),
+    ...[options.execPath, "up", "--no-fetch", options.profilePath].map(quoteArgument),
   ];
   const prevented = permanentExits.map((exit) => exitCodes[exit].code).toSorted((a, b) => a - b);
   return [
@@ -138,7 +159,7 @@ function systemHardening({ writable }: UnitOptions): string[] {
     "StateDirectoryMode=0700",
     "ProtectSystem=strict",
     "ProtectHome=read-only",
-    ...writable.map((path) => `ReadWritePaths=${quote(`-${path}`)}`),
+    ...writable.map((path) => `ReadWritePaths=${quotePath(`-${path}`)}`),
     "PrivateTmp=yes",
     "CapabilityBoundingSet=",
     "ProtectKernelTunables=yes",
@@ -156,13 +177,6 @@ function installSection({ scope }: UnitOptions): string[] {
   return ["[Install]", `WantedBy=${scope === "system" ? "multi-user.target" : "default.target"}`];
 }
 
-/** One word of a unit file. @see systemd.syntax(7), "Quoting" */
-export function quote(word: string): string {
-  const plain = escapeSpecifiers(word);
-  if (/^[\w@%+=:,./-]+$/.test(plain)) return plain;
-  return `"${plain.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n")}"`;
-}
-
 /** Addresses that need no network: loopback, all there are, and the path of a unix socket. */
 function isAlwaysThere(host: string): boolean {
   return /^(?:localhost|127\.[\d.]+|::1|0\.0\.0\.0|::|)$/i.test(host) || host.includes("/") || host.endsWith(".sock");
@@ -172,7 +186,7 @@ function isAlwaysThere(host: string): boolean {
 export function readCommand(unit: string): readonly string[] {
   return readSetting(unit, "ExecStart")
     .flatMap(splitWords)
-    .map((word) => word.replaceAll("$$", "$"));
+    .map((word, index) => (index === 0 ? word : word.replaceAll("$$", "$")));
 }
 
 /** What a unit sets in the environment. */
@@ -186,18 +200,7 @@ function readSetting(unit: string, key: string): string[] {
   return lines.map((line) => line.slice(key.length + 1));
 }
 
-/** Undoes {@link quote}. */
-function splitWords(text: string): string[] {
-  return [...text.matchAll(/"((?:[^"\\]|\\.)*)"|(\S+)/g)].map(([, quoted, plain = ""]) => {
-    const word = quoted?.replaceAll(/\\(.)/g, (_, char: string) => (char === "n" ? "\n" : char)) ?? plain;
-    return word.replaceAll("%%", "%");
-  });
-}
-
-function escapeSpecifiers(text: string): string {
-  return text.replaceAll("%", "%%");
-}
-
-function oneLine(text: string): string {
-  return text.replaceAll(/\s+/g, " ").trim();
+/** Prose that ends its line: a backslash at the end would go on with the next one, and there is no escape for it. */
+function describe(text: string): string {
+  return escapeSpecifiers(toOneLine(text).replace(/[\s\\]+$/, ""));
 }

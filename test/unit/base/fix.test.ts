@@ -10,6 +10,7 @@ describe("a fix as people read it", () => {
     [{ run: ["ps"], before: "see", after: "for what runs" }, 'see "llmctl ps" for what runs'],
     [{ run: ["profile", "show", "x"], before: "", after: "says it" }, '"llmctl profile show x" says it'],
     [{ run: ["down", "a b"], before: "stop it first:" }, "stop it first: llmctl down 'a b'"],
+    [{ run: ["down", "=x", "a=b"] }, "run \"llmctl down '=x' a=b\""],
     [{ run: ["ps"], before: "see who:", after: "now" }, 'see who: "llmctl ps" now'],
     [{ run: ["ps"], after: "; stop it" }, 'run "llmctl ps"; stop it'],
     [{ run: ["build"], or: "name another file in llama.binary" }, 'run "llmctl build", or name another file in llama.binary'],

@@ -43,6 +43,13 @@ describe("planContainer", () => {
     expect(apiKeyFile).toBe("/etc/keys");
   });
 
+  test("knows the key of each argument, and where it and each variable were written", () => {
+    const { args, argKeys = [], places } = plan({ alias: "a", env: { A: "b" }, args: ["--grammar", "x"] });
+    expect(argKeys).toHaveLength(args.length);
+    expect(args.filter((_, index) => argKeys[index] === "args[0]")).toEqual(["--grammar", "x"]);
+    expect(places).toMatchObject({ alias: "p.yaml:alias", "env.A": "p.yaml:env.A", "args[0]": "p.yaml:args.0" });
+  });
+
   test("speaks the flags of the image's release", () => {
     const { args } = plan({ draft: { model: "/d.gguf", n_max: 4 } }, { catalogue: readCatalogue("b7698"), release: "b7698" }, { draft });
     expect(valueOf(args, "--draft-max")).toBe("4");
@@ -53,6 +60,19 @@ describe("planContainer", () => {
     const { args, files } = plan({ args: ["--lora", "/adapters/style.gguf"] });
     expect(valueOf(args, "--lora")).toBe("/models/style.gguf");
     expect(files).toContainEqual({ name: "style.gguf", source: "/adapters/style.gguf", sizeBytes: 0 });
+  });
+
+  test("a path stays one, whatever is in it; only a list has several", () => {
+    const sources = (values: object) =>
+      plan({ ...values })
+        .files.map(({ source }) => source)
+        .slice(target.length);
+    expect(sources({ mmproj: "/x.gguf,/etc/shadow" })).toEqual(["/x.gguf,/etc/shadow"]);
+    expect(sources({ chat_template_file: "/a:/b.jinja" })).toEqual(["/a:/b.jinja"]);
+    expect(sources({ lora: ["/a:b.gguf", "/c.gguf"] })).toEqual(["/a:b.gguf", "/c.gguf"]);
+    const scaled = plan({ lora: [{ path: "/a.gguf", scale: 0.5 }, "/c.gguf"] });
+    expect(scaled.files.map(({ source }) => source).slice(target.length)).toEqual(["/a.gguf", "/c.gguf"]);
+    expect(valueOf(scaled.args, "--lora-scaled")).toBe("/models/a.gguf:0.5,/models/c.gguf:1.0");
   });
 
   test("saved contexts go where the container may write, and no longer than it lasts", () => {
@@ -104,6 +124,7 @@ describe("planContainer", () => {
   });
 
   test("a host that no port can be published on is refused", () => {
+    expect(problemOf(() => plan({ server: { host: "fe80::1%n" } }))).toEqual({ code: "no-address", at: "p.yaml:server.host" });
     expect(problemOf(() => plan({ server: { host: "/run/llama.sock" } }))).toEqual({ code: "no-address", at: "p.yaml:server.host" });
     expect(plan({ server: { host: "localhost" } }).publish).toEqual({ host: "127.0.0.1", port: 8080 });
   });

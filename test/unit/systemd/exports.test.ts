@@ -124,6 +124,12 @@ describe("Kubernetes", () => {
     expect(text).toContain("# Needs: kubectl create secret generic llmctl-coder-v2-api-keys --from-file=api-keys=FILE");
   });
 
+  test("keeps references to variables from being replaced, and leaves other dollars alone", () => {
+    const [container] = pod({ ...plain, args: ["$(HOME) $$ $HOME $"], env: { A: "$(HOME)" } })?.containers ?? [];
+    expect(container?.args).toEqual(["$$(HOME) $$$ $HOME $"]);
+    expect(container?.env).toContainEqual({ name: "A", value: "$$(HOME)" });
+  });
+
   test("says what it cannot ask for", () => {
     const text = renderKubernetes({ ...plain, gpu: { kind: "vulkan", count: 1 } }, { replicas: 1, claim: "models" });
     expect(text).toContain("# Note: add the resource of your device plugin");
@@ -174,6 +180,34 @@ describe("Quadlet", () => {
   test("keeps specifiers and variables from expanding", () => {
     expect(lines(plain)).toContain(String.raw`Exec=--model /models/m.gguf --flash-attn off --alias "50%% $$HOME \"x\""`);
     expect(lines(plain).find((line) => line.startsWith("ExecStop="))).toContain("$$(grep -m1 '^[^#]' /run/secrets/api-keys)");
+  });
+
+  test("a variable of the container is none of the service's", () => {
+    expect(lines({ ...plain, env: { A: "${B} %h", C: "a\nb\r" } })).toEqual(
+      expect.arrayContaining(['Environment="A=$${B} %%h"', String.raw`Environment="C=a\nb\r"`]),
+    );
+  });
+
+  test("a path that Volume= would take apart is mounted with Mount=", () => {
+    const mountsOf = (source: string) =>
+      lines({ ...plain, files: [{ name: "m.gguf", source, sizeBytes: 1 }] }).filter((line) => /^(?:Mount|Volume)=/.test(line));
+    expect(mountsOf("/srv/50%/m.gguf")).toEqual(["Volume=/srv/50%%/m.gguf:/models/m.gguf:ro"]);
+    expect(mountsOf("/srv/my models/$a:b")).toEqual(['Mount="type=bind,source=/srv/my models/$$a:b,destination=/models/m.gguf,ro=true"']);
+    expect(mountsOf('/srv/a,"b"')).toEqual([String.raw`Mount="type=bind,\"source=/srv/a,\"\"b\"\"\",destination=/models/m.gguf,ro=true"`]);
+  });
+
+  test.each<[string, Partial<ContainerSpec>]>([
+    ['args[1] is ";" alone, which a Quadlet file cannot say', { args: ["--x", ";"], argKeys: ["args[0]", "args[1]"] }],
+    ["args.x is empty, which a Quadlet file cannot say", { args: ["--x", "", "--y"], argKeys: ["args.x", "args.x", "args.y"] }],
+    ["alias holds U+0080, which a Quadlet file cannot say", { args: ["--alias", "a\u0080"], argKeys: ["alias", "alias"] }],
+    ["env.A holds U+0000, which a Quadlet file cannot say", { env: { A: "\0" } }],
+    ["the path of a model holds U+000A, which a Quadlet file cannot say", { files: [{ name: "m", source: "/a\nb", sizeBytes: 1 }] }],
+  ])("refuses what does not come through Podman's generator: %s", (message, changes) => {
+    const places = { alias: "p.yaml:3:1", "args.x": "p.yaml:4:3", "args[1]": "p.yaml:4:3", "env.A": "p.yaml:5:1" };
+    const render = () => renderQuadlet({ ...plain, ...changes, places }, {});
+    expect(render).toThrow(message);
+    const at = message.startsWith("the path") ? undefined : expect.stringMatching(/^p\.yaml:/);
+    expect(render).toThrow(expect.objectContaining({ code: "value-unwritable", exit: "config", at }));
   });
 
   test("names secrets, devices and the published address", () => {

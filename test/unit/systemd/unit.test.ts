@@ -96,6 +96,23 @@ describe("renderUnit", () => {
     expect(lines.filter((line) => line.startsWith("ExecStart="))).toHaveLength(1);
   });
 
+  test("a description cannot take the next line along", () => {
+    const lines = linesOf({ description: "ends in a backslash \\ \\\\\\", dependsOn: ["embed"] });
+    expect(lines).toContain("Description=llmctl coder: ends in a backslash");
+    expect(lines).toContain("After=network.target llmctl-embed.service");
+  });
+
+  test.each<[string, Partial<UnitOptions>]>([
+    ["the path of Node holds U+000A, which a unit cannot say", { nodePath: "/no\nde" }],
+    ["the path of Node holds U+0022, which a unit cannot say", { nodePath: '/"/node' }],
+    ["HF_HOME holds U+FFFF, which a unit cannot say", { environment: { HF_HOME: "/\uffff" } }],
+    ["the path of the profile holds U+0000, which a unit cannot say", { profilePath: "/a\0.yaml" }],
+    ["a folder that the service writes to holds U+000D, which a unit cannot say", { writable: ["/a\rb"] }],
+  ])("refuses what systemd has no words for: %s", (message, changes) => {
+    expect(() => linesOf(changes)).toThrow(message);
+    expect(() => linesOf(changes)).toThrow(expect.objectContaining({ code: "value-unwritable", exit: "config" }));
+  });
+
   test("a system unit has its own folders and a read-only view of the rest", () => {
     const lines = linesOf({ writable: ["/root/.cache/llmctl", "/srv/hugging face"] });
     expect(lines).toEqual(expect.arrayContaining(["StateDirectory=llmctl", "ProtectSystem=strict", "WantedBy=multi-user.target"]));

@@ -1,0 +1,20 @@
+/**
+ * Characters that end a line, steer a terminal or are no text at all: C0, DEL and C1, the separators of lines and paragraphs, halves of
+ * surrogate pairs, which no file can hold, and noncharacters, for which systemd drops a line. A reader may take any of them for the end of a value.
+ */
+export const controlCharacter = /[\p{Cc}\p{Zl}\p{Zp}\p{Cs}\p{NChar}]/u;
+
+/** A character as people look it up: `U+000A`. */
+export function nameCharacter(character: string): string {
+  return `U+${codeOf(character).toString(16).toUpperCase().padStart(4, "0")}`;
+}
+
+/** Prose on one line: breaks, whatever else steers, and what is no character become single blanks. */
+export function toOneLine(text: string): string {
+  return text.replaceAll(/[\s\p{Cc}\p{Zl}\p{Zp}\p{Cs}\p{NChar}]+/gu, " ").trim();
+}
+
+/** The number of a character of one code point. */
+export function codeOf(character: string): number {
+  return character.codePointAt(0) ?? 0;
+}
