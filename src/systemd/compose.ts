@@ -1,4 +1,4 @@
-import { stringify } from "yaml";
+import { yamlText } from "../base/yaml-text.ts";
 import {
   apiKeysPath,
   containerEnv,
@@ -42,7 +42,7 @@ export function renderCompose(spec: ContainerSpec, options: LocalOptions): strin
     services: { "llama-server": service(spec, options) },
     ...(spec.apiKeyFile === undefined ? {} : { secrets: { "api-keys": { file: escape(spec.apiKeyFile) } } }),
   };
-  return `${head.map((line) => `# ${line}\n`).join("")}${stringify(project, yamlStyle)}`;
+  return `${head.map((line) => `# ${line}\n`).join("")}${yamlText(project, yamlStyle)}`;
 }
 
 function service(spec: ContainerSpec, options: LocalOptions): object {

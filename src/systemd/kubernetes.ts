@@ -1,6 +1,6 @@
 import type { IDeployment } from "kubernetes-models/apps/v1";
 import type { IContainer, IService } from "kubernetes-models/v1";
-import { stringify } from "yaml";
+import { yamlText } from "../base/yaml-text.ts";
 import {
   apiKeysPath,
   containerEnv,
@@ -39,7 +39,7 @@ export function renderKubernetes(spec: ContainerSpec, options: KubernetesOptions
     ...describeSecrets(spec),
     ...describeLimits(spec),
   ]);
-  const documents = [deployment(spec, options), service(spec)].map((one) => stringify(one, yamlStyle));
+  const documents = [deployment(spec, options), service(spec)].map((one) => yamlText(one, yamlStyle));
   return `${head.map((line) => `# ${line}\n`).join("")}${documents.map((text) => `---\n${text}`).join("")}`;
 }
 
