@@ -1,4 +1,4 @@
-import { randomUUID } from "node:crypto";
+import { StringDecoder } from "node:string_decoder";
 import { printable } from "../base/printable.ts";
 
 /*
@@ -8,8 +8,11 @@ import { printable } from "../base/printable.ts";
 
 type Write = NodeJS.WriteStream["write"];
 
-/** An application program command, which terminals ignore: none is to be seen should one ever slip through. */
-const seal = `\u001b_${randomUUID()}\u001b\\`;
+/**
+ * An application program command, which terminals ignore: none is to be seen should one ever slip through. Made when the first colour is: most
+ * supervisors never have one, and need no random numbers for it.
+ */
+let seal: string | undefined;
 /** Behind a seal stands exactly one sequence: what follows may be foreign. */
 // oxlint-disable-next-line no-control-regex -- a sequence of a terminal begins with one
 const sealedSequence = /^(?:\r|\u001b\[\d*(?:;\d+)*[A-Za-z])/;
@@ -23,12 +26,12 @@ export function guardOutput(stream: NodeJS.WriteStream): void {
   if (guarded.has(stream)) return;
   const write = stream.write.bind(stream);
   guarded.set(stream, write);
-  const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+  const decoder = new StringDecoder("utf8");
   let before = "";
   stream.write = (chunk: string | Uint8Array, ...rest: unknown[]) => {
-    const text = typeof chunk === "string" ? chunk : decoder.decode(chunk, { stream: true });
-    const clean = open(text, before);
-    before = text.slice(-contextLength);
+    const text = typeof chunk === "string" ? chunk : decoder.write(Buffer.from(chunk));
+    const { clean, context } = open(text, before);
+    before = context;
     // What is written is text now, whichever encoding was named.
     return write(clean, rest.find((one) => typeof one === "function") as Parameters<Write>[1]);
   };
@@ -36,7 +39,9 @@ export function guardOutput(stream: NodeJS.WriteStream): void {
 
 /** A sequence that the terminal of this stream is to obey: one that sets colours or moves the cursor. */
 export function control(sequence: string, stream: NodeJS.WriteStream): string {
-  return guarded.has(stream) ? `${seal}${sequence}` : sequence;
+  if (!guarded.has(stream)) return sequence;
+  seal ??= `\u001b_${crypto.randomUUID()}\u001b\\`;
+  return `${seal}${sequence}`;
 }
 
 /** Writes text byte for byte. Only for what another program reads: see who calls it. */
@@ -51,14 +56,21 @@ export function forLineEditor(stream: NodeJS.WriteStream): NodeJS.WritableStream
   return new Proxy(stream, { get: (target, key) => (key === "write" ? write : (Reflect.get(target, key, target) as unknown)) });
 }
 
-/** Makes text printable, but for the sequences behind seals. @param before What was written before it. */
-function open(text: string, before: string): string {
-  const [first = "", ...sealed] = text.split(seal);
-  const parts = sealed.map((part) => {
+/** Makes text printable, but for the sequences behind seals. @param before The foreign text before it. @returns that after it, too. */
+function open(text: string, before: string): { readonly clean: string; readonly context: string } {
+  let context = before;
+  const show = (foreign: string) => {
+    const shown = printableAfter(context, foreign);
+    context = (context + foreign).slice(-contextLength);
+    return shown;
+  };
+  const [first = "", ...sealed] = seal === undefined ? [text] : text.split(seal);
+  const parts = [show(first)];
+  for (const part of sealed) {
     const sequence = sealedSequence.exec(part)?.[0] ?? "";
-    return sequence + printable(part.slice(sequence.length));
-  });
-  return [printableAfter(before, first), ...parts].join("");
+    parts.push(sequence, show(part.slice(sequence.length)));
+  }
+  return { clean: parts.join(""), context };
 }
 
 /** The answer of a model comes in pieces, and a joiner may be the first character of one. */

@@ -13,5 +13,5 @@ export function formatTable(header: readonly string[], rows: readonly (readonly 
 
 function cut(line: string, width: number): string {
   const text = line.trimEnd();
-  return text.length <= width ? text : `${text.slice(0, Math.max(0, width - 1))}…`;
+  return text.length <= width ? text : `${text.slice(0, Math.max(0, width - 1)).replace(/[\ud800-\udbff]$/, "")}…`;
 }

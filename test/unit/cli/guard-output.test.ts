@@ -62,6 +62,10 @@ test("an emoji that comes in pieces stays one", () => {
   const { stream, written } = guardedStream();
   for (const piece of ["the 👩", "\u200d", "💻 ❤", "\ufe0f ", "می", "\u200c", "خواهم"]) stream.write(piece);
   expect(written.join("")).toBe("the 👩‍💻 ❤️ می‌خواهم");
+  written.length = 0;
+  for (const piece of ["👩", "\u200d", "💻"]) stream.write(paint("dim", piece, stream));
+  // oxlint-disable-next-line no-control-regex -- our own colours
+  expect(written.join("").replaceAll(/\u001b\[\d+m/g, "")).toBe("👩‍💻");
 });
 
 test("bytes that are cut within a character are put together", () => {
