@@ -5,10 +5,15 @@ import { setFlagsFromString } from "node:v8";
 // be said before anything else is loaded, since what has grown by then stays.
 setFlagsFromString("--semi-space-growth-factor=1");
 setFlagsFromString("--no-concurrent-array-buffer-sweeping");
-const [{ reportError }, { runProgram }] = await Promise.all([import("./cli/report-error.ts"), import("./cli/program.ts")]);
+const [{ reportError }, { runProgram }, { guardOutput }] = await Promise.all([
+  import("./cli/report-error.ts"),
+  import("./cli/program.ts"),
+  import("./cli/guard-output.ts"),
+]);
 
 // A closed terminal or a reader that went away (`llmctl logs | head`) must not look like a crash of ours.
 for (const stream of [process.stdout, process.stderr]) {
+  guardOutput(stream);
   stream.on("error", (error: NodeJS.ErrnoException) => {
     if (error.code !== "EPIPE" && error.code !== "EIO") throw error;
   });

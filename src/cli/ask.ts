@@ -1,6 +1,8 @@
 import { createInterface } from "node:readline/promises";
 import { LlmctlError } from "../base/errors.ts";
 import { describeInLine } from "../base/fix.ts";
+import { printable, printableSentence } from "../base/printable.ts";
+import { forLineEditor } from "./guard-output.ts";
 
 /** Whether there is someone to ask. */
 export function canAsk(): boolean {
@@ -10,12 +12,12 @@ export function canAsk(): boolean {
 /** Asks one question on the terminal. @returns the trimmed answer. @throws LlmctlError `interrupted` for Ctrl-C and for the end of the input. */
 async function ask(question: string): Promise<string> {
   // Questions go to stderr: stdout is for what a command has to say to a script.
-  const lines = createInterface({ input: process.stdin, output: process.stderr });
+  const lines = createInterface({ input: process.stdin, output: forLineEditor(process.stderr) });
   const over = new AbortController();
   lines.on("SIGINT", () => over.abort());
   lines.on("close", () => over.abort());
   try {
-    return (await lines.question(question, { signal: over.signal })).trim();
+    return (await lines.question(printable(question), { signal: over.signal })).trim();
   } catch (cause) {
     if (!over.signal.aborted) throw cause;
     process.stderr.write("\n");
@@ -33,7 +35,7 @@ export async function askFor<T>(question: string, read: (answer: string) => T | 
       return await read(answer);
     } catch (error) {
       if (!(error instanceof LlmctlError)) throw error;
-      process.stderr.write(`  ${describeInLine(error)}\n`);
+      process.stderr.write(`  ${printableSentence(describeInLine(error))}\n`);
     }
   }
 }

@@ -7,6 +7,7 @@ import { LlmctlError, type Problem } from "../base/errors.ts";
 import { exitCodes, type ExitName } from "../base/exit-codes.ts";
 import { findPaths } from "../base/paths.ts";
 import { buildsFolder, listBuilds, useBuild } from "../llama/builds.ts";
+import { jsonText } from "./json-text.ts";
 import { ProgressLine } from "./progress.ts";
 import { formatTable } from "./table.ts";
 
@@ -48,13 +49,13 @@ export async function build(options: BuildOptions): Promise<void> {
     return;
   }
   const used = await useBuild(options.use, data);
-  process.stdout.write(options.json ? `${JSON.stringify(used, null, 2)}\n` : `current   ${used.id}\n`);
+  process.stdout.write(options.json ? jsonText(used) : `current   ${used.id}\n`);
 }
 
 async function printBuilds(dataDir: string, json: boolean): Promise<void> {
   const { builds, broken } = await listBuilds(dataDir);
   if (json) {
-    process.stdout.write(`${JSON.stringify({ builds, broken }, null, 2)}\n`);
+    process.stdout.write(jsonText({ builds, broken }));
     return;
   }
   if (builds.length + broken.length === 0) process.stdout.write('no build of llama.cpp is installed; run "llmctl build"\n');

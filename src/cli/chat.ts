@@ -1,5 +1,6 @@
 import { LlmctlError } from "../base/errors.ts";
 import { findPaths, type Paths } from "../base/paths.ts";
+import { printableSentence } from "../base/printable.ts";
 import type { Status } from "../control/messages.ts";
 import { readApiKeys } from "../llama/api-keys.ts";
 import { askCli } from "../llama/cli-abilities.ts";
@@ -88,5 +89,5 @@ async function run({ file, env }: Command, args: readonly string[]): Promise<num
 }
 
 function note(text: string): void {
-  process.stderr.write(`${paint("yellow", "note:")} ${text}\n`);
+  process.stderr.write(`${paint("yellow", "note:")} ${printableSentence(text)}\n`);
 }

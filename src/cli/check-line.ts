@@ -1,10 +1,12 @@
+import { printableSentence } from "../base/printable.ts";
 import { paint } from "./paint.ts";
 
-/** One line of a check that went well. */
-export function good(text: string): void {
-  checkLine("green", "ok", text);
+/** One line of a check that went well; others stand below its second column. */
+export function good(...lines: readonly string[]): void {
+  checkLine("green", "ok", ...lines);
 }
 
-export function checkLine(colour: Parameters<typeof paint>[0], mark: string, text: string): void {
+export function checkLine(colour: Parameters<typeof paint>[0], mark: string, ...lines: readonly string[]): void {
+  const text = lines.map(printableSentence).join(`\n${" ".repeat(16)}`);
   process.stdout.write(`${paint(colour, mark.padEnd(4), process.stdout)}  ${text}\n`);
 }

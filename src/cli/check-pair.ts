@@ -1,6 +1,7 @@
 import { exitCodes } from "../base/exit-codes.ts";
 import { describeFix } from "../base/fix.ts";
 import { findPaths } from "../base/paths.ts";
+import { printableSentence } from "../base/printable.ts";
 import { formatSize } from "../base/units.ts";
 import type { ModelHeaders } from "../hub/read-model-headers.ts";
 import { describeDifference } from "../llama/compare-vocab.ts";
@@ -8,6 +9,7 @@ import { outcomeTexts } from "../llama/draft-gate.ts";
 import { noDraftAsked } from "../llama/plan-launch.ts";
 import { checkLine, good } from "./check-line.ts";
 import { openProfile } from "./context.ts";
+import { jsonLine, jsonText } from "./json-text.ts";
 import { createHubAccess, formatTraffic, judgePair, judgeProfile, withoutProfile, type Judgement } from "./judge-pair.ts";
 import { parseModelArgument } from "./model-argument.ts";
 
@@ -29,12 +31,12 @@ export async function checkRemote(nameOrPath: string, json: boolean): Promise<nu
   const paths = findPaths();
   const judgement = await judgeProfile(await openProfile(nameOrPath, paths), createHubAccess(), paths);
   if (judgement !== undefined) return report(judgement, json);
-  process.stdout.write(json ? `${JSON.stringify({ verdict: "off", reason: noDraftAsked })}\n` : `drafting is off: ${noDraftAsked}\n`);
+  process.stdout.write(json ? jsonLine({ verdict: "off", reason: noDraftAsked }) : `drafting is off: ${noDraftAsked}\n`);
   return 0;
 }
 
 function report(judgement: Judgement, json: boolean): number {
-  if (json) process.stdout.write(`${JSON.stringify(toJson(judgement), undefined, 2)}\n`);
+  if (json) process.stdout.write(jsonText(toJson(judgement)));
   else show(judgement);
   return judgement.verdict.verdict === "on" ? 0 : exitCodes.config.code;
 }
@@ -104,7 +106,7 @@ function showVerdict({ verdict, draft }: Judgement, type: string): void {
     `llama.cpp ${outcomeTexts[llamaCpp]}`,
     `fix: ${describeFix(fix)}`,
   ];
-  for (const line of lines) process.stdout.write(`${" ".repeat(16)}${line}\n`);
+  for (const line of lines) process.stdout.write(`${" ".repeat(16)}${printableSentence(line)}\n`);
 }
 
 function describeModel({ model: { header, shards }, source }: ModelHeaders): string {

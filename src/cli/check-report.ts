@@ -1,4 +1,5 @@
 import { describeFix } from "../base/fix.ts";
+import { printableSentence } from "../base/printable.ts";
 import { type CheckFinding, type Rank, ranks } from "../llama/check-finding.ts";
 import { formatMemory } from "../llama/check-memory.ts";
 import type { ProfileCheck } from "../llama/check-profile.ts";
@@ -31,7 +32,8 @@ export function showChecks(checks: readonly NamedCheck[], width: number): void {
 function showGood({ profile, build, files, flags, notes, drafting, memory, findings }: ProfileCheck): void {
   good(`profile   ${profile.path}`);
   if (build !== undefined) good(`build     ${build}`);
-  if (files.length > 0) good(`files     ${files.map(({ path }) => path).join(`\n${" ".repeat(16)}`)}`);
+  const [file, ...others] = files.map(({ path }) => path);
+  if (file !== undefined) good(`files     ${file}`, ...others);
   const isRefused = findings.some(({ code }) => code === "flag-refused" || code === "device-missing" || code === "binary-failed");
   if (flags.length > 0 && !isRefused) {
     good(`flags     ${flags.length} accepted by the binary${notes.length === 0 ? "" : `, ${notes.length} not needed on this build`}`);
@@ -44,9 +46,9 @@ function showGood({ profile, build, files, flags, notes, drafting, memory, findi
 /** What was found, where, and what to do, below each other. */
 export function formatFinding({ rank, message, at, fix }: CheckFinding): string {
   const indent = " ".repeat(9);
-  const lines = [`${paint(colours[rank], rank.padEnd(7), process.stdout)}  ${message}`];
-  if (at !== undefined) lines.push(`${indent}at:  ${at}`);
-  if (fix !== undefined) lines.push(`${indent}fix: ${describeFix(fix)}`);
+  const lines = [`${paint(colours[rank], rank.padEnd(7), process.stdout)}  ${printableSentence(message)}`];
+  if (at !== undefined) lines.push(`${indent}at:  ${printableSentence(at)}`);
+  if (fix !== undefined) lines.push(`${indent}fix: ${printableSentence(describeFix(fix))}`);
   return `${lines.join("\n")}\n`;
 }
 

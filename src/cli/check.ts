@@ -9,6 +9,7 @@ import type { ParsedFiles } from "../profiles/load.ts";
 import type { Profile } from "../profiles/schema.ts";
 import { showCheck, showChecks } from "./check-report.ts";
 import { openProfile } from "./context.ts";
+import { jsonText } from "./json-text.ts";
 
 /** A profile that was to be checked: what was found, or why it cannot even be read. */
 export type NamedCheck =
@@ -31,7 +32,7 @@ export async function check(namesOrPaths: readonly string[], { all, json }: Chec
   const checks = await checkNamed(names, new CheckSession(paths, process.env));
   const isSingle = !all && names.length === 1;
   const [only] = checks;
-  if (json) process.stdout.write(`${JSON.stringify(isSingle && only ? toJson(only) : checks.map(toJson), undefined, 2)}\n`);
+  if (json) process.stdout.write(jsonText(isSingle && only ? toJson(only) : checks.map(toJson)));
   else if (isSingle && only !== undefined) showCheck(only);
   else showChecks(checks, process.stdout.columns || 1000);
   return exitCodeOf(checks);

@@ -1,10 +1,12 @@
 import { findPaths } from "../base/paths.ts";
+import { printableLine } from "../base/printable.ts";
 import { formatDuration } from "../base/units.ts";
 import { eventLogPath, parseEventLine, type LoggedEvent } from "../supervisor/event-log.ts";
 import { closeLogEnd, followLog } from "./follow-log.ts";
+import { jsonLine } from "./json-text.ts";
 import { interrupted } from "./logs.ts";
 import { findWantedLog } from "./wanted-log.ts";
-import { escapeControls, readTail } from "./server-log-text.ts";
+import { readTail } from "./server-log-text.ts";
 
 interface EventsOptions {
   readonly follow: boolean;
@@ -19,7 +21,7 @@ export async function events(name: string, { follow, json, lines }: EventsOption
   const end = await findWantedLog(paths, { name, path, kind: "events" }, follow);
   const print = (line: string) => {
     const event = parseEventLine(line);
-    if (event !== undefined) process.stdout.write(json ? `${JSON.stringify(event)}\n` : `${format(event)}\n`);
+    if (event !== undefined) process.stdout.write(json ? jsonLine(event) : `${format(event)}\n`);
   };
   for (const line of await readTail(path, lines, end.size)) print(line);
   if (!follow) await closeLogEnd(end);
@@ -30,5 +32,5 @@ export async function events(name: string, { follow, json, lines }: EventsOption
 /** `2026-11-24T10:18:58.321Z       24.5 s  backoff    the server was killed (SIGKILL); next start in 1.1 s [killed]`. */
 function format({ time, elapsedMs, state, cause, message }: LoggedEvent): string {
   const head = `${time}  ${formatDuration(elapsedMs).padStart(11)}  ${state.padEnd(9)}`;
-  return escapeControls(cause === null ? `${head}  ${message}` : `${head}  ${message} [${cause}]`);
+  return printableLine(cause === null ? `${head}  ${message}` : `${head}  ${message} [${cause}]`);
 }

@@ -1,5 +1,6 @@
 import { LlmctlError } from "../base/errors.ts";
 import { findPaths } from "../base/paths.ts";
+import { printable, printableLine, printableSentence } from "../base/printable.ts";
 import { checkBinary } from "../llama/binary-check.ts";
 import { findServer } from "../llama/builds.ts";
 import { childEnvironment } from "../llama/child-env.ts";
@@ -8,6 +9,7 @@ import type { FlagEntry } from "../llama/help-text.ts";
 import { cliMissing } from "../llama/plan-launch.ts";
 import { findRule } from "../llama/render-table.ts";
 import { readBuildOption } from "./build-option.ts";
+import { jsonText } from "./json-text.ts";
 import { paint } from "./paint.ts";
 
 interface FlagsCommandOptions {
@@ -39,7 +41,7 @@ export async function flags(word: string | undefined, { build, cli, json }: Flag
   const listed = word === undefined ? all : searchFlags(all, word);
   if (listed.length === 0) throw unknownFlag(word ?? "", catalogue);
   const head = { program: cli ? "llama-cli" : "llama-server", build: found.label, version: catalogue.version };
-  if (json) process.stdout.write(`${JSON.stringify({ ...head, flags: listed }, undefined, 2)}\n`);
+  if (json) process.stdout.write(jsonText({ ...head, flags: listed }));
   else process.stdout.write(describeFlags(`${head.program} of ${head.build}: ${head.version}`, listed, word === undefined));
   return 0;
 }
@@ -68,18 +70,18 @@ export function describeFlags(title: string, listed: readonly ListedFlag[], brie
   const sections = [...new Set(listed.map(({ section }) => section))];
   const blocks = sections.map((section) => {
     const own = listed.filter((flag) => flag.section === section);
-    return `\n${paint("bold", section, process.stdout)}\n${own.map(brief ? describeBriefly : describeFully).join("")}`;
+    return `\n${paint("bold", printableLine(section), process.stdout)}\n${own.map(brief ? describeBriefly : describeFully).join("")}`;
   });
-  return `# ${title}\n${blocks.join("")}`;
+  return `# ${printableSentence(title)}\n${blocks.join("")}`;
 }
 
 function describeBriefly(flag: ListedFlag): string {
-  const state = flag.removed === undefined ? "" : ` (removed${flag.removed === "" ? "" : `, use ${flag.removed}`})`;
+  const state = flag.removed === undefined ? "" : ` (removed${flag.removed === "" ? "" : `, use ${printableLine(flag.removed)}`})`;
   return `  ${headOf(flag)}${flag.key === undefined ? "" : paint("dim", `  # ${flag.key}`, process.stdout)}${state}\n`;
 }
 
 function headOf({ names, negations, hints }: FlagEntry): string {
-  return [[...names, ...negations].join(", "), ...hints].join(" ");
+  return printableLine([[...names, ...negations].join(", "), ...hints].join(" "));
 }
 
 function describeFully(flag: ListedFlag): string {
@@ -90,7 +92,10 @@ function describeFully(flag: ListedFlag): string {
     flag.env === undefined ? undefined : `variable: ${flag.env}`,
     flag.deprecated === true ? "deprecated" : undefined,
   ].filter((fact) => fact !== undefined);
-  const help = flag.removed === undefined ? flag.help.split("\n") : [`removed${flag.removed === "" ? "" : `, use ${flag.removed}`}`];
-  const body = [...help, ...facts.map((fact) => paint("dim", fact, process.stdout))];
+  const help =
+    flag.removed === undefined
+      ? printable(flag.help).split("\n")
+      : [`removed${flag.removed === "" ? "" : `, use ${printableLine(flag.removed)}`}`];
+  const body = [...help, ...facts.map((fact) => paint("dim", printableSentence(fact), process.stdout))];
   return `  ${headOf(flag)}\n${body.map((line) => `      ${line}\n`).join("")}`;
 }

@@ -1,4 +1,5 @@
 import { findPaths } from "../base/paths.ts";
+import { printableJson, printableSentence } from "../base/printable.ts";
 import { formatSize } from "../base/units.ts";
 import { TextWalker } from "../gguf/gguf-array.ts";
 import type { GgufArray } from "../gguf/gguf-array.ts";
@@ -6,6 +7,7 @@ import type { ModelFacts } from "../gguf/model-facts.ts";
 import { readModelFacts } from "../gguf/model-facts.ts";
 import type { GgufModel } from "../gguf/read-model.ts";
 import { readModelHeaders, type ModelHeaders } from "../hub/read-model-headers.ts";
+import { jsonText } from "./json-text.ts";
 import { createHubAccess, formatTraffic, withoutProfile } from "./judge-pair.ts";
 import { parseModelArgument } from "./model-argument.ts";
 
@@ -16,7 +18,7 @@ import { parseModelArgument } from "./model-argument.ts";
 export async function inspect(name: string, options: { readonly json?: boolean }): Promise<void> {
   const { model, traffic } = await readModelHeaders(parseModelArgument(name), withoutProfile(createHubAccess(), findPaths()));
   const bytesRead = traffic?.bytesRead ?? 0;
-  if (options.json === true) process.stdout.write(`${JSON.stringify({ ...toJson(model), bytesRead }, null, 2)}\n`);
+  if (options.json === true) process.stdout.write(jsonText({ ...toJson(model), bytesRead }));
   else process.stdout.write(`${formatModel(model)}${describeTraffic(traffic)}`);
 }
 
@@ -36,7 +38,7 @@ export function toJson(model: GgufModel): Record<string, unknown> {
 export function formatModel(model: GgufModel): string {
   const facts = readModelFacts(model);
   const rows = [...fileRows(model, facts), ...sizeRows(facts), ...tokenizerRows(facts)];
-  const known = rows.filter((row): row is [string, string] => row[1] !== undefined);
+  const known = rows.flatMap(([key, value]) => (value === undefined ? [] : [[key, printableSentence(value)] as const]));
   const width = Math.max(...known.map(([key]) => key.length));
   return known.map(([key, value]) => `${key.padEnd(width)}  ${value}\n`).join("");
 }
@@ -99,7 +101,7 @@ function formatToken(tokens: GgufArray | undefined, id: number): string {
   const walker = tokens === undefined ? undefined : new TextWalker(tokens);
   let index = -1;
   while (index < id && walker?.next() === true) index += 1;
-  return index === id && walker !== undefined ? `${id} ${JSON.stringify(walker.text())}` : String(id);
+  return index === id && walker !== undefined ? `${id} ${printableJson(walker.text())}` : String(id);
 }
 
 /** A count for people: `640`, `1.89 M`, `355.00 B`. */

@@ -1,4 +1,5 @@
 import type { Paths } from "../base/paths.ts";
+import { printableSentence } from "../base/printable.ts";
 import { formatDuration, formatSize } from "../base/units.ts";
 import { findOptions } from "../hub/find-model.ts";
 import type { Traffic } from "../hub/http-source.ts";
@@ -26,7 +27,7 @@ export function createHubAccess(): HubAccess {
     hub: readHubSettings(process.env),
     signal: new AbortController().signal,
     onProgress: ({ reason, delayMs }) => {
-      process.stderr.write(`${paint("yellow", `${reason}; trying again in ${formatDuration(delayMs)}`)}\n`);
+      process.stderr.write(`${paint("yellow", `${printableSentence(reason)}; trying again in ${formatDuration(delayMs)}`)}\n`);
     },
   };
 }

@@ -3,9 +3,10 @@ import { join } from "node:path";
 import { LlmctlError } from "../base/errors.ts";
 import { findPaths } from "../base/paths.ts";
 import { closeLogEnd, followLog } from "./follow-log.ts";
+import { writeExact } from "./guard-output.ts";
 import type { LogLine } from "./log-history.ts";
 import { findWantedLog } from "./wanted-log.ts";
-import { escapeControls, readTail } from "./server-log-text.ts";
+import { readTail } from "./server-log-text.ts";
 
 interface LogsOptions {
   readonly follow: boolean;
@@ -99,9 +100,13 @@ async function printChosen({ path, size, isWanted, most }: Choice, signal: Abort
   for (const line of last) await printLine(line, signal);
 }
 
-/** Waits for a reader that is slower than the disk: a log must not pile up in memory. */
+/**
+ * Waits for a reader that is slower than the disk: a log must not pile up in memory. A file or a program gets what the server has written, as
+ * `cat` on the log would give it, colours and all: it is data there, and whoever searches it must find it. A terminal obeys nothing in it.
+ */
 async function printLine(line: string, signal: AbortSignal): Promise<void> {
-  if (signal.aborted || process.stdout.write(`${process.stdout.isTTY ? escapeControls(line) : line}\n`)) return;
+  const { stdout } = process;
+  if (signal.aborted || (stdout.isTTY ? stdout.write(`${line}\n`) : writeExact(stdout, `${line}\n`))) return;
   await once(process.stdout, "drain", { signal }).catch((error: unknown) => {
     if (!signal.aborted) throw error;
   });

@@ -2,6 +2,7 @@ import { createInterface } from "node:readline/promises";
 import { exitCodes } from "../base/exit-codes.ts";
 import { LlmctlError } from "../base/errors.ts";
 import { findPaths, type Paths } from "../base/paths.ts";
+import { printableName, printableSentence } from "../base/printable.ts";
 import { formatSize } from "../base/units.ts";
 import { askIdentity } from "../hub/ask-identity.ts";
 import { describeUrl } from "../hub/describe-ref.ts";
@@ -10,7 +11,9 @@ import { readHubSettings } from "../hub/hub-settings.ts";
 import { modelLockFolder, writeModelLock, type ModelLock } from "../hub/model-lock.ts";
 import { planPrune, prune, type PrunePlan } from "../hub/prune-cache.ts";
 import { expectFiles, findKnown, verifyFiles } from "../hub/verify-model.ts";
+import { forLineEditor } from "./guard-output.ts";
 import { interruptible } from "./interruptible.ts";
+import { jsonText } from "./json-text.ts";
 import { listKnownModels, listUsedPaths, readAllProfiles, type KnownModel } from "./known-models.ts";
 import { paint } from "./paint.ts";
 import { TerminalReporter } from "./pull-reporter.ts";
@@ -22,11 +25,9 @@ export async function modelsList({ json }: { readonly json: boolean }): Promise<
   const paths = findPaths();
   const { profiles, problems } = await readAllProfiles(paths);
   for (const problem of problems)
-    process.stderr.write(`${paint("yellow", "note:")} what this profile uses is not known: ${problem.message}\n`);
+    process.stderr.write(`${paint("yellow", "note:")} what this profile uses is not known: ${printableSentence(problem.message)}\n`);
   const models = await listKnownModels(profiles, paths);
-  process.stdout.write(
-    json ? `${JSON.stringify(models.map(toJson), undefined, 2)}\n` : formatModels(models, process.stdout.columns ?? Infinity),
-  );
+  process.stdout.write(json ? jsonText(models.map(toJson)) : formatModels(models, process.stdout.columns ?? Infinity));
   return 0;
 }
 
@@ -61,8 +62,8 @@ function sizeOf({ shards }: Pick<KnownModel, "shards">): number {
 
 /** `OWNER/REPO (QUANT)`, or an address. */
 function nameOf({ hf, url, quant, name }: Pick<KnownModel, "hf" | "url" | "quant" | "name">): string {
-  if (hf === undefined) return `"${url === undefined ? name : describeUrl(url)}"`;
-  return `"${hf}" (${quant ?? name})`;
+  if (hf === undefined) return `"${printableName(url === undefined ? name : describeUrl(url))}"`;
+  return `"${printableName(hf)}" (${printableName(quant ?? name)})`;
 }
 
 /**
@@ -182,7 +183,7 @@ async function confirm(): Promise<boolean> {
   if (!process.stdin.isTTY) {
     throw new LlmctlError("not-confirmed", "nothing was deleted: there is no terminal to ask on", { exit: "usage", fix: "give --yes" });
   }
-  const terminal = createInterface({ input: process.stdin, output: process.stdout });
+  const terminal = createInterface({ input: process.stdin, output: forLineEditor(process.stdout) });
   try {
     return /^y(es)?$/i.test((await terminal.question("delete them? [y/N] ")).trim());
   } finally {

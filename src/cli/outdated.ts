@@ -6,6 +6,7 @@ import { planPull } from "../hub/pull-model.ts";
 import { describeRef } from "../hub/describe-ref.ts";
 import { openProfiles } from "./context.ts";
 import { interruptible } from "./interruptible.ts";
+import { jsonText } from "./json-text.ts";
 import { listKnownModels, readAllProfiles } from "./known-models.ts";
 import { TerminalReporter } from "./pull-reporter.ts";
 import { formatTable } from "./table.ts";
@@ -48,7 +49,7 @@ export async function outdated(names: readonly string[], json: boolean): Promise
     }
     return list;
   });
-  process.stdout.write(json ? `${JSON.stringify(found, undefined, 2)}\n` : formatOutdated(found));
+  process.stdout.write(json ? jsonText(found) : formatOutdated(found));
   return 0;
 }
 

@@ -1,5 +1,6 @@
 import { LlmctlError } from "../base/errors.ts";
 import { findPaths, type Paths } from "../base/paths.ts";
+import { printableLine } from "../base/printable.ts";
 import { findProfile, isShipped } from "../profiles/find.ts";
 import type { LoadOptions } from "../profiles/load.ts";
 import { quote } from "../profiles/quote.ts";
@@ -36,7 +37,7 @@ export async function findOwnProfile(nameOrPath: string): Promise<OwnProfile> {
     });
   }
   const own = await extendProfile(name, paths, load);
-  process.stderr.write(`wrote ${own.path}\n`);
+  process.stderr.write(`wrote ${printableLine(own.path)}\n`);
   return { source: own, paths, load };
 }
 
@@ -55,6 +56,6 @@ function readYes(answer: string): boolean {
 export async function noteRunning({ source, paths }: OwnProfile): Promise<void> {
   if ((await findSupervisor(paths, source.name)) === undefined) return;
   process.stderr.write(
-    `${paint("yellow", "note:")} "${source.name}" runs as it was; "llmctl restart ${source.name}" takes up the change\n`,
+    `${paint("yellow", "note:")} "${printableLine(source.name)}" runs as it was; "llmctl restart ${printableLine(source.name)}" takes up the change\n`,
   );
 }

@@ -1,8 +1,11 @@
 import { styleText } from "node:util";
+import { control } from "./guard-output.ts";
 
-type Style = Parameters<typeof styleText>[0];
+type Style = Extract<Parameters<typeof styleText>[0], string>;
 
 /** Colours a text for a terminal; leaves it alone when the stream is none, or when NO_COLOR is set. */
 export function paint(style: Style, text: string, stream: NodeJS.WriteStream = process.stderr): string {
-  return stream.isTTY && !process.env["NO_COLOR"] ? styleText(style, text, { validateStream: false }) : text;
+  if (!stream.isTTY || process.env["NO_COLOR"]) return text;
+  const [start = "", end = ""] = styleText(style, "\0", { validateStream: false }).split("\0");
+  return `${control(start, stream)}${text}${control(end, stream)}`;
 }

@@ -1,7 +1,8 @@
+import { printableLine } from "../base/printable.ts";
 import type { Command } from "../llama/plan-launch.ts";
 import type { Status } from "../control/messages.ts";
 import { paint } from "./paint.ts";
-import { quoteForShell } from "../base/quote-for-shell.ts";
+import { quoteForShellInLine } from "../base/quote-for-shell.ts";
 
 /** What a restart would change of a running command. Flags with their values, as they stand on the command line. */
 export interface CommandDiff {
@@ -50,9 +51,9 @@ function without(flags: readonly (readonly string[])[], others: readonly (readon
 
 /** One line a change, `-` for what runs and `+` for what would; says so when there is none. */
 export function describeDiff(name: string, { removed, added, file, otherSettings }: CommandDiff): string {
-  const gone = (text: string) => paint("red", `- ${text}`, process.stdout);
-  const come = (text: string) => paint("green", `+ ${text}`, process.stdout);
-  const shell = (flag: readonly string[]) => flag.map(quoteForShell).join(" ");
+  const gone = (text: string) => paint("red", `- ${printableLine(text)}`, process.stdout);
+  const come = (text: string) => paint("green", `+ ${printableLine(text)}`, process.stdout);
+  const shell = (flag: readonly string[]) => flag.map(quoteForShellInLine).join(" ");
   const lines = [
     ...(file === undefined ? [] : [gone(file.from), come(file.to)]),
     ...removed.map((flag) => gone(shell(flag))),

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Paths } from "../base/paths.ts";
+import { printableSentence } from "../base/printable.ts";
 import { launchSettings } from "../llama/launch-settings.ts";
 import { planLaunch, type LaunchPlan } from "../llama/plan-launch.ts";
 import { explainPlanFailure } from "../llama/plan-failure.ts";
@@ -86,7 +87,7 @@ export async function planPatiently(profile: Profile, options: PlanStartOptions)
 async function waitFor({ name }: Profile, { message }: ExitCause, delayMs: number): Promise<void> {
   const held = holdStart(process.env);
   try {
-    process.stdout.write(`"${name}" waits: ${message}\n`);
+    process.stdout.write(`"${name}" waits: ${printableSentence(message)}\n`);
     held.status(`"${name}", which it depends on, waits: ${message}`);
     await sleep(delayMs);
   } finally {

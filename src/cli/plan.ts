@@ -1,6 +1,7 @@
 import { joinErrors, LlmctlError } from "../base/errors.ts";
 import { describeInLine } from "../base/fix.ts";
 import { findPaths, type Paths } from "../base/paths.ts";
+import { printableLine, printableSentence } from "../base/printable.ts";
 import { type CliPlan, noDraftAsked, planCli, planLaunch, type LaunchPlan } from "../llama/plan-launch.ts";
 import type { Profile } from "../profiles/schema.ts";
 import { findAnswering } from "../supervisor/find-supervisor.ts";
@@ -8,9 +9,10 @@ import { readBuildOption } from "./build-option.ts";
 import { openProfile } from "./context.ts";
 import { notRunning } from "./down.ts";
 import { describeError } from "./error-document.ts";
+import { jsonText } from "./json-text.ts";
 import { paint } from "./paint.ts";
 import { type CommandDiff, describeDiff, diffCommands } from "./plan-diff.ts";
-import { quoteForShell } from "../base/quote-for-shell.ts";
+import { quoteForShellInLine } from "../base/quote-for-shell.ts";
 
 interface PlanCommandOptions {
   readonly json: boolean;
@@ -75,7 +77,7 @@ function showDiff(made: LaunchPlan, diff: CommandDiff, json: boolean): number {
 function printJson(made: LaunchPlan | CliPlan, shown: object): number {
   const wrong = findRefusal(made);
   const { document, exitCode } = wrong === undefined ? { document: {}, exitCode: 0 } : describeError(wrong);
-  process.stdout.write(`${JSON.stringify({ ...document, ...shown }, undefined, 2)}\n`);
+  process.stdout.write(jsonText({ ...document, ...shown }));
   return exitCode;
 }
 
@@ -100,9 +102,9 @@ function findRefusal({ refused }: LaunchPlan | CliPlan): LlmctlError | undefined
 export function showPlanNotes(made: LaunchPlan | CliPlan): void {
   const { drafting } = commandOf(made);
   const lacking = made.refused.filter(({ error }) => error.exit === "unavailable").map(({ error }) => describeInLine(error));
-  for (const warning of [...lacking, ...made.warnings]) process.stderr.write(`${paint("yellow", "note:")} ${warning}\n`);
+  for (const warning of [...lacking, ...made.warnings]) process.stderr.write(`${paint("yellow", "note:")} ${printableSentence(warning)}\n`);
   if (!drafting.wanted && drafting.reason !== noDraftAsked) {
-    process.stderr.write(`${paint("yellow", "drafting off:")} ${drafting.reason}\n`);
+    process.stderr.write(`${paint("yellow", "drafting off:")} ${printableSentence(drafting.reason)}\n`);
   }
 }
 
@@ -116,10 +118,12 @@ function describe(name: string, made: LaunchPlan | CliPlan): string {
   const lines = made.flags.map((flag) => {
     const { args, key, note } = flag;
     const origin = note === undefined ? key : `${key}: ${note}`;
-    return { text: args.map(quoteForShell).join(" "), origin: refused.has(flag) ? `${origin} (${refused.get(flag)})` : origin };
+    return { text: args.map(quoteForShellInLine).join(" "), origin: refused.has(flag) ? `${origin} (${refused.get(flag)})` : origin };
   });
   const width = Math.max(...lines.map(({ text }) => text.length));
-  const command = lines.map(({ text, origin }) => `  ${text.padEnd(width)}  ${paint("dim", `# ${origin}`, process.stdout)}`);
-  const leftOut = made.notes.map(({ key, reason }) => `left out: ${key}: ${reason}`);
-  return `${[`# ${name}, ${build}`, file, ...command, ...leftOut].join("\n")}\n`;
+  const command = lines.map(
+    ({ text, origin }) => `  ${text.padEnd(width)}  ${paint("dim", `# ${printableSentence(origin)}`, process.stdout)}`,
+  );
+  const leftOut = made.notes.map(({ key, reason }) => printableSentence(`left out: ${key}: ${reason}`));
+  return `${[printableSentence(`# ${name}, ${build}`), printableLine(file), ...command, ...leftOut].join("\n")}\n`;
 }

@@ -2,6 +2,7 @@ import { constants } from "node:fs";
 import { access, copyFile, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { LlmctlError, type Problem, systemErrorCode } from "../base/errors.ts";
+import { printableLine } from "../base/printable.ts";
 import { checkText, replaceText } from "../profiles/change-profile.ts";
 import { readProfileText } from "../profiles/find.ts";
 import { quote } from "../profiles/quote.ts";
@@ -36,7 +37,8 @@ export async function profileEdit(nameOrPath: string): Promise<void> {
   const isChanged = outcome.kind === "valid" && outcome.text !== before;
   if (isChanged) await putInPlace(source, { before, after: outcome.text, copy });
   await rm(copy.path, { force: true });
-  process.stdout.write(isChanged ? `wrote ${source.shown}\n` : `${source.shown} is as it was\n`);
+  const shown = printableLine(source.shown);
+  process.stdout.write(isChanged ? `wrote ${shown}\n` : `${shown} is as it was\n`);
   if (isChanged) await noteRunning(own);
 }
 

@@ -3,6 +3,7 @@ import { dirname, join, relative, resolve } from "node:path";
 import { LlmctlError } from "../base/errors.ts";
 import type { Fix } from "../base/fix.ts";
 import { findPaths, type Paths } from "../base/paths.ts";
+import { printableLine } from "../base/printable.ts";
 import { createProfile, profileExists } from "../profiles/change-profile.ts";
 import { findAll, findProfile } from "../profiles/find.ts";
 import type { LoadOptions } from "../profiles/load.ts";
@@ -42,7 +43,7 @@ export async function profileNew(givenName: string | undefined, given: NewOption
   const source = await (givenName === undefined ? askForName(folder) : newSource(givenName, folder));
   const options = await complete(given, load);
   await writeNew(source, await toProfile(source, options, given.here), { paths, load });
-  process.stdout.write(`wrote ${source.path}\n`);
+  process.stdout.write(`wrote ${printableLine(source.path)}\n`);
   await noteOthers(source, load);
   process.stdout.write(`next: llmctl profile edit ${source.name}, llmctl check ${source.name}, llmctl up ${source.name}\n`);
 }
@@ -162,7 +163,7 @@ async function toProfile(source: Source, options: NewOptions, here: boolean): Pr
 function placeModel(model: ModelRef, source: Source, here: boolean): ModelRef {
   if (typeof model !== "string") return model;
   const path = resolve(model);
-  if (!existsSync(path)) process.stderr.write(`${paint("yellow", "note:")} there is no file "${path}" yet\n`);
+  if (!existsSync(path)) process.stderr.write(`${paint("yellow", "note:")} there is no file "${printableLine(path)}" yet\n`);
   const isInside = !relative(process.cwd(), path).startsWith("..");
   return here && isInside ? relative(dirname(source.path), path) : path;
 }
@@ -171,7 +172,7 @@ function placeModel(model: ModelRef, source: Source, here: boolean): ModelRef {
 async function noteOthers(source: Source, load: LoadOptions): Promise<void> {
   const all = await findAll(source.name, load.folders);
   const index = all.indexOf(source.path);
-  const note = (text: string) => process.stderr.write(`${paint("yellow", "note:")} ${text}\n`);
+  const note = (text: string) => process.stderr.write(`${paint("yellow", "note:")} ${printableLine(text)}\n`);
   for (const path of all.slice(0, index)) note(`${path} is found before it here`);
   for (const path of all.slice(index + 1)) note(`it is found before ${path}`);
 }

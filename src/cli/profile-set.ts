@@ -1,4 +1,5 @@
 import { LlmctlError } from "../base/errors.ts";
+import { printableJson, printableLine } from "../base/printable.ts";
 import { changeProfile } from "../profiles/change-profile.ts";
 import { setInYaml, unsetInYaml } from "../profiles/edit-yaml.ts";
 import { profileJsonSchema, schemaAt } from "../profiles/json-schema.ts";
@@ -72,7 +73,7 @@ function change({ source, load }: OwnProfile, edit: (text: string) => string): P
 async function report(own: OwnProfile, isChanged: boolean, keys: readonly KeyPath[]): Promise<void> {
   const { source, load } = own;
   if (!isChanged) {
-    process.stdout.write(`${source.shown} says so already\n`);
+    process.stdout.write(`${printableLine(source.shown)} says so already\n`);
     return;
   }
   const { profile, written } = await resolveProfile(source.path, load);
@@ -80,7 +81,9 @@ async function report(own: OwnProfile, isChanged: boolean, keys: readonly KeyPat
     const found = findWritten(written, path);
     const value = found === undefined ? path.reduce(lookUp, profile.values) : toPlain(found.value);
     const origin = found === undefined ? "default" : showPlace(found.place);
-    process.stdout.write(`${showKey(path)}: ${value === undefined ? "not set" : `${JSON.stringify(value)}  # ${origin}`}\n`);
+    process.stdout.write(
+      `${printableLine(showKey(path))}: ${value === undefined ? "not set" : `${printableJson(value)}  # ${printableLine(origin)}`}\n`,
+    );
   }
   await noteRunning(own);
 }

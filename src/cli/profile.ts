@@ -1,10 +1,12 @@
 import { sep } from "node:path";
-import { stringify } from "yaml";
 import { findHome } from "../base/home-folder.ts";
+import { printableJson, printableLine } from "../base/printable.ts";
+import { writeYaml, writeYamlInLine } from "../base/yaml-text.ts";
 import { listProfiles } from "../profiles/find.ts";
 import { type LoadOptions, resolveProfile, type ResolvedProfile } from "../profiles/load.ts";
 import { profileJsonSchema } from "../profiles/json-schema.ts";
 import { findWritten, type KeyPath, showKey, showPlace, toPlain } from "../profiles/written.ts";
+import { jsonText } from "./json-text.ts";
 import { formatTable } from "./table.ts";
 
 interface Shown {
@@ -22,8 +24,8 @@ const secretName = /key|token|secret|passw/i;
 /** `profile list`: the text to print. JSON: `[{ name, path, description?, shadowedBy?, problem? }]`. */
 export async function profileList(folders: readonly string[], options: Shown & { readonly width: number }): Promise<string> {
   const profiles = await listProfiles(folders);
-  if (options.json) return toJson(profiles);
-  if (profiles.length === 0) return `no profiles in ${folders.join(", ")}\n`;
+  if (options.json) return jsonText(profiles);
+  if (profiles.length === 0) return `no profiles in ${printableLine(folders.join(", "))}\n`;
   const rows = profiles.map((profile) => [
     profile.name,
     shortPath(profile.path),
@@ -42,20 +44,22 @@ export async function profileShow(nameOrPath: string, load: LoadOptions, options
   if (options.resolved) return showWritten(resolved, options);
   const { name, path } = resolved.profile;
   const leaves = listLeaves(hideSecrets(resolved.profile.values), resolved);
-  if (!options.json) return `# profile ${name} from ${path}\n${alignOrigins(leaves)}`;
+  if (!options.json) return `# profile ${printableLine(`${name} from ${path}`)}\n${alignOrigins(leaves)}`;
   const origins = leaves.filter((leaf) => leaf.origin !== "" && leaf.origin !== "default").map((leaf) => [leaf.key, leaf.origin]);
-  return toJson({ name, path, values: hideSecrets(resolved.profile.values), origins: Object.fromEntries(origins) });
+  return jsonText({ name, path, values: hideSecrets(resolved.profile.values), origins: Object.fromEntries(origins) });
 }
 
 function showWritten({ profile, written }: ResolvedProfile, { json }: Shown): string {
   const { extends: _extends, ...values } = toPlain(written) as { extends?: string; env?: Readonly<Record<string, string>> };
   const shown = values.env === undefined ? values : hideSecrets({ ...values, env: values.env });
-  return json ? toJson(shown) : `# profile ${profile.name} from ${profile.path} and what it extends\n${stringify(shown, { lineWidth: 0 })}`;
+  return json
+    ? jsonText(shown)
+    : `# profile ${printableLine(`${profile.name} from ${profile.path}`)} and what it extends\n${writeYaml(shown, "1.2")}`;
 }
 
 /** `profile schema`: the JSON Schema that editors use. */
 export function profileSchemaText(): string {
-  return toJson(profileJsonSchema());
+  return jsonText(profileJsonSchema());
 }
 
 interface Leaf {
@@ -71,7 +75,7 @@ function listLeaves(values: object, resolved: ResolvedProfile, path: KeyPath = [
     const key = [...path, name];
     // The chain is already merged: as a profile of its own, this one starts from nothing.
     if (value === undefined || showKey(key) === "extends") return [];
-    const head = `${"  ".repeat(path.length)}${name}:`;
+    const head = `${"  ".repeat(path.length)}${inline(name)}:`;
     if (isMap(value) && Object.keys(value).length > 0) {
       return [{ key: showKey(key), text: head, origin: "" }, ...listLeaves(value, resolved, key)];
     }
@@ -86,13 +90,13 @@ function originOf(key: KeyPath, { written }: ResolvedProfile): string {
 
 function alignOrigins(leaves: readonly Leaf[]): string {
   const width = Math.min(60, Math.max(0, ...leaves.map((leaf) => leaf.text.length)));
-  return leaves.map(({ text, origin }) => (origin === "" ? `${text}\n` : `${text.padEnd(width)}  # ${origin}\n`)).join("");
+  return leaves.map(({ text, origin }) => (origin === "" ? `${text}\n` : `${text.padEnd(width)}  # ${printableLine(origin)}\n`)).join("");
 }
 
 /** One line of YAML; text that YAML would spread over lines is written as JSON, which YAML also reads. */
 function inline(value: unknown): string {
-  const text = stringify(value, { collectionStyle: "flow", flowCollectionPadding: false, lineWidth: 0 }).trimEnd();
-  return text.includes("\n") ? JSON.stringify(value) : text;
+  const text = writeYamlInLine(value);
+  return text.includes("\n") ? printableJson(value) : text;
 }
 
 function hideSecrets<T extends { readonly env: Readonly<Record<string, string>> }>(values: T): T {
@@ -107,8 +111,4 @@ function isMap(value: unknown): value is object {
 function shortPath(path: string): string {
   const home = findHome(process.env) + sep;
   return path.startsWith(home) ? `~/${path.slice(home.length)}` : path;
-}
-
-function toJson(value: unknown): string {
-  return `${JSON.stringify(value, null, 2)}\n`;
 }

@@ -20,15 +20,17 @@ const superviseCommand = "__supervise";
 /** Runs a command line, and reports what goes wrong, as JSON where that was asked for. @returns the exit code. */
 export async function runProgram(argv: readonly string[]): Promise<number> {
   // A supervisor lives for months: it does not carry the command line along.
-  if (argv[2] === superviseCommand) return (await import("./detached.ts")).superviseDetached();
+  if (argv[2] === superviseCommand) {
+    onCrash(reportError);
+    return (await import("./detached.ts")).superviseDetached();
+  }
   let code = 0;
   const program = createProgram((result) => {
     code = result;
   });
   const json = isJsonAsked(program, argv.slice(2));
   const report = json ? reportErrorAsJson : reportError;
-  // What is thrown outside of every promise. A program that reads our JSON gets its document for that, too.
-  if (json) process.once("uncaughtException", (error) => process.exit(report(error)));
+  onCrash(report);
   try {
     await program.parseAsync(argv);
     return code;
@@ -38,6 +40,11 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
     // Commander has shown the help of a command that is named alone and needs a subcommand.
     return error.code === "commander.help" ? exitCodes.usage.code : report(inOurWords(error));
   }
+}
+
+/** What is thrown outside of every promise is told as all other errors are; Node would print it raw. */
+function onCrash(report: (error: unknown) => number): void {
+  process.once("uncaughtException", (error) => process.exit(report(error)));
 }
 
 /** The program with all its commands. @param done Told the exit code of a command that has another one than 0. */

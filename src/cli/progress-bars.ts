@@ -1,4 +1,5 @@
 import { formatSize } from "../base/units.ts";
+import { control } from "./guard-output.ts";
 import { formatProgress, paintBar, plainMs, redrawMs } from "./progress.ts";
 import { RateMeter } from "./rate-meter.ts";
 
@@ -60,7 +61,7 @@ export class ProgressBars {
 
   /** Takes the bars away, so that other text can follow. */
   clear(): void {
-    if (this.#drawnLines > 0) this.#stream.write(`${this.#toTop()}\u001b[J`);
+    if (this.#drawnLines > 0) this.#stream.write(`${this.#toTop()}${this.#control("\u001b[J")}`);
     this.#drawnLines = 0;
     if (this.#stream.isTTY) this.#drawnMs = Number.NEGATIVE_INFINITY;
   }
@@ -74,8 +75,8 @@ export class ProgressBars {
     const moving = [...this.#bars].filter(([, bar]) => bar.isMoving);
     const labelWidth = Math.max(this.#label.length, ...moving.map(([label]) => label.length));
     const shown = [...this.#fileLines(moving, labelWidth, width), this.#totalLine(labelWidth, width)];
-    const lines = shown.map((line) => `${paintBar(line, this.#stream)}\u001b[K`);
-    this.#stream.write(`${this.#toTop()}${lines.join("\n")}\u001b[J`);
+    const lines = shown.map((line) => `${paintBar(line, this.#stream)}${this.#control("\u001b[K")}`);
+    this.#stream.write(`${this.#toTop()}${lines.join("\n")}${this.#control("\u001b[J")}`);
     this.#drawnLines = lines.length;
   }
 
@@ -99,6 +100,11 @@ export class ProgressBars {
   }
 
   #toTop(): string {
-    return this.#drawnLines > 1 ? `\r\u001b[${this.#drawnLines - 1}A` : "\r";
+    const up = this.#drawnLines > 1 ? this.#control(`\u001b[${this.#drawnLines - 1}A`) : "";
+    return `${this.#control("\r")}${up}`;
+  }
+
+  #control(sequence: string): string {
+    return control(sequence, this.#stream);
   }
 }

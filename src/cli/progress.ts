@@ -1,4 +1,6 @@
+import { printableLine } from "../base/printable.ts";
 import { formatDuration } from "../base/units.ts";
+import { control } from "./guard-output.ts";
 import { paint } from "./paint.ts";
 import { RateMeter } from "./rate-meter.ts";
 
@@ -46,7 +48,7 @@ export class ProgressLine {
 
   /** Takes the line away, so that other text can follow. */
   clear(): void {
-    if (this.#isDrawn) this.#stream.write("\r\u001b[K");
+    if (this.#isDrawn) this.#stream.write(`${control("\r", this.#stream)}${control("\u001b[K", this.#stream)}`);
     this.#isDrawn = false;
     if (this.#stream.isTTY) this.#drawnMs = Number.NEGATIVE_INFINITY;
   }
@@ -57,7 +59,7 @@ export class ProgressLine {
       return;
     }
     const text = formatProgress(progress, (this.#stream.columns || 80) - 1);
-    this.#stream.write(`\r${paintBar(text, this.#stream)}\u001b[K`);
+    this.#stream.write(`${control("\r", this.#stream)}${paintBar(text, this.#stream)}${control("\u001b[K", this.#stream)}`);
     this.#isDrawn = true;
   }
 }
@@ -86,9 +88,10 @@ export function formatProgress({ label, unit, done, total, perSecond, hasTimeLef
     if (hasTimeLeft && total !== undefined && done < total) facts.push(`${formatDuration(((total - done) / perSecond) * 1000)} left`);
   }
   const text = facts.join(" · ");
-  const line = `${label}  ${text}`;
+  const head = printableLine(label);
+  const line = `${head}  ${text}`;
   if (width === undefined) return line;
-  if (total !== undefined && line.length + barWidth + 2 <= width) return `${label}  ${bar(done / Math.max(total, 1))}  ${text}`;
+  if (total !== undefined && line.length + barWidth + 2 <= width) return `${head}  ${bar(done / Math.max(total, 1))}  ${text}`;
   return line.slice(0, Math.max(0, width));
 }
 

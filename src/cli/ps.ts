@@ -2,6 +2,7 @@ import { exitCodes } from "../base/exit-codes.ts";
 import { findPaths } from "../base/paths.ts";
 import type { DraftingStatus, LoadProgress } from "../control/messages.ts";
 import { describeLoad } from "../supervisor/describe-state.ts";
+import { jsonText } from "./json-text.ts";
 import { isSinceKnown, listProfileStates, type ProfileState } from "./profile-states.ts";
 
 interface PsOptions {
@@ -12,14 +13,7 @@ interface PsOptions {
 /** Lists what runs and what has failed; with `all` also what was stopped. @returns the exit code: that of the first that is refused. */
 export async function ps({ all, json }: PsOptions): Promise<number> {
   const states = (await listProfileStates(findPaths())).filter((state) => all || isWorthShowing(state));
-  if (json)
-    process.stdout.write(
-      `${JSON.stringify(
-        states.map(({ presence, status }) => ({ presence, ...status })),
-        undefined,
-        2,
-      )}\n`,
-    );
+  if (json) process.stdout.write(jsonText(states.map(({ presence, status }) => ({ presence, ...status }))));
   else if (states.length === 0) process.stdout.write("nothing is running\n");
   else await printTable(states);
   const refused = states.flatMap(({ presence, error }) => (presence === "unknown" && error !== undefined ? [error] : []));

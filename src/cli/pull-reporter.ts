@@ -1,9 +1,11 @@
 import { posix } from "node:path";
+import { printableName, printableSentence } from "../base/printable.ts";
 import { formatDuration, formatSize } from "../base/units.ts";
 import type { PullEvent } from "../hub/pull-model.ts";
 import type { FetchPlan, PullPlan } from "../hub/pull-plan.ts";
 import { parseShardName } from "../hub/shard-names.ts";
 import type { VerifyEvent } from "../hub/verify-model.ts";
+import { jsonLine } from "./json-text.ts";
 import { paint } from "./paint.ts";
 import { ProgressBars } from "./progress-bars.ts";
 
@@ -65,7 +67,7 @@ export class TerminalReporter implements PullReporter {
       case "waiting":
         return this.say(`${event.file}: another process is fetching it, waiting for that`);
       case "retry":
-        return this.say(paint("yellow", `${event.reason}; trying again in ${formatDuration(event.delayMs)}`, this.#stream));
+        return this.say(`${event.reason}; trying again in ${formatDuration(event.delayMs)}`, "yellow");
       case "file-done":
         this.#bars.finish(shortName(event.file));
         return this.say(
@@ -79,9 +81,10 @@ export class TerminalReporter implements PullReporter {
   }
 
   /** Writes a line that stays, above the bars. */
-  say(text: string): void {
+  say(text: string, colour?: Parameters<typeof paint>[0]): void {
     this.clear();
-    this.#stream.write(`${text}\n`);
+    const line = printableSentence(text);
+    this.#stream.write(`${colour === undefined ? line : paint(colour, line, this.#stream)}\n`);
   }
 }
 
@@ -114,7 +117,7 @@ export class JsonReporter implements PullReporter {
   }
 
   tell(event: Readonly<Record<string, unknown>>): void {
-    this.#write(`${JSON.stringify(event)}\n`);
+    this.#write(jsonLine(event));
   }
 
   clear(): void {}
@@ -152,5 +155,5 @@ function planToJson(plan: PullPlan): Record<string, unknown> {
 function shortName(file: string): string {
   const name = posix.basename(file);
   const shard = parseShardName(name);
-  return shard === undefined ? name : `${shard.prefix} ${shard.index}/${shard.count}`;
+  return printableName(shard === undefined ? name : `${shard.prefix} ${shard.index}/${shard.count}`);
 }

@@ -1,4 +1,5 @@
 import { findPaths } from "../base/paths.ts";
+import { printableSentence } from "../base/printable.ts";
 import { formatSize } from "../base/units.ts";
 import { readHubSettings } from "../hub/hub-settings.ts";
 import type { ModelFiles } from "../hub/model-files.ts";
@@ -68,11 +69,11 @@ interface Output {
 }
 
 function textOutput(): Output {
-  const say = (line: string) => process.stdout.write(`${line}\n`);
+  const say = (line: string) => process.stdout.write(`${printableSentence(line)}\n`);
   const saySkipped = (skipped: readonly SkippedDraft[]) => skipped.forEach((one) => say(describeNotFetched(one)));
   return {
     reporter: new TerminalReporter(process.stderr),
-    note: (message) => say(`${paint("yellow", "note:")} ${message}`),
+    note: (message) => process.stdout.write(`${paint("yellow", "note:")} ${printableSentence(message)}\n`),
     showPlan: ({ models, skipped }) => {
       for (const model of models) for (const line of describePlanned(model)) say(line);
       saySkipped(skipped);

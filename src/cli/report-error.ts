@@ -1,7 +1,9 @@
 import { exitCodes } from "../base/exit-codes.ts";
 import { LlmctlError, type Problem } from "../base/errors.ts";
 import { describeFix } from "../base/fix.ts";
+import { printableSentence } from "../base/printable.ts";
 import { describeError } from "./error-document.ts";
+import { jsonLine } from "./json-text.ts";
 import { paint } from "./paint.ts";
 
 /** Prints an error on stderr, once, and says which exit code it has. */
@@ -20,14 +22,14 @@ export function reportError(error: unknown): number {
 /** The same as JSON on stdout, in one line: `pull --json` and `events --json` have printed others before. */
 export function reportErrorAsJson(error: unknown): number {
   const { document, exitCode } = describeError(error);
-  process.stdout.write(`${JSON.stringify(document)}\n`);
+  process.stdout.write(jsonLine(document));
   return exitCode;
 }
 
 /** A problem as people see it: what happened, where, and what to do. */
 export function formatProblem({ message, at, fix }: Problem): string {
-  const lines = [`${paint("red", "llmctl: error:")} ${message}`];
-  if (at !== undefined) lines.push(`  at:  ${at}`);
-  if (fix !== undefined) lines.push(`  fix: ${describeFix(fix)}`);
+  const lines = [`${paint("red", "llmctl: error:")} ${printableSentence(message)}`];
+  if (at !== undefined) lines.push(`  at:  ${printableSentence(at)}`);
+  if (fix !== undefined) lines.push(`  fix: ${printableSentence(describeFix(fix))}`);
   return lines.join("\n");
 }

@@ -1,6 +1,7 @@
 import { createInterface } from "node:readline/promises";
 import { LlmctlError } from "../base/errors.ts";
 import { type ChatMessage, streamChat } from "../llama/chat-stream.ts";
+import { forLineEditor } from "./guard-output.ts";
 import { paint } from "./paint.ts";
 import { formatProblem } from "./report-error.ts";
 
@@ -11,7 +12,7 @@ interface ServerChat {
 
 /** A plain chat with a running server, for builds whose llama-cli cannot connect to one. @returns the exit code. */
 export async function serverChat(server: ServerChat): Promise<number> {
-  const lines = createInterface({ input: process.stdin, output: process.stdout, prompt: "\n> " });
+  const lines = createInterface({ input: process.stdin, output: forLineEditor(process.stdout), prompt: "\n> " });
   let messages: ChatMessage[] = [];
   let answering: AbortController | undefined;
   lines.on("SIGINT", () => {

@@ -1,5 +1,6 @@
 import { open, type FileHandle } from "node:fs/promises";
 import { systemErrorCode } from "../base/errors.ts";
+import { maxSentenceLength, printable, shorten } from "../base/printable.ts";
 
 /** Read at a time, from the end backwards. */
 const chunkBytes = 64 * 1024;
@@ -54,8 +55,7 @@ async function readBackwards(file: FileHandle, count: number, end: number): Prom
   return lines.slice(-count);
 }
 
-/** Makes a line of a server harmless for a terminal: control bytes, which could move the cursor or change its title, are shown. */
-export function escapeControls(line: string): string {
-  // oxlint-disable-next-line no-control-regex -- control bytes are what this is about
-  return line.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, "0")}`);
+/** A line of a server's log below our own text, where one of many megabytes would push that away. */
+export function quoteLogLine(line: string): string {
+  return `  | ${printable(shorten(line, maxSentenceLength))}\n`;
 }

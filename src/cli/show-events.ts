@@ -2,13 +2,14 @@ import { join } from "node:path";
 import { exitCodes } from "../base/exit-codes.ts";
 import { LlmctlError } from "../base/errors.ts";
 import { findPaths } from "../base/paths.ts";
+import { printableSentence } from "../base/printable.ts";
 import { formatDuration, formatSize } from "../base/units.ts";
 import type { LoadProgress, StateName, StatusEvent } from "../control/messages.ts";
 import type { Launch } from "../supervisor/launch.ts";
 import { formatProblem } from "./report-error.ts";
 import { paint } from "./paint.ts";
 import { ProgressLine } from "./progress.ts";
-import { escapeControls, readLastRun } from "./server-log-text.ts";
+import { quoteLogLine, readLastRun } from "./server-log-text.ts";
 
 const lastLines = 20;
 
@@ -32,7 +33,8 @@ export class EventScreen {
     this.#load = undefined;
     const time = paint("dim", formatDuration(performance.now()).padStart(9), process.stdout);
     const colour = colours[state];
-    process.stdout.write(`${time}  ${colour === undefined ? event.message : paint(colour, event.message, process.stdout)}\n`);
+    const message = printableSentence(event.message);
+    process.stdout.write(`${time}  ${colour === undefined ? message : paint(colour, message, process.stdout)}\n`);
   }
 
   #showLoad({ doneBytes, totalBytes }: LoadProgress): void {
@@ -46,7 +48,7 @@ export async function showFailure(event: StatusEvent): Promise<number> {
   const { status } = event;
   // Where no server was started, the end of the log is of an earlier time.
   const tail = status.runs === 0 ? [] : await readLastRun(status.log, lastLines);
-  if (tail.length > 0) process.stderr.write(`${tail.map((line) => `  | ${escapeControls(line)}`).join("\n")}\n`);
+  if (tail.length > 0) process.stderr.write(tail.map(quoteLogLine).join(""));
   const problem = {
     message: status.lastExit === null ? `"${status.name}" failed` : `"${status.name}" failed: ${status.lastExit.message}`,
     at: status.runs === 0 ? status.profile : `full log: llmctl logs ${status.name}`,

@@ -1,10 +1,12 @@
 import { exitCodes } from "../base/exit-codes.ts";
 import { describeFix, type Fix } from "../base/fix.ts";
 import { findPaths } from "../base/paths.ts";
+import { printableSentence } from "../base/printable.ts";
 import { formatDuration } from "../base/units.ts";
 import type { Status, TrafficStatus } from "../control/messages.ts";
 import { describeDrafting } from "../supervisor/describe-state.ts";
 import { notRunning } from "./down.ts";
+import { jsonText } from "./json-text.ts";
 import { isSinceKnown, readProfileState, type ProfileState } from "./profile-states.ts";
 import { describePresence } from "./ps.ts";
 
@@ -12,7 +14,7 @@ import { describePresence } from "./ps.ts";
 export async function status(name: string, json: boolean): Promise<number> {
   const state = await readProfileState(findPaths(), name);
   if (state === undefined) throw notRunning(name);
-  process.stdout.write(json ? `${JSON.stringify({ presence: state.presence, ...state.status }, undefined, 2)}\n` : describe(state));
+  process.stdout.write(json ? jsonText({ presence: state.presence, ...state.status }) : describe(state));
   return state.presence === "gone" ? exitCodes.notRunning.code : 0;
 }
 
@@ -40,7 +42,7 @@ function describe({ presence, status: known }: ProfileState): string {
     ["log", known.log || undefined],
     ...known.warnings.map((text): [string, string] => ["warning", text]),
   ];
-  return rows.flatMap(([key, value]) => (value === undefined ? [] : [`${key.padEnd(13)}${value}\n`])).join("");
+  return rows.flatMap(([key, value]) => (value === undefined ? [] : [`${key.padEnd(13)}${printableSentence(value)}\n`])).join("");
 }
 
 function describePids({ pid, supervisorPid }: Status): string | undefined {

@@ -1,3 +1,4 @@
+import { printableSentence } from "../base/printable.ts";
 import type { Status, StatusEvent } from "../control/messages.ts";
 import { createNotifier } from "../systemd/notify.ts";
 import { describeDrafting } from "../supervisor/describe-state.ts";
@@ -18,7 +19,9 @@ export interface SystemdReporter {
 
 /** Tells systemd about readiness only when the proof has passed, and keeps a start alive for as long as the supervisor does. */
 export function createSystemdReporter(env: NodeJS.ProcessEnv): SystemdReporter {
-  const notifier = createNotifier(env, { onFailure: (error) => process.stderr.write(`llmctl: warning: ${error.message}\n`) });
+  const notifier = createNotifier(env, {
+    onFailure: (error) => process.stderr.write(`llmctl: warning: ${printableSentence(error.message)}\n`),
+  });
   const watchdog =
     notifier.watchdogIntervalMs === undefined ? undefined : setInterval(() => notifier.pingWatchdog(), notifier.watchdogIntervalMs);
   let starting: NodeJS.Timeout | undefined;
@@ -80,7 +83,9 @@ export interface HeldStart {
 
 /** Keeps a start from timing out while models are fetched and verified. */
 export function holdStart(env: NodeJS.ProcessEnv): HeldStart {
-  const notifier = createNotifier(env, { onFailure: (error) => process.stderr.write(`llmctl: warning: ${error.message}\n`) });
+  const notifier = createNotifier(env, {
+    onFailure: (error) => process.stderr.write(`llmctl: warning: ${printableSentence(error.message)}\n`),
+  });
   const extend = () => notifier.extendTimeout(extendMs);
   let extending: NodeJS.Timeout | undefined;
   return {

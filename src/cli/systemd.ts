@@ -5,6 +5,7 @@ import { writeFileAtomic } from "../base/atomic-write.ts";
 import { LlmctlError } from "../base/errors.ts";
 import { describeFix } from "../base/fix.ts";
 import { findPaths } from "../base/paths.ts";
+import { printableSentence } from "../base/printable.ts";
 import { parseDuration } from "../base/units.ts";
 import { askedPriority } from "../llama/priority-rights.ts";
 import { isSocketHost } from "../profiles/host.ts";
@@ -207,5 +208,5 @@ function notInstalled(name: string, path: string): LlmctlError {
 }
 
 function say(line: string): void {
-  process.stdout.write(`${line}\n`);
+  process.stdout.write(`${printableSentence(line)}\n`);
 }

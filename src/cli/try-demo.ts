@@ -11,7 +11,7 @@ import type { Profile } from "../profiles/schema.ts";
 import type { Launch } from "../supervisor/launch.ts";
 import { supervise } from "../supervisor/supervise.ts";
 import { openProfile } from "./context.ts";
-import { escapeControls, readLastRun } from "./server-log-text.ts";
+import { quoteLogLine, readLastRun } from "./server-log-text.ts";
 
 const demo = fileURLToPath(new URL("../../profiles/demo.yaml", import.meta.url));
 const lastLines = 20;
@@ -32,7 +32,7 @@ export async function tryDemo(build: string, paths: Paths): Promise<string> {
     if (state === "ready" && drafting.state === "on") {
       return `ready, ${drafting.acceptedTokens} of ${drafting.draftTokens} drafted tokens accepted`;
     }
-    for (const line of await readLastRun(last.status.log, lastLines)) process.stderr.write(`  | ${escapeControls(line)}\n`);
+    for (const line of await readLastRun(last.status.log, lastLines)) process.stderr.write(quoteLogLine(line));
     throw failed(build, last);
   } finally {
     await rm(folder, { recursive: true, force: true });

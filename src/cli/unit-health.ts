@@ -2,11 +2,11 @@ import { stat } from "node:fs/promises";
 import { LlmctlError, systemErrorCode } from "../base/errors.ts";
 import { describeFix, type Fix } from "../base/fix.ts";
 import type { Paths } from "../base/paths.ts";
-import { eventLogPath, parseEventLine, type LoggedEvent } from "../supervisor/event-log.ts";
+import { eventLogPath, parseEventLine, toLine, type LoggedEvent } from "../supervisor/event-log.ts";
 import { readState } from "../supervisor/state-file.ts";
 import { readCommand } from "../systemd/unit.ts";
 import { findLogEnd } from "./follow-log.ts";
-import { escapeControls, readTail } from "./server-log-text.ts";
+import { readTail } from "./server-log-text.ts";
 
 /** What a unit names that is not there any more, and what to do about it, as rows of `systemd status`. */
 export async function findGone(unit: string, name: string): Promise<string[]> {
@@ -69,18 +69,18 @@ export async function findLastFailure(paths: Paths, name: string, unit: Readonly
 export function describeFailure(failure: UnitFailure | undefined): string[] {
   if (failure === undefined) return [];
   const { message, fix } = failure;
-  return [`failure   ${message}`, ...(fix === undefined ? [] : [`fix       ${describeFix(fix)}`])].map(escapeControls);
+  return [`failure   ${message}`, ...(fix === undefined ? [] : [`fix       ${describeFix(fix)}`])];
 }
 
 function toFailure({ time, message, cause }: LoggedEvent, fix: Fix | undefined): UnitFailure {
-  const what = fix === undefined ? message : message.replace(`; ${describeFix(fix)}`, "");
+  const what = fix === undefined ? message : message.replace(`; ${toLine(describeFix(fix))}`, "");
   return { message: `${what.replace(/^failed: /, "")}${cause === null ? "" : ` [${cause}]`}, ${time}`, fix };
 }
 
 /** The event log holds no fix; the state does, of the last failure only. */
 async function readFix(stateDir: string, name: string, { message }: LoggedEvent): Promise<Fix | undefined> {
   const exit = (await readState(stateDir, name))?.status.lastExit;
-  return exit == null || !message.includes(exit.message.replaceAll(/\s+/g, " ")) ? undefined : (exit.fix ?? undefined);
+  return exit == null || !message.includes(toLine(exit.message)) ? undefined : (exit.fix ?? undefined);
 }
 
 async function readEvents(path: string): Promise<readonly LoggedEvent[] | { readonly unreadable: string }> {

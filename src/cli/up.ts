@@ -2,6 +2,7 @@ import { resolve } from "node:path";
 import { exitCodes, type ExitName } from "../base/exit-codes.ts";
 import { LlmctlError } from "../base/errors.ts";
 import { findPaths, type Paths } from "../base/paths.ts";
+import { printableSentence } from "../base/printable.ts";
 import { explainPlanFailure } from "../llama/plan-failure.ts";
 import { loadInOrder } from "../profiles/dependencies.ts";
 import { listOwnNames, profileName } from "../profiles/find.ts";
@@ -85,7 +86,7 @@ async function noteFailure<T>(nameOrPath: string, paths: Paths, action: () => Pr
   } catch (error) {
     const name = profileName(nameOrPath);
     if (!profileNamePattern.test(name)) throw error;
-    const warn = (text: string) => process.stderr.write(`llmctl: warning: ${text}\n`);
+    const warn = (text: string) => process.stderr.write(`llmctl: warning: ${printableSentence(text)}\n`);
     try {
       await recordFailedStart(paths, { name, profilePath: resolve(nameOrPath), cause: explainFailedStart(error) }, warn);
     } catch (unrecorded) {

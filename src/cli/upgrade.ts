@@ -1,6 +1,7 @@
 import type { Paths } from "../base/paths.ts";
 import { findPaths } from "../base/paths.ts";
 import { LlmctlError } from "../base/errors.ts";
+import { printableSentence } from "../base/printable.ts";
 import { type Build, listBuilds, useBuild, useBuildBefore } from "../llama/builds.ts";
 import type { CheckFinding } from "../llama/check-finding.ts";
 import { CheckSession } from "../llama/check-session.ts";
@@ -43,7 +44,7 @@ export async function upgrade({ rollback, evenIfProfilesBreak, ...options }: Upg
 }
 
 function say(what: string, text: string): void {
-  process.stdout.write(`${what.padEnd(9)} ${text}\n`);
+  process.stdout.write(`${what.padEnd(9)} ${printableSentence(text)}\n`);
 }
 
 async function findCurrent({ data }: Paths): Promise<Build | undefined> {

@@ -1,6 +1,7 @@
 import { LlmctlError } from "../base/errors.ts";
 import type { Fix } from "../base/fix.ts";
 import type { Paths } from "../base/paths.ts";
+import { printableSentence } from "../base/printable.ts";
 import { findComingLog, findLogEnd, type LogEnd } from "./follow-log.ts";
 import { readProfileState } from "./profile-states.ts";
 
@@ -27,7 +28,7 @@ export async function findWantedLog(paths: Paths, log: WantedLog, follow: boolea
   if (end !== undefined) return end;
   const { error, isComing } = await explainAbsence(paths, log);
   if (!follow || !isComing) throw error;
-  process.stderr.write(`llmctl: ${error.message}; waiting for the new one\n`);
+  process.stderr.write(`llmctl: ${printableSentence(error.message)}; waiting for the new one\n`);
   return findComingLog(log.path);
 }
 

@@ -177,7 +177,7 @@ function unreadable(socketPath: string): LlmctlError {
   return new LlmctlError("unreadable-answer", `what answers is no supervisor that llmctl ${llmctlVersion} knows`, {
     exit: "failed",
     at: socketPath,
-    fix: "where another version of llmctl has started it, use that version",
+    fix: "where a supervisor of another version has the socket, use the program of that version",
   });
 }
 

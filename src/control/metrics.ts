@@ -1,4 +1,5 @@
 import { Counter, Gauge, Registry } from "prom-client";
+import { maxSentenceLength, printable, printableName, shorten } from "../base/printable.ts";
 import { stateNames, type Status } from "./messages.ts";
 
 /**
@@ -45,12 +46,12 @@ export class MetricsBook {
     this.#setDrafting(status.drafting);
     this.#setTraffic(status);
     setKnown(this.#proofSpeed, status.tokensPerSecond);
-    this.#build.set({ build: status.build, hash: status.hash }, 1);
+    this.#build.set({ build: printableName(status.build), hash: status.hash }, 1);
     return this.#registry.metrics();
   }
 
   #setDrafting(drafting: Status["drafting"]): void {
-    const reason = drafting.state === "off" ? drafting.reason : "";
+    const reason = drafting.state === "off" ? printable(shorten(drafting.reason, maxSentenceLength)) : "";
     this.#drafting.set({ state: drafting.state, reason }, drafting.state === "on" ? 1 : 0);
   }
 

@@ -1,3 +1,4 @@
+import { printableJson } from "../base/printable.ts";
 import { TextWalker, sameLayout } from "../gguf/gguf-array.ts";
 import type { TokenizerFacts } from "../gguf/tokenizer-facts.ts";
 import type { VocabRule } from "./vocab-rule.ts";
@@ -106,5 +107,5 @@ function describeRole({ isAdded, id }: Role): string {
 
 /** A token's text for a message: quoted, and cut where a vocabulary holds a long one. */
 function quote(text: string): string {
-  return JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}…` : text);
+  return printableJson(text.length > 60 ? `${text.slice(0, 60)}…` : text);
 }

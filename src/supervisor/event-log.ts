@@ -1,5 +1,6 @@
 import { closeSync, fstatSync, ftruncateSync } from "node:fs";
 import { join } from "node:path";
+import { printableLine } from "../base/printable.ts";
 import type { StateName, StatusEvent } from "../control/messages.ts";
 import { unwritable } from "./lock.ts";
 import { appendAll, openLogFile } from "./log-file.ts";
@@ -26,7 +27,12 @@ export function eventLogPath(stateDir: string, name: string): string {
 
 /** `TIME +SECONDS STATE CAUSE message`, with a dash for no cause. */
 function formatLine({ time, elapsedMs, status, cause, message }: StatusEvent): string {
-  return `${time} +${(elapsedMs / 1000).toFixed(3)} ${status.state} ${cause ?? "-"} ${message.replaceAll(/\s+/g, " ")}\n`;
+  return `${time} +${(elapsedMs / 1000).toFixed(3)} ${status.state} ${cause ?? "-"} ${toLine(message)}\n`;
+}
+
+/** A message as the event log holds it: people read that with tools that show all bytes to their terminal. */
+export function toLine(message: string): string {
+  return printableLine(message.replaceAll(/\s+/g, " "));
 }
 
 /** Reads a line of the event log. @returns undefined for any other line, such as a stack of our own or a line that was cut. */

@@ -38,7 +38,7 @@ export function renderKubernetes(spec: ContainerSpec, options: KubernetesOptions
     ...describeSecrets(spec),
     ...describeLimits(spec),
   ]);
-  const documents = [deployment(spec, options), service(spec)].map(writeYaml);
+  const documents = [deployment(spec, options), service(spec)].map((one) => writeYaml(one));
   return `${head.map((line) => `${line}\n`).join("")}${documents.map((text) => `---\n${text}`).join("")}`;
 }
 

@@ -1,6 +1,7 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { LlmctlError } from "../base/errors.ts";
+import { printableSentence } from "../base/printable.ts";
 
 type Env = Readonly<Record<string, string | undefined>>;
 
@@ -49,7 +50,7 @@ export function createNotifier(env: Env, options: NotifierOptions): Notifier {
   return {
     watchdogIntervalMs: watchdogInterval(env, options.pid ?? process.pid),
     ready: () => queue.add("READY", "1"),
-    status: (text) => queue.add("STATUS", text.replaceAll(/\s+/g, " ").trim()),
+    status: (text) => queue.add("STATUS", printableSentence(text.replaceAll(/\s+/g, " ").trim())),
     pingWatchdog: () => queue.add("WATCHDOG", "1"),
     extendTimeout: (ms) => queue.add("EXTEND_TIMEOUT_USEC", String(Math.round(ms * 1000))),
     flush: () => queue.flush(),

@@ -20,6 +20,7 @@
 //   wedge             /health stays 200; completions and /slots are never answered
 //   silent            accepts connections and answers nothing; silentAfterMs: from that time on
 //   stallStream       a stream stops after its first chunk
+//   says              text of its answers
 //   spam              { totalBytes } at once, or { bytesPerSecond }, to the log, once ready
 //   forkChild         "group" or "session": starts a grandchild, in this process group or in its own session
 //   devices           lines of --list-devices; other names are refused
@@ -279,7 +280,7 @@ function onCompletion(path, request, response, model) {
   if (faults.computeError) return fail(response, 500, "server_error", "Compute error.");
   setTimeout(() => {
     const timings = makeTimings(request.n_predict ?? request.max_tokens ?? 12);
-    const text = "Once upon a time there was a fake server.";
+    const text = faults.says ?? "Once upon a time there was a fake server.";
     if (request.stream) return stream(response, path, model, text, timings);
     if (path === "/completion")
       return answer(response, 200, { index: 0, content: text, stop: true, model, tokens_predicted: timings.predicted_n, timings });
