@@ -1,14 +1,15 @@
 import { rm } from "node:fs/promises";
-import { dirname, join, resolve } from "node:path";
+import { dirname, resolve } from "node:path";
 import { createTwoFilesPatch } from "diff";
 import { writeFileAtomic } from "../base/atomic-write.ts";
 import { LlmctlError } from "../base/errors.ts";
 import { describeFix } from "../base/fix.ts";
 import { findPaths } from "../base/paths.ts";
 import { parseDuration } from "../base/units.ts";
+import { expectSafeForRoot } from "../base/safe-way.ts";
 import { askedPriority } from "../llama/priority-rights.ts";
 import { isSocketHost } from "../profiles/host.ts";
-import { readCommand, readEnvironment, renderUnit, systemHome, unitName, type UnitScope } from "../systemd/unit.ts";
+import { readCommand, readEnvironment, renderUnit, systemEnvironment, unitName, type UnitScope } from "../systemd/unit.ts";
 import { askFor, canAsk } from "./ask.ts";
 import { expectInstalled, expectProfileKept } from "./checkout.ts";
 import { openProfile } from "./context.ts";
@@ -31,8 +32,6 @@ const passedOn = [
   "XDG_DATA_HOME",
   "XDG_STATE_HOME",
 ];
-
-const systemEnvironment = { LLMCTL_HOME: systemHome, HF_HOME: join(systemHome, "huggingface") };
 
 export interface ScopeOptions {
   readonly user?: boolean;
@@ -94,6 +93,7 @@ export async function systemdUninstall(name: string, options: ScopeOptions): Pro
   const path = unitPath(scope, name);
   if ((await readUnit(path)) === undefined) throw notInstalled(name, path);
   await systemctl(scope, ["disable", "--now", "--quiet", unitName(name)]);
+  expectSafeForRoot(dirname(path));
   await rm(path);
   await systemctl(scope, ["daemon-reload"]);
   say(`removed ${path}`);

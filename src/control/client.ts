@@ -6,7 +6,7 @@ import { limitOwnTime } from "../base/own-time.ts";
 import { readLines } from "../base/read-lines.ts";
 import { llmctlVersion } from "../base/version.ts";
 import type { Status, StatusEvent } from "./messages.ts";
-import { isOwnSocket } from "./socket-path.ts";
+import { isOwnSocket, isSocketOf } from "./socket-path.ts";
 
 /** Errors of a connection that mean that no supervisor is there, or that it ended just now. */
 const nobodyListens: ReadonlySet<string> = new Set(["ENOENT", "ENOTDIR", "ECONNREFUSED", "ECONNRESET", "EPIPE"]);
@@ -32,6 +32,39 @@ const metricsLimitMs = 10_000;
 export async function fetchStatus(socketPath: string, timeoutMs = answerLimitMs): Promise<Status | undefined> {
   const response = await open(socketPath, "GET", "/status", { timeoutMs });
   return response === undefined ? undefined : ((await readJson(response)) as Status);
+}
+
+/** Larger than any status is. */
+const mostStatusBytes = 1 << 20;
+
+/**
+ * Asks what may be another user's supervisor. Nothing is believed: the answer is any JSON, and the socket may be gone or another one meanwhile.
+ * @returns undefined when there is no answer that is JSON.
+ * @throws LlmctlError `unresponsive`
+ */
+export async function fetchForeignStatus(socketPath: string, owner: number): Promise<unknown> {
+  if (!isSocketOf(socketPath, owner)) return undefined;
+  const response = await send(socketPath, "GET", "/status", { timeoutMs: answerLimitMs });
+  if (response?.statusCode !== 200) {
+    response?.destroy();
+    return undefined;
+  }
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of response) {
+    bytes += (chunk as Buffer).length;
+    if (bytes > mostStatusBytes) return undefined;
+    chunks.push(chunk as Buffer);
+  }
+  return parseJson(Buffer.concat(chunks).toString("utf8"));
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined; // as good as no answer
+  }
 }
 
 /** Prometheus text of a supervisor and its server. @returns undefined when no supervisor listens on the socket. @throws as {@link fetchStatus}. */

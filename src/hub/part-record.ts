@@ -1,6 +1,7 @@
 import { constants } from "node:fs";
 import { open, readFile, rm, type FileHandle } from "node:fs/promises";
 import { systemErrorCode } from "../base/errors.ts";
+import { expectPlainFile, noTricks } from "../base/own-file.ts";
 import { addRange, type ByteRange } from "./byte-ranges.ts";
 
 /** Which bytes of an unfinished blob are on disk, and the strong ETag that the server gave for them. */
@@ -57,10 +58,16 @@ export class PartRecord {
 
   /** @param recorded What {@link readRecord} found, or nothing to start over. */
   static async open(blobPath: string, recorded: Recorded): Promise<PartRecord> {
-    const flags = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW;
+    const flags = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | noTricks;
     const record = new PartRecord(await open(recordPath(blobPath), flags, 0o666), blobPath, recorded);
-    if (recorded === emptyRecord) await record.clear();
-    return record;
+    try {
+      expectPlainFile(recordPath(blobPath), await record.#file.stat());
+      if (recorded === emptyRecord) await record.clear();
+      return record;
+    } catch (error) {
+      await record.close();
+      throw error;
+    }
   }
 
   get ranges(): readonly ByteRange[] {

@@ -1,6 +1,7 @@
 import { ftruncateSync, readSync, writeSync } from "node:fs";
+import { LlmctlError } from "../base/errors.ts";
 import { readSmallFile } from "../base/read-small-file.ts";
-import { identifyProcess, isOfHere, isRunning, type ProcessIdentity } from "./process-identity.ts";
+import { identifyProcess, isIdentity, isOfHere, isRunning, type ProcessIdentity } from "./process-identity.ts";
 
 /**
  * What a lock file says of who holds it: enough to find a supervisor, or a server without one, where the state file is lost. Older versions
@@ -61,14 +62,19 @@ export function clearNote(fd: number): void {
   writeNote(fd, released);
 }
 
-/** What a lock file says; `released` where its last holder has given it up, undefined where it says nothing that can be read. */
-export function readNote(path: string): LockNote | "released" | undefined {
+/**
+ * What a lock file says; `released` where its last holder has given it up, undefined where it says nothing that can be read.
+ * @param owner Whose it must be; ours unless told.
+ * @throws LlmctlError `foreign-file` (77).
+ */
+export function readNote(path: string, owner?: number): LockNote | "released" | undefined {
   try {
-    const note = JSON.parse(readSmallFile(path) ?? "") as Partial<LockNote & typeof released>;
+    const note = JSON.parse(readSmallFile(path, owner) ?? "") as Partial<LockNote & typeof released>;
     if (typeof note !== "object" || note === null) return undefined;
     if (note.released === true) return "released";
     return isIdentity(note.holder) && typeof note.profile === "string" ? checkServer(note as LockNote) : undefined;
-  } catch {
+  } catch (error) {
+    if (error instanceof LlmctlError) throw error;
     return undefined; // no lock file, its holder is just writing it, or somebody has emptied it
   }
 }
@@ -78,17 +84,6 @@ function checkServer({ server, ...note }: LockNote): LockNote {
   const { identity, hash, stopTimeoutMs } = server ?? {};
   const isWhole = isIdentity(identity) && typeof hash === "string" && typeof stopTimeoutMs === "number";
   return isWhole ? { ...note, server: { identity, hash, stopTimeoutMs } } : note;
-}
-
-function isIdentity(value: ProcessIdentity | undefined): value is ProcessIdentity {
-  return (
-    typeof value === "object" &&
-    value !== null &&
-    Number.isSafeInteger(value.pid) &&
-    value.pid >= 1 &&
-    typeof value.startTime === "string" &&
-    typeof value.bootId === "string"
-  );
 }
 
 /** Whether the process that took a lock runs: `unknown` where the note does not say, or names a process that cannot be seen from here. */

@@ -6,9 +6,9 @@ import { type Folders, serverLockPath } from "./find-supervisor.ts";
 import type { Endpoint, Launch } from "./launch.ts";
 import { findListeningPort } from "./listening-sockets.ts";
 import { isLocked } from "./lock.ts";
-import { findLocker } from "./lock-holder.ts";
+import { findLocker, holdsLock } from "./lock-holder.ts";
 import { readNote, type LockedServer } from "./lock-note.ts";
-import { hasArguments, isRunning, type ProcessIdentity } from "./process-identity.ts";
+import { hasArguments, isOwnProcess, isRunning, type ProcessIdentity } from "./process-identity.ts";
 import { killGroup, terminate } from "./server-process.ts";
 import { readState } from "./state-file.ts";
 
@@ -42,7 +42,8 @@ export async function findOrphan({ state }: Folders, name: string): Promise<Aban
   const record = await readState(state, name);
   const locked = readLockedServer(state, name);
   const known = [locked?.identity, record?.server].filter((one) => one != null);
-  const server = known.length === 0 ? findUnknownServer(state, name) : known.find((one) => isRunning(one));
+  const found = known.length === 0 ? [findUnknownServer(state, name)] : known;
+  const server = found.find((one) => one !== undefined && isServer(one, serverLockPath(state, name)));
   if (server === undefined) return undefined;
   const url = record?.status.url ?? undefined;
   const port = findListeningPort(server.pid);
@@ -57,6 +58,16 @@ export async function findOrphan({ state }: Folders, name: string): Promise<Aban
     hash: locked?.hash ?? record?.status.hash,
     status,
   };
+}
+
+/**
+ * Whether what a file names is a server of this profile: it runs, is ours, and has the server's lock. A file alone could name any process, and
+ * whoever is found here may be ended.
+ */
+function isServer(identity: ProcessIdentity, lockPath: string): boolean {
+  // 1 is the first process of the machine or of a container, and as a group, everybody.
+  if (identity.pid === 1 || !isRunning(identity) || !isOwnProcess(identity.pid)) return false;
+  return holdsLock(identity.pid, lockPath) ?? isLocked(lockPath);
 }
 
 function readLockedServer(stateDir: string, name: string): LockedServer | undefined {

@@ -25,6 +25,13 @@ export function identifyProcess(pid: number): ProcessIdentity | undefined {
   return { pid, startTime, bootId: readBootId(), ...(pidNamespace === undefined ? {} : { pidNamespace }) };
 }
 
+/** Whether a value of a file is the identity of a process. */
+export function isIdentity(value: unknown): value is ProcessIdentity {
+  if (typeof value !== "object" || value === null) return false;
+  const { pid, startTime, bootId } = value as Partial<ProcessIdentity>;
+  return Number.isSafeInteger(pid) && (pid ?? 0) >= 1 && typeof startTime === "string" && typeof bootId === "string";
+}
+
 /** True while exactly this process runs. A reused pid and a zombie count as gone. @throws as {@link identifyProcess}. */
 export function isRunning(identity: ProcessIdentity): boolean {
   const now = isOfHere(identity) ? identifyProcess(identity.pid) : undefined;
@@ -37,6 +44,23 @@ export function isRunning(identity: ProcessIdentity): boolean {
  */
 export function isOfHere({ pidNamespace }: ProcessIdentity): boolean {
   return pidNamespace === undefined || pidNamespace === readPidNamespace();
+}
+
+/**
+ * Whether a process is ours, or another user's whom a signal of root's would reach, too. A process that has taken on another user is that user's.
+ * @throws as {@link identifyProcess}.
+ */
+export function isOwnProcess(pid: number): boolean {
+  const own = process.getuid?.();
+  return own === undefined || readOwner(pid) === own;
+}
+
+/** Who a process runs as; undefined when it is gone. @throws as {@link identifyProcess}. */
+export function readOwner(pid: number): number | undefined {
+  // Not the owner of the folder in /proc: of a program with rights of its own (setcap) that is root.
+  const uid =
+    process.platform === "linux" ? /^Uid:\s+\d+\s+(\d+)/m.exec(readIfThere(`/proc/${pid}/status`) ?? "")?.[1] : askPs(pid, "uid=");
+  return uid === undefined || uid === "" ? undefined : Number(uid);
 }
 
 /** Whether a process was started with these arguments, whatever comes before them; false where the system does not tell. */
@@ -155,13 +179,14 @@ function readIfThere(path: string): string | undefined {
 }
 
 function readStartTime(pid: number): string | undefined {
+  const [state = "", ...start] = askPs(pid, "stat=,lstart=")?.split(/\s+/) ?? ["Z"];
+  return state.startsWith("Z") ? undefined : start.join(" ");
+}
+
+function askPs(pid: number, columns: string): string | undefined {
   try {
-    const output = execFileSync("ps", ["-o", "stat=,lstart=", "-p", String(pid)], {
-      env: { LC_ALL: "C" },
-      stdio: ["ignore", "pipe", "ignore"],
-    });
-    const [state = "", ...start] = output.toString("latin1").trim().split(/\s+/);
-    return state.startsWith("Z") ? undefined : start.join(" ");
+    const output = execFileSync("ps", ["-o", columns, "-p", String(pid)], { env: { LC_ALL: "C" }, stdio: ["ignore", "pipe", "ignore"] });
+    return output.toString("latin1").trim();
   } catch {
     return undefined; // ps exits with 1 for an unknown pid
   }
