@@ -1,4 +1,5 @@
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
 import { closeSync, writeSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Readable } from "node:stream";
@@ -46,6 +47,7 @@ export async function* startDetached(launch: Launch, paths: Paths, signal: Abort
     stdio: ["pipe", "ignore", log, "pipe"],
   });
   closeSync(log);
+  await expectStarted(child);
   child.stdin?.end(JSON.stringify(launch));
   child.unref();
   const pipe = child.stdio[pipeFd] as Readable;
@@ -61,6 +63,19 @@ export async function* startDetached(launch: Launch, paths: Paths, signal: Abort
   } finally {
     signal?.removeEventListener("abort", stopReading);
     pipe.destroy();
+  }
+}
+
+async function expectStarted(child: ChildProcess): Promise<void> {
+  try {
+    await once(child, "spawn");
+  } catch (cause) {
+    throw new LlmctlError("spawn-failed", `the supervisor cannot be started: ${systemErrorCode(cause) ?? String(cause)}`, {
+      exit: systemErrorCode(cause) === "EACCES" ? "permission" : "unavailable",
+      at: process.execPath,
+      fix: "see that this user may run that file, and may have one more process (ulimit -u)",
+      cause,
+    });
   }
 }
 

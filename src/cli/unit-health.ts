@@ -2,7 +2,6 @@ import { stat } from "node:fs/promises";
 import { LlmctlError, systemErrorCode } from "../base/errors.ts";
 import { describeFix, type Fix } from "../base/fix.ts";
 import type { Paths } from "../base/paths.ts";
-import { checkStatus } from "../control/check-status.ts";
 import type { Status } from "../control/messages.ts";
 import { eventLogPath, parseEventLine, type LoggedEvent } from "../supervisor/event-log.ts";
 import { findForeignOwner, hasForeignState } from "../supervisor/foreign-state.ts";
@@ -89,9 +88,7 @@ async function readFix(stateDir: string, name: string, { message }: LoggedEvent)
 /** Root may ask for a service that another user runs. */
 async function readLastStatus(stateDir: string, name: string): Promise<Status | undefined> {
   try {
-    const owner = findForeignOwner(stateDir);
-    const status = (await readState(stateDir, name, owner))?.status;
-    return owner === undefined ? status : checkStatus(status, name);
+    return (await readState(stateDir, name, findForeignOwner(stateDir)))?.status;
   } catch (error) {
     if (error instanceof LlmctlError) return undefined; // a file of a third user's: it tells nothing
     throw error;

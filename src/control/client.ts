@@ -5,6 +5,7 @@ import type { Fix } from "../base/fix.ts";
 import { limitOwnTime } from "../base/own-time.ts";
 import { readLines } from "../base/read-lines.ts";
 import { llmctlVersion } from "../base/version.ts";
+import { isEvent, isRefusal, isStatus } from "./check-answer.ts";
 import type { Status, StatusEvent } from "./messages.ts";
 import { isOwnSocket, isSocketOf } from "./socket-path.ts";
 
@@ -21,6 +22,8 @@ export interface Refusal {
 
 /** A supervisor answers within a millisecond; one that is starved by others may need a second. Of our own time, see {@link limitOwnTime}. */
 const answerLimitMs = 3000;
+/** Metrics of a supervisor and its server together are some 50 kB; what listens in its place may send without end. */
+const maxAnswerBytes = 4 << 20;
 /** A server is asked for its part, whose main loop may be at work. */
 const metricsLimitMs = 10_000;
 
@@ -31,46 +34,23 @@ const metricsLimitMs = 10_000;
  */
 export async function fetchStatus(socketPath: string, timeoutMs = answerLimitMs): Promise<Status | undefined> {
   const response = await open(socketPath, "GET", "/status", { timeoutMs });
-  return response === undefined ? undefined : ((await readJson(response)) as Status);
+  return response === undefined ? undefined : readStatusOf(socketPath, response);
 }
-
-/** Larger than any status is. */
-const mostStatusBytes = 1 << 20;
 
 /**
- * Asks what may be another user's supervisor. Nothing is believed: the answer is any JSON, and the socket may be gone or another one meanwhile.
- * @returns undefined when there is no answer that is JSON.
- * @throws LlmctlError `unresponsive`
+ * As {@link fetchStatus}, of what may be another user's supervisor: nothing of it is believed.
+ * @returns undefined also where the socket is not that user's.
  */
-export async function fetchForeignStatus(socketPath: string, owner: number): Promise<unknown> {
-  if (!isSocketOf(socketPath, owner)) return undefined;
-  const response = await send(socketPath, "GET", "/status", { timeoutMs: answerLimitMs });
-  if (response?.statusCode !== 200) {
-    response?.destroy();
-    return undefined;
-  }
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of response) {
-    bytes += (chunk as Buffer).length;
-    if (bytes > mostStatusBytes) return undefined;
-    chunks.push(chunk as Buffer);
-  }
-  return parseJson(Buffer.concat(chunks).toString("utf8"));
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined; // as good as no answer
-  }
+export async function fetchForeignStatus(socketPath: string, owner: number): Promise<Status | undefined> {
+  const isThere = isSocketOf(socketPath, owner);
+  const response = isThere ? await send(socketPath, "GET", "/status", { timeoutMs: answerLimitMs }) : undefined;
+  return response === undefined ? undefined : readStatusOf(socketPath, response);
 }
 
 /** Prometheus text of a supervisor and its server. @returns undefined when no supervisor listens on the socket. @throws as {@link fetchStatus}. */
 export async function fetchMetrics(socketPath: string): Promise<string | undefined> {
   const response = await open(socketPath, "GET", "/metrics", { timeoutMs: metricsLimitMs });
-  return response === undefined ? undefined : readText(response);
+  return response === undefined ? undefined : readText(socketPath, response);
 }
 
 /**
@@ -80,7 +60,7 @@ export async function fetchMetrics(socketPath: string): Promise<string | undefin
  */
 export async function requestStop(socketPath: string, force: boolean): Promise<Status | undefined> {
   const response = await open(socketPath, "POST", "/stop", { body: { force, by: caller("down") } });
-  return response === undefined ? undefined : ((await readJson(response)) as Status);
+  return response === undefined ? undefined : readStatusOf(socketPath, response);
 }
 
 /**
@@ -92,7 +72,7 @@ export async function requestRestart(socketPath: string, launch: unknown): Promi
   const body = { launch, by: caller("restart"), llmctl: llmctlVersion };
   const response = await open(socketPath, "POST", "/restart", { body });
   if (response === undefined) return false;
-  await readJson(response);
+  await readText(socketPath, response);
   return true;
 }
 
@@ -107,7 +87,11 @@ export async function* followEvents(socketPath: string, { signal, fromStart = fa
   const response = await open(socketPath, "GET", fromStart ? "/events?from=start" : "/events", { signal });
   if (response === undefined) return;
   try {
-    for await (const line of readLines(response)) yield JSON.parse(line) as StatusEvent;
+    for await (const line of readLines(response)) {
+      const event = parseJson(line);
+      if (!isEvent(event)) throw unreadable(socketPath);
+      yield event;
+    }
   } finally {
     // A reader that has seen enough must not be kept alive by the connection.
     response.destroy();
@@ -152,24 +136,68 @@ function send(socketPath: string, method: string, path: string, options: Request
       cancelLimit();
       const code = systemErrorCode(error);
       if (nobodyListens.has(code ?? "")) resolve(undefined);
-      else reject(error);
+      else reject(code?.startsWith("HPE_") === true ? unreadable(socketPath) : error); // of Node's parser: no HTTP
     });
     outgoing.end(options.body === undefined ? undefined : JSON.stringify(options.body));
   });
 }
 
-async function readJson(response: IncomingMessage): Promise<unknown> {
-  return JSON.parse(await readText(response));
+async function readStatusOf(socketPath: string, response: IncomingMessage): Promise<Status> {
+  const status = parseJson(await readText(socketPath, response));
+  if (!isStatus(status)) throw unreadable(socketPath);
+  return status;
 }
 
-/** The body of an answer. @throws LlmctlError with the supervisor's own words when it is not 200. */
-async function readText(response: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of response) chunks.push(chunk as Buffer);
-  const text = Buffer.concat(chunks).toString("utf8");
+/** The body of an answer. @throws LlmctlError with the supervisor's own words when it is not 200, `unreadable-answer`. */
+async function readText(socketPath: string, response: IncomingMessage): Promise<string> {
+  const text = await readBody(socketPath, response);
   if (response.statusCode === 200) return text;
-  const { message, code = "refused", exit = "failed", fix } = JSON.parse(text) as Refusal;
+  const refusal = parseJson(text);
+  if (!isRefusal(refusal)) throw unreadable(socketPath);
+  const { message, code = "refused", exit = "failed", fix } = refusal;
   throw new LlmctlError(code, message, { exit, ...(fix === undefined ? {} : { fix }) });
+}
+
+async function readBody(socketPath: string, response: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  try {
+    for await (const chunk of response) {
+      bytes += (chunk as Buffer).length;
+      if (bytes > maxAnswerBytes) throw unreadable(socketPath);
+      chunks.push(chunk as Buffer);
+    }
+  } catch (error) {
+    if (error instanceof LlmctlError) throw error;
+    throw cutOff(socketPath, error);
+  }
+  return Buffer.concat(chunks).toString("utf8");
+}
+
+/** @returns undefined for what is not JSON. */
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function unreadable(socketPath: string): LlmctlError {
+  return new LlmctlError("unreadable-answer", `what answers is no supervisor that llmctl ${llmctlVersion} knows`, {
+    exit: "failed",
+    at: socketPath,
+    fix: "where another version of llmctl has started it, use that version",
+  });
+}
+
+function cutOff(socketPath: string, cause: unknown): LlmctlError {
+  return new LlmctlError("answer-cut-off", "the supervisor ended while it answered", {
+    exit: "failed",
+    at: socketPath,
+    fix: "try again",
+    cause,
+  });
 }
 
 function unresponsive(socketPath: string): LlmctlError {

@@ -1,46 +1,26 @@
+import {
+  type Check,
+  type Checks,
+  findWrong,
+  isBoolean,
+  isListOf,
+  isMap,
+  isMapOf,
+  isNumber,
+  isOneOf,
+  isOptional,
+  isPort,
+  isShape,
+  isText,
+} from "../base/check-shape.ts";
 import { LlmctlError } from "../base/errors.ts";
 import { llmctlVersion } from "../base/version.ts";
 import { type Launch, launchVersion } from "./launch.ts";
 
 /*
  * Every value of a launch that comes over the control socket is checked on arrival: what was not as it should be would else be found out when the
- * running server is gone. Written by hand, since zod would cost each supervisor 13 MB for as long as it lives.
+ * running server is gone.
  */
-
-type Check = (value: unknown) => boolean;
-/** A check for each key, so that the compiler misses one that is forgotten. */
-type Checks<T> = { readonly [Key in keyof Required<T>]: Check };
-
-const isText: Check = (value) => typeof value === "string";
-const isNumber: Check = (value) => typeof value === "number" && Number.isFinite(value) && value >= 0;
-const isBoolean: Check = (value) => typeof value === "boolean";
-const isPort: Check = (value) => Number.isInteger(value) && Number(value) >= 0 && Number(value) <= 65535;
-const isOneOf =
-  (...words: readonly string[]): Check =>
-  (value) =>
-    typeof value === "string" && words.includes(value);
-const isListOf =
-  (check: Check): Check =>
-  (value) =>
-    Array.isArray(value) && value.every(check);
-const isTextMap: Check = (value) => isMap(value) && Object.values(value).every(isText);
-const isOptional =
-  (check: Check): Check =>
-  (value) =>
-    value === undefined || check(value);
-
-function isMap(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function isShape<T>(checks: Checks<T>): Check {
-  return (value) => isMap(value) && findWrong(value, checks) === undefined;
-}
-
-/** The first key whose value is not as it should be. */
-function findWrong(value: Readonly<Record<string, unknown>>, checks: Readonly<Record<string, Check>>): string | undefined {
-  return Object.keys(checks).find((key) => checks[key]?.(value[key]) === false);
-}
 
 const drafting: Check = (value) =>
   isMap(value) &&
@@ -53,7 +33,7 @@ const launchChecks: Checks<Launch> = {
   dependsOn: isListOf(isText),
   file: isText,
   args: isListOf(isText),
-  env: isTextMap,
+  env: isMapOf(isText),
   cwd: isText,
   host: isText,
   port: isPort,

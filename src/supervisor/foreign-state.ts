@@ -2,7 +2,6 @@ import { lstatSync, type Stats } from "node:fs";
 import { join } from "node:path";
 import { LlmctlError, systemErrorCode } from "../base/errors.ts";
 import { expectOwnFolder, isOwn } from "../base/own-folder.ts";
-import { checkStatus } from "../control/check-status.ts";
 import { fetchForeignStatus } from "../control/client.ts";
 import type { Status } from "../control/messages.ts";
 import { controlSocketPaths } from "../control/socket-path.ts";
@@ -47,19 +46,19 @@ export async function readForeignState(folders: Folders, name: string, owner: nu
   const note = readNote(lockPath, owner);
   const record = await readState(folders.state, name, owner);
   const noted = note === undefined || note === "released" ? undefined : note.socket;
-  const known = [noted, record?.socket].filter((path) => typeof path === "string");
+  const known = [noted, record?.socket].filter((path) => path !== undefined);
   for (const path of new Set([...known, ...controlSocketPaths(folders, name)])) {
-    const status = checkStatus(await ask(path, owner), name);
-    if (status !== undefined) return { presence: "live", status };
+    const status = await ask(path, owner);
+    if (status?.name === name) return { presence: "live", status };
   }
-  const status = checkStatus(record?.status, name);
-  if (status === undefined) return undefined;
+  if (record === undefined) return undefined;
+  const { status } = record;
   const holder = note === undefined || note === "released" ? undefined : note.holder.pid;
   const isHeld = holder !== undefined && isHolderRunning(note) === true && readOwner(holder) === owner;
   return { presence: isHeld ? "unresponsive" : "gone", status };
 }
 
-async function ask(socketPath: string, owner: number): Promise<unknown> {
+async function ask(socketPath: string, owner: number): Promise<Status | undefined> {
   try {
     return await fetchForeignStatus(socketPath, owner);
   } catch (error) {

@@ -1,4 +1,5 @@
 import { ftruncateSync, readSync, writeSync } from "node:fs";
+import { isMap, isNumber, isOptional, isShape, isText } from "../base/check-shape.ts";
 import { LlmctlError } from "../base/errors.ts";
 import { readSmallFile } from "../base/read-small-file.ts";
 import { identifyProcess, isIdentity, isOfHere, isRunning, type ProcessIdentity } from "./process-identity.ts";
@@ -69,21 +70,22 @@ export function clearNote(fd: number): void {
  */
 export function readNote(path: string, owner?: number): LockNote | "released" | undefined {
   try {
-    const note = JSON.parse(readSmallFile(path, owner) ?? "") as Partial<LockNote & typeof released>;
-    if (typeof note !== "object" || note === null) return undefined;
-    if (note.released === true) return "released";
-    return isIdentity(note.holder) && typeof note.profile === "string" ? checkServer(note as LockNote) : undefined;
+    const note: unknown = JSON.parse(readSmallFile(path, owner) ?? "");
+    if (!isMap(note)) return undefined;
+    if (note["released"] === true) return "released";
+    return isNote(note) ? checkServer(note) : undefined;
   } catch (error) {
     if (error instanceof LlmctlError) throw error;
     return undefined; // no lock file, its holder is just writing it, or somebody has emptied it
   }
 }
 
+const isNote = isShape<Omit<LockNote, "server">>({ holder: isIdentity, profile: isText, socket: isOptional(isText) });
+const isLockedServer = isShape<LockedServer>({ identity: isIdentity, hash: isText, stopTimeoutMs: isNumber });
+
 /** A server that is not described as it should be is no server that may be signalled. */
 function checkServer({ server, ...note }: LockNote): LockNote {
-  const { identity, hash, stopTimeoutMs } = server ?? {};
-  const isWhole = isIdentity(identity) && typeof hash === "string" && typeof stopTimeoutMs === "number";
-  return isWhole ? { ...note, server: { identity, hash, stopTimeoutMs } } : note;
+  return isLockedServer(server) ? { ...note, server } : note;
 }
 
 /** Whether the process that took a lock runs: `unknown` where the note does not say, or names a process that cannot be seen from here. */

@@ -1,5 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { isOptional, isPid, isShape, isText } from "../base/check-shape.ts";
 import { systemErrorCode } from "../base/errors.ts";
 
 /** A process that can be told from a later one with the same pid. */
@@ -13,6 +14,9 @@ export interface ProcessIdentity {
   readonly pidNamespace?: string;
 }
 
+/** Whether a value that was read from a file has the shape of an identity. */
+export const isIdentity = isShape<ProcessIdentity>({ pid: isPid, startTime: isText, bootId: isText, pidNamespace: isOptional(isText) });
+
 /**
  * Identifies a running process.
  * @returns undefined when there is none, or when it is dead and only waits to be reaped.
@@ -23,13 +27,6 @@ export function identifyProcess(pid: number): ProcessIdentity | undefined {
   if (startTime === undefined) return undefined;
   const pidNamespace = readPidNamespace();
   return { pid, startTime, bootId: readBootId(), ...(pidNamespace === undefined ? {} : { pidNamespace }) };
-}
-
-/** Whether a value of a file is the identity of a process. */
-export function isIdentity(value: unknown): value is ProcessIdentity {
-  if (typeof value !== "object" || value === null) return false;
-  const { pid, startTime, bootId } = value as Partial<ProcessIdentity>;
-  return Number.isSafeInteger(pid) && (pid ?? 0) >= 1 && typeof startTime === "string" && typeof bootId === "string";
 }
 
 /** True while exactly this process runs. A reused pid and a zombie count as gone. @throws as {@link identifyProcess}. */

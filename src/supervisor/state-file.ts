@@ -1,8 +1,10 @@
 import { dirname, join } from "node:path";
 import { removeUnfinished, writeFileAtomic } from "../base/atomic-write.ts";
+import { isNullOr, isNumber, isOptional, isShape, isText } from "../base/check-shape.ts";
 import { systemErrorCode } from "../base/errors.ts";
 import { ensureOwnFolder } from "../base/own-folder.ts";
 import { readSmallFile } from "../base/read-small-file.ts";
+import { isStatus } from "../control/check-answer.ts";
 import type { Status } from "../control/messages.ts";
 import { isIdentity, type ProcessIdentity } from "./process-identity.ts";
 
@@ -17,6 +19,14 @@ export interface StateRecord {
   /** How long the server may take to stop, should it outlive its supervisor; a state of an older version has none. */
   readonly stopTimeoutMs?: number;
 }
+
+const isRecord = isShape<StateRecord>({
+  status: isStatus,
+  supervisor: isIdentity,
+  socket: isOptional(isText),
+  server: isNullOr(isIdentity),
+  stopTimeoutMs: isOptional(isNumber),
+});
 
 /** Path of a profile's state, absolute. */
 export function stateFilePath(stateDir: string, name: string): string {
@@ -45,10 +55,9 @@ export async function writeFirstState(stateDir: string, record: StateRecord): Pr
 export async function readState(stateDir: string, name: string, owner?: number): Promise<StateRecord | undefined> {
   try {
     const record = JSON.parse(readSmallFile(stateFilePath(stateDir, name), owner) ?? "") as StateRecord;
-    if (record.status.version !== 1 || record.status.name !== name || typeof record.supervisor.pid !== "number") return undefined;
     // A key that came later: a state of before it has none.
-    const server = isIdentity(record.server) ? record.server : null;
-    return { ...record, server, status: { ...record.status, dependsOn: record.status.dependsOn ?? [] } };
+    const whole = { ...record, status: { ...record.status, dependsOn: record.status.dependsOn ?? [] } };
+    return isRecord(whole) && whole.status.name === name ? whole : undefined;
   } catch (error) {
     // No file, a folder in its place, one that is not ours to read, half a file of an older program, or a hostile one: as good as none.
     if (error instanceof SyntaxError || error instanceof TypeError || systemErrorCode(error) !== undefined) return undefined;

@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { chmod, cp, mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { llmctl, type RunOptions, startLlmctl } from "../support/llmctl.ts";
+import { asUser } from "../support/namespaces.ts";
 import { findServers, isAlive, readStatus, untilGone, untilStatus, upDetached } from "../support/processes.ts";
 import { TempHome } from "../support/temp-home.ts";
 import { until } from "../support/until.ts";
@@ -33,9 +34,9 @@ describe("whatever the login", () => {
   const runtime = () => home.join("runtime");
   const session = () => ({ LLMCTL_HOME: "", XDG_RUNTIME_DIR: runtime(), XDG_CONFIG_HOME: home.join("xdg") });
   const cron = () => ({ LLMCTL_HOME: "", XDG_CONFIG_HOME: home.join("xdg") });
-  /** Root has folders of its own, so this is somebody else; the files of the checkout must be readable to all. */
-  const uid = "12345";
-  const via = ["setpriv", "--reuid", uid, "--regid", uid, "--clear-groups"];
+  /** Root has folders of its own, so this is somebody else. */
+  const uid = 12345;
+  const via = asUser(uid);
 
   beforeEach(async () => {
     await mkdir(runtime());

@@ -2,6 +2,7 @@ import { execFileSync } from "node:child_process";
 import { chmod, mkdir, rm, writeFile } from "node:fs/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { llmctl, type RunOptions, type RunResult } from "../support/llmctl.ts";
+import { asUser } from "../support/namespaces.ts";
 import { findServers, isAlive, readServerLog, readStatus, untilStatus, upDetached } from "../support/processes.ts";
 import { TempHome } from "../support/temp-home.ts";
 
@@ -56,7 +57,7 @@ test("a key file that cannot be read, and a folder in which no socket can be mad
   if (isRoot) execFileSync("chown", ["-R", "65534", home.path]);
   if (isRoot) execFileSync("chown", ["0", keys, home.join("closed")]);
   if (isRoot) await chmod(home.join("closed"), 0o755);
-  const options: RunOptions = isRoot ? { home, via: ["setpriv", "--reuid=65534", "--clear-groups"] } : { home };
+  const options: RunOptions = isRoot ? { home, via: asUser(65534) } : { home };
   const refused = await llmctl(["check", "p"], options);
   expect(refused).toMatchObject({ exitCode: 77, stdout: expect.stringContaining('no permission to read "server.api_key_file"') });
   expect(refused.stdout).toContain("chown");

@@ -1,10 +1,10 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createServer, type IncomingMessage } from "node:http";
+import { existsSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { execaSync } from "execa";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import type { Status } from "../../src/control/messages.ts";
 import { llmctl, llmctlCommand, startLlmctl } from "../support/llmctl.ts";
 import { findServers, readStatus, untilGone, untilStatus, upDetached } from "../support/processes.ts";
 import { TempHome } from "../support/temp-home.ts";
@@ -200,17 +200,22 @@ test("an up that is stopped while it waits holds up nobody, and goes on where it
 });
 
 test("an up that is stopped at once, before it watches, does not keep the server from being started", async () => {
-  await home.writeFakeProfile("p");
+  await home.writeFakeProfile("p", { loadMs: 3000 });
   const up = startLlmctl(["up", "-d", "p"], { home });
-  await until("its supervisor listens", async () => {
-    const { stdout } = await llmctl(["ps", "--json"], { home });
-    return (JSON.parse(stdout) as Status[]).length > 0;
-  });
+  await until("its supervisor listens", () => existsSync(home.join("run", "p.sock")));
   process.kill(up.pid, "SIGSTOP");
   await untilStatus(home, "p", "ready", ({ state }) => state === "ready");
   process.kill(up.pid, "SIGCONT");
   expect((await up.ended).exitCode).toBe(0);
   await llmctl(["down", "p"], { home });
+});
+
+test("a supervisor that the system does not start is an error of one sentence", async () => {
+  await home.writeFakeProfile("p");
+  const env = { NODE_OPTIONS: "--import=data:text/javascript,process.execPath='/nowhere/node'" };
+  const { exitCode, stderr } = await llmctl(["up", "-d", "p"], { home, env });
+  expect(stderr).toMatch(/^llmctl: error: the supervisor cannot be started: ENOENT\n {2}at: {2}\/nowhere\/node\n {2}fix: /);
+  expect(exitCode).toBe(69);
 });
 
 describe("a launch that crosses versions", () => {

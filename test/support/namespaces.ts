@@ -1,4 +1,8 @@
+import { statSync } from "node:fs";
+import { dirname } from "node:path";
+import { fileURLToPath } from "node:url";
 import { execaSync } from "execa";
+import { quoteForShell } from "../../src/base/quote-for-shell.ts";
 
 const isRoot = process.getuid?.() === 0;
 /** A mount namespace of its own; whoever is not root needs a user namespace for it. */
@@ -47,4 +51,38 @@ export function withoutWatches(what: "instances" | "watches"): string[] {
 /** Runs what follows as a user that is not root, who owns all that the caller owns. */
 export function asOrdinaryUser(): string[] {
   return ["unshare", "--user", "--map-user=12345", "--map-group=12345", "--"];
+}
+
+/**
+ * Runs what follows as another user, for a caller that is root. The checkout and this Node are in reach of that user also where they are in a
+ * folder that is closed to others, such as /root.
+ */
+export function asUser(uid: number): string[] {
+  const change = ["setpriv", `--reuid=${uid}`, `--regid=${uid}`, "--clear-groups", "--"];
+  const needed = [dirname(process.execPath), fileURLToPath(new URL("../..", import.meta.url))];
+  const closed = new Set(needed.map(findClosed).filter((folder) => folder !== undefined));
+  if (closed.size === 0) return change;
+  const mounts = [...closed].map((folder) =>
+    openFolder(
+      folder,
+      needed.filter((path) => findClosed(path) === folder),
+    ),
+  );
+  return [...inNamespace(mounts.join("; ")), ...change];
+}
+
+/** The outermost folder on the way to a path that others may not pass. */
+function findClosed(path: string): string | undefined {
+  if (path === "/") return undefined;
+  return findClosed(dirname(path)) ?? ((statSync(path).mode & 0o001) === 0 ? path : undefined);
+}
+
+/** Shell commands that put an open folder in a closed one's place, in which nothing but the needed paths is. */
+function openFolder(folder: string, needed: readonly string[]): string {
+  const keep = needed.map((path) => {
+    const [to, from] = [path, `/mnt${path.slice(folder.length)}`].map(quoteForShell);
+    return `(umask 022; mkdir -p ${to}); mount --rbind ${from} ${to}`;
+  });
+  const closed = quoteForShell(folder);
+  return [`mount --rbind ${closed} /mnt`, `mount -t tmpfs -o mode=755 tmpfs ${closed}`, ...keep, "umount -l /mnt"].join("; ");
 }

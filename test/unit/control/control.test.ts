@@ -7,13 +7,13 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { LlmctlError } from "../../../src/base/errors.ts";
 import { fetchStatus, followEvents, requestRestart, requestStop } from "../../../src/control/client.ts";
-import type { Status, StatusEvent } from "../../../src/control/messages.ts";
 import { ControlServer, type ControlHandlers } from "../../../src/control/server.ts";
 import { listSocketPlaces } from "../../../src/control/socket-path.ts";
 import { llmctlVersion } from "../../../src/base/version.ts";
+import { makeEvent, makeStatus } from "../../support/make-status.ts";
 
-const status = { version: 1, name: "p", state: "ready" } as Status;
-const event: StatusEvent = { time: "now", elapsedMs: 1, message: "ready", cause: null, status };
+const status = makeStatus();
+const event = makeEvent();
 
 let folder: string;
 let socketPath: string;
@@ -307,3 +307,40 @@ function send(method: string, path: string, body: string): Promise<{ readonly co
     outgoing.end(body);
   });
 }
+
+describe("what answers in a supervisor's place", () => {
+  const head = "HTTP/1.1 200 OK\r\nconnection: close\r\n";
+
+  test.each([
+    ["no HTTP", "\0\0\0\0\r\n\r\n", "unreadable-answer"],
+    ["no JSON", `${head}\r\nnot JSON`, "unreadable-answer"],
+    ["another kind of value", `${head}\r\n[1]`, "unreadable-answer"],
+    ["a status with another kind of value in it", `${head}\r\n${JSON.stringify({ ...status, warnings: [{}] })}`, "unreadable-answer"],
+    ["a refusal that is none", `HTTP/1.1 409 No\r\nconnection: close\r\n\r\n{"message":7}`, "unreadable-answer"],
+    ["an answer that is cut", `${head}content-length: 100\r\n\r\n{`, "answer-cut-off"],
+    ["an answer without end", `${head}\r\n${" ".repeat(5 << 20)}`, "unreadable-answer"],
+  ])("%s is an error", async (_, words, code) => {
+    const impostor = createServer((socket) => {
+      socket.on("error", () => undefined); // the client leaves early
+      socket.once("data", () => socket.end(words));
+    });
+    impostor.listen(socketPath);
+    await once(impostor, "listening");
+    try {
+      await expect(fetchStatus(socketPath)).rejects.toMatchObject({ code, at: socketPath });
+      await expect(requestStop(socketPath, false)).rejects.toMatchObject({ code, at: socketPath });
+    } finally {
+      impostor.close();
+    }
+  });
+
+  test("an event that is none is an error", async () => {
+    const impostor = createServer((socket) => socket.once("data", () => socket.end(`${head}\r\n${JSON.stringify(event)}\n{}\n`)));
+    impostor.listen(socketPath);
+    await once(impostor, "listening");
+    const events = followEvents(socketPath);
+    expect((await events.next()).value).toEqual(event);
+    await expect(events.next()).rejects.toMatchObject({ code: "unreadable-answer" });
+    impostor.close();
+  });
+});
