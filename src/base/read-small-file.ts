@@ -4,19 +4,29 @@ import { foreignFile, noTricks } from "./own-file.ts";
 /** A state or a lock's note is some kilobytes. What is larger is none of ours. */
 const mostBytes = 1 << 20;
 
+interface SmallFileOptions {
+  /** Whose file it must be; ours unless told. */
+  readonly owner?: number | undefined;
+  /** Bytes. */
+  readonly most?: number;
+  /** Such as `lock file`, for people. */
+  readonly what?: string;
+}
+
 /**
  * Text of a small file of ours, in a folder where anything may have been put since: a pipe would keep a reader waiting for ever, a huge file would
  * fill its memory, and a link would lead it elsewhere. What another user has written decides nothing.
- * @param owner Whose file it must be; ours unless told.
- * @param most Bytes.
  * @returns undefined where it is no file, or too large.
  * @throws LlmctlError `foreign-file` (77); the system's error.
  */
-export function readSmallFile(path: string, owner = process.getuid?.(), most = mostBytes): string | undefined {
+export function readSmallFile(
+  path: string,
+  { owner = process.getuid?.(), most = mostBytes, what = "file" }: SmallFileOptions = {},
+): string | undefined {
   const fd = openSync(path, constants.O_RDONLY | noTricks);
   try {
     const info = fstatSync(fd);
-    if (owner !== undefined && info.uid !== owner) throw foreignFile(path, info.uid);
+    if (owner !== undefined && info.uid !== owner) throw foreignFile(path, info.uid, what);
     return info.isFile() && info.size <= most ? readFileSync(fd, "utf8") : undefined;
   } finally {
     closeSync(fd);

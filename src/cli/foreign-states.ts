@@ -1,4 +1,4 @@
-import { lstatSync, readdirSync } from "node:fs";
+import { lstatSync, readdirSync, type Stats } from "node:fs";
 import { join } from "node:path";
 import { LlmctlError, systemErrorCode } from "../base/errors.ts";
 import { expectOwnFolder } from "../base/own-folder.ts";
@@ -30,7 +30,7 @@ export async function readStateOfAnyone(paths: Paths, name: string): Promise<Pro
 export async function findPlace(paths: Paths, name: string): Promise<Place> {
   const owner = findReadableOwner(paths.state);
   if (owner !== undefined) return { paths, owner };
-  if (lstatSync(join(paths.state, name), { throwIfNoEntry: false }) !== undefined) return { paths };
+  if (lstatOrNone(join(paths.state, name)) !== undefined) return { paths };
   const elsewhere = await explainElsewhere(paths, name);
   if (elsewhere === undefined) return { paths };
   const services = findServices(paths);
@@ -89,14 +89,23 @@ function findServices(paths: Paths): Required<Place> | undefined {
 /** @returns whose a folder of states is; undefined where it is the caller's, or none is there. @throws LlmctlError where it cannot be read. */
 function findReadableOwner(stateDir: string): number | undefined {
   try {
-    const info = lstatSync(stateDir, { throwIfNoEntry: false });
-    const owner = info === undefined ? undefined : findForeignOwner(stateDir);
+    const owner = lstatOrNone(stateDir) === undefined ? undefined : findForeignOwner(stateDir);
     if (owner === undefined) return undefined;
     readdirSync(stateDir);
     return owner;
   } catch (error) {
     if (systemErrorCode(error) !== "EACCES" && systemErrorCode(error) !== "EPERM") throw error;
     throw unreadableState(stateDir, error);
+  }
+}
+
+/** @throws the system's error, of a folder that cannot be looked into. */
+function lstatOrNone(path: string): Stats | undefined {
+  try {
+    return lstatSync(path, { throwIfNoEntry: false });
+  } catch (error) {
+    if (systemErrorCode(error) !== "ENOTDIR") throw error;
+    return undefined; // a file in the place of the folder
   }
 }
 

@@ -1,11 +1,10 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { constants } from "node:fs";
-import { open, type FileHandle } from "node:fs/promises";
+import type { FileHandle } from "node:fs/promises";
 import { dirname } from "node:path";
 import { LlmctlError, systemErrorCode } from "../base/errors.ts";
-import { noTricks } from "../base/own-file.ts";
-import { makeCacheFolder } from "./cache-folder.ts";
+import { makeCacheFolder, openCacheFile } from "./cache-folder.ts";
 
 const busyStatus = 75;
 
@@ -21,7 +20,7 @@ export async function withBlobLock<T>(
   action: () => Promise<T>,
 ): Promise<T> {
   await makeCacheFolder(dirname(path));
-  const file = await open(path, constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | noTricks, 0o666);
+  const file = await openCacheFile(path, constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT);
   try {
     if (!(await flock(file, ["-n"], signal))) {
       onWait();

@@ -93,7 +93,7 @@ function lockPath(folder: string, ref: RemoteModelRef): string {
 /** @throws LlmctlError `foreign-file` (77): what is locked here is what a server loads. */
 function readText(path: string): string {
   try {
-    return readSmallFile(path, undefined, mostBytes) ?? "";
+    return readSmallFile(path, { most: mostBytes }) ?? "";
   } catch (error) {
     if (["ENOENT", "ENOTDIR", "EISDIR", "ELOOP", "ENXIO"].includes(systemErrorCode(error) ?? "")) return "";
     throw error;

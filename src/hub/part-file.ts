@@ -1,11 +1,10 @@
 import { constants } from "node:fs";
-import { open, rename, rm, type FileHandle } from "node:fs/promises";
+import { rename, rm, type FileHandle } from "node:fs/promises";
 import { dirname } from "node:path";
 import { syncFolder } from "../base/atomic-write.ts";
 import { systemErrorCode } from "../base/errors.ts";
-import { expectPlainFile, noTricks } from "../base/own-file.ts";
 import { countBytes, listGaps, type ByteRange } from "./byte-ranges.ts";
-import { makeCacheFolder } from "./cache-folder.ts";
+import { makeCacheFolder, openCacheFile } from "./cache-folder.ts";
 import { emptyRecord, PartRecord, readRecord } from "./part-record.ts";
 import type { RemoteFile } from "./remote-file.ts";
 import { RunningDigest } from "./running-digest.ts";
@@ -193,23 +192,10 @@ export class PartWriter {
 }
 
 async function openOrCreate(path: string): Promise<{ file: FileHandle; isNew: boolean }> {
-  const flags = constants.O_RDWR | noTricks;
   try {
-    return { file: await open(path, flags | constants.O_CREAT | constants.O_EXCL, 0o666), isNew: true };
+    return { file: await openCacheFile(path, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL), isNew: true };
   } catch (error) {
     if (systemErrorCode(error) !== "EEXIST") throw error;
-    return { file: await openOurs(path, flags), isNew: false };
-  }
-}
-
-/** What is there is cut off and written: it must be one of ours, with no other name. @throws LlmctlError `not-a-file`, `linked-file`. */
-async function openOurs(path: string, flags: number): Promise<FileHandle> {
-  const file = await open(path, flags);
-  try {
-    expectPlainFile(path, await file.stat());
-    return file;
-  } catch (error) {
-    await file.close();
-    throw error;
+    return { file: await openCacheFile(path, constants.O_RDWR), isNew: false };
   }
 }

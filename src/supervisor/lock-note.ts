@@ -70,7 +70,7 @@ export function clearNote(fd: number): void {
  */
 export function readNote(path: string, owner?: number): LockNote | "released" | undefined {
   try {
-    const note: unknown = JSON.parse(readSmallFile(path, owner) ?? "");
+    const note: unknown = JSON.parse(readSmallFile(path, { owner, what: "lock file" }) ?? "");
     if (!isMap(note)) return undefined;
     if (note["released"] === true) return "released";
     return isNote(note) ? checkServer(note) : undefined;

@@ -30,6 +30,8 @@ export interface AbandonedServer {
   readonly stopTimeoutMs: number | undefined;
   /** Identifies the configuration that it runs; undefined when an older version has left it, and its state is lost. */
   readonly hash: string | undefined;
+  /** Whether a file names another process that runs: then it is not known which of them to believe. */
+  readonly isDisputed: boolean;
   /** The last status of its supervisor, as it is now; undefined where that is lost. */
   readonly status: Status | undefined;
 }
@@ -56,6 +58,7 @@ export async function findOrphan({ state }: Folders, name: string): Promise<Aban
     identity: server,
     stopTimeoutMs: record?.stopTimeoutMs ?? locked?.stopTimeoutMs,
     hash: locked?.hash ?? record?.status.hash,
+    isDisputed: known.some((one) => one.pid !== server.pid && isRunning(one)),
     status,
   };
 }
@@ -94,13 +97,13 @@ function withPort(url: string, port: number): string {
 export async function findAdoptable(folders: Folders, launch: Launch): Promise<Orphan | undefined> {
   const orphan = await findOrphan(folders, launch.name);
   if (orphan === undefined) return undefined;
-  const { identity, hash, status } = orphan;
+  const { identity, hash, isDisputed, status } = orphan;
   if (launch.orphan === "kill") {
     await endOrphan(orphan, launch.name);
     return undefined;
   }
   // The hash covers the arguments as they were planned; the process's own words say that this is still the program that was started then.
-  if (hash === launch.hash && hasArguments(identity.pid, launch.args))
+  if (hash === launch.hash && !isDisputed && hasArguments(identity.pid, launch.args))
     return { identity, endpoint: findEndpoint(launch, identity, status) };
   throw new LlmctlError("orphan-differs", `a server of "${launch.name}" still runs, without a supervisor and with another configuration`, {
     exit: "busy",

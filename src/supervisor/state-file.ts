@@ -54,7 +54,7 @@ export async function writeFirstState(stateDir: string, record: StateRecord): Pr
  */
 export async function readState(stateDir: string, name: string, owner?: number): Promise<StateRecord | undefined> {
   try {
-    const record = JSON.parse(readSmallFile(stateFilePath(stateDir, name), owner) ?? "") as StateRecord;
+    const record = JSON.parse(readSmallFile(stateFilePath(stateDir, name), { owner, what: "state" }) ?? "") as StateRecord;
     // A key that came later: a state of before it has none.
     const whole = { ...record, status: { ...record.status, dependsOn: record.status.dependsOn ?? [] } };
     return isRecord(whole) && whole.status.name === name ? whole : undefined;
