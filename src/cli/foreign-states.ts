@@ -5,7 +5,7 @@ import { expectOwnFolder } from "../base/own-folder.ts";
 import { findPaths, type Paths } from "../base/paths.ts";
 import { commandAs, findUserName } from "../base/run-as.ts";
 import { profileNamePattern } from "../profiles/name.ts";
-import { findForeignOwner, hasForeignState, readForeignState } from "../supervisor/foreign-state.ts";
+import { findForeignOwner, hasForeignState } from "../supervisor/foreign-folder.ts";
 import { readEnvironment, systemEnvironment, systemHome, systemUser } from "../systemd/unit.ts";
 import { listProfileStates, lostStatus, readProfileState, unreadableState, type ProfileState } from "./profile-states.ts";
 import { listUnits, readUnit, unitPath } from "./unit-files.ts";
@@ -148,6 +148,8 @@ async function readOrExplain(paths: Paths, name: string, owner: number): Promise
 }
 
 async function readForeign(paths: Paths, name: string, owner: number): Promise<ProfileState | undefined> {
+  // Loaded here, so that `ps` is quick where nobody else runs anything.
+  const { readForeignState } = await import("../supervisor/foreign-state.ts");
   const found = await readForeignState(paths, name, owner);
   return found === undefined ? undefined : { name, ...found, user: userOf(owner) };
 }

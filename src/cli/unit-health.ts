@@ -4,7 +4,7 @@ import { describeFix, type Fix } from "../base/fix.ts";
 import type { Paths } from "../base/paths.ts";
 import type { Status } from "../control/messages.ts";
 import { eventLogPath, parseEventLine, type LoggedEvent } from "../supervisor/event-log.ts";
-import { findForeignOwner, hasForeignState } from "../supervisor/foreign-state.ts";
+import { findForeignOwner, hasForeignState } from "../supervisor/foreign-folder.ts";
 import { readState } from "../supervisor/state-file.ts";
 import { readCommand } from "../systemd/unit.ts";
 import { findLogEnd } from "./follow-log.ts";

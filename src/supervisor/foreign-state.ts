@@ -1,11 +1,9 @@
-import { lstatSync, type Stats } from "node:fs";
-import { join } from "node:path";
 import { LlmctlError, systemErrorCode } from "../base/errors.ts";
-import { expectOwnFolder, isOwn } from "../base/own-folder.ts";
 import { fetchForeignStatus } from "../control/client.ts";
 import type { Status } from "../control/messages.ts";
 import { controlSocketPaths } from "../control/socket-path.ts";
 import { type Folders, supervisorLockPath } from "./find-supervisor.ts";
+import { hasForeignState } from "./foreign-folder.ts";
 import { isHolderRunning, readNote } from "./lock-note.ts";
 import { readOwner } from "./process-identity.ts";
 import { readState } from "./state-file.ts";
@@ -15,23 +13,6 @@ export interface ForeignState {
   /** `live`: its supervisor has answered. `unresponsive`: a process of that user's has the lock, as the lock says. */
   readonly presence: "live" | "unresponsive" | "gone";
   readonly status: Status;
-}
-
-/** Whose a folder of states is; undefined where it is ours, or there is none, or something else is there. */
-export function findForeignOwner(stateDir: string): number | undefined {
-  const info = lstatOrNone(stateDir);
-  return info === undefined || !info.isDirectory() || isOwn(info) ? undefined : info.uid;
-}
-
-/**
- * Whether a profile of another user's has a state. Its owner could have put a link there, or another user's folder.
- * @throws LlmctlError `foreign-folder` where what is there is not that user's.
- */
-export function hasForeignState(stateDir: string, name: string, owner: number): boolean {
-  const info = lstatOrNone(join(stateDir, name));
-  if (info?.isDirectory() === true && info.uid === owner) return true;
-  if (info !== undefined) expectOwnFolder(join(stateDir, name), info);
-  return false;
 }
 
 /**
@@ -64,14 +45,5 @@ async function ask(socketPath: string, owner: number): Promise<Status | undefine
   } catch (error) {
     if (error instanceof LlmctlError || systemErrorCode(error) !== undefined) return undefined; // no answer, in time or at all
     throw error;
-  }
-}
-
-function lstatOrNone(path: string): Stats | undefined {
-  try {
-    return lstatSync(path, { throwIfNoEntry: false });
-  } catch (error) {
-    if (systemErrorCode(error) === undefined) throw error;
-    return undefined; // not ours to look into
   }
 }

@@ -37,8 +37,7 @@ class Victim {
 
 /** A process that nobody may end. */
 function startBystander(via: readonly string[] = []): ChildProcess & { readonly pid: number } {
-  const [file = "sleep", ...args] = [...via, "sleep", "600"];
-  const child = spawn(file, args, { stdio: "ignore", detached: true });
+  const child = spawn("/usr/bin/env", [...via, "sleep", "600"], { stdio: "ignore", detached: true });
   if (child.pid === undefined) throw new Error("sleep could not be started");
   return child as ChildProcess & { readonly pid: number };
 }
@@ -226,10 +225,10 @@ describe.skipIf(process.getuid?.() !== 0 && process.env["CI"] === undefined)("tw
       await machine.llmctl("service", ["up", "-d", "p"]);
       await machine.llmctl("service", ["down", "p"]);
       const script = `import { createServer } from "node:http"; createServer((_, res) => res.end(process.argv[1])).listen("/var/lib/llmctl/run/p.sock", () => console.log("listening"));`;
-      const [file = "", ...words] = [...machine.via("service"), process.execPath, "--input-type=module", "-e", script];
+      const command = [...machine.via("service"), process.execPath, "--input-type=module", "-e", script];
       for (const answer of ["nonsense", "[]", '{"version":1,"name":"p","state":"ready"}']) {
         await machine.sh("service", "mkdir -p /var/lib/llmctl/run; rm -f /var/lib/llmctl/run/p.sock");
-        const server = spawn(file, [...words, answer], { stdio: ["ignore", "pipe", "inherit"] });
+        const server = spawn("/usr/bin/env", [...command, answer], { stdio: ["ignore", "pipe", "inherit"] });
         await new Promise((resolve) => server.stdout.once("data", resolve));
         const { exitCode, stdout } = await machine.llmctl("root", ["status", "p"]);
         expect(stdout).toMatch(/^state +stopped$/m);
