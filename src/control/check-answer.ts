@@ -57,6 +57,10 @@ const drafting: Check = (value) => {
 /** ISO 8601. */
 const isTime: Check = (value) => typeof value === "string" && !Number.isNaN(Date.parse(value));
 
+/** A URL of HTTP, or of a unix socket, which is no URL by the standard. */
+const isUrl: Check = (value) =>
+  typeof value === "string" && (value.startsWith("unix:///") || (/^(?:http|tcp):\/\//.test(value) && URL.canParse(value)));
+
 const cause = { kind: isText, message: isText, fix: isNullOr(isFix) };
 
 /** The answer to `status`, and what a state file holds. */
@@ -65,7 +69,7 @@ export const isStatus = isShape<Status>({
   name: isText,
   state: isOneOf(...stateNames),
   since: isTime,
-  url: isNullOr(isText),
+  url: isNullOr(isUrl),
   pid: isNullOr(isPid),
   supervisorPid: isNumber,
   llmctl: isOptional(isText),

@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { type IncomingMessage, request } from "node:http";
 import { text as readAll } from "node:stream/consumers";
+import { isMap } from "../base/check-shape.ts";
 import { LlmctlError } from "../base/errors.ts";
 import { readLines } from "../base/read-lines.ts";
 import { parseUrl } from "../supervisor/endpoint.ts";
@@ -33,10 +34,10 @@ interface ChatRequest {
 export async function* streamChat({ url, apiKey, messages, signal }: ChatRequest): AsyncGenerator<ChatPiece> {
   const response = await post(url, { apiKey, signal, body: JSON.stringify({ messages, stream: true }) });
   const { statusCode = 0 } = response;
-  if (statusCode !== 200) throw failed(url, readError(await readAll(response)) ?? `HTTP ${statusCode}`);
+  if (statusCode !== 200) throw failed(url, (await readRefusal(response)) ?? `HTTP ${statusCode}`);
   for await (const line of readLines(response)) {
     if (line === "data: [DONE]") return;
-    if (line.startsWith("data: ")) yield* readPieces(JSON.parse(line.slice("data: ".length)), url);
+    if (line.startsWith("data: ")) yield* readPieces(parseOrNothing(line.slice("data: ".length)), url);
   }
   signal.throwIfAborted();
   throw failed(url, "it broke off");
@@ -73,24 +74,36 @@ async function post(url: string, { apiKey, signal, body }: Post): Promise<Incomi
 function* readPieces(event: unknown, url: string): Generator<ChatPiece> {
   const error = readError(event);
   if (error !== undefined) throw failed(url, error);
-  const { choices: [choice] = [] } = event as { choices?: { delta?: { content?: unknown; reasoning_content?: unknown } }[] };
-  const { content, reasoning_content: thought } = choice?.delta ?? {};
+  const choices = isMap(event) ? event["choices"] : undefined;
+  const choice: unknown = Array.isArray(choices) ? choices[0] : undefined;
+  const delta = isMap(choice) ? choice["delta"] : undefined;
+  if (!isMap(delta)) return; // the last event of builds that add their timings, or none of llama-server's
+  const { content, reasoning_content: thought } = delta;
   if (typeof thought === "string" && thought !== "") yield { kind: "thought", text: thought };
   if (typeof content === "string" && content !== "") yield { kind: "text", text: content };
+}
+
+/** @returns undefined for an answer that breaks off, or that is not llama-server's. */
+async function readRefusal(response: IncomingMessage): Promise<string | undefined> {
+  try {
+    return readError(await readAll(response));
+  } catch {
+    return undefined;
+  }
 }
 
 /** llama-server's `{ error: { message } }`, parsed or as text. */
 function readError(answer: unknown): string | undefined {
   if (typeof answer === "string") return readError(parseOrNothing(answer));
-  const { error } = (answer ?? {}) as { error?: { message?: unknown } };
-  return typeof error?.message === "string" ? error.message : undefined;
+  const error = isMap(answer) ? answer["error"] : undefined;
+  return isMap(error) && typeof error["message"] === "string" ? error["message"] : undefined;
 }
 
 function parseOrNothing(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    return {}; // a proxy's page, of which the status is all that can be said
+    return undefined; // a proxy's page, of which the status is all that can be said
   }
 }
 

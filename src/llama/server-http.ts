@@ -238,5 +238,5 @@ export function connectOptions(endpoint: Endpoint): { readonly host: string; rea
 }
 
 function readCount(value: unknown): number {
-  return typeof value === "number" && Number.isFinite(value) ? value : 0;
+  return typeof value === "number" && Number.isFinite(value) && value >= 0 ? value : 0;
 }

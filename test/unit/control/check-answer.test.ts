@@ -4,10 +4,7 @@ import type { Status } from "../../../src/control/messages.ts";
 import { makeEvent, makeStatus } from "../../support/make-status.ts";
 
 const optional: readonly string[] = ["llmctl", "launchVersion", "waitingFor", "command"] satisfies readonly (keyof Status)[];
-const nullable: readonly string[] = [
-  ...["url", "pid", "tokensPerSecond", "baselineTokensPerSecond", "traffic", "loadMs", "load"],
-  ...["startedAt", "lastExit", "waitingFor", "retryInMs"],
-];
+const nullable = "url pid tokensPerSecond baselineTokensPerSecond traffic loadMs load startedAt lastExit waitingFor retryInMs".split(" ");
 const keys = Object.keys(makeStatus());
 
 test("a whole status and a whole event pass, with keys that a later version added, too", () => {

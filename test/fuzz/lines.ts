@@ -1,0 +1,89 @@
+import { parseDevices } from "../../src/llama/devices.ts";
+import { explainExit } from "../../src/llama/exit-cause.ts";
+import { parseMemory } from "../../src/llama/fit-params.ts";
+import { parseHelp } from "../../src/llama/help-text.ts";
+import { parseLogTime } from "../../src/llama/log-time.ts";
+import { explainRefusal } from "../../src/llama/refusal.ts";
+import { parseLoadLine } from "../../src/llama/server-protocol.ts";
+import { parseTraffic } from "../../src/llama/traffic-lines.ts";
+import { parseEventLine } from "../../src/supervisor/event-log.ts";
+import { parseRunMarker } from "../../src/supervisor/server-log.ts";
+import { readHelp } from "../support/llama-help.ts";
+import type { Fuzzer } from "./fuzzer.ts";
+import { mutateText, nasty } from "./mutate.ts";
+import type { Random } from "./random.ts";
+
+const samples = [
+  "0.12.345.678 I srv  llama_server: listening on http://127.0.0.1:8080 - starting the main loop",
+  "main: server is listening on unix:///run/coder.sock",
+  "srv  log_server_r: request: GET /health 127.0.0.1 503",
+  "srv    load_model: model loaded",
+  "prompt eval time =      12.34 ms /    10 tokens (    1.23 ms per token,   810.37 tokens per second)",
+  "       eval time =     123.45 ms /    20 tokens (    6.17 ms per token,   162.01 tokens per second)",
+  "draft acceptance rate = 0.57576 (   19 accepted /    33 generated), mean len =  2.58",
+  "--- llmctl: run 3, 2026-11-24T10:18:58.321Z: demo, b1",
+  "2026-01-01T00:00:00.000Z +24.500 ready - ready after 3.1 s",
+  "ggml_backend_cuda_buffer_type_alloc_buffer: allocating 19456.00 MiB on device 0: cudaMalloc failed: out of memory",
+  'error while handling argument "--ctx-size": stoi',
+  "error: invalid argument: --ctx-size-draft",
+  "Available devices:\n  CUDA0: NVIDIA GeForce RTX 4090 (24210 MiB, 23875 MiB free)",
+  "CUDA0 1024 512 256\nHost 10 20 30",
+  "llama_model_load: error loading model: tensor 'blk.0.attn_q.weight' data is not within the file bounds, model is corrupted or incomplete",
+];
+const helps = ["llama-server-b7698", "llama-server-v0.5.0"].map(readHelp);
+/** Endless repetitions are what patterns are slow at. */
+const repeated = ["<a ", "<a>", "(", "[", " ", "\t", "-", "--x ", ",", "{a,b}", "eval time = ", "1", "./", "\n", "a,"];
+
+/** Lines and texts that llama.cpp's programs print: every number is one, every port may be used. */
+export const linesFuzzer: Fuzzer = {
+  name: "lines",
+  counts: { short: 10_000, full: 300_000 },
+  outcomes: ["help", "traffic", "listening", "time", "nothing"],
+  open: () =>
+    Promise.resolve({
+      attempt: (random: Random) => (random.oneIn(200) ? readHelpText(anyHelp(random)) : readLine(anyLine(random))),
+      [Symbol.asyncDispose]: () => Promise.resolve(),
+    }),
+};
+
+function anyLine(random: Random): string {
+  const line = mutateText(random.pick(samples), random);
+  const number = () => random.pick(["1..5", "1e999", "-1", "9".repeat(400), "99999", "0", "65536", "nan", "inf", "1e-320", "٣"]);
+  const odd = random.oneIn(2) ? line : line.replaceAll(/\d+(?:\.\d+)?/g, (old) => (random.oneIn(3) ? number() : old));
+  return random.oneIn(300) ? odd + random.pick(repeated).repeat(20_000) : odd;
+}
+
+function anyHelp(random: Random): string {
+  const text = mutateText(random.pick(helps), random);
+  const at = random.below(text.length);
+  return text.slice(0, at) + random.pick([...repeated, ...nasty]).repeat(random.below(50_000)) + text.slice(at);
+}
+
+function readHelpText(text: string): string {
+  return parseHelp(text).length > 0 ? "help" : "nothing";
+}
+
+function readLine(line: string): string {
+  const exit = { name: "p", signal: null, lastLines: line.split("\n"), oomKills: 0, wasReady: false };
+  const cause = explainExit({ ...exit, code: 1 });
+  if (cause.message === "") throw new Error(`an exit without words: ${JSON.stringify(line)}`);
+  const [traffic, load, time, event] = [parseTraffic(line), parseLoadLine(line), parseLogTime(line), parseEventLine(line)];
+  expectNumbers(line, [traffic, time, event, parseDevices(line), parseMemory(line)]);
+  explainRefusal(line);
+  parseRunMarker(line);
+  if (load?.says === "listening" && "port" in load.endpoint && !isPort(load.endpoint.port))
+    throw new Error(`no port: ${JSON.stringify(line)}`);
+  if (traffic !== undefined) return "traffic";
+  if (load !== undefined) return load.says;
+  return time === undefined ? "nothing" : "time";
+}
+
+function isPort(port: number): boolean {
+  return Number.isInteger(port) && port >= 1 && port <= 65_535;
+}
+
+/** Every number in a value, however deep, can be counted with. */
+function expectNumbers(line: string, value: unknown): void {
+  if (typeof value === "number" && !(Number.isFinite(value) && value >= 0)) throw new Error(`${value} from ${JSON.stringify(line)}`);
+  if (typeof value === "object" && value !== null) for (const one of Object.values(value)) expectNumbers(line, one);
+}

@@ -1,0 +1,67 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { LlmctlError } from "../../src/base/errors.ts";
+import { profileJsonSchema } from "../../src/profiles/json-schema.ts";
+import { resolveProfile } from "../../src/profiles/load.ts";
+import type { Fuzzer } from "./fuzzer.ts";
+import { mutateText, nasty } from "./mutate.ts";
+import type { Random } from "./random.ts";
+
+const shippedFolder = fileURLToPath(new URL("../../profiles", import.meta.url));
+const shipped = readdirSync(shippedFolder).map((name) => readFileSync(join(shippedFolder, name), "utf8"));
+const keys = Object.keys(profileJsonSchema().properties ?? {});
+
+/** Text of a profile that is nearly right: a shipped one with changes, or one of the schema's keys with odd values. */
+export function anyYaml(random: Random): string {
+  if (!random.oneIn(3)) return mutateText(random.pick(shipped), random);
+  const lines = Array.from({ length: 1 + random.below(6) }, () => `${random.pick(keys)}: ${anyValue(random, 3)}`);
+  return `model: m.gguf\n${lines.join("\n")}\n`;
+}
+
+function anyValue(random: Random, depth: number): string {
+  switch (random.below(depth === 0 ? 3 : 7)) {
+    case 0:
+      return random.pick(nasty);
+    case 1:
+      return JSON.stringify(random.pick(nasty));
+    case 2:
+      return String(random.below(2 ** 31) - 2 ** 20);
+    case 3:
+      return `[${anyValue(random, depth - 1)}, ${anyValue(random, depth - 1)}]`;
+    case 4:
+      return `{ ${random.pick([...keys, ...nasty])}: ${anyValue(random, depth - 1)} }`;
+    case 5:
+      return "[".repeat(random.below(3000)) + random.pick(nasty) + "]".repeat(random.below(3000));
+    default:
+      return `\n${" ".repeat(random.below(4))}${random.pick(keys)}: ${anyValue(random, depth - 1)}`;
+  }
+}
+
+/** Profiles as a person writes them: parsed, merged with what they extend, expanded and checked. */
+export const yamlFuzzer: Fuzzer = {
+  name: "yaml",
+  counts: { short: 4000, full: 200_000 },
+  outcomes: ["read", "profile-invalid"],
+  open: async () => {
+    const folder = await mkdtemp(join(tmpdir(), "llmctl-fuzz-"));
+    const path = join(folder, "p.yaml");
+    await writeFile(path, "");
+    return {
+      attempt: async (random: Random) => {
+        try {
+          const options = { folders: [shippedFolder], env: { HOME: folder }, cwd: folder, instead: { path, text: anyYaml(random) } };
+          const { profile } = await resolveProfile(path, options);
+          for (const key of keys) profile.at(key);
+          return "read";
+        } catch (error) {
+          if (error instanceof LlmctlError && error.exit === "config") return error.code;
+          throw error;
+        }
+      },
+      [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }),
+    };
+  },
+};
