@@ -1,8 +1,11 @@
 import { createHash } from "node:crypto";
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
+import { constants } from "node:fs";
+import { open } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { writeFileAtomic } from "./atomic-write.ts";
-import { systemErrorCode } from "./errors.ts";
+import { LlmctlError, systemErrorCode } from "./errors.ts";
+import { noTricks } from "./own-file.ts";
+import { expectSafeWay, isTrusted } from "./safe-way.ts";
 
 /**
  * Where the answer to a question is kept, a file each, in a folder for each kind of them.
@@ -12,10 +15,10 @@ export function answerPath(cacheDir: string, kind: string, question: unknown): s
   return join(cacheDir, kind, `${createHash("sha256").update(JSON.stringify(question)).digest("hex").slice(0, 32)}.json`);
 }
 
-/** @returns undefined where there is none, or none that can be read or used: the question is asked again then. */
+/** @returns undefined where there is none, or none that can be read, used or believed: the question is asked again then. */
 export async function readAnswer<T>(path: string, isUsable: (value: unknown) => value is T): Promise<T | undefined> {
   try {
-    const answer: unknown = JSON.parse(await readFile(path, "utf8"));
+    const answer: unknown = JSON.parse(await readText(path));
     return isUsable(answer) ? answer : undefined;
   } catch (error) {
     if (error instanceof SyntaxError || systemErrorCode(error) !== undefined) return undefined;
@@ -23,11 +26,23 @@ export async function readAnswer<T>(path: string, isUsable: (value: unknown) => 
   }
 }
 
-/** Only saves time: a folder that is full or read-only stops nothing. */
+/** @returns nothing of what another user has put there, whose answers would decide for us. */
+async function readText(path: string): Promise<string> {
+  const file = await open(path, constants.O_RDONLY | noTricks);
+  try {
+    const info = await file.stat();
+    return info.isFile() && isTrusted(info) ? await file.readFile("utf8") : "";
+  } finally {
+    await file.close();
+  }
+}
+
+/** Only saves time: a folder that is full, read-only or another user's stops nothing. */
 export async function keepAnswer(path: string, answer: unknown): Promise<void> {
   try {
+    expectSafeWay(dirname(path));
     await writeFileAtomic(path, JSON.stringify(answer));
   } catch (error) {
-    if (systemErrorCode(error) === undefined) throw error;
+    if (systemErrorCode(error) === undefined && !(error instanceof LlmctlError)) throw error;
   }
 }

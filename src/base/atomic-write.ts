@@ -1,16 +1,18 @@
 import { randomBytes } from "node:crypto";
 import type { Stats } from "node:fs";
-import { type FileHandle, link, open, readdir, realpath, rename, rm, stat } from "node:fs/promises";
+import { type FileHandle, link, lstat, open, readdir, realpath, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { makeFolder } from "./own-folder.ts";
+import { expectSafeForRoot } from "./safe-way.ts";
 
 /**
  * Writes a file so that a reader, or a crash at any byte, sees the old content or the new, never a part: written beside its place, synced,
  * renamed, and the folder synced. Missing folders are made with mode 0700.
- * @throws the system's error (ENOSPC, EACCES …); the old file is then untouched and nothing is left beside it.
+ * @throws LlmctlError `foreign-folder` where root would write below a folder of another user's; the system's error (ENOSPC, EACCES …). The old
+ *   file is then untouched and nothing is left beside it.
  */
 export async function writeFileAtomic(path: string, data: string | Uint8Array, mode = 0o600): Promise<void> {
-  makeFolder(dirname(path));
+  prepareFolder(dirname(path));
   await writeBeside(path, data, { mode, place: rename });
 }
 
@@ -19,7 +21,7 @@ export async function writeFileAtomic(path: string, data: string | Uint8Array, m
  * @throws the system's error, EEXIST when there is one.
  */
 export async function createFileAtomic(path: string, data: string | Uint8Array, mode = 0o600): Promise<void> {
-  makeFolder(dirname(path));
+  prepareFolder(dirname(path));
   // Unlike a rename, a link never takes the place of a file.
   const place = async (beside: string) => {
     await link(beside, path);
@@ -30,8 +32,17 @@ export async function createFileAtomic(path: string, data: string | Uint8Array, 
 
 /** As {@link writeFileAtomic}, for a file that is there: it keeps its mode and owner, and a link to it goes on being one. */
 export async function replaceFileAtomic(path: string, data: string | Uint8Array): Promise<void> {
+  expectSafeForRoot(dirname(path));
+  // A link of another user's, too.
+  if ((await lstat(path)).isSymbolicLink()) expectSafeForRoot(path);
   const target = await realpath(path);
+  expectSafeForRoot(dirname(target));
   await writeBeside(target, data, { mode: 0o600, like: await stat(target), place: rename });
+}
+
+function prepareFolder(folder: string): void {
+  expectSafeForRoot(folder);
+  makeFolder(folder);
 }
 
 /** Removes what writers of this file have left that were killed before they were done; for the only one that writes it now. */

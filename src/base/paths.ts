@@ -21,6 +21,9 @@ export interface Paths {
   readonly llamaCache: string;
 }
 
+/** Root's own: never the folder of the user that services of the machine run as, who could put links into it. Not below HOME, which sudo may keep. */
+const rootState = "/var/lib/llmctl-root";
+
 /**
  * Where llmctl keeps its files.
  *
@@ -53,7 +56,7 @@ export function findPaths(env: Env = process.env, uid: number = process.getuid?.
     hub,
     llamaCache,
   };
-  if (uid === 0) return { runtime: "/run/llmctl", state: "/var/lib/llmctl", ...shared };
+  if (uid === 0) return { runtime: "/run/llmctl", state: rootState, ...shared };
   const runtimeHome = xdgFolder(env["XDG_RUNTIME_DIR"]);
   const state = join(xdg("STATE", ".local/state"), "llmctl");
   return { runtime: runtimeHome === undefined ? socketsBeside(state) : join(runtimeHome, "llmctl"), state, ...shared };

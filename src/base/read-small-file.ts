@@ -1,19 +1,33 @@
 import { closeSync, constants, fstatSync, openSync, readFileSync } from "node:fs";
+import { foreignFile, noTricks } from "./own-file.ts";
 
 /** A state or a lock's note is some kilobytes. What is larger is none of ours. */
 const mostBytes = 1 << 20;
 
+interface SmallFileOptions {
+  /** Whose file it must be; ours unless told. */
+  readonly owner?: number | undefined;
+  /** Bytes. */
+  readonly most?: number;
+  /** Such as `lock file`, for people. */
+  readonly what?: string;
+}
+
 /**
  * Text of a small file of ours, in a folder where anything may have been put since: a pipe would keep a reader waiting for ever, a huge file would
- * fill its memory, and a link would lead it elsewhere.
+ * fill its memory, and a link would lead it elsewhere. What another user has written decides nothing.
  * @returns undefined where it is no file, or too large.
- * @throws the system's error.
+ * @throws LlmctlError `foreign-file` (77); the system's error.
  */
-export function readSmallFile(path: string): string | undefined {
-  const fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+export function readSmallFile(
+  path: string,
+  { owner = process.getuid?.(), most = mostBytes, what = "file" }: SmallFileOptions = {},
+): string | undefined {
+  const fd = openSync(path, constants.O_RDONLY | noTricks);
   try {
     const info = fstatSync(fd);
-    return info.isFile() && info.size <= mostBytes ? readFileSync(fd, "utf8") : undefined;
+    if (owner !== undefined && info.uid !== owner) throw foreignFile(path, info.uid, what);
+    return info.isFile() && info.size <= most ? readFileSync(fd, "utf8") : undefined;
   } finally {
     closeSync(fd);
   }

@@ -6,6 +6,7 @@ import { execa } from "execa";
 import { LlmctlError, type Problem } from "../base/errors.ts";
 import { exitCodes, type ExitName } from "../base/exit-codes.ts";
 import { findPaths } from "../base/paths.ts";
+import { expectSafeForRoot } from "../base/safe-way.ts";
 import { buildsFolder, listBuilds, useBuild } from "../llama/builds.ts";
 import { jsonText } from "./json-text.ts";
 import { ProgressLine } from "./progress.ts";
@@ -43,6 +44,7 @@ export interface BuildOptions extends ScriptOptions {
  */
 export async function build(options: BuildOptions): Promise<void> {
   const { data } = findPaths();
+  if (!options.list) expectSafeForRoot(options.prefix ?? buildsFolder(data));
   if (options.list) return printBuilds(data, options.json ?? false);
   if (options.use === undefined) {
     await runScript(scriptArguments({ prefix: buildsFolder(data), ...options }));
@@ -79,6 +81,7 @@ function scriptArguments({ portable, rpc, list: _list, json: _json, use: _use, .
  */
 export async function buildAside(options: ScriptOptions): Promise<string> {
   const { data } = findPaths();
+  expectSafeForRoot(buildsFolder(data));
   const manifest = await runScript([...scriptArguments({ ...options, prefix: buildsFolder(data) }), "--keep-current"]);
   if (manifest === undefined) throw new Error("scripts/build-llama.sh named no manifest");
   return basename(dirname(manifest));

@@ -60,7 +60,7 @@ async function stopProfile(name: string, paths: Paths, force: boolean): Promise<
   // Loaded only where no supervisor has answered: the usual `down` need not wait for it.
   const { endOrphan, findOrphan } = await import("../supervisor/orphan.ts");
   const orphan = await findOrphan(paths, name);
-  if (orphan === undefined) return endPausedUnit(name);
+  if (orphan === undefined) return endPausedUnit(name, paths);
   await endOrphan(orphan, name, { now: force });
   await endUnit(name, 0);
   process.stdout.write(`stopped "${name}": its supervisor was gone, the server (pid ${orphan.identity.pid}) was still there\n`);
@@ -84,10 +84,10 @@ async function endUnit(name: string, endingPid: number): Promise<void> {
 }
 
 /** Between two starts of a unit nothing runs, but systemd will start it again. @throws LlmctlError `not-running`, `systemctl-failed` */
-async function endPausedUnit(name: string): Promise<number> {
+async function endPausedUnit(name: string, paths: Paths): Promise<number> {
   const { findLiveUnit, stopUnit } = await import("./unit-files.ts");
   const live = await findLiveUnit(name);
-  if (live === undefined) throw notRunning(name);
+  if (live === undefined) throw await notRunningHere(name, paths);
   await stopUnit(live);
   const again = live.state.includes("auto-restart") ? ", and systemd would have started it again" : "";
   process.stdout.write(`stopped "${name}": ${live.unit} was ${live.state}${again}\n`);
@@ -96,10 +96,16 @@ async function endPausedUnit(name: string): Promise<number> {
 
 /** Profiles that do not run, but whose own units systemd will start again. */
 async function listPausedUnits(): Promise<string[]> {
-  const { findLiveUnit, listUserUnits } = await import("./unit-files.ts");
-  const names = await listUserUnits();
+  const { findLiveUnit, listUnits } = await import("./unit-files.ts");
+  const names = await listUnits("user");
   const live = await Promise.all(names.map(findLiveUnit));
   return names.filter((_, index) => live[index]?.scope === "user");
+}
+
+/** As {@link notRunning}, or who runs it, where that is the user of the machine's services. */
+export async function notRunningHere(name: string, paths: Paths): Promise<LlmctlError> {
+  const { explainElsewhere } = await import("./foreign-states.ts");
+  return (await explainElsewhere(paths, name)) ?? notRunning(name);
 }
 
 /** The error of every command that acts on a running profile. */

@@ -16,7 +16,8 @@ interface EventsOptions {
 
 /** Prints what a supervisor did, and with `follow` what it does; needs no supervisor. @throws LlmctlError `no-events`. */
 export async function events(name: string, { follow, json, lines }: EventsOptions): Promise<number> {
-  const paths = findPaths();
+  const { findPlace } = await import("./foreign-states.ts");
+  const { paths } = await findPlace(findPaths(), name);
   const path = eventLogPath(paths.state, name);
   const end = await findWantedLog(paths, { name, path, kind: "events" }, follow);
   const print = (line: string) => {

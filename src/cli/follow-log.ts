@@ -1,9 +1,10 @@
 import type { Stats } from "node:fs";
-import { open, stat, type FileHandle } from "node:fs/promises";
+import { lstat, type FileHandle } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { systemErrorCode } from "../base/errors.ts";
 import { watchQuietly, type QuietWatch } from "../base/watch-quietly.ts";
 import { findGoesOn, type LogPlace } from "../supervisor/log-mirror.ts";
+import { openLog } from "./open-log.ts";
 
 /** Looked at even where no change was reported: a watch may miss a rotation, or not be possible. */
 const lookEveryMs = 1000;
@@ -280,7 +281,8 @@ async function openRotatedAfter(
     oldest = { name, identity };
   }
   if (oldest === undefined || !(await isStill(path, newest, own))) return undefined;
-  const file = await open(oldest.name, "r");
+  const file = await openLog(oldest.name);
+  if (file === undefined) return undefined;
   if (identify(await file.stat()) === oldest.identity) return { file, identity: oldest.identity };
   await file.close();
   return undefined;
@@ -333,28 +335,18 @@ async function findFile(path: string): Promise<Stats | undefined> {
   return info?.isFile() === true ? info : undefined;
 }
 
-/** @returns undefined when there is none; a pipe in its place is not opened, which would wait for a writer. */
+/** @returns undefined when there is none. */
 async function openFile(path: string): Promise<OpenFile | undefined> {
-  const file = (await findFile(path)) === undefined ? undefined : await openOrNone(path);
+  const file = (await findFile(path)) === undefined ? undefined : await openLog(path);
   if (file === undefined) return undefined;
   const info = await file.stat();
   return { file, inode: info.ino, dev: info.dev, birth: birthOf(info) };
 }
 
 /** @returns undefined when there is no such file. */
-export async function openOrNone(path: string): Promise<FileHandle | undefined> {
-  try {
-    return await open(path, "r");
-  } catch (error) {
-    if (systemErrorCode(error) === "ENOENT" || systemErrorCode(error) === "ENOTDIR") return undefined;
-    throw error;
-  }
-}
-
-/** @returns undefined when there is no such file. */
 export async function statOrNone(path: string): Promise<Stats | undefined> {
   try {
-    return await stat(path);
+    return await lstat(path);
   } catch (error) {
     if (systemErrorCode(error) === "ENOENT" || systemErrorCode(error) === "ENOTDIR") return undefined;
     throw error;

@@ -23,7 +23,8 @@ interface LogsOptions {
  * @throws LlmctlError `no-log`, `no-previous-run`.
  */
 export async function logs(name: string, { follow, lines, previous, since }: LogsOptions): Promise<number> {
-  const paths = findPaths();
+  const { findPlace } = await import("./foreign-states.ts");
+  const { paths } = await findPlace(findPaths(), name);
   const path = join(paths.state, name, "server.log");
   const end = await findWantedLog(paths, { name, path, kind: "log" }, follow);
   const { size } = end;

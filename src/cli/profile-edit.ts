@@ -3,6 +3,7 @@ import { access, copyFile, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { LlmctlError, type Problem, systemErrorCode } from "../base/errors.ts";
 import { printableLine } from "../base/printable.ts";
+import { expectSafeForRoot } from "../base/safe-way.ts";
 import { checkText, replaceText } from "../profiles/change-profile.ts";
 import { readProfileText } from "../profiles/find.ts";
 import { quote } from "../profiles/quote.ts";
@@ -46,12 +47,13 @@ export async function profileEdit(nameOrPath: string): Promise<void> {
 async function makeCopy(source: Source): Promise<Source> {
   const path = join(dirname(source.path), `.${source.name}.edit-${process.pid}.yaml`);
   try {
+    expectSafeForRoot(dirname(source.path));
     await access(source.path, constants.W_OK);
     await copyFile(source.path, path, constants.COPYFILE_EXCL);
     return { ...source, path };
   } catch (cause) {
     const code = systemErrorCode(cause);
-    if (code === undefined) throw cause;
+    if (code === undefined) throw cause; // also that the folder is another user's
     throw new LlmctlError("profile-unwritable", `profile ${quote(source.name)} cannot be edited (${code})`, {
       exit: ["EACCES", "EPERM", "EROFS"].includes(code) ? "permission" : "io",
       at: source.path,

@@ -1,8 +1,11 @@
 import { lstatSync } from "node:fs";
 import { readdir } from "node:fs/promises";
+import { dirname } from "node:path";
 import { LlmctlError, systemErrorCode } from "../base/errors.ts";
 import { expectOwnFolder, isOwn } from "../base/own-folder.ts";
 import type { Paths } from "../base/paths.ts";
+import { commandAs } from "../base/run-as.ts";
+import { expectSafeWay, findOtherOwner } from "../base/safe-way.ts";
 import type { Status } from "../control/messages.ts";
 import { profileNamePattern } from "../profiles/name.ts";
 
@@ -17,6 +20,8 @@ export interface ProfileState {
   readonly status: Status;
   /** Of `unresponsive` and `unknown`: why. */
   readonly error?: LlmctlError;
+  /** Who runs it, where that is not the caller; what it says is then that user's word, and no more. */
+  readonly user?: string;
 }
 
 /** All profiles that run or have run, by name. */
@@ -70,7 +75,7 @@ function withWarning(status: Status, text: string): Status {
 }
 
 /** Something runs, and its state file is lost: what is not known is empty, and {@link isSinceKnown} false. */
-function lostStatus(name: string, known: Partial<Status>): Status {
+export function lostStatus(name: string, known: Partial<Status>): Status {
   return {
     version: 1,
     name,
@@ -106,18 +111,21 @@ function lostStatus(name: string, known: Partial<Status>): Status {
 export async function listRunningDependencies(paths: Paths): Promise<ReadonlyMap<string, readonly string[]>> {
   const { isLockHeld, serverLockPath, supervisorLockPath } = await import("../supervisor/find-supervisor.ts");
   const { readState } = await import("../supervisor/state-file.ts");
+  const isRunning = (name: string) => isLockHeld(supervisorLockPath(paths.state, name)) || isLockHeld(serverLockPath(paths.state, name));
+  const find = async (name: string): Promise<readonly string[] | undefined> => {
+    try {
+      if (!isRunning(name)) return undefined;
+      const status = (await readState(paths.state, name))?.status ?? (await readOrExplain(paths, name))?.status;
+      return status?.dependsOn ?? [];
+    } catch (error) {
+      // One that is refused may run: whoever wants to stop it is told why it cannot be asked.
+      if (error instanceof LlmctlError) return [];
+      throw error;
+    }
+  };
   const names = await listStateNames(paths);
-  const running = names.filter(
-    (name) => isLockHeld(supervisorLockPath(paths.state, name)) || isLockHeld(serverLockPath(paths.state, name)),
-  );
-  return new Map(
-    await Promise.all(
-      running.map(async (name) => {
-        const status = (await readState(paths.state, name))?.status ?? (await readOrExplain(paths, name))?.status;
-        return [name, status?.dependsOn ?? []] as const;
-      }),
-    ),
-  );
+  const found = await Promise.all(names.map(async (name) => [name, await find(name)] as const));
+  return new Map(found.flatMap(([name, needed]) => (needed === undefined ? [] : [[name, needed] as const])));
 }
 
 /** Names of the profiles of which there is a state, whatever is in it. @throws LlmctlError `foreign-folder`, `state-unreadable`. */
@@ -127,6 +135,7 @@ async function listStateNames({ state }: Paths): Promise<readonly string[]> {
     if (!isOwn(info)) expectOwnFolder(state, info); // names its owner, where it cannot be read
     const entries = await readdir(state, { withFileTypes: true });
     if (entries.length > 0) expectOwnFolder(state, info);
+    expectSafeWay(dirname(state));
     return entries
       .filter((entry) => entry.isDirectory() && profileNamePattern.test(entry.name))
       .map((entry) => entry.name)
@@ -135,11 +144,21 @@ async function listStateNames({ state }: Paths): Promise<readonly string[]> {
     const code = systemErrorCode(error);
     if (code === "ENOENT") return [];
     if (code === undefined) throw error; // also that it is another user's
-    throw new LlmctlError("state-unreadable", `cannot read the folder of the states: ${code}`, {
-      exit: code === "EACCES" ? "permission" : "io",
-      at: state,
-      fix: "check who owns it, or set LLMCTL_HOME to another folder",
-      cause: error,
-    });
+    throw unreadableState(state, error);
   }
+}
+
+/** The error for a folder of states that cannot be read. */
+export function unreadableState(state: string, cause: unknown): LlmctlError {
+  const code = systemErrorCode(cause);
+  const owner = findOtherOwner(state);
+  return new LlmctlError("state-unreadable", `cannot read the folder of the states: ${code}`, {
+    exit: code === "EACCES" ? "permission" : "io",
+    at: state,
+    fix:
+      owner === undefined
+        ? "check who owns it, or set LLMCTL_HOME to another folder"
+        : `run llmctl as its owner: ${commandAs(owner)}; or set LLMCTL_HOME to another folder`,
+    cause,
+  });
 }

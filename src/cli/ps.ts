@@ -1,9 +1,9 @@
 import { exitCodes } from "../base/exit-codes.ts";
 import { findPaths } from "../base/paths.ts";
-import type { DraftingStatus, LoadProgress } from "../control/messages.ts";
+import type { DraftingStatus, LoadProgress, Status } from "../control/messages.ts";
 import { describeLoad } from "../supervisor/describe-state.ts";
 import { jsonText } from "./json-text.ts";
-import { isSinceKnown, listProfileStates, type ProfileState } from "./profile-states.ts";
+import { isSinceKnown, type ProfileState } from "./profile-states.ts";
 
 interface PsOptions {
   readonly all: boolean;
@@ -12,15 +12,24 @@ interface PsOptions {
 
 /** Lists what runs and what has failed; with `all` also what was stopped. @returns the exit code: that of the first that is refused. */
 export async function ps({ all, json }: PsOptions): Promise<number> {
-  const states = (await listProfileStates(findPaths())).filter((state) => all || isWorthShowing(state));
-  if (json) process.stdout.write(jsonText(states.map(({ presence, status }) => ({ presence, ...status }))));
+  const { listStatesOfAll, serviceCommand } = await import("./foreign-states.ts");
+  const { states: found, unseen } = await listStatesOfAll(findPaths());
+  const states = found.filter((state) => all || isWorthShowing(state));
+  if (json) process.stdout.write(jsonText(states.map(describeAsJson)));
   else if (states.length === 0) process.stdout.write("nothing is running\n");
   else await printTable(states);
+  if (!json && unseen.length > 0)
+    process.stderr.write(`services of the machine (${unseen.join(", ")}) are another user's: ${serviceCommand()}\n`);
   const refused = states.flatMap(({ presence, error }) => (presence === "unknown" && error !== undefined ? [error] : []));
   if (refused.length === 0) return 0;
   const { reportError } = await import("./report-error.ts");
   if (!json) for (const error of refused) reportError(error);
   return exitCodes[refused[0]?.exit ?? "failed"].code;
+}
+
+/** The JSON of a profile's state; `user` only where it is not the caller. */
+export function describeAsJson({ presence, status, user }: ProfileState): Status & Pick<ProfileState, "presence" | "user"> {
+  return { presence, ...(user === undefined ? {} : { user }), ...status };
 }
 
 function isWorthShowing({ presence, status }: ProfileState): boolean {
@@ -29,8 +38,9 @@ function isWorthShowing({ presence, status }: ProfileState): boolean {
 
 async function printTable(states: readonly ProfileState[]): Promise<void> {
   const { formatTable } = await import("./table.ts");
-  const header = ["NAME", "STATE", "SINCE", "PID", "URL", "DRAFTING", "RESTARTS"];
-  const rows = states.map(({ presence, status }) => [
+  const hasOthers = states.some(({ user }) => user !== undefined);
+  const header = ["NAME", "STATE", "SINCE", "PID", "URL", "DRAFTING", "RESTARTS", ...(hasOthers ? ["USER"] : [])];
+  const rows = states.map(({ presence, status, user }) => [
     status.name,
     describePresence(presence, status.state, status.load),
     !isSinceKnown(status) || describePresence(presence, status.state) === "dead" ? "-" : since(status.since),
@@ -38,6 +48,7 @@ async function printTable(states: readonly ProfileState[]): Promise<void> {
     presence === "gone" ? "-" : (status.url ?? "-"),
     presence === "gone" ? "-" : summarize(status.drafting),
     String(status.restarts),
+    ...(hasOthers ? [user ?? "-"] : []),
   ]);
   process.stdout.write(formatTable(header, rows, process.stdout.columns ?? Infinity));
 }

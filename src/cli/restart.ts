@@ -10,7 +10,7 @@ import { findAnswering } from "../supervisor/find-supervisor.ts";
 import { launchVersion } from "../supervisor/launch.ts";
 import { findOrphan } from "../supervisor/orphan.ts";
 import { findLoadOptions } from "./context.ts";
-import { notRunning } from "./down.ts";
+import { notRunning, notRunningHere } from "./down.ts";
 import { showPlanNotes } from "./plan.ts";
 import { listProfileStates } from "./profile-states.ts";
 import { reportError } from "./report-error.ts";
@@ -55,7 +55,7 @@ async function listRunning(paths: Paths): Promise<{ readonly profiles: readonly 
 
 async function noSupervisor(name: string, paths: Paths): Promise<LlmctlError> {
   const orphan = await findOrphan(paths, name);
-  if (orphan === undefined) return notRunning(name);
+  if (orphan === undefined) return notRunningHere(name, paths);
   return new LlmctlError("orphaned", `the server of "${name}" has outlived its supervisor (pid ${orphan.identity.pid})`, {
     exit: "notRunning",
     fix: { before: "take it over with", run: ["up", "-d", name], or: { before: "stop it with", run: ["down", name] } },

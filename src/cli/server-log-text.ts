@@ -1,6 +1,6 @@
-import { open, type FileHandle } from "node:fs/promises";
-import { systemErrorCode } from "../base/errors.ts";
+import type { FileHandle } from "node:fs/promises";
 import { maxSentenceLength, printable, shorten } from "../base/printable.ts";
+import { openLog } from "./open-log.ts";
 
 /** Read at a time, from the end backwards. */
 const chunkBytes = 64 * 1024;
@@ -23,17 +23,12 @@ export async function readLastRun(path: string, count: number): Promise<readonly
  */
 export async function readTail(path: string, count: number, end = Infinity): Promise<readonly string[]> {
   if (count === 0) return [];
+  const file = await openLog(path);
+  if (file === undefined) return [];
   try {
-    const file = await open(path, "r");
-    try {
-      return await readBackwards(file, count, Math.min(end, (await file.stat()).size));
-    } finally {
-      await file.close();
-    }
-  } catch (error) {
-    // A folder in its place opens, and cannot be read.
-    if (["ENOENT", "ENOTDIR", "EISDIR"].includes(systemErrorCode(error) ?? "")) return [];
-    throw error;
+    return await readBackwards(file, count, Math.min(end, (await file.stat()).size));
+  } finally {
+    await file.close();
   }
 }
 

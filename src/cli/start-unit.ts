@@ -3,8 +3,8 @@ import { LlmctlError } from "../base/errors.ts";
 import { describeFix } from "../base/fix.ts";
 import type { Paths } from "../base/paths.ts";
 import type { Status } from "../control/messages.ts";
-import { findSupervisor } from "../supervisor/find-supervisor.ts";
 import { unitName, type UnitScope } from "../systemd/unit.ts";
+import { readStateOfAnyone } from "./foreign-states.ts";
 import { showUnit, systemctl } from "./systemctl.ts";
 import { findLastFailure } from "./unit-health.ts";
 
@@ -42,8 +42,8 @@ export async function startUnit(options: StartUnitOptions): Promise<void> {
 /** A supervisor that is busy, or not ours to ask, tells nothing now. */
 async function findWait(name: string, paths: Paths): Promise<Status["waitingFor"]> {
   try {
-    const found = await findSupervisor(paths, name);
-    return found?.answers === true ? found.status.waitingFor : undefined;
+    const state = await readStateOfAnyone(paths, name);
+    return state?.presence === "live" ? state.status.waitingFor : undefined;
   } catch (error) {
     if (error instanceof LlmctlError) return undefined;
     throw error;

@@ -7,22 +7,24 @@ import type { Status, TrafficStatus } from "../control/messages.ts";
 import { describeDrafting } from "../supervisor/describe-state.ts";
 import { notRunning } from "./down.ts";
 import { jsonText } from "./json-text.ts";
-import { isSinceKnown, readProfileState, type ProfileState } from "./profile-states.ts";
-import { describePresence } from "./ps.ts";
+import { isSinceKnown, type ProfileState } from "./profile-states.ts";
+import { describeAsJson, describePresence } from "./ps.ts";
 
 /** Shows one profile. @returns 0 while its supervisor runs, else the code of "not running". @throws LlmctlError `not-running` when it never ran. */
 export async function status(name: string, json: boolean): Promise<number> {
-  const state = await readProfileState(findPaths(), name);
+  const { readStateOfAnyone } = await import("./foreign-states.ts");
+  const state = await readStateOfAnyone(findPaths(), name);
   if (state === undefined) throw notRunning(name);
-  process.stdout.write(json ? jsonText({ presence: state.presence, ...state.status }) : describe(state));
+  process.stdout.write(json ? jsonText(describeAsJson(state)) : describe(state));
   return state.presence === "gone" ? exitCodes.notRunning.code : 0;
 }
 
-function describe({ presence, status: known }: ProfileState): string {
+function describe({ presence, status: known, user }: ProfileState): string {
   const running = presence !== "gone";
   const isDead = describePresence(presence, known.state) === "dead";
   const rows: [string, string | undefined][] = [
     ["name", known.name],
+    ["user", user],
     ["state", describePresence(presence, known.state, known.load)],
     ["since", isDead || !isSinceKnown(known) ? undefined : `${known.since} (${formatDuration(Date.now() - Date.parse(known.since))})`],
     ["url", running ? (known.url ?? undefined) : undefined],

@@ -1,5 +1,5 @@
 import { rm } from "node:fs/promises";
-import { dirname, join, resolve } from "node:path";
+import { dirname, resolve } from "node:path";
 import { createTwoFilesPatch } from "diff";
 import { writeFileAtomic } from "../base/atomic-write.ts";
 import { LlmctlError } from "../base/errors.ts";
@@ -7,9 +7,10 @@ import { describeFix } from "../base/fix.ts";
 import { findPaths } from "../base/paths.ts";
 import { printableSentence } from "../base/printable.ts";
 import { parseDuration } from "../base/units.ts";
+import { expectSafeForRoot } from "../base/safe-way.ts";
 import { askedPriority } from "../llama/priority-rights.ts";
 import { isSocketHost } from "../profiles/host.ts";
-import { readCommand, readEnvironment, renderUnit, systemHome, unitName, type UnitScope } from "../systemd/unit.ts";
+import { readCommand, readEnvironment, renderUnit, systemEnvironment, unitName, type UnitScope } from "../systemd/unit.ts";
 import { askFor, canAsk } from "./ask.ts";
 import { expectInstalled, expectProfileKept } from "./checkout.ts";
 import { openProfile } from "./context.ts";
@@ -32,8 +33,6 @@ const passedOn = [
   "XDG_DATA_HOME",
   "XDG_STATE_HOME",
 ];
-
-const systemEnvironment = { LLMCTL_HOME: systemHome, HF_HOME: join(systemHome, "huggingface") };
 
 export interface ScopeOptions {
   readonly user?: boolean;
@@ -95,6 +94,7 @@ export async function systemdUninstall(name: string, options: ScopeOptions): Pro
   const path = unitPath(scope, name);
   if ((await readUnit(path)) === undefined) throw notInstalled(name, path);
   await systemctl(scope, ["disable", "--now", "--quiet", unitName(name)]);
+  expectSafeForRoot(dirname(path));
   await rm(path);
   await systemctl(scope, ["daemon-reload"]);
   say(`removed ${path}`);

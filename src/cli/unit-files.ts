@@ -64,10 +64,10 @@ export async function stopUnit({ unit, scope }: LiveUnit): Promise<void> {
   await (await import("./systemctl.ts")).systemctl(scope, ["stop", unit]);
 }
 
-/** Names of the profiles that have a unit of one's own manager. */
-export async function listUserUnits(): Promise<string[]> {
+/** Names of the profiles that have a unit of a manager. */
+export async function listUnits(scope: UnitScope): Promise<string[]> {
   try {
-    const files = await readdir(dirname(unitPath("user", "any")));
+    const files = await readdir(dirname(unitPath(scope, "any")));
     return files.flatMap((file) => /^llmctl-(.+)\.service$/.exec(file)?.[1] ?? []).filter((name) => profileNamePattern.test(name));
   } catch (error) {
     if (systemErrorCode(error) === "ENOENT" || systemErrorCode(error) === "ENOTDIR") return [];

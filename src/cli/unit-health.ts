@@ -2,7 +2,9 @@ import { stat } from "node:fs/promises";
 import { LlmctlError, systemErrorCode } from "../base/errors.ts";
 import { describeFix, type Fix } from "../base/fix.ts";
 import type { Paths } from "../base/paths.ts";
+import type { Status } from "../control/messages.ts";
 import { eventLogPath, parseEventLine, toLine, type LoggedEvent } from "../supervisor/event-log.ts";
+import { findForeignOwner, hasForeignState } from "../supervisor/foreign-folder.ts";
 import { readState } from "../supervisor/state-file.ts";
 import { readCommand } from "../systemd/unit.ts";
 import { findLogEnd } from "./follow-log.ts";
@@ -53,7 +55,7 @@ export interface UnitFailure {
 export async function findLastFailure(paths: Paths, name: string, unit: ReadonlyMap<string, string>): Promise<UnitFailure | undefined> {
   const active = unit.get("ActiveState");
   const path = eventLogPath(paths.state, name);
-  const events = await readEvents(path);
+  const events = await readEvents(paths.state, name);
   if ("unreadable" in events) return { message: `not known: ${events.unreadable}` };
   const last = events.findLast(({ state }) => state === "failed" || state === "stopped" || state === "ready");
   const hasRestarted = active === "active" && Number(unit.get("NRestarts")) > 0;
@@ -79,12 +81,25 @@ function toFailure({ time, message, cause }: LoggedEvent, fix: Fix | undefined):
 
 /** The event log holds no fix; the state does, of the last failure only. */
 async function readFix(stateDir: string, name: string, { message }: LoggedEvent): Promise<Fix | undefined> {
-  const exit = (await readState(stateDir, name))?.status.lastExit;
+  const exit = (await readLastStatus(stateDir, name))?.lastExit;
   return exit == null || !message.includes(toLine(exit.message)) ? undefined : (exit.fix ?? undefined);
 }
 
-async function readEvents(path: string): Promise<readonly LoggedEvent[] | { readonly unreadable: string }> {
+/** Root may ask for a service that another user runs. */
+async function readLastStatus(stateDir: string, name: string): Promise<Status | undefined> {
   try {
+    return (await readState(stateDir, name, findForeignOwner(stateDir)))?.status;
+  } catch (error) {
+    if (error instanceof LlmctlError) return undefined; // a file of a third user's: it tells nothing
+    throw error;
+  }
+}
+
+async function readEvents(stateDir: string, name: string): Promise<readonly LoggedEvent[] | { readonly unreadable: string }> {
+  const path = eventLogPath(stateDir, name);
+  try {
+    const owner = findForeignOwner(stateDir);
+    if (owner !== undefined && !hasForeignState(stateDir, name, owner)) return [];
     const end = await findLogEnd(path);
     if (end === undefined) return [];
     return (await readTail(path, lookBack, end.size)).flatMap((line) => parseEventLine(line) ?? []);

@@ -3,7 +3,6 @@ import type { Fix } from "../base/fix.ts";
 import type { Paths } from "../base/paths.ts";
 import { printableSentence } from "../base/printable.ts";
 import { findComingLog, findLogEnd, type LogEnd } from "./follow-log.ts";
-import { readProfileState } from "./profile-states.ts";
 
 interface WantedLog {
   readonly name: string;
@@ -38,7 +37,8 @@ async function explainAbsence(paths: Paths, { name, path, kind }: WantedLog): Pr
     error: new LlmctlError(`no-${kind}`, message, { exit: "missingFile", at: path, fix }),
     isComing,
   });
-  const state = await readProfileState(paths, name);
+  const { readStateOfAnyone } = await import("./foreign-states.ts");
+  const state = await readStateOfAnyone(paths, name);
   if (state === undefined) return absence(`"${name}" has no ${kind}`, { before: "it has never run; start it:", run: ["up", name] });
   const moved = `the ${kind === "log" ? "log" : "event log"} of "${name}" was moved or deleted`;
   if (state.presence === "gone") return absence(moved, { before: "its next start makes a new one:", run: ["up", name] });

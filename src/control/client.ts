@@ -7,7 +7,7 @@ import { readLines } from "../base/read-lines.ts";
 import { llmctlVersion } from "../base/version.ts";
 import { isEvent, isRefusal, isStatus } from "./check-answer.ts";
 import type { Status, StatusEvent } from "./messages.ts";
-import { isOwnSocket } from "./socket-path.ts";
+import { isOwnSocket, isSocketOf } from "./socket-path.ts";
 
 /** Errors of a connection that mean that no supervisor is there, or that it ended just now. */
 const nobodyListens: ReadonlySet<string> = new Set(["ENOENT", "ENOTDIR", "ECONNREFUSED", "ECONNRESET", "EPIPE"]);
@@ -34,6 +34,16 @@ const metricsLimitMs = 10_000;
  */
 export async function fetchStatus(socketPath: string, timeoutMs = answerLimitMs): Promise<Status | undefined> {
   const response = await open(socketPath, "GET", "/status", { timeoutMs });
+  return response === undefined ? undefined : readStatusOf(socketPath, response);
+}
+
+/**
+ * As {@link fetchStatus}, of what may be another user's supervisor: nothing of it is believed.
+ * @returns undefined also where the socket is not that user's.
+ */
+export async function fetchForeignStatus(socketPath: string, owner: number): Promise<Status | undefined> {
+  const isThere = isSocketOf(socketPath, owner);
+  const response = isThere ? await send(socketPath, "GET", "/status", { timeoutMs: answerLimitMs }) : undefined;
   return response === undefined ? undefined : readStatusOf(socketPath, response);
 }
 

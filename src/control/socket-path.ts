@@ -55,6 +55,13 @@ export function isOwnSocket(path: string): boolean {
   }
 }
 
+/** Whether there is a socket of this user's at a path, in a folder of theirs: of what another user runs, which root may ask. */
+export function isSocketOf(path: string, owner: number): boolean {
+  const info = lstatOrNone(path);
+  const folder = lstatOrNone(dirname(path));
+  return info?.isSocket() === true && info.uid === owner && folder?.isDirectory() === true && folder.uid === owner;
+}
+
 function lstatOrNone(path: string): Stats | undefined {
   try {
     return lstatSync(path, { throwIfNoEntry: false });

@@ -1,8 +1,10 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdir, open, type FileHandle } from "node:fs/promises";
+import { constants } from "node:fs";
+import type { FileHandle } from "node:fs/promises";
 import { dirname } from "node:path";
 import { LlmctlError, systemErrorCode } from "../base/errors.ts";
+import { makeCacheFolder, openCacheFile } from "./cache-folder.ts";
 
 const busyStatus = 75;
 
@@ -17,8 +19,8 @@ export async function withBlobLock<T>(
   { signal, onWait }: { signal: AbortSignal; onWait: () => void },
   action: () => Promise<T>,
 ): Promise<T> {
-  await mkdir(dirname(path), { recursive: true });
-  const file = await open(path, "a", 0o666);
+  await makeCacheFolder(dirname(path));
+  const file = await openCacheFile(path, constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT);
   try {
     if (!(await flock(file, ["-n"], signal))) {
       onWait();

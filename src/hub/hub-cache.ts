@@ -1,8 +1,9 @@
 import { randomBytes } from "node:crypto";
-import { mkdir, readFile, rename, rm, symlink } from "node:fs/promises";
+import { readFile, rename, rm, symlink } from "node:fs/promises";
 import { dirname, join, relative, resolve } from "node:path";
 import { writeFileAtomic } from "../base/atomic-write.ts";
 import { LlmctlError, systemErrorCode } from "../base/errors.ts";
+import { makeCacheFolder } from "./cache-folder.ts";
 
 /** Where one repository lies in the Hugging Face cache, in the layout that the Python client shares. */
 export interface RepoFolder {
@@ -35,7 +36,7 @@ export async function findCommit(repo: RepoFolder, revision: string): Promise<st
 export async function writeRef(repo: RepoFolder, revision: string, commit: string): Promise<void> {
   if (revision === commit) return;
   const path = refPath(repo, revision);
-  await mkdir(dirname(path), { recursive: true });
+  await makeCacheFolder(dirname(path));
   await writeFileAtomic(path, commit, 0o666);
 }
 
@@ -52,7 +53,7 @@ export function blobPath(repo: RepoFolder, digest: string): string {
 export async function linkBlob(repo: RepoFolder, commit: string, name: string, digest: string): Promise<string> {
   const path = snapshotPath(repo, commit, name);
   const folder = dirname(path);
-  await mkdir(folder, { recursive: true });
+  await makeCacheFolder(folder);
   const beside = `${path}.${process.pid}-${randomBytes(4).toString("hex")}.tmp`;
   try {
     await symlink(relative(folder, blobPath(repo, digest)), beside);

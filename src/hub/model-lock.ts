@@ -1,9 +1,10 @@
 import { createHash } from "node:crypto";
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { writeFileAtomic } from "../base/atomic-write.ts";
 import { systemErrorCode } from "../base/errors.ts";
+import { ensureOwnFolder } from "../base/own-folder.ts";
+import { readSmallFile } from "../base/read-small-file.ts";
 import type { RemoteModelRef } from "../profiles/schema.ts";
 import { describeUrl } from "./describe-ref.ts";
 import { isSafePath } from "./hub-cache.ts";
@@ -31,6 +32,9 @@ const lockSchema = z.object({
     .min(1),
 });
 
+/** Some ten thousand shards. */
+const mostBytes = 4 << 20;
+
 /** What a reference means from now on, whatever is pushed to its branch or put at its address: its files, first shard first. */
 export interface ModelLock {
   /** Undefined for an address. */
@@ -53,7 +57,7 @@ export function modelLockFolder(stateDir: string): string {
  * @returns undefined when it was not, or when the lock is not one of this reference that this version can read: the Hub is then asked again.
  */
 export async function readModelLock(folder: string, ref: RemoteModelRef): Promise<ModelLock | undefined> {
-  const text = await readText(lockPath(folder, ref));
+  const text = readText(lockPath(folder, ref));
   const lock = lockSchema.safeParse(parseJson(text));
   if (!lock.success || JSON.stringify(lock.data.ref) !== JSON.stringify(lockedRef(ref))) return undefined;
   const { commit, files } = lock.data;
@@ -61,10 +65,11 @@ export async function readModelLock(folder: string, ref: RemoteModelRef): Promis
   return { commit, files };
 }
 
-/** Notes what a reference was resolved to, atomically. @throws the system's error. */
+/** Notes what a reference was resolved to, atomically. @throws LlmctlError `foreign-folder` (77); the system's error. */
 export async function writeModelLock(folder: string, ref: RemoteModelRef, { commit, files }: ModelLock): Promise<void> {
   const known = files.map(({ name, sizeBytes, digest, version }) => ({ name, sizeBytes, digest, version }));
   const lock = { version: 1, ref: lockedRef(ref), commit, files: known };
+  ensureOwnFolder(folder);
   await writeFileAtomic(lockPath(folder, ref), `${JSON.stringify(lock, undefined, 2)}\n`);
 }
 
@@ -85,11 +90,12 @@ function lockPath(folder: string, ref: RemoteModelRef): string {
   return join(folder, `${readable.slice(0, 150)}-${digest.slice(0, 12)}.json`);
 }
 
-async function readText(path: string): Promise<string> {
+/** @throws LlmctlError `foreign-file` (77): what is locked here is what a server loads. */
+function readText(path: string): string {
   try {
-    return await readFile(path, "utf8");
+    return readSmallFile(path, { most: mostBytes }) ?? "";
   } catch (error) {
-    if (["ENOENT", "ENOTDIR", "EISDIR"].includes(systemErrorCode(error) ?? "")) return "";
+    if (["ENOENT", "ENOTDIR", "EISDIR", "ELOOP", "ENXIO"].includes(systemErrorCode(error) ?? "")) return "";
     throw error;
   }
 }

@@ -1,9 +1,10 @@
 import { constants } from "node:fs";
-import { mkdir, open, rename, rm, type FileHandle } from "node:fs/promises";
+import { rename, rm, type FileHandle } from "node:fs/promises";
 import { dirname } from "node:path";
 import { syncFolder } from "../base/atomic-write.ts";
 import { systemErrorCode } from "../base/errors.ts";
 import { countBytes, listGaps, type ByteRange } from "./byte-ranges.ts";
+import { makeCacheFolder, openCacheFile } from "./cache-folder.ts";
 import { emptyRecord, PartRecord, readRecord } from "./part-record.ts";
 import type { RemoteFile } from "./remote-file.ts";
 import { RunningDigest } from "./running-digest.ts";
@@ -40,7 +41,7 @@ export class PartFile {
 
   /** Opens the part of a blob, a new one or what an earlier run left, of which the digest then reads again what comes first. */
   static async open(blobPath: string, of: RemoteFile): Promise<PartFile> {
-    await mkdir(dirname(blobPath), { recursive: true });
+    await makeCacheFolder(dirname(blobPath));
     const { file, isNew } = await openOrCreate(partPath(blobPath));
     try {
       // A record may have outlived its part; it says nothing of a new one, nor of one that somebody cut off.
@@ -191,11 +192,10 @@ export class PartWriter {
 }
 
 async function openOrCreate(path: string): Promise<{ file: FileHandle; isNew: boolean }> {
-  const flags = constants.O_RDWR | constants.O_NOFOLLOW;
   try {
-    return { file: await open(path, flags | constants.O_CREAT | constants.O_EXCL, 0o666), isNew: true };
+    return { file: await openCacheFile(path, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL), isNew: true };
   } catch (error) {
     if (systemErrorCode(error) !== "EEXIST") throw error;
-    return { file: await open(path, flags), isNew: false };
+    return { file: await openCacheFile(path, constants.O_RDWR), isNew: false };
   }
 }

@@ -1,7 +1,8 @@
 import { constants } from "node:fs";
-import { open, readFile, rm, type FileHandle } from "node:fs/promises";
+import { readFile, rm, type FileHandle } from "node:fs/promises";
 import { systemErrorCode } from "../base/errors.ts";
 import { addRange, type ByteRange } from "./byte-ranges.ts";
+import { openCacheFile } from "./cache-folder.ts";
 
 /** Which bytes of an unfinished blob are on disk, and the strong ETag that the server gave for them. */
 export interface Recorded {
@@ -57,8 +58,8 @@ export class PartRecord {
 
   /** @param recorded What {@link readRecord} found, or nothing to start over. */
   static async open(blobPath: string, recorded: Recorded): Promise<PartRecord> {
-    const flags = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW;
-    const record = new PartRecord(await open(recordPath(blobPath), flags, 0o666), blobPath, recorded);
+    const flags = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT;
+    const record = new PartRecord(await openCacheFile(recordPath(blobPath), flags), blobPath, recorded);
     if (recorded === emptyRecord) await record.clear();
     return record;
   }

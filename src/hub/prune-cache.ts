@@ -2,6 +2,7 @@ import type { Dirent } from "node:fs";
 import { readdir, readFile, rm, rmdir } from "node:fs/promises";
 import { basename, dirname, join, sep } from "node:path";
 import { systemErrorCode } from "../base/errors.ts";
+import { expectSafeForRoot } from "../base/safe-way.ts";
 import { withBlobLock } from "./blob-lock.ts";
 import { findHeldFiles } from "./held-files.ts";
 import { repoFolder } from "./hub-cache.ts";
@@ -61,6 +62,7 @@ export async function prune({ models }: PrunePlan, { hubCache, urlFolder }: Mode
       continue;
     }
     const repo = repoFolder(hubCache, of.hf);
+    expectSafeForRoot(repo.path);
     for (const file of shards) {
       const lock = join(repo.locks, `${basename(file.blob)}.lock`);
       await withBlobLock(lock, waiting, () => removeFile(file, hubCache));
@@ -72,6 +74,7 @@ export async function prune({ models }: PrunePlan, { hubCache, urlFolder }: Mode
 
 /** The name first: a reader then finds no file, and not a link to nothing. */
 async function removeFile({ path, blob }: CachedFile, hubCache: string): Promise<void> {
+  for (const file of [path, blob]) expectSafeForRoot(dirname(file));
   await rm(path, { force: true });
   const others = await scanCache(hubCache);
   if (!others.some(({ shards }) => shards.some((other) => other.blob === blob))) await rm(blob, { force: true });

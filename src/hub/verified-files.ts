@@ -1,9 +1,11 @@
 import { createHash } from "node:crypto";
-import { readFile, realpath, rm, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { realpath, rm, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { z } from "zod";
 import { writeFileAtomic } from "../base/atomic-write.ts";
 import { systemErrorCode } from "../base/errors.ts";
+import { ensureOwnFolder } from "../base/own-folder.ts";
+import { readSmallFile } from "../base/read-small-file.ts";
 
 const recordSchema = z.object({
   version: z.literal(1),
@@ -24,13 +26,13 @@ export type VerifiedFile = Pick<z.infer<typeof recordSchema>, "digest" | "verifi
 export async function findVerified(lockFolder: string, path: string): Promise<VerifiedFile | undefined> {
   const file = await lookAt(path);
   try {
-    const record = recordSchema.safeParse(JSON.parse(await readFile(recordPath(lockFolder, file.path), "utf8")));
+    const record = recordSchema.safeParse(JSON.parse(readSmallFile(recordPath(lockFolder, file.path)) ?? ""));
     if (!record.success) return undefined;
     const { digest, verifiedAt, ...then } = record.data;
     const isSame = then.path === file.path && then.sizeBytes === file.sizeBytes && then.modifiedMs === file.modifiedMs;
     return isSame ? { digest, verifiedAt } : undefined;
   } catch (error) {
-    if (systemErrorCode(error) === "ENOENT" || error instanceof SyntaxError) return undefined;
+    if (["ENOENT", "ELOOP"].includes(systemErrorCode(error) ?? "") || error instanceof SyntaxError) return undefined;
     throw error;
   }
 }
@@ -39,12 +41,15 @@ export async function findVerified(lockFolder: string, path: string): Promise<Ve
 export async function recordVerified(lockFolder: string, path: string, digest: string): Promise<void> {
   const file = await lookAt(path);
   const record = { version: 1, ...file, digest, verifiedAt: new Date().toISOString() };
+  ensureOwnFolder(dirname(recordPath(lockFolder, file.path)));
   await writeFileAtomic(recordPath(lockFolder, file.path), `${JSON.stringify(record)}\n`);
 }
 
 /** Forgets what was noted of a file that has turned out to be another. */
 export async function forgetVerified(lockFolder: string, path: string): Promise<void> {
-  await rm(recordPath(lockFolder, (await lookAt(path)).path), { force: true });
+  const record = recordPath(lockFolder, (await lookAt(path)).path);
+  ensureOwnFolder(dirname(record));
+  await rm(record, { force: true });
 }
 
 /** The file itself: the Hugging Face cache has several names for one blob. */

@@ -5,6 +5,7 @@ import { z } from "zod";
 import { syncFolder } from "../base/atomic-write.ts";
 import { findClosest } from "../base/closest.ts";
 import { LlmctlError, systemErrorCode } from "../base/errors.ts";
+import { expectSafeForRoot } from "../base/safe-way.ts";
 import type { ProfileValues } from "../profiles/schema.ts";
 
 const line = z.string().regex(/^[\x20-\x7e]{1,400}$/, "not a line of plain text");
@@ -228,6 +229,7 @@ async function makeCurrent(id: string, dataDir: string): Promise<void> {
 
 /** A reader, or a crash, sees the old link or the new one. */
 async function setLink(path: string, target: string): Promise<void> {
+  expectSafeForRoot(dirname(path));
   const beside = join(dirname(path), `.${basename(path)}.${process.pid}`);
   await rm(beside, { force: true });
   await symlink(target, beside);

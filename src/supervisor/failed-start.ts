@@ -1,6 +1,6 @@
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { describeInLine } from "../base/fix.ts";
+import { ensureOwnFolder } from "../base/own-folder.ts";
 import { makeEvent } from "./describe-state.ts";
 import { EventLog, eventLogPath } from "./event-log.ts";
 import type { ExitCause } from "./launch.ts";
@@ -29,7 +29,7 @@ export async function recordFailedStart(
   warn: (text: string) => void,
 ): Promise<void> {
   const folder = join(folders.state, name);
-  await mkdir(folder, { recursive: true, mode: 0o700 });
+  for (const own of [folders.state, folder]) ensureOwnFolder(own);
   const board = new StatusBoard();
   const launch: ShownLaunch = { ...nothing, name, profilePath };
   const machine = { ...initialMachine, state: { name: "failed", cause } } as const;

@@ -1,9 +1,10 @@
 import { lstatSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { LlmctlError, systemErrorCode } from "../base/errors.ts";
 import { expectOwnFolder } from "../base/own-folder.ts";
 import type { Paths } from "../base/paths.ts";
+import { expectSafeWay } from "../base/safe-way.ts";
 import { fetchStatus } from "../control/client.ts";
 import type { Status } from "../control/messages.ts";
 import { controlSocketPaths } from "../control/socket-path.ts";
@@ -115,6 +116,7 @@ function expectOwnState(stateDir: string, name: string): void {
       const info = lstatSync(folder, { throwIfNoEntry: false });
       if (info === undefined) return;
       expectOwnFolder(folder, info);
+      expectSafeWay(dirname(folder));
     } catch (error) {
       if (error instanceof LlmctlError || systemErrorCode(error) === undefined) throw error;
       return; // a file in its place, or a folder that cannot be looked into: there is no state of ours

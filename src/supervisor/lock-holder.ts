@@ -1,4 +1,6 @@
-import { readdirSync, readFileSync, statSync, type Stats } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync, realpathSync, statSync, type Stats } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { systemErrorCode } from "../base/errors.ts";
 import { identifyProcess, type ProcessIdentity } from "./process-identity.ts";
 
 /**
@@ -10,6 +12,47 @@ export function findLocker(path: string): ProcessIdentity | undefined {
   if (file === undefined) return undefined;
   const pid = listNames("/proc").find((name) => /^\d+$/.test(name) && Number(name) !== process.pid && hasLocked(name, file));
   return pid === undefined ? undefined : identifyProcess(Number(pid));
+}
+
+/**
+ * Whether a process has the lock of this path: the file that is there, or one that was there and has been removed, which it keeps.
+ * @returns undefined where the system does not tell: there is no /proc, or the process is closed to its own user, as a program with rights of its
+ *   own (setcap) is.
+ */
+export function holdsLock(pid: number, path: string): boolean | undefined {
+  let fds: readonly string[];
+  try {
+    fds = readdirSync(`/proc/${pid}/fd`);
+  } catch (error) {
+    const code = systemErrorCode(error);
+    if (code === undefined) throw error;
+    return code === "EACCES" || code === "EPERM" || process.platform !== "linux" ? undefined : false;
+  }
+  const file = statOrNone(path);
+  const removed = `${join(realFolder(path), basename(path))} (deleted)`;
+  return fds.some((fd) => {
+    const link = `/proc/${pid}/fd/${fd}`;
+    const open = statOrNone(link);
+    const isThere = file !== undefined && open?.ino === file.ino && open.dev === file.dev;
+    return (isThere || readLink(link) === removed) && isLockOf(String(pid), fd);
+  });
+}
+
+function realFolder(path: string): string {
+  try {
+    return realpathSync(dirname(path));
+  } catch (error) {
+    if (systemErrorCode(error) === undefined) throw error;
+    return dirname(path); // removed, too
+  }
+}
+
+function readLink(path: string): string | undefined {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return undefined; // closed meanwhile
+  }
 }
 
 function hasLocked(pid: string, file: Stats): boolean {

@@ -1,5 +1,6 @@
 import { ftruncateSync, readSync, writeSync } from "node:fs";
 import { isMap, isNumber, isOptional, isShape, isText } from "../base/check-shape.ts";
+import { LlmctlError } from "../base/errors.ts";
 import { readSmallFile } from "../base/read-small-file.ts";
 import { identifyProcess, isIdentity, isOfHere, isRunning, type ProcessIdentity } from "./process-identity.ts";
 
@@ -62,14 +63,19 @@ export function clearNote(fd: number): void {
   writeNote(fd, released);
 }
 
-/** What a lock file says; `released` where its last holder has given it up, undefined where it says nothing that can be read. */
-export function readNote(path: string): LockNote | "released" | undefined {
+/**
+ * What a lock file says; `released` where its last holder has given it up, undefined where it says nothing that can be read.
+ * @param owner Whose it must be; ours unless told.
+ * @throws LlmctlError `foreign-file` (77).
+ */
+export function readNote(path: string, owner?: number): LockNote | "released" | undefined {
   try {
-    const note: unknown = JSON.parse(readSmallFile(path) ?? "");
+    const note: unknown = JSON.parse(readSmallFile(path, { owner, what: "lock file" }) ?? "");
     if (!isMap(note)) return undefined;
     if (note["released"] === true) return "released";
     return isNote(note) ? checkServer(note) : undefined;
-  } catch {
+  } catch (error) {
+    if (error instanceof LlmctlError) throw error;
     return undefined; // no lock file, its holder is just writing it, or somebody has emptied it
   }
 }

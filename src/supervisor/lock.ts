@@ -4,8 +4,9 @@ import { dirname } from "node:path";
 import { isSystemError, LlmctlError, systemErrorCode } from "../base/errors.ts";
 import type { ExitName } from "../base/exit-codes.ts";
 import type { Fix } from "../base/fix.ts";
-import { describeUser, ensureOwnFolder, isOwn } from "../base/own-folder.ts";
-import { isAt, notAFile } from "./log-file.ts";
+import { foreignFile, noTricks, notAFile, openOwnFile } from "../base/own-file.ts";
+import { ensureOwnFolder, isOwn } from "../base/own-folder.ts";
+import { isAt } from "./log-file.ts";
 import { clearNote, type LockNote, saysNote, writeNote } from "./lock-note.ts";
 
 /**
@@ -62,12 +63,14 @@ export function takeSharedLock(path: string): Lock | undefined {
 export function isLocked(path: string): boolean {
   let fd: number;
   try {
-    fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    fd = openSync(path, constants.O_RDONLY | noTricks);
   } catch (error) {
     if (systemErrorCode(error) === undefined) throw error;
     return false; // no file, or none of ours: nobody of ours holds it
   }
   try {
+    const info = fstatSync(fd);
+    if (!isOwn(info)) throw foreignFile(path, info.uid, "lock file");
     return !tryToLock(fd, path, "shared");
   } finally {
     closeSync(fd);
@@ -150,16 +153,7 @@ function tryToLock(fd: number, path: string, kind: LockKind): boolean {
 function openLockFile(path: string): number {
   try {
     ensureOwnFolder(dirname(path));
-    const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NONBLOCK, 0o600);
-    const info = fstatSync(fd);
-    if (isOwn(info) && info.isFile()) return fd;
-    closeSync(fd);
-    if (isOwn(info)) throw notAFile(path);
-    throw new LlmctlError("foreign-file", `the lock file belongs to another user: ${describeUser(info.uid)}`, {
-      exit: "permission",
-      at: path,
-      fix: "run llmctl as that user, or remove the file",
-    });
+    return openOwnFile(path, constants.O_RDWR | constants.O_CREAT, "lock file");
   } catch (cause) {
     if (cause instanceof LlmctlError) throw cause;
     // ENXIO: a socket, which cannot be opened.

@@ -1,5 +1,8 @@
-import { closeSync, copyFileSync, existsSync, fstatSync, ftruncateSync, openSync, readSync, renameSync, rmSync, writeSync } from "node:fs";
+import { closeSync, constants, copyFileSync, fstatSync, ftruncateSync, lstatSync, readSync, renameSync, rmSync, writeSync } from "node:fs";
+import { dirname } from "node:path";
 import { systemErrorCode } from "../base/errors.ts";
+import { openOwnFile } from "../base/own-file.ts";
+import { expectOwnFolder } from "../base/own-folder.ts";
 
 const chunkBytes = 64 * 1024;
 
@@ -16,6 +19,8 @@ interface Rotating {
  * who sees it knows to start the file anew.
  */
 export function rotate({ path, fd, keep }: Rotating): void {
+  // What is renamed and removed here is reached by its name.
+  if (keep > 0) expectOwnFolder(dirname(path));
   if (keep > 0) copyTo(rotatingPath(path), { path, fd });
   ftruncateSync(fd, 0);
   if (keep > 0) shift(path, keep);
@@ -23,7 +28,10 @@ export function rotate({ path, fd, keep }: Rotating): void {
 
 /** A rotation that was cut short: its content may stand nowhere else. */
 export function finishRotation(path: string, keep: number): void {
-  if (keep > 0 && existsSync(rotatingPath(path))) shift(path, keep);
+  const info = keep > 0 ? lstatSync(rotatingPath(path), { throwIfNoEntry: false }) : undefined;
+  if (info === undefined) return;
+  expectOwnFolder(dirname(path));
+  if (info.isFile()) shift(path, keep);
 }
 
 function rotatingPath(path: string): string {
@@ -37,8 +45,10 @@ function shift(path: string, keep: number): void {
 }
 
 function copyTo(target: string, { path, fd }: Omit<Rotating, "keep">): void {
-  copyFileSync(path, target);
-  const copy = openSync(target, "a");
+  // Made anew, so that what had its name gets none of it.
+  rmSync(target, { force: true });
+  copyFileSync(process.platform === "linux" ? `/proc/self/fd/${fd}` : path, target, constants.COPYFILE_EXCL);
+  const copy = openOwnFile(target, constants.O_WRONLY | constants.O_APPEND);
   try {
     let offset = fstatSync(copy).size;
     const buffer = Buffer.allocUnsafe(chunkBytes);

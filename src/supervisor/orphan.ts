@@ -6,9 +6,9 @@ import { type Folders, serverLockPath } from "./find-supervisor.ts";
 import type { Endpoint, Launch } from "./launch.ts";
 import { findListeningPort } from "./listening-sockets.ts";
 import { isLocked } from "./lock.ts";
-import { findLocker } from "./lock-holder.ts";
+import { findLocker, holdsLock } from "./lock-holder.ts";
 import { readNote, type LockedServer } from "./lock-note.ts";
-import { hasArguments, isRunning, type ProcessIdentity } from "./process-identity.ts";
+import { hasArguments, isOwnProcess, isRunning, type ProcessIdentity } from "./process-identity.ts";
 import { killGroup, terminate } from "./server-process.ts";
 import { readState } from "./state-file.ts";
 
@@ -30,6 +30,8 @@ export interface AbandonedServer {
   readonly stopTimeoutMs: number | undefined;
   /** Identifies the configuration that it runs; undefined when an older version has left it, and its state is lost. */
   readonly hash: string | undefined;
+  /** Whether a file names another process that runs: then it is not known which of them to believe. */
+  readonly isDisputed: boolean;
   /** The last status of its supervisor, as it is now; undefined where that is lost. */
   readonly status: Status | undefined;
 }
@@ -42,7 +44,8 @@ export async function findOrphan({ state }: Folders, name: string): Promise<Aban
   const record = await readState(state, name);
   const locked = readLockedServer(state, name);
   const known = [locked?.identity, record?.server].filter((one) => one != null);
-  const server = known.length === 0 ? findUnknownServer(state, name) : known.find((one) => isRunning(one));
+  const found = known.length === 0 ? [findUnknownServer(state, name)] : known;
+  const server = found.find((one) => one !== undefined && isServer(one, serverLockPath(state, name)));
   if (server === undefined) return undefined;
   const url = record?.status.url ?? undefined;
   const port = findListeningPort(server.pid);
@@ -55,8 +58,19 @@ export async function findOrphan({ state }: Folders, name: string): Promise<Aban
     identity: server,
     stopTimeoutMs: record?.stopTimeoutMs ?? locked?.stopTimeoutMs,
     hash: locked?.hash ?? record?.status.hash,
+    isDisputed: known.some((one) => one.pid !== server.pid && isRunning(one)),
     status,
   };
+}
+
+/**
+ * Whether what a file names is a server of this profile: it runs, is ours, and has the server's lock. A file alone could name any process, and
+ * whoever is found here may be ended.
+ */
+function isServer(identity: ProcessIdentity, lockPath: string): boolean {
+  // 1 is the first process of the machine or of a container, and as a group, everybody.
+  if (identity.pid === 1 || !isRunning(identity) || !isOwnProcess(identity.pid)) return false;
+  return holdsLock(identity.pid, lockPath) ?? isLocked(lockPath);
 }
 
 function readLockedServer(stateDir: string, name: string): LockedServer | undefined {
@@ -83,13 +97,13 @@ function withPort(url: string, port: number): string {
 export async function findAdoptable(folders: Folders, launch: Launch): Promise<Orphan | undefined> {
   const orphan = await findOrphan(folders, launch.name);
   if (orphan === undefined) return undefined;
-  const { identity, hash, status } = orphan;
+  const { identity, hash, isDisputed, status } = orphan;
   if (launch.orphan === "kill") {
     await endOrphan(orphan, launch.name);
     return undefined;
   }
   // The hash covers the arguments as they were planned; the process's own words say that this is still the program that was started then.
-  if (hash === launch.hash && hasArguments(identity.pid, launch.args))
+  if (hash === launch.hash && !isDisputed && hasArguments(identity.pid, launch.args))
     return { identity, endpoint: findEndpoint(launch, identity, status) };
   throw new LlmctlError("orphan-differs", `a server of "${launch.name}" still runs, without a supervisor and with another configuration`, {
     exit: "busy",

@@ -43,6 +43,23 @@ export function isOfHere({ pidNamespace }: ProcessIdentity): boolean {
   return pidNamespace === undefined || pidNamespace === readPidNamespace();
 }
 
+/**
+ * Whether a process is ours, or another user's whom a signal of root's would reach, too. A process that has taken on another user is that user's.
+ * @throws as {@link identifyProcess}.
+ */
+export function isOwnProcess(pid: number): boolean {
+  const own = process.getuid?.();
+  return own === undefined || readOwner(pid) === own;
+}
+
+/** Who a process runs as; undefined when it is gone. @throws as {@link identifyProcess}. */
+export function readOwner(pid: number): number | undefined {
+  // Not the owner of the folder in /proc: of a program with rights of its own (setcap) that is root.
+  const uid =
+    process.platform === "linux" ? /^Uid:\s+\d+\s+(\d+)/m.exec(readIfThere(`/proc/${pid}/status`) ?? "")?.[1] : askPs(pid, "uid=");
+  return uid === undefined || uid === "" ? undefined : Number(uid);
+}
+
 /** Whether a process was started with these arguments, whatever comes before them; false where the system does not tell. */
 export function hasArguments(pid: number, args: readonly string[]): boolean {
   try {
@@ -159,13 +176,14 @@ function readIfThere(path: string): string | undefined {
 }
 
 function readStartTime(pid: number): string | undefined {
+  const [state = "", ...start] = askPs(pid, "stat=,lstart=")?.split(/\s+/) ?? ["Z"];
+  return state.startsWith("Z") ? undefined : start.join(" ");
+}
+
+function askPs(pid: number, columns: string): string | undefined {
   try {
-    const output = execFileSync("ps", ["-o", "stat=,lstart=", "-p", String(pid)], {
-      env: { LC_ALL: "C" },
-      stdio: ["ignore", "pipe", "ignore"],
-    });
-    const [state = "", ...start] = output.toString("latin1").trim().split(/\s+/);
-    return state.startsWith("Z") ? undefined : start.join(" ");
+    const output = execFileSync("ps", ["-o", columns, "-p", String(pid)], { env: { LC_ALL: "C" }, stdio: ["ignore", "pipe", "ignore"] });
+    return output.toString("latin1").trim();
   } catch {
     return undefined; // ps exits with 1 for an unknown pid
   }

@@ -2,7 +2,8 @@ import { constants, type Stats } from "node:fs";
 import { access, lstat, rm } from "node:fs/promises";
 import { connect } from "node:net";
 import { dirname } from "node:path";
-import { systemErrorCode } from "../base/errors.ts";
+import { LlmctlError, systemErrorCode } from "../base/errors.ts";
+import { expectSafeForRoot } from "../base/safe-way.ts";
 import { comingCodes } from "./file-check.ts";
 import type { ExitCause } from "./launch.ts";
 import { findSocketOwner } from "./listening-sockets.ts";
@@ -29,7 +30,7 @@ export async function checkSocket(path: string): Promise<ExitCause | undefined> 
       return checkFolder(path);
     case "stale":
       return isOurs(found.stats)
-        ? checkFolder(path)
+        ? (findForeignWay(path) ?? checkFolder(path))
         : {
             ...cause,
             kind: "socket-of-another",
@@ -65,6 +66,7 @@ export async function checkSocket(path: string): Promise<ExitCause | undefined> 
 export async function removeStaleSocket(path: string): Promise<void> {
   const found = await look(path);
   if (found.kind !== "stale" || !isOurs(found.stats)) return;
+  expectSafeForRoot(dirname(path));
   const now = await lstat(path);
   // Another server may have put its own there since.
   if (now.ino === found.stats.ino && now.ctimeMs === found.stats.ctimeMs) await rm(path, { force: true });
@@ -106,6 +108,18 @@ function tryToConnect(path: string): Promise<Error | undefined> {
 
 function isOurs({ uid }: Stats): boolean {
   return uid === process.geteuid?.();
+}
+
+/** Why root must not remove a socket by this path: somebody else could lead it elsewhere meanwhile. */
+function findForeignWay(path: string): ExitCause | undefined {
+  try {
+    expectSafeForRoot(dirname(path));
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof LlmctlError)) throw error;
+    const { code: kind, message, exit, fix } = error;
+    return { kind, message, permanent: true, exit, ...(fix === undefined ? {} : { fix }) };
+  }
 }
 
 /** Whether a socket can be made there. */

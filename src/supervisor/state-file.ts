@@ -1,7 +1,8 @@
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { removeUnfinished, writeFileAtomic } from "../base/atomic-write.ts";
 import { isNullOr, isNumber, isOptional, isShape, isText } from "../base/check-shape.ts";
 import { systemErrorCode } from "../base/errors.ts";
+import { ensureOwnFolder } from "../base/own-folder.ts";
 import { readSmallFile } from "../base/read-small-file.ts";
 import { isStatus } from "../control/check-answer.ts";
 import type { Status } from "../control/messages.ts";
@@ -32,9 +33,11 @@ export function stateFilePath(stateDir: string, name: string): string {
   return join(stateDir, name, "state.json");
 }
 
-/** Writes the state of a profile, atomically. @throws the system's error. */
+/** Writes the state of a profile, atomically. @throws LlmctlError `foreign-folder`; the system's error. */
 export async function writeState(stateDir: string, record: StateRecord): Promise<void> {
-  await writeFileAtomic(stateFilePath(stateDir, record.status.name), `${JSON.stringify(record, undefined, 2)}\n`);
+  const path = stateFilePath(stateDir, record.status.name);
+  ensureOwnFolder(dirname(path));
+  await writeFileAtomic(path, `${JSON.stringify(record, undefined, 2)}\n`);
 }
 
 /** Writes the first state of a new supervisor, who is alone in writing it. @throws the system's error. */
@@ -45,11 +48,13 @@ export async function writeFirstState(stateDir: string, record: StateRecord): Pr
 
 /**
  * Reads the state of a profile.
+ * @param owner Whose it must be; ours unless told.
+ * @throws LlmctlError `foreign-file` (77).
  * @returns undefined when there is none, or when it is not one that this version can read: the lock and the socket decide, never this file.
  */
-export async function readState(stateDir: string, name: string): Promise<StateRecord | undefined> {
+export async function readState(stateDir: string, name: string, owner?: number): Promise<StateRecord | undefined> {
   try {
-    const record = JSON.parse(readSmallFile(stateFilePath(stateDir, name)) ?? "") as StateRecord;
+    const record = JSON.parse(readSmallFile(stateFilePath(stateDir, name), { owner, what: "state" }) ?? "") as StateRecord;
     // A key that came later: a state of before it has none.
     const whole = { ...record, status: { ...record.status, dependsOn: record.status.dependsOn ?? [] } };
     return isRecord(whole) && whole.status.name === name ? whole : undefined;

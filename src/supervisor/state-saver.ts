@@ -1,4 +1,4 @@
-import { stat } from "node:fs/promises";
+import { lstat } from "node:fs/promises";
 import { type LlmctlError, systemErrorCode } from "../base/errors.ts";
 import { unwritable } from "./lock.ts";
 import { self } from "./lock-note.ts";
@@ -76,7 +76,7 @@ export class StateSaver {
 
 async function describeFile(path: string): Promise<string> {
   try {
-    const { ino, size, mtimeMs } = await stat(path);
+    const { ino, size, mtimeMs } = await lstat(path);
     return `${ino} ${size} ${mtimeMs}`;
   } catch (error) {
     if (systemErrorCode(error) === undefined) throw error;

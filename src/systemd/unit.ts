@@ -9,6 +9,7 @@ export type UnitScope = "system" | "user";
 /** Who services of the machine run as, and where all is that they have. */
 export const systemUser = "llmctl";
 export const systemHome = "/var/lib/llmctl";
+export const systemEnvironment = { LLMCTL_HOME: systemHome, HF_HOME: `${systemHome}/huggingface` } as const;
 
 /** The name that systemd has for a profile's service. */
 export function unitName(profile: string): string {

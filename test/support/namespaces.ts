@@ -28,6 +28,13 @@ export function withFileInPlaceOf(path: string, other: string): string[] {
   return inNamespace('mount --bind "$2" "$1"', path, other);
 }
 
+/** Runs what follows where each of these places is what another path leads to: `{ "/etc/passwd": "/tmp/passwd" }`. */
+export function withPlaces(places: Readonly<Record<string, string>>): string[] {
+  const pairs = Object.entries(places);
+  const mounts = pairs.map((_, index) => `mount --bind "\${${2 * index + 2}}" "\${${2 * index + 1}}"`);
+  return inNamespace(mounts.join("; "), ...pairs.flat());
+}
+
 /** @throws where mounts are not possible: a test that needs them must not pass without. */
 function inNamespace(mounts: string, ...paths: readonly string[]): string[] {
   const { failed, stderr } = execaSync(unshare[0] ?? "", [...unshare.slice(1), "true"], { reject: false });

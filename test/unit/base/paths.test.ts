@@ -37,7 +37,7 @@ describe("findPaths", () => {
 
   test("root's state and sockets belong to the machine", () => {
     const env = { HOME: "/root", XDG_RUNTIME_DIR: "/run/user/0", XDG_STATE_HOME: "/root/state" };
-    expect(findPaths(env, 0)).toMatchObject({ runtime: "/run/llmctl", state: "/var/lib/llmctl", data: "/root/.local/share/llmctl" });
+    expect(findPaths(env, 0)).toMatchObject({ runtime: "/run/llmctl", state: "/var/lib/llmctl-root", data: "/root/.local/share/llmctl" });
   });
 
   test("without a runtime folder sockets are with the state, where nobody else can be first", () => {
@@ -85,6 +85,6 @@ describe("findPaths", () => {
   });
 
   test("an empty LLMCTL_HOME counts as unset", () => {
-    expect(findPaths({ HOME: "/h", LLMCTL_HOME: "" }, 0).state).toBe("/var/lib/llmctl");
+    expect(findPaths({ HOME: "/h", LLMCTL_HOME: "" }, 0).state).toBe("/var/lib/llmctl-root");
   });
 });

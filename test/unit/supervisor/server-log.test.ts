@@ -1,5 +1,5 @@
-import { appendFileSync, existsSync, readFileSync, statSync, truncateSync } from "node:fs";
-import { mkdtemp, rm, symlink } from "node:fs/promises";
+import { appendFileSync, existsSync, readFileSync, rmSync, statSync, truncateSync } from "node:fs";
+import { link, mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -31,6 +31,26 @@ describe("rotation", () => {
     expect(readFileSync(`${path}.1`, "utf8")).toBe(lines(60, 80));
     expect(readFileSync(`${path}.2`, "utf8")).toBe(lines(40, 60));
     expect(existsSync(`${path}.3`)).toBe(false);
+    log.close();
+  });
+
+  test.each([
+    ["a link", symlink],
+    ["a hard link", link],
+  ])("%s in its way is not followed, and an unfinished one that is none is left alone", async (_, plant) => {
+    const victim = join(folder, "victim");
+    await writeFile(victim, "text");
+    await mkdir(join(folder, "p"), { mode: 0o700 });
+    for (const suffix of ["rotating", "1", "2"]) await plant(victim, `${path}.${suffix}`);
+    const log = new ServerLog(path, { maxBytes: 10, keep: 2 });
+    for (const suffix of ["rotating", "1"]) {
+      rmSync(`${path}.${suffix}`, { force: true });
+      await plant(victim, `${path}.${suffix}`);
+    }
+    appendFileSync(path, lines(0, 20));
+    expect(log.rotateIfLarge()).toBe(true);
+    expect(readFileSync(`${path}.1`, "utf8")).toBe(lines(0, 20));
+    expect(readFileSync(victim, "utf8")).toBe("text");
     log.close();
   });
 
