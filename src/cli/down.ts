@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { LlmctlError } from "../base/errors.ts";
 import { findPaths, type Paths } from "../base/paths.ts";
 import { requestStop } from "../control/client.ts";
+import { expectProfileName } from "../profiles/name.ts";
 import { findAnswering } from "../supervisor/find-supervisor.ts";
 import { listRunningDependencies } from "./profile-states.ts";
 import { findDependents, stopOrder } from "./stop-order.ts";
@@ -24,6 +25,7 @@ interface DownOptions {
  * @returns the exit code, of several the first that is not 0.
  */
 export async function down(names: readonly string[], { all, now }: DownOptions): Promise<number> {
+  for (const name of names) expectProfileName(name);
   const paths = findPaths();
   const dependencies = await listRunningDependencies(paths);
   const wanted = all ? [...new Set([...dependencies.keys(), ...(await listPausedUnits())])] : names;

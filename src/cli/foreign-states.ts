@@ -4,7 +4,7 @@ import { LlmctlError, systemErrorCode } from "../base/errors.ts";
 import { expectOwnFolder } from "../base/own-folder.ts";
 import { findPaths, type Paths } from "../base/paths.ts";
 import { commandAs, findUserName } from "../base/run-as.ts";
-import { profileNamePattern } from "../profiles/name.ts";
+import { expectProfileName, profileNamePattern } from "../profiles/name.ts";
 import { findForeignOwner, hasForeignState } from "../supervisor/foreign-folder.ts";
 import { readEnvironment, systemEnvironment, systemHome, systemUser } from "../systemd/unit.ts";
 import { listProfileStates, lostStatus, readProfileState, unreadableState, type ProfileState } from "./profile-states.ts";
@@ -28,6 +28,7 @@ export async function readStateOfAnyone(paths: Paths, name: string): Promise<Pro
 
 /** Where the state and the logs of a profile are. @throws as {@link readStateOfAnyone}. */
 export async function findPlace(paths: Paths, name: string): Promise<Place> {
+  expectProfileName(name);
   const owner = findReadableOwner(paths.state);
   if (owner !== undefined) return { paths, owner };
   if (lstatOrNone(join(paths.state, name)) !== undefined) return { paths };

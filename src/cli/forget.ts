@@ -1,5 +1,6 @@
 import { findPaths, type Paths } from "../base/paths.ts";
 import { LlmctlError } from "../base/errors.ts";
+import { expectProfileName } from "../profiles/name.ts";
 import { forgetProfile } from "../supervisor/forget.ts";
 import { listProfileStates } from "./profile-states.ts";
 
@@ -8,6 +9,7 @@ import { listProfileStates } from "./profile-states.ts";
  * @throws LlmctlError `still-running`, `never-run`.
  */
 export async function forget(names: readonly string[], { all }: { readonly all: boolean }): Promise<number> {
+  for (const name of names) expectProfileName(name);
   const paths = findPaths();
   const wanted = all ? await listGone(paths) : names;
   if (all && wanted.length === 0) process.stdout.write("there is nothing to forget\n");

@@ -1,13 +1,13 @@
 import { readdir, readFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { findTool } from "../base/find-tool.ts";
-import { LlmctlError, systemErrorCode } from "../base/errors.ts";
-import { profileNamePattern } from "../profiles/name.ts";
+import { systemErrorCode } from "../base/errors.ts";
+import { expectProfileName, profileNamePattern } from "../profiles/name.ts";
 import { readCommand, readEnvironment, systemHome, unitName, type UnitScope } from "../systemd/unit.ts";
 
 /** Where the unit of a profile is, or would be. @throws LlmctlError `bad-name` */
 export function unitPath(scope: UnitScope, name: string): string {
-  if (!profileNamePattern.test(name)) throw new LlmctlError("bad-name", `"${name}" is no name of a profile`, { exit: "usage" });
+  expectProfileName(name);
   const config = process.env["XDG_CONFIG_HOME"] || join(process.env["HOME"] ?? "", ".config");
   return join(scope === "system" ? "/etc/systemd/system" : join(config, "systemd/user"), unitName(name));
 }

@@ -1,4 +1,4 @@
-import { chmod, copyFile, readdir, readFile, truncate, writeFile } from "node:fs/promises";
+import { chmod, copyFile, mkdir, readdir, readFile, truncate, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { llmctl, type RunResult } from "../support/llmctl.ts";
@@ -160,6 +160,22 @@ describe("a command line", () => {
     expect(exitCode).toBe(2);
     expect(stderr).toContain(said);
   });
+
+  test.each(["down", "status", "logs", "events", "metrics", "forget"])(
+    '"%s" takes no name that leads out of the state',
+    async (command) => {
+      await mkdir(home.join("state/.models"), { recursive: true, mode: 0o700 });
+      await writeFile(home.join("kept"), "");
+      for (const name of ["..", ".", "", "../run", ".models", "a/b", "/etc", "a\nb", "A", "x".repeat(65)]) {
+        const { exitCode, stderr, stdout } = await llmctl([command, name], { home });
+        expect(stderr).toContain(`is no name of a profile\n  fix: see "llmctl ps --all"`);
+        expect({ exitCode, stdout }).toEqual({ exitCode: 2, stdout: "" });
+      }
+      expect((await readdir(home.path)).toSorted()).toContain("kept");
+      expect(await readdir(home.path)).not.toContain("lock");
+      expect(await readdir(home.join("state"))).toEqual([".models"]);
+    },
+  );
 
   test.each(["down", "restart", "status"])('"%s" of a profile that does not run says so', async (command) => {
     await home.writeFakeProfile("p");
