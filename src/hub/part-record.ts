@@ -1,7 +1,8 @@
 import { constants } from "node:fs";
-import { open, readFile, rm, type FileHandle } from "node:fs/promises";
+import { open, rm, type FileHandle } from "node:fs/promises";
 import { systemErrorCode } from "../base/errors.ts";
-import { addRange, type ByteRange } from "./byte-ranges.ts";
+import { readBounded } from "../base/read-bounded.ts";
+import { addRange, joinRanges, type ByteRange } from "./byte-ranges.ts";
 
 /** Which bytes of an unfinished blob are on disk, and the strong ETag that the server gave for them. */
 export interface Recorded {
@@ -14,6 +15,12 @@ export const emptyRecord: Recorded = { ranges: [], etag: undefined };
 /** A header value that `fetch` would refuse counts as none. A weak ETag must not be sent in If-Range (RFC 9110, 13.1.5). */
 const strongEtag = /^"[\x21\x23-\x7e]*"$/;
 
+/**
+ * A line for each half megabyte that came makes 2 MB for the largest files, in which some ten ranges are apart from each other, one for each
+ * connection of each run. More is not ours, and counts as nothing.
+ */
+const recordLimits = { bytes: 16 << 20, ranges: 10_000 };
+
 function recordPath(blobPath: string): string {
   return `${blobPath}.llmctl.ranges`;
 }
@@ -21,7 +28,7 @@ function recordPath(blobPath: string): string {
 /** Reads the record of an unfinished blob; of a blob without one it is empty. */
 export async function readRecord(blobPath: string, sizeBytes: number): Promise<Recorded> {
   try {
-    return parseRecord(await readFile(recordPath(blobPath), "utf8"), sizeBytes);
+    return parseRecord((await readBounded(recordPath(blobPath), recordLimits.bytes)) ?? "", sizeBytes);
   } catch (error) {
     if (systemErrorCode(error) === "ENOENT") return emptyRecord;
     throw error;
@@ -33,14 +40,19 @@ export async function readRecord(blobPath: string, sizeBytes: number): Promise<R
  * was full. Cut off in its last number it names less than was there, never more.
  */
 export function parseRecord(text: string, sizeBytes: number): Recorded {
-  let recorded = emptyRecord;
+  let etag: string | undefined;
+  let ranges: ByteRange[] = [];
   for (const line of text.split("\n")) {
-    const [, first, second] = /^(\d+|etag) (\S+)$/.exec(line) ?? [];
+    const [, first, second] = /^(\d{1,16}|etag) (\S+)$/.exec(line) ?? [];
     const range = { start: Number(first), end: Number(second) };
-    if (first === "etag" && strongEtag.test(second ?? "")) recorded = { ...recorded, etag: second };
-    if (range.start < range.end && range.end <= sizeBytes) recorded = { ...recorded, ranges: addRange(recorded.ranges, range) };
+    if (first === "etag" && strongEtag.test(second ?? "")) etag = second;
+    if (!(range.start < range.end && range.end <= sizeBytes)) continue;
+    ranges.push(range);
+    if (ranges.length < 2 * recordLimits.ranges) continue;
+    ranges = joinRanges(ranges);
+    if (ranges.length > recordLimits.ranges) return emptyRecord;
   }
-  return recorded;
+  return { etag, ranges: joinRanges(ranges) };
 }
 
 /** The record of a blob that this process downloads; only one may. */

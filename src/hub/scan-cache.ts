@@ -79,6 +79,6 @@ async function listFolder(path: string, recursive = false): Promise<string[]> {
 }
 
 function emptyOrThrow(error: unknown): [] {
-  if (["ENOENT", "ENOTDIR", "EACCES", "ELOOP"].includes(systemErrorCode(error) ?? "")) return [];
+  if (["ENOENT", "ENOTDIR", "EACCES", "ELOOP", "ENAMETOOLONG"].includes(systemErrorCode(error) ?? "")) return [];
   throw error;
 }

@@ -12,6 +12,7 @@ export interface ShardName {
 
 /** Reads the numbers that gguf-split writes into a shard's name; undefined for any other name. */
 export function parseShardName(name: string): ShardName | undefined {
+  if (name.length > longestName) return undefined;
   const match = /^(.*)-(\d{5})-of-(\d{5})\.gguf$/is.exec(name);
   if (match?.[1] === undefined) return undefined;
   const index = Number(match[2]);
@@ -58,6 +59,9 @@ export function tooManyShards(name: string, at?: string): LlmctlError {
     },
   );
 }
+
+/** As long as a path can be. The names of a set would be as many times longer as it has shards. */
+const longestName = 4096;
 
 /** For a message. */
 const longestShown = 255;
