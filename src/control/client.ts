@@ -1,8 +1,10 @@
 import { request, type IncomingMessage } from "node:http";
 import { LlmctlError, systemErrorCode } from "../base/errors.ts";
-import type { ExitName } from "../base/exit-codes.ts";
+import { exitCodes, type ExitName } from "../base/exit-codes.ts";
 import type { Fix } from "../base/fix.ts";
 import { limitOwnTime } from "../base/own-time.ts";
+import { parseJson } from "../base/parse-json.ts";
+import { collectBounded } from "../base/read-bounded.ts";
 import { readLines } from "../base/read-lines.ts";
 import { llmctlVersion } from "../base/version.ts";
 import type { Status, StatusEvent } from "./messages.ts";
@@ -74,7 +76,7 @@ export async function* followEvents(socketPath: string, { signal, fromStart = fa
   const response = await open(socketPath, "GET", fromStart ? "/events?from=start" : "/events", { signal });
   if (response === undefined) return;
   try {
-    for await (const line of readLines(response)) yield JSON.parse(line) as StatusEvent;
+    for await (const line of readLines(response)) yield parseAnswer(line) as StatusEvent;
   } finally {
     // A reader that has seen enough must not be kept alive by the connection.
     response.destroy();
@@ -126,17 +128,43 @@ function send(socketPath: string, method: string, path: string, options: Request
 }
 
 async function readJson(response: IncomingMessage): Promise<unknown> {
-  return JSON.parse(await readText(response));
+  return parseAnswer(await readText(response));
 }
+
+/** @throws LlmctlError `bad-answer` for what is no JSON object. */
+function parseAnswer(text: string): object {
+  try {
+    const value = parseJson(text);
+    if (typeof value === "object" && value !== null) return value;
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+  }
+  throw badAnswer("is no JSON object, or one that is too large");
+}
+
+function badAnswer(what: string): LlmctlError {
+  return new LlmctlError("bad-answer", `what listens on the control socket is no supervisor: its answer ${what}`, {
+    exit: "failed",
+    fix: "see which process has made the socket",
+  });
+}
+
+function readRefusal({ message, code, exit, fix }: Partial<Refusal>): LlmctlError {
+  if (typeof message !== "string") return badAnswer("says nothing");
+  const known = typeof exit === "string" && Object.hasOwn(exitCodes, exit) ? exit : "failed";
+  return new LlmctlError(typeof code === "string" ? code : "refused", message, { exit: known, ...(fix === undefined ? {} : { fix }) });
+}
+
+/** A status has some 20 kB, metrics some 100. Stops an answer without end, which would fill the memory of whoever asks. */
+const mostAnswerBytes = 8 << 20;
 
 /** The body of an answer. @throws LlmctlError with the supervisor's own words when it is not 200. */
 async function readText(response: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of response) chunks.push(chunk as Buffer);
-  const text = Buffer.concat(chunks).toString("utf8");
+  const body = await collectBounded(response, mostAnswerBytes);
+  if (body === undefined) throw badAnswer(`has more than ${mostAnswerBytes} bytes`);
+  const text = body.toString("utf8");
   if (response.statusCode === 200) return text;
-  const { message, code = "refused", exit = "failed", fix } = JSON.parse(text) as Refusal;
-  throw new LlmctlError(code, message, { exit, ...(fix === undefined ? {} : { fix }) });
+  throw readRefusal(parseAnswer(text));
 }
 
 function unresponsive(socketPath: string): LlmctlError {

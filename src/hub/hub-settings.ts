@@ -1,7 +1,7 @@
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { LlmctlError, systemErrorCode } from "../base/errors.ts";
 import { findHome } from "../base/home-folder.ts";
+import { readSmallFile } from "../base/read-small-file.ts";
 
 /** How to reach the Hub. */
 export interface HubSettings {
@@ -47,10 +47,13 @@ function tokenPath(env: Env): string {
   return join(env["HF_HOME"] || join(env["XDG_CACHE_HOME"] || join(home, ".cache"), "huggingface"), "token");
 }
 
+/** Stops a file that is no token's, of which a message or a header would be made. */
+const mostBytes = 64 << 10;
+
 /** A file that is not there, or not ours to read, is no token: most models need none, and the Hub says when one does. */
 function readToken(path: string): string | undefined {
   try {
-    return readFileSync(path, "utf8").trim();
+    return readSmallFile(path, { mostBytes, follow: true })?.trim();
   } catch (error) {
     if (systemErrorCode(error) === undefined) throw error;
     return undefined;

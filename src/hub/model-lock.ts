@@ -1,9 +1,10 @@
 import { createHash } from "node:crypto";
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { writeFileAtomic } from "../base/atomic-write.ts";
 import { systemErrorCode } from "../base/errors.ts";
+import { parseJson as parseBounded } from "../base/parse-json.ts";
+import { readBounded } from "../base/read-bounded.ts";
 import type { RemoteModelRef } from "../profiles/schema.ts";
 import { describeUrl } from "./describe-ref.ts";
 import { isSafePath } from "./hub-cache.ts";
@@ -85,18 +86,21 @@ function lockPath(folder: string, ref: RemoteModelRef): string {
   return join(folder, `${readable.slice(0, 150)}-${digest.slice(0, 12)}.json`);
 }
 
+/** A set of some hundred shards makes 30 kB, one of the most that there can be 1 MB. What is larger is none of ours. */
+const mostBytes = 4 << 20;
+
 async function readText(path: string): Promise<string> {
   try {
-    return await readFile(path, "utf8");
+    return (await readBounded(path, mostBytes)) ?? "";
   } catch (error) {
-    if (["ENOENT", "ENOTDIR", "EISDIR"].includes(systemErrorCode(error) ?? "")) return "";
+    if (["ENOENT", "ENOTDIR"].includes(systemErrorCode(error) ?? "")) return "";
     throw error;
   }
 }
 
 function parseJson(text: string): unknown {
   try {
-    return JSON.parse(text);
+    return parseBounded(text);
   } catch {
     return undefined; // half a file of another program, or hostile: as good as none
   }

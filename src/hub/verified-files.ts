@@ -1,9 +1,14 @@
 import { createHash } from "node:crypto";
-import { readFile, realpath, rm, stat } from "node:fs/promises";
+import { realpath, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { writeFileAtomic } from "../base/atomic-write.ts";
 import { systemErrorCode } from "../base/errors.ts";
+import { parseJson } from "../base/parse-json.ts";
+import { readBounded } from "../base/read-bounded.ts";
+
+/** A record is a path, which has 4 kB at most, and some numbers. What is larger is none of ours. */
+const mostBytes = 64 << 10;
 
 const recordSchema = z.object({
   version: z.literal(1),
@@ -24,7 +29,7 @@ export type VerifiedFile = Pick<z.infer<typeof recordSchema>, "digest" | "verifi
 export async function findVerified(lockFolder: string, path: string): Promise<VerifiedFile | undefined> {
   const file = await lookAt(path);
   try {
-    const record = recordSchema.safeParse(JSON.parse(await readFile(recordPath(lockFolder, file.path), "utf8")));
+    const record = recordSchema.safeParse(parseJson((await readBounded(recordPath(lockFolder, file.path), mostBytes)) ?? ""));
     if (!record.success) return undefined;
     const { digest, verifiedAt, ...then } = record.data;
     const isSame = then.path === file.path && then.sizeBytes === file.sizeBytes && then.modifiedMs === file.modifiedMs;

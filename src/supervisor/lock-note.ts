@@ -1,4 +1,5 @@
 import { ftruncateSync, readSync, writeSync } from "node:fs";
+import { parseJson } from "../base/parse-json.ts";
 import { readSmallFile } from "../base/read-small-file.ts";
 import { identifyProcess, isOfHere, isRunning, type ProcessIdentity } from "./process-identity.ts";
 
@@ -64,7 +65,7 @@ export function clearNote(fd: number): void {
 /** What a lock file says; `released` where its last holder has given it up, undefined where it says nothing that can be read. */
 export function readNote(path: string): LockNote | "released" | undefined {
   try {
-    const note = JSON.parse(readSmallFile(path) ?? "") as Partial<LockNote & typeof released>;
+    const note = parseJson(readSmallFile(path) ?? "") as Partial<LockNote & typeof released>;
     if (typeof note !== "object" || note === null) return undefined;
     if (note.released === true) return "released";
     return isIdentity(note.holder) && typeof note.profile === "string" ? checkServer(note as LockNote) : undefined;

@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { removeUnfinished, writeFileAtomic } from "../base/atomic-write.ts";
 import { systemErrorCode } from "../base/errors.ts";
+import { parseJson } from "../base/parse-json.ts";
 import { readSmallFile } from "../base/read-small-file.ts";
 import type { Status } from "../control/messages.ts";
 import type { ProcessIdentity } from "./process-identity.ts";
@@ -39,7 +40,7 @@ export async function writeFirstState(stateDir: string, record: StateRecord): Pr
  */
 export async function readState(stateDir: string, name: string): Promise<StateRecord | undefined> {
   try {
-    const record = JSON.parse(readSmallFile(stateFilePath(stateDir, name)) ?? "") as StateRecord;
+    const record = parseJson(readSmallFile(stateFilePath(stateDir, name)) ?? "") as StateRecord;
     if (record.status.version !== 1 || record.status.name !== name || typeof record.supervisor.pid !== "number") return undefined;
     // A key that came later: a state of before it has none.
     return { ...record, status: { ...record.status, dependsOn: record.status.dependsOn ?? [] } };
