@@ -165,7 +165,7 @@ function libraryMissing(file: string, libraries: readonly string[]): LlmctlError
 /** All libraries that are missing, from `ldd`; the loader itself names only the first. */
 async function findMissingLibraries(file: string, env: Readonly<Record<string, string>>, stderr: string): Promise<string[]> {
   const list = await runBriefly("ldd", [file], { env, timeoutMs: 10_000 });
-  const missing = list.failed ? [] : [...list.stdout.matchAll(/^\s*(\S+) => not found/gm)].map((match) => match[1] ?? "");
+  const missing = list.failed ? [] : [...list.stdout.matchAll(/^[ \t]*(\S+) => not found/gm)].map((match) => match[1] ?? "");
   const named = /error while loading shared libraries: ([^:]+):/.exec(stderr)?.[1];
   return missing.length > 0 || named === undefined ? [...new Set(missing)] : [named];
 }

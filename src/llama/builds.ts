@@ -1,12 +1,12 @@
 import { constants } from "node:fs";
 import { access, readdir, readlink, rename, rm, stat, symlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { parseJson as parseBounded } from "../base/parse-json.ts";
-import { readBounded } from "../base/read-bounded.ts";
 import { z } from "zod";
 import { syncFolder } from "../base/atomic-write.ts";
 import { findClosest } from "../base/closest.ts";
 import { LlmctlError, systemErrorCode } from "../base/errors.ts";
+import { parseJson as parseBounded } from "../base/parse-json.ts";
+import { readBounded } from "../base/read-bounded.ts";
 import type { ProfileValues } from "../profiles/schema.ts";
 
 const line = z.string().regex(/^[\x20-\x7e]{1,400}$/, "not a line of plain text");

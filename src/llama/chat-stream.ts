@@ -1,7 +1,8 @@
 import { once } from "node:events";
 import { type IncomingMessage, request } from "node:http";
-import { text as readAll } from "node:stream/consumers";
 import { LlmctlError } from "../base/errors.ts";
+import { parseJson } from "../base/parse-json.ts";
+import { collectBounded } from "../base/read-bounded.ts";
 import { readLines } from "../base/read-lines.ts";
 import { parseUrl } from "../supervisor/endpoint.ts";
 import { connectOptions } from "./server-http.ts";
@@ -33,10 +34,10 @@ interface ChatRequest {
 export async function* streamChat({ url, apiKey, messages, signal }: ChatRequest): AsyncGenerator<ChatPiece> {
   const response = await post(url, { apiKey, signal, body: JSON.stringify({ messages, stream: true }) });
   const { statusCode = 0 } = response;
-  if (statusCode !== 200) throw failed(url, readError(await readAll(response)) ?? `HTTP ${statusCode}`);
-  for await (const line of readLines(response)) {
+  if (statusCode !== 200) throw failed(url, (await readRefusal(response)) ?? `HTTP ${statusCode}`);
+  for await (const line of readEvents(response, url)) {
     if (line === "data: [DONE]") return;
-    if (line.startsWith("data: ")) yield* readPieces(JSON.parse(line.slice("data: ".length)), url);
+    if (line.startsWith("data: ")) yield* readPieces(parseEvent(line.slice("data: ".length), url), url);
   }
   signal.throwIfAborted();
   throw failed(url, "it broke off");
@@ -70,27 +71,54 @@ async function post(url: string, { apiKey, signal, body }: Post): Promise<Incomi
   }
 }
 
-function* readPieces(event: unknown, url: string): Generator<ChatPiece> {
+/** Stops a refusal without end; those of llama-server have some hundred bytes. */
+const mostRefusalBytes = 64 << 10;
+/** Stops an event without end; those of llama-server have some hundred bytes, the last one perhaps its whole prompt. */
+const mostEventBytes = 4 << 20;
+
+async function readRefusal(response: IncomingMessage): Promise<string | undefined> {
+  const body = await collectBounded(response, mostRefusalBytes);
+  return body === undefined ? undefined : readError(body.toString("utf8"));
+}
+
+async function* readEvents(response: IncomingMessage, url: string): AsyncGenerator<string> {
+  try {
+    yield* readLines(response, mostEventBytes);
+  } catch (error) {
+    throw error instanceof LlmctlError && error.code === "line-too-long" ? failed(url, `${error.message}`, error) : error;
+  }
+}
+
+function parseEvent(text: string, url: string): object {
+  const event = parseOrNothing(text);
+  if (typeof event === "object" && event !== null) return event;
+  throw failed(url, "it sent what is no JSON object");
+}
+
+function* readPieces(event: object, url: string): Generator<ChatPiece> {
   const error = readError(event);
   if (error !== undefined) throw failed(url, error);
-  const { choices: [choice] = [] } = event as { choices?: { delta?: { content?: unknown; reasoning_content?: unknown } }[] };
-  const { content, reasoning_content: thought } = choice?.delta ?? {};
+  const { choices } = event as { choices?: { delta?: { content?: unknown; reasoning_content?: unknown } }[] };
+  const { content, reasoning_content: thought } = (Array.isArray(choices) ? choices[0]?.delta : undefined) ?? {};
   if (typeof thought === "string" && thought !== "") yield { kind: "thought", text: thought };
   if (typeof content === "string" && content !== "") yield { kind: "text", text: content };
 }
 
 /** llama-server's `{ error: { message } }`, parsed or as text. */
 function readError(answer: unknown): string | undefined {
-  if (typeof answer === "string") return readError(parseOrNothing(answer));
+  if (typeof answer === "string") return readError(parseOrNothing(answer) ?? {});
   const { error } = (answer ?? {}) as { error?: { message?: unknown } };
-  return typeof error?.message === "string" ? error.message : undefined;
+  return typeof error?.message === "string" ? error.message.slice(0, longestReason) : undefined;
 }
+
+/** Of a server's words, in a message. */
+const longestReason = 2000;
 
 function parseOrNothing(text: string): unknown {
   try {
-    return JSON.parse(text);
+    return parseJson(text);
   } catch {
-    return {}; // a proxy's page, of which the status is all that can be said
+    return undefined; // a proxy's page, of which the status is all that can be said
   }
 }
 
