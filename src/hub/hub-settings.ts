@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { LlmctlError, systemErrorCode } from "../base/errors.ts";
 import { findHome } from "../base/home-folder.ts";
+import { withoutSlashes } from "../base/without-slashes.ts";
 import { readSmallFile } from "../base/read-small-file.ts";
 
 /** How to reach the Hub. */
@@ -20,7 +21,7 @@ type Env = Readonly<Record<string, string | undefined>>;
  * @throws LlmctlError `bad-setting`; a token is never part of a message.
  */
 export function readHubSettings(env: Env): HubSettings {
-  const endpoint = (env["HF_ENDPOINT"] || "https://huggingface.co").replace(/\/+$/, "");
+  const endpoint = withoutSlashes(env["HF_ENDPOINT"] || "https://huggingface.co");
   if (!URL.canParse(endpoint) || !/^https?:$/.test(new URL(endpoint).protocol)) {
     throw new LlmctlError("bad-setting", `HF_ENDPOINT is "${endpoint}", which is no http or https address`, {
       exit: "config",

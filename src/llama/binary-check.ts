@@ -134,6 +134,7 @@ export async function explainFailedRun(
   run: FailedRun,
 ): Promise<LlmctlError> {
   if (run.timedOut) return failed(file, `did not ${task} in time`);
+  if (run.isMaxBuffer === true) return failed(file, `says too much when it has to ${task}`);
   if (run.code === "ENOENT") return failed(file, "cannot be started: the interpreter or loader that it names is missing");
   if (run.signal !== undefined) return failed(file, `died of ${run.signal} when it had to ${task}`, diedFix);
   if (run.exitCode === undefined) return failed(file, `cannot be started: ${run.code ?? "unknown reason"}`);

@@ -27,6 +27,6 @@ export function parseTraffic(line: string): Traffic | undefined {
   if (acceptedTokens > draftTokens) return undefined;
   const meanLength = drafted[3] === undefined ? 1 : Number(drafted[3]);
   // The mean length counts the target's own token of each step too; steps whose draft was wholly refused make it 1.
-  const drafts = meanLength > 1 ? Math.round(acceptedTokens / (meanLength - 1)) : 0;
+  const drafts = meanLength > 1 ? Math.min(Math.round(acceptedTokens / (meanLength - 1)), draftTokens) : 0;
   return { ...none, draftTokens, acceptedTokens, drafts, acceptedLengths: drafts * meanLength };
 }
