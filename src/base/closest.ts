@@ -8,7 +8,8 @@ export function findClosest(word: string, all: readonly string[]): string | unde
   // A word of others, or a listing, may be of any length, and each letter is compared with each. Nobody mistypes a name that long.
   const known = word.length > longestWord ? [] : all.slice(0, mostKnown).filter((one) => isOfLength(one, word.length));
   if (known.length === 0) return undefined;
-  const jumbled = known.find((one) => sortLetters(one) === sortLetters(word));
+  const letters = sortLetters(word);
+  const jumbled = known.find((one) => one.length === word.length && sortLetters(one) === letters);
   if (jumbled !== undefined) return jumbled;
   const best = closest(word, known);
   return distance(word, best) <= Math.max(1, Math.floor(best.length / 3)) ? best : undefined;

@@ -56,7 +56,7 @@ export class Cursor {
   readonly #progress: Progress;
   readonly #budget: TextBudget;
   /** What was taken of the budget so far. */
-  spent: TextBudget = { textBytes: 0, strings: 0, innerArrays: 0 };
+  readonly spent: { -readonly [what in keyof TextBudget]: number } = { textBytes: 0, strings: 0, innerArrays: 0 };
 
   constructor(window: Window) {
     this.name = window.name;
@@ -124,11 +124,9 @@ export class Cursor {
 
   /** Takes from the budget. @throws GgufError `limit-exceeded` */
   spend(what: keyof TextBudget, count: number): void {
-    const spent = this.spent[what] + count;
-    if (spent > this.#budget[what]) {
-      throw new GgufError("limit-exceeded", `${this.name} has more than ${this.#budget[what]} ${budgetNames[what]}`);
-    }
-    this.spent = { ...this.spent, [what]: spent };
+    this.spent[what] += count;
+    if (this.spent[what] <= this.#budget[what]) return;
+    throw new GgufError("limit-exceeded", `${this.name} has more than ${this.#budget[what]} ${budgetNames[what]}`);
   }
 
   /** @param mostBytes Of this text; a longer one is refused before any of it is read. */

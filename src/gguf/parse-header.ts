@@ -55,7 +55,7 @@ export const limits = {
   /** Stops arrays of empty arrays, which cost much more than their bytes. */
   innerArrays: 65_536,
   /** Stops arrays of empty strings, over which the comparison of vocabularies walks. Real vocabularies have up to 850,000, merges included. */
-  strings: 4_000_000,
+  strings: 2_000_000,
   /** The format's own. */
   keyBytes: 65_535,
   /** llama.cpp takes 63. */
@@ -63,7 +63,7 @@ export const limits = {
   /** Stops names and templates of megabytes, which would be copied into each message and key. The longest chat templates have 100 kB. */
   valueBytes: 2 ** 20,
   /** Of all texts that are decoded: two bytes in memory for one in the file. */
-  textBytes: 16 * 2 ** 20,
+  textBytes: 8 * 2 ** 20,
 } as const;
 
 /**
@@ -105,7 +105,9 @@ export class HeaderParser {
       checkCount(cursor, "metadata keys", counts.keys, limits.keys, cursor.lengthBytes + 6);
       return (this.#place = placeOf(cursor, counts));
     }
-    Object.assign(cursor, this.#place.cursor);
+    const { spent, ...place } = this.#place.cursor;
+    Object.assign(cursor, place);
+    Object.assign(cursor.spent, spent);
     return this.#place;
   }
 
@@ -127,7 +129,7 @@ interface Place {
 }
 
 function placeOf({ position, littleEndian, lengthBytes, spent }: Cursor, counts: Counts): Place {
-  return { counts, cursor: { position, littleEndian, lengthBytes, spent } };
+  return { counts, cursor: { position, littleEndian, lengthBytes, spent: { ...spent } } };
 }
 
 function parseCounts(cursor: Cursor): Counts {

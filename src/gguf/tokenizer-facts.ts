@@ -176,12 +176,18 @@ function findOnlyToken(tokens: GgufArray | undefined, texts: readonly string[]):
   const walker = new TextWalker(tokens);
   let found: number | undefined;
   for (let id = 0; walker.next(); id += 1) {
-    // Not decoded: millions of tokens may have the right length.
-    if (!lengths.has(walker.end - walker.start) || !present.some((text) => text.compare(bytes, walker.start, walker.end) === 0)) continue;
+    if (!lengths.has(walker.end - walker.start) || !present.some((text) => isAt(text, walker))) continue;
     if (found !== undefined) return undefined;
     found = id;
   }
   return found;
+}
+
+/** Neither decoded nor compared by a call to the system's library: millions of tokens may have the right length. */
+function isAt(text: Uint8Array, { bytes, start, end }: TextWalker): boolean {
+  if (end - start !== text.length) return false;
+  for (let index = 0; index < text.length; index += 1) if (bytes[start + index] !== text[index]) return false;
+  return true;
 }
 
 function findLoadProblem(header: GgufHeader, type: VocabType): string | undefined {

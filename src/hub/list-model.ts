@@ -29,7 +29,7 @@ export const listLimits = {
   answerMs: 5 * 60_000,
   /** Stops pages without end. That a page names itself, or one before it, as the next is seen at once. */
   pages: 1000,
-  files: 100_000,
+  files: 50_000,
 } as const;
 
 const commitSchema = z.object({ sha: z.string().regex(/^[0-9a-f]{40}$/) });
@@ -109,7 +109,8 @@ async function readJsonAnswer({ response, chunks }: HubAnswer): Promise<Response
 async function* inTime(chunks: AsyncIterable<Uint8Array>, url: string): AsyncGenerator<Uint8Array> {
   const startMs = performance.now();
   for await (const chunk of chunks) {
-    if (performance.now() - startMs > listLimits.answerMs) throw notAHub(url, `sends an answer for more than ${listLimits.answerMs / 1000} s`);
+    if (performance.now() - startMs > listLimits.answerMs)
+      throw notAHub(url, `sends an answer for more than ${listLimits.answerMs / 1000} s`);
     yield chunk;
   }
 }

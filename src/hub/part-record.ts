@@ -16,10 +16,10 @@ export const emptyRecord: Recorded = { ranges: [], etag: undefined };
 const strongEtag = /^"[\x21\x23-\x7e]*"$/;
 
 /**
- * A line for each half megabyte that came makes 2 MB for the largest files, in which some ten ranges are apart from each other, one for each
- * connection of each run. More is not ours, and counts as nothing.
+ * A line for each half megabyte that came makes 30 MB for 500 GB, the largest file that the Hub takes, and some ten ranges are apart from each
+ * other, one for each connection of each run. More is not ours, and counts as nothing.
  */
-const recordLimits = { bytes: 16 << 20, ranges: 10_000 };
+const recordLimits = { bytes: 32 << 20, lines: 1_500_000, ranges: 10_000 };
 
 function recordPath(blobPath: string): string {
   return `${blobPath}.llmctl.ranges`;
@@ -42,7 +42,10 @@ export async function readRecord(blobPath: string, sizeBytes: number): Promise<R
 export function parseRecord(text: string, sizeBytes: number): Recorded {
   let etag: string | undefined;
   let ranges: ByteRange[] = [];
-  for (const line of text.split("\n")) {
+  let left = recordLimits.lines;
+  for (const line of eachLine(text)) {
+    left -= 1;
+    if (left < 0) return emptyRecord;
     const [, first, second] = /^(\d{1,16}|etag) (\S+)$/.exec(line) ?? [];
     const range = { start: Number(first), end: Number(second) };
     if (first === "etag" && strongEtag.test(second ?? "")) etag = second;
@@ -53,6 +56,15 @@ export function parseRecord(text: string, sizeBytes: number): Recorded {
     if (ranges.length > recordLimits.ranges) return emptyRecord;
   }
   return { etag, ranges: joinRanges(ranges) };
+}
+
+/** Not by `split`: it would make millions of them at once. */
+function* eachLine(text: string): Generator<string> {
+  for (let start = 0; start <= text.length;) {
+    const end = text.indexOf("\n", start);
+    yield text.slice(start, end === -1 ? text.length : end);
+    start = end === -1 ? text.length + 1 : end + 1;
+  }
 }
 
 /** The record of a blob that this process downloads; only one may. */

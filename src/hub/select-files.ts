@@ -22,7 +22,7 @@ const quantAtEnd = /(?:^|[-._])((?:UD-)?(?:I?Q\d+|TQ\d+|MXFP\d+|NVFP\d+|BF16|F16
  * Where a format is looked for: the longest known one has 12 characters. Tried at each of its dashes, the pattern takes quadratic time on names
  * such as `a_Q1_Q1_Q1…`.
  */
-const longestEnd = 64;
+const longestEnd = 32;
 
 /** Files beside the models that are no models: llama.cpp tells them by the same words. */
 const besideModels = /mmproj|imatrix|mtp-|eagle3-|dflash-|dspark-/i;

@@ -46,7 +46,8 @@ function expandText(text: string, { env, report, budget }: Expansion): string {
   const spend = (value: string) => {
     budget.left -= value.length;
     if (budget.left >= 0) return value;
-    if (!isTold) report(`is longer than ${mostExpanded} characters, with the variables in it and before it`, "name fewer variables, or shorter ones");
+    if (!isTold)
+      report(`is longer than ${mostExpanded} characters, with the variables in it and before it`, "name fewer variables, or shorter ones");
     isTold = true;
     return "";
   };

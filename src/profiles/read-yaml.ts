@@ -96,7 +96,11 @@ function readAlias(name: string, reading: Reading, place: Place, depth: number):
   return { kind: "scalar", value: null, text: "", place };
 }
 
-function checkText(text: string, reading: Reading, { place, offset }: { readonly place: Place; readonly offset: number | undefined }): void {
+function checkText(
+  text: string,
+  reading: Reading,
+  { place, offset }: { readonly place: Place; readonly offset: number | undefined },
+): void {
   reading.characters += text.length;
   if (reading.characters > limits.characters) throw refuse(reading, offset, `holds more than ${limits.characters} characters of text`);
   if (text.includes("\0")) reading.findings.push({ message: `${named(reading)} holds a NUL character in ${quote(text)}`, place });
@@ -108,7 +112,11 @@ function isBroken(text: string): boolean {
   return /\p{Cs}/u.test(text);
 }
 
-function readScalar(node: { value: unknown; source?: string; range?: readonly number[] | null } | null, reading: Reading, place: Place): WrittenScalar {
+function readScalar(
+  node: { value: unknown; source?: string; range?: readonly number[] | null } | null,
+  reading: Reading,
+  place: Place,
+): WrittenScalar {
   const value = node?.value ?? null;
   if (typeof value === "string") checkText(value, reading, { place, offset: node?.range?.[0] });
   const plain = typeof value === "string" || typeof value === "number" || typeof value === "boolean" ? value : null;

@@ -5,7 +5,7 @@ const deep = (depth: number) => `${"[".repeat(depth)}${"]".repeat(depth)}`;
 
 describe("a text of others", () => {
   test("is parsed as JSON.parse does it", () => {
-    const value = { a: [1, "x,y[[{", null, true], b: { "\\\"": "\\" } };
+    const value = { a: [1, "x,y[[{", null, true], b: { '\\"': "\\" } };
     expect(parseJson(JSON.stringify(value))).toEqual(value);
     expect(() => parseJson("{")).toThrow(SyntaxError);
     expect(() => parseJson('"\\')).toThrow(SyntaxError);

@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from "node:fs/promises
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { LlmctlError } from "../../../src/base/errors.ts";
+import type { LlmctlError } from "../../../src/base/errors.ts";
 import { findModel, type FindOptions } from "../../../src/hub/find-model.ts";
 import { linkBlob, repoFolder, writeRef } from "../../../src/hub/hub-cache.ts";
 import { writeModelLock } from "../../../src/hub/model-lock.ts";

@@ -181,7 +181,23 @@ test.each([
 
 describe("a hostile help text", () => {
   const column = " ".repeat(40);
-  const words = ["<a ", "<", "a <", "default: ", "default: '", " = ", " - ", "- a (default) ", "allowed values: a, ", "-a, ", "[a|", "{a,", "a,", "(", "- a: "];
+  const words = [
+    "<a ",
+    "<",
+    "a <",
+    "default: ",
+    "default: '",
+    " = ",
+    " - ",
+    "- a (default) ",
+    "allowed values: a, ",
+    "-a, ",
+    "[a|",
+    "{a,",
+    "a,",
+    "(",
+    "- a: ",
+  ];
   // Quadratic patterns would take minutes for these, and the test would run out of its time.
   test.each(words)("of %j takes linear time, however it ends", (word) => {
     const long = word.repeat(Math.ceil(helpLimits.entryCharacters / word.length)).slice(0, helpLimits.entryCharacters - 200);

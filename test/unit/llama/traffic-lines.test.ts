@@ -56,10 +56,13 @@ describe("numbers that are none", () => {
     "draft acceptance = 0..5 (   4 accepted /    9 generated)",
   ])("count for nothing: %.60s", (line) => expect(parseTraffic(line)).toBeUndefined());
 
-  test.each(["1..5", "nan", "1.0000000001", huge, "0"])("a mean length of %.20s makes no more steps than tokens, and sums that are numbers", (length) => {
-    const traffic = parseTraffic(`draft acceptance = 0.5 (   48 accepted /    57 generated), mean len =  ${length}`);
-    for (const value of Object.values(traffic ?? {})) expect(Number.isFinite(value)).toBe(true);
-    expect(traffic).toMatchObject({ draftTokens: 57, acceptedTokens: 48 });
-    expect(traffic?.drafts).toBeLessThanOrEqual(57);
-  });
+  test.each(["1..5", "nan", "1.0000000001", huge, "0"])(
+    "a mean length of %.20s makes no more steps than tokens, and sums that are numbers",
+    (length) => {
+      const traffic = parseTraffic(`draft acceptance = 0.5 (   48 accepted /    57 generated), mean len =  ${length}`);
+      for (const value of Object.values(traffic ?? {})) expect(Number.isFinite(value)).toBe(true);
+      expect(traffic).toMatchObject({ draftTokens: 57, acceptedTokens: 48 });
+      expect(traffic?.drafts).toBeLessThanOrEqual(57);
+    },
+  );
 });

@@ -168,7 +168,9 @@ describe("what a small text can stand for", () => {
 
 describe("variables", () => {
   test("that make a profile too long are refused, and told once a value", async () => {
-    await using folder = await ProfileFolder.create({ "near/coder.yaml": `model: m\nargs: ["${"${env:LONG}".repeat(1000)}", "${"${env:LONG}"}"]\n` });
+    await using folder = await ProfileFolder.create({
+      "near/coder.yaml": `model: m\nargs: ["${"${env:LONG}".repeat(1000)}", "${"${env:LONG}"}"]\n`,
+    });
     const error: unknown = await loadProfile("coder", folder.options({ LONG: "x".repeat(100_000) })).catch((thrown: unknown) => thrown);
     expect(error).toMatchObject({ code: "profile-invalid" });
     const { problems } = error as LlmctlError;

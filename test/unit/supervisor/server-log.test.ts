@@ -142,6 +142,9 @@ test("only its user may read it, and a link in its place is not followed", async
   expect(() => new ServerLog(link, { maxBytes: 10, keep: 1 })).toThrow("ELOOP");
 });
 
-test.each(["2026-99-99T99:99:99Z", `2026-${"1".repeat(400)}Z`, "2026-Z", "never-Z"])("a marker with the time %.30s, which is none, is no marker", (time) => {
-  expect(parseRunMarker(`--- llmctl: run 3, ${time}: /bin/server`)).toBeUndefined();
-});
+test.each(["2026-99-99T99:99:99Z", `2026-${"1".repeat(400)}Z`, "2026-Z", "never-Z"])(
+  "a marker with the time %.30s, which is none, is no marker",
+  (time) => {
+    expect(parseRunMarker(`--- llmctl: run 3, ${time}: /bin/server`)).toBeUndefined();
+  },
+);
