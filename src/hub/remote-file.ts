@@ -1,5 +1,5 @@
-/** The most that a server may say a file has: more is no size, and sums of it are not exact. The largest shards have some 50 GB. */
-export const mostFileBytes = 2 ** 50;
+/** The most that a server may say a file has: beyond it numbers are not exact. What no disk holds is refused by the disk's free space. */
+export const mostFileBytes = Number.MAX_SAFE_INTEGER;
 
 /** Reads the size that a header tells. @returns undefined for what is no number of bytes that a file can have. */
 export function parseSize(text: string | null | undefined): number | undefined {
