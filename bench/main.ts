@@ -3,6 +3,7 @@ import { benchCheckAll } from "./check-all.ts";
 import { benchDown } from "./down.ts";
 import { benchFetch } from "./fetch.ts";
 import { benchGate } from "./gate.ts";
+import { benchHostileInput } from "./hostile-input.ts";
 import { benchIdle } from "./idle.ts";
 import { benchLogPath } from "./log-path.ts";
 import { benchMany } from "./many.ts";
@@ -38,6 +39,7 @@ const benchmarks: Readonly<Record<string, () => Promise<boolean>>> = {
   many: () => benchMany(Number(values.profiles)),
   gate: benchGate,
   metrics: benchMetrics,
+  "hostile-input": benchHostileInput,
 };
 
 const names = positionals.length === 0 ? Object.keys(benchmarks) : positionals;

@@ -5,6 +5,7 @@ import { dirname, join } from "node:path";
 import { writeFileAtomic } from "./atomic-write.ts";
 import { LlmctlError, systemErrorCode } from "./errors.ts";
 import { noTricks } from "./own-file.ts";
+import { parseJson } from "./parse-json.ts";
 import { expectSafeWay, isTrusted } from "./safe-way.ts";
 
 /**
@@ -15,10 +16,13 @@ export function answerPath(cacheDir: string, kind: string, question: unknown): s
   return join(cacheDir, kind, `${createHash("sha256").update(JSON.stringify(question)).digest("hex").slice(0, 32)}.json`);
 }
 
+/** The largest answer, the flags of a build, has some 100 kB. What is larger is none of ours. */
+const mostBytes = 4 << 20;
+
 /** @returns undefined where there is none, or none that can be read, used or believed: the question is asked again then. */
 export async function readAnswer<T>(path: string, isUsable: (value: unknown) => value is T): Promise<T | undefined> {
   try {
-    const answer: unknown = JSON.parse(await readText(path));
+    const answer = parseJson(await readText(path));
     return isUsable(answer) ? answer : undefined;
   } catch (error) {
     if (error instanceof SyntaxError || systemErrorCode(error) !== undefined) return undefined;
@@ -31,7 +35,7 @@ async function readText(path: string): Promise<string> {
   const file = await open(path, constants.O_RDONLY | noTricks);
   try {
     const info = await file.stat();
-    return info.isFile() && isTrusted(info) ? await file.readFile("utf8") : "";
+    return info.isFile() && info.size <= mostBytes && isTrusted(info) ? await file.readFile("utf8") : "";
   } finally {
     await file.close();
   }

@@ -2,15 +2,17 @@ import { closeSync, constants, fstatSync, openSync, readFileSync } from "node:fs
 import { foreignFile, noTricks } from "./own-file.ts";
 
 /** A state or a lock's note is some kilobytes. What is larger is none of ours. */
-const mostBytes = 1 << 20;
+const standardBytes = 1 << 20;
 
 interface SmallFileOptions {
   /** Whose file it must be; ours unless told. */
-  readonly owner?: number | undefined;
+  readonly owner?: number | "anyone" | undefined;
   /** Bytes. */
   readonly most?: number;
   /** Such as `lock file`, for people. */
   readonly what?: string;
+  /** For a file of the user's own, who may have put a link there. */
+  readonly follow?: boolean;
 }
 
 /**
@@ -21,12 +23,12 @@ interface SmallFileOptions {
  */
 export function readSmallFile(
   path: string,
-  { owner = process.getuid?.(), most = mostBytes, what = "file" }: SmallFileOptions = {},
+  { owner = process.getuid?.() ?? "anyone", most = standardBytes, what = "file", follow = false }: SmallFileOptions = {},
 ): string | undefined {
-  const fd = openSync(path, constants.O_RDONLY | noTricks);
+  const fd = openSync(path, constants.O_RDONLY | (follow ? constants.O_NONBLOCK : noTricks));
   try {
     const info = fstatSync(fd);
-    if (owner !== undefined && info.uid !== owner) throw foreignFile(path, info.uid, what);
+    if (owner !== "anyone" && info.uid !== owner) throw foreignFile(path, info.uid, what);
     return info.isFile() && info.size <= most ? readFileSync(fd, "utf8") : undefined;
   } finally {
     closeSync(fd);

@@ -8,6 +8,8 @@ import { fileURLToPath } from "node:url";
 import { exitCodes, type ExitName } from "../base/exit-codes.ts";
 import { LlmctlError, type Problem, systemErrorCode } from "../base/errors.ts";
 import { findPaths, type Paths } from "../base/paths.ts";
+import { parseJson } from "../base/parse-json.ts";
+import { collectBounded } from "../base/read-bounded.ts";
 import { readLines } from "../base/read-lines.ts";
 import { followEvents } from "../control/client.ts";
 import type { StatusEvent } from "../control/messages.ts";
@@ -56,7 +58,7 @@ export async function* startDetached(launch: Launch, paths: Paths, signal: Abort
   signal?.addEventListener("abort", stopReading);
   try {
     for await (const line of readLines(pipe)) {
-      const message = JSON.parse(line) as Message;
+      const message = parseJson(line) as Message;
       if ("error" in message) throw toError(message.error);
       yield* followEvents(message.listening, { signal, fromStart: true });
     }
@@ -84,7 +86,7 @@ export async function superviseDetached(): Promise<number> {
   outliveOutput();
   process.on("SIGHUP", () => undefined); // it has no terminal
   try {
-    const launch = JSON.parse(await readAll(process.stdin)) as Launch;
+    const launch = await readLaunch();
     const supervision = await supervise({
       launch,
       protocol: protocolOf(launch),
@@ -137,8 +139,11 @@ function toError({ code, exit, problems }: { code: string; exit: ExitName; probl
   return new LlmctlError(code, message, { exit, ...place }, more);
 }
 
-async function readAll(stream: NodeJS.ReadableStream): Promise<string> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of stream) chunks.push(Buffer.from(chunk));
-  return Buffer.concat(chunks).toString("utf8");
+/** A launch with a long environment is some 10 kB, and a set of thousands of shards some 300. */
+const mostLaunchBytes = 8 << 20;
+
+async function readLaunch(): Promise<Launch> {
+  const body = await collectBounded(process.stdin, mostLaunchBytes);
+  if (body !== undefined) return parseJson(body.toString("utf8")) as Launch;
+  throw new LlmctlError("launch-too-large", `the launch has more than ${mostLaunchBytes} bytes`, { exit: "config" });
 }

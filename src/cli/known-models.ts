@@ -3,7 +3,7 @@ import { findOptions, searchModel, urlModelFolder, urlSource } from "../hub/find
 import { modelLockFolder, readModelLock } from "../hub/model-lock.ts";
 import { scanCache, scanUrlFolder, type CachedModel } from "../hub/scan-cache.ts";
 import { findQuant, matchFiles } from "../hub/select-files.ts";
-import { listShardNames } from "../hub/shard-names.ts";
+import { firstShard } from "../hub/shard-names.ts";
 import { listUrlFiles } from "../hub/url-files.ts";
 import { findVerified } from "../hub/verified-files.ts";
 import { LlmctlError } from "../base/errors.ts";
@@ -89,7 +89,8 @@ export async function listUsedPaths(profiles: readonly Profile[], paths: Paths):
       continue;
     }
     const search = await searchModel(ref, options);
-    const couldMean = cached.filter(({ of, name }) => of?.hf === ref.hf && matchFiles(listShardNames(name), ref).kind !== "none");
+    const meant = ref.file === undefined ? ref : { ...ref, file: firstShard(ref.file) };
+    const couldMean = cached.filter(({ of, name }) => of?.hf === ref.hf && matchFiles([name], meant).kind !== "none");
     const shards = "files" in search ? search.files.shards : couldMean.flatMap((model) => model.shards);
     for (const { path } of shards) used.add(path);
   }

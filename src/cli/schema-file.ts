@@ -1,10 +1,10 @@
-import { readFile } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import { pathToFileURL } from "node:url";
 import { writeFileAtomic } from "../base/atomic-write.ts";
 import { controlCharacter } from "../base/control-characters.ts";
 import { systemErrorCode } from "../base/errors.ts";
 import type { Paths } from "../base/paths.ts";
+import { readBounded } from "../base/read-bounded.ts";
 import { profileSchemaText } from "./profile.ts";
 
 export const schemaFileName = "profile.schema.json";
@@ -25,7 +25,7 @@ export async function ensureSchemaFile(paths: Pick<Paths, "config">, profilePath
 
 async function readOrNothing(path: string): Promise<string | undefined> {
   try {
-    return await readFile(path, "utf8");
+    return await readBounded(path, 2 * profileSchemaText().length);
   } catch (error) {
     if (systemErrorCode(error) === "ENOENT") return undefined;
     throw error;

@@ -1,7 +1,8 @@
-import { readdir, readFile } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { findTool } from "../base/find-tool.ts";
 import { systemErrorCode } from "../base/errors.ts";
+import { readBounded } from "../base/read-bounded.ts";
 import { expectProfileName, profileNamePattern } from "../profiles/name.ts";
 import { readCommand, readEnvironment, systemHome, unitName, type UnitScope } from "../systemd/unit.ts";
 
@@ -12,10 +13,13 @@ export function unitPath(scope: UnitScope, name: string): string {
   return join(scope === "system" ? "/etc/systemd/system" : join(config, "systemd/user"), unitName(name));
 }
 
+/** A unit has some kilobytes. What is larger, or no file, is none of ours, and says nothing. */
+const mostBytes = 1 << 20;
+
 /** The text of a unit; undefined when there is none. @throws the system's error. */
 export async function readUnit(path: string): Promise<string | undefined> {
   try {
-    return await readFile(path, "utf8");
+    return (await readBounded(path, mostBytes)) ?? "";
   } catch (error) {
     if (systemErrorCode(error) === "ENOENT" || systemErrorCode(error) === "ENOTDIR") return undefined;
     throw error;

@@ -3,6 +3,8 @@ import { LlmctlError, systemErrorCode } from "../base/errors.ts";
 import type { ExitName } from "../base/exit-codes.ts";
 import type { Fix } from "../base/fix.ts";
 import { limitOwnTime } from "../base/own-time.ts";
+import { parseJson } from "../base/parse-json.ts";
+import { collectBounded } from "../base/read-bounded.ts";
 import { readLines } from "../base/read-lines.ts";
 import { llmctlVersion } from "../base/version.ts";
 import { isEvent, isRefusal, isStatus } from "./check-answer.ts";
@@ -23,7 +25,7 @@ export interface Refusal {
 /** A supervisor answers within a millisecond; one that is starved by others may need a second. Of our own time, see {@link limitOwnTime}. */
 const answerLimitMs = 3000;
 /** Metrics of a supervisor and its server together are some 50 kB; what listens in its place may send without end. */
-const maxAnswerBytes = 4 << 20;
+const maxAnswerBytes = 8 << 20;
 /** A server is asked for its part, whose main loop may be at work. */
 const metricsLimitMs = 10_000;
 
@@ -88,7 +90,7 @@ export async function* followEvents(socketPath: string, { signal, fromStart = fa
   if (response === undefined) return;
   try {
     for await (const line of readLines(response)) {
-      const event = parseJson(line);
+      const event = parseOrNothing(line);
       if (!isEvent(event)) throw unreadable(socketPath);
       yield event;
     }
@@ -143,7 +145,7 @@ function send(socketPath: string, method: string, path: string, options: Request
 }
 
 async function readStatusOf(socketPath: string, response: IncomingMessage): Promise<Status> {
-  const status = parseJson(await readText(socketPath, response));
+  const status = parseOrNothing(await readText(socketPath, response));
   if (!isStatus(status)) throw unreadable(socketPath);
   return status;
 }
@@ -152,32 +154,27 @@ async function readStatusOf(socketPath: string, response: IncomingMessage): Prom
 async function readText(socketPath: string, response: IncomingMessage): Promise<string> {
   const text = await readBody(socketPath, response);
   if (response.statusCode === 200) return text;
-  const refusal = parseJson(text);
+  const refusal = parseOrNothing(text);
   if (!isRefusal(refusal)) throw unreadable(socketPath);
   const { message, code = "refused", exit = "failed", fix } = refusal;
   throw new LlmctlError(code, message, { exit, ...(fix === undefined ? {} : { fix }) });
 }
 
 async function readBody(socketPath: string, response: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
+  let body: Buffer | undefined;
   try {
-    for await (const chunk of response) {
-      bytes += (chunk as Buffer).length;
-      if (bytes > maxAnswerBytes) throw unreadable(socketPath);
-      chunks.push(chunk as Buffer);
-    }
+    body = await collectBounded(response, maxAnswerBytes);
   } catch (error) {
-    if (error instanceof LlmctlError) throw error;
-    throw cutOff(socketPath, error);
+    throw error instanceof LlmctlError ? error : cutOff(socketPath, error);
   }
-  return Buffer.concat(chunks).toString("utf8");
+  if (body === undefined) throw unreadable(socketPath);
+  return body.toString("utf8");
 }
 
-/** @returns undefined for what is not JSON. */
-function parseJson(text: string): unknown {
+/** @returns undefined for what is not JSON, or too much of it. */
+function parseOrNothing(text: string): unknown {
   try {
-    return JSON.parse(text);
+    return parseJson(text);
   } catch {
     return undefined;
   }

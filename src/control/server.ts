@@ -2,6 +2,7 @@ import { chmodSync, rmSync } from "node:fs";
 import { lstat } from "node:fs/promises";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { LlmctlError, systemErrorCode } from "../base/errors.ts";
+import { parseJson } from "../base/parse-json.ts";
 import type { Refusal } from "./client.ts";
 import type { Status, StatusEvent } from "./messages.ts";
 import type { MetricsText } from "./metrics-server.ts";
@@ -209,7 +210,7 @@ async function readBody(request: IncomingMessage): Promise<Record<string, unknow
     if (bytes > maxBodyBytes) throw new Error(`the request is larger than ${maxBodyBytes} bytes`);
     chunks.push(chunk as Buffer);
   }
-  const body: unknown = JSON.parse(Buffer.concat(chunks).toString("utf8"));
+  const body = parseJson(Buffer.concat(chunks).toString("utf8"));
   if (typeof body !== "object" || body === null || Array.isArray(body)) throw new Error("the request is not a JSON object");
   return body as Record<string, unknown>;
 }

@@ -20,7 +20,21 @@ interface Window {
   readonly bytes: Uint8Array;
   /** Handed from one window's cursor to the next, so that no string is passed over twice. */
   readonly progress?: Progress;
+  /** What all pieces together may cost; no limit unless told. */
+  readonly budget?: TextBudget;
 }
+
+/** The most of its small pieces that a header may have. A cursor counts, and whoever parses says what is too much. */
+export interface TextBudget {
+  /** Bytes of all texts that are decoded. */
+  readonly textBytes: number;
+  /** Strings in all arrays. */
+  readonly strings: number;
+  /** Arrays in arrays. */
+  readonly innerArrays: number;
+}
+
+const noLimit: TextBudget = { textBytes: Infinity, strings: Infinity, innerArrays: Infinity };
 
 /** How far large arrays of strings were passed over, by the byte at which they start. */
 export type Progress = Map<number, { readonly index: number; readonly position: number }>;
@@ -40,6 +54,9 @@ export class Cursor {
   readonly #view: DataView;
   readonly #buffer: Buffer;
   readonly #progress: Progress;
+  readonly #budget: TextBudget;
+  /** What was taken of the budget so far. */
+  readonly spent: { -readonly [what in keyof TextBudget]: number } = { textBytes: 0, strings: 0, innerArrays: 0 };
 
   constructor(window: Window) {
     this.name = window.name;
@@ -48,6 +65,7 @@ export class Cursor {
     this.#view = new DataView(window.bytes.buffer, window.bytes.byteOffset, window.bytes.byteLength);
     this.#buffer = Buffer.from(window.bytes.buffer, window.bytes.byteOffset, window.bytes.byteLength);
     this.#progress = window.progress ?? new Map();
+    this.#budget = window.budget ?? noLimit;
   }
 
   get remaining(): number {
@@ -104,15 +122,32 @@ export class Cursor {
     return bytes;
   }
 
-  text(): string {
+  /** Takes from the budget. @throws GgufError `limit-exceeded` */
+  spend(what: keyof TextBudget, count: number): void {
+    this.spent[what] += count;
+    if (this.spent[what] <= this.#budget[what]) return;
+    throw new GgufError("limit-exceeded", `${this.name} has more than ${this.#budget[what]} ${budgetNames[what]}`);
+  }
+
+  /** @param mostBytes Of this text; a longer one is refused before any of it is read. */
+  text(what: string, mostBytes: number): string {
     const length = this.length();
+    if (length > this.remaining) throw this.truncated(this.position + length);
+    if (length > mostBytes) throw new GgufError("limit-exceeded", `${this.name} has ${what} of ${length} bytes, more than ${mostBytes}`);
+    return this.decode(length);
+  }
+
+  /** The next `length` bytes as text. */
+  decode(length: number): string {
     this.need(length);
+    this.spend("textBytes", length);
     this.position += length;
     return this.#buffer.toString("utf8", this.position - length, this.position);
   }
 
   /** Passes over strings without decoding them. */
   skipTexts(count: number): void {
+    this.spend("strings", count);
     const start = this.position;
     let { index, position } = this.#progress.get(start) ?? { index: 0, position: start };
     while (index < count) {
@@ -138,6 +173,12 @@ export class Cursor {
     }
   }
 }
+
+const budgetNames: Readonly<Record<keyof TextBudget, string>> = {
+  textBytes: "bytes of text in its keys, values and names",
+  strings: "strings in its arrays",
+  innerArrays: "arrays in arrays",
+};
 
 /** Strings passed over in one go: enough to be worth a call, and few enough to walk again where a window ends among them. */
 const textsAtOnce = 2048;

@@ -1,10 +1,20 @@
 import type { GgufArray } from "./gguf-array.ts";
+import { GgufError } from "./gguf-error.ts";
+import { limits } from "./parse-header.ts";
 import type { GgufHeader } from "./parse-header.ts";
 
-/** A string value; undefined when the key is absent or has another type. */
+/**
+ * A string value; undefined when the key is absent or has another type.
+ * @throws GgufError `limit-exceeded` for one that is too long to be decoded.
+ */
 export function findText(header: GgufHeader, key: string): string | undefined {
   const value = header.metadata.get(key);
-  return value?.type === "string" ? value.value : undefined;
+  if (value?.type !== "string") return undefined;
+  const { undecodedBytes } = value;
+  if (undecodedBytes !== undefined) {
+    throw new GgufError("limit-exceeded", `${header.name} has ${undecodedBytes} bytes of text in ${key}, more than ${limits.valueBytes}`);
+  }
+  return value.value;
 }
 
 /** An integer of any width; undefined when the key is absent, no integer, or beyond 2^53. */

@@ -4,7 +4,7 @@ import type { Progress } from "./cursor.ts";
 import { Cursor, NeedMoreBytes } from "./cursor.ts";
 import { GgufError } from "./gguf-error.ts";
 import type { GgufHeader } from "./parse-header.ts";
-import { limits, parseHeader } from "./parse-header.ts";
+import { HeaderParser, limits } from "./parse-header.ts";
 
 /** Enough for a shard without a vocabulary; the reader guesses the rest from what it finds there. */
 const firstWindowBytes = 2 ** 17;
@@ -21,31 +21,40 @@ const growth = 1.25;
 /**
  * Reads a GGUF header; tensor data is never touched.
  * @param path One file, or one shard of a set.
+ * @param mostBytes What is left of the limit where several headers have one together.
  * @returns Metadata by key; tensor shapes in elements, ggml order (`ne[0]` first); `dataOffset` in bytes.
  * @throws GgufError `not-gguf`, `truncated`, `unsupported-version`, `limit-exceeded`, `file-missing` or `file-unreadable`.
  * @see ggml docs/gguf.md, format version 3
  */
-export function readHeader(path: string): Promise<GgufHeader> {
-  return withFileSource(path, readHeaderFrom);
+export function readHeader(path: string, mostBytes?: number): Promise<GgufHeader> {
+  return withFileSource(path, (source) => readHeaderFrom(source, mostBytes));
 }
 
 /** {@link readHeader} for bytes that are already open, wherever they are. */
-export async function readHeaderFrom(source: ByteSource): Promise<GgufHeader> {
-  const progress: Progress = new Map();
+export async function readHeaderFrom(source: ByteSource, mostBytes: number = limits.headerBytes): Promise<GgufHeader> {
+  const reading: Reading = { source, parser: new HeaderParser(), progress: new Map() };
+  const most = Math.min(mostBytes, limits.headerBytes);
   let buffer = new Uint8Array(Math.min(source.sizeBytes, standardBytes));
   let have = 0;
   let end = Math.min(source.sizeBytes, firstWindowBytes);
   for (;;) {
-    if (end > buffer.length) buffer = enlarge(buffer, Math.min(source.sizeBytes, Math.max(end, 2 * buffer.length)));
+    if (end > buffer.length) {
+      // To the limit at once, and not step by step: each step would be copied, and parsed from its start.
+      buffer = enlarge(buffer, Math.min(source.sizeBytes, limits.headerBytes));
+      reading.parser.startAnew();
+    }
     await source.read(have, buffer.subarray(have, end));
     have = end;
-    const parsed = tryParse(source, buffer.subarray(0, have), progress);
+    const parsed = tryParse(reading, buffer.subarray(0, have));
     if ("header" in parsed) return parsed.header;
-    if (parsed.needed.end > limits.headerBytes) {
-      throw new GgufError("limit-exceeded", `${source.name} has a header of more than ${limits.headerBytes} bytes`);
-    }
-    end = nextEnd(parsed.needed, have, source.sizeBytes);
+    if (parsed.needed.end > most) throw tooLarge(source, most);
+    end = Math.min(nextEnd(parsed.needed, have, source.sizeBytes), most);
   }
+}
+
+function tooLarge({ name }: ByteSource, most: number): GgufError {
+  const what = most === limits.headerBytes ? "a header" : "a header that makes those of its set too large: it is one";
+  return new GgufError("limit-exceeded", `${name} has ${what} of more than ${most} bytes`);
 }
 
 function enlarge(buffer: Uint8Array, sizeBytes: number): Uint8Array<ArrayBuffer> {
@@ -59,9 +68,18 @@ function nextEnd(needed: NeedMoreBytes, have: number, sizeBytes: number): number
   return Math.min(wanted, limits.headerBytes, sizeBytes);
 }
 
-function tryParse(source: ByteSource, bytes: Uint8Array, progress: Progress): { header: GgufHeader } | { needed: NeedMoreBytes } {
+interface Reading {
+  readonly source: ByteSource;
+  readonly parser: HeaderParser;
+  readonly progress: Progress;
+}
+
+function tryParse(
+  { source: { name, sizeBytes }, parser, progress }: Reading,
+  bytes: Uint8Array,
+): { header: GgufHeader } | { needed: NeedMoreBytes } {
   try {
-    return { header: parseHeader(new Cursor({ name: source.name, sizeBytes: source.sizeBytes, bytes, progress })) };
+    return { header: parser.parse(new Cursor({ name, sizeBytes, bytes, progress, budget: limits })) };
   } catch (error) {
     if (error instanceof NeedMoreBytes) return { needed: error };
     throw error;

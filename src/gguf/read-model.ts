@@ -1,7 +1,8 @@
 import type { ByteSource } from "./byte-source.ts";
-import type { GgufHeader } from "./parse-header.ts";
+import { GgufError } from "./gguf-error.ts";
+import { limits, type GgufHeader } from "./parse-header.ts";
 import { readHeader, readHeaderFrom } from "./read-header.ts";
-import { checkFirst, checkShards, findShards } from "./split-set.ts";
+import { checkFirst, checkShardCount, checkShards, findShards } from "./split-set.ts";
 
 /** A model's headers: one for each file. */
 export interface GgufModel {
@@ -18,11 +19,9 @@ export interface GgufModel {
  */
 export async function readModel(path: string): Promise<GgufModel> {
   const header = await readHeader(path);
-  const shards = [header];
+  const paths = await findShards(path, header);
   // One after the other: each is read in a millisecond, and a set of fifty would otherwise hold fifty windows at once.
-  for (const shard of (await findShards(path, header)).slice(1)) shards.push(await readHeader(shard));
-  checkShards(shards);
-  return { header, shards };
+  return readOthers(header, paths.length, (index, mostBytes) => readHeader(paths[index] ?? "", mostBytes));
 }
 
 /**
@@ -33,8 +32,37 @@ export async function readModel(path: string): Promise<GgufModel> {
 export async function readModelFrom(count: number, open: (index: number) => Promise<ByteSource>): Promise<GgufModel> {
   const header = await readHeaderFrom(await open(0));
   checkFirst(header, count);
+  checkShardCount(header.name, count);
+  return readOthers(header, count, async (index, mostBytes) => readHeaderFrom(await open(index), mostBytes));
+}
+
+async function readOthers(
+  header: GgufHeader,
+  count: number,
+  read: (index: number, mostBytes: number) => Promise<GgufHeader>,
+): Promise<GgufModel> {
   const shards = [header];
-  for (let index = 1; index < count; index += 1) shards.push(await readHeaderFrom(await open(index)));
+  let left = limits.setBytes - header.dataOffset;
+  let keys = header.metadata.size;
+  let tensors = header.tensors.length;
+  for (let index = 1; index < count; index += 1) {
+    const shard = await read(index, left);
+    shards.push(withPlaceOnly(shard));
+    left -= shard.dataOffset;
+    keys += shard.metadata.size;
+    tensors += shard.tensors.length;
+    if (tensors > limits.tensors) throw tooMany(header, limits.tensors, "tensors");
+    if (keys > limits.setKeys) throw tooMany(header, limits.setKeys, "metadata keys");
+  }
   checkShards(shards);
   return { header, shards };
+}
+
+function tooMany({ name }: GgufHeader, most: number, what: string): GgufError {
+  return new GgufError("limit-exceeded", `the shards of ${name} hold more than ${most} ${what}`);
+}
+
+/** All other metadata that counts stands in the first shard; arrays, as views into the window that was read, would keep that for each shard. */
+function withPlaceOnly(header: GgufHeader): GgufHeader {
+  return { ...header, metadata: new Map([...header.metadata].filter(([key, { type }]) => key.startsWith("split.") && type !== "array")) };
 }

@@ -1,5 +1,6 @@
 import { readdir } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { nameSome } from "../base/name-some.ts";
 import { GgufError } from "./gguf-error.ts";
 import { findInteger } from "./metadata.ts";
 import type { GgufHeader } from "./parse-header.ts";
@@ -7,8 +8,11 @@ import type { GgufHeader } from "./parse-header.ts";
 /** `NAME-00001-of-00003.gguf`, as gguf-split writes it and llama.cpp looks for it. */
 const shardName = /^(?<prefix>.+)-(?<number>\d{5})-of-(?<count>\d{5})\.gguf$/;
 
-/** The most shards that five digits can number. */
-const mostShards = 99_999;
+/**
+ * Five digits number 99,999. Stops a set whose files are each looked for, opened or asked a server for, because one name claims them. The
+ * largest sets that are published have some hundreds.
+ */
+export const mostShards = 4096;
 
 interface ShardName {
   readonly prefix: string;
@@ -41,10 +45,16 @@ export async function findShards(path: string, first: GgufHeader): Promise<strin
   if (count <= 1 && number === 1) return [path];
   const name = parseShardName(path);
   if (number !== 1) throw notFirst(path, number, count, name);
-  if (name === undefined || name.count !== count || count > mostShards) throw misnamed(path, count);
+  if (name === undefined || name.count !== count) throw misnamed(path, count);
+  checkShardCount(path, count);
   const shards = Array.from({ length: count }, (_, index) => formatShardName(name.prefix, index + 1, count));
   await checkFolder(path, name, shards);
   return shards.map((shard) => join(dirname(path), shard));
+}
+
+/** @throws GgufError `split-set` for more shards than {@link mostShards}. */
+export function checkShardCount(name: string, count: number): void {
+  if (count > mostShards) throw new GgufError("split-set", `${name} claims to be one of ${count} shards, more than ${mostShards}`);
 }
 
 /**
@@ -85,22 +95,19 @@ async function checkFolder(path: string, name: ShardName, shards: readonly strin
     const shard = parseShardName(file);
     return shard?.prefix === name.prefix && shard.count === name.count;
   });
-  const missing = shards.filter((shard) => !present.includes(shard));
+  const there = new Set(present);
+  const missing = shards.filter((shard) => !there.has(shard));
   if (missing.length > 0) {
-    throw new GgufError("split-set", `${path} lacks ${missing.length} of its ${shards.length} shards: ${list(missing)}`, {
+    throw new GgufError("split-set", `${path} lacks ${missing.length} of its ${shards.length} shards: ${nameSome(missing, 5)}`, {
       fix: "download the missing shards into the same folder",
     });
   }
-  const extra = present.filter((file) => !shards.includes(file));
+  const wanted = new Set(shards);
+  const extra = present.filter((file) => !wanted.has(file));
   if (extra.length === 0) return;
-  throw new GgufError("split-set", `${path} is a set of ${shards.length}, but beside it lies ${list(extra)}`, {
+  throw new GgufError("split-set", `${path} is a set of ${shards.length}, but beside it lies ${nameSome(extra, 5)}`, {
     fix: "remove the extra shards, or download the set again",
   });
-}
-
-function list(names: readonly string[]): string {
-  const shown = names.slice(0, 5).join(", ");
-  return names.length > 5 ? `${shown} and ${names.length - 5} more` : shown;
 }
 
 function notFirst(path: string, number: number, count: number, name: ShardName | undefined): GgufError {

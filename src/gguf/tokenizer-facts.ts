@@ -170,17 +170,24 @@ function findOnlyToken(tokens: GgufArray | undefined, texts: readonly string[]):
   if (tokens === undefined) return undefined;
   // Most texts are nowhere in the bytes, which is found out much faster than by walking.
   const bytes = Buffer.from(tokens.bytes.buffer, tokens.bytes.byteOffset, tokens.bytes.byteLength);
-  const present = new Set(texts.filter((text) => bytes.includes(text)));
-  if (present.size === 0) return undefined;
-  const lengths = new Set([...present].map((text) => Buffer.byteLength(text)));
+  const present = texts.map((text) => Buffer.from(text)).filter((text) => bytes.includes(text));
+  if (present.length === 0) return undefined;
+  const lengths = new Set(present.map((text) => text.length));
   const walker = new TextWalker(tokens);
   let found: number | undefined;
   for (let id = 0; walker.next(); id += 1) {
-    if (!lengths.has(walker.end - walker.start) || !present.has(walker.text())) continue;
+    if (!lengths.has(walker.end - walker.start) || !present.some((text) => isAt(text, walker))) continue;
     if (found !== undefined) return undefined;
     found = id;
   }
   return found;
+}
+
+/** Neither decoded nor compared by a call to the system's library: millions of tokens may have the right length. */
+function isAt(text: Uint8Array, { bytes, start, end }: TextWalker): boolean {
+  if (end - start !== text.length) return false;
+  for (let index = 0; index < text.length; index += 1) if (bytes[start + index] !== text[index]) return false;
+  return true;
 }
 
 function findLoadProblem(header: GgufHeader, type: VocabType): string | undefined {

@@ -15,6 +15,17 @@ export function addRange(ranges: readonly ByteRange[], range: ByteRange): ByteRa
   return [...apart, whole].toSorted((a, b) => a.start - b.start);
 }
 
+/** Puts ranges in order, and those together that touch or overlap. */
+export function joinRanges(ranges: readonly ByteRange[]): ByteRange[] {
+  const joined: { start: number; end: number }[] = [];
+  for (const { start, end } of ranges.toSorted((a, b) => a.start - b.start)) {
+    const last = joined.at(-1);
+    if (last !== undefined && start <= last.end) last.end = Math.max(last.end, end);
+    else joined.push({ start, end });
+  }
+  return joined;
+}
+
 /** What the ranges leave out of `sizeBytes`. */
 export function listGaps(ranges: readonly ByteRange[], sizeBytes: number): ByteRange[] {
   const starts = [0, ...ranges.map(({ end }) => end)];

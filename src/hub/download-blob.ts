@@ -96,10 +96,14 @@ async function fill(part: PartFile, download: BlobDownload): Promise<void> {
   }
 }
 
+/** Stops a size of which others say that it is a petabyte from becoming millions of ranges. */
+const mostRanges = 20_000;
+
 async function fetchMissing(part: PartFile, rangeBytes: number, download: BlobDownload): Promise<void> {
   const { transfer, hub } = download;
   const address = new FileAddress(download.url);
-  const ranges = rangeBytes === Infinity ? part.missing : cutRanges(part.missing, rangeBytes);
+  const pieceBytes = Math.max(rangeBytes, Math.ceil(download.file.sizeBytes / mostRanges));
+  const ranges = rangeBytes === Infinity ? part.missing : cutRanges(part.missing, pieceBytes);
   await workThrough(ranges, { count: transfer.limits.connections, signal: hub.signal }, (range, signal) =>
     transfer.places.use((gathered) => fetchRange(range, { part, address, gathered, download, hub: { ...hub, signal } })),
   );

@@ -1,4 +1,4 @@
-import { LlmctlError, systemErrorCode } from "../base/errors.ts";
+import { isSystemError, LlmctlError, systemErrorCode } from "../base/errors.ts";
 import type { Fix } from "../base/fix.ts";
 import type { RemoteModelRef } from "../profiles/schema.ts";
 import { describeRef, describeUrl } from "./describe-ref.ts";
@@ -50,5 +50,11 @@ function explainDisk(error: unknown, { folder, name, setting }: Store, again: (l
       cause: error,
     });
   }
-  return error;
+  if (!isSystemError(error)) return error;
+  return new LlmctlError("store-failed", `${name} cannot be written: ${code ?? error.message}`, {
+    exit: "io",
+    at: folder,
+    fix: again({ before: `see what is wrong with that folder, or set ${setting} to another one, then run` }),
+    cause: error,
+  });
 }

@@ -2,6 +2,9 @@ import { readdir } from "node:fs/promises";
 import { basename, join, sep } from "node:path";
 import { LlmctlError } from "../base/errors.ts";
 import type { Fix } from "../base/fix.ts";
+import { listTree } from "../base/list-tree.ts";
+import { mapBounded } from "../base/map-bounded.ts";
+import { nameSome } from "../base/name-some.ts";
 import type { Paths } from "../base/paths.ts";
 import type { HubModelRef, ModelRef, Profile, RemoteModelRef, UrlModelRef } from "../profiles/schema.ts";
 import { findCommit, repoFolder } from "./hub-cache.ts";
@@ -55,7 +58,7 @@ export async function findModel(ref: ModelRef, options: FindOptions): Promise<Mo
   if (typeof ref === "string") return findLocal(ref, options);
   const search = await searchModel(ref, options);
   if ("files" in search) return search.files;
-  const what = search.absent.length === 0 ? "is not on this machine" : `is not complete: ${search.absent.join(", ")}`;
+  const what = search.absent.length === 0 ? "is not on this machine" : `is not complete: ${nameSome(search.absent, 10)}`;
   throw new LlmctlError("model-missing", `${describeRef(ref)} ${what}`, {
     exit: "missingFile",
     ...placeOf(options),
@@ -76,7 +79,7 @@ export async function searchModel(ref: RemoteModelRef, options: FindOptions): Pr
 async function searchUrlModel(ref: UrlModelRef, lock: ModelLock | undefined, options: FindOptions): Promise<ModelSearch> {
   const files = listUrlFiles(ref, options);
   const paths = files.map(({ path }) => path);
-  const sizes = await Promise.all(paths.map((path) => measureFile(path, options, deleteFix(options))));
+  const sizes = await mapBounded(paths, 64, (path) => measureFile(path, options, deleteFix(options)));
   if (sizes.every((size) => size === undefined)) return { absent: [] };
   const absent = files.flatMap((file, i) => findUrlFault(file, sizes[i], lock?.files[i]) ?? []);
   return absent.length === 0 ? completeFiles(paths, sizes, urlSource) : { absent };
@@ -149,7 +152,7 @@ async function searchPlace(
   if (match.kind === "incomplete") return { absent: match.absent.map((name) => `${join(folder, prefix + name)} is missing`) };
   if (match.kind !== "one") throw mismatchError(match, ref, options.at);
   const paths = match.names.map((name) => join(folder, prefix + name));
-  const sizes = await Promise.all(paths.map((path) => measureFile(path, options, deleteFix(options))));
+  const sizes = await mapBounded(paths, 64, (path) => measureFile(path, options, deleteFix(options)));
   const absent = paths.flatMap((path, i) => findFault(path, sizes[i], lock?.files[i]?.sizeBytes, "at the commit in use") ?? []);
   return absent.length === 0 ? completeFiles(paths, sizes, source) : { absent };
 }
@@ -175,11 +178,11 @@ async function findLocal(path: string, options: FindOptions): Promise<ModelFiles
       fix: `name "${paths[0]}"`,
     });
   }
-  const sizes = await Promise.all(paths.map((each) => measureFile(each, options, fix)));
+  const sizes = await mapBounded(paths, 64, (each) => measureFile(each, options, fix));
   const search = completeFiles(paths, sizes, "local file");
   if ("files" in search) return search.files;
   const of = paths.length === 1 ? "" : ` (${search.absent.length} of ${paths.length} shards)`;
-  const message = `model file "${search.absent.join('", "')}" is missing${of}`;
+  const message = `model file "${nameSome(search.absent, 10, '", "')}" is missing${of}`;
   throw new LlmctlError("model-missing", message, { exit: "missingFile", ...placeOf(options), fix });
 }
 
@@ -197,7 +200,7 @@ function completeFiles(paths: readonly string[], sizes: readonly (number | undef
 /** The `.gguf` files below a folder whose names start with the prefix, relative to it and without the prefix, with `/`. */
 async function listNames(folder: string, prefix: string, options: FindOptions): Promise<string[]> {
   try {
-    const names = await readdir(folder, { recursive: prefix === "" });
+    const names = await (prefix === "" ? listTree(folder) : readdir(folder));
     const models = names.filter((name) => name.startsWith(prefix) && /\.gguf$/i.test(name));
     return models.map((name) => name.slice(prefix.length).split(sep).join("/"));
   } catch (error) {

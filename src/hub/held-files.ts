@@ -1,4 +1,5 @@
-import { readdir, readFile, readlink } from "node:fs/promises";
+import { readdir, readlink } from "node:fs/promises";
+import { readBounded } from "../base/read-bounded.ts";
 
 /**
  * Which of these files other processes have open, mapped, or on their command line: a server that does not map its model has closed the file
@@ -8,17 +9,24 @@ export async function findHeldFiles(paths: readonly string[]): Promise<ReadonlyS
   const held = new Set<string>();
   const pids = (await orNothing(readdir("/proc"), [])).filter((entry) => /^\d+$/.test(entry) && Number(entry) !== process.pid);
   for (const pid of pids) {
-    const places = await readPlaces(`/proc/${pid}`);
-    for (const path of paths) if (places.some((place) => place.includes(path))) held.add(path);
+    const { files, words } = await readPlaces(`/proc/${pid}`);
+    for (const path of paths) if (files.has(path) || words.includes(path)) held.add(path);
   }
   return held;
 }
 
-async function readPlaces(folder: string): Promise<string[]> {
+/** Stops what another process of the user says of itself; the kernel's own limits are 65,530 mappings, and some megabytes of words. */
+const mostBytes = 16 << 20;
+
+async function readPlaces(folder: string): Promise<{ readonly files: ReadonlySet<string>; readonly words: string }> {
   const fds = await orNothing(readdir(`${folder}/fd`), []);
   const open = await Promise.all(fds.map((fd) => orNothing(readlink(`${folder}/fd/${fd}`), "")));
-  const texts = await Promise.all(["cmdline", "maps"].map((name) => orNothing(readFile(`${folder}/${name}`, "utf8"), "")));
-  return [...open, ...texts];
+  const [words = "", maps = ""] = await Promise.all(
+    ["cmdline", "maps"].map((name) => orNothing(readBounded(`${folder}/${name}`, mostBytes), "")),
+  );
+  // A set: each of some thousand paths would else be looked for in all of the text. The kernel says so of a file that is gone.
+  const files = [...open, ...maps.split("\n").map((line) => line.slice(Math.max(0, line.indexOf("/"))))];
+  return { files: new Set(files.map((file) => file.replace(/ \(deleted\)$/, ""))), words };
 }
 
 /** A process may end, or belong to someone else, while it is being looked at. */

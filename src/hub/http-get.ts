@@ -1,5 +1,6 @@
 import { get as getHttp, type IncomingMessage } from "node:http";
 import { get as getHttps } from "node:https";
+import { LlmctlError } from "../base/errors.ts";
 
 /** As much of `fetch` as the Hub needs. */
 export type HubFetch = (
@@ -16,29 +17,69 @@ const redirectStatus = [301, 302, 303, 307, 308];
 /** As many as `fetch` follows. */
 const maxRedirects = 20;
 
+/** Stops a body of a redirect that has no end. A short one is read, which leaves the connection fit for the next request. */
+const longestRedirectBytes = 64 << 10;
+
+/** An answer, and where it leads on. */
+interface Hop {
+  readonly answer: HubResponse;
+  /** Lets go of an answer that is not the last. */
+  readonly skip: () => void;
+}
+
 /**
- * A `fetch` as far as the Hub needs it, which takes a third of the memory: it copies no chunk once more, and loads less. The `authorization`
- * goes to the origin that was asked for alone, however the redirects lead on.
- * @throws the signal's reason, or the system's error of a connection that is lost.
+ * Follows redirects. The `authorization` goes to the origin that was asked for alone, however they lead on.
+ * @throws LlmctlError `bad-redirect` for one that leads to no web address, such as `file:` or half an address: it will lead there again.
  */
-export const httpGet: HubFetch = async (url, { headers, signal }) => {
-  let address = new URL(url);
-  let sent = { "user-agent": "llmctl", ...headers };
-  for (let redirects = 0; ; redirects += 1) {
-    const answer = await request(address, sent, signal);
-    const { statusCode: status = 0, headers: received } = answer;
-    if (!redirectStatus.includes(status) || received.location === undefined || redirects === maxRedirects) {
-      const fields = Object.entries(received).flatMap(([name, value]) =>
-        value === undefined ? [] : [[name, String(value)] as [string, string]],
-      );
-      return { status, ok: status >= 200 && status < 300, url: address.href, headers: new Headers(fields), body: answer };
+export function followRedirects(ask: (address: URL, init: Parameters<HubFetch>[1]) => Promise<Hop>): HubFetch {
+  return async (url, { headers, signal }) => {
+    let address = new URL(url);
+    let sent = { "user-agent": "llmctl", ...headers };
+    for (let redirects = 0; ; redirects += 1) {
+      const { answer, skip } = await ask(address, { headers: sent, signal });
+      const location = answer.headers.get("location");
+      if (!redirectStatus.includes(answer.status) || location === null || redirects === maxRedirects) return answer;
+      skip();
+      const next = resolveRedirect(location, address);
+      if (next.origin !== address.origin) sent = withoutAuthorization(sent);
+      address = next;
     }
-    answer.resume();
-    const next = new URL(received.location, address);
-    if (next.origin !== address.origin) sent = withoutAuthorization(sent);
-    address = next;
-  }
-};
+  };
+}
+
+function resolveRedirect(location: string, from: URL): URL {
+  const next = URL.canParse(location, from.href) ? new URL(location, from) : undefined;
+  if (next !== undefined && ["http:", "https:"].includes(next.protocol)) return next;
+  const where = next === undefined ? "what is no address" : `an address with "${next.protocol.slice(0, 40)}"`;
+  throw new LlmctlError("bad-redirect", `${from.host} leads to ${where}, which is not followed`, {
+    exit: "unavailable",
+    at: from.origin + from.pathname,
+    fix: "check the address, or HF_ENDPOINT, and proxies on the way",
+  });
+}
+
+/**
+ * A `fetch` as far as the Hub needs it, which takes a third of the memory: it copies no chunk once more, and loads less.
+ * @throws the signal's reason, the system's error of a connection that is lost, or as {@link followRedirects}.
+ */
+export const httpGet: HubFetch = followRedirects(async (address, { headers, signal }) => {
+  const body = await request(address, headers, signal);
+  const { statusCode: status = 0, headers: received } = body;
+  const fields = Object.entries(received).flatMap(([name, value]) =>
+    value === undefined ? [] : [[name, String(value)] as [string, string]],
+  );
+  const answer = { status, ok: status >= 200 && status < 300, url: address.href, headers: new Headers(fields), body };
+  return { answer, skip: () => skipBody(body) };
+});
+
+function skipBody(body: IncomingMessage): void {
+  let bytes = 0;
+  body.on("error", () => undefined); // of an answer that nobody reads
+  body.on("data", (chunk: Buffer) => {
+    bytes += chunk.length;
+    if (bytes > longestRedirectBytes) body.destroy();
+  });
+}
 
 function withoutAuthorization(headers: Readonly<Record<string, string>>): { "user-agent": string } {
   return { "user-agent": "llmctl", ...Object.fromEntries(Object.entries(headers).filter(([name]) => name !== "authorization")) };

@@ -2,6 +2,7 @@ import type { ByteSource } from "../gguf/byte-source.ts";
 import { GgufError } from "../gguf/gguf-error.ts";
 import { getFromHub, type HttpConnection, type HubAnswer } from "./hub-connection.ts";
 import type { HubResponse } from "./http-get.ts";
+import { parseSize } from "./remote-file.ts";
 import { TransientError, withRetries, type RetryRule } from "./retry.ts";
 
 /** What was fetched, failed attempts included. Grows as bytes come. */
@@ -86,16 +87,11 @@ function readRange(response: HubResponse, offset: number): { start: number; size
   const range = response.headers.get("content-range") ?? "no content-range";
   const [, start, size] = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(range) ?? [];
   if (Number(start) !== offset) throw new TransientError(`the server sent "${range}", which was not asked for`);
-  return { start: offset, sizeBytes: readSize(size) };
+  return { start: offset, sizeBytes: parseSize(size) };
 }
 
 function readLength({ headers }: HubResponse): number | undefined {
-  return (headers.get("content-encoding") ?? "identity") === "identity" ? readSize(headers.get("content-length")) : undefined;
-}
-
-function readSize(text: string | null | undefined): number | undefined {
-  const size = text != null && /^\d+$/.test(text) ? Number(text) : Number.NaN;
-  return Number.isSafeInteger(size) ? size : undefined;
+  return (headers.get("content-encoding") ?? "identity") === "identity" ? parseSize(headers.get("content-length")) : undefined;
 }
 
 function unreadable({ name }: HttpFile, why: string, fix: string): GgufError {

@@ -1,8 +1,10 @@
 import { randomBytes } from "node:crypto";
-import { readFile, rename, rm, symlink } from "node:fs/promises";
+import { rename, rm, symlink } from "node:fs/promises";
 import { dirname, join, relative, resolve } from "node:path";
 import { writeFileAtomic } from "../base/atomic-write.ts";
 import { LlmctlError, systemErrorCode } from "../base/errors.ts";
+import { readBounded } from "../base/read-bounded.ts";
+import { quote } from "../profiles/quote.ts";
 import { makeCacheFolder } from "./cache-folder.ts";
 
 /** Where one repository lies in the Hugging Face cache, in the layout that the Python client shares. */
@@ -14,6 +16,9 @@ export interface RepoFolder {
 
 const commitPattern = /^[0-9a-f]{40}$/;
 
+/** A ref is a commit in hex, perhaps with a line end. */
+export const refBytes = 256;
+
 /** The folder of `owner/name` in the cache; it need not exist. */
 export function repoFolder(hubCache: string, hf: string): RepoFolder {
   const name = `models--${hf.replace("/", "--")}`;
@@ -24,10 +29,10 @@ export function repoFolder(hubCache: string, hf: string): RepoFolder {
 export async function findCommit(repo: RepoFolder, revision: string): Promise<string | undefined> {
   if (commitPattern.test(revision)) return revision;
   try {
-    const commit = (await readFile(refPath(repo, revision), "utf8")).trim();
+    const commit = ((await readBounded(refPath(repo, revision), refBytes)) ?? "").trim();
     return commitPattern.test(commit) ? commit : undefined;
   } catch (error) {
-    if (["ENOENT", "ENOTDIR", "EISDIR"].includes(systemErrorCode(error) ?? "")) return undefined;
+    if (["ENOENT", "ENOTDIR", "ENAMETOOLONG"].includes(systemErrorCode(error) ?? "")) return undefined;
     throw error;
   }
 }
@@ -54,7 +59,8 @@ export async function linkBlob(repo: RepoFolder, commit: string, name: string, d
   const path = snapshotPath(repo, commit, name);
   const folder = dirname(path);
   await makeCacheFolder(folder);
-  const beside = `${path}.${process.pid}-${randomBytes(4).toString("hex")}.tmp`;
+  // Not the name with an ending: the name may be as long as a name can be.
+  const beside = join(folder, `.llmctl-${process.pid}-${randomBytes(4).toString("hex")}.tmp`);
   try {
     await symlink(relative(folder, blobPath(repo, digest)), beside);
     await rename(beside, path);
@@ -64,14 +70,24 @@ export async function linkBlob(repo: RepoFolder, commit: string, name: string, d
   return path;
 }
 
-/** A path below a folder, in the Hub's `/` form, that cannot lead out of it and is safe to print. */
+/** What file systems take, in bytes: a name, and a path below a cache's folder. More would be an error of the system in the middle of a pull. */
+const longest = { name: 255, path: 1024 };
+
+/** Of a branch or tag: beside its file stands another of a longer name while that is written. */
+const longestRevisionName = 200;
+
+/**
+ * A path below a folder, in the Hub's `/` form, that cannot lead out of it, can be the path of a file and part of an address, and is safe to
+ * print. (A lone surrogate is neither: no UTF-8 has it.)
+ */
 export function isSafePath(path: string): boolean {
-  return path !== "" && !/[\\\p{Cc}]/u.test(path) && path.split("/").every((part) => part !== "" && part !== "." && part !== "..");
+  if (path === "" || Buffer.byteLength(path) > longest.path || /[\\\p{Cc}\p{Cs}]/u.test(path)) return false;
+  return path.split("/").every((part) => part !== "" && part !== "." && part !== ".." && Buffer.byteLength(part) <= longest.name);
 }
 
 function refPath(repo: RepoFolder, revision: string): string {
-  if (!isSafePath(revision)) {
-    throw new LlmctlError("bad-revision", `"${revision}" is no name of a branch, tag or commit`, { exit: "config" });
+  if (!isSafePath(revision) || revision.split("/").some((part) => Buffer.byteLength(part) > longestRevisionName)) {
+    throw new LlmctlError("bad-revision", `${quote(revision.slice(0, 300))} is no name of a branch, tag or commit`, { exit: "config" });
   }
   return join(repo.path, "refs", ...revision.split("/"));
 }

@@ -1,7 +1,8 @@
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { LlmctlError, systemErrorCode } from "../base/errors.ts";
 import { findHome } from "../base/home-folder.ts";
+import { withoutSlashes } from "../base/without-slashes.ts";
+import { readSmallFile } from "../base/read-small-file.ts";
 
 /** How to reach the Hub. */
 export interface HubSettings {
@@ -20,7 +21,7 @@ type Env = Readonly<Record<string, string | undefined>>;
  * @throws LlmctlError `bad-setting`; a token is never part of a message.
  */
 export function readHubSettings(env: Env): HubSettings {
-  const endpoint = (env["HF_ENDPOINT"] || "https://huggingface.co").replace(/\/+$/, "");
+  const endpoint = withoutSlashes(env["HF_ENDPOINT"] || "https://huggingface.co");
   if (!URL.canParse(endpoint) || !/^https?:$/.test(new URL(endpoint).protocol)) {
     throw new LlmctlError("bad-setting", `HF_ENDPOINT is "${endpoint}", which is no http or https address`, {
       exit: "config",
@@ -47,10 +48,13 @@ function tokenPath(env: Env): string {
   return join(env["HF_HOME"] || join(env["XDG_CACHE_HOME"] || join(home, ".cache"), "huggingface"), "token");
 }
 
+/** Stops a file that is no token's, of which a message or a header would be made. */
+const mostBytes = 64 << 10;
+
 /** A file that is not there, or not ours to read, is no token: most models need none, and the Hub says when one does. */
 function readToken(path: string): string | undefined {
   try {
-    return readFileSync(path, "utf8").trim();
+    return readSmallFile(path, { owner: "anyone", most: mostBytes, follow: true })?.trim();
   } catch (error) {
     if (systemErrorCode(error) === undefined) throw error;
     return undefined;

@@ -1,6 +1,7 @@
-import { readFile, realpath, stat } from "node:fs/promises";
+import { realpath, stat } from "node:fs/promises";
 import { basename, dirname, join, relative, sep } from "node:path";
 import { systemErrorCode } from "../base/errors.ts";
+import { readBounded } from "../base/read-bounded.ts";
 import type { ModelFiles } from "./model-files.ts";
 import type { ModelLock } from "./model-lock.ts";
 
@@ -58,12 +59,15 @@ async function identifyLocal(path: string): Promise<FileIdentity | undefined> {
   return undefined;
 }
 
+/** A note is a commit, an ETag and a time. What is larger is none. */
+const mostBytes = 4096;
+
 async function readNote(path: string): Promise<string | undefined> {
   try {
-    return await readFile(path, "utf8");
+    return await readBounded(path, mostBytes);
   } catch (error) {
     // No note, or one that we may not read: nothing is known of the file.
-    if (["ENOENT", "ENOTDIR", "EACCES", "EPERM"].includes(systemErrorCode(error) ?? "")) return undefined;
+    if (["ENOENT", "ENOTDIR", "EACCES", "EPERM", "ENAMETOOLONG"].includes(systemErrorCode(error) ?? "")) return undefined;
     throw error;
   }
 }

@@ -29,7 +29,8 @@ export async function measureFile(path: string, place: NamedAt, fix: Fix): Promi
 /** Undefined for "there is no such file"; @throws anything else, permission problems as an LlmctlError. */
 export function absentOrThrow(error: unknown, path: string, place: NamedAt): undefined {
   const code = systemErrorCode(error);
-  if (code === "ENOENT" || code === "ENOTDIR") return undefined;
+  // No file can have such a name, or be behind links in a circle.
+  if (["ENOENT", "ENOTDIR", "ENAMETOOLONG", "ELOOP"].includes(code ?? "")) return undefined;
   if (code !== "EACCES" && code !== "EPERM") throw error;
   throw new LlmctlError("permission-denied", `no permission to read "${path}"`, {
     exit: "permission",

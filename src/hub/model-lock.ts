@@ -4,6 +4,7 @@ import { z } from "zod";
 import { writeFileAtomic } from "../base/atomic-write.ts";
 import { systemErrorCode } from "../base/errors.ts";
 import { ensureOwnFolder } from "../base/own-folder.ts";
+import { parseJson as parseBounded } from "../base/parse-json.ts";
 import { readSmallFile } from "../base/read-small-file.ts";
 import type { RemoteModelRef } from "../profiles/schema.ts";
 import { describeUrl } from "./describe-ref.ts";
@@ -102,7 +103,7 @@ function readText(path: string): string {
 
 function parseJson(text: string): unknown {
   try {
-    return JSON.parse(text);
+    return parseBounded(text);
   } catch {
     return undefined; // half a file of another program, or hostile: as good as none
   }

@@ -1,7 +1,8 @@
 import { constants } from "node:fs";
-import { readFile, rm, type FileHandle } from "node:fs/promises";
+import { rm, type FileHandle } from "node:fs/promises";
 import { systemErrorCode } from "../base/errors.ts";
-import { addRange, type ByteRange } from "./byte-ranges.ts";
+import { readBounded } from "../base/read-bounded.ts";
+import { addRange, joinRanges, type ByteRange } from "./byte-ranges.ts";
 import { openCacheFile } from "./cache-folder.ts";
 
 /** Which bytes of an unfinished blob are on disk, and the strong ETag that the server gave for them. */
@@ -15,6 +16,12 @@ export const emptyRecord: Recorded = { ranges: [], etag: undefined };
 /** A header value that `fetch` would refuse counts as none. A weak ETag must not be sent in If-Range (RFC 9110, 13.1.5). */
 const strongEtag = /^"[\x21\x23-\x7e]*"$/;
 
+/**
+ * A line for each half megabyte that came makes 30 MB for 500 GB, the largest file that the Hub takes, and some ten ranges are apart from each
+ * other, one for each connection of each run. More is not ours, and counts as nothing.
+ */
+const recordLimits = { bytes: 32 << 20, lines: 1_500_000, ranges: 10_000 };
+
 function recordPath(blobPath: string): string {
   return `${blobPath}.llmctl.ranges`;
 }
@@ -22,7 +29,7 @@ function recordPath(blobPath: string): string {
 /** Reads the record of an unfinished blob; of a blob without one it is empty. */
 export async function readRecord(blobPath: string, sizeBytes: number): Promise<Recorded> {
   try {
-    return parseRecord(await readFile(recordPath(blobPath), "utf8"), sizeBytes);
+    return parseRecord((await readBounded(recordPath(blobPath), recordLimits.bytes)) ?? "", sizeBytes);
   } catch (error) {
     if (systemErrorCode(error) === "ENOENT") return emptyRecord;
     throw error;
@@ -34,14 +41,31 @@ export async function readRecord(blobPath: string, sizeBytes: number): Promise<R
  * was full. Cut off in its last number it names less than was there, never more.
  */
 export function parseRecord(text: string, sizeBytes: number): Recorded {
-  let recorded = emptyRecord;
-  for (const line of text.split("\n")) {
-    const [, first, second] = /^(\d+|etag) (\S+)$/.exec(line) ?? [];
+  let etag: string | undefined;
+  let ranges: ByteRange[] = [];
+  let left = recordLimits.lines;
+  for (const line of eachLine(text)) {
+    left -= 1;
+    if (left < 0) return emptyRecord;
+    const [, first, second] = /^(\d{1,16}|etag) (\S+)$/.exec(line) ?? [];
     const range = { start: Number(first), end: Number(second) };
-    if (first === "etag" && strongEtag.test(second ?? "")) recorded = { ...recorded, etag: second };
-    if (range.start < range.end && range.end <= sizeBytes) recorded = { ...recorded, ranges: addRange(recorded.ranges, range) };
+    if (first === "etag" && strongEtag.test(second ?? "")) etag = second;
+    if (!(range.start < range.end && range.end <= sizeBytes)) continue;
+    ranges.push(range);
+    if (ranges.length < 2 * recordLimits.ranges) continue;
+    ranges = joinRanges(ranges);
+    if (ranges.length > recordLimits.ranges) return emptyRecord;
   }
-  return recorded;
+  return { etag, ranges: joinRanges(ranges) };
+}
+
+/** Not by `split`: it would make millions of them at once. */
+function* eachLine(text: string): Generator<string> {
+  for (let start = 0; start <= text.length;) {
+    const end = text.indexOf("\n", start);
+    yield text.slice(start, end === -1 ? text.length : end);
+    start = end === -1 ? text.length + 1 : end + 1;
+  }
 }
 
 /** The record of a blob that this process downloads; only one may. */

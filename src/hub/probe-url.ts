@@ -4,6 +4,7 @@ import { getFromHub, type HttpConnection, type HubAnswer } from "./hub-connectio
 import type { HubResponse } from "./http-get.ts";
 import { placeOf, type NamedAt } from "./measure-file.ts";
 import { ggufMagic } from "./part-file.ts";
+import { parseSize } from "./remote-file.ts";
 import { withRetries, type RetryRule } from "./retry.ts";
 
 /** What a server says of a file before it is fetched. */
@@ -64,8 +65,7 @@ async function readHead(chunks: HubAnswer["chunks"]): Promise<Buffer> {
 
 function readSize({ status, headers }: HubResponse): number | undefined {
   const range = /^bytes \d+-\d+\/(\d+)$/.exec(headers.get("content-range") ?? "")?.[1];
-  const size = Number((status === 206 ? range : headers.get("content-length")) ?? Number.NaN);
-  return Number.isSafeInteger(size) ? size : undefined;
+  return parseSize(status === 206 ? range : headers.get("content-length"));
 }
 
 function notGguf(asked: Asked, { headers }: HubResponse, head: Buffer): LlmctlError {

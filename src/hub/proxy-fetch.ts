@@ -1,5 +1,5 @@
 import { LlmctlError } from "../base/errors.ts";
-import type { HubFetch } from "./http-get.ts";
+import { followRedirects, type HubFetch } from "./http-get.ts";
 
 const names = ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY"] as const;
 
@@ -26,7 +26,11 @@ async function makeProxyFetch(env: Readonly<Record<string, string | undefined>>)
     // As curl does it: proxies tend to refuse tunnels to any port but that of https.
     proxyTunnel: false,
   });
-  return (url, init) => fetch(url, { ...init, dispatcher });
+  return followRedirects(async (address, init) => {
+    const answer = await fetch(address, { ...init, dispatcher, redirect: "manual" });
+    // The end of the body is not waited for; it may have none.
+    return { answer, skip: () => void answer.body?.cancel().catch(() => undefined) };
+  });
 }
 
 /** A proxy's password must not be part of a message. */

@@ -1,11 +1,12 @@
 import type { Dirent } from "node:fs";
-import { readdir, readFile, rm, rmdir } from "node:fs/promises";
+import { readdir, rm, rmdir } from "node:fs/promises";
 import { basename, dirname, join, sep } from "node:path";
 import { systemErrorCode } from "../base/errors.ts";
+import { readBounded } from "../base/read-bounded.ts";
 import { expectSafeForRoot } from "../base/safe-way.ts";
 import { withBlobLock } from "./blob-lock.ts";
 import { findHeldFiles } from "./held-files.ts";
-import { repoFolder } from "./hub-cache.ts";
+import { refBytes, repoFolder } from "./hub-cache.ts";
 import { scanCache, scanUrlFolder, type CachedFile, type CachedModel } from "./scan-cache.ts";
 import { urlLockPath } from "./url-files.ts";
 
@@ -98,10 +99,10 @@ async function removeIfEmpty(folder: string): Promise<boolean> {
 
 /** A ref to a snapshot that is gone makes the Python client call the cache corrupted. */
 async function removeStaleRefs(repo: string): Promise<void> {
-  const commits = (await listEntries(join(repo, "snapshots"))).map(({ name }) => name);
+  const commits = new Set((await listEntries(join(repo, "snapshots"))).map(({ name }) => name));
   for (const entry of (await listEntries(join(repo, "refs"))).filter((one) => one.isFile())) {
     const path = join(entry.parentPath, entry.name);
-    if (!commits.includes((await readFile(path, "utf8")).trim())) await rm(path);
+    if (!commits.has(((await readBounded(path, refBytes)) ?? "").trim())) await rm(path);
   }
 }
 

@@ -1,8 +1,10 @@
 import { readdir, realpath, stat } from "node:fs/promises";
 import { join, sep } from "node:path";
 import { systemErrorCode } from "../base/errors.ts";
-import { findQuant, firstShard } from "./select-files.ts";
-import { listShardNames } from "./shard-names.ts";
+import { listTree } from "../base/list-tree.ts";
+import { mapBounded } from "../base/map-bounded.ts";
+import { findQuant } from "./select-files.ts";
+import { firstShard, parseShardName } from "./shard-names.ts";
 
 /** A model in the Hugging Face cache, whoever has fetched it, or among those that came from plain addresses. */
 export interface CachedModel {
@@ -42,14 +44,18 @@ export async function scanUrlFolder(folder: string): Promise<readonly CachedMode
 
 async function scanFolder(folder: string, of: CachedModel["of"]): Promise<CachedModel[]> {
   const names = (await listFolder(folder, true)).map((name) => name.split(sep).join("/")).filter((name) => /\.gguf$/i.test(name));
-  const sets = new Set(names.map(firstShard));
-  const models = await Promise.all(
-    [...sets].map(async (name) => {
-      const set = listShardNames(name);
-      const shards = (await Promise.all(set.map((shard) => lookAt(join(folder, shard))))).flat();
-      return { of, name, quant: findQuant(name), shards, missing: set.length - shards.length };
-    }),
-  );
+  // By what is there, and not by what a name claims: one can claim 99,999 others.
+  const sets = new Map<string, string[]>();
+  for (const name of names) {
+    const first = firstShard(name);
+    const set = sets.get(first);
+    if (set === undefined) sets.set(first, [name]);
+    else set.push(name);
+  }
+  const models = await mapBounded([...sets], 64, async ([name, set]) => {
+    const shards = (await mapBounded(set, 64, (shard) => lookAt(join(folder, shard)))).flat();
+    return { of, name, quant: findQuant(name), shards, missing: (parseShardName(name)?.count ?? 1) - shards.length };
+  });
   return models.filter(({ shards }) => shards.length > 0);
 }
 
@@ -66,13 +72,13 @@ async function lookAt(path: string): Promise<CachedFile[]> {
 
 async function listFolder(path: string, recursive = false): Promise<string[]> {
   try {
-    return (await readdir(path, { recursive })).toSorted();
+    return (await (recursive ? listTree(path) : readdir(path))).toSorted();
   } catch (error) {
     return emptyOrThrow(error);
   }
 }
 
 function emptyOrThrow(error: unknown): [] {
-  if (["ENOENT", "ENOTDIR", "EACCES", "ELOOP"].includes(systemErrorCode(error) ?? "")) return [];
+  if (["ENOENT", "ENOTDIR", "EACCES", "ELOOP", "ENAMETOOLONG"].includes(systemErrorCode(error) ?? "")) return [];
   throw error;
 }

@@ -5,7 +5,11 @@ import { z } from "zod";
 import { writeFileAtomic } from "../base/atomic-write.ts";
 import { systemErrorCode } from "../base/errors.ts";
 import { ensureOwnFolder } from "../base/own-folder.ts";
+import { parseJson } from "../base/parse-json.ts";
 import { readSmallFile } from "../base/read-small-file.ts";
+
+/** A record is a path, which has 4 kB at most, and some numbers. What is larger is none of ours. */
+const most = 64 << 10;
 
 const recordSchema = z.object({
   version: z.literal(1),
@@ -26,7 +30,7 @@ export type VerifiedFile = Pick<z.infer<typeof recordSchema>, "digest" | "verifi
 export async function findVerified(lockFolder: string, path: string): Promise<VerifiedFile | undefined> {
   const file = await lookAt(path);
   try {
-    const record = recordSchema.safeParse(JSON.parse(readSmallFile(recordPath(lockFolder, file.path)) ?? ""));
+    const record = recordSchema.safeParse(parseJson(readSmallFile(recordPath(lockFolder, file.path), { most }) ?? ""));
     if (!record.success) return undefined;
     const { digest, verifiedAt, ...then } = record.data;
     const isSame = then.path === file.path && then.sizeBytes === file.sizeBytes && then.modifiedMs === file.modifiedMs;

@@ -134,6 +134,7 @@ export async function explainFailedRun(
   run: FailedRun,
 ): Promise<LlmctlError> {
   if (run.timedOut) return failed(file, `did not ${task} in time`);
+  if (run.isMaxBuffer === true) return failed(file, `says too much when it has to ${task}`);
   if (run.code === "ENOENT") return failed(file, "cannot be started: the interpreter or loader that it names is missing");
   if (run.signal !== undefined) return failed(file, `died of ${run.signal} when it had to ${task}`, diedFix);
   if (run.exitCode === undefined) return failed(file, `cannot be started: ${run.code ?? "unknown reason"}`);
@@ -165,7 +166,7 @@ function libraryMissing(file: string, libraries: readonly string[]): LlmctlError
 /** All libraries that are missing, from `ldd`; the loader itself names only the first. */
 async function findMissingLibraries(file: string, env: Readonly<Record<string, string>>, stderr: string): Promise<string[]> {
   const list = await runBriefly("ldd", [file], { env, timeoutMs: 10_000 });
-  const missing = list.failed ? [] : [...list.stdout.matchAll(/^\s*(\S+) => not found/gm)].map((match) => match[1] ?? "");
+  const missing = list.failed ? [] : [...list.stdout.matchAll(/^[ \t]*(\S+) => not found/gm)].map((match) => match[1] ?? "");
   const named = /error while loading shared libraries: ([^:]+):/.exec(stderr)?.[1];
   return missing.length > 0 || named === undefined ? [...new Set(missing)] : [named];
 }

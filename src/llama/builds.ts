@@ -1,10 +1,12 @@
 import { constants } from "node:fs";
-import { access, readdir, readFile, readlink, rename, rm, stat, symlink } from "node:fs/promises";
+import { access, readdir, readlink, rename, rm, stat, symlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { z } from "zod";
 import { syncFolder } from "../base/atomic-write.ts";
 import { findClosest } from "../base/closest.ts";
 import { LlmctlError, systemErrorCode } from "../base/errors.ts";
+import { parseJson as parseBounded } from "../base/parse-json.ts";
+import { readBounded } from "../base/read-bounded.ts";
 import { expectSafeForRoot } from "../base/safe-way.ts";
 import type { ProfileValues } from "../profiles/schema.ts";
 
@@ -119,8 +121,9 @@ async function readBuild(folder: string, current: boolean): Promise<Build | Brok
 
 async function readManifest(path: string): Promise<z.infer<typeof manifestSchema>> {
   const { size } = await stat(path);
-  if (size > maxManifestBytes) throw new Error(`manifest.json has ${size} bytes, which no manifest has`);
-  const result = manifestSchema.safeParse(parseJson(await readFile(path, "utf8")));
+  const text = await readBounded(path, maxManifestBytes);
+  if (text === undefined) throw new Error(`manifest.json has ${size} bytes, which no manifest has`);
+  const result = manifestSchema.safeParse(parseJson(text));
   if (result.success) return result.data;
   const issue = result.error.issues[0];
   throw new Error(`manifest.json: ${[issue?.path.join("."), issue?.message].filter(Boolean).join(": ")}`);
@@ -128,7 +131,7 @@ async function readManifest(path: string): Promise<z.infer<typeof manifestSchema
 
 function parseJson(text: string): unknown {
   try {
-    return JSON.parse(text);
+    return parseBounded(text);
   } catch (cause) {
     throw new Error("manifest.json is not JSON", { cause });
   }

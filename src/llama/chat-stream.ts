@@ -1,8 +1,9 @@
 import { once } from "node:events";
 import { type IncomingMessage, request } from "node:http";
-import { text as readAll } from "node:stream/consumers";
 import { isMap } from "../base/check-shape.ts";
 import { LlmctlError } from "../base/errors.ts";
+import { parseJson } from "../base/parse-json.ts";
+import { collectBounded } from "../base/read-bounded.ts";
 import { readLines } from "../base/read-lines.ts";
 import { parseUrl } from "../supervisor/endpoint.ts";
 import { connectOptions } from "./server-http.ts";
@@ -35,9 +36,9 @@ export async function* streamChat({ url, apiKey, messages, signal }: ChatRequest
   const response = await post(url, { apiKey, signal, body: JSON.stringify({ messages, stream: true }) });
   const { statusCode = 0 } = response;
   if (statusCode !== 200) throw failed(url, (await readRefusal(response)) ?? `HTTP ${statusCode}`);
-  for await (const line of readLines(response)) {
+  for await (const line of readEvents(response, url)) {
     if (line === "data: [DONE]") return;
-    if (line.startsWith("data: ")) yield* readPieces(parseOrNothing(line.slice("data: ".length)), url);
+    if (line.startsWith("data: ")) yield* readPieces(parseEvent(line.slice("data: ".length), url), url);
   }
   signal.throwIfAborted();
   throw failed(url, "it broke off");
@@ -71,7 +72,36 @@ async function post(url: string, { apiKey, signal, body }: Post): Promise<Incomi
   }
 }
 
-function* readPieces(event: unknown, url: string): Generator<ChatPiece> {
+/** Stops a refusal without end; those of llama-server have some hundred bytes. */
+const mostRefusalBytes = 64 << 10;
+/** Stops an event without end; those of llama-server have some hundred bytes, the last one perhaps its whole prompt. */
+const mostEventBytes = 4 << 20;
+
+/** @returns undefined for an answer that breaks off, that does not end, or that is not llama-server's. */
+async function readRefusal(response: IncomingMessage): Promise<string | undefined> {
+  try {
+    const body = await collectBounded(response, mostRefusalBytes);
+    return body === undefined ? undefined : readError(body.toString("utf8"));
+  } catch {
+    return undefined;
+  }
+}
+
+async function* readEvents(response: IncomingMessage, url: string): AsyncGenerator<string> {
+  try {
+    yield* readLines(response, mostEventBytes);
+  } catch (error) {
+    throw error instanceof LlmctlError && error.code === "line-too-long" ? failed(url, `${error.message}`, error) : error;
+  }
+}
+
+function parseEvent(text: string, url: string): object {
+  const event = parseOrNothing(text);
+  if (typeof event === "object" && event !== null) return event;
+  throw failed(url, "it sent what is no JSON object");
+}
+
+function* readPieces(event: object, url: string): Generator<ChatPiece> {
   const error = readError(event);
   if (error !== undefined) throw failed(url, error);
   const choices = isMap(event) ? event["choices"] : undefined;
@@ -83,25 +113,19 @@ function* readPieces(event: unknown, url: string): Generator<ChatPiece> {
   if (typeof content === "string" && content !== "") yield { kind: "text", text: content };
 }
 
-/** @returns undefined for an answer that breaks off, or that is not llama-server's. */
-async function readRefusal(response: IncomingMessage): Promise<string | undefined> {
-  try {
-    return readError(await readAll(response));
-  } catch {
-    return undefined;
-  }
-}
-
 /** llama-server's `{ error: { message } }`, parsed or as text. */
 function readError(answer: unknown): string | undefined {
   if (typeof answer === "string") return readError(parseOrNothing(answer));
   const error = isMap(answer) ? answer["error"] : undefined;
-  return isMap(error) && typeof error["message"] === "string" ? error["message"] : undefined;
+  return isMap(error) && typeof error["message"] === "string" ? error["message"].slice(0, longestReason) : undefined;
 }
+
+/** Of a server's words, in a message. */
+const longestReason = 2000;
 
 function parseOrNothing(text: string): unknown {
   try {
-    return JSON.parse(text);
+    return parseJson(text);
   } catch {
     return undefined; // a proxy's page, of which the status is all that can be said
   }

@@ -1,6 +1,6 @@
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { LlmctlError, type Problem, systemErrorCode } from "../base/errors.ts";
+import { readBounded } from "../base/read-bounded.ts";
 
 /**
  * What the server gets of our own environment. Not among it, on purpose: `LLAMA_ARG_*`, which llama.cpp reads as flags; the variables by
@@ -61,9 +61,13 @@ export async function strayConfig(env: Readonly<Record<string, string>>, etc = "
   return found.filter((config) => config !== undefined);
 }
 
+/** Stops a file in its place that is none, such as a pipe or gigabytes. */
+const mostConfigBytes = 1 << 20;
+
 async function readConfig(path: string): Promise<StrayConfig | undefined> {
   try {
-    return { path, settings: parseSettings(await readFile(path, "utf8")) };
+    const text = await readBounded(path, mostConfigBytes);
+    return { path, settings: text === undefined ? ["(too large to be read)"] : parseSettings(text) };
   } catch (error) {
     const code = systemErrorCode(error);
     if (code === undefined) throw error;
@@ -79,8 +83,9 @@ function parseSettings(text: string): string[] {
   for (const line of text.split(/\r?\n/)) {
     const section = /^\s*\[([^\]]*)\]/.exec(line)?.[1];
     if (section !== undefined) applies = section === "*" || section === "default";
-    const key = /^\s*([^\s=;#[][^=]*?)\s*=/.exec(line)?.[1];
-    if (applies && key !== undefined) settings.add(key);
+    // Not by one pattern: of a line of blanks it would try each to be the last.
+    const key = line.includes("=") ? line.slice(0, line.indexOf("=")).trim() : "";
+    if (applies && /^[^;#[]/.test(key)) settings.add(key);
   }
   return [...settings];
 }

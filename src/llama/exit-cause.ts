@@ -218,12 +218,15 @@ export function explainExit(exit: ServerExit): ExitCause {
   };
 }
 
+/** Of a line, in a message: paths have up to 4096 characters. */
+const longestWords = 1000;
+
 function findKnown(exit: ServerExit): ExitCause | undefined {
   for (const { line, message, fix, ...rest } of knownLines) {
     const match = exit.lastLines.map((text) => line.exec(text)).find((found) => found !== null);
     if (match == null) continue;
     const what = Object.values(match.groups ?? {}).find((group) => group !== undefined);
-    return { ...rest, ...fixFor(exit, fix), message: what === undefined ? message : `${message}: ${what}` };
+    return { ...rest, ...fixFor(exit, fix), message: what === undefined ? message : `${message}: ${what.slice(0, longestWords)}` };
   }
   return undefined;
 }

@@ -71,7 +71,7 @@ export async function askFitParams({ program, args, env, catalogue }: FitQuestio
 
 /** Reads lines of a device's name and its MiB of model, context and compute buffers; `Host` comes last. */
 export function parseMemory(text: string): MemoryPart[] {
-  return [...text.matchAll(/^(\S+) (\d+) (\d+) (\d+) ?\r?$/gm)].map(([, device = "", model, context, compute]) => ({
+  return [...text.matchAll(/^(\S{1,200}) (\d{1,9}) (\d{1,9}) (\d{1,9}) ?\r?$/gm)].map(([, device = "", model, context, compute]) => ({
     device,
     modelMib: Number(model),
     contextMib: Number(context),

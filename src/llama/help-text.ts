@@ -36,27 +36,47 @@ interface RawEntry {
 const helpColumn = 40;
 const gap = 3;
 
+/** What a help text may be: it is what any program says that a profile names. Those of llama.cpp have 60 kB, 300 options, and 3 kB for one. */
+export const helpLimits = {
+  characters: 1 << 20,
+  entries: 4000,
+  /** What an option's patterns look through, which try each word of it. */
+  entryCharacters: 16 << 10,
+} as const;
+
 /**
  * Reads the `--help` text of llama-server or llama-cli.
- * @throws LlmctlError `help-unreadable` when the text is not that of a llama.cpp program.
+ * @throws LlmctlError `help-unreadable` when the text is not that of a llama.cpp program, or beyond {@link helpLimits}.
  */
 export function parseHelp(text: string): FlagEntry[] {
-  const entries = splitEntries(text).map(parseEntry);
+  if (text.length > helpLimits.characters) throw unreadable(`: it has more than ${helpLimits.characters} characters`);
+  const raw = splitEntries(text);
+  if (raw.length > helpLimits.entries) throw unreadable(`: it lists more than ${helpLimits.entries} options`);
+  const isLong = raw.some((entry) => sizeOf(entry) > helpLimits.entryCharacters);
+  if (isLong) throw unreadable(`: it has more than ${helpLimits.entryCharacters} characters for one option`);
+  const entries = raw.map(parseEntry);
   // Any program may print lines that begin with a dash; every llama.cpp program that we start has --model.
-  if (!entries.some((entry) => entry.names.includes("--model"))) {
-    throw new LlmctlError("help-unreadable", "the --help text is not that of a llama.cpp program", {
-      exit: "missingFile",
-      fix: { before: "name a llama-server of llama.cpp, or run", run: ["build"] },
-    });
-  }
+  if (!entries.some((entry) => entry.names.includes("--model"))) throw unreadable();
   return entries;
+}
+
+function unreadable(why = ""): LlmctlError {
+  return new LlmctlError("help-unreadable", `the --help text is not that of a llama.cpp program${why}`, {
+    exit: "missingFile",
+    fix: { before: "name a llama-server of llama.cpp, or run", run: ["build"] },
+  });
+}
+
+function sizeOf({ head, lines }: RawEntry): number {
+  return lines.reduce((sum, line) => sum + line.length + 1, head.length);
 }
 
 function splitEntries(text: string): RawEntry[] {
   const entries: RawEntry[] = [];
   let section = "";
   let current: RawEntry | undefined;
-  for (const line of text.split(/\r?\n/)) {
+  // At every line end that a pattern's dot stops at: a pattern that finds no end is tried again from each of its words.
+  for (const line of text.split(/\r\n|[\n\r\u2028\u2029]/)) {
     const title = /^-{5} (.+?)(?: params)? -{5}$/.exec(line)?.[1];
     if (title !== undefined) {
       section = title;
@@ -102,7 +122,7 @@ function parseHead(head: string): { spellings: string[]; hints: string[] } {
   const match = /^(?<names>-[^\s,]+(?:, +-[^\s,]+)*)(?: (?<hints>.+))?$/.exec(head);
   const spellings = (match?.groups?.["names"] ?? head).split(/, +/);
   // A hint in angle brackets may hold spaces: <tensor name pattern>=<buffer type>,...
-  const hints = match?.groups?.["hints"]?.match(/(?:<[^>]*>|\S)+/g) ?? [];
+  const hints = match?.groups?.["hints"]?.match(/(?:<[^<>]*>|\S)+/g) ?? [];
   return { spellings, hints };
 }
 

@@ -4,7 +4,7 @@
  * @see llama.cpp common/log.cpp
  */
 export function parseLogTime(line: string): number | undefined {
-  const match = /^(\d+)\.([0-5]\d)\.(\d{3})\.(\d{3}) /.exec(line);
+  const match = /^(\d{1,9})\.([0-5]\d)\.(\d{3})\.(\d{3}) /.exec(line);
   if (match === null) return undefined;
   const [, minutes, seconds, milliseconds, microseconds] = match.map(Number) as [number, number, number, number, number];
   return minutes * 60_000 + seconds * 1000 + milliseconds + microseconds / 1000;

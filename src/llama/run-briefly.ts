@@ -6,6 +6,8 @@ export interface BriefRun {
   readonly timedOut: boolean;
   readonly exitCode?: number | undefined;
   readonly signal?: string | undefined;
+  /** It said more than it may. */
+  readonly isMaxBuffer?: boolean | undefined;
   /** The system's error where it could not be started. */
   readonly code?: string | undefined;
   readonly stdout: string;
@@ -26,14 +28,20 @@ const execaModule = new LateImport(
   () => import.meta.resolve("execa"),
 );
 
-/** Runs a program that is to answer and end, without input; one that does not end in time is killed. Never rejects. */
+/** For a program that is killed to be gone, and for what it has said to come. */
+const lastWordsMs = 200;
+
+/**
+ * Runs a program that is to answer and end, without input; one that does not end in time is killed, and one that says more than `maxBytes` is
+ * not listened to any longer. Never rejects.
+ */
 export async function runBriefly(
   file: string,
   args: readonly string[],
   { env, timeoutMs, maxBytes = 1_000_000 }: BriefOptions,
 ): Promise<BriefRun> {
   const { execa } = await execaModule.get();
-  return execa(file, args, {
+  const running = execa(file, args, {
     env,
     extendEnv: false,
     stdin: "ignore",
@@ -42,4 +50,14 @@ export async function runBriefly(
     maxBuffer: maxBytes,
     reject: false,
   });
+  // What it has started may outlive it, and hold its output open: that is not waited for.
+  const giveUp = setTimeout(() => {
+    running.stdout?.destroy();
+    running.stderr?.destroy();
+  }, timeoutMs + lastWordsMs);
+  try {
+    return await running;
+  } finally {
+    clearTimeout(giveUp);
+  }
 }

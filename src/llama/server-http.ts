@@ -1,5 +1,6 @@
 import { request } from "node:http";
 import type { Endpoint, Examination, Health, Launch, Proof } from "../supervisor/launch.ts";
+import { parseJson } from "../base/parse-json.ts";
 import { readApiKey } from "./api-keys.ts";
 
 /** No answer that we ask for is longer; a server that sends more is not llama-server. */
@@ -75,7 +76,7 @@ async function measureBaseline(complete: (tokens: number) => Promise<Timings>): 
 async function generate(launch: Launch, endpoint: Endpoint, tokens: number, signal: AbortSignal): Promise<Timings> {
   const { status, body } = await askForTokens(launch, endpoint, tokens, signal);
   if (status !== 200) throw new Error(describeRefusal(status, body));
-  return (JSON.parse(body) as { timings?: Timings }).timings ?? {};
+  return (parseJson(body) as { timings?: Timings }).timings ?? {};
 }
 
 /**
@@ -120,7 +121,7 @@ function askForTokens(launch: Launch, endpoint: Endpoint, tokens: number, signal
 export async function isBusy(launch: Launch, endpoint: Endpoint, signal: AbortSignal): Promise<boolean> {
   try {
     const slots = await askSlots(launch, endpoint, signal);
-    return slots?.status === 200 && (JSON.parse(slots.body) as { is_processing?: unknown }[]).some((slot) => slot.is_processing === true);
+    return slots?.status === 200 && (parseJson(slots.body) as { is_processing?: unknown }[]).some((slot) => slot.is_processing === true);
   } catch {
     return false; // refused, reset, aborted, or not llama-server's words: nobody is left to wait for
   }
@@ -161,7 +162,7 @@ async function askAwake(launch: Launch, endpoint: Endpoint, path: string, signal
 
 async function isAsleep(launch: Launch, endpoint: Endpoint, signal: AbortSignal): Promise<boolean> {
   const props = await sendWithKey(launch, endpoint, { method: "GET", path: "/props", signal });
-  return props.status === 200 && (JSON.parse(props.body) as { is_sleeping?: unknown }).is_sleeping === true;
+  return props.status === 200 && (parseJson(props.body) as { is_sleeping?: unknown }).is_sleeping === true;
 }
 
 interface Answer {
@@ -238,5 +239,5 @@ export function connectOptions(endpoint: Endpoint): { readonly host: string; rea
 }
 
 function readCount(value: unknown): number {
-  return typeof value === "number" && Number.isFinite(value) && value >= 0 ? value : 0;
+  return typeof value === "number" && value >= 0 && value <= Number.MAX_SAFE_INTEGER ? value : 0;
 }

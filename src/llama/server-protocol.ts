@@ -33,5 +33,7 @@ export function parseListening(line: string): Endpoint | undefined {
   if (socketPath !== undefined) return { socketPath };
   const match = /listening on https?:\/\/(?:\[([^\]]+)\]|([^\s:]+)):(\d{1,5})(?:\s|$)/.exec(line);
   const host = match?.[1] ?? match?.[2];
-  return host === undefined ? undefined : { host, port: Number(match?.[3]) };
+  const port = Number(match?.[3]);
+  // What is no port is none of its words, be it a prompt that it has logged.
+  return host === undefined || port < 1 || port > 65_535 ? undefined : { host, port };
 }

@@ -28,7 +28,11 @@ function checkPath(root: WrittenMap, path: KeyPath): Finding[] {
   return [{ message: `${quote(showKey(path))} is an address`, place: written.place, fix: "write it as url instead of path" }];
 }
 
+/** Signed addresses have some thousand characters. */
+const longestAddress = 8192;
+
 function findProblem(text: string): { readonly message: string; readonly fix: string } | undefined {
+  if (text.length > longestAddress) return { message: `is an address of ${text.length} characters`, fix: "check the address" };
   if (!URL.canParse(text)) return { message: `is no address, ${quote(text)}`, fix: "check the address" };
   const url = new URL(text);
   const shown = quote(`${url.origin}${url.pathname}`);

@@ -14,31 +14,53 @@ const addressKeys = ["model", "draft.model", "mmproj", "lora.*"];
 const pathKeys = ["model_dirs.*", "lora.*.path", "chat_template_file", "server.api_key_file", "server.slot_save_path", "llama.binary"];
 
 /**
+ * The most characters that variables may add to a profile: each may have 128 kB, and be named some hundred thousand times in a profile of 1 MiB.
+ */
+const mostExpanded = 4 << 20;
+
+/**
  * Replaces `${env:NAME}` and `${env:NAME:-default}` in every text value; the default also stands in for an empty variable. The result is
  * always text, there is no escape, and `extends` is left alone because it is followed before this.
  */
 export function expandEnv(root: WrittenMap, env: Env): { readonly root: WrittenMap; readonly findings: readonly Finding[] } {
   const findings: Finding[] = [];
+  const budget = { left: mostExpanded };
   const expanded = mapMap(root, (scalar, path) => {
     if (typeof scalar.value !== "string" || !scalar.value.includes("${env:") || path[0] === "extends") return scalar;
     const report = (message: string, fix: string) =>
       findings.push({ message: `${quote(showKey(path))} ${message}`, place: nearestPlace(root, path), fix });
-    return { ...scalar, value: expandText(scalar.value, env, report), expanded: true };
+    const value = expandText(scalar.value, { env, report, budget });
+    return { ...scalar, value, expanded: true };
   });
   return { root: expanded, findings };
 }
 
-function expandText(text: string, env: Env, report: (message: string, fix: string) => void): string {
+interface Expansion {
+  readonly env: Env;
+  readonly report: (message: string, fix: string) => void;
+  readonly budget: { left: number };
+}
+
+function expandText(text: string, { env, report, budget }: Expansion): string {
+  let isTold = budget.left < 0;
+  const spend = (value: string) => {
+    budget.left -= value.length;
+    if (budget.left >= 0) return value;
+    if (!isTold)
+      report(`is longer than ${mostExpanded} characters, with the variables in it and before it`, "name fewer variables, or shorter ones");
+    isTold = true;
+    return "";
+  };
   return text.replace(/\$\{env:(?:([A-Za-z_]\w*)(?::-([^}]*))?\})?/g, (whole: string, name?: string, standard?: string) => {
     if (name === undefined) {
       report(`has a reference that cannot be read: ${quote(text)}`, "write ${env:NAME} or ${env:NAME:-default}");
       return whole;
     }
     const value = Object.hasOwn(env, name) ? env[name] : undefined;
-    if (standard !== undefined) return value || standard;
+    if (standard !== undefined) return spend(value || standard);
     if (value === undefined)
       report(`uses the environment variable ${quote(name)}, which is not set`, `set it, or write \${env:${name}:-default}`);
-    return value ?? whole;
+    return value === undefined ? whole : spend(value);
   });
 }
 

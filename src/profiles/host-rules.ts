@@ -1,3 +1,4 @@
+import { withoutSlashes } from "../base/without-slashes.ts";
 import { isIP } from "node:net";
 import { controlCharacter } from "../base/control-characters.ts";
 import { isSocketHost } from "./host.ts";
@@ -45,7 +46,7 @@ function explainHost(host: string): Problem | undefined {
     return { message: "is an address with a port", fix: writeOnly(bare, port) };
   }
   if (host.includes("/")) {
-    const name = host.replace(/\/+$/, "");
+    const name = withoutSlashes(host);
     const fix = `write an address such as 127.0.0.1; the path of a unix socket ends in .sock: ${name}.sock`;
     return { message: "is no address, and no path of a unix socket", fix };
   }

@@ -104,6 +104,7 @@ async function readChain(first: Source, options: LoadOptions & { readonly cwd: s
     const stands = instead?.path === next.path ? instead.text : undefined;
     const { root, findings: own } =
       stands === undefined ? parseOnce(await readProfileText(next), next, options.parsed) : readYaml(stands, next);
+    if (sources.length === mostFiles) throw tooLongChain(next, sources);
     sources.push(next);
     maps.push(root);
     // Nothing can be said about the keys of a file that is not valid YAML.
@@ -113,6 +114,17 @@ async function readChain(first: Source, options: LoadOptions & { readonly cwd: s
     next = parent && "path" in parent ? parent : undefined;
   }
   return { root: maps.reduceRight(merge), sources, findings, complete: findings.length === 0 };
+}
+
+/** Stops a chain of thousands of files, each of which is looked for in every folder and compared with all before it. */
+const mostFiles = 32;
+
+function tooLongChain(next: Source, [first = next]: readonly Source[]): LlmctlError {
+  return new LlmctlError("profile-invalid", `profile ${quote(first.name)} extends one that extends one, more than ${mostFiles} times`, {
+    exit: "config",
+    at: next.shown,
+    fix: 'remove one "extends" of this chain',
+  });
 }
 
 function parseOnce(text: string, source: Source, files: ParsedFiles | undefined): ReturnType<typeof readYaml> {

@@ -16,7 +16,15 @@ import {
  * Bounds on a profile, far above any real one. Nesting is measured on the parser's stack (about two tokens a level) before the document is
  * composed: the composer recurses, and a file of 1 MB of `{` has ended the whole process there.
  */
-const limits = { nesting: 64, tokens: 100_000, values: 10_000, syntaxProblems: 5 };
+const limits = {
+  nesting: 64,
+  tokens: 100_000,
+  /** Aliases count as often as they are used: nine lines of them can stand for a billion values. */
+  values: 10_000,
+  /** Of all texts, likewise: an alias of a long text costs nothing here, but its bytes wherever the profile is written or printed. */
+  characters: 4 << 20,
+  syntaxProblems: 5,
+};
 
 /** What a file says, and what is wrong with how it says it; with problems in it, `root` holds what could be read. */
 export interface ReadYaml {
@@ -30,12 +38,13 @@ interface Reading {
   readonly anchors: Map<string, Node>;
   readonly findings: Finding[];
   values: number;
+  characters: number;
 }
 
 /** Parses a profile's text. @throws LlmctlError `profile-invalid` when the text is beyond the bounds above. */
 export function readYaml(text: string, source: Source): ReadYaml {
   const lines = new LineCounter();
-  const reading: Reading = { source, lines, anchors: new Map(), findings: [], values: 0 };
+  const reading: Reading = { source, lines, anchors: new Map(), findings: [], values: 0, characters: 0 };
   checkBounds(text, reading);
   // Keys that stand twice are found by readMap: it knows their names, and the library's check takes quadratic time.
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: false });
@@ -87,11 +96,29 @@ function readAlias(name: string, reading: Reading, place: Place, depth: number):
   return { kind: "scalar", value: null, text: "", place };
 }
 
-function readScalar(node: { value: unknown; source?: string } | null, reading: Reading, place: Place): WrittenScalar {
+function checkText(
+  text: string,
+  reading: Reading,
+  { place, offset }: { readonly place: Place; readonly offset: number | undefined },
+): void {
+  reading.characters += text.length;
+  if (reading.characters > limits.characters) throw refuse(reading, offset, `holds more than ${limits.characters} characters of text`);
+  if (text.includes("\0")) reading.findings.push({ message: `${named(reading)} holds a NUL character in ${quote(text)}`, place });
+  if (isBroken(text)) reading.findings.push({ message: `${named(reading)} holds half a character in ${quote(text)}`, place });
+}
+
+/** Half of a surrogate pair, as "\ud800" makes it: no file's name and no address can have it. */
+function isBroken(text: string): boolean {
+  return /\p{Cs}/u.test(text);
+}
+
+function readScalar(
+  node: { value: unknown; source?: string; range?: readonly number[] | null } | null,
+  reading: Reading,
+  place: Place,
+): WrittenScalar {
   const value = node?.value ?? null;
-  if (typeof value === "string" && value.includes("\0")) {
-    reading.findings.push({ message: `${named(reading)} holds a NUL character in ${quote(value)}`, place });
-  }
+  if (typeof value === "string") checkText(value, reading, { place, offset: node?.range?.[0] });
   const plain = typeof value === "string" || typeof value === "number" || typeof value === "boolean" ? value : null;
   return { kind: "scalar", value: plain, text: node?.source ?? String(plain), place };
 }
@@ -119,7 +146,7 @@ function readKey(node: Node | null, seen: ReadonlyMap<string, WrittenEntry>, rea
       place,
       fix: `keep one of them; the first is on line ${earlier.place.line}`,
     });
-  } else if (key === "__proto__" || key.includes("\0")) {
+  } else if (key === "__proto__" || key.includes("\0") || isBroken(key)) {
     reading.findings.push({ message: `${named(reading)} has a key that cannot be used: ${quote(key)}`, place, fix: "remove it" });
   } else {
     return key;

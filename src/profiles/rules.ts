@@ -48,7 +48,7 @@ function checkIsNoProjector(root: WrittenMap, path: KeyPath): Finding[] {
   const key = [...path, "file"];
   const file = findWritten(root, key);
   const name = file?.value.kind === "scalar" ? String(file.value.value) : "";
-  if (file === undefined || !/mmproj[^/]*$/i.test(name)) return [];
+  if (file === undefined || !/mmproj/i.test(name.slice(name.lastIndexOf("/") + 1))) return [];
   return [
     { message: `${quote(showKey(key))} is a projector, ${quote(name)}, and no model`, place: file.place, fix: 'name it under "mmproj"' },
   ];

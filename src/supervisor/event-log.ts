@@ -37,7 +37,7 @@ export function toLine(message: string): string {
 
 /** Reads a line of the event log. @returns undefined for any other line, such as a stack of our own or a line that was cut. */
 export function parseEventLine(line: string): LoggedEvent | undefined {
-  const match = /^(\d{4}-\S+Z) \+(\d+\.\d{3}) ([a-z]+) ([a-z0-9-]+) (.+)$/.exec(line);
+  const match = /^(\d{4}-\S+Z) \+(\d{1,12}\.\d{3}) ([a-z]+) ([a-z0-9-]+) (.+)$/.exec(line);
   if (match === null) return undefined;
   const [, time = "", seconds, state, cause, message = ""] = match;
   return {

@@ -1,6 +1,7 @@
 import { ftruncateSync, readSync, writeSync } from "node:fs";
 import { isMap, isNumber, isOptional, isShape, isText } from "../base/check-shape.ts";
 import { LlmctlError } from "../base/errors.ts";
+import { parseJson } from "../base/parse-json.ts";
 import { readSmallFile } from "../base/read-small-file.ts";
 import { identifyProcess, isIdentity, isOfHere, isRunning, type ProcessIdentity } from "./process-identity.ts";
 
@@ -70,7 +71,7 @@ export function clearNote(fd: number): void {
  */
 export function readNote(path: string, owner?: number): LockNote | "released" | undefined {
   try {
-    const note: unknown = JSON.parse(readSmallFile(path, { owner, what: "lock file" }) ?? "");
+    const note: unknown = parseJson(readSmallFile(path, { owner, what: "lock file" }) ?? "");
     if (!isMap(note)) return undefined;
     if (note["released"] === true) return "released";
     return isNote(note) ? checkServer(note) : undefined;

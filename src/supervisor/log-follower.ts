@@ -35,7 +35,8 @@ export class LogFollower {
       this.#offset += bytes.length;
       const lines = (this.#partial + bytes.toString("latin1")).split("\n");
       this.#partial = (lines.pop() ?? "").slice(0, longestLine);
-      yield* lines;
+      // Also of those that ended: what looks through a line takes up to the square of its length.
+      for (const line of lines) yield line.length > longestLine ? line.slice(0, longestLine) : line;
     }
   }
 }

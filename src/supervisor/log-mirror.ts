@@ -14,7 +14,7 @@ export interface LogPlace {
 
 /** Where the line stands in a new log after which the content of others goes on, and from where. */
 export function findGoesOn(text: string): { readonly end: number; readonly places: readonly LogPlace[] } | undefined {
-  const match = /^--- llmctl: goes on from ((?:byte \d+ of inode \d+(?: and )?)+): [^\n]*\n/m.exec(text);
+  const match = /^--- llmctl: goes on from ((?:byte \d{1,20} of inode \d{1,20}(?: and )?){1,100}): [^\n]*\n/m.exec(text);
   if (match === null) return undefined;
   const places = [...(match[1] ?? "").matchAll(/byte (\d+) of inode (\d+)/g)];
   return { end: match.index + match[0].length, places: places.map(([, byte, inode]) => ({ byte: Number(byte), inode: Number(inode) })) };

@@ -5,6 +5,8 @@ import { LogMirror } from "./log-mirror.ts";
 import { finishRotation, rotate } from "./log-rotation.ts";
 
 const chunkBytes = 64 * 1024;
+/** Stops a line of 64 KiB, which would be part of messages, and of the state. */
+const longestTailLine = 4096;
 const runMarker = "--- llmctl: run ";
 
 /** The line before each run in a server's log: `--- llmctl: run 3, 2026-11-24T10:18:58.321Z: what is run`. */
@@ -14,7 +16,8 @@ export function formatRunMarker(number: number, text: string): string {
 
 /** When a run began, by its marker, ISO 8601; undefined for any other line. */
 export function parseRunMarker(line: string): string | undefined {
-  return line.startsWith(runMarker) ? /^\d+, (\S+Z): /.exec(line.slice(runMarker.length))?.[1] : undefined;
+  const time = line.startsWith(runMarker) ? /^\d+, (\d{4}-\S{1,30}Z): /.exec(line.slice(runMarker.length))?.[1] : undefined;
+  return time === undefined || Number.isNaN(Date.parse(time)) ? undefined : time;
 }
 
 /**
@@ -168,7 +171,8 @@ export class ServerLog {
       .toString("utf8")
       .split("\n")
       .filter((line) => line.trim() !== "")
-      .slice(-count);
+      .slice(-count)
+      .map((line) => line.slice(0, longestTailLine));
   }
 
   /** Where the server goes on after {@link rotateIfLarge}: a file that was moved keeps what it had then. */

@@ -3,6 +3,7 @@ import { removeUnfinished, writeFileAtomic } from "../base/atomic-write.ts";
 import { isNullOr, isNumber, isOptional, isShape, isText } from "../base/check-shape.ts";
 import { systemErrorCode } from "../base/errors.ts";
 import { ensureOwnFolder } from "../base/own-folder.ts";
+import { parseJson } from "../base/parse-json.ts";
 import { readSmallFile } from "../base/read-small-file.ts";
 import { isStatus } from "../control/check-answer.ts";
 import type { Status } from "../control/messages.ts";
@@ -54,7 +55,7 @@ export async function writeFirstState(stateDir: string, record: StateRecord): Pr
  */
 export async function readState(stateDir: string, name: string, owner?: number): Promise<StateRecord | undefined> {
   try {
-    const record = JSON.parse(readSmallFile(stateFilePath(stateDir, name), { owner, what: "state" }) ?? "") as StateRecord;
+    const record = parseJson(readSmallFile(stateFilePath(stateDir, name), { owner, what: "state" }) ?? "") as StateRecord;
     // A key that came later: a state of before it has none.
     const whole = { ...record, status: { ...record.status, dependsOn: record.status.dependsOn ?? [] } };
     return isRecord(whole) && whole.status.name === name ? whole : undefined;

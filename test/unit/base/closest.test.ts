@@ -23,3 +23,10 @@ describe("findClosest", () => {
     expect(findClosest("ctx_size", [])).toBeUndefined();
   });
 });
+
+test("names of any length and number are compared in bounded time", () => {
+  const known = Array.from({ length: 100_000 }, (_, i) => `${"x".repeat(1000)}${i}`);
+  expect(findClosest("x".repeat(1000), known)).toBeUndefined();
+  expect(findClosest("y".repeat(1_000_000), ["y".repeat(1_000_001)])).toBeUndefined();
+  expect(findClosest("ctx_sise", [...known, "ctx_size"].toReversed())).toBe("ctx_size");
+});

@@ -37,3 +37,27 @@ test("who stops reading destroys the stream", async () => {
   for await (const line of readLines(stream)) if (line === "one") break;
   expect(stream.destroyed).toBe(true);
 });
+
+test("a line without end is refused, and its stream let go of", async () => {
+  let sent = 0;
+  const stream = Readable.from(
+    (function* endless() {
+      for (;;) {
+        sent += 1;
+        yield "x".repeat(1000);
+      }
+    })(),
+  );
+  const reading = (async () => {
+    for await (const line of readLines(stream, 10_000)) expect(line).toBeUndefined();
+  })();
+  await expect(reading).rejects.toMatchObject({ code: "line-too-long" });
+  expect(stream.destroyed).toBe(true);
+  expect(sent).toBeLessThan(100);
+});
+
+test("a long line in small pieces is joined once", async () => {
+  const pieces = Array.from({ length: 200_000 }, () => Buffer.from("ä"));
+  const lines = await collect(Readable.from([...pieces, Buffer.from("\n")], { objectMode: true }));
+  expect(lines).toEqual(["ä".repeat(200_000)]);
+});

@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { chmod, chown, mkdir, mkdtemp, readdir, rm, stat, symlink, writeFile } from "node:fs/promises";
-import { request } from "node:http";
+import { createServer as createHttpServer, request } from "node:http";
 import { connect, createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -318,7 +318,7 @@ describe("what answers in a supervisor's place", () => {
     ["a status with another kind of value in it", `${head}\r\n${JSON.stringify({ ...status, warnings: [{}] })}`, "unreadable-answer"],
     ["a refusal that is none", `HTTP/1.1 409 No\r\nconnection: close\r\n\r\n{"message":7}`, "unreadable-answer"],
     ["an answer that is cut", `${head}content-length: 100\r\n\r\n{`, "answer-cut-off"],
-    ["an answer without end", `${head}\r\n${" ".repeat(5 << 20)}`, "unreadable-answer"],
+    ["an answer without end", `${head}\r\n${" ".repeat(9 << 20)}`, "unreadable-answer"],
   ])("%s is an error", async (_, words, code) => {
     const impostor = createServer((socket) => {
       socket.on("error", () => undefined); // the client leaves early
@@ -342,5 +342,63 @@ describe("what answers in a supervisor's place", () => {
     expect((await events.next()).value).toEqual(event);
     await expect(events.next()).rejects.toMatchObject({ code: "unreadable-answer" });
     impostor.close();
+  });
+});
+
+describe("what listens on the socket and is no supervisor", () => {
+  async function answerWith(status: number, body: string | Buffer[]): Promise<Server> {
+    const other = createHttpServer((_, response) => {
+      response.writeHead(status);
+      if (typeof body === "string") return void response.end(body);
+      // Without end: the same pieces again and again, as fast as they are taken.
+      const send = (): void => {
+        while (!response.destroyed && body.every((piece) => response.write(piece)));
+      };
+      response.on("drain", send);
+      send();
+    });
+    other.listen(socketPath);
+    await once(other, "listening");
+    await chmod(socketPath, 0o600);
+    return other;
+  }
+
+  test.each<[string, number, string | Buffer[]]>([
+    ["words that are no JSON", 200, "<html>"],
+    ["JSON that nests without end", 200, "[".repeat(1_000_000)],
+    ["half an answer", 200, '{"version":'],
+    ["null", 200, "null"],
+    ["a body without end", 200, [Buffer.alloc(1 << 20, " ")]],
+    ["a refusal that is no JSON", 500, "oops"],
+    ["a refusal that says nothing", 409, "{}"],
+    ["a refusal without end", 409, [Buffer.alloc(1 << 20, " ")]],
+  ])("may answer with %s: the error is a typed one", async (_, code, body) => {
+    const other = await answerWith(code, body);
+    try {
+      await expect(fetchStatus(socketPath)).rejects.toMatchObject({ code: "unreadable-answer", exit: "failed" });
+    } finally {
+      other.close();
+    }
+  });
+
+  test("may name an exit code that there is not", async () => {
+    const other = await answerWith(409, JSON.stringify({ message: "no", code: 7, exit: "toString", fix: "wait" }));
+    try {
+      await expect(fetchStatus(socketPath)).rejects.toMatchObject({ code: "unreadable-answer" });
+    } finally {
+      other.close();
+    }
+  });
+
+  test("may send an event that does not end", async () => {
+    const other = await answerWith(200, [Buffer.alloc(1 << 20, "x")]);
+    try {
+      const reading = (async () => {
+        for await (const one of followEvents(socketPath)) expect(one).toBeUndefined();
+      })();
+      await expect(reading).rejects.toMatchObject({ code: "line-too-long" });
+    } finally {
+      other.close();
+    }
   });
 });

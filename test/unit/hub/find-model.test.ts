@@ -2,10 +2,11 @@ import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from "node:fs/promises
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import type { LlmctlError } from "../../../src/base/errors.ts";
 import { findModel, type FindOptions } from "../../../src/hub/find-model.ts";
 import { linkBlob, repoFolder, writeRef } from "../../../src/hub/hub-cache.ts";
 import { writeModelLock } from "../../../src/hub/model-lock.ts";
-import type { HubModelRef } from "../../../src/profiles/schema.ts";
+import type { HubModelRef, ModelRef } from "../../../src/profiles/schema.ts";
 
 const commit = "a".repeat(40);
 const ref: HubModelRef = { hf: "unsloth/GLM-4.7-GGUF", quant: "UD-Q2_K_XL" };
@@ -219,4 +220,25 @@ describe("llama.cpp's own cache", () => {
     expect(found.source).toBe("llama.cpp cache");
     expect(found.shards.map(({ path }) => path)).toEqual(paths.map((path) => path.replace("/hub/", "/llama.cpp/")));
   });
+});
+
+describe("names that no file can have", () => {
+  const long = `${"n".repeat(300)}.gguf`;
+  test.each<[string, ModelRef]>([
+    ["a path", `/models/${long}`],
+    ["a path of 99,999 shards", "/models/a-00001-of-99999.gguf"],
+    ["a repository", { hf: `owner/${"n".repeat(300)}`, quant: "Q4_K_M" }],
+    ["a file of a repository", { hf: "owner/repo", file: long }],
+  ])("%s is missing, with a typed error", async (_, model) => {
+    const error: unknown = await findModel(model, { ...options, llamaCache: join(dir, "llama") }).catch((thrown: unknown) => thrown);
+    expect(["model-missing", "too-many-shards"]).toContain((error as LlmctlError).code);
+    expect((error as LlmctlError).message.length).toBeLessThan(1000);
+  });
+});
+
+test("a folder of models in which links lead in a circle is searched once", async () => {
+  await mkdir(join(dir, "models/GLM-4.7-GGUF"), { recursive: true });
+  for (const name of ["a", "b"]) await symlink(".", join(dir, "models/GLM-4.7-GGUF", name));
+  await put("models/GLM-4.7-GGUF/GLM-4.7-UD-Q2_K_XL.gguf");
+  expect((await findModel(ref, options)).shards).toHaveLength(1);
 });

@@ -1,6 +1,7 @@
-import { mkdtemp, readFile, readlink, rm } from "node:fs/promises";
+import { execFileSync } from "node:child_process";
+import { mkdir, mkdtemp, readdir, readFile, readlink, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { findCommit, isSafePath, linkBlob, repoFolder, writeRef } from "../../../src/hub/hub-cache.ts";
 
@@ -57,4 +58,33 @@ describe("linkBlob", () => {
     expect(path).toBe(join(hubCache, "models--owner--name/snapshots", commit, "UD-Q2_K_XL/a.gguf"));
     expect(await readlink(path)).toBe("../../../blobs/new");
   });
+});
+
+test("a name as long as a name can be gets its link", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "llmctl-long-"));
+  try {
+    const name = `${"n".repeat(250)}.gguf`;
+    expect(isSafePath(name)).toBe(true);
+    const path = await linkBlob(repoFolder(folder, "owner/repo"), "a".repeat(40), name, "b".repeat(64));
+    expect(basename(path)).toBe(name);
+    expect(await readdir(dirname(path))).toEqual([name]);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
+
+test("a ref that is a pipe, or more than a commit, is none", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "llmctl-ref-"));
+  try {
+    const repo = repoFolder(folder, "owner/repo");
+    await mkdir(join(repo.path, "refs"), { recursive: true });
+    await writeFile(join(repo.path, "refs", "main"), "a".repeat(40).padEnd(100_000));
+    execFileSync("mkfifo", [join(repo.path, "refs", "pipe")]);
+    expect(await findCommit(repo, "main")).toBeUndefined();
+    expect(await findCommit(repo, "pipe")).toBeUndefined();
+    await expect(findCommit(repo, "n".repeat(300))).rejects.toMatchObject({ code: "bad-revision" });
+    expect(await findCommit(repoFolder(folder, `owner/${"n".repeat(300)}`), "main")).toBeUndefined();
+  } finally {
+    await rm(folder, { recursive: true });
+  }
 });

@@ -31,3 +31,16 @@ describe("a record", () => {
     },
   );
 });
+
+describe("a hostile record", () => {
+  const lines = (count: number, step: number) => Array.from({ length: count }, (_, i) => `${i * step} ${i * step + 1}`);
+
+  test("of hundreds of thousands of lines takes linear time", () => {
+    const text = lines(400_000, 1).toReversed().join("\n");
+    expect(parseRecord(text, 1_000_000).ranges).toEqual([{ start: 0, end: 400_000 }]);
+  });
+
+  test("of more ranges than any download leaves counts as none", () => {
+    expect(parseRecord(lines(300_000, 2).join("\n"), 1_000_000)).toEqual({ etag: undefined, ranges: [] });
+  });
+});

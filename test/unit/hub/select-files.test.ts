@@ -178,3 +178,43 @@ describe("by neither quant nor file", () => {
     expect(error.fix).toBe("name the quant of one of them");
   });
 });
+
+describe("listings that somebody hostile has made", () => {
+  const firsts = Array.from({ length: 3000 }, (_, i) => `a${i}-Q4_K_M-00001-of-99999.gguf`);
+
+  test("thousands of sets of 99,999 cost as little as their names, and are named in part", () => {
+    const error = failure(firsts, quant("Q4_K_M"));
+    expect(error.code).toBe("model-ambiguous");
+    expect(error.message).toContain("could mean 3000 models: a0-Q4_K_M-00001-of-99999.gguf");
+    expect(error.message).toMatch(/ and 2960 more$/);
+  });
+
+  test.each([4097, 8000, 99_999])("a set of %i shards is refused, complete or not", (count) => {
+    const digits = (number: number) => String(number).padStart(5, "0");
+    const all = Array.from({ length: count }, (_, i) => `a-Q4_K_M-${digits(i + 1)}-of-${digits(count)}.gguf`);
+    for (const names of [all, all.slice(0, 1)]) {
+      for (const ref of [quant("Q4_K_M"), file(all[0] ?? "")]) {
+        expect(failure(names, ref)).toMatchObject({ code: "too-many-shards", at: "p.yaml:3:5" });
+      }
+    }
+  });
+
+  test("a set of 4096 shards is found, and what it lacks is named in part", () => {
+    const digits = (number: number) => String(number).padStart(5, "0");
+    const all = Array.from({ length: 4096 }, (_, i) => `a-Q4_K_M-${digits(i + 1)}-of-04096.gguf`);
+    expect(selectFiles(all.toReversed(), quant("Q4_K_M"))).toEqual(all);
+    const error = failure(all.slice(0, 1), quant("Q4_K_M"));
+    expect(error.code).toBe("shards-missing");
+    expect(error.message.length).toBeLessThan(3000);
+  });
+
+  test("long names of many quants are named in part", () => {
+    const names = Array.from({ length: 5000 }, (_, i) => `${"x".repeat(900)}${i}.gguf`);
+    for (const ref of [quant("Q4_K_M"), file("none.gguf")]) expect(failure(names, ref).message.length).toBeLessThan(20_000);
+  });
+
+  test("a quant is looked for at a name's end alone", () => {
+    const names = Array.from({ length: 2000 }, (_, i) => `${"_Q1".repeat(20_000)}_q${i}-.gguf`);
+    expect(failure(names.slice(0, 50), quant("Q4_K_M")).code).toBe("quant-not-found");
+  });
+});

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { listShardNames, parseShardName } from "../../../src/hub/shard-names.ts";
+import { firstShard, listShardNames, parseShardName } from "../../../src/hub/shard-names.ts";
 
 describe("parseShardName", () => {
   test("reads the numbers and keeps the folder in the prefix", () => {
@@ -29,5 +29,19 @@ describe("listShardNames", () => {
 
   test("keeps the extension's letters", () => {
     expect(listShardNames("a-00001-of-00002.GGUF")).toEqual(["a-00001-of-00002.GGUF", "a-00002-of-00002.GGUF"]);
+  });
+});
+
+describe("firstShard", () => {
+  test("names the first of the set, and a file that is no shard itself", () => {
+    expect(firstShard("/m/a-00002-of-00003.GGUF")).toBe("/m/a-00001-of-00003.GGUF");
+    expect(firstShard("/m/a.gguf")).toBe("/m/a.gguf");
+  });
+
+  test("does not name the others of a set that is too large to be listed", () => {
+    expect(firstShard("a-99998-of-99999.gguf")).toBe("a-00001-of-99999.gguf");
+    expect(() => listShardNames("a-99998-of-99999.gguf")).toThrow(
+      '"a-99998-of-99999.gguf" claims to be one of 99999 shards, more than 4096',
+    );
   });
 });

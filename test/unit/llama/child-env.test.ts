@@ -103,3 +103,22 @@ describe("config files of llama.cpp", () => {
     expect(found.map(({ path }) => path)).toEqual([user]);
   });
 });
+
+describe("a hostile config file of llama.cpp", () => {
+  let folder = "";
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), "llmctl-config-"));
+    await mkdir(join(folder, "llama.cpp"));
+  });
+  afterEach(() => rm(folder, { recursive: true }));
+
+  test("with lines of blanks takes linear time", async () => {
+    await writeFile(join(folder, "llama.cpp", "config.ini"), `x${" ".repeat(500_000)}y\n${" ".repeat(400_000)}\nctx-size = 5\n`);
+    expect((await strayConfig({}, folder))[0]?.settings).toEqual(["ctx-size"]);
+  });
+
+  test("that is too large is told, and not read", async () => {
+    await writeFile(join(folder, "llama.cpp", "config.ini"), "a = 1\n".repeat(1_000_000));
+    expect((await strayConfig({}, folder))[0]?.settings).toEqual(["(too large to be read)"]);
+  });
+});

@@ -56,3 +56,14 @@ describe("the devices of a profile", () => {
     expect(missing("Available devices:\n").map(({ at }) => at)).toEqual(["p.yaml:devices.0", "p.yaml:devices.1", "p.yaml:draft.devices.1"]);
   });
 });
+
+describe("hostile output", () => {
+  test.each(["a: ", ": (", " (1 MiB, 1 MiB free) ", " ("])("of %j on one line takes linear time", (words) => {
+    expect(parseDevices(`  ${words.repeat(300_000)}`)).toEqual([]);
+  });
+
+  test("is read up to a number of lines, and numbers that no memory has are none", () => {
+    expect(parseDevices("  A: b (1 MiB, 1 MiB free)\n".repeat(30_000)).length).toBeLessThan(5000);
+    expect(parseDevices(`  A: b (${"9".repeat(400)} MiB, 1 MiB free)`)).toEqual([]);
+  });
+});

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { LlmctlError } from "../../../src/base/errors.ts";
-import { type FlagEntry, parseHelp } from "../../../src/llama/help-text.ts";
+import { type FlagEntry, helpLimits, parseHelp } from "../../../src/llama/help-text.ts";
 import { oldHelp, readHelp, serverBuilds } from "../../support/llama-help.ts";
 
 const captures = ["llama-cli-b7698", "llama-cli-v0.5.0", ...serverBuilds.map((build) => `llama-server-${build}`)];
@@ -177,4 +177,42 @@ test.each([
 ])("%s is refused", (_, text) => {
   expect(() => parseHelp(text)).toThrow(expect.objectContaining({ code: "help-unreadable", exit: "missingFile" }));
   expect(() => parseHelp(text)).toThrow(LlmctlError);
+});
+
+describe("a hostile help text", () => {
+  const column = " ".repeat(40);
+  const words = [
+    "<a ",
+    "<",
+    "a <",
+    "default: ",
+    "default: '",
+    " = ",
+    " - ",
+    "- a (default) ",
+    "allowed values: a, ",
+    "-a, ",
+    "[a|",
+    "{a,",
+    "a,",
+    "(",
+    "- a: ",
+  ];
+  // Quadratic patterns would take minutes for these, and the test would run out of its time.
+  test.each(words)("of %j takes linear time, however it ends", (word) => {
+    const long = word.repeat(Math.ceil(helpLimits.entryCharacters / word.length)).slice(0, helpLimits.entryCharacters - 200);
+    for (const end of ["", "\u2028", "\r", ")", ">"]) {
+      const entries = `--a X\n${column}${long}${end}\n--b ${long}${end}\n`.repeat(30);
+      expect(parseHelp(`--model FILE\n${entries}`).length).toBeGreaterThan(60);
+    }
+  });
+
+  test.each([
+    ["all of it", "--model X\n".padEnd(helpLimits.characters + 1)],
+    ["one head", `--model X\n-a ${"<a ".repeat(100_000)}`],
+    ["one option's lines", `--model X\n--a X\n${`${column}words\n`.repeat(4000)}`],
+    ["its options", `--model X\n${"--a X\n".repeat(helpLimits.entries)}`],
+  ])("that is too long in %s is refused", (_, text) => {
+    expect(() => parseHelp(text)).toThrow(/^the --help text is not that of a llama\.cpp program: it /);
+  });
 });

@@ -11,3 +11,7 @@ test.each([
   if (ms === undefined) expect(parseLogTime(line)).toBeUndefined();
   else expect(parseLogTime(line)).toBeCloseTo(ms, 6);
 });
+
+test("a time with a number that is none is no time", () => {
+  expect(parseLogTime(`${"9".repeat(400)}.00.000.000 I line`)).toBeUndefined();
+});

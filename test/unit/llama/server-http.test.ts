@@ -323,3 +323,14 @@ describe("a line of a server that loads", () => {
     "",
   ])("says nothing more: %s", (line) => expect(parseLoadLine(line)).toBeUndefined());
 });
+
+describe("an address in a server's log", () => {
+  test.each(["0", "65536", "99999"])("with the port %s is none", (port) => {
+    expect(parseLoadLine(`srv  main: server is listening on http://127.0.0.1:${port}`)).toBeUndefined();
+  });
+
+  test.each(["1", "65535"])("may have the port %s", (port) => {
+    const endpoint = { host: "127.0.0.1", port: Number(port) };
+    expect(parseLoadLine(`srv  main: server is listening on http://127.0.0.1:${port}`)).toEqual({ says: "listening", endpoint });
+  });
+});

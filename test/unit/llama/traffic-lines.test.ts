@@ -39,3 +39,30 @@ describe("what a line of the server's log says about a request", () => {
     "",
   ])("nothing: %s", (line) => expect(parseTraffic(line)).toBeUndefined());
 });
+
+describe("numbers that are none", () => {
+  const huge = "9".repeat(400);
+  test.each([
+    "eval time = 1..5 ms /    64 tokens",
+    "eval time = . ms /    64 tokens",
+    "eval time = nan ms /    64 tokens",
+    "eval time = inf ms /    64 tokens",
+    "eval time = -1.5 ms /    64 tokens",
+    `eval time = ${huge} ms /    64 tokens`,
+    `eval time = 1.5 ms /    ${huge} tokens`,
+    "eval time = 1e9 ms /    64 tokens",
+    "draft acceptance = 1.00000 (   48 accepted /    9 generated)",
+    `draft acceptance = 1.00000 (   ${huge} accepted /    ${huge} generated)`,
+    "draft acceptance = 0..5 (   4 accepted /    9 generated)",
+  ])("count for nothing: case %#", (line) => expect(parseTraffic(line)).toBeUndefined());
+
+  test.each(["1..5", "nan", "1.0000000001", huge, "0"])(
+    "a mean length that is none or tiny (case %#) makes no more steps than tokens, and sums that are numbers",
+    (length) => {
+      const traffic = parseTraffic(`draft acceptance = 0.5 (   48 accepted /    57 generated), mean len =  ${length}`);
+      for (const value of Object.values(traffic ?? {})) expect(Number.isFinite(value)).toBe(true);
+      expect(traffic).toMatchObject({ draftTokens: 57, acceptedTokens: 48 });
+      expect(traffic?.drafts).toBeLessThanOrEqual(57);
+    },
+  );
+});

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { LlmctlError } from "../../../src/base/errors.ts";
+import { loadProfile } from "../../../src/profiles/load.ts";
 import { readYaml } from "../../../src/profiles/read-yaml.ts";
 import { makeSource, toPlain } from "../../../src/profiles/written.ts";
 import { ProfileFolder, refuseText } from "./profile-folder.ts";
@@ -146,4 +147,41 @@ describe("hostile files", () => {
       { numRuns: 2000 },
     );
   });
+});
+
+describe("what a small text can stand for", () => {
+  test("aliases of a long text are counted as often as they are used", async () => {
+    const text = `description: &a "${"x".repeat(500_000)}"\nargs: [${"*a, ".repeat(20)}]\n`;
+    const error = await refuseText(text);
+    expect(error).toMatchObject({ code: "profile-invalid" });
+    expect(error.message).toContain("characters of text");
+  });
+
+  test.each(['model: "\\ud800.gguf"', 'args: ["\\udfff"]', 'env: { "\\ud800": x }'])("half a character is refused: %s", async (text) => {
+    expect(await refuseText(text)).toMatchObject({ code: "profile-invalid", exit: "config" });
+  });
+
+  test("whole characters beyond 16 bits are text as any other", () => {
+    expect(readOrRefuse('description: "😀 \\ud83d\\ude00"')).toEqual({ description: "😀 😀" });
+  });
+});
+
+describe("variables", () => {
+  test("that make a profile too long are refused, and told once a value", async () => {
+    await using folder = await ProfileFolder.create({
+      "near/coder.yaml": `model: m\nargs: ["${"${env:LONG}".repeat(1000)}", "${"${env:LONG}"}"]\n`,
+    });
+    const error: unknown = await loadProfile("coder", folder.options({ LONG: "x".repeat(100_000) })).catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({ code: "profile-invalid" });
+    const { problems } = error as LlmctlError;
+    expect(problems.length).toBeLessThan(4);
+    expect(JSON.stringify(problems).length).toBeLessThan(2000);
+  });
+});
+
+test("a chain of profiles that extend each other has an end", async () => {
+  const files = Object.fromEntries(Array.from({ length: 200 }, (_, i) => [`near/p${i}.yaml`, `extends: p${i + 1}\n`]));
+  await using folder = await ProfileFolder.create({ ...files, "near/p200.yaml": "model: m\n" });
+  await expect(loadProfile("p0", folder.options())).rejects.toMatchObject({ code: "profile-invalid" });
+  await expect(loadProfile("p180", folder.options())).resolves.toMatchObject({ name: "p180" });
 });

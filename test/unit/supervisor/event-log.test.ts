@@ -74,3 +74,9 @@ const time = "2026-11-24T10:18:58.321Z";
 function event(state: Status["state"], message: string, cause: string | null): StatusEvent {
   return { time, elapsedMs: 24_500, message, cause, status: { state } as Status };
 }
+
+test("a line with a number that is none is no event", () => {
+  const line = (seconds: string) => `2026-01-01T00:00:00.000Z +${seconds} ready - it is`;
+  expect(parseEventLine(line("1.500"))?.elapsedMs).toBe(1500);
+  expect(parseEventLine(line(`${"9".repeat(400)}.000`))).toBeUndefined();
+});

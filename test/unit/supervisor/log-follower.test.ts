@@ -30,6 +30,14 @@ describe("a log follower", () => {
     expect([...follower.read(plenty)]).toEqual([]);
   });
 
+  test("cuts lines that are longer than any that says something, whether they end or not", () => {
+    const follower = new LogFollower(log);
+    appendFileSync(log.path, `${"x".repeat(60_000)}\n${"y".repeat(60_000)}`);
+    appendFileSync(log.path, `${"y".repeat(60_000)}\nshort\n`);
+    const lines = [...follower.read(plenty)];
+    expect(lines.map((line) => line.length)).toEqual([4096, 4096, 5]);
+  });
+
   test("a look at which nothing has come reads nothing: there may be a hundred a second", () => {
     const read = vi.spyOn(log, "read");
     const follower = new LogFollower(log);

@@ -161,3 +161,10 @@ test("only its user may read it, and a link in its place is not followed", async
   await symlink("/etc/passwd", link);
   expect(() => new ServerLog(link, { maxBytes: 10, keep: 1 })).toThrow("ELOOP");
 });
+
+test.each(["2026-99-99T99:99:99Z", `2026-${"1".repeat(400)}Z`, "2026-Z", "never-Z"])(
+  "a marker with a time that is none is no marker (case %#)",
+  (time) => {
+    expect(parseRunMarker(`--- llmctl: run 3, ${time}: /bin/server`)).toBeUndefined();
+  },
+);

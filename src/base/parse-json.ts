@@ -1,0 +1,57 @@
+/** What a text of others may hold. */
+export interface JsonLimits {
+  /** Stops `[[[[…`: what walks over the value is recursive. */
+  readonly depth: number;
+  /** Stops `[[],[],…`: each value takes up to twenty times its bytes in memory. */
+  readonly values: number;
+}
+
+/** Far above anything that llmctl reads: a page of the Hub's listing has some 20,000 values, a status some hundred. */
+export const jsonLimits: JsonLimits = { depth: 64, values: 400_000 };
+
+/** A text that is beyond the limits. A kind of the error for what is no JSON at all, as whoever reads it has the same use for both. */
+export class JsonLimitError extends SyntaxError {
+  override readonly name = "JsonLimitError";
+}
+
+/**
+ * As `JSON.parse`, for a text of which others say what it holds. Its size is for whoever reads it to limit.
+ * @throws SyntaxError, {@link JsonLimitError} before anything is made of the text.
+ */
+export function parseJson(text: string, limits: JsonLimits = jsonLimits): unknown {
+  checkLimits(text, limits);
+  return JSON.parse(text);
+}
+
+const [quote, comma, backslash] = [34, 44, 92];
+const [openList, closeList, openMap, closeMap] = [91, 93, 123, 125];
+
+function checkLimits(text: string, limits: JsonLimits): void {
+  let depth = 0;
+  let values = 1;
+  for (let at = 0; at < text.length; at += 1) {
+    const char = text.charCodeAt(at);
+    if (char === quote) {
+      at = endOfString(text, at);
+    } else if (char === openList || char === openMap) {
+      depth += 1;
+      values += 1;
+      if (depth > limits.depth) throw new JsonLimitError(`the JSON nests more than ${limits.depth} deep`);
+    } else if (char === closeList || char === closeMap) {
+      depth -= 1;
+    } else if (char === comma) {
+      values += 1;
+    }
+    if (values > limits.values) throw new JsonLimitError(`the JSON holds more than ${limits.values} values`);
+  }
+}
+
+/** Where the string ends that begins here; the text's end for one that does not. */
+function endOfString(text: string, start: number): number {
+  for (let at = start + 1; at < text.length; at += 1) {
+    const char = text.charCodeAt(at);
+    if (char === quote) return at;
+    if (char === backslash) at += 1;
+  }
+  return text.length;
+}

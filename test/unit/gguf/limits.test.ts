@@ -1,0 +1,152 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, test, vi } from "vitest";
+import { bufferSource, type ByteSource } from "../../../src/gguf/byte-source.ts";
+import { GgufError } from "../../../src/gguf/gguf-error.ts";
+import { findText } from "../../../src/gguf/metadata.ts";
+import { limits } from "../../../src/gguf/parse-header.ts";
+import { readHeaderFrom } from "../../../src/gguf/read-header.ts";
+import { readModel, readModelFrom } from "../../../src/gguf/read-model.ts";
+import { mostShards } from "../../../src/gguf/split-set.ts";
+import { readTokenizerFacts } from "../../../src/gguf/tokenizer-facts.ts";
+import { buildGguf, modelKeys, type GgufParts } from "../../support/gguf-builder.ts";
+
+const read = (bytes: Uint8Array) => readHeaderFrom(bufferSource(bytes, "model.gguf"));
+
+async function refused(reading: Promise<unknown>): Promise<string> {
+  const error = await reading.catch((thrown: unknown) => thrown);
+  if (error instanceof GgufError) return `${error.code}: ${error.message}`;
+  throw new Error("expected a GgufError", { cause: error });
+}
+
+/** A header with one array of this many elements, each so many zero bytes. */
+function zeros(elementType: "string" | "array", count: number, elementBytes: number): Buffer {
+  const head = buildGguf({ metadata: { zeros: { type: "array", elementType, values: [] } } });
+  head.writeBigUInt64LE(BigInt(count), head.length - 8);
+  return Buffer.concat([head, Buffer.alloc(count * elementBytes)]);
+}
+
+describe("a header is refused", () => {
+  const longKey = { ["k".repeat(limits.keyBytes + 1)]: 1 };
+  const longName = [{ name: "t".repeat(limits.tensorNameBytes + 1), ne: [1] }];
+  const manyTexts = Object.fromEntries(
+    Array.from({ length: limits.textBytes / limits.valueBytes + 1 }, (_, i) => [`k${i}`, "x".repeat(limits.valueBytes - 8)]),
+  );
+  test.each([
+    ["with more empty strings than any vocabulary", zeros("string", limits.strings + 1, 8)],
+    ["with more empty arrays than any model", zeros("array", limits.innerArrays + 1, 12)],
+    ["with a key longer than the format allows", buildGguf({ metadata: longKey })],
+    ["with a tensor's name of kilobytes", buildGguf({ tensors: longName })],
+    ["with texts that would take twice as much in memory", buildGguf({ metadata: manyTexts })],
+  ])("%s", async (_, bytes) => {
+    expect(await refused(read(bytes))).toMatch(/^limit-exceeded: /);
+  });
+
+  test("that is larger than that of any model, of which no more is read than the limit", async () => {
+    const start = buildGguf({ metadata: { text: "" } });
+    start.writeBigUInt64LE(BigInt(limits.headerBytes), start.length - 8);
+    let most = 0;
+    const read: ByteSource["read"] = (offset, into) => {
+      most = Math.max(most, offset + into.length);
+      if (offset === 0) into.set(start);
+      return Promise.resolve();
+    };
+    expect(await refused(readHeaderFrom({ name: "huge.gguf", sizeBytes: 2 ** 40, read }))).toMatch(/^limit-exceeded: /);
+    expect(most).toBeLessThanOrEqual(limits.headerBytes);
+    expect(limits.headerBytes).toBeLessThan(70e6);
+  });
+
+  test("and a message about a long name is short", async () => {
+    const key = "k".repeat(limits.keyBytes);
+    const twice = buildGguf({ metadata: { [key]: 1, [`${key.slice(1)}x`]: 1 } });
+    twice.write("k", twice.lastIndexOf("x"));
+    expect((await refused(read(twice))).length).toBeLessThan(300);
+  });
+});
+
+test("a text longer than any that is asked for is passed over, and refused where it is asked for", async () => {
+  const header = await read(buildGguf({ metadata: modelKeys({ "general.name": "x".repeat(limits.valueBytes + 1), after: 7 }) }));
+  expect(header.metadata.get("after")).toEqual({ type: "uint32", value: 7 });
+  expect(() => findText(header, "general.name")).toThrow(GgufError);
+  expect(findText(header, "general.architecture")).toBe("llama");
+});
+
+test("keys and tensors that a window has shown whole are not parsed again", async () => {
+  const metadata = Object.fromEntries(Array.from({ length: 4000 }, (_, i) => [`key ${i}`, "x".repeat(1000)]));
+  const bytes = buildGguf({ metadata });
+  const decode = vi.spyOn(Buffer.prototype, "toString");
+  await read(bytes);
+  const decodedBytes = decode.mock.calls.reduce((sum, [, start, end]) => sum + Number(end ?? 0) - Number(start ?? 0), 0);
+  decode.mockRestore();
+  // Parsed from the start in each of its windows, it would be five times the file.
+  expect(decodedBytes).toBeLessThan(1.2 * bytes.length);
+});
+
+test("tokens of the length of a known one are told apart without decoding them", async () => {
+  const tokens = Array.from({ length: 20_000 }, (_, i) => (i === 7 ? "<|im_end|>" : String(i).padStart(10, "x")));
+  const header = await read(buildGguf({ metadata: { "tokenizer.ggml.model": "gpt2", "tokenizer.ggml.tokens": tokens } }));
+  const decode = vi.spyOn(Buffer.prototype, "toString");
+  expect(readTokenizerFacts(header).eotId).toBe(7);
+  const decoded = decode.mock.calls.length;
+  decode.mockRestore();
+  expect(decoded).toBeLessThan(100);
+});
+
+describe("a split set", () => {
+  const first = (count: number) => buildGguf({ metadata: { "split.no": 0, "split.count": count } });
+  const shard = (number: number, count: number, parts: GgufParts = {}) =>
+    buildGguf({ ...parts, metadata: { "split.no": number, "split.count": count, ...parts.metadata } });
+
+  test.each([mostShards + 1, 8000, 99_999])("of %i shards is refused before one of them is opened", async (count) => {
+    const opened: number[] = [];
+    const open = async (index: number) => {
+      opened.push(index);
+      return bufferSource(first(count), "m.gguf");
+    };
+    expect(await refused(readModelFrom(count, open))).toContain(`${count} shards`);
+    expect(opened).toEqual([0]);
+  });
+
+  test("of too many shards is refused on disk, before they are looked for", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "llmctl-shards-"));
+    try {
+      const path = join(folder, "m-00001-of-99999.gguf");
+      await writeFile(path, first(99_999));
+      expect(await refused(readModel(path))).toBe(`split-set: ${path} claims to be one of 99999 shards, more than ${mostShards}`);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+
+  test("has one limit for the headers of all its shards", async () => {
+    const filler = Buffer.alloc(limits.setBytes / 3);
+    const large = buildGguf({ metadata: { filler: { type: "array", elementType: "uint8", values: [] } } });
+    large.writeBigUInt64LE(BigInt(filler.length), large.length - 8);
+    const opened: number[] = [];
+    const open = async (index: number) => {
+      opened.push(index);
+      return bufferSource(index === 0 ? first(9) : Buffer.concat([large, filler]), `${index}`);
+    };
+    expect(await refused(readModelFrom(9, open))).toMatch(/^limit-exceeded: /);
+    expect(opened).toEqual([0, 1, 2, 3]);
+  });
+
+  test.each([
+    [
+      "tensors",
+      { tensors: Array.from({ length: limits.tensors / 2 }, (_, i) => ({ name: `t${i}`, ne: [], type: 200, data: Buffer.alloc(0) })) },
+    ],
+    ["metadata keys", { metadata: Object.fromEntries(Array.from({ length: 16_000 }, (_, i) => [`k${i}`, 1])) }],
+  ] as const)("has one limit for the %s of all its shards", async (what, parts) => {
+    const open = async (index: number) => bufferSource(shard(index, 9, index === 0 ? {} : parts), `${index}`);
+    expect(await refused(readModelFrom(9, open))).toMatch(new RegExp(`^limit-exceeded: .*${what}$`));
+  });
+
+  test("keeps of the other shards no more than their place in it", async () => {
+    const numbers = Array.from({ length: 1000 }, () => 1);
+    const open = async (index: number) => bufferSource(shard(index, 2, { metadata: { numbers } }), `${index}`);
+    const { shards } = await readModelFrom(2, open);
+    expect([...(shards[1]?.metadata.keys() ?? [])]).toEqual(["split.no", "split.count"]);
+  });
+});
