@@ -1,4 +1,5 @@
 import { get as getHttp, type IncomingMessage } from "node:http";
+import type { Socket } from "node:net";
 import { get as getHttps } from "node:https";
 import { LlmctlError } from "../base/errors.ts";
 
@@ -85,9 +86,29 @@ function withoutAuthorization(headers: Readonly<Record<string, string>>): { "use
   return { "user-agent": "llmctl", ...Object.fromEntries(Object.entries(headers).filter(([name]) => name !== "authorization")) };
 }
 
+const listened = new WeakSet<Socket>();
+
+/**
+ * The request tells what goes wrong on its connection. Where it was let go of between the answer's end and the next request, the connection has the
+ * error alone, and without a listener it would end this process.
+ */
+function listenOnce(socket: Socket): void {
+  if (listened.has(socket)) return;
+  listened.add(socket);
+  socket.on("error", () => undefined);
+}
+
 function request(address: URL, headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     const get = address.protocol === "https:" ? getHttps : getHttp;
-    get(address, { headers, signal }, resolve).on("error", reject);
+    const outgoing = get(address, { headers, signal }, resolve);
+    outgoing.on("error", reject);
+    outgoing.on("socket", listenOnce);
+    // Nobody asked to change the protocol: without a listener, the request would have no end.
+    outgoing.on("upgrade", (answer, socket) => {
+      socket.on("error", () => undefined);
+      socket.destroy();
+      resolve(answer);
+    });
   });
 }

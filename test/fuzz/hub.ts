@@ -26,7 +26,7 @@ const hungMs = 60_000;
 export const hubFuzzer: Fuzzer = {
   name: "hub",
   counts: { short: 300, full: 5000 },
-  outcomes: ["pulled", "hub-bad-listing", "hub-digest-mismatch", "hub-not-found", "hub-error"],
+  outcomes: ["pulled", "hub-bad-listing", "file-not-found"],
   open: async () => {
     let random: Random | undefined;
     const server = createServer((request, response) => answer(request, response, random as Random));

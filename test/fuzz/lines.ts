@@ -1,3 +1,4 @@
+import { LlmctlError } from "../../src/base/errors.ts";
 import { parseDevices } from "../../src/llama/devices.ts";
 import { explainExit } from "../../src/llama/exit-cause.ts";
 import { parseMemory } from "../../src/llama/fit-params.ts";
@@ -38,7 +39,7 @@ const repeated = ["<a ", "<a>", "(", "[", " ", "\t", "-", "--x ", ",", "{a,b}", 
 export const linesFuzzer: Fuzzer = {
   name: "lines",
   counts: { short: 10_000, full: 300_000 },
-  outcomes: ["help", "traffic", "listening", "time", "nothing"],
+  outcomes: ["help", "help-unreadable", "traffic", "listening", "time", "nothing"],
   open: () =>
     Promise.resolve({
       attempt: (random: Random) => (random.oneIn(200) ? readHelpText(anyHelp(random)) : readLine(anyLine(random))),
@@ -60,7 +61,12 @@ function anyHelp(random: Random): string {
 }
 
 function readHelpText(text: string): string {
-  return parseHelp(text).length > 0 ? "help" : "nothing";
+  try {
+    return parseHelp(text).length > 0 ? "help" : "nothing";
+  } catch (error) {
+    if (error instanceof LlmctlError) return error.code;
+    throw error;
+  }
 }
 
 function readLine(line: string): string {
