@@ -1,5 +1,6 @@
 import { once } from "node:events";
-import { createServer, type Server } from "node:http";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { ConnectionLimit, httpLimits, unreadAnswerMs } from "./connection-limit.ts";
 
 /** Prometheus text, and how it is called in HTTP. */
 export interface MetricsText {
@@ -7,14 +8,23 @@ export interface MetricsText {
   readonly text: string;
 }
 
-/** `GET /metrics` on a TCP port, for Prometheus. */
+interface MetricsServerOptions {
+  readonly read: () => Promise<MetricsText>;
+  readonly onFailure: (text: string) => void;
+}
+
+/** Prometheus and a few people; whoever reaches the port can connect. */
+const share = { most: 32, ofDescriptors: 1 / 8 } as const;
+
+/** `GET /metrics` on a TCP port, for Prometheus. It reads no body and changes nothing, whoever asks. */
 export class MetricsServer {
-  readonly #read: () => Promise<MetricsText>;
+  readonly #options: MetricsServerOptions;
+  readonly #connections = new ConnectionLimit(share);
   #server: Server | undefined;
   #address = "";
 
-  constructor(read: () => Promise<MetricsText>) {
-    this.#read = read;
+  constructor(options: MetricsServerOptions) {
+    this.#options = options;
   }
 
   /** Moves to this address; port 0 listens nowhere. Safe to repeat. @throws the system's error, and listens nowhere then. */
@@ -23,14 +33,9 @@ export class MetricsServer {
     if (address === this.#address) return;
     this.close();
     if (port === 0) return;
-    const server = createServer({ requestTimeout: 5000 }, (request, response) => {
-      response.on("error", () => response.destroy()); // a reader that went away
-      if (request.url !== "/metrics") return response.writeHead(404).end();
-      this.#read().then(
-        ({ contentType, text }) => response.writeHead(200, { "content-type": contentType }).end(text),
-        (error: unknown) => response.writeHead(500).end(String(error)),
-      );
-    });
+    const server = createServer(httpLimits, (request, response) => this.#answer(request, response));
+    this.#connections.watch(server);
+    server.setTimeout(unreadAnswerMs);
     server.listen(port, host);
     await once(server, "listening");
     // What fails later, such as a connection for which there is no descriptor, is that connection's matter.
@@ -44,5 +49,24 @@ export class MetricsServer {
     this.#server?.closeAllConnections();
     this.#server = undefined;
     this.#address = "";
+  }
+
+  #answer(request: IncomingMessage, response: ServerResponse): void {
+    response.on("error", () => response.destroy()); // a reader that went away
+    if (!this.#connections.takes(request)) return;
+    response.setHeader("connection", "close");
+    const isRead = request.method === "GET" || request.method === "HEAD";
+    if (!isRead) return void response.writeHead(405, { allow: "GET, HEAD" }).end();
+    if (request.url?.split("?", 1)[0] !== "/metrics") return void response.writeHead(404).end();
+    this.#options.read().then(
+      ({ contentType, text }) => {
+        response.writeHead(200, { "content-type": contentType, "content-length": Buffer.byteLength(text) }).end(text);
+      },
+      (error: unknown) => {
+        // The reason names files of ours: it is for the owner, and not for the network.
+        this.#options.onFailure(`cannot tell the metrics: ${String(error)}`);
+        response.writeHead(500).end();
+      },
+    );
   }
 }

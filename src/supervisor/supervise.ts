@@ -89,7 +89,7 @@ export async function supervise({ launch, protocol, paths, onEvent, plan, isPati
     onEvent(event);
   };
   const metrics = new Metrics(supervisor);
-  const metricsServer = new MetricsServer(() => metrics.read());
+  const metricsServer = new MetricsServer({ read: () => metrics.read(), onFailure: (text) => supervisor.warn(text) });
   const events = new EventLog(eventLogPath(paths.state, name), (text) => supervisor.warn(text));
   const saver = new StateSaver(paths.state, supervisor, () => control.socketPath);
   let wasAskedToStop = false;
