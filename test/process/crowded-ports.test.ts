@@ -77,6 +77,7 @@ test("a supervisor that may open no file any more goes on when it may again, and
   const [, before = ""] = /^Max open files\s+(\d+)/m.exec(await readFile(`/proc/${supervisorPid}/limits`, "utf8")) ?? [];
   await limit("4");
   using crowd = await Crowd.gather(onPort(), 50);
+  for (const socket of crowd.sockets) socket.resume();
   await until("no connection finds a descriptor", () => crowd.sockets.every(({ destroyed }) => destroyed));
   process.kill(pid, "SIGKILL");
   await untilGone(pid);
