@@ -16,12 +16,15 @@ interface MetricsServerOptions {
 /** Prometheus and a few people; whoever reaches the port can connect. */
 const share = { most: 32, ofDescriptors: 1 / 8 } as const;
 
+const pauseMs = 1000;
+
 /** `GET /metrics` on a TCP port, for Prometheus. It reads no body and changes nothing, whoever asks. */
 export class MetricsServer {
   readonly #options: MetricsServerOptions;
   readonly #connections = new ConnectionLimit(share);
   #server: Server | undefined;
   #address = "";
+  #pausing: NodeJS.Timeout | undefined;
 
   constructor(options: MetricsServerOptions) {
     this.#options = options;
@@ -38,17 +41,25 @@ export class MetricsServer {
     server.setTimeout(unreadAnswerMs);
     server.listen(port, host);
     await once(server, "listening");
-    // What fails later, such as a connection for which there is no descriptor, is that connection's matter.
-    server.on("error", () => undefined);
+    server.on("error", (error) => this.#pause({ host, port, error }));
     this.#server = server;
     this.#address = address;
   }
 
   close(): void {
+    clearTimeout(this.#pausing);
     this.#server?.close();
     this.#server?.closeAllConnections();
     this.#server = undefined;
     this.#address = "";
+  }
+
+  /** While the system has no descriptor for a connection, it would be asked for one without end. */
+  #pause({ host, port, error }: { readonly host: string; readonly port: number; readonly error: unknown }): void {
+    this.close();
+    this.#options.onFailure(`no metrics on port ${port} for a moment: ${error instanceof Error ? error.message : String(error)}`);
+    const again = () => void this.listen(host, port).catch((failure: unknown) => this.#pause({ host, port, error: failure }));
+    this.#pausing = setTimeout(again, pauseMs).unref();
   }
 
   #answer(request: IncomingMessage, response: ServerResponse): void {

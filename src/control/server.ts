@@ -104,7 +104,11 @@ export class ControlServer {
       server.once("error", reject);
       server.listen(socketPath, resolve);
     });
-    server.on("error", (error) => this.#handlers.onFailure(`the control socket: ${error.message}`));
+    server.on("error", (error) => {
+      this.#handlers.onFailure(`the control socket: ${error.message}`);
+      // While the system has no descriptor for a connection, it would be asked for one without end. Whoever looks after the socket makes it anew.
+      server.close();
+    });
     chmodSync(socketPath, 0o600);
     this.#servers.push(server);
     this.#socketPath = socketPath;
