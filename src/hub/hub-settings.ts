@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { LlmctlError, systemErrorCode } from "../base/errors.ts";
 import { findHome } from "../base/home-folder.ts";
+import { maskAddress } from "../base/secrets.ts";
 
 /** How to reach the Hub. */
 export interface HubSettings {
@@ -22,7 +23,7 @@ type Env = Readonly<Record<string, string | undefined>>;
 export function readHubSettings(env: Env): HubSettings {
   const endpoint = (env["HF_ENDPOINT"] || "https://huggingface.co").replace(/\/+$/, "");
   if (!URL.canParse(endpoint) || !/^https?:$/.test(new URL(endpoint).protocol)) {
-    throw new LlmctlError("bad-setting", `HF_ENDPOINT is "${endpoint}", which is no http or https address`, {
+    throw new LlmctlError("bad-setting", `HF_ENDPOINT is "${maskAddress(endpoint)}", which is no http or https address`, {
       exit: "config",
       fix: "unset HF_ENDPOINT, or give an address such as https://huggingface.co",
     });
