@@ -8,6 +8,7 @@ import { exitCodes, type ExitName } from "../base/exit-codes.ts";
 import { LlmctlError, type Problem, systemErrorCode } from "../base/errors.ts";
 import { findPaths, type Paths } from "../base/paths.ts";
 import { readLines } from "../base/read-lines.ts";
+import { maySecretBe } from "../base/secrets.ts";
 import { followEvents } from "../control/client.ts";
 import type { StatusEvent } from "../control/messages.ts";
 import { protocolOf } from "../llama/protocols.ts";
@@ -41,7 +42,7 @@ export async function* startDetached(launch: Launch, paths: Paths, signal: Abort
   const main = fileURLToPath(new URL("../main.js", import.meta.url));
   const child = spawn(process.execPath, [main, superviseCommand], {
     cwd: "/",
-    env: absoluteFolders(process.env),
+    env: absoluteFolders(withoutSecrets(process.env)),
     detached: true,
     stdio: ["pipe", "ignore", log, "pipe"],
   });
@@ -69,7 +70,7 @@ export async function superviseDetached(): Promise<number> {
   outliveOutput();
   process.on("SIGHUP", () => undefined); // it has no terminal
   try {
-    const launch = JSON.parse(await readAll(process.stdin)) as Launch;
+    const launch = parseLaunch(await readAll(process.stdin));
     const supervision = await supervise({
       launch,
       protocol: protocolOf(launch),
@@ -100,6 +101,24 @@ function tellStarter(message: Message): boolean {
   } finally {
     closeSync(pipeFd);
   }
+}
+
+/** Node's own error would quote the launch, and with it the server's environment, into a log. */
+function parseLaunch(text: string): Launch {
+  try {
+    return JSON.parse(text) as Launch;
+  } catch {
+    throw new LlmctlError("launch-refused", "the launch that the supervisor was given is not whole", { exit: "failed" });
+  }
+}
+
+/**
+ * A supervisor fetches nothing and its server has an environment of its own, which comes in the launch: a token that lies in the memory of a process for
+ * months can only be lost.
+ */
+function withoutSecrets(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const isSecret = (name: string) => maySecretBe(name) || /_proxy$/i.test(name);
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !isSecret(name) || name.startsWith("LLMCTL_")));
 }
 
 /** The supervisor has another working folder, and must find the same files. */

@@ -1,7 +1,6 @@
-import { readFileSync } from "node:fs";
 import type { IncomingMessage, Server } from "node:http";
 import type { Socket } from "node:net";
-import { systemErrorCode } from "../base/errors.ts";
+import { readSoftLimit } from "../base/soft-limit.ts";
 
 /**
  * What a client may take of an HTTP server of ours. A request is a few hundred bytes and comes within milliseconds; Node looks every
@@ -52,7 +51,7 @@ export class ConnectionLimit {
 
   /** How many connections there may be now; a running process can be given fewer descriptors. */
   get most(): number {
-    this.#descriptors = readDescriptorLimit() ?? this.#descriptors;
+    this.#descriptors = readSoftLimit("Max open files") ?? this.#descriptors;
     return Math.max(1, Math.min(this.#share.most, Math.floor(this.#descriptors * this.#share.ofDescriptors)));
   }
 
@@ -86,16 +85,5 @@ export class ConnectionLimit {
       this.#open.delete(surplus);
       surplus.destroy();
     }
-  }
-}
-
-/** How many descriptors this process may have; undefined where the system does not tell, or cannot open its answer now. */
-function readDescriptorLimit(): number | undefined {
-  try {
-    const [, limit] = /^Max open files\s+(\d+)/m.exec(readFileSync("/proc/self/limits", "latin1")) ?? [];
-    return limit === undefined ? undefined : Number(limit);
-  } catch (error) {
-    if (systemErrorCode(error) === undefined) throw error;
-    return undefined;
   }
 }

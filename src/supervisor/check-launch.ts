@@ -11,7 +11,8 @@ type Check = (value: unknown) => boolean;
 /** A check for each key, so that the compiler misses one that is forgotten. */
 type Checks<T> = { readonly [Key in keyof Required<T>]: Check };
 
-const isText: Check = (value) => typeof value === "string";
+/** No program can be given a NUL, and Node's error about one quotes it. */
+const isText: Check = (value) => typeof value === "string" && !value.includes("\0");
 const isNumber: Check = (value) => typeof value === "number" && Number.isFinite(value) && value >= 0;
 const isBoolean: Check = (value) => typeof value === "boolean";
 const isPort: Check = (value) => Number.isInteger(value) && Number(value) >= 0 && Number(value) <= 65535;
@@ -23,7 +24,7 @@ const isListOf =
   (check: Check): Check =>
   (value) =>
     Array.isArray(value) && value.every(check);
-const isTextMap: Check = (value) => isMap(value) && Object.values(value).every(isText);
+const isTextMap: Check = (value) => isMap(value) && Object.entries(value).flat().every(isText);
 const isOptional =
   (check: Check): Check =>
   (value) =>

@@ -8,6 +8,7 @@ import { MetricsServer } from "../control/metrics-server.ts";
 import { ControlServer } from "../control/server.ts";
 import { listSocketPlaces } from "../control/socket-path.ts";
 import { checkLaunch } from "./check-launch.ts";
+import { forbidCoreDumps } from "./core-dumps.ts";
 import { EventLog, eventLogPath } from "./event-log.ts";
 import { EventQueue } from "./event-queue.ts";
 import type { ExitCause, Launch, ServerProtocol } from "./launch.ts";
@@ -139,6 +140,7 @@ export async function supervise({ launch, protocol, paths, onEvent, plan, isPati
     release();
     throw error;
   }
+  await forbidCoreDumps((text) => supervisor.warn(text));
   place.keep({ control, saver, everyMs: () => supervisor.healthIntervalMs });
   // An orphan uses its own port; should another profile have locked it meanwhile, the next start finds that out.
   if (orphan !== undefined) await ports.take(launch);
