@@ -1,5 +1,7 @@
+import { closeSync, openSync } from "node:fs";
 import type { IncomingMessage, Server } from "node:http";
 import type { Socket } from "node:net";
+import { systemErrorCode } from "../base/errors.ts";
 import { readSoftLimit } from "../base/soft-limit.ts";
 
 /**
@@ -19,6 +21,8 @@ export const unreadAnswerMs = 15_000;
 
 /** Every answer closes its connection, so a second request is never answered; a flood of them would only be kept. */
 const mostRequestsAtOnce = 8;
+
+const lookEveryMs = 5000;
 
 /** Where the system does not tell: macOS has this many unless it is told otherwise. */
 const commonDescriptorLimit = 256;
@@ -55,8 +59,16 @@ export class ConnectionLimit {
     return Math.max(1, Math.min(this.#share.most, Math.floor(this.#descriptors * this.#share.ofDescriptors)));
   }
 
-  /** For a server that takes connections from now on. */
+  /**
+   * For a server that takes connections from now on. Where there is no descriptor for a connection that waits, Node neither takes it nor says so, but looks
+   * again at once, without end: the server gets that error by and by, and should listen no more.
+   */
   watch(server: Server): void {
+    const timer = setInterval(() => {
+      if (!server.listening) return clearInterval(timer);
+      const error = findShortage();
+      if (error !== undefined) server.emit("error", error);
+    }, lookEveryMs).unref();
     server.on("connection", (socket) => this.#admit(socket));
     // Node would keep the connection open for another request.
     server.on("checkExpectation", (_, response) => void response.writeHead(417, { connection: "close" }).end());
@@ -85,5 +97,16 @@ export class ConnectionLimit {
       this.#open.delete(surplus);
       surplus.destroy();
     }
+  }
+}
+
+/** Why no file can be opened now; undefined where one can. */
+function findShortage(): unknown {
+  try {
+    closeSync(openSync("/", "r"));
+    return undefined;
+  } catch (error) {
+    if (systemErrorCode(error) === undefined) throw error;
+    return error;
   }
 }

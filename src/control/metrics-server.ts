@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { systemErrorCode } from "../base/errors.ts";
 import { ConnectionLimit, httpLimits, unreadAnswerMs } from "./connection-limit.ts";
 
 /** Prometheus text, and how it is called in HTTP. */
@@ -17,6 +18,14 @@ interface MetricsServerOptions {
 const share = { most: 32, ofDescriptors: 1 / 8 } as const;
 
 const pauseMs = 1000;
+const shortageCodes: ReadonlySet<string> = new Set(["EMFILE", "ENFILE"]);
+
+interface Place {
+  readonly host: string;
+  readonly port: number;
+  /** Both. */
+  readonly address: string;
+}
 
 /** `GET /metrics` on a TCP port, for Prometheus. It reads no body and changes nothing, whoever asks. */
 export class MetricsServer {
@@ -30,20 +39,35 @@ export class MetricsServer {
     this.#options = options;
   }
 
-  /** Moves to this address; port 0 listens nowhere. Safe to repeat. @throws the system's error, and listens nowhere then. */
+  /**
+   * Moves to this address; port 0 listens nowhere. Safe to repeat, also while it lacks a descriptor, which it waits for.
+   * @throws the system's error, and listens nowhere then.
+   */
   async listen(host: string, port: number): Promise<void> {
-    const address = port === 0 ? "" : `${host} ${port}`;
-    if (address === this.#address) return;
+    const place: Place = { host, port, address: port === 0 ? "" : `${host} ${port}` };
+    if (place.address === this.#address) return;
     this.close();
     if (port === 0) return;
+    this.#address = place.address;
+    try {
+      await this.#open(place);
+    } catch (error) {
+      if (shortageCodes.has(systemErrorCode(error) ?? "")) return this.#pause(place, error);
+      this.close();
+      throw error;
+    }
+  }
+
+  async #open(place: Place): Promise<void> {
+    const { host, port, address } = place;
     const server = createServer(httpLimits, (request, response) => this.#answer(request, response));
     this.#connections.watch(server);
     server.setTimeout(unreadAnswerMs);
     server.listen(port, host);
     await once(server, "listening");
-    server.on("error", (error) => this.#pause({ host, port, error }));
-    this.#server = server;
-    this.#address = address;
+    server.on("error", (error) => this.#pause(place, error));
+    if (address === this.#address) this.#server = server;
+    else server.close(); // it was to move meanwhile
   }
 
   close(): void {
@@ -55,10 +79,12 @@ export class MetricsServer {
   }
 
   /** While the system has no descriptor for a connection, it would be asked for one without end. */
-  #pause({ host, port, error }: { readonly host: string; readonly port: number; readonly error: unknown }): void {
+  #pause(place: Place, error: unknown): void {
+    if (place.address !== this.#address) return;
     this.close();
-    this.#options.onFailure(`no metrics on port ${port} for a moment: ${error instanceof Error ? error.message : String(error)}`);
-    const again = () => void this.listen(host, port).catch((failure: unknown) => this.#pause({ host, port, error: failure }));
+    this.#address = place.address;
+    this.#options.onFailure(`no metrics on port ${place.port} for a moment: ${error instanceof Error ? error.message : String(error)}`);
+    const again = () => void this.#open(place).catch((failure: unknown) => this.#pause(place, failure));
     this.#pausing = setTimeout(again, pauseMs).unref();
   }
 

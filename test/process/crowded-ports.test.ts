@@ -83,6 +83,7 @@ test("a supervisor that may open no file any more goes on when it may again, and
   await untilGone(pid);
   await limit(before);
   await untilStatus(home, "p", "ready again", ({ state, restarts }) => state === "ready" && restarts > 0);
-  expect((await scrape(port)).value("llmctl_state", { state: "ready" })).toBe(1);
+  const samples = await until("the port is back", () => scrape(port).catch(() => undefined));
+  expect(samples.value("llmctl_state", { state: "ready" })).toBe(1);
   expect((await llmctl(["down", "p"], { home })).exitCode).toBe(0);
 });
