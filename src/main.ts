@@ -5,6 +5,13 @@ import { setFlagsFromString } from "node:v8";
 // be said before anything else is loaded, since what has grown by then stays.
 setFlagsFromString("--semi-space-growth-factor=1");
 setFlagsFromString("--no-concurrent-array-buffer-sweeping");
+// A report that Node writes of a crash (NODE_OPTIONS=--report-on-fatalerror) holds the environment. Older versions cannot leave it out.
+if (process.env["NODE_OPTIONS"]?.includes("--report") === true && process.report !== undefined) {
+  if ("excludeEnv" in process.report) process.report.excludeEnv = true;
+  else Object.assign(process.report, { reportOnFatalError: false, reportOnSignal: false, reportOnUncaughtException: false });
+}
+// A mask may keep others away from our files, and not ourselves.
+process.umask(process.umask(0o077) & 0o077);
 const [{ reportError }, { runProgram }, { guardOutput }] = await Promise.all([
   import("./cli/report-error.ts"),
   import("./cli/program.ts"),

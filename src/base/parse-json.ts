@@ -15,12 +15,17 @@ export class JsonLimitError extends SyntaxError {
 }
 
 /**
- * As `JSON.parse`, for a text of which others say what it holds. Its size is for whoever reads it to limit.
+ * As `JSON.parse`, for a text of which others say what it holds. Its size is for whoever reads it to limit. Node's own error quotes what it could not
+ * read, which may be a secret.
  * @throws SyntaxError, {@link JsonLimitError} before anything is made of the text.
  */
 export function parseJson(text: string, limits: JsonLimits = jsonLimits): unknown {
   checkLimits(text, limits);
-  return JSON.parse(text);
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new SyntaxError("the text is not JSON");
+  }
 }
 
 const [quote, comma, backslash] = [34, 44, 92];

@@ -11,6 +11,7 @@ import { findPaths, type Paths } from "../base/paths.ts";
 import { parseJson } from "../base/parse-json.ts";
 import { collectBounded } from "../base/read-bounded.ts";
 import { readLines } from "../base/read-lines.ts";
+import { maySecretBe } from "../base/secrets.ts";
 import { followEvents } from "../control/client.ts";
 import type { StatusEvent } from "../control/messages.ts";
 import { protocolOf } from "../llama/protocols.ts";
@@ -44,7 +45,7 @@ export async function* startDetached(launch: Launch, paths: Paths, signal: Abort
   const main = fileURLToPath(new URL("../main.js", import.meta.url));
   const child = spawn(process.execPath, [main, superviseCommand], {
     cwd: "/",
-    env: absoluteFolders(process.env),
+    env: absoluteFolders(withoutSecrets(process.env)),
     detached: true,
     stdio: ["pipe", "ignore", log, "pipe"],
   });
@@ -119,6 +120,15 @@ function tellStarter(message: Message): boolean {
   }
 }
 
+/**
+ * A supervisor fetches nothing and its server has an environment of its own, which comes in the launch: a token that lies in the memory of a process for
+ * months can only be lost.
+ */
+function withoutSecrets(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const isSecret = (name: string) => maySecretBe(name) || /_proxy$/i.test(name);
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !isSecret(name) || name.startsWith("LLMCTL_")));
+}
+
 /** The supervisor has another working folder, and must find the same files. */
 function absoluteFolders(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const known = ["HOME", "LLMCTL_HOME"].filter((name) => env[name]);
@@ -144,6 +154,11 @@ const mostLaunchBytes = 8 << 20;
 
 async function readLaunch(): Promise<Launch> {
   const body = await collectBounded(process.stdin, mostLaunchBytes);
-  if (body !== undefined) return parseJson(body.toString("utf8")) as Launch;
-  throw new LlmctlError("launch-too-large", `the launch has more than ${mostLaunchBytes} bytes`, { exit: "config" });
+  if (body === undefined)
+    throw new LlmctlError("launch-too-large", `the launch has more than ${mostLaunchBytes} bytes`, { exit: "config" });
+  try {
+    return parseJson(body.toString("utf8")) as Launch;
+  } catch (cause) {
+    throw new LlmctlError("launch-refused", "the launch that the supervisor was given is not whole", { exit: "failed", cause });
+  }
 }

@@ -1,4 +1,5 @@
 import { LlmctlError } from "../base/errors.ts";
+import { maskAddress } from "../base/secrets.ts";
 import type { ModelPlace } from "../hub/read-model-headers.ts";
 
 /**
@@ -15,7 +16,7 @@ export function parseModelArgument(text: string): ModelPlace {
 }
 
 function parseAddress(text: string): URL {
-  if (!URL.canParse(text)) throw badName(text, "is no address", "check the address");
+  if (!URL.canParse(text)) throw badName(maskAddress(text), "is no address", "check the address");
   const url = new URL(text);
   if (url.username !== "" || url.password !== "") {
     const fix = "use an address that needs no login";

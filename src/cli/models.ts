@@ -3,6 +3,7 @@ import { exitCodes } from "../base/exit-codes.ts";
 import { LlmctlError } from "../base/errors.ts";
 import { findPaths, type Paths } from "../base/paths.ts";
 import { printableName, printableSentence } from "../base/printable.ts";
+import { maskAddress } from "../base/secrets.ts";
 import { formatSize } from "../base/units.ts";
 import { askIdentity } from "../hub/ask-identity.ts";
 import { describeUrl } from "../hub/describe-ref.ts";
@@ -34,7 +35,7 @@ export async function modelsList({ json }: { readonly json: boolean }): Promise<
 function toJson({ ref: _ref, hf, url, quant, commit, verifiedAt, ...model }: KnownModel): Record<string, unknown> {
   return {
     hf: hf ?? null,
-    url: url ?? null,
+    url: url === undefined ? null : maskAddress(url),
     ...model,
     quant: quant ?? null,
     commit: commit ?? null,
@@ -93,10 +94,11 @@ function selectModels(models: readonly KnownModel[], names: readonly string[]): 
   return names.flatMap((name) => {
     const found = models.filter(
       ({ hf, url, quant, profiles }) =>
-        profiles.includes(name) || (hf === undefined ? name === url : name === hf || name === `${hf}:${quant}`),
+        profiles.includes(name) ||
+        (hf === undefined ? maskAddress(name) === maskAddress(url ?? "") : name === hf || name === `${hf}:${quant}`),
     );
     if (found.length > 0) return found;
-    throw new LlmctlError("model-unknown", `no model of "${name}" is here`, {
+    throw new LlmctlError("model-unknown", `no model of "${maskAddress(name)}" is here`, {
       exit: "missingFile",
       fix: { before: "see", run: ["models"], after: "for what is here" },
     });

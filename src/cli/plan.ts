@@ -2,6 +2,7 @@ import { joinErrors, LlmctlError } from "../base/errors.ts";
 import { describeInLine } from "../base/fix.ts";
 import { findPaths, type Paths } from "../base/paths.ts";
 import { printableLine, printableSentence } from "../base/printable.ts";
+import { hideValues } from "../base/secrets.ts";
 import { type CliPlan, noDraftAsked, planCli, planLaunch, type LaunchPlan } from "../llama/plan-launch.ts";
 import type { Profile } from "../profiles/schema.ts";
 import { findAnswering } from "../supervisor/find-supervisor.ts";
@@ -81,9 +82,11 @@ function printJson(made: LaunchPlan | CliPlan, shown: object): number {
   return exitCode;
 }
 
-function toJson({ refused, ...made }: LaunchPlan | CliPlan): object {
-  const said = refused.map(({ flag, error: { message, fix } }) => ({ key: flag?.key ?? null, message, fix: fix ?? null }));
-  return { ...made, refused: said };
+/** What the server's environment holds is for the server alone. */
+function toJson(made: LaunchPlan | CliPlan): object {
+  const refused = made.refused.map(({ flag, error: { message, fix } }) => ({ key: flag?.key ?? null, message, fix: fix ?? null }));
+  const env = hideValues(commandOf(made).env);
+  return "launch" in made ? { ...made, launch: { ...made.launch, env }, refused } : { ...made, command: { ...made.command, env }, refused };
 }
 
 /** Said last, below the command that it is in. */

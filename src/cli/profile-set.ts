@@ -9,6 +9,7 @@ import { type NewValue, parseNewValue } from "../profiles/new-value.ts";
 import { quote } from "../profiles/quote.ts";
 import { findWritten, type KeyPath, showKey, showPlace, toPlain } from "../profiles/written.ts";
 import { findOwnProfile, noteRunning, type OwnProfile } from "./own-profile.ts";
+import { showWritten } from "./profile.ts";
 
 interface Assignment {
   readonly path: KeyPath;
@@ -79,7 +80,8 @@ async function report(own: OwnProfile, isChanged: boolean, keys: readonly KeyPat
   const { profile, written } = await resolveProfile(source.path, load);
   for (const path of keys) {
     const found = findWritten(written, path);
-    const value = found === undefined ? path.reduce(lookUp, profile.values) : toPlain(found.value);
+    const shown = showWritten(written, path);
+    const value = shown === undefined ? path.reduce(lookUp, profile.values) : toPlain(shown);
     const origin = found === undefined ? "default" : showPlace(found.place);
     process.stdout.write(
       `${printableLine(showKey(path))}: ${value === undefined ? "not set" : `${printableJson(value)}  # ${printableLine(origin)}`}\n`,

@@ -1,11 +1,24 @@
 import { sep } from "node:path";
 import { findHome } from "../base/home-folder.ts";
-import { printableJson, printableLine } from "../base/printable.ts";
+import { printableLine, printableJson } from "../base/printable.ts";
+import { hidden, maskAddress, maySecretBe } from "../base/secrets.ts";
 import { writeYaml, writeYamlInLine } from "../base/yaml-text.ts";
 import { listProfiles } from "../profiles/find.ts";
+import { secretFlag } from "../llama/owned-flags.ts";
 import { type LoadOptions, resolveProfile, type ResolvedProfile } from "../profiles/load.ts";
 import { profileJsonSchema } from "../profiles/json-schema.ts";
-import { findWritten, type KeyPath, showKey, showPlace, toPlain } from "../profiles/written.ts";
+import { isAddress } from "../profiles/hub-address.ts";
+import {
+  findWritten,
+  type KeyPath,
+  mapScalars,
+  showKey,
+  showPlace,
+  toPlain,
+  type Written,
+  type WrittenMap,
+  type WrittenScalar,
+} from "../profiles/written.ts";
 import { jsonText } from "./json-text.ts";
 import { formatTable } from "./table.ts";
 
@@ -17,9 +30,6 @@ interface ShownProfile extends Shown {
   /** Only what was written, in a form that is a profile by itself. */
   readonly resolved?: boolean;
 }
-
-/** Names in `env` whose values are not for a terminal or a bug report. */
-const secretName = /key|token|secret|passw/i;
 
 /** `profile list`: the text to print. JSON: `[{ name, path, description?, shadowedBy?, problem? }]`. */
 export async function profileList(folders: readonly string[], options: Shown & { readonly width: number }): Promise<string> {
@@ -41,20 +51,19 @@ export async function profileList(folders: readonly string[], options: Shown & {
  */
 export async function profileShow(nameOrPath: string, load: LoadOptions, options: ShownProfile): Promise<string> {
   const resolved = await resolveProfile(nameOrPath, load);
-  if (options.resolved) return showWritten(resolved, options);
+  if (options.resolved) return showAsProfile(resolved, options);
   const { name, path } = resolved.profile;
-  const leaves = listLeaves(hideSecrets(resolved.profile.values), resolved);
+  const values = showValues(resolved.profile.values, resolved, []) as object;
+  const leaves = listLeaves(values, resolved);
   if (!options.json) return `# profile ${printableLine(`${name} from ${path}`)}\n${alignOrigins(leaves)}`;
   const origins = leaves.filter((leaf) => leaf.origin !== "" && leaf.origin !== "default").map((leaf) => [leaf.key, leaf.origin]);
-  return jsonText({ name, path, values: hideSecrets(resolved.profile.values), origins: Object.fromEntries(origins) });
+  return jsonText({ name, path, values, origins: Object.fromEntries(origins) });
 }
 
-function showWritten({ profile, written }: ResolvedProfile, { json }: Shown): string {
-  const { extends: _extends, ...values } = toPlain(written) as { extends?: string; env?: Readonly<Record<string, string>> };
-  const shown = values.env === undefined ? values : hideSecrets({ ...values, env: values.env });
-  return json
-    ? jsonText(shown)
-    : `# profile ${printableLine(`${profile.name} from ${profile.path}`)} and what it extends\n${writeYaml(shown, "1.2")}`;
+function showAsProfile({ profile, written }: ResolvedProfile, { json }: Shown): string {
+  const { extends: _extends, ...shown } = toPlain(showWritten(written) ?? written) as { extends?: string };
+  if (json) return jsonText(shown);
+  return `# profile ${printableLine(`${profile.name} from ${profile.path}`)} and what it extends\n${writeYaml(shown, "1.2")}`;
 }
 
 /** `profile schema`: the JSON Schema that editors use. */
@@ -99,9 +108,33 @@ function inline(value: unknown): string {
   return text.includes("\n") ? printableJson(value) : text;
 }
 
-function hideSecrets<T extends { readonly env: Readonly<Record<string, string>> }>(values: T): T {
-  const env = Object.entries(values.env).map(([name, value]) => [name, secretName.test(name) ? "(hidden)" : value]);
-  return { ...values, env: Object.fromEntries(env) };
+function showValues(value: unknown, resolved: ResolvedProfile, path: KeyPath): unknown {
+  if (Array.isArray(value)) return value.map((item, index) => showValues(item, resolved, [...path, index]));
+  if (isMap(value)) return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, showValues(one, resolved, [...path, key])]));
+  const written = findWritten(resolved.written, path)?.value;
+  return written?.kind === "scalar" ? showScalar(written, path, resolved.written) : value;
+}
+
+/** What was written at a key, for a terminal or a bug report. */
+export function showWritten(root: WrittenMap, path: KeyPath = []): Written | undefined {
+  const found = findWritten(root, path)?.value;
+  return found && mapScalars(found, (scalar, at) => ({ ...scalar, value: showScalar(scalar, at, root) }), path);
+}
+
+/** As it was written, and not what the environment made of it. */
+function showScalar({ value, text, expanded }: WrittenScalar, path: KeyPath, root: WrittenMap): WrittenScalar["value"] {
+  if (path[0] === "env" && maySecretBe(String(path.at(-1)))) return hidden;
+  if (path[0] === "args" && isOfSecretFlag(text, path, root)) return hidden;
+  const shown = expanded ? text : value;
+  return isAddress(shown) ? maskAddress(shown) : shown;
+}
+
+/** No start accepts such a flag; until then it stands there. */
+function isOfSecretFlag(text: string, [, key]: KeyPath, root: WrittenMap): boolean {
+  if (typeof key === "string") return secretFlag.test(`-${key}`);
+  const before = key === undefined ? undefined : findWritten(root, ["args", key - 1])?.value;
+  const [name = "", ...value] = text.split(/[= ]/);
+  return (value.length > 0 && secretFlag.test(`-${name}`)) || (before?.kind === "scalar" && secretFlag.test(before.text));
 }
 
 function isMap(value: unknown): value is object {

@@ -1,5 +1,7 @@
 import { once } from "node:events";
-import { createServer, type Server } from "node:http";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { systemErrorCode } from "../base/errors.ts";
+import { ConnectionLimit, httpLimits, unreadAnswerMs } from "./connection-limit.ts";
 
 /** Prometheus text, and how it is called in HTTP. */
 export interface MetricsText {
@@ -7,42 +9,101 @@ export interface MetricsText {
   readonly text: string;
 }
 
-/** `GET /metrics` on a TCP port, for Prometheus. */
+interface MetricsServerOptions {
+  readonly read: () => Promise<MetricsText>;
+  readonly onFailure: (text: string) => void;
+}
+
+/** Prometheus and a few people; whoever reaches the port can connect. */
+const share = { most: 32, ofDescriptors: 1 / 8 } as const;
+
+const pauseMs = 1000;
+const shortageCodes: ReadonlySet<string> = new Set(["EMFILE", "ENFILE"]);
+
+interface Place {
+  readonly host: string;
+  readonly port: number;
+  /** Both. */
+  readonly address: string;
+}
+
+/** `GET /metrics` on a TCP port, for Prometheus. It reads no body and changes nothing, whoever asks. */
 export class MetricsServer {
-  readonly #read: () => Promise<MetricsText>;
+  readonly #options: MetricsServerOptions;
+  readonly #connections = new ConnectionLimit(share);
   #server: Server | undefined;
   #address = "";
+  #pausing: NodeJS.Timeout | undefined;
 
-  constructor(read: () => Promise<MetricsText>) {
-    this.#read = read;
+  constructor(options: MetricsServerOptions) {
+    this.#options = options;
   }
 
-  /** Moves to this address; port 0 listens nowhere. Safe to repeat. @throws the system's error, and listens nowhere then. */
+  /**
+   * Moves to this address; port 0 listens nowhere. Safe to repeat, also while it lacks a descriptor, which it waits for.
+   * @throws the system's error, and listens nowhere then.
+   */
   async listen(host: string, port: number): Promise<void> {
-    const address = port === 0 ? "" : `${host} ${port}`;
-    if (address === this.#address) return;
+    const place: Place = { host, port, address: port === 0 ? "" : `${host} ${port}` };
+    if (place.address === this.#address) return;
     this.close();
     if (port === 0) return;
-    const server = createServer({ requestTimeout: 5000 }, (request, response) => {
-      response.on("error", () => response.destroy()); // a reader that went away
-      if (request.url !== "/metrics") return response.writeHead(404).end();
-      this.#read().then(
-        ({ contentType, text }) => response.writeHead(200, { "content-type": contentType }).end(text),
-        (error: unknown) => response.writeHead(500).end(String(error)),
-      );
-    });
+    this.#address = place.address;
+    try {
+      await this.#open(place);
+    } catch (error) {
+      if (shortageCodes.has(systemErrorCode(error) ?? "")) return this.#pause(place, error);
+      this.close();
+      throw error;
+    }
+  }
+
+  async #open(place: Place): Promise<void> {
+    const { host, port, address } = place;
+    const server = createServer(httpLimits, (request, response) => this.#answer(request, response));
+    this.#connections.watch(server);
+    server.setTimeout(unreadAnswerMs);
     server.listen(port, host);
     await once(server, "listening");
-    // What fails later, such as a connection for which there is no descriptor, is that connection's matter.
-    server.on("error", () => undefined);
-    this.#server = server;
-    this.#address = address;
+    server.on("error", (error) => this.#pause(place, error));
+    if (address === this.#address) this.#server = server;
+    else server.close(); // it was to move meanwhile
   }
 
   close(): void {
+    clearTimeout(this.#pausing);
     this.#server?.close();
     this.#server?.closeAllConnections();
     this.#server = undefined;
     this.#address = "";
+  }
+
+  /** While the system has no descriptor for a connection, it would be asked for one without end. */
+  #pause(place: Place, error: unknown): void {
+    if (place.address !== this.#address) return;
+    this.close();
+    this.#address = place.address;
+    this.#options.onFailure(`no metrics on port ${place.port} for a moment: ${error instanceof Error ? error.message : String(error)}`);
+    const again = () => void this.#open(place).catch((failure: unknown) => this.#pause(place, failure));
+    this.#pausing = setTimeout(again, pauseMs).unref();
+  }
+
+  #answer(request: IncomingMessage, response: ServerResponse): void {
+    response.on("error", () => response.destroy()); // a reader that went away
+    if (!this.#connections.takes(request)) return;
+    response.setHeader("connection", "close");
+    const isRead = request.method === "GET" || request.method === "HEAD";
+    if (!isRead) return void response.writeHead(405, { allow: "GET, HEAD" }).end();
+    if (request.url?.split("?", 1)[0] !== "/metrics") return void response.writeHead(404).end();
+    this.#options.read().then(
+      ({ contentType, text }) => {
+        response.writeHead(200, { "content-type": contentType, "content-length": Buffer.byteLength(text) }).end(text);
+      },
+      (error: unknown) => {
+        // The reason names files of ours: it is for the owner, and not for the network.
+        this.#options.onFailure(`cannot tell the metrics: ${String(error)}`);
+        response.writeHead(500).end();
+      },
+    );
   }
 }

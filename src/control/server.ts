@@ -1,9 +1,12 @@
 import { chmodSync, rmSync } from "node:fs";
 import { lstat } from "node:fs/promises";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { isMap } from "../base/check-shape.ts";
 import { LlmctlError, systemErrorCode } from "../base/errors.ts";
 import { parseJson } from "../base/parse-json.ts";
+import { collectBounded } from "../base/read-bounded.ts";
 import type { Refusal } from "./client.ts";
+import { ConnectionLimit, httpLimits, unreadAnswerMs } from "./connection-limit.ts";
 import type { Status, StatusEvent } from "./messages.ts";
 import type { MetricsText } from "./metrics-server.ts";
 import { ensureSocketFolder } from "./socket-path.ts";
@@ -34,6 +37,12 @@ export interface ControlHandlers {
 const maxBodyBytes = 1 << 20;
 /** Events that wait for a reader that does not read, as one that is stopped (Ctrl-Z): some hundred. Then it is dropped. */
 const maxWaitingBytes = 1 << 20;
+/** For all readers together. */
+const maxAllWaitingBytes = 4 << 20;
+/** Commands of one user, and their followers. */
+const share = { most: 128, ofDescriptors: 1 / 4 } as const;
+/** Readers stay, and others need a connection for a moment. */
+const readersShare = 1 / 2;
 /** For what is still on its way to readers when the supervisor ends. */
 const lastWordsMs = 1000;
 /** Words about who asked are shown to people, on one line. */
@@ -46,7 +55,9 @@ const maxAskerLength = 100;
  */
 export class ControlServer {
   readonly #handlers: ControlHandlers;
+  /** The oldest first. */
   readonly #readers = new Set<ServerResponse>();
+  readonly #connections = new ConnectionLimit(share);
   /** The last one listens; earlier ones, whose sockets are gone, still have readers. */
   readonly #servers: Server[] = [];
   #socketPath = "";
@@ -86,15 +97,21 @@ export class ControlServer {
     // Before the new one is made: closing a server removes the file at its path, whoever made that.
     this.#servers.at(-1)?.close();
     rmSync(socketPath, { force: true });
-    const server = createServer({ requestTimeout: 5000 }, (request, response) => {
+    const server = createServer(httpLimits, (request, response) => {
       response.on("error", () => response.destroy()); // a reader that went away
+      if (!this.#connections.takes(request)) return;
       this.#answer(request, response).catch((error: unknown) => refuse(response, error));
     });
+    this.#connections.watch(server);
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject);
       server.listen(socketPath, resolve);
     });
-    server.on("error", (error) => this.#handlers.onFailure(`the control socket: ${error.message}`));
+    server.on("error", (error) => {
+      this.#handlers.onFailure(`the control socket: ${error.message}`);
+      // While the system has no descriptor for a connection, it would be asked for one without end. Whoever looks after the socket makes it anew.
+      server.close();
+    });
     chmodSync(socketPath, 0o600);
     this.#servers.push(server);
     this.#socketPath = socketPath;
@@ -113,6 +130,7 @@ export class ControlServer {
       if (reader.writableLength > maxWaitingBytes) reader.destroy();
       else reader.write(line);
     }
+    this.#dropUnread();
   }
 
   /** Takes no new request and ends the event streams; answers that are under way still go out. */
@@ -136,13 +154,14 @@ export class ControlServer {
       case "GET /status":
         return reply(response, this.#handlers.status());
       case "GET /metrics":
-        return replyText(response, await this.#handlers.metrics());
+        return end(response, 200, await this.#handlers.metrics());
       case "GET /events":
-        return this.#follow(response, [this.#handlers.lastEvent()]);
+        return this.#follow(request, response, [this.#handlers.lastEvent()]);
       case "GET /events?from=start":
-        return this.#follow(response, this.#handlers.eventsOfStart());
+        return this.#follow(request, response, this.#handlers.eventsOfStart());
       case "POST /stop": {
         const body = await readBody(request);
+        this.#connections.hold(request);
         return reply(response, await this.#handlers.stop({ force: body["force"] === true, by: readAsker(body) }));
       }
       case "POST /restart": {
@@ -156,13 +175,33 @@ export class ControlServer {
     }
   }
 
-  #follow(response: ServerResponse, events: readonly StatusEvent[]): void {
+  #follow(request: IncomingMessage, response: ServerResponse, events: readonly StatusEvent[]): void {
+    this.#connections.hold(request);
+    if (this.#readers.size >= this.#connections.most * readersShare) this.#drop(this.#findLaziest());
     response.writeHead(200, { "content-type": "application/x-ndjson" });
     response.flushHeaders(); // there may be no event yet
     for (const event of events) response.write(`${JSON.stringify(event)}\n`);
     this.#readers.add(response);
     response.on("close", () => this.#readers.delete(response));
+    this.#dropUnread();
     this.#onReader();
+  }
+
+  /** What waits for many readers together is bounded, too. */
+  #dropUnread(): void {
+    const waiting = () => [...this.#readers].reduce((sum, { writableLength }) => sum + writableLength, 0);
+    while (this.#readers.size > 0 && waiting() > maxAllWaitingBytes) this.#drop(this.#findLaziest());
+  }
+
+  /** The reader for whom most is waiting; of those who have read all, the oldest. */
+  #findLaziest(): ServerResponse | undefined {
+    return [...this.#readers].toSorted((one, other) => other.writableLength - one.writableLength)[0];
+  }
+
+  #drop(reader: ServerResponse | undefined): void {
+    if (reader === undefined) return;
+    this.#readers.delete(reader);
+    reader.destroy();
   }
 }
 
@@ -182,35 +221,42 @@ function readAsker({ by }: Record<string, unknown>): string {
 }
 
 function reply(response: ServerResponse, body: unknown): void {
-  response.writeHead(200, { "content-type": "application/json", connection: "close" });
-  response.end(JSON.stringify(body));
+  end(response, 200, { contentType: "application/json", text: JSON.stringify(body) });
 }
 
-function replyText(response: ServerResponse, { contentType, text }: MetricsText): void {
-  response.writeHead(200, { "content-type": contentType, connection: "close" });
+function end(response: ServerResponse, status: number, { contentType, text }: MetricsText): void {
+  if (!response.headersSent) response.writeHead(status, { "content-type": contentType, connection: "close" });
+  response.socket?.setTimeout(unreadAnswerMs);
   response.end(text);
 }
 
 function refuse(response: ServerResponse, error: unknown): void {
   if (!(error instanceof LlmctlError)) return answerRefusal(response, 500, { message: String(error) });
   const { message, code, exit, fix } = error;
-  answerRefusal(response, 409, { message, code, exit, ...(fix === undefined ? {} : { fix }) });
+  answerRefusal(response, code === "bad-request" ? 400 : 409, { message, code, exit, ...(fix === undefined ? {} : { fix }) });
 }
 
 function answerRefusal(response: ServerResponse, status: number, refusal: Refusal): void {
-  if (!response.headersSent) response.writeHead(status, { "content-type": "application/json", connection: "close" });
-  response.end(JSON.stringify(refusal));
+  end(response, status, { contentType: "application/json", text: JSON.stringify(refusal) });
 }
 
-async function readBody(request: IncomingMessage): Promise<Record<string, unknown>> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of request) {
-    bytes += (chunk as Buffer).length;
-    if (bytes > maxBodyBytes) throw new Error(`the request is larger than ${maxBodyBytes} bytes`);
-    chunks.push(chunk as Buffer);
+/** @throws LlmctlError `bad-request`, which quotes nothing: a launch holds the server's environment. */
+async function readBody(request: IncomingMessage): Promise<Readonly<Record<string, unknown>>> {
+  const bytes = await collectBounded(request, maxBodyBytes);
+  if (bytes === undefined) throw badRequest(`is larger than ${maxBodyBytes} bytes`);
+  const body = parseOrNothing(bytes.toString("utf8"));
+  if (!isMap(body)) throw badRequest("is not a JSON object");
+  return body;
+}
+
+function parseOrNothing(text: string): unknown {
+  try {
+    return parseJson(text);
+  } catch {
+    return undefined;
   }
-  const body = parseJson(Buffer.concat(chunks).toString("utf8"));
-  if (typeof body !== "object" || body === null || Array.isArray(body)) throw new Error("the request is not a JSON object");
-  return body as Record<string, unknown>;
+}
+
+function badRequest(what: string): LlmctlError {
+  return new LlmctlError("bad-request", `the request ${what}`, { exit: "usage" });
 }

@@ -1,5 +1,6 @@
 import { isSystemError, LlmctlError, systemErrorCode } from "../base/errors.ts";
 import type { Fix } from "../base/fix.ts";
+import { maskAddress } from "../base/secrets.ts";
 import type { RemoteModelRef } from "../profiles/schema.ts";
 import { describeRef, describeUrl } from "./describe-ref.ts";
 import { urlStore } from "./fetch-url.ts";
@@ -23,7 +24,7 @@ export function explainPull(error: unknown, ref: RemoteModelRef, options: Explai
     const message = `${describeRef(ref)} could not be fetched: ${error.message}`;
     return new LlmctlError("hub-unreachable", message, {
       exit: "unavailable",
-      at: "url" in ref ? describeUrl(ref.url) : hub.endpoint,
+      at: "url" in ref ? describeUrl(ref.url) : maskAddress(hub.endpoint),
       fix: again({ before: "check the network, then run" }),
       cause: error,
     });

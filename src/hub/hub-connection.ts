@@ -1,4 +1,5 @@
 import { LlmctlError, systemErrorCode } from "../base/errors.ts";
+import { maskAddress } from "../base/secrets.ts";
 import { httpGet, type HubFetch, type HubResponse } from "./http-get.ts";
 import { parseRetryAfter, TransientError } from "./retry.ts";
 
@@ -124,7 +125,7 @@ function answerError(url: string, response: HubResponse, hub: HttpConnection): E
       retryAfterMs: parseRetryAfter(response.headers.get("retry-after"), Date.now()),
     });
   }
-  const at = response.url.split("?")[0] ?? "";
+  const at = maskAddress(response.url.split("?")[0] ?? "");
   if (status === 401 || status === 403) {
     return new LlmctlError("hub-denied", `${host} does not give access (status ${status})`, {
       exit: "permission",
@@ -149,8 +150,9 @@ function answerError(url: string, response: HubResponse, hub: HttpConnection): E
   });
 }
 
-function deniedFix({ endpoint, token }: HttpConnection): string {
+function deniedFix({ endpoint = "", token }: HttpConnection): string {
+  const hub = maskAddress(endpoint);
   return token === undefined
-    ? `check the repository's name; if it is private or gated, accept its licence on ${endpoint} and set HF_TOKEN`
-    : `accept the repository's licence on ${endpoint}, and check that HF_TOKEN is valid and may read it`;
+    ? `check the repository's name; if it is private or gated, accept its licence on ${hub} and set HF_TOKEN`
+    : `accept the repository's licence on ${hub}, and check that HF_TOKEN is valid and may read it`;
 }

@@ -3,6 +3,7 @@ import { LlmctlError, systemErrorCode } from "../base/errors.ts";
 import { findHome } from "../base/home-folder.ts";
 import { withoutSlashes } from "../base/without-slashes.ts";
 import { readSmallFile } from "../base/read-small-file.ts";
+import { maskAddress } from "../base/secrets.ts";
 
 /** How to reach the Hub. */
 export interface HubSettings {
@@ -23,7 +24,7 @@ type Env = Readonly<Record<string, string | undefined>>;
 export function readHubSettings(env: Env): HubSettings {
   const endpoint = withoutSlashes(env["HF_ENDPOINT"] || "https://huggingface.co");
   if (!URL.canParse(endpoint) || !/^https?:$/.test(new URL(endpoint).protocol)) {
-    throw new LlmctlError("bad-setting", `HF_ENDPOINT is "${endpoint}", which is no http or https address`, {
+    throw new LlmctlError("bad-setting", `HF_ENDPOINT is "${maskAddress(endpoint)}", which is no http or https address`, {
       exit: "config",
       fix: "unset HF_ENDPOINT, or give an address such as https://huggingface.co",
     });

@@ -6,6 +6,7 @@ import { systemErrorCode } from "../base/errors.ts";
 import { ensureOwnFolder } from "../base/own-folder.ts";
 import { parseJson as parseBounded } from "../base/parse-json.ts";
 import { readSmallFile } from "../base/read-small-file.ts";
+import { maskAddress } from "../base/secrets.ts";
 import type { RemoteModelRef } from "../profiles/schema.ts";
 import { describeUrl } from "./describe-ref.ts";
 import { isSafePath } from "./hub-cache.ts";
@@ -15,7 +16,7 @@ const lockSchema = z.object({
   version: z.literal(1),
   ref: z.union([
     z.object({ hf: z.string(), quant: z.string().optional(), file: z.string().optional(), revision: z.string() }),
-    z.object({ url: z.string() }),
+    z.object({ url: z.string(), query: z.string().optional() }),
   ]),
   commit: z
     .string()
@@ -60,7 +61,7 @@ export function modelLockFolder(stateDir: string): string {
 export async function readModelLock(folder: string, ref: RemoteModelRef): Promise<ModelLock | undefined> {
   const text = readText(lockPath(folder, ref));
   const lock = lockSchema.safeParse(parseJson(text));
-  if (!lock.success || JSON.stringify(lock.data.ref) !== JSON.stringify(lockedRef(ref))) return undefined;
+  if (!lock.success || !isOf(lock.data.ref, ref)) return undefined;
   const { commit, files } = lock.data;
   if (commit === undefined) return "url" in ref ? { files } : undefined;
   return { commit, files };
@@ -69,7 +70,7 @@ export async function readModelLock(folder: string, ref: RemoteModelRef): Promis
 /** Notes what a reference was resolved to, atomically. @throws LlmctlError `foreign-folder` (77); the system's error. */
 export async function writeModelLock(folder: string, ref: RemoteModelRef, { commit, files }: ModelLock): Promise<void> {
   const known = files.map(({ name, sizeBytes, digest, version }) => ({ name, sizeBytes, digest, version }));
-  const lock = { version: 1, ref: lockedRef(ref), commit, files: known };
+  const lock = { version: 1, ref: notedRef(ref), commit, files: known };
   ensureOwnFolder(folder);
   await writeFileAtomic(lockPath(folder, ref), `${JSON.stringify(lock, undefined, 2)}\n`);
 }
@@ -79,6 +80,17 @@ function lockedRef(ref: RemoteModelRef) {
   if ("url" in ref) return { url: ref.url };
   const { hf, quant, file, revision = "main" } = ref;
   return { hf, ...(quant === undefined ? {} : { quant }), ...(file === undefined ? {} : { file }), revision };
+}
+
+/** As it stands in the file: of an address that is signed, the signature is no more than told apart. */
+function notedRef(ref: RemoteModelRef) {
+  if (!("url" in ref) || maskAddress(ref.url) === ref.url) return lockedRef(ref);
+  return { url: maskAddress(ref.url), query: createHash("sha256").update(ref.url).digest("hex") };
+}
+
+/** Earlier versions have noted the whole address. */
+function isOf(noted: unknown, ref: RemoteModelRef): boolean {
+  return [notedRef(ref), lockedRef(ref)].some((one) => JSON.stringify(one) === JSON.stringify(noted));
 }
 
 /** The readable part is for people; the digest tells apart what the characters of a file name cannot. */

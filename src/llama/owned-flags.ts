@@ -10,6 +10,11 @@ export const ownedFlags: readonly { readonly flags: readonly string[]; readonly 
     why: "shows the key to every user of this machine",
     fix: "put it in a file and name that in server.api_key_file",
   },
+  {
+    flags: ["--hf-token"],
+    why: "shows the token to every user of this machine",
+    fix: "remove it: models are fetched before a start, with the HF_TOKEN of the environment",
+  },
   { flags: ["--reuse-port"], why: "lets a second server take the same port unseen", fix: "remove it" },
   { flags: ["--log-disable", "--log-jsonl"], why: "hides the log that llmctl reads", fix: "remove it; see the key log" },
   {
@@ -23,3 +28,6 @@ export const ownedFlags: readonly { readonly flags: readonly string[]; readonly 
     fix: "remove it",
   },
 ];
+
+/** What a flag of any build holds, by its name, that must not stand on a command line: not `--api-key-file`, which names a path. */
+export const secretFlag = /[-_](?:\w*key|token|secret|password|passwd)$|^-+hft$/i;

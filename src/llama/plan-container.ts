@@ -1,6 +1,7 @@
 import { isIP } from "node:net";
 import { basename } from "node:path";
 import { LlmctlError } from "../base/errors.ts";
+import { isSecret } from "../base/secrets.ts";
 import { parseDuration } from "../base/units.ts";
 import { isSocketHost } from "../profiles/host.ts";
 import type { Profile, ProfileValues } from "../profiles/schema.ts";
@@ -69,7 +70,7 @@ export function planContainer(profile: Profile, models: ContainerModels, choice:
   );
   const { args, files } = bringFiles(rendering.flags, choice.catalogue);
   const keys = rendering.flags.map(({ key, path }) => [key, path] as const);
-  const { env, secretEnv } = splitSecrets(values.env);
+  const { env, secretEnv } = splitSecrets(profile);
   return {
     name,
     ...(values.description === undefined ? {} : { description: values.description }),
@@ -189,13 +190,13 @@ function distinct(files: readonly ContainerFile[]): ContainerFile[] {
   return [...byName.values()];
 }
 
-const secretName = /(?:KEY|TOKEN|SECRET|PASSWORD)S?$/i;
-
-function splitSecrets(all: ProfileValues["env"]): { env: Record<string, string>; secretEnv: string[] } {
-  const entries = Object.entries(all);
+/** What the profile takes from the environment of whoever exports it is for the environment of whoever runs it, too. */
+function splitSecrets({ values, envFromOutside = [] }: Profile): { env: Record<string, string>; secretEnv: string[] } {
+  const entries = Object.entries(values.env);
+  const isOutside = (key: string) => isSecret(key) || envFromOutside.includes(key);
   return {
-    env: Object.fromEntries(entries.filter(([key]) => !secretName.test(key))),
-    secretEnv: entries.map(([key]) => key).filter((key) => secretName.test(key)),
+    env: Object.fromEntries(entries.filter(([key]) => !isOutside(key))),
+    secretEnv: entries.map(([key]) => key).filter(isOutside),
   };
 }
 

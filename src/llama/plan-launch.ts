@@ -23,6 +23,7 @@ import type { Program, RenderModels } from "./render-rule.ts";
 import { commandLine, renderCli, renderServer, type RenderedFlag, type Rendering } from "./render.ts";
 import { planWorker } from "./plan-worker.ts";
 import { withoutRpc } from "./render-rpc.ts";
+import { sealEnv } from "./seal-env.ts";
 import { findSkippedDraft } from "./skipped-draft.ts";
 import { describeStrayConfig, describeStrayVariables } from "./stray-flags.ts";
 import { describeUnchecked } from "./unchecked.ts";
@@ -84,14 +85,15 @@ export const noDraftAsked = "the profile asks for none";
 export async function planLaunch(profile: Profile, options: PlanOptions): Promise<LaunchPlan> {
   if (profile.values.kind === "rpc-worker") return planWorkerLaunch(profile, options);
   const { command, ...explained } = await planProgram(profile, "llama-server", options);
-  return { launch: withHash(profile.values.env, { ...launchSettings(profile), ...command }), ...explained };
+  const env = await sealEnv(profile.values.env, options.paths.state);
+  return { launch: withHash(env, { ...launchSettings(profile), ...command }), ...explained };
 }
 
 async function planWorkerLaunch(profile: Profile, options: PlanOptions): Promise<LaunchPlan> {
   const { file, env, flags, build } = await planWorker(profile, options);
   const args = flags.flatMap((flag) => flag.args);
   const drafting: Drafting = { wanted: false, reason: noDraftAsked };
-  const launch = withHash(profile.values.env, {
+  const launch = withHash(await sealEnv(profile.values.env, options.paths.state), {
     ...launchSettings(profile),
     watchTraffic: false,
     file,
@@ -273,7 +275,7 @@ export function draftMismatch(profile: Profile, { reason, fix }: { readonly reas
  * must find what systemd has started to be the same. Files and workers are named by the arguments, the protocol by the program. What it depends on is no reason to load a model anew,
  * nor is another version of llmctl.
  */
-function withHash(profileEnv: ProfileValues["env"], launch: Omit<Launch, "hash">): Launch {
+function withHash(profileEnv: string, launch: Omit<Launch, "hash">): Launch {
   const {
     version: _version,
     files: _files,

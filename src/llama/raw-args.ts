@@ -1,7 +1,7 @@
 import type { Problem } from "../base/errors.ts";
 import type { Profile } from "../profiles/schema.ts";
 import type { FlagCatalogue, FlagMatch } from "./flag-catalogue.ts";
-import { ownedFlags } from "./owned-flags.ts";
+import { ownedFlags, secretFlag } from "./owned-flags.ts";
 import { allows, type Rule, type Source } from "./render-rule.ts";
 import { findRule, renderTable } from "./render-table.ts";
 
@@ -117,10 +117,11 @@ function explainUnknown(word: string, source: Source): Problem {
   const [name = word] = word.split(/[= ]/, 1);
   const match = name === word ? undefined : catalogue.find(name);
   if (match !== undefined) return findConflict(name, match, source) ?? explainJoined(word, name);
-  if (!word.startsWith("-")) return { message: `"${word}" is not a flag`, fix: "write each flag and each value as an item of its own" };
-  const near = catalogue.closest(word);
+  if (!word.startsWith("-")) return { message: `"${name}" is not a flag`, fix: "write each flag and each value as an item of its own" };
+  const near = catalogue.closest(name);
   const fix = near === undefined ? "remove it" : `did you mean "${near}"?`;
-  return { message: `"${word}" is unknown to llama.cpp ${catalogue.version}`, fix };
+  // What stands behind the name may be a secret.
+  return { message: `"${name}" is unknown to llama.cpp ${catalogue.version}`, fix };
 }
 
 function explainJoined(word: string, name: string): Problem {
@@ -158,6 +159,8 @@ function findConflict(word: string, match: FlagMatch, source: Source): Problem |
   if (sharing !== undefined) return coveredBy(word, sharing);
   const owner = ownedFlags.find(({ flags }) => flags.some((flag) => names.includes(flag)));
   if (owner !== undefined && !match.negated) return { message: `"${word}" ${owner.why}`, fix: owner.fix };
+  if (!match.negated && names.some((name) => secretFlag.test(name)))
+    return { message: `"${word}" shows a secret to every user of this machine`, fix: "remove it; the key env can hold secrets" };
   if (entry.help.includes("can download weights"))
     return { message: `"${word}" chooses a model of its own`, fix: "name the model in the key model" };
   return undefined;

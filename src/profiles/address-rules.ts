@@ -1,3 +1,4 @@
+import { maskAddress } from "../base/secrets.ts";
 import { isAddress } from "./hub-address.ts";
 import { quote } from "./quote.ts";
 import { type Finding, findWritten, type KeyPath, showKey, type WrittenMap } from "./written.ts";
@@ -33,7 +34,7 @@ const longestAddress = 8192;
 
 function findProblem(text: string): { readonly message: string; readonly fix: string } | undefined {
   if (text.length > longestAddress) return { message: `is an address of ${text.length} characters`, fix: "check the address" };
-  if (!URL.canParse(text)) return { message: `is no address, ${quote(text)}`, fix: "check the address" };
+  if (!URL.canParse(text)) return { message: `is no address, ${quote(maskAddress(text))}`, fix: "check the address" };
   const url = new URL(text);
   const shown = quote(`${url.origin}${url.pathname}`);
   if (url.username !== "" || url.password !== "") {

@@ -1,5 +1,6 @@
 import { dirname, join, resolve } from "node:path";
 import { findHome } from "../base/home-folder.ts";
+import { isSecret } from "../base/secrets.ts";
 import { isSocketHost } from "./host.ts";
 import { isAddress, readHubAddress } from "./hub-address.ts";
 import { quote } from "./quote.ts";
@@ -29,8 +30,9 @@ export function expandEnv(root: WrittenMap, env: Env): { readonly root: WrittenM
     if (typeof scalar.value !== "string" || !scalar.value.includes("${env:") || path[0] === "extends") return scalar;
     const report = (message: string, fix: string) =>
       findings.push({ message: `${quote(showKey(path))} ${message}`, place: nearestPlace(root, path), fix });
-    const value = expandText(scalar.value, { env, report, budget });
-    return { ...scalar, value, expanded: true };
+    // Whatever else a profile says ends up on a command line, which every user of the machine can read.
+    const isPrivate = path[0] === "env" || isAddress(scalar.value);
+    return { ...scalar, value: expandText(scalar.value, { env, report, budget, isPrivate }), expanded: true };
   });
   return { root: expanded, findings };
 }
@@ -39,9 +41,11 @@ interface Expansion {
   readonly env: Env;
   readonly report: (message: string, fix: string) => void;
   readonly budget: { left: number };
+  /** The value is shown to nobody. */
+  readonly isPrivate: boolean;
 }
 
-function expandText(text: string, { env, report, budget }: Expansion): string {
+function expandText(text: string, { env, report, budget, isPrivate }: Expansion): string {
   let isTold = budget.left < 0;
   const spend = (value: string) => {
     budget.left -= value.length;
@@ -54,6 +58,10 @@ function expandText(text: string, { env, report, budget }: Expansion): string {
   return text.replace(/\$\{env:(?:([A-Za-z_]\w*)(?::-([^}]*))?\})?/g, (whole: string, name?: string, standard?: string) => {
     if (name === undefined) {
       report(`has a reference that cannot be read: ${quote(text)}`, "write ${env:NAME} or ${env:NAME:-default}");
+      return whole;
+    }
+    if (!isPrivate && isSecret(name)) {
+      report(`uses the environment variable ${quote(name)}, which by its name is a secret, and is seen by others`, "use it in env alone");
       return whole;
     }
     const value = Object.hasOwn(env, name) ? env[name] : undefined;

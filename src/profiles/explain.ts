@@ -55,7 +55,8 @@ function suggestKey(key: string, path: KeyPath, schema: JsonSchema): string {
 }
 
 function badName(path: KeyPath, { root }: Explained): Finding {
-  const name = String(path.at(-1));
+  // What stands behind an equals sign was meant as the value.
+  const [name = ""] = String(path.at(-1)).split("=", 1);
   return {
     message: `${quote(showKey(path.slice(0, -1)))} has the name ${quote(name)}, which no environment variable can have`,
     place: nearestPlace(root, path),
@@ -63,13 +64,18 @@ function badName(path: KeyPath, { root }: Explained): Finding {
   };
 }
 
+/** A number or a word that somebody forgot to put in quotes: `1`, `true`. */
+const longestPlain = 4;
+
 function wrongValue(path: KeyPath, { root, schema }: Explained): Finding {
   const place = nearestPlace(root, path);
   const written = findWritten(root, path)?.value;
   if (!written) return missing(path, place);
   const expected = expectations(schemaAt(schema, path) ?? {});
-  const fix = suggestValue(written, expected);
-  const message = `${quote(showKey(path))} must be ${joinOr(expected)}, ${butIs(written)}`;
+  // A value of the server's environment is repeated in no message, unless it is too short for a secret.
+  const isHidden = path[0] === "env" && !(written.kind === "scalar" && written.text.length <= longestPlain);
+  const fix = isHidden ? "put the value in quotes, or write env as a map of names and values" : suggestValue(written, expected);
+  const message = `${quote(showKey(path))} must be ${joinOr(expected)}${isHidden ? "" : `, ${butIs(written)}`}`;
   return { message, place, ...(fix === undefined ? {} : { fix }) };
 }
 
@@ -82,6 +88,7 @@ function butIs(written: Written): string {
   if (written.kind === "map") return "not a map";
   if (written.kind === "list") return written.items.length === 0 ? "not an empty list" : "not a list";
   if (written.value === null || written.value === "") return "but it is empty";
+  if (written.expanded) return `not what ${quote(written.text)} gives`;
   return `not ${typeof written.value === "string" ? quote(written.value) : written.text}`;
 }
 

@@ -1,6 +1,7 @@
 import { withoutSlashes } from "../base/without-slashes.ts";
 import { isIP } from "node:net";
 import { controlCharacter } from "../base/control-characters.ts";
+import { maskAddress } from "../base/secrets.ts";
 import { isSocketHost } from "./host.ts";
 import { quote } from "./quote.ts";
 import { isWorker } from "./worker-rules.ts";
@@ -16,7 +17,7 @@ export function checkHost(root: WrittenMap): Finding[] {
   if (written === undefined || typeof host !== "string" || host === "") return [];
   const problem = explainHost(host);
   if (problem !== undefined) {
-    return [{ message: `"server.host" ${problem.message}, ${quote(hideLogin(host))}`, place: written.place, fix: problem.fix }];
+    return [{ message: `"server.host" ${problem.message}, ${quote(maskAddress(host))}`, place: written.place, fix: problem.fix }];
   }
   return isSocketHost(host) && !isWorker(root) ? checkPort(root) : [];
 }
@@ -84,9 +85,4 @@ function explainSocket(path: string): Problem | undefined {
     message: `is a path of ${bytes} bytes, and that of a unix socket has at most ${maxSocketPathBytes}`,
     fix: "choose a shorter path, such as one in /run/user/UID",
   };
-}
-
-/** A login in an address ends up in no message. */
-function hideLogin(host: string): string {
-  return host.replace(/\/\/[^/]*@/, "//…@");
 }

@@ -14,6 +14,7 @@ import { isWorker } from "./worker-rules.ts";
 import {
   type Finding,
   findWritten,
+  type KeyPath,
   makeSource,
   merge,
   nearestPlace,
@@ -81,7 +82,13 @@ export async function resolveProfile(nameOrPath: string, options: LoadOptions): 
     const place = nearestPlace(root, key);
     return place === root.place ? source.shown : showPlace(place);
   };
-  return { profile: { name: source.name, path: source.path, values: checked.values, at }, written: root };
+  const envFromOutside = Object.keys(checked.values.env).filter((name) => isExpanded(root, ["env", name]));
+  return { profile: { name: source.name, path: source.path, values: checked.values, envFromOutside, at }, written: root };
+}
+
+function isExpanded(root: WrittenMap, path: KeyPath): boolean {
+  const written = findWritten(root, path)?.value;
+  return written?.kind === "scalar" && written.expanded === true;
 }
 
 interface Chain {

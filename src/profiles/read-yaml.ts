@@ -34,6 +34,7 @@ export interface ReadYaml {
 
 interface Reading {
   readonly source: Source;
+  readonly text: string;
   readonly lines: LineCounter;
   readonly anchors: Map<string, Node>;
   readonly findings: Finding[];
@@ -44,14 +45,14 @@ interface Reading {
 /** Parses a profile's text. @throws LlmctlError `profile-invalid` when the text is beyond the bounds above. */
 export function readYaml(text: string, source: Source): ReadYaml {
   const lines = new LineCounter();
-  const reading: Reading = { source, lines, anchors: new Map(), findings: [], values: 0, characters: 0 };
+  const reading: Reading = { source, text, lines, anchors: new Map(), findings: [], values: 0, characters: 0 };
   checkBounds(text, reading);
   // Keys that stand twice are found by readMap: it knows their names, and the library's check takes quadratic time.
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: false });
   const errors = [...document.errors, ...document.warnings].slice(0, limits.syntaxProblems);
   const start = placeAt(reading, 0);
   const empty: WrittenMap = { kind: "map", entries: new Map(), place: start };
-  if (errors.length > 0) return { root: empty, findings: errors.map((error) => syntaxFinding(error, text, reading)) };
+  if (errors.length > 0) return { root: empty, findings: errors.map((error) => syntaxFinding(error, reading)) };
   const root = readNode(document.contents, reading, start);
   if (root.kind === "map") return { root, findings: reading.findings };
   const found = root.kind === "list" ? "is a list" : root.value === null ? "is empty" : "is a single value";
@@ -90,8 +91,11 @@ function readAlias(name: string, reading: Reading, place: Place, depth: number):
   const node = reading.anchors.get(name);
   if (node) return readNode(node, reading, place, depth + 1);
   reading.findings.push({
-    message: `${named(reading)} uses ${quote(`*${name}`)}, but nothing before it has the anchor ${quote(`&${name}`)}`,
+    message: isInEnv(reading.text, place.line)
+      ? unreadableInEnv(reading)
+      : `${named(reading)} uses ${quote(`*${name}`)}, but nothing before it has the anchor ${quote(`&${name}`)}`,
     place,
+    fix: 'put text that begins with "*" in quotes',
   });
   return { kind: "scalar", value: null, text: "", place };
 }
@@ -103,8 +107,8 @@ function checkText(
 ): void {
   reading.characters += text.length;
   if (reading.characters > limits.characters) throw refuse(reading, offset, `holds more than ${limits.characters} characters of text`);
-  if (text.includes("\0")) reading.findings.push({ message: `${named(reading)} holds a NUL character in ${quote(text)}`, place });
-  if (isBroken(text)) reading.findings.push({ message: `${named(reading)} holds half a character in ${quote(text)}`, place });
+  if (text.includes("\0")) reading.findings.push({ message: `${named(reading)} holds a NUL character`, place });
+  if (isBroken(text)) reading.findings.push({ message: `${named(reading)} holds half of a character`, place });
 }
 
 /** Half of a surrogate pair, as "\ud800" makes it: no file's name and no address can have it. */
@@ -154,7 +158,8 @@ function readKey(node: Node | null, seen: ReadonlyMap<string, WrittenEntry>, rea
   return undefined;
 }
 
-function syntaxFinding(error: YAMLError, text: string, reading: Reading): Finding {
+function syntaxFinding(error: YAMLError, reading: Reading): Finding {
+  const { text } = reading;
   const place = placeAt(reading, error.pos[0]);
   const line = text.split("\n", place.line).at(-1) ?? "";
   if (error.code === "TAB_AS_INDENT") return { message: `${named(reading)} is indented with a tab`, place, fix: "indent with spaces" };
@@ -163,7 +168,19 @@ function syntaxFinding(error: YAMLError, text: string, reading: Reading): Findin
   }
   const said = error.message.slice(0, 1).toLowerCase() + error.message.slice(1);
   const fix = line.includes("${env:") ? { fix: "put text with ${env:…} in quotes when it stands between { } or [ ]" } : {};
+  // The library's words quote what it could not read.
+  if (isInEnv(text, place.line)) return { message: unreadableInEnv(reading), place, fix: "put the value in quotes", ...fix };
   return { message: `${named(reading)} is not valid YAML: ${said}`, place, ...fix };
+}
+
+/** Whether a line belongs to the key `env`, whose values are repeated in no message; of a map in braces it cannot be told. */
+function isInEnv(text: string, line: number): boolean {
+  const top = text.split("\n", line).findLast((one) => /^[^\s#]/.test(one)) ?? "";
+  return /^["']?env\b/.test(top) || /^\{|[{,]\s*["']?env\b/.test(top);
+}
+
+function unreadableInEnv(reading: Reading): string {
+  return `${named(reading)} is not valid YAML: a value in "env" cannot be read`;
 }
 
 function refuse(reading: Reading, offset: number | undefined, what: string): LlmctlError {

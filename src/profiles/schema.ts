@@ -203,6 +203,8 @@ export interface Profile {
   /** The YAML file it came from, absolute. */
   readonly path: string;
   readonly values: ProfileValues;
+  /** Names in `env` whose values came, by `${env:…}`, from the environment of this process. */
+  readonly envFromOutside?: readonly string[];
   /** Where a key was written, for messages: `file:line:column`, of the nearest written ancestor; `path` for keys that nobody wrote. */
   readonly at: (...key: (string | number)[]) => string;
 }

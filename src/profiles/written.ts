@@ -147,7 +147,7 @@ export function merge(parent: WrittenMap, child: WrittenMap): WrittenMap {
 type Change = (scalar: WrittenScalar, path: KeyPath) => Written;
 
 /** A copy with every single value passed through `change`. */
-function mapScalars(written: Written, change: Change, path: KeyPath = []): Written {
+export function mapScalars(written: Written, change: Change, path: KeyPath = []): Written {
   if (written.kind === "scalar") return change(written, path);
   if (written.kind === "list") return { ...written, items: written.items.map((item, index) => mapScalars(item, change, [...path, index])) };
   return mapMap(written, change, path);

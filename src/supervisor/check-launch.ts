@@ -5,13 +5,12 @@ import {
   isBoolean,
   isListOf,
   isMap,
-  isMapOf,
   isNumber,
   isOneOf,
   isOptional,
   isPort,
   isShape,
-  isText,
+  isText as isAnyText,
 } from "../base/check-shape.ts";
 import { LlmctlError } from "../base/errors.ts";
 import { llmctlVersion } from "../base/version.ts";
@@ -21,6 +20,10 @@ import { type Launch, launchVersion } from "./launch.ts";
  * Every value of a launch that comes over the control socket is checked on arrival: what was not as it should be would else be found out when the
  * running server is gone.
  */
+
+/** No program can be given a NUL, and Node's error about one quotes it. */
+const isText: Check = (value) => isAnyText(value) && !String(value).includes("\0");
+const isTextMap: Check = (value) => isMap(value) && Object.entries(value).flat().every(isText);
 
 const drafting: Check = (value) =>
   isMap(value) &&
@@ -33,7 +36,7 @@ const launchChecks: Checks<Launch> = {
   dependsOn: isListOf(isText),
   file: isText,
   args: isListOf(isText),
-  env: isMapOf(isText),
+  env: isTextMap,
   cwd: isText,
   host: isText,
   port: isPort,

@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { isSystemError, LlmctlError, systemErrorCode } from "../base/errors.ts";
 import { findTool } from "../base/find-tool.ts";
+import { mayDumpCore } from "./core-dumps.ts";
 import { comingCodes, shortageCodes } from "./file-check.ts";
 import type { ExitCause, Launch } from "./launch.ts";
 import { findDescendants, identifyProcess, isRunning, type ProcessIdentity } from "./process-identity.ts";
@@ -25,6 +26,9 @@ export interface ServerProcess {
  */
 const parentGuard = '[ "$PPID" = "$0" ] || exit 125; exec "$@"';
 
+/** Before a guard: its server leaves no core file, which would hold API keys and prompts. */
+const withoutCore = "ulimit -S -c 0; ";
+
 /**
  * For where the kernel does not end a process with its parent, or no tool asks it to: leaves a shell behind that waits for the end of a pipe,
  * which comes when this process is gone, and then kills the server's group, itself included. It is there before the server is, and has
@@ -35,11 +39,12 @@ const pipeGuard = `(exec /bin/sh -c 'read -r _; kill -s KILL -- "-$0"' "$$" <&4 
 /** The command that starts a server and ties its life to this process, or does not. */
 function guarded({ file, args, orphan }: Launch): { readonly command: readonly [string, ...string[]]; readonly needsPipe: boolean } {
   if (orphan === "keep") return { command: [file, ...args], needsPipe: false };
+  const first = mayDumpCore() ? "" : withoutCore;
   const setpriv = process.platform === "linux" ? findTool("setpriv") : undefined;
   return setpriv === undefined
-    ? { command: ["/bin/sh", "-c", pipeGuard, "sh", file, ...args], needsPipe: true }
+    ? { command: ["/bin/sh", "-c", first + pipeGuard, "sh", file, ...args], needsPipe: true }
     : {
-        command: [setpriv, "--pdeathsig", "KILL", "--", "/bin/sh", "-c", parentGuard, String(process.pid), file, ...args],
+        command: [setpriv, "--pdeathsig", "KILL", "--", "/bin/sh", "-c", first + parentGuard, String(process.pid), file, ...args],
         needsPipe: false,
       };
 }
@@ -105,9 +110,11 @@ function mayRun(identity: ProcessIdentity): boolean {
  */
 export function explainSpawnFailure(file: string, error: unknown): ExitCause {
   const code = systemErrorCode(error);
+  // Node's errors about how it was called quote what it was called with, the environment too.
+  const why = isSystemError(error) || error instanceof LlmctlError ? error.message : (code ?? "for a reason that Node does not tell");
   return {
     kind: "not-started",
-    message: `cannot start ${file}: ${error instanceof Error ? error.message : String(error)}`,
+    message: `cannot start ${file}: ${why}`,
     permanent: code === undefined || !shortageCodes.has(code),
     ...(code !== undefined && comingCodes.has(code) ? { mayCome: true } : {}),
     exit: code === "EACCES" ? "permission" : "missingFile",

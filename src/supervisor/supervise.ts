@@ -8,6 +8,7 @@ import { MetricsServer } from "../control/metrics-server.ts";
 import { ControlServer } from "../control/server.ts";
 import { listSocketPlaces } from "../control/socket-path.ts";
 import { checkLaunch } from "./check-launch.ts";
+import { forbidCoreDumps } from "./core-dumps.ts";
 import { EventLog, eventLogPath } from "./event-log.ts";
 import { EventQueue } from "./event-queue.ts";
 import type { ExitCause, Launch, ServerProtocol } from "./launch.ts";
@@ -89,7 +90,7 @@ export async function supervise({ launch, protocol, paths, onEvent, plan, isPati
     onEvent(event);
   };
   const metrics = new Metrics(supervisor);
-  const metricsServer = new MetricsServer(() => metrics.read());
+  const metricsServer = new MetricsServer({ read: () => metrics.read(), onFailure: (text) => supervisor.warn(text) });
   const events = new EventLog(eventLogPath(paths.state, name), (text) => supervisor.warn(text));
   const saver = new StateSaver(paths.state, supervisor, () => control.socketPath);
   let wasAskedToStop = false;
@@ -139,6 +140,7 @@ export async function supervise({ launch, protocol, paths, onEvent, plan, isPati
     release();
     throw error;
   }
+  await forbidCoreDumps((text) => supervisor.warn(text));
   place.keep({ control, saver, everyMs: () => supervisor.healthIntervalMs });
   // An orphan uses its own port; should another profile have locked it meanwhile, the next start finds that out.
   if (orphan !== undefined) await ports.take(launch);

@@ -125,6 +125,8 @@ function serviceSection(options: UnitOptions): string[] {
     "LimitMEMLOCK=infinity",
     // Enough without any capability; a user's manager gives no more than it has itself.
     ...(options.priority === undefined ? [] : [`LimitRTPRIO=${options.priority.fifo}`, `LimitNICE=${options.priority.niceness}`]),
+    // A core file would hold API keys and prompts. To have one, LimitCORE=infinity and Environment=LLMCTL_CORE_DUMPS=1 in a drop-in.
+    "LimitCORE=0",
     "UMask=0077",
     ...(options.scope === "system" ? systemHardening(options) : []),
     ...hardening,

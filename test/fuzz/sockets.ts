@@ -37,7 +37,7 @@ export const socketsFuzzer: Fuzzer = {
     });
     const socketPath = join(folder, "p.sock");
     await control.listen([socketPath]);
-    const metricsServer = new MetricsServer(metrics);
+    const metricsServer = new MetricsServer({ read: metrics, onFailure: (text) => failures.push(text) });
     const port = await getPort({ host: "127.0.0.1" });
     await metricsServer.listen("127.0.0.1", port);
     let sent = 0;
@@ -48,6 +48,7 @@ export const socketsFuzzer: Fuzzer = {
         sent += 1;
         if (sent % askEvery === 0 && (await fetchStatus(socketPath))?.name !== "p")
           throw new Error("the supervisor does not answer any more");
+        if (outcome === "500") throw new Error("the supervisor took a message for a fault of its own");
         if (failures.length > 0) throw new Error(failures.join("; "));
         return outcome;
       },
@@ -70,6 +71,7 @@ const bodies: readonly unknown[] = [
 const paths = ["/status", "/metrics", "/events", "/events?from=start", "/stop", "/restart", "/", "*", "http://x/status", "/../status"];
 
 function anyMessage(random: Random): Buffer {
+  if (random.oneIn(4)) return wish(random.pick(["stop", "restart"]), anyBody(random));
   const body = random.oneIn(3) ? "" : anyBody(random);
   const path = random.oneIn(10) ? random.pick(nasty) : random.pick(paths);
   const headers = [
@@ -84,6 +86,11 @@ function anyMessage(random: Random): Buffer {
   const message = Buffer.from(`${headers.join("\r\n")}\r\n\r\n${body}`);
   const changed = random.oneIn(2) ? message : mutateBytes(message, random);
   return random.oneIn(10) ? Buffer.concat([changed, changed]) : changed;
+}
+
+/** Nothing but the body is odd. */
+function wish(what: string, body: string): Buffer {
+  return Buffer.from(`POST /${what} HTTP/1.1\r\nhost: llmctl\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
 }
 
 function anyBody(random: Random): string {

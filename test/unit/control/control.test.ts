@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { chmod, chown, mkdir, mkdtemp, readdir, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { createServer as createHttpServer, request } from "node:http";
-import { connect, createServer, type Server } from "node:net";
+import { connect, createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -123,11 +123,11 @@ describe("a supervisor that listens", () => {
   test.each([
     ["GET", "/nothing", "", 404, "unknown request GET /nothing"],
     ["POST", "/status", "", 404, "unknown request POST /status"],
-    ["POST", "/stop", "{", 500, "SyntaxError"],
-    ["POST", "/stop", "[", 500, "SyntaxError"],
-    ["POST", "/stop", "null", 500, "the request is not a JSON object"],
-    ["POST", "/restart", "[]", 500, "the request is not a JSON object"],
-    ["POST", "/stop", `"${"x".repeat(1 << 20)}"`, 500, "the request is larger than 1048576 bytes"],
+    ["POST", "/stop", "{", 400, "the request is not a JSON object"],
+    ["POST", "/stop", "[", 400, "the request is not a JSON object"],
+    ["POST", "/stop", "null", 400, "the request is not a JSON object"],
+    ["POST", "/restart", "[]", 400, "the request is not a JSON object"],
+    ["POST", "/stop", `"${"x".repeat(1 << 20)}"`, 400, "the request is larger than 1048576 bytes"],
   ])("%s %s with a wrong body is refused and changes nothing", async (method, path, body, code, message) => {
     const answer = await send(method, path, body);
     expect(answer).toEqual({ code, message: expect.stringContaining(message) });
@@ -271,6 +271,49 @@ describe("a supervisor waits for nobody", () => {
     reader.resume();
     await closed;
     expect(await fetchStatus(socketPath)).toEqual(status);
+  });
+
+  /** A reader of events that reads nothing until it is told to. */
+  async function follow(): Promise<Socket> {
+    const reader = connect(socketPath).on("error", () => undefined);
+    reader.write("GET /events HTTP/1.1\r\nhost: x\r\n\r\n");
+    await once(reader, "readable");
+    return reader.pause();
+  }
+
+  test("many readers that do not read are dropped before what waits for all of them is much", async () => {
+    await server.listen([socketPath]);
+    const readers: Socket[] = [];
+    while (readers.length < 40) readers.push(await follow());
+    const closed = readers.map((reader) => new Promise((resolve) => reader.on("close", resolve)));
+    // Far less than may wait for one of them.
+    for (let sent = 0; sent < 10; sent += 1) server.publish({ ...event, message: "x".repeat(1 << 16) });
+    for (const reader of readers.slice(0, 20)) reader.resume();
+    await Promise.any(closed);
+    expect(await fetchStatus(socketPath)).toEqual(status);
+    for (const reader of readers) reader.destroy();
+  });
+
+  test("of too many readers the oldest is dropped, and the newest hears what happens", async () => {
+    await server.listen([socketPath]);
+    const readers: Socket[] = [];
+    while (readers.length < 64) readers.push(await follow());
+    const [first] = readers;
+    const closed = new Promise((resolve) => first?.resume().on("close", resolve));
+    const events = followEvents(socketPath);
+    await events.next();
+    await closed;
+    server.publish({ ...event, message: "still here" });
+    expect((await events.next()).value).toMatchObject({ message: "still here" });
+    await events.return(undefined);
+    for (const reader of readers) reader.destroy();
+  });
+
+  test("a request that cannot be read is not quoted: it may hold an environment", async () => {
+    await server.listen([socketPath]);
+    for (const body of ['{"launch":{"env":{"A":"s3cret"', 's3cret"}', '"s3cret"']) {
+      expect((await send("POST", "/restart", body)).message).not.toContain("s3cret");
+    }
   });
 
   test("a socket that is made anew elsewhere keeps its readers", async () => {

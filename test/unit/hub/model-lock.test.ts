@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -26,6 +26,15 @@ async function onlyPath(): Promise<string> {
   expect(names).toHaveLength(1);
   return join(folder, names[0] ?? "");
 }
+
+test("an address that is signed is told from others, and its signature is not kept", async () => {
+  const signed = { url: "https://models.example/m.gguf?X-Amz-Signature=s3cret" };
+  const files = [{ name: "m.gguf", sizeBytes: 1, digest: "b".repeat(64), version: undefined }];
+  await writeModelLock(folder, signed, { files });
+  expect(await readFile(await onlyPath(), "utf8")).not.toContain("s3cret");
+  expect(await readModelLock(folder, signed)).toMatchObject({ files: [{ name: "m.gguf" }] });
+  expect(await readModelLock(folder, { url: `${signed.url}x` })).toBeUndefined();
+});
 
 test("a reference keeps the commit and the files that it was locked to", async () => {
   await writeModelLock(folder, ref, lock);

@@ -123,6 +123,12 @@ describe("planContainer", () => {
     expect(spec.env).toEqual({ CUDA_VISIBLE_DEVICES: "0" });
   });
 
+  test("what the profile takes from the environment stays there", () => {
+    const profile = { ...makeProfile({ env: { A: "literal", B: "from outside" } }), envFromOutside: ["B"] };
+    const { env, secretEnv } = planContainer(profile, { target }, { catalogue: readCatalogue("v0.5.0"), release: "v0.5.0" });
+    expect({ env, secretEnv }).toEqual({ env: { A: "literal" }, secretEnv: ["B"] });
+  });
+
   test("a host that no port can be published on is refused", () => {
     expect(problemOf(() => plan({ server: { host: "fe80::1%n" } }))).toEqual({ code: "no-address", at: "p.yaml:server.host" });
     expect(problemOf(() => plan({ server: { host: "/run/llama.sock" } }))).toEqual({ code: "no-address", at: "p.yaml:server.host" });

@@ -110,6 +110,22 @@ describe("problems", () => {
     expect(JSON.stringify(check(["--api-key", "s3cret"]).problems)).not.toContain("s3cret");
     expect(JSON.stringify(check(["--api-key=s3cret"]).problems)).not.toContain("s3cret");
   });
+
+  test.each([
+    [["--hf-token", "s3cret"]],
+    [["-hft", "s3cret"]],
+    [["--hf-token=s3cret"]],
+    [["--api-token=s3cret"]],
+    [["--api-token s3cret"]],
+    [["token=s3cret"]],
+    [{ "hf-token": "s3cret" }],
+    [{ hft: "s3cret" }],
+  ])("no secret stands on a command line, and none is repeated: %j", (args) => {
+    const { flags, problems } = check(args);
+    expect(flags).toEqual([]);
+    expect(problems).toHaveLength(1);
+    expect(JSON.stringify(problems)).not.toContain("s3cret");
+  });
 });
 
 describe("as a map", () => {

@@ -60,7 +60,7 @@ test.each([
   ['model: m\nmodel_dirs: [/a, "/b\\N"]', '"model_dirs[1]" holds a control character, U+0085: "/b\\u0085"', "p.yaml:2:18"],
   ['model: { hf: o/r, quant: "Q\\t" }', '"model.quant" holds a control character, U+0009: "Q\\t"', "p.yaml:1:19"],
   ['model: m\nllama: { binary: "${env:ODD}" }', '"llama.binary" holds a control character, U+000D: "/a\\rb"', "p.yaml:2:10"],
-  ['model: m\nenv: { A: "\\ud800" }', 'profile "p" holds half a character in "\\ud800"', "p.yaml:2:11"],
+  ['model: m\nenv: { A: "\\ud800" }', 'profile "p" holds half of a character', "p.yaml:2:11"],
 ])("%j is refused with its key, its place and the character", async (yaml, message, at) => {
   expect(await refuse(yaml)).toMatchObject({ message, at, exit: "config", problems: { length: 1 } });
 });

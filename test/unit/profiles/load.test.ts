@@ -248,6 +248,18 @@ describe("${env:…}", () => {
     ]);
   });
 
+  test("a variable that is a secret by its name is for env and for addresses alone, and is not repeated", async () => {
+    const text = "model: m\nalias: '${env:A_TOKEN}'\nargs: ['${env:A_TOKEN:-x}']\nenv: { A: '${env:A_TOKEN}' }";
+    const error = await refuseText(text, { A_TOKEN: "s3cret" });
+    expect(error.problems.map(({ at }) => at?.split(":")[1])).toEqual(["2", "3"]);
+    expect(JSON.stringify(error.problems)).not.toContain("s3cret");
+  });
+
+  test("what a variable holds is not repeated where it is wrong", async () => {
+    const error = await refuseText("model: m\nctx_size: '${env:SIZE}'", { SIZE: "s3cret" });
+    expect(error.message).toContain('not what "${env:SIZE}" gives');
+  });
+
   test.each(["${env:}", "${env:1A}", "${env:A", "${env:A-b}", "${env:A B}"])("that cannot be read is refused: %s", async (text) => {
     const error = await refuseText(`model: '${text}'`, { A: "a" });
     expect(error.message).toBe(`"model" has a reference that cannot be read: "${text}"`);

@@ -40,6 +40,13 @@ describe("is refused", () => {
     }
   });
 
+  test("with a NUL in a text, which Node would quote when it starts the server", () => {
+    for (const env of [{ A: "s3cret\0" }, { "s3cret\0": "x" }]) {
+      expect(() => check({ ...whole, env })).toThrow(refusalOf("env"));
+      expect(() => check({ ...whole, env })).not.toThrow("s3cret");
+    }
+  });
+
   test("of another version, with the versions of both", () => {
     for (const version of [0, 2, "1", undefined]) {
       expect(() => check({ ...whole, version })).toThrow(

@@ -24,6 +24,15 @@ test.each(["EAGAIN", "EMFILE", "ENFILE", "ENOMEM"])("a start for which the syste
   expect(cause).toMatchObject({ kind: "not-started", permanent: false, mayCome: true });
 });
 
+test("how Node was called is not repeated when a start fails", async () => {
+  const call = () => spawn("/bin/true", { env: { A: "s3cret\0" } });
+  expect(call).toThrow("s3cret");
+  const error = await Promise.resolve()
+    .then(call)
+    .catch((thrown: unknown) => thrown);
+  expect(explainSpawnFailure("/x", error)).toMatchObject({ message: "cannot start /x: ERR_INVALID_ARG_VALUE", permanent: true });
+});
+
 test("what a server has started is ended with it, in another session too", async () => {
   const server = spawn("sh", ["-c", "setsid sh -c 'echo $$; exec sleep 1000' & exec sleep 1000"], {
     detached: true,

@@ -1,0 +1,22 @@
+/** What stands in the place of a value that is for the server alone. */
+export const hidden = "(hidden)";
+
+/** Whether a variable by this name may hold a secret; better one too many than one too few, where that only hides a value. */
+export function maySecretBe(name: string): boolean {
+  return /key|token|secret|passw|credential/i.test(name);
+}
+
+/** Whether a variable by this name holds a secret: not `API_KEY_FILE`, whose value is a path. */
+export function isSecret(name: string): boolean {
+  return /(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL)S?$/i.test(name);
+}
+
+/** The names of an environment; of what is in it nothing. */
+export function hideValues(env: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.keys(env).map((name) => [name, hidden]));
+}
+
+/** An address for people, whether it can be parsed or not: without its login, and without its query, which may be a signature. */
+export function maskAddress(address: string): string {
+  return address.replace(/\/\/.*@/s, "//…@").replace(/[?#].*$/s, "?…");
+}
