@@ -85,7 +85,7 @@ export const noDraftAsked = "the profile asks for none";
 export async function planLaunch(profile: Profile, options: PlanOptions): Promise<LaunchPlan> {
   if (profile.values.kind === "rpc-worker") return planWorkerLaunch(profile, options);
   const { command, ...explained } = await planProgram(profile, "llama-server", options);
-  const env = await sealEnv(profile.values.env, options.paths.state);
+  const env = await sealEnv(profile.values.env, options.paths.data);
   return { launch: withHash(env, { ...launchSettings(profile), ...command }), ...explained };
 }
 
@@ -93,7 +93,7 @@ async function planWorkerLaunch(profile: Profile, options: PlanOptions): Promise
   const { file, env, flags, build } = await planWorker(profile, options);
   const args = flags.flatMap((flag) => flag.args);
   const drafting: Drafting = { wanted: false, reason: noDraftAsked };
-  const launch = withHash(await sealEnv(profile.values.env, options.paths.state), {
+  const launch = withHash(await sealEnv(profile.values.env, options.paths.data), {
     ...launchSettings(profile),
     watchTraffic: false,
     file,
