@@ -1,4 +1,4 @@
-import { toOneLine } from "../base/control-characters.ts";
+import { toClosedLine } from "../base/control-characters.ts";
 
 /** What a container that runs one profile's server needs, whoever runs it; plain data. */
 export interface ContainerSpec {
@@ -99,9 +99,9 @@ export function drainCommand({ stopTimeoutMs, apiKeyFile }: ContainerSpec, delay
   return ["timeout", String(seconds(stopTimeoutMs) + delaySeconds), "sh", "-c", `${wait}while ${awake} && ${busy}; do sleep 1; done`];
 }
 
-/** The head of every export, as comments: each of them one line to every reader. */
+/** The head of every export, as comments: each of them one line to every reader, such as those of Podman that continue comments, too. */
 export function headLines({ name, description, notes }: ContainerSpec, usage: readonly string[]): string[] {
   const title = `llmctl profile ${name}${description === undefined ? "" : `: ${description}`}`;
   const lines = [title, ...usage, ...notes.map((note) => `Note: ${note}`)];
-  return lines.map((line) => `# ${/^ */.exec(line)?.[0] ?? ""}${toOneLine(line)}`);
+  return lines.map((line) => `# ${/^ */.exec(line)?.[0] ?? ""}${toClosedLine(line)}`);
 }
