@@ -69,9 +69,9 @@ export function startupSeconds({ stallTimeoutMs }: Probes): number {
   return seconds(startupPatience * stallTimeoutMs);
 }
 
-/** In whole seconds, at least one: less is nothing to any of the formats. */
+/** In whole seconds, at least one, which less is to none of the formats; and no more than they all can hold, with what is added: 30 years. */
 export function seconds(ms: number): number {
-  return Math.max(1, Math.ceil(ms / 1000));
+  return Math.min(1_000_000_000, Math.max(1, Math.ceil(ms / 1000)));
 }
 
 /** What every export adds to the profile's environment. */
