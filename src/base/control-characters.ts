@@ -14,6 +14,14 @@ export function toOneLine(text: string): string {
   return text.replaceAll(/[\s\p{Cc}\p{Zl}\p{Zp}\p{Cs}\p{NChar}]+/gu, " ").trim();
 }
 
+/** As {@link toOneLine}, without backslashes at the end: behind one, some readers take the next line for more of this one, and there is no escape for it. */
+export function toClosedLine(text: string): string {
+  const line = toOneLine(text);
+  let end = line.length;
+  while (end > 0 && " \\".includes(line.charAt(end - 1))) end -= 1;
+  return line.slice(0, end);
+}
+
 /** The number of a character of one code point. */
 export function codeOf(character: string): number {
   return character.codePointAt(0) ?? 0;

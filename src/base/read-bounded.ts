@@ -1,5 +1,5 @@
 import { constants } from "node:fs";
-import { open } from "node:fs/promises";
+import { type FileHandle, open } from "node:fs/promises";
 
 /**
  * Text of a file that others may have put there, links followed: a pipe would keep a reader waiting for ever, and a huge file, or one such as
@@ -12,19 +12,23 @@ export async function readBounded(path: string, mostBytes: number): Promise<stri
   try {
     const info = await file.stat();
     if (!info.isFile() || info.size > mostBytes) return undefined;
-    // One more than it may be: it may grow while it is read, and files of /proc say that they are empty.
-    const buffer = Buffer.allocUnsafe(Math.min(mostBytes, Math.max(info.size, procBytes)) + 1);
-    let length = 0;
-    for (let read = -1; read !== 0 && length < buffer.length; length += read) {
-      read = (await file.read(buffer, length, buffer.length - length, null)).bytesRead;
-    }
-    return length === buffer.length ? undefined : buffer.toString("utf8", 0, length);
+    // Files of /proc say that they are empty, and others may grow while they are read: only the end tells how long a file is.
+    return (await collectBounded(readChunks(file, Math.max(info.size, leastChunkBytes) + 1), mostBytes))?.toString("utf8");
   } finally {
     await file.close();
   }
 }
 
-const procBytes = 4096;
+const leastChunkBytes = 16 << 10;
+
+/** All that there is. @param bytes Of the first chunk, which holds all of a file that does not grow; of those behind it a little. */
+async function* readChunks(file: FileHandle, bytes: number): AsyncGenerator<Uint8Array> {
+  for (let size = bytes; ; size = leastChunkBytes) {
+    const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(size), 0, size, null);
+    if (bytesRead === 0) return;
+    yield buffer.subarray(0, bytesRead);
+  }
+}
 
 /**
  * All of a body that others send.

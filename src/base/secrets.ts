@@ -18,5 +18,9 @@ export function hideValues(env: Readonly<Record<string, string>>): Record<string
 
 /** An address for people, whether it can be parsed or not: without its login, and without its query, which may be a signature. */
 export function maskAddress(address: string): string {
-  return address.replace(/\/\/.*@/s, "//…@").replace(/[?#].*$/s, "?…");
+  // Not by a pattern: where no "@" follows, it would look for one behind each of a million slashes.
+  const start = address.indexOf("//");
+  const end = start === -1 ? -1 : address.lastIndexOf("@");
+  const shown = end > start ? `${address.slice(0, start)}//…@${address.slice(end + 1)}` : address;
+  return shown.replace(/[?#].*$/s, "?…");
 }

@@ -30,4 +30,4 @@ export const ownedFlags: readonly { readonly flags: readonly string[]; readonly 
 ];
 
 /** What a flag of any build holds, by its name, that must not stand on a command line: not `--api-key-file`, which names a path. */
-export const secretFlag = /[-_](?:\w*key|token|secret|password|passwd)$|^-+hft$/i;
+export const secretFlag = /[-_](?:[a-z\d]*key|token|secret|password|passwd)$|^-+hft$/i;

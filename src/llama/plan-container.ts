@@ -127,8 +127,21 @@ function chooseGpu(profile: Profile, backend: ImageBackend, count: number | unde
     });
   }
   if (backend === "cpu") return { kind: "none" };
-  const numbers = devices.map((device) => Number(/\d+$/.exec(device)?.[0] ?? 0));
-  return { kind: backend, count: count ?? 1 + Math.max(0, ...numbers) };
+  const needed = count ?? 1 + Math.max(0, ...devices.map(deviceNumber));
+  if (needed <= mostGpus) return { kind: backend, count: needed };
+  throw new LlmctlError("too-many-gpus", `${needed} GPUs are more than the ${mostGpus} that a container can be given`, {
+    exit: "config",
+    at: profile.at("devices"),
+    fix: "name devices that there are, or give their number with --gpus",
+  });
+}
+
+/** Stops a number that a name only claims: a Quadlet has a line for each. */
+const mostGpus = 256;
+
+function deviceNumber(device: string): number {
+  // Of a name that may be as long as a profile: the pattern would look for the end from each digit on.
+  return Number(/\d+$/.exec(device.slice(0, 40))?.[0] ?? 0);
 }
 
 function insideServer(server: ProfileValues["server"]): ProfileValues["server"] {

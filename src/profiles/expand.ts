@@ -45,7 +45,13 @@ interface Expansion {
   readonly isPrivate: boolean;
 }
 
-function expandText(text: string, { env, report, budget, isPrivate }: Expansion): string {
+function expandText(text: string, { env, budget, isPrivate, ...expansion }: Expansion): string {
+  const told = new Set<string>();
+  const report = (message: string, fix: string) => {
+    if (!told.has(message)) expansion.report(message, fix);
+    told.add(message);
+  };
+  const tellUnread = () => report(`has a reference that cannot be read: ${quote(text)}`, "write ${env:NAME} or ${env:NAME:-default}");
   let isTold = budget.left < 0;
   const spend = (value: string) => {
     budget.left -= value.length;
@@ -55,21 +61,27 @@ function expandText(text: string, { env, report, budget, isPrivate }: Expansion)
     isTold = true;
     return "";
   };
-  return text.replace(/\$\{env:(?:([A-Za-z_]\w*)(?::-([^}]*))?\})?/g, (whole: string, name?: string, standard?: string) => {
-    if (name === undefined) {
-      report(`has a reference that cannot be read: ${quote(text)}`, "write ${env:NAME} or ${env:NAME:-default}");
-      return whole;
-    }
-    if (!isPrivate && isSecret(name)) {
-      report(`uses the environment variable ${quote(name)}, which by its name is a secret, and is seen by others`, "use it in env alone");
-      return whole;
-    }
-    const value = Object.hasOwn(env, name) ? env[name] : undefined;
-    if (standard !== undefined) return spend(value || standard);
-    if (value === undefined)
-      report(`uses the environment variable ${quote(name)}, which is not set`, `set it, or write \${env:${name}:-default}`);
-    return value === undefined ? whole : spend(value);
-  });
+  // Behind the last bracket the pattern would look for one from each reference on, through all of the text.
+  const end = text.lastIndexOf("}") + 1;
+  if (text.includes("${env:", end)) tellUnread();
+  const expanded = text
+    .slice(0, end)
+    .replace(/\$\{env:(?:([A-Za-z_]\w*)(?::-([^}]*))?\})?/g, (whole: string, name?: string, standard?: string) => {
+      if (name === undefined) {
+        tellUnread();
+        return whole;
+      }
+      if (!isPrivate && isSecret(name)) {
+        report(`uses the environment variable ${quote(name)}, which by its name is a secret, and is seen by others`, "use it in env alone");
+        return whole;
+      }
+      const value = Object.hasOwn(env, name) ? env[name] : undefined;
+      if (standard !== undefined) return spend(value || standard);
+      if (value === undefined)
+        report(`uses the environment variable ${quote(name)}, which is not set`, `set it, or write \${env:${name}:-default}`);
+      return value === undefined ? whole : spend(value);
+    });
+  return expanded + text.slice(end);
 }
 
 /**

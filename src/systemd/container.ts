@@ -1,4 +1,4 @@
-import { toOneLine } from "../base/control-characters.ts";
+import { toClosedLine } from "../base/control-characters.ts";
 
 /** What a container that runs one profile's server needs, whoever runs it; plain data. */
 export interface ContainerSpec {
@@ -69,9 +69,9 @@ export function startupSeconds({ stallTimeoutMs }: Probes): number {
   return seconds(startupPatience * stallTimeoutMs);
 }
 
-/** In whole seconds, at least one: less is nothing to any of the formats. */
+/** In whole seconds, at least one, which less is to none of the formats; and no more than they all can hold, with what is added: 30 years. */
 export function seconds(ms: number): number {
-  return Math.max(1, Math.ceil(ms / 1000));
+  return Math.min(1_000_000_000, Math.max(1, Math.ceil(ms / 1000)));
 }
 
 /** What every export adds to the profile's environment. */
@@ -99,9 +99,9 @@ export function drainCommand({ stopTimeoutMs, apiKeyFile }: ContainerSpec, delay
   return ["timeout", String(seconds(stopTimeoutMs) + delaySeconds), "sh", "-c", `${wait}while ${awake} && ${busy}; do sleep 1; done`];
 }
 
-/** The head of every export, as comments: each of them one line to every reader. */
+/** The head of every export, as comments: each of them one line to every reader, such as those of Podman that continue comments, too. */
 export function headLines({ name, description, notes }: ContainerSpec, usage: readonly string[]): string[] {
   const title = `llmctl profile ${name}${description === undefined ? "" : `: ${description}`}`;
   const lines = [title, ...usage, ...notes.map((note) => `Note: ${note}`)];
-  return lines.map((line) => `# ${/^ */.exec(line)?.[0] ?? ""}${toOneLine(line)}`);
+  return lines.map((line) => `# ${/^ */.exec(line)?.[0] ?? ""}${toClosedLine(line)}`);
 }

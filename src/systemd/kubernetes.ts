@@ -129,9 +129,12 @@ function container(spec: ContainerSpec): IContainer {
   };
 }
 
-/** Kubernetes replaces `$(NAME)` in arguments and variables, and takes two dollars for one. */
+/**
+ * Kubernetes replaces `$(NAME)` in arguments and variables, and takes two dollars for one. Each is doubled: behind one alone it takes the next byte
+ * for a character, and so breaks one of several bytes.
+ */
 function escapeReferences(text: string): string {
-  return text.replaceAll(/\$(?=[$(])/g, "$$$$");
+  return text.replaceAll("$", "$$$$");
 }
 
 /** A model on the CPU stays in memory as a whole, so that much is asked for; without a limit, as its cache comes on top. */

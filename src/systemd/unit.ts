@@ -1,4 +1,4 @@
-import { controlCharacter, toOneLine } from "../base/control-characters.ts";
+import { controlCharacter, toClosedLine } from "../base/control-characters.ts";
 import { exitCodes, type ExitName } from "../base/exit-codes.ts";
 import { escapeSpecifiers, quote, quoteArgument, quotePath, splitWords } from "./unit-words.ts";
 import { expectWritable } from "./unwritable.ts";
@@ -85,7 +85,7 @@ function unitSection({ name, description, dependsOn, mounts = [], host = "localh
   const paths = [...new Set(mounts)].filter((path) => !controlCharacter.test(path)).map(quotePath);
   return [
     "[Unit]",
-    `Description=${describe(`llmctl ${name}${description === undefined ? "" : `: ${description}`}`)}`,
+    `Description=${escapeSpecifiers(toClosedLine(`llmctl ${name}${description === undefined ? "" : `: ${description}`}`))}`,
     `After=${["network.target", ...network, ...units].join(" ")}`,
     // Started by this unit they would be in its control group, and end with it. Not Requires=: a restart of theirs would load this model anew, too.
     ...(network.length + units.length === 0 ? [] : [`Wants=${[...network, ...units].join(" ")}`]),
@@ -201,9 +201,4 @@ export function readEnvironment(unit: string): Readonly<Record<string, string>> 
 function readSetting(unit: string, key: string): string[] {
   const lines = unit.split("\n").filter((line) => line.startsWith(`${key}=`));
   return lines.map((line) => line.slice(key.length + 1));
-}
-
-/** Prose that ends its line: a backslash at the end would go on with the next one, and there is no escape for it. */
-function describe(text: string): string {
-  return escapeSpecifiers(toOneLine(text).replace(/[\s\\]+$/, ""));
 }

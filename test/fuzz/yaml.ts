@@ -6,12 +6,14 @@ import { fileURLToPath } from "node:url";
 import { LlmctlError } from "../../src/base/errors.ts";
 import { profileJsonSchema } from "../../src/profiles/json-schema.ts";
 import { resolveProfile } from "../../src/profiles/load.ts";
+import { textKeys } from "../support/hostile-values.ts";
 import type { Fuzzer } from "./fuzzer.ts";
 import { mutateText, nasty } from "./mutate.ts";
 import type { Random } from "./random.ts";
 
 const shippedFolder = fileURLToPath(new URL("../../profiles", import.meta.url));
 const shipped = readdirSync(shippedFolder).map((name) => readFileSync(join(shippedFolder, name), "utf8"));
+const texts = textKeys();
 const keys = Object.keys(profileJsonSchema().properties ?? {});
 
 /** Text of a profile that is nearly right: a shipped one with changes, or one of the schema's keys with odd values. */
@@ -19,6 +21,39 @@ export function anyYaml(random: Random): string {
   if (!random.oneIn(3)) return mutateText(random.pick(shipped), random);
   const lines = Array.from({ length: 1 + random.below(6) }, () => `${random.pick(keys)}: ${anyValue(random, 3)}`);
   return `model: m.gguf\n${lines.join("\n")}\n`;
+}
+
+/** Pieces that a pattern may take for the begin of something, in an endless row of which it would look for the end from each on. */
+const starts = [
+  "/",
+  "//",
+  "${env:A:-",
+  "${env:",
+  "[",
+  "-",
+  ".",
+  "_key",
+  "1",
+  "1.",
+  "a:1",
+  "=",
+  "\\",
+  " ",
+  "https://",
+  "https://a?",
+  "\u001b[",
+  "é",
+  "\n",
+];
+/** With ten of them, a profile is as long as it may be. */
+const longest = 90_000;
+
+/** A profile of which some texts are very long. */
+function longYaml(random: Random): string {
+  const piece = random.pick(starts);
+  const count = random.below(longest / (JSON.stringify(piece).length - 2));
+  const text = random.pick(["", "/", "https://", "a"]) + piece.repeat(count) + random.pick(["", "x", "}", ".gguf"]);
+  return JSON.stringify(Object.assign({}, ...Array.from({ length: 10 }, () => random.pick(texts).with(text))));
 }
 
 function anyValue(random: Random, depth: number): string {
@@ -52,7 +87,8 @@ export const yamlFuzzer: Fuzzer = {
     return {
       attempt: async (random: Random) => {
         try {
-          const options = { folders: [shippedFolder], env: { HOME: folder }, cwd: folder, instead: { path, text: anyYaml(random) } };
+          const text = random.oneIn(200) ? longYaml(random) : anyYaml(random);
+          const options = { folders: [shippedFolder], env: { HOME: folder }, cwd: folder, instead: { path, text } };
           const { profile } = await resolveProfile(path, options);
           for (const key of keys) profile.at(key);
           return "read";

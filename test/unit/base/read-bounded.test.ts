@@ -30,6 +30,11 @@ describe("a file of others", () => {
   test.runIf(process.platform === "linux")("that says it is empty, as those of /proc do, is read", async () => {
     expect(await readBounded("/proc/self/status", 1 << 20)).toContain("Pid:");
     expect(await readBounded("/proc/self/status", 10)).toBeUndefined();
+    // Longer than one read of it gives.
+    const maps = await readBounded("/proc/self/maps", 16 << 20);
+    expect(maps?.length).toBeGreaterThan(8192);
+    expect(maps?.trimEnd().split("\n").at(-1)).toContain("[");
+    expect(await readBounded("/proc/self/maps", 8000)).toBeUndefined();
   });
 
   test("that is not there is the system's error", async () => {

@@ -12,6 +12,11 @@ test.each([
   expect(maskAddress(address)).toBe(shown);
 });
 
+test("a long address without a login takes linear time", () => {
+  const address = `https:${"/".repeat(300_000)}`;
+  expect(maskAddress(address)).toBe(address);
+});
+
 test.each([
   ["HF_TOKEN", true, true],
   ["OPENAI_API_KEYS", true, true],

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { LlmctlError } from "../../../src/base/errors.ts";
 import { type ContainerChoice, planContainer } from "../../../src/llama/plan-container.ts";
+import { seconds, startupSeconds } from "../../../src/systemd/container.ts";
 import { makeProfile, readCatalogue } from "../../support/llama-help.ts";
 
 const target = [
@@ -114,6 +115,25 @@ describe("planContainer", () => {
       code: "device-not-in-image",
       at: "p.yaml:devices",
     });
+  });
+
+  test.each([
+    ["CUDA255", {}],
+    ["CUDA256", { gpus: 1 }],
+  ])("%s is a GPU that a container can be given", (device, choice) => {
+    expect(plan({ devices: [device] }, choice).gpu.kind).toBe("cuda");
+  });
+
+  test.each(["CUDA256", "CUDA4294967295", `CUDA${"1".repeat(300_000)}x${"1".repeat(300_000)}`])(
+    "a number of GPUs that only a name claims is refused",
+    (device) => {
+      expect(problemOf(() => plan({ devices: [device] }))).toEqual({ code: "too-many-gpus", at: "p.yaml:devices" });
+    },
+  );
+
+  test("durations of ages are whole numbers that each format can hold", () => {
+    const spec = plan({ health: { stall_timeout: "9007199254740993d" }, stop: { timeout: "9007199254740993d" } });
+    expect([startupSeconds(spec.probes), seconds(spec.stopTimeoutMs)]).toEqual([1_000_000_000, 1_000_000_000]);
   });
 
   test("values of secret variables stay out", () => {

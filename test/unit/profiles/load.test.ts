@@ -265,6 +265,19 @@ describe("${env:…}", () => {
     expect(error.message).toBe(`"model" has a reference that cannot be read: "${text}"`);
   });
 
+  test("that is not closed is found in linear time, and told once", async () => {
+    const error = await refuseText(`description: '${"${env:A:-".repeat(100_000)}'\nmodel: m`, { A: "a" });
+    expect(error.problems.map(({ message }) => message)).toEqual([
+      expect.stringMatching(/^"description" has a reference that cannot be read/),
+    ]);
+  });
+
+  test("may hold a bracket, and what follows stays as it is", async () => {
+    await using folder = await ProfileFolder.create({ "near/coder.yaml": "description: '${env:NONE:-a{b}c} d}e ${x'\nmodel: m" });
+    const { values } = await folder.load("coder");
+    expect(values.description).toBe("a{bc} d}e ${x");
+  });
+
   test("gives text, never a number", async () => {
     const error = await refuseText("model: m\nserver: { port: '${env:P}' }", { P: "8001" });
     expect(error.problems).toMatchObject([{ fix: "write the value itself: ${env:…} always gives text" }]);

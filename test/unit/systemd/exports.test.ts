@@ -124,9 +124,9 @@ describe("Kubernetes", () => {
     expect(text).toContain("# Needs: kubectl create secret generic llmctl-coder-v2-api-keys --from-file=api-keys=FILE");
   });
 
-  test("keeps references to variables from being replaced, and leaves other dollars alone", () => {
-    const [container] = pod({ ...plain, args: ["$(HOME) $$ $HOME $"], env: { A: "$(HOME)" } })?.containers ?? [];
-    expect(container?.args).toEqual(["$$(HOME) $$$ $HOME $"]);
+  test("keeps references to variables from being replaced, and behind no dollar the first byte of a character", () => {
+    const [container] = pod({ ...plain, args: ["$(HOME) $$ $HOME $é $"], env: { A: "$(HOME)" } })?.containers ?? [];
+    expect(container?.args).toEqual(["$$(HOME) $$$$ $$HOME $$é $$"]);
     expect(container?.env).toContainEqual({ name: "A", value: "$$(HOME)" });
   });
 

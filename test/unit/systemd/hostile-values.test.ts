@@ -261,6 +261,25 @@ test.each([
   fc.assert(fc.property(anySpec, expectFormat), { numRuns: 500 });
 });
 
+test.each([
+  ["Quadlet", (spec: ContainerSpec) => renderQuadlet(spec, {})],
+  ["Compose", (spec: ContainerSpec) => renderCompose(spec, owner)],
+  ["Kubernetes", (spec: ContainerSpec) => renderKubernetes(spec, { replicas: 1, claim: "models" })],
+] as const)("%s: no comment goes on with the next line, for readers that continue those, too", (_, render) => {
+  const [spec] = fc.sample(anySpec, { numRuns: 1, seed: 1 });
+  const long = "\\".repeat(1 << 20);
+  const text = render({
+    ...(spec as ContainerSpec),
+    args: [],
+    env: {},
+    files: [],
+    description: "a=b \\ \\",
+    notes: ["c=d\\", `${long}e${long}`],
+  });
+  expect(text.split("\n").filter((line) => /^#.*\\$/.test(line))).toEqual([]);
+  expect(text).toContain("# llmctl profile coder: a=b\n");
+});
+
 test("a unit: whatever paths and variables of the caller hold is only that value", () => {
   const options = fc.record({
     description: hostileText,
