@@ -57,7 +57,7 @@ function expandText(text: string, { env, report, budget, isPrivate }: Expansion)
   };
   return text.replace(/\$\{env:(?:([A-Za-z_]\w*)(?::-([^}]*))?\})?/g, (whole: string, name?: string, standard?: string) => {
     if (name === undefined) {
-      report(`has a reference that cannot be read: ${quote(text)}`, "write ${env:NAME} or ${env:NAME:-default}");
+      report(`has a reference that cannot be read${isPrivate ? "" : `: ${quote(text)}`}`, "write ${env:NAME} or ${env:NAME:-default}");
       return whole;
     }
     if (!isPrivate && isSecret(name)) {
