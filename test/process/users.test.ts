@@ -218,6 +218,19 @@ describe.skipIf(process.getuid?.() !== 0 && process.env["CI"] === undefined)("tw
       expect(`${stdout}${stderr}`).not.toContain("SECRET");
       expect(stderr).toMatch(/the folder \S+ is a link/);
       expect(exitCode).toBe(77);
+      // The folder of all states, and one above it: what they lead to is root's, and root's own would be read.
+      await machine.sh(
+        "root",
+        "mkdir -p /run/other/state/p; for f in server supervisor; do cp /run/secret /run/other/state/p/$f.log; done",
+      );
+      await machine.sh("service", "cd /var/lib/llmctl; rm -rf state; ln -s /run/other/state state; ln -s /run/other other");
+      for (const LLMCTL_HOME of ["/var/lib/llmctl", "/var/lib/llmctl/other"]) {
+        for (const command of ["logs", "events"]) {
+          const led = await machine.llmctl("root", [command, "p"], { LLMCTL_HOME });
+          expect(`${led.stdout}${led.stderr}`).not.toContain("SECRET");
+          expect(led.exitCode).toBe(77);
+        }
+      }
     });
 
     test("a socket of the service user's that answers anything but a status is nobody's word", async () => {
