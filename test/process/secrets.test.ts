@@ -262,6 +262,15 @@ test.each(["0000", "0022", "0077", "0777"])("files are for their user alone, wha
   await llmctl(["down", "p"], { home });
 });
 
+test("a login in HF_ENDPOINT is written into no unit", async () => {
+  await writeSecretive("p");
+  const endpoint = { HF_ENDPOINT: `https://u:${marker}@hub.example` };
+  const { exitCode, stdout, stderr } = await llmctl(["systemd", "show", "p", "--user"], { home, env: { ...env, ...endpoint } });
+  expect(`${stdout}${stderr}`).not.toContain(marker);
+  expect(stderr).toContain("HF_ENDPOINT holds a login");
+  expect(exitCode).toBe(78);
+});
+
 test("two users' hashes of the same environment differ: neither can be tried out by a third", async () => {
   await home.writeProfile("p", { model: demoTarget, llama: { binary: fakeLlamaServer }, env: { PIN: "1234" } });
   await using other = await TempHome.create();
