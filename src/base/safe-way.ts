@@ -59,6 +59,15 @@ export function expectSafeForRoot(folder: string): void {
   if (process.getuid?.() === 0) expectSafeWay(folder);
 }
 
+/**
+ * Root runs no program that is found by another user's `LLMCTL_HOME`, of a build or of a profile: that user decides which one it is, and a service of the
+ * machine is kept from being root.
+ * @throws LlmctlError `foreign-folder` (77)
+ */
+export function expectOwnPrograms(env: Readonly<Record<string, string | undefined>> = process.env): void {
+  if (env["LLMCTL_HOME"]) expectSafeForRoot(env["LLMCTL_HOME"]);
+}
+
 function split(path: string): string[] {
   return path.split("/").filter((part) => part !== "" && part !== ".");
 }

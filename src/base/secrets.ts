@@ -16,6 +16,11 @@ export function hideValues(env: Readonly<Record<string, string>>): Record<string
   return Object.fromEntries(Object.keys(env).map((name) => [name, hidden]));
 }
 
+/** Whether a text holds an address with a login, of whatever protocol: `postgres://me:password@db`. */
+export function hasLogin(text: string): boolean {
+  return /:\/\/[^/\s]*@/.test(text);
+}
+
 /** An address for people, whether it can be parsed or not: without its login, and without its query, which may be a signature. */
 export function maskAddress(address: string): string {
   // Not by a pattern: where no "@" follows, it would look for one behind each of a million slashes.

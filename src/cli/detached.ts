@@ -11,7 +11,7 @@ import { findPaths, type Paths } from "../base/paths.ts";
 import { parseJson } from "../base/parse-json.ts";
 import { collectBounded } from "../base/read-bounded.ts";
 import { readLines } from "../base/read-lines.ts";
-import { maySecretBe } from "../base/secrets.ts";
+import { hasLogin, maySecretBe } from "../base/secrets.ts";
 import { followEvents } from "../control/client.ts";
 import type { StatusEvent } from "../control/messages.ts";
 import { protocolOf } from "../llama/protocols.ts";
@@ -122,11 +122,13 @@ function tellStarter(message: Message): boolean {
 
 /**
  * A supervisor fetches nothing and its server has an environment of its own, which comes in the launch: a token that lies in the memory of a process for
- * months can only be lost.
+ * months can only be lost. So can the login in an address.
  */
 function withoutSecrets(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const isSecret = (name: string) => maySecretBe(name) || /_proxy$/i.test(name);
-  return Object.fromEntries(Object.entries(env).filter(([name]) => !isSecret(name) || name.startsWith("LLMCTL_")));
+  return Object.fromEntries(
+    Object.entries(env).filter(([name, value]) => (!isSecret(name) && !hasLogin(value ?? "")) || name.startsWith("LLMCTL_")),
+  );
 }
 
 /** The supervisor has another working folder, and must find the same files. */

@@ -1,9 +1,10 @@
 import { lstatSync, readdirSync, type Stats } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { LlmctlError, systemErrorCode } from "../base/errors.ts";
 import { expectOwnFolder } from "../base/own-folder.ts";
 import { findPaths, type Paths } from "../base/paths.ts";
 import { commandAs, findUserName } from "../base/run-as.ts";
+import { expectSafeWay } from "../base/safe-way.ts";
 import { expectProfileName, profileNamePattern } from "../profiles/name.ts";
 import { findForeignOwner, hasForeignState } from "../supervisor/foreign-folder.ts";
 import { readEnvironment, systemEnvironment, systemHome, systemUser } from "../systemd/unit.ts";
@@ -31,12 +32,21 @@ export async function findPlace(paths: Paths, name: string): Promise<Place> {
   expectProfileName(name);
   const owner = findReadableOwner(paths.state);
   if (owner !== undefined) return { paths, owner };
-  if (lstatOrNone(join(paths.state, name)) !== undefined) return { paths };
+  if (lstatOrNone(join(paths.state, name)) !== undefined) {
+    expectUnled(paths.state);
+    return { paths };
+  }
   const elsewhere = await explainElsewhere(paths, name);
   if (elsewhere === undefined) return { paths };
   const services = findServices(paths);
   if (services === undefined || !hasForeignState(services.paths.state, name, services.owner)) throw elsewhere;
   return services;
+}
+
+/** What is read by way of another user's link is not what was asked for. @throws LlmctlError `foreign-folder` (77) */
+function expectUnled(stateDir: string): void {
+  if (lstatOrNone(stateDir)?.isSymbolicLink() === true) expectOwnFolder(stateDir);
+  expectSafeWay(dirname(stateDir));
 }
 
 /** Why a profile that the caller does not run is not there: it is a service of the machine. @returns undefined where it is none. */

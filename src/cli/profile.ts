@@ -1,7 +1,7 @@
 import { sep } from "node:path";
 import { findHome } from "../base/home-folder.ts";
 import { printableLine, printableJson } from "../base/printable.ts";
-import { hidden, maskAddress, maySecretBe } from "../base/secrets.ts";
+import { hasLogin, hidden, maskAddress, maySecretBe } from "../base/secrets.ts";
 import { writeYaml, writeYamlInLine } from "../base/yaml-text.ts";
 import { listProfiles } from "../profiles/find.ts";
 import { secretFlag } from "../llama/owned-flags.ts";
@@ -126,7 +126,7 @@ function showScalar({ value, text, expanded }: WrittenScalar, path: KeyPath, roo
   if (path[0] === "env" && maySecretBe(String(path.at(-1)))) return hidden;
   if (path[0] === "args" && isOfSecretFlag(text, path, root)) return hidden;
   const shown = expanded ? text : value;
-  return isAddress(shown) ? maskAddress(shown) : shown;
+  return typeof shown === "string" && (isAddress(shown) || hasLogin(shown)) ? maskAddress(shown) : shown;
 }
 
 /** No start accepts such a flag; until then it stands there. */

@@ -6,6 +6,7 @@ import { LlmctlError } from "../base/errors.ts";
 import { describeFix } from "../base/fix.ts";
 import { findPaths } from "../base/paths.ts";
 import { printableSentence } from "../base/printable.ts";
+import { hasLogin } from "../base/secrets.ts";
 import { parseDuration } from "../base/units.ts";
 import { expectSafeForRoot } from "../base/safe-way.ts";
 import { askedPriority } from "../llama/priority-rights.ts";
@@ -175,9 +176,20 @@ async function makeUnit(nameOrPath: string, scope: UnitScope): Promise<MadeUnit>
       ...(isSocketHost(values.server.host) ? [dirname(values.server.host)] : []),
     ],
     // The service's own user has a home of its own, and nothing of root's.
-    environment: scope === "system" ? systemEnvironment : set,
+    environment: scope === "system" ? systemEnvironment : withoutLogin(set),
   });
   return { name, text, profilePath: path };
+}
+
+/** Every user of the machine may read a unit, and ask systemd for its environment. @throws LlmctlError `secret-in-unit` (78) */
+function withoutLogin(set: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  const [name] = Object.entries(set).find(([, value]) => hasLogin(value)) ?? [];
+  if (name === undefined) return set;
+  throw new LlmctlError("secret-in-unit", `${name} holds a login, which a unit would show to everyone`, {
+    exit: "config",
+    at: name,
+    fix: `put it in ~/.config/llmctl/llmctl.env, which the unit reads, and run this again without it (env -u ${name} …)`,
+  });
 }
 
 /** @throws LlmctlError `unit-differs` when there is nobody to ask, `unchanged` when the answer is no. */

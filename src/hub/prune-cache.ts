@@ -59,7 +59,10 @@ export async function prune({ models }: PrunePlan, { hubCache, urlFolder }: Mode
   for (const { of, shards } of models) {
     const waiting = { signal, onWait: () => {} };
     if (of === undefined) {
-      for (const { path } of shards) await withBlobLock(urlLockPath(urlFolder, path), waiting, () => rm(path, { force: true }));
+      for (const { path } of shards) {
+        expectSafeForRoot(dirname(path));
+        await withBlobLock(urlLockPath(urlFolder, path), waiting, () => rm(path, { force: true }));
+      }
       continue;
     }
     const repo = repoFolder(hubCache, of.hf);
@@ -102,7 +105,9 @@ async function removeStaleRefs(repo: string): Promise<void> {
   const commits = new Set((await listEntries(join(repo, "snapshots"))).map(({ name }) => name));
   for (const entry of (await listEntries(join(repo, "refs"))).filter((one) => one.isFile())) {
     const path = join(entry.parentPath, entry.name);
-    if (!commits.has(((await readBounded(path, refBytes)) ?? "").trim())) await rm(path);
+    if (commits.has(((await readBounded(path, refBytes)) ?? "").trim())) continue;
+    expectSafeForRoot(entry.parentPath);
+    await rm(path);
   }
 }
 

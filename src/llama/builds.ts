@@ -7,7 +7,7 @@ import { findClosest } from "../base/closest.ts";
 import { LlmctlError, systemErrorCode } from "../base/errors.ts";
 import { parseJson as parseBounded } from "../base/parse-json.ts";
 import { readBounded } from "../base/read-bounded.ts";
-import { expectSafeForRoot } from "../base/safe-way.ts";
+import { expectOwnPrograms, expectSafeForRoot } from "../base/safe-way.ts";
 import type { ProfileValues } from "../profiles/schema.ts";
 
 const line = z.string().regex(/^[\x20-\x7e]{1,400}$/, "not a line of plain text");
@@ -149,9 +149,11 @@ export interface FoundServer {
 /**
  * The llama-server that a profile wants: its own `binary`, else its `build`, else the current build.
  * @param at Where the profile says so.
- * @throws LlmctlError `build-missing` where none is installed or current, `build-unknown` for a name that is not installed.
+ * @throws LlmctlError `build-missing` where none is installed or current, `build-unknown` for a name that is not installed; `foreign-folder` (77).
  */
 export async function findServer(llama: ProfileValues["llama"], dataDir: string, at: string): Promise<FoundServer> {
+  // Whoever finds one asks it for its version.
+  expectOwnPrograms();
   if (llama.binary !== undefined) {
     const cli = join(dirname(llama.binary), "llama-cli");
     return { server: llama.binary, cli: (await orUndefined(stat(cli), ["ENOENT", "ENOTDIR", "EACCES"])) && cli, label: llama.binary };

@@ -1,7 +1,7 @@
 import { isIP } from "node:net";
 import { basename } from "node:path";
 import { LlmctlError } from "../base/errors.ts";
-import { isSecret } from "../base/secrets.ts";
+import { hasLogin, isSecret } from "../base/secrets.ts";
 import { parseDuration } from "../base/units.ts";
 import { isSocketHost } from "../profiles/host.ts";
 import type { Profile, ProfileValues } from "../profiles/schema.ts";
@@ -206,7 +206,7 @@ function distinct(files: readonly ContainerFile[]): ContainerFile[] {
 /** What the profile takes from the environment of whoever exports it is for the environment of whoever runs it, too. */
 function splitSecrets({ values, envFromOutside = [] }: Profile): { env: Record<string, string>; secretEnv: string[] } {
   const entries = Object.entries(values.env);
-  const isOutside = (key: string) => isSecret(key) || envFromOutside.includes(key);
+  const isOutside = (key: string) => isSecret(key) || hasLogin(values.env[key] ?? "") || envFromOutside.includes(key);
   return {
     env: Object.fromEntries(entries.filter(([key]) => !isOutside(key))),
     secretEnv: entries.map(([key]) => key).filter(isOutside),

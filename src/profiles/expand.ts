@@ -51,7 +51,8 @@ function expandText(text: string, { env, budget, isPrivate, ...expansion }: Expa
     if (!told.has(message)) expansion.report(message, fix);
     told.add(message);
   };
-  const tellUnread = () => report(`has a reference that cannot be read: ${quote(text)}`, "write ${env:NAME} or ${env:NAME:-default}");
+  const shown = isPrivate ? "" : `: ${quote(text)}`;
+  const tellUnread = () => report(`has a reference that cannot be read${shown}`, "write ${env:NAME} or ${env:NAME:-default}");
   let isTold = budget.left < 0;
   const spend = (value: string) => {
     budget.left -= value.length;

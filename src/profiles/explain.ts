@@ -1,5 +1,6 @@
 import type { z } from "zod";
 import { findClosest } from "../base/closest.ts";
+import { maskAddress } from "../base/secrets.ts";
 import { expectations, type JsonSchema, keysOf, schemaAt } from "./json-schema.ts";
 import { joinOr, quote } from "./quote.ts";
 import { type Finding, findWritten, type KeyPath, nearestPlace, showKey, type Written, type WrittenMap } from "./written.ts";
@@ -89,7 +90,8 @@ function butIs(written: Written): string {
   if (written.kind === "list") return written.items.length === 0 ? "not an empty list" : "not a list";
   if (written.value === null || written.value === "") return "but it is empty";
   if (written.expanded) return `not what ${quote(written.text)} gives`;
-  return `not ${typeof written.value === "string" ? quote(written.value) : written.text}`;
+  if (typeof written.value !== "string") return `not ${written.text}`;
+  return `not ${quote(written.value.includes("://") ? maskAddress(written.value) : written.value)}`;
 }
 
 function suggestValue(written: Written, expected: readonly string[]): string | undefined {

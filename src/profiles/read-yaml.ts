@@ -146,7 +146,8 @@ function readKey(node: Node | null, seen: ReadonlyMap<string, WrittenEntry>, rea
     reading.findings.push({ message: `${named(reading)} has a key that is not text`, place, fix: "put the key in quotes" });
   } else if (earlier) {
     reading.findings.push({
-      message: `${named(reading)} has the key ${quote(key)} twice`,
+      // What stands behind an equals sign was meant as the value.
+      message: `${named(reading)} has the key ${quote(key.split("=", 1)[0] ?? "")} twice`,
       place,
       fix: `keep one of them; the first is on line ${earlier.place.line}`,
     });
@@ -175,8 +176,11 @@ function syntaxFinding(error: YAMLError, reading: Reading): Finding {
 
 /** Whether a line belongs to the key `env`, whose values are repeated in no message; of a map in braces it cannot be told. */
 function isInEnv(text: string, line: number): boolean {
-  const top = text.split("\n", line).findLast((one) => /^[^\s#]/.test(one)) ?? "";
-  return /^["']?env\b/.test(top) || /^\{|[{,]\s*["']?env\b/.test(top);
+  const lines = text.split("\n", line).filter((one) => /^\s*[^\s#]/.test(one) && !/^(?:---|%)/.test(one));
+  const indents = lines.map((one) => one.search(/\S/));
+  // A whole profile may be indented, and a key of its own line stands before a colon of its own line.
+  const top = lines.findLast((one, index) => (indents[index] ?? 0) <= (indents[0] ?? 0) && !/^\s*:/.test(one))?.trimStart() ?? "";
+  return /^(?:\?\s*)?["']?env\b/.test(top) || /^\{|[{,]\s*["']?env\b/.test(top);
 }
 
 function unreadableInEnv(reading: Reading): string {

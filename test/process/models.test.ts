@@ -1,4 +1,4 @@
-import { access, appendFile, open, readFile, realpath, rm, writeFile } from "node:fs/promises";
+import { access, appendFile, chown, mkdir, open, readFile, realpath, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { buildGguf, modelKeys } from "../support/gguf-builder.ts";
@@ -261,6 +261,22 @@ no profile uses these; deleting them frees ${(draft.length / 1000).toFixed(1)} k
     }
     expect(await readFile(snapshot(commit))).toEqual(target);
   });
+
+  // To be two users takes root.
+  test.skipIf(process.getuid?.() !== 0 && process.env["CI"] === undefined)(
+    "root's prune deletes no name in a folder of another user's",
+    async () => {
+      await putPythonCache(hubCache, hf, commit, [{ name: targetName, content: target }]);
+      const refs = join(hubCache, "models--unsloth--Tiny-GGUF/refs");
+      await mkdir(refs, { recursive: true });
+      await writeFile(join(refs, "old"), newCommit);
+      await chown(refs, 4712, 4712);
+      const { exitCode, stderr } = await run(["models", "prune", "--yes"]);
+      expect(stderr).toMatch(/the folder \S+refs belongs to uid 4712/);
+      expect(exitCode).toBe(77);
+      expect(await readFile(join(refs, "old"), "utf8")).toBe(newCommit);
+    },
+  );
 
   test("prune does nothing while it cannot know what a profile uses", async () => {
     await putPythonCache(hubCache, hf, commit, [{ name: targetName, content: target }]);

@@ -18,6 +18,7 @@ const env = {
   MY_TOKEN: `${marker}-token`,
   HF_TOKEN: `hf_${marker}`,
   HTTPS_PROXY: `http://u:${marker}@127.0.0.1:9`,
+  DATABASE: `postgres://u:${marker}-login@127.0.0.1:9/db`,
 };
 
 let home: TempHome;
@@ -38,7 +39,14 @@ async function writeSecretive(name: string, more: Readonly<Record<string, unknow
     {},
     {
       server: { api_key_file: home.join("config", "keys") },
-      env: { FAKE_LLAMA: "{}", A_TOKEN: `${marker}-literal`, B: "${env:OUTSIDE}", C: "${env:MY_TOKEN}", D: "x-${env:MY_TOKEN}-y" },
+      env: {
+        FAKE_LLAMA: "{}",
+        A_TOKEN: `${marker}-literal`,
+        B: "${env:OUTSIDE}",
+        C: "${env:MY_TOKEN}",
+        D: "x-${env:MY_TOKEN}-y",
+        E: `redis://:${marker}@db`,
+      },
       ...more,
     },
   );
@@ -148,6 +156,7 @@ describe("a secret is shown by no command and kept in no file", () => {
     expect(await readFile(`/proc/${pid}/environ`, "latin1")).toContain(env.OUTSIDE);
     expect(await readFile(`/proc/${supervisorPid}/environ`, "latin1")).not.toContain(`${marker}-token`);
     expect(await readFile(`/proc/${supervisorPid}/environ`, "latin1")).not.toContain(env.HTTPS_PROXY);
+    expect(await readFile(`/proc/${supervisorPid}/environ`, "latin1")).not.toContain(env.DATABASE);
     expect(await readFile(`/proc/${supervisorPid}/cmdline`, "latin1")).not.toContain(marker);
     for (const command of last) await run([command, ...(command === "up" ? ["-d"] : []), "p"], found);
     await run(["down", "p"], found);
@@ -251,6 +260,15 @@ test.each(["0000", "0022", "0077", "0777"])("files are for their user alone, wha
     }
   }
   await llmctl(["down", "p"], { home });
+});
+
+test("a login in HF_ENDPOINT is written into no unit", async () => {
+  await writeSecretive("p");
+  const endpoint = { HF_ENDPOINT: `https://u:${marker}@hub.example` };
+  const { exitCode, stdout, stderr } = await llmctl(["systemd", "show", "p", "--user"], { home, env: { ...env, ...endpoint } });
+  expect(`${stdout}${stderr}`).not.toContain(marker);
+  expect(stderr).toContain("HF_ENDPOINT holds a login");
+  expect(exitCode).toBe(78);
 });
 
 test("two users' hashes of the same environment differ: neither can be tried out by a third", async () => {

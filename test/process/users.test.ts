@@ -129,7 +129,7 @@ describe.skipIf(process.getuid?.() !== 0 && process.env["CI"] === undefined)("tw
       await machine.writeProfile("service", "p");
       const victim = await plantAsService();
       const { exitCode, stderr } = await machine.llmctl("root", args, { LLMCTL_HOME: "/var/lib/llmctl" });
-      expect(stderr).toMatch(/the folder \/var\/lib\/llmctl\/state belongs to "llmctl" \(uid 4711\), not to you/);
+      expect(stderr).toMatch(/the folder \/var\/lib\/llmctl(?:\/state)? belongs to "llmctl" \(uid 4711\), (?:not to you|who could lead)/);
       expect(stderr).toContain(`sudo -u llmctl env LLMCTL_HOME=/var/lib/llmctl llmctl ${line}`);
       expect(exitCode).toBe(77);
       await victim.expectUntouched();
@@ -218,6 +218,19 @@ describe.skipIf(process.getuid?.() !== 0 && process.env["CI"] === undefined)("tw
       expect(`${stdout}${stderr}`).not.toContain("SECRET");
       expect(stderr).toMatch(/the folder \S+ is a link/);
       expect(exitCode).toBe(77);
+      // The folder of all states, and one above it: what they lead to is root's, and root's own would be read.
+      await machine.sh(
+        "root",
+        "mkdir -p /run/other/state/p; for f in server supervisor; do cp /run/secret /run/other/state/p/$f.log; done",
+      );
+      await machine.sh("service", "cd /var/lib/llmctl; rm -rf state; ln -s /run/other/state state; ln -s /run/other other");
+      for (const LLMCTL_HOME of ["/var/lib/llmctl", "/var/lib/llmctl/other"]) {
+        for (const command of ["logs", "events"]) {
+          const led = await machine.llmctl("root", [command, "p"], { LLMCTL_HOME });
+          expect(`${led.stdout}${led.stderr}`).not.toContain("SECRET");
+          expect(led.exitCode).toBe(77);
+        }
+      }
     });
 
     test("a socket of the service user's that answers anything but a status is nobody's word", async () => {
@@ -254,6 +267,24 @@ describe.skipIf(process.getuid?.() !== 0 && process.env["CI"] === undefined)("tw
       expect(await readdir(machine.outside("/etc/systemd/system"))).toEqual(["llmctl-p.service"]);
       expect(await machine.sh("root", "ls -lRn /var/lib /run")).toBe(before);
     });
+
+    test.each(["plan p", "plan p --json", "check p", "chat p", "up p", "up -d p", "flags"])(
+      "in the service's home root's %s runs no program of the service user's",
+      async (line) => {
+        await machine.writeProfile("service", "p", { llama: { binary: "/var/lib/llmctl/bin/llama-server" } });
+        await machine.sh(
+          "service",
+          `cd /var/lib/llmctl; mkdir -p bin data/llama.cpp/b1
+          printf '#!/bin/sh\\nid -u >> /var/lib/llmctl/ran\\n' > bin/llama-server; chmod +x bin/llama-server
+          cp bin/llama-server bin/llama-cli; cp -r bin data/llama.cpp/b1; ln -s b1 data/llama.cpp/current
+          echo '{"schema":1,"id":"b1","ref":"b1","commit":"c","version":"1","backend":"cpu","portable":false,"date":"2026-01-01T00:00:00Z"}' \
+            > data/llama.cpp/b1/manifest.json`,
+        );
+        const { stdout, stderr } = await machine.llmctl("root", line.split(" "), { LLMCTL_HOME: "/var/lib/llmctl" });
+        expect(await machine.sh("root", "cd /var/lib/llmctl; if [ -e ran ]; then cat ran; fi")).toBe("");
+        expect(stdout + stderr).toMatch(/belongs to \\?"llmctl\\?" \(uid 4711\)/);
+      },
+    );
 
     test("below a folder of another user's root starts nothing and writes nothing", async () => {
       await machine.writeProfile("root", "p");

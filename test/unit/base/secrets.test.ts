@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { hideValues, isSecret, maskAddress, maySecretBe } from "../../../src/base/secrets.ts";
+import { hasLogin, hideValues, isSecret, maskAddress, maySecretBe } from "../../../src/base/secrets.ts";
 
 test.each([
   ["https://models.example/m.gguf", "https://models.example/m.gguf"],
@@ -30,3 +30,10 @@ test.each([
 test("an environment is shown by its names", () => {
   expect(hideValues({ PATH: "/bin", A: "s3cret" })).toEqual({ PATH: "(hidden)", A: "(hidden)" });
 });
+
+test.each([
+  ["postgres://me:s3cret@db/x", true],
+  ["redis://:s3cret@db", true],
+  ["https://models.example/@v1", false],
+  ["ada@models.example", false],
+])("whether %s holds a login is told: %s", (text, expected) => expect(hasLogin(text)).toBe(expected));

@@ -278,6 +278,12 @@ describe("${env:…}", () => {
     expect(values.description).toBe("a{bc} d}e ${x");
   });
 
+  test("that cannot be read is not repeated where it is a value of the server's environment, or in an address", async () => {
+    const error = await refuseText("model: 'https://me:s3cret@models.example/${env:1A}'\nenv: { A: 's3cret${env:}' }");
+    expect(error.problems.map(({ message }) => message)).toContain('"env.A" has a reference that cannot be read');
+    expect(JSON.stringify(error.problems)).not.toContain("s3cret");
+  });
+
   test("gives text, never a number", async () => {
     const error = await refuseText("model: m\nserver: { port: '${env:P}' }", { P: "8001" });
     expect(error.problems).toMatchObject([{ fix: "write the value itself: ${env:…} always gives text" }]);
