@@ -7,21 +7,23 @@ import { commandAs, describeUser } from "./run-as.ts";
 const mostLinks = 40;
 
 /**
- * Checks the way to a folder: each folder on it and each link that it follows belongs to us or to root. Its owner could put another folder,
- * or a link, in the place of what is below.
+ * Checks the way to a folder: each link that it follows belongs to us or to root, and for root each folder on it, too. Its owner could put another
+ * folder, or a link, in the place of what is below, and lead root, who can write everywhere, anywhere. Everyone else would only be led to another
+ * folder of their own, and often has a home below a folder of somebody else's (of a project, of a storage server, of "nobody").
  *
  * The mode is not asked for: a folder that a group can write is usual where each user has a group, and so is a volume of a container that all
  * can write. What is missing is no fault: we make it.
  * @throws LlmctlError `foreign-folder` (77)
  */
 export function expectSafeWay(folder: string): void {
-  const other = findOther(folder);
+  const isRoot = process.getuid?.() === 0;
+  const other = findOther(folder, (info) => isRoot || info.isSymbolicLink());
   if (other !== undefined) throw foreignWay(other, folder);
 }
 
 /** Who has a folder, or the first one on the way to it that is neither ours nor root's. */
 export function findOtherOwner(folder: string): number | undefined {
-  return findOther(folder)?.info.uid;
+  return findOther(folder, () => true)?.info.uid;
 }
 
 interface Step {
@@ -29,7 +31,7 @@ interface Step {
   readonly info: Stats;
 }
 
-function findOther(folder: string): Step | undefined {
+function findOther(folder: string, counts: (info: Stats) => boolean): Step | undefined {
   if (process.getuid === undefined) return undefined;
   let at = "/";
   let links = 0;
@@ -38,7 +40,7 @@ function findOther(folder: string): Step | undefined {
     const path = name === ".." ? dirname(at) : join(at, name);
     const info = lstatOrNone(path);
     if (info === undefined) return undefined;
-    if (!isTrusted(info)) return { path, info };
+    if (!isTrusted(info) && counts(info)) return { path, info };
     if (!info.isSymbolicLink()) at = path;
     else {
       if ((links += 1) > mostLinks) return undefined; // whoever opens it hears of it from the system
@@ -51,8 +53,7 @@ function findOther(folder: string): Step | undefined {
 }
 
 /**
- * The same for what only root must look at: root can write everywhere, so the owner of a folder could lead it anywhere. Everyone else writes
- * only what is theirs to write, also in a cache or a checkout that several users share.
+ * The same for what only root must look at: everyone else writes only what is theirs to write, also in a cache or a checkout that several users share.
  * @throws LlmctlError `foreign-folder` (77)
  */
 export function expectSafeForRoot(folder: string): void {
@@ -114,6 +115,6 @@ function foreignWay({ path, info }: Step, folder: string): LlmctlError {
   return new LlmctlError("foreign-folder", `the ${what} ${path} belongs to ${owner}, who could lead ${folder} elsewhere`, {
     exit: "permission",
     at: folder,
-    fix: `run llmctl as its owner: ${commandAs(info.uid)}; or set LLMCTL_HOME to a folder of your own`,
+    fix: `run llmctl as its owner: ${commandAs(info.uid)}; or set LLMCTL_HOME (for models of Hugging Face HF_HOME) to a folder of your own`,
   });
 }

@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { chmod, cp, mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, chown, cp, mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { llmctl, type RunOptions, startLlmctl } from "../support/llmctl.ts";
 import { asUser } from "../support/namespaces.ts";
@@ -42,8 +42,8 @@ describe("whatever the login", () => {
     await mkdir(runtime());
     await home.writeFakeProfile("p", {}, quick);
     await cp(home.join("config"), home.join("xdg", "llmctl"), { recursive: true });
-    const chown = spawn("chown", ["-R", `${uid}:${uid}`, home.path]);
-    await new Promise((resolve) => chown.on("exit", resolve));
+    const changing = spawn("chown", ["-R", `${uid}:${uid}`, home.path]);
+    await new Promise((resolve) => changing.on("exit", resolve));
   });
 
   test("what was started in a session is found by cron, and stopped by it", async () => {
@@ -78,8 +78,8 @@ describe("whatever the login", () => {
 
   test("a runtime folder of another user, as su leaves it, is named, and nothing is started", async () => {
     await chmod(runtime(), 0o755);
-    const chown = spawn("chown", ["nobody", runtime()]);
-    await new Promise((resolve) => chown.on("exit", resolve));
+    const changing = spawn("chown", ["nobody", runtime()]);
+    await new Promise((resolve) => changing.on("exit", resolve));
     const { exitCode, stderr } = await llmctl(["up", "-d", "p"], { home, env: session(), via });
     expect(stderr).toMatch(
       /the runtime folder \S+ belongs to another user: "nobody" \(uid 65534\)\n {2}at: {2}\S+\n {2}fix: XDG_RUNTIME_DIR is of that user, as "su" leaves it/,
@@ -91,8 +91,8 @@ describe("whatever the login", () => {
   test("so is root's own, and what others started is found all the same", async () => {
     await llmctl(["up", "-d", "p"], { home, env: cron(), via });
     const [pid = 0] = await findServers(home);
-    const chown = spawn("chown", ["root", runtime()]);
-    await new Promise((resolve) => chown.on("exit", resolve));
+    const changing = spawn("chown", ["root", runtime()]);
+    await new Promise((resolve) => changing.on("exit", resolve));
     await chmod(runtime(), 0o700);
     await expectOne(pid, { env: session(), via });
     expect((await llmctl(["down", "p"], { home, env: session(), via })).exitCode).toBe(0);
@@ -115,6 +115,15 @@ describe("whatever the login", () => {
     const [pid = 0] = await findServers(home);
     await expectOne(pid, { env: absolute(), via });
     expect((await llmctl(["down", "p"], { home, env: absolute(), via })).exitCode).toBe(0);
+  });
+
+  test("a home below a folder of another user's, as of a project or on a storage server, is used all the same", async () => {
+    await chmod(home.path, 0o777);
+    await chown(home.path, 4711, 4711);
+    expect(await llmctl(["up", "-d", "p"], { home, env: session(), via })).toMatchObject({ exitCode: 0, stderr: "" });
+    const [pid = 0] = await findServers(home);
+    await expectOne(pid, { env: cron(), via });
+    expect((await llmctl(["down", "p"], { home, env: cron(), via })).exitCode).toBe(0);
   });
 
   test("a user without a home and without an entry among the users works with LLMCTL_HOME", async () => {
