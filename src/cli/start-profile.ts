@@ -36,16 +36,22 @@ export async function startProfile(profile: Profile, { detach, timeoutMs, ...opt
   const attached = await attach(plan.launch, paths, timeout);
   if (attached !== undefined) return attached;
   showPlanNotes(plan);
-  try {
-    return await (detach ? runDetached(plan.launch, paths, timeout) : runHere(plan.launch, paths));
-  } catch (error) {
-    // Another `up` of the same profile was a moment faster: its server is the one that was asked for.
-    const lost = error instanceof LlmctlError && error.code === "already-running";
-    const joined = lost ? await attachSoon(plan.launch, paths, timeout) : undefined;
-    if (joined === undefined) throw error;
-    return joined;
+  for (let starts = 1; ; starts += 1) {
+    try {
+      return await (detach ? runDetached(plan.launch, paths, timeout) : runHere(plan.launch, paths));
+    } catch (error) {
+      // Another `up` of the same profile was a moment faster: its server is the one that was asked for.
+      const lost = error instanceof LlmctlError && error.code === "already-running";
+      const joined = lost ? await attachSoon(plan.launch, paths, timeout) : undefined;
+      if (joined !== undefined) return joined;
+      // One that was faster and has failed, as on a full disk, leaves its cause to be told by the next try.
+      if (!lost || starts === mostStarts) throw error;
+    }
   }
 }
+
+/** Lost races to supervisors that then failed are rare enough. */
+const mostStarts = 3;
 
 async function planWatched(profile: Profile, options: PlanStartOptions): Promise<LaunchPlan> {
   const { paths } = options;
