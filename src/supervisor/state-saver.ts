@@ -57,6 +57,7 @@ export class StateSaver {
         await writeState(this.#stateDir, this.#record());
         this.#written = await describeFile(this.#path);
       } catch (error) {
+        this.#written = ""; // what is there is no longer what should be: the next look writes it, when the disk has room again
         this.#supervisor.warn(this.#unwritable(error).message);
       }
     } while (this.#again);
