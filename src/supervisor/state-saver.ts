@@ -36,7 +36,8 @@ export class StateSaver {
   }
 
   save(): void {
-    if (this.#writing === undefined) this.#writing = this.#write();
+    // Not at once: a write that fails before it waits for anything would end before it is noted, and then be waited for without end.
+    if (this.#writing === undefined) this.#writing = Promise.resolve().then(() => this.#write());
     else this.#again = true;
   }
 
