@@ -24,6 +24,11 @@ export interface Paths {
 /** Root's own: never the folder of the user that services of the machine run as, who could put links into it. Not below HOME, which sudo may keep. */
 const rootState = "/var/lib/llmctl-root";
 
+/** Home of the machine's services. */
+export const serviceHome = "/var/lib/llmctl";
+/** Where their units are. */
+export const unitFolder = "/etc/systemd/system";
+
 /**
  * Where llmctl keeps its files.
  *

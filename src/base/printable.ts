@@ -35,9 +35,10 @@ const drawn = String.raw`\u0600-\u0605\u06dd\u070f\u0890\u0891\u08e2\u{110bd}\u{
 /** Control and format characters, separators of lines and paragraphs, lone surrogates, and what is drawn as nothing. */
 const hidden = String.raw`(?![${drawn}])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\p{Default_Ignorable_Code_Point}]`;
 
-const pattern = new RegExp(`(${meant})|${hidden}`, "gu");
-/** Nearly every text there is. */
+/** Made when it is needed: it takes longer than the rest of a short command, and nearly every text is harmless. */
+let pattern: RegExp | undefined;
 const harmless = /^[\t\n -~]*$/;
+const harmlessLine = /^[ -~]*$/;
 
 /** Names of characters in one line that a block of text may have. */
 const shortNames: Readonly<Record<string, string>> = { "\n": String.raw`\n`, "\r": String.raw`\r`, "\t": String.raw`\t` };
@@ -86,6 +87,8 @@ export function printableJson(value: unknown, indent?: number): string {
 
 /** For a language with escapes of its own. @param escape Given each character that cannot be printed in one line. */
 export function escapeHidden(text: string, show: (char: string) => string): string {
+  if (harmlessLine.test(text)) return text;
+  pattern ??= new RegExp(`(${meant})|${hidden}`, "gu");
   return text.replace(pattern, (char: string, isMeant: string | undefined) => (isMeant === undefined ? show(char) : char));
 }
 

@@ -1,9 +1,12 @@
+import { existsSync, lstatSync, readdirSync } from "node:fs";
+import { systemErrorCode } from "../base/errors.ts";
 import { exitCodes } from "../base/exit-codes.ts";
-import { findPaths } from "../base/paths.ts";
-import type { DraftingStatus, LoadProgress, Status } from "../control/messages.ts";
-import { describeLoad } from "../supervisor/describe-state.ts";
+import { isOwn } from "../base/own-folder.ts";
+import { findPaths, type Paths, serviceHome, unitFolder } from "../base/paths.ts";
+import type { DraftingStatus, Status } from "../control/messages.ts";
 import { jsonText } from "./json-text.ts";
-import { isSinceKnown, type ProfileState } from "./profile-states.ts";
+import type { StatesOfAll } from "./foreign-states.ts";
+import { isSinceKnown, listProfileStates, type ProfileState } from "./profile-states.ts";
 
 interface PsOptions {
   readonly all: boolean;
@@ -12,19 +15,38 @@ interface PsOptions {
 
 /** Lists what runs and what has failed; with `all` also what was stopped. @returns the exit code: that of the first that is refused. */
 export async function ps({ all, json }: PsOptions): Promise<number> {
-  const { listStatesOfAll, serviceCommand } = await import("./foreign-states.ts");
-  const { states: found, unseen } = await listStatesOfAll(findPaths());
+  const paths = findPaths();
+  const { states: found, unseen } = isAlone(paths) ? { states: await listProfileStates(paths), unseen: [] } : await listOfAll(paths);
   const states = found.filter((state) => all || isWorthShowing(state));
   if (json) process.stdout.write(jsonText(states.map(describeAsJson)));
   else if (states.length === 0) process.stdout.write("nothing is running\n");
   else await printTable(states);
-  if (!json && unseen.length > 0)
+  if (!json && unseen.length > 0) {
+    const { serviceCommand } = await import("./foreign-states.ts");
     process.stderr.write(`services of the machine (${unseen.join(", ")}) are another user's: ${serviceCommand()}\n`);
+  }
   const refused = states.flatMap(({ presence, error }) => (presence === "unknown" && error !== undefined ? [error] : []));
   if (refused.length === 0) return 0;
   const { reportError } = await import("./report-error.ts");
   if (!json) for (const error of refused) reportError(error);
   return exitCodes[refused[0]?.exit ?? "failed"].code;
+}
+
+async function listOfAll(paths: Paths): Promise<StatesOfAll> {
+  const { listStatesOfAll } = await import("./foreign-states.ts");
+  return listStatesOfAll(paths);
+}
+
+/** Whether nobody but the caller runs anything that `ps` would show: then the usual `ps` need not wait for the code that looks at others. */
+function isAlone({ state }: Paths): boolean {
+  try {
+    const own = lstatSync(state, { throwIfNoEntry: false });
+    if ((own !== undefined && !isOwn(own)) || existsSync(serviceHome)) return false;
+    return !existsSync(unitFolder) || !readdirSync(unitFolder).some((name) => name.startsWith("llmctl-"));
+  } catch (error) {
+    if (systemErrorCode(error) === undefined) throw error;
+    return false; // whoever looks closer says why
+  }
 }
 
 /** The JSON of a profile's state; `user` only where it is not the caller. */
@@ -37,12 +59,12 @@ function isWorthShowing({ presence, status }: ProfileState): boolean {
 }
 
 async function printTable(states: readonly ProfileState[]): Promise<void> {
-  const { formatTable } = await import("./table.ts");
+  const [{ formatTable }, { describeLoad }] = await Promise.all([import("./table.ts"), import("../supervisor/describe-state.ts")]);
   const hasOthers = states.some(({ user }) => user !== undefined);
   const header = ["NAME", "STATE", "SINCE", "PID", "URL", "DRAFTING", "RESTARTS", ...(hasOthers ? ["USER"] : [])];
   const rows = states.map(({ presence, status, user }) => [
     status.name,
-    describePresence(presence, status.state, status.load),
+    describePresence(presence, status.state, status.load === null ? "" : describeLoad(status.load)),
     !isSinceKnown(status) || describePresence(presence, status.state) === "dead" ? "-" : since(status.since),
     presence === "gone" ? "-" : String(status.pid ?? "-"),
     presence === "gone" ? "-" : (status.url ?? "-"),
@@ -54,8 +76,8 @@ async function printTable(states: readonly ProfileState[]): Promise<void> {
 }
 
 /** A supervisor that ended without saying so was killed, whatever its last word was; nobody knows when. */
-export function describePresence(presence: ProfileState["presence"], state: string, load: LoadProgress | null = null): string {
-  if (presence === "live") return load === null ? state : `${state} ${describeLoad(load)}`;
+export function describePresence(presence: ProfileState["presence"], state: string, load = ""): string {
+  if (presence === "live") return load === "" ? state : `${state} ${load}`;
   if (presence === "gone") return state === "stopped" || state === "failed" ? state : "dead";
   return presence;
 }

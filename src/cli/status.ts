@@ -4,7 +4,7 @@ import { findPaths } from "../base/paths.ts";
 import { printableSentence } from "../base/printable.ts";
 import { formatDuration } from "../base/units.ts";
 import type { Status, TrafficStatus } from "../control/messages.ts";
-import { describeDrafting } from "../supervisor/describe-state.ts";
+import { describeDrafting, describeLoad } from "../supervisor/describe-state.ts";
 import { notRunning } from "./down.ts";
 import { jsonText } from "./json-text.ts";
 import { isSinceKnown, type ProfileState } from "./profile-states.ts";
@@ -25,7 +25,7 @@ function describe({ presence, status: known, user }: ProfileState): string {
   const rows: [string, string | undefined][] = [
     ["name", known.name],
     ["user", user],
-    ["state", describePresence(presence, known.state, known.load)],
+    ["state", describePresence(presence, known.state, known.load === null ? "" : describeLoad(known.load))],
     ["since", isDead || !isSinceKnown(known) ? undefined : `${known.since} (${formatDuration(Date.now() - Date.parse(known.since))})`],
     ["url", running ? (known.url ?? undefined) : undefined],
     ["pid", running ? describePids(known) : undefined],

@@ -2,6 +2,7 @@ import { readdir } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { findTool } from "../base/find-tool.ts";
 import { systemErrorCode } from "../base/errors.ts";
+import { unitFolder } from "../base/paths.ts";
 import { readBounded } from "../base/read-bounded.ts";
 import { expectProfileName, profileNamePattern } from "../profiles/name.ts";
 import { readCommand, readEnvironment, systemHome, unitName, type UnitScope } from "../systemd/unit.ts";
@@ -10,7 +11,7 @@ import { readCommand, readEnvironment, systemHome, unitName, type UnitScope } fr
 export function unitPath(scope: UnitScope, name: string): string {
   expectProfileName(name);
   const config = process.env["XDG_CONFIG_HOME"] || join(process.env["HOME"] ?? "", ".config");
-  return join(scope === "system" ? "/etc/systemd/system" : join(config, "systemd/user"), unitName(name));
+  return join(scope === "system" ? unitFolder : join(config, "systemd/user"), unitName(name));
 }
 
 /** A unit has some kilobytes. What is larger, or no file, is none of ours, and says nothing. */

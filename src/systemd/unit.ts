@@ -1,6 +1,7 @@
 import { controlCharacter, toClosedLine } from "../base/control-characters.ts";
 import { exitCodes, type ExitName } from "../base/exit-codes.ts";
 import { escapeSpecifiers, quote, quoteArgument, quotePath, splitWords } from "./unit-words.ts";
+import { serviceHome } from "../base/paths.ts";
 import { expectWritable } from "./unwritable.ts";
 
 /** Whose manager runs a unit: the machine's, or one user's. */
@@ -8,7 +9,7 @@ export type UnitScope = "system" | "user";
 
 /** Who services of the machine run as, and where all is that they have. */
 export const systemUser = "llmctl";
-export const systemHome = "/var/lib/llmctl";
+export const systemHome = serviceHome;
 export const systemEnvironment = { LLMCTL_HOME: systemHome, HF_HOME: `${systemHome}/huggingface` } as const;
 
 /** The name that systemd has for a profile's service. */
