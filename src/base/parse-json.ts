@@ -28,6 +28,15 @@ export function parseJson(text: string, limits: JsonLimits = jsonLimits): unknow
   }
 }
 
+/** As {@link parseJson}, for whoever has the same use for what is not JSON and for too much of it. @returns undefined for either. */
+export function parseJsonOrNothing(text: string): unknown {
+  try {
+    return parseJson(text);
+  } catch {
+    return undefined;
+  }
+}
+
 const [quote, comma, backslash] = [34, 44, 92];
 const [openList, closeList, openMap, closeMap] = [91, 93, 123, 125];
 

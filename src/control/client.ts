@@ -3,7 +3,7 @@ import { LlmctlError, systemErrorCode } from "../base/errors.ts";
 import type { ExitName } from "../base/exit-codes.ts";
 import type { Fix } from "../base/fix.ts";
 import { limitOwnTime } from "../base/own-time.ts";
-import { parseJson } from "../base/parse-json.ts";
+import { parseJsonOrNothing } from "../base/parse-json.ts";
 import { collectBounded } from "../base/read-bounded.ts";
 import { readLines } from "../base/read-lines.ts";
 import { llmctlVersion } from "../base/version.ts";
@@ -90,7 +90,7 @@ export async function* followEvents(socketPath: string, { signal, fromStart = fa
   if (response === undefined) return;
   try {
     for await (const line of readLines(response)) {
-      const event = parseOrNothing(line);
+      const event = parseJsonOrNothing(line);
       if (!isEvent(event)) throw unreadable(socketPath);
       yield event;
     }
@@ -145,7 +145,7 @@ function send(socketPath: string, method: string, path: string, options: Request
 }
 
 async function readStatusOf(socketPath: string, response: IncomingMessage): Promise<Status> {
-  const status = parseOrNothing(await readText(socketPath, response));
+  const status = parseJsonOrNothing(await readText(socketPath, response));
   if (!isStatus(status)) throw unreadable(socketPath);
   return status;
 }
@@ -154,7 +154,7 @@ async function readStatusOf(socketPath: string, response: IncomingMessage): Prom
 async function readText(socketPath: string, response: IncomingMessage): Promise<string> {
   const text = await readBody(socketPath, response);
   if (response.statusCode === 200) return text;
-  const refusal = parseOrNothing(text);
+  const refusal = parseJsonOrNothing(text);
   if (!isRefusal(refusal)) throw unreadable(socketPath);
   const { message, code = "refused", exit = "failed", fix } = refusal;
   throw new LlmctlError(code, message, { exit, ...(fix === undefined ? {} : { fix }) });
@@ -169,15 +169,6 @@ async function readBody(socketPath: string, response: IncomingMessage): Promise<
   }
   if (body === undefined) throw unreadable(socketPath);
   return body.toString("utf8");
-}
-
-/** @returns undefined for what is not JSON, or too much of it. */
-function parseOrNothing(text: string): unknown {
-  try {
-    return parseJson(text);
-  } catch {
-    return undefined;
-  }
 }
 
 function unreadable(socketPath: string): LlmctlError {

@@ -3,7 +3,7 @@ import { lstat } from "node:fs/promises";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { isMap } from "../base/check-shape.ts";
 import { LlmctlError, systemErrorCode } from "../base/errors.ts";
-import { parseJson } from "../base/parse-json.ts";
+import { parseJsonOrNothing } from "../base/parse-json.ts";
 import { collectBounded } from "../base/read-bounded.ts";
 import type { Refusal } from "./client.ts";
 import { ConnectionLimit, httpLimits, unreadAnswerMs } from "./connection-limit.ts";
@@ -244,17 +244,9 @@ function answerRefusal(response: ServerResponse, status: number, refusal: Refusa
 async function readBody(request: IncomingMessage): Promise<Readonly<Record<string, unknown>>> {
   const bytes = await collectBounded(request, maxBodyBytes);
   if (bytes === undefined) throw badRequest(`is larger than ${maxBodyBytes} bytes`);
-  const body = parseOrNothing(bytes.toString("utf8"));
+  const body = parseJsonOrNothing(bytes.toString("utf8"));
   if (!isMap(body)) throw badRequest("is not a JSON object");
   return body;
-}
-
-function parseOrNothing(text: string): unknown {
-  try {
-    return parseJson(text);
-  } catch {
-    return undefined;
-  }
 }
 
 function badRequest(what: string): LlmctlError {

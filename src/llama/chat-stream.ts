@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { type IncomingMessage, request } from "node:http";
 import { isMap } from "../base/check-shape.ts";
 import { LlmctlError } from "../base/errors.ts";
-import { parseJson } from "../base/parse-json.ts";
+import { parseJsonOrNothing } from "../base/parse-json.ts";
 import { collectBounded } from "../base/read-bounded.ts";
 import { readLines } from "../base/read-lines.ts";
 import { parseUrl } from "../supervisor/endpoint.ts";
@@ -96,7 +96,7 @@ async function* readEvents(response: IncomingMessage, url: string): AsyncGenerat
 }
 
 function parseEvent(text: string, url: string): object {
-  const event = parseOrNothing(text);
+  const event = parseJsonOrNothing(text);
   if (typeof event === "object" && event !== null) return event;
   throw failed(url, "it sent what is no JSON object");
 }
@@ -115,21 +115,13 @@ function* readPieces(event: object, url: string): Generator<ChatPiece> {
 
 /** llama-server's `{ error: { message } }`, parsed or as text. */
 function readError(answer: unknown): string | undefined {
-  if (typeof answer === "string") return readError(parseOrNothing(answer));
+  if (typeof answer === "string") return readError(parseJsonOrNothing(answer));
   const error = isMap(answer) ? answer["error"] : undefined;
   return isMap(error) && typeof error["message"] === "string" ? error["message"].slice(0, longestReason) : undefined;
 }
 
 /** Of a server's words, in a message. */
 const longestReason = 2000;
-
-function parseOrNothing(text: string): unknown {
-  try {
-    return parseJson(text);
-  } catch {
-    return undefined; // a proxy's page, of which the status is all that can be said
-  }
-}
 
 function failed(url: string, why: string, cause?: unknown): LlmctlError {
   return new LlmctlError("chat-failed", `the server gave no whole answer: ${why}`, { exit: "unavailable", at: url, cause });
