@@ -67,7 +67,7 @@ function explainUrl(text: string): Problem {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   const host = url?.hostname.replace(/^\[(.*)\]$/, "$1") ?? "";
   if (url === undefined || host === "") return { message: "is a URL", fix: "write only the address, such as host: 127.0.0.1" };
-  // Parsed, it would be without the port that its scheme has anyway.
+  // Read from the text: the URL parser drops the default port of a scheme.
   const port = /^[^/]*\/+[^/?#]*:(\d+)(?:[/?#]|$)/.exec(text)?.[1];
   return { message: "is a URL", fix: writeOnly(host, port) };
 }

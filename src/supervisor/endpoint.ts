@@ -20,7 +20,8 @@ export function parseUrl(url: string): Endpoint {
   if (isSocketUrl(url)) return { socketPath: url.slice(socketScheme.length) };
   const { hostname, port } = new URL(url);
   return {
-    host: hostname.replace(/^\[(.*)\]$/, "$1"), // A URL leaves out the port that its scheme has anyway.
+    host: hostname.replace(/^\[(.*)\]$/, "$1"),
+    // The URL parser drops the default port of a scheme.
     port: port === "" ? 80 : Number(port),
   };
 }

@@ -11,6 +11,7 @@ describe("what a terminal obeys or hides is shown", () => {
   test.each([
     ["a sequence", "\u001b[31m", String.raw`\x1b[31m`],
     ["a sequence in one byte of Latin-1", "\u009b2J", String.raw`\x9b2J`],
+    ["a mark of annotations, which not every renderer hides", "a\ufff9b", String.raw`a\ufff9b`],
     ["delete", "\u007f", String.raw`\x7f`],
     ["a carriage return, which would write over the line", "good\rbad", String.raw`good\rbad`],
     ["turns of the direction", "\u202e\u2066\u200f\u061c", String.raw`\u202e\u2066\u200f\u061c`],

@@ -35,7 +35,7 @@ function answerWith(status: number, body: unknown): void {
   answer = (_request, _body, response) => void response.writeHead(status).end(typeof body === "string" ? body : JSON.stringify(body));
 }
 
-test("a server on a unix socket is asked as any other", async () => {
+test("a server on a unix socket answers like one on a port", async () => {
   const folder = await mkdtemp(join(tmpdir(), "llmctl-socket-"));
   const socketPath = join(folder, "a b.sock");
   const onSocket = createServer((request, response) => response.end(request.url === "/health" ? "{}" : "[]"));

@@ -168,7 +168,7 @@ describe("what a small text can stand for", () => {
     expect(await refuseText(text)).toMatchObject({ code: "profile-invalid", exit: "config" });
   });
 
-  test("whole characters beyond 16 bits are text as any other", () => {
+  test("characters beyond 16 bits are read unchanged", () => {
     expect(readOrRefuse('description: "😀 \\ud83d\\ude00"')).toEqual({ description: "😀 😀" });
   });
 });
