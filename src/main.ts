@@ -13,9 +13,9 @@ if (process.env["NODE_OPTIONS"]?.includes("--report") === true && process.report
 // A mask may keep others away from our files, and not ourselves.
 process.umask(process.umask(0o077) & 0o077);
 const [{ reportError }, { runProgram }, { guardOutput }] = await Promise.all([
-  import("./cli/report-error.ts"),
+  import("./cli/screen/report-error.ts"),
   import("./cli/program.ts"),
-  import("./cli/guard-output.ts"),
+  import("./cli/screen/guard-output.ts"),
 ]);
 
 // A closed terminal or a reader that went away (`llmctl logs | head`) must not look like a crash of ours.

@@ -1,4 +1,4 @@
-import { quoteForShell } from "./quote-for-shell.ts";
+import { quoteForShell } from "./text/quote-for-shell.ts";
 
 /** What to do about a problem: one command of ours where one mends it, else words for people. */
 export type Fix = string | CommandFix;

@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { quoteForShell } from "./quote-for-shell.ts";
+import { quoteForShell } from "./text/quote-for-shell.ts";
 
 /** `"alice" (uid 1000)`, or `uid 1000` for a user that the passwd file does not know. */
 export function describeUser(uid: number): string {

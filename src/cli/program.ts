@@ -2,14 +2,14 @@ import { Argument, Command, CommanderError, Help, Option } from "commander";
 import { exitCodes } from "../base/exit-codes.ts";
 import { LlmctlError } from "../base/errors.ts";
 import { llmctlVersion } from "../base/version.ts";
-import { addChecking } from "./check-commands.ts";
-import type { ExportFormat, ExportOptions } from "./export.ts";
-import { addGetting } from "./fetch-commands.ts";
-import { isJsonAsked } from "./json-asked.ts";
-import { addProfile } from "./profile-commands.ts";
-import { readCount, readDuration, readTime } from "./read-option.ts";
-import { reportError, reportErrorAsJson } from "./report-error.ts";
-import { addServices } from "./service-commands.ts";
+import { addChecking } from "./options/check-commands.ts";
+import type { ExportFormat, ExportOptions } from "./service/export.ts";
+import { addGetting } from "./options/fetch-commands.ts";
+import { isJsonAsked } from "./screen/json-asked.ts";
+import { addProfile } from "./options/profile-commands.ts";
+import { readCount, readDuration, readTime } from "./options/read-option.ts";
+import { reportError, reportErrorAsJson } from "./screen/report-error.ts";
+import { addServices } from "./options/service-commands.ts";
 
 /*
  * Every command loads its own code when it runs, so that a quick one such as `ps` does not wait for what only `up` or `pull` need.
@@ -22,7 +22,7 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
   // A supervisor lives for months: it does not carry the command line along.
   if (argv[2] === superviseCommand) {
     onCrash(reportError);
-    return (await import("./detached.ts")).superviseDetached();
+    return (await import("./run/detached.ts")).superviseDetached();
   }
   let code = 0;
   const program = createProgram((result) => {
@@ -84,7 +84,7 @@ function addRunning(program: Command, done: (code: number) => void): void {
     .addOption(timeout)
     .action(async (names: string[], { timeout: timeoutMs, ...options }: UpFlags, command: Command) => {
       checkNames(names, options.all, command);
-      done(await (await import("./up.ts")).up(names, { ...options, timeoutMs }));
+      done(await (await import("./run/up.ts")).up(names, { ...options, timeoutMs }));
     });
   program
     .command("down [names...]")
@@ -93,7 +93,7 @@ function addRunning(program: Command, done: (code: number) => void): void {
     .option("--now", "do not wait for running requests", false)
     .action(async (names: string[], options: { all: boolean; now: boolean }, command: Command) => {
       checkNames(names, options.all, command);
-      done(await (await import("./down.ts")).down(names, options));
+      done(await (await import("./run/down.ts")).down(names, options));
     });
   program
     .command("restart [profiles...]")
@@ -102,7 +102,7 @@ function addRunning(program: Command, done: (code: number) => void): void {
     .addOption(timeout)
     .action(async (names: string[], { all, timeout: timeoutMs }: { all: boolean; timeout?: number }, command: Command) => {
       checkNames(names, all, command);
-      done(await (await import("./restart.ts")).restart(names, { all, timeoutMs }));
+      done(await (await import("./run/restart.ts")).restart(names, { all, timeoutMs }));
     });
 }
 
@@ -114,7 +114,7 @@ function addForgetting(program: Command, done: (code: number) => void): void {
     .option("-a, --all", "all that do not run", false)
     .action(async (names: string[], options: { all: boolean }, command: Command) => {
       checkNames(names, options.all, command);
-      done(await (await import("./forget.ts")).forget(names, options));
+      done(await (await import("./profile/forget.ts")).forget(names, options));
     });
 }
 
@@ -137,7 +137,7 @@ function addChatting(program: Command, done: (code: number) => void): void {
     .command("chat <profile> [flags...]")
     .description("chat with a profile's model on this terminal")
     .usage("[options] <profile> [-- flags of llama-cli]")
-    .action(async (name: string, flags: string[]) => done(await (await import("./chat.ts")).chat(name, flags)));
+    .action(async (name: string, flags: string[]) => done(await (await import("./run/chat.ts")).chat(name, flags)));
 }
 
 interface LogsFlags {
@@ -153,12 +153,12 @@ function addLooking(program: Command, done: (code: number) => void): void {
     .description("list what runs and what has failed")
     .option("-a, --all", "also what was stopped", false)
     .option("--json", "print JSON, for scripts", false)
-    .action(async (options: { all: boolean; json: boolean }) => done(await (await import("./ps.ts")).ps(options)));
+    .action(async (options: { all: boolean; json: boolean }) => done(await (await import("./look/ps.ts")).ps(options)));
   program
     .command("status <name>")
     .description("show one profile")
     .option("--json", "print JSON, for scripts", false)
-    .action(async (name: string, { json }: { json: boolean }) => done(await (await import("./status.ts")).status(name, json)));
+    .action(async (name: string, { json }: { json: boolean }) => done(await (await import("./look/status.ts")).status(name, json)));
   program
     .command("logs <name>")
     .description("print the end of a server's log")
@@ -167,7 +167,7 @@ function addLooking(program: Command, done: (code: number) => void): void {
     .addOption(new Option("-p, --previous", "the run before the newest").default(false).conflicts("follow"))
     .addOption(new Option("--since <time>", "only what is newer: 10m, or a time such as 2026-11-24T10:18").argParser(readTime))
     .action(async (name: string, { follow, previous, lines, since }: LogsFlags) =>
-      done(await (await import("./logs.ts")).logs(name, { follow, previous, lines, since })),
+      done(await (await import("./look/logs.ts")).logs(name, { follow, previous, lines, since })),
     );
   program
     .command("events <name>")
@@ -176,12 +176,12 @@ function addLooking(program: Command, done: (code: number) => void): void {
     .option("-n, --lines <count>", "how many changes", readCount, 100)
     .option("--json", "print JSON, one object a line", false)
     .action(async (name: string, options: { follow: boolean; lines: number; json: boolean }) =>
-      done(await (await import("./events.ts")).events(name, options)),
+      done(await (await import("./look/events.ts")).events(name, options)),
     );
   program
     .command("metrics <name>")
     .description("print what Prometheus can scrape: the supervisor's numbers, and those of its server")
-    .action(async (name: string) => done(await (await import("./metrics.ts")).metrics(name)));
+    .action(async (name: string) => done(await (await import("./look/metrics.ts")).metrics(name)));
   program
     .command("plan <profile>")
     .description("print the exact command and where each flag comes from; starts nothing")
@@ -190,7 +190,7 @@ function addLooking(program: Command, done: (code: number) => void): void {
     .addOption(new Option("--cli", "the command of llama-cli instead").default(false).conflicts("diff"))
     .option("--json", "print JSON, for scripts", false)
     .action(async (name: string, options: { build?: string; diff: boolean; cli: boolean; json: boolean }) =>
-      done(await (await import("./plan.ts")).plan(name, options)),
+      done(await (await import("./look/plan.ts")).plan(name, options)),
     );
   program
     .command("flags [word]")
@@ -200,7 +200,7 @@ function addLooking(program: Command, done: (code: number) => void): void {
     .option("--cli", "of llama-cli instead of llama-server", false)
     .option("--json", "print JSON, for scripts", false)
     .action(async (word: string | undefined, options: { build?: string; cli: boolean; json: boolean }) =>
-      done(await (await import("./flags.ts")).flags(word, options)),
+      done(await (await import("./look/flags.ts")).flags(word, options)),
     );
   addChecking(program, done);
 }
@@ -220,7 +220,7 @@ function addExport(program: Command): void {
     .option("--models <where>", "folder that holds the models, or claim on Kubernetes (default: where they are here; models)")
     .option("--replicas <count>", "how many servers, on Kubernetes", readCount, 1)
     .action(async (format: ExportFormat, name: string, options: ExportOptions) => {
-      process.stdout.write(await (await import("./export.ts")).exportProfile(format, name, options));
+      process.stdout.write(await (await import("./service/export.ts")).exportProfile(format, name, options));
     });
 }
 

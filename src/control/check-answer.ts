@@ -10,7 +10,7 @@ import {
   isPid,
   isShape,
   isText,
-} from "../base/check-shape.ts";
+} from "../base/text/check-shape.ts";
 import { exitCodes } from "../base/exit-codes.ts";
 import type { CommandFix } from "../base/fix.ts";
 import { type LastExit, type Status, type StatusEvent, stateNames, type TrafficStatus } from "./messages.ts";

@@ -1,10 +1,10 @@
 import { chmodSync, rmSync } from "node:fs";
 import { lstat } from "node:fs/promises";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { isMap } from "../base/check-shape.ts";
+import { isMap } from "../base/text/check-shape.ts";
 import { LlmctlError, systemErrorCode } from "../base/errors.ts";
-import { parseJsonOrNothing } from "../base/parse-json.ts";
-import { collectBounded } from "../base/read-bounded.ts";
+import { parseJsonOrNothing } from "../base/text/parse-json.ts";
+import { collectBounded } from "../base/files/read-bounded.ts";
 import type { Refusal } from "./client.ts";
 import { ConnectionLimit, httpLimits, unreadAnswerMs } from "./connection-limit.ts";
 import type { Status, StatusEvent } from "./messages.ts";

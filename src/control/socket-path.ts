@@ -1,8 +1,8 @@
 import { lstatSync, type Stats } from "node:fs";
 import { dirname, join } from "node:path";
 import { LlmctlError, systemErrorCode } from "../base/errors.ts";
-import { describeUser, ensureOwnFolder, expectOwnFolder, isOwn } from "../base/own-folder.ts";
-import { type Paths, socketsBeside } from "../base/paths.ts";
+import { describeUser, ensureOwnFolder, expectOwnFolder, isOwn } from "../base/files/own-folder.ts";
+import { type Paths, socketsBeside } from "../base/files/paths.ts";
 
 /** sun_path holds 104 bytes on macOS and 108 on Linux; Node cuts a longer path short without a word. */
 const maxBytes = 103;

@@ -1,6 +1,6 @@
 import { readdir } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { nameSome } from "../base/name-some.ts";
+import { nameSome } from "../base/text/list-some.ts";
 import { GgufError } from "./gguf-error.ts";
 import { findInteger } from "./metadata.ts";
 import type { GgufHeader } from "./parse-header.ts";

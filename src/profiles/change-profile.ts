@@ -1,10 +1,10 @@
 import { readFile } from "node:fs/promises";
-import { createFileAtomic, replaceFileAtomic } from "../base/atomic-write.ts";
+import { createFileAtomic, replaceFileAtomic } from "../base/files/atomic-write.ts";
 import { LlmctlError, type Problem, systemErrorCode } from "../base/errors.ts";
 import { readProfileText } from "./find.ts";
 import { type LoadOptions, resolveProfile } from "./load.ts";
-import { quote } from "./quote.ts";
-import type { Source } from "./written.ts";
+import { quote } from "./yaml/quote-value.ts";
+import type { Source } from "./yaml/located.ts";
 
 const byteOrderMark = Buffer.from([0xef, 0xbb, 0xbf]);
 

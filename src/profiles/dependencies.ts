@@ -1,8 +1,8 @@
 import { dirname } from "node:path";
 import { LlmctlError } from "../base/errors.ts";
 import { type LoadOptions, loadProfile } from "./load.ts";
-import { quote } from "./quote.ts";
-import type { Profile } from "./schema.ts";
+import { quote } from "./yaml/quote-value.ts";
+import type { Profile } from "./schema/schema.ts";
 
 /**
  * Loads profiles with all that they depend on, each once: what others depend on comes before them, else in the order asked for.

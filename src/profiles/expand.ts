@@ -1,10 +1,10 @@
 import { dirname, join, resolve } from "node:path";
-import { findHome } from "../base/home-folder.ts";
-import { isSecret } from "../base/secrets.ts";
-import { isSocketHost } from "./host.ts";
+import { findHome } from "../base/files/home-folder.ts";
+import { isSecret } from "../base/text/secrets.ts";
+import { isSocketHost } from "./rules/host-kinds.ts";
 import { isAddress, readHubAddress } from "./hub-address.ts";
-import { quote } from "./quote.ts";
-import { type Finding, mapMap, nearestPlace, showKey, type WrittenMap, type WrittenScalar } from "./written.ts";
+import { quote } from "./yaml/quote-value.ts";
+import { type Finding, mapMap, nearestPlace, showKey, type WrittenMap, type WrittenScalar } from "./yaml/located.ts";
 
 export type Env = Readonly<Record<string, string | undefined>>;
 

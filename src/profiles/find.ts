@@ -1,13 +1,13 @@
 import { open, readdir, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { findClosest } from "../base/closest.ts";
+import { findClosest } from "../base/text/closest.ts";
 import { LlmctlError, systemErrorCode } from "../base/errors.ts";
-import type { Paths } from "../base/paths.ts";
-import { profileNamePattern } from "./name.ts";
-import { quote } from "./quote.ts";
-import { readYaml } from "./read-yaml.ts";
-import { makeSource, type Source } from "./written.ts";
+import type { Paths } from "../base/files/paths.ts";
+import { profileNamePattern } from "../base/text/profile-name.ts";
+import { quote } from "./yaml/quote-value.ts";
+import { readYaml } from "./yaml/read-yaml.ts";
+import { makeSource, type Source } from "./yaml/located.ts";
 
 const endings = [".yaml", ".yml"];
 const maxBytes = 2 ** 20;

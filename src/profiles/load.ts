@@ -2,15 +2,15 @@ import { realpath } from "node:fs/promises";
 import { dirname } from "node:path";
 import { LlmctlError, systemErrorCode } from "../base/errors.ts";
 import { type Env, expandEnv, resolvePaths } from "./expand.ts";
-import { explainIssues } from "./explain.ts";
+import { explainIssues } from "./schema/explain-issues.ts";
 import { findAll, findProfile, readProfileText, unknownProfile } from "./find.ts";
-import { profileJsonSchema } from "./json-schema.ts";
-import { quote } from "./quote.ts";
-import { readYaml } from "./read-yaml.ts";
-import { checkRules } from "./rules.ts";
-import { checkText } from "./text-rules.ts";
-import { type Profile, profileNamePattern, profileSchema, type ProfileValues } from "./schema.ts";
-import { isWorker } from "./worker-rules.ts";
+import { profileJsonSchema } from "./schema/json-schema.ts";
+import { quote } from "./yaml/quote-value.ts";
+import { readYaml } from "./yaml/read-yaml.ts";
+import { checkRules } from "./rules/check-rules.ts";
+import { checkText } from "./rules/text-rules.ts";
+import { type Profile, profileNamePattern, profileSchema, type ProfileValues } from "./schema/schema.ts";
+import { isWorker } from "./rules/worker-rules.ts";
 import {
   type Finding,
   findWritten,
@@ -23,7 +23,7 @@ import {
   toPlain,
   toProblem,
   type WrittenMap,
-} from "./written.ts";
+} from "./yaml/located.ts";
 
 export interface LoadOptions {
   /** Where names are looked up, first match wins: `profileFolders`. */

@@ -1,6 +1,6 @@
-import type { ModelRef } from "./schema-model.ts";
-import type { ProfileValues } from "./schema.ts";
-import type { KeyPath } from "./written.ts";
+import type { ModelRef } from "./schema/schema-model.ts";
+import type { ProfileValues } from "./schema/schema.ts";
+import type { KeyPath } from "./yaml/located.ts";
 
 /** A file that a profile names, and the key that names it. */
 interface NamedRef {

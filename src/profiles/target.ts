@@ -1,5 +1,5 @@
 import { LlmctlError } from "../base/errors.ts";
-import type { ModelRef, Profile } from "./schema.ts";
+import type { ModelRef, Profile } from "./schema/schema.ts";
 
 /** The model that a profile serves. @throws LlmctlError `not-a-server` for a worker, which has none. */
 export function targetModel({ name, values, at }: Profile): ModelRef {

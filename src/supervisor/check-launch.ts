@@ -11,7 +11,7 @@ import {
   isPort,
   isShape,
   isText as isAnyText,
-} from "../base/check-shape.ts";
+} from "../base/text/check-shape.ts";
 import { LlmctlError } from "../base/errors.ts";
 import { llmctlVersion } from "../base/version.ts";
 import { type Launch, launchVersion } from "./launch.ts";

@@ -1,5 +1,5 @@
 import { exitCodes, type ExitName } from "../base/exit-codes.ts";
-import { formatDuration } from "../base/units.ts";
+import { formatDuration } from "../base/text/units.ts";
 import type { DraftingStatus, LoadProgress, Status, StatusEvent } from "../control/messages.ts";
 import { initialMachine } from "./machine.ts";
 import type { Machine, State } from "./machine-types.ts";

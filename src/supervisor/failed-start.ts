@@ -1,14 +1,14 @@
 import { join } from "node:path";
 import { describeInLine } from "../base/fix.ts";
-import { ensureOwnFolder } from "../base/own-folder.ts";
+import { ensureOwnFolder } from "../base/files/own-folder.ts";
 import { makeEvent } from "./describe-state.ts";
-import { EventLog, eventLogPath } from "./event-log.ts";
+import { EventLog, eventLogPath } from "./log/event-log.ts";
 import type { ExitCause } from "./launch.ts";
-import { self } from "./lock-note.ts";
+import { self } from "./state/lock-note.ts";
 import { initialMachine } from "./machine.ts";
-import { findOrphan } from "./orphan.ts";
-import { takeOwnership } from "./ownership.ts";
-import { writeState } from "./state-file.ts";
+import { findOrphan } from "./state/orphan.ts";
+import { takeOwnership } from "./state/ownership.ts";
+import { writeState } from "./state/state-file.ts";
 import { StatusBoard, type ShownLaunch } from "./status-board.ts";
 
 interface FailedStart {

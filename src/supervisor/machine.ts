@@ -1,7 +1,7 @@
 import type { StateName } from "../control/messages.ts";
 import type { ExitCause, Health, Launch } from "./launch.ts";
 import type { Effect, Event, Machine, Next, State, Transition } from "./machine-types.ts";
-import { crashLoop, hung, notDrafting, stalled } from "./own-causes.ts";
+import { crashLoop, hung, notDrafting, stalled } from "./supervision-causes.ts";
 
 /** A second signal that comes before the first was taken is lost in it. */
 const betweenSignalsMs = 250;

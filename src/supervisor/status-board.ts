@@ -1,10 +1,10 @@
 import { llmctlVersion } from "../base/version.ts";
 import type { DraftingStatus, LastExit, LoadProgress, Status, TrafficStatus } from "../control/messages.ts";
-import { formatUrl } from "./endpoint.ts";
+import { formatUrl } from "./child/endpoint.ts";
 import { type Endpoint, type ExitCause, type Launch, launchVersion, type Traffic } from "./launch.ts";
 import type { State } from "./machine-types.ts";
-import type { ProofResult } from "./server-run.ts";
-import { TrafficMeter } from "./traffic-meter.ts";
+import type { ProofResult } from "./child/server-run.ts";
+import { TrafficMeter } from "./child/traffic-meter.ts";
 
 /** What is told of a launch. */
 export type ShownLaunch = Pick<

@@ -1,10 +1,10 @@
 import { isDeepStrictEqual } from "node:util";
 import { parse } from "yaml";
 import { LlmctlError } from "../../src/base/errors.ts";
-import { setInYaml, unsetInYaml } from "../../src/profiles/edit-yaml.ts";
-import { parseKey } from "../../src/profiles/key-path.ts";
-import { parseNewValue } from "../../src/profiles/new-value.ts";
-import { makeSource } from "../../src/profiles/written.ts";
+import { setInYaml, unsetInYaml } from "../../src/profiles/yaml/edit-yaml.ts";
+import { parseKey } from "../../src/profiles/yaml/key-path.ts";
+import { parseNewValue } from "../../src/profiles/yaml/new-value.ts";
+import { makeSource } from "../../src/profiles/yaml/located.ts";
 import type { Fuzzer } from "./fuzzer.ts";
 import { nasty } from "./mutate.ts";
 import type { Random } from "./random.ts";

@@ -2,7 +2,7 @@ import type { ByteSource } from "../../src/gguf/byte-source.ts";
 import { GgufError } from "../../src/gguf/gguf-error.ts";
 import { readModelFacts } from "../../src/gguf/model-facts.ts";
 import { readHeaderFrom } from "../../src/gguf/read-header.ts";
-import { decideDraft } from "../../src/llama/draft-gate.ts";
+import { decideDraft } from "../../src/llama/draft/draft-gate.ts";
 import { buildGguf, modelFrom, modelKeys } from "../support/gguf-builder.ts";
 import type { Fuzzer } from "./fuzzer.ts";
 import { mutateBytes } from "./mutate.ts";

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { LlmctlError } from "../../src/base/errors.ts";
-import { profileJsonSchema } from "../../src/profiles/json-schema.ts";
+import { profileJsonSchema } from "../../src/profiles/schema/json-schema.ts";
 import { resolveProfile } from "../../src/profiles/load.ts";
 import { textKeys } from "../support/hostile-values.ts";
 import type { Fuzzer } from "./fuzzer.ts";

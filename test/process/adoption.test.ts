@@ -1,7 +1,7 @@
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { fetchStatus } from "../../src/control/client.ts";
-import { identifyProcess } from "../../src/supervisor/process-identity.ts";
+import { identifyProcess } from "../../src/supervisor/state/process-identity.ts";
 import { llmctl, startLlmctl } from "../support/llmctl.ts";
 import { count, findServers, isAlive, readServerLog, readStatus, untilGone, untilStatus, upDetached } from "../support/processes.ts";
 import { TempHome } from "../support/temp-home.ts";

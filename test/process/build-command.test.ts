@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, readlink, rm, symlink, writeFile } from "node:fs/promis
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { build, type BuildOptions } from "../../src/cli/build.ts";
+import { build, type BuildOptions } from "../../src/cli/get/build.ts";
 import { writeFakeSource } from "../support/llama-source.ts";
 
 let home: string;

@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { execa } from "execa";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { findTool } from "../../src/base/find-tool.ts";
+import { findTool } from "../../src/base/files/find-tool.ts";
 import { commitSource, writeFakeSource } from "../support/llama-source.ts";
 import { findProcessesUsing } from "../support/temp-home.ts";
 

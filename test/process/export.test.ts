@@ -3,7 +3,7 @@ import type { AddressInfo } from "node:net";
 import { once } from "node:events";
 import { execa } from "execa";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { containerPort, drainCommand } from "../../src/systemd/container.ts";
+import { containerPort, drainCommand } from "../../src/export/container.ts";
 import { sha256, startHubServer } from "../support/hub-server.ts";
 import { llmctl } from "../support/llmctl.ts";
 import { readShippedSpec } from "../support/shipped-specs.ts";

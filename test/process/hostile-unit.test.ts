@@ -1,7 +1,7 @@
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { renderUnit, type UnitOptions } from "../../src/systemd/unit.ts";
+import { renderUnit, type UnitOptions } from "../../src/services/unit.ts";
 import { llmctl } from "../support/llmctl.ts";
 import { TempHome } from "../support/temp-home.ts";
 import { UserSystemd } from "../support/user-systemd.ts";

@@ -1,7 +1,7 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { exitCodes } from "../../src/base/exit-codes.ts";
-import type { ErrorDocument } from "../../src/cli/error-document.ts";
+import type { ErrorDocument } from "../../src/cli/screen/error-document.ts";
 import { hasJson, listCommands } from "../support/cli-commands.ts";
 import { llmctl, type RunOptions } from "../support/llmctl.ts";
 import { TempHome } from "../support/temp-home.ts";

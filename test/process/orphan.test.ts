@@ -5,9 +5,9 @@ import { once } from "node:events";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { holdsLock } from "../../src/supervisor/lock-holder.ts";
-import { findOrphan } from "../../src/supervisor/orphan.ts";
-import { identifyProcess, isOwnProcess, readOwner } from "../../src/supervisor/process-identity.ts";
+import { holdsLock } from "../../src/supervisor/state/lock-holder.ts";
+import { findOrphan } from "../../src/supervisor/state/orphan.ts";
+import { identifyProcess, isOwnProcess, readOwner } from "../../src/supervisor/state/process-identity.ts";
 
 let folder: string;
 let lockPath: string;

@@ -6,9 +6,9 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { findModel } from "../../src/hub/find-model.ts";
-import { planPull, pullModel, type PullEvent, type PullOptions } from "../../src/hub/pull-model.ts";
-import type { HubModelRef } from "../../src/profiles/schema.ts";
+import { findModel } from "../../src/hub/find/find-model.ts";
+import { planPull, pullModel, type PullEvent, type PullOptions } from "../../src/hub/download/pull-model.ts";
+import type { HubModelRef } from "../../src/profiles/schema/schema.ts";
 import { gitBlobId, sha256, startHubServer, type HubServer } from "../support/hub-server.ts";
 import { withoutPrivileges } from "../support/namespaces.ts";
 

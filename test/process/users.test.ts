@@ -2,7 +2,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { chown, lchown, link, lstat, mkdir, readdir, readFile, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { identifyProcess } from "../../src/supervisor/process-identity.ts";
+import { identifyProcess } from "../../src/supervisor/state/process-identity.ts";
 import { llmctl } from "../support/llmctl.ts";
 import { aliceUid, Machine, serviceUid } from "../support/machine.ts";
 import { asOrdinaryUser, asUser } from "../support/namespaces.ts";

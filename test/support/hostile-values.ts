@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { type JsonSchema, profileJsonSchema, typesOf } from "../../src/profiles/json-schema.ts";
+import { type JsonSchema, profileJsonSchema, typesOf } from "../../src/profiles/schema/json-schema.ts";
 
 /** What ends a line, a word, a value or a section somewhere, or is replaced somewhere. */
 const pieces = [

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
-import { FlagCatalogue } from "../../src/llama/flag-catalogue.ts";
-import { parseHelp } from "../../src/llama/help-text.ts";
-import { type Profile, profileSchema } from "../../src/profiles/schema.ts";
+import { FlagCatalogue } from "../../src/llama/ask/flag-catalogue.ts";
+import { parseHelp } from "../../src/llama/ask/help-text.ts";
+import { type Profile, profileSchema } from "../../src/profiles/schema/schema.ts";
 
 /** Real `--help` outputs, by the build that printed them. */
 export const serverBuilds = ["b7698", "b8390", "b10068", "v0.5.0"] as const;

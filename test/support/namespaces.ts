@@ -2,7 +2,7 @@ import { statSync } from "node:fs";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { execaSync } from "execa";
-import { quoteForShell } from "../../src/base/quote-for-shell.ts";
+import { quoteForShell } from "../../src/base/text/quote-for-shell.ts";
 
 const isRoot = process.getuid?.() === 0;
 /** A mount namespace of its own; whoever is not root needs a user namespace for it. */

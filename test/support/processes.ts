@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import type { Status } from "../../src/control/messages.ts";
-import { identifyProcess } from "../../src/supervisor/process-identity.ts";
+import { identifyProcess } from "../../src/supervisor/state/process-identity.ts";
 import { llmctl, type RunOptions } from "./llmctl.ts";
 import { fakeLlamaServer, findProcessesUsing, type TempHome } from "./temp-home.ts";
 import { until } from "./until.ts";

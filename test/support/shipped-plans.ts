@@ -2,10 +2,10 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { LlmctlError } from "../../src/base/errors.ts";
 import { describeFix } from "../../src/base/fix.ts";
-import type { FlagCatalogue } from "../../src/llama/flag-catalogue.ts";
-import { renderCli, type Rendering, renderServer } from "../../src/llama/render.ts";
+import type { FlagCatalogue } from "../../src/llama/ask/flag-catalogue.ts";
+import { renderCli, type Rendering, renderServer } from "../../src/llama/render/render-command.ts";
 import { loadProfile } from "../../src/profiles/load.ts";
-import type { Profile } from "../../src/profiles/schema.ts";
+import type { Profile } from "../../src/profiles/schema/schema.ts";
 
 const folder = join(import.meta.dirname, "../../profiles");
 

@@ -1,10 +1,10 @@
 import { readdirSync } from "node:fs";
 import { basename, join } from "node:path";
-import { planContainer } from "../../src/llama/plan-container.ts";
+import { planContainer } from "../../src/export/plan-container.ts";
 import { loadProfile } from "../../src/profiles/load.ts";
-import type { ModelRef } from "../../src/profiles/schema.ts";
+import type { ModelRef } from "../../src/profiles/schema/schema.ts";
 import { targetModel } from "../../src/profiles/target.ts";
-import type { ContainerFile, ContainerSpec } from "../../src/systemd/container.ts";
+import type { ContainerFile, ContainerSpec } from "../../src/export/container.ts";
 import { readCatalogue } from "./llama-help.ts";
 
 const folder = join(import.meta.dirname, "../../profiles");

@@ -1,5 +1,5 @@
 import { mkdir, rm, symlink } from "node:fs/promises";
-import { findTool } from "../../src/base/find-tool.ts";
+import { findTool } from "../../src/base/files/find-tool.ts";
 import type { TempHome } from "./temp-home.ts";
 
 /** A PATH with this Node and these tools, and no others. */

@@ -1,18 +1,19 @@
 import { readdirSync, readFileSync } from "node:fs";
+import { basename } from "node:path";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { formatFinding } from "../../../src/cli/check-report.ts";
-import { describeFlags } from "../../../src/cli/flags.ts";
-import { formatModel } from "../../../src/cli/inspect.ts";
-import { jsonLine, jsonText } from "../../../src/cli/json-text.ts";
-import { describeDiff } from "../../../src/cli/plan-diff.ts";
-import { formatProgress } from "../../../src/cli/progress.ts";
-import { JsonReporter } from "../../../src/cli/pull-reporter.ts";
-import { formatProblem } from "../../../src/cli/report-error.ts";
-import { quoteLogLine } from "../../../src/cli/server-log-text.ts";
-import { formatTable } from "../../../src/cli/table.ts";
-import { createNotifier } from "../../../src/systemd/notify.ts";
-import { toLine } from "../../../src/supervisor/event-log.ts";
+import { formatFinding } from "../../../src/cli/look/check-report.ts";
+import { describeFlags } from "../../../src/cli/look/flags.ts";
+import { formatModel } from "../../../src/cli/look/inspect.ts";
+import { jsonLine, jsonText } from "../../../src/cli/screen/json-text.ts";
+import { describeDiff } from "../../../src/cli/look/plan-diff.ts";
+import { formatProgress } from "../../../src/cli/screen/progress.ts";
+import { JsonReporter } from "../../../src/cli/get/pull-reporter.ts";
+import { formatProblem } from "../../../src/cli/screen/report-error.ts";
+import { quoteLogLine } from "../../../src/supervisor/log/last-log-lines.ts";
+import { formatTable } from "../../../src/cli/screen/table.ts";
+import { createNotifier } from "../../../src/services/notify.ts";
+import { toLine } from "../../../src/supervisor/log/event-log.ts";
 import { modelFrom, modelKeys } from "../../support/gguf-builder.ts";
 import { findHostile, hostileName, hostileText } from "../../support/hostile-text.ts";
 
@@ -124,7 +125,8 @@ test("commands leave JSON to its one printer, which escapes what a terminal woul
   const folder = new URL("../../../src/cli/", import.meta.url);
   // Two talk to other processes, and one compares.
   const others = ["detached.ts", "fetch-models.ts"];
-  const own = readdirSync(folder).filter((name) => name.endsWith(".ts") && !others.includes(name));
+  const sources = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".ts"));
+  const own = sources.filter((name) => !others.includes(basename(name)));
   const found = own.filter((name) => readFileSync(new URL(name, folder), "utf8").includes("JSON.stringify("));
   expect(found).toEqual([]);
 });

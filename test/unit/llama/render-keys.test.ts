@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { LlmctlError } from "../../../src/base/errors.ts";
-import { FlagCatalogue } from "../../../src/llama/flag-catalogue.ts";
-import { parseHelp } from "../../../src/llama/help-text.ts";
-import { commandLine, type Rendering, renderServer } from "../../../src/llama/render.ts";
+import { FlagCatalogue } from "../../../src/llama/ask/flag-catalogue.ts";
+import { parseHelp } from "../../../src/llama/ask/help-text.ts";
+import { commandLine, type Rendering, renderServer } from "../../../src/llama/render/render-command.ts";
 import type { Values } from "../../support/any-profile.ts";
 import { makeProfile, oldHelp, readCatalogue, serverBuilds } from "../../support/llama-help.ts";
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { commandLine } from "../../../src/llama/render.ts";
+import { commandLine } from "../../../src/llama/render/render-command.ts";
 import { readCatalogue, readCliCatalogue } from "../../support/llama-help.ts";
 import { planShipped, shippedPrograms, shippedProfiles, snapshotPath } from "../../support/shipped-plans.ts";
 

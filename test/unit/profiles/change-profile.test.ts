@@ -2,13 +2,13 @@ import { writeFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { profileShow } from "../../../src/cli/profile.ts";
+import { profileShow } from "../../../src/cli/profile/profile.ts";
 import { changeProfile, createProfile } from "../../../src/profiles/change-profile.ts";
-import { setInYaml } from "../../../src/profiles/edit-yaml.ts";
-import { type JsonSchema, profileJsonSchema } from "../../../src/profiles/json-schema.ts";
-import { parseKey } from "../../../src/profiles/key-path.ts";
-import { parseNewValue } from "../../../src/profiles/new-value.ts";
-import { makeSource, type Source } from "../../../src/profiles/written.ts";
+import { setInYaml } from "../../../src/profiles/yaml/edit-yaml.ts";
+import { type JsonSchema, profileJsonSchema } from "../../../src/profiles/schema/json-schema.ts";
+import { parseKey } from "../../../src/profiles/yaml/key-path.ts";
+import { parseNewValue } from "../../../src/profiles/yaml/new-value.ts";
+import { makeSource, type Source } from "../../../src/profiles/yaml/located.ts";
 import { ProfileFolder } from "./profile-folder.ts";
 
 function sourceIn(folder: ProfileFolder, name: string): Source {

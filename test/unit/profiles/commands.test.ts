@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { parse } from "yaml";
-import { profileList, profileSchemaText, profileShow } from "../../../src/cli/profile.ts";
-import { formatTable } from "../../../src/cli/table.ts";
-import { profileSchema } from "../../../src/profiles/schema.ts";
+import { profileList, profileSchemaText, profileShow } from "../../../src/cli/profile/profile.ts";
+import { formatTable } from "../../../src/cli/screen/table.ts";
+import { profileSchema } from "../../../src/profiles/schema/schema.ts";
 import { ProfileFolder } from "./profile-folder.ts";
 
 const files = {

@@ -2,11 +2,11 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { parse } from "yaml";
 import { LlmctlError } from "../../../src/base/errors.ts";
-import { setInYaml } from "../../../src/profiles/edit-yaml.ts";
+import { setInYaml } from "../../../src/profiles/yaml/edit-yaml.ts";
 import { loadProfile } from "../../../src/profiles/load.ts";
-import { parseNewValue } from "../../../src/profiles/new-value.ts";
-import { newProfileText } from "../../../src/profiles/template.ts";
-import { makeSource } from "../../../src/profiles/written.ts";
+import { parseNewValue } from "../../../src/profiles/yaml/new-value.ts";
+import { newProfileText } from "../../../src/profiles/schema/template.ts";
+import { makeSource } from "../../../src/profiles/yaml/located.ts";
 import { hostileText } from "../../support/hostile-values.ts";
 
 /** As a command line and a file can hold it. */

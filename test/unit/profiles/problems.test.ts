@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { LlmctlError } from "../../../src/base/errors.ts";
 import { describeFix } from "../../../src/base/fix.ts";
-import { keysOf, profileJsonSchema, schemaAt } from "../../../src/profiles/json-schema.ts";
+import { keysOf, profileJsonSchema, schemaAt } from "../../../src/profiles/schema/json-schema.ts";
 import { refuseText } from "./profile-folder.ts";
 
 function show(error: LlmctlError): string {

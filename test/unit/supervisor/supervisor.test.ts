@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { StatusEvent } from "../../../src/control/messages.ts";
-import { llamaServerProtocol } from "../../../src/llama/server-protocol.ts";
+import { llamaServerProtocol } from "../../../src/llama/server/server-protocol.ts";
 import { Supervisor } from "../../../src/supervisor/supervisor.ts";
 import { crashed, makeLaunch } from "../../support/make-launch.ts";
 

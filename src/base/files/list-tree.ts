@@ -1,0 +1,60 @@
+import type { Dirent } from "node:fs";
+import { readdir, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { LlmctlError, systemErrorCode } from "../errors.ts";
+
+/** Stops folders without end: links to folders above them make more paths than a disk has files. Repositories have some hundred files. */
+export const treeLimits = { entries: 200_000, depth: 16 } as const;
+
+/**
+ * The files below a folder, relative to it. A link to a folder is followed, each folder entered once. (Node's own recursive `readdir` follows
+ * links in a circle: with two of them it does not end.)
+ * @throws LlmctlError `folder-too-large`; the system's error where the folder itself cannot be read.
+ */
+export async function listTree(
+  folder: string,
+  limits: { readonly entries: number; readonly depth: number } = treeLimits,
+): Promise<string[]> {
+  const files: string[] = [];
+  const entered = new Set<string>();
+  let left = limits.entries;
+  const enter = async (path: string, depth: number): Promise<void> => {
+    const { dev, ino } = await stat(join(folder, path));
+    if (entered.has(`${dev}:${ino}`)) return;
+    entered.add(`${dev}:${ino}`);
+    const entries = await readdir(join(folder, path), { withFileTypes: true });
+    left -= entries.length;
+    if (left < 0 || depth > limits.depth) throw tooLarge(folder, limits);
+    for (const entry of entries) {
+      const inner = join(path, entry.name);
+      if (await isFolder(join(folder, inner), entry)) await orNothing(enter(inner, depth + 1));
+      else files.push(inner);
+    }
+  };
+  await enter("", 0);
+  return files;
+}
+
+/** A link that leads nowhere counts as a file: whoever opens it learns that. */
+async function isFolder(path: string, entry: Dirent): Promise<boolean> {
+  if (!entry.isSymbolicLink()) return entry.isDirectory();
+  return (await orNothing(stat(path)))?.isDirectory() ?? false;
+}
+
+/** What is gone meanwhile, or not ours to read, holds nothing for us. */
+async function orNothing<T>(action: Promise<T>): Promise<T | undefined> {
+  try {
+    return await action;
+  } catch (error) {
+    if (systemErrorCode(error) === undefined) throw error;
+    return undefined;
+  }
+}
+
+function tooLarge(folder: string, { entries, depth }: { readonly entries: number; readonly depth: number }): LlmctlError {
+  return new LlmctlError("folder-too-large", `"${folder}" has more than ${entries} files and folders, or is more than ${depth} deep`, {
+    exit: "config",
+    at: folder,
+    fix: "name a folder with models alone",
+  });
+}

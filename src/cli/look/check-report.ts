@@ -1,0 +1,63 @@
+import { describeFix } from "../../base/fix.ts";
+import { printableSentence } from "../../base/text/printable.ts";
+import { type CheckFinding, type Rank, ranks } from "../../llama/plan/finding.ts";
+import { formatMemory } from "../../llama/plan/memory-use.ts";
+import type { ProfileCheck } from "../../llama/plan/check-profile.ts";
+import { good } from "./check-line.ts";
+import type { NamedCheck } from "./check.ts";
+import { paint } from "../screen/paint.ts";
+import { formatTable } from "../screen/table.ts";
+
+const colours = { error: "red", warning: "yellow", note: "dim" } as const satisfies Record<Rank, string>;
+
+/** Shows one profile: what went well, then all that was found, errors first. */
+export function showCheck(one: NamedCheck): void {
+  if (one.profile !== undefined) showGood(one);
+  for (const finding of one.findings) process.stdout.write(formatFinding(finding));
+  process.stdout.write(`${count(one.findings) || "nothing to object to"}\n`);
+}
+
+/** Shows many profiles: a line for each, then all that was found, errors first. */
+export function showChecks(checks: readonly NamedCheck[], width: number): void {
+  const rows = checks.map((one) => [one.name, count(one.findings) || "ok"]);
+  process.stdout.write(formatTable(["PROFILE", "RESULT"], rows, width));
+  const all = ranks.flatMap((rank) =>
+    checks.flatMap(({ name, findings }) => findings.filter((one) => one.rank === rank).map((one) => ({ name, one }))),
+  );
+  for (const { name, one } of all) process.stdout.write(formatFinding({ ...one, message: `${name}: ${one.message}` }));
+  const profiles = checks.length === 1 ? "1 profile" : `${checks.length} profiles`;
+  process.stdout.write(`${profiles}: ${count(all.map(({ one }) => one)) || "nothing to object to"}\n`);
+}
+
+function showGood({ profile, build, files, flags, notes, drafting, memory, findings }: ProfileCheck): void {
+  good(`profile   ${profile.path}`);
+  if (build !== undefined) good(`build     ${build}`);
+  const [file, ...others] = files.map(({ path }) => path);
+  if (file !== undefined) good(`files     ${file}`, ...others);
+  const isRefused = findings.some(({ code }) => code === "flag-refused" || code === "device-missing" || code === "binary-failed");
+  if (flags.length > 0 && !isRefused) {
+    good(`flags     ${flags.length} accepted by the binary${notes.length === 0 ? "" : `, ${notes.length} not needed on this build`}`);
+  }
+  const isDraftBad = findings.some(({ rank, at }) => rank === "error" && at === profile.at("draft", "model"));
+  if (drafting.wanted && !isDraftBad && files.length > 0) good("drafting  the two models fit; a running server must still prove it");
+  if (memory.length > 0) good(`memory    ${memory.map(formatMemory).join(", ")}`);
+}
+
+/** What was found, where, and what to do, below each other. */
+export function formatFinding({ rank, message, at, fix }: CheckFinding): string {
+  const indent = " ".repeat(9);
+  const lines = [`${paint(colours[rank], rank.padEnd(7), process.stdout)}  ${printableSentence(message)}`];
+  if (at !== undefined) lines.push(`${indent}at:  ${printableSentence(at)}`);
+  if (fix !== undefined) lines.push(`${indent}fix: ${printableSentence(describeFix(fix))}`);
+  return `${lines.join("\n")}\n`;
+}
+
+/** `2 errors, 1 warning`; empty for nothing. */
+function count(findings: readonly CheckFinding[]): string {
+  return ranks
+    .flatMap((rank) => {
+      const number = findings.filter((one) => one.rank === rank).length;
+      return number === 0 ? [] : [number === 1 ? `1 ${rank}` : `${number} ${rank}s`];
+    })
+    .join(", ");
+}

@@ -1,0 +1,100 @@
+import { existsSync, lstatSync, readdirSync } from "node:fs";
+import { systemErrorCode } from "../../base/errors.ts";
+import { exitCodes } from "../../base/exit-codes.ts";
+import { isOwn } from "../../base/files/own-folder.ts";
+import { findPaths, type Paths, serviceHome, unitFolder } from "../../base/files/paths.ts";
+import type { DraftingStatus, Status } from "../../control/messages.ts";
+import { jsonText } from "../screen/json-text.ts";
+import type { StatesOfAll } from "../../fleet/foreign-states.ts";
+import { isSinceKnown, listProfileStates, type ProfileState } from "../../supervisor/state/profile-states.ts";
+
+interface PsOptions {
+  readonly all: boolean;
+  readonly json: boolean;
+}
+
+/** Lists what runs and what has failed; with `all` also what was stopped. @returns the exit code: that of the first that is refused. */
+export async function ps({ all, json }: PsOptions): Promise<number> {
+  const paths = findPaths();
+  const { states: found, unseen } = isAlone(paths) ? { states: await listProfileStates(paths), unseen: [] } : await listOfAll(paths);
+  const states = found.filter((state) => all || isWorthShowing(state));
+  if (json) process.stdout.write(jsonText(states.map(describeAsJson)));
+  else if (states.length === 0) process.stdout.write("nothing is running\n");
+  else await printTable(states);
+  if (!json && unseen.length > 0) {
+    const { serviceCommand } = await import("../../fleet/foreign-states.ts");
+    process.stderr.write(`services of the machine (${unseen.join(", ")}) are another user's: ${serviceCommand()}\n`);
+  }
+  const refused = states.flatMap(({ presence, error }) => (presence === "unknown" && error !== undefined ? [error] : []));
+  if (refused.length === 0) return 0;
+  const { reportError } = await import("../screen/report-error.ts");
+  if (!json) for (const error of refused) reportError(error);
+  return exitCodes[refused[0]?.exit ?? "failed"].code;
+}
+
+async function listOfAll(paths: Paths): Promise<StatesOfAll> {
+  const { listStatesOfAll } = await import("../../fleet/foreign-states.ts");
+  return listStatesOfAll(paths);
+}
+
+/** Whether nobody but the caller runs anything that `ps` would show: then the usual `ps` need not wait for the code that looks at others. */
+function isAlone({ state }: Paths): boolean {
+  try {
+    const own = lstatSync(state, { throwIfNoEntry: false });
+    if ((own !== undefined && !isOwn(own)) || existsSync(serviceHome)) return false;
+    return !existsSync(unitFolder) || !readdirSync(unitFolder).some((name) => name.startsWith("llmctl-"));
+  } catch (error) {
+    if (systemErrorCode(error) === undefined) throw error;
+    return false; // whoever looks closer says why
+  }
+}
+
+/** The JSON of a profile's state; `user` only where it is not the caller. */
+export function describeAsJson({ presence, status, user }: ProfileState): Status & Pick<ProfileState, "presence" | "user"> {
+  return { presence, ...(user === undefined ? {} : { user }), ...status };
+}
+
+function isWorthShowing({ presence, status }: ProfileState): boolean {
+  return presence !== "gone" || status.state !== "stopped";
+}
+
+async function printTable(states: readonly ProfileState[]): Promise<void> {
+  const [{ formatTable }, { describeLoad }] = await Promise.all([
+    import("../screen/table.ts"),
+    import("../../supervisor/describe-state.ts"),
+  ]);
+  const hasOthers = states.some(({ user }) => user !== undefined);
+  const header = ["NAME", "STATE", "SINCE", "PID", "URL", "DRAFTING", "RESTARTS", ...(hasOthers ? ["USER"] : [])];
+  const rows = states.map(({ presence, status, user }) => [
+    status.name,
+    describePresence(presence, status.state, status.load === null ? "" : describeLoad(status.load)),
+    !isSinceKnown(status) || describePresence(presence, status.state) === "dead" ? "-" : since(status.since),
+    presence === "gone" ? "-" : String(status.pid ?? "-"),
+    presence === "gone" ? "-" : (status.url ?? "-"),
+    presence === "gone" ? "-" : summarize(status.drafting),
+    String(status.restarts),
+    ...(hasOthers ? [user ?? "-"] : []),
+  ]);
+  process.stdout.write(formatTable(header, rows, process.stdout.columns ?? Infinity));
+}
+
+/** A supervisor that ended without saying so was killed, whatever its last word was; nobody knows when. */
+export function describePresence(presence: ProfileState["presence"], state: string, load = ""): string {
+  if (presence === "live") return load === "" ? state : `${state} ${load}`;
+  if (presence === "gone") return state === "stopped" || state === "failed" ? state : "dead";
+  return presence;
+}
+
+/** `on 77%`, `off`, `unproven`. */
+function summarize(drafting: DraftingStatus): string {
+  if (drafting.state !== "on") return drafting.state;
+  return `on ${Math.round((100 * drafting.acceptedTokens) / drafting.draftTokens)}%`;
+}
+
+/** Time since an instant in one unit, as it fits a column: `12s`, `3h`. */
+function since(iso: string): string {
+  const seconds = Math.max(0, Math.round((Date.now() - Date.parse(iso)) / 1000));
+  if (seconds < 120) return `${seconds}s`;
+  if (seconds < 7200) return `${Math.round(seconds / 60)}m`;
+  return seconds < 172_800 ? `${Math.round(seconds / 3600)}h` : `${Math.round(seconds / 86_400)}d`;
+}

@@ -1,0 +1,35 @@
+import { exitCodes } from "../../base/exit-codes.ts";
+import { LlmctlError, type Problem } from "../../base/errors.ts";
+import { describeFix } from "../../base/fix.ts";
+import { printableSentence } from "../../base/text/printable.ts";
+import { describeError } from "./error-document.ts";
+import { jsonLine } from "./json-text.ts";
+import { paint } from "./paint.ts";
+
+/** Prints an error on stderr, once, and says which exit code it has. */
+export function reportError(error: unknown): number {
+  if (error instanceof LlmctlError) {
+    for (const problem of error.problems) process.stderr.write(`${formatProblem(problem)}\n`);
+    return exitCodes[error.exit].code;
+  }
+  const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  process.stderr.write(
+    `${paint("red", "llmctl: internal error:")} ${stack}\n  fix: this is a bug in llmctl; please report it with the lines above\n`,
+  );
+  return exitCodes.bug.code;
+}
+
+/** The same as JSON on stdout, in one line: `pull --json` and `events --json` have printed others before. */
+export function reportErrorAsJson(error: unknown): number {
+  const { document, exitCode } = describeError(error);
+  process.stdout.write(jsonLine(document));
+  return exitCode;
+}
+
+/** A problem as people see it: what happened, where, and what to do. */
+export function formatProblem({ message, at, fix }: Problem): string {
+  const lines = [`${paint("red", "llmctl: error:")} ${printableSentence(message)}`];
+  if (at !== undefined) lines.push(`  at:  ${printableSentence(at)}`);
+  if (fix !== undefined) lines.push(`  fix: ${printableSentence(describeFix(fix))}`);
+  return lines.join("\n");
+}

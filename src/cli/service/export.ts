@@ -1,0 +1,162 @@
+import { realpath } from "node:fs/promises";
+import { basename, posix, resolve } from "node:path";
+import { LlmctlError } from "../../base/errors.ts";
+import { findPaths, type Paths } from "../../base/files/paths.ts";
+import { readModel } from "../../gguf/read-model.ts";
+import { findModel, findOptions } from "../../hub/find/find-model.ts";
+import { planPull } from "../../hub/download/pull-model.ts";
+import { findKeyFault } from "../../llama/server/access.ts";
+import { hasKeyComments } from "../../llama/server/api-keys.ts";
+import { decideDraft } from "../../llama/draft/draft-gate.ts";
+import type { FlagCatalogue } from "../../llama/ask/flag-catalogue.ts";
+import { type ContainerModels, type ImageBackend, planContainer } from "../../export/plan-container.ts";
+import { draftMismatch } from "../../llama/plan/plan-launch.ts";
+import { exportRelease, readReleaseCatalogue } from "../../llama/ask/release-catalogue.ts";
+import { vocabRule } from "../../llama/draft/vocab-rule.ts";
+import { quote } from "../../profiles/yaml/quote-value.ts";
+import { listBeside } from "../../profiles/model-refs.ts";
+import type { ModelRef, Profile } from "../../profiles/schema/schema.ts";
+import type { KeyPath } from "../../profiles/yaml/located.ts";
+import { targetModel } from "../../profiles/target.ts";
+import { renderCompose } from "../../export/compose.ts";
+import type { ContainerFile, ContainerSpec } from "../../export/container.ts";
+import { renderKubernetes } from "../../export/kubernetes.ts";
+import { renderQuadlet } from "../../export/quadlet.ts";
+import { openProfile } from "../options/context.ts";
+import { createHubAccess } from "../get/judge-pair.ts";
+
+export type ExportFormat = "quadlet" | "compose" | "kubernetes";
+
+export interface ExportOptions {
+  /** Of llama.cpp, in the image; the one that comes with llmctl unless told. */
+  readonly release?: string | undefined;
+  readonly image?: string | undefined;
+  readonly backend?: ImageBackend | undefined;
+  readonly gpus?: number | undefined;
+  /** The folder that holds the models, or on Kubernetes the claim. */
+  readonly models?: string | undefined;
+  readonly replicas: number;
+}
+
+/** `export FORMAT NAME`: the profile as a container of llama.cpp's own image. @returns the text to print. @throws LlmctlError */
+export async function exportProfile(format: ExportFormat, nameOrPath: string, options: ExportOptions): Promise<string> {
+  const paths = findPaths();
+  const profile = await openProfile(nameOrPath, paths);
+  const { release = exportRelease } = options;
+  const catalogue = await readReleaseCatalogue(release, paths);
+  checkKeys(profile, catalogue);
+  const models = await placeModels(profile, paths, catalogue);
+  const spec = planContainer(profile, models, { ...options, release, catalogue });
+  checkName("image", spec.image, imageName);
+  return render(format, spec, options);
+}
+
+/** What containers' registries and engines take: host, path, tag and digest. It is a word of Podman's command, so no dash leads it. */
+const imageName = /^\w[\w.:/@+[\]-]*$/;
+/** Of a PersistentVolumeClaim: a DNS subdomain (RFC 1123). */
+const claimName = /^(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*$/;
+
+function checkName(what: string, name: string, pattern: RegExp): void {
+  if (pattern.test(name)) return;
+  throw new LlmctlError("bad-name", `${quote(name)} cannot be the name of a${what === "image" ? "n" : ""} ${what}`, {
+    exit: "usage",
+    fix: `give the ${what} that there is`,
+  });
+}
+
+function render(format: ExportFormat, spec: ContainerSpec, { models, replicas }: ExportOptions): string {
+  if (format === "kubernetes") {
+    const claim = models ?? "models";
+    checkName("claim", claim, claimName);
+    return renderKubernetes(spec, { replicas, claim });
+  }
+  const folder = models === undefined ? {} : { models: resolve(models) };
+  if (models === undefined) checkAllHere(spec);
+  return format === "quadlet" ? renderQuadlet(spec, folder) : renderCompose(spec, { ...user(), ...folder });
+}
+
+/** Never root, whoever asks. */
+function user(): { uid: number; gid: number } {
+  const uid = process.getuid?.() ?? 0;
+  return uid === 0 ? { uid: 1000, gid: 1000 } : { uid, gid: process.getgid?.() ?? uid };
+}
+
+/** A file that is not here, or not ours to read, is for the machine that will have it. @throws LlmctlError `api-keys-unusable`. */
+function checkKeys(profile: Profile, catalogue: FlagCatalogue): void {
+  const fault = findKeyFault(profile, hasKeyComments(catalogue));
+  if (fault?.exit === "config") throw fault;
+}
+
+function checkAllHere({ name, files }: ContainerSpec): void {
+  const absent = files.find(({ source }) => source === undefined);
+  if (absent === undefined) return;
+  throw new LlmctlError("model-missing", `"${absent.name}" is not on this machine, and would be mounted from it`, {
+    exit: "missingFile",
+    fix: { run: ["pull", name], or: `name with --models a folder that will hold it as ${absent.name}` },
+  });
+}
+
+/** Where each model is here and how the container will know it; what is not here is looked up on the Hub. */
+async function placeModels(profile: Profile, paths: Paths, catalogue: FlagCatalogue): Promise<ContainerModels> {
+  const { draft } = profile.values;
+  const target = await placeModel(profile, ["model"], targetModel(profile), paths);
+  const beside = await placeBeside(profile, paths);
+  const placed = { target, ...(beside.size === 0 ? {} : { beside }) };
+  if (draft === undefined) return placed;
+  const drafting = draft.model === undefined ? undefined : await placeModel(profile, ["draft", "model"], draft.model, paths);
+  const draftingOff = await findDraftingOff(profile, target, drafting, catalogue);
+  if (draftingOff !== undefined) return { ...placed, draftingOff };
+  return { ...placed, ...(drafting === undefined ? {} : { draft: drafting }) };
+}
+
+/** The projector and the adapters that are no plain paths; a path is brought as the flags name it. */
+async function placeBeside(profile: Profile, paths: Paths): Promise<Map<string, PlacedFile[]>> {
+  const beside = new Map<string, PlacedFile[]>();
+  for (const { key, ref } of listBeside(profile.values)) {
+    if (typeof ref !== "string") beside.set(key.join("."), await placeModel(profile, key, ref, paths));
+  }
+  return beside;
+}
+
+type PlacedFile = ContainerFile & { readonly path?: string };
+
+async function placeModel(profile: Profile, key: KeyPath, ref: ModelRef, paths: Paths): Promise<PlacedFile[]> {
+  const where = { ...findOptions(profile, paths), at: profile.at(...key) };
+  if (typeof ref === "string") {
+    const { shards } = await findModel(ref, where);
+    return Promise.all(shards.map(({ path, sizeBytes }) => placeFile(path, sizeBytes, basename(path))));
+  }
+  const access = createHubAccess();
+  const plan = await planPull(ref, { ...where, ...access, onProgress: (event) => event.kind === "retry" && access.onProgress(event) });
+  const nameOf = (path: string) => ("url" in ref ? basename(path) : posix.join(ref.hf, basename(path)));
+  if (plan.kind === "fetch")
+    return plan.files.map((file) => ({ name: nameOf("path" in file ? file.path : file.name), sizeBytes: file.sizeBytes }));
+  return Promise.all(plan.files.shards.map(({ path, sizeBytes }) => placeFile(path, sizeBytes, nameOf(path))));
+}
+
+/** A file of the Hub's cache is a link, which would lead nowhere in the container. */
+async function placeFile(path: string, sizeBytes: number, name: string): Promise<PlacedFile> {
+  return { name, source: await realpath(path), sizeBytes, path };
+}
+
+/** The draft gate's verdict, where both models are here. @throws LlmctlError `draft-mismatch` where the profile wants that. */
+async function findDraftingOff(
+  profile: Profile,
+  target: readonly PlacedFile[],
+  draft: readonly PlacedFile[] | undefined,
+  catalogue: FlagCatalogue,
+): Promise<string | undefined> {
+  const { draft: wanted, ctx_size: ctxSize } = profile.values;
+  const [targetPath, draftPath] = [target[0]?.path, draft?.[0]?.path];
+  if (wanted === undefined || targetPath === undefined || (draft !== undefined && draftPath === undefined)) return undefined;
+  const verdict = decideDraft({
+    target: await readModel(targetPath),
+    draft: draftPath === undefined ? undefined : await readModel(draftPath),
+    type: wanted.type,
+    rule: vocabRule((flag) => catalogue.has(flag)),
+    ctxSize,
+  });
+  if (verdict.verdict === "on") return undefined;
+  if (wanted.on_mismatch === "fail") throw draftMismatch(profile, verdict);
+  return verdict.reason;
+}

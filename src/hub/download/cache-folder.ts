@@ -1,0 +1,36 @@
+import { mkdir, open, type FileHandle } from "node:fs/promises";
+import { systemErrorCode } from "../../base/errors.ts";
+import { expectPlainFile, noTricks, notAFile } from "../../base/files/own-file.ts";
+import { expectSafeForRoot } from "../../base/files/safe-way.ts";
+
+/**
+ * Makes a folder of models, of locks or of names, readable to all whom the umask lets, as the Python client does: several users may share them.
+ * @throws LlmctlError `foreign-folder` where root would write below a folder of another user's; the system's error.
+ */
+export async function makeCacheFolder(path: string): Promise<void> {
+  expectSafeForRoot(path);
+  await mkdir(path, { recursive: true });
+}
+
+/**
+ * Opens a file of a cache to write it: no link, no pipe, and no other name of a file elsewhere.
+ * @throws LlmctlError `not-a-file`, `linked-file`; the system's error.
+ */
+export async function openCacheFile(path: string, flags: number): Promise<FileHandle> {
+  const file = await openPlainly(path, flags);
+  try {
+    expectPlainFile(path, await file.stat());
+    return file;
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
+async function openPlainly(path: string, flags: number): Promise<FileHandle> {
+  try {
+    return await open(path, flags | noTricks, 0o666);
+  } catch (error) {
+    throw ["ELOOP", "ENXIO"].includes(systemErrorCode(error) ?? "") ? notAFile(path) : error;
+  }
+}

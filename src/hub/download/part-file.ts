@@ -1,0 +1,201 @@
+import { constants } from "node:fs";
+import { rename, rm, type FileHandle } from "node:fs/promises";
+import { dirname } from "node:path";
+import { syncFolder } from "../../base/files/atomic-write.ts";
+import { systemErrorCode } from "../../base/errors.ts";
+import { countBytes, listGaps, type ByteRange } from "../http/byte-ranges.ts";
+import { makeCacheFolder, openCacheFile } from "./cache-folder.ts";
+import { emptyRecord, PartRecord, readRecord } from "./part-record.ts";
+import type { RemoteFile } from "../http/remote-file.ts";
+import { RunningDigest } from "./running-digest.ts";
+
+/** The first bytes of every GGUF file. */
+export const ggufMagic = Buffer.from("GGUF");
+
+/** Parts have a name of our own: the Python client's `.incomplete` files may have holes and are left alone. */
+export function partPath(blobPath: string): string {
+  return `${blobPath}.llmctl.incomplete`;
+}
+
+/**
+ * A download under way: a file beside the blob that is written in any order, a record of which of its bytes are there, and the digest, which
+ * follows the writing. Only one process may have it open; a lock sees to that.
+ */
+export class PartFile {
+  readonly #file: FileHandle;
+  readonly #record: PartRecord;
+  readonly #blobPath: string;
+  readonly #of: RemoteFile;
+  #digest: RunningDigest;
+  #doneBytes: number;
+
+  private constructor(file: FileHandle, record: PartRecord, blobPath: string, of: RemoteFile) {
+    this.#file = file;
+    this.#record = record;
+    this.#blobPath = blobPath;
+    this.#of = of;
+    this.#doneBytes = countBytes(record.ranges);
+    this.#digest = new RunningDigest(file, of);
+    this.#advanceDigest();
+  }
+
+  /** Opens the part of a blob, a new one or what an earlier run left, of which the digest then reads again what comes first. */
+  static async open(blobPath: string, of: RemoteFile): Promise<PartFile> {
+    await makeCacheFolder(dirname(blobPath));
+    const { file, isNew } = await openOrCreate(partPath(blobPath));
+    try {
+      // A record may have outlived its part; it says nothing of a new one, nor of one that somebody cut off.
+      const recorded = isNew ? emptyRecord : await readRecord(blobPath, of.sizeBytes);
+      const { size } = await file.stat();
+      const isWhole = (recorded.ranges.at(-1)?.end ?? 0) <= size && size <= of.sizeBytes;
+      if (!isWhole) await file.truncate(0);
+      return new PartFile(file, await PartRecord.open(blobPath, isWhole ? recorded : emptyRecord), blobPath, of);
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+  }
+
+  /** Bytes that have come, even those that are not on disk yet. */
+  get doneBytes(): number {
+    return this.#doneBytes;
+  }
+
+  get missing(): ByteRange[] {
+    return listGaps(this.#record.ranges, this.#of.sizeBytes);
+  }
+
+  /** The strong ETag under which the bytes came, if the server gave one. */
+  get etag(): string | undefined {
+    return this.#record.etag;
+  }
+
+  /** Notes the ETag under which bytes are to come; a weak one counts as none. */
+  async setEtag(etag: string | null): Promise<void> {
+    await this.#record.setEtag(etag);
+  }
+
+  /** Whether all of it is there and right: by its digest, or where nobody says that, by what every GGUF file begins with. */
+  async isIntact(): Promise<boolean> {
+    if (this.missing.length > 0) return false;
+    if (this.#of.digest !== undefined) return (await this.digest()) === this.#of.digest;
+    const { buffer } = await this.#file.read(Buffer.alloc(ggufMagic.length), 0, ggufMagic.length, 0);
+    return buffer.equals(ggufMagic);
+  }
+
+  /** The digest of what has come, in hex. */
+  async digest(): Promise<string> {
+    return this.#digest.finish();
+  }
+
+  /** @param held Filled before it is written and recorded; nobody else's until then. */
+  writeFrom(offset: number, held: Buffer): PartWriter {
+    return new PartWriter(offset, held, {
+      count: (bytes) => void (this.#doneBytes += bytes),
+      write: (bytes, start) => this.#write(bytes, start),
+    });
+  }
+
+  /** Throws the bytes away and starts over. No writer may be at work. */
+  async restart(): Promise<void> {
+    await this.#digest.stop();
+    // The record first: it must never name bytes that are gone.
+    await this.#record.clear();
+    await this.#file.truncate(0);
+    this.#doneBytes = 0;
+    this.#digest = new RunningDigest(this.#file, this.#of);
+  }
+
+  /** Gives the finished file its name; readers see it whole or not at all. */
+  async publish(): Promise<void> {
+    await this.#file.sync();
+    await rename(partPath(this.#blobPath), this.#blobPath);
+    await this.#record.remove();
+    await syncFolder(dirname(this.#blobPath));
+  }
+
+  async discard(): Promise<void> {
+    await rm(partPath(this.#blobPath), { force: true });
+    await this.#record.remove();
+  }
+
+  async close(): Promise<void> {
+    await this.#digest.stop();
+    await this.#record.close();
+    await this.#file.close();
+  }
+
+  async #write(bytes: Uint8Array, start: number): Promise<void> {
+    let written = 0;
+    while (written < bytes.length) {
+      const { bytesWritten } = await this.#file.write(bytes, written, bytes.length - written, start + written);
+      written += bytesWritten;
+    }
+    await this.#record.addRange({ start, end: start + bytes.length });
+    this.#advanceDigest();
+  }
+
+  #advanceDigest(): void {
+    const [first] = this.#record.ranges;
+    if (first?.start === 0) this.#digest.advance(first.end);
+  }
+}
+
+interface WriterActions {
+  readonly count: (bytes: number) => void;
+  readonly write: (bytes: Uint8Array, start: number) => Promise<void>;
+}
+
+/** Writes one stretch of a part in order. What it holds is on disk only after {@link flush}. */
+export class PartWriter {
+  readonly #actions: WriterActions;
+  readonly #held: Buffer;
+  #start: number;
+  #heldBytes = 0;
+
+  constructor(offset: number, held: Buffer, actions: WriterActions) {
+    this.#start = offset;
+    this.#held = held;
+    this.#actions = actions;
+  }
+
+  /** Where the next byte goes. */
+  get offset(): number {
+    return this.#start + this.#heldBytes;
+  }
+
+  async push(chunk: Uint8Array): Promise<void> {
+    for (let at = 0; at < chunk.length;) {
+      const piece = chunk.subarray(at, at + this.#held.length - this.#heldBytes);
+      this.#held.set(piece, this.#heldBytes);
+      this.#heldBytes += piece.length;
+      this.#actions.count(piece.length);
+      at += piece.length;
+      if (this.#heldBytes === this.#held.length) await this.flush();
+    }
+  }
+
+  /** What could not be written counts as not come. */
+  async flush(): Promise<void> {
+    const bytes = this.#held.subarray(0, this.#heldBytes);
+    if (bytes.length === 0) return;
+    try {
+      await this.#actions.write(bytes, this.#start);
+      this.#start += bytes.length;
+    } catch (error) {
+      this.#actions.count(-bytes.length);
+      throw error;
+    } finally {
+      this.#heldBytes = 0;
+    }
+  }
+}
+
+async function openOrCreate(path: string): Promise<{ file: FileHandle; isNew: boolean }> {
+  try {
+    return { file: await openCacheFile(path, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL), isNew: true };
+  } catch (error) {
+    if (systemErrorCode(error) !== "EEXIST") throw error;
+    return { file: await openCacheFile(path, constants.O_RDWR), isNew: false };
+  }
+}

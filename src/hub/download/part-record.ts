@@ -1,0 +1,128 @@
+import { constants } from "node:fs";
+import { rm, type FileHandle } from "node:fs/promises";
+import { systemErrorCode } from "../../base/errors.ts";
+import { readBounded } from "../../base/files/read-bounded.ts";
+import { addRange, joinRanges, type ByteRange } from "../http/byte-ranges.ts";
+import { openCacheFile } from "./cache-folder.ts";
+
+/** Which bytes of an unfinished blob are on disk, and the strong ETag that the server gave for them. */
+export interface Recorded {
+  readonly ranges: readonly ByteRange[];
+  readonly etag: string | undefined;
+}
+
+export const emptyRecord: Recorded = { ranges: [], etag: undefined };
+
+/** A header value that `fetch` would refuse counts as none. A weak ETag must not be sent in If-Range (RFC 9110, 13.1.5). */
+const strongEtag = /^"[\x21\x23-\x7e]*"$/;
+
+/**
+ * A line for each half megabyte that came makes 30 MB for 500 GB, the largest file that the Hub takes, and some ten ranges are apart from each
+ * other, one for each connection of each run. More is not ours, and counts as nothing.
+ */
+const recordLimits = { bytes: 32 << 20, lines: 1_500_000, ranges: 10_000 };
+
+function recordPath(blobPath: string): string {
+  return `${blobPath}.llmctl.ranges`;
+}
+
+/** Reads the record of an unfinished blob; of a blob without one it is empty. */
+export async function readRecord(blobPath: string, sizeBytes: number): Promise<Recorded> {
+  try {
+    return parseRecord((await readBounded(recordPath(blobPath), recordLimits.bytes)) ?? "", sizeBytes);
+  } catch (error) {
+    if (systemErrorCode(error) === "ENOENT") return emptyRecord;
+    throw error;
+  }
+}
+
+/**
+ * @param text Lines `START END` and `etag "…"`. What is unreadable does not count: a line may be cut off where a process was killed or the disk
+ * was full. Cut off in its last number it names less than was there, never more.
+ */
+export function parseRecord(text: string, sizeBytes: number): Recorded {
+  let etag: string | undefined;
+  let ranges: ByteRange[] = [];
+  let left = recordLimits.lines;
+  for (const line of eachLine(text)) {
+    left -= 1;
+    if (left < 0) return emptyRecord;
+    const [, first, second] = /^(\d{1,16}|etag) (\S+)$/.exec(line) ?? [];
+    const range = { start: Number(first), end: Number(second) };
+    if (first === "etag" && strongEtag.test(second ?? "")) etag = second;
+    if (!(range.start < range.end && range.end <= sizeBytes)) continue;
+    ranges.push(range);
+    if (ranges.length < 2 * recordLimits.ranges) continue;
+    ranges = joinRanges(ranges);
+    if (ranges.length > recordLimits.ranges) return emptyRecord;
+  }
+  return { etag, ranges: joinRanges(ranges) };
+}
+
+/** Not by `split`: it would make millions of them at once. */
+function* eachLine(text: string): Generator<string> {
+  for (let start = 0; start <= text.length;) {
+    const end = text.indexOf("\n", start);
+    yield text.slice(start, end === -1 ? text.length : end);
+    start = end === -1 ? text.length + 1 : end + 1;
+  }
+}
+
+/** The record of a blob that this process downloads; only one may. */
+export class PartRecord {
+  readonly #file: FileHandle;
+  readonly #blobPath: string;
+  #recorded: Recorded;
+
+  private constructor(file: FileHandle, blobPath: string, recorded: Recorded) {
+    this.#file = file;
+    this.#blobPath = blobPath;
+    this.#recorded = recorded;
+  }
+
+  /** @param recorded What {@link readRecord} found, or nothing to start over. */
+  static async open(blobPath: string, recorded: Recorded): Promise<PartRecord> {
+    const flags = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT;
+    const record = new PartRecord(await openCacheFile(recordPath(blobPath), flags), blobPath, recorded);
+    if (recorded === emptyRecord) await record.clear();
+    return record;
+  }
+
+  get ranges(): readonly ByteRange[] {
+    return this.#recorded.ranges;
+  }
+
+  get etag(): string | undefined {
+    return this.#recorded.etag;
+  }
+
+  /** Notes bytes that have been written. */
+  async addRange(range: ByteRange): Promise<void> {
+    await this.#add(`${range.start} ${range.end}`);
+    this.#recorded = { ...this.#recorded, ranges: addRange(this.#recorded.ranges, range) };
+  }
+
+  async setEtag(etag: string | null): Promise<void> {
+    if (etag === null || !strongEtag.test(etag)) return;
+    await this.#add(`etag ${etag}`);
+    this.#recorded = { ...this.#recorded, etag };
+  }
+
+  async clear(): Promise<void> {
+    await this.#file.truncate(0);
+    this.#recorded = emptyRecord;
+  }
+
+  async remove(): Promise<void> {
+    await rm(recordPath(this.#blobPath), { force: true });
+  }
+
+  async close(): Promise<void> {
+    await this.#file.close();
+  }
+
+  /** In front of each line is a new one: what was cut off before must not run into it. */
+  async #add(line: string): Promise<void> {
+    await this.#file.appendFile(`\n${line}`);
+  }
+}

@@ -1,0 +1,12 @@
+import type { CommandFix, Fix } from "../../base/fix.ts";
+
+interface PullWords extends Omit<CommandFix, "run"> {
+  /** Move on to what is published now. */
+  readonly update?: boolean;
+}
+
+/** The command that fetches a profile's models. A model that no profile names is fetched by none. */
+export function pullFix(profile: string | undefined, { update = false, ...words }: PullWords = {}): Fix {
+  if (profile === undefined) return "name the model in a profile, and fetch that";
+  return { run: ["pull", ...(update ? ["--update"] : []), profile], ...words };
+}

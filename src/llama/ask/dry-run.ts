@@ -1,0 +1,84 @@
+import { LlmctlError } from "../../base/errors.ts";
+import type { Profile } from "../../profiles/schema/schema.ts";
+import { explainFailedRun } from "./binary-check.ts";
+import { explainRefusal, type Refusal } from "./refused-flag.ts";
+import type { RenderedFlag, Rendering } from "../render/render-command.ts";
+import { withoutRpc } from "../render/rpc-flags.ts";
+import { runBriefly } from "./run-briefly.ts";
+
+/** The binary answers in about 10 ms; with CUDA it first wakes the driver, which takes seconds on some machines. */
+export const dryRunTimeoutMs = 60_000;
+
+interface DryRunOptions {
+  /** The whole environment of the binary. */
+  readonly env: Readonly<Record<string, string>>;
+  readonly timeoutMs: number;
+  /** What the arguments were made from, so that a refusal can name the key and its place. */
+  readonly origin?: Origin;
+}
+
+interface Origin {
+  readonly profile: Profile;
+  readonly rendering: Rendering;
+}
+
+/** What the binary said to one flag of a rendering. */
+export interface RefusedFlag {
+  /** Undefined when the binary named no flag of ours. */
+  readonly flag?: RenderedFlag;
+  readonly error: LlmctlError;
+}
+
+/**
+ * Has the binary itself parse its command line: `--version` comes last, and its handler ends the program when every flag and value before
+ * it was accepted (`common_params_parse` in llama.cpp). Opens no model; looks at devices; takes about 10 ms.
+ * @throws LlmctlError `flag-refused` with llama.cpp's own message, or what `explainFailedRun` makes of a binary that cannot run.
+ */
+export async function dryRun(file: string, args: readonly string[], options: DryRunOptions): Promise<void> {
+  const refused = await findRefused(file, args, options);
+  if (refused !== undefined) throw refused.error;
+}
+
+/**
+ * Every flag that the binary refuses. It stops at its first, so its command line is tried again without that one.
+ * @throws LlmctlError what `explainFailedRun` makes of a binary that cannot run.
+ */
+export async function findAllRefused(file: string, origin: Origin, options: Omit<DryRunOptions, "origin">): Promise<RefusedFlag[]> {
+  const all: RefusedFlag[] = [];
+  for (;;) {
+    const left = withoutRpc(origin.rendering.flags).filter((flag) => !all.some((refused) => refused.flag === flag));
+    const refused = await findRefused(
+      file,
+      left.flatMap(({ args }) => args),
+      { ...options, origin },
+    );
+    if (refused === undefined) return all;
+    all.push(refused);
+    if (refused.flag === undefined) return all;
+  }
+}
+
+async function findRefused(file: string, args: readonly string[], options: DryRunOptions): Promise<RefusedFlag | undefined> {
+  const result = await runBriefly(file, [...args, "--version"], options);
+  if (!result.failed) return undefined;
+  const refusal = result.exitCode === 1 ? explainRefusal(result.stderr) : undefined;
+  if (refusal === undefined) throw await explainFailedRun(file, "check its command line", options.env, result);
+  const flag = options.origin?.rendering.flags.find(({ args: words }) => refusal.flag !== undefined && words.includes(refusal.flag));
+  return { ...(flag === undefined ? {} : { flag }), error: explain(file, refusal, flag, options.origin) };
+}
+
+function explain(file: string, refusal: Refusal, flag: RenderedFlag | undefined, origin: Origin | undefined): LlmctlError {
+  const device = /invalid device: (\S+)/.exec(refusal.message)?.[1];
+  return new LlmctlError(
+    "flag-refused",
+    `llama.cpp refuses ${flag === undefined ? "its command line" : `"${flag.key}"`}: ${refusal.message}`,
+    {
+      exit: device === undefined ? "config" : "unavailable",
+      at: flag === undefined || origin === undefined ? file : origin.profile.at(...flag.path),
+      fix:
+        device === undefined
+          ? (refusal.fix ?? "correct the value, or remove the key")
+          : `run "${file} --list-devices" to see the devices of this machine`,
+    },
+  );
+}

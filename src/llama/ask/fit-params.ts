@@ -1,0 +1,80 @@
+import { access, constants } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { systemErrorCode } from "../../base/errors.ts";
+import { explainFailedRun } from "./binary-check.ts";
+import type { FlagCatalogue } from "./flag-catalogue.ts";
+import { explainRefusal } from "./refused-flag.ts";
+import type { RenderedFlag } from "../render/render-command.ts";
+import { runBriefly } from "./run-briefly.ts";
+
+/** What one model takes of one memory, in MiB. */
+export interface MemoryPart {
+  /** As `--list-devices` names it, or `Host`. */
+  readonly device: string;
+  readonly modelMib: number;
+  readonly contextMib: number;
+  readonly computeMib: number;
+}
+
+/** The answer of llama-fit-params; builds before 2026-03 say only whether a model fits. */
+export type FitAnswer =
+  | { readonly kind: "needs"; readonly parts: readonly MemoryPart[] }
+  | { readonly kind: "fits" }
+  | { readonly kind: "does-not-fit"; readonly reason: string };
+
+/** The llama-fit-params that was built together with this server; undefined where there is none. */
+export async function findFitParams(server: string): Promise<string | undefined> {
+  const path = join(dirname(server), "llama-fit-params");
+  try {
+    await access(path, constants.X_OK);
+    return path;
+  } catch (error) {
+    if (systemErrorCode(error) === undefined) throw error;
+    return undefined;
+  }
+}
+
+/** Keys that do not change how much memory a model takes, or that are not about the target. */
+const irrelevant = /^(?:alias|draft|threads\w*|fit\w*|numa|priority|sampling|server|jinja|reasoning\w*|chat_template\w*)(?:\.|$)/;
+
+/** A server's flags in so far as llama-fit-params has them and they matter to it. */
+export function fitArguments(flags: readonly RenderedFlag[], catalogue: FlagCatalogue): string[] {
+  return flags.filter(({ key, args: [name = ""] }) => !irrelevant.test(key) && catalogue.has(name)).flatMap(({ args }) => args);
+}
+
+export interface FitQuestion {
+  /** Path of llama-fit-params. */
+  readonly program: string;
+  readonly args: readonly string[];
+  /** The whole environment. */
+  readonly env: Readonly<Record<string, string>>;
+  /** Of the program. */
+  readonly catalogue: FlagCatalogue;
+}
+
+/** It maps the model's header and allocates nothing; half a second with a large vocabulary. */
+const timeoutMs = 60_000;
+
+/**
+ * Asks llama.cpp itself how much memory a model takes. Reads the model's header and allocates nothing of its size.
+ * @throws what `explainFailedRun` makes of a program that does not answer.
+ * @see llama.cpp tools/fit-params, common/fit.cpp `common_fit_print`
+ */
+export async function askFitParams({ program, args, env, catalogue }: FitQuestion): Promise<FitAnswer> {
+  const canPrint = catalogue.has("--fit-print");
+  const result = await runBriefly(program, canPrint ? [...args, "--fit-print", "on"] : args, { env, timeoutMs, maxBytes: 10_000_000 });
+  if (!result.failed) return canPrint ? { kind: "needs", parts: parseMemory(result.stdout) } : { kind: "fits" };
+  const reason = /failed to fit params to free device memory: (.+)$/m.exec(result.stderr)?.[1];
+  if (result.exitCode === 1 && reason !== undefined && explainRefusal(result.stderr) !== undefined) return { kind: "does-not-fit", reason };
+  throw await explainFailedRun(program, "tell the memory that the model takes", env, result);
+}
+
+/** Reads lines of a device's name and its MiB of model, context and compute buffers; `Host` comes last. */
+export function parseMemory(text: string): MemoryPart[] {
+  return [...text.matchAll(/^(\S{1,200}) (\d{1,9}) (\d{1,9}) (\d{1,9}) ?\r?$/gm)].map(([, device = "", model, context, compute]) => ({
+    device,
+    modelMib: Number(model),
+    contextMib: Number(context),
+    computeMib: Number(compute),
+  }));
+}

@@ -1,0 +1,33 @@
+import type { Fix } from "../../base/fix.ts";
+/** Why a llama.cpp program refused its command line, in its own words. */
+export interface Refusal {
+  readonly message: string;
+  /** The flag that it names, as it understood it. */
+  readonly flag?: string;
+  readonly fix?: Fix;
+}
+
+/**
+ * Reads the complaint from what a llama.cpp program wrote on stderr before it exited; undefined when it wrote nothing.
+ * Formats: `parse` in llama.cpp's common/arg.cpp, the same since early 2025.
+ */
+export function explainRefusal(stderr: string): Refusal | undefined {
+  const unknown = /^error: invalid argument: (.+)$/m.exec(stderr)?.[1];
+  if (unknown !== undefined) return { message: `invalid argument: ${unknown}`, flag: unknown };
+  const [, flag, why] = /^error while handling argument "([^"]+)": (.+)$/m.exec(stderr) ?? [];
+  if (flag !== undefined && why !== undefined) return { message: `${flag}: ${translate(why)}`, flag };
+  const [, name, reason] = /^error while handling environment variable "([^"]+)": (.+)$/m.exec(stderr) ?? [];
+  if (name !== undefined && reason !== undefined) return { message: `environment variable ${name}: ${translate(reason)}` };
+  const last = stderr.trim().split("\n").at(-1)?.trim();
+  if (last === undefined || last === "") return undefined;
+  const config = /using config file: (.+)$/m.exec(stderr)?.[1];
+  return config === undefined
+    ? { message: last }
+    : { message: translate(last), fix: `look at "${config}", which llama.cpp reads before its command line` };
+}
+
+/** The C++ library's conversion functions are all that llama.cpp says of a text that is not a number, or not one in range. */
+function translate(why: string): string {
+  const reason = why.trim();
+  return /^sto(?:i|f|d|l|ul|ull|ll)$/.test(reason) ? `not a number that it can take (${reason})` : reason;
+}

@@ -1,0 +1,111 @@
+import { printableJson } from "../../base/text/printable.ts";
+import { TextWalker, sameLayout } from "../../gguf/gguf-array.ts";
+import type { TokenizerFacts } from "../../gguf/tokenizer-facts.ts";
+import type { VocabRule } from "./vocab-rule.ts";
+
+/** Token texts from this id on must be equal. @see llama.cpp `SPEC_VOCAB_CHECK_START_TOKEN_ID` */
+export const firstComparedId = 5;
+
+/** Vocabularies may differ in size by this many tokens. @see llama.cpp `SPEC_VOCAB_MAX_SIZE_DIFFERENCE` */
+const mostSizeDifference = 128;
+
+/** One token id and what each vocabulary has there. */
+export interface TokenDifference {
+  readonly id: number;
+  readonly target: string;
+  readonly draft: string;
+}
+
+/** Why llama.cpp calls two vocabularies incompatible. */
+export interface VocabMismatch {
+  readonly kind: "type" | "bos" | "eos" | "size" | "text";
+  readonly reason: string;
+}
+
+/**
+ * llama.cpp's own comparison, `common_speculative_are_compatible`, in its order: the first mismatch counts.
+ * @param textDifference First difference from {@link firstComparedId} on, as {@link findTokenDifference} finds it.
+ */
+export function findMismatch(
+  target: TokenizerFacts,
+  draft: TokenizerFacts,
+  rule: VocabRule,
+  textDifference: TokenDifference | undefined,
+): VocabMismatch | undefined {
+  if (rule === "strict" ? !sameType(target, draft) : (target.vocabType === "none") !== (draft.vocabType === "none")) {
+    return { kind: "type", reason: `the vocabularies are of different types: target ${nameType(target)}, draft ${nameType(draft)}` };
+  }
+  for (const role of ["bos", "eos"] as const) {
+    const [ours, theirs] = [readRole(target, role), readRole(draft, role)];
+    const idCounts = rule !== "strict" || ours.isAdded;
+    if (ours.isAdded === theirs.isAdded && (!idCounts || ours.id === theirs.id)) continue;
+    return { kind: role, reason: `the ${role} tokens differ: target ${describeRole(ours)}, draft ${describeRole(theirs)}` };
+  }
+  const difference = Math.abs(target.tokenCount - draft.tokenCount);
+  if (difference > mostSizeDifference) {
+    const sizes = `target ${target.tokenCount}, draft ${draft.tokenCount} tokens`;
+    return { kind: "size", reason: `the vocabularies differ in size by ${difference}: ${sizes}` };
+  }
+  return textDifference === undefined ? undefined : { kind: "text", reason: describeDifference(textDifference) };
+}
+
+/** `token 1234 differs: target "a", draft "b"` */
+export function describeDifference({ id, target, draft }: TokenDifference): string {
+  return `token ${id} differs: target ${quote(target)}, draft ${quote(draft)}`;
+}
+
+/**
+ * The first token id in `from`..`to` (exclusive) whose texts differ for llama.cpp: it takes a text to end at its first NUL and calls an
+ * empty one `[EMPTY_id]`. Vocabularies that are equal byte by byte are not walked.
+ */
+export function findTokenDifference(
+  target: TokenizerFacts,
+  draft: TokenizerFacts,
+  from: number,
+  to = Infinity,
+): TokenDifference | undefined {
+  const [a, b] = [target.tokens, draft.tokens];
+  if (a === undefined || b === undefined) return undefined;
+  if (sameLayout(a, b) && Buffer.compare(a.bytes, b.bytes) === 0) return undefined;
+  const [left, right] = [new TextWalker(a), new TextWalker(b)];
+  for (let id = 0; id < to && left.next() && right.next(); id += 1) {
+    if (id < from || left.isAt(right)) continue;
+    const [ours, theirs] = [readTokenText(left, id), readTokenText(right, id)];
+    if (!ours.equals(theirs)) return { id, target: ours.toString("utf8"), draft: theirs.toString("utf8") };
+  }
+  return undefined;
+}
+
+function readTokenText(walker: TextWalker, id: number): Buffer {
+  const bytes = Buffer.from(walker.bytes.subarray(walker.start, walker.end));
+  const nul = bytes.indexOf(0);
+  const text = nul === -1 ? bytes : bytes.subarray(0, nul);
+  return text.length === 0 ? Buffer.from(`[EMPTY_${id}]`) : text;
+}
+
+/** A tokenizer that our table does not know is compared by its name. */
+function sameType(a: TokenizerFacts, b: TokenizerFacts): boolean {
+  return a.vocabType === b.vocabType && (a.vocabType !== "unknown" || a.model === b.model);
+}
+
+function nameType(facts: TokenizerFacts): string {
+  return facts.vocabType === "unknown" ? quote(facts.model ?? "") : facts.vocabType;
+}
+
+interface Role {
+  readonly isAdded: boolean;
+  readonly id: number | undefined;
+}
+
+function readRole(facts: TokenizerFacts, role: "bos" | "eos"): Role {
+  return role === "bos" ? { isAdded: facts.addBos, id: facts.bosId } : { isAdded: facts.addEos, id: facts.eosId };
+}
+
+function describeRole({ isAdded, id }: Role): string {
+  return `${id ?? "none"}${isAdded ? ", added" : ", not added"}`;
+}
+
+/** A token's text for a message: quoted, and cut where a vocabulary holds a long one. */
+function quote(text: string): string {
+  return printableJson(text.length > 60 ? `${text.slice(0, 60)}…` : text);
+}

@@ -1,0 +1,111 @@
+import { LlmctlError } from "../../base/errors.ts";
+import { profileSchema } from "../../profiles/schema/schema.ts";
+import type { Launch } from "../../supervisor/launch.ts";
+import type { Findings } from "./finding.ts";
+import { hostMemory, judgeMemory, type MemoryUse, sumMemory } from "./memory-use.ts";
+import type { CheckSession } from "./plan-session.ts";
+import type { Trial } from "../ask/dry-run-many.ts";
+import { fitArguments, type FitAnswer } from "../ask/fit-params.ts";
+import type { FlagCatalogue } from "../ask/flag-catalogue.ts";
+import type { DraftDecision } from "./plan-launch.ts";
+import { renderServer } from "../render/render-command.ts";
+
+/** What the two programs of one build take. */
+interface Catalogues {
+  readonly server: FlagCatalogue;
+  readonly fit: FlagCatalogue;
+}
+
+interface MemoryCheck {
+  readonly trial: Trial;
+  /** Of the server. */
+  readonly catalogue: FlagCatalogue;
+  /** The target's, and what lies beside it. */
+  readonly files: Launch["files"];
+  readonly draft: DraftDecision;
+  readonly findings: Findings;
+  /** What it takes is not free then, and yet its own. */
+  readonly isRunning: boolean;
+}
+
+/**
+ * Has the build itself say how much memory the models take, where it has the program for it, and notes what does not fit.
+ * @returns what each memory is asked for; empty where that is not known.
+ */
+export async function checkMemory(check: MemoryCheck, session: CheckSession): Promise<MemoryUse[]> {
+  const { trial, findings } = check;
+  // A device may then take more than it has.
+  if (trial.env["GGML_CUDA_ENABLE_UNIFIED_MEMORY"] !== undefined) return [];
+  const at = trial.profile.at("model");
+  if (trial.profile.values.rpc.workers !== undefined) {
+    findings.add("note", "memory-unknown", { message: "whether the models fit is not known: they are spread over workers", at });
+    return [];
+  }
+  try {
+    const answers = await askOfBoth(check, session);
+    for (const answer of answers) addMisfit(answer, findings, at);
+    const uses = await addUp(answers, check, session);
+    for (const { rank, device, ...problem } of judgeMemory(uses, options(trial))) {
+      if (rank === "error") findings.fail(new LlmctlError("memory-too-small", problem.message, { exit: "unavailable", at, ...problem }));
+      else findings.add(rank, device === "Host" ? "ram-short" : "device-memory-short", { ...problem, at });
+    }
+    return uses;
+  } catch (error) {
+    if (!(error instanceof LlmctlError)) throw error;
+    findings.add("note", "memory-unknown", { message: `the memory that the models take is not known: ${error.message}`, at });
+    return [];
+  }
+}
+
+async function askOfBoth(
+  { trial, catalogue, files, draft: { path, files: draftFiles } }: MemoryCheck,
+  session: CheckSession,
+): Promise<FitAnswer[]> {
+  const { server, env, rendering } = trial;
+  const target = await session.askFit({ server, env, files, toArguments: (fit) => fitArguments(rendering.flags, fit) });
+  if (path === undefined) return target === undefined ? [] : [target];
+  const toArguments = (fit: FlagCatalogue) => draftArguments(trial, path, { server: catalogue, fit });
+  const draft = await session.askFit({ server, env, files: draftFiles, toArguments });
+  return [target, draft].filter((answer) => answer !== undefined);
+}
+
+async function addUp(answers: readonly FitAnswer[], { trial, isRunning }: MemoryCheck, session: CheckSession): Promise<MemoryUse[]> {
+  const parts = answers.flatMap((answer) => (answer.kind === "needs" ? answer.parts : []));
+  const isOnDevices = parts.some(({ device }) => device !== "Host");
+  const devices = isOnDevices ? await session.listDevices(trial.server, trial.env) : [];
+  const memories = [...devices, hostMemory()].map((one) => (isRunning ? { ...one, freeMib: one.totalMib } : one));
+  return sumMemory(parts, memories);
+}
+
+function options({ profile: { values }, rendering }: Trial) {
+  const hasFit = rendering.flags.every(({ key, args }) => key !== "fit" || args[1] !== "off");
+  return {
+    canMoveLayers: hasFit && (values.gpu_layers === undefined || values.gpu_layers === "auto"),
+    isMapped: values.mmap !== false && values.mlock !== true,
+  };
+}
+
+function addMisfit(answer: FitAnswer, findings: Findings, at: string): void {
+  if (answer.kind !== "does-not-fit") return;
+  const fix = "lower ctx_size or gpu_layers, or stop what uses the devices";
+  findings.add("warning", "device-memory-short", { message: `llama.cpp cannot make the model fit: ${answer.reason}`, at, fix });
+}
+
+/** The draft model on its own, as if it were a target. */
+function draftArguments({ profile }: Trial, path: string, { server, fit }: Catalogues): string[] {
+  const { draft, devices, ctx_size: ctxSize, flash_attn: flashAttention } = profile.values;
+  const { gpu_layers, cache_type_k, cache_type_v, cpu_moe, n_cpu_moe, override_tensor } = draft ?? {};
+  const values = profileSchema.parse({
+    model: path,
+    ctx_size: draft?.ctx_size ?? ctxSize,
+    devices: draft?.devices ?? devices,
+    flash_attn: flashAttention,
+    gpu_layers,
+    cache_type_k,
+    cache_type_v,
+    cpu_moe,
+    n_cpu_moe,
+    override_tensor,
+  });
+  return fitArguments(renderServer({ ...profile, values }, { target: path }, server).flags, fit);
+}

@@ -1,0 +1,158 @@
+import { isSocketHost } from "../../profiles/rules/host-kinds.ts";
+import type { ProfileValues } from "../../profiles/schema/schema.ts";
+import { draftMax, draftMin, draftModel, draftProbability, draftType } from "./draft-flags.ts";
+import { draftCtxSize, draftDevices, draftGpuLayers, draftModelRules } from "./draft-model-flags.ts";
+import { renderGpuLayers } from "./gpu-layers-flag.ts";
+import { ngramSize } from "./ngram-flags.ts";
+import { adapterRules, chatRules } from "./chat-flags.ts";
+import { contextRules, placementRules } from "./compute-flags.ts";
+import {
+  floatRule,
+  impossible,
+  integerRule,
+  leftOut,
+  noFlag,
+  pairRule,
+  passed,
+  passValue,
+  rawToo,
+  type Rule,
+  serverOnly,
+  valueRule,
+} from "./flag-rule.ts";
+import { rpcCache, rpcWorkers } from "./rpc-flags.ts";
+import { moreServerRules, serverRules } from "./server-flags.ts";
+
+/** `--prio` of llama.cpp, in its numbers. */
+const priorities = { low: -1, normal: 0, medium: 1, high: 2, realtime: 3 } as const;
+
+const model: Rule = {
+  key: "model",
+  flags: ["--model"],
+  render: ({ models, catalogue }) => passValue(catalogue, "model", ["--model"], models.target),
+};
+
+const fit: Rule = {
+  key: "fit",
+  flags: ["--fit"],
+  render({ values, catalogue }) {
+    if (values.fit === undefined) return undefined;
+    if (catalogue.has("--fit")) return passValue(catalogue, "fit", ["--fit"], values.fit ? "on" : "off");
+    return leftOut(
+      values.fit
+        ? "this build cannot fit options to the memory: set gpu_layers and ctx_size"
+        : "not needed on this build: it never changes unset options",
+    );
+  },
+};
+
+const priority: Rule = {
+  key: "priority",
+  flags: ["--prio"],
+  render({ values, catalogue }) {
+    if (values.priority === undefined) return undefined;
+    // The number -1 came later than the flag.
+    if (values.priority === "low" && !/\blow\b/.test(catalogue.find("--prio")?.entry.help ?? "")) {
+      return impossible(`llama.cpp ${catalogue.version} has no priority "low"`, "write normal, or use a build that has it");
+    }
+    return passValue(catalogue, "priority", ["--prio"], String(priorities[values.priority]));
+  },
+};
+
+/** A flag without a value until mid-2025, then `on`, `off` or `auto`. */
+const flashAttention: Rule = {
+  key: "flash_attn",
+  flags: ["--flash-attn"],
+  render({ values, catalogue }) {
+    const wanted = values.flash_attn;
+    const match = catalogue.find("--flash-attn");
+    if (wanted === undefined) return undefined;
+    if (match === undefined || match.entry.hints.length > 0) return passValue(catalogue, "flash_attn", ["--flash-attn"], wanted);
+    if (wanted === "on") return passed([match.name]);
+    return leftOut(wanted === "off" ? "off is this build's default" : "this build cannot choose by itself; its default is off");
+  },
+};
+
+const gpuLayers: Rule = {
+  key: "gpu_layers",
+  flags: ["--gpu-layers"],
+  render: ({ values, catalogue }) =>
+    values.gpu_layers === undefined ? undefined : renderGpuLayers(catalogue, "gpu_layers", ["--gpu-layers"], values.gpu_layers),
+};
+
+/** One flag says both how to load and whether to lock since August 2026; before, each had its own. */
+const mlock: Rule = {
+  key: "mlock",
+  flags: ["--mlock"],
+  shared: ["--load-mode"],
+  render({ values, catalogue }) {
+    if (values.mlock === undefined) return undefined;
+    if (!values.mlock) return leftOut("off is llama.cpp's default");
+    if (!catalogue.has("--load-mode")) return catalogue.has("--mlock") ? passed(["--mlock"]) : noFlag(catalogue, "mlock");
+    return passValue(catalogue, "mlock", ["--load-mode"], values.mmap === false ? "mlock" : "mmap+mlock");
+  },
+};
+
+const mmap: Rule = {
+  key: "mmap",
+  flags: ["--mmap", "--no-mmap"],
+  shared: ["--load-mode"],
+  render({ values, catalogue }) {
+    if (values.mmap === undefined) return undefined;
+    if (catalogue.has("--load-mode")) {
+      if (values.mlock === true) return leftOut("said together with mlock");
+      return passValue(catalogue, "mmap", ["--load-mode"], values.mmap ? "mmap" : "none");
+    }
+    const match = catalogue.find(values.mmap ? "--mmap" : "--no-mmap");
+    if (match !== undefined) return passed([match.name]);
+    return values.mmap ? leftOut("on is this build's default") : noFlag(catalogue, "mmap");
+  },
+};
+
+/** A unix socket has none. */
+function renderPort({ server }: ProfileValues): string | undefined {
+  if (isSocketHost(server.host)) return undefined;
+  return server.port === "auto" ? "0" : String(server.port);
+}
+
+/** Every key of a profile that llama-server is told, in the order of its command line. */
+export const renderTable: readonly Rule[] = [
+  model,
+  serverOnly(valueRule("alias", ["--alias"], (values) => values.alias)),
+  draftModel,
+  draftType,
+  integerRule("threads", ["--threads"], (values) => values.threads),
+  fit,
+  priority,
+  floatRule("sampling.temp", ["--temp"], (values) => values.sampling.temp),
+  floatRule("sampling.top_p", ["--top-p"], (values) => values.sampling.top_p),
+  integerRule("sampling.top_k", ["--top-k"], (values) => values.sampling.top_k),
+  floatRule("sampling.min_p", ["--min-p"], (values) => values.sampling.min_p),
+  integerRule("sampling.seed", ["--seed"], (values) => values.sampling.seed),
+  integerRule("ctx_size", ["--ctx-size"], (values) => values.ctx_size),
+  draftCtxSize,
+  serverOnly(valueRule("server.host", ["--host"], (values) => values.server.host)),
+  serverOnly(valueRule("server.port", ["--port"], renderPort)),
+  rpcWorkers,
+  rpcCache,
+  pairRule("jinja", { on: ["--jinja"], off: ["--no-jinja"] }, (values) => values.jinja),
+  valueRule("devices", ["--device"], (values) => values.devices?.join(",")),
+  draftDevices,
+  gpuLayers,
+  draftGpuLayers,
+  integerRule("parallel", ["--parallel"], (values) => values.parallel),
+  flashAttention,
+  mlock,
+  mmap,
+  draftMax,
+  draftMin,
+  draftProbability,
+  ngramSize,
+  ...serverRules,
+  ...[...draftModelRules, ...placementRules, ...contextRules, ...chatRules, ...adapterRules, ...moreServerRules].map(rawToo),
+];
+
+/** The key that says what one of these flags says, on this build or another. */
+export function findRule(names: readonly string[]): Rule | undefined {
+  return renderTable.find(({ flags }) => flags.some((flag) => names.includes(flag)));
+}

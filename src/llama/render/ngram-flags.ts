@@ -1,0 +1,31 @@
+import { draftRule, splitTypes } from "./draft-flag-rule.ts";
+import { leftOut, passValue, type Rule } from "./flag-rule.ts";
+
+/** The n-gram types whose drafts have a length of their own; `ngram-mod` has a longest and a shortest. */
+const fixedTypes = ["ngram-simple", "ngram-map-k", "ngram-map-k4v"];
+
+/** Each type has its own flags since April 2026; before, all shared one. */
+const sizeFlags = (type: string) =>
+  type === "ngram-mod" ? ["--spec-ngram-mod-n-match", "--spec-ngram-size-n"] : [`--spec-${type}-size-n`, "--spec-ngram-size-n"];
+
+/** Flags for the length of what a type drafts; undefined for one that is not of fixed length. */
+export function ngramLengthFlags(types: readonly string[]): string[] | undefined {
+  const type = types.find((one) => fixedTypes.includes(one));
+  return type === undefined ? undefined : [`--spec-${type}-size-m`, "--spec-ngram-size-m"];
+}
+
+/** All that {@link ngramLengthFlags} can name. */
+export const allNgramLengthFlags = fixedTypes.flatMap((type) => ngramLengthFlags([type]) ?? []);
+
+export const ngramSize: Rule = draftRule({
+  key: "draft.ngram_size",
+  flags: [],
+  shared: ["ngram-mod", ...fixedTypes].flatMap(sizeFlags),
+  render(draft, { catalogue }) {
+    if (draft.ngram_size === undefined) return undefined;
+    const type = splitTypes(draft).find((one) => one === "ngram-mod" || fixedTypes.includes(one));
+    return type === undefined
+      ? leftOut(`${draft.type} looks for no n-grams of one size`)
+      : passValue(catalogue, "draft.ngram_size", sizeFlags(type), String(draft.ngram_size));
+  },
+});

@@ -1,0 +1,84 @@
+import { LlmctlError, type Problem } from "../../base/errors.ts";
+import type { Profile } from "../../profiles/schema/schema.ts";
+import type { FlagCatalogue } from "../ask/flag-catalogue.ts";
+import { checkRawArgs, type RawFlag } from "./raw-args.ts";
+import { leftOut, type Outcome, type RenderModels, type Rule, type Source } from "./flag-rule.ts";
+import { renderTable } from "./flag-table.ts";
+
+/** One flag with its values, and the profile key that it came from. */
+export interface RenderedFlag {
+  /** For people: `draft.n_max`, `args[2]`, `args.no-repack`. */
+  readonly key: string;
+  /** For `Profile.at`. */
+  readonly path: readonly (string | number)[];
+  readonly args: readonly string[];
+  readonly note?: string;
+}
+
+/** A profile in the words of one build. */
+export interface Rendering {
+  /** In the order of the command line. */
+  readonly flags: readonly RenderedFlag[];
+  /** Keys that nothing was passed for, and why that is so. */
+  readonly notes: readonly { readonly key: string; readonly reason: string }[];
+}
+
+/** The command line that a rendering stands for, without the program. */
+export function commandLine(rendering: Rendering): string[] {
+  return rendering.flags.flatMap(({ args }) => args);
+}
+
+/**
+ * Says a profile in the flags of the llama-server that the catalogue describes. Reads nothing and starts nothing; the model files need not
+ * exist.
+ * @throws LlmctlError `profile-unrenderable` with every key and raw flag that this build cannot do, each at its place in the YAML.
+ */
+export function renderServer(profile: Profile, models: RenderModels, catalogue: FlagCatalogue): Rendering {
+  return render(profile, { program: "llama-server", values: profile.values, models, catalogue });
+}
+
+/**
+ * As {@link renderServer}, in the flags of a llama-cli: the same model and the same drafting, for one person at a terminal. What is about
+ * requests of others, raw flags of the server among it, is left out with a note.
+ */
+export function renderCli(profile: Profile, models: RenderModels, catalogue: FlagCatalogue): Rendering {
+  return render(profile, { program: "llama-cli", values: profile.values, models, catalogue });
+}
+
+function render(profile: Profile, source: Source): Rendering {
+  const flags: RenderedFlag[] = [];
+  const notes: { key: string; reason: string }[] = [];
+  const problems: Problem[] = [];
+  for (const rule of renderTable) {
+    const outcome = renderRule(rule, source);
+    const path = rule.key.split(".");
+    if (outcome?.kind === "flags") {
+      const { args, note } = outcome;
+      flags.push({ key: rule.key, path, args, ...(note === undefined ? {} : { note }) });
+    } else if (outcome?.kind === "left-out") {
+      notes.push({ key: rule.key, reason: outcome.reason });
+    } else if (outcome !== undefined) {
+      problems.push({ message: outcome.message, fix: outcome.fix, at: profile.at(...path) });
+    }
+  }
+  const raw = checkRawArgs(profile, source);
+  failOn([...problems, ...raw.problems], profile);
+  return { flags: [...flags, ...raw.flags.map(renderRaw)], notes: [...notes, ...raw.notes] };
+}
+
+function renderRule(rule: Rule, source: Source): Outcome | undefined {
+  const outcome = rule.render(source);
+  const unwanted = rule.serverOnly === true && source.program === "llama-cli" && outcome !== undefined;
+  return unwanted ? leftOut("llama-cli takes no requests of others") : outcome;
+}
+
+function failOn(problems: readonly Problem[], profile: Profile): void {
+  const [first, ...rest] = problems;
+  if (first === undefined) return;
+  const { message, at = profile.path, fix } = first;
+  throw new LlmctlError("profile-unrenderable", message, { exit: "config", at, ...(fix === undefined ? {} : { fix }) }, rest);
+}
+
+function renderRaw({ key, path, args }: RawFlag): RenderedFlag {
+  return { key, path, args };
+}

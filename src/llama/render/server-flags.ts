@@ -1,0 +1,17 @@
+import { integerRule, pairRule, type Rule, serverOnly, switchRule, valueRule } from "./flag-rule.ts";
+
+/** What llmctl itself needs to know of the HTTP server, but where it listens. */
+export const serverRules: readonly Rule[] = [
+  valueRule("server.api_key_file", ["--api-key-file"], ({ server }) => server.api_key_file),
+  switchRule("server.metrics", ["--metrics"], ({ server }) => server.metrics || undefined),
+].map(serverOnly);
+
+/** The rest of it. */
+export const moreServerRules: readonly Rule[] = [
+  pairRule("server.slots", { on: ["--slots"], off: ["--no-slots"] }, ({ server }) => server.slots),
+  valueRule("server.slot_save_path", ["--slot-save-path"], ({ server }) => server.slot_save_path),
+  switchRule("server.props", ["--props"], ({ server }) => server.props),
+  pairRule("server.ui", { on: ["--ui", "--webui"], off: ["--no-ui", "--no-webui"] }, ({ server }) => server.ui),
+  integerRule("server.threads_http", ["--threads-http"], ({ server }) => server.threads_http),
+  integerRule("server.sleep_idle_seconds", ["--sleep-idle-seconds"], ({ server }) => server.sleep_idle_seconds),
+].map(serverOnly);

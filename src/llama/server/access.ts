@@ -1,0 +1,75 @@
+import { statSync } from "node:fs";
+import { LlmctlError, type Problem, systemErrorCode } from "../../base/errors.ts";
+import { quoteForShell } from "../../base/text/quote-for-shell.ts";
+import { isLocalHost } from "../../profiles/rules/host-kinds.ts";
+import type { Profile } from "../../profiles/schema/schema.ts";
+import type { ExitCause, Launch } from "../../supervisor/launch.ts";
+import { howToMakeKeyFile, readApiKeys } from "./api-keys.ts";
+import { rememberApiKey } from "./server-http.ts";
+
+/** A way in that its owner may not have meant. */
+export interface Opening extends Required<Problem> {
+  readonly code: "no-api-key" | "api-key-file-open";
+}
+
+/** What keeps the profile's key file from being used; undefined where it names none. @param hasComments see {@link readApiKeys} */
+export function findKeyFault(profile: Profile, hasComments: boolean): LlmctlError | undefined {
+  const path = profile.values.server.api_key_file;
+  if (path === undefined) return undefined;
+  try {
+    readApiKeys(path, { at: profile.at("server", "api_key_file"), hasComments });
+    return undefined;
+  } catch (error) {
+    if (error instanceof LlmctlError) return error;
+    throw error;
+  }
+}
+
+/** Who can use a server, or read its keys, without having been given one. */
+export function findOpenings(profile: Profile): Opening[] {
+  const { host, api_key_file: path } = profile.values.server;
+  if (path !== undefined) return isOpenFile(path) ? [openFile(path, profile.at("server", "api_key_file"))] : [];
+  if (isLocalHost(host)) return [];
+  return [
+    {
+      code: "no-api-key",
+      message: `whoever reaches ${host} can use the server: it asks for no API key`,
+      at: profile.at("server", "host"),
+      fix: `make keys (${howToMakeKeyFile("FILE")}) and name the file in server.api_key_file, or set server.host to 127.0.0.1`,
+    },
+  ];
+}
+
+function openFile(path: string, at: string): Opening {
+  return {
+    code: "api-key-file-open",
+    message: `other users of this machine can read or change the API keys: ${path}`,
+    at,
+    fix: `chmod 600 ${quoteForShell(path)}`,
+  };
+}
+
+/** A file of somebody else, root perhaps, may be shared with us by its group. One that cannot be looked at is told as a fault. */
+function isOpenFile(path: string): boolean {
+  try {
+    const { uid, mode } = statSync(path);
+    return (mode & (uid === process.geteuid?.() ? 0o066 : 0o006)) !== 0;
+  } catch (error) {
+    if (systemErrorCode(error) === undefined) throw error;
+    return false;
+  }
+}
+
+/** Before each start: the file may have changed since the profile was read, and a server that restarts takes it as it is then. */
+export function checkKeyFile(launch: Launch): ExitCause | undefined {
+  const { apiKeyFile: path } = launch;
+  try {
+    if (path !== undefined) readApiKeys(path, { at: path, hasComments: true });
+  } catch (error) {
+    if (!(error instanceof LlmctlError)) throw error;
+    const { code: kind, message, fix, exit } = error;
+    return { kind, message, exit, ...(fix === undefined ? {} : { fix }), permanent: false };
+  }
+  rememberApiKey(launch);
+  return undefined;
+}

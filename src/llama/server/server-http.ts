@@ -1,0 +1,243 @@
+import { request } from "node:http";
+import type { Endpoint, Examination, Health, Launch, Proof } from "../../supervisor/launch.ts";
+import { parseJson } from "../../base/text/parse-json.ts";
+import { readApiKey } from "./api-keys.ts";
+
+/** No answer that we ask for is longer; a server that sends more is not llama-server. */
+const maxAnswerBytes = 4 << 20;
+
+/**
+ * Asks `/health` once: 200 is ready, 503 still loading. Needs no API key on any build.
+ * @see llama.cpp tools/server/README.md, GET /health
+ */
+export async function checkHealth(endpoint: Endpoint, timeoutMs: number, signal: AbortSignal): Promise<Health> {
+  // Not AbortSignal.timeout and AbortSignal.any: they live until the next full garbage collection, and this is asked for months.
+  const asking = new AbortController();
+  const abort = () => asking.abort();
+  let isTimeOver = false;
+  const timer = setTimeout(() => {
+    isTimeOver = true;
+    abort();
+  }, timeoutMs);
+  signal.addEventListener("abort", abort);
+  if (signal.aborted) abort();
+  try {
+    const { status } = await send(endpoint, { method: "GET", path: "/health", signal: asking.signal });
+    return status === 200 ? "ready" : status === 503 ? "loading" : "error";
+  } catch {
+    // Refused, reset or aborted: the server is not there, or not yet.
+    return isTimeOver ? "timeout" : "unreachable";
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener("abort", abort);
+  }
+}
+
+/**
+ * One greedy request of 64 tokens, after which the draft counters must have moved: the only sign of drafting that every build gives.
+ * `draft_n` is absent, not 0, when nothing was drafted. Then, to compare, a few steps without a draft.
+ * @throws Error when the server refuses, cannot be reached, or answers with something else.
+ */
+export async function prove(launch: Launch, endpoint: Endpoint, signal: AbortSignal): Promise<Proof> {
+  let requests = 0;
+  const complete = (tokens: number) => {
+    requests += 1;
+    return generate(launch, endpoint, tokens, signal);
+  };
+  const timings = await complete(64);
+  const draftTokens = readCount(timings["draft_n"]);
+  const baselineTokensPerSecond = draftTokens > 0 && launch.watchTraffic ? await measureBaseline(complete) : undefined;
+  return {
+    requests,
+    draftTokens,
+    acceptedTokens: readCount(timings["draft_n_accepted"]),
+    tokensPerSecond: readCount(timings["predicted_per_second"]),
+    baselineTokensPerSecond,
+  };
+}
+
+type Timings = Readonly<Record<string, unknown>>;
+
+/**
+ * The speed of plain steps of the target model. A request for two tokens takes its first from the prompt and has room for one step, too
+ * little for a draft: newer builds do not let a request turn drafting off.
+ * @returns tokens per second, the median of five; undefined where the server drafted all the same.
+ */
+async function measureBaseline(complete: (tokens: number) => Promise<Timings>): Promise<number | undefined> {
+  const stepMs: number[] = [];
+  for (let tries = 0; tries < 5; tries += 1) {
+    const timings = await complete(2);
+    if (timings["draft_n"] === undefined && timings["predicted_n"] === 2) stepMs.push(readCount(timings["predicted_ms"]));
+  }
+  const median = stepMs.toSorted((a, b) => a - b)[Math.floor(stepMs.length / 2)];
+  return median === undefined || median === 0 ? undefined : 1000 / median;
+}
+
+async function generate(launch: Launch, endpoint: Endpoint, tokens: number, signal: AbortSignal): Promise<Timings> {
+  const { status, body } = await askForTokens(launch, endpoint, tokens, signal);
+  if (status !== 200) throw new Error(describeRefusal(status, body));
+  return (parseJson(body) as { timings?: Timings }).timings ?? {};
+}
+
+/**
+ * Asks for eight tokens. A server whose GPU is gone aborts, is stuck, or answers 500 from then on: the first two are seen without us, as soon as
+ * it has something to compute.
+ */
+export async function examine(launch: Launch, endpoint: Endpoint, signal: AbortSignal): Promise<Examination> {
+  const makesNoText = ["--embeddings", "--embedding", "--rerank", "--reranking"].some((flag) => launch.args.includes(flag));
+  try {
+    if (makesNoText || (await isAsleep(launch, endpoint, signal))) return { result: "unknown" };
+    const { status, body } = await askForTokens(launch, endpoint, 8, signal);
+    if (status === 200) return { result: "well" };
+    return status === 500 ? { result: "broken", reason: describeRefusal(status, body) } : { result: "unknown" };
+  } catch {
+    return { result: "unknown" }; // refused, reset, aborted or too late: the watch and the server's exit say more
+  }
+}
+
+function describeRefusal(status: number, body: string): string {
+  return `the server answered ${status}: ${body.slice(0, 200)}`;
+}
+
+function askForTokens(launch: Launch, endpoint: Endpoint, tokens: number, signal: AbortSignal): Promise<Answer> {
+  return sendWithKey(launch, endpoint, {
+    method: "POST",
+    path: "/v1/chat/completions",
+    signal,
+    json: {
+      messages: [{ role: "user", content: "Tell me a story about an otter." }],
+      max_tokens: tokens,
+      temperature: 0,
+      // A reply that ends at once would leave nothing to draft.
+      ignore_eos: true,
+    },
+  });
+}
+
+/**
+ * Whether a slot is at work.
+ * @returns false when the server does not tell (`--no-slots`), sleeps, or cannot be reached. Never throws.
+ */
+export async function isBusy(launch: Launch, endpoint: Endpoint, signal: AbortSignal): Promise<boolean> {
+  try {
+    const slots = await askSlots(launch, endpoint, signal);
+    return slots?.status === 200 && (parseJson(slots.body) as { is_processing?: unknown }[]).some((slot) => slot.is_processing === true);
+  } catch {
+    return false; // refused, reset, aborted, or not llama-server's words: nobody is left to wait for
+  }
+}
+
+/** Asks for the slots, which the main loop answers between two steps. */
+export async function askMainLoop(launch: Launch, endpoint: Endpoint, signal: AbortSignal): Promise<void> {
+  if (maySleep(launch)) return;
+  try {
+    await askSlots(launch, endpoint, signal);
+  } catch {
+    return; // refused, reset or aborted: the health check says so, too
+  }
+}
+
+/** The server's own Prometheus text; undefined without `--metrics`, of a server that may sleep, and where it cannot be reached. Never rejects. */
+export async function readMetrics(launch: Launch, endpoint: Endpoint, signal: AbortSignal): Promise<string | undefined> {
+  const isAsked = launch.args.includes("--metrics") && !maySleep(launch);
+  const metrics = isAsked ? await askAwake(launch, endpoint, "/metrics", signal).catch(() => undefined) : undefined;
+  return metrics?.status === 200 ? metrics.body : undefined;
+}
+
+/** Whether the server falls asleep when it is not asked for long: `/slots`, and `/metrics` on builds of January 2026, would keep it awake. */
+function maySleep({ args }: Launch): boolean {
+  const flag = args.indexOf("--sleep-idle-seconds");
+  return flag !== -1 && args[flag + 1] !== "-1";
+}
+
+/** @returns undefined of a sleeping server: it has nothing to do, and `/slots` would wake it and make it load its model. */
+function askSlots(launch: Launch, endpoint: Endpoint, signal: AbortSignal): Promise<Answer | undefined> {
+  return askAwake(launch, endpoint, "/slots", signal);
+}
+
+async function askAwake(launch: Launch, endpoint: Endpoint, path: string, signal: AbortSignal): Promise<Answer | undefined> {
+  if (await isAsleep(launch, endpoint, signal)) return undefined;
+  return sendWithKey(launch, endpoint, { method: "GET", path, signal });
+}
+
+async function isAsleep(launch: Launch, endpoint: Endpoint, signal: AbortSignal): Promise<boolean> {
+  const props = await sendWithKey(launch, endpoint, { method: "GET", path: "/props", signal });
+  return props.status === 200 && (parseJson(props.body) as { is_sleeping?: unknown }).is_sleeping === true;
+}
+
+interface Answer {
+  readonly status: number;
+  readonly body: string;
+}
+
+interface Outgoing {
+  readonly method: "GET" | "POST";
+  readonly path: string;
+  readonly signal: AbortSignal;
+  readonly apiKey?: string | undefined;
+  readonly json?: unknown;
+}
+
+/** What the servers of these launches were last known to take; their files may have changed, or gone, since they were read. */
+const knownKeys = new WeakMap<Launch, string>();
+
+/** Reads the key that a server is about to take, for our requests to it. */
+export function rememberApiKey(launch: Launch): void {
+  const key = readApiKey(launch.apiKeyFile);
+  if (key === undefined) knownKeys.delete(launch);
+  else knownKeys.set(launch, key);
+}
+
+/** Sends a request with the server's key; where that is refused, with the one that is in the file by now. */
+async function sendWithKey(launch: Launch, endpoint: Endpoint, outgoing: Omit<Outgoing, "apiKey">): Promise<Answer> {
+  if (!knownKeys.has(launch)) rememberApiKey(launch);
+  const apiKey = knownKeys.get(launch);
+  const answer = await send(endpoint, { ...outgoing, apiKey });
+  if (answer.status !== 401) return answer;
+  const other = readApiKey(launch.apiKeyFile);
+  if (other === undefined || other === apiKey) return answer;
+  const second = await send(endpoint, { ...outgoing, apiKey: other });
+  if (second.status !== 401) knownKeys.set(launch, other);
+  return second;
+}
+
+function send(endpoint: Endpoint, { method, path, signal, apiKey, json }: Outgoing): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const outgoing = request({
+      ...connectOptions(endpoint),
+      method,
+      path,
+      signal,
+      agent: false,
+      headers: {
+        ...(apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` }),
+        ...(json === undefined ? {} : { "content-type": "application/json" }),
+      },
+    });
+    outgoing.on("error", reject);
+    outgoing.on("response", (response) => {
+      const chunks: Buffer[] = [];
+      let bytes = 0;
+      response.on("data", (chunk: Buffer) => {
+        bytes += chunk.length;
+        if (bytes > maxAnswerBytes) outgoing.destroy(new Error("the answer is too long to be llama-server's"));
+        else chunks.push(chunk);
+      });
+      response.on("error", reject);
+      response.on("end", () => resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString("utf8") }));
+    });
+    outgoing.end(json === undefined ? undefined : JSON.stringify(json));
+  });
+}
+
+/** For `request` of node:http. A server that listens on all addresses is talked to on the loopback. */
+export function connectOptions(endpoint: Endpoint): { readonly host: string; readonly port: number } | { readonly socketPath: string } {
+  if ("socketPath" in endpoint) return endpoint;
+  const { host, port } = endpoint;
+  if (host === "0.0.0.0") return { host: "127.0.0.1", port };
+  return { host: host === "::" ? "::1" : host, port };
+}
+
+function readCount(value: unknown): number {
+  return typeof value === "number" && value >= 0 && value <= Number.MAX_SAFE_INTEGER ? value : 0;
+}

@@ -1,0 +1,39 @@
+import type { Endpoint, LoadLine, ServerProtocol } from "../../supervisor/launch.ts";
+import { checkKeyFile } from "./access.ts";
+import { explainExit } from "./exit-cause.ts";
+import { checkWorkers } from "../ask/rpc-workers.ts";
+import { askMainLoop, checkHealth, examine, isBusy, prove, readMetrics } from "./server-http.ts";
+import { parseTraffic } from "./traffic-lines.ts";
+
+/** What the supervisor must know about llama-server. */
+export const llamaServerProtocol: ServerProtocol = {
+  checkNeeds: async (launch) => checkKeyFile(launch) ?? checkWorkers(launch),
+  checkHealth,
+  prove,
+  parseTraffic,
+  askMainLoop,
+  examine,
+  isBusy,
+  readMetrics,
+  explainExit,
+  parseLoadLine,
+};
+
+/** The words are the same in all builds; only some of them log requests, each in a line like `srv  log_server_r: request: GET /health 127.0.0.1 503`. */
+export function parseLoadLine(line: string): LoadLine | undefined {
+  const endpoint = parseListening(line);
+  if (endpoint !== undefined) return { says: "listening", endpoint };
+  if (line.includes("request: GET /health ")) return { says: "asked" };
+  return line.endsWith(": model loaded") ? { says: "loaded" } : undefined;
+}
+
+/** `… listening on http://127.0.0.1:8080` or `unix:///run/coder.sock`, in all builds; some add ` - starting the main loop`. */
+export function parseListening(line: string): Endpoint | undefined {
+  const socketPath = /listening on unix:\/\/(.+?\.sock)(?: - starting the main loop)?$/.exec(line)?.[1];
+  if (socketPath !== undefined) return { socketPath };
+  const match = /listening on https?:\/\/(?:\[([^\]]+)\]|([^\s:]+)):(\d{1,5})(?:\s|$)/.exec(line);
+  const host = match?.[1] ?? match?.[2];
+  const port = Number(match?.[3]);
+  // What is no port is none of its words, be it a prompt that it has logged.
+  return host === undefined || port < 1 || port > 65_535 ? undefined : { host, port };
+}

@@ -1,7 +1,0 @@
-import type { KeyPath } from "./written.ts";
-
-/** Reads a key as `showKey` writes it: `draft.n_max`, `devices[0]`. @returns undefined for what is no key. */
-export function parseKey(text: string): KeyPath | undefined {
-  if (!/^\w[\w-]*(?:\.\w[\w-]*|\[\d{1,4}\])*$/.test(text)) return undefined;
-  return [...text.matchAll(/\[(\d+)\]|[\w-]+/g)].map(([word, index]) => (index === undefined ? word : Number(index)));
-}

@@ -1,0 +1,52 @@
+import { maskAddress } from "../../base/text/secrets.ts";
+import { isAddress } from "../hub-address.ts";
+import { quote } from "../yaml/quote-value.ts";
+import { type Finding, findWritten, type KeyPath, showKey, type WrittenMap } from "../yaml/located.ts";
+
+/** What the addresses of files must be, beyond their form. */
+export function checkAddresses(root: WrittenMap): Finding[] {
+  const lora = findWritten(root, ["lora"])?.value;
+  const adapters = lora?.kind === "list" ? lora.items.map((_, index) => ["lora", index]) : [];
+  const paths: KeyPath[] = [["model"], ["draft", "model"], ["mmproj"], ...adapters];
+  return paths.flatMap((path) => [...checkUrl(root, path), ...checkPath(root, [...path, "path"])]);
+}
+
+function checkUrl(root: WrittenMap, path: KeyPath): Finding[] {
+  const model = findWritten(root, path);
+  const written = findWritten(root, [...path, "url"]);
+  const address = written?.value.kind === "scalar" ? written.value.value : undefined;
+  if (model === undefined || written === undefined || !isAddress(address)) return [];
+  const problem = findProblem(address);
+  // What was written as one value has one place.
+  const place = model.value.place === written.place ? model.place : written.place;
+  return problem === undefined ? [] : [{ message: `${quote(showKey(path))} ${problem.message}`, place, fix: problem.fix }];
+}
+
+/** An adapter's path is no place for an address, as its digest could not be said beside it. */
+function checkPath(root: WrittenMap, path: KeyPath): Finding[] {
+  const written = findWritten(root, path);
+  if (written?.value.kind !== "scalar" || !isAddress(written.value.value)) return [];
+  return [{ message: `${quote(showKey(path))} is an address`, place: written.place, fix: "write it as url instead of path" }];
+}
+
+/** Signed addresses have some thousand characters. */
+const longestAddress = 8192;
+
+function findProblem(text: string): { readonly message: string; readonly fix: string } | undefined {
+  if (text.length > longestAddress) return { message: `is an address of ${text.length} characters`, fix: "check the address" };
+  if (!URL.canParse(text)) return { message: `is no address, ${quote(maskAddress(text))}`, fix: "check the address" };
+  const url = new URL(text);
+  const shown = quote(`${url.origin}${url.pathname}`);
+  if (url.username !== "" || url.password !== "") {
+    return { message: `is written with a login, which would end up in logs, ${shown}`, fix: "use an address that needs no login" };
+  }
+  if (url.protocol === "https:" || isLoopback(url.hostname)) return undefined;
+  return {
+    message: `is an address that anybody on the way can change the content of, ${shown}`,
+    fix: "write https://; http:// is for servers on this machine alone (localhost, 127.0.0.1, [::1]), so a mirror in your network needs https, too",
+  };
+}
+
+function isLoopback(host: string): boolean {
+  return host === "localhost" || host.endsWith(".localhost") || host === "[::1]" || /^127\.\d+\.\d+\.\d+$/.test(host);
+}

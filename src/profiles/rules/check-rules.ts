@@ -1,0 +1,98 @@
+import { checkAddresses } from "./address-rules.ts";
+import { checkHost } from "./host-rules.ts";
+import { quote } from "../yaml/quote-value.ts";
+import { checkWorker, isWorker } from "./worker-rules.ts";
+import { exclusiveKeys, type Finding, findWritten, type KeyPath, nearestPlace, showKey, type WrittenMap } from "../yaml/located.ts";
+
+/** Drafting types that need no model of their own: n-grams of the text so far, and prediction layers inside the target. */
+const modelFreeType = /^(none|ngram-[\w-]+|draft-mtp)$/;
+
+/**
+ * What one key asks of another, in a profile that is read with all it extends. Works on what was written, so that these problems show together
+ * with all others.
+ */
+export function checkRules(root: WrittenMap): Finding[] {
+  return [
+    ...(isWorker(root) ? checkWorker(root) : checkHasModel(root)),
+    ...checkModelRef(root, ["model"]),
+    ...checkModelRef(root, ["draft", "model"]),
+    ...checkAddresses(root),
+    ...checkHost(root),
+    ...[[], ["draft"], ["llama"]].flatMap((path) => checkPair(root, path)),
+    ...checkDraft(root),
+  ];
+}
+
+/** The schema cannot require it, since a worker has none. */
+function checkHasModel(root: WrittenMap): Finding[] {
+  if (root.entries.has("model")) return [];
+  return [{ message: `profile ${quote(root.place.source.name)} has no "model"`, place: root.place, fix: 'add "model"' }];
+}
+
+function checkModelRef(root: WrittenMap, path: KeyPath): Finding[] {
+  const model = findWritten(root, path);
+  if (model?.value.kind !== "map" || !model.value.entries.has("hf")) return [];
+  if (model.value.entries.has("quant") || model.value.entries.has("file")) {
+    return [...checkPair(root, path), ...checkIsNoProjector(root, path)];
+  }
+  return [
+    {
+      message: `${quote(showKey(path))} has neither "quant" nor "file"`,
+      place: model.place,
+      fix: "add the quant to use, such as quant: Q4_K_M",
+    },
+  ];
+}
+
+function checkIsNoProjector(root: WrittenMap, path: KeyPath): Finding[] {
+  const key = [...path, "file"];
+  const file = findWritten(root, key);
+  const name = file?.value.kind === "scalar" ? String(file.value.value) : "";
+  if (file === undefined || !/mmproj/i.test(name.slice(name.lastIndexOf("/") + 1))) return [];
+  return [
+    { message: `${quote(showKey(key))} is a projector, ${quote(name)}, and no model`, place: file.place, fix: 'name it under "mmproj"' },
+  ];
+}
+
+function checkPair(root: WrittenMap, path: KeyPath): Finding[] {
+  const map = findWritten(root, path)?.value;
+  if (map?.kind !== "map") return [];
+  return exclusiveKeys
+    .filter((pair) => pair.every((key) => map.entries.has(key)))
+    .map(([one, other]) => ({
+      message: `${path.length === 0 ? `profile ${quote(root.place.source.name)}` : quote(showKey(path))} has both ${quote(one)} and ${quote(other)}`,
+      place: nearestPlace(root, [...path, other]),
+      fix: "keep one of them",
+    }));
+}
+
+function checkDraft(root: WrittenMap): Finding[] {
+  const draft = findWritten(root, ["draft"]);
+  if (draft?.value.kind !== "map") return [];
+  const written = findWritten(draft.value, ["type"])?.value;
+  const type = written?.kind === "scalar" && typeof written.value === "string" ? written.value : "draft-simple";
+  const needsModel = type.split(",").filter((one) => !modelFreeType.test(one.trim()));
+  const findings: Finding[] = [];
+  if (needsModel.length > 0 && !draft.value.entries.has("model")) {
+    findings.push({
+      message: `"draft" has no "model", and drafting type ${quote(needsModel.join(","))} needs one`,
+      place: draft.place,
+      fix: 'add "model" under "draft", or choose a type without one, such as ngram-mod or draft-mtp',
+    });
+  }
+  const most = readNumber(root, ["draft", "n_max"]);
+  const fewest = readNumber(root, ["draft", "n_min"]);
+  if (most !== undefined && fewest !== undefined && fewest > most) {
+    findings.push({
+      message: `"draft.n_min" is ${fewest}, which is more than "draft.n_max" (${most})`,
+      place: nearestPlace(root, ["draft", "n_min"]),
+      fix: `set n_min to ${most} or less`,
+    });
+  }
+  return findings;
+}
+
+function readNumber(root: WrittenMap, path: KeyPath): number | undefined {
+  const found = findWritten(root, path)?.value;
+  return found?.kind === "scalar" && typeof found.value === "number" ? found.value : undefined;
+}

@@ -1,0 +1,41 @@
+import { controlCharacter, nameCharacter } from "../../base/text/control-characters.ts";
+import { quote } from "../yaml/quote-value.ts";
+import { type Finding, type KeyPath, mapMap, nearestPlace, showKey, type WrittenMap } from "../yaml/located.ts";
+
+/** Keys whose text can have more than one line. All others, new ones too, are paths, names, addresses: one line of a file or a command. */
+const proseKeys: readonly string[] = ["description", "env", "args", "chat_template", "chat_template_kwargs"];
+
+/** Half of a surrogate pair: text that no file and no command line can hold. */
+const halfCharacter = /\p{Cs}/u;
+
+/** No value but prose may hold a control character: what is written for other programs has each value on a line of its own. */
+export function checkText(root: WrittenMap): Finding[] {
+  const findings: Finding[] = [];
+  mapMap(root, (scalar, path) => {
+    const found = typeof scalar.value === "string" ? forbiddenIn(path).exec(scalar.value)?.[0] : undefined;
+    if (found !== undefined) findings.push(explain(found, { text: String(scalar.value), path, root }));
+    return scalar;
+  });
+  return findings;
+}
+
+function forbiddenIn([key]: KeyPath): RegExp {
+  return proseKeys.includes(String(key)) ? halfCharacter : controlCharacter;
+}
+
+interface Holder {
+  readonly text: string;
+  readonly path: KeyPath;
+  readonly root: WrittenMap;
+}
+
+function explain(character: string, { text, path, root }: Holder): Finding {
+  const isHalf = halfCharacter.test(character);
+  const what = isHalf ? "half of a character" : "a control character";
+  const isBlock = text.trimEnd() !== text && !controlCharacter.test(text.trimEnd());
+  return {
+    message: `${quote(showKey(path))} holds ${what}, ${nameCharacter(character)}: ${quote(text)}`,
+    place: nearestPlace(root, path),
+    fix: isBlock ? "write it behind the key, on one line" : "write it without",
+  };
+}

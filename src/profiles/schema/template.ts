@@ -1,0 +1,67 @@
+import { toOneLine } from "../../base/text/control-characters.ts";
+import { writeYamlInLine } from "../../base/text/yaml-text.ts";
+import { type JsonSchema, profileJsonSchema, schemaAt } from "./json-schema.ts";
+import type { ModelRef } from "./schema.ts";
+
+/** What a new profile starts from. */
+export interface NewProfile {
+  /** For the editor: a path, relative to the profile or absolute, or an address. */
+  readonly schema: string;
+  readonly description?: string;
+  readonly extends?: string;
+  /** Paths as they shall stand in the file. */
+  readonly model?: ModelRef;
+  readonly draft?: ModelRef;
+  readonly ctxSize?: number;
+  readonly port?: number | "auto";
+}
+
+/** Keys that people look for first; each is shown with its example, for the taking. */
+const offered = ["model_dirs", "ctx_size", "gpu_layers", "devices", "parallel", "flash_attn", "draft", "sampling", "server", "args"];
+
+/** The text of a new profile: the keys that are known, and below them, as comments, some that it could have. */
+export function newProfileText(profile: NewProfile): string {
+  const { schema, description, model, draft, ctxSize, port } = profile;
+  const keys = {
+    ...(description === undefined ? {} : { description }),
+    ...(profile.extends === undefined ? {} : { extends: profile.extends }),
+    ...(model === undefined ? {} : { model }),
+    ...(ctxSize === undefined ? {} : { ctx_size: ctxSize }),
+    ...(draft === undefined ? {} : { draft: { model: draft } }),
+    ...(port === undefined ? {} : { server: { port } }),
+  };
+  return [`# yaml-language-server: $schema=${toOneLine(schema)}`, ...origin(profile), ...writeKeys(keys), "", ...offer(Object.keys(keys))]
+    .map((line) => `${line}\n`)
+    .join("");
+}
+
+function origin(profile: NewProfile): string[] {
+  if (profile.extends === undefined) return [];
+  return [
+    "#",
+    `# Everything not written here comes from ${toOneLine(profile.extends)}; "llmctl profile show" prints every value and where it comes from.`,
+  ];
+}
+
+/** Maps at the top open a block, so that a key can be added below; what is in them stays on its line. */
+function writeKeys(keys: Readonly<Record<string, unknown>>): string[] {
+  return Object.entries(keys).flatMap(([key, value]) =>
+    typeof value === "object" && value !== null && key !== "model"
+      ? [`${key}:`, ...Object.entries(value).map(([inner, one]: [string, unknown]) => `  ${inner}: ${writeYamlInLine(one)}`)]
+      : [`${key}: ${writeYamlInLine(value)}`],
+  );
+}
+
+function offer(written: readonly string[]): string[] {
+  const schema = profileJsonSchema();
+  const lines = offered.filter((key) => !written.includes(key)).map((key) => offerKey(key, schemaAt(schema, [key])));
+  const width = Math.max(...lines.map(([text]) => text.length));
+  return [
+    '# More keys: take away the first "# " of a line to use it. All of them: llmctl profile schema',
+    ...lines.map(([text, about]) => `${text.padEnd(width)}  # ${about}`),
+  ];
+}
+
+function offerKey(key: string, schema: JsonSchema | undefined): readonly [string, string] {
+  return [`# ${key}: ${writeYamlInLine(schema?.examples?.[0])}`, schema?.description ?? ""];
+}

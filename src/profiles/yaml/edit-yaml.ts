@@ -1,0 +1,263 @@
+import { isDeepStrictEqual } from "node:util";
+import { isCollection, isMap, isScalar, isSeq, type Node, type Pair, parse, parseDocument, type YAMLMap } from "yaml";
+import { LlmctlError } from "../../base/errors.ts";
+import type { NewValue } from "./new-value.ts";
+import { quote } from "./quote-value.ts";
+import { readYaml } from "./read-yaml.ts";
+import { withKey, withoutKey } from "./plain-keys.ts";
+import { type KeyPath, showKey, type Source, toPlain, toProblem } from "./located.ts";
+
+/*
+ * Edits are splices of the text at places that the parser names, never a document printed anew: a printer has its own ideas about quotes,
+ * blank lines and indentation. What a splice means is read back from its result, so that one that would change anything else (through an
+ * alias, say) is refused instead of written.
+ */
+
+type AnyMap = YAMLMap<Node, Node | null>;
+type AnyPair = Pair<Node, Node | null>;
+
+/** One replacement of a part of the text. */
+interface Splice {
+  readonly start: number;
+  readonly end: number;
+  readonly text: string;
+}
+
+/**
+ * Sets one key of a profile's YAML text; every byte outside the value, or outside the new line, stays.
+ * @throws LlmctlError `profile-invalid` for text that is no YAML, `profile-uneditable` where the key cannot be written without touching more.
+ */
+export function setInYaml(text: string, path: KeyPath, value: NewValue, source: Source): string {
+  const wanted = withKey(readPlain(text, source), path, value.value);
+  if (wanted === undefined) throw uneditable("set", path, source);
+  const spot = findSpot(text, path);
+  for (const spelling of orderSpellings(value, spot)) {
+    const edited = apply(text, spliceValue(text, spot, spelling));
+    if (means(edited, wanted, source)) return edited;
+  }
+  throw uneditable("set", path, source);
+}
+
+/**
+ * Removes one key, with the lines that it stands on, and the maps that it leaves empty.
+ * @returns undefined when the text does not have the key. @throws LlmctlError as {@link setInYaml}.
+ */
+export function unsetInYaml(text: string, path: KeyPath, source: Source): string | undefined {
+  const wanted = withoutKey(readPlain(text, source), path);
+  if (wanted === undefined) return undefined;
+  const edited = apply(text, spliceAway(text, path));
+  if (!means(edited, wanted, source)) throw uneditable("unset", path, source);
+  return edited;
+}
+
+function readPlain(text: string, source: Source): unknown {
+  const { root, findings } = readYaml(text, source);
+  const [first, ...more] = findings.map(toProblem);
+  // A file of nothing but comments is a fine one to write the first key into.
+  if (first === undefined || parseDocument(text, { prettyErrors: false }).contents === null) return toPlain(root);
+  const { message, ...where } = first;
+  throw new LlmctlError("profile-invalid", message, { exit: "config", ...where }, more);
+}
+
+function means(text: string, wanted: unknown, source: Source): boolean {
+  const { root, findings } = readYaml(text, source);
+  return findings.length === 0 && isDeepStrictEqual(toPlain(root), wanted);
+}
+
+function uneditable(verb: "set" | "unset", path: KeyPath, source: Source): LlmctlError {
+  return new LlmctlError("profile-uneditable", `cannot ${verb} ${quote(showKey(path))} without changing more than that key`, {
+    exit: "config",
+    at: source.shown,
+    fix: { run: ["profile", "edit", source.name] },
+  });
+}
+
+/** Where a key is, or as far as the text has it. */
+interface Spot {
+  /** The maps from the root to the last one there is. */
+  readonly maps: readonly AnyMap[];
+  /** The pair, or the item of a list, at the end of what the text has; undefined for the root. */
+  readonly holder: AnyPair | Node | undefined;
+  readonly value: Node | null;
+  /** Keys that the text does not have. */
+  readonly rest: readonly string[];
+  readonly indentStep: number;
+}
+
+function findSpot(text: string, path: KeyPath): Spot {
+  const document = parseDocument<Node>(text, { keepSourceTokens: true, uniqueKeys: false, prettyErrors: false });
+  const maps: AnyMap[] = [];
+  let holder: Spot["holder"];
+  let value = document.contents;
+  let index = 0;
+  for (; index < path.length; index += 1) {
+    const key = path[index];
+    if (isMap<Node, Node | null>(value)) maps.push(value);
+    const next: AnyPair | Node | undefined = child(value, key);
+    if (next === undefined) break;
+    holder = next;
+    value = "key" in next ? next.value : next;
+  }
+  return { maps, holder, value, rest: path.slice(index).map(String), indentStep: findIndentStep(text, document.contents) };
+}
+
+function child(value: Node | null, key: string | number | undefined): AnyPair | Node | undefined {
+  if (isMap<Node, Node | null>(value)) return value.items.find((pair) => isScalar(pair.key) && pair.key.value === key);
+  return isSeq<Node>(value) && typeof key === "number" ? value.items[key] : undefined;
+}
+
+/** Text goes in the quotes that it stood in before. */
+function orderSpellings({ value, spellings }: NewValue, spot: Spot): readonly string[] {
+  const style = spot.rest.length === 0 && isScalar(spot.value) ? spot.value.type : undefined;
+  const mark = style === "QUOTE_DOUBLE" ? '"' : style === "QUOTE_SINGLE" ? "'" : undefined;
+  if (mark === undefined || typeof value !== "string") return spellings;
+  const alike = spellings.filter((spelling) => spelling.startsWith(mark));
+  return [...alike, ...spellings];
+}
+
+function spliceValue(text: string, spot: Spot, spelling: string): Splice[] {
+  const { holder, value, rest, maps } = spot;
+  if (rest.length === 0) return holder === undefined ? [] : replaceValue(text, holder, value, spelling);
+  if (isMap<Node, Node | null>(value)) return [value.flow ? addToFlow(value, rest, spelling) : addToBlock(text, value, spot, spelling)];
+  if (holder === undefined) return [appendLines(text, text.length, writeLines(rest, spelling, "", spot.indentStep))];
+  const parent = maps.at(-1);
+  if (!isEmpty(value) || !("key" in holder) || parent === undefined) return [];
+  const colon = endOfColon(holder);
+  if (parent.flow) return [{ start: colon, end: colon, text: ` ${writeFlow(rest, spelling)}` }];
+  const indent = " ".repeat(indentOf(text, parent) + spot.indentStep);
+  return [appendLines(text, endOfLine(text, colon), writeLines(rest, spelling, indent, spot.indentStep))];
+}
+
+function replaceValue(text: string, holder: AnyPair | Node, value: Node | null, spelling: string): Splice[] {
+  const [start = 0, end = 0] = value?.range ?? [];
+  if ("key" in holder) {
+    const colon = endOfColon(holder);
+    if (isEmpty(value)) return [{ start: colon, end: colon, text: `${hasColon(holder) ? "" : ":"} ${spelling}` }];
+    if (isCollection(value) && !value.flow) {
+      // The comment behind the colon stays; the lines of the map or list go.
+      const lines = { start: startOfLine(text, start), end: endOfLine(text, endOfValue(value)), text: "" };
+      return [{ start: colon, end: colon, text: ` ${spelling}` }, lines];
+    }
+  }
+  // A block of text ends with its line break, which is not part of the new value.
+  const lineBreak = /\r?\n$/.exec(text.slice(start, end))?.[0] ?? "";
+  return [{ start, end, text: spelling + lineBreak }];
+}
+
+function addToFlow(map: AnyMap, rest: readonly string[], spelling: string): Splice {
+  const last = map.items.at(-1);
+  const entry = writeFlow(rest, spelling).slice(2, -2);
+  if (last === undefined) return { start: map.range?.[0] ?? 0, end: map.range?.[1] ?? 0, text: `{ ${entry} }` };
+  const end = endOfPair(last);
+  return { start: end, end, text: `, ${entry}` };
+}
+
+/** Behind the last key, and behind the comments that are indented like what is under that key. */
+function addToBlock(text: string, map: AnyMap, { rest, indentStep }: Spot, spelling: string): Splice {
+  const last = map.items.at(-1);
+  const indent = indentOf(text, map);
+  const deeper = new RegExp(String.raw`(?:[ \t]*\r?\n)* {${indent + 1},}#[^\n]*(?:\n|$)`, "y");
+  let at = last === undefined ? text.length : endOfLine(text, endOfPair(last));
+  for (deeper.lastIndex = at; deeper.test(text);) at = deeper.lastIndex;
+  return appendLines(text, at, writeLines(rest, spelling, " ".repeat(indent), indentStep));
+}
+
+function appendLines(text: string, at: number, lines: readonly string[]): Splice {
+  const eol = /\r?\n/.exec(text)?.[0] ?? "\n";
+  const before = at === 0 || text[at - 1] === "\n" ? "" : eol;
+  return { start: at, end: at, text: before + lines.map((line) => line + eol).join("") };
+}
+
+function writeLines(keys: readonly string[], spelling: string, indent: string, step: number): string[] {
+  return keys.map(
+    (key, depth) => `${indent}${" ".repeat(depth * step)}${writeKey(key)}:${depth === keys.length - 1 ? ` ${spelling}` : ""}`,
+  );
+}
+
+function writeFlow(keys: readonly string[], spelling: string): string {
+  return keys.reduceRight((inner, key) => `{ ${writeKey(key)}: ${inner} }`, spelling);
+}
+
+function writeKey(key: string): string {
+  return parse(key) === key ? key : JSON.stringify(key);
+}
+
+function spliceAway(text: string, path: KeyPath): Splice[] {
+  const { maps } = findSpot(text, path);
+  let depth = maps.length - 1;
+  // A map that would be left empty goes as a whole, but for the root.
+  while (depth > 0 && maps[depth]?.items.length === 1) depth -= 1;
+  const map = maps[depth];
+  const at = map?.items.findIndex((pair) => isScalar(pair.key) && pair.key.value === path[depth]) ?? -1;
+  const pair = map?.items[at];
+  if (map === undefined || pair === undefined) return [];
+  const start = pair.key.range?.[0] ?? 0;
+  if (!map.flow) return [{ start: startOfLine(text, start), end: endOfLine(text, endOfPair(pair)), text: "" }];
+  const [before, after] = [map.items[at - 1], map.items[at + 1]];
+  if (before !== undefined) return [{ start: endOfPair(before), end: endOfPair(pair), text: "" }];
+  return [{ start, end: after?.key.range?.[0] ?? endOfPair(pair), text: "" }];
+}
+
+function apply(text: string, splices: readonly Splice[]): string {
+  return splices
+    .toSorted((a, b) => b.start - a.start)
+    .reduce((edited, splice) => edited.slice(0, splice.start) + splice.text + edited.slice(splice.end), text);
+}
+
+function isEmpty(value: Node | null): boolean {
+  return value === null || (isScalar(value) && value.value === null && value.source === "");
+}
+
+function hasColon(pair: AnyPair): boolean {
+  return findColon(pair) !== undefined;
+}
+
+function findColon(pair: AnyPair) {
+  return pair.srcToken?.sep?.find((token) => token.type === "map-value-ind");
+}
+
+function endOfColon(pair: AnyPair): number {
+  const colon = findColon(pair);
+  return colon === undefined ? (pair.key.range?.[1] ?? 0) : colon.offset + 1;
+}
+
+function endOfPair(pair: AnyPair): number {
+  return isEmpty(pair.value) || pair.value === null ? endOfColon(pair) : endOfValue(pair.value);
+}
+
+/** Behind the last character that is part of the value; a block map's own range goes on over comments and blank lines. */
+function endOfValue(value: Node): number {
+  if (isMap<Node, Node | null>(value) && !value.flow) {
+    const last = value.items.at(-1);
+    if (last !== undefined) return endOfPair(last);
+  }
+  if (isSeq<Node>(value) && !value.flow) {
+    const last = value.items.at(-1);
+    if (last !== undefined) return endOfValue(last);
+  }
+  return value.range?.[1] ?? 0;
+}
+
+function startOfLine(text: string, offset: number): number {
+  return text.lastIndexOf("\n", offset - 1) + 1;
+}
+
+/** Behind the line break; an offset that is at the start of a line, where a block of text ends, is the end of the line before. */
+function endOfLine(text: string, offset: number): number {
+  if (offset > 0 && text[offset - 1] === "\n") return offset;
+  const end = text.indexOf("\n", offset);
+  return end < 0 ? text.length : end + 1;
+}
+
+function indentOf(text: string, map: AnyMap): number {
+  const start = map.items[0]?.key.range?.[0] ?? 0;
+  return start - startOfLine(text, start);
+}
+
+/** How far the file's own first nested map is indented. */
+function findIndentStep(text: string, root: Node | null): number {
+  if (!isMap<Node, Node | null>(root)) return 2;
+  const nested = root.items.map((pair) => pair.value).find((value) => isMap<Node, Node | null>(value) && !value.flow);
+  const step = nested === undefined ? 0 : indentOf(text, nested as AnyMap) - indentOf(text, root);
+  return step > 0 ? step : 2;
+}

@@ -1,0 +1,44 @@
+import { isCollection, isScalar, parseDocument } from "yaml";
+import { controlCharacter } from "../../base/text/control-characters.ts";
+import { writeYamlInLine } from "../../base/text/yaml-text.ts";
+
+/** A value to be written into a profile. */
+export interface NewValue {
+  readonly value: unknown;
+  /** Ways to write it on one line, the user's own first; which of them fits depends on where it goes. */
+  readonly spellings: readonly string[];
+}
+
+/** Far more than any value of a profile nests; the composer recurses. */
+const mostBrackets = 64;
+
+/**
+ * Reads a value as a person types it on a command line: a YAML scalar or a flow collection. Anything else, such as `GLM: fast` or `a # b`,
+ * is text as it stands.
+ * @param isText The key takes nothing but text, so `1` is text there, too.
+ */
+export function parseNewValue(typed: string, isText: boolean): NewValue {
+  const read = readOneLine(typed);
+  const isOther = typeof read?.value !== "string";
+  if (read === undefined || (isText && isOther)) return textValue(typed);
+  const { value } = read;
+  const own = controlCharacter.test(typed) ? [] : [typed];
+  return { value, spellings: [...own, ...(typeof value === "string" ? textValue(value).spellings : [writeYamlInLine(value)])] };
+}
+
+function readOneLine(typed: string): { readonly value: unknown } | undefined {
+  if (/^\s*$|[\r\n]/.test(typed) || typed.split(/[[{]/).length > mostBrackets) return undefined;
+  const document = parseDocument(typed, { prettyErrors: false });
+  const { contents } = document;
+  const isWhole = contents?.range?.[0] === 0 && contents.range[1] === typed.length;
+  const isInline = isScalar(contents) || (isCollection(contents) && contents.flow === true);
+  if (document.errors.length > 0 || document.warnings.length > 0 || !isWhole || !isInline) return undefined;
+  return { value: document.toJS() as unknown };
+}
+
+/** Control characters stand in a file by their names only. */
+function textValue(value: string): NewValue {
+  if (controlCharacter.test(value)) return { value, spellings: [writeYamlInLine(value)] };
+  const single = `'${value.replaceAll("'", "''")}'`;
+  return { value, spellings: [value, JSON.stringify(value), single] };
+}

@@ -1,0 +1,128 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { drain } from "./drain.ts";
+import type { Endpoint, ExitCause, Examination, Launch, Proof, ServerProtocol } from "../launch.ts";
+import { readOomKills } from "./oom-kills.ts";
+import { ServerMetrics } from "./server-metrics.ts";
+import { killGroup, wake, type ProcessExit, type ServerProcess } from "./server-process.ts";
+import type { ServerWatch } from "./server-watch.ts";
+
+/** A killed process first loses its sockets, then gives back its memory, then is seen to be gone. */
+const exitAfterHangUpMs = 2000;
+
+/** A server, and how things were just before it. */
+export interface StartedServer {
+  readonly server: ServerProcess;
+  readonly startedMs: number;
+  /** Counted until then. */
+  readonly oomKills: number;
+}
+
+interface RunOptions extends StartedServer {
+  readonly launch: Launch;
+  readonly protocol: ServerProtocol;
+  readonly watch: ServerWatch;
+  /** Where it answers, as soon as that is known. */
+  readonly endpoint: () => Endpoint | undefined;
+}
+
+/** What a proof request came to; `unwanted` where nobody waits for it any more, or the server's exit says more. */
+export type ProofResult =
+  | { readonly kind: "proved"; readonly proof: Proof }
+  | { readonly kind: "failed"; readonly reason: string; readonly proof?: Proof }
+  | { readonly kind: "unwanted" };
+
+/** One spawn of a server, or one that was adopted: what is asked of it, until it is gone. */
+export class ServerRun {
+  readonly server: ServerProcess;
+  readonly watch: ServerWatch;
+  readonly metrics: ServerMetrics;
+  readonly #options: RunOptions;
+  #asking = new AbortController();
+  readonly #gone = new AbortController();
+
+  constructor(options: RunOptions) {
+    this.server = options.server;
+    this.watch = options.watch;
+    this.#options = options;
+    this.metrics = new ServerMetrics(() => this.#askMetrics());
+  }
+
+  get sinceMs(): number {
+    return Math.round(performance.now() - this.#options.startedMs);
+  }
+
+  async prove(): Promise<ProofResult> {
+    const { launch, protocol, server, endpoint } = this.#options;
+    const at = endpoint();
+    if (at === undefined) return { kind: "unwanted" };
+    const given = this.#asking.signal;
+    try {
+      const proof = await protocol.prove(launch, at, this.#limit(given));
+      this.watch.noteOwnRequests(proof.requests);
+      return proof.draftTokens === 0 ? { kind: "failed", reason: "the proof request drafted no token", proof } : { kind: "proved", proof };
+    } catch (error) {
+      // A server that dies breaks its connections first. Its exit, which follows, says more than they do.
+      const isGone = await Promise.race([server.exited.then(() => true), sleep(exitAfterHangUpMs, false)]);
+      if (given.aborted || isGone) return { kind: "unwanted" };
+      return { kind: "failed", reason: `the proof request failed: ${error instanceof Error ? error.message : String(error)}` };
+    }
+  }
+
+  /** After the machine was suspended. */
+  async examine(): Promise<Examination> {
+    const { launch, protocol, endpoint } = this.#options;
+    const at = endpoint();
+    if (at === undefined) return { result: "unknown" };
+    const examination = await protocol.examine(launch, at, this.#limit(this.#asking.signal));
+    if (examination.result === "well") this.watch.noteOwnRequests(1);
+    return examination;
+  }
+
+  /** A server that is asked to stop waits for its clients to leave, and we are one while we ask for tokens. */
+  giveUpAsking(): void {
+    this.#asking.abort();
+    this.#asking = new AbortController();
+  }
+
+  #limit(signal: AbortSignal): AbortSignal {
+    return AbortSignal.any([signal, AbortSignal.timeout(this.#options.launch.health.proofTimeoutMs)]);
+  }
+
+  /** Waits until it has no request to finish, or is gone. */
+  async drain(onWait: () => void): Promise<void> {
+    const { launch, protocol, server, endpoint } = this.#options;
+    const at = endpoint();
+    if (at === undefined) return;
+    const { signal } = this.#gone;
+    wake(server.pid); // a process that was stopped (SIGSTOP) could not answer
+    await drain(() => protocol.isBusy(launch, at, signal), onWait, signal);
+  }
+
+  /** Ends what it has left behind. @throws as {@link killGroup}. */
+  killRest(): void {
+    killGroup(this.server.pid);
+  }
+
+  /** Explains its end. */
+  explainExit(
+    exit: ProcessExit,
+    { lastLines, wasReady }: { readonly lastLines: readonly string[]; readonly wasReady: boolean },
+  ): ExitCause {
+    const oomKills = (readOomKills() ?? 0) - this.#options.oomKills;
+    const { launch, protocol } = this.#options;
+    return protocol.explainExit({ ...exit, name: launch.name, lastLines, oomKills, wasReady });
+  }
+
+  /** Asks and watches no more. */
+  end(): void {
+    this.watch.stop();
+    this.#asking.abort();
+    this.#gone.abort();
+  }
+
+  async #askMetrics(): Promise<string | undefined> {
+    const { launch, protocol, endpoint } = this.#options;
+    const at = endpoint();
+    return at === undefined ? undefined : protocol.readMetrics(launch, at, this.#gone.signal);
+  }
+}

@@ -1,0 +1,258 @@
+import { watchQuietly, type QuietWatch } from "../../base/files/watch-quietly.ts";
+import type { LoadProgress } from "../../control/messages.ts";
+import type { Endpoint, Health, Launch, ServerProtocol, Traffic } from "../launch.ts";
+import { plannedEndpoint } from "./endpoint.ts";
+import { Heartbeat } from "./heartbeat.ts";
+import { findListeningPort, hasLostPeer } from "../port/listening-sockets.ts";
+import { LoadMeter } from "./load-meter.ts";
+import { LogFollower } from "../log/log-follower.ts";
+import { OwnRequests } from "./own-requests.ts";
+import type { ServerLog } from "../log/server-log.ts";
+import { SignsOfLife } from "./signs-of-life.ts";
+import { readSinceBootMs, SuspendMeter } from "./suspend-meter.ts";
+import { tolerate } from "../tolerate.ts";
+
+/** What is being watched for: a load that ends, a server that stays well, or one that comes back. */
+export type WatchPhase = "loading" | "ready" | "unhealthy";
+
+interface WatchOptions {
+  readonly launch: Launch;
+  readonly protocol: ServerProtocol;
+  readonly pid: number;
+  /** Where the server answers, when that is known before its log has said so. */
+  readonly endpoint: Endpoint | undefined;
+  readonly log: ServerLog;
+  readonly onEndpoint: (endpoint: Endpoint) => void;
+  readonly onHealth: (health: Health) => void;
+  readonly onLoad: (load: LoadProgress) => void;
+  /** A request has ended. */
+  readonly onTraffic: (traffic: Traffic) => void;
+  /** Nothing has moved for the time that the phase allows. */
+  readonly onSilence: () => void;
+  /** A worker that it computes with is gone, and it will not find another. */
+  readonly onLost: () => void;
+  /** The log was not in its place any more, and was begun anew there. */
+  readonly onLogMoved: () => void;
+  /** The machine was suspended for so long while the server was up. */
+  readonly onResume: (suspendedMs: number) => void;
+  /** Something of ours failed that the server need not suffer for. */
+  readonly onWarning: (text: string) => void;
+}
+
+/** While loading, the log says when to look; the timer is for a server that loads without a word. */
+const loadingIntervalMs = 250;
+/** llama-server logs "model loaded" some instants before or after /health turns to 200. */
+const recheckMs = 3;
+const rechecks = 10;
+/** Health checks a heartbeat: it takes the main loop's time, if little. */
+const checksABeat = 6;
+/** What a server logs between two looks, unless it is asked to log everything; more is passed over. */
+const mostLogBytes = 1 << 20;
+/** A check that took this much longer than its time limit says that we were stopped or suspended, not that the server is ill. */
+const lagMs = 1000;
+
+/** Watches one run of a server: its health, its address, its signs of life. */
+export class ServerWatch {
+  readonly #options: WatchOptions;
+  readonly #abort = new AbortController();
+  readonly #watcher: QuietWatch;
+  #phase: WatchPhase = "loading";
+  #endpoint: Endpoint | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #checking = false;
+  #rechecksLeft = 0;
+  /** Two, since clients may be served, and that be logged, before the load counts as ended. */
+  readonly #loadLines: LogFollower;
+  readonly #trafficLines: LogFollower;
+  #isLogReadable = true;
+  /** How much of the log is about our own health checks. */
+  #ownLogBytes = 0;
+  readonly #own = new OwnRequests();
+  readonly #meter: LoadMeter;
+  #heartbeat: Heartbeat | undefined;
+  readonly #life: SignsOfLife;
+  readonly #suspends = new SuspendMeter(readSinceBootMs(), performance.now());
+
+  constructor(options: WatchOptions) {
+    this.#options = options;
+    this.#loadLines = new LogFollower(options.log);
+    this.#trafficLines = new LogFollower(options.log);
+    this.#meter = new LoadMeter(options.launch.files, options.pid);
+    this.#life = new SignsOfLife(options.pid, () => this.#readLogBytes(), performance.now());
+    const endpoint = options.endpoint ?? plannedEndpoint(options.launch);
+    if (endpoint !== undefined) this.#setEndpoint(endpoint);
+    // Without a watch (too many watches, file removed) the timer sees the same a little later.
+    this.#watcher = watchQuietly(options.log.path, () => this.#onLogChange());
+    this.#onLogChange();
+    this.#schedule(0);
+  }
+
+  /** From loading on to serving, and between well and ill. */
+  enter(phase: WatchPhase): void {
+    if (phase === this.#phase) return;
+    this.#phase = phase;
+    this.#life.startAnew(performance.now());
+    if (phase !== "loading") this.#watcher.close();
+    this.#heartbeat ??= this.#startHeartbeat();
+    this.#schedule(this.#intervalMs());
+  }
+
+  /** This many requests were not of clients. */
+  noteOwnRequests(count: number): void {
+    this.#own.add(count);
+  }
+
+  stop(): void {
+    this.#abort.abort();
+    this.#watcher.close();
+    clearTimeout(this.#timer);
+  }
+
+  #startHeartbeat(): Heartbeat | undefined {
+    const { protocol, launch } = this.#options;
+    const endpoint = this.#endpoint;
+    if (endpoint === undefined) return undefined;
+    return new Heartbeat((signal) => protocol.askMainLoop(launch, endpoint, signal), {
+      everyMs: checksABeat * launch.health.intervalMs,
+      nowMs: performance.now(),
+      signal: this.#abort.signal,
+    });
+  }
+
+  #intervalMs(): number {
+    return this.#phase === "loading" ? loadingIntervalMs : this.#options.launch.health.intervalMs;
+  }
+
+  #schedule(delayMs: number): void {
+    clearTimeout(this.#timer);
+    if (!this.#abort.signal.aborted) this.#timer = setTimeout(() => this.#tick(), delayMs);
+  }
+
+  /** Whatever fails in a look, the next one comes, and the server is asked for its health. */
+  #tick(): void {
+    if (this.#phase === "loading") this.#followLoad();
+    else this.#serve();
+    const moves = this.#lookForLife();
+    this.#schedule(this.#intervalMs());
+    if (this.#waitsForMainLoop()) this.#options.onHealth(moves ? "ready" : "timeout");
+    else void this.#check(); // handles its own failures
+  }
+
+  /** Whether a heartbeat is late. Then nothing else is asked: answers to our own questions would look like signs of life. */
+  #waitsForMainLoop(): boolean {
+    const nowMs = performance.now();
+    this.#heartbeat?.beat(nowMs);
+    return (this.#heartbeat?.waitedMs(nowMs) ?? 0) > this.#options.launch.health.timeoutMs;
+  }
+
+  #followLoad(): void {
+    this.#readLoadLog();
+    this.#keepLog(() => this.#lookAtLog());
+    if (this.#endpoint === undefined) this.#findUnlogged();
+    const load = this.#meter.measure();
+    if (load !== undefined) this.#options.onLoad(load);
+  }
+
+  #serve(): void {
+    const { launch, pid, onLost, onResume } = this.#options;
+    this.#serveLog();
+    const suspendedMs = this.#suspends.look(readSinceBootMs(), performance.now());
+    if (suspendedMs > 0) onResume(suspendedMs);
+    const workers = launch.rpcWorkers.map((worker) => Number(worker.split(":")[1]));
+    if (workers.length > 0 && hasLostPeer(pid, workers, this.#ownPort())) onLost();
+  }
+
+  #ownPort(): number | undefined {
+    return this.#endpoint !== undefined && "port" in this.#endpoint ? this.#endpoint.port : undefined;
+  }
+
+  #serveLog(): void {
+    const { launch, log, onWarning } = this.#options;
+    if (launch.watchTraffic) this.#keepLog(() => this.#readTraffic());
+    if (log.isDiskFull) onWarning(`no space left on the disk of ${log.path}: the server goes on, what it logs meanwhile is lost`);
+    this.#keepLog(() => this.#lookAtLog());
+    this.#keepLog(() => log.rotateIfLarge() && this.#trafficLines.startAnew());
+  }
+
+  /** Nothing about a log is worth a server. */
+  #keepLog<T>(step: () => T): T | undefined {
+    return tolerate("cannot keep the server's log", step, this.#options.onWarning);
+  }
+
+  #lookAtLog(): void {
+    if (this.#options.log.look()) this.#options.onLogMoved();
+  }
+
+  #readLogBytes(): number {
+    return (this.#keepLog(() => this.#options.log.sizeBytes) ?? 0) - this.#ownLogBytes;
+  }
+
+  #readTraffic(): void {
+    for (const line of this.#trafficLines.read(mostLogBytes)) {
+      const traffic = this.#options.protocol.parseTraffic(line);
+      if (traffic !== undefined && !this.#own.includes(traffic)) this.#options.onTraffic(traffic);
+    }
+  }
+
+  #onLogChange(): void {
+    if (this.#phase !== "loading" || this.#abort.signal.aborted) return;
+    if (this.#readLoadLog()) void this.#check(); // handles its own failures
+  }
+
+  /**
+   * Reads what the server has logged since the last time, where it can be read.
+   * @returns whether it is worth asking for its health: not after any line, since a build that logs our question would be asked again for that.
+   */
+  #readLoadLog(): boolean {
+    let isWorthAsking = false;
+    const lines = this.#keepLog(() => [...this.#loadLines.read(mostLogBytes)]);
+    this.#isLogReadable = lines !== undefined;
+    for (const line of lines ?? []) {
+      const said = this.#options.protocol.parseLoadLine(line);
+      if (said?.says === "asked") this.#ownLogBytes += line.length + 1;
+      if (said?.says === "listening" && this.#endpoint === undefined) this.#setEndpoint(said.endpoint);
+      if (said?.says === "listening" || said?.says === "loaded") isWorthAsking = true;
+    }
+    if (isWorthAsking) this.#rechecksLeft = rechecks;
+    return isWorthAsking;
+  }
+
+  /** What a server says while the disk is full is lost, and a log may not be readable; the system knows where it listens, too. */
+  #findUnlogged(): void {
+    const { log, pid, launch } = this.#options;
+    const port = log.isDiskFull || !this.#isLogReadable ? findListeningPort(pid) : undefined;
+    if (port !== undefined) this.#setEndpoint({ host: launch.host, port });
+  }
+
+  #setEndpoint(endpoint: Endpoint): void {
+    this.#endpoint = endpoint;
+    this.#options.onEndpoint(endpoint);
+  }
+
+  /** One health check; never two at a time. */
+  async #check(): Promise<void> {
+    if (this.#checking || this.#endpoint === undefined) return;
+    this.#checking = true;
+    const { protocol, launch, onHealth } = this.#options;
+    const startedMs = performance.now();
+    const health = await protocol.checkHealth(this.#endpoint, launch.health.timeoutMs, this.#abort.signal);
+    this.#checking = false;
+    if (this.#abort.signal.aborted) return;
+    if (performance.now() - startedMs > launch.health.timeoutMs + lagMs) return;
+    onHealth(health);
+    if (this.#phase !== "loading" || health === "ready" || this.#rechecksLeft === 0) return;
+    this.#rechecksLeft -= 1;
+    setTimeout(() => void this.#check(), recheckMs); // handles its own failures
+  }
+
+  /** @returns whether anything has moved since the last look. */
+  #lookForLife(): boolean {
+    const { launch, onSilence } = this.#options;
+    const nowMs = performance.now();
+    if (this.#life.look(nowMs)) return true;
+    const limitMs = this.#phase === "loading" ? launch.health.stallTimeoutMs : launch.health.hangTimeoutMs;
+    const guarded = this.#phase === "loading" || (this.#phase === "unhealthy" && limitMs > 0);
+    if (guarded && this.#life.silentMs(nowMs) > limitMs) onSilence();
+    return false;
+  }
+}

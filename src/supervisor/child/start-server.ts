@@ -1,0 +1,57 @@
+import type { Launch } from "../launch.ts";
+import { unwritable } from "../state/lock.ts";
+import type { LockedServer } from "../state/lock-note.ts";
+import { readOomKills } from "./oom-kills.ts";
+import { formatRunMarker, type ServerLog } from "../log/server-log.ts";
+import { spawnServer, type ServerProcess } from "./server-process.ts";
+import type { StartedServer } from "./server-run.ts";
+import { removeStaleSocket } from "../port/socket-check.ts";
+
+/** Who the next server will be known to. */
+export interface ServerKeeper {
+  /** The descriptor of the server's lock, which the server inherits. @throws LlmctlError when another one has it. */
+  readonly lockServer: () => Promise<number>;
+  /** Notes which server it is that has inherited the lock. @throws the system's error. */
+  readonly noteServer: (server: LockedServer) => void;
+}
+
+interface StartOptions extends ServerKeeper {
+  readonly launch: Launch;
+  /** Of the supervisor's servers this one's number, from 1. */
+  readonly epoch: number;
+  readonly log: ServerLog;
+  readonly warn: (text: string) => void;
+}
+
+/**
+ * Starts a server that writes into the log and holds the lock. A full disk is no reason not to: what cannot be written is a warning.
+ * @throws as `lockServer` and {@link spawnServer}.
+ */
+export async function startServer(options: StartOptions): Promise<StartedServer> {
+  const { launch, log, lockServer } = options;
+  markRun(options);
+  if (launch.socketPath !== undefined) await removeStaleSocket(launch.socketPath);
+  const startedMs = performance.now();
+  const oomKills = readOomKills() ?? 0;
+  const server = await spawnServer(launch, { log: log.fd, lock: await lockServer() });
+  noteServer(server, options);
+  return { server, oomKills, startedMs };
+}
+
+function markRun({ launch, epoch, log, warn }: StartOptions): void {
+  try {
+    log.markRun(formatRunMarker(epoch, `${launch.file} ${launch.args.join(" ")}`));
+  } catch (error) {
+    warn(unwritable(log.path, error).message);
+  }
+}
+
+/** Should the state file not be written, and this process be killed, the lock still tells who the server is. */
+function noteServer({ identity }: ServerProcess, options: StartOptions): void {
+  try {
+    const { hash, stopTimeoutMs } = options.launch;
+    if (identity !== undefined) options.noteServer({ identity, hash, stopTimeoutMs });
+  } catch (error) {
+    options.warn(`cannot note the server in its lock: ${String(error)}`);
+  }
+}

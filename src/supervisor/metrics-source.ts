@@ -1,0 +1,53 @@
+import { LateImport } from "../base/late-import.ts";
+import type { MetricsBook } from "../control/metrics-book.ts";
+import type { MetricsText } from "../control/metrics-server.ts";
+import type { StatusEvent } from "../control/messages.ts";
+import type { Supervisor } from "./supervisor.ts";
+
+/** Counts and rates of the same state; a change is told at once. */
+const freshMs = 1000;
+
+interface Rendered {
+  readonly own: string;
+  readonly atMs: number;
+  readonly event: StatusEvent;
+}
+
+/** What a supervisor and its server tell Prometheus. What renders it is loaded when first asked: most supervisors never are. */
+export class Metrics {
+  readonly #supervisor: Supervisor;
+  readonly #module = new LateImport(
+    () => import("../control/metrics-book.ts"),
+    // Run from source this file ends in .ts, and so does that one.
+    () => new URL(`../control/metrics-book${import.meta.url.slice(-3)}`, import.meta.url).href,
+  );
+  #book: MetricsBook | undefined;
+  #rendered: Rendered | undefined;
+
+  constructor(supervisor: Supervisor) {
+    this.#supervisor = supervisor;
+  }
+
+  async read(): Promise<MetricsText> {
+    const book = await this.prepare();
+    const [own, server] = await Promise.all([this.#renderOwn(book), this.#supervisor.readServerMetrics()]);
+    return { contentType: book.contentType, text: server === undefined ? own : `${own}\n${server}` };
+  }
+
+  /** Loads what renders it, for who knows that somebody will ask. @throws what importing throws; the next call tries again. */
+  async prepare(): Promise<MetricsBook> {
+    const { MetricsBook } = await this.#module.get();
+    this.#book ??= new MetricsBook(this.#supervisor.status().name);
+    return this.#book;
+  }
+
+  async #renderOwn(book: MetricsBook): Promise<string> {
+    const event = this.#supervisor.lastEvent;
+    const atMs = performance.now();
+    const last = this.#rendered;
+    if (last?.event === event && atMs - last.atMs < freshMs) return last.own;
+    const own = await book.render(this.#supervisor.status(), Date.now());
+    this.#rendered = { own, atMs, event };
+    return own;
+  }
+}

@@ -1,0 +1,121 @@
+import { createHash } from "node:crypto";
+import { lookup } from "node:dns/promises";
+import { isIP } from "node:net";
+import { join } from "node:path";
+import { LlmctlError, systemErrorCode } from "../../base/errors.ts";
+import { shortageCodes } from "../file-check.ts";
+import type { ExitCause, Launch } from "../launch.ts";
+import { takeLock, takeSharedLock, type Lock } from "../state/lock.ts";
+import { makeNote, readNote } from "../state/lock-note.ts";
+
+/**
+ * Holds the fixed address of the present launch: two profiles may name one port, and builds up to b8390 would both listen on it. Addresses of one
+ * port may be taken by as many profiles; the wildcard is all of them.
+ */
+export class PortLock {
+  readonly #folder: string;
+  #address = "";
+  #locks: Lock[] = [];
+
+  constructor(stateDir: string) {
+    // No profile has a name with a leading dot.
+    this.#folder = join(stateDir, ".ports");
+  }
+
+  /** @returns why the address cannot be had, or undefined. Never rejects for a lock that cannot be made. */
+  async take(launch: Pick<Launch, "name" | "host" | "port" | "socketPath">): Promise<ExitCause | undefined> {
+    const { host, port, socketPath } = launch;
+    const ip = port === 0 ? "" : await canonicalAddress(host);
+    const address = socketPath ?? (port === 0 ? "" : `${ip} ${port}`);
+    if (address === this.#address) return undefined;
+    this.release();
+    if (address === "") return undefined;
+    try {
+      const taken = socketPath === undefined ? this.#lockPort(launch, ip) : this.#lockSocket(launch.name, socketPath);
+      if (taken === undefined) this.#address = address;
+      return taken;
+    } catch (error) {
+      if (!(error instanceof LlmctlError)) throw error;
+      const { code: kind, message, exit, fix } = error;
+      const isShort = shortageCodes.has(systemErrorCode(error.cause) ?? "");
+      return {
+        kind,
+        message,
+        exit,
+        ...(fix === undefined ? {} : { fix }),
+        ...(isShort ? { mayCome: true, permanent: false } : { permanent: true }),
+      };
+    }
+  }
+
+  #lockPort({ name, port }: Pick<Launch, "name" | "port">, ip: string): ExitCause | undefined {
+    const portPath = join(this.#folder, `${port}.lock`);
+    if (wildcards.has(ip)) return this.#lockAlone(name, portPath, `port ${port}`);
+    const shared = takeSharedLock(portPath);
+    if (shared === undefined) return takenByProfile(`port ${port}`, portPath);
+    const taken = this.#lockAlone(name, join(this.#folder, `${port}@${ip.replaceAll(/[^\w.]/g, "-")}.lock`), `port ${port}`);
+    if (taken === undefined) this.#locks.push(shared);
+    else shared.release();
+    return taken;
+  }
+
+  #lockSocket(name: string, socketPath: string): ExitCause | undefined {
+    const digest = createHash("sha256").update(socketPath).digest("hex").slice(0, 32);
+    return this.#lockAlone(name, join(this.#folder, `socket-${digest}.lock`), `the socket ${socketPath}`);
+  }
+
+  #lockAlone(name: string, path: string, what: string): ExitCause | undefined {
+    const lock = takeLock(path, makeNote(name));
+    if (lock === undefined) return takenByProfile(what, path);
+    this.#locks.push(lock);
+    return undefined;
+  }
+
+  release(): void {
+    for (const lock of this.#locks) lock.release();
+    this.#locks = [];
+    this.#address = "";
+  }
+}
+
+const wildcards: ReadonlySet<string> = new Set(["0.0.0.0", "::"]);
+
+/** The same address has many spellings: names, `127.1`, `::ffff:127.0.0.1`, `0:0:0:0:0:0:0:1`. What cannot be resolved stands for itself. */
+async function canonicalAddress(host: string): Promise<string> {
+  // An address with a zone (`fe80::1%eth0`) is another on each interface, and no URL has one.
+  const [bare = host, ...zone] = isIP(host) === 6 ? host.split("%") : [host];
+  if (zone.length > 0) return `${canonicalIpv6(bare)}%${zone.join("%")}`;
+  const address = isIP(host) === 6 ? canonicalIpv6(host) : await resolve(host);
+  const mapped = /^::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})$/.exec(address);
+  if (mapped === null) return address;
+  const [high = 0, low = 0] = mapped.slice(1).map((part) => Number.parseInt(part, 16));
+  return [high >> 8, high & 255, low >> 8, low & 255].join(".");
+}
+
+function canonicalIpv6(host: string): string {
+  return new URL(`http://[${host}]`).hostname.slice(1, -1);
+}
+
+async function resolve(host: string): Promise<string> {
+  try {
+    return (await lookup(host)).address;
+  } catch {
+    return host; // whether one can listen there is asked after this
+  }
+}
+
+function takenByProfile(what: string, lockPath: string): ExitCause {
+  const note = readNote(lockPath);
+  const profile = note === undefined || note === "released" ? undefined : note.profile;
+  return {
+    kind: "port-in-use",
+    message: `${what} is taken by ${profile === undefined ? "another profile" : `the profile "${profile}"`}`,
+    fix:
+      profile === undefined
+        ? { run: ["ps"], after: "to see which one; stop it, or set another server.port" }
+        : { before: "stop it with", run: ["down", profile], or: "set another server.port" },
+    permanent: true,
+    mayCome: true,
+    exit: "unavailable",
+  };
+}

@@ -1,0 +1,49 @@
+import { randomBytes } from "node:crypto";
+import { rename, rm, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { LlmctlError, systemErrorCode } from "../../base/errors.ts";
+import { type Folders, findSupervisor, serverLockPath, supervisorLockPath } from "./find-supervisor.ts";
+import { takeLock, unwritable } from "./lock.ts";
+import { makeNote } from "./lock-note.ts";
+import { findOrphan } from "./orphan.ts";
+
+/**
+ * Removes the folder of a profile's state and logs, if nothing of it runs. Whoever starts the profile meanwhile has its lock or waits for ours, and
+ * then makes the folder anew.
+ * @returns false where there is no such folder.
+ * @throws LlmctlError `still-running`, `state-unwritable`, `foreign-folder`.
+ */
+export async function forgetProfile(folders: Folders, name: string): Promise<boolean> {
+  const folder = join(folders.state, name);
+  if ((await findSupervisor(folders, name)) !== undefined || (await findOrphan(folders, name)) !== undefined) throw stillRunning(name);
+  if (!(await exists(folder))) return false;
+  const locks = [supervisorLockPath(folders.state, name), serverLockPath(folders.state, name)].map((path) =>
+    takeLock(path, makeNote(name)),
+  );
+  try {
+    if (locks.includes(undefined)) throw stillRunning(name);
+    // Renamed first: what is removed half is no profile's any more.
+    const aside = join(folders.state, `.forgotten-${name}-${randomBytes(4).toString("hex")}`);
+    await rename(folder, aside);
+    await rm(aside, { recursive: true, force: true });
+    return true;
+  } catch (error) {
+    throw systemErrorCode(error) === undefined ? error : unwritable(folder, error);
+  } finally {
+    for (const lock of locks) lock?.release();
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await stat(path);
+    return true;
+  } catch (error) {
+    if (systemErrorCode(error) === undefined) throw error;
+    return false;
+  }
+}
+
+function stillRunning(name: string): LlmctlError {
+  return new LlmctlError("still-running", `"${name}" is running`, { exit: "busy", fix: { before: "stop it first:", run: ["down", name] } });
+}

@@ -1,0 +1,166 @@
+import { ensureOwnFolder } from "../../base/files/own-folder.ts";
+import type { Paths } from "../../base/files/paths.ts";
+import type { ControlServer } from "../../control/server.ts";
+import { listSocketPlaces } from "../../control/socket-path.ts";
+import { serverLockPath, supervisorLockPath } from "./find-supervisor.ts";
+import { noteHeldLock, takeLock, type Lock } from "./lock.ts";
+import { type LockedServer, makeNote } from "./lock-note.ts";
+import { takeServerLock } from "./ownership.ts";
+import { isRunning } from "./process-identity.ts";
+import type { StateSaver } from "./state-saver.ts";
+import { describeTolerable, tolerate } from "../tolerate.ts";
+
+interface PlaceOptions {
+  readonly paths: Paths;
+  readonly name: string;
+  /** The supervisor's. */
+  readonly lock: Lock;
+  readonly warn: (text: string) => void;
+}
+
+interface Kept {
+  readonly control: ControlServer;
+  readonly saver: StateSaver;
+  readonly everyMs: () => number;
+}
+
+/** A check costs a few system calls; health checks may come a hundred times a second. */
+const shortestMs = 200;
+
+/**
+ * What makes a supervisor findable: its lock, its server's lock, its socket and its state file. Others may remove any of them (the end of a login,
+ * a cleaner of temporary folders, a person): at each health interval what is missing is made anew.
+ */
+export class Place {
+  readonly #options: PlaceOptions;
+  #lock: Lock;
+  /** Undefined while a server was adopted, which holds its lock itself. */
+  #serverLock: Lock | undefined;
+  #server: LockedServer | undefined;
+  #socketPath: string | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #looking: Promise<void> | undefined;
+  #hasLeft = false;
+
+  constructor(options: PlaceOptions) {
+    this.#options = options;
+    this.#lock = options.lock;
+  }
+
+  /** @returns the descriptor that the server inherits. @throws LlmctlError `lock-held`. */
+  async lockServer(): Promise<number> {
+    const { paths, name } = this.#options;
+    this.#serverLock ??= await takeServerLock(paths.state, name);
+    return this.#serverLock.fd;
+  }
+
+  /** @throws the system's error. */
+  noteServer(server: LockedServer): void {
+    this.#server = server;
+    this.#serverLock?.note(makeNote(this.#options.name, { server }));
+  }
+
+  /** Of a server that has outlived its last supervisor. @throws as {@link noteHeldLock}. */
+  adoptServer(server: LockedServer): void {
+    this.#server = server;
+    this.#renewServerNote(server);
+  }
+
+  /** @throws the system's error. */
+  noteSocket(socketPath: string): void {
+    this.#socketPath = socketPath;
+    this.#lock.note(makeNote(this.#options.name, { socket: socketPath }));
+  }
+
+  /** From now on looks at each interval, until it is left. */
+  keep(kept: Kept): void {
+    const look = () => {
+      this.#looking = this.#restore(kept)
+        .catch((error: unknown) => this.#options.warn(`cannot keep its lock, socket and state: ${String(error)}`))
+        .finally(() => {
+          if (!this.#hasLeft) this.#timer = setTimeout(look, Math.max(shortestMs, kept.everyMs())).unref();
+        });
+    };
+    this.#timer = setTimeout(look, Math.max(shortestMs, kept.everyMs())).unref();
+  }
+
+  /** Restores nothing any more. */
+  async leave(): Promise<void> {
+    this.#hasLeft = true;
+    clearTimeout(this.#timer);
+    await this.#looking;
+  }
+
+  release(): void {
+    if (this.#serverLock !== undefined) this.#serverLock.release();
+    else tolerate("cannot release the server's lock", () => this.#releaseAdopted(), this.#options.warn);
+    this.#lock.release();
+  }
+
+  /** A start that failed leaves the server to the next one, who must be able to find it. */
+  #releaseAdopted(): void {
+    if (this.#server !== undefined && !isRunning(this.#server.identity)) noteHeldLock(this.#serverLockPath, undefined);
+  }
+
+  get #serverLockPath(): string {
+    return serverLockPath(this.#options.paths.state, this.#options.name);
+  }
+
+  /** What cannot be made anew must not keep the rest from it. */
+  async #restore({ control, saver }: Kept): Promise<void> {
+    await this.#step("its lock", () => this.#lockAgain());
+    await this.#step("its server's lock", () => this.#lockServerAgain());
+    await this.#step("its socket", () => this.#listenAgain(control, saver));
+    await this.#step("what its locks say", () => this.#renewNotes());
+    await saver.restore();
+  }
+
+  async #step(what: string, restore: () => void | Promise<void>): Promise<void> {
+    try {
+      await restore();
+    } catch (error) {
+      this.#options.warn(describeTolerable(`cannot keep ${what}`, error));
+    }
+  }
+
+  async #listenAgain(control: ControlServer, saver: StateSaver): Promise<void> {
+    const { paths, name } = this.#options;
+    if ((await control.isInPlace()) || this.#hasLeft) return;
+    await control.listen(listSocketPlaces(paths, name));
+    this.#socketPath = control.socketPath;
+    saver.save();
+  }
+
+  /** The lock file was removed. Until it is here again, only the socket keeps a second supervisor away. */
+  #lockAgain(): void {
+    const { paths, name, warn } = this.#options;
+    ensureOwnFolder(paths.state);
+    if (this.#lock.isInPlace()) return;
+    const lock = takeLock(supervisorLockPath(paths.state, name), makeNote(name));
+    if (lock === undefined) return warn("its lock file was removed, and another process has the one that was made since");
+    this.#lock.release();
+    this.#lock = lock;
+  }
+
+  /** A server that runs keeps the removed file; the next one inherits the new one. */
+  async #lockServerAgain(): Promise<void> {
+    const { paths, name } = this.#options;
+    const removed = this.#serverLock;
+    if (removed === undefined || removed.isInPlace()) return;
+    this.#serverLock = await takeServerLock(paths.state, name);
+    removed.release();
+  }
+
+  /** Somebody may have emptied the files. */
+  #renewNotes(): void {
+    const { name } = this.#options;
+    if (this.#socketPath !== undefined) this.#lock.note(makeNote(name, { socket: this.#socketPath }));
+    if (this.#server !== undefined) this.#renewServerNote(this.#server);
+  }
+
+  #renewServerNote(server: LockedServer): void {
+    const note = makeNote(this.#options.name, { server });
+    if (this.#serverLock === undefined) noteHeldLock(this.#serverLockPath, note);
+    else this.#serverLock.note(note);
+  }
+}

@@ -1,0 +1,88 @@
+import { readdirSync, readFileSync, readlinkSync, realpathSync, statSync, type Stats } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { systemErrorCode } from "../../base/errors.ts";
+import { identifyProcess, type ProcessIdentity } from "./process-identity.ts";
+
+/**
+ * A process that has a lock, as the system tells it: for a file that no longer says who holds it. Who only reads the file (a backup, `less`) is none:
+ * whoever is found may be ended. Processes of other users and of other pid namespaces cannot be seen. Reads all of /proc, some ten milliseconds.
+ */
+export function findLocker(path: string): ProcessIdentity | undefined {
+  const file = statOrNone(path);
+  if (file === undefined) return undefined;
+  const pid = listNames("/proc").find((name) => /^\d+$/.test(name) && Number(name) !== process.pid && hasLocked(name, file));
+  return pid === undefined ? undefined : identifyProcess(Number(pid));
+}
+
+/**
+ * Whether a process has the lock of this path: the file that is there, or one that was there and has been removed, which it keeps.
+ * @returns undefined where the system does not tell: there is no /proc, or the process is closed to its own user, as a program with rights of its
+ *   own (setcap) is.
+ */
+export function holdsLock(pid: number, path: string): boolean | undefined {
+  let fds: readonly string[];
+  try {
+    fds = readdirSync(`/proc/${pid}/fd`);
+  } catch (error) {
+    const code = systemErrorCode(error);
+    if (code === undefined) throw error;
+    return code === "EACCES" || code === "EPERM" || process.platform !== "linux" ? undefined : false;
+  }
+  const file = statOrNone(path);
+  const removed = `${join(realFolder(path), basename(path))} (deleted)`;
+  return fds.some((fd) => {
+    const link = `/proc/${pid}/fd/${fd}`;
+    const open = statOrNone(link);
+    const isThere = file !== undefined && open?.ino === file.ino && open.dev === file.dev;
+    return (isThere || readLink(link) === removed) && isLockOf(String(pid), fd);
+  });
+}
+
+function realFolder(path: string): string {
+  try {
+    return realpathSync(dirname(path));
+  } catch (error) {
+    if (systemErrorCode(error) === undefined) throw error;
+    return dirname(path); // removed, too
+  }
+}
+
+function readLink(path: string): string | undefined {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return undefined; // closed meanwhile
+  }
+}
+
+function hasLocked(pid: string, file: Stats): boolean {
+  return listNames(`/proc/${pid}/fd`).some((fd) => {
+    const open = statOrNone(`/proc/${pid}/fd/${fd}`);
+    return open !== undefined && open.ino === file.ino && open.dev === file.dev && isLockOf(pid, fd);
+  });
+}
+
+/** @see proc_pid_fdinfo(5): a line for each lock that the open file has, whichever process took it. */
+function isLockOf(pid: string, fd: string): boolean {
+  try {
+    return /^lock:.*\bFLOCK\b/m.test(readFileSync(`/proc/${pid}/fdinfo/${fd}`, "latin1"));
+  } catch {
+    return false; // closed meanwhile
+  }
+}
+
+function listNames(folder: string): readonly string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return []; // a process that has ended, or that is not ours to see
+  }
+}
+
+function statOrNone(path: string): Stats | undefined {
+  try {
+    return statSync(path);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,146 @@
+import { execFile } from "node:child_process";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { promisify } from "node:util";
+import { buildGlmSized, glm } from "../support/glm-sized.ts";
+import { sha256, startHubServer } from "../support/hub-server.ts";
+import { judge, median, program } from "./measure.ts";
+
+const runs = 7;
+const dist = dirname(program);
+
+/**
+ * The draft gate on two synthesised files as large as a GLM pair, beside `@huggingface/gguf`, which parses the same files and compares
+ * nothing; and what it reads of them where they are on a server.
+ */
+export async function benchGate(): Promise<boolean> {
+  const folder = await mkdtemp(join(tmpdir(), "llmctl-bench-"));
+  try {
+    const models = [buildGlmSized(92), buildGlmSized(46)] as const;
+    const pair = [join(folder, "target.gguf"), join(folder, "draft.gguf")] as const;
+    await Promise.all(pair.map((path, index) => writeFile(path, models[index] ?? "")));
+    const verdicts = [...(await judgeSpeed(pair)), await judgeReading(models, folder)];
+    return verdicts.every(Boolean);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+async function judgeSpeed(pair: readonly [string, string]): Promise<boolean[]> {
+  const empty = await measureEmptyNode();
+  const results: { gate: GateRun; parser: GateRun }[] = [];
+  // In turns, so that whatever else the machine does falls on both.
+  for (let run = 0; run < runs; run += 1)
+    results.push({ gate: await runChild(gateScript, dist, pair), parser: await runChild(parserScript, parser, pair) });
+  const middle = (read: (run: { gate: GateRun; parser: GateRun }) => number) => median(results.map(read));
+  const show = (read: (run: { gate: GateRun; parser: GateRun }) => number) => middle(read).toFixed(1);
+  console.log(`draft gate, ${glm.tokens} tokens and ${glm.merges} merges in each of two files, median of ${runs} processes:`);
+  console.log(
+    `  the gate, both reads included: ${show(({ gate }) => gate.coldMs)} ms, once compiled ${show(({ gate }) => gate.warmMs)} ms`,
+  );
+  console.log(
+    `  @huggingface/gguf, parsing only: ${show(({ parser: one }) => one.coldMs)} ms, once compiled ${show(({ parser: one }) => one.warmMs)} ms`,
+  );
+  return [
+    judge({ what: "the gate's part of that", value: middle((run) => run.gate.coldMs / run.parser.coldMs), limit: 1 / 60, unit: "" }),
+    judge({
+      what: "the gate's part of that, once compiled",
+      value: middle((run) => run.gate.warmMs / run.parser.warmMs),
+      limit: 1 / 60,
+      unit: "",
+    }),
+    judge({
+      what: "memory above node -e 0, the highest",
+      value: Math.max(...results.map(({ gate }) => gate.rssMb)) - empty,
+      limit: 60,
+      unit: " MB",
+    }),
+  ];
+}
+
+/** `llmctl check TARGET DRAFT` of the same two models on a server of this machine. */
+async function judgeReading([target, draft]: readonly [Buffer, Buffer], home: string): Promise<boolean> {
+  const server = await startHubServer();
+  try {
+    const files = { "Target-Q2_K.gguf": { content: target }, "Draft-Q4_K.gguf": { content: draft } };
+    server.repos.set("glm/Pair-GGUF", { commit: sha256(target).slice(0, 40), files });
+    const args = [program, "check", "hf:glm/Pair-GGUF:Q2_K", "hf:glm/Pair-GGUF:Q4_K", "--json"];
+    const env = { PATH: process.env["PATH"], LLMCTL_HOME: home, HF_HUB_CACHE: join(home, "hub"), HF_ENDPOINT: server.url };
+    const { stdout } = await promisify(execFile)(process.execPath, args, { env });
+    const { verdict, target: one, draft: other } = JSON.parse(stdout) as RemoteJudgement;
+    if (verdict !== "on") throw new Error(`the gate says "${verdict}"`);
+    return judge({
+      what: "read over HTTP, the larger header",
+      value: Math.max(one.bytesRead, other.bytesRead) / 1e6,
+      limit: 12,
+      unit: " MB",
+    });
+  } finally {
+    await server.close();
+  }
+}
+
+interface RemoteJudgement {
+  readonly verdict: string;
+  readonly target: { readonly bytesRead: number };
+  readonly draft: { readonly bytesRead: number };
+}
+
+interface GateRun {
+  readonly coldMs: number;
+  readonly warmMs: number;
+  readonly rssMb: number;
+}
+
+/** Times what is done once, then again and again, and prints a {@link GateRun}. It runs in a process of its own. */
+const timing = `
+  const { readFileSync } = await import("node:fs");
+  async function time() {
+    const start = performance.now();
+    await once();
+    return performance.now() - start;
+  }
+  const coldMs = await time();
+  const peak = /VmHWM:\\s+(\\d+) kB/.exec(readFileSync("/proc/self/status", "utf8"))[1];
+  const warm = [];
+  for (let run = 0; run < again; run += 1) warm.push(await time());
+  console.log(JSON.stringify({ coldMs, warmMs: warm.sort((a, b) => a - b)[again >> 1], rssMb: (Number(peak) * 1024) / 1e6 }));
+`;
+
+/** The gate, from the compiled program. */
+const gateScript = `
+  const [dist, target, draft] = process.argv.slice(1);
+  const { readModel } = await import(dist + "/gguf/read-model.js");
+  const { decideDraft } = await import(dist + "/llama/draft-gate.js");
+  const again = 9;
+  async function once() {
+    const models = await Promise.all([readModel(target), readModel(draft)]);
+    const verdict = decideDraft({ target: models[0], draft: models[1], type: "draft-simple", rule: "strict" });
+    if (verdict.verdict !== "on") throw new Error(verdict.reason);
+  }
+  ${timing}
+`;
+
+const parser = import.meta.resolve("@huggingface/gguf");
+
+/** Another parser, which does not compare anything. */
+const parserScript = `
+  const [parser, target, draft] = process.argv.slice(1);
+  const { gguf } = await import(parser);
+  const again = 1;
+  const once = () => Promise.all([target, draft].map((file) => gguf(file, { allowLocalFile: true })));
+  ${timing}
+`;
+
+async function runChild(script: string, module: string, pair: readonly [string, string]): Promise<GateRun> {
+  const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "-e", script, module, ...pair]);
+  return JSON.parse(stdout) as GateRun;
+}
+
+/** Peak memory of a Node process that does nothing. `resourceUsage` will not do: Linux counts the parent's memory at the fork. */
+async function measureEmptyNode(): Promise<number> {
+  const print = 'console.log(/VmHWM:\\s+(\\d+) kB/.exec(require("fs").readFileSync("/proc/self/status", "utf8"))[1])';
+  const { stdout } = await promisify(execFile)(process.execPath, ["-e", print]);
+  return (Number(stdout) * 1024) / 1e6;
+}

@@ -1,0 +1,51 @@
+import { spawnSync } from "node:child_process";
+import { fileURLToPath } from "node:url";
+
+/** The built command line. */
+export const program = fileURLToPath(new URL("../../dist/main.js", import.meta.url));
+
+/** A value and the most that it may be. */
+export interface Limit {
+  readonly what: string;
+  readonly value: number;
+  readonly limit: number;
+  readonly unit: string;
+}
+
+/** Prints a value beside its limit. @returns whether it keeps to it. */
+export function judge({ what, value, limit, unit }: Limit): boolean {
+  const isWithin = value <= limit;
+  console.log(`  ${what}: ${round(value)}${unit}, limit ${round(limit)}${unit}: ${isWithin ? "within" : "MISSED"}`);
+  return isWithin;
+}
+
+/** Three significant digits. */
+function round(value: number): string {
+  return String(Number(value.toPrecision(3)));
+}
+
+/** The element in the middle; of an even number the greater of the two. */
+export function median(values: readonly number[]): number {
+  return quantile(values, 0.5);
+}
+
+/** @param share 0..1 */
+export function quantile(values: readonly number[], share: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
+}
+
+/** `41.2 ms (38.0 to 55.3)`: the median, and the span from the 10th to the 90th percentile. */
+export function describe(valuesMs: readonly number[]): string {
+  const [low, mid, high] = [0.1, 0.5, 0.9].map((share) => quantile(valuesMs, share).toFixed(1));
+  return `${mid} ms (${low} to ${high})`;
+}
+
+/** Milliseconds that a run of Node takes, from its start to its end. @throws when it fails. */
+export function timeNode(args: readonly string[], env: NodeJS.ProcessEnv): number {
+  const startMs = performance.now();
+  const { status, stderr } = spawnSync(process.execPath, args, { env, stdio: ["ignore", "ignore", "pipe"] });
+  const endMs = performance.now();
+  if (status !== 0) throw new Error(`node ${args.join(" ")} ended with ${status}: ${stderr.toString()}`);
+  return endMs - startMs;
+}

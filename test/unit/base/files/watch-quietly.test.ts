@@ -1,0 +1,30 @@
+import { appendFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { watchQuietly } from "../../../../src/base/files/watch-quietly.ts";
+
+let folder: string;
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "llmctl-quiet-"));
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+test("tells of changes", async () => {
+  const path = join(folder, "file");
+  writeFileSync(path, "");
+  const changed = await new Promise<boolean>((resolve) => {
+    const watch = watchQuietly(path, () => {
+      watch.close();
+      resolve(true);
+    });
+    appendFileSync(path, "x");
+  });
+  expect(changed).toBe(true);
+});
+
+test("of a file that is not there says nothing", () => {
+  const watch = watchQuietly(join(folder, "none"), () => undefined);
+  expect(() => watch.close()).not.toThrow();
+});

@@ -1,0 +1,123 @@
+import { CommanderError, type Command } from "commander";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { isJsonAsked } from "../../../../src/cli/screen/json-asked.ts";
+import { createProgram } from "../../../../src/cli/program.ts";
+import { listCommands } from "../../../support/cli-commands.ts";
+
+const ask = (line: string) =>
+  isJsonAsked(
+    createProgram(() => {}),
+    line.split(" "),
+  );
+
+describe("JSON is asked for", () => {
+  test.each([
+    "ps --json",
+    "ps --no-such --json",
+    "events p -n x --json",
+    "events p -fn 5 --json",
+    "events p -n5 --json",
+    "plan p --build v1 --json",
+    "plan --build -- --json p",
+    "flags --flash-attn --json",
+    "profile show --resolved --json p",
+    "models --json verify",
+    "up p --json",
+    "--json",
+    "no-such --json",
+  ])("by %s", (line) => {
+    expect(ask(line)).toBe(true);
+  });
+
+  test.each([
+    "ps",
+    "",
+    "-- ps --json",
+    "chat p -- --json",
+    "flags -- --json",
+    "plan -- --json",
+    "plan p --build --json",
+    "check a b --type --json",
+    "export compose p --models --json",
+    "up p --jsonx",
+    "ps --json=yes",
+  ])("not by %s", (line) => {
+    expect(ask(line)).toBe(false);
+  });
+});
+
+test("whatever commander accepts, both read alike", async () => {
+  const commands = listCommands();
+  const words = fc.constantFrom(
+    "--json",
+    "--json",
+    "--json",
+    "--",
+    "a",
+    "b.gguf",
+    "5",
+    "-",
+    "up",
+    "verify",
+    "-f",
+    "-fn",
+    "-n",
+    "-n5",
+    "-a",
+  );
+  const line = fc.constantFrom(...commands).chain(({ path, command }) => {
+    const own = command.options.flatMap(({ long, required }) => (long == null ? [] : required ? [[long, "5"], [long]] : [[long]]));
+    const some =
+      own.length === 0
+        ? words.map((word) => [word])
+        : fc.oneof(
+            words.map((word) => [word]),
+            fc.constantFrom(...own),
+          );
+    return fc.array(some, { maxLength: 5 }).map((parts) => [...path, ...parts.flat()]);
+  });
+  let accepted = 0;
+  await fc.assert(
+    fc.asyncProperty(line, async (argv) => {
+      const read = await parse(argv);
+      if (read === undefined) return;
+      accepted += 1;
+      expect(
+        isJsonAsked(
+          createProgram(() => {}),
+          argv,
+        ),
+      ).toBe(read);
+    }),
+    { numRuns: 3000 },
+  );
+  expect(accepted).toBeGreaterThan(300);
+});
+
+class Reached extends Error {
+  readonly command: Command;
+
+  constructor(command: Command) {
+    super("commander would run the command now");
+    this.command = command;
+  }
+}
+
+/** Whether the command that would run was given `--json`; undefined where none would, as the line is wrong or asks for help. */
+async function parse(argv: readonly string[]): Promise<boolean | undefined> {
+  const program = createProgram(() => {}).hook("preAction", (_, command) => {
+    throw new Reached(command);
+  });
+  for (const { command } of [{ command: program }, ...listCommands(program)]) {
+    command.configureOutput({ writeOut: () => {}, writeErr: () => {} });
+  }
+  try {
+    await program.parseAsync(argv, { from: "user" });
+  } catch (error) {
+    if (error instanceof CommanderError) return undefined;
+    if (error instanceof Reached) return error.command.opts()["json"] === true;
+    throw error;
+  }
+  throw new Error("the command ran");
+}

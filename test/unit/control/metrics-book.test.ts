@@ -1,0 +1,83 @@
+import { describe, expect, test } from "vitest";
+import { MetricsBook } from "../../../src/control/metrics-book.ts";
+import type { Status } from "../../../src/control/messages.ts";
+import { Samples } from "../../support/read-metrics.ts";
+
+const startedAt = "2026-01-01T00:00:00.000Z";
+const spanStatus = { tokens: 100, draftTokens: 80, acceptedTokens: 60, acceptanceRate: 0.75, tokensPerSecond: 35, meanAcceptedLength: 3 };
+const status: Status = {
+  version: 1,
+  name: "p",
+  state: "ready",
+  since: startedAt,
+  url: "http://127.0.0.1:8080",
+  pid: 7,
+  supervisorPid: 6,
+  drafting: { state: "on", draftTokens: 92, acceptedTokens: 71 },
+  tokensPerSecond: 10,
+  baselineTokensPerSecond: 8,
+  traffic: { sinceStart: spanStatus, lastTenMinutes: spanStatus },
+  dependsOn: [],
+  loadMs: 1500,
+  load: null,
+  runs: 3,
+  restarts: 2,
+  restartsByCause: { killed: 1, "out-of-memory": 1 },
+  startedAt,
+  lastExit: null,
+  retryInMs: null,
+  build: 'b1 "cpu"',
+  profile: "/p.yaml",
+  hash: "0",
+  log: "/server.log",
+  warnings: [],
+};
+
+const nowMs = Date.parse(startedAt) + 60_000;
+
+async function read(...changes: Partial<Status>[]): Promise<Samples> {
+  const book = new MetricsBook("p");
+  let text = "";
+  for (const change of changes) text = await book.render({ ...status, ...change }, nowMs);
+  return new Samples(text);
+}
+
+describe("a status as metrics", () => {
+  test("tells state, restarts by cause, times and speed", async () => {
+    const samples = await read({});
+    expect(samples.value("llmctl_state", { profile: "p", state: "ready" })).toBe(1);
+    expect(samples.value("llmctl_state", { profile: "p", state: "loading" })).toBe(0);
+    expect(samples.value("llmctl_starts_total")).toBe(3);
+    expect(samples.value("llmctl_restarts_total", { cause: "out-of-memory" })).toBe(1);
+    expect(samples.value("llmctl_server_uptime_seconds")).toBe(60);
+    expect(samples.value("llmctl_load_seconds")).toBe(1.5);
+    expect(samples.value("llmctl_drafting", { state: "on" })).toBe(1);
+    expect(samples.value("llmctl_draft_acceptance_ratio")).toBe(0.75);
+    expect(samples.value("llmctl_tokens_per_second")).toBe(35);
+    expect(samples.value("llmctl_tokens_total")).toBe(100);
+    expect(samples.value("llmctl_draft_accepted_tokens_total")).toBe(60);
+    expect(samples.value("llmctl_build_info", { build: 'b1 "cpu"' })).toBe(1);
+  });
+
+  test("has no sample for what is not known, also after it was known", async () => {
+    const nothing = { ...spanStatus, acceptanceRate: null, tokensPerSecond: null };
+    const samples = await read(
+      { load: { doneBytes: 1, totalBytes: 4 } },
+      { state: "loading", startedAt: null, loadMs: null, tokensPerSecond: null, traffic: { sinceStart: nothing, lastTenMinutes: nothing } },
+    );
+    for (const name of ["server_uptime_seconds", "load_seconds", "load_done_ratio", "draft_acceptance_ratio", "tokens_per_second"]) {
+      expect(samples.value(`llmctl_${name}`), name).toBeUndefined();
+    }
+    expect(samples.value("llmctl_proof_tokens_per_second")).toBeUndefined();
+  });
+
+  test("why it does not draft is a label, and only the present reason is there", async () => {
+    const off = await read({}, { drafting: { state: "off", reason: 'token 5 differs:\n"a"' } });
+    expect(off.value("llmctl_drafting")).toBe(0);
+    expect(off.value("llmctl_drafting", { state: "off", reason: 'token 5 differs:\n"a"' })).toBe(0);
+  });
+
+  test("counters say the total, however often they are asked", async () => {
+    expect((await read({}, {}, {})).value("llmctl_tokens_total")).toBe(100);
+  });
+});

@@ -1,0 +1,162 @@
+import { describe, expect, test } from "vitest";
+import type { LlmctlError } from "../../../src/base/errors.ts";
+import { type ContainerChoice, planContainer } from "../../../src/export/plan-container.ts";
+import { seconds, startupSeconds } from "../../../src/export/container.ts";
+import { makeProfile, readCatalogue } from "../../support/llama-help.ts";
+
+const target = [
+  { name: "o/r/m-00001-of-00002.gguf", source: "/hub/1", sizeBytes: 1 },
+  { name: "o/r/m-00002-of-00002.gguf", source: "/hub/2", sizeBytes: 1 },
+];
+const draft = [{ name: "d.gguf", source: "/d.gguf", sizeBytes: 1 }];
+
+function plan(values: Readonly<Record<string, unknown>>, choice: Partial<ContainerChoice> = {}, models: object = { target }) {
+  return planContainer(makeProfile(values), { target, ...models }, { catalogue: readCatalogue("v0.5.0"), release: "v0.5.0", ...choice });
+}
+
+function problemOf(action: () => unknown): { code: string; at: string | undefined } {
+  try {
+    action();
+  } catch (error) {
+    const { code, at } = error as LlmctlError;
+    return { code, at };
+  }
+  throw new Error("nothing was thrown");
+}
+
+function valueOf(args: readonly string[], flag: string): string | undefined {
+  return args[args.indexOf(flag) + 1];
+}
+
+describe("planContainer", () => {
+  test("the server finds its models, its keys and its address inside the container", () => {
+    const { args, publish, apiKeyFile } = plan(
+      { draft: { model: "/d.gguf" }, server: { host: "0.0.0.0", port: 8001, api_key_file: "/etc/keys" } },
+      {},
+      { draft },
+    );
+    expect(valueOf(args, "--model")).toBe("/models/o/r/m-00001-of-00002.gguf");
+    expect(valueOf(args, "--spec-draft-model")).toBe("/models/d.gguf");
+    expect(valueOf(args, "--api-key-file")).toBe("/run/secrets/api-keys");
+    expect(valueOf(args, "--port")).toBe("8080");
+    expect(valueOf(args, "--host")).toBe("0.0.0.0");
+    expect(publish).toEqual({ host: "0.0.0.0", port: 8001 });
+    expect(apiKeyFile).toBe("/etc/keys");
+  });
+
+  test("knows the key of each argument, and where it and each variable were written", () => {
+    const { args, argKeys = [], places } = plan({ alias: "a", env: { A: "b" }, args: ["--grammar", "x"] });
+    expect(argKeys).toHaveLength(args.length);
+    expect(args.filter((_, index) => argKeys[index] === "args[0]")).toEqual(["--grammar", "x"]);
+    expect(places).toMatchObject({ alias: "p.yaml:alias", "env.A": "p.yaml:env.A", "args[0]": "p.yaml:args.0" });
+  });
+
+  test("speaks the flags of the image's release", () => {
+    const { args } = plan({ draft: { model: "/d.gguf", n_max: 4 } }, { catalogue: readCatalogue("b7698"), release: "b7698" }, { draft });
+    expect(valueOf(args, "--draft-max")).toBe("4");
+    expect(args).not.toContain("--spec-type");
+  });
+
+  test("brings along whatever other file a flag names", () => {
+    const { args, files } = plan({ args: ["--lora", "/adapters/style.gguf"] });
+    expect(valueOf(args, "--lora")).toBe("/models/style.gguf");
+    expect(files).toContainEqual({ name: "style.gguf", source: "/adapters/style.gguf", sizeBytes: 0 });
+  });
+
+  test("a path stays one, whatever is in it; only a list has several", () => {
+    const sources = (values: object) =>
+      plan({ ...values })
+        .files.map(({ source }) => source)
+        .slice(target.length);
+    expect(sources({ mmproj: "/x.gguf,/etc/shadow" })).toEqual(["/x.gguf,/etc/shadow"]);
+    expect(sources({ chat_template_file: "/a:/b.jinja" })).toEqual(["/a:/b.jinja"]);
+    expect(sources({ lora: ["/a:b.gguf", "/c.gguf"] })).toEqual(["/a:b.gguf", "/c.gguf"]);
+    const scaled = plan({ lora: [{ path: "/a.gguf", scale: 0.5 }, "/c.gguf"] });
+    expect(scaled.files.map(({ source }) => source).slice(target.length)).toEqual(["/a.gguf", "/c.gguf"]);
+    expect(valueOf(scaled.args, "--lora-scaled")).toBe("/models/a.gguf:0.5,/models/c.gguf:1.0");
+  });
+
+  test("saved contexts go where the container may write, and no longer than it lasts", () => {
+    const { args, files, notes } = plan({ server: { slot_save_path: "/var/slots" } });
+    expect(valueOf(args, "--slot-save-path")).toBe("/tmp");
+    expect(files).toEqual(target);
+    expect(notes).toContain("contexts that are saved last no longer than the container");
+  });
+
+  test("devices of workers are none of the image's", () => {
+    const { args, gpu } = plan({ devices: ["CUDA0", "RPC0"], rpc: { workers: ["10.0.0.2:50052"] } });
+    expect(valueOf(args, "--device")).toBe("CUDA0,RPC0");
+    expect(valueOf(args, "--rpc")).toBe("10.0.0.2:50052");
+    expect(gpu).toEqual({ kind: "cuda", count: 1 });
+  });
+
+  test("two files of one name are refused", () => {
+    const action = () => plan({ args: ["--lora", "/adapters/d.gguf"], draft: { model: "/d.gguf" } }, {}, { draft });
+    expect(problemOf(action)).toEqual({ code: "file-names-clash", at: "/d.gguf and /adapters/d.gguf" });
+  });
+
+  test.each([
+    [{ devices: ["CUDA0"], draft: { type: "ngram-mod", devices: ["CUDA0", "CUDA1"] } }, "server-cuda-v0.5.0", { kind: "cuda", count: 2 }],
+    [{ devices: ["Vulkan0"] }, "server-vulkan-v0.5.0", { kind: "vulkan", count: 1 }],
+    [{ devices: ["ROCm1"] }, "server-rocm-v0.5.0", { kind: "rocm", count: 2 }],
+    [{ gpu_layers: 0 }, "server-v0.5.0", { kind: "none" }],
+    [{}, "server-cuda-v0.5.0", { kind: "cuda", count: 1 }],
+  ])("%j runs in the image %s", (values, tag, gpu) => {
+    expect(plan(values)).toMatchObject({ image: `ghcr.io/ggml-org/llama.cpp:${tag}`, gpu });
+  });
+
+  test("backend, GPUs and image can be chosen", () => {
+    expect(plan({}, { backend: "cpu", image: "mine:1" })).toMatchObject({ image: "mine:1", gpu: { kind: "none" } });
+    expect(plan({}, { gpus: 3 }).gpu).toEqual({ kind: "cuda", count: 3 });
+  });
+
+  test("a device that the image cannot have is refused where it is written", () => {
+    expect(problemOf(() => plan({ devices: ["CUDA0"] }, { backend: "cpu" }))).toEqual({
+      code: "device-not-in-image",
+      at: "p.yaml:devices",
+    });
+  });
+
+  test.each([
+    ["CUDA255", {}],
+    ["CUDA256", { gpus: 1 }],
+  ])("%s is a GPU that a container can be given", (device, choice) => {
+    expect(plan({ devices: [device] }, choice).gpu.kind).toBe("cuda");
+  });
+
+  test.each(["CUDA256", "CUDA4294967295", `CUDA${"1".repeat(300_000)}x${"1".repeat(300_000)}`])(
+    "a number of GPUs that only a name claims is refused",
+    (device) => {
+      expect(problemOf(() => plan({ devices: [device] }))).toEqual({ code: "too-many-gpus", at: "p.yaml:devices" });
+    },
+  );
+
+  test("durations of ages are whole numbers that each format can hold", () => {
+    const spec = plan({ health: { stall_timeout: "9007199254740993d" }, stop: { timeout: "9007199254740993d" } });
+    expect([startupSeconds(spec.probes), seconds(spec.stopTimeoutMs)]).toEqual([1_000_000_000, 1_000_000_000]);
+  });
+
+  test("values of secret variables stay out", () => {
+    const spec = plan({ env: { HF_TOKEN: "hf_secret", CUDA_VISIBLE_DEVICES: "0" } });
+    expect(spec.secretEnv).toEqual(["HF_TOKEN"]);
+    expect(JSON.stringify(spec)).not.toContain("hf_secret");
+    expect(spec.env).toEqual({ CUDA_VISIBLE_DEVICES: "0" });
+  });
+
+  test("what the profile takes from the environment stays there", () => {
+    const profile = { ...makeProfile({ env: { A: "literal", B: "from outside" } }), envFromOutside: ["B"] };
+    const { env, secretEnv } = planContainer(profile, { target }, { catalogue: readCatalogue("v0.5.0"), release: "v0.5.0" });
+    expect({ env, secretEnv }).toEqual({ env: { A: "literal" }, secretEnv: ["B"] });
+  });
+
+  test("a host that no port can be published on is refused", () => {
+    expect(problemOf(() => plan({ server: { host: "fe80::1%n" } }))).toEqual({ code: "no-address", at: "p.yaml:server.host" });
+    expect(problemOf(() => plan({ server: { host: "/run/llama.sock" } }))).toEqual({ code: "no-address", at: "p.yaml:server.host" });
+    expect(plan({ server: { host: "localhost" } }).publish).toEqual({ host: "127.0.0.1", port: 8080 });
+  });
+
+  test("says what a container like this cannot do", () => {
+    expect(plan({ priority: "realtime" }).notes.join("\n")).toContain("priority realtime is not allowed");
+    expect(plan({ draft: { model: "/d.gguf" } }, {}, { draftingOff: "token 5 differs" }).args).not.toContain("--spec-draft-model");
+  });
+});

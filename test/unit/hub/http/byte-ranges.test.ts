@@ -1,0 +1,39 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { addRange, countBytes, cutRanges, listGaps, type ByteRange } from "../../../../src/hub/http/byte-ranges.ts";
+
+const sizeBytes = 40;
+const range = fc
+  .tuple(fc.nat(sizeBytes), fc.nat(sizeBytes))
+  .filter(([a, b]) => a !== b)
+  .map(([a, b]) => ({ start: Math.min(a, b), end: Math.max(a, b) }));
+
+/** The bytes that ranges hold, one by one. */
+function spell(ranges: readonly ByteRange[]): number[] {
+  return ranges.flatMap(({ start, end }) => Array.from({ length: end - start }, (_, i) => start + i));
+}
+
+describe("byte ranges", () => {
+  test("hold what was added, in order, once, in as few pieces as it takes", () => {
+    fc.assert(
+      fc.property(fc.array(range), (added) => {
+        const ranges = added.reduce<readonly ByteRange[]>(addRange, []);
+        const bytes = [...new Set(spell(added))].toSorted((a, b) => a - b);
+        expect(spell(ranges)).toEqual(bytes);
+        expect(countBytes(ranges)).toBe(bytes.length);
+        expect(ranges.every(({ start }, i) => i === 0 || start > (ranges[i - 1]?.end ?? 0))).toBe(true);
+      }),
+    );
+  });
+
+  test("and their gaps make up the whole, also when the gaps are cut", () => {
+    fc.assert(
+      fc.property(fc.array(range), fc.integer({ min: 1, max: 9 }), (added, lengthBytes) => {
+        const ranges = added.reduce<readonly ByteRange[]>(addRange, []);
+        const pieces = cutRanges(listGaps(ranges, sizeBytes), lengthBytes);
+        expect([...spell(ranges), ...spell(pieces)].toSorted((a, b) => a - b)).toEqual(spell([{ start: 0, end: sizeBytes }]));
+        expect(pieces.every(({ start, end }) => end > start && end - start <= lengthBytes)).toBe(true);
+      }),
+    );
+  });
+});

@@ -1,0 +1,75 @@
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { readHubSettings } from "../../../../src/hub/http/hub-settings.ts";
+
+describe("readHubSettings", () => {
+  test("goes to huggingface.co without a token unless told", () => {
+    expect(readHubSettings({ HOME: "/none" })).toEqual({ endpoint: "https://huggingface.co", offline: false });
+  });
+
+  test("takes a mirror without its last slash, and a token without blanks around it", () => {
+    const settings = readHubSettings({ HF_ENDPOINT: "https://mirror.example/hf/", HF_TOKEN: " hf_abc\n" });
+    expect(settings).toEqual({ endpoint: "https://mirror.example/hf", token: "hf_abc", offline: false });
+  });
+
+  test("counts an empty token as none", () => {
+    expect(readHubSettings({ HOME: "/none", HF_TOKEN: "" })).not.toHaveProperty("token");
+  });
+
+  test.each([
+    ["1", true],
+    ["true", true],
+    ["ON", true],
+    ["0", false],
+    ["", false],
+  ])("reads HF_HUB_OFFLINE=%s as %s", (value, offline) => {
+    expect(readHubSettings({ HF_HUB_OFFLINE: value }).offline).toBe(offline);
+  });
+
+  test.each(["mirror.example", "ftp://mirror.example"])("refuses the endpoint %s", (endpoint) => {
+    expect(() => readHubSettings({ HF_ENDPOINT: endpoint })).toThrow(`HF_ENDPOINT is "${endpoint}"`);
+  });
+
+  test("refuses a token that no header can carry, without showing it", () => {
+    expect(() => readHubSettings({ HF_TOKEN: "hf_a\nb" })).toThrow("HF_TOKEN holds characters that no token has");
+  });
+});
+
+describe("the token that the Python client keeps", () => {
+  let home: string;
+
+  beforeAll(async () => {
+    home = await mkdtemp(join(tmpdir(), "llmctl-token-"));
+    const put = async (path: string, text: string) => {
+      await mkdir(join(home, path, ".."), { recursive: true });
+      await writeFile(join(home, path), text);
+    };
+    await put(".cache/huggingface/token", "hf_home\n");
+    await put("hf/token", "hf_hf_home");
+    await put("elsewhere", " hf_elsewhere ");
+    await put("broken", "hf_a\u0000b");
+  });
+
+  afterAll(async () => {
+    await rm(home, { recursive: true, force: true });
+  });
+
+  test.each([
+    [{}, "hf_home"],
+    [{ HF_HOME: "hf" }, "hf_hf_home"],
+    [{ HF_HOME: "hf", HF_TOKEN_PATH: "elsewhere" }, "hf_elsewhere"],
+    [{ HF_TOKEN: "hf_given", HF_TOKEN_PATH: "elsewhere" }, "hf_given"],
+    [{ HF_TOKEN_PATH: "missing" }, undefined],
+    [{ HF_HUB_DISABLE_IMPLICIT_TOKEN: "1" }, undefined],
+  ])("is taken with %j: %s", (env: Record<string, string>, token) => {
+    const placed = Object.entries(env).map(([key, value]) => [key, /PATH|HOME/.test(key) ? join(home, value) : value]);
+    expect(readHubSettings({ HOME: home, ...(Object.fromEntries(placed) as Record<string, string>) }).token).toBe(token);
+  });
+
+  test("is refused when no header can carry it, without showing it", () => {
+    const path = join(home, "broken");
+    expect(() => readHubSettings({ HF_TOKEN_PATH: path })).toThrow(`"${path}" holds characters that no token has`);
+  });
+});

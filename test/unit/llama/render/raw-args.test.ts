@@ -1,0 +1,170 @@
+import { describe, expect, test } from "vitest";
+import { checkRawArgs } from "../../../../src/llama/render/raw-args.ts";
+import { makeProfile, readCatalogue } from "../../../support/llama-help.ts";
+
+const v050 = readCatalogue("v0.5.0");
+const b7698 = readCatalogue("b7698");
+
+function check(
+  args: readonly string[] | Readonly<Record<string, unknown>>,
+  more: Readonly<Record<string, unknown>> = {},
+  catalogue = v050,
+) {
+  const profile = makeProfile({ args, ...more });
+  return checkRawArgs(profile, {
+    program: "llama-server",
+    values: profile.values,
+    models: { target: "/m/t.gguf", draft: "/m/d.gguf" },
+    catalogue,
+  });
+}
+
+test("right flags pass as they are, with as many values as they take", () => {
+  const args = ["--cache-reuse", "256", "--no-kv-offload", "--control-vector-layer-range", "1", "9", "-ub", "256", "--swa_full"];
+  const { flags, problems } = check(args);
+  expect(problems).toEqual([]);
+  expect(flags.map((flag) => [flag.key, ...flag.args])).toEqual([
+    ["args[0]", "--cache-reuse", "256"],
+    ["args[2]", "--no-kv-offload"],
+    ["args[3]", "--control-vector-layer-range", "1", "9"],
+    ["args[6]", "-ub", "256"],
+    ["args[8]", "--swa-full"],
+  ]);
+});
+
+test.each([
+  ["--seed-like negative values", ["--predict", "-1"]],
+  ["every word for on", ["--reasoning", "true"]],
+  ["several of a list", ["--tools", "read_file,grep_search"]],
+  ["a default that the help does not list", ["--reasoning-format", "auto"]],
+  ["load modes that no key says", ["--load-mode", "dio"]],
+  ["raw lengths of n-grams beside a draft model", ["--spec-ngram-mod-n-max", "32"]],
+])("%s: %j", (_, args) => {
+  expect(check(args, { draft: { model: "/m/d.gguf", type: "ngram-mod,draft-simple", n_max: 4 } }).problems).toEqual([]);
+});
+
+describe("problems", () => {
+  test.each([
+    [
+      "unknown, with the nearest",
+      ["--cache-reus", "256"],
+      '"--cache-reus" is unknown to llama.cpp v0.5.0',
+      'did you mean "--cache-reuse"?',
+    ],
+    ["unknown, like nothing", ["--zzzzzzzzzzzzzzzz"], '"--zzzzzzzzzzzzzzzz" is unknown to llama.cpp v0.5.0', "remove it"],
+    ["removed", ["--spec-ngram-size-m", "3"], "has been removed from llama.cpp v0.5.0", "use the respective --spec-ngram-*-size-m"],
+    ["removed, but a key says it", ["--draft-max", "3"], '"--draft-max" says what the key draft.n_max says', "set draft.n_max instead"],
+    [
+      "of another build, but a key says it",
+      ["--ctx-size-draft", "3"],
+      "says what the key draft.ctx_size says",
+      "set draft.ctx_size instead",
+    ],
+    ["covered by a key", ["-c", "4096"], '"-c" says what the key ctx_size says', "set ctx_size instead"],
+    ["covered by a key, negated", ["--no-jinja"], '"--no-jinja" says what the key jinja says', "set jinja instead"],
+    ["no value", ["--cache-reuse"], '"--cache-reuse" lacks its value (N)', "write the value as the next item"],
+    ["a flag where the value should be", ["--cache-reuse", "--swa-full"], '"--cache-reuse" lacks its value (N)', "write the value"],
+    ["one of two values", ["--control-vector-layer-range", "1"], "lacks its value (END)", "write the value"],
+    ["value outside the list", ["--split-mode", "rows"], '"--split-mode" does not take "rows"', "takes none, layer, row, tensor"],
+    ["value behind an equals sign", ["--cache-reuse=256"], "holds a flag and its value in one", 'two items: "--cache-reuse", "256"'],
+    ["value behind a space", ["--cache-reuse 256"], "holds a flag and its value in one", 'two items: "--cache-reuse", "256"'],
+    ["a stray value", ["256"], '"256" is not a flag', "an item of its own"],
+    ["owned: port", ["--port", "1"], "says what the key server.port says", "set server.port instead"],
+    ["owned: host", ["--host", "::"], "says what the key server.host says", "set server.host instead"],
+    ["owned: model", ["-m", "x"], "says what the key model says", "set model instead"],
+    ["owned: model elsewhere", ["-hf", "a/b"], "names a model", "hf: OWNER/REPO"],
+    ["owned: api key", ["--api-key", "s3cret"], "shows the key to every user", "server.api_key_file"],
+    ["owned: key file", ["--api-key-file", "/k"], "says what the key server.api_key_file says", "set server.api_key_file instead"],
+    ["owned: key file, joined", ["--api_key_file=/k"], "says what the key server.api_key_file says", "set server.api_key_file instead"],
+    ["owned: log", ["--log-disable"], "hides the log", "remove it"],
+    ["owned: prefix", ["--api-prefix", "/x"], "moves the server away", "proxy"],
+    ["prints and ends", ["--list-devices"], "print something and end", "remove it"],
+    ["presets", ["--gpt-oss-20b-default"], "chooses a model of its own", "key model"],
+  ])("%s: %j", (_, args, message, fix) => {
+    const { flags, problems } = check(args);
+    expect(problems).toHaveLength(1);
+    expect(problems[0]?.message).toContain(message);
+    expect(problems[0]?.fix).toContain(fix);
+    expect(problems[0]?.at).toBe("p.yaml:args.0");
+    expect(flags.filter(({ key }) => key === "args[0]")).toEqual([]);
+  });
+
+  test("the same flag is judged by the build", () => {
+    expect(check(["--license"], {}, b7698).problems[0]?.message).toContain("print something and end");
+    expect(check(["--license"]).problems[0]?.message).toContain("unknown");
+    expect(check(["--direct-io"], {}, b7698).problems).toEqual([]);
+  });
+
+  test("a flag shared with a key that is set", () => {
+    expect(check(["--load-mode", "dio"], { mlock: true }).problems[0]?.message).toBe('"--load-mode" says what the key mlock says');
+    expect(check(["--load-mode", "dio"], { mmap: false }).problems[0]?.message).toBe('"--load-mode" says what the key mmap says');
+  });
+
+  test("all of them at once, each at its place, and right ones between them still count", () => {
+    const { flags, problems } = check(["--nope", "1", "2", "--cache-reuse", "256", "--split-mode", "x", "--port", "1"]);
+    expect(problems.map(({ at }) => at)).toEqual(["p.yaml:args.0", "p.yaml:args.5", "p.yaml:args.7"]);
+    expect(flags.map(({ key }) => key)).toEqual(["args[3]"]);
+  });
+
+  test("the API key itself is not repeated", () => {
+    expect(JSON.stringify(check(["--api-key", "s3cret"]).problems)).not.toContain("s3cret");
+    expect(JSON.stringify(check(["--api-key=s3cret"]).problems)).not.toContain("s3cret");
+  });
+
+  test.each([
+    [["--hf-token", "s3cret"]],
+    [["-hft", "s3cret"]],
+    [["--hf-token=s3cret"]],
+    [["--api-token=s3cret"]],
+    [["--api-token s3cret"]],
+    [["token=s3cret"]],
+    [{ "hf-token": "s3cret" }],
+    [{ hft: "s3cret" }],
+  ])("no secret stands on a command line, and none is repeated: %j", (args) => {
+    const { flags, problems } = check(args);
+    expect(flags).toEqual([]);
+    expect(problems).toHaveLength(1);
+    expect(JSON.stringify(problems)).not.toContain("s3cret");
+  });
+});
+
+describe("as a map", () => {
+  test("names can go without their dashes; true is a flag alone, false none, a list several values", () => {
+    const args = { "--cache-reuse": 256, "no-repack": true, ub: 64, "control-vector-layer-range": [1, 9], "swa-full": false, poll: "0" };
+    const { flags, problems } = check(args);
+    expect(problems).toEqual([]);
+    expect(flags.map((flag) => [flag.key, ...flag.args])).toEqual([
+      ["args.--cache-reuse", "--cache-reuse", "256"],
+      ["args.no-repack", "--no-repack"],
+      ["args.ub", "-ub", "64"],
+      ["args.control-vector-layer-range", "--control-vector-layer-range", "1", "9"],
+      ["args.poll", "--poll", "0"],
+    ]);
+  });
+
+  test.each([
+    [{ "cache-reus": 256 }, '"--cache-reus" is unknown to llama.cpp v0.5.0', 'did you mean "--cache-reuse"?'],
+    [{ "spec-ngram-size-m": 3 }, "has been removed", "use the respective --spec-ngram-*-size-m"],
+    [{ "cache-reuse": true }, '"--cache-reuse" lacks its value (N)', "write it behind the name"],
+    [{ "no-repack": 1 }, '"--no-repack" takes no value, not 1 values', "write true"],
+    [{ "cache-reuse": [1, 2] }, '"--cache-reuse" takes N, not 2 values', "write N"],
+    [{ "split-mode": "rows" }, '"--split-mode" does not take "rows"', "takes none, layer, row, tensor"],
+    [{ "ctx-size": 4096 }, '"--ctx-size" says what the key ctx_size says', "set ctx_size instead"],
+    [{ "api-key": "s3cret" }, "shows the key to every user", "server.api_key_file"],
+  ])("%j is wrong at its own line", (args, message, fix) => {
+    const { flags, problems } = check(args);
+    expect(flags).toEqual([]);
+    expect(problems).toHaveLength(1);
+    expect(problems[0]?.message).toContain(message);
+    expect(problems[0]?.fix).toContain(fix);
+    expect(problems[0]?.at).toBe(`p.yaml:args.${Object.keys(args)[0]}`);
+  });
+});
+
+describe("a key that llmctl asks nothing of", () => {
+  test("leaves its flag to raw args until the profile sets it", () => {
+    expect(check(["--cache-reuse", "256"]).problems).toEqual([]);
+    expect(check(["--cache-reuse", "256"], { cache_reuse: 64 }).problems[0]?.fix).toBe("set cache_reuse instead");
+    expect(check({ "no-kv-offload": true }, { kv_offload: true }).problems[0]?.fix).toBe("set kv_offload instead");
+  });
+});

@@ -1,0 +1,336 @@
+import { once } from "node:events";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { checkHealth, examine, isBusy, prove, readMetrics } from "../../../../src/llama/server/server-http.ts";
+import { parseLoadLine } from "../../../../src/llama/server/server-protocol.ts";
+import type { Endpoint } from "../../../../src/supervisor/launch.ts";
+import { makeLaunch } from "../../../support/make-launch.ts";
+
+let server: Server;
+let endpoint: Endpoint;
+let answer: (request: IncomingMessage, body: string, response: ServerResponse) => void;
+const never = new AbortController().signal;
+
+beforeEach(async () => {
+  server = createServer((request, response) => {
+    let body = "";
+    request.setEncoding("utf8").on("data", (text: string) => (body += text));
+    request.on("end", () => answer(request, body, response));
+  });
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  endpoint = { host: "127.0.0.1", port: (server.address() as AddressInfo).port };
+});
+
+afterEach(async () => {
+  server.closeAllConnections();
+  await once(server.close(), "close");
+});
+
+/** Answers everything with this. */
+function answerWith(status: number, body: unknown): void {
+  answer = (_request, _body, response) => void response.writeHead(status).end(typeof body === "string" ? body : JSON.stringify(body));
+}
+
+test("a server on a unix socket answers like one on a port", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "llmctl-socket-"));
+  const socketPath = join(folder, "a b.sock");
+  const onSocket = createServer((request, response) => response.end(request.url === "/health" ? "{}" : "[]"));
+  await once(onSocket.listen(socketPath), "listening");
+  expect(await checkHealth({ socketPath }, 5000, never)).toBe("ready");
+  onSocket.closeAllConnections();
+  await once(onSocket.close(), "close");
+  expect(await checkHealth({ socketPath }, 5000, never)).toBe("unreachable");
+  await rm(folder, { recursive: true });
+});
+
+describe("the server's own metrics", () => {
+  const asked: (string | undefined)[] = [];
+
+  async function read(launch: Parameters<typeof makeLaunch>[0], props: unknown): Promise<string | undefined> {
+    asked.length = 0;
+    answer = (request, _body, response) => {
+      asked.push(request.url);
+      response.end(request.url === "/props" ? JSON.stringify(props) : "llamacpp:n_decode_total 1");
+    };
+    return readMetrics(makeLaunch(launch), endpoint, never);
+  }
+
+  test("are asked for of a server that has them", async () => {
+    expect(await read({ args: ["--metrics"] }, {})).toBe("llamacpp:n_decode_total 1");
+  });
+
+  test("a sleeping server is left asleep", async () => {
+    expect(await read({ args: ["--metrics"] }, { is_sleeping: true })).toBeUndefined();
+    expect(asked).toEqual(["/props"]);
+  });
+
+  test("a server without them is not asked at all", async () => {
+    expect(await read({ args: [] }, {})).toBeUndefined();
+    expect(asked).toEqual([]);
+  });
+
+  test("an answer that is none, or not there, is undefined", async () => {
+    answerWith(501, {});
+    expect(await readMetrics(makeLaunch({ args: ["--metrics"] }), endpoint, never)).toBeUndefined();
+    expect(await readMetrics(makeLaunch({ args: ["--metrics"] }), { ...endpoint, port: 1 }, never)).toBeUndefined();
+  });
+});
+
+describe("an examination", () => {
+  const asked: (string | undefined)[] = [];
+
+  async function examineServer(args: readonly string[], props: unknown, status: number): Promise<unknown> {
+    asked.length = 0;
+    answer = (request, _body, response) => {
+      asked.push(request.url);
+      if (request.url === "/props") response.end(JSON.stringify(props));
+      else response.writeHead(status).end("Compute error.");
+    };
+    return examine(makeLaunch({ args }), endpoint, never);
+  }
+
+  test("goes well where a request does", async () => {
+    expect(await examineServer([], {}, 200)).toEqual({ result: "well" });
+    expect(asked).toEqual(["/props", "/v1/chat/completions"]);
+  });
+
+  test("finds a server that fails to compute", async () => {
+    expect(await examineServer([], {}, 500)).toEqual({ result: "broken", reason: "the server answered 500: Compute error." });
+  });
+
+  test("blames no server for a refusal, or for no answer", async () => {
+    expect(await examineServer([], {}, 401)).toEqual({ result: "unknown" });
+    expect(await examineServer([], {}, 503)).toEqual({ result: "unknown" });
+    expect(await examine(makeLaunch(), { ...endpoint, port: 1 }, never)).toEqual({ result: "unknown" });
+    expect(await examine(makeLaunch(), endpoint, AbortSignal.abort())).toEqual({ result: "unknown" });
+  });
+
+  test("wakes nobody, and asks no text of a server that makes none", async () => {
+    expect(await examineServer([], { is_sleeping: true }, 200)).toEqual({ result: "unknown" });
+    expect(asked).toEqual(["/props"]);
+    for (const flag of ["--embeddings", "--rerank"]) {
+      expect(await examineServer([flag], {}, 200)).toEqual({ result: "unknown" });
+      expect(asked).toEqual([]);
+    }
+  });
+});
+
+describe("health", () => {
+  test.each([
+    [200, "ready"],
+    [503, "loading"],
+    [500, "error"],
+    [404, "error"],
+  ])("status %i is %s", async (status, health) => {
+    answerWith(status, {});
+    expect(await checkHealth(endpoint, 5000, never)).toBe(health);
+  });
+
+  test("no answer in time is a timeout", async () => {
+    answer = () => undefined;
+    expect(await checkHealth(endpoint, 20, never)).toBe("timeout");
+  });
+
+  test("half an answer is a timeout as well", async () => {
+    answer = (_request, _body, response) => void response.writeHead(200, { "content-length": "10" }).write("{");
+    expect(await checkHealth(endpoint, 50, never)).toBe("timeout");
+  });
+
+  test("a connection that is refused, broken off or called off is unreachable", async () => {
+    answer = (request) => request.socket.destroy();
+    expect(await checkHealth(endpoint, 5000, never)).toBe("unreachable");
+    answer = () => undefined;
+    expect(await checkHealth(endpoint, 5000, AbortSignal.abort())).toBe("unreachable");
+    expect(await checkHealth({ ...endpoint, port: 1 }, 5000, never)).toBe("unreachable");
+  });
+
+  test("a server on all addresses is asked on this machine", async () => {
+    answerWith(200, {});
+    expect(await checkHealth({ ...endpoint, host: "0.0.0.0" }, 5000, never)).toBe("ready");
+  });
+});
+
+describe("the proof request", () => {
+  const timings = { predicted_per_second: 12.5, draft_n: 92, draft_n_accepted: 71 };
+
+  test("reads the draft counters of one short greedy request that does not end by itself", async () => {
+    const seen: unknown[] = [];
+    answer = (request, body, response) => {
+      seen.push(`${request.method} ${request.url}`, JSON.parse(body), request.headers.authorization);
+      response.end(JSON.stringify({ timings }));
+    };
+    const quiet = makeLaunch({ watchTraffic: false });
+    expect(await prove(quiet, endpoint, never)).toMatchObject({
+      requests: 1,
+      draftTokens: 92,
+      acceptedTokens: 71,
+      tokensPerSecond: 12.5,
+    });
+    expect(seen).toEqual([
+      "POST /v1/chat/completions",
+      expect.objectContaining({ max_tokens: 64, temperature: 0, ignore_eos: true }),
+      undefined,
+    ]);
+  });
+
+  test("then measures plain steps, in requests that leave no room for a draft", async () => {
+    const steps = [9, 5, 4, 5, 70];
+    const asked: unknown[] = [];
+    answer = (_request, body, response) => {
+      const { max_tokens: tokens } = JSON.parse(body) as { max_tokens: number };
+      asked.push(tokens);
+      response.end(JSON.stringify({ timings: tokens === 64 ? timings : { predicted_n: 2, predicted_ms: steps.pop() } }));
+    };
+    expect(await prove(makeLaunch(), endpoint, never)).toMatchObject({ requests: 6, baselineTokensPerSecond: 200 });
+    expect(asked).toEqual([64, 2, 2, 2, 2, 2]);
+  });
+
+  test("knows no plain speed of a server that drafts all the same, or that drafts nothing", async () => {
+    answerWith(200, { timings: { predicted_n: 2, predicted_ms: 5, draft_n: 1, draft_n_accepted: 1 } });
+    expect((await prove(makeLaunch(), endpoint, never)).baselineTokensPerSecond).toBeUndefined();
+    answerWith(200, { timings: { predicted_n: 64, predicted_ms: 64 } });
+    expect((await prove(makeLaunch(), endpoint, never)).baselineTokensPerSecond).toBeUndefined();
+  });
+
+  test.each([
+    [{}, 0],
+    [{ timings: { draft_n: null } }, 0],
+    [{ timings: { draft_n: "7" } }, 0],
+    [{ timings: { draft_n: 0, draft_n_accepted: 0 } }, 0],
+  ])("counters that are not there are 0: %j", async (body, tokens) => {
+    answerWith(200, body);
+    expect((await prove(makeLaunch(), endpoint, never)).draftTokens).toBe(tokens);
+  });
+
+  test("uses the first key of the key file", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "llmctl-key-"));
+    const apiKeyFile = join(folder, "keys");
+    await writeFile(apiKeyFile, "\n  secret \nother\n");
+    let key: string | undefined;
+    answer = (request, _body, response) => {
+      key = request.headers.authorization;
+      response.end(JSON.stringify({ timings }));
+    };
+    await prove(makeLaunch({ apiKeyFile }), endpoint, never);
+    expect(key).toBe("Bearer secret");
+    await rm(folder, { recursive: true });
+  });
+
+  describe("with a key file that changes while the server runs", () => {
+    let folder: string;
+    let apiKeyFile: string;
+    /** What the server takes. */
+    let taken: string;
+    const given: (string | undefined)[] = [];
+
+    beforeEach(async () => {
+      folder = await mkdtemp(join(tmpdir(), "llmctl-key-"));
+      apiKeyFile = join(folder, "keys");
+      await writeFile(apiKeyFile, "# comment\nfirst\n");
+      taken = "Bearer first";
+      given.length = 0;
+      answer = (request, _body, response) => {
+        given.push(request.headers.authorization);
+        response.writeHead(request.headers.authorization === taken ? 200 : 401);
+        response.end(request.url === "/slots" ? '[{ "is_processing": true }]' : "{}");
+      };
+    });
+    afterEach(() => rm(folder, { recursive: true }));
+
+    test.each([
+      ["is removed", () => rm(apiKeyFile)],
+      ["is emptied", () => writeFile(apiKeyFile, "")],
+      ["gets another key", () => writeFile(apiKeyFile, "second\n")],
+      ["becomes a folder", async () => rm(apiKeyFile).then(() => mkdir(apiKeyFile))],
+    ])("goes on with the key that the server took when it %s", async (_how, change) => {
+      const launch = makeLaunch({ apiKeyFile });
+      expect(await isBusy(launch, endpoint, never)).toBe(true);
+      await change();
+      expect(await isBusy(launch, endpoint, never)).toBe(true);
+      expect(new Set(given)).toEqual(new Set(["Bearer first"]));
+    });
+
+    test("tries the new key once the old one is refused, and keeps to it", async () => {
+      const launch = makeLaunch({ apiKeyFile });
+      expect(await isBusy(launch, endpoint, never)).toBe(true);
+      await writeFile(apiKeyFile, "second\n");
+      taken = "Bearer second";
+      expect(await isBusy(launch, endpoint, never)).toBe(true);
+      expect(await isBusy(launch, endpoint, never)).toBe(true);
+      expect(given.filter((key) => key === "Bearer first")).toHaveLength(3);
+    });
+
+    test("asks without a key where there was none to begin with, and says what the server says", async () => {
+      await rm(apiKeyFile);
+      const launch = makeLaunch({ apiKeyFile });
+      await expect(prove(launch, endpoint, never)).rejects.toThrow("the server answered 401");
+      expect(await isBusy(launch, endpoint, never)).toBe(false);
+      expect(given.every((key) => key === undefined)).toBe(true);
+    });
+  });
+
+  test.each([
+    [401, { error: { message: "Invalid API Key" } }, "the server answered 401: "],
+    [500, "x".repeat(1000), `the server answered 500: ${"x".repeat(200)}`],
+    [200, "<html>", "JSON"],
+    [200, "x".repeat(5 << 20), "the answer is too long"],
+  ])("an answer %i of another kind is an error", async (status, body, message) => {
+    answerWith(status, body);
+    await expect(prove(makeLaunch(), endpoint, never)).rejects.toThrow(message);
+  });
+
+  test("is broken off with its signal", async () => {
+    const controller = new AbortController();
+    answer = () => controller.abort();
+    await expect(prove(makeLaunch(), endpoint, controller.signal)).rejects.toThrow("abort");
+  });
+});
+
+describe("a line of a server that loads", () => {
+  test.each([
+    ["main: server is listening on http://127.0.0.1:8080 - starting the main loop", "127.0.0.1", 8080],
+    ["0.00.010.036 I srv  llama_server: listening on http://127.0.0.1:33581", "127.0.0.1", 33_581],
+    ["srv  llama_server: listening on http://0.0.0.0:1", "0.0.0.0", 1],
+    ["srv  llama_server: listening on http://[::1]:8080", "::1", 8080],
+    ["srv  llama_server: listening on https://example.org:443", "example.org", 443],
+  ])("%s", (line, host, port) => {
+    expect(parseLoadLine(line)).toEqual({ says: "listening", endpoint: { host, port } });
+  });
+
+  test.each([
+    ["0.00.018.502 I srv  llama_server: listening on unix:///tmp/a b.sock", "/tmp/a b.sock"],
+    ["main: server is listening on unix:///run/x.sock - starting the main loop", "/run/x.sock"],
+    ["main: server is listening on unix:///run/x.sock.d/y.sock", "/run/x.sock.d/y.sock"],
+  ])("%s", (line, socketPath) => {
+    expect(parseLoadLine(line)).toEqual({ says: "listening", endpoint: { socketPath } });
+  });
+
+  test.each([
+    ["0.00.010.030 I srv  llama_server: model loaded", "loaded"],
+    ["main: model loaded", "loaded"],
+    ["srv  log_server_r: request: GET /health 127.0.0.1 503", "asked"],
+  ])("%s", (line, says) => expect(parseLoadLine(line)).toEqual({ says }));
+
+  test.each([
+    "main: loading model",
+    "srv  log_server_r: request: POST /v1/chat/completions 127.0.0.1 200",
+    "listening on unix:///tmp/x",
+    "listening on http://127.0.0.1:123456",
+    "",
+  ])("says nothing more: %s", (line) => expect(parseLoadLine(line)).toBeUndefined());
+});
+
+describe("an address in a server's log", () => {
+  test.each(["0", "65536", "99999"])("with the port %s is none", (port) => {
+    expect(parseLoadLine(`srv  main: server is listening on http://127.0.0.1:${port}`)).toBeUndefined();
+  });
+
+  test.each(["1", "65535"])("may have the port %s", (port) => {
+    const endpoint = { host: "127.0.0.1", port: Number(port) };
+    expect(parseLoadLine(`srv  main: server is listening on http://127.0.0.1:${port}`)).toEqual({ says: "listening", endpoint });
+  });
+});

@@ -1,0 +1,141 @@
+import { describe, expect, test } from "vitest";
+import { readCommand, readEnvironment, renderUnit, type UnitOptions } from "../../../src/services/unit.ts";
+
+const options: UnitOptions = {
+  name: "coder",
+  profilePath: "/etc/llmctl/profiles/coder.yaml",
+  dependsOn: [],
+  nodePath: "/usr/bin/node",
+  execPath: "/usr/lib/node_modules/llmctl/dist/main.js",
+  scope: "system",
+  stopTimeoutMs: 60_000,
+  writable: [],
+  environment: {},
+};
+
+function linesOf(changes: Partial<UnitOptions> = {}): string[] {
+  return renderUnit({ ...options, ...changes }).split("\n");
+}
+
+describe("renderUnit", () => {
+  test("runs the profile in the foreground, with readiness", () => {
+    const lines = linesOf();
+    expect(lines).toContain(
+      "ExecStart=/usr/bin/node /usr/lib/node_modules/llmctl/dist/main.js up --no-fetch /etc/llmctl/profiles/coder.yaml",
+    );
+    expect(lines).toContain("Type=notify");
+    expect(lines).toContain("NotifyAccess=all");
+  });
+
+  test("has the units of what it depends on started first and stopped last", () => {
+    expect(linesOf()).toContain("After=network.target");
+    expect(linesOf().join("\n")).not.toContain("Requires=");
+    expect(linesOf({ dependsOn: ["embed", "rerank"] })).toEqual(
+      expect.arrayContaining([
+        "After=network.target llmctl-embed.service llmctl-rerank.service",
+        "Wants=llmctl-embed.service llmctl-rerank.service",
+      ]),
+    );
+    // A restart of theirs would restart this one, and load its model anew.
+    expect(linesOf({ dependsOn: ["embed"] }).join("\n")).not.toMatch(/^(Requires|Requisite|BindsTo|PartOf)=/m);
+  });
+
+  test.each(["127.0.0.1", "127.0.0.2", "localhost", "::1", "0.0.0.0", "::", "/run/llm.sock", "llm.sock"])(
+    "waits for no network on %s",
+    (host) => {
+      expect(linesOf({ host }).join("\n")).not.toContain("network-online");
+    },
+  );
+
+  test.each(["10.0.0.2", "fe80::1%tun0", "2001:db8::1", "gpu.example.org"])("waits for the network on %s", (host) => {
+    expect(linesOf({ host, dependsOn: ["embed"] })).toEqual(
+      expect.arrayContaining([
+        "After=network.target network-online.target llmctl-embed.service",
+        "Wants=network-online.target llmctl-embed.service",
+      ]),
+    );
+  });
+
+  test("needs the folders mounted, each once, however they are called", () => {
+    expect(linesOf().join("\n")).not.toContain("RequiresMountsFor");
+    const mounts = ["/data/models", "/data/models", "/srv/my models", "/srv/50%", `/srv/a"b'c\\d`, "/srv/two\nlines"];
+    expect(linesOf({ mounts })).toContain(String.raw`RequiresMountsFor=/data/models "/srv/my models" /srv/50%% "/srv/a\"b'c\\d"`);
+  });
+
+  test("can be read again: its command, and what it sets in the environment", () => {
+    const profilePath = '/srv/my "models"/50%$HOME\\n.yaml';
+    const environment = { HF_HOME: "/srv/hub $x", LLMCTL_HOME: "/srv/100%", XDG_DATA_HOME: '/a"b\\c' };
+    const text = renderUnit({ ...options, profilePath, environment, nodePath: "/opt/node 22/bin/node" });
+    expect(readCommand(text)).toEqual(["/opt/node 22/bin/node", options.execPath, "up", "--no-fetch", profilePath]);
+    expect(readEnvironment(text)).toEqual(environment);
+  });
+
+  test("signals only the supervisor and leaves it time beyond the server's own", () => {
+    expect(linesOf({ stopTimeoutMs: 300_500 })).toEqual(expect.arrayContaining(["KillMode=mixed", "TimeoutStopSec=346"]));
+  });
+
+  test("starts nothing again after an exit that a new start cannot mend, or a stop that was asked for", () => {
+    expect(linesOf()).toContain("RestartPreventExitStatus=2 3 12 66 69 75 77 78");
+  });
+
+  test("quotes words and keeps specifiers and variables from expanding", () => {
+    const lines = linesOf({
+      profilePath: '/srv/my "models"/50%$HOME\\.yaml',
+      environment: { HF_HOME: "/srv/hub $x", LLMCTL_HOME: "/srv/l" },
+    });
+    expect(lines).toContain(
+      String.raw`ExecStart=/usr/bin/node /usr/lib/node_modules/llmctl/dist/main.js up --no-fetch "/srv/my \"models\"/50%%$$HOME\\.yaml"`,
+    );
+    expect(lines).toContain('Environment="HF_HOME=/srv/hub $x"');
+    expect(lines).toContain("Environment=LLMCTL_HOME=/srv/l");
+  });
+
+  test("keeps a description from starting another line", () => {
+    const lines = linesOf({ description: "first\nExecStart=/bin/false 100%" });
+    expect(lines).toContain("Description=llmctl coder: first ExecStart=/bin/false 100%%");
+    expect(lines.filter((line) => line.startsWith("ExecStart="))).toHaveLength(1);
+  });
+
+  test("a description cannot take the next line along", () => {
+    const lines = linesOf({ description: "ends in a backslash \\ \\\\\\", dependsOn: ["embed"] });
+    expect(lines).toContain("Description=llmctl coder: ends in a backslash");
+    expect(lines).toContain("After=network.target llmctl-embed.service");
+  });
+
+  test.each<[string, Partial<UnitOptions>]>([
+    ["the path of Node holds U+000A, which a unit cannot say", { nodePath: "/no\nde" }],
+    ["the path of Node holds U+0022, which a unit cannot say", { nodePath: '/"/node' }],
+    ["HF_HOME holds U+FFFF, which a unit cannot say", { environment: { HF_HOME: "/\uffff" } }],
+    ["the path of the profile holds U+0000, which a unit cannot say", { profilePath: "/a\0.yaml" }],
+    ["a folder that the service writes to holds U+000D, which a unit cannot say", { writable: ["/a\rb"] }],
+  ])("refuses what systemd has no words for: %s", (message, changes) => {
+    expect(() => linesOf(changes)).toThrow(message);
+    expect(() => linesOf(changes)).toThrow(expect.objectContaining({ code: "value-unwritable", exit: "config" }));
+  });
+
+  test("a system unit has its own folders and a read-only view of the rest", () => {
+    const lines = linesOf({ writable: ["/root/.cache/llmctl", "/srv/hugging face"] });
+    expect(lines).toEqual(expect.arrayContaining(["StateDirectory=llmctl", "ProtectSystem=strict", "WantedBy=multi-user.target"]));
+    expect(lines).toContain("ReadWritePaths=-/root/.cache/llmctl");
+    expect(lines).toContain('ReadWritePaths="-/srv/hugging face"');
+  });
+
+  test("a user unit asks for nothing that a user's manager may not do", () => {
+    const text = renderUnit({ ...options, scope: "user", writable: ["/home/u/.cache"] });
+    expect(text).not.toMatch(/^(CapabilityBoundingSet|Protect\w+|PrivateTmp|ReadWritePaths|StateDirectory|RuntimeDirectory)/m);
+    expect(text).toContain("WantedBy=default.target");
+    expect(text).toContain("NoNewPrivileges=yes");
+  });
+
+  test("a priority that needs a right brings the limits for it; else real-time scheduling is shut out", () => {
+    const lines = linesOf({ priority: { fifo: 90, niceness: -20 } });
+    expect(lines).toEqual(expect.arrayContaining(["LimitRTPRIO=90", "LimitNICE=-20"]));
+    expect(lines).not.toContain("RestrictRealtime=yes");
+    expect(linesOf()).toContain("RestrictRealtime=yes");
+    expect(linesOf().join("\n")).not.toContain("LimitRTPRIO");
+  });
+
+  test("never asks for what stops Node or hides a GPU", () => {
+    expect(renderUnit(options)).not.toMatch(/^(MemoryDenyWriteExecute|PrivateDevices|ProcSubset)/m);
+  });
+});

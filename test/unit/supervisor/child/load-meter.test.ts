@@ -1,0 +1,38 @@
+import { describe, expect, test } from "vitest";
+import { LoadMeter } from "../../../../src/supervisor/child/load-meter.ts";
+import { readBytesTaken } from "../../../../src/supervisor/state/process-identity.ts";
+
+const files = [
+  { path: "/a", sizeBytes: 600 },
+  { path: "/b", sizeBytes: 400 },
+];
+
+/** Measures after each of these, the first of which is the state before the load. */
+function measure(...taken: [number, number, number][]): (number | undefined)[] {
+  const rest = taken.map(([read, fetched, mapped]) => ({ read, fetched, mapped }));
+  const meter = new LoadMeter(files, 1, () => rest.shift());
+  return taken.slice(1).map(() => meter.measure()?.doneBytes);
+}
+
+describe("how far a load is", () => {
+  test("is told by the way in which most came, without what was there before", () => {
+    expect(measure([50, 0, 70], [150, 0, 70], [150, 300, 70], [150, 300, 770])).toEqual([100, 300, 700]);
+  });
+
+  test("never goes back, as when a mapping is given up", () => {
+    expect(measure([0, 0, 0], [0, 0, 500], [0, 0, 100])).toEqual([500, 500]);
+  });
+
+  test("is never full", () => expect(measure([0, 0, 0], [9000, 0, 0])).toEqual([990]));
+
+  test("is not known of a process that is gone, nor of a launch without files", () => {
+    expect(new LoadMeter(files, 1, () => undefined).measure()).toBeUndefined();
+    expect(new LoadMeter([], 1, () => ({ read: 1, fetched: 1, mapped: 1 })).measure()).toBeUndefined();
+  });
+
+  test("the kernel counts all three of them", () => {
+    expect(readBytesTaken(process.pid)).toEqual({ read: expect.any(Number), fetched: expect.any(Number), mapped: expect.any(Number) });
+    expect(readBytesTaken(process.pid)?.mapped).toBeGreaterThan(1 << 20);
+    expect(readBytesTaken(2 ** 30)).toBeUndefined();
+  });
+});

@@ -1,0 +1,79 @@
+import { once } from "node:events";
+import { createServer, type AddressInfo, Server } from "node:net";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { findListeningPort, findPortOwner } from "../../../../src/supervisor/port/listening-sockets.ts";
+import { checkHost, checkPort } from "../../../../src/supervisor/port/port-check.ts";
+
+let holder: Server;
+let port: number;
+
+beforeEach(async () => {
+  holder = createServer();
+  await once(holder.listen(0, "127.0.0.1"), "listening");
+  port = (holder.address() as AddressInfo).port;
+});
+afterEach(() => holder.close());
+
+describe("a port in use", () => {
+  test("is refused for good, and its owner is named", async () => {
+    const cause = await checkPort({ host: "127.0.0.1", port });
+    expect(cause).toMatchObject({
+      kind: "port-in-use",
+      permanent: true,
+      exit: "unavailable",
+      message: expect.stringMatching(new RegExp(`^port ${port} is in use by .+ \\(pid ${process.pid}\\)$`)),
+      fix: expect.stringMatching(/\(\d+ is free now\)/),
+    });
+  });
+
+  test("on one address is in use for all addresses too", async () => {
+    expect(await checkPort({ host: "0.0.0.0", port })).toMatchObject({ kind: "port-in-use" });
+  });
+});
+
+test("a port that was let go is free, and has no owner", async () => {
+  await once(holder.close(), "close");
+  expect(await checkPort({ host: "127.0.0.1", port })).toBeUndefined();
+  expect(findPortOwner(port)).toBeUndefined();
+});
+
+test("a process that listens is found to, and one that does not is not", async () => {
+  expect(findListeningPort(process.pid)).toEqual(expect.any(Number));
+  expect(findListeningPort(2 ** 30)).toBeUndefined();
+});
+
+test("port 0 is always free", async () => {
+  expect(await checkPort({ host: "no.such.host.invalid", port: 0 })).toBeUndefined();
+});
+
+test("a port in use may come free, and an address may come", async () => {
+  expect(await checkPort({ host: "127.0.0.1", port })).toMatchObject({ permanent: true, mayCome: true });
+  expect(await checkPort({ host: "192.0.2.1", port })).toMatchObject({ permanent: true, mayCome: true });
+});
+
+test.each(["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"])("a port that cannot be asked for now (%s) may come", async (code) => {
+  const listening = vi.spyOn(Server.prototype, "listen").mockImplementation(function (this: Server) {
+    this.emit("error", Object.assign(new Error(`listen ${code}`), { code, syscall: "listen" }));
+    return this;
+  });
+  expect(await checkPort({ host: "127.0.0.1", port })).toMatchObject({ kind: "port-unusable", permanent: false, mayCome: true });
+  listening.mockRestore();
+});
+
+describe("an address without a port", () => {
+  test.each(["127.0.0.1", "0.0.0.0", "localhost", "/run/x.sock", "x.sock"])("is here: %s", async (host) => {
+    expect(await checkHost(host)).toBeUndefined();
+  });
+
+  test.each(["192.0.2.1", "2001:db8::1", "fe80::1%nosuch0", "no.such.host.invalid"])("is not here yet: %s", async (host) => {
+    expect(await checkHost(host)).toMatchObject({ kind: "host-not-local", permanent: true, mayCome: true, exit: "unavailable" });
+  });
+});
+
+test("an address of another machine is told as such", async () => {
+  expect(await checkPort({ host: "192.0.2.1", port })).toMatchObject({
+    kind: "host-not-local",
+    message: '"192.0.2.1" is no address of this machine',
+    exit: "unavailable",
+  });
+});

@@ -1,0 +1,72 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import { afterEach, expect, test } from "vitest";
+import {
+  hasArguments,
+  identifyProcess,
+  isOfHere,
+  isRunning,
+  readBytesTaken,
+  readCpuTicks,
+} from "../../../../src/supervisor/state/process-identity.ts";
+
+/** The name of this very process, as others see it. */
+const comm = "/proc/self/comm";
+const name = readFileSync(comm, "utf8").trim();
+afterEach(() => writeFileSync(comm, name));
+
+test("a process is told by pid, start time and boot", () => {
+  const self = identifyProcess(process.pid);
+  expect(self).toEqual({
+    pid: process.pid,
+    startTime: expect.stringMatching(/^\d+$/),
+    bootId: expect.stringMatching(/^[\da-f-]{36}$/),
+    pidNamespace: expect.stringMatching(/^pid:\[\d+\]$/),
+  });
+  expect(self !== undefined && isRunning(self)).toBe(true);
+});
+
+test("a pid of another pid namespace is nobody's here", () => {
+  const self = identifyProcess(process.pid);
+  const elsewhere = self && { ...self, pidNamespace: "pid:[1]" };
+  expect(elsewhere && [isRunning(elsewhere), isOfHere(elsewhere)]).toEqual([false, false]);
+  const { pidNamespace: _, ...older } = self ?? { pid: 0, startTime: "", bootId: "" };
+  expect([isRunning(older), isOfHere(older)]).toEqual([true, true]);
+});
+
+test.each([") Z 1 9 9", "a b) (c", ")))", "S"])('a name such as "%s" does not confuse it', (strange) => {
+  const before = identifyProcess(process.pid);
+  const ticks = readCpuTicks(process.pid) ?? 0;
+  writeFileSync(comm, strange);
+  expect(identifyProcess(process.pid)).toEqual(before);
+  expect(readCpuTicks(process.pid)).toBeGreaterThanOrEqual(ticks);
+  expect(readCpuTicks(process.pid)).toBeLessThan(ticks + 1000);
+});
+
+test("a process is known by its last arguments, whatever runs it", () => {
+  const words = readFileSync("/proc/self/cmdline", "utf8").split("\0").slice(0, -1);
+  expect(hasArguments(process.pid, words.slice(1))).toBe(true);
+  expect(hasArguments(process.pid, [])).toBe(true);
+  expect(hasArguments(process.pid, [...words.slice(1), "--more"])).toBe(false);
+  expect(hasArguments(process.pid, ["--other"])).toBe(false);
+  expect(hasArguments(999_999_999, [])).toBe(false);
+});
+
+test("the same pid at another time, or after another boot, is another process", () => {
+  const self = identifyProcess(process.pid);
+  if (self === undefined) throw new Error("this process is not there");
+  expect(isRunning({ ...self, startTime: `${self.startTime}0` })).toBe(false);
+  expect(isRunning({ ...self, bootId: "another" })).toBe(false);
+});
+
+test("a pid that nobody has is no process", () => {
+  const none = 2 ** 30;
+  expect(identifyProcess(none)).toBeUndefined();
+  expect(readCpuTicks(none)).toBeUndefined();
+  expect(readBytesTaken(none)).toBeUndefined();
+});
+
+test("what a process reads is counted", () => {
+  const before = readBytesTaken(process.pid)?.read ?? 0;
+  const { length } = readFileSync(process.execPath);
+  expect(readBytesTaken(process.pid)?.read).toBeGreaterThanOrEqual(before + length);
+});
