@@ -10,7 +10,14 @@ export default defineConfig({
   test: {
     projects: [
       { test: { ...patient, name: "unit", include: ["test/unit/**/*.test.ts"], sequence: { groupOrder: 0 } } },
-      { test: { ...withProcesses, name: "process", include: ["test/process/**/*.test.ts"], sequence: { groupOrder: 1 } } },
+      {
+        test: {
+          ...withProcesses,
+          name: "process",
+          include: ["test/process/**/*.test.ts"],
+          sequence: { groupOrder: 1 },
+        },
+      },
       {
         test: {
           ...withProcesses,

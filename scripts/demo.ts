@@ -1,6 +1,7 @@
 /**
- * `npm run demo`: builds llama.cpp if there is no build, serves the demo pair, streams a story, and measures what drafting brings.
- * Everything goes through the built command line, as a user would type it. `-- --keep` leaves the demo profile running.
+ * `npm run demo`: builds llama.cpp if there is no build, serves the demo pair, streams a story, and measures what
+ * drafting brings. Everything goes through the built command line, as a user would type it. `-- --keep` leaves the demo
+ * profile running.
  */
 import { fileURLToPath } from "node:url";
 import { parseArgs, styleText } from "node:util";
@@ -55,7 +56,11 @@ async function bringUp(name: string): Promise<string> {
 }
 
 async function findUrl(name: string): Promise<string | undefined> {
-  const listed = JSON.parse(await read("ps", "--json")) as readonly { name: string; presence: string; url: string | null }[];
+  const listed = JSON.parse(await read("ps", "--json")) as readonly {
+    name: string;
+    presence: string;
+    url: string | null;
+  }[];
   return listed.find((one) => one.name === name && one.presence === "live")?.url ?? undefined;
 }
 
@@ -68,7 +73,9 @@ async function tellStory(url: string): Promise<void> {
   }
   console.log("\n");
   if (timings !== undefined) {
-    console.log(styleText("dim", `${Math.round(timings.predicted_per_second)} tokens/s, ${describeAcceptance([timings])}`));
+    console.log(
+      styleText("dim", `${Math.round(timings.predicted_per_second)} tokens/s, ${describeAcceptance([timings])}`),
+    );
   }
 }
 
@@ -109,12 +116,21 @@ async function compare(drafted: string, plain: string): Promise<void> {
 }
 
 async function measure(url: string, prompt: string): Promise<Timings> {
-  const answer = await ask(url, { messages: [{ role: "user", content: prompt }], temperature: 0, max_tokens: 256, cache_prompt: false });
+  const answer = await ask(url, {
+    messages: [{ role: "user", content: prompt }],
+    temperature: 0,
+    max_tokens: 256,
+    cache_prompt: false,
+  });
   return ((await answer.json()) as { timings: Timings }).timings;
 }
 
 async function ask(url: string, body: unknown): Promise<Response> {
-  const response = await fetch(`${url}/v1/chat/completions`, { method: "POST", body: JSON.stringify(body), signal: interrupted.signal });
+  const response = await fetch(`${url}/v1/chat/completions`, {
+    method: "POST",
+    body: JSON.stringify(body),
+    signal: interrupted.signal,
+  });
   if (!response.ok) throw new Error(`${url} answered ${response.status}: ${await response.text()}`);
   return response;
 }
@@ -134,7 +150,9 @@ function describeAcceptance(all: readonly Timings[]): string {
 
 function describeGain(ratio: number): string {
   const times = `With the draft it is ${ratio.toFixed(2)} times as fast here.`;
-  return ratio > 1 ? times : `${times}\nSo small a target is as quick as its draft; drafting pays where the target is many times larger.`;
+  return ratio > 1
+    ? times
+    : `${times}\nSo small a target is as quick as its draft; drafting pays where the target is many times larger.`;
 }
 
 function printHints(url: string): void {

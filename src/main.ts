@@ -1,14 +1,20 @@
 #!/usr/bin/env node
 import { setFlagsFromString } from "node:v8";
 
-// The bytes of a download come in pieces that die young: V8 shall look for the dead before there are 30 MB of them, and free them at once. To
-// be said before anything else is loaded, since what has grown by then stays.
+// The bytes of a download come in pieces that die young: V8 shall look for the dead before there are 30 MB of them, and
+// free them at once. To be said before anything else is loaded, since what has grown by then stays.
 setFlagsFromString("--semi-space-growth-factor=1");
 setFlagsFromString("--no-concurrent-array-buffer-sweeping");
-// A report that Node writes of a crash (NODE_OPTIONS=--report-on-fatalerror) holds the environment. Older versions cannot leave it out.
+// A report that Node writes of a crash (NODE_OPTIONS=--report-on-fatalerror) holds the environment. Older versions
+// cannot leave it out.
 if (process.env["NODE_OPTIONS"]?.includes("--report") === true && process.report !== undefined) {
   if ("excludeEnv" in process.report) process.report.excludeEnv = true;
-  else Object.assign(process.report, { reportOnFatalError: false, reportOnSignal: false, reportOnUncaughtException: false });
+  else
+    Object.assign(process.report, {
+      reportOnFatalError: false,
+      reportOnSignal: false,
+      reportOnUncaughtException: false,
+    });
 }
 // A mask may keep others away from our files, and not ourselves.
 process.umask(process.umask(0o077) & 0o077);
@@ -26,7 +32,8 @@ for (const stream of [process.stdout, process.stderr]) {
   });
 }
 
-// The first process of a container gets no signal that it has no handler for. What a command handles itself, it has a second one for.
+// The first process of a container gets no signal that it has no handler for. What a command handles itself, it has a
+// second one for.
 if (process.pid === 1) {
   for (const [signal, number] of [
     ["SIGHUP", 1],

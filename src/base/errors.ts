@@ -49,7 +49,10 @@ export function joinErrors(first: LlmctlError, more: readonly LlmctlError[]): Ll
   if (more.length === 0) return first;
   const { code, message, exit, problems } = first;
   const [one = { message }, ...others] = problems;
-  return new LlmctlError(code, message, { ...one, exit, cause: first }, [...others, ...more.flatMap((error) => error.problems)]);
+  return new LlmctlError(code, message, { ...one, exit, cause: first }, [
+    ...others,
+    ...more.flatMap((error) => error.problems),
+  ]);
 }
 
 function placed(options: ErrorOptions): Omit<Problem, "message"> {
@@ -67,8 +70,8 @@ export function systemErrorCode(error: unknown): string | undefined {
 }
 
 /**
- * Whether the system refused something: a disk, a right, a limit. Node gives such an error the name of the system call, and none to an error
- * about how it was called.
+ * Whether the system refused something: a disk, a right, a limit. Node gives such an error the name of the system call,
+ * and none to an error about how it was called.
  */
 export function isSystemError(error: unknown): error is Error {
   return error instanceof Error && "syscall" in error;

@@ -1,6 +1,6 @@
 /**
- * Loads a module late, in a process that lives for months: npm may just be replacing its files. Node remembers a module that could not be loaded as
- * broken for ever, under its address; another query is another address.
+ * Loads a module late, in a process that lives for months: npm may just be replacing its files. Node remembers a module
+ * that could not be loaded as broken for ever, under its address; another query is another address.
  * @param load The usual import. @param address The module's address, for every try after one that has failed.
  */
 export class LateImport<T> {
@@ -16,7 +16,8 @@ export class LateImport<T> {
 
   /** @throws what importing throws; the next call tries again. */
   async get(): Promise<T> {
-    this.#module ??= this.#failures === 0 ? this.#load() : (import(`${this.#address()}?try=${this.#failures}`) as Promise<T>);
+    this.#module ??=
+      this.#failures === 0 ? this.#load() : (import(`${this.#address()}?try=${this.#failures}`) as Promise<T>);
     try {
       return await this.#module;
     } catch (error) {

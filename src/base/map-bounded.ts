@@ -1,5 +1,9 @@
 /** As `Promise.all` over `items.map(action)`, with at most so many actions at work at once. */
-export async function mapBounded<T, R>(items: readonly T[], limit: number, action: (item: T) => Promise<R>): Promise<R[]> {
+export async function mapBounded<T, R>(
+  items: readonly T[],
+  limit: number,
+  action: (item: T) => Promise<R>,
+): Promise<R[]> {
   const results: R[] = [];
   const entries = items.entries(); // shared: each worker takes the next one
   const work = async () => {

@@ -1,8 +1,9 @@
 const stepMs = 25;
 
 /**
- * A time limit that counts only time in which this process could run: a step that came late counts as one step. On a loaded machine, or after a
- * suspend, an answer may have arrived long ago and only wait to be read; it is read before the limit is said to be over.
+ * A time limit that counts only time in which this process could run: a step that came late counts as one step. On a
+ * loaded machine, or after a suspend, an answer may have arrived long ago and only wait to be read; it is read before
+ * the limit is said to be over.
  * @param onEnd Called once, unless the returned function was called before.
  * @returns what cancels it.
  */

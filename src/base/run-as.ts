@@ -28,11 +28,16 @@ const passedOn = ["LLMCTL_HOME", "HF_HOME"] as const;
  * The present command as another user: `sudo -u alice env LLMCTL_HOME=/srv/llm llmctl down p`.
  * @param user A name, or a number where there is no name.
  */
-export function commandAs(user: string | number, env: Readonly<Record<string, string | undefined>> = process.env): string {
+export function commandAs(
+  user: string | number,
+  env: Readonly<Record<string, string | undefined>> = process.env,
+): string {
   const who = typeof user === "string" ? user : (findUserName(user) ?? `#${user}`);
   const set = passedOn.flatMap((key) => (env[key] ? [`${key}=${env[key]}`] : []));
   const [command = "", ...rest] = process.argv.slice(2);
   // A supervisor in the background is no command that anybody types.
   const typed = command === "" || command.startsWith("__") ? [] : [command, ...rest];
-  return ["sudo", "-u", who, ...(set.length === 0 ? [] : ["env", ...set]), "llmctl", ...typed].map(quoteForShell).join(" ");
+  return ["sudo", "-u", who, ...(set.length === 0 ? [] : ["env", ...set]), "llmctl", ...typed]
+    .map(quoteForShell)
+    .join(" ");
 }

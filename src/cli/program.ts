@@ -12,7 +12,8 @@ import { reportError, reportErrorAsJson } from "./screen/report-error.ts";
 import { addServices } from "./options/service-commands.ts";
 
 /*
- * Every command loads its own code when it runs, so that a quick one such as `ps` does not wait for what only `up` or `pull` need.
+ * Every command loads its own code when it runs, so that a quick one such as `ps` does not wait for what only `up` or
+ * `pull` need.
  */
 
 const superviseCommand = "__supervise";
@@ -71,12 +72,15 @@ export function createProgram(done: (code: number) => void): Command {
 }
 
 function addRunning(program: Command, done: (code: number) => void): void {
-  const timeout = new Option("--timeout <time>", "longest wait for ready, such as 30m; the server goes on loading after it").argParser(
-    readDuration,
-  );
+  const timeout = new Option(
+    "--timeout <time>",
+    "longest wait for ready, such as 30m; the server goes on loading after it",
+  ).argParser(readDuration);
   program
     .command("up [profiles...]")
-    .description("start profiles after what they depend on; stay with one, or with -d return when all are ready; safe to repeat")
+    .description(
+      "start profiles after what they depend on; stay with one, or with -d return when all are ready; safe to repeat",
+    )
     .option("-d, --detach", "leave them running in the background when they are ready", false)
     .option("-a, --all", "all profiles of your own", false)
     .option("--no-fetch", "do not fetch what is missing")
@@ -100,10 +104,12 @@ function addRunning(program: Command, done: (code: number) => void): void {
     .description("stop servers and start them as their profiles now say")
     .option("-a, --all", "all that run", false)
     .addOption(timeout)
-    .action(async (names: string[], { all, timeout: timeoutMs }: { all: boolean; timeout?: number }, command: Command) => {
-      checkNames(names, all, command);
-      done(await (await import("./run/restart.ts")).restart(names, { all, timeoutMs }));
-    });
+    .action(
+      async (names: string[], { all, timeout: timeoutMs }: { all: boolean; timeout?: number }, command: Command) => {
+        checkNames(names, all, command);
+        done(await (await import("./run/restart.ts")).restart(names, { all, timeoutMs }));
+      },
+    );
 }
 
 /** A command of its own and no flag of `ps`: what looks at things should not remove logs. */
@@ -158,14 +164,18 @@ function addLooking(program: Command, done: (code: number) => void): void {
     .command("status <name>")
     .description("show one profile")
     .option("--json", "print JSON, for scripts", false)
-    .action(async (name: string, { json }: { json: boolean }) => done(await (await import("./look/status.ts")).status(name, json)));
+    .action(async (name: string, { json }: { json: boolean }) =>
+      done(await (await import("./look/status.ts")).status(name, json)),
+    );
   program
     .command("logs <name>")
     .description("print the end of a server's log")
     .option("-f, --follow", "go on with what is added, until Ctrl-C", false)
     .option("-n, --lines <count>", "how many lines (default: 100, or all with --previous and --since)", readCount)
     .addOption(new Option("-p, --previous", "the run before the newest").default(false).conflicts("follow"))
-    .addOption(new Option("--since <time>", "only what is newer: 10m, or a time such as 2026-11-24T10:18").argParser(readTime))
+    .addOption(
+      new Option("--since <time>", "only what is newer: 10m, or a time such as 2026-11-24T10:18").argParser(readTime),
+    )
     .action(async (name: string, { follow, previous, lines, since }: LogsFlags) =>
       done(await (await import("./look/logs.ts")).logs(name, { follow, previous, lines, since })),
     );
@@ -214,10 +224,18 @@ function addExport(program: Command): void {
     .option("--release <tag>", "release of llama.cpp in the image (default: the newest that llmctl was tested with)")
     .option("--image <image>", "another image of this release")
     .addOption(
-      new Option("--backend <name>", "what computes (default: by the profile's devices)").choices(["cpu", "cuda", "rocm", "vulkan"]),
+      new Option("--backend <name>", "what computes (default: by the profile's devices)").choices([
+        "cpu",
+        "cuda",
+        "rocm",
+        "vulkan",
+      ]),
     )
     .option("--gpus <count>", "how many GPUs (default: by the profile's devices)", readCount)
-    .option("--models <where>", "folder that holds the models, or claim on Kubernetes (default: where they are here; models)")
+    .option(
+      "--models <where>",
+      "folder that holds the models, or claim on Kubernetes (default: where they are here; models)",
+    )
     .option("--replicas <count>", "how many servers, on Kubernetes", readCount, 1)
     .action(async (format: ExportFormat, name: string, options: ExportOptions) => {
       process.stdout.write(await (await import("./service/export.ts")).exportProfile(format, name, options));

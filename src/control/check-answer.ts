@@ -17,8 +17,8 @@ import { type LastExit, type Status, type StatusEvent, stateNames, type TrafficS
 import type { Refusal } from "./client.ts";
 
 /*
- * What a supervisor answers, and what a state file says, may be another user's words, those of another version, or half of what was
- * written. It is checked before anyone relies on its shape.
+ * What a supervisor answers, and what a state file says, may be another user's words, those of another version, or half
+ * of what was written. It is checked before anyone relies on its shape.
  */
 
 /** Fixes name a second and a third command; more than this is no fix of ours. */
@@ -51,7 +51,10 @@ const traffic = isShape<TrafficStatus>({
 const drafting: Check = (value) => {
   if (!isMap(value)) return false;
   if (value["state"] === "off") return isText(value["reason"]);
-  return value["state"] === "unproven" || (value["state"] === "on" && isNumber(value["draftTokens"]) && isNumber(value["acceptedTokens"]));
+  return (
+    value["state"] === "unproven" ||
+    (value["state"] === "on" && isNumber(value["draftTokens"]) && isNumber(value["acceptedTokens"]))
+  );
 };
 
 /** ISO 8601. */
@@ -59,7 +62,8 @@ const isTime: Check = (value) => typeof value === "string" && !Number.isNaN(Date
 
 /** A URL of HTTP, or of a unix socket, which is no URL by the standard. */
 const isUrl: Check = (value) =>
-  typeof value === "string" && (value.startsWith("unix:///") || (/^(?:http|tcp):\/\//.test(value) && URL.canParse(value)));
+  typeof value === "string" &&
+  (value.startsWith("unix:///") || (/^(?:http|tcp):\/\//.test(value) && URL.canParse(value)));
 
 const cause = { kind: isText, message: isText, fix: isNullOr(isFix) };
 
@@ -104,7 +108,9 @@ export const isEvent = isShape<StatusEvent>({
   cause: isNullOr(isText),
   isProgress: isOptional(isOneOf(true)),
   status: isStatus,
-  end: isOptional(isShape<NonNullable<StatusEvent["end"]>>({ exit: isOneOf(...Object.keys(exitCodes)), code: isNumber })),
+  end: isOptional(
+    isShape<NonNullable<StatusEvent["end"]>>({ exit: isOneOf(...Object.keys(exitCodes)), code: isNumber }),
+  ),
 });
 
 export const isRefusal = isShape<Refusal>({

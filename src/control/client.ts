@@ -14,7 +14,10 @@ import { isOwnSocket, isSocketOf } from "./socket-path.ts";
 /** Errors of a connection that mean that no supervisor is there, or that it ended just now. */
 const nobodyListens: ReadonlySet<string> = new Set(["ENOENT", "ENOTDIR", "ECONNREFUSED", "ECONNRESET", "EPIPE"]);
 
-/** The body of an answer of the control socket that is not 2xx; a supervisor of an older version gives the message alone. */
+/**
+ * The body of an answer of the control socket that is not 2xx; a supervisor of an older version gives the message
+ * alone.
+ */
 export interface Refusal {
   readonly message: string;
   readonly code?: string;
@@ -22,7 +25,10 @@ export interface Refusal {
   readonly fix?: Fix;
 }
 
-/** A supervisor answers within a millisecond; one that is starved by others may need a second. Of our own time, see {@link limitOwnTime}. */
+/**
+ * A supervisor answers within a millisecond; one that is starved by others may need a second. Of our own time, see
+ * {@link limitOwnTime}.
+ */
 const answerLimitMs = 3000;
 /** Metrics of a supervisor and its server together are some 50 kB; what listens in its place may send without end. */
 const maxAnswerBytes = 8 << 20;
@@ -32,7 +38,8 @@ const metricsLimitMs = 10_000;
 /**
  * Asks a supervisor for its status.
  * @returns undefined when no supervisor listens on the socket.
- * @throws LlmctlError `unresponsive` when one listens but does not answer in time; `foreign-socket`, `foreign-folder` before anything is sent.
+ * @throws LlmctlError `unresponsive` when one listens but does not answer in time; `foreign-socket`, `foreign-folder`
+ *   before anything is sent.
  */
 export async function fetchStatus(socketPath: string, timeoutMs = answerLimitMs): Promise<Status | undefined> {
   const response = await open(socketPath, "GET", "/status", { timeoutMs });
@@ -49,7 +56,11 @@ export async function fetchForeignStatus(socketPath: string, owner: number): Pro
   return response === undefined ? undefined : readStatusOf(socketPath, response);
 }
 
-/** Prometheus text of a supervisor and its server. @returns undefined when no supervisor listens on the socket. @throws as {@link fetchStatus}. */
+/**
+ * Prometheus text of a supervisor and its server.
+ * @returns undefined when no supervisor listens on the socket.
+ * @throws as {@link fetchStatus}.
+ */
 export async function fetchMetrics(socketPath: string): Promise<string | undefined> {
   const response = await open(socketPath, "GET", "/metrics", { timeoutMs: metricsLimitMs });
   return response === undefined ? undefined : readText(socketPath, response);
@@ -58,7 +69,8 @@ export async function fetchMetrics(socketPath: string): Promise<string | undefin
 /**
  * Asks a supervisor to stop; returns when the server and the supervisor's lock are gone.
  * @returns the last status, or undefined when no supervisor listens.
- * @throws LlmctlError `overruled` when somebody else's wish came after this one, and the server goes on or starts again.
+ * @throws LlmctlError `overruled` when somebody else's wish came after this one, and the server goes on or starts
+ *   again.
  */
 export async function requestStop(socketPath: string, force: boolean): Promise<Status | undefined> {
   const response = await open(socketPath, "POST", "/stop", { body: { force, by: caller("down") } });
@@ -84,8 +96,14 @@ interface FollowOptions {
   readonly fromStart?: boolean;
 }
 
-/** Status changes of a supervisor, the present status first; ends with the supervisor. Yields nothing when no supervisor listens. */
-export async function* followEvents(socketPath: string, { signal, fromStart = false }: FollowOptions = {}): AsyncGenerator<StatusEvent> {
+/**
+ * Status changes of a supervisor, the present status first; ends with the supervisor. Yields nothing when no supervisor
+ * listens.
+ */
+export async function* followEvents(
+  socketPath: string,
+  { signal, fromStart = false }: FollowOptions = {},
+): AsyncGenerator<StatusEvent> {
   const response = await open(socketPath, "GET", fromStart ? "/events?from=start" : "/events", { signal });
   if (response === undefined) return;
   try {
@@ -111,11 +129,21 @@ interface RequestOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-async function open(socketPath: string, method: string, path: string, options: RequestOptions): Promise<IncomingMessage | undefined> {
+async function open(
+  socketPath: string,
+  method: string,
+  path: string,
+  options: RequestOptions,
+): Promise<IncomingMessage | undefined> {
   return isOwnSocket(socketPath) ? send(socketPath, method, path, options) : undefined;
 }
 
-function send(socketPath: string, method: string, path: string, options: RequestOptions): Promise<IncomingMessage | undefined> {
+function send(
+  socketPath: string,
+  method: string,
+  path: string,
+  options: RequestOptions,
+): Promise<IncomingMessage | undefined> {
   return new Promise((resolve, reject) => {
     const outgoing = request({
       socketPath,
@@ -150,7 +178,10 @@ async function readStatusOf(socketPath: string, response: IncomingMessage): Prom
   return status;
 }
 
-/** The body of an answer. @throws LlmctlError with the supervisor's own words when it is not 200, `unreadable-answer`. */
+/**
+ * The body of an answer.
+ * @throws LlmctlError with the supervisor's own words when it is not 200, `unreadable-answer`.
+ */
 async function readText(socketPath: string, response: IncomingMessage): Promise<string> {
   const text = await readBody(socketPath, response);
   if (response.statusCode === 200) return text;

@@ -5,8 +5,9 @@ import { systemErrorCode } from "../base/errors.ts";
 import { readSoftLimit } from "../base/files/soft-limit.ts";
 
 /**
- * What a client may take of an HTTP server of ours. A request is a few hundred bytes and comes within milliseconds; Node looks every
- * `connectionsCheckingInterval` for those that are late, also for connections that have not said a word.
+ * What a client may take of an HTTP server of ours. A request is a few hundred bytes and comes within milliseconds;
+ * Node looks every `connectionsCheckingInterval` for those that are late, also for connections that have not said a
+ * word.
  */
 export const httpLimits = {
   maxHeaderSize: 8 << 10,
@@ -29,7 +30,9 @@ const commonDescriptorLimit = 256;
 
 interface Share {
   readonly most: number;
-  /** Of all descriptors that this process may have: what is left is for the server, its log, health checks and files. */
+  /**
+   * Of all descriptors that this process may have: what is left is for the server, its log, health checks and files.
+   */
   readonly ofDescriptors: number;
 }
 
@@ -39,9 +42,9 @@ interface Connection {
 }
 
 /**
- * Bounds the connections of one server. A new one over the bound closes the oldest: whoever asks is answered within a millisecond, and need not wait for
- * others who only sit there. Those that have asked for nothing yet are no better to close: whoever has just come is one of them. A connection that is
- * held is never closed for another.
+ * Bounds the connections of one server. A new one over the bound closes the oldest: whoever asks is answered within a
+ * millisecond, and need not wait for others who only sit there. Those that have asked for nothing yet are no better to
+ * close: whoever has just come is one of them. A connection that is held is never closed for another.
  */
 export class ConnectionLimit {
   readonly #share: Share;
@@ -60,8 +63,9 @@ export class ConnectionLimit {
   }
 
   /**
-   * For a server that takes connections from now on. Where there is no descriptor for a connection that waits, Node neither takes it nor says so, but looks
-   * again at once, without end: the server gets that error by and by, and should listen no more.
+   * For a server that takes connections from now on. Where there is no descriptor for a connection that waits, Node
+   * neither takes it nor says so, but looks again at once, without end: the server gets that error by and by, and
+   * should listen no more.
    */
   watch(server: Server): void {
     const timer = setInterval(() => {

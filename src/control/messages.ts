@@ -17,7 +17,10 @@ export const stateNames = [
   "stuck",
 ] as const;
 
-/** Whether the running server drafts. Counts are tokens of the proof request; the acceptance rate is `acceptedTokens / draftTokens`. */
+/**
+ * Whether the running server drafts. Counts are tokens of the proof request; the acceptance rate is `acceptedTokens /
+ * draftTokens`.
+ */
 export type DraftingStatus =
   | { readonly state: "off"; readonly reason: string }
   | { readonly state: "unproven" }
@@ -53,7 +56,9 @@ export interface LastExit {
   readonly time: string;
 }
 
-/** The answer to `status`, the content of `state.json`, and one entry of `ps --json`. Stable: keys are only ever added. */
+/**
+ * The answer to `status`, the content of `state.json`, and one entry of `ps --json`. Stable: keys are only ever added.
+ */
 export interface Status {
   /** Version of this shape. */
   readonly version: 1;

@@ -10,21 +10,30 @@ export class MetricsBook {
   readonly #registry = new Registry();
   readonly #state = this.#gauge("state", "1 for the state it is in, 0 for all others", ["state"]);
   readonly #starts = this.#counter("starts_total", "Servers started since up");
-  readonly #restarts = this.#counter("restarts_total", "Restarts after an unexpected exit since up, by its cause", ["cause"]);
+  readonly #restarts = this.#counter("restarts_total", "Restarts after an unexpected exit since up, by its cause", [
+    "cause",
+  ]);
   readonly #uptime = this.#gauge("server_uptime_seconds", "Since the present server was started");
   readonly #load = this.#gauge("load_seconds", "From the start of the present server to its first healthy answer");
   readonly #loadDone = this.#gauge("load_done_ratio", "How far a load is, 0 to 1; an estimate");
-  readonly #drafting = this.#gauge("drafting", "1 where the running server was seen to draft, else 0, with the reason where it does not", [
-    "state",
-    "reason",
-  ]);
+  readonly #drafting = this.#gauge(
+    "drafting",
+    "1 where the running server was seen to draft, else 0, with the reason where it does not",
+    ["state", "reason"],
+  );
   readonly #tokens = this.#counter("tokens_total", "Tokens that clients were given by the present server");
   readonly #drafted = this.#counter("draft_tokens_total", "Tokens drafted by the present server");
   readonly #accepted = this.#counter("draft_accepted_tokens_total", "Drafted tokens that were accepted");
-  readonly #acceptance = this.#gauge("draft_acceptance_ratio", "Accepted of drafted tokens in the last ten minutes, 0 to 1");
+  readonly #acceptance = this.#gauge(
+    "draft_acceptance_ratio",
+    "Accepted of drafted tokens in the last ten minutes, 0 to 1",
+  );
   readonly #speed = this.#gauge("tokens_per_second", "While generating, in the last ten minutes");
   readonly #proofSpeed = this.#gauge("proof_tokens_per_second", "Of the proof request");
-  readonly #build = this.#gauge("build_info", "Always 1; the build of llama.cpp and the configuration that runs", ["build", "hash"]);
+  readonly #build = this.#gauge("build_info", "Always 1; the build of llama.cpp and the configuration that runs", [
+    "build",
+    "hash",
+  ]);
 
   constructor(profile: string) {
     this.#registry.setDefaultLabels({ profile });

@@ -40,7 +40,8 @@ export class MetricsServer {
   }
 
   /**
-   * Moves to this address; port 0 listens nowhere. Safe to repeat, also while it lacks a descriptor, which it waits for.
+   * Moves to this address; port 0 listens nowhere. Safe to repeat, also while it lacks a descriptor, which it waits
+   * for.
    * @throws the system's error, and listens nowhere then.
    */
   async listen(host: string, port: number): Promise<void> {
@@ -83,7 +84,9 @@ export class MetricsServer {
     if (place.address !== this.#address) return;
     this.close();
     this.#address = place.address;
-    this.#options.onFailure(`no metrics on port ${place.port} for a moment: ${error instanceof Error ? error.message : String(error)}`);
+    this.#options.onFailure(
+      `no metrics on port ${place.port} for a moment: ${error instanceof Error ? error.message : String(error)}`,
+    );
     const again = () => void this.#open(place).catch((failure: unknown) => this.#pause(place, failure));
     this.#pausing = setTimeout(again, pauseMs).unref();
   }

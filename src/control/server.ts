@@ -35,7 +35,9 @@ export interface ControlHandlers {
 
 /** A launch with a long environment is some 10 kB. */
 const maxBodyBytes = 1 << 20;
-/** Events that wait for a reader that does not read, as one that is stopped (Ctrl-Z): some hundred. Then it is dropped. */
+/**
+ * Events that wait for a reader that does not read, as one that is stopped (Ctrl-Z): some hundred. Then it is dropped.
+ */
 const maxWaitingBytes = 1 << 20;
 /** For all readers together. */
 const maxAllWaitingBytes = 4 << 20;
@@ -49,9 +51,10 @@ const lastWordsMs = 1000;
 const maxAskerLength = 100;
 
 /**
- * The control socket of one supervisor: HTTP with JSON over a unix socket that only its user can open.
- * `GET /status`, `GET /metrics` (Prometheus text), `GET /events` (a stream, one JSON line an event; `?from=start` also what has happened since
- * the present start began), `POST /stop {force, by}`, `POST /restart {launch?, by, llmctl}`. Nobody can make the supervisor wait.
+ * The control socket of one supervisor: HTTP with JSON over a unix socket that only its user can open. `GET /status`,
+ * `GET /metrics` (Prometheus text), `GET /events` (a stream, one JSON line an event; `?from=start` also what has
+ * happened since the present start began), `POST /stop {force, by}`, `POST /restart {launch?, by, llmctl}`. Nobody can
+ * make the supervisor wait.
  */
 export class ControlServer {
   readonly #handlers: ControlHandlers;
@@ -75,8 +78,9 @@ export class ControlServer {
   }
 
   /**
-   * Starts to listen at the first of these paths where that is possible, or moves there; readers of events stay. A runtime folder may have vanished,
-   * as at the end of a login. The caller holds the profile's lock, so a socket file that is there is a dead one.
+   * Starts to listen at the first of these paths where that is possible, or moves there; readers of events stay. A
+   * runtime folder may have vanished, as at the end of a login. The caller holds the profile's lock, so a socket file
+   * that is there is a dead one.
    * @throws LlmctlError `foreign-folder`, `foreign-runtime-folder`; else the system's error of the last path.
    */
   async listen(socketPaths: readonly string[]): Promise<void> {
@@ -109,7 +113,8 @@ export class ControlServer {
     });
     server.on("error", (error) => {
       this.#handlers.onFailure(`the control socket: ${error.message}`);
-      // While the system has no descriptor for a connection, it would be asked for one without end. Whoever looks after the socket makes it anew.
+      // While the system has no descriptor for a connection, it would be asked for one without end. Whoever looks after
+      // the socket makes it anew.
       server.close();
     });
     chmodSync(socketPath, 0o600);
@@ -167,7 +172,11 @@ export class ControlServer {
       case "POST /restart": {
         const body = await readBody(request);
         const { launch, llmctl } = body;
-        this.#handlers.restart({ launch, by: readAsker(body), llmctl: typeof llmctl === "string" ? llmctl : undefined });
+        this.#handlers.restart({
+          launch,
+          by: readAsker(body),
+          llmctl: typeof llmctl === "string" ? llmctl : undefined,
+        });
         return reply(response, {});
       }
       default:
@@ -233,7 +242,12 @@ function end(response: ServerResponse, status: number, { contentType, text }: Me
 function refuse(response: ServerResponse, error: unknown): void {
   if (!(error instanceof LlmctlError)) return answerRefusal(response, 500, { message: String(error) });
   const { message, code, exit, fix } = error;
-  answerRefusal(response, code === "bad-request" ? 400 : 409, { message, code, exit, ...(fix === undefined ? {} : { fix }) });
+  answerRefusal(response, code === "bad-request" ? 400 : 409, {
+    message,
+    code,
+    exit,
+    ...(fix === undefined ? {} : { fix }),
+  });
 }
 
 function answerRefusal(response: ServerResponse, status: number, refusal: Refusal): void {

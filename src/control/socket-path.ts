@@ -9,7 +9,10 @@ const maxBytes = 103;
 
 type Folders = Pick<Paths, "runtime" | "state">;
 
-/** Where a supervisor's control socket may be, the usual place first; where it is, the supervisor says in its lock and its state. */
+/**
+ * Where a supervisor's control socket may be, the usual place first; where it is, the supervisor says in its lock and
+ * its state.
+ */
 export function controlSocketPaths({ runtime, state }: Folders, name: string): readonly string[] {
   const folders = [...new Set([runtime, socketsBeside(state)])];
   return folders.map((folder) => join(folder, `${name}.sock`));
@@ -55,7 +58,10 @@ export function isOwnSocket(path: string): boolean {
   }
 }
 
-/** Whether there is a socket of this user's at a path, in a folder of theirs: of what another user runs, which root may ask. */
+/**
+ * Whether there is a socket of this user's at a path, in a folder of theirs: of what another user runs, which root may
+ * ask.
+ */
 export function isSocketOf(path: string, owner: number): boolean {
   const info = lstatOrNone(path);
   const folder = lstatOrNone(dirname(path));
@@ -72,18 +78,22 @@ function lstatOrNone(path: string): Stats | undefined {
 }
 
 /**
- * `su` and `sudo -u` leave the variable of the user who called them. A folder of root's is only refused where it is for root alone: others, such as
- * /run and /tmp, are for everybody. @throws LlmctlError `foreign-runtime-folder`
+ * `su` and `sudo -u` leave the variable of the user who called them. A folder of root's is only refused where it is for
+ * root alone: others, such as /run and /tmp, are for everybody. @throws LlmctlError `foreign-runtime-folder`
  */
 function expectOwnRuntime(folder: string): void {
   const info = lstatOrNone(folder);
   const isForAll = info?.uid === 0 && (info.mode & 0o077) !== 0;
   if (info === undefined || isForAll || isOwn(info)) return;
-  throw new LlmctlError("foreign-runtime-folder", `the runtime folder ${folder} belongs to another user: ${describeUser(info.uid)}`, {
-    exit: "permission",
-    at: folder,
-    fix: 'XDG_RUNTIME_DIR is of that user, as "su" leaves it: run "unset XDG_RUNTIME_DIR", or log in with "su -" or "sudo -i"',
-  });
+  throw new LlmctlError(
+    "foreign-runtime-folder",
+    `the runtime folder ${folder} belongs to another user: ${describeUser(info.uid)}`,
+    {
+      exit: "permission",
+      at: folder,
+      fix: 'XDG_RUNTIME_DIR is of that user, as "su" leaves it: run "unset XDG_RUNTIME_DIR", or log in with "su -" or "sudo -i"',
+    },
+  );
 }
 
 function foreignSocket(path: string, uid: number): LlmctlError {

@@ -20,14 +20,19 @@ export interface LocalOptions {
   /** Of the user whose files it reads. */
   readonly uid: number;
   readonly gid: number;
-  /** A folder that holds the models as the spec names them; each file is mounted from where it is, where this is undefined. */
+  /**
+   * A folder that holds the models as the spec names them; each file is mounted from where it is, where this is
+   * undefined.
+   */
   readonly models?: string;
 }
 
 /** What is mounted into the container, host path first. */
 export function mounts({ files }: ContainerSpec, { models }: Pick<LocalOptions, "models">): [string, string][] {
   if (models !== undefined) return [[models, modelsFolder]];
-  return files.flatMap(({ name, source }) => (source === undefined ? [] : [[source, `${modelsFolder}/${name}`] as [string, string]]));
+  return files.flatMap(({ name, source }) =>
+    source === undefined ? [] : [[source, `${modelsFolder}/${name}`] as [string, string]],
+  );
 }
 
 /** YAML of a Compose project with one service. */
@@ -88,7 +93,11 @@ function gpuKeys(gpu: Gpu): object {
     case "none":
       return {};
     case "cuda":
-      return { deploy: { resources: { reservations: { devices: [{ driver: "nvidia", count: gpu.count, capabilities: ["gpu"] }] } } } };
+      return {
+        deploy: {
+          resources: { reservations: { devices: [{ driver: "nvidia", count: gpu.count, capabilities: ["gpu"] }] } },
+        },
+      };
     case "rocm":
       return { devices: ["/dev/kfd", "/dev/dri"], group_add: ["video", "render"] };
     case "vulkan":

@@ -43,7 +43,10 @@ export interface ContainerFile {
 export type Gpu = { readonly kind: "none" } | { readonly kind: "cuda" | "rocm" | "vulkan"; readonly count: number };
 
 export interface Probes {
-  /** No sign of life for this long ends a load under llmctl; where only a clock can be had, a load gets {@link startupPatience} times this. */
+  /**
+   * No sign of life for this long ends a load under llmctl; where only a clock can be had, a load gets {@link
+   * startupPatience} times this.
+   */
   readonly stallTimeoutMs: number;
   /** Between two checks of a running server. */
   readonly intervalMs: number;
@@ -61,7 +64,10 @@ export const modelsFolder = "/models";
 export const scratchFolder = "/tmp";
 export const apiKeysPath = "/run/secrets/api-keys";
 
-/** Nobody outside sees signs of life, so the clock that is left must be slow: an hour, as long as `health.stall_timeout` is 15 minutes. */
+/**
+ * Nobody outside sees signs of life, so the clock that is left must be slow: an hour, as long as `health.stall_timeout`
+ * is 15 minutes.
+ */
 const startupPatience = 4;
 
 /** How long a load may take, in seconds. */
@@ -69,7 +75,10 @@ export function startupSeconds({ stallTimeoutMs }: Probes): number {
   return seconds(startupPatience * stallTimeoutMs);
 }
 
-/** In whole seconds, at least one, which less is to none of the formats; and no more than they all can hold, with what is added: 30 years. */
+/**
+ * In whole seconds, at least one, which less is to none of the formats; and no more than they all can hold, with what
+ * is added: 30 years.
+ */
 export function seconds(ms: number): number {
   return Math.min(1_000_000_000, Math.max(1, Math.ceil(ms / 1000)));
 }
@@ -79,15 +88,21 @@ export function containerEnv({ env }: ContainerSpec): Record<string, string> {
   return { HOME: scratchFolder, GGML_NO_BACKTRACE: "1", ...env };
 }
 
-export const healthCommand: readonly string[] = ["curl", "-fsS", "-o", "/dev/null", `http://127.0.0.1:${containerPort}/health`];
+export const healthCommand: readonly string[] = [
+  "curl",
+  "-fsS",
+  "-o",
+  "/dev/null",
+  `http://127.0.0.1:${containerPort}/health`,
+];
 
 /** Time for the server to end by itself after it was told to. */
 export const stopMarginSeconds = 15;
 
 /**
- * Waits for running requests, before anything tells the server to stop: from its first SIGTERM on it works on none. It ends at once where the
- * server does not tell of its slots; a sleeping server is not asked, as that would wake it. Needs no more than the image has: sh, timeout,
- * curl and grep.
+ * Waits for running requests, before anything tells the server to stop: from its first SIGTERM on it works on none. It
+ * ends at once where the server does not tell of its slots; a sleeping server is not asked, as that would wake it.
+ * Needs no more than the image has: sh, timeout, curl and grep.
  * @param delaySeconds Before the first look, for those who send requests to hear of the stop.
  */
 export function drainCommand({ stopTimeoutMs, apiKeyFile }: ContainerSpec, delaySeconds: number): string[] {
@@ -96,10 +111,19 @@ export function drainCommand({ stopTimeoutMs, apiKeyFile }: ContainerSpec, delay
   const awake = `! ${ask("/props")} | grep -Eq '"is_sleeping": ?true'`;
   const busy = `${ask("/slots")} | grep -Eq '"is_processing": ?true'`;
   const wait = delaySeconds === 0 ? "" : `sleep ${delaySeconds}; `;
-  return ["timeout", String(seconds(stopTimeoutMs) + delaySeconds), "sh", "-c", `${wait}while ${awake} && ${busy}; do sleep 1; done`];
+  return [
+    "timeout",
+    String(seconds(stopTimeoutMs) + delaySeconds),
+    "sh",
+    "-c",
+    `${wait}while ${awake} && ${busy}; do sleep 1; done`,
+  ];
 }
 
-/** The head of every export, as comments: each of them one line to every reader, such as those of Podman that continue comments, too. */
+/**
+ * The head of every export, as comments: each of them one line to every reader, such as those of Podman that continue
+ * comments, too.
+ */
 export function headLines({ name, description, notes }: ContainerSpec, usage: readonly string[]): string[] {
   const title = `llmctl profile ${name}${description === undefined ? "" : `: ${description}`}`;
   const lines = [title, ...usage, ...notes.map((note) => `Note: ${note}`)];

@@ -44,7 +44,8 @@ export function renderKubernetes(spec: ContainerSpec, options: KubernetesOptions
 
 function describeSecrets(spec: ContainerSpec): string[] {
   const name = objectName(spec);
-  const keys = spec.apiKeyFile === undefined ? [] : [`kubectl create secret generic ${name}-api-keys --from-file=api-keys=FILE`];
+  const keys =
+    spec.apiKeyFile === undefined ? [] : [`kubectl create secret generic ${name}-api-keys --from-file=api-keys=FILE`];
   const literals = spec.secretEnv.map((key) => `--from-literal=${key}=…`).join(" ");
   const env = spec.secretEnv.length === 0 ? [] : [`kubectl create secret generic ${name}-env ${literals}`];
   return [...keys, ...env].map((command) => `Needs: ${command}`);
@@ -52,7 +53,9 @@ function describeSecrets(spec: ContainerSpec): string[] {
 
 function describeLimits({ gpu, mlock }: ContainerSpec): string[] {
   return [
-    ...(gpu.kind === "vulkan" ? ["Note: add the resource of your device plugin; Kubernetes knows none for Vulkan"] : []),
+    ...(gpu.kind === "vulkan"
+      ? ["Note: add the resource of your device plugin; Kubernetes knows none for Vulkan"]
+      : []),
     ...(mlock ? ["Note: memory can be locked only on nodes whose container runtime sets no limit to it"] : []),
   ];
 }
@@ -98,7 +101,9 @@ function deployment(spec: ContainerSpec, { replicas, claim }: KubernetesOptions)
           volumes: [
             { name: "models", persistentVolumeClaim: { claimName: claim, readOnly: true } },
             { name: "tmp", emptyDir: {} },
-            ...(spec.apiKeyFile === undefined ? [] : [{ name: "api-keys", secret: { secretName: keys, defaultMode: 0o440 } }]),
+            ...(spec.apiKeyFile === undefined
+              ? []
+              : [{ name: "api-keys", secret: { secretName: keys, defaultMode: 0o440 } }]),
           ],
         },
       },
@@ -115,7 +120,10 @@ function container(spec: ContainerSpec): IContainer {
     ports: [{ name: "http", containerPort }],
     env: [
       ...Object.entries(containerEnv(spec)).map(([name, value]) => ({ name, value: escapeReferences(value) })),
-      ...secretEnv.map((name) => ({ name, valueFrom: { secretKeyRef: { name: `${objectName(spec)}-env`, key: name } } })),
+      ...secretEnv.map((name) => ({
+        name,
+        valueFrom: { secretKeyRef: { name: `${objectName(spec)}-env`, key: name } },
+      })),
     ],
     resources: resources(spec),
     ...probes(spec.probes),
@@ -124,20 +132,24 @@ function container(spec: ContainerSpec): IContainer {
     volumeMounts: [
       { name: "models", mountPath: modelsFolder, readOnly: true },
       { name: "tmp", mountPath: scratchFolder },
-      ...(apiKeyFile === undefined ? [] : [{ name: "api-keys", mountPath: apiKeysPath, subPath: "api-keys", readOnly: true }]),
+      ...(apiKeyFile === undefined
+        ? []
+        : [{ name: "api-keys", mountPath: apiKeysPath, subPath: "api-keys", readOnly: true }]),
     ],
   };
 }
 
 /**
- * Kubernetes replaces `$(NAME)` in arguments and variables, and takes two dollars for one. Each is doubled: behind one alone it takes the next byte
- * for a character, and so breaks one of several bytes.
+ * Kubernetes replaces `$(NAME)` in arguments and variables, and takes two dollars for one. Each is doubled: behind one
+ * alone it takes the next byte for a character, and so breaks one of several bytes.
  */
 function escapeReferences(text: string): string {
   return text.replaceAll("$", "$$$$");
 }
 
-/** A model on the CPU stays in memory as a whole, so that much is asked for; without a limit, as its cache comes on top. */
+/**
+ * A model on the CPU stays in memory as a whole, so that much is asked for; without a limit, as its cache comes on top.
+ */
 function resources({ gpu, files }: ContainerSpec): NonNullable<IContainer["resources"]> {
   if (gpu.kind === "none") {
     const bytes = files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
@@ -148,8 +160,9 @@ function resources({ gpu, files }: ContainerSpec): NonNullable<IContainer["resou
 }
 
 /**
- * `/health` is 503 while the model loads, so only the startup probe may see that: it has all the patience, and the others begin after it.
- * Readiness takes a server out of the Service; liveness restarts it, which costs a whole load, and so waits for `health.hang_timeout`.
+ * `/health` is 503 while the model loads, so only the startup probe may see that: it has all the patience, and the
+ * others begin after it. Readiness takes a server out of the Service; liveness restarts it, which costs a whole load,
+ * and so waits for `health.hang_timeout`.
  */
 function probes(patience: Probes): Pick<IContainer, "startupProbe" | "readinessProbe" | "livenessProbe"> {
   const { intervalMs, timeoutMs, failures, hangTimeoutMs } = patience;

@@ -5,7 +5,15 @@ import { hasLogin, isSecret } from "../base/text/secrets.ts";
 import { parseDuration } from "../base/text/units.ts";
 import { isSocketHost } from "../profiles/rules/host-kinds.ts";
 import type { Profile, ProfileValues } from "../profiles/schema/schema.ts";
-import { apiKeysPath, type ContainerFile, containerPort, type ContainerSpec, type Gpu, modelsFolder, scratchFolder } from "./container.ts";
+import {
+  apiKeysPath,
+  type ContainerFile,
+  containerPort,
+  type ContainerSpec,
+  type Gpu,
+  modelsFolder,
+  scratchFolder,
+} from "./container.ts";
 import type { FlagCatalogue } from "../llama/ask/flag-catalogue.ts";
 import type { FlagEntry } from "../llama/ask/help-text.ts";
 import { renderServer, type RenderedFlag } from "../llama/render/render-command.ts";
@@ -37,8 +45,8 @@ export interface ContainerChoice {
 }
 
 /**
- * Says a profile as a container of llama.cpp's own image: the flags of the image's release, with the paths and the address that hold inside.
- * Reads nothing and starts nothing.
+ * Says a profile as a container of llama.cpp's own image: the flags of the image's release, with the paths and the
+ * address that hold inside. Reads nothing and starts nothing.
  * @throws LlmctlError `profile-unrenderable`, `device-not-in-image`, `no-address` or `file-names-clash`.
  * @see llama.cpp docs/docker.md
  */
@@ -70,7 +78,10 @@ export function planContainer(profile: Profile, models: ContainerModels, choice:
     args,
     argKeys: rendering.flags.flatMap((flag) => flag.args.map(() => flag.key)),
     places: Object.fromEntries(
-      [...keys, ...Object.keys(env).map((one) => [`env.${one}`, ["env", one]] as const)].map(([key, path]) => [key, profile.at(...path)]),
+      [...keys, ...Object.keys(env).map((one) => [`env.${one}`, ["env", one]] as const)].map(([key, path]) => [
+        key,
+        profile.at(...path),
+      ]),
     ),
     env,
     secretEnv,
@@ -152,7 +163,10 @@ function insidePath([first]: readonly ContainerFile[]): string {
 }
 
 /** Whatever else the flags name of this machine's files comes into the models' folder, too. */
-function bringFiles(flags: readonly RenderedFlag[], catalogue: FlagCatalogue): { args: string[]; files: ContainerFile[] } {
+function bringFiles(
+  flags: readonly RenderedFlag[],
+  catalogue: FlagCatalogue,
+): { args: string[]; files: ContainerFile[] } {
   const files: ContainerFile[] = [];
   const bring = (path: string): string => {
     if (path === apiKeysPath || path === scratchFolder || path.startsWith(`${modelsFolder}/`)) return path;
@@ -166,7 +180,10 @@ function bringFiles(flags: readonly RenderedFlag[], catalogue: FlagCatalogue): {
   return { args, files };
 }
 
-/** What llama.cpp would take for paths in a flag's value: a comma or a colon is part of a path, but in a list, and in one with scales. */
+/**
+ * What llama.cpp would take for paths in a flag's value: a comma or a colon is part of a path, but in a list, and in
+ * one with scales.
+ */
 function bringNamed(word: string, { hints, help }: FlagEntry, bring: (path: string) => string): string {
   if (!hints.some((hint) => /FNAME|FILE|PATH/.test(hint))) return word;
   const bringOne = (one: string) => (one.startsWith("/") ? bring(one) : one);
@@ -246,10 +263,18 @@ function readDuration(text: string): number {
 function warn({ priority, server, draft, rpc }: ProfileValues): string[] {
   const raised = priority !== undefined && !["low", "normal"].includes(priority);
   return [
-    ...(draft === undefined ? [] : ["llmctl is not in the container: that it drafts is to be seen in its log, as draft acceptance"]),
-    ...(raised ? [`priority ${priority} is not allowed in a container like this; the server says so and runs at normal priority`] : []),
+    ...(draft === undefined
+      ? []
+      : ["llmctl is not in the container: that it drafts is to be seen in its log, as draft acceptance"]),
+    ...(raised
+      ? [`priority ${priority} is not allowed in a container like this; the server says so and runs at normal priority`]
+      : []),
     ...(server.slot_save_path === undefined ? [] : ["contexts that are saved last no longer than the container"]),
-    ...(rpc.workers === undefined ? [] : ["rpc.workers must be reachable from the container, and run the image's release of llama.cpp"]),
-    ...(server.api_key_file === undefined ? ["without server.api_key_file, whoever reaches the address can use the server"] : []),
+    ...(rpc.workers === undefined
+      ? []
+      : ["rpc.workers must be reachable from the container, and run the image's release of llama.cpp"]),
+    ...(server.api_key_file === undefined
+      ? ["without server.api_key_file, whoever reaches the address can use the server"]
+      : []),
   ];
 }

@@ -21,14 +21,19 @@ import { expectWritable, unwritable } from "../services/expect-writable.ts";
 const pullSeconds = 900;
 
 /**
- * Text of a `.container` file, from which Podman makes a service of the user who starts it: so its words are read twice, and what Podman's
- * generator writes is what systemd reads.
+ * Text of a `.container` file, from which Podman makes a service of the user who starts it: so its words are read
+ * twice, and what Podman's generator writes is what systemd reads.
  * @throws LlmctlError `value-unwritable` for a value that would not come through that.
  * @see podman-systemd.unit(5); Podman 5 or later
  */
 export function renderQuadlet(spec: ContainerSpec, options: Pick<LocalOptions, "models">): string {
   expectAllWritable(spec, options);
-  const sections = [unitSection(spec), containerSection(spec, options), serviceSection(spec), ["[Install]", "WantedBy=default.target"]];
+  const sections = [
+    unitSection(spec),
+    containerSection(spec, options),
+    serviceSection(spec),
+    ["[Install]", "WantedBy=default.target"],
+  ];
   return `${sections.map((lines) => lines.join("\n")).join("\n\n")}\n`;
 }
 
@@ -41,7 +46,8 @@ function expectAllWritable(spec: ContainerSpec, options: Pick<LocalOptions, "mod
   for (const [index, text] of args.entries()) {
     const owner = argKeys[index] ?? "an argument";
     const at = places[owner];
-    // The generator would drop this argument and all behind it, and systemd would begin a command of its own behind this one.
+    // The generator would drop this argument and all behind it, and systemd would begin a command of its own behind
+    // this one.
     if (text === "") throw unwritable(owner, "is empty, which a Quadlet file cannot say", at);
     if (text === ";") throw unwritable(owner, 'is ";" alone, which a Quadlet file cannot say', at);
     expectWritable({ owner, text, at }, "a Quadlet file", unspeakable);
@@ -110,7 +116,8 @@ function containerSection(spec: ContainerSpec, options: Pick<LocalOptions, "mode
 
 /** `Volume=` knows neither quotes nor a colon in a path; `Mount=` knows the quotes of CSV. */
 function mount([source, target]: readonly [string, string]): string {
-  if ([source, target].every((path) => /^[\w@%+=,./-]+$/.test(path))) return `Volume=${escapeSpecifiers(`${source}:${target}`)}:ro`;
+  if ([source, target].every((path) => /^[\w@%+=,./-]+$/.test(path)))
+    return `Volume=${escapeSpecifiers(`${source}:${target}`)}:ro`;
   return `Mount=${quoteArgument(["type=bind", `source=${source}`, `destination=${target}`, "ro=true"].map(csvField).join(","))}`;
 }
 
@@ -119,7 +126,8 @@ function csvField(text: string): string {
 }
 
 function secrets(spec: ContainerSpec): string[] {
-  const keys = spec.apiKeyFile === undefined ? [] : [`Secret=${containerName(spec)}-api-keys,type=mount,target=${apiKeysPath}`];
+  const keys =
+    spec.apiKeyFile === undefined ? [] : [`Secret=${containerName(spec)}-api-keys,type=mount,target=${apiKeysPath}`];
   return [...keys, ...spec.secretEnv.map((key) => `Secret=${containerName(spec)}-${key},type=env,target=${key}`)];
 }
 

@@ -8,7 +8,13 @@ import { expectSafeWay } from "../base/files/safe-way.ts";
 import { expectProfileName, profileNamePattern } from "../base/text/profile-name.ts";
 import { findForeignOwner, hasForeignState } from "../supervisor/state/foreign-folder.ts";
 import { readEnvironment, systemEnvironment, systemHome, systemUser } from "../services/unit.ts";
-import { listProfileStates, lostStatus, readProfileState, unreadableState, type ProfileState } from "../supervisor/state/profile-states.ts";
+import {
+  listProfileStates,
+  lostStatus,
+  readProfileState,
+  unreadableState,
+  type ProfileState,
+} from "../supervisor/state/profile-states.ts";
 import { listUnits, readUnit, unitPath } from "../services/unit-files.ts";
 
 /** Folders, and whose they are where they are not the caller's. */
@@ -18,9 +24,11 @@ interface Place {
 }
 
 /**
- * The state of a profile, whoever runs it: the caller, the user whose home `LLMCTL_HOME` is, or the user of the machine's services.
+ * The state of a profile, whoever runs it: the caller, the user whose home `LLMCTL_HOME` is, or the user of the
+ * machine's services.
  * @returns undefined when it has never run.
- * @throws LlmctlError `other-user` (77) with the command to run, where the caller may not look there; as `readProfileState`.
+ * @throws LlmctlError `other-user` (77) with the command to run, where the caller may not look there; as
+ *   `readProfileState`.
  */
 export async function readStateOfAnyone(paths: Paths, name: string): Promise<ProfileState | undefined> {
   const place = await findPlace(paths, name);
@@ -49,7 +57,10 @@ function expectUnled(stateDir: string): void {
   expectSafeWay(dirname(stateDir));
 }
 
-/** Why a profile that the caller does not run is not there: it is a service of the machine. @returns undefined where it is none. */
+/**
+ * Why a profile that the caller does not run is not there: it is a service of the machine.
+ * @returns undefined where it is none.
+ */
 export async function explainElsewhere(paths: Paths, name: string): Promise<LlmctlError | undefined> {
   if (paths.state === servicePaths().state || !(await isService(paths, name))) return undefined;
   return new LlmctlError("other-user", `"${name}" is a service of the machine, and runs as the user "${systemUser}"`, {
@@ -97,7 +108,10 @@ function findServices(paths: Paths): Required<Place> | undefined {
   }
 }
 
-/** @returns whose a folder of states is; undefined where it is the caller's, or none is there. @throws LlmctlError where it cannot be read. */
+/**
+ * @returns whose a folder of states is; undefined where it is the caller's, or none is there.
+ * @throws LlmctlError where it cannot be read.
+ */
 function findReadableOwner(stateDir: string): number | undefined {
   try {
     const owner = lstatOrNone(stateDir) === undefined ? undefined : findForeignOwner(stateDir);
@@ -140,10 +154,16 @@ async function listServices(): Promise<string[]> {
 }
 
 /** @param onNone What is to be done where nothing is there: a folder that says nothing may be refused. */
-async function listForeign({ state, ...paths }: Paths, owner: number, onNone = (_: string) => {}): Promise<readonly ProfileState[]> {
+async function listForeign(
+  { state, ...paths }: Paths,
+  owner: number,
+  onNone = (_: string) => {},
+): Promise<readonly ProfileState[]> {
   const entries = readdirSync(state, { withFileTypes: true });
   if (entries.length === 0) onNone(state);
-  const names = entries.filter((entry) => entry.isDirectory() && profileNamePattern.test(entry.name)).map((entry) => entry.name);
+  const names = entries
+    .filter((entry) => entry.isDirectory() && profileNamePattern.test(entry.name))
+    .map((entry) => entry.name);
   const states = await Promise.all(names.toSorted().map((name) => readOrExplain({ state, ...paths }, name, owner)));
   return states.filter((one) => one !== undefined);
 }
@@ -154,7 +174,13 @@ async function readOrExplain(paths: Paths, name: string, owner: number): Promise
     return await readForeign(paths, name, owner);
   } catch (error) {
     if (!(error instanceof LlmctlError)) throw error;
-    return { name, presence: "unknown", status: lostStatus(name, { warnings: [error.message] }), error, user: userOf(owner) };
+    return {
+      name,
+      presence: "unknown",
+      status: lostStatus(name, { warnings: [error.message] }),
+      error,
+      user: userOf(owner),
+    };
   }
 }
 

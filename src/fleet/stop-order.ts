@@ -1,15 +1,20 @@
 /**
  * In which order to stop profiles: one group after the other, those of a group at the same time.
  * @param dependencies What each running profile depends on.
- * @returns the names in groups; whatever depends on a profile, also by way of one that is not to be stopped, is in an earlier group.
+ * @returns the names in groups; whatever depends on a profile, also by way of one that is not to be stopped, is in an
+ *   earlier group.
  */
-export function stopOrder(names: readonly string[], dependencies: ReadonlyMap<string, readonly string[]>): readonly (readonly string[])[] {
+export function stopOrder(
+  names: readonly string[],
+  dependencies: ReadonlyMap<string, readonly string[]>,
+): readonly (readonly string[])[] {
   const groups: string[][] = [];
   let left = [...new Set(names)];
   while (left.length > 0) {
     const needed = new Set(left.flatMap((name) => [...reach(name, dependencies)]));
     const free = left.filter((name) => !needed.has(name));
-    // Profiles that were edited between their starts can depend on each other in a circle: then there is no order to keep.
+    // Profiles that were edited between their starts can depend on each other in a circle: then there is no order to
+    // keep.
     const group = free.length > 0 ? free : left;
     groups.push(group);
     left = left.filter((name) => !group.includes(name));
@@ -32,7 +37,10 @@ function reach(name: string, dependencies: ReadonlyMap<string, readonly string[]
 }
 
 /** Running profiles that depend on one of these, directly, and are not among them. */
-export function findDependents(names: readonly string[], dependencies: ReadonlyMap<string, readonly string[]>): readonly string[] {
+export function findDependents(
+  names: readonly string[],
+  dependencies: ReadonlyMap<string, readonly string[]>,
+): readonly string[] {
   const needing = [...dependencies].filter(([, needed]) => needed.some((name) => names.includes(name)));
   return needing.map(([name]) => name).filter((name) => !names.includes(name));
 }

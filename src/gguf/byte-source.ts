@@ -80,8 +80,12 @@ function shrunk(name: string, end: number): GgufError {
 
 function openFailed(path: string, cause: unknown): GgufError {
   const code = systemErrorCode(cause);
-  if (code === "ENOENT" || code === "ENOTDIR") return new GgufError("file-missing", `${path} does not exist`, { cause });
+  if (code === "ENOENT" || code === "ENOTDIR")
+    return new GgufError("file-missing", `${path} does not exist`, { cause });
   const denied = code === "EACCES" || code === "EPERM";
   const why = denied ? "permission denied" : (code ?? String(cause));
-  return new GgufError("file-unreadable", `${path} cannot be opened: ${why}`, { exit: denied ? "permission" : "io", cause });
+  return new GgufError("file-unreadable", `${path} cannot be opened: ${why}`, {
+    exit: denied ? "permission" : "io",
+    cause,
+  });
 }

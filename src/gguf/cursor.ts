@@ -133,7 +133,8 @@ export class Cursor {
   text(what: string, mostBytes: number): string {
     const length = this.length();
     if (length > this.remaining) throw this.truncated(this.position + length);
-    if (length > mostBytes) throw new GgufError("limit-exceeded", `${this.name} has ${what} of ${length} bytes, more than ${mostBytes}`);
+    if (length > mostBytes)
+      throw new GgufError("limit-exceeded", `${this.name} has ${what} of ${length} bytes, more than ${mostBytes}`);
     return this.decode(length);
   }
 
@@ -154,7 +155,8 @@ export class Cursor {
       const some = Math.min(count - index, textsAtOnce);
       const end = this.lengthBytes === 8 ? skipWindowTexts(this.#view, position, some, this.littleEndian) : undefined;
       this.position = position;
-      if (end === undefined) this.#skipCheckedTexts(some, index === 0 ? 0 : start + Math.ceil(((position - start) / index) * count));
+      if (end === undefined)
+        this.#skipCheckedTexts(some, index === 0 ? 0 : start + Math.ceil(((position - start) / index) * count));
       else this.position = end;
       position = this.position;
       index += some;
@@ -180,12 +182,15 @@ const budgetNames: Readonly<Record<keyof TextBudget, string>> = {
   innerArrays: "arrays in arrays",
 };
 
-/** Strings passed over in one go: enough to be worth a call, and few enough to walk again where a window ends among them. */
+/**
+ * Strings passed over in one go: enough to be worth a call, and few enough to walk again where a window ends among
+ * them.
+ */
 const textsAtOnce = 2048;
 
 /**
- * The fast way over strings with 64-bit lengths. A vocabulary has hundreds of thousands of them, and a function that does nothing else and
- * is called for some at a time is compiled early.
+ * The fast way over strings with 64-bit lengths. A vocabulary has hundreds of thousands of them, and a function that
+ * does nothing else and is called for some at a time is compiled early.
  * @returns where they end, or undefined when they run past the window or one is longer than 4 GiB.
  */
 function skipWindowTexts(view: DataView, start: number, count: number, littleEndian: boolean): number | undefined {

@@ -8,7 +8,10 @@ interface GgmlType {
 
 const type = (name: string, block: number, bytes: number): GgmlType => ({ name, block, bytes });
 
-/** Tensor types by their number in the file. @see ggml.h `enum ggml_type` and ggml-common.h for the block sizes, llama.cpp v0.5.0 */
+/**
+ * Tensor types by their number in the file.
+ * @see ggml.h `enum ggml_type` and ggml-common.h for the block sizes, llama.cpp v0.5.0
+ */
 const ggmlTypes: Readonly<Record<number, GgmlType>> = {
   0: type("F32", 1, 4),
   1: type("F16", 1, 2),
@@ -52,7 +55,10 @@ export function findGgmlType(id: number): GgmlType | undefined {
   return ggmlTypes[id];
 }
 
-/** Weight formats by `general.file_type`, as they stand in file names. @see llama.h `enum llama_ftype`, llama.cpp v0.5.0 */
+/**
+ * Weight formats by `general.file_type`, as they stand in file names.
+ * @see llama.h `enum llama_ftype`, llama.cpp v0.5.0
+ */
 const fileTypes: Readonly<Record<number, string>> = {
   0: "F32",
   1: "F16",

@@ -70,7 +70,8 @@ export function decodeNumbers(array: GgufArray, most = Infinity): number[] | und
   const { elementType, bytes, count } = array;
   if (count > most) return undefined;
   if (elementType === "bool") return Array.from(bytes, (byte) => (byte === 0 ? 0 : 1));
-  if (elementType === "string" || elementType === "array" || elementType === "uint64" || elementType === "int64") return undefined;
+  if (elementType === "string" || elementType === "array" || elementType === "uint64" || elementType === "int64")
+    return undefined;
   const { size, get } = numberTypes[elementType];
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   return Array.from({ length: array.count }, (_, index) => get(view, index * size, array.littleEndian));
@@ -128,7 +129,10 @@ export function decodeTexts(array: GgufArray): string[] {
   return texts;
 }
 
-/** Whether two arrays hold the same elements; equal bytes are not decoded. Nested and 64-bit arrays count as different when their layouts differ. */
+/**
+ * Whether two arrays hold the same elements; equal bytes are not decoded. Nested and 64-bit arrays count as different
+ * when their layouts differ.
+ */
 export function sameElements(a: GgufArray, b: GgufArray): boolean {
   if (a.elementType !== b.elementType || a.count !== b.count) return false;
   if (sameLayout(a, b)) return Buffer.compare(a.bytes, b.bytes) === 0;
@@ -139,9 +143,13 @@ export function sameElements(a: GgufArray, b: GgufArray): boolean {
 function sameNumbers(a: GgufArray, b: GgufArray): boolean {
   const { elementType } = a;
   if (elementType === "bool") return a.bytes.every((byte, index) => (byte === 0) === (b.bytes[index] === 0));
-  if (elementType === "string" || elementType === "array" || elementType === "uint64" || elementType === "int64") return false;
+  if (elementType === "string" || elementType === "array" || elementType === "uint64" || elementType === "int64")
+    return false;
   const { size, get } = numberTypes[elementType];
-  const [left, right] = [a, b].map(({ bytes }) => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)) as [DataView, DataView];
+  const [left, right] = [a, b].map(({ bytes }) => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)) as [
+    DataView,
+    DataView,
+  ];
   for (let at = 0; at < left.byteLength; at += size) {
     if (get(left, at, a.littleEndian) !== get(right, at, b.littleEndian)) return false;
   }

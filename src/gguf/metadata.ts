@@ -12,7 +12,10 @@ export function findText(header: GgufHeader, key: string): string | undefined {
   if (value?.type !== "string") return undefined;
   const { undecodedBytes } = value;
   if (undecodedBytes !== undefined) {
-    throw new GgufError("limit-exceeded", `${header.name} has ${undecodedBytes} bytes of text in ${key}, more than ${limits.valueBytes}`);
+    throw new GgufError(
+      "limit-exceeded",
+      `${header.name} has ${undecodedBytes} bytes of text in ${key}, more than ${limits.valueBytes}`,
+    );
   }
   return value.value;
 }
@@ -20,7 +23,8 @@ export function findText(header: GgufHeader, key: string): string | undefined {
 /** An integer of any width; undefined when the key is absent, no integer, or beyond 2^53. */
 export function findInteger(header: GgufHeader, key: string): number | undefined {
   const value = header.metadata.get(key);
-  if (value === undefined || value.type === "array" || value.type === "bool" || value.type === "string") return undefined;
+  if (value === undefined || value.type === "array" || value.type === "bool" || value.type === "string")
+    return undefined;
   const number = Number(value.value);
   return Number.isSafeInteger(number) ? number : undefined;
 }

@@ -33,7 +33,10 @@ export interface ModelFacts {
   /** Where layers differ, the largest. */
   readonly heads: number | undefined;
   readonly kvHeads: number | undefined;
-  /** Keys and values of one token in all trunk layers, as f16. Sliding-window layers count in full, so such a model needs less. */
+  /**
+   * Keys and values of one token in all trunk layers, as f16. Sliding-window layers count in full, so such a model
+   * needs less.
+   */
   readonly kvBytesPerToken: number | undefined;
   readonly slidingWindow: number | undefined;
   readonly experts: number | undefined;
@@ -117,7 +120,8 @@ function findKvBytes(own: OwnKeys): number | undefined {
   const valueLength = own.integer("attention.value_length") ?? standard;
   if (kvHeads === undefined || keyLength === undefined || valueLength === undefined) return undefined;
   // Multi-head latent attention keeps one compressed row, from which keys and values both come.
-  const isLatent = own.integer("attention.key_length_mla") !== undefined && own.integer("attention.value_length_mla") !== undefined;
+  const isLatent =
+    own.integer("attention.key_length_mla") !== undefined && own.integer("attention.value_length_mla") !== undefined;
   const perHead = 2 * (keyLength + (isLatent ? 0 : valueLength));
   return perHead * cachedLayers(own, kvHeads.slice(0, layers)).reduce((sum, count) => sum + count, 0);
 }

@@ -9,7 +9,10 @@ export type GgufValue =
   | { readonly type: keyof typeof numberTypes; readonly value: number }
   | { readonly type: keyof typeof bigintTypes; readonly value: bigint }
   | { readonly type: "bool"; readonly value: boolean }
-  /** `undecodedBytes`: of a text that is longer than any that we ask for, and left empty. In memory it could take twice its bytes. */
+  /**
+   * `undecodedBytes`: of a text that is longer than any that we ask for, and left empty. In memory it could take twice
+   * its bytes.
+   */
   | { readonly type: "string"; readonly value: string; readonly undecodedBytes?: number }
   | GgufArray;
 
@@ -42,9 +45,15 @@ export interface GgufHeader {
 export const limits = {
   /** Stops a header that is as long as its file: all of it is held in memory. Those of real models have 5 to 20 MB. */
   headerBytes: 66 * 2 ** 20,
-  /** All shards of a set together: a set of thousands of files with large headers. The others of a real set have some kilobytes each. */
+  /**
+   * All shards of a set together: a set of thousands of files with large headers. The others of a real set have some
+   * kilobytes each.
+   */
   setBytes: 96 * 2 ** 20,
-  /** Stops millions of tiny keys and tensors, each of which becomes objects of some hundred bytes. Real models have 100 keys. */
+  /**
+   * Stops millions of tiny keys and tensors, each of which becomes objects of some hundred bytes. Real models have 100
+   * keys.
+   */
   keys: 16_384,
   tensors: 65_536,
   /** All shards of a set together; the others have three each. */
@@ -54,21 +63,27 @@ export const limits = {
   nesting: 4,
   /** Stops arrays of empty arrays, which cost much more than their bytes. */
   innerArrays: 65_536,
-  /** Stops arrays of empty strings, over which the comparison of vocabularies walks. Real vocabularies have up to 850,000, merges included. */
+  /**
+   * Stops arrays of empty strings, over which the comparison of vocabularies walks. Real vocabularies have up to
+   * 850,000, merges included.
+   */
   strings: 2_000_000,
   /** The format's own. */
   keyBytes: 65_535,
   /** llama.cpp takes 63. */
   tensorNameBytes: 1024,
-  /** Stops names and templates of megabytes, which would be copied into each message and key. The longest chat templates have 100 kB. */
+  /**
+   * Stops names and templates of megabytes, which would be copied into each message and key. The longest chat templates
+   * have 100 kB.
+   */
   valueBytes: 2 ** 20,
   /** Of all texts that are decoded: two bytes in memory for one in the file. */
   textBytes: 8 * 2 ** 20,
 } as const;
 
 /**
- * Parses the header at the start of a file, of which more and more is there: what a window has shown whole is not parsed again, so that the
- * cost stays linear, however often a hostile header makes the window grow.
+ * Parses the header at the start of a file, of which more and more is there: what a window has shown whole is not
+ * parsed again, so that the cost stays linear, however often a hostile header makes the window grow.
  * @see ggml docs/gguf.md, format versions 1 to 3
  */
 export class HeaderParser {
@@ -86,12 +101,17 @@ export class HeaderParser {
     this.#place = undefined;
   }
 
-  /** @throws NeedMoreBytes when the cursor's window ends too early; GgufError for everything that is wrong with the file. */
+  /**
+   * @throws NeedMoreBytes when the cursor's window ends too early; GgufError for everything that is wrong with the
+   *   file.
+   */
   parse(cursor: Cursor): GgufHeader {
     const { counts } = this.#goOn(cursor);
-    // The least that can be written: a key is a length, one letter, a type and one byte; a tensor has no name and no dimension.
+    // The least that can be written: a key is a length, one letter, a type and one byte; a tensor has no name and no
+    // dimension.
     while (this.#metadata.size < counts.keys) this.#note(cursor, counts, () => parseEntry(cursor, this.#metadata));
-    if (this.#tensors.length === 0) checkCount(cursor, "tensors", counts.tensors, limits.tensors, cursor.lengthBytes + 16);
+    if (this.#tensors.length === 0)
+      checkCount(cursor, "tensors", counts.tensors, limits.tensors, cursor.lengthBytes + 16);
     const alignment = findAlignment(cursor, this.#metadata);
     while (this.#tensors.length < counts.tensors) {
       this.#note(cursor, counts, () => this.#tensors.push(parseNewTensor(cursor, this.#tensorNames)));
@@ -168,7 +188,10 @@ function checkMagic(cursor: Cursor): void {
       fix: "download the file itself",
     });
   }
-  throw new GgufError("not-gguf", `${cursor.name} is not a GGUF file: it starts with the bytes ${start.toString("hex")}, not "GGUF"`);
+  throw new GgufError(
+    "not-gguf",
+    `${cursor.name} is not a GGUF file: it starts with the bytes ${start.toString("hex")}, not "GGUF"`,
+  );
 }
 
 /** Also sets how the cursor reads: the byte order shows in the version, and version 1 has 32-bit lengths. */
@@ -186,7 +209,8 @@ function parseVersion(cursor: Cursor): 1 | 2 | 3 {
 }
 
 function checkCount(cursor: Cursor, what: string, count: number, limit: number, leastBytes: number): void {
-  if (count > limit) throw new GgufError("limit-exceeded", `${cursor.name} claims to have ${count} ${what}, more than ${limit}`);
+  if (count > limit)
+    throw new GgufError("limit-exceeded", `${cursor.name} claims to have ${count} ${what}, more than ${limit}`);
   if (count * leastBytes > cursor.remaining) throw cursor.truncated(cursor.position + count * leastBytes);
 }
 
@@ -253,7 +277,8 @@ function skipElements(cursor: Cursor, type: ElementType, count: number, depth: n
   } else if (type !== "array") {
     cursor.take(count * leastBytes);
   } else {
-    if (depth === limits.nesting) throw new GgufError("limit-exceeded", `${cursor.name} nests arrays more than ${limits.nesting} deep`);
+    if (depth === limits.nesting)
+      throw new GgufError("limit-exceeded", `${cursor.name} nests arrays more than ${limits.nesting} deep`);
     cursor.spend("innerArrays", count);
     for (let index = 0; index < count; index += 1) skipElements(cursor, parseType(cursor), cursor.length(), depth + 1);
   }
@@ -278,7 +303,10 @@ function parseTensor(cursor: Cursor): TensorInfo {
   const name = cursor.text("a tensor's name", limits.tensorNameBytes);
   const dimensions = cursor.u32();
   if (dimensions > limits.dimensions) {
-    throw new GgufError("limit-exceeded", `${cursor.name} has a tensor with ${dimensions} dimensions, more than ${limits.dimensions}`);
+    throw new GgufError(
+      "limit-exceeded",
+      `${cursor.name} has a tensor with ${dimensions} dimensions, more than ${limits.dimensions}`,
+    );
   }
   const ne: number[] = [];
   for (let index = 0; index < dimensions; index += 1) ne.push(cursor.length());
@@ -294,23 +322,34 @@ export function countElements(tensor: TensorInfo): number {
 /** Holds all tensor data against the file's size. A type that is not in the table counts with no bytes. */
 function checkTensorData(header: GgufHeader): void {
   let end = header.tensors.length === 0 ? 0 : header.dataOffset;
-  for (const tensor of header.tensors) end = Math.max(end, header.dataOffset + tensor.offset + tensorBytes(header, tensor));
+  for (const tensor of header.tensors)
+    end = Math.max(end, header.dataOffset + tensor.offset + tensorBytes(header, tensor));
   if (end <= header.sizeBytes) return;
-  throw new GgufError("truncated", `${header.name} is truncated: tensor data runs to byte ${end}, the file has ${header.sizeBytes}`, {
-    fix: "download the file again",
-  });
+  throw new GgufError(
+    "truncated",
+    `${header.name} is truncated: tensor data runs to byte ${end}, the file has ${header.sizeBytes}`,
+    {
+      fix: "download the file again",
+    },
+  );
 }
 
 function tensorBytes(header: GgufHeader, tensor: TensorInfo): number {
   const elements = countElements(tensor);
   if (!Number.isSafeInteger(elements) || !Number.isSafeInteger(tensor.offset)) {
-    throw new GgufError("limit-exceeded", `${header.name} claims a size above 2^53 for the tensor ${quote(tensor.name)}`);
+    throw new GgufError(
+      "limit-exceeded",
+      `${header.name} claims a size above 2^53 for the tensor ${quote(tensor.name)}`,
+    );
   }
   const type = findGgmlType(tensor.type);
   if (type === undefined) return 0;
   if ((tensor.ne[0] ?? 1) % type.block === 0) return (elements / type.block) * type.bytes;
   const rule = `rows of ${tensor.ne[0]} elements, ${type.name} needs a multiple of ${type.block}`;
-  throw new GgufError("not-gguf", `${header.name} is not a valid GGUF file: the tensor ${quote(tensor.name)} has ${rule}`);
+  throw new GgufError(
+    "not-gguf",
+    `${header.name} is not a valid GGUF file: the tensor ${quote(tensor.name)} has ${rule}`,
+  );
 }
 
 /** For a message, which shall not be as long as a hostile name. */

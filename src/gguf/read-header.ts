@@ -9,12 +9,15 @@ import { HeaderParser, limits } from "./parse-header.ts";
 /** Enough for a shard without a vocabulary; the reader guesses the rest from what it finds there. */
 const firstWindowBytes = 2 ** 17;
 
-/** Large enough for nearly every header. Memory that is set aside but never written to costs nothing, and copying is saved. */
+/**
+ * Large enough for nearly every header. Memory that is set aside but never written to costs nothing, and copying is
+ * saved.
+ */
 const standardBytes = 16 * 2 ** 20;
 
 /**
- * A window grows by a quarter at least, so that a header of tiny pieces is not read in as many steps, and by a quarter more than a vocabulary
- * is guessed to need, for what follows it.
+ * A window grows by a quarter at least, so that a header of tiny pieces is not read in as many steps, and by a quarter
+ * more than a vocabulary is guessed to need, for what follows it.
  */
 const growth = 1.25;
 
@@ -23,7 +26,8 @@ const growth = 1.25;
  * @param path One file, or one shard of a set.
  * @param mostBytes What is left of the limit where several headers have one together.
  * @returns Metadata by key; tensor shapes in elements, ggml order (`ne[0]` first); `dataOffset` in bytes.
- * @throws GgufError `not-gguf`, `truncated`, `unsupported-version`, `limit-exceeded`, `file-missing` or `file-unreadable`.
+ * @throws GgufError `not-gguf`, `truncated`, `unsupported-version`, `limit-exceeded`, `file-missing` or
+ *   `file-unreadable`.
  * @see ggml docs/gguf.md, format version 3
  */
 export function readHeader(path: string, mostBytes?: number): Promise<GgufHeader> {

@@ -62,7 +62,13 @@ function tooMany({ name }: GgufHeader, most: number, what: string): GgufError {
   return new GgufError("limit-exceeded", `the shards of ${name} hold more than ${most} ${what}`);
 }
 
-/** All other metadata that counts stands in the first shard; arrays, as views into the window that was read, would keep that for each shard. */
+/**
+ * All other metadata that counts stands in the first shard; arrays, as views into the window that was read, would keep
+ * that for each shard.
+ */
 function withPlaceOnly(header: GgufHeader): GgufHeader {
-  return { ...header, metadata: new Map([...header.metadata].filter(([key, { type }]) => key.startsWith("split.") && type !== "array")) };
+  return {
+    ...header,
+    metadata: new Map([...header.metadata].filter(([key, { type }]) => key.startsWith("split.") && type !== "array")),
+  };
 }

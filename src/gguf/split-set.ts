@@ -9,8 +9,8 @@ import type { GgufHeader } from "./parse-header.ts";
 const shardName = /^(?<prefix>.+)-(?<number>\d{5})-of-(?<count>\d{5})\.gguf$/;
 
 /**
- * Five digits number 99,999. Stops a set whose files are each looked for, opened or asked a server for, because one name claims them. The
- * largest sets that are published have some hundreds.
+ * Five digits number 99,999. Stops a set whose files are each looked for, opened or asked a server for, because one
+ * name claims them. The largest sets that are published have some hundreds.
  */
 export const mostShards = 4096;
 
@@ -54,7 +54,8 @@ export async function findShards(path: string, first: GgufHeader): Promise<strin
 
 /** @throws GgufError `split-set` for more shards than {@link mostShards}. */
 export function checkShardCount(name: string, count: number): void {
-  if (count > mostShards) throw new GgufError("split-set", `${name} claims to be one of ${count} shards, more than ${mostShards}`);
+  if (count > mostShards)
+    throw new GgufError("split-set", `${name} claims to be one of ${count} shards, more than ${mostShards}`);
 }
 
 /**
@@ -98,9 +99,13 @@ async function checkFolder(path: string, name: ShardName, shards: readonly strin
   const there = new Set(present);
   const missing = shards.filter((shard) => !there.has(shard));
   if (missing.length > 0) {
-    throw new GgufError("split-set", `${path} lacks ${missing.length} of its ${shards.length} shards: ${nameSome(missing, 5)}`, {
-      fix: "download the missing shards into the same folder",
-    });
+    throw new GgufError(
+      "split-set",
+      `${path} lacks ${missing.length} of its ${shards.length} shards: ${nameSome(missing, 5)}`,
+      {
+        fix: "download the missing shards into the same folder",
+      },
+    );
   }
   const wanted = new Set(shards);
   const extra = present.filter((file) => !wanted.has(file));
@@ -118,7 +123,11 @@ function notFirst(path: string, number: number, count: number, name: ShardName |
 }
 
 function misnamed(path: string, count: number): GgufError {
-  return new GgufError("split-set", `${path} is the first of ${count} shards but its name does not say so, so the others cannot be found`, {
-    fix: `name it ${formatShardName("NAME", 1, count)}, and the others likewise`,
-  });
+  return new GgufError(
+    "split-set",
+    `${path} is the first of ${count} shards but its name does not say so, so the others cannot be found`,
+    {
+      fix: `name it ${formatShardName("NAME", 1, count)}, and the others likewise`,
+    },
+  );
 }

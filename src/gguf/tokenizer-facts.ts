@@ -31,7 +31,10 @@ export interface TokenizerFacts {
   readonly fimIds: Readonly<Record<string, number>>;
   /** Why llama.cpp will refuse to load this vocabulary, as far as the header shows. */
   readonly loadProblem: string | undefined;
-  /** Whether builds that translate between vocabularies, and older ones, do not see the problem, and read past the end of a list. */
+  /**
+   * Whether builds that translate between vocabularies, and older ones, do not see the problem, and read past the end
+   * of a list.
+   */
   readonly olderBuildsLoad: boolean;
 }
 
@@ -101,7 +104,8 @@ const fimRoles = ["pre", "suf", "mid", "pad", "rep", "sep"] as const;
 export function readTokenizerFacts(header: GgufHeader): TokenizerFacts {
   const model = findText(header, "tokenizer.ggml.model");
   const defaults = findDefaults(model);
-  const pre = defaults.vocabType !== "BPE" ? undefined : model === "gemma4" ? "gemma4" : findText(header, "tokenizer.ggml.pre");
+  const pre =
+    defaults.vocabType !== "BPE" ? undefined : model === "gemma4" ? "gemma4" : findText(header, "tokenizer.ggml.pre");
   const tokens = defaults.vocabType === "none" ? undefined : findTexts(header, "tokenizer.ggml.tokens");
   const merges = findTexts(header, "tokenizer.ggml.merges");
   const tokenTypes = findArray(header, "tokenizer.ggml.token_type");
@@ -142,7 +146,11 @@ function dummyTokenCount(header: GgufHeader): number {
   return findInteger(header, `${findText(header, "general.architecture")}.vocab_size`) ?? 0;
 }
 
-function readAdding(header: GgufHeader, defaults: Defaults, pre: string | undefined): { addBos: boolean; addEos: boolean } {
+function readAdding(
+  header: GgufHeader,
+  defaults: Defaults,
+  pre: string | undefined,
+): { addBos: boolean; addEos: boolean } {
   if (defaults.vocabType === "none") return { addBos: false, addEos: false };
   const standard = defaults.addBos ?? preWithBos.has(pre ?? "");
   const addBos = preForcingBos.has(pre ?? "") || (findBoolean(header, "tokenizer.ggml.add_bos_token") ?? standard);
@@ -150,7 +158,12 @@ function readAdding(header: GgufHeader, defaults: Defaults, pre: string | undefi
 }
 
 /** An id outside the vocabulary counts for nothing, be it a default or a key's value. */
-function findId(header: GgufHeader, role: string, tokenCount: number, standard: number | undefined): number | undefined {
+function findId(
+  header: GgufHeader,
+  role: string,
+  tokenCount: number,
+  standard: number | undefined,
+): number | undefined {
   const value = findInteger(header, `tokenizer.ggml.${role}_token_id`);
   if (value !== undefined && value >= 0 && value < tokenCount) return value;
   return standard !== undefined && standard < tokenCount ? standard : undefined;
@@ -165,7 +178,10 @@ function readFimIds(header: GgufHeader, tokenCount: number): Record<string, numb
   return ids;
 }
 
-/** The one token that has one of these texts. With several, llama.cpp takes one in the order of its hash table, which a header does not show. */
+/**
+ * The one token that has one of these texts. With several, llama.cpp takes one in the order of its hash table, which a
+ * header does not show.
+ */
 function findOnlyToken(tokens: GgufArray | undefined, texts: readonly string[]): number | undefined {
   if (tokens === undefined) return undefined;
   // Most texts are nowhere in the bytes, which is found out much faster than by walking.
@@ -192,7 +208,8 @@ function isAt(text: Uint8Array, { bytes, start, end }: TextWalker): boolean {
 
 function findLoadProblem(header: GgufHeader, type: VocabType): string | undefined {
   if (type === "none") return undefined;
-  if (findText(header, "tokenizer.ggml.model") === undefined) return "it has no tokenizer (tokenizer.ggml.model is absent)";
+  if (findText(header, "tokenizer.ggml.model") === undefined)
+    return "it has no tokenizer (tokenizer.ggml.model is absent)";
   if (findTexts(header, "tokenizer.ggml.tokens") === undefined) return "it has no list of tokens";
   const needsMerges = type === "BPE" && findText(header, "tokenizer.ggml.pre") !== "kimi-k2";
   if (needsMerges && findTexts(header, "tokenizer.ggml.merges") === undefined) return "its BPE tokenizer has no merges";
@@ -206,7 +223,8 @@ function findListProblem(header: GgufHeader, tokenCount: number): string | undef
     const value = header.metadata.get(`tokenizer.ggml.${key}`);
     if (value === undefined) continue;
     const type = value.type === "array" ? value.elementType : value.type;
-    if (value.type !== "array" || !wanted.includes(type)) return `tokenizer.ggml.${key} is ${type}, not a list of ${wanted.join(" or ")}`;
+    if (value.type !== "array" || !wanted.includes(type))
+      return `tokenizer.ggml.${key} is ${type}, not a list of ${wanted.join(" or ")}`;
     if (value.count < tokenCount) return `tokenizer.ggml.${key} has ${value.count} entries for ${tokenCount} tokens`;
   }
   return undefined;

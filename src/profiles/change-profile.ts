@@ -12,9 +12,14 @@ const byteOrderMark = Buffer.from([0xef, 0xbb, 0xbf]);
  * Changes a profile's file, when what comes of it is a valid profile: other readers see the old text or the new one.
  * @param change From the text there is to the text there shall be.
  * @returns whether anything was written.
- * @throws LlmctlError as loading does, with the places in the changed text; `profile-changed` when someone else wrote the file meanwhile.
+ * @throws LlmctlError as loading does, with the places in the changed text; `profile-changed` when someone else wrote
+ *   the file meanwhile.
  */
-export async function changeProfile(source: Source, change: (text: string) => string, load: LoadOptions): Promise<boolean> {
+export async function changeProfile(
+  source: Source,
+  change: (text: string) => string,
+  load: LoadOptions,
+): Promise<boolean> {
   const before = await readProfileText(source);
   const after = change(before);
   if (after === before) return false;
@@ -23,7 +28,10 @@ export async function changeProfile(source: Source, change: (text: string) => st
   return true;
 }
 
-/** Puts a text that was checked in the place of the one that it was made from. @throws LlmctlError `profile-changed`, `profile-unwritable`. */
+/**
+ * Puts a text that was checked in the place of the one that it was made from.
+ * @throws LlmctlError `profile-changed`, `profile-unwritable`.
+ */
 export async function replaceText(source: Source, before: string, after: string): Promise<void> {
   await writing(source, async () => {
     const bytes = await readFile(source.path);
@@ -33,7 +41,10 @@ export async function replaceText(source: Source, before: string, after: string)
   });
 }
 
-/** Writes a new profile, when it is a valid one. @throws LlmctlError as loading does; `profile-exists`, `profile-unwritable`. */
+/**
+ * Writes a new profile, when it is a valid one.
+ * @throws LlmctlError as loading does; `profile-exists`, `profile-unwritable`.
+ */
 export async function createProfile(source: Source, text: string, load: LoadOptions): Promise<void> {
   await checkUnwritten(source, text, load);
   await writing(source, () => createFileAtomic(source.path, text, 0o644));

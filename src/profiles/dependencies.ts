@@ -5,14 +5,17 @@ import { quote } from "./yaml/quote-value.ts";
 import type { Profile } from "./schema/schema.ts";
 
 /**
- * Loads profiles with all that they depend on, each once: what others depend on comes before them, else in the order asked for.
- * @throws LlmctlError of a profile that cannot be loaded, `dependency-unknown`, `dependency-cycle`, `profile-twice` for two files of one name
+ * Loads profiles with all that they depend on, each once: what others depend on comes before them, else in the order
+ * asked for.
+ * @throws LlmctlError of a profile that cannot be loaded, `dependency-unknown`, `dependency-cycle`, `profile-twice` for
+ *   two files of one name
  */
 export async function loadInOrder(namesOrPaths: readonly string[], options: LoadOptions): Promise<readonly Profile[]> {
   const walk = new Walk(options);
   const asked: Profile[] = [];
   for (const nameOrPath of namesOrPaths) asked.push(await loadProfile(nameOrPath, options));
-  // All that were asked for are known by name before the first dependency is followed: a file that was named wins over one that is found.
+  // All that were asked for are known by name before the first dependency is followed: a file that was named wins over
+  // one that is found.
   for (const profile of asked) walk.know(profile);
   for (const profile of asked) await walk.visit(profile, []);
   return walk.order;
@@ -31,10 +34,14 @@ class Walk {
   know(profile: Profile): void {
     const other = this.#known.get(profile.name);
     if (other !== undefined && other.path !== profile.path) {
-      throw new LlmctlError("profile-twice", `two files are both the profile ${quote(profile.name)}: ${other.path} and ${profile.path}`, {
-        exit: "config",
-        fix: "give one of them another name",
-      });
+      throw new LlmctlError(
+        "profile-twice",
+        `two files are both the profile ${quote(profile.name)}: ${other.path} and ${profile.path}`,
+        {
+          exit: "config",
+          fix: "give one of them another name",
+        },
+      );
     }
     this.#known.set(profile.name, profile);
   }
@@ -45,7 +52,8 @@ class Walk {
     const longer = [...chain, profile];
     for (const [index, name] of profile.values.depends_on.entries()) {
       const start = longer.findIndex((one) => one.name === name);
-      if (start >= 0) throw cycle([...longer.slice(start).map((one) => one.name), name], profile.at("depends_on", index));
+      if (start >= 0)
+        throw cycle([...longer.slice(start).map((one) => one.name), name], profile.at("depends_on", index));
       await this.visit(this.#known.get(name) ?? (await this.#load(name, profile, index)), longer);
     }
     this.order.push(profile);
@@ -55,25 +63,36 @@ class Walk {
     const home = dirname(by.path);
     const { folders } = this.#options;
     try {
-      const profile = await loadProfile(name, { ...this.#options, folders: folders.includes(home) ? folders : [home, ...folders] });
+      const profile = await loadProfile(name, {
+        ...this.#options,
+        folders: folders.includes(home) ? folders : [home, ...folders],
+      });
       this.#known.set(name, profile);
       return profile;
     } catch (error) {
       if (!(error instanceof LlmctlError) || error.code !== "profile-unknown") throw error;
-      throw new LlmctlError("dependency-unknown", `profile ${quote(by.name)} depends on ${quote(name)}, which does not exist`, {
-        exit: "config",
-        at: by.at("depends_on", index),
-        ...(error.fix === undefined ? {} : { fix: error.fix }),
-        cause: error,
-      });
+      throw new LlmctlError(
+        "dependency-unknown",
+        `profile ${quote(by.name)} depends on ${quote(name)}, which does not exist`,
+        {
+          exit: "config",
+          at: by.at("depends_on", index),
+          ...(error.fix === undefined ? {} : { fix: error.fix }),
+          cause: error,
+        },
+      );
     }
   }
 }
 
 function cycle(names: readonly string[], at: string): LlmctlError {
-  return new LlmctlError("dependency-cycle", `profile ${quote(names[0] ?? "")} depends on itself: ${names.join(" -> ")}`, {
-    exit: "config",
-    at,
-    fix: "take one of these names out of its depends_on",
-  });
+  return new LlmctlError(
+    "dependency-cycle",
+    `profile ${quote(names[0] ?? "")} depends on itself: ${names.join(" -> ")}`,
+    {
+      exit: "config",
+      at,
+      fix: "take one of these names out of its depends_on",
+    },
+  );
 }

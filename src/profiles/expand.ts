@@ -12,18 +12,30 @@ export type Env = Readonly<Record<string, string | undefined>>;
 const addressKeys = ["model", "draft.model", "mmproj", "lora.*"];
 
 /** What is a path when it is text. */
-const pathKeys = ["model_dirs.*", "lora.*.path", "chat_template_file", "server.api_key_file", "server.slot_save_path", "llama.binary"];
+const pathKeys = [
+  "model_dirs.*",
+  "lora.*.path",
+  "chat_template_file",
+  "server.api_key_file",
+  "server.slot_save_path",
+  "llama.binary",
+];
 
 /**
- * The most characters that variables may add to a profile: each may have 128 kB, and be named some hundred thousand times in a profile of 1 MiB.
+ * The most characters that variables may add to a profile: each may have 128 kB, and be named some hundred thousand
+ * times in a profile of 1 MiB.
  */
 const mostExpanded = 4 << 20;
 
 /**
- * Replaces `${env:NAME}` and `${env:NAME:-default}` in every text value; the default also stands in for an empty variable. The result is
- * always text, there is no escape, and `extends` is left alone because it is followed before this.
+ * Replaces `${env:NAME}` and `${env:NAME:-default}` in every text value; the default also stands in for an empty
+ * variable. The result is always text, there is no escape, and `extends` is left alone because it is followed before
+ * this.
  */
-export function expandEnv(root: WrittenMap, env: Env): { readonly root: WrittenMap; readonly findings: readonly Finding[] } {
+export function expandEnv(
+  root: WrittenMap,
+  env: Env,
+): { readonly root: WrittenMap; readonly findings: readonly Finding[] } {
   const findings: Finding[] = [];
   const budget = { left: mostExpanded };
   const expanded = mapMap(root, (scalar, path) => {
@@ -52,13 +64,17 @@ function expandText(text: string, { env, budget, isPrivate, ...expansion }: Expa
     told.add(message);
   };
   const shown = isPrivate ? "" : `: ${quote(text)}`;
-  const tellUnread = () => report(`has a reference that cannot be read${shown}`, "write ${env:NAME} or ${env:NAME:-default}");
+  const tellUnread = () =>
+    report(`has a reference that cannot be read${shown}`, "write ${env:NAME} or ${env:NAME:-default}");
   let isTold = budget.left < 0;
   const spend = (value: string) => {
     budget.left -= value.length;
     if (budget.left >= 0) return value;
     if (!isTold)
-      report(`is longer than ${mostExpanded} characters, with the variables in it and before it`, "name fewer variables, or shorter ones");
+      report(
+        `is longer than ${mostExpanded} characters, with the variables in it and before it`,
+        "name fewer variables, or shorter ones",
+      );
     isTold = true;
     return "";
   };
@@ -73,28 +89,36 @@ function expandText(text: string, { env, budget, isPrivate, ...expansion }: Expa
         return whole;
       }
       if (!isPrivate && isSecret(name)) {
-        report(`uses the environment variable ${quote(name)}, which by its name is a secret, and is seen by others`, "use it in env alone");
+        report(
+          `uses the environment variable ${quote(name)}, which by its name is a secret, and is seen by others`,
+          "use it in env alone",
+        );
         return whole;
       }
       const value = Object.hasOwn(env, name) ? env[name] : undefined;
       if (standard !== undefined) return spend(value || standard);
       if (value === undefined)
-        report(`uses the environment variable ${quote(name)}, which is not set`, `set it, or write \${env:${name}:-default}`);
+        report(
+          `uses the environment variable ${quote(name)}, which is not set`,
+          `set it, or write \${env:${name}:-default}`,
+        );
       return value === undefined ? whole : spend(value);
     });
   return expanded + text.slice(end);
 }
 
 /**
- * Makes every path absolute: `~/` is the home folder, `file:` may stand before it, else it is relative to the YAML file that wrote it. An
- * http(s) address where a model may be becomes the map that it is short for.
+ * Makes every path absolute: `~/` is the home folder, `file:` may stand before it, else it is relative to the YAML file
+ * that wrote it. An http(s) address where a model may be becomes the map that it is short for.
  */
 export function resolvePaths(root: WrittenMap, env: Env): WrittenMap {
   const home = findHome(env);
   return mapMap(root, (scalar, path) => {
     const key = path.map((part) => (typeof part === "number" ? "*" : part)).join(".");
     if (addressKeys.includes(key)) return readAddress(scalar) ?? resolvePath(scalar, home);
-    return pathKeys.includes(key) || (key === "server.host" && isSocketPath(scalar.value)) ? resolvePath(scalar, home) : scalar;
+    return pathKeys.includes(key) || (key === "server.host" && isSocketPath(scalar.value))
+      ? resolvePath(scalar, home)
+      : scalar;
   });
 }
 
@@ -108,7 +132,9 @@ function readAddress(scalar: WrittenScalar): WrittenMap | undefined {
   const { value, place } = scalar;
   if (!isAddress(value)) return undefined;
   const map = readHubAddress(value) ?? { url: value.replace(/^https?/i, (scheme) => scheme.toLowerCase()) };
-  const entries = Object.entries(map).map(([key, text]: [string, string]) => [key, { place, value: { ...scalar, value: text } }] as const);
+  const entries = Object.entries(map).map(
+    ([key, text]: [string, string]) => [key, { place, value: { ...scalar, value: text } }] as const,
+  );
   return { kind: "map", entries: new Map(entries), place };
 }
 
@@ -116,7 +142,10 @@ function resolvePath(scalar: WrittenScalar, home: string): WrittenScalar {
   const { value } = scalar;
   if (typeof value !== "string" || value === "" || isAddress(value)) return scalar;
   const plain = withoutScheme(value);
-  const path = plain === "~" || plain.startsWith("~/") ? join(home, plain.slice(1)) : resolve(dirname(scalar.place.source.path), plain);
+  const path =
+    plain === "~" || plain.startsWith("~/")
+      ? join(home, plain.slice(1))
+      : resolve(dirname(scalar.place.source.path), plain);
   return { ...scalar, value: path };
 }
 

@@ -25,10 +25,17 @@ export interface ListedProfile {
   readonly problem?: string;
 }
 
-/** Where profiles are looked for, first match wins: the project's, the user's, the system's, then those shipped in the package. */
-export function profileFolders(options: { readonly paths: Pick<Paths, "config">; readonly cwd: string }): readonly string[] {
+/**
+ * Where profiles are looked for, first match wins: the project's, the user's, the system's, then those shipped in the
+ * package.
+ */
+export function profileFolders(options: {
+  readonly paths: Pick<Paths, "config">;
+  readonly cwd: string;
+}): readonly string[] {
   const folders = [resolve(options.cwd, "profiles"), join(options.paths.config, "profiles"), "/etc/llmctl/profiles"];
-  // In the package's own folder the shipped profiles are also those of the working directory; the user's own come first there, too.
+  // In the package's own folder the shipped profiles are also those of the working directory; the user's own come first
+  // there, too.
   return [...folders.filter((folder) => folder !== shippedFolder), shippedFolder];
 }
 
@@ -48,7 +55,10 @@ function isProfilePath(nameOrPath: string): boolean {
   return nameOrPath.includes("/") || endings.some((ending) => nameOrPath.endsWith(ending));
 }
 
-/** The file that a name or a path stands for; a path is not looked at yet. @throws LlmctlError `profile-unknown`, `profile-name` */
+/**
+ * The file that a name or a path stands for; a path is not looked at yet.
+ * @throws LlmctlError `profile-unknown`, `profile-name`
+ */
 export async function findProfile(nameOrPath: string, folders: readonly string[], cwd: string): Promise<Source> {
   if (!isProfilePath(nameOrPath)) {
     const path = (await findAll(checkName(nameOrPath), folders))[0];
@@ -81,7 +91,12 @@ export async function listProfiles(folders: readonly string[]): Promise<ListedPr
       const name = profileName(path);
       const shadowedBy = listed.get(name);
       if (shadowedBy === undefined) listed.set(name, path);
-      profiles.push({ name, path, ...(await describe(name, path)), ...(shadowedBy === undefined ? {} : { shadowedBy }) });
+      profiles.push({
+        name,
+        path,
+        ...(await describe(name, path)),
+        ...(shadowedBy === undefined ? {} : { shadowedBy }),
+      });
     }
   }
   return profiles.toSorted((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
@@ -89,8 +104,8 @@ export async function listProfiles(folders: readonly string[]): Promise<ListedPr
 
 /**
  * Reads a profile's text.
- * @throws LlmctlError `profile-unknown` (no such file), `profile-unreadable` (no permission, not a file) or `profile-invalid` (over 1 MiB,
- *   binary, not UTF-8)
+ * @throws LlmctlError `profile-unknown` (no such file), `profile-unreadable` (no permission, not a file) or
+ *   `profile-invalid` (over 1 MiB, binary, not UTF-8)
  */
 export async function readProfileText(source: Source): Promise<string> {
   const bytes = await readLimited(source);
@@ -126,14 +141,21 @@ async function readLimited(source: Source): Promise<Uint8Array> {
     const code = systemErrorCode(error);
     if (error instanceof LlmctlError || code === undefined) throw error;
     if (code === "ENOENT")
-      throw new LlmctlError("profile-unknown", `there is no profile file ${quote(source.shown)}`, { exit: "config", at: source.path });
+      throw new LlmctlError("profile-unknown", `there is no profile file ${quote(source.shown)}`, {
+        exit: "config",
+        at: source.path,
+      });
     throw unreadable(source, `cannot be read (${code})`, error);
   }
 }
 
 function unreadable(source: Source, what: string, cause?: unknown): LlmctlError {
   const exit = ["EACCES", "EPERM"].includes(systemErrorCode(cause) ?? "") ? "permission" : "config";
-  return new LlmctlError("profile-unreadable", `profile ${quote(source.name)} ${what}`, { exit, at: source.path, cause });
+  return new LlmctlError("profile-unreadable", `profile ${quote(source.name)} ${what}`, {
+    exit,
+    at: source.path,
+    cause,
+  });
 }
 
 /** The error for a name that no folder has; suggests the nearest one. */
@@ -165,7 +187,8 @@ export function profileName(path: string): string {
 
 async function profileFiles(folder: string): Promise<string[]> {
   const names = await unlessMissing(readdir(folder), []);
-  const fits = (name: string) => endings.some((ending) => name.endsWith(ending)) && profileNamePattern.test(profileName(name));
+  const fits = (name: string) =>
+    endings.some((ending) => name.endsWith(ending)) && profileNamePattern.test(profileName(name));
   return names
     .filter(fits)
     .toSorted()

@@ -49,7 +49,8 @@ export interface ResolvedProfile {
 
 /**
  * Reads a profile by name, or by path when it holds a `/` or ends in `.yaml` or `.yml`, with everything it extends.
- * @throws LlmctlError `profile-unknown`, `profile-name`, `profile-unreadable`, or `profile-invalid` with all problems at once
+ * @throws LlmctlError `profile-unknown`, `profile-name`, `profile-unreadable`, or `profile-invalid` with all problems
+ *   at once
  */
 export async function loadProfile(nameOrPath: string, options: LoadOptions): Promise<Profile> {
   return (await resolveProfile(nameOrPath, options)).profile;
@@ -83,7 +84,10 @@ export async function resolveProfile(nameOrPath: string, options: LoadOptions): 
     return place === root.place ? source.shown : showPlace(place);
   };
   const envFromOutside = Object.keys(checked.values.env).filter((name) => isExpanded(root, ["env", name]));
-  return { profile: { name: source.name, path: source.path, values: checked.values, envFromOutside, at }, written: root };
+  return {
+    profile: { name: source.name, path: source.path, values: checked.values, envFromOutside, at },
+    written: root,
+  };
 }
 
 function isExpanded(root: WrittenMap, path: KeyPath): boolean {
@@ -127,11 +131,15 @@ async function readChain(first: Source, options: LoadOptions & { readonly cwd: s
 const mostFiles = 32;
 
 function tooLongChain(next: Source, [first = next]: readonly Source[]): LlmctlError {
-  return new LlmctlError("profile-invalid", `profile ${quote(first.name)} extends one that extends one, more than ${mostFiles} times`, {
-    exit: "config",
-    at: next.shown,
-    fix: 'remove one "extends" of this chain',
-  });
+  return new LlmctlError(
+    "profile-invalid",
+    `profile ${quote(first.name)} extends one that extends one, more than ${mostFiles} times`,
+    {
+      exit: "config",
+      at: next.shown,
+      fix: 'remove one "extends" of this chain',
+    },
+  );
 }
 
 function parseOnce(text: string, source: Source, files: ParsedFiles | undefined): ReturnType<typeof readYaml> {
@@ -142,7 +150,10 @@ function parseOnce(text: string, source: Source, files: ParsedFiles | undefined)
   return parsed;
 }
 
-/** The file that a profile extends, or why there is none; undefined when it extends nothing, or names it wrongly (which the schema reports). */
+/**
+ * The file that a profile extends, or why there is none; undefined when it extends nothing, or names it wrongly (which
+ * the schema reports).
+ */
 async function findParent(
   root: WrittenMap,
   sources: readonly Source[],
@@ -155,7 +166,9 @@ async function findParent(
   const home = dirname(source.path);
   const search = folders.includes(home) ? folders : [home, ...folders];
   const candidates = await findAll(name, search);
-  const seen = await Promise.all(sources.map(({ path }) => (instead?.path === path ? realpathOfNew(path) : realpath(path))));
+  const seen = await Promise.all(
+    sources.map(({ path }) => (instead?.path === path ? realpathOfNew(path) : realpath(path))),
+  );
   for (const path of candidates) {
     if (!seen.includes(await realpath(path))) return makeSource(name, path, cwd);
     // A profile may extend one of its own name further down the search path; any other repetition is a cycle.
@@ -164,7 +177,11 @@ async function findParent(
   if (candidates.length === 0) {
     const error = await unknownProfile(name, search);
     const fix = error.fix === undefined ? {} : { fix: error.fix };
-    return { message: `profile ${quote(source.name)} extends ${quote(name)}, which does not exist`, place: written.place, ...fix };
+    return {
+      message: `profile ${quote(source.name)} extends ${quote(name)}, which does not exist`,
+      place: written.place,
+      ...fix,
+    };
   }
   const names = [...sources.map((one) => one.name), name];
   return {
@@ -184,7 +201,10 @@ async function realpathOfNew(path: string): Promise<string> {
   }
 }
 
-function checkValues(root: WrittenMap, complete: boolean): { readonly values?: ProfileValues; readonly findings: Finding[] } {
+function checkValues(
+  root: WrittenMap,
+  complete: boolean,
+): { readonly values?: ProfileValues; readonly findings: Finding[] } {
   const rules = complete ? checkRules(root) : [];
   const parsed = profileSchema.safeParse(toPlain(root));
   const explained = parsed.success ? [] : explainIssues(parsed.error.issues, { root, schema: profileJsonSchema() });
@@ -198,7 +218,9 @@ function checkValues(root: WrittenMap, complete: boolean): { readonly values?: P
 /** One error with all problems, the child's file first, each file from top to bottom. */
 function invalid(findings: readonly Finding[], sources: readonly Source[]): LlmctlError {
   const order = (finding: Finding) => sources.findIndex((source) => source.path === finding.place.source.path);
-  const sorted = findings.toSorted((a, b) => order(a) - order(b) || a.place.line - b.place.line || a.place.column - b.place.column);
+  const sorted = findings.toSorted(
+    (a, b) => order(a) - order(b) || a.place.line - b.place.line || a.place.column - b.place.column,
+  );
   const [first, ...more] = sorted.map(toProblem);
   if (!first) throw new TypeError("a profile was refused without a problem");
   const { message, ...where } = first;

@@ -31,6 +31,11 @@ type Adapter = NonNullable<ProfileValues["lora"]>[number];
 export function adapterRef(adapter: Adapter): ModelRef {
   if (typeof adapter === "string") return adapter;
   if ("path" in adapter) return adapter.path;
-  if ("url" in adapter) return { url: adapter.url, ...(adapter.sha256 === undefined ? {} : { sha256: adapter.sha256 }) };
-  return { hf: adapter.hf, file: adapter.file, ...(adapter.revision === undefined ? {} : { revision: adapter.revision }) };
+  if ("url" in adapter)
+    return { url: adapter.url, ...(adapter.sha256 === undefined ? {} : { sha256: adapter.sha256 }) };
+  return {
+    hf: adapter.hf,
+    file: adapter.file,
+    ...(adapter.revision === undefined ? {} : { revision: adapter.revision }),
+  };
 }

@@ -13,7 +13,8 @@ export interface OwnedValue {
 /** @throws LlmctlError `value-unwritable` for a value with a character that the format has no way to say. */
 export function expectWritable({ owner, text, at }: OwnedValue, format: string, forbidden: RegExp): void {
   const character = forbidden.exec(text)?.[0];
-  if (character !== undefined) throw unwritable(owner, `holds ${nameCharacter(character)}, which ${format} cannot say`, at);
+  if (character !== undefined)
+    throw unwritable(owner, `holds ${nameCharacter(character)}, which ${format} cannot say`, at);
 }
 
 export function unwritable(owner: string, problem: string, at?: string): LlmctlError {

@@ -18,8 +18,8 @@ export interface LaunchdOptions {
 const stopMarginMs = 45_000;
 
 /**
- * Property list of an agent that runs one profile in the foreground. Untested on macOS. launchd knows no exit codes that forbid another try: an agent that
- * fails for good is started again every 30 s.
+ * Property list of an agent that runs one profile in the foreground. Untested on macOS. launchd knows no exit codes
+ * that forbid another try: an agent that fails for good is started again every 30 s.
  * @throws LlmctlError `value-unwritable` for a value that XML has no way to say.
  * @see launchd.plist(5)
  */
@@ -29,7 +29,10 @@ export function renderLaunchd(options: LaunchdOptions): string {
   const entries: readonly (readonly [string, string])[] = [
     ["Label", string(`llmctl.${options.name}`)],
     ["ProgramArguments", `<array>${command.map(string).join("")}</array>`],
-    ["EnvironmentVariables", dictionary(Object.entries(options.environment).map(([key, value]) => [key, string(value)]))],
+    [
+      "EnvironmentVariables",
+      dictionary(Object.entries(options.environment).map(([key, value]) => [key, string(value)])),
+    ],
     ["RunAtLoad", "<true/>"],
     ["KeepAlive", dictionary([["SuccessfulExit", "<false/>"]])],
     ["ThrottleInterval", "<integer>30</integer>"],
@@ -53,7 +56,8 @@ const noXml = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff\p{Cs}]/u;
 
 function expectAllWritable({ nodePath, execPath, profilePath, logPath, environment }: LaunchdOptions): void {
   const paths = { Node: nodePath, llmctl: execPath, "the profile": profilePath, "the log": logPath };
-  for (const [what, text] of Object.entries(paths)) expectWritable({ owner: `the path of ${what}`, text }, "a property list", noXml);
+  for (const [what, text] of Object.entries(paths))
+    expectWritable({ owner: `the path of ${what}`, text }, "a property list", noXml);
   for (const [owner, text] of Object.entries(environment)) expectWritable({ owner, text }, "a property list", noXml);
 }
 

@@ -9,8 +9,9 @@ type Env = Readonly<Record<string, string | undefined>>;
 type SendNotification = (fields: readonly string[]) => Promise<void>;
 
 /**
- * Tells systemd how this process does. Nothing here throws or has to be waited for; messages go out one at a time, in the order of the calls,
- * and what is asked for while one is under way goes out as one message in which the latest value of a field wins.
+ * Tells systemd how this process does. Nothing here throws or has to be waited for; messages go out one at a time, in
+ * the order of the calls, and what is asked for while one is under way goes out as one message in which the latest
+ * value of a field wins.
  */
 export interface Notifier {
   /** How often `pingWatchdog` must be called, in milliseconds; undefined when no watchdog waits for it. */
@@ -35,8 +36,8 @@ interface NotifierOptions {
 }
 
 /**
- * Whether a service manager has started this process and waits for it to be ready, so that nobody watches. A desktop that is a service itself may
- * leave its variable to the terminals that it starts.
+ * Whether a service manager has started this process and waits for it to be ready, so that nobody watches. A desktop
+ * that is a service itself may leave its variable to the terminals that it starts.
  */
 export function isService(env: Env, hasTerminal: boolean = process.stdout.isTTY): boolean {
   return Boolean(env["NOTIFY_SOCKET"]) && !hasTerminal;
@@ -66,7 +67,10 @@ const silentNotifier: Notifier = {
   flush: () => Promise.resolve(),
 };
 
-/** A third of the watchdog's time: two pings may be late before the manager acts. `WATCHDOG_PID` may name another process of the unit. */
+/**
+ * A third of the watchdog's time: two pings may be late before the manager acts. `WATCHDOG_PID` may name another
+ * process of the unit.
+ */
 function watchdogInterval(env: Env, pid: number): number | undefined {
   const usec = Number(env["WATCHDOG_USEC"]);
   const isForUs = env["WATCHDOG_PID"] === undefined || env["WATCHDOG_PID"] === String(pid);
@@ -128,8 +132,8 @@ class NotificationQueue {
 }
 
 /**
- * The tool waits until the manager has read the message. That wait is needed: the manager looks up the sender's unit by its process, and
- * drops a message whose sender is gone. Node cannot send the datagram itself.
+ * The tool waits until the manager has read the message. That wait is needed: the manager looks up the sender's unit by
+ * its process, and drops a message whose sender is gone. Node cannot send the datagram itself.
  */
 function sendWithTool(socket: string, path: string | undefined): SendNotification {
   const run = promisify(execFile);

@@ -3,12 +3,16 @@ import { LlmctlError } from "../base/errors.ts";
 import { systemHome, systemUser } from "./unit.ts";
 
 /**
- * Makes the user that services of the machine run as, where there is none: without a password or a shell. Safe to repeat.
+ * Makes the user that services of the machine run as, where there is none: without a password or a shell. Safe to
+ * repeat.
  * @throws LlmctlError `no-user`
  */
 export async function ensureSystemUser(): Promise<void> {
   const line = `u ${systemUser} - "llmctl services" ${systemHome}`;
-  const { failed, stderr, message } = await execa("systemd-sysusers", ["--inline", line], { reject: false, stdin: "ignore" });
+  const { failed, stderr, message } = await execa("systemd-sysusers", ["--inline", line], {
+    reject: false,
+    stdin: "ignore",
+  });
   if (!failed) return;
   throw new LlmctlError("no-user", `the user "${systemUser}" cannot be made: ${stderr.trim() || message}`, {
     exit: "unavailable",

@@ -22,16 +22,26 @@ export async function systemctl(
   const words = [...(scope === "user" ? ["--user"] : []), ...args];
   const { stdout, stderr, exitCode, failed } = await execa("systemctl", words, { reject: false, stdin: "ignore" });
   if (failed && check) {
-    throw new LlmctlError("systemctl-failed", `systemctl ${words.join(" ")} failed: ${stderr.trim() || stdout.trim()}`, {
-      exit: "unavailable",
-      ...(scope === "user" ? { fix: "log in as that user itself, not by su or sudo, or use --system" } : {}),
-    });
+    throw new LlmctlError(
+      "systemctl-failed",
+      `systemctl ${words.join(" ")} failed: ${stderr.trim() || stdout.trim()}`,
+      {
+        exit: "unavailable",
+        ...(scope === "user" ? { fix: "log in as that user itself, not by su or sudo, or use --system" } : {}),
+      },
+    );
   }
   return { stdout: stdout.trim(), exitCode: exitCode ?? 1 };
 }
 
 /** Properties of a profile's unit. @throws LlmctlError as {@link systemctl}. */
-export async function showUnit(scope: UnitScope, name: string, properties: readonly string[]): Promise<ReadonlyMap<string, string>> {
+export async function showUnit(
+  scope: UnitScope,
+  name: string,
+  properties: readonly string[],
+): Promise<ReadonlyMap<string, string>> {
   const { stdout } = await systemctl(scope, ["show", `--property=${properties.join(",")}`, unitName(name)]);
-  return new Map(stdout.split("\n").map((line) => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)]));
+  return new Map(
+    stdout.split("\n").map((line) => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)]),
+  );
 }

@@ -37,7 +37,10 @@ export interface LiveUnit {
   readonly mainPid: number;
 }
 
-/** The unit that keeps a profile of this home running. @returns undefined where there is none, it is at rest, or systemd cannot be asked. */
+/**
+ * The unit that keeps a profile of this home running.
+ * @returns undefined where there is none, it is at rest, or systemd cannot be asked.
+ */
 export async function findLiveUnit(name: string): Promise<LiveUnit | undefined> {
   for (const scope of ["user", "system"] as const) {
     const text = await readUnit(unitPath(scope, name));
@@ -45,7 +48,9 @@ export async function findLiveUnit(name: string): Promise<LiveUnit | undefined> 
     const unit = unitName(name);
     // Loaded only where there is a unit: the usual `down` need not wait for it.
     const { systemctl } = await import("./systemctl.ts");
-    const { stdout } = await systemctl(scope, ["show", "--property=ActiveState,SubState,InvocationID,MainPID", unit], { check: false });
+    const { stdout } = await systemctl(scope, ["show", "--property=ActiveState,SubState,InvocationID,MainPID", unit], {
+      check: false,
+    });
     const of = (key: string) => new RegExp(`^${key}=(.*)$`, "m").exec(stdout)?.[1] ?? "";
     // Within the unit itself, as in an ExecStop= of somebody's own, a wait for its end would have none.
     if (of("InvocationID") !== "" && of("InvocationID") === process.env["INVOCATION_ID"]) continue;
@@ -73,7 +78,9 @@ export async function stopUnit({ unit, scope }: LiveUnit): Promise<void> {
 export async function listUnits(scope: UnitScope): Promise<string[]> {
   try {
     const files = await readdir(dirname(unitPath(scope, "any")));
-    return files.flatMap((file) => /^llmctl-(.+)\.service$/.exec(file)?.[1] ?? []).filter((name) => profileNamePattern.test(name));
+    return files
+      .flatMap((file) => /^llmctl-(.+)\.service$/.exec(file)?.[1] ?? [])
+      .filter((name) => profileNamePattern.test(name));
   } catch (error) {
     if (systemErrorCode(error) === "ENOENT" || systemErrorCode(error) === "ENOTDIR") return [];
     throw error;

@@ -6,8 +6,8 @@ const named: Readonly<Record<string, string>> = { "\n": "\\n", "\r": "\\r", "\t"
 const plainWord = /^[\w@%+=:,./-]+$/;
 
 /**
- * One word of a command or of `Environment=`, which is read back as it is: nothing in it is a specifier or an escape. Dollars are for the
- * caller: only commands have variables.
+ * One word of a command or of `Environment=`, which is read back as it is: nothing in it is a specifier or an escape.
+ * Dollars are for the caller: only commands have variables.
  * @see systemd.syntax(7), "Quoting"
  */
 export function quote(word: string): string {
@@ -15,7 +15,10 @@ export function quote(word: string): string {
   return plainWord.test(plain) ? plain : quotePlain(plain).replaceAll(escaped, escapeControl);
 }
 
-/** As {@link quote}, for a list of paths, where systemd knows no escape but for the next character; none may hold a control character. */
+/**
+ * As {@link quote}, for a list of paths, where systemd knows no escape but for the next character; none may hold a
+ * control character.
+ */
 export function quotePath(path: string): string {
   const plain = escapeSpecifiers(path);
   return plainWord.test(plain) ? plain : quotePlain(plain);

@@ -35,12 +35,17 @@ export interface UnitOptions {
   readonly stopTimeoutMs: number;
   /** What the server will ask the scheduler for; undefined when that needs no right. */
   readonly priority?: { readonly fifo: number; readonly niceness: number } | undefined;
-  /** Folders that must stay writable beside the unit's own state and runtime folders; those that are missing are left out. */
+  /**
+   * Folders that must stay writable beside the unit's own state and runtime folders; those that are missing are left
+   * out.
+   */
   readonly writable: readonly string[];
   readonly environment: Readonly<Record<string, string>>;
 }
 
-/** What a new start cannot mend, and an end before it was ready that somebody asked for; systemd leaves the unit failed. */
+/**
+ * What a new start cannot mend, and an end before it was ready that somebody asked for; systemd leaves the unit failed.
+ */
 const permanentExits: readonly ExitName[] = [
   "usage",
   "notRunning",
@@ -76,19 +81,22 @@ function expectAllWritable({ nodePath, execPath, profilePath, environment, writa
   expectWritable({ owner: "the path of the profile", text: profilePath }, "a unit", noText);
   for (const [owner, text] of Object.entries(environment)) expectWritable({ owner, text }, "a unit", noText);
   if (scope === "user") return;
-  for (const text of writable) expectWritable({ owner: "a folder that the service writes to", text }, "a unit", controlCharacter);
+  for (const text of writable)
+    expectWritable({ owner: "a folder that the service writes to", text }, "a unit", controlCharacter);
 }
 
 function unitSection({ name, description, dependsOn, mounts = [], host = "localhost" }: UnitOptions): string[] {
   const units = dependsOn.map(unitName);
   const network = isAlwaysThere(host) ? [] : ["network-online.target"];
-  // Unlike elsewhere systemd knows no escape for the end of a line here. Without it the supervisor itself waits for what is not mounted.
+  // Unlike elsewhere systemd knows no escape for the end of a line here. Without it the supervisor itself waits for
+  // what is not mounted.
   const paths = [...new Set(mounts)].filter((path) => !controlCharacter.test(path)).map(quotePath);
   return [
     "[Unit]",
     `Description=${escapeSpecifiers(toClosedLine(`llmctl ${name}${description === undefined ? "" : `: ${description}`}`))}`,
     `After=${["network.target", ...network, ...units].join(" ")}`,
-    // Started by this unit they would be in its control group, and end with it. Not Requires=: a restart of theirs would load this model anew, too.
+    // Started by this unit they would be in its control group, and end with it. Not Requires=: a restart of theirs
+    // would load this model anew, too.
     ...(network.length + units.length === 0 ? [] : [`Wants=${[...network, ...units].join(" ")}`]),
     ...(paths.length === 0 ? [] : [`RequiresMountsFor=${paths.join(" ")}`]),
     "StartLimitIntervalSec=10min",
@@ -110,7 +118,8 @@ function serviceSection(options: UnitOptions): string[] {
     "NotifyAccess=all",
     `ExecStart=${command.join(" ")}`,
     ...Object.entries(options.environment).map(([key, value]) => `Environment=${quote(`${key}=${value}`)}`),
-    // Secrets such as HF_TOKEN: a file that only its owner can read, /etc/llmctl/llmctl.env or ~/.config/llmctl/llmctl.env.
+    // Secrets such as HF_TOKEN: a file that only its owner can read, /etc/llmctl/llmctl.env or
+    // ~/.config/llmctl/llmctl.env.
     "EnvironmentFile=-%E/llmctl/llmctl.env",
     // SIGTERM goes to the supervisor alone: a second one makes llama-server drop its requests.
     "KillMode=mixed",
@@ -125,8 +134,11 @@ function serviceSection(options: UnitOptions): string[] {
     "LogRateLimitIntervalSec=0",
     "LimitMEMLOCK=infinity",
     // Enough without any capability; a user's manager gives no more than it has itself.
-    ...(options.priority === undefined ? [] : [`LimitRTPRIO=${options.priority.fifo}`, `LimitNICE=${options.priority.niceness}`]),
-    // A core file would hold API keys and prompts. To have one, LimitCORE=infinity and Environment=LLMCTL_CORE_DUMPS=1 in a drop-in.
+    ...(options.priority === undefined
+      ? []
+      : [`LimitRTPRIO=${options.priority.fifo}`, `LimitNICE=${options.priority.niceness}`]),
+    // A core file would hold API keys and prompts. To have one, LimitCORE=infinity and Environment=LLMCTL_CORE_DUMPS=1
+    // in a drop-in.
     "LimitCORE=0",
     "UMask=0077",
     ...(options.scope === "system" ? systemHardening(options) : []),
@@ -136,8 +148,8 @@ function serviceSection(options: UnitOptions): string[] {
 }
 
 /**
- * Works under a user's manager too. Left out on purpose: MemoryDenyWriteExecute kills Node, PrivateDevices hides GPUs, ProcSubset=pid hides the
- * CPUs, and SystemCallFilter needs EPERM in place of a kill because Node tries pkey_alloc.
+ * Works under a user's manager too. Left out on purpose: MemoryDenyWriteExecute kills Node, PrivateDevices hides GPUs,
+ * ProcSubset=pid hides the CPUs, and SystemCallFilter needs EPERM in place of a kill because Node tries pkey_alloc.
  */
 const hardening = [
   "NoNewPrivileges=yes",
@@ -151,8 +163,9 @@ const hardening = [
 ];
 
 /**
- * What needs the machine's manager: a user and a folder of its own, mounts, and capabilities to drop. Devices stay open: a list of them is read
- * when the service starts, and NVIDIA's driver adds some of its own only when they are first used.
+ * What needs the machine's manager: a user and a folder of its own, mounts, and capabilities to drop. Devices stay
+ * open: a list of them is read when the service starts, and NVIDIA's driver adds some of its own only when they are
+ * first used.
  */
 function systemHardening({ writable }: UnitOptions): string[] {
   return [

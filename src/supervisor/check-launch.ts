@@ -17,8 +17,8 @@ import { llmctlVersion } from "../base/version.ts";
 import { type Launch, launchVersion } from "./launch.ts";
 
 /*
- * Every value of a launch that comes over the control socket is checked on arrival: what was not as it should be would else be found out when the
- * running server is gone.
+ * Every value of a launch that comes over the control socket is checked on arrival: what was not as it should be would
+ * else be found out when the running server is gone.
  */
 
 /** No program can be given a NUL, and Node's error about one quotes it. */
@@ -27,7 +27,9 @@ const isTextMap: Check = (value) => isMap(value) && Object.entries(value).flat()
 
 const drafting: Check = (value) =>
   isMap(value) &&
-  (value["wanted"] === true ? isOneOf("serve", "fail")(value["onFailure"]) : value["wanted"] === false && isText(value["reason"]));
+  (value["wanted"] === true
+    ? isOneOf("serve", "fail")(value["onFailure"])
+    : value["wanted"] === false && isText(value["reason"]));
 
 const launchChecks: Checks<Launch> = {
   version: (value) => value === launchVersion,
@@ -75,10 +77,15 @@ const launchChecks: Checks<Launch> = {
  * @param from Version of the llmctl that sent it; undefined where it is too old to say.
  * @throws LlmctlError `launch-version`, `launch-refused`: what runs goes on as it is.
  */
-export function checkLaunch(value: unknown, running: Pick<Launch, "name" | "protocol">, from: string | undefined): Launch {
+export function checkLaunch(
+  value: unknown,
+  running: Pick<Launch, "name" | "protocol">,
+  from: string | undefined,
+): Launch {
   const { name } = running;
   if (!isMap(value)) throw refused(name, "the request carries none");
-  if (value["version"] !== launchVersion) throw otherVersion(name, llmctlVersion, `llmctl ${from ?? "of an earlier version"}`);
+  if (value["version"] !== launchVersion)
+    throw otherVersion(name, llmctlVersion, `llmctl ${from ?? "of an earlier version"}`);
   const wrong = findWrong(value, launchChecks);
   if (wrong !== undefined) throw refused(name, `its "${wrong}" is not what this version knows`);
   const launch = value as unknown as Launch;
@@ -92,13 +99,20 @@ export function otherVersion(name: string, supervisor: string | undefined, calle
   return new LlmctlError(
     "launch-version",
     `"${name}" was started by llmctl ${supervisor ?? "of an earlier version"}, which cannot take a new configuration from ${caller}; it runs on as it is`,
-    { exit: "busy", fix: { before: "restart it with", run: ["down", name], andThen: { before: "", run: ["up", "-d", name] } } },
+    {
+      exit: "busy",
+      fix: { before: "restart it with", run: ["down", name], andThen: { before: "", run: ["up", "-d", name] } },
+    },
   );
 }
 
 function refused(name: string, why: string): LlmctlError {
-  return new LlmctlError("launch-refused", `the supervisor of "${name}" does not take the new configuration: ${why}; it runs on as it is`, {
-    exit: "busy",
-    fix: { before: "restart it with", run: ["down", name], andThen: { before: "", run: ["up", "-d", name] } },
-  });
+  return new LlmctlError(
+    "launch-refused",
+    `the supervisor of "${name}" does not take the new configuration: ${why}; it runs on as it is`,
+    {
+      exit: "busy",
+      fix: { before: "restart it with", run: ["down", name], andThen: { before: "", run: ["up", "-d", name] } },
+    },
+  );
 }

@@ -60,7 +60,10 @@ export function describeDrafting(drafting: DraftingStatus): string {
   }
 }
 
-/** Something that has just happened, in words, and how things stand then. @param elapsedMs Since the supervisor started. */
+/**
+ * Something that has just happened, in words, and how things stand then.
+ * @param elapsedMs Since the supervisor started.
+ */
 export function makeEvent(
   message: string,
   { machine, status, elapsedMs }: { readonly machine: Machine; readonly status: Status; readonly elapsedMs: number },

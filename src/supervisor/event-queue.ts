@@ -6,8 +6,9 @@ const passing: ReadonlySet<StateName> = new Set(["preflight", "starting", "loadi
 const laterMs = 5;
 
 /**
- * Tells events, in order. One of a state that lasts is told at once, with all before it. One of a state on the way to ready is told a moment later:
- * a server is not started later, and not asked later, for the sake of logs, disks and readers.
+ * Tells events, in order. One of a state that lasts is told at once, with all before it. One of a state on the way to
+ * ready is told a moment later: a server is not started later, and not asked later, for the sake of logs, disks and
+ * readers.
  */
 export class EventQueue {
   readonly #tell: (event: StatusEvent) => void;

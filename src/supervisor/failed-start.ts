@@ -18,8 +18,8 @@ interface FailedStart {
 }
 
 /**
- * Leaves word of a start that nobody watched and that failed before there was a supervisor: in the event log, and in the state where that is
- * nobody else's.
+ * Leaves word of a start that nobody watched and that failed before there was a supervisor: in the event log, and in
+ * the state where that is nobody else's.
  * @param warn Told what cannot be written.
  * @throws LlmctlError as `takeOwnership`, and the system's error.
  */

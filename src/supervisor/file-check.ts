@@ -6,7 +6,8 @@ import type { ExitCause, Launch } from "./launch.ts";
 export const shortageCodes: ReadonlySet<string> = new Set(["EAGAIN", "EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"]);
 
 /**
- * What the system says of a file whose file system is not mounted yet, or whose server or device has gone for a while: NFS and FUSE among them.
+ * What the system says of a file whose file system is not mounted yet, or whose server or device has gone for a while:
+ * NFS and FUSE among them.
  * @see errno(3)
  */
 export const comingCodes: ReadonlySet<string> = new Set([
@@ -26,14 +27,17 @@ export const comingCodes: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Whether the program and the files that it will read are there: a plan may be months old when its server is started anew.
+ * Whether the program and the files that it will read are there: a plan may be months old when its server is started
+ * anew.
  * @returns the first that is not.
  */
 export async function checkFiles({ file, files, apiKeyFile }: Launch): Promise<ExitCause | undefined> {
   const needed = [
     { path: file, kind: "binary-missing", what: "program" },
     ...files.map(({ path }) => ({ path, kind: "model-missing", what: "model file" })),
-    ...(apiKeyFile === undefined ? [] : [{ path: apiKeyFile, kind: "api-key-file-missing", what: "file of the API keys" }]),
+    ...(apiKeyFile === undefined
+      ? []
+      : [{ path: apiKeyFile, kind: "api-key-file-missing", what: "file of the API keys" }]),
   ];
   const causes = await Promise.all(needed.map(checkFile));
   return causes.find((cause) => cause !== undefined);

@@ -5,11 +5,15 @@ import type { Fix } from "../base/fix.ts";
 export const launchVersion = 1;
 
 /**
- * Everything the supervisor needs to run one server: plain data, printable, sendable over the control socket. The supervisor knows nothing
- * about models; what it must know about the server's protocol comes as a {@link ServerProtocol}.
+ * Everything the supervisor needs to run one server: plain data, printable, sendable over the control socket. The
+ * supervisor knows nothing about models; what it must know about the server's protocol comes as a {@link
+ * ServerProtocol}.
  */
 export interface Launch {
-  /** Of this shape: a launch crosses versions, from a new command line to a supervisor that has run for months. See {@link launchVersion}. */
+  /**
+   * Of this shape: a launch crosses versions, from a new command line to a supervisor that has run for months. See
+   * {@link launchVersion}.
+   */
   readonly version: number;
   /** Name of the profile. */
   readonly name: string;
@@ -26,7 +30,10 @@ export interface Launch {
   /** Where the server will listen; port 0: the server picks one and its log says which. */
   readonly host: string;
   readonly port: number;
-  /** The unix socket that the server listens on in place of an address, absolute; `host` is the loopback then, for our own metrics. */
+  /**
+   * The unix socket that the server listens on in place of an address, absolute; `host` is the loopback then, for our
+   * own metrics.
+   */
   readonly socketPath?: string;
   /** Where Prometheus may ask, on the same host; 0: nowhere. */
   readonly metricsPort: number;
@@ -122,15 +129,18 @@ export interface Traffic {
 
 /** Why a server is gone, for people and for the restart policy. */
 export interface ExitCause {
-  /** Stable, kebab-case: `bad-flag`, `model-missing`, `model-corrupt`, `port-in-use`, `out-of-memory`, `killed`, `crashed`, … */
+  /**
+   * Stable, kebab-case: `bad-flag`, `model-missing`, `model-corrupt`, `port-in-use`, `out-of-memory`, `killed`,
+   * `crashed`, …
+   */
   readonly kind: string;
   readonly message: string;
   readonly fix?: Fix;
   /** A permanent cause is never retried, unless it may come. */
   readonly permanent: boolean;
   /**
-   * Something outside of the server (an address, a mount, a file, a driver, whoever has the port) is not there yet and may come by itself. Where
-   * nobody watches the start, and after the server has been ready, it is waited for.
+   * Something outside of the server (an address, a mount, a file, a driver, whoever has the port) is not there yet and
+   * may come by itself. Where nobody watches the start, and after the server has been ready, it is waited for.
    */
   readonly mayCome?: true;
   /** Name of the exit code that `up` ends with when this is why the server never got ready. */
@@ -145,7 +155,10 @@ export interface ServerExit {
   readonly signal: string | null;
   /** The end of what it logged in this run. */
   readonly lastLines: readonly string[];
-  /** Processes that the kernel has ended for want of memory since the server was started: of our cgroup where it tells, else of the machine. */
+  /**
+   * Processes that the kernel has ended for want of memory since the server was started: of our cgroup where it tells,
+   * else of the machine.
+   */
   readonly oomKills: number;
   /** Whether it had answered a health check before. */
   readonly wasReady: boolean;
@@ -153,7 +166,11 @@ export interface ServerExit {
 
 /** What the supervisor must be told about the server that it runs; `llama/server-protocol.ts` has the real one. */
 export interface ServerProtocol {
-  /** Asks before each start whether what the server needs beside its program and models is there: its keys, workers of other machines. @returns why not. */
+  /**
+   * Asks before each start whether what the server needs beside its program and models is there: its keys, workers of
+   * other machines.
+   * @returns why not.
+   */
   readonly checkNeeds: (launch: Launch) => Promise<ExitCause | undefined>;
   /** Asks once whether the server can take a request. Never throws for an answer of the server. */
   readonly checkHealth: (endpoint: Endpoint, timeoutMs: number, signal: AbortSignal) => Promise<Health>;
@@ -164,13 +181,13 @@ export interface ServerProtocol {
   /** Sends one short request and reports its draft counters. @throws when the request fails or times out. */
   readonly prove: (launch: Launch, endpoint: Endpoint, signal: AbortSignal) => Promise<Proof>;
   /**
-   * Asks the server's main loop, which the health check does not reach. Ends when it has answered, when the server is gone, or at once where
-   * the question would wake a sleeping model or keep it awake. Never rejects.
+   * Asks the server's main loop, which the health check does not reach. Ends when it has answered, when the server is
+   * gone, or at once where the question would wake a sleeping model or keep it awake. Never rejects.
    */
   readonly askMainLoop: (launch: Launch, endpoint: Endpoint, signal: AbortSignal) => Promise<void>;
   /**
-   * Asks a server that was ready for a few tokens, since the machine's sleep may have cost it its GPU. Waits its turn behind clients. Nothing is
-   * asked of one that sleeps, or that generates no text. Never rejects.
+   * Asks a server that was ready for a few tokens, since the machine's sleep may have cost it its GPU. Waits its turn
+   * behind clients. Nothing is asked of one that sleeps, or that generates no text. Never rejects.
    */
   readonly examine: (launch: Launch, endpoint: Endpoint, signal: AbortSignal) => Promise<Examination>;
   /** Whether it has requests to finish; false when it cannot be asked. Never throws. */

@@ -7,7 +7,9 @@ export type Next = "stop" | "restart" | "back off";
 /** The supervisor's state. An `epoch` numbers the spawn it belongs to; events of another epoch are dropped. */
 export type State =
   | { readonly name: "stopped" }
-  /** `again`: a restart was asked for meanwhile, perhaps with another launch; what this preflight finds does not count. */
+  /**
+   * `again`: a restart was asked for meanwhile, perhaps with another launch; what this preflight finds does not count.
+   */
   | { readonly name: "preflight"; readonly again?: true }
   | { readonly name: "starting" | "loading" | "proving" | "unhealthy" }
   | { readonly name: "ready"; readonly failedChecks: number }
@@ -23,7 +25,9 @@ export interface Machine {
   readonly epoch: number;
   /** When each recent unexpected exit happened. */
   readonly failuresMs: readonly number[];
-  /** Starts that were put off since the server was last ready, because something was not there yet that is none of ours. */
+  /**
+   * Starts that were put off since the server was last ready, because something was not there yet that is none of ours.
+   */
   readonly waits: number;
   /** Whether what may come is waited for: nobody watches the start, or the server has been ready before. */
   readonly isPatient: boolean;
@@ -38,7 +42,13 @@ export type Event =
   | { readonly type: "lost"; readonly epoch: number; readonly cause: ExitCause }
   | { readonly type: "health"; readonly epoch: number; readonly health: Health }
   | { readonly type: "not-proved"; readonly epoch: number; readonly reason: string }
-  | { readonly type: "exited"; readonly epoch: number; readonly cause: ExitCause; readonly nowMs: number; readonly random: number };
+  | {
+      readonly type: "exited";
+      readonly epoch: number;
+      readonly cause: ExitCause;
+      readonly nowMs: number;
+      readonly random: number;
+    };
 
 /** What the loop must do, in order. A `deadline` belongs to the state it was set in: leaving the state cancels it. */
 export type Effect =

@@ -10,17 +10,32 @@ const hurryDeadlineMs = 2000;
 /** Time for the kernel to end a killed process; a GPU driver that is busy freeing memory needs seconds. */
 const killDeadlineMs = 30_000;
 
-export const initialMachine: Machine = { state: { name: "stopped" }, epoch: 0, failuresMs: [], waits: 0, isPatient: false };
+export const initialMachine: Machine = {
+  state: { name: "stopped" },
+  epoch: 0,
+  failuresMs: [],
+  waits: 0,
+  isPatient: false,
+};
 
 /** True while a child process may exist. */
 export function isLive(state: State): boolean {
-  const live: readonly StateName[] = ["starting", "loading", "proving", "ready", "unhealthy", "stopping", "killing", "stuck"];
+  const live: readonly StateName[] = [
+    "starting",
+    "loading",
+    "proving",
+    "ready",
+    "unhealthy",
+    "stopping",
+    "killing",
+    "stuck",
+  ];
   return live.includes(state.name);
 }
 
 /**
- * The whole policy of supervision: pure, total, the same answer for the same arguments. An event that means nothing in a state, or that
- * belongs to an earlier spawn, changes nothing.
+ * The whole policy of supervision: pure, total, the same answer for the same arguments. An event that means nothing in
+ * a state, or that belongs to an earlier spawn, changes nothing.
  */
 export function next(machine: Machine, event: Event, launch: Launch): Transition {
   if ("epoch" in event && event.epoch !== machine.epoch) return stay(machine);
@@ -48,7 +63,9 @@ export function next(machine: Machine, event: Event, launch: Launch): Transition
     case "hung":
       return machine.state.name === "unhealthy" ? kill(machine, "back off", hung(launch)) : stay(machine);
     case "lost":
-      return machine.state.name === "ready" || machine.state.name === "unhealthy" ? kill(machine, "back off", event.cause) : stay(machine);
+      return machine.state.name === "ready" || machine.state.name === "unhealthy"
+        ? kill(machine, "back off", event.cause)
+        : stay(machine);
     case "drained":
       return onDrained(machine);
     case "exited":
@@ -94,14 +111,22 @@ function ready(machine: Machine, launch: Launch): Transition {
 }
 
 function onFailedCheck(machine: Machine, failedChecks: number, launch: Launch): Transition {
-  return enter(machine, failedChecks >= launch.health.failures ? { name: "unhealthy" } : { name: "ready", failedChecks });
+  return enter(
+    machine,
+    failedChecks >= launch.health.failures ? { name: "unhealthy" } : { name: "ready", failedChecks },
+  );
 }
 
-/** A server that answers but does not draft is a mistake in the profile, not a crash: it is served as it is, or not at all. */
+/**
+ * A server that answers but does not draft is a mistake in the profile, not a crash: it is served as it is, or not at
+ * all.
+ */
 function onNotProved(machine: Machine, reason: string, launch: Launch): Transition {
   if (machine.state.name !== "proving") return stay(machine);
   const refused = launch.drafting.wanted && launch.drafting.onFailure === "fail";
-  return refused ? terminate(machine, "stop", launch, notDrafting(reason)) : enter(machine, { name: "ready", failedChecks: 0 });
+  return refused
+    ? terminate(machine, "stop", launch, notDrafting(reason))
+    : enter(machine, { name: "ready", failedChecks: 0 });
 }
 
 function onExited(machine: Machine, event: Extract<Event, { type: "exited" }>, launch: Launch): Transition {
@@ -135,11 +160,18 @@ function onGone(
     case "back off":
       return backOff(machine, cause ?? event.cause, event, launch);
     case "stop":
-      return cause === undefined ? enter(machine, { name: "stopped" }, [{ do: "finish", exit: "done" }]) : fail(machine, cause);
+      return cause === undefined
+        ? enter(machine, { name: "stopped" }, [{ do: "finish", exit: "done" }])
+        : fail(machine, cause);
   }
 }
 
-function backOff(machine: Machine, cause: ExitCause, { nowMs, random }: { nowMs: number; random: number }, launch: Launch): Transition {
+function backOff(
+  machine: Machine,
+  cause: ExitCause,
+  { nowMs, random }: { nowMs: number; random: number },
+  launch: Launch,
+): Transition {
   const { restart } = launch;
   if (restart.policy !== "never" && isWaitedFor(machine, cause)) return putOff(machine, cause, launch);
   if (cause.permanent || restart.policy === "never") return fail(machine, cause);
@@ -256,10 +288,11 @@ function begin(machine: Machine, how: "spawn" | "adopt"): Transition {
 /** Only a server that was ready can have requests to finish, and only one that still answers can be asked. */
 function terminate(machine: Machine, then: Next, launch: Launch, cause?: ExitCause): Transition {
   const drains = machine.state.name === "ready";
-  return enter(machine, { name: "stopping", next: then, ...(cause === undefined ? {} : { cause }), terminations: drains ? 0 : 1 }, [
-    { do: drains ? "drain" : "terminate" },
-    { do: "deadline", ms: launch.stopTimeoutMs },
-  ]);
+  return enter(
+    machine,
+    { name: "stopping", next: then, ...(cause === undefined ? {} : { cause }), terminations: drains ? 0 : 1 },
+    [{ do: drains ? "drain" : "terminate" }, { do: "deadline", ms: launch.stopTimeoutMs }],
+  );
 }
 
 function onDrained(machine: Machine): Transition {
@@ -269,7 +302,10 @@ function onDrained(machine: Machine): Transition {
   return { machine: { ...machine, state: { ...state, terminations: 1 } }, effects: [{ do: "terminate" }] };
 }
 
-/** From its first SIGTERM on, llama-server waits for its clients to leave; at the second it exits at once; SIGKILL needs no consent. */
+/**
+ * From its first SIGTERM on, llama-server waits for its clients to leave; at the second it exits at once; SIGKILL needs
+ * no consent.
+ */
 function hurry(machine: Machine, state: Extract<State, { name: "stopping" }>): Transition {
   if (state.terminations === 2) return kill(machine, state.next, state.cause);
   const terminations = state.terminations + 1;

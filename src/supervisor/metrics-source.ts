@@ -13,7 +13,10 @@ interface Rendered {
   readonly event: StatusEvent;
 }
 
-/** What a supervisor and its server tell Prometheus. What renders it is loaded when first asked: most supervisors never are. */
+/**
+ * What a supervisor and its server tell Prometheus. What renders it is loaded when first asked: most supervisors never
+ * are.
+ */
 export class Metrics {
   readonly #supervisor: Supervisor;
   readonly #module = new LateImport(
@@ -34,7 +37,10 @@ export class Metrics {
     return { contentType: book.contentType, text: server === undefined ? own : `${own}\n${server}` };
   }
 
-  /** Loads what renders it, for who knows that somebody will ask. @throws what importing throws; the next call tries again. */
+  /**
+   * Loads what renders it, for who knows that somebody will ask.
+   * @throws what importing throws; the next call tries again.
+   */
   async prepare(): Promise<MetricsBook> {
     const { MetricsBook } = await this.#module.get();
     this.#book ??= new MetricsBook(this.#supervisor.status().name);

@@ -76,7 +76,9 @@ export class StatusBoard {
         : { state: "on", draftTokens: result.proof.draftTokens, acceptedTokens: result.proof.acceptedTokens };
   }
 
-  /** @returns what a person should be told about the drafting of the last ten minutes; the same text for the same fault. */
+  /**
+   * @returns what a person should be told about the drafting of the last ten minutes; the same text for the same fault.
+   */
   noteTraffic(traffic: Traffic): string | undefined {
     this.#traffic.add(traffic, performance.now());
     if (this.drafting.state !== "on") return undefined;
@@ -89,7 +91,10 @@ export class StatusBoard {
       name: launch.name,
       state: state.name,
       since: this.#since.toISOString(),
-      url: this.endpoint === undefined ? null : formatUrl(this.endpoint, launch.protocol === "rpc-worker" ? "tcp" : "http"),
+      url:
+        this.endpoint === undefined
+          ? null
+          : formatUrl(this.endpoint, launch.protocol === "rpc-worker" ? "tcp" : "http"),
       pid: where.pid,
       supervisorPid: process.pid,
       llmctl: llmctlVersion,

@@ -48,12 +48,21 @@ export interface Supervision {
 }
 
 /**
- * Makes this process the one supervisor of a profile: takes the lock, opens the control socket, keeps the state file. It starts the server when it
- * is told to.
- * @throws LlmctlError `already-running` when another one runs, `state-unwritable`, `lock-failed`, `socket-path-too-long`, `foreign-folder` …
+ * Makes this process the one supervisor of a profile: takes the lock, opens the control socket, keeps the state file.
+ * It starts the server when it is told to.
+ * @throws LlmctlError `already-running` when another one runs, `state-unwritable`, `lock-failed`,
+ *   `socket-path-too-long`, `foreign-folder` …
  */
-export async function supervise({ launch, protocol, paths, onEvent, plan, isPatient }: SuperviseOptions): Promise<Supervision> {
-  // V8 begins to learn how to run a function well at its eighth call. Much here is called a second time only after a crash, when somebody waits.
+export async function supervise({
+  launch,
+  protocol,
+  paths,
+  onEvent,
+  plan,
+  isPatient,
+}: SuperviseOptions): Promise<Supervision> {
+  // V8 begins to learn how to run a function well at its eighth call. Much here is called a second time only after a
+  // crash, when somebody waits.
   setFlagsFromString("--no-lazy-feedback-allocation");
   const { name } = launch;
   const socketPlaces = listSocketPlaces(paths, name);
@@ -113,7 +122,8 @@ export async function supervise({ launch, protocol, paths, onEvent, plan, isPati
       await finished;
       return supervisor.status();
     },
-    restart: ({ launch: next, by, llmctl }) => supervisor.restart(next === undefined ? undefined : checkLaunch(next, launch, llmctl), by),
+    restart: ({ launch: next, by, llmctl }) =>
+      supervisor.restart(next === undefined ? undefined : checkLaunch(next, launch, llmctl), by),
     onFailure: (text) => supervisor.warn(text),
   });
   const release = () => {

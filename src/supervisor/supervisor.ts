@@ -34,7 +34,8 @@ export interface SupervisorOptions extends ServerKeeper {
   /** A server that is to be adopted in place of the first start. */
   readonly orphan: Orphan | undefined;
   /**
-   * For a launch that could not be planned yet, and that is only for show: makes the real one. Asked before each start until it has.
+   * For a launch that could not be planned yet, and that is only for show: makes the real one. Asked before each start
+   * until it has.
    * @returns why it cannot be made now.
    */
   readonly plan?: (() => Promise<Launch | ExitCause>) | undefined;
@@ -47,8 +48,8 @@ export interface SupervisorOptions extends ServerKeeper {
 }
 
 /**
- * Keeps one launch in its wanted state. Owns the child, the log and the state; every change goes through {@link next}, one event at a time.
- * `design.md` has the table.
+ * Keeps one launch in its wanted state. Owns the child, the log and the state; every change goes through {@link next},
+ * one event at a time. `design.md` has the table.
  */
 export class Supervisor {
   readonly #options: SupervisorOptions;
@@ -130,7 +131,8 @@ export class Supervisor {
 
   /**
    * As {@link down} or {@link forceDown}, for an asker who waits.
-   * @returns undefined once the supervision has ended; else, as soon as somebody else's wish takes its place, who that was.
+   * @returns undefined once the supervision has ended; else, as soon as somebody else's wish takes its place, who that
+   *   was.
    */
   async stop(by: string, force: boolean): Promise<string | undefined> {
     let asker: (by: string) => void = () => undefined;
@@ -163,7 +165,10 @@ export class Supervisor {
   }
 
   status(): Status {
-    return this.#board.read(this.#machine.state, this.#launch, { pid: this.#run?.server.pid ?? null, log: this.#log.path });
+    return this.#board.read(this.#machine.state, this.#launch, {
+      pid: this.#run?.server.pid ?? null,
+      log: this.#log.path,
+    });
   }
 
   /** What the server itself tells Prometheus; undefined while it is not ready, and of a server that does not tell. */
@@ -201,7 +206,9 @@ export class Supervisor {
     if (name === "ready" || name === "unhealthy") this.#run?.watch.enter(name);
     if (name === "stopping" || name === "killing") this.#run?.watch.stop();
     if (before === "proving" || name === "stopping") this.#run?.giveUpAsking();
-    this.#publish(describeState(state, { status: this.status(), sinceSpawnMs: this.#run?.sinceMs ?? 0, askedBy: this.#askedBy }));
+    this.#publish(
+      describeState(state, { status: this.status(), sinceSpawnMs: this.#run?.sinceMs ?? 0, askedBy: this.#askedBy }),
+    );
   }
 
   #perform(effect: Effect): void {
@@ -229,7 +236,10 @@ export class Supervisor {
     }
   }
 
-  /** A backoff counts from the server's end: what is done about that happens within it, and puts off the next start no further. */
+  /**
+   * A backoff counts from the server's end: what is done about that happens within it, and puts off the next start no
+   * further.
+   */
   #leftOf(ms: number): number {
     const isBackoff = this.#machine.state.name === "backoff";
     return isBackoff && this.#goneMs !== undefined ? Math.max(0, ms - (performance.now() - this.#goneMs)) : ms;
@@ -240,9 +250,13 @@ export class Supervisor {
     return tolerate(what, step, (text) => this.warn(text));
   }
 
-  /** An effect that fails by our own mistake ends the process with its stack, and the kernel ends the server with it. */
+  /**
+   * An effect that fails by our own mistake ends the process with its stack, and the kernel ends the server with it.
+   */
   #inBackground(effect: Promise<void>): void {
-    effect.catch((error: unknown) => setImmediate(() => this.warn(describeTolerable("something failed beside the server", error))));
+    effect.catch((error: unknown) =>
+      setImmediate(() => this.warn(describeTolerable("something failed beside the server", error))),
+    );
   }
 
   async #preflight(): Promise<void> {
@@ -257,12 +271,20 @@ export class Supervisor {
     this.#dispatch(cause === undefined ? { type: "preflight-passed" } : { type: "preflight-failed", cause });
   }
 
-  /** What cannot be asked now, for want of memory, a descriptor or a file of this program that is just being replaced, is asked again. */
+  /**
+   * What cannot be asked now, for want of memory, a descriptor or a file of this program that is just being replaced,
+   * is asked again.
+   */
   async #lookBeforeStart(): Promise<ExitCause | undefined> {
     try {
       return (await this.#completeLaunch()) ?? (await this.#options.preflight(this.#launch));
     } catch (error) {
-      return { kind: "preflight-broken", message: `cannot prepare the start: ${String(error)}`, permanent: false, exit: "failed" };
+      return {
+        kind: "preflight-broken",
+        message: `cannot prepare the start: ${String(error)}`,
+        permanent: false,
+        exit: "failed",
+      };
     }
   }
 
@@ -302,14 +324,24 @@ export class Supervisor {
     this.#try("cannot read the server's log", () => this.#log.resumeRun(from, orphan.identity.pid));
     this.#publish(`took over the server (pid ${orphan.identity.pid}), which had outlived its supervisor`);
     const { identity, endpoint } = orphan;
-    this.#begin(epoch, { server: adoptServer(identity), oomKills: readOomKills() ?? 0, startedMs: performance.now() }, endpoint);
+    this.#begin(
+      epoch,
+      { server: adoptServer(identity), oomKills: readOomKills() ?? 0, startedMs: performance.now() },
+      endpoint,
+    );
   }
 
   #begin(epoch: number, started: StartedServer, endpoint?: Endpoint): void {
     if (endpoint !== undefined) this.#board.endpoint = endpoint;
     const { protocol } = this.#options;
     const watch = this.#watch(epoch, started.server.pid, endpoint);
-    const run = new ServerRun({ ...started, launch: this.#launch, protocol, watch, endpoint: () => this.#board.endpoint });
+    const run = new ServerRun({
+      ...started,
+      launch: this.#launch,
+      protocol,
+      watch,
+      endpoint: () => this.#board.endpoint,
+    });
     this.#run = run;
     this.#board.noteSpawn();
     this.#inBackground(started.server.exited.then((exit) => this.#onServerExit(epoch, run, exit)));
@@ -346,15 +378,20 @@ export class Supervisor {
     const result = await this.#run?.prove();
     if (result === undefined || result.kind === "unwanted") return;
     if (epoch === this.#machine.epoch) this.#board.noteProof(result);
-    this.#dispatch(result.kind === "proved" ? { type: "proved", epoch } : { type: "not-proved", epoch, reason: result.reason });
+    this.#dispatch(
+      result.kind === "proved" ? { type: "proved", epoch } : { type: "not-proved", epoch, reason: result.reason },
+    );
   }
 
   async #examine(epoch: number, suspendedMs: number): Promise<void> {
-    this.#publish(`the machine was suspended for ${formatDuration(suspendedMs)}; the server is asked whether it still computes`);
+    this.#publish(
+      `the machine was suspended for ${formatDuration(suspendedMs)}; the server is asked whether it still computes`,
+    );
     const examination = await this.#run?.examine();
     if (epoch !== this.#machine.epoch) return;
     if (examination?.result === "well") this.#publish("the server computes as before the machine was suspended");
-    if (examination?.result === "broken") this.#dispatch({ type: "lost", epoch, cause: brokenBySuspend(examination.reason) });
+    if (examination?.result === "broken")
+      this.#dispatch({ type: "lost", epoch, cause: brokenBySuspend(examination.reason) });
   }
 
   async #drain(epoch: number): Promise<void> {
@@ -386,7 +423,10 @@ export class Supervisor {
   }
 
   #onExit(epoch: number, cause: ExitCause): void {
-    const asked = this.#machine.state.name === "stopping" || this.#machine.state.name === "killing" || this.#machine.state.name === "stuck";
+    const asked =
+      this.#machine.state.name === "stopping" ||
+      this.#machine.state.name === "killing" ||
+      this.#machine.state.name === "stuck";
     this.#forgetRun();
     if (!asked) this.#board.noteExit(cause);
     this.#dispatch({ type: "exited", epoch, cause, nowMs: performance.now(), random: randomInt(1 << 30) / (1 << 30) });
@@ -413,7 +453,11 @@ export class Supervisor {
   }
 
   #makeEvent(message: string): StatusEvent {
-    return makeEvent(message, { machine: this.#machine, status: this.status(), elapsedMs: performance.now() - this.#startedMs });
+    return makeEvent(message, {
+      machine: this.#machine,
+      status: this.status(),
+      elapsedMs: performance.now() - this.#startedMs,
+    });
   }
 }
 

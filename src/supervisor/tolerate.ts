@@ -1,8 +1,8 @@
 import { isSystemError, LlmctlError } from "../base/errors.ts";
 
 /**
- * Runs a step of a timer, a watch or an event, which nobody else catches. What fails outside this program (a disk, a right, a limit) is told
- * and costs this one step; a mistake of ours still ends the process with its stack.
+ * Runs a step of a timer, a watch or an event, which nobody else catches. What fails outside this program (a disk, a
+ * right, a limit) is told and costs this one step; a mistake of ours still ends the process with its stack.
  * @param what The step that failed, for people: `cannot read the server's log`.
  */
 export function tolerate<T>(what: string, step: () => T, warn: (text: string) => void): T | undefined {

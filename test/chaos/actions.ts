@@ -30,7 +30,12 @@ export type Action =
   | ({ readonly do: "command" } & CommandLine)
   | ({ readonly do: "stop a client" } & StoppedClient)
   | ({ readonly do: "harm" } & Harm)
-  | { readonly do: "signal"; readonly to: "server" | "supervisor"; readonly signal: (typeof signals)[number]; readonly name: string }
+  | {
+      readonly do: "signal";
+      readonly to: "server" | "supervisor";
+      readonly signal: (typeof signals)[number];
+      readonly name: string;
+    }
   | { readonly do: (typeof outside)[number] };
 
 /** Up to three things at the same time. */
@@ -40,7 +45,10 @@ export function stepArbitrary(names: readonly string[]): fc.Arbitrary<readonly A
   const command = fc.record({
     do: fc.constant("command" as const),
     // Most is to be done to profiles that run.
-    command: fc.oneof({ weight: 4, arbitrary: fc.constant("up -d" as const) }, { weight: 3, arbitrary: fc.constantFrom(...commands) }),
+    command: fc.oneof(
+      { weight: 4, arbitrary: fc.constant("up -d" as const) },
+      { weight: 3, arbitrary: fc.constantFrom(...commands) },
+    ),
     name,
     login,
   });
@@ -73,7 +81,9 @@ export function stepArbitrary(names: readonly string[]): fc.Arbitrary<readonly A
 
 /** Where both files that tell of a server are harmed, and its supervisor is killed, nobody can know of it. */
 function leavesAWord(step: readonly Action[]): boolean {
-  const harmed = step.filter((action) => action.do === "harm" && (action.file === "state.json" || action.file === "server.lock"));
+  const harmed = step.filter(
+    (action) => action.do === "harm" && (action.file === "state.json" || action.file === "server.lock"),
+  );
   return new Set(harmed.map((action) => "name" in action && action.name)).size === harmed.length;
 }
 

@@ -33,7 +33,10 @@ const start: Failures = {
 const read: Failures = { 66: /was moved or deleted|has never run/ };
 const busy = /holds the profile's lock|with another configuration/;
 
-/** Never: our own bug (70), wrong usage or profile (2, 78), another user's folder (77), a limit of time that nobody has set (11). */
+/**
+ * Never: our own bug (70), wrong usage or profile (2, 78), another user's folder (77), a limit of time that nobody has
+ * set (11).
+ */
 const failures: Readonly<Record<Command, Failures>> = {
   "up -d": { ...start, 3: /is not running: it was stopped/, 75: busy },
   restart: { ...start, 3: /is not running|has outlived its supervisor|has just been stopped/, 75: busy },
@@ -51,10 +54,16 @@ export function expectPermitted({ command, name }: Pick<CommandLine, "command" |
   const reason = exitCode === undefined ? undefined : failures[command][exitCode];
   const isPermitted = exitCode === 0 || reason?.test(stderr) === true;
   if (isPermitted && !stderr.includes("internal error")) return String(exitCode);
-  throw new Error(`llmctl ${command} ${name} ended with ${exitCode ?? result.signal ?? "nothing in time"}:\n${stdout}\n${stderr}`);
+  throw new Error(
+    `llmctl ${command} ${name} ended with ${exitCode ?? result.signal ?? "nothing in time"}:\n${stdout}\n${stderr}`,
+  );
 }
 
-/** Runs a command to its end. @returns its exit code. @throws when it may not end like that, or did not do what it says. */
+/**
+ * Runs a command to its end.
+ * @returns its exit code.
+ * @throws when it may not end like that, or did not do what it says.
+ */
 export async function runCommand(world: World, line: CommandLine): Promise<string> {
   const before = (await findServers([line.name])).get(line.name) ?? [];
   const result = await world.run(commandArguments(line), line.login);

@@ -2,9 +2,14 @@ import { lstat, readFile } from "node:fs/promises";
 import type { Listed } from "../support/processes.ts";
 import type { World } from "./world.ts";
 
-/** Why a supervisor that lives could not be found by others, should one way to it be lost: a lock, its socket or its state is missing. */
+/**
+ * Why a supervisor that lives could not be found by others, should one way to it be lost: a lock, its socket or its
+ * state is missing.
+ */
 export async function whyNotFindable(world: World, listed: readonly Listed[]): Promise<string | undefined> {
-  const reasons = await Promise.all(listed.filter(({ presence }) => presence === "live").map((entry) => whyNot(world, entry)));
+  const reasons = await Promise.all(
+    listed.filter(({ presence }) => presence === "live").map((entry) => whyNot(world, entry)),
+  );
   return reasons.find((reason) => reason !== undefined);
 }
 
@@ -13,7 +18,8 @@ async function whyNot(world: World, { name, supervisorPid, pid }: Listed): Promi
   if (world.isDiskFull) return undefined;
   const lock = await readObject(world.statePath(name, "lock"));
   const socket = typeof lock?.["socket"] === "string" ? lock["socket"] : undefined;
-  if (readPid(lock?.["holder"]) !== supervisorPid || socket === undefined) return `the lock of ${name} does not name its supervisor`;
+  if (readPid(lock?.["holder"]) !== supervisorPid || socket === undefined)
+    return `the lock of ${name} does not name its supervisor`;
   if (!(await isSocket(socket))) return `the socket of ${name} is not where its lock says: ${socket}`;
   const serverLock = await readObject(world.statePath(name, "server.lock"));
   const server = serverLock?.["server"] as { readonly identity?: unknown } | undefined;

@@ -62,7 +62,10 @@ export async function takeFoldersAway(world: World): Promise<void> {
   world.folders.clear();
 }
 
-/** Whether only this file still tells of a server that has outlived its supervisor: nobody is there who would make it anew. */
+/**
+ * Whether only this file still tells of a server that has outlived its supervisor: nobody is there who would make it
+ * anew.
+ */
 async function isLastWord(world: World, { file, name }: Pick<Harm, "file" | "name">): Promise<boolean> {
   if (name !== world.kept || (file !== "state.json" && file !== "server.lock")) return false;
   const presence = (await world.list()).find((entry) => entry.name === name)?.presence;

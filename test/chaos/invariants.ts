@@ -20,13 +20,17 @@ export async function expectSound(world: World): Promise<void> {
   let why = "";
   const settled = async () => {
     const servers = await findServers(world.names);
-    for (const [name, pids] of servers) if (pids.length > 1) throw new Error(`${name} has two servers: ${pids.join(", ")}`);
+    for (const [name, pids] of servers)
+      if (pids.length > 1) throw new Error(`${name} has two servers: ${pids.join(", ")}`);
     const listed = await world.list();
     const lost = await whyNotFindable(world, listed);
     if (lost !== undefined && performance.now() - startMs > restoreLimitMs) throw new Error(lost);
     const unsound = world.names.map((name) => whyUnsound(world, find(listed, name), servers.get(name)));
     const zombies = await findZombies(listed.map(({ supervisorPid }) => supervisorPid));
-    why = unsound.find(Boolean) ?? lost ?? (zombies.length > 0 ? `dead and not reaped by their supervisors: ${zombies.join(", ")}` : "");
+    why =
+      unsound.find(Boolean) ??
+      lost ??
+      (zombies.length > 0 ? `dead and not reaped by their supervisors: ${zombies.join(", ")}` : "");
     // A server that was replaced between the two looks is looked at again.
     return why === "" && listed;
   };
@@ -42,7 +46,8 @@ export async function expectSound(world: World): Promise<void> {
 /** A `down` that says that it has stopped a profile has done so. */
 export async function expectStopped(names: readonly string[]): Promise<void> {
   for (const [name, pids] of await findServers(names))
-    if (pids.length > 0) throw new Error(`down says that it has stopped ${name}, and it has a server: ${pids.join(", ")}`);
+    if (pids.length > 0)
+      throw new Error(`down says that it has stopped ${name}, and it has a server: ${pids.join(", ")}`);
 }
 
 function find(listed: readonly Listed[], name: string): Listed | undefined {
@@ -51,7 +56,8 @@ function find(listed: readonly Listed[], name: string): Listed | undefined {
 
 function whyUnsound({ kept }: World, entry: Listed | undefined, servers: readonly number[] = []): string | undefined {
   const [server] = servers;
-  if (entry === undefined) return server === undefined ? undefined : `a server (pid ${server}) of a profile that ps does not know`;
+  if (entry === undefined)
+    return server === undefined ? undefined : `a server (pid ${server}) of a profile that ps does not know`;
   const says = `ps says of ${entry.name}: ${entry.presence}, ${entry.state}, pid ${entry.pid}; its server: ${server ?? "none"}`;
   switch (entry.presence) {
     case "unresponsive":
@@ -73,7 +79,8 @@ async function chat(world: World, { name, url, pid }: Listed): Promise<void> {
     world.chats += 1;
   } catch (error) {
     const now = find(await world.list(), name);
-    if (now?.state === "ready" && now.pid === pid) throw new Error(`${name} is ready and does not answer at ${url}`, { cause: error });
+    if (now?.state === "ready" && now.pid === pid)
+      throw new Error(`${name} is ready and does not answer at ${url}`, { cause: error });
   }
 }
 
@@ -92,7 +99,8 @@ async function expectReadable(world: World, ready: readonly Listed[]): Promise<v
       // Events are written anew with the next one.
       const isExcused = command === "events" || world.folders.has(world.statePath(name, file));
       const isMissing = exitCode === 66 && stderr.includes("was moved or deleted");
-      if (!isMissing || (!isExcused && performance.now() > endMs)) throw new Error(`${command} ${name}: ${exitCode} ${stderr}`);
+      if (!isMissing || (!isExcused && performance.now() > endMs))
+        throw new Error(`${command} ${name}: ${exitCode} ${stderr}`);
       return isExcused;
     });
   }
@@ -114,7 +122,8 @@ export async function expectNothingLeft(world: World): Promise<void> {
   const { home, names } = world;
   for (const name of names) {
     const down = await world.run(["down", name], world.nextLogin());
-    if (down.exitCode !== 0 && down.exitCode !== 3) throw new Error(`down ${name} ended with ${down.exitCode}: ${down.stderr}`);
+    if (down.exitCode !== 0 && down.exitCode !== 3)
+      throw new Error(`down ${name} ended with ${down.exitCode}: ${down.stderr}`);
   }
   // Of supervisors that were killed; the next one may have its socket elsewhere.
   for (const path of await listFiles(home.path)) if (path.endsWith(".sock")) await rm(path);
@@ -139,5 +148,6 @@ async function listFiles(folder: string): Promise<string[]> {
 async function expectNotLeaked(path: string): Promise<void> {
   if (path.endsWith(".sock") || path.endsWith(".tmp")) throw new Error(`left behind: ${path}`);
   const isLock = path.endsWith(".lock") || basename(path) === "lock";
-  if (isLock && (await execa("flock", ["-n", path, "true"], { reject: false })).failed) throw new Error(`still locked: ${path}`);
+  if (isLock && (await execa("flock", ["-n", path, "true"], { reject: false })).failed)
+    throw new Error(`still locked: ${path}`);
 }

@@ -9,8 +9,9 @@ import { asOrdinaryUser, withSmallDisk } from "../support/namespaces.ts";
 import { runChaos } from "./run-chaos.ts";
 
 /*
- * `npm run test:chaos [-- --seconds N] [--seed N]`: does random things to several profiles at once, real servers among them, and after each
- * step looks whether what must always hold still holds. The same seed gives the same steps; what processes make of them is their own affair.
+ * `npm run test:chaos [-- --seconds N] [--seed N]`: does random things to several profiles at once, real servers among
+ * them, and after each step looks whether what must always hold still holds. The same seed gives the same steps; what
+ * processes make of them is their own affair.
  */
 const { values } = parseArgs({ options: { seconds: { type: "string", default: "60" }, seed: { type: "string" } } });
 const seed = Number(values.seed ?? Math.floor(Math.random() * 2 ** 31));
@@ -19,8 +20,8 @@ const isOnSmallDisk = "LLMCTL_CHAOS_DISK" in process.env;
 process.exitCode = isOnSmallDisk ? await runChaos({ seed, seconds: Number(values.seconds) }) : await runOnSmallDisk();
 
 /**
- * A disk that can be filled is a mount of its own, which only this process and its children see. Root has folders of its own, whatever its login
- * is, so they are another user.
+ * A disk that can be filled is a mount of its own, which only this process and its children see. Root has folders of
+ * its own, whatever its login is, so they are another user.
  */
 async function runOnSmallDisk(): Promise<number> {
   await ensureLlamaBuild("v0.5.0");
@@ -36,7 +37,11 @@ async function runOnSmallDisk(): Promise<number> {
     ...options,
   ];
   try {
-    const { exitCode } = await execa(file, args, { stdio: "inherit", reject: false, env: { TMPDIR: folder, LLMCTL_CHAOS_DISK: folder } });
+    const { exitCode } = await execa(file, args, {
+      stdio: "inherit",
+      reject: false,
+      env: { TMPDIR: folder, LLMCTL_CHAOS_DISK: folder },
+    });
     return exitCode ?? 1;
   } finally {
     await rm(folder, { recursive: true, force: true });

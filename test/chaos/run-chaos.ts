@@ -18,7 +18,12 @@ export async function runChaos({ seed, seconds }: ChaosOptions): Promise<number>
   const endMs = performance.now() + seconds * 1000;
   let done = 0;
   try {
-    const start = world.names.map((name): Action => ({ do: "command", command: "up -d", name, login: world.nextLogin() }));
+    const start = world.names.map((name): Action => ({
+      do: "command",
+      command: "up -d",
+      name,
+      login: world.nextLogin(),
+    }));
     await takeStep(world, start, 0);
     for (const step of fc.sample(stepArbitrary(world.names), { seed, numRuns: mostSteps })) {
       if (performance.now() > endMs) break;
@@ -56,5 +61,7 @@ function isStoppedForGood(name: string, step: readonly Action[], outcomes: reado
   const mayStart = (action: Action) =>
     action.do === "let the stopped clients go" ||
     (isOf(action) && (action.do === "command" || action.do === "stop a client") && !isDown(action));
-  return !step.some(mayStart) && step.some((action, index) => isOf(action) && isDown(action) && outcomes[index] === "0");
+  return (
+    !step.some(mayStart) && step.some((action, index) => isOf(action) && isDown(action) && outcomes[index] === "0")
+  );
 }

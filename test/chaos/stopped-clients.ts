@@ -47,7 +47,9 @@ export class StoppedClients {
     const result = await Promise.race([running.ended, sleep(endLimitMs, undefined, { ref: false })]);
     if (result === undefined) {
       signalIfThere(running.pid, "SIGKILL");
-      throw new Error(`${command} ${client.name} was stopped and let go, and did not end:\n${running.lines.join("\n")}`);
+      throw new Error(
+        `${command} ${client.name} was stopped and let go, and did not end:\n${running.lines.join("\n")}`,
+      );
     }
     const isEnded = fate === "SIGKILL" || (isFollower && result.signal === "SIGTERM");
     return isEnded ? "killed" : expectPermitted(client, result);

@@ -15,7 +15,9 @@ export const logins = ["session", "cron"] as const;
 
 export type Login = (typeof logins)[number];
 
-/** How long a port or a disk is taken at most: longer than most steps, and shorter than a command may wait for the port. */
+/**
+ * How long a port or a disk is taken at most: longer than most steps, and shorter than a command may wait for the port.
+ */
 const outageMs = 5000;
 
 /** Quick enough that hundreds of faults fit into a minute; too many failures to give up are rare, but may come. */
@@ -28,7 +30,9 @@ const quick = {
 /** The home of a user with four profiles, on a small disk of its own, and what the run has done to it. */
 export class World {
   readonly home: TempHome;
-  /** One that drafts, one with a fixed port, both real; two fake ones, of which one is kept when its supervisor dies. */
+  /**
+   * One that drafts, one with a fixed port, both real; two fake ones, of which one is kept when its supervisor dies.
+   */
   readonly names: readonly string[];
   /** The fixed port of one of them. */
   readonly port: number;
@@ -90,7 +94,15 @@ export class World {
   async #writeProfiles(): Promise<void> {
     const [draft = "", port = "", fake = ""] = this.names;
     const { server: binary } = await ensureLlamaBuild("v0.5.0");
-    const real = { ...quick, model: demoTarget, llama: { binary }, ctx_size: 256, gpu_layers: 0, parallel: 1, threads: 1 };
+    const real = {
+      ...quick,
+      model: demoTarget,
+      llama: { binary },
+      ctx_size: 256,
+      gpu_layers: 0,
+      parallel: 1,
+      threads: 1,
+    };
     await this.home.writeProfile(draft, { ...real, alias: draft, draft: { model: demoDraft } });
     await this.home.writeProfile(port, { ...real, alias: port, server: { port: this.port } });
     await this.home.writeFakeProfile(fake, { loadMs: 100 }, { ...quick, alias: fake });

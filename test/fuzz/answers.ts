@@ -60,7 +60,16 @@ export const answersFuzzer: Fuzzer = {
 };
 
 function anyAnswer(random: Random, wanted: number): Buffer {
-  const status = random.pick(["200 OK", "200 OK", "200 OK", "409 Conflict", "500 No", "100 Continue", "301 Moved", "999 x"]);
+  const status = random.pick([
+    "200 OK",
+    "200 OK",
+    "200 OK",
+    "409 Conflict",
+    "500 No",
+    "100 Continue",
+    "301 Moved",
+    "999 x",
+  ]);
   const right = random.oneIn(4) ? random.pick(answers) : answers[wanted];
   const value = random.oneIn(2) ? right : mutateJson(right, random);
   const json = JSON.stringify(value) ?? "";
@@ -94,8 +103,12 @@ async function ask(wanted: number, socketPath: string): Promise<string> {
       return "chat";
     case 6: {
       // Documented to throw an Error, whose words the supervisor tells.
-      const proof = await llamaServerProtocol.prove(launch, endpoint, signal).catch((error: unknown) => expectPlain(error));
-      return proof === undefined ? "not proven" : expectCounts([proof.draftTokens, proof.acceptedTokens, proof.tokensPerSecond]);
+      const proof = await llamaServerProtocol
+        .prove(launch, endpoint, signal)
+        .catch((error: unknown) => expectPlain(error));
+      return proof === undefined
+        ? "not proven"
+        : expectCounts([proof.draftTokens, proof.acceptedTokens, proof.tokensPerSecond]);
     }
     case 7:
       await llamaServerProtocol.checkHealth(endpoint, 5000, signal);
@@ -123,6 +136,7 @@ function expectPlain(error: unknown): undefined {
 }
 
 function expectCounts(counts: readonly number[]): string {
-  if (!counts.every((count) => Number.isFinite(count) && count >= 0)) throw new Error(`no counts: ${counts.join(", ")}`);
+  if (!counts.every((count) => Number.isFinite(count) && count >= 0))
+    throw new Error(`no counts: ${counts.join(", ")}`);
   return "proven";
 }

@@ -12,9 +12,13 @@ import { anyYaml } from "./yaml.ts";
 
 const source = makeSource("p", "/work/p.yaml", "/work");
 const keys =
-  "alias ctx_size server.port server.host draft.n_max draft.model.hf model.quant env.A env.B.C devices[0] devices[9] x.y.z a".split(" ");
+  "alias ctx_size server.port server.host draft.n_max draft.model.hf model.quant env.A env.B.C devices[0] devices[9] x.y.z a".split(
+    " ",
+  );
 
-/** Edits of a profile's text: what the key says afterwards is what was asked for, and every other key says what it said. */
+/**
+ * Edits of a profile's text: what the key says afterwards is what was asked for, and every other key says what it said.
+ */
 export const editsFuzzer: Fuzzer = {
   name: "edits",
   counts: { short: 1000, full: 20_000 },
@@ -42,7 +46,10 @@ function trySet(text: string, key: string, typed: string): string {
   const path = parseKey(key) ?? [];
   const edited = setInYaml(text, path, parseNewValue(typed, false), source);
   const after = parse(edited) as unknown;
-  const found = path.reduce<unknown>((one, part) => (one as Record<string | number, unknown> | undefined)?.[part], after);
+  const found = path.reduce<unknown>(
+    (one, part) => (one as Record<string | number, unknown> | undefined)?.[part],
+    after,
+  );
   if (!isDeepStrictEqual(found, value))
     throw new Error(`${JSON.stringify(text)}: ${key} is ${JSON.stringify(found)}, not ${JSON.stringify(value)}`);
   expectOthers(text, edited, path[0]);
@@ -63,5 +70,6 @@ function expectOthers(before: string, after: string, changed: string | number | 
     const { [String(changed)]: _, ...rest } = (parse(text) ?? {}) as Record<string, unknown>;
     return rest;
   });
-  if (!isDeepStrictEqual(others[0], others[1])) throw new Error(`an edit of ${changed} changed more: ${JSON.stringify([before, after])}`);
+  if (!isDeepStrictEqual(others[0], others[1]))
+    throw new Error(`an edit of ${changed} changed more: ${JSON.stringify([before, after])}`);
 }

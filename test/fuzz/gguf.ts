@@ -17,7 +17,11 @@ const originals = ([1, 2, 3] as const).flatMap((version) =>
       metadata: modelKeys({
         "tokenizer.ggml.tokens": tokens,
         "tokenizer.ggml.token_type": [1, 1, 1, 1, 1, 1],
-        nested: { type: "array", elementType: "array", values: [{ type: "array", elementType: "uint8", values: [1, 2] }] },
+        nested: {
+          type: "array",
+          elementType: "array",
+          values: [{ type: "array", elementType: "uint8", values: [1, 2] }],
+        },
         wide: { type: "uint64", value: 5 },
       }),
       tensors: [
@@ -72,7 +76,8 @@ export function strictSource(bytes: Uint8Array): ByteSource {
         return Promise.reject(new Error(`read of ${offset}+${into.length} past ${bytes.length}`));
       if (!buffers.has(into.buffer)) allocated += into.buffer.byteLength;
       buffers.add(into.buffer);
-      if (allocated > mostBytes(bytes.length)) return Promise.reject(new Error(`${allocated} bytes set aside for ${bytes.length}`));
+      if (allocated > mostBytes(bytes.length))
+        return Promise.reject(new Error(`${allocated} bytes set aside for ${bytes.length}`));
       into.set(bytes.subarray(offset, offset + into.length));
       return Promise.resolve();
     },

@@ -22,7 +22,10 @@ const endlessBytes = 300e6;
 /** Longer than all retries take when nobody waits between them. */
 const hungMs = 60_000;
 
-/** Answers of a Hub or of a plain web server: a file gets its name only with the content that was announced, and nothing lands elsewhere. */
+/**
+ * Answers of a Hub or of a plain web server: a file gets its name only with the content that was announced, and nothing
+ * lands elsewhere.
+ */
 export const hubFuzzer: Fuzzer = {
   name: "hub",
   counts: { short: 300, full: 5000 },
@@ -57,7 +60,9 @@ export const hubFuzzer: Fuzzer = {
 
 function anyRef(random: Random, endpoint: string): RemoteModelRef {
   if (random.oneIn(5)) return { url: `${endpoint}/plain/m.gguf` };
-  return random.oneIn(2) ? { hf: "o/n", quant: random.pick(["Q4_K_M", "Q8_0"]) } : { hf: "o/n", file: random.pick(names) };
+  return random.oneIn(2)
+    ? { hf: "o/n", quant: random.pick(["Q4_K_M", "Q8_0"]) }
+    : { hf: "o/n", file: random.pick(names) };
 }
 
 async function pull(ref: RemoteModelRef, endpoint: string, folder: string): Promise<string> {
@@ -113,14 +118,28 @@ function misbehave(response: ServerResponse, random: Random): void {
     case 0:
       return void response.socket?.destroy();
     case 1:
-      return void response.socket?.end(mutateBytes(Buffer.from("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello"), random));
+      return void response.socket?.end(
+        mutateBytes(Buffer.from("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello"), random),
+      );
     case 2:
       return sendEndless(response);
     case 3:
       return; // never answers
     default: {
-      const location = random.pick(["file:///etc/passwd", "/loop", "//[", "http://127.0.0.1:1/", "data:,x", "ftp://x/y", "https://", ""]);
-      const headers = { location, "retry-after": random.pick(["0", "1e9", "-5", "soon", "Thu, 01 Jan 1970 00:00:00 GMT"]) };
+      const location = random.pick([
+        "file:///etc/passwd",
+        "/loop",
+        "//[",
+        "http://127.0.0.1:1/",
+        "data:,x",
+        "ftp://x/y",
+        "https://",
+        "",
+      ]);
+      const headers = {
+        location,
+        "retry-after": random.pick(["0", "1e9", "-5", "soon", "Thu, 01 Jan 1970 00:00:00 GMT"]),
+      };
       response.writeHead(random.pick(statuses), {
         ...headers,
         "x-error-message": random.pick(["no", "\u00e9\u009b31m", "x".repeat(5000)]),
@@ -152,9 +171,14 @@ function listing(random: Random): unknown[] {
     oid: "a".repeat(40),
     lfs: { oid: sha256, size: content.length },
   }));
-  const named = random.oneIn(4) ? files.map((file) => ({ ...file, path: random.oneIn(2) ? random.pick(nasty) : file.path })) : files;
+  const named = random.oneIn(4)
+    ? files.map((file) => ({ ...file, path: random.oneIn(2) ? random.pick(nasty) : file.path }))
+    : files;
   if (random.oneIn(20))
-    return Array.from({ length: 1000 }, (_, i) => ({ ...files[0], path: `s/m-Q4_K_M-${String(i + 1).padStart(5, "0")}-of-99999.gguf` }));
+    return Array.from({ length: 1000 }, (_, i) => ({
+      ...files[0],
+      path: `s/m-Q4_K_M-${String(i + 1).padStart(5, "0")}-of-99999.gguf`,
+    }));
   return named;
 }
 
@@ -171,10 +195,17 @@ function pageLink({ url, headers }: IncomingMessage, random: Random): Record<str
   return { link: `<${next}>; rel="next"` };
 }
 
-function sendJson(response: ServerResponse, value: unknown, random: Random, headers: Record<string, string> = {}): void {
+function sendJson(
+  response: ServerResponse,
+  value: unknown,
+  random: Random,
+  headers: Record<string, string> = {},
+): void {
   const changed = random.oneIn(3) ? mutateJson(value, random) : value;
   const json = JSON.stringify(changed) ?? "";
-  response.writeHead(200, { "content-type": "application/json", ...headers }).end(random.oneIn(8) ? mutateText(json, random) : json);
+  response
+    .writeHead(200, { "content-type": "application/json", ...headers })
+    .end(random.oneIn(8) ? mutateText(json, random) : json);
 }
 
 function sendContent({ headers }: IncomingMessage, response: ServerResponse, random: Random): void {
@@ -182,7 +213,8 @@ function sendContent({ headers }: IncomingMessage, response: ServerResponse, ran
   const end = Math.min(Number(to === "" ? content.length - 1 : to), content.length - 1);
   const part = content.subarray(Number(from), end + 1);
   const body = random.oneIn(4) ? mutateBytes(part.length === 0 ? Buffer.from("x") : part, random) : part;
-  const odd = (right: string) => (random.oneIn(12) ? random.pick(["", "-1", "x", "99999999999999999999", '"', "bytes 0-1/*"]) : right);
+  const odd = (right: string) =>
+    random.oneIn(12) ? random.pick(["", "-1", "x", "99999999999999999999", '"', "bytes 0-1/*"]) : right;
   response.writeHead(random.oneIn(12) ? 200 : headers.range === undefined ? 200 : 206, {
     "content-length": body.length,
     "content-range": odd(`bytes ${from}-${end}/${content.length}`),

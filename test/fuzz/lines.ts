@@ -49,7 +49,8 @@ export const linesFuzzer: Fuzzer = {
 
 function anyLine(random: Random): string {
   const line = mutateText(random.pick(samples), random);
-  const number = () => random.pick(["1..5", "1e999", "-1", "9".repeat(400), "99999", "0", "65536", "nan", "inf", "1e-320", "٣"]);
+  const number = () =>
+    random.pick(["1..5", "1e999", "-1", "9".repeat(400), "99999", "0", "65536", "nan", "inf", "1e-320", "٣"]);
   const odd = random.oneIn(2) ? line : line.replaceAll(/\d+(?:\.\d+)?/g, (old) => (random.oneIn(3) ? number() : old));
   return random.oneIn(300) ? odd + random.pick(repeated).repeat(20_000) : odd;
 }
@@ -73,7 +74,12 @@ function readLine(line: string): string {
   const exit = { name: "p", signal: null, lastLines: line.split("\n"), oomKills: 0, wasReady: false };
   const cause = explainExit({ ...exit, code: 1 });
   if (cause.message === "") throw new Error(`an exit without words: ${JSON.stringify(line)}`);
-  const [traffic, load, time, event] = [parseTraffic(line), parseLoadLine(line), parseLogTime(line), parseEventLine(line)];
+  const [traffic, load, time, event] = [
+    parseTraffic(line),
+    parseLoadLine(line),
+    parseLogTime(line),
+    parseEventLine(line),
+  ];
   expectNumbers(line, [traffic, time, event, parseDevices(line), parseMemory(line)]);
   explainRefusal(line);
   parseRunMarker(line);
@@ -90,6 +96,7 @@ function isPort(port: number): boolean {
 
 /** Every number in a value, however deep, can be counted with. */
 function expectNumbers(line: string, value: unknown): void {
-  if (typeof value === "number" && !(Number.isFinite(value) && value >= 0)) throw new Error(`${value} from ${JSON.stringify(line)}`);
+  if (typeof value === "number" && !(Number.isFinite(value) && value >= 0))
+    throw new Error(`${value} from ${JSON.stringify(line)}`);
   if (typeof value === "object" && value !== null) for (const one of Object.values(value)) expectNumbers(line, one);
 }

@@ -10,10 +10,20 @@ import { statesFuzzer } from "./states.ts";
 import { yamlFuzzer } from "./yaml.ts";
 
 /*
- * `npm run test:fuzz [-- --full] [--only NAME,…] [--seed N] [--count N] [--first N]`: gives hostile input to everything that reads foreign words.
- * Each input is read or refused with a typed error, within 1 s of CPU and 200 MB. The same seed gives the same inputs.
+ * `npm run test:fuzz [-- --full] [--only NAME,…] [--seed N] [--count N] [--first N]`: gives hostile input to everything
+ * that reads foreign words. Each input is read or refused with a typed error, within 1 s of CPU and 200 MB. The same
+ * seed gives the same inputs.
  */
-const fuzzers = [ggufFuzzer, yamlFuzzer, editsFuzzer, linesFuzzer, statesFuzzer, hubFuzzer, socketsFuzzer, answersFuzzer];
+const fuzzers = [
+  ggufFuzzer,
+  yamlFuzzer,
+  editsFuzzer,
+  linesFuzzer,
+  statesFuzzer,
+  hubFuzzer,
+  socketsFuzzer,
+  answersFuzzer,
+];
 
 const { values } = parseArgs({
   options: {
@@ -26,7 +36,8 @@ const { values } = parseArgs({
 });
 const names = values.only?.split(",");
 const unknown = names?.find((name) => !fuzzers.some((fuzzer) => fuzzer.name === name));
-if (unknown !== undefined) throw new Error(`there is no fuzzer "${unknown}": ${fuzzers.map(({ name }) => name).join(", ")}`);
+if (unknown !== undefined)
+  throw new Error(`there is no fuzzer "${unknown}": ${fuzzers.map(({ name }) => name).join(", ")}`);
 const seed = Number(values.seed ?? Math.floor(Math.random() * 2 ** 31));
 const chosen = fuzzers.filter(({ name }) => names?.includes(name) ?? true);
 let found = 0;

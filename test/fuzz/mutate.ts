@@ -6,9 +6,49 @@ const edges = [0, 1, 7, 8, 9, 12, 13, 127, 128, 255, 256, 65_535, 2 ** 31 - 1, 2
 /** Texts that a reader or a terminal may take for something else. */
 export const nasty: readonly string[] = [
   ["", " ", "\n", "\r\n", "\t", "\0", "\u001b[2J", "\u009b31m", "\u202e", "\ud800", "\ufeff", "\u2028", "é", "𝔾", "🦙"],
-  ["..", "../../etc/passwd", "/etc/passwd", "~", "$HOME", "${env:HOME}", "${env:", "$(id)", "`id`", "%n", "-rf", "--help", "a\nb: c"],
-  ["null", "true", "~", "0x10", "1e999", "-1", "NaN", "9".repeat(40), "1_000", "[", "{", "]", "}", "&a", "*a", "!!js/function x", "<<"],
-  ["__proto__", "constructor", "toString", "x".repeat(300), "Q4_K_M-00001-of-99999.gguf", "http://[::1", "file:///etc/passwd"],
+  [
+    "..",
+    "../../etc/passwd",
+    "/etc/passwd",
+    "~",
+    "$HOME",
+    "${env:HOME}",
+    "${env:",
+    "$(id)",
+    "`id`",
+    "%n",
+    "-rf",
+    "--help",
+    "a\nb: c",
+  ],
+  [
+    "null",
+    "true",
+    "~",
+    "0x10",
+    "1e999",
+    "-1",
+    "NaN",
+    "9".repeat(40),
+    "1_000",
+    "[",
+    "{",
+    "]",
+    "}",
+    "&a",
+    "*a",
+    "!!js/function x",
+    "<<",
+  ],
+  [
+    "__proto__",
+    "constructor",
+    "toString",
+    "x".repeat(300),
+    "Q4_K_M-00001-of-99999.gguf",
+    "http://[::1",
+    "file:///etc/passwd",
+  ],
 ].flat();
 
 /** A copy with up to four changes, and sometimes without its end. */
@@ -41,7 +81,10 @@ export function mutateText(original: string, random: Random): string {
 }
 
 function changeOnce(text: string, random: Random): string {
-  const [a, b] = [random.below(text.length + 1), random.below(text.length + 1)].toSorted((x, y) => x - y) as [number, number];
+  const [a, b] = [random.below(text.length + 1), random.below(text.length + 1)].toSorted((x, y) => x - y) as [
+    number,
+    number,
+  ];
   const part = text.slice(a, Math.min(b, a + 200));
   const rest = text.slice(a + part.length);
   switch (random.below(6)) {
@@ -99,6 +142,8 @@ function anyJson(random: Random, depth: number): unknown {
     case 4:
       return Array.from({ length: random.below(4) }, () => anyJson(random, depth - 1));
     default:
-      return Object.fromEntries(Array.from({ length: random.below(4) }, () => [random.pick(nasty), anyJson(random, depth - 1)]));
+      return Object.fromEntries(
+        Array.from({ length: random.below(4) }, () => [random.pick(nasty), anyJson(random, depth - 1)]),
+      );
   }
 }

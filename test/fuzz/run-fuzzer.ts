@@ -18,7 +18,8 @@ export async function runFuzzer(fuzzer: Fuzzer, { seed, count, first }: RunOptio
   const outcomes = new Map<string, number>();
   let slowestMs = 0;
   let growthBytes = 0;
-  const again = (index: number) => `npm run test:fuzz -- --only ${fuzzer.name} --seed ${seed} --first ${index} --count 1`;
+  const again = (index: number) =>
+    `npm run test:fuzz -- --only ${fuzzer.name} --seed ${seed} --first ${index} --count 1`;
   await using session = await fuzzer.open();
   for (let index = first; index < first + count; index += 1) {
     const before = { cpu: process.cpuUsage(), memory: process.memoryUsage.rss() };
@@ -36,7 +37,9 @@ export async function runFuzzer(fuzzer: Fuzzer, { seed, count, first }: RunOptio
     growthBytes = Math.max(growthBytes, growth);
     outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
     if (cpuMs > mostCpuMs || growth > mostGrowthBytes) {
-      tell(`${fuzzer.name}: input ${index} took ${cpuMs.toFixed()} ms and ${(growth / 1e6).toFixed()} MB; again: ${again(index)}`);
+      tell(
+        `${fuzzer.name}: input ${index} took ${cpuMs.toFixed()} ms and ${(growth / 1e6).toFixed()} MB; again: ${again(index)}`,
+      );
       return false;
     }
   }
@@ -45,7 +48,8 @@ export async function runFuzzer(fuzzer: Fuzzer, { seed, count, first }: RunOptio
     `${fuzzer.name.padEnd(8)} ${count} inputs, seed ${seed}: slowest ${slowestMs.toFixed()} ms CPU, at most +${(growthBytes / 1e6).toFixed()} MB\n  ${told.join(", ")}`,
   );
   const missing = fuzzer.outcomes.filter((outcome) => !outcomes.has(outcome));
-  if (missing.length > 0 && count > 1) tell(`${fuzzer.name}: no input came as far as ${missing.join(", ")}: the fuzzer shows too little`);
+  if (missing.length > 0 && count > 1)
+    tell(`${fuzzer.name}: no input came as far as ${missing.join(", ")}: the fuzzer shows too little`);
   return count === 1 || missing.length === 0;
 }
 

@@ -17,7 +17,9 @@ import type { Random } from "./random.ts";
 /** After so many messages the supervisor is asked whether it still answers. */
 const askEvery = 100;
 
-/** Messages to a supervisor's control socket and its metrics port, HTTP or not: it refuses them and goes on answering. */
+/**
+ * Messages to a supervisor's control socket and its metrics port, HTTP or not: it refuses them and goes on answering.
+ */
 export const socketsFuzzer: Fuzzer = {
   name: "sockets",
   counts: { short: 3000, full: 100_000 },
@@ -32,7 +34,8 @@ export const socketsFuzzer: Fuzzer = {
       lastEvent: makeEvent,
       eventsOfStart: () => [makeEvent()],
       stop: () => Promise.resolve(makeStatus({ state: "stopped" })),
-      restart: ({ launch, llmctl }) => void (launch !== undefined && checkLaunch(launch, { name: "p", protocol: "llama-server" }, llmctl)),
+      restart: ({ launch, llmctl }) =>
+        void (launch !== undefined && checkLaunch(launch, { name: "p", protocol: "llama-server" }, llmctl)),
       onFailure: (text) => failures.push(text),
     });
     const socketPath = join(folder, "p.sock");
@@ -68,7 +71,18 @@ const bodies: readonly unknown[] = [
   [],
   null,
 ];
-const paths = ["/status", "/metrics", "/events", "/events?from=start", "/stop", "/restart", "/", "*", "http://x/status", "/../status"];
+const paths = [
+  "/status",
+  "/metrics",
+  "/events",
+  "/events?from=start",
+  "/stop",
+  "/restart",
+  "/",
+  "*",
+  "http://x/status",
+  "/../status",
+];
 
 function anyMessage(random: Random): Buffer {
   if (random.oneIn(4)) return wish(random.pick(["stop", "restart"]), anyBody(random));
@@ -79,7 +93,9 @@ function anyMessage(random: Random): Buffer {
     "host: llmctl",
     `content-length: ${random.oneIn(5) ? random.pick(["-1", "1e9", "99999999999", "0", "", "٣"]) : Buffer.byteLength(body)}`,
     ...(random.oneIn(5)
-      ? [`${random.pick(["transfer-encoding: chunked", "expect: 100-continue", "upgrade: websocket", "connection: upgrade"])}`]
+      ? [
+          `${random.pick(["transfer-encoding: chunked", "expect: 100-continue", "upgrade: websocket", "connection: upgrade"])}`,
+        ]
       : []),
     ...(random.oneIn(10) ? [`x-${"h".repeat(random.below(20_000))}: ${random.pick(nasty)}`] : []),
   ];
@@ -90,7 +106,9 @@ function anyMessage(random: Random): Buffer {
 
 /** Nothing but the body is odd. */
 function wish(what: string, body: string): Buffer {
-  return Buffer.from(`POST /${what} HTTP/1.1\r\nhost: llmctl\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
+  return Buffer.from(
+    `POST /${what} HTTP/1.1\r\nhost: llmctl\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+  );
 }
 
 function anyBody(random: Random): string {

@@ -14,8 +14,19 @@ import { mutateJson, mutateText } from "./mutate.ts";
 import type { Random } from "./random.ts";
 
 const identity = { pid: 12, startTime: "34", bootId: "56", pidNamespace: "pid:[1]" };
-const note = { holder: identity, profile: "p", socket: "/run/p.sock", server: { identity, hash: "0", stopTimeoutMs: 5 } };
-const record = { status: makeStatus(), supervisor: identity, server: identity, socket: "/run/p.sock", stopTimeoutMs: 5 };
+const note = {
+  holder: identity,
+  profile: "p",
+  socket: "/run/p.sock",
+  server: { identity, hash: "0", stopTimeoutMs: 5 },
+};
+const record = {
+  status: makeStatus(),
+  supervisor: identity,
+  server: identity,
+  socket: "/run/p.sock",
+  stopTimeoutMs: 5,
+};
 
 /** What other processes leave in files or send as JSON: taken whole, or not at all. */
 export const statesFuzzer: Fuzzer = {
@@ -33,7 +44,8 @@ export const statesFuzzer: Fuzzer = {
             writeFileSync(path, anyText(record, random));
             const read = await readState(folder, "p");
             if (read === undefined) return "no state";
-            if (read.status.name !== "p" || read.supervisor.pid < 1) throw new Error("the state of another profile, or of no process");
+            if (read.status.name !== "p" || read.supervisor.pid < 1)
+              throw new Error("the state of another profile, or of no process");
             return "state";
           }
           case 1: {

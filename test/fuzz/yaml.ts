@@ -23,7 +23,10 @@ export function anyYaml(random: Random): string {
   return `model: m.gguf\n${lines.join("\n")}\n`;
 }
 
-/** Pieces that a pattern may take for the begin of something, in an endless row of which it would look for the end from each on. */
+/**
+ * Pieces that a pattern may take for the begin of something, in an endless row of which it would look for the end from
+ * each on.
+ */
 const starts = [
   "/",
   "//",

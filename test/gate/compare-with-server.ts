@@ -19,7 +19,10 @@ export interface Comparison {
   readonly server: Observed;
 }
 
-/** Holds the gate's account of a build against what that build does. Disposing of it removes the models that it has written. */
+/**
+ * Holds the gate's account of a build against what that build does. Disposing of it removes the models that it has
+ * written.
+ */
 export class GateComparison implements AsyncDisposable {
   readonly rule: VocabRule;
   readonly #server: string;
@@ -49,9 +52,15 @@ export class GateComparison implements AsyncDisposable {
     try {
       const target = await this.#file(pair.target, own);
       const draft = pair.draft === undefined ? undefined : await this.#file(pair.draft, own);
-      const models = { target: await readModel(target), draft: draft === undefined ? undefined : await readModel(draft) };
+      const models = {
+        target: await readModel(target),
+        draft: draft === undefined ? undefined : await readModel(draft),
+      };
       const gate = decideDraft({ ...models, type: pair.type, rule: this.rule });
-      return { gate, server: await observeServer({ server: this.#server, rule: this.rule, target, draft, type: pair.type }) };
+      return {
+        gate,
+        server: await observeServer({ server: this.#server, rule: this.rule, target, draft, type: pair.type }),
+      };
     } finally {
       await rm(own, { recursive: true });
     }
@@ -80,5 +89,7 @@ async function write(folder: string, build: () => Buffer): Promise<string> {
 
 /** Pairs that this release can be asked about: older builds have no drafting types. */
 export function pairsFor(pairs: readonly Pair[], ref: string): Pair[] {
-  return ref.startsWith("v") ? [...pairs] : pairs.filter((pair) => pair.type === "draft-simple" && pair.isNewOnly !== true);
+  return ref.startsWith("v")
+    ? [...pairs]
+    : pairs.filter((pair) => pair.type === "draft-simple" && pair.isNewOnly !== true);
 }

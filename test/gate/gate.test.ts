@@ -17,7 +17,10 @@ for (const { ref, server } of inject("llamaBuilds")) {
 
     afterAll(async () => {
       await comparison[Symbol.asyncDispose]();
-      const lines = [`llama.cpp ${ref}: the same in ${same} of ${pairs.length} pairs; refused by llmctl alone:`, ...stricter];
+      const lines = [
+        `llama.cpp ${ref}: the same in ${same} of ${pairs.length} pairs; refused by llmctl alone:`,
+        ...stricter,
+      ];
       process.stdout.write(`${lines.join("\n  ")}\n`);
     });
 
@@ -25,7 +28,8 @@ for (const { ref, server } of inject("llamaBuilds")) {
       const compared = await comparison.compare(pair);
       expectSame(compared);
       same += 1;
-      if (isStricter(compared)) stricter.push(`${pair.name}: ${compared.server.outcome}, ${compared.server.evidence.trim()}`);
+      if (isStricter(compared))
+        stricter.push(`${pair.name}: ${compared.server.outcome}, ${compared.server.evidence.trim()}`);
     });
   });
 }

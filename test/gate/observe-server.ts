@@ -54,7 +54,8 @@ interface End {
 }
 
 function describeEnd({ exitCode, signal, timedOut }: End, lines: readonly string[]): Observed {
-  if (timedOut) throw new Error(`llama-server neither served nor ended within ${limitMs} ms:\n${lines.slice(-5).join("\n")}`);
+  if (timedOut)
+    throw new Error(`llama-server neither served nor ended within ${limitMs} ms:\n${lines.slice(-5).join("\n")}`);
   const last = lines.findLast((line) => / E |error|assert|failed/i.test(line)) ?? lines.at(-1) ?? "";
   return signal === undefined
     ? { outcome: "exits", evidence: `exit code ${exitCode}: ${last}` }
@@ -64,7 +65,8 @@ function describeEnd({ exitCode, signal, timedOut }: End, lines: readonly string
 function serverArgs({ rule, target, draft, type }: ServerQuestion): string[] {
   const typed = rule === "strict" ? ["--spec-type", type] : [];
   const drafting = draft === undefined ? [] : ["--model-draft", draft, "--draft-p-min", "0"];
-  // Small batches: for each of their tokens, memory is set aside for as many numbers as there are tokens in the vocabulary.
+  // Small batches: for each of their tokens, memory is set aside for as many numbers as there are tokens in the
+  // vocabulary.
   const small = [
     "--ctx-size",
     "256",
@@ -79,7 +81,20 @@ function serverArgs({ rule, target, draft, type }: ServerQuestion): string[] {
     "--threads-batch",
     "1",
   ];
-  return ["--model", target, ...drafting, ...typed, ...small, "--fit", "off", "--no-warmup", "--host", "127.0.0.1", "--port", "0"];
+  return [
+    "--model",
+    target,
+    ...drafting,
+    ...typed,
+    ...small,
+    "--fit",
+    "off",
+    "--no-warmup",
+    "--host",
+    "127.0.0.1",
+    "--port",
+    "0",
+  ];
 }
 
 /** Tokens as ids, since not every vocabulary can say a given text. */

@@ -96,7 +96,9 @@ function tokenEdits(vocab: Vocab): Edit[] {
   const last = texts.length - 1;
   const middle = findWord(vocab, texts.length >> 1);
   return [
-    ...[0, 1, 2, 3, 4, 5, 6, middle, last - 1, last].map((id) => [`token ${id} edited`, edit(id, "<|another|>")] as const),
+    ...[0, 1, 2, 3, 4, 5, 6, middle, last - 1, last].map(
+      (id) => [`token ${id} edited`, edit(id, "<|another|>")] as const,
+    ),
     [`token ${middle} longer behind a NUL`, edit(middle, `${texts[middle]}\0more`)],
     [`token ${middle} empty`, edit(middle, "")],
   ];
@@ -121,7 +123,10 @@ function resized(vocab: Vocab, count: number): Record<string, Part> {
     [tokenizer("token_type")]: Array.from({ length: count }, () => 1),
   };
   if (vocab[tokenizer("scores")] === undefined) return keys;
-  return { ...keys, [tokenizer("scores")]: { type: "array", elementType: "float32", values: Array.from({ length: count }, () => 0) } };
+  return {
+    ...keys,
+    [tokenizer("scores")]: { type: "array", elementType: "float32", values: Array.from({ length: count }, () => 0) },
+  };
 }
 
 const absent = (...keys: string[]): KeyEdits => Object.fromEntries(keys.map((key) => [tokenizer(key), undefined]));
@@ -152,11 +157,18 @@ function roleEdits(vocab: Vocab): Edit[] {
 /** Other kinds of vocabulary made of the same tokens, and keys that are absent or of a wrong type. */
 function otherEdits(vocab: Vocab): Edit[] {
   const count = countTokens(vocab);
-  const scores = { type: "array", elementType: "float32", values: Array.from({ length: count }, () => 0) } as const satisfies Part;
+  const scores = {
+    type: "array",
+    elementType: "float32",
+    values: Array.from({ length: count }, () => 0),
+  } as const satisfies Part;
   return [
     ["no merges", absent("merges")],
     ["no token types", absent("token_type")],
-    ["unsigned token types", { [tokenizer("token_type")]: { type: "array", elementType: "uint32", values: scores.values.map(() => 1) } }],
+    [
+      "unsigned token types",
+      { [tokenizer("token_type")]: { type: "array", elementType: "uint32", values: scores.values.map(() => 1) } },
+    ],
     ["scores of 64 bits", { [tokenizer("scores")]: { ...scores, elementType: "float64" } }],
     ["scores as whole numbers", { [tokenizer("scores")]: { ...scores, elementType: "int32" } }],
     ["no tokens", absent("tokens")],
@@ -219,8 +231,18 @@ function nextnPairs(vocab: Vocab, plain: PairModel): Pair[] {
     tiny(vocab, { architecture: "glm4moe", nextn, width }, `glm-${nextn}-${width}`);
   return [
     { name: "a draft with a NextN layer, as a plain draft", type: "draft-simple", target: plain, draft: glm() },
-    { name: "both with a NextN layer, of unequal width, as a plain draft", type: "draft-simple", target: glm("present", 64), draft: glm() },
-    { name: "a draft that only declares a NextN layer, as a plain draft", type: "draft-simple", target: plain, draft: glm("declared") },
+    {
+      name: "both with a NextN layer, of unequal width, as a plain draft",
+      type: "draft-simple",
+      target: glm("present", 64),
+      draft: glm(),
+    },
+    {
+      name: "a draft that only declares a NextN layer, as a plain draft",
+      type: "draft-simple",
+      target: plain,
+      draft: glm("declared"),
+    },
     { name: "a target's own NextN layer", type: "draft-mtp", target: glm() },
     { name: "a NextN layer that is only declared", type: "draft-mtp", target: glm("declared") },
     { name: "no NextN layer", type: "draft-mtp", target: glm("none") },

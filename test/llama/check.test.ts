@@ -8,7 +8,12 @@ interface Checked {
   readonly name: string;
   readonly flags: readonly unknown[];
   readonly memory: readonly { readonly device: string; readonly needsMib: number }[];
-  readonly findings: readonly { readonly rank: string; readonly code: string; readonly message: string; readonly at?: string }[];
+  readonly findings: readonly {
+    readonly rank: string;
+    readonly code: string;
+    readonly message: string;
+    readonly at?: string;
+  }[];
 }
 
 describe.each(inject("llamaBuilds"))("check on $ref", ({ ref, server }) => {
@@ -26,7 +31,9 @@ describe.each(inject("llamaBuilds"))("check on $ref", ({ ref, server }) => {
   }
 
   const codes = (checked: readonly Checked[]) =>
-    checked.map(({ findings }) => findings.filter(({ rank }) => rank !== "note").map(({ rank, code }) => `${rank} ${code}`));
+    checked.map(({ findings }) =>
+      findings.filter(({ rank }) => rank !== "note").map(({ rank, code }) => `${rank} ${code}`),
+    );
 
   test("many command lines are tried in one run, and the wrong one among them is found", async () => {
     await write("a", { alias: "a", ctx_size: 256 });

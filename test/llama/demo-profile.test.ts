@@ -7,7 +7,11 @@ import { askForStory, getJson, programOf, readServing, upServing } from "../supp
 import { TempHome } from "../support/temp-home.ts";
 
 interface Plan {
-  readonly launch: { readonly file: string; readonly args: readonly string[]; readonly env: Readonly<Record<string, string>> };
+  readonly launch: {
+    readonly file: string;
+    readonly args: readonly string[];
+    readonly env: Readonly<Record<string, string>>;
+  };
 }
 
 // The shipped profile, unchanged: only the program differs.
@@ -26,9 +30,17 @@ describe.each(inject("llamaBuilds"))("the demo profile on $ref", ({ ref, server 
     const { stdout } = await llmctl(["up", "story", "-d"], { home });
     expect(stdout).toMatch(/ready on http:\/\/127\.0\.0\.1:\d+ in .+ · drafting on, \d+ of \d+ tokens accepted$/m);
     const status = await readServing(home, "story");
-    expect(status).toMatchObject({ presence: "live", state: "ready", restarts: 0, lastExit: null, drafting: { state: "on" } });
+    expect(status).toMatchObject({
+      presence: "live",
+      state: "ready",
+      restarts: 0,
+      lastExit: null,
+      drafting: { state: "on" },
+    });
     const { drafting } = status;
-    expect(drafting.state === "on" && drafting.draftTokens >= drafting.acceptedTokens && drafting.acceptedTokens > 0).toBe(true);
+    expect(
+      drafting.state === "on" && drafting.draftTokens >= drafting.acceptedTokens && drafting.acceptedTokens > 0,
+    ).toBe(true);
     await llmctl(["down", "story"], { home });
   });
 
@@ -63,9 +75,14 @@ describe.each(inject("llamaBuilds"))("the demo profile on $ref", ({ ref, server 
   test("plan prints the command that up runs, and the binary accepts it", async () => {
     const { launch } = JSON.parse((await llmctl(["plan", "story", "--json"], { home })).stdout) as Plan;
     expect(launch.file).toBe(server);
-    const dryRun = await execa(launch.file, [...launch.args, "--version"], { env: launch.env, extendEnv: false, all: true });
+    const dryRun = await execa(launch.file, [...launch.args, "--version"], {
+      env: launch.env,
+      extendEnv: false,
+      all: true,
+    });
     expect(dryRun.all).toContain("version:");
-    expect(launch.args.includes("draft-simple")).toBe(ref === "v0.5.0"); // older builds draft without being told, and know no such word
+    // older builds draft without being told, and know no such word
+    expect(launch.args.includes("draft-simple")).toBe(ref === "v0.5.0");
 
     const { pid } = await upServing(home, "story");
     const running = (await readFile(`/proc/${pid}/cmdline`, "utf8")).split("\0").slice(0, -1);
@@ -79,7 +96,12 @@ describe.each(inject("llamaBuilds"))("the demo profile on $ref", ({ ref, server 
     expect(result).toMatchObject({ exitCode: 0, stdout: expect.stringMatching(/ready on .+ · drafting on/) });
     const after = await readServing(home, "story");
     expect(after.pid).not.toBe(before.pid);
-    expect(after).toMatchObject({ state: "ready", supervisorPid: before.supervisorPid, restarts: 0, drafting: { state: "on" } });
+    expect(after).toMatchObject({
+      state: "ready",
+      supervisorPid: before.supervisorPid,
+      restarts: 0,
+      drafting: { state: "on" },
+    });
     expect(isAlive(before.pid)).toBe(false);
     expect((await askForStory(after.url)).timings.draft_n).toBeGreaterThan(0);
     await llmctl(["down", "story"], { home });
@@ -106,7 +128,16 @@ describe.each(inject("llamaBuilds"))("the demo profile on $ref", ({ ref, server 
     expect(await llmctl(["down", "story"], { home })).toMatchObject({ exitCode: 0, stdout: 'stopped "story"' });
     expect(isAlive(pid)).toBe(false);
     expect((await llmctl(["ps"], { home })).stdout).toBe("nothing is running");
-    expect(await readStatus(home, "story")).toMatchObject({ presence: "gone", state: "stopped", supervisorPid, pid: null, url: null });
-    expect(await llmctl(["down", "story"], { home })).toMatchObject({ exitCode: 3, stderr: expect.stringContaining("is not running") });
+    expect(await readStatus(home, "story")).toMatchObject({
+      presence: "gone",
+      state: "stopped",
+      supervisorPid,
+      pid: null,
+      url: null,
+    });
+    expect(await llmctl(["down", "story"], { home })).toMatchObject({
+      exitCode: 3,
+      stderr: expect.stringContaining("is not running"),
+    });
   });
 });

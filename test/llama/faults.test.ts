@@ -22,7 +22,11 @@ describe.each(inject("llamaBuilds"))("faults on $ref", ({ server }) => {
     await untilStatus(home, "story", "ready again", ({ state, restarts }) => state === "ready" && restarts === 1);
     const after = await readServing(home, "story");
     expect(after.pid).not.toBe(before.pid);
-    expect(after).toMatchObject({ supervisorPid: before.supervisorPid, drafting: { state: "on" }, lastExit: { kind: "killed" } });
+    expect(after).toMatchObject({
+      supervisorPid: before.supervisorPid,
+      drafting: { state: "on" },
+      lastExit: { kind: "killed" },
+    });
     expect((await askForStory(after.url)).timings.draft_n).toBeGreaterThan(0);
     await llmctl(["down", "story"], { home });
   });
@@ -48,7 +52,14 @@ describe.each(inject("llamaBuilds"))("faults on $ref", ({ server }) => {
     expect((await askForStory(first.url)).text).toBe(text);
 
     const second = await upServing(home, "story");
-    expect(second).toMatchObject({ presence: "live", state: "ready", pid: first.pid, url: first.url, drafting: { state: "on" }, runs: 0 });
+    expect(second).toMatchObject({
+      presence: "live",
+      state: "ready",
+      pid: first.pid,
+      url: first.url,
+      drafting: { state: "on" },
+      runs: 0,
+    });
     expect((await askForStory(second.url)).timings.draft_n).toBeGreaterThan(0);
     expect((await llmctl(["down", "story"], { home })).exitCode).toBe(0);
     await untilGone(first.pid);

@@ -25,7 +25,10 @@ test("up in the foreground shows its phases and serves until SIGINT, which stops
 
   const { pid, supervisorPid } = await readServing(home, "story");
   expect(supervisorPid).toBe(up.pid);
-  expect(await up.stop("SIGINT")).toMatchObject({ exitCode: 0, stderr: expect.stringContaining("press Ctrl-C again to stop at once") });
+  expect(await up.stop("SIGINT")).toMatchObject({
+    exitCode: 0,
+    stderr: expect.stringContaining("press Ctrl-C again to stop at once"),
+  });
   expect(isAlive(pid)).toBe(false);
   expect(up.lines.at(-1)).toMatch(/ stopped, asked for by SIGINT$/);
 });

@@ -16,7 +16,11 @@ afterEach(() => home[Symbol.asyncDispose]());
 
 test.each(inject("llamaBuilds"))("metrics of $ref are passed on behind those of its supervisor", async ({ server }) => {
   const port = await getPort({ host: "127.0.0.1" });
-  await home.writeProfile("story", { extends: "demo", llama: { binary: server }, server: { metrics: true, metrics_port: port } });
+  await home.writeProfile("story", {
+    extends: "demo",
+    llama: { binary: server },
+    server: { metrics: true, metrics_port: port },
+  });
   await upServing(home, "story");
   const samples = await scrape(port);
   expect(samples.value("llmctl_drafting", { state: "on" })).toBe(1);

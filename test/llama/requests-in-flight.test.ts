@@ -51,7 +51,9 @@ test("down lets requests finish, also one that has not begun", async () => {
   const story = readToEnd(streamStory(url, 600));
   await until("it waits", async () => (await readMetrics(url)).includes("\nllamacpp:requests_deferred 1\n"));
   const down = llmctl(["down", "story"], { home });
-  await until("down waits", async () => (await readEvents()).includes("waiting for running requests to end, at most 10 min 0 s"));
+  await until("down waits", async () =>
+    (await readEvents()).includes("waiting for running requests to end, at most 10 min 0 s"),
+  );
   hangUp.abort();
   await expect(readToEnd(endless)).rejects.toThrow(/abort/);
   expect(await story).toMatchObject({ choices: [{ finish_reason: "length" }], timings: { predicted_n: 600 } });

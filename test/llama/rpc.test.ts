@@ -51,7 +51,9 @@ describe.each(inject("llamaBuilds"))("a server with workers on $ref", ({ server 
     expect(serving.drafting).toMatchObject({ state: "on" });
     for (const worker of ["first", "second"]) {
       const said = await readFile((await readStatus(home, worker)).log, "utf8");
-      expect(said.lastIndexOf("Accepted client connection")).toBeGreaterThan(said.lastIndexOf("Client connection closed"));
+      expect(said.lastIndexOf("Accepted client connection")).toBeGreaterThan(
+        said.lastIndexOf("Client connection closed"),
+      );
     }
     expect((await askForStory(serving.url)).timings.draft_n).toBeGreaterThan(0);
 
@@ -67,10 +69,18 @@ describe.each(inject("llamaBuilds"))("a server with workers on $ref", ({ server 
     process.kill(second.pid ?? 0, "SIGKILL");
     await expect(exhaust(running)).rejects.toThrow("terminated");
     await untilStatus(home, "story", "ready again", ({ state, restarts }) => state === "ready" && restarts === 2);
-    expect(await readStatus(home, "story")).toMatchObject({ drafting: { state: "on" }, restartsByCause: { "rpc-worker-lost": 2 } });
+    expect(await readStatus(home, "story")).toMatchObject({
+      drafting: { state: "on" },
+      restartsByCause: { "rpc-worker-lost": 2 },
+    });
 
     expect((await llmctl(["down", "second"], { home })).exitCode).toBe(0);
-    const { waitingFor } = await untilStatus(home, "story", "waiting", (status) => status.waitingFor?.kind === "rpc-worker-unusable");
+    const { waitingFor } = await untilStatus(
+      home,
+      "story",
+      "waiting",
+      (status) => status.waitingFor?.kind === "rpc-worker-unusable",
+    );
     expect(waitingFor?.message).toBe(`no worker listens on ${workers[1]}`);
     const checked = await llmctl(["check", "story"], { home });
     expect(checked.exitCode).toBe(0); // it runs, and its workers are its own
@@ -91,14 +101,18 @@ describe.each(inject("llamaBuilds"))("a server with workers on $ref", ({ server 
     await upServing(home, "story");
     const taken = await llmctl(["check", "other"], { home });
     expect(taken.exitCode).toBe(69);
-    expect(taken.stdout).toContain(`worker ${workers[0]} does not answer: it is out of reach, or serves another program`);
+    expect(taken.stdout).toContain(
+      `worker ${workers[0]} does not answer: it is out of reach, or serves another program`,
+    );
     expect((await llmctl(["down", "story"], { home })).exitCode).toBe(0);
     expect((await llmctl(["check", "other"], { home })).exitCode).toBe(0);
     expect((await llmctl(["down", "first", "second"], { home })).exitCode).toBe(0);
   });
 
   test("the plan names the program of a worker, and what a server is told of its workers", async () => {
-    const worker = JSON.parse((await llmctl(["plan", "first", "--json"], { home })).stdout) as { launch: { file: string; args: string[] } };
+    const worker = JSON.parse((await llmctl(["plan", "first", "--json"], { home })).stdout) as {
+      launch: { file: string; args: string[] };
+    };
     expect(dirname(worker.launch.file)).toBe(dirname(server));
     expect(worker.launch.file).toMatch(/rpc-server$/);
     expect(worker.launch.args).toEqual(["--host", "127.0.0.1", "--port", workers[0]?.split(":")[1]]);

@@ -12,13 +12,19 @@ describe.each(inject("llamaBuilds"))("on $ref", ({ ref, server, cli }) => {
   describe.each(shippedPrograms)("%s", (program) => {
     const file = program === "llama-server" ? server : cli;
 
-    test.each(shippedProfiles)("%s becomes the committed command, which the binary accepts but for devices", async (name) => {
-      await using home = await TempHome.create();
-      const catalogue = await askBinary(file, { cacheDir: join(home.path, "cache"), env });
-      const { profile, rendering, text } = await planShipped(name, program, catalogue);
-      await expect(text).toMatchFileSnapshot(snapshotPath(name, program, ref));
-      const refused = rendering === undefined ? [] : await findAllRefused(file, { profile, rendering }, { env, timeoutMs: 30_000 });
-      expect(refused.map(({ flag }) => flag?.key).filter((key) => key !== "devices" && key !== "draft.devices")).toEqual([]);
-    });
+    test.each(shippedProfiles)(
+      "%s becomes the committed command, which the binary accepts but for devices",
+      async (name) => {
+        await using home = await TempHome.create();
+        const catalogue = await askBinary(file, { cacheDir: join(home.path, "cache"), env });
+        const { profile, rendering, text } = await planShipped(name, program, catalogue);
+        await expect(text).toMatchFileSnapshot(snapshotPath(name, program, ref));
+        const refused =
+          rendering === undefined ? [] : await findAllRefused(file, { profile, rendering }, { env, timeoutMs: 30_000 });
+        expect(
+          refused.map(({ flag }) => flag?.key).filter((key) => key !== "devices" && key !== "draft.devices"),
+        ).toEqual([]);
+      },
+    );
   });
 });

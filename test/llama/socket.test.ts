@@ -25,7 +25,9 @@ afterEach(() => home[Symbol.asyncDispose]());
 
 async function post(target: string, body: unknown, key: string | undefined): Promise<IncomingMessage> {
   const headers = key === undefined ? {} : { authorization: `Bearer ${key}` };
-  const outgoing = request({ socketPath: path, path: target, method: "POST", agent: false, headers }).end(JSON.stringify(body));
+  const outgoing = request({ socketPath: path, path: target, method: "POST", agent: false, headers }).end(
+    JSON.stringify(body),
+  );
   const [response] = (await once(outgoing, "response")) as [IncomingMessage];
   return response;
 }
@@ -33,7 +35,11 @@ async function post(target: string, body: unknown, key: string | undefined): Pro
 // The shipped profile: only the program, the socket and the key are added.
 describe.each(inject("llamaBuilds"))("the demo pair on a unix socket of $ref, with a key", ({ server }) => {
   beforeEach(() =>
-    home.writeProfile("story", { extends: "demo", llama: { binary: server }, server: { host: path, api_key_file: home.join("keys") } }),
+    home.writeProfile("story", {
+      extends: "demo",
+      llama: { binary: server },
+      server: { host: path, api_key_file: home.join("keys") },
+    }),
   );
 
   test("gets ready, drafts, chats, and leaves nothing; a socket that was left behind is in no one's way", async () => {
@@ -63,7 +69,11 @@ describe.each(inject("llamaBuilds"))("the demo pair on a unix socket of $ref, wi
 
   test("ends what it was asked for before it stops, though its key file is gone", async () => {
     await upDetached(home, "story");
-    const answer = await post("/completion", { prompt: "Once", n_predict: 300, ignore_eos: true, stream: true }, "sesame");
+    const answer = await post(
+      "/completion",
+      { prompt: "Once", n_predict: 300, ignore_eos: true, stream: true },
+      "sesame",
+    );
     const lines: string[] = [];
     const reading = (async () => {
       for await (const line of createInterface({ input: answer })) lines.push(line);

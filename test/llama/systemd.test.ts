@@ -8,7 +8,10 @@ test("the demo profile as a service is started when it has been proven to draft,
   await using home = await TempHome.create();
   await using systemd = await UserSystemd.start(home);
   await home.writeProfile("p", { extends: "demo", llama: { binary: inject("llama").server } });
-  expect(await systemd.llmctl("systemd", "install", "p", "--user", "--from-checkout", "--now")).toMatchObject({ exitCode: 0, stderr: "" });
+  expect(await systemd.llmctl("systemd", "install", "p", "--user", "--from-checkout", "--now")).toMatchObject({
+    exitCode: 0,
+    stderr: "",
+  });
   expect(await systemd.show("p", "ActiveState")).toBe("active");
   expect(await systemd.show("p", "StatusText")).toMatch(/^ready on http:\S+, drafting on, \d+ of \d+ tokens accepted/);
   const { url, pid } = await readServing(home, "p");

@@ -20,10 +20,18 @@ describe.each(inject("llamaBuilds"))("on $ref", ({ server }) => {
     expect(before.traffic?.sinceStart.tokens).toBe(0);
     expect(before.baselineTokensPerSecond).toBeGreaterThan(0);
     const { timings } = await askForStory(before.url);
-    const { traffic } = await untilStatus(home, "story", "its request told", (status) => (status.traffic?.sinceStart.draftTokens ?? 0) > 0);
+    const { traffic } = await untilStatus(
+      home,
+      "story",
+      "its request told",
+      (status) => (status.traffic?.sinceStart.draftTokens ?? 0) > 0,
+    );
     // The log counts the tokens after the first of an answer on some builds, all of them on others.
     expect([timings.predicted_n - 1, timings.predicted_n]).toContain(traffic?.sinceStart.tokens);
-    expect(traffic?.sinceStart).toMatchObject({ draftTokens: timings.draft_n, acceptedTokens: timings.draft_n_accepted });
+    expect(traffic?.sinceStart).toMatchObject({
+      draftTokens: timings.draft_n,
+      acceptedTokens: timings.draft_n_accepted,
+    });
     expect(traffic?.lastTenMinutes).toEqual(traffic?.sinceStart);
     const { stdout } = await llmctl(["status", "story"], { home });
     expect(stdout).toMatch(/^last 10 min +\d+ tokens, .*% of drafted tokens accepted/m);
@@ -36,7 +44,11 @@ describe.each(inject("llamaBuilds"))("on $ref", ({ server }) => {
       llama: { binary: server },
       health: { interval: "200ms", watch_traffic: false },
     });
-    expect(await upServing(home, "story")).toMatchObject({ drafting: { state: "on" }, traffic: null, baselineTokensPerSecond: null });
+    expect(await upServing(home, "story")).toMatchObject({
+      drafting: { state: "on" },
+      traffic: null,
+      baselineTokensPerSecond: null,
+    });
     await llmctl(["down", "story"], { home });
   });
 });

@@ -70,7 +70,9 @@ describe("pull", () => {
     const { exitCode, stdout, stderr } = await run(["pull", "p"]);
     expect(stderr).toContain("Tiny-Q8_0.gguf  526.0 kB, not checked against a known digest");
     expect(stdout).toContain(`"${address()}": llmctl's own downloads, 526.0 kB in 1 file`);
-    expect(stdout).toContain(`is not checked against a known digest: write { url, sha256 }; what came has sha256 ${sha256(target)}`);
+    expect(stdout).toContain(
+      `is not checked against a known digest: write { url, sha256 }; what came has sha256 ${sha256(target)}`,
+    );
     expect(exitCode).toBe(0);
     expect(await listModels()).toEqual([expect.stringMatching(/^[0-9a-f]{12}-Tiny-Q8_0\.gguf$/)]);
     expect(await digestOfOnly()).toBe(sha256(target));
@@ -108,7 +110,9 @@ describe("pull", () => {
     const [name = ""] = await listModels();
     await writeFile(models(name), withOtherEnd(target));
     const { exitCode, stderr } = await run(["pull", "p"]);
-    expect(stderr).toContain(`${name}" is damaged: its digest is ${sha256(withOtherEnd(target))}, and should be ${sha256(target)}`);
+    expect(stderr).toContain(
+      `${name}" is damaged: its digest is ${sha256(withOtherEnd(target))}, and should be ${sha256(target)}`,
+    );
     expect(exitCode).toBe(66);
     await writeFile(models(name), target);
     expect((await run(["pull", "p"])).exitCode).toBe(0);
@@ -118,7 +122,9 @@ describe("pull", () => {
   test("fetches once more what has another sha256, then gives up and keeps nothing", async () => {
     await writeProfile({ model: { url: address(), sha256: sha256(newTarget) } });
     const { exitCode, stderr } = await run(["pull", "p"]);
-    expect(stderr).toContain(`came twice with content that is not what the profile's sha256 says (digest ${sha256(newTarget)})`);
+    expect(stderr).toContain(
+      `came twice with content that is not what the profile's sha256 says (digest ${sha256(newTarget)})`,
+    );
     expect(stderr).toContain("fix: compare the sha256 with the publisher's");
     expect(exitCode).toBe(66);
     expect(asked()).toEqual(["first", "whole", "whole"]);
@@ -156,7 +162,9 @@ describe("pull", () => {
     await rm(models(), { recursive: true });
     server.plain.set("/m/Tiny-Q8_0.gguf", { content: withOtherEnd(target) });
     const { exitCode, stderr } = await run(["pull", "p"]);
-    expect(stderr).toContain(`came twice with content that is not what came from there first (digest ${sha256(target)})`);
+    expect(stderr).toContain(
+      `came twice with content that is not what came from there first (digest ${sha256(target)})`,
+    );
     expect(stderr).toContain('fix: run "llmctl pull --update p" to take what is there now');
     expect(exitCode).toBe(66);
     expect(await listModels()).toEqual([]);
@@ -164,7 +172,11 @@ describe("pull", () => {
 
   test.each([
     ["a web page", { content: page, type: "text/html" }, "is a web page, and not a GGUF file"],
-    ["another file", { content: Buffer.from("PK\u0003\u0004 and so on") }, String.raw`is not a GGUF file: it begins with "PK\u0003\u0004"`],
+    [
+      "another file",
+      { content: Buffer.from("PK\u0003\u0004 and so on") },
+      String.raw`is not a GGUF file: it begins with "PK\u0003\u0004"`,
+    ],
   ])("refuses %s and keeps nothing", async (_, file, message) => {
     server.plain.set("/m/Tiny-Q8_0.gguf", file);
     await writeProfile({ model: address() });
@@ -262,21 +274,27 @@ describe("a pull that was killed", () => {
 });
 
 describe("a split set", () => {
-  const parts: GgufParts = { metadata: modelKeys(), tensors: ["a", "b", "c"].map((name) => ({ name, ne: [32, 1000] })) };
+  const parts: GgufParts = {
+    metadata: modelKeys(),
+    tensors: ["a", "b", "c"].map((name) => ({ name, ne: [32, 1000] })),
+  };
   const first = "/set/Big-Q4_K_M-00001-of-00002.gguf";
   let contents: Buffer[];
 
   beforeEach(async () => {
     const paths = await writeSplitSet(home.join("set"), "Big-Q4_K_M", parts, 2);
     contents = await Promise.all(paths.map((path) => readFile(path)));
-    for (const [i, content] of contents.entries()) server.plain.set(`/set/Big-Q4_K_M-0000${i + 1}-of-00002.gguf`, { content });
+    for (const [i, content] of contents.entries())
+      server.plain.set(`/set/Big-Q4_K_M-0000${i + 1}-of-00002.gguf`, { content });
   });
 
   test("is fetched whole, each shard with its digest, beside each other under one name", async () => {
     await writeProfile({ model: { url: address(first), sha256: contents.map(sha256) } });
     expect((await run(["pull", "p"])).exitCode).toBe(0);
     const names = await listModels();
-    expect(await Promise.all(names.map(async (name) => sha256(await readFile(models(name)))))).toEqual(contents.map(sha256));
+    expect(await Promise.all(names.map(async (name) => sha256(await readFile(models(name)))))).toEqual(
+      contents.map(sha256),
+    );
     expect(names[1]).toBe(names[0]?.replace("00001-of", "00002-of"));
     expect((await run(["plan", "p"])).stdout).toContain(models(names[0] ?? ""));
   });
@@ -293,7 +311,11 @@ describe("a split set", () => {
   });
 
   test.each([
-    [{ url: first, sha256: "a".repeat(64) }, "is a model of 2 files, and has one sha256", "give a list of 2, in the order of the shards"],
+    [
+      { url: first, sha256: "a".repeat(64) },
+      "is a model of 2 files, and has one sha256",
+      "give a list of 2, in the order of the shards",
+    ],
     [{ url: first.replace("00001-of", "00002-of") }, "is shard 2 of 2, not the first", "name "],
   ])("named as %o is refused", async ({ url, ...more }, message, fix) => {
     await writeProfile({ model: { url: address(url), ...more } });
@@ -308,7 +330,10 @@ describe("a split set", () => {
 describe("a profile with an address", () => {
   test("starts: what is missing is fetched first", async () => {
     server.plain.set("/m/Draft.gguf", { content: draft });
-    await writeProfile({ model: { url: address(), sha256: sha256(target) }, draft: { model: address("/m/Draft.gguf") } });
+    await writeProfile({
+      model: { url: address(), sha256: sha256(target) },
+      draft: { model: address("/m/Draft.gguf") },
+    });
     const { exitCode, stdout } = await run(["up", "p", "-d"]);
     expect(stdout).toContain("drafting on");
     expect(exitCode).toBe(0);
@@ -319,7 +344,9 @@ describe("a profile with an address", () => {
   test("has its draft judged by its header, and an unfit one never fetched", async () => {
     server.plain.set("/m/Stranger.gguf", { content: stranger });
     await writeProfile({ model: address(), draft: { model: address("/m/Stranger.gguf") } });
-    expect((await run(["check", "p", "--remote"])).stdout).toContain('off   drafting  token 7 differs: target "token7", draft "another"');
+    expect((await run(["check", "p", "--remote"])).stdout).toContain(
+      'off   drafting  token 7 differs: target "token7", draft "another"',
+    );
     expect((await run(["pull", "p"])).stdout).toContain(`"${address("/m/Stranger.gguf")}": not fetched (`);
     expect(await digestOfOnly()).toBe(sha256(target));
     expect((await run(["plan", "p"])).stderr).toContain("drafting off: token 7 differs");
@@ -359,7 +386,10 @@ describe("a profile with an address", () => {
 
 describe("what lies beside a model", () => {
   test("is fetched with it, from an address or the Hub, and named on the command line", async () => {
-    server.repos.set(hf, { commit, files: { "mmproj-F16.gguf": { content: stranger }, "Tiny-Q4_0.gguf": { content: draft } } });
+    server.repos.set(hf, {
+      commit,
+      files: { "mmproj-F16.gguf": { content: stranger }, "Tiny-Q4_0.gguf": { content: draft } },
+    });
     server.plain.set("/a/style.gguf", { content: newTarget });
     await writeProfile({
       model: { hf, quant: "Q4_0" },
@@ -393,7 +423,10 @@ describe("a file: address", () => {
 describe("check --remote", () => {
   test("reads the commit that the profile is locked to", async () => {
     const publish = (at: string, content: Buffer) =>
-      server.repos.set(hf, { commit: at, files: { "Tiny-Q8_0.gguf": { content: target }, "Tiny-Q4_0.gguf": { content } } });
+      server.repos.set(hf, {
+        commit: at,
+        files: { "Tiny-Q8_0.gguf": { content: target }, "Tiny-Q4_0.gguf": { content } },
+      });
     publish(commit, draft);
     await writeProfile({ model: { hf, quant: "Q8_0" }, draft: { model: { hf, quant: "Q4_0" } } });
     const env = { HF_ENDPOINT: server.url };

@@ -3,7 +3,16 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { fetchStatus } from "../../src/control/client.ts";
 import { identifyProcess } from "../../src/supervisor/state/process-identity.ts";
 import { llmctl, startLlmctl } from "../support/llmctl.ts";
-import { count, findServers, isAlive, readServerLog, readStatus, untilGone, untilStatus, upDetached } from "../support/processes.ts";
+import {
+  count,
+  findServers,
+  isAlive,
+  readServerLog,
+  readStatus,
+  untilGone,
+  untilStatus,
+  upDetached,
+} from "../support/processes.ts";
 import { TempHome } from "../support/temp-home.ts";
 import { until } from "../support/until.ts";
 
@@ -34,7 +43,14 @@ describe("a server that is kept when its supervisor is killed", () => {
     expect(exitCode).toBe(0);
     expect(stdout).toContain(`took over the server (pid ${first.pid}), which had outlived its supervisor`);
     const second = await readStatus(home, "p");
-    expect(second).toMatchObject({ presence: "live", state: "ready", pid: first.pid, url: first.url, drafting: { state: "on" }, runs: 0 });
+    expect(second).toMatchObject({
+      presence: "live",
+      state: "ready",
+      pid: first.pid,
+      url: first.url,
+      drafting: { state: "on" },
+      runs: 0,
+    });
     expect(second.supervisorPid).not.toBe(first.supervisorPid);
     expect(count(await readServerLog(home, "p"), "--- llmctl: run ")).toBe(1);
 
@@ -84,8 +100,16 @@ describe("a server that is kept when its supervisor is killed", () => {
     const third = await upDetached(home, "p");
     expect(third.pid).toBe(first.pid);
     process.kill(first.pid, "SIGKILL");
-    const mended = await untilStatus(home, "p", "ready again", ({ state, restarts }) => state === "ready" && restarts === 1);
-    expect(mended.lastExit).toMatchObject({ kind: "exited", message: expect.stringContaining("exit code is not known") as string });
+    const mended = await untilStatus(
+      home,
+      "p",
+      "ready again",
+      ({ state, restarts }) => state === "ready" && restarts === 1,
+    );
+    expect(mended.lastExit).toMatchObject({
+      kind: "exited",
+      message: expect.stringContaining("exit code is not known") as string,
+    });
     expect(await findServers(home)).toEqual([mended.pid]);
     await llmctl(["down", "p"], { home });
   });
@@ -118,7 +142,9 @@ describe("a server that is kept when its supervisor is killed", () => {
     await home.writeFakeProfile("p", {}, { ...keep, ctx_size: 256 });
     const { exitCode, stderr } = await llmctl(["up", "-d", "p"], { home });
     expect(exitCode).toBe(75);
-    expect(stderr).toMatch(/still runs, without a supervisor and with another configuration[^]*fix: stop it first: llmctl down p/);
+    expect(stderr).toMatch(
+      /still runs, without a supervisor and with another configuration[^]*fix: stop it first: llmctl down p/,
+    );
     expect(isAlive(first.pid)).toBe(true);
     await llmctl(["down", "p"], { home });
   });
@@ -130,7 +156,10 @@ describe("a server that is kept when its supervisor is killed", () => {
     // As if the server's lock named a process with other arguments: this one.
     const path = home.join("state", "p", "server.lock");
     const note = JSON.parse(await readFile(path, "utf8")) as { server: object };
-    await writeFile(path, JSON.stringify({ ...note, server: { ...note.server, identity: identifyProcess(process.pid) } }));
+    await writeFile(
+      path,
+      JSON.stringify({ ...note, server: { ...note.server, identity: identifyProcess(process.pid) } }),
+    );
     expect((await llmctl(["up", "-d", "p"], { home })).exitCode).toBe(75);
     await writeFile(path, JSON.stringify(note));
     await llmctl(["down", "p"], { home });

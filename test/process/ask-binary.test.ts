@@ -30,7 +30,9 @@ async function makeProgram(lines: string, name = "llama-server"): Promise<string
 /** A program that answers as the real one of this build did. */
 async function makeServer(version = "version: 7698 (79efbb1)"): Promise<string> {
   await writeFile(join(folder, "help.txt"), readHelp("llama-server-b7698"));
-  return makeProgram(`case "$1" in --version) echo noise >&2; echo "${version}" >&2;; --help) cat "${folder}/help.txt";; esac`);
+  return makeProgram(
+    `case "$1" in --version) echo noise >&2; echo "${version}" >&2;; --help) cat "${folder}/help.txt";; esac`,
+  );
 }
 
 async function calls(program: string): Promise<number> {
@@ -90,7 +92,11 @@ describe("asking a binary", () => {
   });
 
   test.each([
-    ["garbage", "echo garbage", { code: "help-unreadable", message: "the --help text is not that of a llama.cpp program" }],
+    [
+      "garbage",
+      "echo garbage",
+      { code: "help-unreadable", message: "the --help text is not that of a llama.cpp program" },
+    ],
     [
       "a complaint",
       "echo first >&2; echo 'no can do' >&2; exit 3",
@@ -99,7 +105,11 @@ describe("asking a binary", () => {
     ["death", "kill -ILL $$", { code: "binary-failed", message: expect.stringContaining("died of SIGILL") }],
   ])("%s is an error that names the file", async (_, lines, expected) => {
     const program = await makeProgram(lines);
-    await expect(askBinary(program, { cacheDir, env })).rejects.toMatchObject({ ...expected, exit: "missingFile", at: program });
+    await expect(askBinary(program, { cacheDir, env })).rejects.toMatchObject({
+      ...expected,
+      exit: "missingFile",
+      at: program,
+    });
   });
 
   test("a missing shared library is named", async () => {
@@ -161,7 +171,9 @@ describe("dry run", () => {
   });
 
   test("a device that is not there is not the profile's fault alone", async () => {
-    const program = await makeProgram(`echo 'error while handling argument "--device": invalid device: CUDA9' >&2; exit 1`);
+    const program = await makeProgram(
+      `echo 'error while handling argument "--device": invalid device: CUDA9' >&2; exit 1`,
+    );
     await expect(dryRun(program, [], options)).rejects.toMatchObject({
       exit: "unavailable",
       at: "p.yaml:devices",
@@ -171,7 +183,10 @@ describe("dry run", () => {
 
   test("a flag that nobody rendered is told at the file", async () => {
     const program = await makeProgram("echo 'error: invalid argument: --what' >&2; exit 1");
-    await expect(dryRun(program, ["--what"], { env, timeoutMs: 10_000 })).rejects.toMatchObject({ code: "flag-refused", at: program });
+    await expect(dryRun(program, ["--what"], { env, timeoutMs: 10_000 })).rejects.toMatchObject({
+      code: "flag-refused",
+      at: program,
+    });
   });
 
   test("a binary that hangs is ended", async () => {

@@ -97,7 +97,12 @@ describe("a llama-server", () => {
     ["missing", async () => home.join("llama-server"), 66, /"\S+llama-server" does not exist/],
     ["not executable", () => writeProgram("llama-server", "#!/bin/sh\n", 0o644), 77, /may not be executed/],
     ["for another machine", forAnotherMachine, 66, /is built for .*; this machine is/],
-    ["neither program nor script", () => writeProgram("llama-server", "garbage\n"), 66, /is neither a program nor a script/],
+    [
+      "neither program nor script",
+      () => writeProgram("llama-server", "garbage\n"),
+      66,
+      /is neither a program nor a script/,
+    ],
     [
       "a script that prints garbage",
       () => writeProgram("llama-server", "#!/bin/sh\necho garbage\n"),

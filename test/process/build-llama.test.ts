@@ -23,9 +23,19 @@ afterEach(async () => {
 });
 
 function start(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
-  const whole = { PATH: [dirname(process.execPath), process.env["PATH"]].join(":"), HOME: folder, TMPDIR: folder, ...env };
+  const whole = {
+    PATH: [dirname(process.execPath), process.env["PATH"]].join(":"),
+    HOME: folder,
+    TMPDIR: folder,
+    ...env,
+  };
   const bash = findTool("bash") ?? "bash";
-  return execa(bash, [script, "--prefix", prefix, ...args], { reject: false, extendEnv: false, env: whole, stdin: "ignore" });
+  return execa(bash, [script, "--prefix", prefix, ...args], {
+    reject: false,
+    extendEnv: false,
+    env: whole,
+    stdin: "ignore",
+  });
 }
 
 async function installed(): Promise<string[]> {
@@ -42,7 +52,8 @@ async function readManifest(stdout: string): Promise<Record<string, unknown>> {
 async function fakePrograms(programs: Readonly<Record<string, string>>): Promise<string> {
   const bin = join(folder, "bin");
   await mkdir(bin);
-  for (const [name, text] of Object.entries(programs)) await writeFile(join(bin, name), `#!/bin/sh\n${text}\n`, { mode: 0o755 });
+  for (const [name, text] of Object.entries(programs))
+    await writeFile(join(bin, name), `#!/bin/sh\n${text}\n`, { mode: 0o755 });
   return [bin, dirname(process.execPath), process.env["PATH"]].join(":");
 }
 
@@ -64,7 +75,18 @@ describe("usage", () => {
   test("--help names every option and the default release", async () => {
     const { exitCode, stdout } = await start(["--help"]);
     expect(exitCode).toBe(0);
-    for (const option of ["ref", "repo", "source", "bundle", "backend", "cuda-arch", "portable", "jobs", "prefix", "keep-current"])
+    for (const option of [
+      "ref",
+      "repo",
+      "source",
+      "bundle",
+      "backend",
+      "cuda-arch",
+      "portable",
+      "jobs",
+      "prefix",
+      "keep-current",
+    ])
       expect(stdout).toContain(`--${option} `);
     expect(stdout).toContain("v0.5.0");
   });
@@ -74,7 +96,8 @@ describe("what is missing", () => {
   test("tools are named all at once, with their packages", async () => {
     const bin = join(folder, "few");
     await mkdir(bin);
-    for (const name of ["dirname", "uname", "git", "ninja", "node"]) await symlink(findTool(name) ?? `no ${name} here`, join(bin, name));
+    for (const name of ["dirname", "uname", "git", "ninja", "node"])
+      await symlink(findTool(name) ?? `no ${name} here`, join(bin, name));
     const { exitCode, stderr } = await start([], { PATH: bin });
     expect(stderr).toContain("error: not found: cmake, c++\n  fix: on Debian: apt-get install cmake g++");
     expect(exitCode).toBe(66);
@@ -145,7 +168,11 @@ describe("bundles", () => {
     const { stdout: commit } = await execa("git", ["-C", repo, "rev-parse", "HEAD"]);
 
     const head = await start(["--bundle", bundle, "--portable"]);
-    expect(await readManifest(head.stdout)).toMatchObject({ commit, ref: commit.slice(0, 12), origin: `bundle ${bundle}` });
+    expect(await readManifest(head.stdout)).toMatchObject({
+      commit,
+      ref: commit.slice(0, 12),
+      origin: `bundle ${bundle}`,
+    });
     const tagged = await start(["--bundle", bundle, "--portable", "--ref", "v0.0.1"]);
     expect(await readManifest(tagged.stdout)).toMatchObject({ commit, ref: "v0.0.1" });
     const other = await start(["--bundle", bundle, "--ref", "v0.0.2"]);
@@ -231,7 +258,11 @@ describe("building", () => {
     expect(await readdir(join(prefix, String(without["id"]), "bin"))).toEqual(["llama-cli", "llama-server"]);
     await writeFakeSource(source, { fitParams: true });
     const having = await readManifest((await start(["--source", source, "--portable"])).stdout);
-    expect(await readdir(join(prefix, String(having["id"]), "bin"))).toEqual(["llama-cli", "llama-fit-params", "llama-server"]);
+    expect(await readdir(join(prefix, String(having["id"]), "bin"))).toEqual([
+      "llama-cli",
+      "llama-fit-params",
+      "llama-server",
+    ]);
   });
 
   test("a native build that dies of a signal is made again as a portable one, and the manifest says why", async () => {
@@ -249,7 +280,10 @@ describe("building", () => {
 
   test("two at once of the same build: one compiles, the other waits and finds it done", async () => {
     const source = await writeFakeSource(join(folder, "source"));
-    const both = await Promise.all([start(["--source", source, "--portable"]), start(["--source", source, "--portable"])]);
+    const both = await Promise.all([
+      start(["--source", source, "--portable"]),
+      start(["--source", source, "--portable"]),
+    ]);
     expect(both.map(({ exitCode }) => exitCode)).toEqual([0, 0]);
     expect(both.filter(({ stdout }) => stdout.includes("compile"))).toHaveLength(1);
     expect(both.filter(({ stdout }) => stdout.includes("nothing to do"))).toHaveLength(1);
@@ -260,7 +294,9 @@ describe("building", () => {
     const { exitCode, stderr } = await start(["--source", source, "--portable"]);
     expect(exitCode).toBe(1);
     expect(stderr).toContain("nvcc: error: unsupported GNU version!");
-    expect(stderr).toMatch(/error: compiling llama\.cpp failed\n {2}at: {2}\S+\.log\n {2}fix: this nvcc needs an older host compiler/);
+    expect(stderr).toMatch(
+      /error: compiling llama\.cpp failed\n {2}at: {2}\S+\.log\n {2}fix: this nvcc needs an older host compiler/,
+    );
     expect(await installed()).toEqual([]);
   });
 

@@ -38,7 +38,10 @@ const codes = ({ findings }: Checked) => findings.map(({ rank, code }) => `${ran
 /** The fake server behind a script that notes each run. */
 async function countingServer(): Promise<{ readonly server: string; readonly runs: () => Promise<string[]> }> {
   const server = home.join("llama-server");
-  await writeFile(server, `#!/bin/sh\necho "$*" >> "${home.join("runs")}"\nexec "${process.execPath}" "${fakeLlamaServer}" "$@"\n`);
+  await writeFile(
+    server,
+    `#!/bin/sh\necho "$*" >> "${home.join("runs")}"\nexec "${process.execPath}" "${fakeLlamaServer}" "$@"\n`,
+  );
   await chmod(server, 0o755);
   return { server, runs: async () => (await readFile(home.join("runs"), "utf8")).trim().split("\n") };
 }
@@ -194,7 +197,9 @@ describe("memory", () => {
 
   test("that a device does not have is an error where layers are fixed, and a note where llama.cpp may move them", async () => {
     const { server } = await countingServer();
-    await writeFitParams(`case "$*" in --help) ${help};; --version) echo "version: 1" >&2;; *) echo "CUDA0 900 1 1 ";; esac`);
+    await writeFitParams(
+      `case "$*" in --help) ${help};; --version) echo "version: 1" >&2;; *) echo "CUDA0 900 1 1 ";; esac`,
+    );
     const gpu = { devices: ["CUDA0: a GPU (500 MiB, 400 MiB free)"] };
     const shared = { llama: { binary: server }, draft: undefined };
     await home.writeFakeProfile("fixed", gpu, { ...shared, gpu_layers: 99 });
@@ -205,10 +210,14 @@ describe("memory", () => {
 
   test("that cannot be told is a note", async () => {
     const { server } = await countingServer();
-    await writeFitParams(`case "$*" in --help) ${help};; --version) echo "version: 1" >&2;; *) echo "no such tensor" >&2; exit 1;; esac`);
+    await writeFitParams(
+      `case "$*" in --help) ${help};; --version) echo "version: 1" >&2;; *) echo "no such tensor" >&2; exit 1;; esac`,
+    );
     await home.writeFakeProfile("p", {}, { llama: { binary: server } });
     const { exitCode, checked } = await checkJson<Checked>(["p"]);
-    expect(checked.findings).toMatchObject([{ rank: "note", code: "memory-unknown", message: expect.stringContaining("no such tensor") }]);
+    expect(checked.findings).toMatchObject([
+      { rank: "note", code: "memory-unknown", message: expect.stringContaining("no such tensor") },
+    ]);
     expect(exitCode).toBe(0);
   });
 });
@@ -229,7 +238,8 @@ describe("many profiles", () => {
   });
 
   test("one that is refused among many is found, and the others are not blamed", async () => {
-    for (const name of ["a", "b", "c"]) await home.writeFakeProfile(name, {}, name === "b" ? { args: ["--cache-reuse", "abc"] } : {});
+    for (const name of ["a", "b", "c"])
+      await home.writeFakeProfile(name, {}, name === "b" ? { args: ["--cache-reuse", "abc"] } : {});
     const { checked } = await checkJson<Checked[]>(["a", "b", "c"]);
     expect(checked.map(codes)).toEqual([[], ["error flag-refused"], []]);
   });

@@ -40,7 +40,12 @@ async function expectAtWork(): Promise<void> {
   const before = await readStatus(home, "p");
   expect(before).toMatchObject({ presence: "live", state: "ready" });
   process.kill(before.pid ?? 0, "SIGKILL");
-  await untilStatus(home, "p", "ready again", ({ state, restarts }) => state === "ready" && restarts === before.restarts + 1);
+  await untilStatus(
+    home,
+    "p",
+    "ready again",
+    ({ state, restarts }) => state === "ready" && restarts === before.restarts + 1,
+  );
   const folder = home.join("state", "p");
   await rm(`${folder}/lock`);
   await rm(`${folder}/state.json`);
@@ -59,8 +64,16 @@ describe("400 idle connections to a supervisor with 256 descriptors", () => {
     ["on the control socket, that say nothing,", [onSocket], ""],
     ["on both, that say nothing,", [onPort, onSocket], ""],
     ["on both, that have said half a request,", [onPort, onSocket], "GET /metrics HTTP/1.1\r\nhost:"],
-    ["on both, that ask for what happens and do not read,", [onPort, onSocket], "GET /events HTTP/1.1\r\nhost: x\r\n\r\n"],
-    ["on both, that upload half a body,", [onPort, onSocket], "POST /stop HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{"],
+    [
+      "on both, that ask for what happens and do not read,",
+      [onPort, onSocket],
+      "GET /events HTTP/1.1\r\nhost: x\r\n\r\n",
+    ],
+    [
+      "on both, that upload half a body,",
+      [onPort, onSocket],
+      "POST /stop HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{",
+    ],
   ])("%s keep it from nothing", async (_, places, words) => {
     await upDetached(home, "p", { via: ["prlimit", "--nofile=256"] });
     const crowds = await Promise.all(places.map((to) => Crowd.gather(to(), 400, words)));
@@ -74,7 +87,8 @@ describe("400 idle connections to a supervisor with 256 descriptors", () => {
 test("a supervisor that may open no file any more goes on when it may again, and its server is restarted", async () => {
   const { pid, supervisorPid } = await upDetached(home, "p");
   const limit = (count: string) => execa("prlimit", ["--pid", String(supervisorPid), `--nofile=${count}:`]);
-  const [, before = ""] = /^Max open files\s+(\d+)/m.exec(await readFile(`/proc/${supervisorPid}/limits`, "utf8")) ?? [];
+  const [, before = ""] =
+    /^Max open files\s+(\d+)/m.exec(await readFile(`/proc/${supervisorPid}/limits`, "utf8")) ?? [];
   await limit("4");
   using crowd = await Crowd.gather(onPort(), 50);
   for (const socket of crowd.sockets) socket.resume();

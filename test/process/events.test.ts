@@ -26,12 +26,22 @@ describe("events", () => {
     expect((await follower.stop("SIGINT")).exitCode).toBe(0);
 
     const { stdout } = await llmctl(["events", "p", "--json"], { home });
-    const events = stdout.split("\n").map((line) => JSON.parse(line) as { state: string; cause: string | null; elapsedMs: number });
+    const events = stdout
+      .split("\n")
+      .map((line) => JSON.parse(line) as { state: string; cause: string | null; elapsedMs: number });
     const states = events.map(({ state }) => state);
     const start = ["preflight", "starting", "loading", "proving", "ready"];
-    expect(states.filter((state, i) => state !== states[i - 1])).toEqual([...start, "backoff", ...start, "stopping", "stopped"]);
+    expect(states.filter((state, i) => state !== states[i - 1])).toEqual([
+      ...start,
+      "backoff",
+      ...start,
+      "stopping",
+      "stopped",
+    ]);
     expect(events.flatMap(({ cause }) => cause ?? [])).toEqual(["killed"]);
-    expect(events.map(({ elapsedMs }) => elapsedMs)).toEqual(events.map(({ elapsedMs }) => elapsedMs).toSorted((a, b) => a - b));
+    expect(events.map(({ elapsedMs }) => elapsedMs)).toEqual(
+      events.map(({ elapsedMs }) => elapsedMs).toSorted((a, b) => a - b),
+    );
   });
 
   test("of a profile that never ran there are none", async () => {

@@ -29,7 +29,9 @@ describe("export", () => {
 
   test("a draft that cannot speed up its target is left out, as in a start here", async () => {
     await home.writeProfile("p", { model: demoTarget, draft: { model: demoTarget, type: "draft-mtp" } });
-    const { stdout, exitCode } = await llmctl(["export", "kubernetes", "p", "--replicas", "2", "--models", "weights"], { home });
+    const { stdout, exitCode } = await llmctl(["export", "kubernetes", "p", "--replicas", "2", "--models", "weights"], {
+      home,
+    });
     expect(exitCode).toBe(0);
     expect(stdout).not.toContain("--spec-draft-model");
     expect(stdout).toContain("replicas: 2");
@@ -47,7 +49,9 @@ describe("export", () => {
       const refused = await llmctl(["export", "compose", "p"], options);
       expect(refused.exitCode).toBe(66);
       expect(refused.stderr).toContain('"o/r/m-Q8_0.gguf" is not on this machine');
-      expect((await llmctl(["export", "compose", "p", "--models", "/data"], options)).stdout).toContain("source: /data");
+      expect((await llmctl(["export", "compose", "p", "--models", "/data"], options)).stdout).toContain(
+        "source: /data",
+      );
     } finally {
       await server.close();
     }

@@ -39,16 +39,25 @@ async function setFaults(faults: Values): Promise<void> {
 describe("a server that dies while loading", () => {
   test("without retries: cause, the last 20 lines of its log, what to do", async () => {
     const lines = Array.from({ length: 30 }, (_, i) => `line ${i} of the end`);
-    const { exitCode, stdout, stderr, starts } = await up({ exitWhileLoading: { code: 7, lines } }, { restart: { policy: "never" } });
+    const { exitCode, stdout, stderr, starts } = await up(
+      { exitWhileLoading: { code: 7, lines } },
+      { restart: { policy: "never" } },
+    );
     expect(exitCode).toBe(10);
     expect(stdout).toContain("failed: the server exited with code 7");
     const shown = stderr.split("\n").filter((line) => line.startsWith("  | "));
     expect(shown).toHaveLength(20);
     expect(shown[0]).toContain("line 10 of the end");
     expect(shown[19]).toContain("line 29 of the end");
-    expect(stderr).toMatch(/llmctl: error: "p" failed: the server exited with code 7\n {2}at: {2}full log: llmctl logs p\n {2}fix: /);
+    expect(stderr).toMatch(
+      /llmctl: error: "p" failed: the server exited with code 7\n {2}at: {2}full log: llmctl logs p\n {2}fix: /,
+    );
     expect(await starts()).toBe(1);
-    expect(await readStatus(home, "p")).toMatchObject({ presence: "gone", state: "failed", lastExit: { kind: "exited" } });
+    expect(await readStatus(home, "p")).toMatchObject({
+      presence: "gone",
+      state: "failed",
+      lastExit: { kind: "exited" },
+    });
     expect((await llmctl(["ps"], { home })).stdout).toMatch(/^p +failed/m);
   });
 
@@ -57,12 +66,20 @@ describe("a server that dies while loading", () => {
     expect(exitCode).toBe(0);
     expect(stdout.match(/the server exited with code 1; next start in \d+ ms/g)).toHaveLength(2);
     expect(await starts()).toBe(3);
-    expect(await readStatus(home, "p")).toMatchObject({ state: "ready", runs: 3, restarts: 2, lastExit: { kind: "exited" } });
+    expect(await readStatus(home, "p")).toMatchObject({
+      state: "ready",
+      runs: 3,
+      restarts: 2,
+      lastExit: { kind: "exited" },
+    });
     await down();
   });
 
   test("again and again is a crash loop", async () => {
-    const { exitCode, stderr, starts } = await up({ exitWhileLoading: { code: 1 } }, { restart: { ...quick, max_failures: 4 } });
+    const { exitCode, stderr, starts } = await up(
+      { exitWhileLoading: { code: 1 } },
+      { restart: { ...quick, max_failures: 4 } },
+    );
     expect(exitCode).toBe(12);
     expect(stderr).toContain("crash loop: 4 unexpected exits in 1 s, the last: the server exited with code 1");
     expect(await starts()).toBe(4);
@@ -87,7 +104,10 @@ describe("a server that dies while loading", () => {
   });
 
   test("and shows no sign of life is killed", async () => {
-    const { exitCode, stderr } = await up({ neverReady: true }, { health: { stall_timeout: "1s" }, restart: { policy: "never" } });
+    const { exitCode, stderr } = await up(
+      { neverReady: true },
+      { health: { stall_timeout: "1s" }, restart: { policy: "never" } },
+    );
     expect(exitCode).toBe(11);
     expect(stderr).toContain("the load showed no sign of life (log, CPU, I/O) for 1 s");
   });
@@ -108,7 +128,12 @@ describe("a ready server", () => {
     await home.writeFakeProfile("p", {}, { restart: quick });
     const { pid } = await upDetached(home, "p");
     process.kill(pid, signal);
-    const after = await untilStatus(home, "p", "ready again", ({ state, restarts }) => state === "ready" && restarts === 1);
+    const after = await untilStatus(
+      home,
+      "p",
+      "ready again",
+      ({ state, restarts }) => state === "ready" && restarts === 1,
+    );
     expect(after.pid).not.toBe(pid);
     expect(isAlive(pid)).toBe(false);
     expect(after.lastExit?.message).toContain(signal);
@@ -157,7 +182,12 @@ describe("a ready server", () => {
     await home.writeFakeProfile("p", {}, { health, restart: quick });
     const { pid } = await upDetached(home, "p");
     process.kill(pid, "SIGSTOP");
-    const after = await untilStatus(home, "p", "replaced", ({ state, restarts }) => state === "ready" && restarts === 1);
+    const after = await untilStatus(
+      home,
+      "p",
+      "replaced",
+      ({ state, restarts }) => state === "ready" && restarts === 1,
+    );
     expect(after.lastExit?.kind).toBe("hung");
     expect(isAlive(pid)).toBe(false);
     await down();
@@ -207,7 +237,10 @@ describe("a server that does not draft", () => {
   });
 
   test("is stopped where the profile wants it so", async () => {
-    const { exitCode, stderr, starts } = await up({ noDraft: true }, { draft: { model: demoDraft, on_mismatch: "fail" } });
+    const { exitCode, stderr, starts } = await up(
+      { noDraft: true },
+      { draft: { model: demoDraft, on_mismatch: "fail" } },
+    );
     expect(exitCode).toBe(78);
     expect(stderr).toContain("the server does not draft: the proof request drafted no token");
     expect(stderr).toMatch(/fix: .*draft\.on_mismatch/);
@@ -215,7 +248,10 @@ describe("a server that does not draft", () => {
   });
 
   test("because it never answers the proof request serves without after the time for it", async () => {
-    const { exitCode, stdout } = await up({ wedge: true }, { health: { proof_timeout: "200ms" }, stop: { timeout: "100ms" } });
+    const { exitCode, stdout } = await up(
+      { wedge: true },
+      { health: { proof_timeout: "200ms" }, stop: { timeout: "100ms" } },
+    );
     expect(exitCode).toBe(0);
     expect(stdout).toMatch(/drafting off: the proof request failed: /);
     await down();

@@ -45,7 +45,10 @@ afterEach(async () => {
 });
 
 function publish(files: Readonly<Record<string, Buffer>>): void {
-  server.repos.set(hf, { commit, files: Object.fromEntries(Object.entries(files).map(([path, bytes]) => [path, { content: bytes }])) });
+  server.repos.set(hf, {
+    commit,
+    files: Object.fromEntries(Object.entries(files).map(([path, bytes]) => [path, { content: bytes }])),
+  });
 }
 
 function makeOptions(more: Partial<PullOptions> = {}): PullOptions {
@@ -91,7 +94,10 @@ describe("ranges of a file", () => {
       hasExpired = true;
       server.expireAddresses();
     };
-    await pullModel(single, makeOptions({ onProgress, hub: { endpoint: server.url, token: "secret", offline: false } }));
+    await pullModel(
+      single,
+      makeOptions({ onProgress, hub: { endpoint: server.url, token: "secret", offline: false } }),
+    );
     expect(server.requests.filter(({ path }) => path.includes("/resolve/"))).toHaveLength(2);
     expect(retries()).toEqual([]);
     expect(await hasBlob(content)).toBe(true);
@@ -128,7 +134,9 @@ describe("ranges of a file", () => {
   test("with a byte that is not right are found out and fetched again once", async () => {
     server.faults.cdn.push({ kind: "flip-byte" });
     await pullModel(single, makeOptions());
-    expect(retries()).toEqual([{ kind: "retry", reason: `"${name}" came with content that is not what the Hub lists`, delayMs: 0 }]);
+    expect(retries()).toEqual([
+      { kind: "retry", reason: `"${name}" came with content that is not what the Hub lists`, delayMs: 0 },
+    ]);
     expect(askedBytes(content.length)).toBe(2 * content.length);
     expect(await hasBlob(content)).toBe(true);
   });
@@ -136,7 +144,9 @@ describe("ranges of a file", () => {
   test("with a byte that changed on disk between two pulls are found out, too", async () => {
     const interrupt = new AbortController();
     const onProgress = (event: PullEvent) => event.kind === "bytes" && event.doneBytes > 500_000 && interrupt.abort();
-    await expect(pullModel(single, makeOptions({ onProgress, signal: interrupt.signal }))).rejects.toMatchObject({ code: "interrupted" });
+    await expect(pullModel(single, makeOptions({ onProgress, signal: interrupt.signal }))).rejects.toMatchObject({
+      code: "interrupted",
+    });
     const part = await open(blobs(`${sha256(content)}.llmctl.incomplete`), "r+");
     await part.write(Buffer.from([content.readUInt8(1000) ^ 1]), 0, 1, 1000);
     await part.close();
@@ -148,11 +158,15 @@ describe("ranges of a file", () => {
   test("are thrown away, all of them, when the server's content has changed", async () => {
     const interrupt = new AbortController();
     const onProgress = (event: PullEvent) => event.kind === "bytes" && event.doneBytes > 500_000 && interrupt.abort();
-    await expect(pullModel(single, makeOptions({ onProgress, signal: interrupt.signal }))).rejects.toMatchObject({ code: "interrupted" });
+    await expect(pullModel(single, makeOptions({ onProgress, signal: interrupt.signal }))).rejects.toMatchObject({
+      code: "interrupted",
+    });
     server.requests.length = 0;
     server.faults.cdn.push({ kind: "ignore-range" });
     await pullModel(single, makeOptions());
-    expect(retries()).toEqual([{ kind: "retry", reason: expect.stringContaining(`starting "${name}" over`), delayMs: 0 }]);
+    expect(retries()).toEqual([
+      { kind: "retry", reason: expect.stringContaining(`starting "${name}" over`), delayMs: 0 },
+    ]);
     expect(server.fetched().slice(-10).toSorted()[0]).toBe("bytes=0-99999");
     expect(await hasBlob(content)).toBe(true);
   });
@@ -163,7 +177,9 @@ describe("ranges of a file", () => {
       events.push(event);
       if (event.kind === "bytes" && event.doneBytes > 500_000) interrupt.abort();
     };
-    await expect(pullModel(single, makeOptions({ onProgress, signal: interrupt.signal }))).rejects.toMatchObject({ code: "interrupted" });
+    await expect(pullModel(single, makeOptions({ onProgress, signal: interrupt.signal }))).rejects.toMatchObject({
+      code: "interrupted",
+    });
     const reached = Math.max(...events.map((event) => (event.kind === "bytes" ? event.doneBytes : 0)));
     server.requests.length = 0;
     await pullModel(single, makeOptions());
@@ -191,7 +207,15 @@ interface ProcessOptions {
   readonly onEvent?: string;
 }
 
-function startPull({ ref = single, limitRate, limits: own, env = {}, via = [], onLine, onEvent = "" }: ProcessOptions = {}): PullProcess {
+function startPull({
+  ref = single,
+  limitRate,
+  limits: own,
+  env = {},
+  via = [],
+  onLine,
+  onEvent = "",
+}: ProcessOptions = {}): PullProcess {
   const script = `
     import { readdirSync, writeFileSync, writeSync } from "node:fs";
     import { pullModel } from ${JSON.stringify(join(dist, "hub/pull-model.js"))};
@@ -320,7 +344,9 @@ describe("a proxy", () => {
     await once(proxy, "listening");
     try {
       const address = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`;
-      const { lines, ended } = startPull({ env: { HF_ENDPOINT: "http://hub.invalid", HTTP_PROXY: address, NO_PROXY: "127.0.0.1" } });
+      const { lines, ended } = startPull({
+        env: { HF_ENDPOINT: "http://hub.invalid", HTTP_PROXY: address, NO_PROXY: "127.0.0.1" },
+      });
       expect(await ended).toBe(0);
       expect(lines.at(-1)).toBe(sha256(content));
       expect(asked).toContain(`http://hub.invalid/${hf}/resolve/${commit}/${name}`);
@@ -338,7 +364,9 @@ const [realHf, realQuant] = process.env["LLMCTL_TEST_HUB_MODEL"]?.split(":") ?? 
 describe.runIf(realHf !== undefined)("a real Hub", () => {
   test("gives a model that is right after the pull was killed and went on", async () => {
     const ref = { hf: realHf ?? "", ...(realQuant === undefined ? {} : { quant: realQuant }) };
-    const env = Object.fromEntries(["HF_ENDPOINT", "HF_TOKEN"].flatMap((key) => (process.env[key] ? [[key, process.env[key]]] : [])));
+    const env = Object.fromEntries(
+      ["HF_ENDPOINT", "HF_TOKEN"].flatMap((key) => (process.env[key] ? [[key, process.env[key]]] : [])),
+    );
     const real = { ref, env: { HF_ENDPOINT: "https://huggingface.co", ...env } };
     const killed = startPull({ ...real, onLine: (line, child) => Number(line) > 5e6 && child.kill("SIGKILL") });
     expect(await killed.ended).toBeNull();

@@ -45,7 +45,9 @@ describe("up in the foreground", () => {
     expect((await llmctl(["down", "p"], { home })).exitCode).toBe(0);
     const { exitCode, stdout } = await running.ended;
     expect(exitCode).toBe(0);
-    expect(stdout).toMatch(/stopping, asked for by "llmctl down" .*\n.*stopped, asked for by "llmctl down" \(pid \d+\)$/);
+    expect(stdout).toMatch(
+      /stopping, asked for by "llmctl down" .*\n.*stopped, asked for by "llmctl down" \(pid \d+\)$/,
+    );
   });
 
   test.each(["SIGTERM", "SIGINT"] as const)("stops gracefully on %s", async (signal) => {
@@ -134,7 +136,9 @@ describe("on a terminal", () => {
     const pid = await serverPid();
     terminal.pressCtrlC();
     await terminal.waitFor("press Ctrl-C again");
-    await until("the server has been asked to stop", async () => (await readServerLog(home, "p")).includes("ignored SIGTERM"));
+    await until("the server has been asked to stop", async () =>
+      (await readServerLog(home, "p")).includes("ignored SIGTERM"),
+    );
     let isOver = false;
     void terminal.ended.then(() => (isOver = true)); // never rejects
     // As an impatient person does: what comes right after the first counts as its echo.
@@ -160,7 +164,10 @@ describe("on a terminal", () => {
 
   test("that is closed a profile in the background runs on", async () => {
     await home.writeFakeProfile("p");
-    await using terminal = new Terminal(["sh", "-c", `${llmctlCommand(["up", "-d", "p"]).join(" ")}; echo up; exec cat`], home);
+    await using terminal = new Terminal(
+      ["sh", "-c", `${llmctlCommand(["up", "-d", "p"]).join(" ")}; echo up; exec cat`],
+      home,
+    );
     await terminal.waitFor("up\n");
     const { pid } = await readStatus(home, "p");
     terminal.close();

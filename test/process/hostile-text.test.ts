@@ -38,7 +38,10 @@ beforeAll(async () => {
   };
   const model = buildHostileModel();
   for (const path of [home.join(fileName), home.join("odd.gguf")]) await writeFile(path, model);
-  hub.repos.set("owner/repo", { commit: "c0ffee".padEnd(40, "0"), files: { [`${hostileName}-Q8_0.gguf`]: { content: model } } });
+  hub.repos.set("owner/repo", {
+    commit: "c0ffee".padEnd(40, "0"),
+    files: { [`${hostileName}-Q8_0.gguf`]: { content: model } },
+  });
   await writeProfiles();
   await llmctl(["up", "-d", "runs"], { home, env });
   await llmctl(["up", "-d", "fails"], { home, env });
@@ -49,7 +52,9 @@ beforeAll(async () => {
 async function forgeState(): Promise<void> {
   const text = await readFile(home.join("state/fails/state.json"), "utf8");
   const forged: unknown = JSON.parse(text, (key, value: unknown) =>
-    typeof value === "string" && ["build", "profile", "message", "url", "fix", "log", "since"].includes(key) ? `${value}${hostile}` : value,
+    typeof value === "string" && ["build", "profile", "message", "url", "fix", "log", "since"].includes(key)
+      ? `${value}${hostile}`
+      : value,
   );
   await mkdir(home.join("state/forged"), { mode: 0o700 });
   await writeFile(home.join("state/forged/state.json"), JSON.stringify(forged), { mode: 0o600 });
@@ -76,7 +81,11 @@ function buildHostileModel(): Buffer {
 /** A Hub whose every answer is a sentence of its own. */
 async function startLiar(): Promise<Server> {
   const server = createServer((_, response) => {
-    response.writeHead(404, { "content-type": "application/json", etag: '"\u009b31m"', "x-error-message": "no \u009b31m" });
+    response.writeHead(404, {
+      "content-type": "application/json",
+      etag: '"\u009b31m"',
+      "x-error-message": "no \u009b31m",
+    });
     response.end(JSON.stringify({ error: hostile }));
   });
   server.listen(0, "127.0.0.1");
@@ -112,14 +121,29 @@ esac`,
 async function writeProfiles(): Promise<void> {
   const answers = { says: hostile, exitDelayMs: 0 };
   await writeFile(home.join("keys"), "sesame\n");
-  const words = { description: hostile, alias: hostileName, env: { FAKE_LLAMA: JSON.stringify(answers), ODD: hostile } };
+  const words = {
+    description: hostile,
+    alias: hostileName,
+    env: { FAKE_LLAMA: JSON.stringify(answers), ODD: hostile },
+  };
   await home.writeFakeProfile("runs", {}, { ...words, server: { api_key_file: home.join("keys") } });
   await home.writeFakeProfile("idle", answers, { description: hostile });
-  await home.writeFakeProfile("fails", { exitWhileLoading: { lines: [hostile, `error: invalid argument: ${hostileName}`] } });
+  await home.writeFakeProfile("fails", {
+    exitWhileLoading: { lines: [hostile, `error: invalid argument: ${hostileName}`] },
+  });
   await home.writeFakeProfile("odd", answers, { model: home.join(fileName), draft: { model: home.join("odd.gguf") } });
   await home.writeFakeProfile("gone", answers, { model: home.join(`gone${fileName}`) });
-  await home.writeProfile("binary", { model: demoTarget, llama: { binary: home.join("tools/llama-server") }, args: ["--evil", hostile] });
-  await home.writeProfile("bad", { [hostile]: hostile, model: demoTarget, ctx_size: hostile, server: { host: hostile, port: hostile } });
+  await home.writeProfile("binary", {
+    model: demoTarget,
+    llama: { binary: home.join("tools/llama-server") },
+    args: ["--evil", hostile],
+  });
+  await home.writeProfile("bad", {
+    [hostile]: hostile,
+    model: demoTarget,
+    ctx_size: hostile,
+    server: { host: hostile, port: hostile },
+  });
   await home.writeProfile("broken", `model: "${hostileName.replaceAll(/["\\]/g, "")}\n  [`);
   await home.writeFakeProfile("hub", answers, { model: { hf: "owner/repo", quant: "Q8_0" } });
   await home.writeFakeProfile("lied", answers, { model: { hf: "owner/other", file: `${hostileName}.gguf` } });
@@ -137,7 +161,15 @@ const build = ["--portable", "--ref", hostileName];
 
 /** Ways to have each command meet foreign text; those that say JSON are run with `--json`, too. */
 const uses: Readonly<Record<string, readonly Use[]>> = {
-  up: [use("-d", "runs"), use("-d", "bad"), use("-d", "broken"), use("-d", "odd"), use("-d", "gone"), use("-d", "binary"), use("fails")],
+  up: [
+    use("-d", "runs"),
+    use("-d", "bad"),
+    use("-d", "broken"),
+    use("-d", "odd"),
+    use("-d", "gone"),
+    use("-d", "binary"),
+    use("fails"),
+  ],
   down: [use("idle"), use(hostile)],
   restart: [use("idle"), use("bad"), use("gone")],
   forget: [use("idle"), use(hostile)],
@@ -148,15 +180,36 @@ const uses: Readonly<Record<string, readonly Use[]>> = {
   events: [use("runs"), use("fails"), use(hostile)],
   metrics: [use("runs"), use(hostile)],
   plan: [use("runs"), use("odd"), use("bad"), use("binary"), use("runs", "--diff"), use("runs", "--build", hostile)],
-  flags: [use("--build", "tools/llama-server"), use("evil", "--build", "tools/llama-server"), use(hostile, "--build", fakeLlamaServer)],
-  check: [use("--all"), use("odd"), use("bad"), use("binary"), use(fileName, "odd.gguf"), { args: ["lied", "--remote"], env: asLiar }],
-  inspect: [use(fileName), use(`${hostile}.gguf`), use("hf:owner/repo:Q8_0"), { args: ["hf:owner/other:Q8_0"], env: asLiar }],
+  flags: [
+    use("--build", "tools/llama-server"),
+    use("evil", "--build", "tools/llama-server"),
+    use(hostile, "--build", fakeLlamaServer),
+  ],
+  check: [
+    use("--all"),
+    use("odd"),
+    use("bad"),
+    use("binary"),
+    use(fileName, "odd.gguf"),
+    { args: ["lied", "--remote"], env: asLiar },
+  ],
+  inspect: [
+    use(fileName),
+    use(`${hostile}.gguf`),
+    use("hf:owner/repo:Q8_0"),
+    { args: ["hf:owner/other:Q8_0"], env: asLiar },
+  ],
   pull: [use("hub", "--dry-run"), use("hub"), use("bad"), { args: ["lied"], env: asLiar }],
   outdated: [use("hub"), { args: ["hub"], env: asLiar }, use(hostile)],
   models: [use(), { args: [], env: () => ({ HF_HOME: home.join(hostileName) }) }],
   "models verify": [use(), use(hostile)],
   "models prune": [use("--yes")],
-  build: [{ args: ["--source", "source", "--portable"] }, use("--source", hostile), use(...build), use("--use", hostile)],
+  build: [
+    { args: ["--source", "source", "--portable"] },
+    use("--source", hostile),
+    use(...build),
+    use("--use", hostile),
+  ],
   upgrade: [{ args: ["--source", "source", "--portable"] }, use(...build), use("--rollback")],
   profile: [use(hostile)],
   "profile list": [use()],
@@ -173,7 +226,12 @@ const uses: Readonly<Record<string, readonly Use[]>> = {
   "systemd status": [use("odd", "--user"), use(hostile, "--user")],
   launchd: [use(hostile)],
   "launchd show": [use("runs"), use("bad"), use(hostile)],
-  export: [use("compose", "odd"), use("kubernetes", "runs", "--image", hostile), use("quadlet", "bad"), use(hostile, "odd")],
+  export: [
+    use("compose", "odd"),
+    use("kubernetes", "runs", "--image", hostile),
+    use("quadlet", "bad"),
+    use(hostile, "odd"),
+  ],
 };
 
 /** Where a block of foreign text is meant: an answer, a help text, what a compiler says. */
@@ -191,20 +249,24 @@ test("every command is run", () => {
 });
 
 describe("foreign text makes no sequence and no line, neither for a program nor on a terminal, in", () => {
-  test.each(listCommands().map((one) => [one.path.join(" "), one] as const))("%s", { timeout: 180_000 }, async (name, command) => {
-    await writeFakeSource(home.join("source"));
-    let seen = "";
-    for (const [index, one] of (uses[name] ?? []).entries()) {
-      const args = [...command.path, ...one.args];
-      const { stdout, stderr } = await llmctl(args, options(one));
-      expectPrintable(`${stdout}\n${stderr}`, args);
-      seen += stdout + stderr;
-      // One each is enough: what is not a terminal gets the same text without colours.
-      if (index === 0) expectPrintable(await runOnTerminal(args, one), args);
-      if (hasJson(command) && name !== "build") await expectExactJson([...args, "--json"], one);
-    }
-    if (!ownWordsOnly.has(name)) expect(seen).toMatch(/\\(?:x[01789][0-9a-f]|u[02][0-9a-f]{3})/);
-  });
+  test.each(listCommands().map((one) => [one.path.join(" "), one] as const))(
+    "%s",
+    { timeout: 180_000 },
+    async (name, command) => {
+      await writeFakeSource(home.join("source"));
+      let seen = "";
+      for (const [index, one] of (uses[name] ?? []).entries()) {
+        const args = [...command.path, ...one.args];
+        const { stdout, stderr } = await llmctl(args, options(one));
+        expectPrintable(`${stdout}\n${stderr}`, args);
+        seen += stdout + stderr;
+        // One each is enough: what is not a terminal gets the same text without colours.
+        if (index === 0) expectPrintable(await runOnTerminal(args, one), args);
+        if (hasJson(command) && name !== "build") await expectExactJson([...args, "--json"], one);
+      }
+      if (!ownWordsOnly.has(name)) expect(seen).toMatch(/\\(?:x[01789][0-9a-f]|u[02][0-9a-f]{3})/);
+    },
+  );
 });
 
 function options({ env: more, input }: Use) {
@@ -214,13 +276,17 @@ function options({ env: more, input }: Use) {
 /** What a terminal gets, without our own colours and what the line editor and bars move the cursor with. */
 async function runOnTerminal(args: readonly string[], { env: more, input = "" }: Use): Promise<string> {
   const words = llmctlCommand(args).map((word) => `'${word}'`);
-  const { stdout } = await execa("script", ["--quiet", "--return", "--command", `exec ${words.join(" ")}`, "/dev/null"], {
-    cwd: home.path,
-    env: { HOME: home.path, LLMCTL_HOME: home.path, SHELL: "/bin/sh", TERM: "xterm", ...env, ...more?.() },
-    extendEnv: false,
-    input,
-    reject: false,
-  });
+  const { stdout } = await execa(
+    "script",
+    ["--quiet", "--return", "--command", `exec ${words.join(" ")}`, "/dev/null"],
+    {
+      cwd: home.path,
+      env: { HOME: home.path, LLMCTL_HOME: home.path, SHELL: "/bin/sh", TERM: "xterm", ...env, ...more?.() },
+      extendEnv: false,
+      input,
+      reject: false,
+    },
+  );
   // oxlint-disable-next-line no-control-regex -- these are the sequences of ours
   return stdout.replaceAll(/\r|\u001b\[(?:(?:1|2|22|3[1239])m|\d*[AGJK])/g, "");
 }

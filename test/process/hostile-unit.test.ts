@@ -54,11 +54,16 @@ test("a real systemd gives the service every path and variable as it is, and not
     writable: [],
     environment: { ECHO_TO: home.join(`out${index}`), HF_HOME: path },
   });
-  await Promise.all(paths.map((path, index) => writeFile(`${folder}/llmctl-odd${index}.service`, renderUnit(unit(index, path)))));
+  await Promise.all(
+    paths.map((path, index) => writeFile(`${folder}/llmctl-odd${index}.service`, renderUnit(unit(index, path)))),
+  );
   await using systemd = await UserSystemd.start(home);
   for (const [index, path] of paths.entries()) {
     await systemd.systemctl("start", `llmctl-odd${index}.service`);
-    const { args, HF_HOME } = JSON.parse(await readFile(home.join(`out${index}`), "utf8")) as { args: string[]; HF_HOME: string };
+    const { args, HF_HOME } = JSON.parse(await readFile(home.join(`out${index}`), "utf8")) as {
+      args: string[];
+      HF_HOME: string;
+    };
     expect({ args, HF_HOME }).toEqual({ args: ["up", "--no-fetch", path], HF_HOME: path });
     expect(await systemd.show(`odd${index}`, "After")).toContain("network.target");
     // Its mounts are named where they can be.
@@ -68,13 +73,16 @@ test("a real systemd gives the service every path and variable as it is, and not
   }
 });
 
-test.each(["quadlet", "compose", "kubernetes"])("export %s of an image or a claim that is none is refused as such", async (format) => {
-  for (const image of ["x\nExec=evil", "--privileged", "$IMAGE", "a b", "%n", "x\r", ""]) {
-    const { exitCode, stdout, stderr } = await llmctl(["export", format, "demo", "--image", image], { home });
-    expect({ exitCode, stdout }).toEqual({ exitCode: 2, stdout: "" });
-    expect(stderr).toContain("cannot be the name of an image");
-  }
-});
+test.each(["quadlet", "compose", "kubernetes"])(
+  "export %s of an image or a claim that is none is refused as such",
+  async (format) => {
+    for (const image of ["x\nExec=evil", "--privileged", "$IMAGE", "a b", "%n", "x\r", ""]) {
+      const { exitCode, stdout, stderr } = await llmctl(["export", format, "demo", "--image", image], { home });
+      expect({ exitCode, stdout }).toEqual({ exitCode: 2, stdout: "" });
+      expect(stderr).toContain("cannot be the name of an image");
+    }
+  },
+);
 
 test("export kubernetes of a claim that is none is refused as such", async () => {
   for (const claim of ["x\nevil: true", "Models", "-x", "a..b", "x".repeat(254)]) {

@@ -21,7 +21,10 @@ const socketPath = () => home.join("run", "p.sock");
 
 /** Is there one supervisor and one server, however one asks? */
 async function expectOne(pid: number, options: Partial<RunOptions> = {}): Promise<void> {
-  const [status] = JSON.parse((await llmctl(["ps", "--json"], { home, ...options })).stdout) as { presence: string; pid: number }[];
+  const [status] = JSON.parse((await llmctl(["ps", "--json"], { home, ...options })).stdout) as {
+    presence: string;
+    pid: number;
+  }[];
   expect(status).toMatchObject({ name: "p", presence: "live", state: "ready", pid });
   const again = await llmctl(["up", "-d", "p"], { home, ...options });
   expect(again.stdout).toContain('"p" is already running');
@@ -52,7 +55,10 @@ describe("whatever the login", () => {
     expect((await stat(home.join("runtime", "llmctl", "p.sock"))).isSocket()).toBe(true);
     const [pid = 0] = await findServers(home);
     await expectOne(pid, { env: cron(), via });
-    expect(await llmctl(["down", "p"], { home, env: cron(), via })).toMatchObject({ exitCode: 0, stdout: 'stopped "p"' });
+    expect(await llmctl(["down", "p"], { home, env: cron(), via })).toMatchObject({
+      exitCode: 0,
+      stdout: 'stopped "p"',
+    });
     expect(isAlive(pid)).toBe(false);
   });
 
@@ -187,7 +193,9 @@ describe("until it is made anew", () => {
       [socketPath(), statePath("p", "server.lock"), statePath("p", "state.json")].every((path) => existsSync(path)),
     );
     const { warnings } = await readStatus(home, "p");
-    expect(warnings).toContainEqual(expect.stringMatching(/^cannot keep its lock: .*a folder is in the place of a file/));
+    expect(warnings).toContainEqual(
+      expect.stringMatching(/^cannot keep its lock: .*a folder is in the place of a file/),
+    );
     await rm(statePath("p", "lock"), { recursive: true });
     await expectOne(pid);
     expect((await llmctl(["down", "p"], { home })).exitCode).toBe(0);
@@ -218,7 +226,9 @@ describe("until it is made anew", () => {
       ["restart", "p"],
     ];
     for (const { exitCode, stderr } of await Promise.all(commands.map((args) => llmctl(args, { home })))) {
-      expect(stderr).toContain(`the supervisor (pid ${supervisorPid}) runs, but its lock and its control socket were removed`);
+      expect(stderr).toContain(
+        `the supervisor (pid ${supervisorPid}) runs, but its lock and its control socket were removed`,
+      );
       expect(exitCode).toBe(1);
     }
     expect((await llmctl(["forget", "p"], { home })).exitCode).not.toBe(0);
@@ -240,8 +250,14 @@ describe("a state file that tells nothing hides nobody", () => {
           .then(async () => mkdir(path))
           .then(() => {}),
     ],
-    ["of another version", (path) => writeFile(path, '{"status":{"version":2,"name":"p"},"supervisor":{"pid":1},"server":null}')],
-    ["of another profile", async (path) => writeFile(path, (await readFile(path, "utf8")).replace('"name": "p"', '"name": "q"'))],
+    [
+      "of another version",
+      (path) => writeFile(path, '{"status":{"version":2,"name":"p"},"supervisor":{"pid":1},"server":null}'),
+    ],
+    [
+      "of another profile",
+      async (path) => writeFile(path, (await readFile(path, "utf8")).replace('"name": "p"', '"name": "q"')),
+    ],
     ["not text", (path) => writeFile(path, Buffer.from([0xff, 0xfe, 0, 1]))],
   ];
 
@@ -262,17 +278,20 @@ describe("a state file that tells nothing hides nobody", () => {
 
   const keep = { orphan: "keep", ...quick };
 
-  test.each(damages)("%s: a server that has outlived its supervisor is listed, and adopted by the next", async (_, damage) => {
-    await home.writeFakeProfile("p", {}, keep);
-    const { pid, supervisorPid, url } = await upDetached(home, "p");
-    process.kill(supervisorPid, "SIGKILL");
-    await untilGone(supervisorPid);
-    await damage(statePath("p", "state.json"));
-    expect((await llmctl(["ps"], { home })).stdout).toMatch(new RegExp(`^p +orphaned .*${pid}`, "m"));
-    await rm(statePath("p", "state.json"), { recursive: true });
-    expect(await upDetached(home, "p")).toMatchObject({ state: "ready", pid, url });
-    await llmctl(["down", "p"], { home });
-  });
+  test.each(damages)(
+    "%s: a server that has outlived its supervisor is listed, and adopted by the next",
+    async (_, damage) => {
+      await home.writeFakeProfile("p", {}, keep);
+      const { pid, supervisorPid, url } = await upDetached(home, "p");
+      process.kill(supervisorPid, "SIGKILL");
+      await untilGone(supervisorPid);
+      await damage(statePath("p", "state.json"));
+      expect((await llmctl(["ps"], { home })).stdout).toMatch(new RegExp(`^p +orphaned .*${pid}`, "m"));
+      await rm(statePath("p", "state.json"), { recursive: true });
+      expect(await upDetached(home, "p")).toMatchObject({ state: "ready", pid, url });
+      await llmctl(["down", "p"], { home });
+    },
+  );
 
   test.each([
     ["its state is lost", ["state.json"]],
@@ -330,13 +349,18 @@ describe("across pid namespaces", () => {
 
   test("where its socket cannot be reached it is listed by its lock, and nobody starts a second one", async () => {
     await home.writeFakeProfile("p", {}, { health: { interval: "1h" } });
-    await using up = startLlmctl(["up", "p"], { home, via: ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"] });
+    await using up = startLlmctl(["up", "p"], {
+      home,
+      via: ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"],
+    });
     await up.waitForLine(/ready on /);
     await rm(socketPath());
     expect((await llmctl(["ps"], { home })).stdout).toMatch(/^p +unresponsive/m);
     for (const command of ["up", "down"]) {
       const { exitCode, stderr } = await llmctl(command === "up" ? ["up", "-d", "p"] : ["down", "p"], { home });
-      expect(stderr).toMatch(/holds its lock, but its control socket is not there[^]*if it runs in a container, run llmctl there/);
+      expect(stderr).toMatch(
+        /holds its lock, but its control socket is not there[^]*if it runs in a container, run llmctl there/,
+      );
       expect(exitCode).toBe(1);
     }
     expect(await findServers(home)).toHaveLength(1);
@@ -355,7 +379,10 @@ describe("a profile whose file is gone", () => {
     expect(busy.exitCode).toBe(75);
     expect((await llmctl(["down", "p"], { home })).exitCode).toBe(0);
     expect((await llmctl(["ps", "-a"], { home })).stdout).toMatch(/^p +stopped/m);
-    expect(await llmctl(["forget", "p"], { home })).toMatchObject({ exitCode: 0, stdout: 'forgot "p": its state and its logs' });
+    expect(await llmctl(["forget", "p"], { home })).toMatchObject({
+      exitCode: 0,
+      stdout: 'forgot "p": its state and its logs',
+    });
     expect((await llmctl(["ps", "-a"], { home })).stdout).toBe("nothing is running");
     await expect(stat(statePath("p"))).rejects.toThrow("ENOENT");
     expect((await llmctl(["forget", "p"], { home })).exitCode).toBe(3);
@@ -371,7 +398,10 @@ describe("a profile whose file is gone", () => {
     process.kill(kept.supervisorPid, "SIGKILL");
     await untilGone(kept.supervisorPid);
     await llmctl(["down", "a"], { home });
-    expect(await llmctl(["forget", "--all"], { home })).toMatchObject({ exitCode: 0, stdout: 'forgot "a": its state and its logs' });
+    expect(await llmctl(["forget", "--all"], { home })).toMatchObject({
+      exitCode: 0,
+      stdout: 'forgot "a": its state and its logs',
+    });
     expect(await readStatus(home, "b")).toMatchObject({ presence: "live", pid });
     expect(await readStatus(home, "c")).toMatchObject({ presence: "orphaned", pid: kept.pid });
     expect((await llmctl(["forget", "c"], { home })).exitCode).toBe(75);
@@ -408,7 +438,8 @@ test("who only reads the lock of a server that nothing tells of is not ended in 
 });
 
 describe("one port on several addresses", () => {
-  const serve = (name: string, host: string, port: number) => home.writeFakeProfile(name, {}, { server: { host, port } });
+  const serve = (name: string, host: string, port: number) =>
+    home.writeFakeProfile(name, {}, { server: { host, port } });
 
   test("may be of several profiles; all addresses of it may not", async () => {
     await home.writeFakeProfile("a");

@@ -62,13 +62,16 @@ describe("wrong usage is told in JSON", () => {
     }
   });
 
-  test.each(withoutJson.map((path) => [path.join(" "), path] as const))("by %s, which has no --json", async (_, path) => {
-    expect(await fail([...path, "--json"])).toMatchObject({
-      code: "usage",
-      message: "unknown option '--json'",
-      exitCode: exitCodes.usage.code,
-    });
-  });
+  test.each(withoutJson.map((path) => [path.join(" "), path] as const))(
+    "by %s, which has no --json",
+    async (_, path) => {
+      expect(await fail([...path, "--json"])).toMatchObject({
+        code: "usage",
+        message: "unknown option '--json'",
+        exitCode: exitCodes.usage.code,
+      });
+    },
+  );
 
   test.each([
     ["status --json", "missing required argument 'name'"],
@@ -85,7 +88,10 @@ describe("wrong usage is told in JSON", () => {
   });
 
   test("with what was meant", async () => {
-    expect(await fail(["pss", "--json"])).toMatchObject({ message: "unknown command 'pss'", fix: 'did you mean "ps"?' });
+    expect(await fail(["pss", "--json"])).toMatchObject({
+      message: "unknown command 'pss'",
+      fix: 'did you mean "ps"?',
+    });
   });
 });
 
@@ -148,7 +154,9 @@ describe("a known failure is told in JSON", () => {
 
   test("as one more line of a pull", async () => {
     await home.writeProfile("p", { model: { hf: "owner/repo", quant: "Q8_0" } });
-    expect(await fail(["pull", "p", "--json"], { env: { HF_HUB_OFFLINE: "1" } })).toMatchObject({ code: "hub-offline" });
+    expect(await fail(["pull", "p", "--json"], { env: { HF_HUB_OFFLINE: "1" } })).toMatchObject({
+      code: "hub-offline",
+    });
   });
 });
 
@@ -160,8 +168,14 @@ describe("a bug is told in JSON, with its stack", () => {
 
   test.each([
     ["thrown", 'throw new TypeError("boom");'],
-    ["thrown outside of every promise", 'setImmediate(() => { throw new TypeError("boom"); }); await new Promise(() => {});'],
-    ["rejected where nobody waits", 'void Promise.reject(new TypeError("boom")); await new Promise(() => setTimeout(() => {}, 60_000));'],
+    [
+      "thrown outside of every promise",
+      'setImmediate(() => { throw new TypeError("boom"); }); await new Promise(() => {});',
+    ],
+    [
+      "rejected where nobody waits",
+      'void Promise.reject(new TypeError("boom")); await new Promise(() => setTimeout(() => {}, 60_000));',
+    ],
   ])("%s", async (_, body) => {
     await mkdir(home.join("state"), { mode: 0o700 });
     const error = await fail(["ps", "--json"], { env: { NODE_OPTIONS: broken(body) } });
@@ -185,7 +199,10 @@ describe("a command that mends something is data in every answer", () => {
     const { stdout, exitCode } = await llmctl(["plan", "p", "--json"], { home });
     const { error, launch, refused } = JSON.parse(stdout) as ErrorDocument & Record<"launch" | "refused", unknown>;
     expectShape(error);
-    expect(error).toMatchObject({ code: "flag-refused", problems: [{ message: /--cache-reuse/ }, { message: /--threads-http/ }] });
+    expect(error).toMatchObject({
+      code: "flag-refused",
+      problems: [{ message: /--cache-reuse/ }, { message: /--threads-http/ }],
+    });
     expect(refused).toMatchObject([{ message: error.message }, {}]);
     expect(launch).toMatchObject({ name: "p", args: expect.arrayContaining(["--cache-reuse"]) });
     expect(exitCode).toBe(exitCodes.config.code);
@@ -200,6 +217,8 @@ describe("a command that mends something is data in every answer", () => {
     expect(JSON.parse(status.stdout)).toMatchObject({ lastExit: { kind: "bad-flag", fix } });
     const ps = await llmctl(["ps", "--json"], { home });
     expect(JSON.parse(ps.stdout)).toMatchObject([{ lastExit: { fix } }]);
-    expect((await llmctl(["status", "p"], { home })).stdout).toMatch(/^fix +see "llmctl plan p" for where the flag comes from$/m);
+    expect((await llmctl(["status", "p"], { home })).stdout).toMatch(
+      /^fix +see "llmctl plan p" for where the flag comes from$/m,
+    );
   });
 });

@@ -32,7 +32,13 @@ test.each<[string, () => Promise<unknown>, number, string, string[][]]>([
   ["is empty", empty, 78, "holds no key", everyStart],
   ["is missing", missing, 66, "does not exist", everyStart],
   ["has blank lines only", () => writeFile(keys, "\n\n"), 78, "holds no key", [["up", "-d", "p"]]],
-  ["comes from Windows", () => writeFile(keys, `${secret}\r\n`), 78, "carriage return (CR) at the end of line 1", [["check", "p"]]],
+  [
+    "comes from Windows",
+    () => writeFile(keys, `${secret}\r\n`),
+    78,
+    "carriage return (CR) at the end of line 1",
+    [["check", "p"]],
+  ],
   ["has a byte order mark", () => writeFile(keys, `\uFEFF${secret}\n`), 78, "byte order mark (BOM)", [["plan", "p"]]],
   ["is a folder", () => mkdir(keys), 66, "is a folder", [["check", "p"]]],
   ["is a pipe", async () => execFileSync("mkfifo", [keys]), 66, "is a pipe", [["up", "-d", "p"]]],
@@ -59,15 +65,23 @@ test("a key file that cannot be read, and a folder in which no socket can be mad
   if (isRoot) await chmod(home.join("closed"), 0o755);
   const options: RunOptions = isRoot ? { home, via: asUser(65534) } : { home };
   const refused = await llmctl(["check", "p"], options);
-  expect(refused).toMatchObject({ exitCode: 77, stdout: expect.stringContaining('no permission to read "server.api_key_file"') });
+  expect(refused).toMatchObject({
+    exitCode: 77,
+    stdout: expect.stringContaining('no permission to read "server.api_key_file"'),
+  });
   expect(refused.stdout).toContain("chown");
   const unusable = await llmctl(["check", "q"], options);
-  expect(unusable).toMatchObject({ exitCode: 77, stdout: expect.stringContaining("no permission to make a socket in") });
+  expect(unusable).toMatchObject({
+    exitCode: 77,
+    stdout: expect.stringContaining("no permission to make a socket in"),
+  });
 });
 
 test("a plan is shown with the key file that is refused marked in it", async () => {
   await empty();
-  expect((await llmctl(["plan", "p"], { home })).stdout).toMatch(/--api-key-file .+# server\.api_key_file \(refused\)$/m);
+  expect((await llmctl(["plan", "p"], { home })).stdout).toMatch(
+    /--api-key-file .+# server\.api_key_file \(refused\)$/m,
+  );
   await rm(keys);
   expect((await llmctl(["plan", "p"], { home })).stdout).toMatch(/# server\.api_key_file \(not on this machine\)$/m);
 });

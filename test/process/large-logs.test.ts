@@ -64,7 +64,11 @@ test("a full disk stops the log, not the server, and is told", async () => {
 
 test("a server that starts while the disk is full is found by its port", async () => {
   await mkdir(home.join("state"));
-  await home.writeFakeProfile("p", { spam: { totalBytes: 3e6 } }, { health: { interval: "100ms" }, restart: { backoff: "10ms" } });
+  await home.writeFakeProfile(
+    "p",
+    { spam: { totalBytes: 3e6 } },
+    { health: { interval: "100ms" }, restart: { backoff: "10ms" } },
+  );
   await using running = startLlmctl(["up", "p"], { home, via: withSmallDisk(home.join("state"), "1m") });
   await running.waitForLine(/no space left on the disk of \S+server\.log: the server goes on/);
   // Its state is on a disk that only it sees.

@@ -37,7 +37,10 @@ describe("logs", () => {
 
   test("into a closed pipe ends quietly", async () => {
     await writeFile(log, lines(0, 5000));
-    const { exitCode, stderr } = await llmctl(["logs", "p", "-n", "5000"], { home, via: ["sh", "-c", '"$@" | head -n 1', "sh"] });
+    const { exitCode, stderr } = await llmctl(["logs", "p", "-n", "5000"], {
+      home,
+      via: ["sh", "-c", '"$@" | head -n 1', "sh"],
+    });
     expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
   });
 
@@ -85,11 +88,9 @@ describe("logs -f", () => {
     }
     const seen = follower.lines.filter((line) => /^line \d+$/.test(line)).map((line) => Number(line.slice(5)));
     expect(seen).toEqual(Array.from({ length: 9000 }, (_, i) => i));
-    expect((await readdir(home.join("state", "p"))).filter((name) => name.startsWith("server.log.")).toSorted()).toEqual([
-      "server.log.1",
-      "server.log.2",
-      "server.log.3",
-    ]);
+    expect(
+      (await readdir(home.join("state", "p"))).filter((name) => name.startsWith("server.log.")).toSorted(),
+    ).toEqual(["server.log.1", "server.log.2", "server.log.3"]);
     await follower.stop("SIGINT");
     await llmctl(["down", "p"], { home });
   });
@@ -104,7 +105,10 @@ describe("parts of a log", () => {
       `${log}.1`,
       `${marker("2026-01-01T10:00:00.000Z")}0.00.001.000 I first a\nfirst b\n${marker("2026-01-01T11:00:00.000Z")}`,
     );
-    await writeFile(log, `0.00.002.000 I second a\n30.00.000.000 I second b\nplain\n${marker("2026-01-01T12:00:00.000Z")}third, no time\n`);
+    await writeFile(
+      log,
+      `0.00.002.000 I second a\n30.00.000.000 I second b\nplain\n${marker("2026-01-01T12:00:00.000Z")}third, no time\n`,
+    );
   }
 
   async function read(...options: readonly string[]): Promise<readonly string[]> {

@@ -80,7 +80,9 @@ describe("a profile that depends on another", () => {
 
     const refused = await llmctl(["down", "embed"], { home });
     expect(refused.exitCode).toBe(75);
-    expect(refused.stderr).toMatch(/"chat" runs and depends on "embed"\n {2}fix: stop all of them: llmctl down chat embed/);
+    expect(refused.stderr).toMatch(
+      /"chat" runs and depends on "embed"\n {2}fix: stop all of them: llmctl down chat embed/,
+    );
     expect(isAlive(embed.pid ?? 0)).toBe(true);
 
     const stopped = await llmctl(["down", "embed", "chat"], { home });

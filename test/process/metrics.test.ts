@@ -20,7 +20,11 @@ afterEach(() => home[Symbol.asyncDispose]());
 
 describe("metrics", () => {
   test("tell of the supervisor and pass on what its server tells, on a port and on the command line", async () => {
-    await home.writeFakeProfile("p", {}, { server: { metrics: true, metrics_port: port }, restart: { backoff: "1ms" } });
+    await home.writeFakeProfile(
+      "p",
+      {},
+      { server: { metrics: true, metrics_port: port }, restart: { backoff: "1ms" } },
+    );
     const { pid } = await upDetached(home, "p");
     const samples = await scrape(port);
     expect(samples.value("llmctl_state", { profile: "p", state: "ready" })).toBe(1);
@@ -30,7 +34,9 @@ describe("metrics", () => {
     await untilStatus(home, "p", "ready again", ({ state, restarts }) => state === "ready" && restarts === 1);
     expect((await scrape(port)).value("llmctl_restarts_total", { cause: "killed" })).toBe(1);
     const { stdout } = await llmctl(["metrics", "p"], { home });
-    expect(new Samples(stdout).names).toEqual(expect.arrayContaining(["llmctl_starts_total", "llamacpp:tokens_predicted_total"]));
+    expect(new Samples(stdout).names).toEqual(
+      expect.arrayContaining(["llmctl_starts_total", "llamacpp:tokens_predicted_total"]),
+    );
     await llmctl(["down", "p"], { home });
     await expect(scrape(port)).rejects.toThrow("fetch failed");
     expect(await llmctl(["metrics", "p"], { home })).toMatchObject({ exitCode: 3, stdout: "" });

@@ -35,8 +35,16 @@ afterEach(async () => {
 });
 
 function publish(at: string, served: Buffer): void {
-  const files = { [targetName]: served, "Draft-Q4_0.gguf": draft, "Stranger-Q2_K.gguf": stranger, "README.md": Buffer.from(at) };
-  server.repos.set(hf, { commit: at, files: Object.fromEntries(Object.entries(files).map(([name, content]) => [name, { content }])) });
+  const files = {
+    [targetName]: served,
+    "Draft-Q4_0.gguf": draft,
+    "Stranger-Q2_K.gguf": stranger,
+    "README.md": Buffer.from(at),
+  };
+  server.repos.set(hf, {
+    commit: at,
+    files: Object.fromEntries(Object.entries(files).map(([name, content]) => [name, { content }])),
+  });
 }
 
 function run(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<RunResult> {
@@ -47,7 +55,12 @@ const offline = { HF_HUB_OFFLINE: "1" };
 
 function writeProfile(name: string, draftQuant?: string, more: object = {}): Promise<string> {
   const drafting = draftQuant === undefined ? {} : { draft: { model: { hf, quant: draftQuant } } };
-  return home.writeProfile(name, { model: { hf, quant: "UD-Q2_K_XL" }, ...drafting, llama: { binary: fakeLlamaServer }, ...more });
+  return home.writeProfile(name, {
+    model: { hf, quant: "UD-Q2_K_XL" },
+    ...drafting,
+    llama: { binary: fakeLlamaServer },
+    ...more,
+  });
 }
 
 const snapshot = (at: string, name = targetName) => join(hubCache, "models--unsloth--Tiny-GGUF/snapshots", at, name);
@@ -90,7 +103,9 @@ describe("up", () => {
     expect((await run(["up", "p", "-d"], offline)).stderr).toContain("drafting off: token 7 differs");
     await run(["down", "p"]);
     expect(server.requests).toEqual([]);
-    await expect(access(join(hubCache, "models--unsloth--Tiny-GGUF/blobs", sha256(stranger)))).rejects.toMatchObject({ code: "ENOENT" });
+    await expect(access(join(hubCache, "models--unsloth--Tiny-GGUF/blobs", sha256(stranger)))).rejects.toMatchObject({
+      code: "ENOENT",
+    });
   });
 
   test("fetches nothing for a start that the build refuses", async () => {
@@ -299,7 +314,12 @@ test("pull --json is one event a line, and Ctrl-C keeps what came", async () => 
     .trim()
     .split("\n")
     .map((line) => JSON.parse(line) as Record<string, unknown>);
-  expect(events[0]).toMatchObject({ event: "plan", model: `"${hf}" (UD-Q2_K_XL)`, commit, missingBytes: target.length });
+  expect(events[0]).toMatchObject({
+    event: "plan",
+    model: `"${hf}" (UD-Q2_K_XL)`,
+    commit,
+    missingBytes: target.length,
+  });
   expect(events[1]).toMatchObject({ event: "bytes", file: targetName, sizeBytes: target.length });
   expect(hubRequests()).not.toEqual([]);
 });

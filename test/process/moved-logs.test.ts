@@ -26,7 +26,9 @@ function logAsServer(pid: number, line: string): void {
 }
 
 async function untilLogged(line: string): Promise<void> {
-  await until(`"${line}" is in the log`, async () => (await readServerLog(home, "p").catch(() => "")).includes(`${line}\n`));
+  await until(`"${line}" is in the log`, async () =>
+    (await readServerLog(home, "p").catch(() => "")).includes(`${line}\n`),
+  );
 }
 
 /** Kills the server; the next one must get ready, with a log that can be read. */
@@ -110,9 +112,16 @@ test("a folder in the place of the log stops nothing, is told, and is not needed
   const { pid } = await upDetached(home, "p");
   await rm(log);
   await mkdir(log);
-  await untilStatus(home, "p", "warned", ({ warnings }) => warnings.some((text) => text.includes("cannot keep the server's log")));
+  await untilStatus(home, "p", "warned", ({ warnings }) =>
+    warnings.some((text) => text.includes("cannot keep the server's log")),
+  );
   process.kill(pid, "SIGKILL");
-  const after = await untilStatus(home, "p", "ready again", ({ state, restarts }) => state === "ready" && restarts === 1);
+  const after = await untilStatus(
+    home,
+    "p",
+    "ready again",
+    ({ state, restarts }) => state === "ready" && restarts === 1,
+  );
   expect((await llmctl(["logs", "p"], { home })).stderr).toContain('the log of "p" was moved or deleted');
   await rmdir(log);
   logAsServer(after.pid ?? 0, "back again");

@@ -39,7 +39,12 @@ async function install(name = "p"): Promise<void> {
 /** Starts the service and waits until its supervisor waits. @returns the kind of what it waits for. */
 async function startToWait(): Promise<string> {
   await systemd.systemctl("start", "--no-block", "llmctl-p.service");
-  const { waitingFor } = await untilStatus(home, "p", "waiting", ({ state, waitingFor: cause }) => state === "backoff" && cause != null);
+  const { waitingFor } = await untilStatus(
+    home,
+    "p",
+    "waiting",
+    ({ state, waitingFor: cause }) => state === "backoff" && cause != null,
+  );
   await systemd.until("p", "StatusText", /; next start in/);
   expect(await systemd.show("p", "ActiveState")).toBe("activating");
   return waitingFor?.kind ?? "";
@@ -48,7 +53,13 @@ async function startToWait(): Promise<string> {
 async function expectStarted(): Promise<void> {
   await systemd.until("p", "ActiveState", "active");
   expect(await systemd.show("p", "NRestarts")).toBe("0");
-  expect(await readStatus(home, "p")).toMatchObject({ presence: "live", state: "ready", runs: 1, restarts: 0, waitingFor: null });
+  expect(await readStatus(home, "p")).toMatchObject({
+    presence: "live",
+    state: "ready",
+    runs: 1,
+    restarts: 0,
+    waitingFor: null,
+  });
 }
 
 describe("a service that lacks something at its start", () => {
@@ -74,7 +85,10 @@ describe("a service that lacks something at its start", () => {
       "its program",
       /^binary-missing$/,
       () => ({ llama: { binary: later("server") } }),
-      () => come("server", (path) => writeFile(path, `#!/bin/sh\nexec ${process.execPath} ${fakeLlamaServer} "$@"\n`, { mode: 0o755 })),
+      () =>
+        come("server", (path) =>
+          writeFile(path, `#!/bin/sh\nexec ${process.execPath} ${fakeLlamaServer} "$@"\n`, { mode: 0o755 }),
+        ),
     ],
     [
       "the file of its keys",
@@ -113,7 +127,11 @@ describe("a service that lacks something at its start", () => {
     expect(await systemd.show("p", "NRestarts")).toBe("0");
     const { stdout } = await systemd.llmctl("systemd", "status", "p", "--user");
     expect(stdout).toMatch(/^failure +not started: .*m\.gguf.*\[not-gguf\]/m);
-    expect(await readStatus(home, "p")).toMatchObject({ presence: "gone", state: "failed", lastExit: { kind: "not-gguf" } });
+    expect(await readStatus(home, "p")).toMatchObject({
+      presence: "gone",
+      state: "failed",
+      lastExit: { kind: "not-gguf" },
+    });
     expect((await llmctl(["events", "p"], { home })).stdout).toMatch(/failed +not started: .*\[not-gguf\]$/);
   });
 
@@ -158,7 +176,10 @@ describe("a service that lacks something at its start", () => {
     await startToWait();
     // Each look is at least 200 ms after the one before.
     const eventLog = home.join("state/p/supervisor.log");
-    await until("it has looked 20 times", async () => count(await readFile(eventLog, "utf8"), "backoff model-missing") >= 20);
+    await until(
+      "it has looked 20 times",
+      async () => count(await readFile(eventLog, "utf8"), "backoff model-missing") >= 20,
+    );
     expect(await systemd.show("p", "ActiveState")).toBe("activating");
     await come("m.gguf", (path) => copyFile(demoTarget, path));
     await expectStarted();
@@ -168,7 +189,9 @@ describe("a service that lacks something at its start", () => {
     await home.writeFakeProfile("p", {}, { ...soon, model: later("m.gguf") });
     const installed = await systemd.llmctl("systemd", "install", "p", "--user", "--from-checkout", "--now");
     expect(installed.exitCode).toBe(69);
-    expect(installed.stderr).toMatch(/llmctl-p\.service waits: model file "\S+m\.gguf" is missing\n.*\n? *fix: .*it starts by itself/);
+    expect(installed.stderr).toMatch(
+      /llmctl-p\.service waits: model file "\S+m\.gguf" is missing\n.*\n? *fix: .*it starts by itself/,
+    );
     await come("m.gguf", (path) => copyFile(demoTarget, path));
     await expectStarted();
   });
@@ -235,7 +258,12 @@ describe("a start that somebody watches", () => {
     ["a model", () => ({ model: later("m.gguf") }), 66, /m\.gguf.*is missing/],
     ["a program", () => ({ llama: { binary: later("server") } }), 66, /does not exist/],
     ["an address", () => ({ server: { host: "192.0.2.7", port: 8123 } }), 69, /no address of this machine/],
-    ["an address, with a port of the server's choice", () => ({ server: { host: "192.0.2.7" } }), 69, /no address of this machine/],
+    [
+      "an address, with a port of the server's choice",
+      () => ({ server: { host: "192.0.2.7" } }),
+      69,
+      /no address of this machine/,
+    ],
   ])("fails at once without %s", async (_, lacking, code, message) => {
     await home.writeFakeProfile("p", {}, { ...soon, ...lacking() });
     const { exitCode, stderr } = await llmctl(["up", "-d", "p"], { home });
@@ -251,7 +279,8 @@ describe("a server that has served, and is to be started again", () => {
   }
 
   const slow = { backoff: "500ms", backoff_max: "500ms" };
-  const waitsFor = (kind: string) => untilStatus(home, "p", `waiting for ${kind}`, ({ waitingFor }) => waitingFor?.kind === kind);
+  const waitsFor = (kind: string) =>
+    untilStatus(home, "p", `waiting for ${kind}`, ({ waitingFor }) => waitingFor?.kind === kind);
 
   test("waits for its port, for longer than any crash loop, and counts no failure", async () => {
     const port = await getPort();
@@ -263,7 +292,10 @@ describe("a server that has served, and is to be started again", () => {
     await once(holder.listen(port, "127.0.0.1"), "listening");
     const { waitingFor } = await waitsFor("port-in-use");
     expect(waitingFor?.message).toContain(`pid ${process.pid}`);
-    await until("it has looked three times", async () => count(await readFile(eventLog, "utf8"), "backoff port-in-use") >= 3);
+    await until(
+      "it has looked three times",
+      async () => count(await readFile(eventLog, "utf8"), "backoff port-in-use") >= 3,
+    );
     await once(holder.close(), "close");
     await untilStatus(home, "p", "ready", ({ state, runs }) => state === "ready" && runs === 2);
     expect((await llmctl(["down", "p"], { home })).exitCode).toBe(0);

@@ -38,7 +38,10 @@ async function startHolder(how: "locked" | "open"): Promise<number> {
 async function note(pid: number): Promise<void> {
   const identity = identifyProcess(pid);
   const holder = { ...identity, pid: 4_000_000 };
-  await writeFile(lockPath, JSON.stringify({ holder, profile: "p", server: { identity, hash: "", stopTimeoutMs: 100 } }));
+  await writeFile(
+    lockPath,
+    JSON.stringify({ holder, profile: "p", server: { identity, hash: "", stopTimeoutMs: 100 } }),
+  );
 }
 
 const find = () => findOrphan({ runtime: folder, state: folder }, "p");

@@ -20,11 +20,19 @@ test.skipIf(isLeftOut)(
   "a server that the kernel kills for want of memory is told from one that a person kills, and is started again",
   async () => {
     await using box = await MemoryCgroup.create(400 << 20);
-    await home.writeFakeProfile("p", { stateFile: home.join("starts"), times: 1, hog: true }, { restart: { backoff: "1ms" } });
+    await home.writeFakeProfile(
+      "p",
+      { stateFile: home.join("starts"), times: 1, hog: true },
+      { restart: { backoff: "1ms" } },
+    );
     const { exitCode, stdout } = await llmctl(["up", "-d", "p"], { home, via: box.via });
     expect(stdout).toContain("the kernel killed the server: the memory ran out; next start in");
     expect(exitCode).toBe(0);
-    expect(await readStatus(home, "p")).toMatchObject({ state: "ready", restarts: 1, lastExit: { kind: "host-out-of-memory" } });
+    expect(await readStatus(home, "p")).toMatchObject({
+      state: "ready",
+      restarts: 1,
+      lastExit: { kind: "host-out-of-memory" },
+    });
     expect((await llmctl(["down", "p"], { home })).exitCode).toBe(0);
   },
 );

@@ -24,7 +24,9 @@ describe("plan --diff", () => {
     await home.writeFakeProfile("p", {}, { ctx_size: 1024 });
     const { stdout } = await llmctl(["plan", "p", "--diff"], { home });
     expect(stdout.split("\n").slice(1)).toEqual(["- --ctx-size 512", "+ --ctx-size 1024"]);
-    const { diff } = JSON.parse((await llmctl(["plan", "p", "--diff", "--json"], { home })).stdout) as { diff: unknown };
+    const { diff } = JSON.parse((await llmctl(["plan", "p", "--diff", "--json"], { home })).stdout) as {
+      diff: unknown;
+    };
     expect(diff).toEqual({ removed: [["--ctx-size", "512"]], added: [["--ctx-size", "1024"]], otherSettings: false });
 
     await home.writeFakeProfile("p", {}, { ctx_size: 512, health: { failures: 7 } });
@@ -51,7 +53,9 @@ test("--build plans for a llama-server that the profile does not name", async ()
     exitCode: 66,
     stderr: expect.stringMatching(/no build "b2".*\n.*--build/),
   });
-  expect((await llmctl(["plan", "p", "--build", fakeLlamaServer], { home })).stdout).toContain(`${fakeLlamaServer}\n  --model`);
+  expect((await llmctl(["plan", "p", "--build", fakeLlamaServer], { home })).stdout).toContain(
+    `${fakeLlamaServer}\n  --model`,
+  );
 });
 
 test("flags lists what a build takes, for people and for scripts", async () => {
@@ -62,7 +66,9 @@ test("flags lists what a build takes, for people and for scripts", async () => {
     flags: { key?: string }[];
   };
   expect(listed.program).toBe("llama-server");
-  expect(listed.flags).toContainEqual(expect.objectContaining({ names: expect.arrayContaining(["--ctx-size"]), key: "ctx_size" }));
+  expect(listed.flags).toContainEqual(
+    expect.objectContaining({ names: expect.arrayContaining(["--ctx-size"]), key: "ctx_size" }),
+  );
   expect(await llmctl(["flags", "--nonsense", ...build], { home })).toMatchObject({
     exitCode: 1,
     stderr: expect.stringContaining('"--nonsense"'),

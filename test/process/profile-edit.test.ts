@@ -102,18 +102,33 @@ describe("profile new", () => {
     expect(stdout).toContain(`wrote ${home.join("config/profiles/mine.yaml")}`);
     const written = await readFile(home.join("config/profiles/mine.yaml"), "utf8");
     expect(written.split("\n")[0]).toBe("# yaml-language-server: $schema=../profile.schema.json");
-    expect(JSON.parse(await readFile(home.join("config/profile.schema.json"), "utf8"))).toHaveProperty("properties.draft");
+    expect(JSON.parse(await readFile(home.join("config/profile.schema.json"), "utf8"))).toHaveProperty(
+      "properties.draft",
+    );
     expect((await show("mine")).values).toMatchObject({ description: "Mine: better", alias: "demo" });
   });
 
   test("--here writes to the project, with paths that move with it", async () => {
     await writeFile(home.join("m.gguf"), "");
-    const { stderr } = await profile("new", "mine", "--model", "m.gguf", "--draft", "hf:a/b:Q4_0", "--port", "8001", "--here");
+    const { stderr } = await profile(
+      "new",
+      "mine",
+      "--model",
+      "m.gguf",
+      "--draft",
+      "hf:a/b:Q4_0",
+      "--port",
+      "8001",
+      "--here",
+    );
     expect(stderr).toBe("");
     const written = await readFile(home.join("profiles/mine.yaml"), "utf8");
     expect(written).toContain("model: ../m.gguf\n");
     expect(written).toContain(`$schema=${home.join("config/profile.schema.json")}\n`);
-    expect((await show("mine")).values).toMatchObject({ draft: { model: { hf: "a/b", quant: "Q4_0" } }, server: { port: 8001 } });
+    expect((await show("mine")).values).toMatchObject({
+      draft: { model: { hf: "a/b", quant: "Q4_0" } },
+      server: { port: 8001 },
+    });
   });
 
   test.each([
@@ -147,7 +162,11 @@ describe("profile new", () => {
       terminal.type(`${answer}\r`);
     }
     expect((await terminal.ended).exitCode).toBe(0);
-    expect((await show("q")).values).toMatchObject({ model: { hf: "a/b", quant: "Q4_0" }, ctx_size: 1024, server: { port: "auto" } });
+    expect((await show("q")).values).toMatchObject({
+      model: { hf: "a/b", quant: "Q4_0" },
+      ctx_size: 1024,
+      server: { port: "auto" },
+    });
   });
 
   test("Ctrl-C at a question writes nothing", async () => {
@@ -165,10 +184,15 @@ describe("profile edit", () => {
     EDITOR_NOTES: home.join("notes"),
     EDITS: JSON.stringify(list),
   });
-  const edit = (...list: ([string, string] | number)[]) => llmctl(["profile", "edit", "p"], { home, env: edits(...list) });
+  const edit = (...list: ([string, string] | number)[]) =>
+    llmctl(["profile", "edit", "p"], { home, env: edits(...list) });
   const editOnTerminal = (name: string, ...list: ([string, string] | number)[]) =>
     new Terminal(
-      ["env", ...Object.entries(edits(...list)).map(([key, value]) => `${key}=${value}`), ...llmctlCommand(["profile", "edit", name])],
+      [
+        "env",
+        ...Object.entries(edits(...list)).map(([key, value]) => `${key}=${value}`),
+        ...llmctlCommand(["profile", "edit", name]),
+      ],
       home,
     );
   const copies = async () => (await readdir(home.join("config/profiles"))).filter((name) => name.startsWith("."));
@@ -200,7 +224,9 @@ describe("profile edit", () => {
   test("without a terminal, keeps a broken text aside and the profile as it was", async () => {
     const { exitCode, stderr } = await edit(["ctx_size: 512", "ctx_size: many"]);
     expect(exitCode).toBe(78);
-    expect(stderr).toContain('"ctx_size" must be a whole number of at least 0, not "many"\n  at:  config/profiles/p.yaml:4:1');
+    expect(stderr).toContain(
+      '"ctx_size" must be a whole number of at least 0, not "many"\n  at:  config/profiles/p.yaml:4:1',
+    );
     expect(await readFile(path, "utf8")).toBe(text);
     const [copy = ""] = await copies();
     expect(stderr).toContain(`your text is in ${home.join("config/profiles", copy)}`);
@@ -221,7 +247,11 @@ describe("profile edit", () => {
   test("on a terminal, opens the failing line again until it is right; meanwhile the profile is as it was", async () => {
     await writeFile(home.join("vi"), `#!/bin/sh\nexec '${process.execPath}' '${editor}' "$@"\n`, { mode: 0o755 });
     const variables = Object.entries({ ...edits(["512", "many"], ["many", "1024"]), EDITOR: home.join("vi") });
-    const command = ["env", ...variables.map(([key, value]) => `${key}=${value}`), ...llmctlCommand(["profile", "edit", "p"])];
+    const command = [
+      "env",
+      ...variables.map(([key, value]) => `${key}=${value}`),
+      ...llmctlCommand(["profile", "edit", "p"]),
+    ];
     await using terminal = new Terminal(command, home);
     await terminal.waitFor("[e]dit again");
     expect(await readFile(path, "utf8")).toBe(text);

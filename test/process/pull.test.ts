@@ -34,7 +34,9 @@ beforeEach(async () => {
   hubCache = join(dir, "hub");
   events = [];
   delays = [];
-  const shards = Object.fromEntries(splitNames.map((name, i) => [name, { content: shardContents[i] ?? Buffer.alloc(0) }]));
+  const shards = Object.fromEntries(
+    splitNames.map((name, i) => [name, { content: shardContents[i] ?? Buffer.alloc(0) }]),
+  );
   server.repos.set(hf, {
     commit,
     files: { "README.md": { content: Buffer.from("hello"), inGit: true }, [singleName]: { content }, ...shards },
@@ -47,7 +49,9 @@ afterEach(async () => {
 });
 
 function makeBytes(length: number, seed: string): Buffer {
-  const blocks = Array.from({ length: Math.ceil(length / 32) }, (_, i) => createHash("sha256").update(`${seed}${i}`).digest());
+  const blocks = Array.from({ length: Math.ceil(length / 32) }, (_, i) =>
+    createHash("sha256").update(`${seed}${i}`).digest(),
+  );
   return Buffer.concat(blocks).subarray(0, length);
 }
 
@@ -82,7 +86,9 @@ const listBlobs = () => readdir(repoPath("blobs"));
 describe("a fresh pull", () => {
   test("lands in the layout of the Python client, verified, and is then found", async () => {
     const files = await pullModel(split, makeOptions());
-    expect(files.shards).toEqual(splitNames.map((name, i) => ({ path: snapshot(name), sizeBytes: shardContents[i]?.length })));
+    expect(files.shards).toEqual(
+      splitNames.map((name, i) => ({ path: snapshot(name), sizeBytes: shardContents[i]?.length })),
+    );
     for (const [i, name] of splitNames.entries()) {
       expect(await readlink(snapshot(name))).toBe(`../../../blobs/${sha256(shardContents[i] ?? content)}`);
       expect(await readFile(snapshot(name))).toEqual(shardContents[i]);
@@ -135,7 +141,12 @@ describe("a fresh pull", () => {
 
   test("is announced by a plan, which writes nothing", async () => {
     const plan = await planPull(split, makeOptions());
-    expect(plan).toMatchObject({ kind: "fetch", commit, missingBytes: 150_003, files: splitNames.map((name) => ({ name, haveBytes: 0 })) });
+    expect(plan).toMatchObject({
+      kind: "fetch",
+      commit,
+      missingBytes: 150_003,
+      files: splitNames.map((name) => ({ name, haveBytes: 0 })),
+    });
     await expect(access(hubCache)).rejects.toMatchObject({ code: "ENOENT" });
   });
 });
@@ -207,7 +218,10 @@ describe("a broken transfer", () => {
 
   test("leaves nothing under any name when the digest is wrong twice", async () => {
     server.faults.cdn.push({ kind: "flip-byte" }, { kind: "flip-byte" });
-    await expect(pullModel(single, makeOptions())).rejects.toMatchObject({ code: "hub-digest-mismatch", exit: "missingFile" });
+    await expect(pullModel(single, makeOptions())).rejects.toMatchObject({
+      code: "hub-digest-mismatch",
+      exit: "missingFile",
+    });
     expect(await listBlobs()).toEqual([]);
     await expect(access(repoPath("snapshots"))).rejects.toMatchObject({ code: "ENOENT" });
     await expect(access(repoPath("refs"))).rejects.toMatchObject({ code: "ENOENT" });
@@ -228,7 +242,10 @@ describe("a broken transfer", () => {
 
 describe("a Hub in trouble", () => {
   test("is asked again after a 503 and a 429, as late as it wants", async () => {
-    server.faults.hub.push({ kind: "status", status: 503 }, { kind: "status", status: 429, headers: { "retry-after": "120" } });
+    server.faults.hub.push(
+      { kind: "status", status: 503 },
+      { kind: "status", status: 429, headers: { "retry-after": "120" } },
+    );
     await pullModel(single, makeOptions());
     expect(delays).toEqual([1000, 120_000]);
   });
@@ -238,14 +255,19 @@ describe("a Hub in trouble", () => {
     await expect(pullModel(single, makeOptions())).rejects.toMatchObject({
       code: "hub-unreachable",
       exit: "unavailable",
-      message: expect.stringMatching(/^"unsloth\/Tiny-GGUF" \(Q8_0\) could not be fetched: 127\.0\.0\.1:\d+ answered 503$/),
+      message: expect.stringMatching(
+        /^"unsloth\/Tiny-GGUF" \(Q8_0\) could not be fetched: 127\.0\.0\.1:\d+ answered 503$/,
+      ),
     });
     expect(server.requests).toHaveLength(6);
   });
 
   test("that nobody answers for is unreachable", async () => {
     await server.close();
-    await expect(pullModel(single, makeOptions())).rejects.toMatchObject({ code: "hub-unreachable", message: /ECONNREFUSED/ });
+    await expect(pullModel(single, makeOptions())).rejects.toMatchObject({
+      code: "hub-unreachable",
+      message: /ECONNREFUSED/,
+    });
     server = await startHubServer();
   });
 
@@ -257,7 +279,10 @@ describe("a Hub in trouble", () => {
 
   test("that is no Hub is told from one", async () => {
     server.faults.hub.push({ kind: "status", status: 200 });
-    await expect(pullModel(single, makeOptions())).rejects.toMatchObject({ code: "hub-bad-listing", fix: "check HF_ENDPOINT" });
+    await expect(pullModel(single, makeOptions())).rejects.toMatchObject({
+      code: "hub-bad-listing",
+      fix: "check HF_ENDPOINT",
+    });
   });
 
   test("without the repository says what to check", async () => {
@@ -270,20 +295,30 @@ describe("a Hub in trouble", () => {
 
   test("is not asked when HF_HUB_OFFLINE forbids it", async () => {
     const hub = { endpoint: server.url, offline: true };
-    await expect(pullModel(single, makeOptions({ hub }))).rejects.toMatchObject({ code: "hub-offline", exit: "unavailable" });
+    await expect(pullModel(single, makeOptions({ hub }))).rejects.toMatchObject({
+      code: "hub-offline",
+      exit: "unavailable",
+    });
     expect(server.requests).toEqual([]);
   });
 
-  test.each(["../escape-Q8_0.gguf", "/tmp/escape-Q8_0.gguf", "a/../../escape-Q8_0.gguf"])("cannot place a file at %s", async (path) => {
-    server.repos.set(hf, { commit, files: { [path]: { content } } });
-    await expect(pullModel(single, makeOptions())).rejects.toMatchObject({ code: "hub-bad-listing" });
-    expect(server.fetched()).toEqual([]);
-    await expect(access(hubCache)).rejects.toMatchObject({ code: "ENOENT" });
-  });
+  test.each(["../escape-Q8_0.gguf", "/tmp/escape-Q8_0.gguf", "a/../../escape-Q8_0.gguf"])(
+    "cannot place a file at %s",
+    async (path) => {
+      server.repos.set(hf, { commit, files: { [path]: { content } } });
+      await expect(pullModel(single, makeOptions())).rejects.toMatchObject({ code: "hub-bad-listing" });
+      expect(server.fetched()).toEqual([]);
+      await expect(access(hubCache)).rejects.toMatchObject({ code: "ENOENT" });
+    },
+  );
 
   test("is not asked for a byte when the disk has no room for all files", async () => {
     server.repos.set(hf, { commit, files: { [singleName]: { content, listedSize: 8e15 } } });
-    await expect(pullModel(single, makeOptions())).rejects.toMatchObject({ code: "no-space", exit: "io", at: hubCache });
+    await expect(pullModel(single, makeOptions())).rejects.toMatchObject({
+      code: "no-space",
+      exit: "io",
+      at: hubCache,
+    });
     expect(server.fetched()).toEqual([]);
   });
 });
@@ -312,11 +347,18 @@ describe("a token", () => {
 
 /** Runs a module in a process of its own with nothing inherited but PATH. */
 function startScript(script: string, via: readonly string[] = []): ChildProcess & { lines: string[] } {
-  const env = { PATH: process.env["PATH"], HOME: dir, LLMCTL_HOME: dir, HF_HUB_CACHE: hubCache, HF_ENDPOINT: server.url };
+  const env = {
+    PATH: process.env["PATH"],
+    HOME: dir,
+    LLMCTL_HOME: dir,
+    HF_HUB_CACHE: hubCache,
+    HF_ENDPOINT: server.url,
+  };
   const [file, ...args] = [...via, process.execPath, "--import", "tsx", "--input-type=module", "-e", script];
   const child = spawn(file, args, { cwd: repository, env, stdio: ["ignore", "pipe", "pipe"] });
   const lines: string[] = [];
-  for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (text: string) => lines.push(text));
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding("utf8").on("data", (text: string) => lines.push(text));
   return Object.assign(child, { lines });
 }
 

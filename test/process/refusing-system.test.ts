@@ -15,13 +15,24 @@ beforeEach(async () => {
 afterEach(() => home[Symbol.asyncDispose]());
 
 test("a system that refuses everything in a supervisor's timers and callbacks is told, and a crashed server is restarted meanwhile", async () => {
-  await home.writeFakeProfile("p", {}, { health: { interval: "50ms" }, restart: { backoff: "1ms" }, log: { max_size: "1KB" } });
+  await home.writeFakeProfile(
+    "p",
+    {},
+    { health: { interval: "50ms" }, restart: { backoff: "1ms" }, log: { max_size: "1KB" } },
+  );
   const flag = home.join("refuse");
   const { pid } = await upDetached(home, "p", { env: { NODE_OPTIONS: `--import=${failing}`, FAIL_WHEN: flag } });
   await writeFile(flag, "");
-  await untilStatus(home, "p", "warned", ({ warnings }) => warnings.some((text) => /cannot keep the server's log: EIO/.test(text)));
+  await untilStatus(home, "p", "warned", ({ warnings }) =>
+    warnings.some((text) => /cannot keep the server's log: EIO/.test(text)),
+  );
   process.kill(pid, "SIGKILL");
-  const { warnings } = await untilStatus(home, "p", "ready again", ({ state, restarts }) => state === "ready" && restarts === 1);
+  const { warnings } = await untilStatus(
+    home,
+    "p",
+    "ready again",
+    ({ state, restarts }) => state === "ready" && restarts === 1,
+  );
   expect(warnings).toContainEqual(expect.stringContaining("EPERM"));
   expect(await findServers(home)).toHaveLength(1);
   await rm(flag);
@@ -30,7 +41,10 @@ test("a system that refuses everything in a supervisor's timers and callbacks is
 
 test("a supervisor in the foreground whose output finds no room goes on", async () => {
   await home.writeFakeProfile("p", {}, { restart: { backoff: "1ms" } });
-  await using running = startLlmctl(["up", "p"], { home, via: ["sh", "-c", 'exec "$@" > /dev/full 2> /dev/full', "sh"] });
+  await using running = startLlmctl(["up", "p"], {
+    home,
+    via: ["sh", "-c", 'exec "$@" > /dev/full 2> /dev/full', "sh"],
+  });
   const { pid } = await untilStatus(home, "p", "ready", ({ state }) => state === "ready");
   process.kill(pid ?? 0, "SIGKILL");
   await untilStatus(home, "p", "ready again", ({ state, restarts }) => state === "ready" && restarts === 1);

@@ -37,7 +37,10 @@ function run(args: readonly string[], env: Readonly<Record<string, string>> = {}
   return llmctl(args, { home, env: { HF_ENDPOINT: server.url, ...env } });
 }
 
-async function runJson(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Record<string, unknown>> {
+async function runJson(
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<Record<string, unknown>> {
   const { stdout, stderr } = await run([...args, "--json"], env);
   expect(stderr).toBe("");
   return JSON.parse(stdout) as Record<string, unknown>;
@@ -54,7 +57,10 @@ function askedBytes(): number {
 describe("inspect", () => {
   test("reads a Hub model by its quant, only the start of it", async () => {
     const facts = await runJson(["inspect", `hf:${hf}:Q8_0`]);
-    expect(facts).toMatchObject({ architecture: "llama", shards: [{ path: `hf:${hf}/Target-Q8_0.gguf`, sizeBytes: target.length }] });
+    expect(facts).toMatchObject({
+      architecture: "llama",
+      shards: [{ path: `hf:${hf}/Target-Q8_0.gguf`, sizeBytes: target.length }],
+    });
     expect(facts["bytesRead"]).toBe(131_072);
     expect(askedBytes()).toBe(131_072);
   });
@@ -66,12 +72,20 @@ describe("inspect", () => {
   });
 
   test("adds up the shards of a split set", async () => {
-    const parts: GgufParts = { metadata: modelKeys(), tensors: ["a", "b", "c"].map((name) => ({ name, ne: [32, 100_000] })) };
+    const parts: GgufParts = {
+      metadata: modelKeys(),
+      tensors: ["a", "b", "c"].map((name) => ({ name, ne: [32, 100_000] })),
+    };
     const paths = await writeSplitSet(home.join("set"), "Big-Q4_K_M", parts, 3);
     publish(
-      Object.fromEntries(await Promise.all(paths.map(async (path) => [path.split("/").at(-1) ?? "", await readFile(path)] as const))),
+      Object.fromEntries(
+        await Promise.all(paths.map(async (path) => [path.split("/").at(-1) ?? "", await readFile(path)] as const)),
+      ),
     );
-    expect(await runJson(["inspect", `hf:${hf}:Q4_K_M`])).toMatchObject({ parameters: 9_600_000, bytesRead: 3 * 131_072 });
+    expect(await runJson(["inspect", `hf:${hf}:Q4_K_M`])).toMatchObject({
+      parameters: 9_600_000,
+      bytesRead: 3 * 131_072,
+    });
   });
 
   test("reads a file at an address, and says what it cost", async () => {
@@ -91,7 +105,9 @@ describe("inspect", () => {
   test("tells a file that was cut off where it is published", async () => {
     publish({ "Cut-Q8_0.gguf": target.subarray(0, 600) });
     const { exitCode, stderr } = await run(["inspect", `hf:${hf}:Q8_0`]);
-    expect(stderr).toMatch(/hf:unsloth\/Tiny-GGUF\/Cut-Q8_0\.gguf is truncated: the header runs to byte \d+ or further, the file has 600/);
+    expect(stderr).toMatch(
+      /hf:unsloth\/Tiny-GGUF\/Cut-Q8_0\.gguf is truncated: the header runs to byte \d+ or further, the file has 600/,
+    );
     expect(stderr).toContain("fix: use another file");
     expect(exitCode).toBe(66);
   });
@@ -99,7 +115,8 @@ describe("inspect", () => {
   test("sends the token to the Hub and not where it redirects to", async () => {
     publish({ "Target-Q8_0.gguf": target }, "secret");
     await runJson(["inspect", `hf:${hf}:Q8_0`], { HF_TOKEN: "secret" });
-    const sent = (origin: string) => server.requests.filter((one) => one.origin === origin).map(({ headers }) => headers.authorization);
+    const sent = (origin: string) =>
+      server.requests.filter((one) => one.origin === origin).map(({ headers }) => headers.authorization);
     expect(new Set(sent("hub"))).toEqual(new Set(["Bearer secret"]));
     expect(sent("cdn")).toEqual([undefined]);
   });
@@ -107,7 +124,10 @@ describe("inspect", () => {
   test("sends no token to an address that is not the Hub's", async () => {
     const other = await startHubServer();
     try {
-      await run(["inspect", `${server.url}/${hf}/resolve/${commit}/Target-Q8_0.gguf`], { HF_TOKEN: "secret", HF_ENDPOINT: other.url });
+      await run(["inspect", `${server.url}/${hf}/resolve/${commit}/Target-Q8_0.gguf`], {
+        HF_TOKEN: "secret",
+        HF_ENDPOINT: other.url,
+      });
       expect(server.requests.map(({ headers }) => headers.authorization)).toEqual([undefined, undefined]);
     } finally {
       await other.close();
@@ -163,10 +183,14 @@ describe("check of two models", () => {
     const wrongToken = buildGlmSized(46, (texts) => texts.splice(150_000, 1, "another"));
     // As with real weights, there is far more to read than the header.
     const weights = Buffer.alloc(30_000_000);
-    publish({ "Glm-Q8_0.gguf": Buffer.concat([buildGlmSized(92), weights]), "Air-Q4_0.gguf": Buffer.concat([wrongToken, weights]) });
+    publish({
+      "Glm-Q8_0.gguf": Buffer.concat([buildGlmSized(92), weights]),
+      "Air-Q4_0.gguf": Buffer.concat([wrongToken, weights]),
+    });
     const result = await runJson(["check", `hf:${hf}:Q8_0`, `hf:${hf}:Q4_0`]);
     expect(result).toMatchObject({ verdict: "off", firstDifference: { id: 150_000, draft: "another" } });
-    for (const model of ["target", "draft"]) expect((result[model] as { bytesRead: number }).bytesRead).toBeLessThanOrEqual(12_000_000);
+    for (const model of ["target", "draft"])
+      expect((result[model] as { bytesRead: number }).bytesRead).toBeLessThanOrEqual(12_000_000);
     expect(askedBytes()).toBe(result["bytesRead"]);
     expect(result["bytesSaved"]).toBeGreaterThan(52_000_000);
   });
@@ -205,7 +229,9 @@ describe("pull", () => {
   test("leaves out a draft that cannot speed up its target, says so, and the profile starts without it", async () => {
     await home.writeProfile("p", profile("disable"));
     const { exitCode, stdout } = await run(["pull", "p"]);
-    expect(stdout).toContain('"unsloth/Tiny-GGUF" (Q2_K): not fetched (2.1 MB), "p" will serve without drafting: token 7 differs');
+    expect(stdout).toContain(
+      '"unsloth/Tiny-GGUF" (Q2_K): not fetched (2.1 MB), "p" will serve without drafting: token 7 differs',
+    );
     expect(exitCode).toBe(0);
     expect(wholes()).toBe(1);
     const plan = await run(["plan", "p"]);
@@ -226,7 +252,9 @@ describe("pull", () => {
   test("fails before the first byte where the profile wants that", async () => {
     await home.writeProfile("p", profile("fail"));
     const { exitCode, stderr } = await run(["pull", "p"]);
-    expect(stderr).toContain('the draft cannot speed up this target: token 7 differs: target "token7", draft "another"');
+    expect(stderr).toContain(
+      'the draft cannot speed up this target: token 7 differs: target "token7", draft "another"',
+    );
     expect(exitCode).toBe(78);
     expect(wholes()).toBe(0);
     await expect(access(home.join(".cache/huggingface"))).rejects.toMatchObject({ code: "ENOENT" });

@@ -167,7 +167,14 @@ describe("a secret is shown by no command and kept in no file", () => {
     if (typeof values === "string") await home.writeProfile(name, values);
     else await writeSecretive(name, values);
     const found: string[] = [];
-    for (const line of [["plan"], ["plan", "--json"], ["check"], ["check", "--json"], ["profile", "show"], ["up", "-d", "--no-fetch"]]) {
+    for (const line of [
+      ["plan"],
+      ["plan", "--json"],
+      ["check"],
+      ["check", "--json"],
+      ["profile", "show"],
+      ["up", "-d", "--no-fetch"],
+    ]) {
       await run([...line, name], found);
     }
     for (const line of [
@@ -186,7 +193,10 @@ describe("a secret is shown by no command and kept in no file", () => {
     const hub = createServer((_, response) => response.writeHead(403).end()).listen(0, "127.0.0.1");
     await once(hub, "listening");
     const HF_ENDPOINT = `http://user:${marker}@127.0.0.1:${(hub.address() as AddressInfo).port}`;
-    const { stdout, stderr, exitCode } = await llmctl(["inspect", "hf:owner/repo:m.gguf"], { home, env: { HF_ENDPOINT } });
+    const { stdout, stderr, exitCode } = await llmctl(["inspect", "hf:owner/repo:m.gguf"], {
+      home,
+      env: { HF_ENDPOINT },
+    });
     hub.close();
     expect(stderr).toContain("does not give access");
     expect(stdout + stderr).not.toContain(marker);
@@ -206,7 +216,8 @@ describe("a secret is shown by no command and kept in no file", () => {
 
 describe("what a crash leaves", () => {
   const isLinux = process.platform === "linux";
-  const coreLimit = async (pid: number) => /^Max core file size\s+(\S+)/m.exec(await readFile(`/proc/${pid}/limits`, "utf8"))?.[1];
+  const coreLimit = async (pid: number) =>
+    /^Max core file size\s+(\S+)/m.exec(await readFile(`/proc/${pid}/limits`, "utf8"))?.[1];
 
   test.runIf(isLinux).each([
     ["no core file", {}, "0"],
@@ -265,7 +276,10 @@ test.each(["0000", "0022", "0077", "0777"])("files are for their user alone, wha
 test("a login in HF_ENDPOINT is written into no unit", async () => {
   await writeSecretive("p");
   const endpoint = { HF_ENDPOINT: `https://u:${marker}@hub.example` };
-  const { exitCode, stdout, stderr } = await llmctl(["systemd", "show", "p", "--user"], { home, env: { ...env, ...endpoint } });
+  const { exitCode, stdout, stderr } = await llmctl(["systemd", "show", "p", "--user"], {
+    home,
+    env: { ...env, ...endpoint },
+  });
   expect(`${stdout}${stderr}`).not.toContain(marker);
   expect(stderr).toContain("HF_ENDPOINT holds a login");
   expect(exitCode).toBe(78);
@@ -275,7 +289,10 @@ test("two users' hashes of the same environment differ: neither can be tried out
   await home.writeProfile("p", { model: demoTarget, llama: { binary: fakeLlamaServer }, env: { PIN: "1234" } });
   await using other = await TempHome.create();
   const hashOf = async (LLMCTL_HOME: string) => {
-    const { stdout } = await llmctl(["plan", home.join("config", "profiles", "p.yaml"), "--json"], { home, env: { LLMCTL_HOME } });
+    const { stdout } = await llmctl(["plan", home.join("config", "profiles", "p.yaml"), "--json"], {
+      home,
+      env: { LLMCTL_HOME },
+    });
     return (JSON.parse(stdout) as { launch: { hash: string } }).launch.hash;
   };
   expect(await hashOf(home.path)).toBe(await hashOf(home.path));

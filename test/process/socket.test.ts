@@ -68,7 +68,12 @@ test("a socket that was left behind is in no one's way, after a crash and after 
   await home.writeFakeProfile("p", {}, { server, restart: { backoff: "10ms" } });
   const first = await upDetached(home, "p");
   process.kill(first.pid, "SIGKILL");
-  const second = await untilStatus(home, "p", "ready again", ({ state, restarts }) => state === "ready" && restarts === 1);
+  const second = await untilStatus(
+    home,
+    "p",
+    "ready again",
+    ({ state, restarts }) => state === "ready" && restarts === 1,
+  );
   process.kill(second.supervisorPid, "SIGKILL");
   await untilGone(second.supervisorPid);
   await untilGone(second.pid ?? 0);
@@ -114,7 +119,10 @@ test("two profiles cannot listen on one socket, nor on somebody else's", async (
 test("a file in the place of the socket stays", async () => {
   await home.writeFakeProfile("p", {}, { server });
   await writeFile(path, "mine");
-  expect(await llmctl(["up", "-d", "p"], { home })).toMatchObject({ exitCode: 78, stderr: expect.stringContaining("is no socket") });
+  expect(await llmctl(["up", "-d", "p"], { home })).toMatchObject({
+    exitCode: 78,
+    stderr: expect.stringContaining("is no socket"),
+  });
   expect(existsSync(path)).toBe(true);
   expect(await findServers(home)).toEqual([]);
 });
@@ -128,6 +136,9 @@ test.each(["compose", "quadlet", "kubernetes"])("export %s refuses a socket", as
 
 test("a server that cannot listen says so in its own words", async () => {
   await home.writeFakeProfile("p", {}, { server: { host: "run/missing/p.sock" } });
-  expect(await llmctl(["up", "-d", "p"], { home })).toMatchObject({ exitCode: 66, stderr: expect.stringContaining("mkdir -p") });
+  expect(await llmctl(["up", "-d", "p"], { home })).toMatchObject({
+    exitCode: 66,
+    stderr: expect.stringContaining("mkdir -p"),
+  });
   expect(await readServerLog(home, "p")).toBe("");
 });

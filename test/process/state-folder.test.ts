@@ -101,47 +101,50 @@ describe("what is no file in the place of one of ours hangs nobody", () => {
 });
 
 // To give a folder away takes root.
-describe.skipIf(process.getuid?.() !== 0 && process.env["CI"] === undefined)("a profile's folder that is another user's", () => {
-  beforeEach(async () => {
-    await upDetached(home, "p");
-    await mkdir(home.join("state", "other"), { mode: 0o700 });
-    await chown(home.join("state", "other"), 65_534, 65_534);
-  });
-  afterEach(() => llmctl(["down", "p"], { home }));
+describe.skipIf(process.getuid?.() !== 0 && process.env["CI"] === undefined)(
+  "a profile's folder that is another user's",
+  () => {
+    beforeEach(async () => {
+      await upDetached(home, "p");
+      await mkdir(home.join("state", "other"), { mode: 0o700 });
+      await chown(home.join("state", "other"), 65_534, 65_534);
+    });
+    afterEach(() => llmctl(["down", "p"], { home }));
 
-  test("hides no other profile", async () => {
-    const { exitCode, stdout, stderr } = await llmctl(["ps"], { home });
-    expect(stdout).toMatch(/^other +unknown +- .*\np +ready /m);
-    expect(stderr).toMatch(/the folder \S+\/other belongs to "nobody" \(uid 65534\)/);
-    expect(exitCode).toBe(77);
-    const json = await llmctl(["ps", "--json"], { home });
-    expect(JSON.parse(json.stdout)).toMatchObject([
-      { name: "other", presence: "unknown", warnings: [expect.stringContaining("belongs to")] },
-      { name: "p", presence: "live" },
-    ]);
-    expect(json).toMatchObject({ exitCode: 77, stderr: "" });
-  });
+    test("hides no other profile", async () => {
+      const { exitCode, stdout, stderr } = await llmctl(["ps"], { home });
+      expect(stdout).toMatch(/^other +unknown +- .*\np +ready /m);
+      expect(stderr).toMatch(/the folder \S+\/other belongs to "nobody" \(uid 65534\)/);
+      expect(exitCode).toBe(77);
+      const json = await llmctl(["ps", "--json"], { home });
+      expect(JSON.parse(json.stdout)).toMatchObject([
+        { name: "other", presence: "unknown", warnings: [expect.stringContaining("belongs to")] },
+        { name: "p", presence: "live" },
+      ]);
+      expect(json).toMatchObject({ exitCode: 77, stderr: "" });
+    });
 
-  test("keeps no other profile from being restarted", async () => {
-    const before = await findServers(home);
-    const { exitCode, stderr } = await llmctl(["restart", "--all"], { home });
-    expect(stderr).toContain("belongs to");
-    expect(exitCode).toBe(77);
-    const after = await findServers(home);
-    expect(after).toHaveLength(1);
-    expect(after).not.toEqual(before);
-  });
+    test("keeps no other profile from being restarted", async () => {
+      const before = await findServers(home);
+      const { exitCode, stderr } = await llmctl(["restart", "--all"], { home });
+      expect(stderr).toContain("belongs to");
+      expect(exitCode).toBe(77);
+      const after = await findServers(home);
+      expect(after).toHaveLength(1);
+      expect(after).not.toEqual(before);
+    });
 
-  test("is named also where it is the folder of all states, and empty", async () => {
-    await llmctl(["down", "p"], { home });
-    await rm(home.join("state"), { recursive: true });
-    await mkdir(home.join("state"), { mode: 0o700 });
-    await chown(home.join("state"), 65_534, 65_534);
-    const { exitCode, stderr } = await llmctl(["ps"], { home });
-    expect(stderr).toMatch(/the folder \S+\/state belongs to "nobody"/);
-    expect(exitCode).toBe(77);
-  });
-});
+    test("is named also where it is the folder of all states, and empty", async () => {
+      await llmctl(["down", "p"], { home });
+      await rm(home.join("state"), { recursive: true });
+      await mkdir(home.join("state"), { mode: 0o700 });
+      await chown(home.join("state"), 65_534, 65_534);
+      const { exitCode, stderr } = await llmctl(["ps"], { home });
+      expect(stderr).toMatch(/the folder \S+\/state belongs to "nobody"/);
+      expect(exitCode).toBe(77);
+    });
+  },
+);
 
 // To give a file away takes root.
 test.skipIf(process.getuid?.() !== 0 && process.env["CI"] === undefined)(

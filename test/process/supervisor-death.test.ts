@@ -8,7 +8,15 @@ import type { StatusEvent } from "../../src/control/messages.ts";
 import { identifyProcess } from "../../src/supervisor/state/process-identity.ts";
 import type { StateRecord } from "../../src/supervisor/state/state-file.ts";
 import { llmctl, startLlmctl, type RunningLlmctl } from "../support/llmctl.ts";
-import { findServers, isAlive, readServerLog, readStatus, untilGone, untilStatus, upDetached } from "../support/processes.ts";
+import {
+  findServers,
+  isAlive,
+  readServerLog,
+  readStatus,
+  untilGone,
+  untilStatus,
+  upDetached,
+} from "../support/processes.ts";
 import { TempHome } from "../support/temp-home.ts";
 import { pathWith } from "../support/tool-path.ts";
 import { until } from "../support/until.ts";
@@ -78,7 +86,10 @@ test("a supervisor that does not answer is told as such, and nobody waits for it
     expect(stderr).toContain("the supervisor does not answer");
   }
   process.kill(supervisorPid, "SIGCONT");
-  expect(await untilStatus(home, "p", "ready", ({ presence }) => presence === "live")).toMatchObject({ state: "ready", pid });
+  expect(await untilStatus(home, "p", "ready", ({ presence }) => presence === "live")).toMatchObject({
+    state: "ready",
+    pid,
+  });
   await llmctl(["down", "p"], { home });
 });
 
@@ -200,7 +211,11 @@ describe("what an earlier supervisor left behind", () => {
     ["an empty state file", "state.json", ""],
     ["half a state file", "state.json", '{ "status": { "version": 1, "na'],
     ["a state file of another kind", "state.json", "null\n"],
-    ["a state file of the future", "state.json", '{"status":{"version":99,"name":"p"},"supervisor":{"pid":1},"server":{"pid":1}}'],
+    [
+      "a state file of the future",
+      "state.json",
+      '{"status":{"version":99,"name":"p"},"supervisor":{"pid":1},"server":{"pid":1}}',
+    ],
   ])("%s does not matter", async (_, file, content) => {
     const path = home.join("state", "p", file);
     await mkdir(dirname(path), { recursive: true });

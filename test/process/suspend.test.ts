@@ -7,7 +7,8 @@ import { readStatus, untilStatus, upDetached } from "../support/processes.ts";
 import { TempHome } from "../support/temp-home.ts";
 import { until } from "../support/until.ts";
 
-// The supervisor is made to believe that the machine was suspended: it reads how long the machine is up from a file of ours.
+// The supervisor is made to believe that the machine was suspended: it reads how long the machine is up from a file of
+// ours.
 let home: TempHome;
 let clock: string;
 
@@ -23,7 +24,9 @@ async function setUptime(more: number): Promise<void> {
   await writeFile(clock, `${uptime() + more} 0.00\n`);
 }
 
-async function up(faults: Readonly<Record<string, unknown>>): Promise<{ readonly pid: number; readonly url: string | null }> {
+async function up(
+  faults: Readonly<Record<string, unknown>>,
+): Promise<{ readonly pid: number; readonly url: string | null }> {
   await home.writeFakeProfile("p", faults, { health: { interval: "50ms" }, restart: { backoff: "10ms" } });
   return upDetached(home, "p", { via: withFileInPlaceOf("/proc/uptime", clock) });
 }
@@ -43,9 +46,17 @@ test("a server that has lost its GPU by a suspend is started again", async () =>
   const { pid, url } = await up({});
   await fetch(`${url}/fault`, { method: "POST", body: JSON.stringify({ computeError: true }) });
   await setUptime(3600);
-  const after = await untilStatus(home, "p", "ready again", ({ state, restarts }) => state === "ready" && restarts === 1);
+  const after = await untilStatus(
+    home,
+    "p",
+    "ready again",
+    ({ state, restarts }) => state === "ready" && restarts === 1,
+  );
   expect(after.pid).not.toBe(pid);
-  expect(after.lastExit).toMatchObject({ kind: "broken-by-suspend", message: expect.stringContaining("500") as string });
+  expect(after.lastExit).toMatchObject({
+    kind: "broken-by-suspend",
+    message: expect.stringContaining("500") as string,
+  });
   expect((await llmctl(["down", "p"], { home })).exitCode).toBe(0);
 });
 

@@ -71,7 +71,9 @@ describe("down", () => {
     await dropIn("[Service]\nRestartSec=1h\n");
     await systemd.systemctl("start", "--no-block", "llmctl-p.service");
     await systemd.until("p", "SubState", "auto-restart");
-    expect(await status()).toMatch(/^failure +the server exited with code 3 \[exited\], \S+\nfix +see the end of its log: llmctl logs p$/m);
+    expect(await status()).toMatch(
+      /^failure +the server exited with code 3 \[exited\], \S+\nfix +see the end of its log: llmctl logs p$/m,
+    );
     expect(await systemd.llmctl("down", which)).toMatchObject({
       exitCode: 0,
       stdout: 'stopped "p": llmctl-p.service was activating (auto-restart), and systemd would have started it again',
@@ -152,7 +154,11 @@ describe("systemd status", () => {
     expect(said).toMatch(
       /^failure +not started: .*unknown key "ctx_sise" \(\S+p\.yaml:\d+:\d+\) \[profile-invalid\].*\nfix +did you mean "ctx_size"\?/m,
     );
-    expect(await readStatus(home, "p")).toMatchObject({ presence: "gone", state: "failed", lastExit: { kind: "profile-invalid" } });
+    expect(await readStatus(home, "p")).toMatchObject({
+      presence: "gone",
+      state: "failed",
+      lastExit: { kind: "profile-invalid" },
+    });
   });
 
   test("says when the Node, the llmctl or the profile of the unit is gone", async () => {

@@ -115,7 +115,11 @@ describe("a service", () => {
 
   test("that crashes again and again is left alone at the limit", async () => {
     const restart = { backoff: "10ms", backoff_max: "10ms", max_failures: 3 };
-    await home.writeFakeProfile("p", { stateFile: home.join("starts"), exitWhileLoading: { code: 3, lines: [] } }, { restart });
+    await home.writeFakeProfile(
+      "p",
+      { stateFile: home.join("starts"), exitWhileLoading: { code: 3, lines: [] } },
+      { restart },
+    );
     await install();
     await systemd.systemctl("start", "llmctl-p.service");
     await systemd.until("p", "ActiveState", "failed");

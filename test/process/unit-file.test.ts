@@ -10,7 +10,11 @@ let home: TempHome;
 beforeEach(async () => {
   home = await TempHome.create();
   await home.writeFakeProfile("other");
-  await home.writeFakeProfile("p", {}, { description: '100 % "quoted" $HOME', server: { host: "10.0.0.2" }, depends_on: ["other"] });
+  await home.writeFakeProfile(
+    "p",
+    {},
+    { description: '100 % "quoted" $HOME', server: { host: "10.0.0.2" }, depends_on: ["other"] },
+  );
 });
 afterEach(() => home[Symbol.asyncDispose]());
 
@@ -21,13 +25,16 @@ async function writeUnit(scope: "user" | "system"): Promise<string> {
   return path;
 }
 
-test.each(["user", "system"] as const)("the unit for the manager of the %s has nothing that systemd does not understand", async (scope) => {
-  const env = { XDG_RUNTIME_DIR: home.path };
-  const args = ["verify", "--man=no", `--${scope}`, await writeUnit(scope)];
-  const { stdout, stderr, exitCode } = await execa("systemd-analyze", args, { env, reject: false });
-  expect(`${stdout}${stderr}`).toBe("");
-  expect(exitCode).toBe(0);
-});
+test.each(["user", "system"] as const)(
+  "the unit for the manager of the %s has nothing that systemd does not understand",
+  async (scope) => {
+    const env = { XDG_RUNTIME_DIR: home.path };
+    const args = ["verify", "--man=no", `--${scope}`, await writeUnit(scope)];
+    const { stdout, stderr, exitCode } = await execa("systemd-analyze", args, { env, reject: false });
+    expect(`${stdout}${stderr}`).toBe("");
+    expect(exitCode).toBe(0);
+  },
+);
 
 test("the unit for the manager of the system exposes no more than 3.0", async () => {
   const args = ["security", "--offline=true", "--threshold=30", "--no-pager", await writeUnit("system")];
@@ -47,7 +54,13 @@ test("the property list for macOS is one, and holds what was given", async () =>
   const list = parse(stdout) as Readonly<Record<string, unknown>>;
   expect(list).toMatchObject({
     Label: "llmctl.p",
-    ProgramArguments: [process.execPath, expect.stringMatching(/main\.js$/), "up", "--no-fetch", home.join("config/profiles/p.yaml")],
+    ProgramArguments: [
+      process.execPath,
+      expect.stringMatching(/main\.js$/),
+      "up",
+      "--no-fetch",
+      home.join("config/profiles/p.yaml"),
+    ],
     KeepAlive: { SuccessfulExit: false },
     EnvironmentVariables: { LLMCTL_HOME: home.path },
   });

@@ -1,7 +1,16 @@
 import { readFile } from "node:fs/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { llmctl } from "../support/llmctl.ts";
-import { count, findServers, isAlive, readServerLog, readStatus, untilStatus, upDetached, type Listed } from "../support/processes.ts";
+import {
+  count,
+  findServers,
+  isAlive,
+  readServerLog,
+  readStatus,
+  untilStatus,
+  upDetached,
+  type Listed,
+} from "../support/processes.ts";
 import { TempHome } from "../support/temp-home.ts";
 
 let home: TempHome;
@@ -85,7 +94,9 @@ describe("up -d", () => {
     const env = { LLAMA_ARG_CTX_SIZE: "1", NOTIFY_SOCKET: "/nowhere", HF_TOKEN: "secret", CUDA_VISIBLE_DEVICES: "0" };
     await upDetached(home, "p", { env });
     const seen = JSON.parse(await readFile(dump, "utf8")) as Dump;
-    expect(Object.keys(seen.env)).not.toEqual(expect.arrayContaining([expect.stringMatching(/^LLAMA_ARG_|^NOTIFY_|^HF_|^LLMCTL_/)]));
+    expect(Object.keys(seen.env)).not.toEqual(
+      expect.arrayContaining([expect.stringMatching(/^LLAMA_ARG_|^NOTIFY_|^HF_|^LLMCTL_/)]),
+    );
     expect(seen.env).toMatchObject({ CUDA_VISIBLE_DEVICES: "0" });
     const log = home.join("state", "p", "server.log");
     const files = seen.fds.filter(({ target }) => target.startsWith("/") && !target.startsWith("/proc/"));

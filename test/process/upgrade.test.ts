@@ -52,11 +52,15 @@ describe("llmctl upgrade", () => {
     expect(second).not.toBe(first);
     expect(stdout).toContain(`current   ${second}; go back to ${first}: llmctl upgrade --rollback`);
 
-    expect(await llmctl(["upgrade", "--rollback"], { home })).toMatchObject({ exitCode: 0, stdout: `current   ${first}` });
+    expect(await llmctl(["upgrade", "--rollback"], { home })).toMatchObject({
+      exitCode: 0,
+      stdout: `current   ${first}`,
+    });
     expect(await current()).toBe(first);
     await llmctl(["upgrade", "--rollback"], { home });
     expect(await current()).toBe(second);
-    expect(await readdir(home.join("state")).catch(() => [])).toEqual([]); // the demo of the upgrade is nobody's profile
+    // the demo of the upgrade is nobody's profile
+    expect(await readdir(home.join("state")).catch(() => [])).toEqual([]);
   });
 
   test("refuses where a profile would break, and says which, where and why; unless told", async () => {
@@ -66,7 +70,9 @@ describe("llmctl upgrade", () => {
     await home.writeProfile("other", { extends: "demo" });
     const refused = await run("upgrade", { note: "two", without: "--slot-prompt-similarity" });
     expect(refused.stdout).toMatch(/^profiles +\d+ checked, 1 would break/m);
-    expect(refused.stdout).toMatch(/^error +mine: "--slot-prompt-similarity" is unknown to .+\n +at: .+mine\.yaml:\d+:\d+$/m);
+    expect(refused.stdout).toMatch(
+      /^error +mine: "--slot-prompt-similarity" is unknown to .+\n +at: .+mine\.yaml:\d+:\d+$/m,
+    );
     expect(refused.stderr).toContain(`"mine" would not start on `);
     expect(refused.stderr).toContain(`"${first}" stays the current build`);
     expect(refused.exitCode).toBe(78);
@@ -80,7 +86,11 @@ describe("llmctl upgrade", () => {
   test("a profile that is broken already, or keeps a build of its own, is no reason to stay", async () => {
     await run("build", { note: "one" });
     await home.writeProfile("broken", { extends: "demo", args: ["--no-such-flag"] });
-    await home.writeProfile("pinned", { extends: "demo", llama: { build: await current() }, args: ["--slot-prompt-similarity", "0.4"] });
+    await home.writeProfile("pinned", {
+      extends: "demo",
+      llama: { build: await current() },
+      args: ["--slot-prompt-similarity", "0.4"],
+    });
     const { exitCode, stdout } = await run("upgrade", { note: "two", without: "--slot-prompt-similarity" });
     expect(stdout).toMatch(/ 0 would break; 1 do not follow the current build$/m);
     expect(exitCode).toBe(0);
@@ -89,7 +99,11 @@ describe("llmctl upgrade", () => {
   test("stays where the demo pair does not draft on the new build", async () => {
     await run("build", { note: "one" });
     const first = await current();
-    const { exitCode, stderr } = await run("upgrade", { note: "two", faults: { noDraft: true } }, "--even-if-profiles-break");
+    const { exitCode, stderr } = await run(
+      "upgrade",
+      { note: "two", faults: { noDraft: true } },
+      "--even-if-profiles-break",
+    );
     expect(stderr).toMatch(/error: the demo pair does not run on .+: .*draft/);
     expect(exitCode).toBe(1);
     expect(await current()).toBe(first);
@@ -100,7 +114,12 @@ describe("llmctl upgrade", () => {
     await home.writeProfile("mine", { extends: "demo" });
     const before = await upDetached(home, "mine");
     expect((await run("upgrade", { note: "two" })).exitCode).toBe(0);
-    expect(await readStatus(home, "mine")).toMatchObject({ state: "ready", pid: before.pid, restarts: 0, build: before.build });
+    expect(await readStatus(home, "mine")).toMatchObject({
+      state: "ready",
+      pid: before.pid,
+      restarts: 0,
+      build: before.build,
+    });
     await llmctl(["down", "mine"], { home });
   });
 

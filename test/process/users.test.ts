@@ -74,7 +74,10 @@ async function forgeState(folder: string, name: string, pid: number): Promise<vo
   };
   const supervisor = { ...identity, pid: 999_999 };
   await mkdir(join(folder, name), { recursive: true, mode: 0o700 });
-  await writeFile(join(folder, name, "state.json"), JSON.stringify({ status, supervisor, server: identity, stopTimeoutMs: 100 }));
+  await writeFile(
+    join(folder, name, "state.json"),
+    JSON.stringify({ status, supervisor, server: identity, stopTimeoutMs: 100 }),
+  );
   const note = { holder: supervisor, profile: name, server: { identity, hash: "", stopTimeoutMs: 100 } };
   await writeFile(join(folder, name, "server.lock"), JSON.stringify(note));
   await writeFile(join(folder, name, "lock"), JSON.stringify({ holder: supervisor, profile: name }));
@@ -96,7 +99,15 @@ describe.skipIf(process.getuid?.() !== 0 && process.env["CI"] === undefined)("tw
 
     async function plantAsService(): Promise<Victim> {
       const victim = await Victim.create(machine.home.join("run", "victim"));
-      const links = ["server.log", "server.log.rotating", "server.log.1", "supervisor.log", "lock", "server.lock", "state.json"];
+      const links = [
+        "server.log",
+        "server.log.rotating",
+        "server.log.1",
+        "supervisor.log",
+        "lock",
+        "server.lock",
+        "state.json",
+      ];
       await machine.sh(
         "service",
         `for folder in /var/lib/llmctl /var/lib/llmctl/state; do
@@ -110,7 +121,8 @@ describe.skipIf(process.getuid?.() !== 0 && process.env["CI"] === undefined)("tw
     test("what root runs is kept in a folder of root's, whatever the service user has planted in its own", async () => {
       await machine.writeProfile("root", "p");
       const victim = await plantAsService();
-      const list = () => machine.sh("root", "find /var/lib/llmctl -printf '%p %l %U %T@\\n'; ls -A /run | grep -v '^llmctl$'");
+      const list = () =>
+        machine.sh("root", "find /var/lib/llmctl -printf '%p %l %U %T@\\n'; ls -A /run | grep -v '^llmctl$'");
       const before = await list();
       expect(await machine.llmctl("root", ["up", "-d", "p"])).toMatchObject({ exitCode: 0, stderr: "" });
       expect((await lstat(machine.outside("/var/lib/llmctl-root/p/server.log"))).uid).toBe(0);
@@ -129,7 +141,9 @@ describe.skipIf(process.getuid?.() !== 0 && process.env["CI"] === undefined)("tw
       await machine.writeProfile("service", "p");
       const victim = await plantAsService();
       const { exitCode, stderr } = await machine.llmctl("root", args, { LLMCTL_HOME: "/var/lib/llmctl" });
-      expect(stderr).toMatch(/the folder \/var\/lib\/llmctl(?:\/state)? belongs to "llmctl" \(uid 4711\), (?:not to you|who could lead)/);
+      expect(stderr).toMatch(
+        /the folder \/var\/lib\/llmctl(?:\/state)? belongs to "llmctl" \(uid 4711\), (?:not to you|who could lead)/,
+      );
       expect(stderr).toContain(`sudo -u llmctl env LLMCTL_HOME=/var/lib/llmctl llmctl ${line}`);
       expect(exitCode).toBe(77);
       await victim.expectUntouched();
@@ -138,11 +152,19 @@ describe.skipIf(process.getuid?.() !== 0 && process.env["CI"] === undefined)("tw
 
     test("a state that names a process of somebody else's has it stopped by nobody", async () => {
       await machine.writeProfile("root", "p");
-      for (const folder of ["/var/lib/llmctl", "/var/lib/llmctl/state"]) await forgeState(machine.outside(folder), "p", bystander.pid);
+      for (const folder of ["/var/lib/llmctl", "/var/lib/llmctl/state"])
+        await forgeState(machine.outside(folder), "p", bystander.pid);
       await machine.sh("root", `chown -R ${serviceUid}:${serviceUid} /var/lib/llmctl`);
       const homes = [{}, { LLMCTL_HOME: "/var/lib/llmctl" }];
       for (const env of homes)
-        for (const args of [["down", "p"], ["down", "--now", "p"], ["up", "-d", "p"], ["forget", "p"], ["ps"], ["status", "p"]]) {
+        for (const args of [
+          ["down", "p"],
+          ["down", "--now", "p"],
+          ["up", "-d", "p"],
+          ["forget", "p"],
+          ["ps"],
+          ["status", "p"],
+        ]) {
           await machine.llmctl("root", args, env);
           expect(isAlive(bystander.pid), args.join(" ")).toBe(true);
         }
@@ -152,7 +174,10 @@ describe.skipIf(process.getuid?.() !== 0 && process.env["CI"] === undefined)("tw
 
     test("a service is seen by root, and is told to others with the command to run", async () => {
       await machine.writeProfile("service", "p");
-      await writeFile(machine.outside("/etc/systemd/system/llmctl-p.service"), "[Service]\nEnvironment=LLMCTL_HOME=/var/lib/llmctl\n");
+      await writeFile(
+        machine.outside("/etc/systemd/system/llmctl-p.service"),
+        "[Service]\nEnvironment=LLMCTL_HOME=/var/lib/llmctl\n",
+      );
       expect(await machine.llmctl("service", ["up", "-d", "p"])).toMatchObject({ exitCode: 0, stderr: "" });
       const env = { LLMCTL_HOME: "/var/lib/llmctl" };
 
@@ -171,7 +196,10 @@ describe.skipIf(process.getuid?.() !== 0 && process.env["CI"] === undefined)("tw
         `sudo -u llmctl env LLMCTL_HOME=/var/lib/llmctl HF_HOME=/var/lib/llmctl/huggingface llmctl ${words}`;
       const runs = { message: expect.stringContaining('"p" is a service of the machine'), code: "other-user" };
       for (const words of ["status p", "logs p", "events p", "down p"]) {
-        const { exitCode, stdout } = await machine.llmctl("alice", [...words.split(" "), ...(words === "status p" ? ["--json"] : [])]);
+        const { exitCode, stdout } = await machine.llmctl("alice", [
+          ...words.split(" "),
+          ...(words === "status p" ? ["--json"] : []),
+        ]);
         expect(exitCode, words).toBe(77);
         if (words === "status p") expect(JSON.parse(stdout)).toMatchObject({ error: runs });
         else expect((await machine.llmctl("alice", words.split(" "))).stderr).toContain(command(words));
@@ -223,7 +251,10 @@ describe.skipIf(process.getuid?.() !== 0 && process.env["CI"] === undefined)("tw
         "root",
         "mkdir -p /run/other/state/p; for f in server supervisor; do cp /run/secret /run/other/state/p/$f.log; done",
       );
-      await machine.sh("service", "cd /var/lib/llmctl; rm -rf state; ln -s /run/other/state state; ln -s /run/other other");
+      await machine.sh(
+        "service",
+        "cd /var/lib/llmctl; rm -rf state; ln -s /run/other/state state; ln -s /run/other other",
+      );
       for (const LLMCTL_HOME of ["/var/lib/llmctl", "/var/lib/llmctl/other"]) {
         for (const command of ["logs", "events"]) {
           const led = await machine.llmctl("root", [command, "p"], { LLMCTL_HOME });
@@ -258,10 +289,15 @@ describe.skipIf(process.getuid?.() !== 0 && process.env["CI"] === undefined)("tw
       );
       const bin = machine.home.join("bin");
       await mkdir(bin);
-      for (const tool of ["systemctl", "systemd-sysusers"]) await writeFile(join(bin, tool), "#!/bin/sh\n", { mode: 0o755 });
+      for (const tool of ["systemctl", "systemd-sysusers"])
+        await writeFile(join(bin, tool), "#!/bin/sh\n", { mode: 0o755 });
       const before = await machine.sh("root", "ls -lRn /var/lib /run");
       const PATH = `${bin}:${process.env["PATH"]}`;
-      const { exitCode, stderr } = await machine.llmctl("root", ["systemd", "install", "p", "--system", "--from-checkout"], { PATH });
+      const { exitCode, stderr } = await machine.llmctl(
+        "root",
+        ["systemd", "install", "p", "--system", "--from-checkout"],
+        { PATH },
+      );
       expect(stderr).toBe("");
       expect(exitCode).toBe(0);
       expect(await readdir(machine.outside("/etc/systemd/system"))).toEqual(["llmctl-p.service"]);
@@ -474,7 +510,8 @@ describe.skipIf(process.getuid?.() !== 0 && process.env["CI"] === undefined)("tw
       ["a user is root", () => [...asUser(aliceUid), "unshare", "--user", "--map-root-user", "--"], aliceUid],
     ])("as in a container where %s, all works", async (_, via, uid) => {
       await chown(home.path, uid, uid);
-      for (const folder of ["config", "config/profiles", "config/profiles/p.yaml"]) await chown(home.join(folder), uid, uid);
+      for (const folder of ["config", "config/profiles", "config/profiles/p.yaml"])
+        await chown(home.join(folder), uid, uid);
       expect(await llmctl(["up", "-d", "p"], { home, via: via() })).toMatchObject({ exitCode: 0, stderr: "" });
       expect((await llmctl(["ps"], { home, via: via() })).stdout).toMatch(/^p +ready/m);
       expect((await llmctl(["logs", "p"], { home, via: via() })).exitCode).toBe(0);

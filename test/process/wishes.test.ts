@@ -214,7 +214,9 @@ test("a supervisor that the system does not start is an error of one sentence", 
   await home.writeFakeProfile("p");
   const env = { NODE_OPTIONS: "--import=data:text/javascript,process.execPath='/nowhere/node'" };
   const { exitCode, stderr } = await llmctl(["up", "-d", "p"], { home, env });
-  expect(stderr).toMatch(/^llmctl: error: the supervisor cannot be started: ENOENT\n {2}at: {2}\/nowhere\/node\n {2}fix: /);
+  expect(stderr).toMatch(
+    /^llmctl: error: the supervisor cannot be started: ENOENT\n {2}at: {2}\/nowhere\/node\n {2}fix: /,
+  );
   expect(exitCode).toBe(69);
 });
 
@@ -225,7 +227,10 @@ describe("a launch that crosses versions", () => {
     outgoing.end(JSON.stringify(body));
     const [response] = (await once(outgoing, "response")) as [IncomingMessage];
     const chunks = await response.toArray();
-    return { status: response.statusCode ?? 0, answer: JSON.parse(Buffer.concat(chunks as Buffer[]).toString()) as { message: string } };
+    return {
+      status: response.statusCode ?? 0,
+      answer: JSON.parse(Buffer.concat(chunks as Buffer[]).toString()) as { message: string },
+    };
   }
 
   async function readLaunch(): Promise<Record<string, unknown>> {

@@ -31,10 +31,17 @@ export async function benchCheckAll(): Promise<boolean> {
   return judge({ what: "ratio of the medians", value: median(all) / median(one), limit: 3, unit: "" });
 }
 
-/** The shipped profiles lack their models here, so that the exit code says nothing. @returns how many profiles were found to be right. */
+/**
+ * The shipped profiles lack their models here, so that the exit code says nothing.
+ * @returns how many profiles were found to be right.
+ */
 function timeCheck({ env }: DemoPair, what: string): { readonly elapsedMs: number; readonly size: number } {
   const startMs = performance.now();
-  const { stdout } = spawnSync(process.execPath, [program, "check", what, "--json"], { env, encoding: "utf8", maxBuffer: 1 << 28 });
+  const { stdout } = spawnSync(process.execPath, [program, "check", what, "--json"], {
+    env,
+    encoding: "utf8",
+    maxBuffer: 1 << 28,
+  });
   const elapsedMs = performance.now() - startMs;
   const checked = [JSON.parse(stdout)].flat() as { findings: { rank: string }[] }[];
   return { elapsedMs, size: checked.filter(({ findings }) => findings.every(({ rank }) => rank !== "error")).length };

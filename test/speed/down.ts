@@ -31,7 +31,9 @@ export async function benchDown(): Promise<boolean> {
   console.log(`  llama-server alone, from SIGTERM to its end: ${describe(server)}`);
   console.log(`  llmctl down, the whole command: ${describe(command)}; node -e 0: ${describe(node)}`);
   console.log(`  the supervisor's part, from the request on its socket to its answer: ${describe(request)}`);
-  console.log(`  more than the server alone: the supervisor's part ${(median(request) - median(server)).toFixed(1)} ms,`);
+  console.log(
+    `  more than the server alone: the supervisor's part ${(median(request) - median(server)).toFixed(1)} ms,`,
+  );
   console.log(`    the command without the bare start of Node ${(moreMs - median(node)).toFixed(1)} ms`);
   return judge({ what: "more than the server alone, the whole command", value: moreMs, limit: 50, unit: " ms" });
 }

@@ -12,15 +12,19 @@ const runs = 3;
 const leastOfCurl = 0.85;
 const leastOfSha256sum = 0.9;
 
-/** Notes the peak memory of the process that it is loaded into. `resourceUsage` will not do: Linux counts the parent's memory at the fork. */
+/**
+ * Notes the peak memory of the process that it is loaded into. `resourceUsage` will not do: Linux counts the parent's
+ * memory at the fork.
+ */
 const notePeak = `data:text/javascript,${encodeURIComponent(`
   import { readFileSync, writeFileSync } from "node:fs";
   process.on("exit", () => writeFileSync(process.env.PEAK_FILE, /VmHWM:\\s+(\\d+) kB/.exec(readFileSync("/proc/self/status", "utf8"))[1]));
 `)}`;
 
 /**
- * `llmctl pull` of 2 GB over loopback beside `curl` to a file and `sha256sum` after it; the digest of those 2 GB on disk beside `sha256sum`.
- * The files are under the folder for temporary files (`TMPDIR`), and `llmctl` alone waits until they are on the disk.
+ * `llmctl pull` of 2 GB over loopback beside `curl` to a file and `sha256sum` after it; the digest of those 2 GB on
+ * disk beside `sha256sum`. The files are under the folder for temporary files (`TMPDIR`), and `llmctl` alone waits
+ * until they are on the disk.
  */
 export async function benchFetch(): Promise<boolean> {
   await using home = await TempHome.create();
@@ -52,7 +56,13 @@ interface Run {
 /** In turns, so that whatever else the machine does falls on both. */
 async function measure(home: TempHome, hub: Hub): Promise<Run> {
   const file = home.join("curl.gguf");
-  const curlMs = time("curl", ["--silent", "--fail", "--output", file, `${hub.url}/bench/Large-GGUF/resolve/main/Large-Q8_0.gguf`]);
+  const curlMs = time("curl", [
+    "--silent",
+    "--fail",
+    "--output",
+    file,
+    `${hub.url}/bench/Large-GGUF/resolve/main/Large-Q8_0.gguf`,
+  ]);
   const sha256sumMs = time("sha256sum", [file]);
   await rm(file);
   const cache = home.join("hub");
@@ -93,7 +103,9 @@ function time(file: string, args: readonly string[], env: NodeJS.ProcessEnv = pr
 
 async function startHub(): Promise<Hub> {
   const script = fileURLToPath(new URL("large-hub.ts", import.meta.url));
-  const child = spawn(process.execPath, ["--import", "tsx", script, String(sizeBytes)], { stdio: ["pipe", "pipe", "inherit"] });
+  const child = spawn(process.execPath, ["--import", "tsx", script, String(sizeBytes)], {
+    stdio: ["pipe", "pipe", "inherit"],
+  });
   const [line] = (await once(createInterface({ input: child.stdout }), "line")) as [string];
   const { url, digest } = JSON.parse(line) as Omit<Hub, "stop">;
   return {
@@ -110,9 +122,13 @@ function report(results: readonly Run[]): boolean {
   const rate = (ms: number) => `${(sizeBytes / 1e3 / ms).toFixed(0)} MB/s`;
   const of = (pick: (run: Run) => number) => median(results.map(pick));
   console.log(`2 GB over loopback, ${runs} runs of each in turns, medians:`);
-  console.log(`  curl: ${rate(of((run) => run.curlMs))}, and sha256sum after it: ${rate(of((run) => run.curlMs + run.sha256sumMs))}`);
+  console.log(
+    `  curl: ${rate(of((run) => run.curlMs))}, and sha256sum after it: ${rate(of((run) => run.curlMs + run.sha256sumMs))}`,
+  );
   console.log(`  llmctl pull, start and sync to the disk included: ${rate(of((run) => run.pullMs))}`);
-  console.log(`  sha256sum: ${rate(of((run) => run.sha256sumMs))}; our digest of a file: ${rate(of((run) => run.verifyMs))}`);
+  console.log(
+    `  sha256sum: ${rate(of((run) => run.sha256sumMs))}; our digest of a file: ${rate(of((run) => run.verifyMs))}`,
+  );
   const limits = [
     {
       what: "time of pull beside that of curl and sha256sum",

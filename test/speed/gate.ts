@@ -11,8 +11,8 @@ const runs = 7;
 const dist = dirname(program);
 
 /**
- * The draft gate on two synthesised files as large as a GLM pair, beside `@huggingface/gguf`, which parses the same files and compares
- * nothing; and what it reads of them where they are on a server.
+ * The draft gate on two synthesised files as large as a GLM pair, beside `@huggingface/gguf`, which parses the same
+ * files and compares nothing; and what it reads of them where they are on a server.
  */
 export async function benchGate(): Promise<boolean> {
   const folder = await mkdtemp(join(tmpdir(), "llmctl-bench-"));
@@ -35,7 +35,9 @@ async function judgeSpeed(pair: readonly [string, string]): Promise<boolean[]> {
     results.push({ gate: await runChild(gateScript, dist, pair), parser: await runChild(parserScript, parser, pair) });
   const middle = (read: (run: { gate: GateRun; parser: GateRun }) => number) => median(results.map(read));
   const show = (read: (run: { gate: GateRun; parser: GateRun }) => number) => middle(read).toFixed(1);
-  console.log(`draft gate, ${glm.tokens} tokens and ${glm.merges} merges in each of two files, median of ${runs} processes:`);
+  console.log(
+    `draft gate, ${glm.tokens} tokens and ${glm.merges} merges in each of two files, median of ${runs} processes:`,
+  );
   console.log(
     `  the gate, both reads included: ${show(({ gate }) => gate.coldMs)} ms, once compiled ${show(({ gate }) => gate.warmMs)} ms`,
   );
@@ -43,7 +45,12 @@ async function judgeSpeed(pair: readonly [string, string]): Promise<boolean[]> {
     `  @huggingface/gguf, parsing only: ${show(({ parser: one }) => one.coldMs)} ms, once compiled ${show(({ parser: one }) => one.warmMs)} ms`,
   );
   return [
-    judge({ what: "the gate's part of that", value: middle((run) => run.gate.coldMs / run.parser.coldMs), limit: 1 / 60, unit: "" }),
+    judge({
+      what: "the gate's part of that",
+      value: middle((run) => run.gate.coldMs / run.parser.coldMs),
+      limit: 1 / 60,
+      unit: "",
+    }),
     judge({
       what: "the gate's part of that, once compiled",
       value: middle((run) => run.gate.warmMs / run.parser.warmMs),
@@ -66,7 +73,12 @@ async function judgeReading([target, draft]: readonly [Buffer, Buffer], home: st
     const files = { "Target-Q2_K.gguf": { content: target }, "Draft-Q4_K.gguf": { content: draft } };
     server.repos.set("glm/Pair-GGUF", { commit: sha256(target).slice(0, 40), files });
     const args = [program, "check", "hf:glm/Pair-GGUF:Q2_K", "hf:glm/Pair-GGUF:Q4_K", "--json"];
-    const env = { PATH: process.env["PATH"], LLMCTL_HOME: home, HF_HUB_CACHE: join(home, "hub"), HF_ENDPOINT: server.url };
+    const env = {
+      PATH: process.env["PATH"],
+      LLMCTL_HOME: home,
+      HF_HUB_CACHE: join(home, "hub"),
+      HF_ENDPOINT: server.url,
+    };
     const { stdout } = await promisify(execFile)(process.execPath, args, { env });
     const { verdict, target: one, draft: other } = JSON.parse(stdout) as RemoteJudgement;
     if (verdict !== "on") throw new Error(`the gate says "${verdict}"`);
@@ -134,11 +146,20 @@ const parserScript = `
 `;
 
 async function runChild(script: string, module: string, pair: readonly [string, string]): Promise<GateRun> {
-  const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "-e", script, module, ...pair]);
+  const { stdout } = await promisify(execFile)(process.execPath, [
+    "--input-type=module",
+    "-e",
+    script,
+    module,
+    ...pair,
+  ]);
   return JSON.parse(stdout) as GateRun;
 }
 
-/** Peak memory of a Node process that does nothing. `resourceUsage` will not do: Linux counts the parent's memory at the fork. */
+/**
+ * Peak memory of a Node process that does nothing. `resourceUsage` will not do: Linux counts the parent's memory at the
+ * fork.
+ */
 async function measureEmptyNode(): Promise<number> {
   const print = 'console.log(/VmHWM:\\s+(\\d+) kB/.exec(require("fs").readFileSync("/proc/self/status", "utf8"))[1])';
   const { stdout } = await promisify(execFile)(process.execPath, ["-e", print]);

@@ -5,8 +5,8 @@ import { Readable } from "node:stream";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
 /*
- * `hostile-input-child.ts FOLDER NAME`: makes the input NAME in FOLDER, gives it to its reader, and prints what that took. The reader is that of
- * the built program, and is loaded before the clock starts.
+ * `hostile-input-child.ts FOLDER NAME`: makes the input NAME in FOLDER, gives it to its reader, and prints what that
+ * took. The reader is that of the built program, and is loaded before the clock starts.
  */
 const dist = pathToFileURL(`${fileURLToPath(new URL("../../dist", import.meta.url))}/`);
 const [folder = "", wanted = ""] = process.argv.slice(2);
@@ -26,13 +26,18 @@ const u32 = (value: number) => Buffer.from(Uint32Array.of(value).buffer);
 const u64 = (value: number) => Buffer.from(BigUint64Array.of(BigInt(value)).buffer);
 const text = (value: string) => Buffer.concat([u64(Buffer.byteLength(value)), Buffer.from(value)]);
 
-function writeGguf(name: string, { tensors = 0, keys = 0 }: { tensors?: number; keys?: number }, pieces: readonly Buffer[]): string {
+function writeGguf(
+  name: string,
+  { tensors = 0, keys = 0 }: { tensors?: number; keys?: number },
+  pieces: readonly Buffer[],
+): string {
   const path = join(folder, name);
   writeFileSync(path, Buffer.concat([Buffer.from("GGUF"), u32(3), u64(tensors), u64(keys), ...pieces]));
   return path;
 }
 
-const arrayKey = (key: string, type: number, count: number) => Buffer.concat([text(key), u32(9), u32(type), u64(count)]);
+const arrayKey = (key: string, type: number, count: number) =>
+  Buffer.concat([text(key), u32(9), u32(type), u64(count)]);
 
 function gguf(make: () => string): Case {
   return async () => {
@@ -68,12 +73,17 @@ function hubAnswer(page: (index: number) => { readonly body: string; readonly li
     let index = 0;
     const signal = new AbortController().signal;
     const fetch = async (url: string) => {
-      const { body, link } = url.includes("/tree/") ? page(index++) : { body: JSON.stringify({ sha: "a".repeat(40) }), link: undefined };
-      const headers = new Headers(link === undefined ? {} : { link: `<https://hub.example/api/models/o/r/tree/x?c=${link}>; rel="next"` });
+      const { body, link } = url.includes("/tree/")
+        ? page(index++)
+        : { body: JSON.stringify({ sha: "a".repeat(40) }), link: undefined };
+      const headers = new Headers(
+        link === undefined ? {} : { link: `<https://hub.example/api/models/o/r/tree/x?c=${link}>; rel="next"` },
+      );
       return { status: 200, ok: true, url, headers, body: Readable.from([Buffer.from(body)]) };
     };
     const connection = { endpoint: "https://hub.example", signal, stallTimeoutMs: 1000, fetch };
-    return () => listModel?.({ hf: "o/r", quant: "Q4_K_M" }, connection, { signal, wait: async () => {}, onRetry: () => {} });
+    return () =>
+      listModel?.({ hf: "o/r", quant: "Q4_K_M" }, connection, { signal, wait: async () => {}, onRetry: () => {} });
   };
 }
 
@@ -134,20 +144,29 @@ const nothing: Case = async () => () => undefined;
 const helpColumn = " ".repeat(40);
 const cases: Readonly<Record<string, Case>> = {
   "GGUF: one text of 65 MiB": gguf(() =>
-    writeGguf("text.gguf", { keys: 1 }, [text("general.name"), u32(8), u64(headerBytes), Buffer.alloc(headerBytes, "x")]),
+    writeGguf("text.gguf", { keys: 1 }, [
+      text("general.name"),
+      u32(8),
+      u64(headerBytes),
+      Buffer.alloc(headerBytes, "x"),
+    ]),
   ),
   "GGUF: texts of 1 MiB each": gguf(() =>
     writeGguf(
       "texts.gguf",
       { keys: 64 },
-      Array.from({ length: 64 }, (_, i) => Buffer.concat([text(`k${i}`), u32(8), u64(mib), Buffer.from("ā"), Buffer.alloc(mib - 2, "x")])),
+      Array.from({ length: 64 }, (_, i) =>
+        Buffer.concat([text(`k${i}`), u32(8), u64(mib), Buffer.from("ā"), Buffer.alloc(mib - 2, "x")]),
+      ),
     ),
   ),
   "GGUF: keys of 65,535 bytes": gguf(() =>
     writeGguf(
       "keys.gguf",
       { keys: 1000 },
-      Array.from({ length: 1000 }, (_, i) => Buffer.concat([text(`${i}`.padEnd(65_535, "x")), u32(0), Buffer.alloc(1)])),
+      Array.from({ length: 1000 }, (_, i) =>
+        Buffer.concat([text(`${i}`.padEnd(65_535, "x")), u32(0), Buffer.alloc(1)]),
+      ),
     ),
   ),
   "GGUF: 16,384 keys of empty arrays": gguf(() =>
@@ -161,7 +180,9 @@ const cases: Readonly<Record<string, Case>> = {
     writeGguf(
       "tensors.gguf",
       { tensors: 65_536 },
-      Array.from({ length: 65_536 }, (_, i) => Buffer.concat([text(`${i}`.padEnd(110, "x")), u32(0), u32(200), u64(0)])),
+      Array.from({ length: 65_536 }, (_, i) =>
+        Buffer.concat([text(`${i}`.padEnd(110, "x")), u32(0), u32(200), u64(0)]),
+      ),
     ),
   ),
   "GGUF: 2,000,000 empty tokens": gguf(() => vocabulary(2_000_000, u64(0))),
@@ -185,13 +206,26 @@ const cases: Readonly<Record<string, Case>> = {
   "shards: 4,096 on disk": async () => {
     const { readModel } = await load("gguf/read-model.js");
     const shard = (i: number) =>
-      writeGguf(`a-${pad(i + 1)}-of-04096.gguf`, { keys: 2 }, [text("split.no"), u32(4), u32(i), text("split.count"), u32(4), u32(4096)]);
+      writeGguf(`a-${pad(i + 1)}-of-04096.gguf`, { keys: 2 }, [
+        text("split.no"),
+        u32(4),
+        u32(i),
+        text("split.count"),
+        u32(4),
+        u32(4096),
+      ]);
     const paths = Array.from({ length: 4096 }, (_, i) => shard(i));
     return () => readModel?.(paths[0]);
   },
-  "shards: 50,000 first ones of 99,999": names(() => Array.from({ length: 50_000 }, (_, i) => `a${i}-Q4_K_M-00001-of-99999.gguf`)),
-  "shards: one complete set of 99,999": names(() => Array.from({ length: 99_999 }, (_, i) => `a-Q4_K_M-${pad(i + 1)}-of-99999.gguf`)),
-  "shards: one complete set of 4,096": names(() => Array.from({ length: 4096 }, (_, i) => `a-Q4_K_M-${pad(i + 1)}-of-04096.gguf`)),
+  "shards: 50,000 first ones of 99,999": names(() =>
+    Array.from({ length: 50_000 }, (_, i) => `a${i}-Q4_K_M-00001-of-99999.gguf`),
+  ),
+  "shards: one complete set of 99,999": names(() =>
+    Array.from({ length: 99_999 }, (_, i) => `a-Q4_K_M-${pad(i + 1)}-of-99999.gguf`),
+  ),
+  "shards: one complete set of 4,096": names(() =>
+    Array.from({ length: 4096 }, (_, i) => `a-Q4_K_M-${pad(i + 1)}-of-04096.gguf`),
+  ),
   "names: 50,000 of 255 characters that end in quants": names(() =>
     Array.from({ length: 50_000 }, (_, i) => `${i}${"_Q1".repeat(80)}-.gguf`),
   ),
@@ -203,7 +237,9 @@ const cases: Readonly<Record<string, Case>> = {
     return () => scanUrlFolder?.(circle);
   },
   "Hub: a body of 8 MiB of lists": hubAnswer(() => ({ body: `[${"[],".repeat(2_700_000)}[]]` })),
-  "Hub: a body of 8 MiB, as many values as there may be": hubAnswer(() => ({ body: `[${'{"a":1},'.repeat(190_000)}{}]` })),
+  "Hub: a body of 8 MiB, as many values as there may be": hubAnswer(() => ({
+    body: `[${'{"a":1},'.repeat(190_000)}{}]`,
+  })),
   "Hub: a body that nests": hubAnswer(() => ({ body: "[".repeat(8 * mib - 1) })),
   "Hub: a body beyond the limit": hubAnswer(() => ({ body: " ".repeat(9 * mib) })),
   "Hub: pages without end": hubAnswer((index) => ({ body: "[]", link: String(index) })),
@@ -220,7 +256,9 @@ const cases: Readonly<Record<string, Case>> = {
   })),
   "help: 1 MiB of <a": help(() => `--model X\n${`--a ${"<a ".repeat(5300)}\n`.repeat(65)}`),
   "help: 300 kB of <a on one line": help(() => `--model X\n-a ${"<a ".repeat(100_000)}`),
-  "help: 1 MiB of defaults": help(() => `--model X\n${`--a X\n${helpColumn}${"default: ".repeat(1700)}\u2028\n`.repeat(64)}`),
+  "help: 1 MiB of defaults": help(
+    () => `--model X\n${`--a X\n${helpColumn}${"default: ".repeat(1700)}\u2028\n`.repeat(64)}`,
+  ),
   "help: 4,000 options": help(() => `--model X\n${`--a, -b, --no-c <a|b> ${"x".repeat(200)}\n`.repeat(3900)}`),
   "devices: 1 MB of colons on a line": async () => {
     const { parseDevices } = await load("llama/ask/devices.js");
@@ -233,10 +271,14 @@ const cases: Readonly<Record<string, Case>> = {
     () =>
       `a: &a [x,x,x,x,x,x,x,x,x]\n${Array.from({ length: 9 }, (_, i) => `k${i}: &${"bcdefghij"[i]} [${`*${"abcdefghi"[i]},`.repeat(9)}]`).join("\n")}`,
   ),
-  "YAML: aliases of a text of 400 kB": profile(() => `description: &a "${"x".repeat(400_000)}"\nargs: [${"*a, ".repeat(9000)}]`),
+  "YAML: aliases of a text of 400 kB": profile(
+    () => `description: &a "${"x".repeat(400_000)}"\nargs: [${"*a, ".repeat(9000)}]`,
+  ),
   "YAML: 9,000 unknown keys": profile(() => Array.from({ length: 9000 }, (_, i) => `ctx_sise${i}: 1`).join("\n")),
   "YAML: a host of slashes": profile(() => `model: m\nserver: { host: "${"/".repeat(900_000)}a" }`),
-  "YAML: a variable named 100,000 times": profile(() => `model: m\nargs: ["${"${env:A}".repeat(100_000)}"]`, { A: "x".repeat(100_000) }),
+  "YAML: a variable named 100,000 times": profile(() => `model: m\nargs: ["${"${env:A}".repeat(100_000)}"]`, {
+    A: "x".repeat(100_000),
+  }),
   "YAML: a million blank lines, edited": async () => {
     const { setInYaml } = await load("profiles/yaml/edit-yaml.js");
     const { makeSource } = await load("profiles/yaml/located.js");
@@ -246,13 +288,16 @@ const cases: Readonly<Record<string, Case>> = {
   },
   "log: 1 MiB of one line": traffic(() => "listening on unix:///".repeat(50_000)),
   "log: 1 MiB of eval times": traffic(() => "eval time = 1.5 ms / 6 ".repeat(45_000)),
-  "log: 1 MiB of half addresses": traffic(() => `${"couldn't bind HTTP server socket, hostname: ".repeat(90)}\n`.repeat(260)),
+  "log: 1 MiB of half addresses": traffic(() =>
+    `${"couldn't bind HTTP server socket, hostname: ".repeat(90)}\n`.repeat(260),
+  ),
   "part record of 32 MiB": async () => {
     const { readRecord } = await load("hub/download/part-record.js");
     const path = join(folder, "blob");
     // Small pieces: what is made here would count as the reader's.
     const lines = Buffer.from(Array.from({ length: 9000 }, (_, i) => `${2 * i} ${2 * i + 1}\n`).join(""));
-    for (let bytes = 0; bytes + lines.length < 32 * mib; bytes += lines.length) appendFileSync(`${path}.llmctl.ranges`, lines);
+    for (let bytes = 0; bytes + lines.length < 32 * mib; bytes += lines.length)
+      appendFileSync(`${path}.llmctl.ranges`, lines);
     return () => readRecord?.(path, 2 ** 40);
   },
   "state: JSON of 1 MiB": async () => {
@@ -288,7 +333,8 @@ async function measure(prepare: Case): Promise<object> {
   try {
     await read();
   } catch (error) {
-    outcome = error instanceof Error && "exit" in error && "code" in error ? String(error.code) : `UNTYPED ${String(error)}`;
+    outcome =
+      error instanceof Error && "exit" in error && "code" in error ? String(error.code) : `UNTYPED ${String(error)}`;
   }
   const { user, system } = process.cpuUsage(before);
   if (outcome.startsWith("UNTYPED")) throw new Error(outcome);

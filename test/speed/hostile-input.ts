@@ -19,8 +19,9 @@ interface Cost {
 }
 
 /**
- * What hostile input costs at its limit, or beyond, in the worst form of each kind that is known. A process of its own makes each input, then
- * measures CPU time and the peak of its memory, the 45 MB of Node itself included, and the input where that is in memory.
+ * What hostile input costs at its limit, or beyond, in the worst form of each kind that is known. A process of its own
+ * makes each input, then measures CPU time and the peak of its memory, the 45 MB of Node itself included, and the input
+ * where that is in memory.
  */
 export async function benchHostileInput(): Promise<boolean> {
   const folder = await mkdtemp(join(tmpdir(), "llmctl-hostile-"));
@@ -42,7 +43,9 @@ export async function benchHostileInput(): Promise<boolean> {
 }
 
 async function run([file = "", ...args]: readonly string[]): Promise<string> {
-  const { stdout } = await promisify(execFile)(process.execPath, ["--expose-gc", "--import", "tsx", file, ...args], { maxBuffer: 1 << 20 });
+  const { stdout } = await promisify(execFile)(process.execPath, ["--expose-gc", "--import", "tsx", file, ...args], {
+    maxBuffer: 1 << 20,
+  });
   return stdout;
 }
 

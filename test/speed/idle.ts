@@ -13,7 +13,10 @@ export interface Sample {
   readonly fds: number;
 }
 
-/** What a detached supervisor costs while its server is ready and nobody asks anything. @param minutes At 5 or more it also judges growth. */
+/**
+ * What a detached supervisor costs while its server is ready and nobody asks anything.
+ * @param minutes At 5 or more it also judges growth.
+ */
 export async function benchIdle(minutes: number): Promise<boolean> {
   await using pair = await DemoPair.prepare();
   await pair.llmctl("up", "-d");

@@ -3,8 +3,8 @@ import { createServer, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 
 /*
- * A Hub with one model of as many bytes as the argument says, which is nowhere on a disk. It runs in a process of its own, prints a line of
- * JSON when it listens, and ends with its parent.
+ * A Hub with one model of as many bytes as the argument says, which is nowhere on a disk. It runs in a process of its
+ * own, prints a line of JSON when it listens, and ends with its parent.
  */
 
 const block = Buffer.alloc(2 ** 20, createHash("sha512").update("llmctl").digest());
@@ -24,7 +24,8 @@ const server = createServer((request, response) => {
   const { pathname } = new URL(request.url ?? "/", "http://local");
   if (pathname.includes("/revision/"))
     return sendJson(response, { _id: "1", id: "bench/Large-GGUF", sha: commit, lastModified: "2026-01-01" });
-  if (pathname.includes("/tree/")) return sendJson(response, [{ ...entry, lfs: { oid: digest, size: sizeBytes, pointerSize: 135 } }]);
+  if (pathname.includes("/tree/"))
+    return sendJson(response, [{ ...entry, lfs: { oid: digest, size: sizeBytes, pointerSize: 135 } }]);
   const [, from = "0", to = String(sizeBytes - 1)] = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? "") ?? [];
   const range = { start: Number(from), end: Number(to) + 1 };
   const headers = { etag: `"${digest}"`, "content-length": range.end - range.start };

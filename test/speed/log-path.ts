@@ -14,9 +14,16 @@ const runs = 5;
 /** Two gigabytes in pieces as long as a line of a log. */
 const writer = ["if=/dev/zero", "bs=128", `count=${2 ** 24}`];
 /** Ready at once, so that its log is rotated as that of a server which serves. */
-const protocol: ServerProtocol = { ...llamaServerProtocol, checkHealth: async () => "ready", askMainLoop: async () => undefined };
+const protocol: ServerProtocol = {
+  ...llamaServerProtocol,
+  checkHealth: async () => "ready",
+  askMainLoop: async () => undefined,
+};
 
-/** A child that writes as fast as it can under supervision, its log rotated at 64 MiB, beside the same child with `> file`. */
+/**
+ * A child that writes as fast as it can under supervision, its log rotated at 64 MiB, beside the same child with `>
+ * file`.
+ */
 export async function benchLogPath(): Promise<boolean> {
   await using home = await TempHome.create();
   const bare: number[] = [];
@@ -27,7 +34,12 @@ export async function benchLogPath(): Promise<boolean> {
   }
   console.log(`a child that writes 2 GiB as fast as it can, 128 bytes at a time, ${runs} runs of each in turns:`);
   console.log(`  with > file: ${describe(bare)}; under supervision: ${describe(supervised)}`);
-  return judge({ what: "time under supervision by time with > file", value: median(supervised) / median(bare), limit: 1.1, unit: "" });
+  return judge({
+    what: "time under supervision by time with > file",
+    value: median(supervised) / median(bare),
+    limit: 1.1,
+    unit: "",
+  });
 }
 
 async function timeBare(path: string): Promise<number> {

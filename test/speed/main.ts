@@ -14,8 +14,9 @@ import { benchReadyLag } from "./ready-lag.ts";
 import { benchRestart } from "./restart.ts";
 
 /*
- * `npm run bench [-- NAME… [--minutes N] [--profiles N] [--runs N]]`: measures, prints each value beside its limit, and exits with 1 when a limit
- * is missed. Everything is compared with something measured in the same run; absolute times belong to one machine.
+ * `npm run bench [-- NAME… [--minutes N] [--profiles N] [--runs N]]`: measures, prints each value beside its limit, and
+ * exits with 1 when a limit is missed. Everything is compared with something measured in the same run; absolute times
+ * belong to one machine.
  */
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -46,7 +47,8 @@ const names = positionals.length === 0 ? Object.keys(benchmarks) : positionals;
 const verdicts: boolean[] = [];
 for (const name of names) {
   const benchmark = benchmarks[name];
-  if (benchmark === undefined) throw new Error(`unknown benchmark "${name}"; there are ${Object.keys(benchmarks).join(", ")}`);
+  if (benchmark === undefined)
+    throw new Error(`unknown benchmark "${name}"; there are ${Object.keys(benchmarks).join(", ")}`);
   verdicts.push(await benchmark());
   console.log();
 }

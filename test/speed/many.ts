@@ -13,7 +13,8 @@ const idleMs = 30_000;
 export async function benchMany(count: number): Promise<boolean> {
   await using home = await TempHome.create();
   const env = { ...process.env, LLMCTL_HOME: home.path };
-  const llmctl = async (...args: string[]) => (await execa(process.execPath, [program, ...args], { env, cwd: home.path })).stdout;
+  const llmctl = async (...args: string[]) =>
+    (await execa(process.execPath, [program, ...args], { env, cwd: home.path })).stdout;
   for (let n = 0; n < count; n += 1) await home.writeFakeProfile(`p${n}`);
   try {
     await llmctl("up", "-d", "p0");
@@ -43,7 +44,8 @@ type Spans = readonly { readonly first: Sample; readonly last: Sample }[];
 
 async function watchIdle(states: readonly Status[]): Promise<Idle> {
   const pids = states.map(({ supervisorPid, pid }) => ({ supervisorPid, pid: pid ?? supervisorPid }));
-  const sample = () => pids.map(({ supervisorPid, pid }) => ({ supervisor: takeSample(supervisorPid), server: takeSample(pid) }));
+  const sample = () =>
+    pids.map(({ supervisorPid, pid }) => ({ supervisor: takeSample(supervisorPid), server: takeSample(pid) }));
   const before = sample();
   await sleep(idleMs);
   const after = sample();
@@ -65,12 +67,19 @@ function report({ count, one, all, supervisors, servers }: Findings): boolean {
   const rss = supervisors.map(({ last }) => last.rssMb);
   console.log(`${supervisors.length} of ${count} profiles running on the fake server:`);
   console.log(`  llmctl ps with one: ${describe(one)}; with all: ${describe(all)}`);
-  console.log(`  RSS of a supervisor: median ${median(rss).toFixed(1)} MB, the highest ${Math.max(...rss).toFixed(1)} MB`);
+  console.log(
+    `  RSS of a supervisor: median ${median(rss).toFixed(1)} MB, the highest ${Math.max(...rss).toFixed(1)} MB`,
+  );
   console.log(`  CPU of the fake servers themselves, share of one core: ${cpuPercent(servers).toFixed(1)} %`);
   return [
     judge({ what: "profiles that do not run", value: count - supervisors.length, limit: 0, unit: "" }),
     judge({ what: "ps with all, by ps with one", value: median(all) / median(one), limit: 5, unit: "" }),
-    judge({ what: "CPU of all supervisors while idle, share of one core", value: cpuPercent(supervisors), limit: 10, unit: " %" }),
+    judge({
+      what: "CPU of all supervisors while idle, share of one core",
+      value: cpuPercent(supervisors),
+      limit: 10,
+      unit: " %",
+    }),
   ].every(Boolean);
 }
 

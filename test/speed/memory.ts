@@ -8,14 +8,18 @@ const sampleEveryMs = 15_000;
 const settleMs = 10 * 60_000;
 
 /**
- * Memory of a supervisor whose server is checked a hundred times a second, which in an hour does what five-second checks do in three weeks.
+ * Memory of a supervisor whose server is checked a hundred times a second, which in an hour does what five-second
+ * checks do in three weeks.
  * @param minutes At 15 or more it judges growth.
  */
 export async function benchMemory(minutes: number): Promise<boolean> {
   await using pair = await DemoPair.prepare();
   await pair.configure({ health: { interval: "10ms" } });
   await pair.llmctl("up", "-d");
-  const { supervisorPid, pid } = JSON.parse(await pair.llmctl("status", "--json")) as { supervisorPid: number; pid: number };
+  const { supervisorPid, pid } = JSON.parse(await pair.llmctl("status", "--json")) as {
+    supervisorPid: number;
+    pid: number;
+  };
   const startMs = performance.now();
   const samples: { readonly atMs: number; readonly rssMb: number }[] = [];
   while (performance.now() - startMs < minutes * 60_000) {

@@ -7,7 +7,10 @@ import { judge } from "./measure.ts";
 const scrapesPerSecond = 10;
 const seconds = 30;
 
-/** What a supervisor costs while its metrics are scraped far more often than Prometheus does, beyond what it costs without. */
+/**
+ * What a supervisor costs while its metrics are scraped far more often than Prometheus does, beyond what it costs
+ * without.
+ */
 export async function benchMetrics(): Promise<boolean> {
   await using pair = await DemoPair.prepare();
   const port = await getPort({ host: "127.0.0.1" });
@@ -33,7 +36,8 @@ export async function benchMetrics(): Promise<boolean> {
 async function scrape(port: number): Promise<void> {
   const response = await fetch(`http://127.0.0.1:${port}/metrics`);
   const text = await response.text();
-  if (!text.includes("llmctl_state")) throw new Error(`the metrics port answered ${response.status}: ${text.slice(0, 200)}`);
+  if (!text.includes("llmctl_state"))
+    throw new Error(`the metrics port answered ${response.status}: ${text.slice(0, 200)}`);
 }
 
 /** Percent of one core that a process takes while something is done at the benchmark's pace. */

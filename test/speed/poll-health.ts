@@ -1,8 +1,8 @@
 import { get } from "node:http";
 
 /*
- * A process of its own that asks a server for its health every 2 ms and tells its parent when it first answered 200: an observer that
- * shares no code, no event loop and no clock reading with llmctl.
+ * A process of its own that asks a server for its health every 2 ms and tells its parent when it first answered 200: an
+ * observer that shares no code, no event loop and no clock reading with llmctl.
  */
 const port = Number(process.argv[2]);
 let isAsking = false;

@@ -31,8 +31,9 @@ interface Restart extends BareStart {
 type Row = readonly [what: string, bareMs: readonly number[] | undefined, supervisedMs: readonly number[]];
 
 /**
- * From the death of a server to the next one that is ready, without the backoff, beside a bare start of the same server. Before a bare start no
- * process was killed, so what the kernel needs to end one, as a parent sees it that does nothing else, is told apart: the rest must keep to the limit.
+ * From the death of a server to the next one that is ready, without the backoff, beside a bare start of the same
+ * server. Before a bare start no process was killed, so what the kernel needs to end one, as a parent sees it that does
+ * nothing else, is told apart: the rest must keep to the limit.
  */
 export async function benchRestart(runs: number): Promise<boolean> {
   await using pair = await DemoPair.prepare();
@@ -56,7 +57,11 @@ function report(bare: readonly BareStart[], restarts: readonly Restart[]): boole
     ["the kernel: SIGKILL to the exit that the parent sees", endMs, restarts.map((restart) => restart.endMs)],
     ["ours: end of the backoff to the decision to spawn", undefined, restarts.map(({ preflightMs }) => preflightMs)],
     ["the server: spawn, with our guard, to healthy", bare.map(({ upMs }) => upMs), restarts.map(({ upMs }) => upMs)],
-    ["the server: healthy to the proof's answer", bare.map(({ proofMs }) => proofMs), restarts.map(({ proofMs }) => proofMs)],
+    [
+      "the server: healthy to the proof's answer",
+      bare.map(({ proofMs }) => proofMs),
+      restarts.map(({ proofMs }) => proofMs),
+    ],
     ["all: a bare start | a crash to ready, without the backoff", bareMs, restartMs],
   ];
   console.log(
@@ -66,14 +71,20 @@ function report(bare: readonly BareStart[], restarts: readonly Restart[]): boole
     console.log(`  ${what}: ${columns.map((column) => (column === undefined ? "-" : describe(column))).join(" | ")}`);
   }
   const rest = (median(restartMs) - median(endMs)) / median(bareMs);
-  console.log(`  the same ratio without the kernel's part: ${rest.toFixed(2)}; a run of 25 tells no difference of 0.1 from noise`);
+  console.log(
+    `  the same ratio without the kernel's part: ${rest.toFixed(2)}; a run of 25 tells no difference of 0.1 from noise`,
+  );
   return judge({ what: "restart by bare start", value: median(restartMs) / median(bareMs), limit: 1.1, unit: "" });
 }
 
 /** Asks as soon as the server says where it listens, until it is healthy, and then what the proof asks. */
 async function timeBareStart(launch: Launch): Promise<BareStart> {
   const startMs = performance.now();
-  const server = spawn(launch.file, launch.args, { env: launch.env, cwd: launch.cwd, stdio: ["ignore", "ignore", "pipe"] });
+  const server = spawn(launch.file, launch.args, {
+    env: launch.env,
+    cwd: launch.cwd,
+    stdio: ["ignore", "ignore", "pipe"],
+  });
   const exited = once(server, "exit");
   const { signal } = new AbortController();
   let healthyMs = Number.NaN;

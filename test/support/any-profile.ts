@@ -23,7 +23,9 @@ const elsewhere = new Set([
 /** Values of any profile that the schema accepts, each key that the server is told about written or not. */
 export function anyProfileValues(): fc.Arbitrary<Values> {
   const { properties = {} } = profileJsonSchema();
-  return anyMap(Object.fromEntries(Object.entries(properties).filter(([key]) => !elsewhere.has(key)))) as fc.Arbitrary<Values>;
+  return anyMap(
+    Object.fromEntries(Object.entries(properties).filter(([key]) => !elsewhere.has(key))),
+  ) as fc.Arbitrary<Values>;
 }
 
 /** The JSON Schema asks for no key, because a profile that extends another may leave out any. */
@@ -45,7 +47,15 @@ const word = fc.stringMatching(/^[A-Za-z0-9./_-]{1,12}$/);
 
 function anyValue(key: string, schema: JsonSchema): fc.Arbitrary<unknown> {
   if (key === "type")
-    return fc.constantFrom("draft-simple", "ngram-mod", "draft-mtp", "ngram-simple", "ngram-mod,draft-simple", "none", "foo");
+    return fc.constantFrom(
+      "draft-simple",
+      "ngram-mod",
+      "draft-mtp",
+      "ngram-simple",
+      "ngram-mod,draft-simple",
+      "none",
+      "foo",
+    );
   if (schema.anyOf !== undefined) return fc.oneof(...schema.anyOf.map((one) => anyValue(key, one)));
   if (schema.enum !== undefined) return fc.constantFrom(...schema.enum);
   if (schema.const !== undefined) return fc.constant(schema.const);

@@ -9,7 +9,10 @@ export class Crowd implements Disposable {
     this.sockets = sockets;
   }
 
-  /** @param words What each of them says, and no more. @returns when each was made, or refused; a queue that is full makes them wait. */
+  /**
+   * @param words What each of them says, and no more.
+   * @returns when each was made, or refused; a queue that is full makes them wait.
+   */
   static async gather(to: NetConnectOpts, count: number, words = ""): Promise<Crowd> {
     const sockets: Socket[] = [];
     for (let made = 0; made < count; made += 1) {

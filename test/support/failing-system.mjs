@@ -1,5 +1,5 @@
-// Loaded before a program (`NODE_OPTIONS=--import=…`): while the file that FAIL_WHEN names is there, the system refuses what a supervisor asks
-// it synchronously in its timers and callbacks. What cannot be made to fail by other means.
+// Loaded before a program (`NODE_OPTIONS=--import=…`): while the file that FAIL_WHEN names is there, the system refuses
+// what a supervisor asks it synchronously in its timers and callbacks. What cannot be made to fail by other means.
 import fs from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
 import os from "node:os";
@@ -15,7 +15,8 @@ function refuse(object, name, code, isMeant = () => true) {
   };
 }
 
-for (const name of ["fstatSync", "statSync", "statfsSync", "ftruncateSync", "copyFileSync", "mkdirSync"]) refuse(fs, name, "EIO");
+for (const name of ["fstatSync", "statSync", "statfsSync", "ftruncateSync", "copyFileSync", "mkdirSync"])
+  refuse(fs, name, "EIO");
 // Node's own readFileSync reads without a position.
 refuse(fs, "readSync", "EIO", (args) => args.length === 5);
 refuse(fs, "watch", "EMFILE");

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
-// Stands in for llama-server v0.5.0 where a test needs a fault on demand. It speaks the real one's help text, log lines, HTTP answers and
-// signals, and loads no model. The faults come as JSON in the environment variable FAKE_LLAMA, or later by `POST /fault`:
+// Stands in for llama-server v0.5.0 where a test needs a fault on demand. It speaks the real one's help text, log
+// lines, HTTP answers and signals, and loads no model. The faults come as JSON in the environment variable FAKE_LLAMA,
+// or later by `POST /fault`:
 //
 //   loadMs            time that a load takes (default 0)
 //   requestMs         time that a completion takes (default 0)
@@ -57,7 +58,8 @@ let state = "loading"; // then "ready", then "stopping"
 countStart();
 serve();
 
-// -- the command line ---------------------------------------------------------------------------------------------------------------------
+// -- the command line
+// ---------------------------------------------------------------------------------------------------------------------
 
 /** Every flag of the help text: all its names, how many values it takes, and its help. */
 function findFlags() {
@@ -71,18 +73,22 @@ function findFlags() {
     const hint = words.slice(names.length);
     const values = hint.length === 2 && hint.every((word) => /^[A-Z]+$/.test(word)) ? 2 : Math.min(hint.length, 1);
     const removed = /the argument has been removed\.[^(]*/.exec(block)?.[0].replace(/\s+/g, " ").trim();
-    for (const name of names) flags.set(name, { names, values, isNumber: /^(N|PORT)$/.test(hint[0] ?? ""), removed, block });
+    for (const name of names)
+      flags.set(name, { names, values, isNumber: /^(N|PORT)$/.test(hint[0] ?? ""), removed, block });
   }
   return flags;
 }
 
-/** Reads the arguments in their order, as the real one does: `--version` and `--help` end the program where they stand. */
+/**
+ * Reads the arguments in their order, as the real one does: `--version` and `--help` end the program where they stand.
+ */
 function parseArguments(flags) {
   const found = new Map();
   for (let i = 0; i < args.length; i += 1) {
     const flag = flags.get(args[i].startsWith("--") ? args[i].replaceAll("_", "-") : args[i]);
     if (flag === undefined) end(1, `error: invalid argument: ${args[i]}\n`);
-    if (flag.names.includes("--version")) end(0, "version: 0.5.0-dev (build 1, commit de3ff81)\nbuilt with GNU 12.2.0 for Linux x86_64\n");
+    if (flag.names.includes("--version"))
+      end(0, "version: 0.5.0-dev (build 1, commit de3ff81)\nbuilt with GNU 12.2.0 for Linux x86_64\n");
     if (flag.names.includes("--help")) end(0, help, 1);
     if (flag.names.includes("--list-devices")) end(0, ["Available devices:", ...listDevices()].join("\n  ") + "\n", 1);
     const values = args.slice(i + 1, i + 1 + flag.values);
@@ -98,7 +104,8 @@ function parseArguments(flags) {
 function whyWrong(flag, values) {
   if (values.length < flag.values) return "expected value for argument";
   const isDevice = flag.names.includes("--device") || flag.names.includes("--spec-draft-device");
-  const unknown = isDevice && values[0].split(",").find((name) => !listDevices().some((line) => line.startsWith(`${name}: `)));
+  const unknown =
+    isDevice && values[0].split(",").find((name) => !listDevices().some((line) => line.startsWith(`${name}: `)));
   if (unknown) return `invalid device: ${unknown}`;
   return flag.isNumber && Number.isNaN(Number.parseInt(values[0], 10)) ? "stoi" : undefined;
 }
@@ -115,10 +122,13 @@ function end(code, text, fd = 2) {
 function readKeys() {
   const file = options.get("--api-key-file");
   const fromFile = file === undefined ? [] : readFileSync(file, "utf8").split("\n");
-  return [...fromFile, ...(options.get("--api-key") ?? "").split(",")].filter((key) => key !== "" && !key.startsWith("#"));
+  return [...fromFile, ...(options.get("--api-key") ?? "").split(",")].filter(
+    (key) => key !== "" && !key.startsWith("#"),
+  );
 }
 
-// -- start, load, stop --------------------------------------------------------------------------------------------------------------------
+// -- start, load, stop
+// --------------------------------------------------------------------------------------------------------------------
 
 /** Counts this start and drops the faults when they were meant for earlier ones. */
 function countStart() {
@@ -126,7 +136,8 @@ function countStart() {
   if (dumpEnv !== undefined) dump(dumpEnv);
   if (stateFile === undefined) return;
   appendFileSync(stateFile, "x");
-  if (times !== undefined && statSync(stateFile).size > times) for (const name of Object.keys(faults)) delete faults[name];
+  if (times !== undefined && statSync(stateFile).size > times)
+    for (const name of Object.keys(faults)) delete faults[name];
 }
 
 function dump(path) {
@@ -155,7 +166,10 @@ function serve() {
   if (faults.ignoreTerm) process.on("SIGTERM", () => onStop(server, "SIGTERM"));
 }
 
-/** As the real one: refuses a path that is there, whatever it is, and leaves its own behind. Node would remove the name that it has bound. */
+/**
+ * As the real one: refuses a path that is there, whatever it is, and leaves its own behind. Node would remove the name
+ * that it has bound.
+ */
 function listenOnSocket(server, path) {
   if (existsSync(path)) return server.emit("error", new Error("the path is there"));
   server.listen(`${path}~`, () => {
@@ -188,13 +202,15 @@ function readModel(bytes) {
 function onLoaded(server, url) {
   if (isDrafting) log(`I common_speculative_init_result: loading draft model '${options.get("--spec-draft-model")}'`);
   // Only now, as in the real one: a signal before this point kills the process.
-  for (const signal of ["SIGTERM", "SIGINT"]) process.removeAllListeners(signal).on(signal, () => onStop(server, signal));
+  for (const signal of ["SIGTERM", "SIGINT"])
+    process.removeAllListeners(signal).on(signal, () => onStop(server, signal));
   state = "ready";
   log("I srv  llama_server: model loaded");
   log(`I srv  llama_server: listening on ${url}`);
   if (faults.spam !== undefined) spam(faults.spam);
   if (faults.crashAfterMs !== undefined) setTimeout(crash, faults.crashAfterMs);
-  if (faults.silentAfterMs !== undefined) setTimeout(() => Object.assign(faults, { silent: true }), faults.silentAfterMs);
+  if (faults.silentAfterMs !== undefined)
+    setTimeout(() => Object.assign(faults, { silent: true }), faults.silentAfterMs);
 }
 
 /** The first signal lets running requests end; the second ends the process. */
@@ -222,16 +238,20 @@ function spam({ totalBytes = 0, bytesPerSecond = 0 }) {
   const line = `${"spam ".repeat(20)}\n`;
   const chunk = line.repeat(640);
   for (let left = totalBytes; left > 0; left -= chunk.length) writeAll(2, chunk.slice(0, left));
-  if (bytesPerSecond > 0) setInterval(() => writeAll(2, line.repeat(Math.ceil(bytesPerSecond / 10 / line.length))), 100);
+  if (bytesPerSecond > 0)
+    setInterval(() => writeAll(2, line.repeat(Math.ceil(bytesPerSecond / 10 / line.length))), 100);
 }
 
-// -- HTTP ---------------------------------------------------------------------------------------------------------------------------------
+// -- HTTP
+// ---------------------------------------------------------------------------------------------------------------------------------
 
 function onRequest(request, response) {
   const path = (request.url ?? "/").split("?", 1)[0];
   let body = "";
   if (faults.logRequests)
-    response.on("finish", () => log(`srv  log_server_r: request: ${request.method} ${path} 127.0.0.1 ${response.statusCode}`));
+    response.on("finish", () =>
+      log(`srv  log_server_r: request: ${request.method} ${path} 127.0.0.1 ${response.statusCode}`),
+    );
   request.setEncoding("utf8").on("data", (text) => (body += text));
   request.on("end", () => {
     if (path === "/fault") return answer(response, 200, Object.assign(faults, JSON.parse(body)));
@@ -283,15 +303,37 @@ function onCompletion(path, request, response, model) {
     const text = faults.says ?? "Once upon a time there was a fake server.";
     if (request.stream) return stream(response, path, model, text, timings);
     if (path === "/completion")
-      return answer(response, 200, { index: 0, content: text, stop: true, model, tokens_predicted: timings.predicted_n, timings });
+      return answer(response, 200, {
+        index: 0,
+        content: text,
+        stop: true,
+        model,
+        tokens_predicted: timings.predicted_n,
+        timings,
+      });
     const message = { role: "assistant", content: text };
-    answer(response, 200, { object: "chat.completion", model, choices: [{ index: 0, finish_reason: "length", message }], timings });
+    answer(response, 200, {
+      object: "chat.completion",
+      model,
+      choices: [{ index: 0, finish_reason: "length", message }],
+      timings,
+    });
   }, faults.requestMs ?? 0);
 }
 
-/** Three of four drafted tokens are accepted; as in the real one the draft counters are there only when something was drafted. */
+/**
+ * Three of four drafted tokens are accepted; as in the real one the draft counters are there only when something was
+ * drafted.
+ */
 function makeTimings(predicted) {
-  const timings = { cache_n: 0, prompt_n: 3, prompt_ms: 1, prompt_per_second: 3000, predicted_n: predicted, predicted_ms: predicted };
+  const timings = {
+    cache_n: 0,
+    prompt_n: 3,
+    prompt_ms: 1,
+    prompt_per_second: 3000,
+    predicted_n: predicted,
+    predicted_ms: predicted,
+  };
   counters.predicted += predicted;
   const drafted = { draft_n: predicted, draft_n_accepted: Math.floor(predicted * 0.75) };
   if (!isDrafting || faults.noDraft || predicted <= 2) return { ...timings, predicted_per_second: 1000 };
@@ -306,7 +348,9 @@ function stream(response, path, model, text, timings) {
   response.writeHead(200, { "content-type": "text/event-stream" });
   for (const word of text.split(/(?<= )/)) {
     send(
-      isChat ? { model, choices: [{ index: 0, finish_reason: null, delta: { content: word } }] } : { index: 0, content: word, stop: false },
+      isChat
+        ? { model, choices: [{ index: 0, finish_reason: null, delta: { content: word } }] }
+        : { index: 0, content: word, stop: false },
     );
     if (faults.stallStream) return;
   }
@@ -319,7 +363,8 @@ function stream(response, path, model, text, timings) {
 }
 
 function onMetrics(response) {
-  if (!options.has("--metrics")) return fail(response, 501, "not_supported_error", "This server does not support metrics endpoint.");
+  if (!options.has("--metrics"))
+    return fail(response, 501, "not_supported_error", "This server does not support metrics endpoint.");
   response.writeHead(200, { "content-type": "text/plain; version=0.0.4" });
   response.end(`llamacpp:tokens_predicted_total ${counters.predicted}
 llamacpp:spec_decode_num_draft_tokens_total ${counters.generated}
@@ -334,16 +379,23 @@ function fail(response, code, type, message) {
   answer(response, code, { error: { message, type, code } });
 }
 
-// -- log ----------------------------------------------------------------------------------------------------------------------------------
+// -- log
+// ----------------------------------------------------------------------------------------------------------------------------------
 
 /** One line in llama.cpp's format: minutes, seconds, milliseconds and microseconds since the start, then the text. */
 function log(text) {
   const us = Number((process.hrtime.bigint() - started) / 1000n);
   const part = (value, digits) => String(Math.floor(value)).padStart(digits, "0");
-  writeAll(2, `${Math.floor(us / 6e7)}.${part((us / 1e6) % 60, 2)}.${part((us / 1e3) % 1000, 3)}.${part(us % 1000, 3)} ${text}\n`);
+  writeAll(
+    2,
+    `${Math.floor(us / 6e7)}.${part((us / 1e6) % 60, 2)}.${part((us / 1e3) % 1000, 3)}.${part(us % 1000, 3)} ${text}\n`,
+  );
 }
 
-/** Synchronous, as a C program's writes to stderr: what was logged before a crash is in the log. As there, a full disk is no matter. */
+/**
+ * Synchronous, as a C program's writes to stderr: what was logged before a crash is in the log. As there, a full disk
+ * is no matter.
+ */
 function writeAll(fd, text) {
   const bytes = Buffer.from(text);
   try {

@@ -191,7 +191,10 @@ export async function modelFrom(parts: GgufParts | Uint8Array, name = "model.ggu
   return { header, shards: [header] };
 }
 
-/** The same file with other metadata; tensor data is kept byte by byte. Arrays of 64-bit integers and nested ones are left out. */
+/**
+ * The same file with other metadata; tensor data is kept byte by byte. Arrays of 64-bit integers and nested ones are
+ * left out.
+ */
 export async function editGguf(bytes: Buffer, edit: (metadata: Record<string, Part>) => void): Promise<Buffer> {
   const header = await readHeaderFrom(bufferSource(bytes, "original.gguf"));
   const metadata: Record<string, Part> = {};
@@ -200,7 +203,12 @@ export async function editGguf(bytes: Buffer, edit: (metadata: Record<string, Pa
     if (part !== undefined) metadata[key] = part;
   }
   edit(metadata);
-  return buildGguf({ byteOrder: header.byteOrder, version: header.version, metadata, tensors: tensorParts(header, bytes) });
+  return buildGguf({
+    byteOrder: header.byteOrder,
+    version: header.version,
+    metadata,
+    tensors: tensorParts(header, bytes),
+  });
 }
 
 function toPart(value: GgufValue): Part | undefined {
@@ -217,8 +225,16 @@ function tensorParts(header: GgufHeader, bytes: Buffer): TensorPart[] {
   });
 }
 
-/** Writes a split set as gguf-split does: all metadata in the first shard, tensors spread over all. @returns the shards' paths */
-export async function writeSplitSet(folder: string, prefix: string, parts: GgufParts, count: number): Promise<string[]> {
+/**
+ * Writes a split set as gguf-split does: all metadata in the first shard, tensors spread over all.
+ * @returns the shards' paths
+ */
+export async function writeSplitSet(
+  folder: string,
+  prefix: string,
+  parts: GgufParts,
+  count: number,
+): Promise<string[]> {
   await mkdir(folder, { recursive: true });
   const tensors = parts.tensors ?? [];
   const paths: string[] = [];
@@ -231,7 +247,10 @@ export async function writeSplitSet(folder: string, prefix: string, parts: GgufP
     const digits = (value: number) => String(value).padStart(5, "0");
     const path = join(folder, `${prefix}-${digits(number + 1)}-of-${digits(count)}.gguf`);
     const own = tensors.filter((_, index) => index % count === number);
-    await writeFile(path, buildGguf({ ...parts, metadata: number === 0 ? { ...parts.metadata, ...split } : split, tensors: own }));
+    await writeFile(
+      path,
+      buildGguf({ ...parts, metadata: number === 0 ? { ...parts.metadata, ...split } : split, tensors: own }),
+    );
     paths.push(path);
   }
   return paths;

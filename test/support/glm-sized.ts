@@ -18,7 +18,10 @@ export function buildGlmSized(layers: number, edit: (tokens: string[]) => void =
       "tokenizer.ggml.pre": "glm4",
       "tokenizer.ggml.tokens": tokens,
       "tokenizer.ggml.token_type": tokens.map(() => 1),
-      "tokenizer.ggml.merges": Array.from({ length: glm.merges }, (_, index) => `${word(index >> 3)} ${letters[index % 26]}`),
+      "tokenizer.ggml.merges": Array.from(
+        { length: glm.merges },
+        (_, index) => `${word(index >> 3)} ${letters[index % 26]}`,
+      ),
       "tokenizer.ggml.eos_token_id": 151_329,
       "tokenizer.ggml.eot_token_id": 151_336,
     },

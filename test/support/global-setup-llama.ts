@@ -17,7 +17,10 @@ declare module "vitest" {
   }
 }
 
-/** Builds llama.cpp once for all test files. Without it nothing runs: a test that needs the real server is never skipped. */
+/**
+ * Builds llama.cpp once for all test files. Without it nothing runs: a test that needs the real server is never
+ * skipped.
+ */
 export async function setup(project: TestProject): Promise<void> {
   const newest = { ref: "v0.5.0", ...(await ensureLlamaBuild("v0.5.0")) };
   const old = { ref: "b7698", ...(await ensureLlamaBuild("b7698")) };

@@ -75,7 +75,8 @@ function* findTexts(schema: JsonSchema, path: Path): Generator<Found> {
 function* findInList({ items = {} }: JsonSchema, path: Path): Generator<Found> {
   // Raw arguments begin with a flag that the build has.
   const before = path.length === 1 && path[0] === "args" ? ["--grammar"] : [];
-  for (const one of findTexts(items, [...path, before.length])) yield { ...one, fill: (text) => [...before, one.fill(text)] };
+  for (const one of findTexts(items, [...path, before.length]))
+    yield { ...one, fill: (text) => [...before, one.fill(text)] };
 }
 
 function* findInMap({ properties, additionalProperties }: JsonSchema, path: Path): Generator<Found> {
@@ -88,14 +89,16 @@ function* findInMap({ properties, additionalProperties }: JsonSchema, path: Path
   const needed = siblings(properties, path);
   for (const [key, schema] of Object.entries(properties)) {
     const others = Object.fromEntries(Object.entries(needed).filter(([other]) => !excludes(key, other)));
-    for (const one of findTexts(schema, [...path, key])) yield { ...one, fill: (text) => ({ ...others, [key]: one.fill(text) }) };
+    for (const one of findTexts(schema, [...path, key]))
+      yield { ...one, fill: (text) => ({ ...others, [key]: one.fill(text) }) };
   }
 }
 
 /** What a map is not right without. */
 function siblings(properties: Readonly<Record<string, JsonSchema>>, path: Path): Record<string, unknown> {
   if (path.length === 0 || path.at(-1) === "draft") return { model: "/models/m.gguf" };
-  if ("hf" in properties) return { hf: "owner/repo", ...("quant" in properties ? { quant: "Q8_0" } : { file: "f.gguf" }) };
+  if ("hf" in properties)
+    return { hf: "owner/repo", ...("quant" in properties ? { quant: "Q8_0" } : { file: "f.gguf" }) };
   if ("url" in properties) return { url: "https://models.example/m.gguf" };
   return "path" in properties ? { path: "/models/a.gguf" } : {};
 }

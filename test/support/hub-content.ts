@@ -13,5 +13,8 @@ export function makeContent(sizeBytes: number, seed: string): Buffer {
 
 /** Numbers from 0 to 1 that are the same for the same seed. */
 export function randomNumbers(count: number, seed: number): number[] {
-  return Array.from({ length: count }, (_, i) => createHash("sha256").update(`${seed} ${i}`).digest().readUInt32LE() / 2 ** 32);
+  return Array.from(
+    { length: count },
+    (_, i) => createHash("sha256").update(`${seed} ${i}`).digest().readUInt32LE() / 2 ** 32,
+  );
 }

@@ -1,6 +1,12 @@
 import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { createServer, type IncomingHttpHeaders, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import {
+  createServer,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+} from "node:http";
 import type { AddressInfo } from "node:net";
 
 /** A file as the Hub lists and serves it. */
@@ -30,7 +36,10 @@ interface ServedRepo {
   readonly token?: string;
 }
 
-/** Something that goes wrong with one answer. Byte counts are of that answer's body; the line drops once `when` is settled. */
+/**
+ * Something that goes wrong with one answer. Byte counts are of that answer's body; the line drops once `when` is
+ * settled.
+ */
 type Fault =
   | { readonly kind: "status"; readonly status: number; readonly headers?: Readonly<Record<string, string>> }
   | { readonly kind: "drop"; readonly afterBytes: number; readonly when: Promise<unknown> }
@@ -63,7 +72,10 @@ export interface HubServer {
   readonly close: () => Promise<void>;
 }
 
-/** A Hugging Face Hub on loopback, as far as listing and downloading models goes: two origins, pages of two entries, ranges. */
+/**
+ * A Hugging Face Hub on loopback, as far as listing and downloading models goes: two origins, pages of two entries,
+ * ranges.
+ */
 export async function startHubServer(): Promise<HubServer> {
   const state: State = {
     repos: new Map(),
@@ -84,7 +96,8 @@ export async function startHubServer(): Promise<HubServer> {
     plain: state.plain,
     faults: state.faults,
     requests: state.requests,
-    fetched: () => state.requests.filter(({ path }) => path.startsWith("/content/")).map(({ headers }) => headers.range ?? "whole"),
+    fetched: () =>
+      state.requests.filter(({ path }) => path.startsWith("/content/")).map(({ headers }) => headers.range ?? "whole"),
     expireAddresses: () => void (state.signature += 1),
     close: async () => {
       await Promise.all([hub, cdn].map(stop));
@@ -145,7 +158,8 @@ function answer(origin: "hub" | "cdn", request: IncomingMessage, response: Serve
   const [, hf, rest] = /^(?:\/api\/models)?\/([^/]+\/[^/]+)(\/.*)$/.exec(path) ?? [];
   const repo = state.repos.get(hf ?? "");
   if (repo === undefined) return sendError(response, 404, "RepoNotFound");
-  if (repo.token !== undefined && request.headers.authorization !== `Bearer ${repo.token}`) return sendError(response, 401, "GatedRepo");
+  if (repo.token !== undefined && request.headers.authorization !== `Bearer ${repo.token}`)
+    return sendError(response, 401, "GatedRepo");
   const [, named] = /^\/revision\/([0-9a-f]{40})$/.exec(rest ?? "") ?? [];
   if (named !== undefined && named !== repo.commit) return sendError(response, 404, "RevisionNotFound");
   if (rest?.startsWith("/revision/"))
@@ -155,7 +169,9 @@ function answer(origin: "hub" | "cdn", request: IncomingMessage, response: Serve
 }
 
 function sendError(response: ServerResponse, status: number, code: string): void {
-  response.writeHead(status, { "content-type": "application/json", "x-error-code": code }).end(JSON.stringify({ error: code }));
+  response
+    .writeHead(status, { "content-type": "application/json", "x-error-code": code })
+    .end(JSON.stringify({ error: code }));
 }
 
 function sendJson(response: ServerResponse, value: unknown, headers: Record<string, string> = {}): void {
@@ -163,7 +179,10 @@ function sendJson(response: ServerResponse, value: unknown, headers: Record<stri
 }
 
 function sendPage(url: URL, repo: ServedRepo, response: ServerResponse, state: State): void {
-  const entries = [{ type: "directory", oid: "0".repeat(40), size: 0, path: "folder" }, ...Object.entries(repo.files).map(listEntry)];
+  const entries = [
+    { type: "directory", oid: "0".repeat(40), size: 0, path: "folder" },
+    ...Object.entries(repo.files).map(listEntry),
+  ];
   const start = Number(url.searchParams.get("cursor") ?? 0);
   const end = start + pageSize;
   const next = `<${state.hubUrl}${url.pathname}?recursive=true&cursor=${end}>; rel="next"`;
@@ -187,11 +206,22 @@ function sendResolved(
   if (file === undefined) return sendError(response, 404, "EntryNotFound");
   if (file.inGit) return sendContent(file.content, request, response, fault);
   const digest = sha256(file.content);
-  const headers = { "x-repo-commit": repo.commit, "x-linked-etag": `"${digest}"`, "x-linked-size": String(file.content.length) };
-  response.writeHead(302, { ...headers, location: `${state.cdnUrl}/content/${digest}?signature=${state.signature}` }).end();
+  const headers = {
+    "x-repo-commit": repo.commit,
+    "x-linked-etag": `"${digest}"`,
+    "x-linked-size": String(file.content.length),
+  };
+  response
+    .writeHead(302, { ...headers, location: `${state.cdnUrl}/content/${digest}?signature=${state.signature}` })
+    .end();
 }
 
-function sendPlain(file: PlainFile, request: IncomingMessage, response: ServerResponse, fault: Fault | undefined): void {
+function sendPlain(
+  file: PlainFile,
+  request: IncomingMessage,
+  response: ServerResponse,
+  fault: Fault | undefined,
+): void {
   response.setHeader("content-type", file.type ?? "application/octet-stream");
   if (file.isSimple !== true) return sendContent(file.content, request, response, fault);
   response.writeHead(200, { "content-length": file.content.length });
@@ -203,7 +233,12 @@ function findContent(path: string, { repos }: State): Buffer | undefined {
   return files.find(({ content }) => path === `/content/${sha256(content)}`)?.content;
 }
 
-function sendContent(content: Buffer | undefined, request: IncomingMessage, response: ServerResponse, fault: Fault | undefined): void {
+function sendContent(
+  content: Buffer | undefined,
+  request: IncomingMessage,
+  response: ServerResponse,
+  fault: Fault | undefined,
+): void {
   if (content === undefined) return sendError(response, 404, "EntryNotFound");
   const etag = `"${sha256(content).slice(0, 16)}"`;
   const { range, "if-range": ifRange } = request.headers;
@@ -215,7 +250,8 @@ function sendContent(content: Buffer | undefined, request: IncomingMessage, resp
   if (fault?.kind === "flip-byte") body.writeUInt8(body.readUInt8(body.length - 1) ^ 1, body.length - 1);
   const shown = fault?.kind === "wrong-range" ? start - 1 : start;
   const length = fault?.kind === "end-early" ? {} : { "content-length": body.length };
-  const ranged = from === undefined ? {} : { "content-range": `bytes ${shown}-${start + body.length - 1}/${content.length}` };
+  const ranged =
+    from === undefined ? {} : { "content-range": `bytes ${shown}-${start + body.length - 1}/${content.length}` };
   response.writeHead(from === undefined ? 200 : 206, { etag, "accept-ranges": "bytes", ...length, ...ranged });
   sendBody(body, response, fault);
 }

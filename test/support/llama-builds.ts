@@ -11,8 +11,9 @@ export function buildsPrefix(env: NodeJS.ProcessEnv = process.env): string {
 }
 
 /**
- * A portable CPU build of this release, made by the project's own script where it is not there yet: minutes then, else well under a second.
- * Safe to call from several processes at once. @throws when it cannot be built; a test that needs it then fails, it is never skipped.
+ * A portable CPU build of this release, made by the project's own script where it is not there yet: minutes then, else
+ * well under a second. Safe to call from several processes at once. @throws when it cannot be built; a test that needs
+ * it then fails, it is never skipped.
  */
 export async function ensureLlamaBuild(ref: string): Promise<{ server: string; cli: string }> {
   const args = [script, "--ref", ref, "--backend", "cpu", "--portable", "--rpc", "--prefix", buildsPrefix()];

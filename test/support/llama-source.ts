@@ -22,10 +22,16 @@ const compileCommands = {
   hangs: "COMMAND ${CMAKE_COMMAND} -E sleep 300",
 } as const;
 
-/** A source that real cmake and ninja build in no time: its "llama-server" is a script that answers as the real one does. */
+/**
+ * A source that real cmake and ninja build in no time: its "llama-server" is a script that answers as the real one
+ * does.
+ */
 export async function writeFakeSource(folder: string, { compile = "works", note = "", ...source }: FakeSource = {}) {
   await mkdir(folder, { recursive: true });
-  await writeFile(join(folder, "CMakeLists.txt"), cmakeLists(compile, note) + (source.fitParams === true ? fitParams : ""));
+  await writeFile(
+    join(folder, "CMakeLists.txt"),
+    cmakeLists(compile, note) + (source.fitParams === true ? fitParams : ""),
+  );
   if (source.fitParams === true) await mkdir(join(folder, "tools/fit-params"), { recursive: true });
   await writeFile(join(folder, "llama-server"), source.server ?? serverText(source.nativeCompletion ?? "answers"));
   await writeFile(join(folder, "llama-cli"), "#!/bin/sh\n");
@@ -70,7 +76,8 @@ else {
 
 /** Makes the folder a git repository with one commit and the tag `v0.0.1`. */
 export async function commitSource(folder: string): Promise<void> {
-  const git = async (...args: string[]) => execa("git", ["-C", folder, "-c", "user.name=test", "-c", "user.email=test@localhost", ...args]);
+  const git = async (...args: string[]) =>
+    execa("git", ["-C", folder, "-c", "user.name=test", "-c", "user.email=test@localhost", ...args]);
   await git("init", "--quiet", "--initial-branch", "main");
   await git("add", "--all");
   await git("commit", "--quiet", "--message", "fake");

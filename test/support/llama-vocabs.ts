@@ -12,8 +12,8 @@ import type { Vocab } from "./tiny-body.ts";
 const script = fileURLToPath(new URL("../../scripts/build-llama.sh", import.meta.url));
 
 /**
- * The vocabularies that a release of llama.cpp has in its own `models/`, by name such as `llama-bpe`. They come from the npm package from which
- * `build-llama.sh` can take its source, and are kept beside the builds.
+ * The vocabularies that a release of llama.cpp has in its own `models/`, by name such as `llama-bpe`. They come from
+ * the npm package from which `build-llama.sh` can take its source, and are kept beside the builds.
  */
 export async function readLlamaVocabs(ref: string): Promise<Map<string, Vocab>> {
   const folder = join(buildsPrefix(), "vocabs", ref);
@@ -23,7 +23,8 @@ export async function readLlamaVocabs(ref: string): Promise<Map<string, Vocab>> 
     return list(folder);
   });
   const vocabs = new Map<string, Vocab>();
-  for (const file of files) vocabs.set(file.slice("ggml-vocab-".length, -".gguf".length), readVocab(await readHeader(join(folder, file))));
+  for (const file of files)
+    vocabs.set(file.slice("ggml-vocab-".length, -".gguf".length), readVocab(await readHeader(join(folder, file))));
   return vocabs;
 }
 
@@ -57,6 +58,7 @@ async function fetchVocabs(ref: string, folder: string): Promise<void> {
 async function findRelease(ref: string): Promise<{ readonly version: string; readonly hash: string }> {
   const releases = /npm_releases='([^']+)'/.exec(await readFile(script, "utf8"))?.[1]?.split("\n") ?? [];
   const [, version, hash] = releases.find((line) => line.startsWith(`${ref} `))?.split(" ") ?? [];
-  if (version === undefined || hash === undefined) throw new Error(`build-llama.sh knows no package with llama.cpp ${ref}`);
+  if (version === undefined || hash === undefined)
+    throw new Error(`build-llama.sh knows no package with llama.cpp ${ref}`);
   return { version, hash };
 }

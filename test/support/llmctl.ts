@@ -95,7 +95,9 @@ export class RunningLlmctl implements AsyncDisposable {
     return this.child.pid;
   }
 
-  /** The first line, printed already or in future, that the pattern matches. Rejects when the output ends without one. */
+  /**
+   * The first line, printed already or in future, that the pattern matches. Rejects when the output ends without one.
+   */
   waitForLine(pattern: RegExp): Promise<RegExpExecArray> {
     for (const line of this.lines) {
       const match = pattern.exec(line);
@@ -128,7 +130,8 @@ export class RunningLlmctl implements AsyncDisposable {
 
   #onEnd(): void {
     this.#isOver = true;
-    for (const { pattern, reject } of this.#waiters) reject(new Error(`no line matched ${String(pattern)} in:\n${this.lines.join("\n")}`));
+    for (const { pattern, reject } of this.#waiters)
+      reject(new Error(`no line matched ${String(pattern)} in:\n${this.lines.join("\n")}`));
     this.#waiters = [];
   }
 }

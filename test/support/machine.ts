@@ -13,8 +13,8 @@ type User = "root" | "service" | "alice";
 const uids = { root: 0, service: serviceUid, alice: aliceUid } as const;
 
 /**
- * A machine of its own, as far as llmctl knows one: `/var/lib`, `/run`, the units and the users are folders of a test. Root's home is `/run/home`, alice's
- * `/run/alice`; the service has `/var/lib/llmctl`. For a caller that is root.
+ * A machine of its own, as far as llmctl knows one: `/var/lib`, `/run`, the units and the users are folders of a test.
+ * Root's home is `/run/home`, alice's `/run/alice`; the service has `/var/lib/llmctl`. For a caller that is root.
  */
 export class Machine implements AsyncDisposable {
   readonly home: TempHome;
@@ -72,7 +72,11 @@ export class Machine implements AsyncDisposable {
   /** Writes a profile of the fake server where this user's are. */
   async writeProfile(user: User, name: string, more: Readonly<Record<string, unknown>> = {}): Promise<void> {
     const path = await this.home.writeFakeProfile(name, {}, more);
-    const folder = { root: "run/home/.config/llmctl", service: "var-lib/llmctl/config", alice: "run/alice/.config/llmctl" }[user];
+    const folder = {
+      root: "run/home/.config/llmctl",
+      service: "var-lib/llmctl/config",
+      alice: "run/alice/.config/llmctl",
+    }[user];
     await mkdir(this.home.join(folder, "profiles"), { recursive: true });
     await writeFile(this.home.join(folder, "profiles", `${name}.yaml`), await readFile(path));
     const top = { root: "run/home", service: "var-lib/llmctl", alice: "run/alice" }[user];

@@ -18,7 +18,14 @@ export function makeLaunch(more: Partial<Launch> = {}): Launch {
     rpcWorkers: [],
     drafting: { wanted: true, onFailure: "serve" },
     watchTraffic: true,
-    health: { intervalMs: 5000, timeoutMs: 3000, failures: 3, stallTimeoutMs: 60_000, hangTimeoutMs: 60_000, proofTimeoutMs: 60_000 },
+    health: {
+      intervalMs: 5000,
+      timeoutMs: 3000,
+      failures: 3,
+      stallTimeoutMs: 60_000,
+      hangTimeoutMs: 60_000,
+      proofTimeoutMs: 60_000,
+    },
     restart: { policy: "on-failure", maxFailures: 5, windowMs: 600_000, backoffMs: 1000, backoffMaxMs: 60_000 },
     stopTimeoutMs: 7000,
     orphan: "kill",
@@ -35,4 +42,10 @@ export const crashed: ExitCause = { kind: "crashed", message: "it crashed", perm
 /** Does not. */
 export const badFlag: ExitCause = { kind: "bad-flag", message: "a bad flag", permanent: true, exit: "config" };
 /** Lasts, unless somebody waits for it. */
-export const notThere: ExitCause = { kind: "model-missing", message: "no model", permanent: true, mayCome: true, exit: "missingFile" };
+export const notThere: ExitCause = {
+  kind: "model-missing",
+  message: "no model",
+  permanent: true,
+  mayCome: true,
+  exit: "missingFile",
+};

@@ -1,7 +1,18 @@
 import type { Status, StatusEvent } from "../../src/control/messages.ts";
 
-const traffic = { tokens: 5, draftTokens: 4, acceptedTokens: 3, acceptanceRate: 0.75, tokensPerSecond: 9.5, meanAcceptedLength: null };
-const cause = { kind: "crashed", message: "it crashed", fix: { run: ["logs", "p"], or: { before: "wait, then run", run: ["up", "p"] } } };
+const traffic = {
+  tokens: 5,
+  draftTokens: 4,
+  acceptedTokens: 3,
+  acceptanceRate: 0.75,
+  tokensPerSecond: 9.5,
+  meanAcceptedLength: null,
+};
+const cause = {
+  kind: "crashed",
+  message: "it crashed",
+  fix: { run: ["logs", "p"], or: { before: "wait, then run", run: ["up", "p"] } },
+};
 
 /** A status that says something for each key. */
 export function makeStatus(more: Partial<Status> = {}): Status {
@@ -40,5 +51,12 @@ export function makeStatus(more: Partial<Status> = {}): Status {
 }
 
 export function makeEvent(more: Partial<StatusEvent> = {}): StatusEvent {
-  return { time: "2026-01-01T00:00:00.000Z", elapsedMs: 1, message: "ready", cause: null, status: makeStatus(), ...more };
+  return {
+    time: "2026-01-01T00:00:00.000Z",
+    elapsedMs: 1,
+    message: "ready",
+    cause: null,
+    status: makeStatus(),
+    ...more,
+  };
 }

@@ -3,7 +3,10 @@ import { join } from "node:path";
 import { systemErrorCode } from "../../src/base/errors.ts";
 import { until } from "./until.ts";
 
-/** A cgroup with little memory, under the one that this process is in. Disposing of it fails while a process is left in it. */
+/**
+ * A cgroup with little memory, under the one that this process is in. Disposing of it fails while a process is left in
+ * it.
+ */
 export class MemoryCgroup implements AsyncDisposable {
   readonly #folder: string;
 
@@ -11,7 +14,9 @@ export class MemoryCgroup implements AsyncDisposable {
     this.#folder = folder;
   }
 
-  /** Whether this machine has a memory controller and lets us use it; root in most containers, hardly ever anyone else. */
+  /**
+   * Whether this machine has a memory controller and lets us use it; root in most containers, hardly ever anyone else.
+   */
   static async isPossible(): Promise<boolean> {
     try {
       await using _box = await MemoryCgroup.create(1 << 30);

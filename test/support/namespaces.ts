@@ -10,7 +10,10 @@ const unshare = ["unshare", ...(isRoot ? [] : ["--map-root-user"]), "--mount"];
 
 /** Runs what follows where this folder holds a full disk of 64 KiB. */
 export function withFullDisk(folder: string): string[] {
-  return inNamespace('mount -t tmpfs -o size=64k,mode=700 tmpfs "$1"; head -c 100000 /dev/zero > "$1/fill" 2>/dev/null || true', folder);
+  return inNamespace(
+    'mount -t tmpfs -o size=64k,mode=700 tmpfs "$1"; head -c 100000 /dev/zero > "$1/fill" 2>/dev/null || true',
+    folder,
+  );
 }
 
 /** Runs what follows where this folder holds an empty disk of this size, such as `6m`. */
@@ -52,7 +55,15 @@ export function withoutPrivileges(): string[] {
 
 /** Runs what follows where a user may watch no file. */
 export function withoutWatches(what: "instances" | "watches"): string[] {
-  return ["unshare", "--user", "--map-root-user", "sh", "-c", `echo 0 > /proc/sys/user/max_inotify_${what}; exec "$@"`, "sh"];
+  return [
+    "unshare",
+    "--user",
+    "--map-root-user",
+    "sh",
+    "-c",
+    `echo 0 > /proc/sys/user/max_inotify_${what}; exec "$@"`,
+    "sh",
+  ];
 }
 
 /** Runs what follows as a user that is not root, who owns all that the caller owns. */
@@ -61,8 +72,8 @@ export function asOrdinaryUser(): string[] {
 }
 
 /**
- * Runs what follows as another user, for a caller that is root. The checkout and this Node are in reach of that user also where they are in a
- * folder that is closed to others, such as /root.
+ * Runs what follows as another user, for a caller that is root. The checkout and this Node are in reach of that user
+ * also where they are in a folder that is closed to others, such as /root.
  */
 export function asUser(uid: number): string[] {
   const change = ["setpriv", `--reuid=${uid}`, `--regid=${uid}`, "--clear-groups", "--"];
@@ -91,5 +102,7 @@ function openFolder(folder: string, needed: readonly string[]): string {
     return `(umask 022; mkdir -p ${to}); mount --rbind ${from} ${to}`;
   });
   const closed = quoteForShell(folder);
-  return [`mount --rbind ${closed} /mnt`, `mount -t tmpfs -o mode=755 tmpfs ${closed}`, ...keep, "umount -l /mnt"].join("; ");
+  return [`mount --rbind ${closed} /mnt`, `mount -t tmpfs -o mode=755 tmpfs ${closed}`, ...keep, "umount -l /mnt"].join(
+    "; ",
+  );
 }

@@ -21,7 +21,9 @@ export async function untilGone(pid: number): Promise<void> {
 /** Pids of the fake servers that run for this home; their grandchildren do not count. */
 export async function findServers(home: TempHome): Promise<number[]> {
   const found = await findProcessesUsing(home.path);
-  return found.filter(({ pid, command }) => command.includes(`${fakeLlamaServer} `) && isAlive(pid)).map(({ pid }) => pid);
+  return found
+    .filter(({ pid, command }) => command.includes(`${fakeLlamaServer} `) && isAlive(pid))
+    .map(({ pid }) => pid);
 }
 
 /** What `status --json` says now. */
@@ -31,7 +33,12 @@ export async function readStatus(home: TempHome, name: string): Promise<Listed> 
 }
 
 /** Waits for a status of a profile that may not have one yet. */
-export async function untilStatus(home: TempHome, name: string, what: string, is: (status: Listed) => boolean): Promise<Listed> {
+export async function untilStatus(
+  home: TempHome,
+  name: string,
+  what: string,
+  is: (status: Listed) => boolean,
+): Promise<Listed> {
   return until(`"${name}" is ${what}`, async () => {
     const { stdout } = await llmctl(["status", name, "--json"], { home });
     const status = stdout === "" ? undefined : (JSON.parse(stdout) as Listed);
@@ -39,7 +46,11 @@ export async function untilStatus(home: TempHome, name: string, what: string, is
   });
 }
 
-/** Starts a profile in the background. @returns its status once it is ready. @throws with what was printed when it does not get ready. */
+/**
+ * Starts a profile in the background.
+ * @returns its status once it is ready.
+ * @throws with what was printed when it does not get ready.
+ */
 export async function upDetached(
   home: TempHome,
   name: string,

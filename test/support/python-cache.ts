@@ -8,8 +8,16 @@ interface PythonFile {
   readonly content: Buffer;
 }
 
-/** Lays files out as `snapshot_download(repo)` of huggingface_hub 2.4 does: blobs named by their ETag, links in snapshots, a ref. */
-export async function putPythonCache(hubCache: string, hf: string, commit: string, files: readonly PythonFile[]): Promise<string[]> {
+/**
+ * Lays files out as `snapshot_download(repo)` of huggingface_hub 2.4 does: blobs named by their ETag, links in
+ * snapshots, a ref.
+ */
+export async function putPythonCache(
+  hubCache: string,
+  hf: string,
+  commit: string,
+  files: readonly PythonFile[],
+): Promise<string[]> {
   const repo = join(hubCache, `models--${hf.replace("/", "--")}`);
   const paths: string[] = [];
   for (const { name, content } of files) {
@@ -27,14 +35,20 @@ export async function putPythonCache(hubCache: string, hf: string, commit: strin
   return paths;
 }
 
-/** Lays files out as `snapshot_download(repo, local_dir=folder)` of huggingface_hub 2.4 does: plain files, and notes of what they are. */
+/**
+ * Lays files out as `snapshot_download(repo, local_dir=folder)` of huggingface_hub 2.4 does: plain files, and notes of
+ * what they are.
+ */
 export async function putPythonFolder(folder: string, commit: string, files: readonly PythonFile[]): Promise<string[]> {
   const paths: string[] = [];
   for (const { name, content } of files) {
     const path = join(folder, name);
     await put(path, content);
     await utimes(path, 1_700_000_000, 1_700_000_000);
-    await put(join(folder, ".cache/huggingface/download", `${name}.metadata`), `${commit}\n${sha256(content)}\n1700000000.25\n`);
+    await put(
+      join(folder, ".cache/huggingface/download", `${name}.metadata`),
+      `${commit}\n${sha256(content)}\n1700000000.25\n`,
+    );
     paths.push(path);
   }
   await put(join(folder, ".cache/huggingface/.gitignore"), "*");

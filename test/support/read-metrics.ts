@@ -15,7 +15,9 @@ export class Samples {
   /** The value of the only sample with these labels; undefined where there is none. */
   value(name: string, labels: Readonly<Record<string, string>> = {}): number | undefined {
     const samples = this.#metrics.find((metric) => metric.name === name)?.metrics ?? [];
-    const matching = samples.filter((sample) => Object.entries(labels).every(([key, value]) => sample.labels?.[key] === value));
+    const matching = samples.filter((sample) =>
+      Object.entries(labels).every(([key, value]) => sample.labels?.[key] === value),
+    );
     if (matching.length > 1) throw new Error(`${name} has ${matching.length} samples with ${JSON.stringify(labels)}`);
     return matching[0]?.value === undefined ? undefined : Number(matching[0].value);
   }

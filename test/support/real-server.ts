@@ -46,7 +46,12 @@ interface Chunk {
  * @throws when the stream breaks off.
  */
 export async function* streamStory(url: string, maxTokens: number, signal?: AbortSignal): AsyncGenerator<Chunk> {
-  const request = { ...storyRequest, max_tokens: maxTokens, logit_bias: endTokens.map((id) => [id, false]), stream: true };
+  const request = {
+    ...storyRequest,
+    max_tokens: maxTokens,
+    logit_bias: endTokens.map((id) => [id, false]),
+    stream: true,
+  };
   const { body } = await post(`${url}/v1/chat/completions`, request, signal);
   if (body === null) throw new Error("an answer without a body");
   for await (const line of createInterface({ input: Readable.fromWeb(body) })) {

@@ -22,7 +22,11 @@ export interface ShippedPlan {
   readonly text: string;
 }
 
-export async function planShipped(name: string, program: (typeof shippedPrograms)[number], catalogue: FlagCatalogue): Promise<ShippedPlan> {
+export async function planShipped(
+  name: string,
+  program: (typeof shippedPrograms)[number],
+  catalogue: FlagCatalogue,
+): Promise<ShippedPlan> {
   const profile = await loadProfile(name, { folders: [folder], env: {}, cwd: folder });
   const render = program === "llama-server" ? renderServer : renderCli;
   try {

@@ -15,12 +15,16 @@ export const shippedProfiles = readdirSync(folder).map((file) => basename(file, 
 export async function readShippedSpec(name: string): Promise<ContainerSpec> {
   const profile = await loadProfile(name, { folders: [folder], env: {} });
   const { draft } = profile.values;
-  const models = { target: place(targetModel(profile)), ...(draft?.model === undefined ? {} : { draft: place(draft.model) }) };
+  const models = {
+    target: place(targetModel(profile)),
+    ...(draft?.model === undefined ? {} : { draft: place(draft.model) }),
+  };
   return planContainer(profile, models, { catalogue: readCatalogue("v0.5.0"), release: "v0.5.0" });
 }
 
 function place(ref: ModelRef): ContainerFile[] {
   if (typeof ref === "object" && "url" in ref) throw new Error("no shipped profile names an address");
-  const names = typeof ref === "string" ? [basename(ref)] : [1, 2].map((i) => `${ref.hf}/${ref.quant}-0000${i}-of-00002.gguf`);
+  const names =
+    typeof ref === "string" ? [basename(ref)] : [1, 2].map((i) => `${ref.hf}/${ref.quant}-0000${i}-of-00002.gguf`);
   return names.map((name) => ({ name, source: `/data/${name}`, sizeBytes: 3_000_000 }));
 }

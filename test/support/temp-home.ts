@@ -16,8 +16,8 @@ export const fakeLlamaServer = join(repository, "test/support/fake-llama-server.
 const lastExitMs = 2000;
 
 /**
- * A new, empty `LLMCTL_HOME`. Disposing of it fails, after killing them, when processes are left that use it: as `await using home = …` or
- * in `afterEach`, it proves that a test left none.
+ * A new, empty `LLMCTL_HOME`. Disposing of it fails, after killing them, when processes are left that use it: as `await
+ * using home = …` or in `afterEach`, it proves that a test left none.
  */
 export class TempHome implements AsyncDisposable {
   readonly path: string;
@@ -35,7 +35,11 @@ export class TempHome implements AsyncDisposable {
     return join(this.path, ...parts);
   }
 
-  /** Writes a profile where `llmctl` finds it by name. @param profile YAML text, or values to write as YAML. @returns its path */
+  /**
+   * Writes a profile where `llmctl` finds it by name.
+   * @param profile YAML text, or values to write as YAML.
+   * @returns its path
+   */
   async writeProfile(name: string, profile: string | Readonly<Record<string, unknown>>): Promise<string> {
     const folder = this.join("config", "profiles");
     await mkdir(folder, { recursive: true });
@@ -64,7 +68,9 @@ export class TempHome implements AsyncDisposable {
     for (const { pid } of left) kill(pid);
     await rm(this.path, { recursive: true, force: true });
     if (left.length > 0)
-      throw new Error(`processes left by this test:\n${left.map(({ pid, command }) => `  ${pid} ${command}`).join("\n")}`);
+      throw new Error(
+        `processes left by this test:\n${left.map(({ pid, command }) => `  ${pid} ${command}`).join("\n")}`,
+      );
   }
 
   async #waitForProcessesToEnd(): Promise<UsingProcess[]> {
@@ -82,14 +88,19 @@ interface UsingProcess {
   readonly command: string;
 }
 
-/** Processes, other than this one, that have the path in their arguments or environment, or hold a file under it open. Linux only. */
+/**
+ * Processes, other than this one, that have the path in their arguments or environment, or hold a file under it open.
+ * Linux only.
+ */
 export async function findProcessesUsing(path: string): Promise<UsingProcess[]> {
   const pids = (await readdir("/proc")).filter((entry) => /^\d+$/.test(entry) && Number(entry) !== process.pid);
   const found = await Promise.all(
     pids.map(async (pid) => {
       const command = await orEmpty(readFile(`/proc/${pid}/cmdline`, "utf8"));
       const places = [command, await orEmpty(readFile(`/proc/${pid}/environ`, "utf8")), ...(await openFiles(pid))];
-      return places.some((place) => place.includes(path)) ? [{ pid: Number(pid), command: command.replaceAll("\0", " ") }] : [];
+      return places.some((place) => place.includes(path))
+        ? [{ pid: Number(pid), command: command.replaceAll("\0", " ") }]
+        : [];
     }),
   );
   return found.flat();

@@ -3,7 +3,9 @@ import type { RunResult } from "./llmctl.ts";
 import type { TempHome } from "./temp-home.ts";
 import { until } from "./until.ts";
 
-/** A command on a terminal of its own, of which it is the foreground process; `script` from util-linux is the terminal. */
+/**
+ * A command on a terminal of its own, of which it is the foreground process; `script` from util-linux is the terminal.
+ */
 export class Terminal implements AsyncDisposable {
   readonly #child: ReturnType<typeof start>;
   #output = "";
@@ -53,7 +55,14 @@ function start(command: readonly string[], home: TempHome) {
   const words = command.map((word) => `'${word}'`).join(" ");
   return execa("script", ["--quiet", "--return", "--command", `exec ${words}`, "/dev/null"], {
     cwd: home.path,
-    env: { PATH: process.env["PATH"] ?? "", HOME: home.path, LLMCTL_HOME: home.path, SHELL: "/bin/sh", TERM: "xterm", NO_COLOR: "1" },
+    env: {
+      PATH: process.env["PATH"] ?? "",
+      HOME: home.path,
+      LLMCTL_HOME: home.path,
+      SHELL: "/bin/sh",
+      TERM: "xterm",
+      NO_COLOR: "1",
+    },
     extendEnv: false,
     stdin: "pipe",
     stderr: "ignore",

@@ -45,7 +45,8 @@ export function tokenTexts(vocab: Vocab): string[] {
 /** The first token from `from` on that is a plain word: every tokenizer says it as text, and finds it again in that. */
 export function findWord(vocab: Vocab, from = 100): number {
   const part = vocab[tokensKey];
-  if (typeof part !== "object" || !("count" in part)) return tokenTexts(vocab).findIndex((text, id) => id >= from && isWord(text));
+  if (typeof part !== "object" || !("count" in part))
+    return tokenTexts(vocab).findIndex((text, id) => id >= from && isWord(text));
   const walker = new TextWalker(part satisfies GgufArray);
   for (let id = 0; walker.next(); id += 1) if (id >= from && isWord(walker.text())) return id;
   throw new Error("this vocabulary has no word");
@@ -123,7 +124,8 @@ function layer(random: Random, architecture: "llama" | "glm4moe", width: number,
     random.matrix(`${prefix}attn_v`, width, attention),
     random.matrix(`${prefix}attn_output`, attention, width),
   ];
-  if (architecture === "llama") return [...common, random.norm(`${prefix}ffn_norm`, width), ...feedForwardLayer(random, prefix, "", width)];
+  if (architecture === "llama")
+    return [...common, random.norm(`${prefix}ffn_norm`, width), ...feedForwardLayer(random, prefix, "", width)];
   return [
     ...common,
     random.norm(`${prefix}post_attention_norm`, width),
@@ -168,7 +170,10 @@ class Random {
   }
 
   matrix(name: string, ...ne: readonly number[]): TensorPart {
-    const values = Float32Array.from({ length: ne.reduce((product, length) => product * length, 1) }, () => 0.02 * this.#next());
+    const values = Float32Array.from(
+      { length: ne.reduce((product, length) => product * length, 1) },
+      () => 0.02 * this.#next(),
+    );
     return { name: `${name}.weight`, ne, data: bytesOf(values) };
   }
 

@@ -1,6 +1,7 @@
 /*
- * Unit files as systemd reads them, and containers as Podman's generator makes services of them: written from their documentation, and compared
- * once with systemd 252 and the generator of Podman 6. Strict where those are lenient: what they would ignore or replace is an error here.
+ * Unit files as systemd reads them, and containers as Podman's generator makes services of them: written from their
+ * documentation, and compared once with systemd 252 and the generator of Podman 6. Strict where those are lenient: what
+ * they would ignore or replace is an error here.
  */
 
 export interface UnitLine {
@@ -26,7 +27,8 @@ export function readUnitFile(text: string): UnitLine[] {
     const header = /^\[([^\]]+)\]$/.exec(whole.trim())?.[1];
     const [, key, value] = /^([A-Za-z]+)=(.*)$/s.exec(whole.trim()) ?? [];
     if (header !== undefined) section = header;
-    else if (key === undefined || value === undefined || section === "") throw new Error(`no setting: ${JSON.stringify(whole)}`);
+    else if (key === undefined || value === undefined || section === "")
+      throw new Error(`no setting: ${JSON.stringify(whole)}`);
     else found.push({ section, key, value });
   }
   return found;
@@ -45,7 +47,9 @@ export function splitUnitWords(value: string, { isPathList = false } = {}): stri
   for (let index = 0; index < value.length; index += 1) {
     const char = value[index] ?? "";
     if (char === "\\") {
-      const { text, length } = isPathList ? { text: value[index + 1] ?? "", length: 1 } : unescapeOne(value.slice(index + 1));
+      const { text, length } = isPathList
+        ? { text: value[index + 1] ?? "", length: 1 }
+        : unescapeOne(value.slice(index + 1));
       word = (word ?? "") + text;
       index += length;
     } else if (quote !== "") {
@@ -124,7 +128,10 @@ export interface PodmanCommand {
   readonly args: readonly string[];
 }
 
-/** A `.container` file as it is run: its words go through the generator, and then through systemd. @see podman-systemd.unit(5) */
+/**
+ * A `.container` file as it is run: its words go through the generator, and then through systemd.
+ * @see podman-systemd.unit(5)
+ */
 export function runContainerFile(text: string): PodmanCommand {
   const lines = readUnitFile(text);
   const all = (key: string) => valuesOf(lines, "Container", key);
@@ -174,7 +181,9 @@ function readMount(value: string): [string, string] {
   const fields = [...value.matchAll(/(?:^|,)(?:"((?:[^"]|"")*)"|([^,"]*))/g)].map(
     ([, quoted, plain = ""]) => quoted?.replaceAll('""', '"') ?? plain,
   );
-  const of = Object.fromEntries(fields.map((field) => [field.slice(0, field.indexOf("=")), field.slice(field.indexOf("=") + 1)]));
+  const of = Object.fromEntries(
+    fields.map((field) => [field.slice(0, field.indexOf("=")), field.slice(field.indexOf("=") + 1)]),
+  );
   const { type, source = "", destination = "", ro, ...more } = of;
   if (type !== "bind" || ro !== "true" || Object.keys(more).length > 0) throw new Error(`no mount: ${value}`);
   return [source, destination];

@@ -11,8 +11,8 @@ const script = fileURLToPath(new URL("user-systemd.sh", import.meta.url));
 const env = { XDG_RUNTIME_DIR: "/run/user/0", DBUS_SESSION_BUS_ADDRESS: "unix:path=/run/user/0/bus" };
 
 /**
- * A real systemd user manager in a mount namespace of its own, with the home's units. Needs root and the package systemd; where it cannot be
- * had, the test that asks for it fails.
+ * A real systemd user manager in a mount namespace of its own, with the home's units. Needs root and the package
+ * systemd; where it cannot be had, the test that asks for it fails.
  */
 export class UserSystemd implements AsyncDisposable {
   readonly #home: TempHome;
@@ -37,8 +37,11 @@ export class UserSystemd implements AsyncDisposable {
       env: { PATH: process.env["PATH"], HOME: home.path },
       stdio: ["pipe", "pipe", "inherit"],
     });
-    for await (const line of createInterface({ input: child.stdout })) return new UserSystemd(home, child, Number(line), namespaces);
-    throw new Error("no systemd user manager can be started here: it needs root, mount namespaces and the package systemd");
+    for await (const line of createInterface({ input: child.stdout }))
+      return new UserSystemd(home, child, Number(line), namespaces);
+    throw new Error(
+      "no systemd user manager can be started here: it needs root, mount namespaces and the package systemd",
+    );
   }
 
   get #via(): string[] {

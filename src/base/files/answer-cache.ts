@@ -10,16 +10,23 @@ import { expectSafeWay, isTrusted } from "./safe-way.ts";
 
 /**
  * Where the answer to a question is kept, a file each, in a folder for each kind of them.
- * @param question Names the file, and so must say all that the answer depends on, unless the answer itself says the rest; anything that JSON can say.
+ * @param question Names the file, and so must say all that the answer depends on, unless the answer itself says the
+ *   rest; anything that JSON can say.
  */
 export function answerPath(cacheDir: string, kind: string, question: unknown): string {
-  return join(cacheDir, kind, `${createHash("sha256").update(JSON.stringify(question)).digest("hex").slice(0, 32)}.json`);
+  return join(
+    cacheDir,
+    kind,
+    `${createHash("sha256").update(JSON.stringify(question)).digest("hex").slice(0, 32)}.json`,
+  );
 }
 
 /** The largest answer, the flags of a build, has some 100 kB. What is larger is none of ours. */
 const mostBytes = 4 << 20;
 
-/** @returns undefined where there is none, or none that can be read, used or believed: the question is asked again then. */
+/**
+ * @returns undefined where there is none, or none that can be read, used or believed: the question is asked again then.
+ */
 export async function readAnswer<T>(path: string, isUsable: (value: unknown) => value is T): Promise<T | undefined> {
   try {
     const answer = parseJson(await readText(path));

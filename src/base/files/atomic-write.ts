@@ -6,10 +6,10 @@ import { makeFolder } from "./own-folder.ts";
 import { expectSafeForRoot } from "./safe-way.ts";
 
 /**
- * Writes a file so that a reader, or a crash at any byte, sees the old content or the new, never a part: written beside its place, synced,
- * renamed, and the folder synced. Missing folders are made with mode 0700.
- * @throws LlmctlError `foreign-folder` where root would write below a folder of another user's; the system's error (ENOSPC, EACCES …). The old
- *   file is then untouched and nothing is left beside it.
+ * Writes a file so that a reader, or a crash at any byte, sees the old content or the new, never a part: written beside
+ * its place, synced, renamed, and the folder synced. Missing folders are made with mode 0700.
+ * @throws LlmctlError `foreign-folder` where root would write below a folder of another user's; the system's error
+ *   (ENOSPC, EACCES …). The old file is then untouched and nothing is left beside it.
  */
 export async function writeFileAtomic(path: string, data: string | Uint8Array, mode = 0o600): Promise<void> {
   prepareFolder(dirname(path));
@@ -30,7 +30,10 @@ export async function createFileAtomic(path: string, data: string | Uint8Array, 
   await writeBeside(path, data, { mode, place });
 }
 
-/** As {@link writeFileAtomic}, for a file that is there: it keeps its mode and owner, and a link to it goes on being one. */
+/**
+ * As {@link writeFileAtomic}, for a file that is there: it keeps its mode and owner, and a link to it goes on being
+ * one.
+ */
 export async function replaceFileAtomic(path: string, data: string | Uint8Array): Promise<void> {
   expectSafeForRoot(dirname(path));
   // A link of another user's, too.
@@ -45,10 +48,15 @@ function prepareFolder(folder: string): void {
   makeFolder(folder);
 }
 
-/** Removes what writers of this file have left that were killed before they were done; for the only one that writes it now. */
+/**
+ * Removes what writers of this file have left that were killed before they were done; for the only one that writes it
+ * now.
+ */
 export async function removeUnfinished(path: string): Promise<void> {
   const folder = dirname(path);
-  const unfinished = (await readdir(folder)).filter((name) => name.startsWith(`${basename(path)}.`) && name.endsWith(".tmp"));
+  const unfinished = (await readdir(folder)).filter(
+    (name) => name.startsWith(`${basename(path)}.`) && name.endsWith(".tmp"),
+  );
   await Promise.all(unfinished.map((name) => rm(join(folder, name), { force: true })));
 }
 

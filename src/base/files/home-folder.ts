@@ -3,17 +3,22 @@ import { resolve } from "node:path";
 import { LlmctlError } from "../errors.ts";
 
 /**
- * The home folder of the caller. A user without HOME and without an entry in the passwd file, as containers have them, uses `LLMCTL_HOME`.
+ * The home folder of the caller. A user without HOME and without an entry in the passwd file, as containers have them,
+ * uses `LLMCTL_HOME`.
  * @throws LlmctlError `no-home` where none of the three is known.
  */
 export function findHome(env: Readonly<Record<string, string | undefined>>): string {
   const home = env["HOME"] || readPasswdHome() || env["LLMCTL_HOME"];
   if (home) return resolve(home);
-  throw new LlmctlError("no-home", "this user has no home folder: HOME is not set, and the passwd file has no entry for it", {
-    exit: "config",
-    at: `uid ${process.getuid?.() ?? "unknown"}`,
-    fix: "set LLMCTL_HOME to a folder for all that llmctl keeps, or HOME",
-  });
+  throw new LlmctlError(
+    "no-home",
+    "this user has no home folder: HOME is not set, and the passwd file has no entry for it",
+    {
+      exit: "config",
+      at: `uid ${process.getuid?.() ?? "unknown"}`,
+      fix: "set LLMCTL_HOME to a folder for all that llmctl keeps, or HOME",
+    },
+  );
 }
 
 function readPasswdHome(): string | undefined {

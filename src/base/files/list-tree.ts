@@ -3,12 +3,15 @@ import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { LlmctlError, systemErrorCode } from "../errors.ts";
 
-/** Stops folders without end: links to folders above them make more paths than a disk has files. Repositories have some hundred files. */
+/**
+ * Stops folders without end: links to folders above them make more paths than a disk has files. Repositories have some
+ * hundred files.
+ */
 export const treeLimits = { entries: 200_000, depth: 16 } as const;
 
 /**
- * The files below a folder, relative to it. A link to a folder is followed, each folder entered once. (Node's own recursive `readdir` follows
- * links in a circle: with two of them it does not end.)
+ * The files below a folder, relative to it. A link to a folder is followed, each folder entered once. (Node's own
+ * recursive `readdir` follows links in a circle: with two of them it does not end.)
  * @throws LlmctlError `folder-too-large`; the system's error where the folder itself cannot be read.
  */
 export async function listTree(
@@ -51,10 +54,17 @@ async function orNothing<T>(action: Promise<T>): Promise<T | undefined> {
   }
 }
 
-function tooLarge(folder: string, { entries, depth }: { readonly entries: number; readonly depth: number }): LlmctlError {
-  return new LlmctlError("folder-too-large", `"${folder}" has more than ${entries} files and folders, or is more than ${depth} deep`, {
-    exit: "config",
-    at: folder,
-    fix: "name a folder with models alone",
-  });
+function tooLarge(
+  folder: string,
+  { entries, depth }: { readonly entries: number; readonly depth: number },
+): LlmctlError {
+  return new LlmctlError(
+    "folder-too-large",
+    `"${folder}" has more than ${entries} files and folders, or is more than ${depth} deep`,
+    {
+      exit: "config",
+      at: folder,
+      fix: "name a folder with models alone",
+    },
+  );
 }

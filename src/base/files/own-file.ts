@@ -4,8 +4,8 @@ import { isOwn } from "./own-folder.ts";
 import { describeUser } from "../run-as.ts";
 
 /**
- * A link is not followed. O_NONBLOCK is for a pipe in the file's place, which would keep us until somebody reads it; to a file it means
- * nothing.
+ * A link is not followed. O_NONBLOCK is for a pipe in the file's place, which would keep us until somebody reads it; to
+ * a file it means nothing.
  */
 export const noTricks = constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
@@ -40,7 +40,11 @@ export function expectPlainFile(path: string, info: Stats, what = "file"): void 
 }
 
 export function notAFile(path: string): LlmctlError {
-  return new LlmctlError("not-a-file", "what is in its place is not a file", { exit: "io", at: path, fix: "remove it" });
+  return new LlmctlError("not-a-file", "what is in its place is not a file", {
+    exit: "io",
+    at: path,
+    fix: "remove it",
+  });
 }
 
 export function foreignFile(path: string, uid: number, what = "file"): LlmctlError {

@@ -1,4 +1,15 @@
-import { closeSync, constants, fchmodSync, fstatSync, lstatSync, mkdirSync, openSync, readdirSync, statSync, type Stats } from "node:fs";
+import {
+  closeSync,
+  constants,
+  fchmodSync,
+  fstatSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  statSync,
+  type Stats,
+} from "node:fs";
 import { dirname } from "node:path";
 import { LlmctlError, systemErrorCode } from "../errors.ts";
 import { commandAs, describeUser } from "../run-as.ts";
@@ -10,10 +21,10 @@ export { describeUser };
 const writableByOthers = 0o022;
 
 /**
- * Makes a folder for locks, sockets or state, with mode 0700, or checks that the one that is there is ours alone, and that the way to it is
- * safe. Safe to repeat.
- * @throws LlmctlError `foreign-folder` (77) for a folder of another user, a link, one that holds something and can be written by others, and one
- *   below a folder of another user's; the system's error where it cannot be made.
+ * Makes a folder for locks, sockets or state, with mode 0700, or checks that the one that is there is ours alone, and
+ * that the way to it is safe. Safe to repeat.
+ * @throws LlmctlError `foreign-folder` (77) for a folder of another user, a link, one that holds something and can be
+ *   written by others, and one below a folder of another user's; the system's error where it cannot be made.
  */
 export function ensureOwnFolder(path: string): void {
   const present = lstatSync(path, { throwIfNoEntry: false });
@@ -22,7 +33,8 @@ export function ensureOwnFolder(path: string): void {
   expectSafeWay(dirname(path));
   makeFolder(path);
   const info = lstatSync(path);
-  // A folder of ours that was made by hand or by a mount: nobody has put anything into it yet, and from now on nobody else can.
+  // A folder of ours that was made by hand or by a mount: nobody has put anything into it yet, and from now on nobody
+  // else can.
   const isOpen = (info.mode & writableByOthers) !== 0;
   const isNew = isOpen && info.isDirectory() && isOwn(info) && readdirSync(path).length === 0;
   if (!isNew) expectOwnFolder(path, info);
@@ -40,7 +52,8 @@ function closeToOthers(path: string, { ino, dev, mode }: Stats): void {
 }
 
 /**
- * Makes a folder of ours and those above it. Node's own recursive mkdir never ends where the system refuses a folder with ENOENT, as in /proc.
+ * Makes a folder of ours and those above it. Node's own recursive mkdir never ends where the system refuses a folder
+ * with ENOENT, as in /proc.
  * @throws the system's error.
  */
 export function makeFolder(path: string): void {
@@ -68,14 +81,22 @@ function makeOne(path: string): void {
  */
 export function expectOwnFolder(path: string, info: Stats = lstatSync(path)): void {
   if (info.isSymbolicLink())
-    throw foreignFolder(path, "is a link, and what it leads to may be another user's", `put a folder in its place, or ${elsewhere}`);
+    throw foreignFolder(
+      path,
+      "is a link, and what it leads to may be another user's",
+      `put a folder in its place, or ${elsewhere}`,
+    );
   if (!info.isDirectory()) throw Object.assign(new Error(`${path} is not a folder`), { code: "ENOTDIR" });
   if (!isOwn(info)) {
     const fix = `run llmctl as its owner: ${commandAs(info.uid)}; or remove it, or ${elsewhere}`;
     throw foreignFolder(path, `belongs to ${describeUser(info.uid)}, not to you (${describeUser(ownUid())})`, fix);
   }
   if ((info.mode & writableByOthers) !== 0) {
-    throw foreignFolder(path, "can be written by other users", `look whether all that is in it is yours, then run: chmod 700 ${path}`);
+    throw foreignFolder(
+      path,
+      "can be written by other users",
+      `look whether all that is in it is yours, then run: chmod 700 ${path}`,
+    );
   }
 }
 

@@ -21,7 +21,10 @@ export interface Paths {
   readonly llamaCache: string;
 }
 
-/** Root's own: never the folder of the user that services of the machine run as, who could put links into it. Not below HOME, which sudo may keep. */
+/**
+ * Root's own: never the folder of the user that services of the machine run as, who could put links into it. Not below
+ * HOME, which sudo may keep.
+ */
 const rootState = "/var/lib/llmctl-root";
 
 /** Home of the machine's services. */
@@ -32,8 +35,8 @@ export const unitFolder = "/etc/systemd/system";
 /**
  * Where llmctl keeps its files.
  *
- * `LLMCTL_HOME` puts all of it, but the caches of models, under one folder; else root uses `/run` and `/var/lib`, and everyone else
- * the XDG base directories.
+ * `LLMCTL_HOME` puts all of it, but the caches of models, under one folder; else root uses `/run` and `/var/lib`, and
+ * everyone else the XDG base directories.
  */
 export function findPaths(env: Env = process.env, uid: number = process.getuid?.() ?? -1): Paths {
   const home = findHome(env);

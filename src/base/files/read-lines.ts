@@ -2,12 +2,16 @@ import { StringDecoder } from "node:string_decoder";
 import type { Readable } from "node:stream";
 import { LlmctlError } from "../errors.ts";
 
-/** Stops a line without end, which would be kept until it ends. The longest lines of ours, events with a status, have some 20 kB. */
+/**
+ * Stops a line without end, which would be kept until it ends. The longest lines of ours, events with a status, have
+ * some 20 kB.
+ */
 const longestLineBytes = 4 << 20;
 
 /**
- * The whole lines of a stream as they come. A stream that breaks or is destroyed just ends, and a last line that was cut is dropped: what
- * that means, the reader knows from the lines before. (node:readline waits for ever on a stream that is destroyed.)
+ * The whole lines of a stream as they come. A stream that breaks or is destroyed just ends, and a last line that was
+ * cut is dropped: what that means, the reader knows from the lines before. (node:readline waits for ever on a stream
+ * that is destroyed.)
  * @throws LlmctlError `line-too-long`; the stream is destroyed then.
  */
 export async function* readLines(stream: Readable, mostBytes: number = longestLineBytes): AsyncGenerator<string> {
@@ -52,7 +56,9 @@ class LineJoiner {
       this.#parts.push(piece);
       this.#length += piece.length;
       if (this.#length > this.#mostBytes) {
-        throw new LlmctlError("line-too-long", `a line has more than ${this.#mostBytes} characters`, { exit: "failed" });
+        throw new LlmctlError("line-too-long", `a line has more than ${this.#mostBytes} characters`, {
+          exit: "failed",
+        });
       }
     }
   }

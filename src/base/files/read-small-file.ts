@@ -16,14 +16,20 @@ interface SmallFileOptions {
 }
 
 /**
- * Text of a small file of ours, in a folder where anything may have been put since: a pipe would keep a reader waiting for ever, a huge file would
- * fill its memory, and a link would lead it elsewhere. What another user has written decides nothing.
+ * Text of a small file of ours, in a folder where anything may have been put since: a pipe would keep a reader waiting
+ * for ever, a huge file would fill its memory, and a link would lead it elsewhere. What another user has written
+ * decides nothing.
  * @returns undefined where it is no file, or too large.
  * @throws LlmctlError `foreign-file` (77); the system's error.
  */
 export function readSmallFile(
   path: string,
-  { owner = process.getuid?.() ?? "anyone", most = standardBytes, what = "file", follow = false }: SmallFileOptions = {},
+  {
+    owner = process.getuid?.() ?? "anyone",
+    most = standardBytes,
+    what = "file",
+    follow = false,
+  }: SmallFileOptions = {},
 ): string | undefined {
   const fd = openSync(path, constants.O_RDONLY | (follow ? constants.O_NONBLOCK : noTricks));
   try {

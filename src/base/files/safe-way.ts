@@ -7,12 +7,13 @@ import { commandAs, describeUser } from "../run-as.ts";
 const mostLinks = 40;
 
 /**
- * Checks the way to a folder: each link that it follows belongs to us or to root, and for root each folder on it, too. Its owner could put another
- * folder, or a link, in the place of what is below, and lead root, who can write everywhere, anywhere. Everyone else would only be led to another
- * folder of their own, and often has a home below a folder of somebody else's (of a project, of a storage server, of "nobody").
+ * Checks the way to a folder: each link that it follows belongs to us or to root, and for root each folder on it, too.
+ * Its owner could put another folder, or a link, in the place of what is below, and lead root, who can write
+ * everywhere, anywhere. Everyone else would only be led to another folder of their own, and often has a home below a
+ * folder of somebody else's (of a project, of a storage server, of "nobody").
  *
- * The mode is not asked for: a folder that a group can write is usual where each user has a group, and so is a volume of a container that all
- * can write. What is missing is no fault: we make it.
+ * The mode is not asked for: a folder that a group can write is usual where each user has a group, and so is a volume
+ * of a container that all can write. What is missing is no fault: we make it.
  * @throws LlmctlError `foreign-folder` (77)
  */
 export function expectSafeWay(folder: string): void {
@@ -53,7 +54,8 @@ function findOther(folder: string, counts: (info: Stats) => boolean): Step | und
 }
 
 /**
- * The same for what only root must look at: everyone else writes only what is theirs to write, also in a cache or a checkout that several users share.
+ * The same for what only root must look at: everyone else writes only what is theirs to write, also in a cache or a
+ * checkout that several users share.
  * @throws LlmctlError `foreign-folder` (77)
  */
 export function expectSafeForRoot(folder: string): void {
@@ -61,8 +63,8 @@ export function expectSafeForRoot(folder: string): void {
 }
 
 /**
- * Root runs no program that is found by another user's `LLMCTL_HOME`, of a build or of a profile: that user decides which one it is, and a service of the
- * machine is kept from being root.
+ * Root runs no program that is found by another user's `LLMCTL_HOME`, of a build or of a profile: that user decides
+ * which one it is, and a service of the machine is kept from being root.
  * @throws LlmctlError `foreign-folder` (77)
  */
 export function expectOwnPrograms(env: Readonly<Record<string, string | undefined>> = process.env): void {
@@ -89,8 +91,8 @@ export function isTrusted({ uid }: Pick<Stats, "uid">): boolean {
 }
 
 /**
- * Whether an owner is one that a user namespace (`unshare`, rootless podman) has no number for. Root of the machine, who owns the folders above
- * ours, is one of them, so there nobody can be told from root.
+ * Whether an owner is one that a user namespace (`unshare`, rootless podman) has no number for. Root of the machine,
+ * who owns the folders above ours, is one of them, so there nobody can be told from root.
  */
 function isHiddenOwner(uid: number): boolean {
   return uid === Number(readText("/proc/sys/kernel/overflowuid") || "65534") && !knowsAllUsers();
@@ -112,9 +114,13 @@ function readText(path: string): string {
 function foreignWay({ path, info }: Step, folder: string): LlmctlError {
   const what = info.isSymbolicLink() ? "link" : "folder";
   const owner = describeUser(info.uid);
-  return new LlmctlError("foreign-folder", `the ${what} ${path} belongs to ${owner}, who could lead ${folder} elsewhere`, {
-    exit: "permission",
-    at: folder,
-    fix: `run llmctl as its owner: ${commandAs(info.uid)}; or set LLMCTL_HOME (for models of Hugging Face HF_HOME) to a folder of your own`,
-  });
+  return new LlmctlError(
+    "foreign-folder",
+    `the ${what} ${path} belongs to ${owner}, who could lead ${folder} elsewhere`,
+    {
+      exit: "permission",
+      at: folder,
+      fix: `run llmctl as its owner: ${commandAs(info.uid)}; or set LLMCTL_HOME (for models of Hugging Face HF_HOME) to a folder of your own`,
+    },
+  );
 }

@@ -6,8 +6,8 @@ export interface QuietWatch {
 }
 
 /**
- * Calls back when a file changes, where the system can tell. Never throws: a user has a limited number of watches, which others may have
- * used up, and the file may be gone. A watch that fails later ends without a word.
+ * Calls back when a file changes, where the system can tell. Never throws: a user has a limited number of watches,
+ * which others may have used up, and the file may be gone. A watch that fails later ends without a word.
  */
 export function watchQuietly(path: string, onChange: () => void): QuietWatch {
   try {

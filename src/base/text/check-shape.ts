@@ -1,6 +1,6 @@
 /*
- * Checks of values that other processes have sent or left in files. Written by hand, since zod would cost each supervisor 13 MB for as long as it
- * lives, and each command the time to load it.
+ * Checks of values that other processes have sent or left in files. Written by hand, since zod would cost each
+ * supervisor 13 MB for as long as it lives, and each command the time to load it.
  */
 
 export type Check = (value: unknown) => boolean;
@@ -44,6 +44,9 @@ export function isShape<T>(checks: Checks<T>): (value: unknown) => value is T {
 }
 
 /** The first key whose value is not as it should be. */
-export function findWrong(value: Readonly<Record<string, unknown>>, checks: Readonly<Record<string, Check>>): string | undefined {
+export function findWrong(
+  value: Readonly<Record<string, unknown>>,
+  checks: Readonly<Record<string, Check>>,
+): string | undefined {
   return Object.keys(checks).find((key) => checks[key]?.(value[key]) === false);
 }

@@ -1,11 +1,12 @@
 import { closest, distance } from "fastest-levenshtein";
 
 /**
- * The known word that was probably meant, or undefined when none is near (more than a third of its letters differ). The same letters in
- * another order are near.
+ * The known word that was probably meant, or undefined when none is near (more than a third of its letters differ). The
+ * same letters in another order are near.
  */
 export function findClosest(word: string, all: readonly string[]): string | undefined {
-  // A word of others, or a listing, may be of any length, and each letter is compared with each. Nobody mistypes a name that long.
+  // A word of others, or a listing, may be of any length, and each letter is compared with each. Nobody mistypes a name
+  // that long.
   const known = word.length > longestWord ? [] : all.slice(0, mostKnown).filter((one) => isOfLength(one, word.length));
   if (known.length === 0) return undefined;
   const letters = sortLetters(word);

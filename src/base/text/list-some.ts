@@ -1,6 +1,8 @@
 /** Names for a message: a listing that somebody else has made may have a hundred thousand, each of a kilobyte. */
 export function nameSome(names: readonly string[], most = 40, between = ", "): string {
-  const shown = names.slice(0, most).map((name) => (name.length > longestName ? `${name.slice(0, longestName)}…` : name));
+  const shown = names
+    .slice(0, most)
+    .map((name) => (name.length > longestName ? `${name.slice(0, longestName)}…` : name));
   return names.length > most ? `${shown.join(between)} and ${names.length - most} more` : shown.join(between);
 }
 

@@ -9,14 +9,17 @@ export interface JsonLimits {
 /** Far above anything that llmctl reads: a page of the Hub's listing has some 20,000 values, a status some hundred. */
 export const jsonLimits: JsonLimits = { depth: 64, values: 400_000 };
 
-/** A text that is beyond the limits. A kind of the error for what is no JSON at all, as whoever reads it has the same use for both. */
+/**
+ * A text that is beyond the limits. A kind of the error for what is no JSON at all, as whoever reads it has the same
+ * use for both.
+ */
 export class JsonLimitError extends SyntaxError {
   override readonly name = "JsonLimitError";
 }
 
 /**
- * As `JSON.parse`, for a text of which others say what it holds. Its size is for whoever reads it to limit. Node's own error quotes what it could not
- * read, which may be a secret.
+ * As `JSON.parse`, for a text of which others say what it holds. Its size is for whoever reads it to limit. Node's own
+ * error quotes what it could not read, which may be a secret.
  * @throws SyntaxError, {@link JsonLimitError} before anything is made of the text.
  */
 export function parseJson(text: string, limits: JsonLimits = jsonLimits): unknown {
@@ -28,7 +31,10 @@ export function parseJson(text: string, limits: JsonLimits = jsonLimits): unknow
   }
 }
 
-/** As {@link parseJson}, for whoever has the same use for what is not JSON and for too much of it. @returns undefined for either. */
+/**
+ * As {@link parseJson}, for whoever has the same use for what is not JSON and for too much of it.
+ * @returns undefined for either.
+ */
 export function parseJsonOrNothing(text: string): unknown {
   try {
     return parseJson(text);

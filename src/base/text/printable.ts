@@ -1,13 +1,25 @@
 /*
- * Foreign text is what others have written: model files, profiles, the Hub, servers, the environment, the command line. A terminal obeys some of
- * its characters, and draws nothing for others. Here they are made visible, as `\x1b`, `\u202e` or `\U000e0041`. Letters of every script, marks
- * and emoji stay as they are.
+ * Foreign text is what others have written: model files, profiles, the Hub, servers, the environment, the command line.
+ * A terminal obeys some of its characters, and draws nothing for others. Here they are made visible, as `\x1b`,
+ * `\u202e` or `\U000e0041`. Letters of every script, marks and emoji stay as they are.
  */
 
 /** Scripts whose spelling needs the joiners: between letters of others they only make two names look the same. */
 const joiningScripts = [
   ["Arabic", "Syriac", "Mandaic", "Nko", "Adlam", "Mongolian", "Phags_Pa", "Hanifi_Rohingya"],
-  ["Devanagari", "Bengali", "Gurmukhi", "Gujarati", "Oriya", "Tamil", "Telugu", "Kannada", "Malayalam", "Sinhala", "Tibetan"],
+  [
+    "Devanagari",
+    "Bengali",
+    "Gurmukhi",
+    "Gujarati",
+    "Oriya",
+    "Tamil",
+    "Telugu",
+    "Kannada",
+    "Malayalam",
+    "Sinhala",
+    "Tibetan",
+  ],
   ["Myanmar", "Khmer", "Balinese", "Javanese", "Sundanese", "Tai_Tham", "Cham", "Newa", "Tirhuta", "Grantha", "Chakma"],
 ]
   .flat()
@@ -16,10 +28,16 @@ const joiningScripts = [
 
 /** Flags of England, Scotland and Wales: the only emoji that tag characters spell. */
 const tagFlags = ["gbeng", "gbsct", "gbwls"]
-  .map((region) => `\u{1f3f4}${region.replace(/./g, (letter) => String.fromCodePoint(0xe0000 + letter.charCodeAt(0)))}\u{e007f}`)
+  .map(
+    (region) =>
+      `\u{1f3f4}${region.replace(/./g, (letter) => String.fromCodePoint(0xe0000 + letter.charCodeAt(0)))}\u{e007f}`,
+  )
   .join("|");
 
-/** What has a sense where it stands. Looks back only: the answer of a model comes in pieces, and what follows is not here yet. */
+/**
+ * What has a sense where it stands. Looks back only: the answer of a model comes in pieces, and what follows is not
+ * here yet.
+ */
 const meant = [
   tagFlags,
   String.raw`(?<=[${joiningScripts}]\p{M}{0,3})[\u200c\u200d]`,
@@ -41,7 +59,11 @@ const harmless = /^[\t\n -~]*$/;
 const harmlessLine = /^[ -~]*$/;
 
 /** Names of characters in one line that a block of text may have. */
-const shortNames: Readonly<Record<string, string>> = { "\n": String.raw`\n`, "\r": String.raw`\r`, "\t": String.raw`\t` };
+const shortNames: Readonly<Record<string, string>> = {
+  "\n": String.raw`\n`,
+  "\r": String.raw`\r`,
+  "\t": String.raw`\t`,
+};
 
 /** A block of foreign text for people: newlines and tabs stay. */
 export function printable(text: string): string {
@@ -50,7 +72,10 @@ export function printable(text: string): string {
   return escapeHidden(text.replaceAll("\r\n", "\n"), show);
 }
 
-/** One line of foreign text for people: newlines and tabs are shown too, as they would end the line or look like columns. */
+/**
+ * One line of foreign text for people: newlines and tabs are shown too, as they would end the line or look like
+ * columns.
+ */
 export function printableLine(text: string): string {
   return escapeHidden(text, describeChar);
 }
@@ -89,7 +114,9 @@ export function printableJson(value: unknown, indent?: number): string {
 export function escapeHidden(text: string, show: (char: string) => string): string {
   if (harmlessLine.test(text)) return text;
   pattern ??= new RegExp(`(${meant})|${hidden}`, "gu");
-  return text.replace(pattern, (char: string, isMeant: string | undefined) => (isMeant === undefined ? show(char) : char));
+  return text.replace(pattern, (char: string, isMeant: string | undefined) =>
+    isMeant === undefined ? show(char) : char,
+  );
 }
 
 function describeChar(char: string): string {

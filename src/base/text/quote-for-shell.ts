@@ -6,7 +6,10 @@ export function quoteForShell(word: string): string {
   return /^[\w@%+:,./-][\w@%+=:,./-]*$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`;
 }
 
-/** The same in one line of characters that can be printed. Where that needs escapes, bash and zsh read it back, with a locale of UTF-8. */
+/**
+ * The same in one line of characters that can be printed. Where that needs escapes, bash and zsh read it back, with a
+ * locale of UTF-8.
+ */
 export function quoteForShellInLine(word: string): string {
   const text = word.replaceAll("\\", String.raw`\\`).replaceAll("'", String.raw`\'`);
   const escaped = escapeHidden(text, escapeChar);

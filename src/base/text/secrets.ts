@@ -1,7 +1,10 @@
 /** What stands in the place of a value that is for the server alone. */
 export const hidden = "(hidden)";
 
-/** Whether a variable by this name may hold a secret; better one too many than one too few, where that only hides a value. */
+/**
+ * Whether a variable by this name may hold a secret; better one too many than one too few, where that only hides a
+ * value.
+ */
 export function maySecretBe(name: string): boolean {
   return /key|token|secret|passw|credential/i.test(name);
 }
@@ -21,7 +24,10 @@ export function hasLogin(text: string): boolean {
   return /:\/\/[^/\s]*@/.test(text);
 }
 
-/** An address for people, whether it can be parsed or not: without its login, and without its query, which may be a signature. */
+/**
+ * An address for people, whether it can be parsed or not: without its login, and without its query, which may be a
+ * signature.
+ */
 export function maskAddress(address: string): string {
   // Not by a pattern: where no "@" follows, it would look for one behind each of a million slashes.
   const start = address.indexOf("//");

@@ -39,7 +39,8 @@ export interface BuildOptions extends ScriptOptions {
 }
 
 /**
- * `llmctl build`: builds llama.cpp by the script and shows how far it is, or lists what is installed, or changes which build is current.
+ * `llmctl build`: builds llama.cpp by the script and shows how far it is, or lists what is installed, or changes which
+ * build is current.
  * @throws LlmctlError with the script's own words, `build-failed`; or those of `useBuild`.
  */
 export async function build(options: BuildOptions): Promise<void> {
@@ -60,11 +61,19 @@ async function printBuilds(dataDir: string, json: boolean): Promise<void> {
     process.stdout.write(jsonText({ builds, broken }));
     return;
   }
-  if (builds.length + broken.length === 0) process.stdout.write('no build of llama.cpp is installed; run "llmctl build"\n');
+  if (builds.length + broken.length === 0)
+    process.stdout.write('no build of llama.cpp is installed; run "llmctl build"\n');
   else {
-    const rows = builds.map((one) => [one.current ? "*" : "", one.id, one.version, one.date.toISOString().slice(0, 10)]);
+    const rows = builds.map((one) => [
+      one.current ? "*" : "",
+      one.id,
+      one.version,
+      one.date.toISOString().slice(0, 10),
+    ]);
     const unusable = broken.map(({ id, problem }) => ["", id, `broken: ${problem}`, ""]);
-    process.stdout.write(formatTable(["", "BUILD", "VERSION", "DATE"], [...rows, ...unusable], process.stdout.columns || 1000));
+    process.stdout.write(
+      formatTable(["", "BUILD", "VERSION", "DATE"], [...rows, ...unusable], process.stdout.columns || 1000),
+    );
   }
 }
 
@@ -108,7 +117,11 @@ async function runScript(args: readonly string[]): Promise<string | undefined> {
   process.off("SIGINT", stop).off("SIGTERM", stop);
   screen.end();
   if (exitCode === 0) return manifest;
-  throw failure(problems, exitCode === undefined ? `was ended by ${signal ?? "a signal"}` : `ended with exit code ${exitCode}`, exitCode);
+  throw failure(
+    problems,
+    exitCode === undefined ? `was ended by ${signal ?? "a signal"}` : `ended with exit code ${exitCode}`,
+    exitCode,
+  );
 }
 
 async function forEachLine(input: Readable, use: (line: string) => void): Promise<void> {
@@ -122,7 +135,10 @@ class BuildScreen {
   show(line: string): void {
     const step = readStep(line);
     if (step !== undefined) {
-      this.#progress ??= new ProgressLine({ label: "compile ", unit: step.total === 100 ? formatPercent : formatSteps });
+      this.#progress ??= new ProgressLine({
+        label: "compile ",
+        unit: step.total === 100 ? formatPercent : formatSteps,
+      });
       this.#progress.update(step.done, step.total);
       return;
     }
@@ -163,7 +179,8 @@ function readProblem(line: string, problems: Problem[]): boolean {
 
 function failure(problems: readonly Problem[], ending: string, exitCode: number | undefined): LlmctlError {
   const exit = exitName(exitCode);
-  if (exit === "interrupted") return new LlmctlError("build-interrupted", "the build was interrupted; nothing was installed", { exit });
+  if (exit === "interrupted")
+    return new LlmctlError("build-interrupted", "the build was interrupted; nothing was installed", { exit });
   const [first = { message: `scripts/build-llama.sh ${ending}` }, ...more] = problems;
   return new LlmctlError("build-failed", first.message, { exit, ...first }, more);
 }

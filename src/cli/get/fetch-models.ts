@@ -50,13 +50,14 @@ export interface ModelsPlan {
 }
 
 /**
- * Says what the profiles' models lack, in this order: files on disk, the Hub's listing, and the headers of pairs of which something lacks.
- * Writes nothing.
+ * Says what the profiles' models lack, in this order: files on disk, the Hub's listing, and the headers of pairs of
+ * which something lacks. Writes nothing.
  * @throws LlmctlError as {@link planPull} and {@link findSkippedDrafts}.
  */
 export async function planModels(profiles: readonly Profile[], options: FetchModelsOptions): Promise<ModelsPlan> {
   const models: PlannedModel[] = [];
-  for (const model of await listNamed(profiles, options)) models.push({ ...model, plan: await planOne(model, options) });
+  for (const model of await listNamed(profiles, options))
+    models.push({ ...model, plan: await planOne(model, options) });
   const planOf = (ref: ModelRef) => models.find((model) => isSame(model.ref, ref))?.plan;
   const access = { hub: options.hub, signal: options.signal, onProgress: tell("", options) };
   const skipped = await findSkippedDrafts(profiles, planOf, { access, paths: options.paths });
@@ -67,7 +68,10 @@ export async function planModels(profiles: readonly Profile[], options: FetchMod
  * Fetches what was planned, after a look at the space for all of it.
  * @throws LlmctlError as {@link fetchPlanned}.
  */
-export async function fetchModels({ models }: ModelsPlan, options: FetchModelsOptions): Promise<readonly CompleteModel[]> {
+export async function fetchModels(
+  { models }: ModelsPlan,
+  options: FetchModelsOptions,
+): Promise<readonly CompleteModel[]> {
   const toFetch = models.map(({ plan }) => plan).filter((plan): plan is FetchPlan => plan.kind === "fetch");
   if (toFetch.length > 0) {
     await checkSpaceFor(toFetch);
@@ -80,7 +84,10 @@ export async function fetchModels({ models }: ModelsPlan, options: FetchModelsOp
 }
 
 /** Of the models that the profiles name those that can be fetched, as far as they are complete on disk. */
-export async function findHere(profiles: readonly Profile[], options: FetchModelsOptions): Promise<readonly CompleteModel[]> {
+export async function findHere(
+  profiles: readonly Profile[],
+  options: FetchModelsOptions,
+): Promise<readonly CompleteModel[]> {
   const here: CompleteModel[] = [];
   for (const model of await listNamed(profiles, options)) {
     const search = typeof model.ref === "string" ? { absent: [] } : await searchModel(model.ref, model.find);
@@ -109,7 +116,8 @@ async function listNamed(
     }
   }
   // What comes from an address is looked for in one place only.
-  const keyOf = ({ ref, find }: NamedModel) => JSON.stringify([ref, typeof ref === "object" && "url" in ref ? [] : find.modelDirs]);
+  const keyOf = ({ ref, find }: NamedModel) =>
+    JSON.stringify([ref, typeof ref === "object" && "url" in ref ? [] : find.modelDirs]);
   return named.filter((model, i) => named.findIndex((other) => keyOf(other) === keyOf(model)) === i);
 }
 
@@ -118,7 +126,11 @@ async function planOne({ ref, label, find }: NamedModel, options: FetchModelsOpt
   return planPull(ref, { ...find, ...options, onProgress: tell(label, options) });
 }
 
-async function makeComplete({ ref, label, find }: NamedModel, plan: PullPlan, options: FetchModelsOptions): Promise<ModelFiles> {
+async function makeComplete(
+  { ref, label, find }: NamedModel,
+  plan: PullPlan,
+  options: FetchModelsOptions,
+): Promise<ModelFiles> {
   if (plan.kind === "complete" || typeof ref === "string") return findModel(ref, find);
   return fetchPlanned(ref, plan, { ...find, ...options, onProgress: tell(label, options) });
 }

@@ -5,7 +5,12 @@ import { findOptions } from "../../hub/find/find-model.ts";
 import type { Traffic } from "../../hub/http/http-source.ts";
 import type { HubAccess } from "../../hub/http/hub-access.ts";
 import { readHubSettings } from "../../hub/http/hub-settings.ts";
-import { readModelHeaders, type HeaderOptions, type ModelHeaders, type ModelPlace } from "../../hub/find/read-model-headers.ts";
+import {
+  readModelHeaders,
+  type HeaderOptions,
+  type ModelHeaders,
+  type ModelPlace,
+} from "../../hub/find/read-model-headers.ts";
 import { findBuildRule, type BuildRule } from "../../llama/draft/build-vocab-rule.ts";
 import { decideDraft, type DraftVerdict } from "../../llama/draft/draft-gate.ts";
 import type { Profile } from "../../profiles/schema/schema.ts";
@@ -27,7 +32,9 @@ export function createHubAccess(): HubAccess {
     hub: readHubSettings(process.env),
     signal: new AbortController().signal,
     onProgress: ({ reason, delayMs }) => {
-      process.stderr.write(`${paint("yellow", `${printableSentence(reason)}; trying again in ${formatDuration(delayMs)}`)}\n`);
+      process.stderr.write(
+        `${paint("yellow", `${printableSentence(reason)}; trying again in ${formatDuration(delayMs)}`)}\n`,
+      );
     },
   };
 }
@@ -49,14 +56,20 @@ interface NamedPair {
 }
 
 /** Judges any two models by their headers, wherever they are. @throws LlmctlError as {@link readModelHeaders} */
-export async function judgePair({ target, draft, type }: NamedPair, options: HeaderOptions, paths: Paths): Promise<Judgement> {
+export async function judgePair(
+  { target, draft, type }: NamedPair,
+  options: HeaderOptions,
+  paths: Paths,
+): Promise<Judgement> {
   const build = await findBuildRule({ llama: {}, at: "installed builds", paths, env: process.env });
   const models = { target: await readModelHeaders(target, options), draft: await readModelHeaders(draft, options) };
   const verdict = decideDraft({ target: models.target.model, draft: models.draft.model, type, rule: build.rule });
   return { ...models, type, build, verdict };
 }
 
-/** Judges a profile's two models by their headers, wherever they are; undefined when the profile asks for no drafting. */
+/**
+ * Judges a profile's two models by their headers, wherever they are; undefined when the profile asks for no drafting.
+ */
 export async function judgeProfile(profile: Profile, access: HubAccess, paths: Paths): Promise<Judgement | undefined> {
   const { values } = profile;
   const targetRef = targetModel(profile);
@@ -65,7 +78,8 @@ export async function judgeProfile(profile: Profile, access: HubAccess, paths: P
   const options = { ...access, ...findOptions(profile, paths) };
   const build = await findBuildRule({ llama: values.llama, at: profile.at("llama"), paths, env: process.env });
   const target = await readModelHeaders(targetRef, { ...options, at: profile.at("model") });
-  const draft = model === undefined ? undefined : await readModelHeaders(model, { ...options, at: profile.at("draft", "model") });
+  const draft =
+    model === undefined ? undefined : await readModelHeaders(model, { ...options, at: profile.at("draft", "model") });
   const question = { target: target.model, draft: draft?.model, type, rule: build.rule, ctxSize: values.ctx_size };
   return { target, draft, type, build, verdict: decideDraft(question) };
 }

@@ -45,8 +45,12 @@ export interface ReadProfiles {
 /** Every profile that `llmctl profile list` shows, and those that run or have run from elsewhere. */
 export async function readAllProfiles(paths: Paths): Promise<ReadProfiles> {
   const folders = profileFolders({ paths, cwd: process.cwd() });
-  const listed = (await listProfiles(folders)).filter(({ shadowedBy }) => shadowedBy === undefined).map(({ path }) => path);
-  const running = (await listProfileStates(paths)).filter(({ presence }) => presence !== "gone").map(({ status }) => status.profile);
+  const listed = (await listProfiles(folders))
+    .filter(({ shadowedBy }) => shadowedBy === undefined)
+    .map(({ path }) => path);
+  const running = (await listProfileStates(paths))
+    .filter(({ presence }) => presence !== "gone")
+    .map(({ status }) => status.profile);
   const profiles: Profile[] = [];
   const problems: LlmctlError[] = [];
   for (const path of new Set([...listed, ...running])) {
@@ -67,7 +71,9 @@ export async function listKnownModels(profiles: readonly Profile[], paths: Paths
   const cached = [...(await scanCache(paths.hub)), ...(await scanUrlFolder(urlModelFolder(paths)))];
   const unused = cached.filter(({ shards }) => !shards.some(({ path }) => usedPaths.has(path))).map(describeUnused);
   const lockFolder = modelLockFolder(paths.state);
-  return Promise.all([...used, ...unused].map(async (model) => ({ ...model, verifiedAt: await findOldest(model.shards, lockFolder) })));
+  return Promise.all(
+    [...used, ...unused].map(async (model) => ({ ...model, verifiedAt: await findOldest(model.shards, lockFolder) })),
+  );
 }
 
 function describeUnused({ of, ...model }: CachedModel): Omit<KnownModel, "verifiedAt"> {
@@ -76,8 +82,8 @@ function describeUnused({ of, ...model }: CachedModel): Omit<KnownModel, "verifi
 }
 
 /**
- * Paths in snapshots of everything that profiles use. Of a model that is not complete here, every set that the reference could mean counts: a
- * pull goes on from it.
+ * Paths in snapshots of everything that profiles use. Of a model that is not complete here, every set that the
+ * reference could mean counts: a pull goes on from it.
  */
 export async function listUsedPaths(profiles: readonly Profile[], paths: Paths): Promise<ReadonlySet<string>> {
   const used = new Set<string>();

@@ -26,7 +26,9 @@ export async function modelsList({ json }: { readonly json: boolean }): Promise<
   const paths = findPaths();
   const { profiles, problems } = await readAllProfiles(paths);
   for (const problem of problems)
-    process.stderr.write(`${paint("yellow", "note:")} what this profile uses is not known: ${printableSentence(problem.message)}\n`);
+    process.stderr.write(
+      `${paint("yellow", "note:")} what this profile uses is not known: ${printableSentence(problem.message)}\n`,
+    );
   const models = await listKnownModels(profiles, paths);
   process.stdout.write(json ? jsonText(models.map(toJson)) : formatModels(models, process.stdout.columns ?? Infinity));
   return 0;
@@ -111,12 +113,16 @@ interface VerifyContext {
   readonly signal: AbortSignal;
 }
 
-async function verifyOne(model: KnownModel, context: VerifyContext): Promise<{ readonly isRight: boolean; readonly text: string }> {
+async function verifyOne(
+  model: KnownModel,
+  context: VerifyContext,
+): Promise<{ readonly isRight: boolean; readonly text: string }> {
   const { paths, reporter, signal } = context;
   const lockFolder = modelLockFolder(paths.state);
   const lock = await findLock(model, context);
   const expected = await expectFiles({ shards: model.shards, source: model.source }, lock);
-  if (expected === undefined) return { isRight: true, text: `${nameOf(model)}: not verified, its digests are not known` };
+  if (expected === undefined)
+    return { isRight: true, text: `${nameOf(model)}: not verified, its digests are not known` };
   reporter.beginVerify(expected);
   try {
     await verifyFiles(
@@ -125,7 +131,8 @@ async function verifyOne(model: KnownModel, context: VerifyContext): Promise<{ r
     );
   } catch (error) {
     reporter.clear();
-    if (signal.aborted) throw new LlmctlError("interrupted", "the look at the models' content was interrupted", { exit: "interrupted" });
+    if (signal.aborted)
+      throw new LlmctlError("interrupted", "the look at the models' content was interrupted", { exit: "interrupted" });
     if (!(error instanceof LlmctlError)) throw error;
     return { isRight: false, text: error.problems.map(formatProblem).join("\n") };
   }
@@ -134,7 +141,10 @@ async function verifyOne(model: KnownModel, context: VerifyContext): Promise<{ r
 }
 
 /** What the profile is locked to; else, where nothing on disk tells what the files are, what the Hub says. */
-async function findLock({ ref, shards, source }: KnownModel, { paths, reporter, signal }: VerifyContext): Promise<ModelLock | undefined> {
+async function findLock(
+  { ref, shards, source }: KnownModel,
+  { paths, reporter, signal }: VerifyContext,
+): Promise<ModelLock | undefined> {
   if (ref === undefined) return undefined;
   const known = await findKnown(ref, { shards, source }, modelLockFolder(paths.state));
   const hub = readHubSettings(process.env);
@@ -142,7 +152,10 @@ async function findLock({ ref, shards, source }: KnownModel, { paths, reporter, 
   return askIdentity(ref, { shards, source }, { hub, signal, onProgress: (event) => reporter.report("", event) });
 }
 
-/** Deletes models of the Hugging Face cache and from addresses that no profile uses, after having shown them and asked. @returns the exit code. */
+/**
+ * Deletes models of the Hugging Face cache and from addresses that no profile uses, after having shown them and asked.
+ * @returns the exit code.
+ */
 export async function modelsPrune({ yes }: { readonly yes: boolean }): Promise<number> {
   const paths = findPaths();
   const { profiles, problems } = await readAllProfiles(paths);
@@ -183,7 +196,10 @@ function nameOfCached({ of, quant, name }: PrunePlan["models"][number]): string 
 
 async function confirm(): Promise<boolean> {
   if (!process.stdin.isTTY) {
-    throw new LlmctlError("not-confirmed", "nothing was deleted: there is no terminal to ask on", { exit: "usage", fix: "give --yes" });
+    throw new LlmctlError("not-confirmed", "nothing was deleted: there is no terminal to ask on", {
+      exit: "usage",
+      fix: "give --yes",
+    });
   }
   const terminal = createInterface({ input: process.stdin, output: forLineEditor(process.stdout) });
   try {

@@ -45,7 +45,13 @@ export async function outdated(names: readonly string[], json: boolean): Promise
       };
       const plan = await planPull(ref, options);
       if (plan.kind === "fetch")
-        list.push({ model: describeRef(ref), profiles: users, commit, newest: plan.commit ?? null, missingBytes: plan.missingBytes });
+        list.push({
+          model: describeRef(ref),
+          profiles: users,
+          commit,
+          newest: plan.commit ?? null,
+          missingBytes: plan.missingBytes,
+        });
     }
     return list;
   });
@@ -63,6 +69,10 @@ function formatOutdated(found: readonly Outdated[]): string {
     short(newest),
     formatSize(missingBytes),
   ]);
-  const table = formatTable(["MODEL", "PROFILES", "HERE", "NEWEST", "TO FETCH"], rows, process.stdout.columns ?? Infinity);
+  const table = formatTable(
+    ["MODEL", "PROFILES", "HERE", "NEWEST", "TO FETCH"],
+    rows,
+    process.stdout.columns ?? Infinity,
+  );
   return `${table}move on with: llmctl pull --update ${[...new Set(found.flatMap(({ profiles }) => profiles[0] ?? []))].join(" ")}\n`;
 }

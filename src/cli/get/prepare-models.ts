@@ -18,10 +18,10 @@ interface PrepareOptions {
 }
 
 /**
- * Before a start: fetches what the profile's models lack, and reads once what another program has fetched. Shows both on stderr, and tells
- * systemd that the start goes on. Does nothing but look at sizes when all is here and known.
- * @throws LlmctlError of what would keep the profile from starting, before anything is fetched; as {@link planModels}, {@link fetchModels} and
- * {@link settleModels}.
+ * Before a start: fetches what the profile's models lack, and reads once what another program has fetched. Shows both
+ * on stderr, and tells systemd that the start goes on. Does nothing but look at sizes when all is here and known.
+ * @throws LlmctlError of what would keep the profile from starting, before anything is fetched; as {@link planModels},
+ *   {@link fetchModels} and {@link settleModels}.
  */
 export async function prepareModels(profile: Profile, { paths, fetch, verify }: PrepareOptions): Promise<void> {
   if (listModelRefs(profile.values).every(({ ref }) => typeof ref === "string")) return;

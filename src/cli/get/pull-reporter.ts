@@ -122,7 +122,14 @@ export class JsonReporter implements PullReporter {
 
   clear(): void {}
 
-  #isSoon({ file, ...bytes }: { readonly file: string; readonly doneBytes?: number; readonly sizeBytes?: number }): boolean {
+  #isSoon({
+    file,
+    ...bytes
+  }: {
+    readonly file: string;
+    readonly doneBytes?: number;
+    readonly sizeBytes?: number;
+  }): boolean {
     const nowMs = this.#now();
     const isLast = bytes.doneBytes === bytes.sizeBytes;
     if (!isLast && nowMs - (this.#toldMs.get(file) ?? Number.NEGATIVE_INFINITY) < jsonEveryMs) return true;

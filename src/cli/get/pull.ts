@@ -28,8 +28,8 @@ interface PullCommandOptions {
 }
 
 /**
- * Fetches what the profiles' target and draft models lack on disk, but for drafts whose headers say that they cannot speed up their target.
- * Ctrl-C keeps what came.
+ * Fetches what the profiles' target and draft models lack on disk, but for drafts whose headers say that they cannot
+ * speed up their target. Ctrl-C keeps what came.
  * @returns the exit code.
  */
 export async function pull(names: readonly string[], options: PullCommandOptions): Promise<number> {
@@ -39,9 +39,17 @@ export async function pull(names: readonly string[], options: PullCommandOptions
   const output = options.json ? jsonOutput() : textOutput();
   await interruptible(async (signal) => {
     const tellUnchecked = async () => {
-      for (const { values } of profiles) for (const message of await describeUnchecked(values, paths)) output.note(message);
+      for (const { values } of profiles)
+        for (const message of await describeUnchecked(values, paths)) output.note(message);
     };
-    const fetching = { paths, hub, signal, reporter: output.reporter, update: options.update, limitRate: options.limitRate };
+    const fetching = {
+      paths,
+      hub,
+      signal,
+      reporter: output.reporter,
+      update: options.update,
+      limitRate: options.limitRate,
+    };
     try {
       const plan = await planModels(profiles, fetching);
       if (options.dryRun) {
@@ -50,7 +58,12 @@ export async function pull(names: readonly string[], options: PullCommandOptions
       }
       const models = await fetchModels(plan, fetching);
       for (const skipped of plan.skipped) await noteNotFetched(skipped, paths);
-      await settleModels(models, { lockFolder: modelLockFolder(paths.state), reporter: output.reporter, signal, verify: options.verify });
+      await settleModels(models, {
+        lockFolder: modelLockFolder(paths.state),
+        reporter: output.reporter,
+        signal,
+        verify: options.verify,
+      });
       output.reporter.clear();
       output.showDone(models, plan.skipped);
       await tellUnchecked();
@@ -79,7 +92,8 @@ function textOutput(): Output {
       saySkipped(skipped);
     },
     showDone: (models, skipped) => {
-      for (const { label, files, wasFetched } of models) say(`${label}: ${describeFiles(files)}${wasFetched ? "" : ", nothing to fetch"}`);
+      for (const { label, files, wasFetched } of models)
+        say(`${label}: ${describeFiles(files)}${wasFetched ? "" : ", nothing to fetch"}`);
       saySkipped(skipped);
     },
   };
@@ -100,7 +114,8 @@ function jsonOutput(): Output {
       tellSkipped(skipped);
     },
     showDone: (models, skipped) => {
-      for (const { label, files } of models) reporter.tell({ event: "done", model: label, files: files.shards, source: files.source });
+      for (const { label, files } of models)
+        reporter.tell({ event: "done", model: label, files: files.shards, source: files.source });
       tellSkipped(skipped);
     },
   };

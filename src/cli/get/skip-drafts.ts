@@ -26,7 +26,8 @@ type PlanOf = (ref: ModelRef) => PullPlan | undefined;
 
 /**
  * Judges the pairs of which something is still to be fetched, by their headers where they are published.
- * @throws LlmctlError `draft-mismatch` where the profile wants that, and what reading the headers throws; nothing has been fetched then.
+ * @throws LlmctlError `draft-mismatch` where the profile wants that, and what reading the headers throws; nothing has
+ *   been fetched then.
  */
 export async function findSkippedDrafts(
   profiles: readonly Profile[],
@@ -62,7 +63,10 @@ function atPlannedCommits(profile: Profile, planOf: PlanOf): Profile {
   return { ...profile, values: { ...profile.values, model: place(targetModel(profile)), draft: placedDraft } };
 }
 
-/** Whether an earlier pull has left out the profile's draft, and the reason still holds: a start then needs no network to say so. */
+/**
+ * Whether an earlier pull has left out the profile's draft, and the reason still holds: a start then needs no network
+ * to say so.
+ */
 export async function isSkipNoted(profile: Profile, paths: Paths): Promise<boolean> {
   const { draft, llama } = profile.values;
   const model = targetModel(profile);
@@ -72,13 +76,20 @@ export async function isSkipNoted(profile: Profile, paths: Paths): Promise<boole
   const shards = "files" in files ? files.files.shards : "shards" in files ? files.shards : undefined;
   if (shards === undefined) return false;
   const { rule } = await findBuildRule({ llama, at: profile.at("llama"), paths, env: process.env });
-  return (await findSkippedDraft(paths.cache, { targetFiles: shards, draft: draft.model, type: draft.type, rule })) !== undefined;
+  return (
+    (await findSkippedDraft(paths.cache, { targetFiles: shards, draft: draft.model, type: draft.type, rule })) !==
+    undefined
+  );
 }
 
 /** Notes why a draft was left out, for `up`; its target must be here. */
 export async function noteNotFetched({ profile, ref, reason, rule }: SkippedDraft, paths: Paths): Promise<void> {
   const { shards } = await findModel(targetModel(profile), findOptions(profile, paths));
-  await noteSkippedDraft(paths.cache, { targetFiles: shards, draft: ref, type: profile.values.draft?.type ?? "", rule }, reason);
+  await noteSkippedDraft(
+    paths.cache,
+    { targetFiles: shards, draft: ref, type: profile.values.draft?.type ?? "", rule },
+    reason,
+  );
 }
 
 export function describeNotFetched({ profile, ref, reason, sizeBytes }: SkippedDraft): string {

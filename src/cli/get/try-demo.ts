@@ -17,8 +17,8 @@ const demo = fileURLToPath(new URL("../../../profiles/demo.yaml", import.meta.ur
 const lastLines = 20;
 
 /**
- * Starts the demo pair on an installed build, has it draft, and stops it. It has folders of its own: a demo of the user's that runs is not
- * touched.
+ * Starts the demo pair on an installed build, has it draft, and stops it. It has folders of its own: a demo of the
+ * user's that runs is not touched.
  * @returns what came of it, for people.
  * @throws LlmctlError `demo-failed`, `interrupted`, or what `planLaunch` throws.
  */
@@ -43,7 +43,10 @@ export async function tryDemo(build: string, paths: Paths): Promise<string> {
 function strict(profile: Profile, build: string): Profile {
   const { draft, restart } = profile.values;
   const failing = draft && { ...draft, on_mismatch: "fail" as const };
-  return { ...profile, values: { ...profile.values, llama: { build }, draft: failing, restart: { ...restart, policy: "never" } } };
+  return {
+    ...profile,
+    values: { ...profile.values, llama: { build }, draft: failing, restart: { ...restart, policy: "never" } },
+  };
 }
 
 /** @returns the event that says ready, or the last one. */
@@ -69,8 +72,10 @@ async function runUntilReady(launch: Launch, paths: Paths): Promise<StatusEvent>
 }
 
 function failed(build: string, { status }: StatusEvent): LlmctlError {
-  if (status.state === "stopped") return new LlmctlError("interrupted", "the demo pair was interrupted", { exit: "interrupted" });
-  const reason = status.lastExit?.message ?? (status.drafting.state === "off" ? status.drafting.reason : `it is ${status.state}`);
+  if (status.state === "stopped")
+    return new LlmctlError("interrupted", "the demo pair was interrupted", { exit: "interrupted" });
+  const reason =
+    status.lastExit?.message ?? (status.drafting.state === "off" ? status.drafting.reason : `it is ${status.state}`);
   return new LlmctlError("demo-failed", `the demo pair does not run on ${build}: ${reason}`, {
     exit: "failed",
     fix: "the current build is what it was; see the lines of the server's log above",

@@ -19,9 +19,10 @@ interface UpgradeOptions extends ScriptOptions {
 }
 
 /**
- * `llmctl upgrade`: makes a build aside, checks every profile against it, runs the demo pair on it, and only then makes it the current one.
- * Servers that run keep the build that they were started with, until they are restarted.
- * @throws LlmctlError `upgrade-breaks-profiles`, `demo-failed`, or what building throws; the current build is then what it was.
+ * `llmctl upgrade`: makes a build aside, checks every profile against it, runs the demo pair on it, and only then makes
+ * it the current one. Servers that run keep the build that they were started with, until they are restarted.
+ * @throws LlmctlError `upgrade-breaks-profiles`, `demo-failed`, or what building throws; the current build is then what
+ *   it was.
  */
 export async function upgrade({ rollback, evenIfProfilesBreak, ...options }: UpgradeOptions): Promise<number> {
   const paths = findPaths();
@@ -51,7 +52,10 @@ async function findCurrent({ data }: Paths): Promise<Build | undefined> {
   return (await listBuilds(data)).builds.find(({ current }) => current);
 }
 
-/** Checks on the new build every profile that runs on the current one, and shows what would be worse. @returns the names of those that break. */
+/**
+ * Checks on the new build every profile that runs on the current one, and shows what would be worse.
+ * @returns the names of those that break.
+ */
 async function findBroken(id: string, before: Build | undefined, paths: Paths): Promise<string[]> {
   const session = new CheckSession(paths, process.env);
   const names = await listNames(paths);
@@ -65,7 +69,8 @@ async function findBroken(id: string, before: Build | undefined, paths: Paths): 
     `${concerned.length} checked, ${broken.length} would break; ${then.length - concerned.length} do not follow the current build`,
   );
   for (const { name, findings } of worse) {
-    for (const finding of findings) process.stdout.write(formatFinding({ ...finding, message: `${name}: ${finding.message}` }));
+    for (const finding of findings)
+      process.stdout.write(formatFinding({ ...finding, message: `${name}: ${finding.message}` }));
   }
   return broken;
 }

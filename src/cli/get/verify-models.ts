@@ -14,8 +14,8 @@ interface SettleOptions {
 }
 
 /**
- * Makes models that were found on disk ones to rely on: reads once what another program has fetched, and locks the references to the commits
- * that the files are of, so that a later start finds the same without network.
+ * Makes models that were found on disk ones to rely on: reads once what another program has fetched, and locks the
+ * references to the commits that the files are of, so that a later start finds the same without network.
  * @throws LlmctlError `model-damaged`, `interrupted`.
  */
 export async function settleModels(models: readonly CompleteModel[], options: SettleOptions): Promise<void> {

@@ -10,7 +10,14 @@ import { noDraftAsked } from "../../llama/plan/plan-launch.ts";
 import { checkLine, good } from "./check-line.ts";
 import { openProfile } from "../options/context.ts";
 import { jsonLine, jsonText } from "../screen/json-text.ts";
-import { createHubAccess, formatTraffic, judgePair, judgeProfile, withoutProfile, type Judgement } from "../get/judge-pair.ts";
+import {
+  createHubAccess,
+  formatTraffic,
+  judgePair,
+  judgeProfile,
+  withoutProfile,
+  type Judgement,
+} from "../get/judge-pair.ts";
 import { parseModelArgument } from "../options/model-argument.ts";
 
 interface PairOptions {
@@ -31,7 +38,9 @@ export async function checkRemote(nameOrPath: string, json: boolean): Promise<nu
   const paths = findPaths();
   const judgement = await judgeProfile(await openProfile(nameOrPath, paths), createHubAccess(), paths);
   if (judgement !== undefined) return report(judgement, json);
-  process.stdout.write(json ? jsonLine({ verdict: "off", reason: noDraftAsked }) : `drafting is off: ${noDraftAsked}\n`);
+  process.stdout.write(
+    json ? jsonLine({ verdict: "off", reason: noDraftAsked }) : `drafting is off: ${noDraftAsked}\n`,
+  );
   return 0;
 }
 
@@ -44,7 +53,8 @@ function report(judgement: Judgement, json: boolean): number {
 /** What was read over the network, and what need not be fetched to know the verdict. */
 function countTraffic({ target, draft }: Judgement) {
   const remote = [target, draft].filter((headers) => headers?.traffic !== undefined);
-  const sum = (count: (headers: ModelHeaders) => number) => remote.reduce((total, one) => total + (one ? count(one) : 0), 0);
+  const sum = (count: (headers: ModelHeaders) => number) =>
+    remote.reduce((total, one) => total + (one ? count(one) : 0), 0);
   const bytesRead = sum(({ traffic }) => traffic?.bytesRead ?? 0);
   return {
     bytesRead,

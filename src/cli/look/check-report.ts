@@ -34,12 +34,17 @@ function showGood({ profile, build, files, flags, notes, drafting, memory, findi
   if (build !== undefined) good(`build     ${build}`);
   const [file, ...others] = files.map(({ path }) => path);
   if (file !== undefined) good(`files     ${file}`, ...others);
-  const isRefused = findings.some(({ code }) => code === "flag-refused" || code === "device-missing" || code === "binary-failed");
+  const isRefused = findings.some(
+    ({ code }) => code === "flag-refused" || code === "device-missing" || code === "binary-failed",
+  );
   if (flags.length > 0 && !isRefused) {
-    good(`flags     ${flags.length} accepted by the binary${notes.length === 0 ? "" : `, ${notes.length} not needed on this build`}`);
+    good(
+      `flags     ${flags.length} accepted by the binary${notes.length === 0 ? "" : `, ${notes.length} not needed on this build`}`,
+    );
   }
   const isDraftBad = findings.some(({ rank, at }) => rank === "error" && at === profile.at("draft", "model"));
-  if (drafting.wanted && !isDraftBad && files.length > 0) good("drafting  the two models fit; a running server must still prove it");
+  if (drafting.wanted && !isDraftBad && files.length > 0)
+    good("drafting  the two models fit; a running server must still prove it");
   if (memory.length > 0) good(`memory    ${memory.map(formatMemory).join(", ")}`);
 }
 

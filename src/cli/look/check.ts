@@ -58,7 +58,11 @@ export async function checkNamed(
   const parsed: ParsedFiles = new Map();
   const opened = await mapBounded(names, filesAtOnce, async (name) => {
     const findings = new Findings();
-    return { name, findings, profile: await findings.settle(async () => change(await openProfile(name, session.paths, parsed))) };
+    return {
+      name,
+      findings,
+      profile: await findings.settle(async () => change(await openProfile(name, session.paths, parsed))),
+    };
   });
   const checks = await checkProfiles(
     opened.flatMap(({ profile }) => profile ?? []),
@@ -66,7 +70,9 @@ export async function checkNamed(
   );
   return opened.map(({ name, profile, findings }) => {
     const made = checks.find((one) => one.profile === profile);
-    return made === undefined ? { name, profile: undefined, findings: findings.ranked } : { ...made, name: made.profile.name };
+    return made === undefined
+      ? { name, profile: undefined, findings: findings.ranked }
+      : { ...made, name: made.profile.name };
   });
 }
 

@@ -14,7 +14,10 @@ interface EventsOptions {
   readonly lines: number;
 }
 
-/** Prints what a supervisor did, and with `follow` what it does; needs no supervisor. @throws LlmctlError `no-events`. */
+/**
+ * Prints what a supervisor did, and with `follow` what it does; needs no supervisor.
+ * @throws LlmctlError `no-events`.
+ */
 export async function events(name: string, { follow, json, lines }: EventsOptions): Promise<number> {
   const { findPlace } = await import("../../fleet/foreign-states.ts");
   const { paths } = await findPlace(findPaths(), name);
@@ -30,7 +33,9 @@ export async function events(name: string, { follow, json, lines }: EventsOption
   return 0;
 }
 
-/** `2026-11-24T10:18:58.321Z       24.5 s  backoff    the server was killed (SIGKILL); next start in 1.1 s [killed]`. */
+/**
+ * `2026-11-24T10:18:58.321Z       24.5 s  backoff    the server was killed (SIGKILL); next start in 1.1 s [killed]`.
+ */
 function format({ time, elapsedMs, state, cause, message }: LoggedEvent): string {
   const head = `${time}  ${formatDuration(elapsedMs).padStart(11)}  ${state.padEnd(9)}`;
   return printableLine(cause === null ? `${head}  ${message}` : `${head}  ${message} [${cause}]`);

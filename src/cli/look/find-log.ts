@@ -39,15 +39,20 @@ async function explainAbsence(paths: Paths, { name, path, kind }: WantedLog): Pr
   });
   const { readStateOfAnyone } = await import("../../fleet/foreign-states.ts");
   const state = await readStateOfAnyone(paths, name);
-  if (state === undefined) return absence(`"${name}" has no ${kind}`, { before: "it has never run; start it:", run: ["up", name] });
+  if (state === undefined)
+    return absence(`"${name}" has no ${kind}`, { before: "it has never run; start it:", run: ["up", name] });
   const moved = `the ${kind === "log" ? "log" : "event log"} of "${name}" was moved or deleted`;
-  if (state.presence === "gone") return absence(moved, { before: "its next start makes a new one:", run: ["up", name] });
+  if (state.presence === "gone")
+    return absence(moved, { before: "its next start makes a new one:", run: ["up", name] });
   if (state.presence === "orphaned")
     return absence(`${moved}, and its server runs without a supervisor`, { before: "start one:", run: ["up", name] });
   const when = kind === "log" ? "at its next health check" : "with the next event";
   return absence(
     moved,
-    { before: `its supervisor makes a new one ${when}; wait for it:`, run: [kind === "log" ? "logs" : "events", "-f", name] },
+    {
+      before: `its supervisor makes a new one ${when}; wait for it:`,
+      run: [kind === "log" ? "logs" : "events", "-f", name],
+    },
     true,
   );
 }

@@ -37,12 +37,18 @@ export async function flags(word: string | undefined, { build, cli, json }: Flag
   const file = cli ? (found.cli ?? cliMissing(found.server, at)) : found.server;
   await checkBinary(file, at);
   const catalogue = await askBinary(file, { cacheDir: paths.cache, env: childEnvironment(process.env, {}, () => at) });
-  const all = catalogue.entries.map((entry) => ({ ...entry, key: findRule([...entry.names, ...entry.negations])?.key }));
+  const all = catalogue.entries.map((entry) => ({
+    ...entry,
+    key: findRule([...entry.names, ...entry.negations])?.key,
+  }));
   const listed = word === undefined ? all : searchFlags(all, word);
   if (listed.length === 0) throw unknownFlag(word ?? "", catalogue);
   const head = { program: cli ? "llama-cli" : "llama-server", build: found.label, version: catalogue.version };
   if (json) process.stdout.write(jsonText({ ...head, flags: listed }));
-  else process.stdout.write(describeFlags(`${head.program} of ${head.build}: ${head.version}`, listed, word === undefined));
+  else
+    process.stdout.write(
+      describeFlags(`${head.program} of ${head.build}: ${head.version}`, listed, word === undefined),
+    );
   return 0;
 }
 
@@ -54,14 +60,22 @@ function unknownFlag(word: string, catalogue: FlagCatalogue): LlmctlError {
   });
 }
 
-/** A word with dashes is a flag's name, or its beginning; any other is looked for in names, keys, variables and help. */
+/**
+ * A word with dashes is a flag's name, or its beginning; any other is looked for in names, keys, variables and help.
+ */
 export function searchFlags(all: readonly ListedFlag[], word: string): ListedFlag[] {
   const wanted = word.toLowerCase().replaceAll("_", "-");
   const spellings = ({ names, negations }: ListedFlag) => [...names, ...negations];
   const exact = all.filter((flag) => spellings(flag).includes(word.startsWith("--") ? wanted : word));
   if (exact.length > 0) return exact;
   if (wanted.startsWith("-")) return all.filter((flag) => spellings(flag).some((name) => name.startsWith(wanted)));
-  const texts = ({ key = "", env = "", help, ...flag }: ListedFlag) => [...flag.names, ...flag.negations, key, env, help];
+  const texts = ({ key = "", env = "", help, ...flag }: ListedFlag) => [
+    ...flag.names,
+    ...flag.negations,
+    key,
+    env,
+    help,
+  ];
   return all.filter((flag) => texts(flag).some((text) => text.toLowerCase().replaceAll("_", "-").includes(wanted)));
 }
 
@@ -76,7 +90,8 @@ export function describeFlags(title: string, listed: readonly ListedFlag[], brie
 }
 
 function describeBriefly(flag: ListedFlag): string {
-  const state = flag.removed === undefined ? "" : ` (removed${flag.removed === "" ? "" : `, use ${printableLine(flag.removed)}`})`;
+  const state =
+    flag.removed === undefined ? "" : ` (removed${flag.removed === "" ? "" : `, use ${printableLine(flag.removed)}`})`;
   return `  ${headOf(flag)}${flag.key === undefined ? "" : paint("dim", `  # ${flag.key}`, process.stdout)}${state}\n`;
 }
 
@@ -87,7 +102,9 @@ function headOf({ names, negations, hints }: FlagEntry): string {
 function describeFully(flag: ListedFlag): string {
   const facts = [
     flag.key === undefined ? undefined : `key of a profile: ${flag.key}`,
-    flag.choices === undefined ? undefined : `takes: ${flag.choices.join(", ")}${flag.list === true ? " (several, with commas)" : ""}`,
+    flag.choices === undefined
+      ? undefined
+      : `takes: ${flag.choices.join(", ")}${flag.list === true ? " (several, with commas)" : ""}`,
     flag.default === undefined ? undefined : `default: ${flag.default}`,
     flag.env === undefined ? undefined : `variable: ${flag.env}`,
     flag.deprecated === true ? "deprecated" : undefined,

@@ -16,7 +16,10 @@ import { parseModelArgument } from "../options/model-argument.ts";
  * @param name A file, an address, or `hf:owner/repo[:quant]`.
  */
 export async function inspect(name: string, options: { readonly json?: boolean }): Promise<void> {
-  const { model, traffic } = await readModelHeaders(parseModelArgument(name), withoutProfile(createHubAccess(), findPaths()));
+  const { model, traffic } = await readModelHeaders(
+    parseModelArgument(name),
+    withoutProfile(createHubAccess(), findPaths()),
+  );
   const bytesRead = traffic?.bytesRead ?? 0;
   if (options.json === true) process.stdout.write(jsonText({ ...toJson(model), bytesRead }));
   else process.stdout.write(`${formatModel(model)}${describeTraffic(traffic)}`);
@@ -51,14 +54,18 @@ function fileRows(model: GgufModel, facts: ModelFacts): Row[] {
   const tensors = model.shards.reduce((sum, shard) => sum + shard.tensors.length, 0);
   return [
     ["file", `${facts.shards[0]?.path} (${files}, ${formatSize(facts.sizeBytes)})`],
-    ["format", `GGUF version ${version}, ${byteOrder}-endian, ${metadata.size} keys, ${tensors === 1 ? "1 tensor" : `${tensors} tensors`}`],
+    [
+      "format",
+      `GGUF version ${version}, ${byteOrder}-endian, ${metadata.size} keys, ${tensors === 1 ? "1 tensor" : `${tensors} tensors`}`,
+    ],
     ["name", facts.name],
     ["architecture", facts.architecture],
   ];
 }
 
 function sizeRows(facts: ModelFacts): Row[] {
-  const bits = facts.parameters === 0 ? "" : ` (${((facts.sizeBytes * 8) / facts.parameters).toFixed(1)} bits for each parameter)`;
+  const bits =
+    facts.parameters === 0 ? "" : ` (${((facts.sizeBytes * 8) / facts.parameters).toFixed(1)} bits for each parameter)`;
   const kvHeads = facts.kvHeads === facts.heads ? "" : `, ${facts.kvHeads} for keys and values`;
   const window = facts.slidingWindow === undefined ? "" : `, less with its sliding window of ${facts.slidingWindow}`;
   return [
@@ -69,8 +76,16 @@ function sizeRows(facts: ModelFacts): Row[] {
     ["context", facts.contextLength === undefined ? undefined : `${facts.contextLength} tokens`],
     ["width", facts.embeddingLength === undefined ? undefined : String(facts.embeddingLength)],
     ["heads", facts.heads === undefined ? undefined : `${facts.heads}${kvHeads}`],
-    ["experts", facts.experts === undefined ? undefined : `${facts.experts}, ${facts.expertsUsed ?? "?"} used for each token`],
-    ["KV cache", facts.kvBytesPerToken === undefined ? undefined : `${formatSize(facts.kvBytesPerToken)} for each token (f16)${window}`],
+    [
+      "experts",
+      facts.experts === undefined ? undefined : `${facts.experts}, ${facts.expertsUsed ?? "?"} used for each token`,
+    ],
+    [
+      "KV cache",
+      facts.kvBytesPerToken === undefined
+        ? undefined
+        : `${formatSize(facts.kvBytesPerToken)} for each token (f16)${window}`,
+    ],
   ];
 }
 

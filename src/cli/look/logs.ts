@@ -47,7 +47,10 @@ interface Log {
 }
 
 /** Which lines are meant; looks through the log where that depends on what comes later. */
-async function choose(log: Log, { previous, since }: Pick<LogsOptions, "previous" | "since">): Promise<(line: LogLine) => boolean> {
+async function choose(
+  log: Log,
+  { previous, since }: Pick<LogsOptions, "previous" | "since">,
+): Promise<(line: LogLine) => boolean> {
   const runs = await findRuns(log);
   const newest = runs.length - 1;
   if (previous && newest < 1) {
@@ -102,8 +105,9 @@ async function printChosen({ path, size, isWanted, most }: Choice, signal: Abort
 }
 
 /**
- * Waits for a reader that is slower than the disk: a log must not pile up in memory. A file or a program gets what the server has written, as
- * `cat` on the log would give it, colours and all: it is data there, and whoever searches it must find it. A terminal obeys nothing in it.
+ * Waits for a reader that is slower than the disk: a log must not pile up in memory. A file or a program gets what the
+ * server has written, as `cat` on the log would give it, colours and all: it is data there, and whoever searches it
+ * must find it. A terminal obeys nothing in it.
  */
 async function printLine(line: string, signal: AbortSignal): Promise<void> {
   const { stdout } = process;

@@ -60,7 +60,8 @@ export function describeDiff(name: string, { removed, added, file, otherSettings
     ...added.map((flag) => come(shell(flag))),
   ];
   const restart = `"llmctl restart ${name}" takes it up`;
-  if (lines.length > 0) return `${[`# ${name}: what runs (-) and what is planned (+); ${restart}`, ...lines].join("\n")}\n`;
+  if (lines.length > 0)
+    return `${[`# ${name}: what runs (-) and what is planned (+); ${restart}`, ...lines].join("\n")}\n`;
   return otherSettings
     ? `the command of "${name}" is the one that runs; other settings of the profile differ: ${restart}\n`
     : `"${name}" runs as planned\n`;

@@ -58,12 +58,19 @@ async function compare({ launch, flags }: LaunchPlan, paths: Paths): Promise<Com
   if (running === undefined) throw notRunning(launch.name);
   const { command, hash } = running.status;
   if (command === undefined) {
-    throw new LlmctlError("command-unknown", `the supervisor of "${launch.name}" is older than this llmctl and does not tell its command`, {
-      exit: "failed",
-      fix: { run: ["down", launch.name], andThen: { before: "", run: ["up", launch.name] } },
-    });
+    throw new LlmctlError(
+      "command-unknown",
+      `the supervisor of "${launch.name}" is older than this llmctl and does not tell its command`,
+      {
+        exit: "failed",
+        fix: { run: ["down", launch.name], andThen: { before: "", run: ["up", launch.name] } },
+      },
+    );
   }
-  return diffCommands({ command, hash }, { file: launch.file, hash: launch.hash, flags: flags.map(({ args }) => args) });
+  return diffCommands(
+    { command, hash },
+    { file: launch.file, hash: launch.hash, flags: flags.map(({ args }) => args) },
+  );
 }
 
 function showDiff(made: LaunchPlan, diff: CommandDiff, json: boolean): number {
@@ -84,9 +91,15 @@ function printJson(made: LaunchPlan | CliPlan, shown: object): number {
 
 /** What the server's environment holds is for the server alone. */
 function toJson(made: LaunchPlan | CliPlan): object {
-  const refused = made.refused.map(({ flag, error: { message, fix } }) => ({ key: flag?.key ?? null, message, fix: fix ?? null }));
+  const refused = made.refused.map(({ flag, error: { message, fix } }) => ({
+    key: flag?.key ?? null,
+    message,
+    fix: fix ?? null,
+  }));
   const env = hideValues(commandOf(made).env);
-  return "launch" in made ? { ...made, launch: { ...made.launch, env }, refused } : { ...made, command: { ...made.command, env }, refused };
+  return "launch" in made
+    ? { ...made, launch: { ...made.launch, env }, refused }
+    : { ...made, command: { ...made.command, env }, refused };
 }
 
 /** Said last, below the command that it is in. */
@@ -104,8 +117,11 @@ function findRefusal({ refused }: LaunchPlan | CliPlan): LlmctlError | undefined
 /** Says on stderr what the person should know before or while this plan runs. */
 export function showPlanNotes(made: LaunchPlan | CliPlan): void {
   const { drafting } = commandOf(made);
-  const lacking = made.refused.filter(({ error }) => error.exit === "unavailable").map(({ error }) => describeInLine(error));
-  for (const warning of [...lacking, ...made.warnings]) process.stderr.write(`${paint("yellow", "note:")} ${printableSentence(warning)}\n`);
+  const lacking = made.refused
+    .filter(({ error }) => error.exit === "unavailable")
+    .map(({ error }) => describeInLine(error));
+  for (const warning of [...lacking, ...made.warnings])
+    process.stderr.write(`${paint("yellow", "note:")} ${printableSentence(warning)}\n`);
   if (!drafting.wanted && drafting.reason !== noDraftAsked) {
     process.stderr.write(`${paint("yellow", "drafting off:")} ${printableSentence(drafting.reason)}\n`);
   }
@@ -117,11 +133,16 @@ function commandOf(made: LaunchPlan | CliPlan) {
 
 function describe(name: string, made: LaunchPlan | CliPlan): string {
   const { file, build } = commandOf(made);
-  const refused = new Map(made.refused.map(({ flag, error }) => [flag, error.exit === "config" ? "refused" : "not on this machine"]));
+  const refused = new Map(
+    made.refused.map(({ flag, error }) => [flag, error.exit === "config" ? "refused" : "not on this machine"]),
+  );
   const lines = made.flags.map((flag) => {
     const { args, key, note } = flag;
     const origin = note === undefined ? key : `${key}: ${note}`;
-    return { text: args.map(quoteForShellInLine).join(" "), origin: refused.has(flag) ? `${origin} (${refused.get(flag)})` : origin };
+    return {
+      text: args.map(quoteForShellInLine).join(" "),
+      origin: refused.has(flag) ? `${origin} (${refused.get(flag)})` : origin,
+    };
   });
   const width = Math.max(...lines.map(({ text }) => text.length));
   const command = lines.map(

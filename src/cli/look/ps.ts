@@ -13,10 +13,15 @@ interface PsOptions {
   readonly json: boolean;
 }
 
-/** Lists what runs and what has failed; with `all` also what was stopped. @returns the exit code: that of the first that is refused. */
+/**
+ * Lists what runs and what has failed; with `all` also what was stopped.
+ * @returns the exit code: that of the first that is refused.
+ */
 export async function ps({ all, json }: PsOptions): Promise<number> {
   const paths = findPaths();
-  const { states: found, unseen } = isAlone(paths) ? { states: await listProfileStates(paths), unseen: [] } : await listOfAll(paths);
+  const { states: found, unseen } = isAlone(paths)
+    ? { states: await listProfileStates(paths), unseen: [] }
+    : await listOfAll(paths);
   const states = found.filter((state) => all || isWorthShowing(state));
   if (json) process.stdout.write(jsonText(states.map(describeAsJson)));
   else if (states.length === 0) process.stdout.write("nothing is running\n");
@@ -25,7 +30,9 @@ export async function ps({ all, json }: PsOptions): Promise<number> {
     const { serviceCommand } = await import("../../fleet/foreign-states.ts");
     process.stderr.write(`services of the machine (${unseen.join(", ")}) are another user's: ${serviceCommand()}\n`);
   }
-  const refused = states.flatMap(({ presence, error }) => (presence === "unknown" && error !== undefined ? [error] : []));
+  const refused = states.flatMap(({ presence, error }) =>
+    presence === "unknown" && error !== undefined ? [error] : [],
+  );
   if (refused.length === 0) return 0;
   const { reportError } = await import("../screen/report-error.ts");
   if (!json) for (const error of refused) reportError(error);
@@ -37,7 +44,10 @@ async function listOfAll(paths: Paths): Promise<StatesOfAll> {
   return listStatesOfAll(paths);
 }
 
-/** Whether nobody but the caller runs anything that `ps` would show: then the usual `ps` need not wait for the code that looks at others. */
+/**
+ * Whether nobody but the caller runs anything that `ps` would show: then the usual `ps` need not wait for the code that
+ * looks at others.
+ */
 function isAlone({ state }: Paths): boolean {
   try {
     const own = lstatSync(state, { throwIfNoEntry: false });
@@ -50,7 +60,11 @@ function isAlone({ state }: Paths): boolean {
 }
 
 /** The JSON of a profile's state; `user` only where it is not the caller. */
-export function describeAsJson({ presence, status, user }: ProfileState): Status & Pick<ProfileState, "presence" | "user"> {
+export function describeAsJson({
+  presence,
+  status,
+  user,
+}: ProfileState): Status & Pick<ProfileState, "presence" | "user"> {
   return { presence, ...(user === undefined ? {} : { user }), ...status };
 }
 

@@ -10,7 +10,11 @@ import { jsonText } from "../screen/json-text.ts";
 import { isSinceKnown, type ProfileState } from "../../supervisor/state/profile-states.ts";
 import { describeAsJson, describePresence } from "./ps.ts";
 
-/** Shows one profile. @returns 0 while its supervisor runs, else the code of "not running". @throws LlmctlError `not-running` when it never ran. */
+/**
+ * Shows one profile.
+ * @returns 0 while its supervisor runs, else the code of "not running".
+ * @throws LlmctlError `not-running` when it never ran.
+ */
 export async function status(name: string, json: boolean): Promise<number> {
   const { readStateOfAnyone } = await import("../../fleet/foreign-states.ts");
   const state = await readStateOfAnyone(findPaths(), name);
@@ -26,7 +30,12 @@ function describe({ presence, status: known, user }: ProfileState): string {
     ["name", known.name],
     ["user", user],
     ["state", describePresence(presence, known.state, known.load === null ? "" : describeLoad(known.load))],
-    ["since", isDead || !isSinceKnown(known) ? undefined : `${known.since} (${formatDuration(Date.now() - Date.parse(known.since))})`],
+    [
+      "since",
+      isDead || !isSinceKnown(known)
+        ? undefined
+        : `${known.since} (${formatDuration(Date.now() - Date.parse(known.since))})`,
+    ],
     ["url", running ? (known.url ?? undefined) : undefined],
     ["pid", running ? describePids(known) : undefined],
     ["drafting", running ? describeDrafting(known.drafting) : undefined],
@@ -38,13 +47,18 @@ function describe({ presence, status: known, user }: ProfileState): string {
     ["last exit", isDead ? "its supervisor was killed, or the machine went down" : describeExit(known.lastExit)],
     ["waiting", running ? known.waitingFor?.message : undefined],
     ["fix", describeNextStep(known, isDead)],
-    ["next start", known.retryInMs === null || presence !== "live" ? undefined : `in ${formatDuration(known.retryInMs)}`],
+    [
+      "next start",
+      known.retryInMs === null || presence !== "live" ? undefined : `in ${formatDuration(known.retryInMs)}`,
+    ],
     ["build", known.build || undefined],
     ["profile", known.profile || undefined],
     ["log", known.log || undefined],
     ...known.warnings.map((text): [string, string] => ["warning", text]),
   ];
-  return rows.flatMap(([key, value]) => (value === undefined ? [] : [`${key.padEnd(13)}${printableSentence(value)}\n`])).join("");
+  return rows
+    .flatMap(([key, value]) => (value === undefined ? [] : [`${key.padEnd(13)}${printableSentence(value)}\n`]))
+    .join("");
 }
 
 function describePids({ pid, supervisorPid }: Status): string | undefined {

@@ -4,23 +4,37 @@ import type { Command } from "commander";
 export function addChecking(program: Command, done: (code: number) => void): void {
   program
     .command("check [names...]")
-    .description("find out everything that can be known before a start; with two models, whether the second can draft for the first")
-    .usage("[options] <profile...>\n       llmctl check [options] <target> <draft>   each a file, a URL or hf:owner/repo[:quant]")
+    .description(
+      "find out everything that can be known before a start; with two models, whether the second can draft for the first",
+    )
+    .usage(
+      "[options] <profile...>\n       llmctl check [options] <target> <draft>   each a file, a URL or hf:owner/repo[:quant]",
+    )
     .option("-a, --all", "every profile there is", false)
-    .option("--remote", "only whether the draft fits, from headers alone; the models need not be on this machine", false)
+    .option(
+      "--remote",
+      "only whether the draft fits, from headers alone; the models need not be on this machine",
+      false,
+    )
     .option("--type <type>", "drafting type of two models", "draft-simple")
     .option("--json", "print JSON, for scripts", false)
     .action(async (names: string[], options: CheckOptions, command: Command) => {
       const asked = readCheckQuestion(names, options, command);
       if (asked.kind === "profiles") return done(await (await import("../look/check.ts")).check(names, options));
       const { checkPair, checkRemote } = await import("../look/check-pair.ts");
-      done(await (asked.kind === "remote" ? checkRemote(asked.name, options.json) : checkPair(asked.target, asked.draft, options)));
+      done(
+        await (asked.kind === "remote"
+          ? checkRemote(asked.name, options.json)
+          : checkPair(asked.target, asked.draft, options)),
+      );
     });
   program
     .command("inspect <model>")
     .description("show what a GGUF model is: a file, a URL or hf:owner/repo[:quant]")
     .option("--json", "print JSON, for scripts", false)
-    .action(async (model: string, options: { json: boolean }) => (await import("../look/inspect.ts")).inspect(model, options));
+    .action(async (model: string, options: { json: boolean }) =>
+      (await import("../look/inspect.ts")).inspect(model, options),
+    );
 }
 
 interface CheckOptions {
@@ -40,7 +54,8 @@ function readCheckQuestion(names: readonly string[], { all, remote }: CheckOptio
   const [first, second, ...more] = names;
   if (all && names.length > 0) command.error("error: give either names or --all");
   if (!all && first === undefined) command.error("error: missing required argument 'profile'");
-  if (remote && (all || first === undefined || second !== undefined)) command.error("error: --remote takes one profile");
+  if (remote && (all || first === undefined || second !== undefined))
+    command.error("error: --remote takes one profile");
   if (remote && first !== undefined) return { kind: "remote", name: first };
   const isPair = second !== undefined && more.length === 0 && names.some(isModelWord);
   return isPair && first !== undefined ? { kind: "pair", target: first, draft: second } : { kind: "profiles" };

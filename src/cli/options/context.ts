@@ -9,7 +9,11 @@ import type { Profile } from "../../profiles/schema/schema.ts";
  * @param parsed What was parsed for others; see `LoadOptions`.
  * @throws LlmctlError with every problem of it.
  */
-export async function openProfile(nameOrPath: string, paths: Paths = findPaths(), parsed: ParsedFiles = new Map()): Promise<Profile> {
+export async function openProfile(
+  nameOrPath: string,
+  paths: Paths = findPaths(),
+  parsed: ParsedFiles = new Map(),
+): Promise<Profile> {
   return loadProfile(nameOrPath, { ...findLoadOptions(paths), parsed });
 }
 

@@ -14,14 +14,19 @@ export function addGetting(program: Command, done: (code: number) => void): void
     .option("--limit-rate <size>", "fetch at most so much a second, such as 50MB", readRate)
     .option("--no-verify", "do not read what another program has fetched")
     .option("--json", "print an event a line as JSON, for scripts", false)
-    .action(async (names: string[], options: { dryRun: boolean; update: boolean; limitRate?: number; verify: boolean; json: boolean }) =>
-      done(await (await import("../get/pull.ts")).pull(names, options)),
+    .action(
+      async (
+        names: string[],
+        options: { dryRun: boolean; update: boolean; limitRate?: number; verify: boolean; json: boolean },
+      ) => done(await (await import("../get/pull.ts")).pull(names, options)),
     );
   program
     .command("outdated [profile...]")
     .description("show for which models the Hub has newer files; all profiles unless told")
     .option("--json", "print JSON, for scripts", false)
-    .action(async (names: string[], { json }: { json: boolean }) => done(await (await import("../get/outdated.ts")).outdated(names, json)));
+    .action(async (names: string[], { json }: { json: boolean }) =>
+      done(await (await import("../get/outdated.ts")).outdated(names, json)),
+    );
   addModels(program, done);
   addSourceOptions(program.command("build"))
     .description("build llama.cpp, or show the builds there are")
@@ -30,7 +35,8 @@ export function addGetting(program: Command, done: (code: number) => void): void
     .option("--json", "with --list or --use, for scripts")
     .option("--use <build>", "make an installed build the current one")
     .action(async (options: BuildOptions, command: Command) => {
-      if (options.json && !options.list && options.use === undefined) command.error("error: --json goes with --list or --use");
+      if (options.json && !options.list && options.use === undefined)
+        command.error("error: --json goes with --list or --use");
       await (await import("../get/build.ts")).build(options);
     });
   addSourceOptions(program.command("upgrade"))
@@ -49,7 +55,11 @@ function addSourceOptions(command: Command): Command {
     .option("--repo <url>", "git repository to take it from")
     .option("--source <folder>", "an existing checkout")
     .option("--bundle <file>", "a git bundle")
-    .addOption(new Option("--backend <name>", "what computes; auto is CUDA or Metal where found, else the CPU").choices(backends))
+    .addOption(
+      new Option("--backend <name>", "what computes; auto is CUDA or Metal where found, else the CPU").choices(
+        backends,
+      ),
+    )
     .option("--cuda-arch <list>", 'CUDA architectures, such as "86;89"')
     .option("--portable", "for any CPU of this architecture, not only this one")
     .option("--rpc", "with the backend for devices of other machines, and the worker that serves them")

@@ -10,8 +10,13 @@ export function addProfile(program: Command): void {
     .description("list the profiles there are")
     .option("--json", "print JSON, for scripts", false)
     .action(async (options: { json: boolean }) => {
-      const [{ profileList }, { findLoadOptions }] = await Promise.all([import("../profile/profile.ts"), import("./context.ts")]);
-      process.stdout.write(await profileList(findLoadOptions().folders, { ...options, width: process.stdout.columns ?? Infinity }));
+      const [{ profileList }, { findLoadOptions }] = await Promise.all([
+        import("../profile/profile.ts"),
+        import("./context.ts"),
+      ]);
+      process.stdout.write(
+        await profileList(findLoadOptions().folders, { ...options, width: process.stdout.columns ?? Infinity }),
+      );
     });
   profile
     .command("show <profile>")
@@ -19,7 +24,10 @@ export function addProfile(program: Command): void {
     .option("--resolved", "as one file of its own: what was written, with all that it extends", false)
     .option("--json", "print JSON, for scripts", false)
     .action(async (name: string, options: { json: boolean; resolved: boolean }) => {
-      const [{ profileShow }, { findLoadOptions }] = await Promise.all([import("../profile/profile.ts"), import("./context.ts")]);
+      const [{ profileShow }, { findLoadOptions }] = await Promise.all([
+        import("../profile/profile.ts"),
+        import("./context.ts"),
+      ]);
       process.stdout.write(await profileShow(name, findLoadOptions(), options));
     });
   addEditing(profile);
@@ -42,7 +50,9 @@ function addEditing(profile: Command): void {
     .option("--port <port>", "port of the server, or auto", readPort)
     .option("--description <text>", "one line for people")
     .option("--here", "write it to ./profiles instead of among your own", false)
-    .action(async (name: string | undefined, options: NewOptions) => (await import("../profile/profile-new.ts")).profileNew(name, options));
+    .action(async (name: string | undefined, options: NewOptions) =>
+      (await import("../profile/profile-new.ts")).profileNew(name, options),
+    );
   profile
     .command("edit <profile>")
     .description("open a profile in your editor; what you save takes its place when it is valid")
@@ -50,9 +60,13 @@ function addEditing(profile: Command): void {
   profile
     .command("set <profile> <key=value...>")
     .description("set keys, such as draft.n_max=8; comments and order stay as they are")
-    .action(async (name: string, words: string[]) => (await import("../profile/profile-set.ts")).profileSet(name, words));
+    .action(async (name: string, words: string[]) =>
+      (await import("../profile/profile-set.ts")).profileSet(name, words),
+    );
   profile
     .command("unset <profile> <key...>")
     .description("remove keys from a profile")
-    .action(async (name: string, words: string[]) => (await import("../profile/profile-set.ts")).profileUnset(name, words));
+    .action(async (name: string, words: string[]) =>
+      (await import("../profile/profile-set.ts")).profileUnset(name, words),
+    );
 }

@@ -18,8 +18,12 @@ export function readRate(text: string): number {
 /** A time in the past: so long ago, or as ISO 8601 writes it, in the local zone unless it names one. */
 export function readTime(text: string): Date {
   const agoMs = parseDuration(text);
-  const time = agoMs === undefined && /^\d{4}-\d{2}-\d{2}/.test(text) ? new Date(text) : new Date(Date.now() - (agoMs ?? Number.NaN));
-  if (Number.isNaN(time.getTime())) throw new InvalidArgumentError("Write how long ago, such as 10m, or a time such as 2026-11-24T10:18.");
+  const time =
+    agoMs === undefined && /^\d{4}-\d{2}-\d{2}/.test(text)
+      ? new Date(text)
+      : new Date(Date.now() - (agoMs ?? Number.NaN));
+  if (Number.isNaN(time.getTime()))
+    throw new InvalidArgumentError("Write how long ago, such as 10m, or a time such as 2026-11-24T10:18.");
   return time;
 }
 

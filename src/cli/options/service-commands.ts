@@ -20,10 +20,14 @@ export function addServices(program: Command, done: (code: number) => void): voi
     .option("--now", "start it, too, and wait until it is ready", false)
     .option("-y, --yes", "change a unit without asking", false)
     .option("--from-checkout", "have it run this working copy of llmctl", false)
-    .action(async (name: string, options: InstallFlags) => (await import("../service/systemd.ts")).systemdInstall(name, options));
+    .action(async (name: string, options: InstallFlags) =>
+      (await import("../service/systemd.ts")).systemdInstall(name, options),
+    );
   withScope(systemd.command("uninstall <name>"))
     .description("stop the service and remove its unit; models, logs and the profile stay")
-    .action(async (name: string, options: ScopeOptions) => (await import("../service/systemd.ts")).systemdUninstall(name, options));
+    .action(async (name: string, options: ScopeOptions) =>
+      (await import("../service/systemd.ts")).systemdUninstall(name, options),
+    );
   withScope(systemd.command("status <name>"))
     .description("whether the unit is there, as it should be, started at boot, and active")
     .action(async (name: string, options: ScopeOptions) =>

@@ -7,10 +7,10 @@ type Env = Readonly<Record<string, string | undefined>>;
 
 /** How a command line of this editor opens a file at a line; undefined for one that is only given the file. */
 const lineArguments: Readonly<Record<string, (file: string, line: number) => readonly string[]>> = {
-  ...same(["vi", "vim", "nvim", "nano", "emacs", "emacsclient", "micro", "mg", "joe", "ed", "kak", "gedit"], (file, line) => [
-    `+${line}`,
-    file,
-  ]),
+  ...same(
+    ["vi", "vim", "nvim", "nano", "emacs", "emacsclient", "micro", "mg", "joe", "ed", "kak", "gedit"],
+    (file, line) => [`+${line}`, file],
+  ),
   ...same(["code", "code-insiders", "codium", "cursor"], (file, line) => ["-g", `${file}:${line}`]),
   ...same(["hx", "helix", "subl", "zed"], (file, line) => [`${file}:${line}`]),
 };
@@ -24,13 +24,19 @@ function same<T>(names: readonly string[], value: T): Record<string, T> {
   return Object.fromEntries(names.map((name) => [name, value]));
 }
 
-/** The editor that the user has chosen, as a shell reads it; it may have arguments. @throws LlmctlError `editor-missing`. */
+/**
+ * The editor that the user has chosen, as a shell reads it; it may have arguments.
+ * @throws LlmctlError `editor-missing`.
+ */
 export function findEditor(env: Env = process.env): string {
   const chosen = env["VISUAL"] || env["EDITOR"];
   if (chosen) return chosen;
   const found = ["editor", "nano", "vi"].find((name) => findTool(name, env["PATH"]) !== undefined);
   if (found !== undefined) return found;
-  throw new LlmctlError("editor-missing", "no editor was found", { exit: "missingFile", fix: "set EDITOR, such as EDITOR=vim" });
+  throw new LlmctlError("editor-missing", "no editor was found", {
+    exit: "missingFile",
+    fix: "set EDITOR, such as EDITOR=vim",
+  });
 }
 
 /** What goes behind the editor's own words to open a file at a line. */
@@ -43,7 +49,10 @@ export function editorArguments(editor: string, file: string, line?: number): re
   return [...wait, ...(atLine ?? [file])];
 }
 
-/** Opens the editor on a file and waits until it is closed. @returns its exit code; 127 when the shell cannot find it. */
+/**
+ * Opens the editor on a file and waits until it is closed.
+ * @returns its exit code; 127 when the shell cannot find it.
+ */
 export async function openEditor(editor: string, file: string, line?: number): Promise<number> {
   // By way of the shell, as git does it: the variable may hold arguments, quotes and all.
   const args = ["-c", `${editor} "$@"`, "llmctl", ...editorArguments(editor, file, line)];

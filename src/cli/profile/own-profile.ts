@@ -19,8 +19,8 @@ export interface OwnProfile {
 }
 
 /**
- * Finds the profile to be changed. One of the package's is not: on a terminal, a profile of the user's own of the same name is offered
- * instead, which extends it.
+ * Finds the profile to be changed. One of the package's is not: on a terminal, a profile of the user's own of the same
+ * name is offered instead, which extends it.
  * @throws LlmctlError `profile-shipped`, or as `findProfile`.
  */
 export async function findOwnProfile(nameOrPath: string): Promise<OwnProfile> {
@@ -30,11 +30,18 @@ export async function findOwnProfile(nameOrPath: string): Promise<OwnProfile> {
   if (!isShipped(source.path)) return { source, paths, load };
   const { name } = source;
   if (!canAsk() || !(await offerOwn(name))) {
-    throw new LlmctlError("profile-shipped", `profile ${quote(name)} is part of llmctl, whose next version would undo a change`, {
-      exit: "config",
-      at: source.path,
-      fix: { run: ["profile", "new", name, "--extends", name], after: ", which makes one of your own, and change that" },
-    });
+    throw new LlmctlError(
+      "profile-shipped",
+      `profile ${quote(name)} is part of llmctl, whose next version would undo a change`,
+      {
+        exit: "config",
+        at: source.path,
+        fix: {
+          run: ["profile", "new", name, "--extends", name],
+          after: ", which makes one of your own, and change that",
+        },
+      },
+    );
   }
   const own = await extendProfile(name, paths, load);
   process.stderr.write(`wrote ${printableLine(own.path)}\n`);
@@ -42,7 +49,9 @@ export async function findOwnProfile(nameOrPath: string): Promise<OwnProfile> {
 }
 
 async function offerOwn(name: string): Promise<boolean> {
-  process.stderr.write(`profile ${quote(name)} is part of llmctl. Make one of your own of the same name, which extends it?\n`);
+  process.stderr.write(
+    `profile ${quote(name)} is part of llmctl. Make one of your own of the same name, which extends it?\n`,
+  );
   return askFor("[Y]es or [n]o: ", readYes);
 }
 

@@ -22,7 +22,8 @@ type Outcome =
   | { readonly kind: "kept"; readonly why: LlmctlError };
 
 /**
- * `profile edit NAME`: opens the user's editor on a copy beside the profile, which takes the profile's place only when it is a valid one.
+ * `profile edit NAME`: opens the user's editor on a copy beside the profile, which takes the profile's place only when
+ * it is a valid one.
  * @throws LlmctlError with what is wrong, and where the user's text is kept, when it was not put in place.
  */
 export async function profileEdit(nameOrPath: string): Promise<void> {
@@ -43,7 +44,10 @@ export async function profileEdit(nameOrPath: string): Promise<void> {
   if (isChanged) await noteRunning(own);
 }
 
-/** Hidden and with another name, so that no list of profiles shows it; in the same folder, so that the editor finds the schema. */
+/**
+ * Hidden and with another name, so that no list of profiles shows it; in the same folder, so that the editor finds the
+ * schema.
+ */
 async function makeCopy(source: Source): Promise<Source> {
   const path = join(dirname(source.path), `.${source.name}.edit-${process.pid}.yaml`);
   try {
@@ -108,10 +112,14 @@ async function giveUp({ copy, before }: Edit, text: string | LlmctlError, why: L
 }
 
 function editorFailed(editor: string, code: number): LlmctlError {
-  return new LlmctlError("editor-failed", `the editor ${quote(editor)} ended with code ${code}, the profile is as it was`, {
-    exit: "failed",
-    ...(code === 127 ? { fix: "set EDITOR to an editor that is there" } : {}),
-  });
+  return new LlmctlError(
+    "editor-failed",
+    `the editor ${quote(editor)} ended with code ${code}, the profile is as it was`,
+    {
+      exit: "failed",
+      ...(code === 127 ? { fix: "set EDITOR to an editor that is there" } : {}),
+    },
+  );
 }
 
 async function askWish(): Promise<"again" | "keep" | "discard"> {
@@ -133,7 +141,9 @@ function readWish(answer: string): "again" | "keep" | "discard" {
 
 /** The first line of this file that has a problem; files that it extends have theirs elsewhere. */
 function findLine(problems: readonly Problem[], source: Source): number | undefined {
-  const places = problems.flatMap(({ at }) => (at?.startsWith(`${source.shown}:`) ? [at.slice(source.shown.length + 1)] : []));
+  const places = problems.flatMap(({ at }) =>
+    at?.startsWith(`${source.shown}:`) ? [at.slice(source.shown.length + 1)] : [],
+  );
   const line = Number.parseInt(places[0] ?? "", 10);
   return Number.isNaN(line) ? undefined : line;
 }
@@ -144,7 +154,10 @@ function notInPlace({ code, exit, problems }: LlmctlError): LlmctlError {
   return new LlmctlError(code, `the edited text has ${count}, the profile is as it was`, { exit });
 }
 
-async function putInPlace(source: Source, { before, after, copy }: { before: string; after: string; copy: Source }): Promise<void> {
+async function putInPlace(
+  source: Source,
+  { before, after, copy }: { before: string; after: string; copy: Source },
+): Promise<void> {
   try {
     await replaceText(source, before, after);
   } catch (error) {

@@ -45,7 +45,9 @@ export async function profileNew(givenName: string | undefined, given: NewOption
   await writeNew(source, await toProfile(source, options, given.here), { paths, load });
   process.stdout.write(`wrote ${printableLine(source.path)}\n`);
   await noteOthers(source, load);
-  process.stdout.write(`next: llmctl profile edit ${source.name}, llmctl check ${source.name}, llmctl up ${source.name}\n`);
+  process.stdout.write(
+    `next: llmctl profile edit ${source.name}, llmctl check ${source.name}, llmctl up ${source.name}\n`,
+  );
 }
 
 /** Writes a profile of the user's own that extends one. @returns its place. @throws LlmctlError as `createProfile`. */
@@ -85,8 +87,11 @@ function askForName(folder: string): Promise<Source> {
 /** Asks for what a profile cannot do without, and, where there is a model to set up, for what most people set. */
 async function complete(given: NewOptions, load: LoadOptions): Promise<NewOptions> {
   if (given.extends !== undefined || given.model !== undefined) return given;
-  if (!canAsk()) throw missing("the new profile has no model", "add --extends PROFILE, or --model FILE or hf:owner/repo:quant");
-  const start = await askFor("start from (a profile's name, a GGUF file, or hf:owner/repo:quant): ", (answer) => readStart(answer, load));
+  if (!canAsk())
+    throw missing("the new profile has no model", "add --extends PROFILE, or --model FILE or hf:owner/repo:quant");
+  const start = await askFor("start from (a profile's name, a GGUF file, or hf:owner/repo:quant): ", (answer) =>
+    readStart(answer, load),
+  );
   if (start.extends !== undefined) return { ...given, ...start };
   const draft = given.draft ?? (await askFor("draft model (Enter for none): ", readModelOrNone));
   const ctxSize = given.ctxSize ?? (await askFor("context in tokens (Enter for the model's own): ", readCountOrNone));
@@ -105,7 +110,8 @@ function missing(message: string, fix: Fix): LlmctlError {
 }
 
 async function readStart(answer: string, load: LoadOptions): Promise<Pick<NewOptions, "extends" | "model">> {
-  if (answer === "") throw missing("it needs one of them", { before: "", run: ["profile", "list"], after: "lists the profiles" });
+  if (answer === "")
+    throw missing("it needs one of them", { before: "", run: ["profile", "list"], after: "lists the profiles" });
   if (profileNamePattern.test(answer) && (await findAll(answer, load.folders)).length > 0) return { extends: answer };
   if (!/[/:]|\.gguf$/i.test(answer)) await findProfile(answer, load.folders, process.cwd());
   readModel(answer);
@@ -127,7 +133,8 @@ function readCountOrNone(answer: string): number | undefined {
 function readPortOrNone(answer: string): number | undefined {
   if (answer === "") return undefined;
   const port = Number(answer);
-  if (!/^\d{1,5}$/.test(answer) || port < 1 || port > 65535) throw missing(`${quote(answer)} is no port`, "from 1 to 65535");
+  if (!/^\d{1,5}$/.test(answer) || port < 1 || port > 65535)
+    throw missing(`${quote(answer)} is no port`, "from 1 to 65535");
   return port;
 }
 
@@ -163,7 +170,8 @@ async function toProfile(source: Source, options: NewOptions, here: boolean): Pr
 function placeModel(model: ModelRef, source: Source, here: boolean): ModelRef {
   if (typeof model !== "string") return model;
   const path = resolve(model);
-  if (!existsSync(path)) process.stderr.write(`${paint("yellow", "note:")} there is no file "${printableLine(path)}" yet\n`);
+  if (!existsSync(path))
+    process.stderr.write(`${paint("yellow", "note:")} there is no file "${printableLine(path)}" yet\n`);
   const isInside = !relative(process.cwd(), path).startsWith("..");
   return here && isInside ? relative(dirname(source.path), path) : path;
 }

@@ -42,11 +42,15 @@ export async function profileUnset(nameOrPath: string, words: readonly string[])
 function unsetKey(text: string, path: KeyPath, { source }: OwnProfile): string {
   const edited = unsetInYaml(text, path, source);
   if (edited !== undefined) return edited;
-  throw new LlmctlError("key-not-written", `profile ${quote(source.name)} does not write ${quote(showKey(path))} itself`, {
-    exit: "config",
-    at: source.shown,
-    fix: { before: "", run: ["profile", "show", source.name], after: "says where each value comes from" },
-  });
+  throw new LlmctlError(
+    "key-not-written",
+    `profile ${quote(source.name)} does not write ${quote(showKey(path))} itself`,
+    {
+      exit: "config",
+      at: source.shown,
+      fix: { before: "", run: ["profile", "show", source.name], after: "says where each value comes from" },
+    },
+  );
 }
 
 function readAssignment(word: string): Assignment {
@@ -59,7 +63,8 @@ function readAssignment(word: string): Assignment {
 
 function readKey(word: string): KeyPath {
   const path = parseKey(word);
-  if (path === undefined) throw badWord(word, "is not a key", "write it as profile show and errors do, such as draft.n_max");
+  if (path === undefined)
+    throw badWord(word, "is not a key", "write it as profile show and errors do, such as draft.n_max");
   return path;
 }
 

@@ -32,22 +32,27 @@ interface ShownProfile extends Shown {
 }
 
 /** `profile list`: the text to print. JSON: `[{ name, path, description?, shadowedBy?, problem? }]`. */
-export async function profileList(folders: readonly string[], options: Shown & { readonly width: number }): Promise<string> {
+export async function profileList(
+  folders: readonly string[],
+  options: Shown & { readonly width: number },
+): Promise<string> {
   const profiles = await listProfiles(folders);
   if (options.json) return jsonText(profiles);
   if (profiles.length === 0) return `no profiles in ${printableLine(folders.join(", "))}\n`;
   const rows = profiles.map((profile) => [
     profile.name,
     shortPath(profile.path),
-    profile.shadowedBy !== undefined ? `hidden by ${shortPath(profile.shadowedBy)}` : (profile.problem ?? profile.description ?? ""),
+    profile.shadowedBy !== undefined
+      ? `hidden by ${shortPath(profile.shadowedBy)}`
+      : (profile.problem ?? profile.description ?? ""),
   ]);
   return formatTable(["NAME", "FILE", "DESCRIPTION"], rows, options.width);
 }
 
 /**
- * `profile show NAME`: every value as YAML, each with where it was written, or "default". JSON: `{ name, path, values, origins }`, the
- * origins by key such as `draft.ctx_size`, without those nobody wrote. With `resolved`: what was written in all files that it is made from,
- * as the YAML (or JSON) of one profile that extends nothing.
+ * `profile show NAME`: every value as YAML, each with where it was written, or "default". JSON: `{ name, path, values,
+ * origins }`, the origins by key such as `draft.ctx_size`, without those nobody wrote. With `resolved`: what was
+ * written in all files that it is made from, as the YAML (or JSON) of one profile that extends nothing.
  */
 export async function profileShow(nameOrPath: string, load: LoadOptions, options: ShownProfile): Promise<string> {
   const resolved = await resolveProfile(nameOrPath, load);
@@ -56,7 +61,9 @@ export async function profileShow(nameOrPath: string, load: LoadOptions, options
   const values = showValues(resolved.profile.values, resolved, []) as object;
   const leaves = listLeaves(values, resolved);
   if (!options.json) return `# profile ${printableLine(`${name} from ${path}`)}\n${alignOrigins(leaves)}`;
-  const origins = leaves.filter((leaf) => leaf.origin !== "" && leaf.origin !== "default").map((leaf) => [leaf.key, leaf.origin]);
+  const origins = leaves
+    .filter((leaf) => leaf.origin !== "" && leaf.origin !== "default")
+    .map((leaf) => [leaf.key, leaf.origin]);
   return jsonText({ name, path, values, origins: Object.fromEntries(origins) });
 }
 
@@ -99,7 +106,9 @@ function originOf(key: KeyPath, { written }: ResolvedProfile): string {
 
 function alignOrigins(leaves: readonly Leaf[]): string {
   const width = Math.min(60, Math.max(0, ...leaves.map((leaf) => leaf.text.length)));
-  return leaves.map(({ text, origin }) => (origin === "" ? `${text}\n` : `${text.padEnd(width)}  # ${printableLine(origin)}\n`)).join("");
+  return leaves
+    .map(({ text, origin }) => (origin === "" ? `${text}\n` : `${text.padEnd(width)}  # ${printableLine(origin)}\n`))
+    .join("");
 }
 
 /** One line of YAML; text that YAML would spread over lines is written as JSON, which YAML also reads. */
@@ -110,7 +119,10 @@ function inline(value: unknown): string {
 
 function showValues(value: unknown, resolved: ResolvedProfile, path: KeyPath): unknown {
   if (Array.isArray(value)) return value.map((item, index) => showValues(item, resolved, [...path, index]));
-  if (isMap(value)) return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, showValues(one, resolved, [...path, key])]));
+  if (isMap(value))
+    return Object.fromEntries(
+      Object.entries(value).map(([key, one]) => [key, showValues(one, resolved, [...path, key])]),
+    );
   const written = findWritten(resolved.written, path)?.value;
   return written?.kind === "scalar" ? showScalar(written, path, resolved.written) : value;
 }
@@ -134,7 +146,9 @@ function isOfSecretFlag(text: string, [, key]: KeyPath, root: WrittenMap): boole
   if (typeof key === "string") return secretFlag.test(`-${key}`);
   const before = key === undefined ? undefined : findWritten(root, ["args", key - 1])?.value;
   const [name = "", ...value] = text.split(/[= ]/);
-  return (value.length > 0 && secretFlag.test(`-${name}`)) || (before?.kind === "scalar" && secretFlag.test(before.text));
+  return (
+    (value.length > 0 && secretFlag.test(`-${name}`)) || (before?.kind === "scalar" && secretFlag.test(before.text))
+  );
 }
 
 function isMap(value: unknown): value is object {

@@ -14,8 +14,8 @@ import { showPlanNotes } from "../look/plan.ts";
 import { runOnTerminal } from "./run-on-terminal.ts";
 
 /**
- * Chats on this terminal with a profile's model: through its server when that runs, so that the model is not loaded twice, else with a
- * llama-cli of its own.
+ * Chats on this terminal with a profile's model: through its server when that runs, so that the model is not loaded
+ * twice, else with a llama-cli of its own.
  * @param more Flags for llama-cli, behind those of the profile.
  * @returns llama-cli's own exit code.
  */
@@ -23,7 +23,9 @@ export async function chat(nameOrPath: string, more: readonly string[]): Promise
   const paths = findPaths();
   const profile = await openProfile(nameOrPath, paths);
   const running = await findAnswering(paths, profile.name);
-  return running === undefined ? chatAlone(profile, paths, more) : chatWithServer(profile, { paths, status: running.status, more });
+  return running === undefined
+    ? chatAlone(profile, paths, more)
+    : chatWithServer(profile, { paths, status: running.status, more });
 }
 
 async function chatAlone(profile: Profile, paths: Paths, more: readonly string[]): Promise<number> {
@@ -32,7 +34,9 @@ async function chatAlone(profile: Profile, paths: Paths, more: readonly string[]
   const plan = await planCli(drafts ? profile : withoutDraft(profile), options);
   showPlanNotes(plan);
   if (!drafts && profile.values.draft !== undefined) {
-    note(`the llama-cli of this build cannot draft; after "llmctl up ${profile.name} -d", chat uses the server, which does`);
+    note(
+      `the llama-cli of this build cannot draft; after "llmctl up ${profile.name} -d", chat uses the server, which does`,
+    );
   }
   return run(plan.command, [...plan.command.args, ...more]);
 }
@@ -61,7 +65,8 @@ async function chatWithServer(profile: Profile, { paths, status, more }: Running
   // llama-cli has no way to send a key, nor to connect to a unix socket.
   const keyFile = values.server.api_key_file;
   const connects = keyFile === undefined && !isSocketUrl(url) && (await askCli(profile, options)).connects;
-  const [apiKey] = keyFile === undefined ? [] : readApiKeys(keyFile, { at: profile.at("server", "api_key_file"), hasComments: true });
+  const [apiKey] =
+    keyFile === undefined ? [] : readApiKeys(keyFile, { at: profile.at("server", "api_key_file"), hasComments: true });
   note(`"${name}" is running: this is a chat with its server, ${url}`);
   if (!connects) {
     if (more.length > 0) throw noFlags(name, more);
@@ -74,17 +79,23 @@ async function chatWithServer(profile: Profile, { paths, status, more }: Running
 }
 
 function noFlags(name: string, more: readonly string[]): LlmctlError {
-  return new LlmctlError("usage", `"${more.join(" ")}" is for llama-cli, which cannot chat with a server that runs already`, {
-    exit: "usage",
-    fix: { before: "leave the flags out, or run", run: ["down", name], after: "first" },
-  });
+  return new LlmctlError(
+    "usage",
+    `"${more.join(" ")}" is for llama-cli, which cannot chat with a server that runs already`,
+    {
+      exit: "usage",
+      fix: { before: "leave the flags out, or run", run: ["down", name], after: "first" },
+    },
+  );
 }
 
 /** What programs on a terminal want to know of it; a server has none. */
 const terminalNames = ["TERM", "COLORTERM", "NO_COLOR"];
 
 async function run({ file, env }: Command, args: readonly string[]): Promise<number> {
-  const terminal = terminalNames.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]]));
+  const terminal = terminalNames.flatMap((name) =>
+    process.env[name] === undefined ? [] : [[name, process.env[name]]],
+  );
   return runOnTerminal({ file, args, env: { ...Object.fromEntries(terminal), ...env } as Record<string, string> });
 }
 

@@ -31,7 +31,9 @@ const pipeFd = 3;
 /** How long a start waits for the one who asked for it to come and watch; it may be stopped (Ctrl-Z), or gone. */
 const watcherWaitMs = 5000;
 
-/** The one line on the pipe: events are told on the socket, where nobody who is slow or stopped holds up the supervisor. */
+/**
+ * The one line on the pipe: events are told on the socket, where nobody who is slow or stopped holds up the supervisor.
+ */
 type Message =
   | { readonly listening: string }
   | { readonly error: { readonly code: string; readonly exit: ExitName; readonly problems: readonly Problem[] } };
@@ -40,7 +42,11 @@ type Message =
  * Starts a supervisor of its own session, with no descriptor of ours but one pipe, and yields what it does.
  * @throws LlmctlError of the supervisor, when it could not start.
  */
-export async function* startDetached(launch: Launch, paths: Paths, signal: AbortSignal | undefined): AsyncGenerator<StatusEvent> {
+export async function* startDetached(
+  launch: Launch,
+  paths: Paths,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<StatusEvent> {
   const log = openSupervisorLog(paths.state, launch.name);
   const main = fileURLToPath(new URL("../../main.js", import.meta.url));
   const child = spawn(process.execPath, [main, superviseCommand], {
@@ -73,16 +79,23 @@ async function expectStarted(child: ChildProcess): Promise<void> {
   try {
     await once(child, "spawn");
   } catch (cause) {
-    throw new LlmctlError("spawn-failed", `the supervisor cannot be started: ${systemErrorCode(cause) ?? String(cause)}`, {
-      exit: systemErrorCode(cause) === "EACCES" ? "permission" : "unavailable",
-      at: process.execPath,
-      fix: "see that this user may run that file, and may have one more process (ulimit -u)",
-      cause,
-    });
+    throw new LlmctlError(
+      "spawn-failed",
+      `the supervisor cannot be started: ${systemErrorCode(cause) ?? String(cause)}`,
+      {
+        exit: systemErrorCode(cause) === "EACCES" ? "permission" : "unavailable",
+        at: process.execPath,
+        fix: "see that this user may run that file, and may have one more process (ulimit -u)",
+        cause,
+      },
+    );
   }
 }
 
-/** The detached supervisor itself: takes a launch on stdin, says on the pipe where it listens, logs to stderr. @returns its exit code. */
+/**
+ * The detached supervisor itself: takes a launch on stdin, says on the pipe where it listens, logs to stderr.
+ * @returns its exit code.
+ */
 export async function superviseDetached(): Promise<number> {
   outliveOutput();
   process.on("SIGHUP", () => undefined); // it has no terminal
@@ -121,13 +134,15 @@ function tellStarter(message: Message): boolean {
 }
 
 /**
- * A supervisor fetches nothing and its server has an environment of its own, which comes in the launch: a token that lies in the memory of a process for
- * months can only be lost. So can the login in an address.
+ * A supervisor fetches nothing and its server has an environment of its own, which comes in the launch: a token that
+ * lies in the memory of a process for months can only be lost. So can the login in an address.
  */
 function withoutSecrets(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const isSecret = (name: string) => maySecretBe(name) || /_proxy$/i.test(name);
   return Object.fromEntries(
-    Object.entries(env).filter(([name, value]) => (!isSecret(name) && !hasLogin(value ?? "")) || name.startsWith("LLMCTL_")),
+    Object.entries(env).filter(
+      ([name, value]) => (!isSecret(name) && !hasLogin(value ?? "")) || name.startsWith("LLMCTL_"),
+    ),
   );
 }
 
@@ -146,7 +161,15 @@ function openSupervisorLog(stateDir: string, name: string): number {
   }
 }
 
-function toError({ code, exit, problems }: { code: string; exit: ExitName; problems: readonly Problem[] }): LlmctlError {
+function toError({
+  code,
+  exit,
+  problems,
+}: {
+  code: string;
+  exit: ExitName;
+  problems: readonly Problem[];
+}): LlmctlError {
   const [{ message, ...place } = { message: code }, ...more] = problems;
   return new LlmctlError(code, message, { exit, ...place }, more);
 }
@@ -161,6 +184,9 @@ async function readLaunch(): Promise<Launch> {
   try {
     return parseJson(body.toString("utf8")) as Launch;
   } catch (cause) {
-    throw new LlmctlError("launch-refused", "the launch that the supervisor was given is not whole", { exit: "failed", cause });
+    throw new LlmctlError("launch-refused", "the launch that the supervisor was given is not whole", {
+      exit: "failed",
+      cause,
+    });
   }
 }

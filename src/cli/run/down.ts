@@ -20,8 +20,8 @@ interface DownOptions {
 
 /**
  * Stops profiles, each after those that depend on it; returns when their servers are gone.
- * @throws LlmctlError `needed` when another running profile depends on one of them, `not-running`, `orphan-stuck`, `overruled` by somebody
- *   else's restart.
+ * @throws LlmctlError `needed` when another running profile depends on one of them, `not-running`, `orphan-stuck`,
+ *   `overruled` by somebody else's restart.
  * @returns the exit code, of several the first that is not 0.
  */
 export async function down(names: readonly string[], { all, now }: DownOptions): Promise<number> {
@@ -52,7 +52,8 @@ async function stopOrReport(name: string, paths: Paths, now: boolean): Promise<n
 }
 
 async function stopProfile(name: string, paths: Paths, force: boolean): Promise<number> {
-  // Asked first: a stop has no time limit of its own, and a supervisor that does not answer would be waited for in vain.
+  // Asked first: a stop has no time limit of its own, and a supervisor that does not answer would be waited for in
+  // vain.
   const running = await findAnswering(paths, name);
   if (running !== undefined && (await requestStop(running.socketPath, force)) !== undefined) {
     await endUnit(name, running.status.supervisorPid);
@@ -65,13 +66,15 @@ async function stopProfile(name: string, paths: Paths, force: boolean): Promise<
   if (orphan === undefined) return endPausedUnit(name, paths);
   await endOrphan(orphan, name, { now: force });
   await endUnit(name, 0);
-  process.stdout.write(`stopped "${name}": its supervisor was gone, the server (pid ${orphan.identity.pid}) was still there\n`);
+  process.stdout.write(
+    `stopped "${name}": its supervisor was gone, the server (pid ${orphan.identity.pid}) was still there\n`,
+  );
   return 0;
 }
 
 /**
- * Ends the unit whose supervisor has just been stopped, should it still be there: one that was written by an older version would start it again.
- * The user of a machine's service may not; its own exit code keeps it from coming back.
+ * Ends the unit whose supervisor has just been stopped, should it still be there: one that was written by an older
+ * version would start it again. The user of a machine's service may not; its own exit code keeps it from coming back.
  * @param endingPid The supervisor, which is on its way out with that exit code.
  * @throws LlmctlError `systemctl-failed`
  */
@@ -85,7 +88,10 @@ async function endUnit(name: string, endingPid: number): Promise<void> {
   if (live !== undefined && (live.scope === "user" || process.getuid?.() === 0)) await stopUnit(live);
 }
 
-/** Between two starts of a unit nothing runs, but systemd will start it again. @throws LlmctlError `not-running`, `systemctl-failed` */
+/**
+ * Between two starts of a unit nothing runs, but systemd will start it again.
+ * @throws LlmctlError `not-running`, `systemctl-failed`
+ */
 async function endPausedUnit(name: string, paths: Paths): Promise<number> {
   const { findLiveUnit, stopUnit } = await import("../../services/unit-files.ts");
   const live = await findLiveUnit(name);

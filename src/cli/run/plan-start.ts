@@ -36,8 +36,8 @@ export interface ServiceStart {
 }
 
 /**
- * Plans a start that nobody watches. Where something lacks that may come by itself, the launch is one for show, so that there is a supervisor
- * that can be asked and stopped, and the plan is left to it.
+ * Plans a start that nobody watches. Where something lacks that may come by itself, the launch is one for show, so that
+ * there is a supervisor that can be asked and stopped, and the plan is left to it.
  * @throws LlmctlError of what will not come.
  */
 export async function planService(profile: Profile, options: PlanStartOptions): Promise<ServiceStart> {
@@ -51,7 +51,8 @@ export async function planService(profile: Profile, options: PlanStartOptions): 
     try {
       const now = await planOrExplain(profile, options, "all");
       if (!("permanent" in now)) return now;
-      // What has just come may still be on its way, such as a file that is being copied: only what stays the same is final.
+      // What has just come may still be on its way, such as a file that is being copied: only what stays the same is
+      // final.
       const isNew = now.message !== last.message;
       last = now;
       return isNew ? { ...now, mayCome: true } : now;
@@ -70,7 +71,10 @@ export async function planService(profile: Profile, options: PlanStartOptions): 
   };
 }
 
-/** Plans what a service depends on, as often as it takes; systemd is told why it takes long. @throws LlmctlError of what will not come. */
+/**
+ * Plans what a service depends on, as often as it takes; systemd is told why it takes long.
+ * @throws LlmctlError of what will not come.
+ */
 export async function planPatiently(profile: Profile, options: PlanStartOptions): Promise<LaunchPlan> {
   const { backoffMs, backoffMaxMs } = launchSettings(profile).restart;
   for (let waits = 0; ; waits += 1) {
@@ -117,5 +121,14 @@ async function planOrExplain(
 
 function unplanned(profile: Profile): Launch {
   const drafting = { wanted: false, reason: "nothing is planned yet" } as const;
-  return { ...launchSettings(profile), file: "", args: [], env: {}, files: [], drafting, build: "", hash: unplannedHash };
+  return {
+    ...launchSettings(profile),
+    file: "",
+    args: [],
+    env: {},
+    files: [],
+    drafting,
+    build: "",
+    hash: unplannedHash,
+  };
 }

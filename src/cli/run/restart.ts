@@ -23,8 +23,8 @@ interface RestartOptions {
 }
 
 /**
- * Stops servers and starts them as their profiles now say, one at a time, in the order of `up`. All profiles are checked before the first
- * running server is touched; what they depend on is left alone, unless it is named, too.
+ * Stops servers and starts them as their profiles now say, one at a time, in the order of `up`. All profiles are
+ * checked before the first running server is touched; what they depend on is left alone, unless it is named, too.
  * @returns the exit code; what comes after a failure is left as it runs.
  */
 export async function restart(namesOrPaths: readonly string[], { all, timeoutMs }: RestartOptions): Promise<number> {
@@ -45,7 +45,9 @@ export async function restart(namesOrPaths: readonly string[], { all, timeoutMs 
 }
 
 /** The files that the running profiles came from, and why others that run cannot be asked. */
-async function listRunning(paths: Paths): Promise<{ readonly profiles: readonly string[]; readonly failures: readonly LlmctlError[] }> {
+async function listRunning(
+  paths: Paths,
+): Promise<{ readonly profiles: readonly string[]; readonly failures: readonly LlmctlError[] }> {
   const states = await listProfileStates(paths);
   return {
     profiles: states.filter(({ presence }) => presence === "live").map(({ status }) => status.profile),
@@ -56,15 +58,25 @@ async function listRunning(paths: Paths): Promise<{ readonly profiles: readonly 
 async function noSupervisor(name: string, paths: Paths): Promise<LlmctlError> {
   const orphan = await findOrphan(paths, name);
   if (orphan === undefined) return notRunningHere(name, paths);
-  return new LlmctlError("orphaned", `the server of "${name}" has outlived its supervisor (pid ${orphan.identity.pid})`, {
-    exit: "notRunning",
-    fix: { before: "take it over with", run: ["up", "-d", name], or: { before: "stop it with", run: ["down", name] } },
-  });
+  return new LlmctlError(
+    "orphaned",
+    `the server of "${name}" has outlived its supervisor (pid ${orphan.identity.pid})`,
+    {
+      exit: "notRunning",
+      fix: {
+        before: "take it over with",
+        run: ["up", "-d", name],
+        or: { before: "stop it with", run: ["down", name] },
+      },
+    },
+  );
 }
 
 async function planAll(namesOrPaths: readonly string[], paths: Paths): Promise<readonly LaunchPlan[]> {
   const options = findLoadOptions(paths);
-  const asked = await Promise.all(namesOrPaths.map(async (nameOrPath) => (await loadProfile(nameOrPath, options)).name));
+  const asked = await Promise.all(
+    namesOrPaths.map(async (nameOrPath) => (await loadProfile(nameOrPath, options)).name),
+  );
   const plans: LaunchPlan[] = [];
   for (const profile of await loadInOrder(namesOrPaths, options)) {
     if (!asked.includes(profile.name)) continue;
@@ -72,7 +84,8 @@ async function planAll(namesOrPaths: readonly string[], paths: Paths): Promise<r
     if (running === undefined) throw await noSupervisor(profile.name, paths);
     const { status } = running;
     // One from before this key could not say no, and would take a launch of another version for one of its own.
-    if (status.launchVersion !== launchVersion) throw otherVersion(profile.name, status.llmctl, `llmctl ${llmctlVersion}`);
+    if (status.launchVersion !== launchVersion)
+      throw otherVersion(profile.name, status.llmctl, `llmctl ${llmctlVersion}`);
     const plan = await planLaunch(profile, { paths, env: process.env });
     showPlanNotes(plan);
     plans.push(plan);

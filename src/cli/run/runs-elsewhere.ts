@@ -7,8 +7,12 @@ export async function runsElsewhere(name: string, paths: Paths): Promise<LlmctlE
   const found = await findSupervisor(paths, name);
   if (found === undefined) return undefined;
   const pid = found.answers ? found.status.supervisorPid : found.pid;
-  return new LlmctlError("already-running", `"${name}" already runs, but not by this unit: its supervisor is pid ${pid ?? "not known"}`, {
-    exit: "busy",
-    fix: { before: "stop it with", run: ["down", name], after: ", then start the unit" },
-  });
+  return new LlmctlError(
+    "already-running",
+    `"${name}" already runs, but not by this unit: its supervisor is pid ${pid ?? "not known"}`,
+    {
+      exit: "busy",
+      fix: { before: "stop it with", run: ["down", name], after: ", then start the unit" },
+    },
+  );
 }

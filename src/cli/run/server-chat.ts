@@ -37,8 +37,15 @@ export async function serverChat(server: ServerChat): Promise<number> {
   return 0;
 }
 
-/** Prints the answer as it comes. @returns the chat with what was said of it; as it was before the question when that failed. */
-async function answer(server: ServerChat, messages: readonly ChatMessage[], signal: AbortSignal): Promise<ChatMessage[]> {
+/**
+ * Prints the answer as it comes.
+ * @returns the chat with what was said of it; as it was before the question when that failed.
+ */
+async function answer(
+  server: ServerChat,
+  messages: readonly ChatMessage[],
+  signal: AbortSignal,
+): Promise<ChatMessage[]> {
   let content = "";
   try {
     for await (const { kind, text } of streamChat({ ...server, messages, signal })) {

@@ -63,7 +63,8 @@ async function planWatched(profile: Profile, options: PlanStartOptions): Promise
 }
 
 /**
- * Starts a profile for systemd, which wants this process to be the supervisor: nobody watches, so what may come is waited for.
+ * Starts a profile for systemd, which wants this process to be the supervisor: nobody watches, so what may come is
+ * waited for.
  * @throws LlmctlError `already-running` when a supervisor runs that is not this unit's.
  */
 async function serve(profile: Profile, options: PlanStartOptions): Promise<number> {
@@ -123,7 +124,10 @@ function isStopping(state: StateName): boolean {
   return state === "stopping" || state === "killing" || state === "stuck";
 }
 
-/** A server that is being stopped is not the one that is asked for: when it is gone, another can be started. It may also just be restarted. */
+/**
+ * A server that is being stopped is not the one that is asked for: when it is gone, another can be started. It may also
+ * just be restarted.
+ */
 async function afterStop(
   launch: Launch,
   events: AsyncIterable<StatusEvent>,
@@ -153,7 +157,10 @@ function hasTerminal(): boolean {
   return process.stdin.isTTY || process.stdout.isTTY || process.stderr.isTTY;
 }
 
-/** A wrapper such as npm or timeout passes on the Ctrl-C that the terminal has already sent to all: one key, two signals. */
+/**
+ * A wrapper such as npm or timeout passes on the Ctrl-C that the terminal has already sent to all: one key, two
+ * signals.
+ */
 const echoMs = 150;
 
 /** Supervises in this process until the server has stopped: Ctrl-C stops gracefully, a second one at once. */
@@ -180,7 +187,8 @@ async function runHere(launch: Launch, paths: Paths, plan?: SuperviseOptions["pl
   let firstSignalMs: number | undefined;
   const stop = (signal: NodeJS.Signals) => {
     if (signal === "SIGHUP" && !hasTerminal()) return undefined;
-    // A terminal that closes may send SIGHUP more than once: from the shell, and from the kernel when the shell is gone.
+    // A terminal that closes may send SIGHUP more than once: from the shell, and from the kernel when the shell is
+    // gone.
     const isEcho = signal === "SIGHUP" || (firstSignalMs !== undefined && performance.now() - firstSignalMs < echoMs);
     if (firstSignalMs !== undefined) return isEcho ? undefined : supervision.forceDown(`a second ${signal}`);
     firstSignalMs = performance.now();
@@ -192,7 +200,8 @@ async function runHere(launch: Launch, paths: Paths, plan?: SuperviseOptions["pl
   const exit: ExitName = await supervision.finished;
   reporter.close();
   leaveUnread();
-  // Nothing runs that was asked for. systemd would take an end in good order, before the server was ever ready, for a failure, and start the unit again.
+  // Nothing runs that was asked for. systemd would take an end in good order, before the server was ever ready, for a
+  // failure, and start the unit again.
   if (exit === "done" && !wasReady && supervision.wasAskedToStop()) return exitCodes.notRunning.code;
   return exit === "done" || last === undefined ? exitCodes[exit].code : showFailure(last);
 }

@@ -17,13 +17,18 @@ export interface SystemdReporter {
   close(): void;
 }
 
-/** Tells systemd about readiness only when the proof has passed, and keeps a start alive for as long as the supervisor does. */
+/**
+ * Tells systemd about readiness only when the proof has passed, and keeps a start alive for as long as the supervisor
+ * does.
+ */
 export function createSystemdReporter(env: NodeJS.ProcessEnv): SystemdReporter {
   const notifier = createNotifier(env, {
     onFailure: (error) => process.stderr.write(`llmctl: warning: ${printableSentence(error.message)}\n`),
   });
   const watchdog =
-    notifier.watchdogIntervalMs === undefined ? undefined : setInterval(() => notifier.pingWatchdog(), notifier.watchdogIntervalMs);
+    notifier.watchdogIntervalMs === undefined
+      ? undefined
+      : setInterval(() => notifier.pingWatchdog(), notifier.watchdogIntervalMs);
   let starting: NodeJS.Timeout | undefined;
   let told: string | undefined;
   let traffic: NodeJS.Timeout | undefined;

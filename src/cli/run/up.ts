@@ -23,8 +23,9 @@ interface UpOptions extends Omit<StartOptions, "paths"> {
 }
 
 /**
- * Starts profiles, after what they depend on, and waits until they are ready; safe to repeat. One at a time: they read the same disk, and a
- * server that fits itself to the free memory must not count what another is just taking. What others depend on runs on in the background.
+ * Starts profiles, after what they depend on, and waits until they are ready; safe to repeat. One at a time: they read
+ * the same disk, and a server that fits itself to the free memory must not count what another is just taking. What
+ * others depend on runs on in the background.
  * @returns the exit code, of several the first that is not 0.
  */
 export async function up(namesOrPaths: readonly string[], options: UpOptions): Promise<number> {
@@ -55,17 +56,28 @@ async function start(namesOrPaths: readonly string[], { all, ...options }: UpOpt
 function expectReady({ name, values }: Profile, codes: ReadonlyMap<string, number>): void {
   const missing = values.depends_on.find((dependency) => codes.get(dependency) !== 0);
   if (missing === undefined) return;
-  throw new LlmctlError("dependency-not-ready", `"${name}" is not started: it depends on "${missing}", which is not ready`, {
-    exit: findExitName(codes.get(missing)),
-  });
+  throw new LlmctlError(
+    "dependency-not-ready",
+    `"${name}" is not started: it depends on "${missing}", which is not ready`,
+    {
+      exit: findExitName(codes.get(missing)),
+    },
+  );
 }
 
 function findExitName(code: number | undefined): ExitName {
   return (Object.keys(exitCodes) as ExitName[]).find((name) => exitCodes[name].code === code) ?? "failed";
 }
 
-/** One that fails must not keep the others from being started; a failure of the one that runs here comes last, and is for main.ts to tell. */
-async function startOrReport(profile: Profile, codes: ReadonlyMap<string, number>, options: StartOptions): Promise<number> {
+/**
+ * One that fails must not keep the others from being started; a failure of the one that runs here comes last, and is
+ * for main.ts to tell.
+ */
+async function startOrReport(
+  profile: Profile,
+  codes: ReadonlyMap<string, number>,
+  options: StartOptions,
+): Promise<number> {
   const held = holdStart(process.env);
   try {
     expectReady(profile, codes);
@@ -88,7 +100,11 @@ async function noteFailure<T>(nameOrPath: string, paths: Paths, action: () => Pr
     if (!profileNamePattern.test(name)) throw error;
     const warn = (text: string) => process.stderr.write(`llmctl: warning: ${printableSentence(text)}\n`);
     try {
-      await recordFailedStart(paths, { name, profilePath: resolve(nameOrPath), cause: explainFailedStart(error) }, warn);
+      await recordFailedStart(
+        paths,
+        { name, profilePath: resolve(nameOrPath), cause: explainFailedStart(error) },
+        warn,
+      );
     } catch (unrecorded) {
       warn(`cannot note that "${name}" did not start: ${String(unrecorded)}`);
     }
@@ -97,7 +113,12 @@ async function noteFailure<T>(nameOrPath: string, paths: Paths, action: () => Pr
 }
 
 function explainFailedStart(error: unknown): ExitCause {
-  const cause = explainPlanFailure(error) ?? { kind: "internal-error", message: String(error), permanent: true, exit: "bug" };
+  const cause = explainPlanFailure(error) ?? {
+    kind: "internal-error",
+    message: String(error),
+    permanent: true,
+    exit: "bug",
+  };
   if (!(error instanceof LlmctlError)) return cause;
   const more = error.problems.length - 1;
   const place = error.at === undefined ? "" : ` (${error.at})`;
@@ -109,16 +130,24 @@ async function listAll(paths: Paths): Promise<readonly string[]> {
   const names: string[] = [];
   for (const name of await listOwnNames(options.folders)) if (!(await isTemplate(name, options))) names.push(name);
   if (names.length > 0) return names;
-  throw new LlmctlError("no-profiles", "there are no profiles of your own; those of the package are started by name only", {
-    exit: "config",
-    at: `searched ${options.folders.join(", ")}`,
-    fix: { before: "see", run: ["profile", "list"] },
-  });
+  throw new LlmctlError(
+    "no-profiles",
+    "there are no profiles of your own; those of the package are started by name only",
+    {
+      exit: "config",
+      at: `searched ${options.folders.join(", ")}`,
+      fix: { before: "see", run: ["profile", "list"] },
+    },
+  );
 }
 
 function notInForeground(): LlmctlError {
-  return new LlmctlError("not-in-foreground", "several profiles run in the background only: each has a supervisor of its own", {
-    exit: "usage",
-    fix: "add -d",
-  });
+  return new LlmctlError(
+    "not-in-foreground",
+    "several profiles run in the background only: each has a supervisor of its own",
+    {
+      exit: "usage",
+      fix: "add -d",
+    },
+  );
 }

@@ -9,7 +9,11 @@ export function canAsk(): boolean {
   return process.stdin.isTTY && process.stderr.isTTY;
 }
 
-/** Asks one question on the terminal. @returns the trimmed answer. @throws LlmctlError `interrupted` for Ctrl-C and for the end of the input. */
+/**
+ * Asks one question on the terminal.
+ * @returns the trimmed answer.
+ * @throws LlmctlError `interrupted` for Ctrl-C and for the end of the input.
+ */
 async function ask(question: string): Promise<string> {
   // Questions go to stderr: stdout is for what a command has to say to a script.
   const lines = createInterface({ input: process.stdin, output: forLineEditor(process.stderr) });
@@ -27,7 +31,10 @@ async function ask(question: string): Promise<string> {
   }
 }
 
-/** Asks until the answer can be used. @param read Makes something of the answer, or throws an LlmctlError that says why it cannot. */
+/**
+ * Asks until the answer can be used.
+ * @param read Makes something of the answer, or throws an LlmctlError that says why it cannot.
+ */
 export async function askFor<T>(question: string, read: (answer: string) => T | Promise<T>): Promise<T> {
   for (;;) {
     const answer = await ask(question);

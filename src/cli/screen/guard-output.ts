@@ -2,15 +2,15 @@ import { StringDecoder } from "node:string_decoder";
 import { printable } from "../../base/text/printable.ts";
 
 /*
- * All that a command prints goes through here, so that none can pass on foreign text raw, whatever it forgets. What the terminal is to obey, such
- * as our colours, stands behind a seal, which foreign text cannot guess.
+ * All that a command prints goes through here, so that none can pass on foreign text raw, whatever it forgets. What the
+ * terminal is to obey, such as our colours, stands behind a seal, which foreign text cannot guess.
  */
 
 type Write = NodeJS.WriteStream["write"];
 
 /**
- * An application program command, which terminals ignore: none is to be seen should one ever slip through. Made when the first colour is: most
- * supervisors never have one, and need no random numbers for it.
+ * An application program command, which terminals ignore: none is to be seen should one ever slip through. Made when
+ * the first colour is: most supervisors never have one, and need no random numbers for it.
  */
 let seal: string | undefined;
 /** Behind a seal stands exactly one sequence: what follows may be foreign. */
@@ -49,14 +49,23 @@ export function writeExact(stream: NodeJS.WriteStream, text: string): boolean {
   return (guarded.get(stream) ?? stream.write.bind(stream))(text);
 }
 
-/** The same stream for Node's line editor, which moves the cursor by itself. A prompt or question is not made printable for it. */
+/**
+ * The same stream for Node's line editor, which moves the cursor by itself. A prompt or question is not made printable
+ * for it.
+ */
 export function forLineEditor(stream: NodeJS.WriteStream): NodeJS.WritableStream {
   const write = guarded.get(stream);
   if (write === undefined) return stream;
-  return new Proxy(stream, { get: (target, key) => (key === "write" ? write : (Reflect.get(target, key, target) as unknown)) });
+  return new Proxy(stream, {
+    get: (target, key) => (key === "write" ? write : (Reflect.get(target, key, target) as unknown)),
+  });
 }
 
-/** Makes text printable, but for the sequences behind seals. @param before The foreign text before it. @returns that after it, too. */
+/**
+ * Makes text printable, but for the sequences behind seals.
+ * @param before The foreign text before it.
+ * @returns that after it, too.
+ */
 function open(text: string, before: string): { readonly clean: string; readonly context: string } {
   let context = before;
   const show = (foreign: string) => {

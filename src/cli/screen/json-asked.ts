@@ -2,8 +2,8 @@ import type { Command, Option } from "commander";
 
 /**
  * Whether a command line asks for JSON, of a command that has it or not. Commander cannot tell: it stops at the first
- * mistake, which may come before `--json`. As with commander, neither the value of an option nor a word behind `--` is an
- * option.
+ * mistake, which may come before `--json`. As with commander, neither the value of an option nor a word behind `--` is
+ * an option.
  * @param words What follows the program's name.
  */
 export function isJsonAsked(program: Command, words: readonly string[]): boolean {

@@ -18,7 +18,10 @@ interface Bar {
   isMoving: boolean;
 }
 
-/** Several files under way at once: on a terminal a bar each and a total, drawn in place; elsewhere the total, a line each 10 s. */
+/**
+ * Several files under way at once: on a terminal a bar each and a total, drawn in place; elsewhere the total, a line
+ * each 10 s.
+ */
 export class ProgressBars {
   readonly #label: string;
   readonly #stream: NodeJS.WriteStream;
@@ -84,7 +87,13 @@ export class ProgressBars {
   #fileLines(moving: readonly (readonly [string, Bar])[], labelWidth: number, width: number): string[] {
     const room = Math.max(1, (this.#stream.rows || 24) - 3);
     const lines = moving.slice(0, room).map(([label, { meter, doneBytes, sizeBytes }]) => {
-      const shown = { label: label.padEnd(labelWidth), unit: formatSize, done: doneBytes, total: sizeBytes, perSecond: meter.perSecond };
+      const shown = {
+        label: label.padEnd(labelWidth),
+        unit: formatSize,
+        done: doneBytes,
+        total: sizeBytes,
+        perSecond: meter.perSecond,
+      };
       return formatProgress({ ...shown, hasTimeLeft: false }, width);
     });
     return moving.length > room ? [...lines, `and ${moving.length - room} more`] : lines;

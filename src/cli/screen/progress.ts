@@ -59,7 +59,9 @@ export class ProgressLine {
       return;
     }
     const text = formatProgress(progress, (this.#stream.columns || 80) - 1);
-    this.#stream.write(`${control("\r", this.#stream)}${paintBar(text, this.#stream)}${control("\u001b[K", this.#stream)}`);
+    this.#stream.write(
+      `${control("\r", this.#stream)}${paintBar(text, this.#stream)}${control("\u001b[K", this.#stream)}`,
+    );
     this.#isDrawn = true;
   }
 }
@@ -80,18 +82,26 @@ interface Progress extends Pick<ProgressOptions, "label" | "unit"> {
  * The line: `compile  ██████░░░░  38 % of 210 files · 1.4 files/s · 1 min 33 s left`.
  * @param width In columns; the bar goes first where it is too small. Undefined: a line of any length, without a bar.
  */
-export function formatProgress({ label, unit, done, total, perSecond, hasTimeLeft = true }: Progress, width?: number): string {
-  const amount = total === undefined ? unit(done) : `${Math.floor((100 * Math.min(done, total)) / Math.max(total, 1))} % of ${unit(total)}`;
+export function formatProgress(
+  { label, unit, done, total, perSecond, hasTimeLeft = true }: Progress,
+  width?: number,
+): string {
+  const amount =
+    total === undefined
+      ? unit(done)
+      : `${Math.floor((100 * Math.min(done, total)) / Math.max(total, 1))} % of ${unit(total)}`;
   const facts = [amount];
   if (perSecond !== undefined && perSecond > 0) {
     facts.push(`${unit(perSecond >= 10 ? Math.round(perSecond) : Math.round(perSecond * 10) / 10)}/s`);
-    if (hasTimeLeft && total !== undefined && done < total) facts.push(`${formatDuration(((total - done) / perSecond) * 1000)} left`);
+    if (hasTimeLeft && total !== undefined && done < total)
+      facts.push(`${formatDuration(((total - done) / perSecond) * 1000)} left`);
   }
   const text = facts.join(" · ");
   const head = printableLine(label);
   const line = `${head}  ${text}`;
   if (width === undefined) return line;
-  if (total !== undefined && line.length + barWidth + 2 <= width) return `${head}  ${bar(done / Math.max(total, 1))}  ${text}`;
+  if (total !== undefined && line.length + barWidth + 2 <= width)
+    return `${head}  ${bar(done / Math.max(total, 1))}  ${text}`;
   return line.slice(0, Math.max(0, width));
 }
 

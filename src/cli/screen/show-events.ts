@@ -50,7 +50,8 @@ export async function showFailure(event: StatusEvent): Promise<number> {
   const tail = status.runs === 0 ? [] : await readLastRun(status.log, lastLines);
   if (tail.length > 0) process.stderr.write(tail.map(quoteLogLine).join(""));
   const problem = {
-    message: status.lastExit === null ? `"${status.name}" failed` : `"${status.name}" failed: ${status.lastExit.message}`,
+    message:
+      status.lastExit === null ? `"${status.name}" failed` : `"${status.name}" failed: ${status.lastExit.message}`,
     at: status.runs === 0 ? status.profile : `full log: llmctl logs ${status.name}`,
     ...(status.lastExit?.fix == null ? {} : { fix: status.lastExit.fix }),
   };
@@ -61,8 +62,8 @@ export async function showFailure(event: StatusEvent): Promise<number> {
 /**
  * Shows changes until the server is ready or the supervisor has given up.
  * @returns the exit code of the command.
- * @throws LlmctlError `not-ready-in-time` at the time limit, `stopped-meanwhile` and `other-configuration` where somebody else's wish came
- *   after ours, `supervisor-gone` when the events end with none of these.
+ * @throws LlmctlError `not-ready-in-time` at the time limit, `stopped-meanwhile` and `other-configuration` where
+ *   somebody else's wish came after ours, `supervisor-gone` when the events end with none of these.
  */
 export async function waitForReady(
   { name, hash }: Pick<Launch, "name" | "hash">,
@@ -102,8 +103,12 @@ function stoppedMeanwhile(name: string, { message }: StatusEvent): LlmctlError {
 }
 
 function otherConfiguration(name: string): LlmctlError {
-  return new LlmctlError("other-configuration", `"${name}" is ready, but with another configuration, which somebody asked for meanwhile`, {
-    exit: "busy",
-    fix: { run: ["restart", name], after: "to take up the present one" },
-  });
+  return new LlmctlError(
+    "other-configuration",
+    `"${name}" is ready, but with another configuration, which somebody asked for meanwhile`,
+    {
+      exit: "busy",
+      fix: { run: ["restart", name], after: "to take up the present one" },
+    },
+  );
 }

@@ -4,11 +4,16 @@ import { printableName } from "../../base/text/printable.ts";
 // oxlint-disable-next-line no-control-regex -- these are the characters
 const controls = /[\u0000-\u001f\u007f-\u009f]+/g;
 
-/** Columns for people: two spaces apart, no boxes, the last one cut with `…` at the terminal's width. Every row has the header's length. */
+/**
+ * Columns for people: two spaces apart, no boxes, the last one cut with `…` at the terminal's width. Every row has the
+ * header's length.
+ */
 export function formatTable(header: readonly string[], rows: readonly (readonly string[])[], width: number): string {
   const cells = [header, ...rows].map((row) => row.map((cell) => printableName(cell.replace(controls, " "))));
   const widths = header.map((_, column) => Math.max(...cells.map((row) => row[column]?.length ?? 0)));
-  return cells.map((row) => `${cut(row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join("  "), width)}\n`).join("");
+  return cells
+    .map((row) => `${cut(row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join("  "), width)}\n`)
+    .join("");
 }
 
 function cut(line: string, width: number): string {

@@ -18,11 +18,15 @@ export async function expectInstalled(program: string): Promise<void> {
   }
   const root = await findCheckout(dirname(path));
   if (root === undefined) return;
-  throw new LlmctlError("in-checkout", "this llmctl runs from a working copy, which may move or change under a service", {
-    exit: "config",
-    at: root,
-    fix: `install it: cd ${root} && npm install --global "$(npm pack --silent)"; or add --from-checkout`,
-  });
+  throw new LlmctlError(
+    "in-checkout",
+    "this llmctl runs from a working copy, which may move or change under a service",
+    {
+      exit: "config",
+      at: root,
+      fix: `install it: cd ${root} && npm install --global "$(npm pack --silent)"; or add --from-checkout`,
+    },
+  );
 }
 
 /**

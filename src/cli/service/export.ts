@@ -38,7 +38,11 @@ export interface ExportOptions {
   readonly replicas: number;
 }
 
-/** `export FORMAT NAME`: the profile as a container of llama.cpp's own image. @returns the text to print. @throws LlmctlError */
+/**
+ * `export FORMAT NAME`: the profile as a container of llama.cpp's own image.
+ * @returns the text to print.
+ * @throws LlmctlError
+ */
 export async function exportProfile(format: ExportFormat, nameOrPath: string, options: ExportOptions): Promise<string> {
   const paths = findPaths();
   const profile = await openProfile(nameOrPath, paths);
@@ -51,7 +55,10 @@ export async function exportProfile(format: ExportFormat, nameOrPath: string, op
   return render(format, spec, options);
 }
 
-/** What containers' registries and engines take: host, path, tag and digest. It is a word of Podman's command, so no dash leads it. */
+/**
+ * What containers' registries and engines take: host, path, tag and digest. It is a word of Podman's command, so no
+ * dash leads it.
+ */
 const imageName = /^\w[\w.:/@+[\]-]*$/;
 /** Of a PersistentVolumeClaim: a DNS subdomain (RFC 1123). */
 const claimName = /^(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*$/;
@@ -81,7 +88,10 @@ function user(): { uid: number; gid: number } {
   return uid === 0 ? { uid: 1000, gid: 1000 } : { uid, gid: process.getgid?.() ?? uid };
 }
 
-/** A file that is not here, or not ours to read, is for the machine that will have it. @throws LlmctlError `api-keys-unusable`. */
+/**
+ * A file that is not here, or not ours to read, is for the machine that will have it.
+ * @throws LlmctlError `api-keys-unusable`.
+ */
 function checkKeys(profile: Profile, catalogue: FlagCatalogue): void {
   const fault = findKeyFault(profile, hasKeyComments(catalogue));
   if (fault?.exit === "config") throw fault;
@@ -103,7 +113,8 @@ async function placeModels(profile: Profile, paths: Paths, catalogue: FlagCatalo
   const beside = await placeBeside(profile, paths);
   const placed = { target, ...(beside.size === 0 ? {} : { beside }) };
   if (draft === undefined) return placed;
-  const drafting = draft.model === undefined ? undefined : await placeModel(profile, ["draft", "model"], draft.model, paths);
+  const drafting =
+    draft.model === undefined ? undefined : await placeModel(profile, ["draft", "model"], draft.model, paths);
   const draftingOff = await findDraftingOff(profile, target, drafting, catalogue);
   if (draftingOff !== undefined) return { ...placed, draftingOff };
   return { ...placed, ...(drafting === undefined ? {} : { draft: drafting }) };
@@ -127,10 +138,17 @@ async function placeModel(profile: Profile, key: KeyPath, ref: ModelRef, paths: 
     return Promise.all(shards.map(({ path, sizeBytes }) => placeFile(path, sizeBytes, basename(path))));
   }
   const access = createHubAccess();
-  const plan = await planPull(ref, { ...where, ...access, onProgress: (event) => event.kind === "retry" && access.onProgress(event) });
+  const plan = await planPull(ref, {
+    ...where,
+    ...access,
+    onProgress: (event) => event.kind === "retry" && access.onProgress(event),
+  });
   const nameOf = (path: string) => ("url" in ref ? basename(path) : posix.join(ref.hf, basename(path)));
   if (plan.kind === "fetch")
-    return plan.files.map((file) => ({ name: nameOf("path" in file ? file.path : file.name), sizeBytes: file.sizeBytes }));
+    return plan.files.map((file) => ({
+      name: nameOf("path" in file ? file.path : file.name),
+      sizeBytes: file.sizeBytes,
+    }));
   return Promise.all(plan.files.shards.map(({ path, sizeBytes }) => placeFile(path, sizeBytes, nameOf(path))));
 }
 
@@ -139,7 +157,10 @@ async function placeFile(path: string, sizeBytes: number, name: string): Promise
   return { name, source: await realpath(path), sizeBytes, path };
 }
 
-/** The draft gate's verdict, where both models are here. @throws LlmctlError `draft-mismatch` where the profile wants that. */
+/**
+ * The draft gate's verdict, where both models are here.
+ * @throws LlmctlError `draft-mismatch` where the profile wants that.
+ */
 async function findDraftingOff(
   profile: Profile,
   target: readonly PlacedFile[],
@@ -148,7 +169,8 @@ async function findDraftingOff(
 ): Promise<string | undefined> {
   const { draft: wanted, ctx_size: ctxSize } = profile.values;
   const [targetPath, draftPath] = [target[0]?.path, draft?.[0]?.path];
-  if (wanted === undefined || targetPath === undefined || (draft !== undefined && draftPath === undefined)) return undefined;
+  if (wanted === undefined || targetPath === undefined || (draft !== undefined && draftPath === undefined))
+    return undefined;
   const verdict = decideDraft({
     target: await readModel(targetPath),
     draft: draftPath === undefined ? undefined : await readModel(draftPath),

@@ -7,7 +7,10 @@ import { openProfile } from "../options/context.ts";
 /** What a tool that Homebrew has installed needs to be found by. */
 const searchPath = "/opt/homebrew/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin";
 
-/** `launchd show NAME`: the property list that runs the profile. @throws LlmctlError of a profile that cannot be loaded */
+/**
+ * `launchd show NAME`: the property list that runs the profile.
+ * @throws LlmctlError of a profile that cannot be loaded
+ */
 export async function launchdShow(nameOrPath: string): Promise<string> {
   const { env } = process;
   const paths = findPaths(env);

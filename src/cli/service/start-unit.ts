@@ -20,15 +20,24 @@ interface StartUnitOptions {
 const lookEveryMs = 200;
 
 /**
- * Starts a unit and waits until it is ready. A load may take as long as it takes; for what may come some day nobody is kept waiting.
- * @throws LlmctlError `service-failed`, `service-waits` when the service waits for something that is not there, `systemctl-failed`.
+ * Starts a unit and waits until it is ready. A load may take as long as it takes; for what may come some day nobody is
+ * kept waiting.
+ * @throws LlmctlError `service-failed`, `service-waits` when the service waits for something that is not there,
+ *   `systemctl-failed`.
  */
 export async function startUnit(options: StartUnitOptions): Promise<void> {
   const { name, scope, verb, paths } = options;
   const unit = unitName(name);
   await systemctl(scope, [verb, "--no-block", unit]);
   for (;;) {
-    const shown = await showUnit(scope, name, ["Job", "ActiveState", "SubState", "NRestarts", "Result", "ExecMainStatus"]);
+    const shown = await showUnit(scope, name, [
+      "Job",
+      "ActiveState",
+      "SubState",
+      "NRestarts",
+      "Result",
+      "ExecMainStatus",
+    ]);
     if ((shown.get("Job") || "0") === "0") {
       if (shown.get("ActiveState") === "active") return;
       throw await notStarted(options, shown);
@@ -50,13 +59,20 @@ async function findWait(name: string, paths: Paths): Promise<Status["waitingFor"
   }
 }
 
-async function notStarted({ name, scope, paths }: StartUnitOptions, shown: ReadonlyMap<string, string>): Promise<LlmctlError> {
+async function notStarted(
+  { name, scope, paths }: StartUnitOptions,
+  shown: ReadonlyMap<string, string>,
+): Promise<LlmctlError> {
   const failure = await findLastFailure(paths, name, shown);
   const state = `${shown.get("ActiveState")} (${shown.get("SubState")})`;
-  return new LlmctlError("service-failed", `${unitName(name)} is ${state}${failure === undefined ? "" : `: ${failure.message}`}`, {
-    exit: "unavailable",
-    fix: failure?.fix ?? { before: "see", run: ["systemd", "status", name, `--${scope}`] },
-  });
+  return new LlmctlError(
+    "service-failed",
+    `${unitName(name)} is ${state}${failure === undefined ? "" : `: ${failure.message}`}`,
+    {
+      exit: "unavailable",
+      fix: failure?.fix ?? { before: "see", run: ["systemd", "status", name, `--${scope}`] },
+    },
+  );
 }
 
 function waits({ name, scope }: StartUnitOptions, { message, fix }: NonNullable<Status["waitingFor"]>): LlmctlError {

@@ -11,7 +11,14 @@ import { parseDuration } from "../../base/text/units.ts";
 import { expectSafeForRoot } from "../../base/files/safe-way.ts";
 import { askedPriority } from "../../llama/ask/priority-rights.ts";
 import { isSocketHost } from "../../profiles/rules/host-kinds.ts";
-import { readCommand, readEnvironment, renderUnit, systemEnvironment, unitName, type UnitScope } from "../../services/unit.ts";
+import {
+  readCommand,
+  readEnvironment,
+  renderUnit,
+  systemEnvironment,
+  unitName,
+  type UnitScope,
+} from "../../services/unit.ts";
 import { askFor, canAsk } from "../screen/ask.ts";
 import { expectInstalled, expectProfileKept } from "./checkout.ts";
 import { openProfile } from "../options/context.ts";
@@ -60,7 +67,8 @@ export async function systemdShow(nameOrPath: string, options: ScopeOptions): Pr
 }
 
 /**
- * `systemd install`: writes the unit, after having shown what it changes in one that is there, and has it start at boot. Safe to repeat.
+ * `systemd install`: writes the unit, after having shown what it changes in one that is there, and has it start at
+ * boot. Safe to repeat.
  * @throws LlmctlError `in-checkout`, `unit-differs` when there is nobody to ask, `not-root`, `systemctl-failed` …
  */
 export async function systemdInstall(nameOrPath: string, options: InstallOptions): Promise<void> {
@@ -81,14 +89,23 @@ export async function systemdInstall(nameOrPath: string, options: InstallOptions
     await systemctl(scope, ["daemon-reload"]);
   }
   await systemctl(scope, ["enable", "--quiet", unit]);
-  if (!options.now) return say(`it starts with the next boot, or now: systemctl ${scope === "user" ? "--user " : ""}start ${unit}`);
+  if (!options.now)
+    return say(`it starts with the next boot, or now: systemctl ${scope === "user" ? "--user " : ""}start ${unit}`);
   // What runs unchanged keeps its loaded model.
   const isChanged = present !== undefined && present !== text;
-  await startUnit({ name, scope, verb: isChanged ? "restart" : "start", paths: findPaths({ ...process.env, ...readEnvironment(text) }) });
+  await startUnit({
+    name,
+    scope,
+    verb: isChanged ? "restart" : "start",
+    paths: findPaths({ ...process.env, ...readEnvironment(text) }),
+  });
   say(`${unit} is ready`);
 }
 
-/** `systemd uninstall`: stops the service and removes its unit; the profile, models and logs stay. @throws LlmctlError `not-installed` … */
+/**
+ * `systemd uninstall`: stops the service and removes its unit; the profile, models and logs stay.
+ * @throws LlmctlError `not-installed` …
+ */
 export async function systemdUninstall(name: string, options: ScopeOptions): Promise<void> {
   const scope = chooseScope(options);
   expectPermitted(scope);
@@ -101,7 +118,10 @@ export async function systemdUninstall(name: string, options: ScopeOptions): Pro
   say(`removed ${path}`);
 }
 
-/** `systemd status`: whether the unit is there, as it should be, enabled and active. @returns the exit code: 3 when it is not active. */
+/**
+ * `systemd status`: whether the unit is there, as it should be, enabled and active.
+ * @returns the exit code: 3 when it is not active.
+ */
 export async function systemdStatus(name: string, options: ScopeOptions): Promise<number> {
   const scope = chooseScope(options);
   const path = unitPath(scope, name);
@@ -129,16 +149,26 @@ export async function systemdStatus(name: string, options: ScopeOptions): Promis
 }
 
 /** Whether a unit is what would be written now, in words. A unit may be of a profile that is not found by its name. */
-async function compareUnit(present: string, name: string, scope: UnitScope): Promise<{ readonly note: string; readonly rows: string[] }> {
+async function compareUnit(
+  present: string,
+  name: string,
+  scope: UnitScope,
+): Promise<{ readonly note: string; readonly rows: string[] }> {
   try {
     const { text } = await makeUnit(readCommand(present).at(-1) ?? name, scope);
-    return { note: present === text ? "" : ` (differs from what "llmctl systemd install ${name}" would write)`, rows: [] };
+    return {
+      note: present === text ? "" : ` (differs from what "llmctl systemd install ${name}" would write)`,
+      rows: [],
+    };
   } catch (error) {
     if (!(error instanceof LlmctlError)) throw error;
     const { message, at, fix } = error;
     return {
       note: "",
-      rows: [`profile   ${message}${at === undefined ? "" : ` (${at})`}`, ...(fix === undefined ? [] : [`fix       ${describeFix(fix)}`])],
+      rows: [
+        `profile   ${message}${at === undefined ? "" : ` (${at})`}`,
+        ...(fix === undefined ? [] : [`fix       ${describeFix(fix)}`]),
+      ],
     };
   }
 }
@@ -172,7 +202,9 @@ async function makeUnit(nameOrPath: string, scope: UnitScope): Promise<MadeUnit>
     stopTimeoutMs,
     priority: askedPriority(values.priority),
     writable: [
-      ...(scope === "system" ? [] : [...(env["LLMCTL_HOME"] ? [resolve(env["LLMCTL_HOME"])] : [paths.cache]), paths.hub]),
+      ...(scope === "system"
+        ? []
+        : [...(env["LLMCTL_HOME"] ? [resolve(env["LLMCTL_HOME"])] : [paths.cache]), paths.hub]),
       ...(isSocketHost(values.server.host) ? [dirname(values.server.host)] : []),
     ],
     // The service's own user has a home of its own, and nothing of root's.
@@ -181,7 +213,10 @@ async function makeUnit(nameOrPath: string, scope: UnitScope): Promise<MadeUnit>
   return { name, text, profilePath: path };
 }
 
-/** Every user of the machine may read a unit, and ask systemd for its environment. @throws LlmctlError `secret-in-unit` (78) */
+/**
+ * Every user of the machine may read a unit, and ask systemd for its environment.
+ * @throws LlmctlError `secret-in-unit` (78)
+ */
 function withoutLogin(set: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
   const [name] = Object.entries(set).find(([, value]) => hasLogin(value)) ?? [];
   if (name === undefined) return set;
@@ -194,10 +229,16 @@ function withoutLogin(set: Readonly<Record<string, string>>): Readonly<Record<st
 
 /** @throws LlmctlError `unit-differs` when there is nobody to ask, `unchanged` when the answer is no. */
 async function confirmChange(path: string, present: string, wanted: string, yes: boolean): Promise<void> {
-  process.stdout.write(createTwoFilesPatch(path, "as it would be", present, wanted, undefined, undefined, { context: 1 }));
+  process.stdout.write(
+    createTwoFilesPatch(path, "as it would be", present, wanted, undefined, undefined, { context: 1 }),
+  );
   if (yes) return;
   if (!canAsk()) {
-    throw new LlmctlError("unit-differs", "the unit is there and differs", { exit: "busy", at: path, fix: "add --yes to change it" });
+    throw new LlmctlError("unit-differs", "the unit is there and differs", {
+      exit: "busy",
+      at: path,
+      fix: "add --yes to change it",
+    });
   }
   const agrees = await askFor("change it? [y/N] ", (answer) => /^y(es)?$/i.test(answer));
   if (!agrees) throw new LlmctlError("unchanged", "nothing was changed", { exit: "failed", at: path });

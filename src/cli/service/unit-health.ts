@@ -52,7 +52,11 @@ export interface UnitFailure {
  * @param paths Those of the service.
  * @param unit Of systemd's properties `ActiveState`, `NRestarts`, `Result` and `ExecMainStatus`.
  */
-export async function findLastFailure(paths: Paths, name: string, unit: ReadonlyMap<string, string>): Promise<UnitFailure | undefined> {
+export async function findLastFailure(
+  paths: Paths,
+  name: string,
+  unit: ReadonlyMap<string, string>,
+): Promise<UnitFailure | undefined> {
   const active = unit.get("ActiveState");
   const path = eventLogPath(paths.state, name);
   const events = await readEvents(paths.state, name);
@@ -62,7 +66,8 @@ export async function findLastFailure(paths: Paths, name: string, unit: Readonly
   const failed = hasRestarted ? events.findLast(({ state }) => state === "failed") : last;
   if (failed?.state === "failed") return toFailure(failed, await readFix(paths.state, name, failed));
   if (active !== "failed") return undefined;
-  if (events.at(-1)?.state === "stopped") return { message: "none: it was stopped before it was ready, as somebody asked" };
+  if (events.at(-1)?.state === "stopped")
+    return { message: "none: it was stopped before it was ready, as somebody asked" };
   const message = `its supervisor ended without a word (${unit.get("Result")}, exit status ${unit.get("ExecMainStatus")})`;
   return { message, fix: `see what it printed: journalctl, and ${path}` };
 }
@@ -95,7 +100,10 @@ async function readLastStatus(stateDir: string, name: string): Promise<Status | 
   }
 }
 
-async function readEvents(stateDir: string, name: string): Promise<readonly LoggedEvent[] | { readonly unreadable: string }> {
+async function readEvents(
+  stateDir: string,
+  name: string,
+): Promise<readonly LoggedEvent[] | { readonly unreadable: string }> {
   const path = eventLogPath(stateDir, name);
   try {
     const owner = findForeignOwner(stateDir);

@@ -7,7 +7,10 @@ import { buildsFolder } from "../../llama/ask/builds.ts";
 import { listModelRefs } from "../../profiles/model-refs.ts";
 import type { Profile } from "../../profiles/schema/schema.ts";
 
-/** The folders that a profile's server needs mounted, as they are named and where links lead from there: of its models, keys, build and of itself. */
+/**
+ * The folders that a profile's server needs mounted, as they are named and where links lead from there: of its models,
+ * keys, build and of itself.
+ */
 export async function listMounts({ path, values }: Profile, paths: Paths): Promise<string[]> {
   const { llama, server, model_dirs: modelDirs } = values;
   const refs = listModelRefs(values).map(({ ref }) => ref);

@@ -9,10 +9,12 @@ import { makeCacheFolder, openCacheFile } from "./cache-folder.ts";
 const busyStatus = 75;
 
 /**
- * Runs an action while this process alone holds a lock file; the system frees it however the process ends. The lock is flock(2), taken by
- * the `flock` tool on a descriptor that we share with it, so it excludes the Python client too, which locks the same files.
+ * Runs an action while this process alone holds a lock file; the system frees it however the process ends. The lock is
+ * flock(2), taken by the `flock` tool on a descriptor that we share with it, so it excludes the Python client too,
+ * which locks the same files.
  * @param onWait Called when another process holds the lock, before waiting for it.
- * @throws LlmctlError `no-flock` where the tool is missing, the signal's reason when aborted, and what the action throws.
+ * @throws LlmctlError `no-flock` where the tool is missing, the signal's reason when aborted, and what the action
+ *   throws.
  */
 export async function withBlobLock<T>(
   path: string,
@@ -35,7 +37,10 @@ export async function withBlobLock<T>(
 /** @returns false when the lock is held by another process (only with `-n`). */
 async function flock(file: FileHandle, options: readonly string[], signal: AbortSignal): Promise<boolean> {
   signal.throwIfAborted();
-  const child = spawn("flock", [...options, "-E", String(busyStatus), "3"], { stdio: ["ignore", "ignore", "ignore", file.fd], signal });
+  const child = spawn("flock", [...options, "-E", String(busyStatus), "3"], {
+    stdio: ["ignore", "ignore", "ignore", file.fd],
+    signal,
+  });
   try {
     const [code, killedBy] = await once(child, "close");
     if (code === 0) return true;

@@ -2,7 +2,10 @@
  * Runs tasks at once. When one fails the others are told to stop, and their end is waited for.
  * @throws the first failure.
  */
-async function runTogether(tasks: readonly ((signal: AbortSignal) => Promise<void>)[], outer: AbortSignal): Promise<void> {
+async function runTogether(
+  tasks: readonly ((signal: AbortSignal) => Promise<void>)[],
+  outer: AbortSignal,
+): Promise<void> {
   const stop = new AbortController();
   const signal = AbortSignal.any([outer, stop.signal]);
   const running = tasks.map(async (task) => {
@@ -36,7 +39,10 @@ export async function workThrough<T>(
   );
 }
 
-/** A bounded number of places, each with something of its own to work with, made when first used; who comes first is let in first. */
+/**
+ * A bounded number of places, each with something of its own to work with, made when first used; who comes first is let
+ * in first.
+ */
 export class Places<T> {
   readonly #make: () => T;
   readonly #free: T[] = [];

@@ -35,11 +35,11 @@ export interface Expected {
 }
 
 /**
- * Downloads one file, several ranges of it at once, and gives it its name only when its digest is right; goes on where an earlier run stopped.
- * What came so far stays on disk when it fails. Only one process may do this for one path.
+ * Downloads one file, several ranges of it at once, and gives it its name only when its digest is right; goes on where
+ * an earlier run stopped. What came so far stays on disk when it fails. Only one process may do this for one path.
  * @returns the digest of its content.
- * @throws LlmctlError `hub-digest-mismatch` or as told when two whole downloads were wrong (the part is then deleted), `no-space`, or as
- * {@link getFromHub}; TransientError when the last retry failed; the signal's reason when aborted.
+ * @throws LlmctlError `hub-digest-mismatch` or as told when two whole downloads were wrong (the part is then deleted),
+ *   `no-space`, or as {@link getFromHub}; TransientError when the last retry failed; the signal's reason when aborted.
  */
 export async function downloadBlob(download: BlobDownload): Promise<string> {
   const part = await PartFile.open(download.path, download.file);
@@ -48,7 +48,10 @@ export async function downloadBlob(download: BlobDownload): Promise<string> {
     if (download.file.digest === undefined && part.etag === undefined && part.doneBytes > 0) await part.restart();
     await fill(part, download);
     if (!(await part.isIntact())) {
-      download.transfer.retries.onRetry(`"${download.file.name}" came with content that is not ${download.expected.content}`, 0);
+      download.transfer.retries.onRetry(
+        `"${download.file.name}" came with content that is not ${download.expected.content}`,
+        0,
+      );
       await part.restart();
       await fill(part, download);
     }
@@ -90,7 +93,8 @@ async function fill(part: PartFile, download: BlobDownload): Promise<void> {
       if (startsOver === maxStartsOver) throw new TransientError(error.message, { cause: error });
       download.transfer.retries.onRetry(`${error.message}; starting "${download.file.name}" over`, 0);
       await part.restart();
-      // All of it in one answer, which a server without ranges gives, too, and which cannot mix the contents of several.
+      // All of it in one answer, which a server without ranges gives, too, and which cannot mix the contents of
+      // several.
       if (!error.hasRanges || startsOver > 0) rangeBytes = Infinity;
     }
   }
@@ -105,7 +109,9 @@ async function fetchMissing(part: PartFile, rangeBytes: number, download: BlobDo
   const pieceBytes = Math.max(rangeBytes, Math.ceil(download.file.sizeBytes / mostRanges));
   const ranges = rangeBytes === Infinity ? part.missing : cutRanges(part.missing, pieceBytes);
   await workThrough(ranges, { count: transfer.limits.connections, signal: hub.signal }, (range, signal) =>
-    transfer.places.use((gathered) => fetchRange(range, { part, address, gathered, download, hub: { ...hub, signal } })),
+    transfer.places.use((gathered) =>
+      fetchRange(range, { part, address, gathered, download, hub: { ...hub, signal } }),
+    ),
   );
 }
 
@@ -144,7 +150,11 @@ async function fetchRange({ start, end }: ByteRange, task: RangeFetch): Promise<
 function requestHeaders(range: ByteRange, { part, download }: RangeFetch): Record<string, string> {
   const plain = { "accept-encoding": "identity" };
   if (isWhole(range, download.file)) return plain;
-  return { ...plain, range: `bytes=${range.start}-${range.end - 1}`, ...(part.etag === undefined ? {} : { "if-range": part.etag }) };
+  return {
+    ...plain,
+    range: `bytes=${range.start}-${range.end - 1}`,
+    ...(part.etag === undefined ? {} : { "if-range": part.etag }),
+  };
 }
 
 function isWhole({ start, end }: ByteRange, { sizeBytes }: RemoteFile): boolean {
@@ -156,7 +166,8 @@ async function agree(range: ByteRange, response: HubResponse, { part, download: 
   const etag = response.headers.get("etag");
   if (response.status !== 206) {
     // With If-Range it is the answer to content that has changed.
-    if (!isWhole(range, file)) throw new StartOver("the server sent the whole file where a part was asked for", part.etag !== undefined);
+    if (!isWhole(range, file))
+      throw new StartOver("the server sent the whole file where a part was asked for", part.etag !== undefined);
     return part.setEtag(etag);
   }
   const sent = response.headers.get("content-range") ?? "no content-range";
@@ -164,11 +175,17 @@ async function agree(range: ByteRange, response: HubResponse, { part, download: 
     throw new TransientError(`the server sent "${sent}", which was not asked for`);
   }
   // A digest would tell; without one this is all that does.
-  if (file.digest === undefined && part.etag !== undefined && etag !== part.etag) throw new StartOver("the content has changed", true);
+  if (file.digest === undefined && part.etag !== undefined && etag !== part.etag)
+    throw new StartOver("the content has changed", true);
   if (part.etag === undefined) await part.setEtag(etag);
 }
 
-async function copyBody(writer: PartWriter, end: number, { chunks }: HubAnswer, { part, download, hub }: RangeFetch): Promise<void> {
+async function copyBody(
+  writer: PartWriter,
+  end: number,
+  { chunks }: HubAnswer,
+  { part, download, hub }: RangeFetch,
+): Promise<void> {
   const { transfer, onBytes } = download;
   for await (const chunk of chunks) {
     if (writer.offset + chunk.length > end)
@@ -182,9 +199,13 @@ async function copyBody(writer: PartWriter, end: number, { chunks }: HubAnswer, 
 
 function mismatchError({ file, url, expected }: BlobDownload): LlmctlError {
   const digest = file.digest === undefined ? "" : ` (digest ${file.digest})`;
-  return new LlmctlError(expected.code, `"${file.name}" came twice with content that is not ${expected.content}${digest}`, {
-    exit: "missingFile",
-    at: describeUrl(url),
-    fix: expected.fix,
-  });
+  return new LlmctlError(
+    expected.code,
+    `"${file.name}" came twice with content that is not ${expected.content}${digest}`,
+    {
+      exit: "missingFile",
+      at: describeUrl(url),
+      fix: expected.fix,
+    },
+  );
 }

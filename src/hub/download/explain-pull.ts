@@ -11,15 +11,20 @@ import { hubStore } from "./fetch-hub-files.ts";
 import { pullFix } from "../find/pull-fix.ts";
 import { TransientError } from "../http/retry.ts";
 
-interface ExplainOptions extends Pick<FindOptions, "profile" | "hubCache" | "urlFolder">, Pick<HubAccess, "signal" | "hub"> {}
+interface ExplainOptions
+  extends Pick<FindOptions, "profile" | "hubCache" | "urlFolder">, Pick<HubAccess, "signal" | "hub"> {}
 
 /** What a person is told of a pull that failed; what is no failure of network or disk comes back as it is. */
 export function explainPull(error: unknown, ref: RemoteModelRef, options: ExplainOptions): unknown {
   const { signal, profile, hub, hubCache, urlFolder = "" } = options;
   if (error instanceof LlmctlError) return error;
-  const again = (lead: { before?: string } = {}) => pullFix(profile, { ...lead, after: "again; it goes on from what is on disk" });
+  const again = (lead: { before?: string } = {}) =>
+    pullFix(profile, { ...lead, after: "again; it goes on from what is on disk" });
   if (signal.aborted)
-    return new LlmctlError("interrupted", `the pull of ${describeRef(ref)} was interrupted`, { exit: "interrupted", fix: again() });
+    return new LlmctlError("interrupted", `the pull of ${describeRef(ref)} was interrupted`, {
+      exit: "interrupted",
+      fix: again(),
+    });
   if (error instanceof TransientError) {
     const message = `${describeRef(ref)} could not be fetched: ${error.message}`;
     return new LlmctlError("hub-unreachable", message, {
@@ -32,7 +37,11 @@ export function explainPull(error: unknown, ref: RemoteModelRef, options: Explai
   return explainDisk(error, "url" in ref ? urlStore(urlFolder) : hubStore(hubCache), again);
 }
 
-function explainDisk(error: unknown, { folder, name, setting }: Store, again: (lead: { before: string }) => Fix): unknown {
+function explainDisk(
+  error: unknown,
+  { folder, name, setting }: Store,
+  again: (lead: { before: string }) => Fix,
+): unknown {
   const code = systemErrorCode(error);
   if (code === "ENOSPC" || code === "EDQUOT") {
     return new LlmctlError("no-space", "the disk is full", {

@@ -55,7 +55,8 @@ export type FetchedFile = RemoteFile & { readonly digest: string };
 /**
  * Fetches files, several at once, each verified before it gets its name.
  * @returns the files in the order given.
- * @throws LlmctlError `no-space` before the first byte when there is no room for all of them, or as {@link downloadBlob}; what the disk throws.
+ * @throws LlmctlError `no-space` before the first byte when there is no room for all of them, or as {@link
+ *   downloadBlob}; what the disk throws.
  */
 export async function fetchFiles(
   tasks: readonly FileTask[],
@@ -84,7 +85,9 @@ function startTransfer(tasks: readonly FileTask[], store: Store, options: FetchO
     noteBytes: (file, doneBytes) => void ours.set(file.name, doneBytes),
     checkSpace: async () => {
       // The others may be complete, or be fetched by another process right now.
-      const have = await Promise.all(tasks.map(async ({ file, path }) => ours.get(file.name) ?? (await measureHave(path, file))));
+      const have = await Promise.all(
+        tasks.map(async ({ file, path }) => ours.get(file.name) ?? (await measureHave(path, file))),
+      );
       const missingBytes = tasks.reduce((sum, { file }, i) => sum + file.sizeBytes - (have[i] ?? 0), 0);
       await checkSpace(missingBytes, store);
     },

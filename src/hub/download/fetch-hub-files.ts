@@ -37,13 +37,15 @@ export async function fetchHubFiles(
       path,
       lock: join(repo.locks, `${file.digest}.lock`),
       expected,
-      // A blob has its name only once its digest was right; the size is a cheap second look that finds what was cut off later.
+      // A blob has its name only once its digest was right; the size is a cheap second look that finds what was cut off
+      // later.
       findDigest: async () => ((await fileSize(path)) === file.sizeBytes ? file.digest : undefined),
     };
   });
   await fetchFiles(tasks, { connect, store: hubStore(options.hubCache) }, options);
   const shards: { path: string; sizeBytes: number }[] = [];
-  for (const { name, digest, sizeBytes } of files) shards.push({ path: await linkBlob(repo, commit, name, digest), sizeBytes });
+  for (const { name, digest, sizeBytes } of files)
+    shards.push({ path: await linkBlob(repo, commit, name, digest), sizeBytes });
   await writeRef(repo, ref.revision ?? "main", commit);
   return { shards, source: "Hugging Face cache" };
 }

@@ -25,7 +25,10 @@ interface UrlFetchOptions extends FetchOptions {
  * @returns the files, first shard first, and what they are from now on.
  * @throws LlmctlError as {@link fetchFiles}; what the disk throws.
  */
-export async function fetchUrlFiles(plan: UrlFetchPlan, options: UrlFetchOptions): Promise<{ files: ModelFiles; lock: ModelLock }> {
+export async function fetchUrlFiles(
+  plan: UrlFetchPlan,
+  options: UrlFetchOptions,
+): Promise<{ files: ModelFiles; lock: ModelLock }> {
   const tasks = plan.files.map((file): FileTask => {
     const { name, sizeBytes, digest, url, path } = file;
     const lock = urlLockPath(plan.store.folder, path);
@@ -41,7 +44,10 @@ export async function fetchUrlFiles(plan: UrlFetchPlan, options: UrlFetchOptions
 }
 
 /** The name says nothing of the content, so a file of the right size is read, unless it was before. */
-async function findDigestHere({ path, sizeBytes, digest, isStale }: PlannedUrlFile, options: UrlFetchOptions): Promise<string | undefined> {
+async function findDigestHere(
+  { path, sizeBytes, digest, isStale }: PlannedUrlFile,
+  options: UrlFetchOptions,
+): Promise<string | undefined> {
   if (isStale || (await fileSize(path)) !== sizeBytes) return undefined;
   const verified = options.lockFolder === undefined ? undefined : await findVerified(options.lockFolder, path);
   const found = verified?.digest ?? (await hashFile(path, "", { signal: options.signal, onBytes: () => {} }));
@@ -63,6 +69,10 @@ function expect({ digestOf }: PlannedUrlFile, { profile }: UrlFetchOptions): Exp
         fix: pullFix(profile, { update: true, after: "to take what is there now" }),
       };
     case undefined:
-      return { code: "url-not-gguf", content: "a GGUF file", fix: "name the address that the file itself is downloaded from" };
+      return {
+        code: "url-not-gguf",
+        content: "a GGUF file",
+        fix: "name the address that the file itself is downloaded from",
+      };
   }
 }

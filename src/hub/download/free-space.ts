@@ -13,14 +13,21 @@ export interface Store {
 }
 
 /** @throws LlmctlError `no-space` when a store's disk has no room for so many bytes more. The folder need not exist. */
-export async function checkSpace(neededBytes: number, { folder, setting }: Pick<Store, "folder" | "setting">): Promise<void> {
+export async function checkSpace(
+  neededBytes: number,
+  { folder, setting }: Pick<Store, "folder" | "setting">,
+): Promise<void> {
   const freeBytes = await measureFree(folder);
   if (freeBytes >= neededBytes) return;
-  throw new LlmctlError("no-space", `${formatSize(neededBytes)} are to be fetched, but only ${formatSize(freeBytes)} are free`, {
-    exit: "io",
-    at: folder,
-    fix: `free ${formatSize(neededBytes - freeBytes)}, or set ${setting} to a folder on a larger disk`,
-  });
+  throw new LlmctlError(
+    "no-space",
+    `${formatSize(neededBytes)} are to be fetched, but only ${formatSize(freeBytes)} are free`,
+    {
+      exit: "io",
+      at: folder,
+      fix: `free ${formatSize(neededBytes - freeBytes)}, or set ${setting} to a folder on a larger disk`,
+    },
+  );
 }
 
 async function measureFree(folder: string): Promise<number> {

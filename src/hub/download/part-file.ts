@@ -18,8 +18,8 @@ export function partPath(blobPath: string): string {
 }
 
 /**
- * A download under way: a file beside the blob that is written in any order, a record of which of its bytes are there, and the digest, which
- * follows the writing. Only one process may have it open; a lock sees to that.
+ * A download under way: a file beside the blob that is written in any order, a record of which of its bytes are there,
+ * and the digest, which follows the writing. Only one process may have it open; a lock sees to that.
  */
 export class PartFile {
   readonly #file: FileHandle;
@@ -39,7 +39,10 @@ export class PartFile {
     this.#advanceDigest();
   }
 
-  /** Opens the part of a blob, a new one or what an earlier run left, of which the digest then reads again what comes first. */
+  /**
+   * Opens the part of a blob, a new one or what an earlier run left, of which the digest then reads again what comes
+   * first.
+   */
   static async open(blobPath: string, of: RemoteFile): Promise<PartFile> {
     await makeCacheFolder(dirname(blobPath));
     const { file, isNew } = await openOrCreate(partPath(blobPath));
@@ -75,7 +78,10 @@ export class PartFile {
     await this.#record.setEtag(etag);
   }
 
-  /** Whether all of it is there and right: by its digest, or where nobody says that, by what every GGUF file begins with. */
+  /**
+   * Whether all of it is there and right: by its digest, or where nobody says that, by what every GGUF file begins
+   * with.
+   */
   async isIntact(): Promise<boolean> {
     if (this.missing.length > 0) return false;
     if (this.#of.digest !== undefined) return (await this.digest()) === this.#of.digest;

@@ -13,12 +13,14 @@ export interface Recorded {
 
 export const emptyRecord: Recorded = { ranges: [], etag: undefined };
 
-/** A header value that `fetch` would refuse counts as none. A weak ETag must not be sent in If-Range (RFC 9110, 13.1.5). */
+/**
+ * A header value that `fetch` would refuse counts as none. A weak ETag must not be sent in If-Range (RFC 9110, 13.1.5).
+ */
 const strongEtag = /^"[\x21\x23-\x7e]*"$/;
 
 /**
- * A line for each half megabyte that came makes 30 MB for 500 GB, the largest file that the Hub takes, and some ten ranges are apart from each
- * other, one for each connection of each run. More is not ours, and counts as nothing.
+ * A line for each half megabyte that came makes 30 MB for 500 GB, the largest file that the Hub takes, and some ten
+ * ranges are apart from each other, one for each connection of each run. More is not ours, and counts as nothing.
  */
 const recordLimits = { bytes: 32 << 20, lines: 1_500_000, ranges: 10_000 };
 
@@ -37,8 +39,8 @@ export async function readRecord(blobPath: string, sizeBytes: number): Promise<R
 }
 
 /**
- * @param text Lines `START END` and `etag "…"`. What is unreadable does not count: a line may be cut off where a process was killed or the disk
- * was full. Cut off in its last number it names less than was there, never more.
+ * @param text Lines `START END` and `etag "…"`. What is unreadable does not count: a line may be cut off where a
+ *   process was killed or the disk was full. Cut off in its last number it names less than was there, never more.
  */
 export function parseRecord(text: string, sizeBytes: number): Recorded {
   let etag: string | undefined;

@@ -17,7 +17,10 @@ interface PlanOptions extends FindOptions, HubAccess {
   readonly update?: boolean;
 }
 
-/** Plans the pull of a Hub model; asks the Hub only when it is not complete on disk. @throws LlmctlError as `planPull`. */
+/**
+ * Plans the pull of a Hub model; asks the Hub only when it is not complete on disk.
+ * @throws LlmctlError as `planPull`.
+ */
 export async function planHubPull(ref: HubModelRef, options: PlanOptions): Promise<PullPlan> {
   const lock = options.lockFolder === undefined ? undefined : await readModelLock(options.lockFolder, ref);
   const found = await searchModel(ref, options);
@@ -32,7 +35,13 @@ export async function planHubPull(ref: HubModelRef, options: PlanOptions): Promi
   const planned = await Promise.all(
     wanted.map(async (file) => ({ ...file, haveBytes: await measureHave(blobPath(repo, file.digest), file) })),
   );
-  return { kind: "fetch", commit, files: planned, missingBytes: sumMissing(planned), store: hubStore(options.hubCache) };
+  return {
+    kind: "fetch",
+    commit,
+    files: planned,
+    missingBytes: sumMissing(planned),
+    store: hubStore(options.hubCache),
+  };
 }
 
 /** For what is here already, and is to be looked up anew. */
@@ -45,5 +54,8 @@ export function noNewsError(ref: RemoteModelRef): LlmctlError {
 
 /** Whether two commits differ in other things alone, such as a README. */
 function isSameModel(listed: readonly HubFile[], known: readonly HubFile[] | undefined): boolean {
-  return listed.length === known?.length && listed.every(({ name, digest }, i) => known[i]?.name === name && known[i].digest === digest);
+  return (
+    listed.length === known?.length &&
+    listed.every(({ name, digest }, i) => known[i]?.name === name && known[i].digest === digest)
+  );
 }

@@ -19,8 +19,8 @@ interface PlanOptions extends FindOptions, HubAccess {
 }
 
 /**
- * Plans the pull of a model at an address; asks its server only when the model is not complete on disk, or whether there is a newer one. What
- * the profile names by its digest cannot become newer.
+ * Plans the pull of a model at an address; asks its server only when the model is not complete on disk, or whether
+ * there is a newer one. What the profile names by its digest cannot become newer.
  * @throws LlmctlError `hub-offline`, `url-changed`, or as {@link listUrlFiles} and {@link probeUrl}.
  */
 export async function planUrlPull(ref: UrlModelRef, options: PlanOptions): Promise<PullPlan> {
@@ -29,9 +29,12 @@ export async function planUrlPull(ref: UrlModelRef, options: PlanOptions): Promi
   if ("files" in found && !update) return { kind: "complete", files: found.files };
   if (options.hub.offline) throw "files" in found ? noNewsError(ref) : offlineError(describeRef(ref), options.at);
   const asking = { connection: connectWithoutToken(options), retries: retryRule(options), at: options.at };
-  const probed = await Promise.all(listUrlFiles(ref, options).map(async (file) => ({ ...file, ...(await probeUrl(file.url, asking)) })));
+  const probed = await Promise.all(
+    listUrlFiles(ref, options).map(async (file) => ({ ...file, ...(await probeUrl(file.url, asking)) })),
+  );
   const lock = options.lockFolder === undefined ? undefined : await readModelLock(options.lockFolder, ref);
-  if ("files" in found && probed.every((file, i) => isSame(file, lock?.files[i]))) return { kind: "complete", files: found.files };
+  if ("files" in found && probed.every((file, i) => isSame(file, lock?.files[i])))
+    return { kind: "complete", files: found.files };
   const files = await Promise.all(probed.map((file, i) => planFile(file, lock?.files[i], { ...options, update })));
   return { kind: "fetch", files, missingBytes: sumMissing(files), store: urlStore(options.urlFolder) };
 }
@@ -43,13 +46,18 @@ function isSame({ sizeBytes, version }: ProbedFile, locked: Locked | undefined):
   return locked !== undefined && locked.sizeBytes === sizeBytes && locked.version === version;
 }
 
-async function planFile(file: UrlFile & ProbedFile, locked: Locked | undefined, options: PlanOptions): Promise<PlannedUrlFile> {
+async function planFile(
+  file: UrlFile & ProbedFile,
+  locked: Locked | undefined,
+  options: PlanOptions,
+): Promise<PlannedUrlFile> {
   const isStale = options.update === true && !isSame(file, locked);
   const fromLock = options.update === true ? undefined : locked?.digest;
   const digest = file.digest ?? fromLock;
   const digestOf = file.digest !== undefined ? "profile" : fromLock === undefined ? undefined : "lock";
   if (digestOf === "lock" && locked?.sizeBytes !== file.sizeBytes) throw changedError(file, locked, options);
-  const isHere = !isStale && (await fileSize(file.path)) === file.sizeBytes && (await canBe(digest, file.path, options));
+  const isHere =
+    !isStale && (await fileSize(file.path)) === file.sizeBytes && (await canBe(digest, file.path, options));
   const haveBytes = isHere ? file.sizeBytes : await measurePart(file.path, file.sizeBytes);
   return { ...file, digest, digestOf, isStale, haveBytes };
 }
@@ -60,8 +68,13 @@ async function canBe(digest: string | undefined, path: string, { lockFolder }: P
   return ((await findVerified(lockFolder, path))?.digest ?? digest) === digest;
 }
 
-function changedError({ url, sizeBytes }: UrlFile & ProbedFile, locked: Locked | undefined, { profile, at }: PlanOptions): LlmctlError {
-  const before = locked === undefined ? "" : `: it had ${formatSize(locked.sizeBytes)}, and has ${formatSize(sizeBytes)}`;
+function changedError(
+  { url, sizeBytes }: UrlFile & ProbedFile,
+  locked: Locked | undefined,
+  { profile, at }: PlanOptions,
+): LlmctlError {
+  const before =
+    locked === undefined ? "" : `: it had ${formatSize(locked.sizeBytes)}, and has ${formatSize(sizeBytes)}`;
   return new LlmctlError("url-changed", `${describeUrl(url)} is not what it was when it was fetched first${before}`, {
     exit: "missingFile",
     ...(at === undefined ? {} : { at }),

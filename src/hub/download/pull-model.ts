@@ -22,7 +22,8 @@ export interface PullOptions extends FindOptions, Omit<FetchOptions, "onProgress
 }
 
 /**
- * Says what {@link pullModel} would do; asks the server only when the model is not complete on disk, and writes nothing.
+ * Says what {@link pullModel} would do; asks the server only when the model is not complete on disk, and writes
+ * nothing.
  * @throws LlmctlError as {@link pullModel}.
  */
 export async function planPull(ref: RemoteModelRef, options: PullOptions): Promise<PullPlan> {
@@ -30,12 +31,13 @@ export async function planPull(ref: RemoteModelRef, options: PullOptions): Promi
 }
 
 /**
- * Makes a model complete on disk: nothing is fetched when it is, else its files come into the Hugging Face cache, in the layout that the
- * Python client shares, or, from a plain address, into llmctl's own folder, each verified before it gets its name. Interrupted at any byte,
- * the next pull goes on from there.
+ * Makes a model complete on disk: nothing is fetched when it is, else its files come into the Hugging Face cache, in
+ * the layout that the Python client shares, or, from a plain address, into llmctl's own folder, each verified before it
+ * gets its name. Interrupted at any byte, the next pull goes on from there.
  * @returns the files, first shard first.
- * @throws LlmctlError `hub-offline`, `hub-unreachable`, `hub-denied`, `hub-not-found`, `hub-error`, `hub-bad-listing`, `hub-digest-mismatch`,
- * `url-digest-mismatch`, `url-changed`, `no-space`, `permission-denied`, `interrupted`, or what `selectFiles` and `probeUrl` throw.
+ * @throws LlmctlError `hub-offline`, `hub-unreachable`, `hub-denied`, `hub-not-found`, `hub-error`, `hub-bad-listing`,
+ *   `hub-digest-mismatch`, `url-digest-mismatch`, `url-changed`, `no-space`, `permission-denied`, `interrupted`, or
+ *   what `selectFiles` and `probeUrl` throw.
  */
 export async function pullModel(ref: RemoteModelRef, options: PullOptions): Promise<ModelFiles> {
   const plan = await planPull(ref, options);
@@ -48,13 +50,18 @@ export async function fetchPlanned(ref: RemoteModelRef, plan: FetchPlan, options
   return explained(ref, options, async () => {
     const { files, lock } = await fetchFrom(ref, plan, options);
     if (options.lockFolder === undefined) return files;
-    for (const [i, { path }] of files.shards.entries()) await recordVerified(options.lockFolder, path, lock.files[i]?.digest ?? "");
+    for (const [i, { path }] of files.shards.entries())
+      await recordVerified(options.lockFolder, path, lock.files[i]?.digest ?? "");
     await writeModelLock(options.lockFolder, ref, lock);
     return files;
   });
 }
 
-async function fetchFrom(ref: RemoteModelRef, plan: FetchPlan, options: PullOptions): Promise<{ files: ModelFiles; lock: ModelLock }> {
+async function fetchFrom(
+  ref: RemoteModelRef,
+  plan: FetchPlan,
+  options: PullOptions,
+): Promise<{ files: ModelFiles; lock: ModelLock }> {
   if (plan.commit === undefined) return fetchUrlFiles(plan, options);
   if ("url" in ref) throw new Error("a plan with a commit for an address");
   return { files: await fetchHubFiles(ref, plan, options), lock: plan };

@@ -6,8 +6,8 @@ import type { RemoteFile } from "../http/remote-file.ts";
 const readBytes = 2 ** 20;
 
 /**
- * The digest of a file that is still being written: hashes in order, up to the first byte that is missing, and reads what it hashes from the
- * file, where it still is in memory. While one piece is hashed the next is read.
+ * The digest of a file that is still being written: hashes in order, up to the first byte that is missing, and reads
+ * what it hashes from the file, where it still is in memory. While one piece is hashed the next is read.
  */
 export class RunningDigest {
   readonly #file: FileHandle;
@@ -68,7 +68,10 @@ export class RunningDigest {
   }
 }
 
-/** Git names a blob by the sha1 of a header and the content; everything that the Hub keeps outside git has its plain sha256. */
+/**
+ * Git names a blob by the sha1 of a header and the content; everything that the Hub keeps outside git has its plain
+ * sha256.
+ */
 export function startHash({ digest, sizeBytes }: Pick<RemoteFile, "digest" | "sizeBytes">): Hash {
   return digest?.length === 40 ? createHash("sha1").update(`blob ${sizeBytes}\0`) : createHash("sha256");
 }

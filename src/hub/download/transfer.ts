@@ -10,13 +10,16 @@ export interface TransferLimits {
   readonly files: number;
   /** Longest range that one request asks for. */
   readonly rangeBytes: number;
-  /** A connection gathers as much before it is written and recorded; as much of it is lost when the process is killed. */
+  /**
+   * A connection gathers as much before it is written and recorded; as much of it is lost when the process is killed.
+   */
   readonly stepBytes: number;
 }
 
 /**
- * Eight connections fill the lines that one alone does not, without being taken for an attack; what they gather is less than one range. Ranges
- * are long enough to make the time between two of them not count, and short enough to keep the digest near what has come.
+ * Eight connections fill the lines that one alone does not, without being taken for an attack; what they gather is less
+ * than one range. Ranges are long enough to make the time between two of them not count, and short enough to keep the
+ * digest near what has come.
  */
 export const standardLimits: TransferLimits = { connections: 8, files: 3, rangeBytes: 2 ** 25, stepBytes: 2 ** 19 };
 

@@ -51,14 +51,17 @@ export function urlModelFolder({ data }: Paths): string {
 
 /**
  * Finds a model's files on disk without network and without reading their content.
- * @param ref A path (of the first shard), a Hub model, which is looked for in the Hugging Face cache and then in `modelDirs`, or an address.
- * @throws LlmctlError `model-missing`, `bad-sha256`, `model-empty`, `model-not-a-file`, `not-first-shard`, `model-ambiguous` or `permission-denied`.
+ * @param ref A path (of the first shard), a Hub model, which is looked for in the Hugging Face cache and then in
+ *   `modelDirs`, or an address.
+ * @throws LlmctlError `model-missing`, `bad-sha256`, `model-empty`, `model-not-a-file`, `not-first-shard`,
+ *   `model-ambiguous` or `permission-denied`.
  */
 export async function findModel(ref: ModelRef, options: FindOptions): Promise<ModelFiles> {
   if (typeof ref === "string") return findLocal(ref, options);
   const search = await searchModel(ref, options);
   if ("files" in search) return search.files;
-  const what = search.absent.length === 0 ? "is not on this machine" : `is not complete: ${nameSome(search.absent, 10)}`;
+  const what =
+    search.absent.length === 0 ? "is not on this machine" : `is not complete: ${nameSome(search.absent, 10)}`;
   throw new LlmctlError("model-missing", `${describeRef(ref)} ${what}`, {
     exit: "missingFile",
     ...placeOf(options),
@@ -67,7 +70,8 @@ export async function findModel(ref: ModelRef, options: FindOptions): Promise<Mo
 }
 
 /**
- * Looks for a model of the Hub or of an address. A locked reference is found only where the files are those it is locked to.
+ * Looks for a model of the Hub or of an address. A locked reference is found only where the files are those it is
+ * locked to.
  * @throws LlmctlError as {@link findModel}, but for a model that is not there.
  */
 export async function searchModel(ref: RemoteModelRef, options: FindOptions): Promise<ModelSearch> {
@@ -76,7 +80,11 @@ export async function searchModel(ref: RemoteModelRef, options: FindOptions): Pr
 }
 
 /** A file has its name only once it was whole, so one without a lock is used as it is. */
-async function searchUrlModel(ref: UrlModelRef, lock: ModelLock | undefined, options: FindOptions): Promise<ModelSearch> {
+async function searchUrlModel(
+  ref: UrlModelRef,
+  lock: ModelLock | undefined,
+  options: FindOptions,
+): Promise<ModelSearch> {
   const files = listUrlFiles(ref, options);
   const paths = files.map(({ path }) => path);
   const sizes = await mapBounded(paths, 64, (path) => measureFile(path, options, deleteFix(options)));
@@ -88,9 +96,15 @@ async function searchUrlModel(ref: UrlModelRef, lock: ModelLock | undefined, opt
 /** Where the files of addresses are, for people. */
 export const urlSource = "llmctl's own downloads";
 
-function findUrlFault({ path, digest }: UrlFile, sizeBytes: number | undefined, locked: ModelLock["files"][number] | undefined) {
+function findUrlFault(
+  { path, digest }: UrlFile,
+  sizeBytes: number | undefined,
+  locked: ModelLock["files"][number] | undefined,
+) {
   const isOther = sizeBytes !== undefined && digest !== undefined && locked !== undefined && locked.digest !== digest;
-  return isOther ? `${path} has another sha256 than the profile` : findFault(path, sizeBytes, locked?.sizeBytes, "when it was fetched");
+  return isOther
+    ? `${path} has another sha256 than the profile`
+    : findFault(path, sizeBytes, locked?.sizeBytes, "when it was fetched");
 }
 
 function deleteFix({ profile }: FindOptions): Fix {
@@ -98,7 +112,11 @@ function deleteFix({ profile }: FindOptions): Fix {
 }
 
 /** Looks in the Hugging Face cache, in `modelDirs` and in llama.cpp's own cache; the first complete one wins. */
-async function searchHubModel(ref: HubModelRef, lock: ModelLock | undefined, options: FindOptions): Promise<ModelSearch> {
+async function searchHubModel(
+  ref: HubModelRef,
+  lock: ModelLock | undefined,
+  options: FindOptions,
+): Promise<ModelSearch> {
   let absent: readonly string[] = [];
   for (const place of await listPlaces(ref, lock, options)) {
     const search = await searchPlace(place, lock, options);
@@ -125,7 +143,8 @@ async function listPlaces(ref: HubModelRef, lock: ModelLock | undefined, options
   const plain = folders.map((folder) => ({ folder, source: folder, ref, prefix: "" }));
   if (llamaCache === undefined) return [...cached, ...plain];
   const source = "llama.cpp cache";
-  // v0.5.0 keeps the Hub's own layout (hf-cache.cpp); b7698 one folder, with "_" for every "/" of repository and file (arg.cpp).
+  // v0.5.0 keeps the Hub's own layout (hf-cache.cpp); b7698 one folder, with "_" for every "/" of repository and file
+  // (arg.cpp).
   const own = await listSnapshots(llamaCache, source, { ref, lock, options });
   const flatRef = ref.file === undefined ? ref : { ...ref, file: flatten(ref.file) };
   return [...cached, ...plain, ...own, { folder: llamaCache, source, ref: flatRef, prefix: `${flatten(ref.hf)}_` }];
@@ -134,7 +153,11 @@ async function listPlaces(ref: HubModelRef, lock: ModelLock | undefined, options
 async function listSnapshots(
   cache: string,
   source: string,
-  { ref, lock, options }: { readonly ref: HubModelRef; readonly lock: ModelLock | undefined; readonly options: FindOptions },
+  {
+    ref,
+    lock,
+    options,
+  }: { readonly ref: HubModelRef; readonly lock: ModelLock | undefined; readonly options: FindOptions },
 ): Promise<Place[]> {
   const repo = repoFolder(cache, ref.hf);
   const known = lock?.commit ?? findCommit(repo, ref.revision ?? "main");
@@ -149,15 +172,23 @@ async function searchPlace(
 ): Promise<ModelSearch> {
   const match = matchFiles(await listNames(folder, prefix, options), ref);
   if (match.kind === "none") return { absent: [] };
-  if (match.kind === "incomplete") return { absent: match.absent.map((name) => `${join(folder, prefix + name)} is missing`) };
+  if (match.kind === "incomplete")
+    return { absent: match.absent.map((name) => `${join(folder, prefix + name)} is missing`) };
   if (match.kind !== "one") throw mismatchError(match, ref, options.at);
   const paths = match.names.map((name) => join(folder, prefix + name));
   const sizes = await mapBounded(paths, 64, (path) => measureFile(path, options, deleteFix(options)));
-  const absent = paths.flatMap((path, i) => findFault(path, sizes[i], lock?.files[i]?.sizeBytes, "at the commit in use") ?? []);
+  const absent = paths.flatMap(
+    (path, i) => findFault(path, sizes[i], lock?.files[i]?.sizeBytes, "at the commit in use") ?? [],
+  );
   return absent.length === 0 ? completeFiles(paths, sizes, source) : { absent };
 }
 
-function findFault(path: string, sizeBytes: number | undefined, lockedBytes: number | undefined, then: string): string | undefined {
+function findFault(
+  path: string,
+  sizeBytes: number | undefined,
+  lockedBytes: number | undefined,
+  then: string,
+): string | undefined {
   if (sizeBytes === undefined) return `${path} is missing`;
   if (lockedBytes === undefined || sizeBytes === lockedBytes) return undefined;
   return `${path} has ${sizeBytes} bytes, and ${lockedBytes} ${then}`;
@@ -197,7 +228,9 @@ function completeFiles(paths: readonly string[], sizes: readonly (number | undef
   return absent.length === 0 ? { files: { shards, source } } : { absent };
 }
 
-/** The `.gguf` files below a folder whose names start with the prefix, relative to it and without the prefix, with `/`. */
+/**
+ * The `.gguf` files below a folder whose names start with the prefix, relative to it and without the prefix, with `/`.
+ */
 async function listNames(folder: string, prefix: string, options: FindOptions): Promise<string[]> {
   try {
     const names = await (prefix === "" ? listTree(folder) : readdir(folder));

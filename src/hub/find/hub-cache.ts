@@ -70,24 +70,31 @@ export async function linkBlob(repo: RepoFolder, commit: string, name: string, d
   return path;
 }
 
-/** What file systems take, in bytes: a name, and a path below a cache's folder. More would be an error of the system in the middle of a pull. */
+/**
+ * What file systems take, in bytes: a name, and a path below a cache's folder. More would be an error of the system in
+ * the middle of a pull.
+ */
 const longest = { name: 255, path: 1024 };
 
 /** Of a branch or tag: beside its file stands another of a longer name while that is written. */
 const longestRevisionName = 200;
 
 /**
- * A path below a folder, in the Hub's `/` form, that cannot lead out of it, can be the path of a file and part of an address, and is safe to
- * print. (A lone surrogate is neither: no UTF-8 has it.)
+ * A path below a folder, in the Hub's `/` form, that cannot lead out of it, can be the path of a file and part of an
+ * address, and is safe to print. (A lone surrogate is neither: no UTF-8 has it.)
  */
 export function isSafePath(path: string): boolean {
   if (path === "" || Buffer.byteLength(path) > longest.path || /[\\\p{Cc}\p{Cs}]/u.test(path)) return false;
-  return path.split("/").every((part) => part !== "" && part !== "." && part !== ".." && Buffer.byteLength(part) <= longest.name);
+  return path
+    .split("/")
+    .every((part) => part !== "" && part !== "." && part !== ".." && Buffer.byteLength(part) <= longest.name);
 }
 
 function refPath(repo: RepoFolder, revision: string): string {
   if (!isSafePath(revision) || revision.split("/").some((part) => Buffer.byteLength(part) > longestRevisionName)) {
-    throw new LlmctlError("bad-revision", `${quote(revision.slice(0, 300))} is no name of a branch, tag or commit`, { exit: "config" });
+    throw new LlmctlError("bad-revision", `${quote(revision.slice(0, 300))} is no name of a branch, tag or commit`, {
+      exit: "config",
+    });
   }
   return join(repo.path, "refs", ...revision.split("/"));
 }

@@ -14,17 +14,25 @@ interface ListOptions extends HubAccess {
  * Lists a model's files at the commit that its reference is locked to, or at its revision.
  * @throws LlmctlError as {@link listModel}, telling of a locked commit that is gone.
  */
-export async function listAt(lockedCommit: string | undefined, ref: HubModelRef, options: ListOptions): Promise<ModelListing> {
+export async function listAt(
+  lockedCommit: string | undefined,
+  ref: HubModelRef,
+  options: ListOptions,
+): Promise<ModelListing> {
   const revision = lockedCommit ?? ref.revision;
   try {
     return await listModel(revision === undefined ? ref : { ...ref, revision }, connect(options), retryRule(options));
   } catch (error) {
     if (lockedCommit === undefined || !(error instanceof LlmctlError) || error.code !== "hub-not-found") throw error;
-    throw new LlmctlError("hub-not-found", `${describeRef(ref)} is locked to commit ${lockedCommit}, which the Hub no longer has`, {
-      exit: error.exit,
-      ...(error.at === undefined ? {} : { at: error.at }),
-      fix: pullFix(options.profile, { update: true }),
-      cause: error,
-    });
+    throw new LlmctlError(
+      "hub-not-found",
+      `${describeRef(ref)} is locked to commit ${lockedCommit}, which the Hub no longer has`,
+      {
+        exit: error.exit,
+        ...(error.at === undefined ? {} : { at: error.at }),
+        fix: pullFix(options.profile, { update: true }),
+        cause: error,
+      },
+    );
   }
 }

@@ -12,7 +12,10 @@ import { withRetries, type RetryRule } from "../http/retry.ts";
 
 /** One file of a repository at one commit. */
 export interface HubFile extends RemoteFile {
-  /** Hex digest of the content: sha256 for what the Hub keeps outside git (LFS, Xet), else git's own blob id. It names the blob in the cache. */
+  /**
+   * Hex digest of the content: sha256 for what the Hub keeps outside git (LFS, Xet), else git's own blob id. It names
+   * the blob in the cache.
+   */
   readonly digest: string;
 }
 
@@ -21,7 +24,10 @@ export interface ModelListing {
   readonly files: readonly HubFile[];
 }
 
-/** What a Hub may answer. Repositories have some thousand files at most; the Hub sends 1000 a page, of some 300 bytes each. */
+/**
+ * What a Hub may answer. Repositories have some thousand files at most; the Hub sends 1000 a page, of some 300 bytes
+ * each.
+ */
 export const listLimits = {
   /** Stops a body without end, which would fill the memory. */
   answerBytes: 8 << 20,
@@ -43,16 +49,27 @@ const fileSchema = z.object({
 
 /**
  * Asks the Hub which commit a revision is, and lists its files.
- * @throws LlmctlError `hub-denied`, `hub-not-found`, `hub-error`, or `hub-bad-listing` for an answer that cannot be trusted.
+ * @throws LlmctlError `hub-denied`, `hub-not-found`, `hub-error`, or `hub-bad-listing` for an answer that cannot be
+ *   trusted.
  */
 export async function listModel(ref: HubModelRef, hub: HubConnection, retries: RetryRule): Promise<ModelListing> {
   const shared = { hubUrl: hub.endpoint, fetch: fetchWhole(hub, retries) };
-  const info = await modelInfo({ ...shared, name: ref.hf, revision: ref.revision ?? "main", additionalFields: ["sha"] });
+  const info = await modelInfo({
+    ...shared,
+    name: ref.hf,
+    revision: ref.revision ?? "main",
+    additionalFields: ["sha"],
+  });
   const { sha: commit } = checked(commitSchema, info, ref);
   const files: HubFile[] = [];
   // The commit and not the branch: a push between two pages must not mix two states.
   let left: number = listLimits.files;
-  for await (const entry of listFiles({ ...shared, repo: { type: "model", name: ref.hf }, revision: commit, recursive: true })) {
+  for await (const entry of listFiles({
+    ...shared,
+    repo: { type: "model", name: ref.hf },
+    revision: commit,
+    recursive: true,
+  })) {
     left -= 1;
     if (left < 0) throw refuse(ref, `it has more than ${listLimits.files} files and folders`);
     if (entry.type !== "file") continue;

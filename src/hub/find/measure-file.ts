@@ -17,7 +17,12 @@ export async function measureFile(path: string, place: NamedAt, fix: Fix): Promi
   try {
     const stats = await stat(path);
     if (!stats.isFile())
-      throw unusable("model-not-a-file", `"${path}" is ${stats.isDirectory() ? "a folder" : "not a regular file"}`, fix, place);
+      throw unusable(
+        "model-not-a-file",
+        `"${path}" is ${stats.isDirectory() ? "a folder" : "not a regular file"}`,
+        fix,
+        place,
+      );
     if (stats.size === 0) throw unusable("model-empty", `"${path}" is empty`, fix, place);
     await access(path, constants.R_OK);
     return stats.size;

@@ -37,7 +37,10 @@ const lockSchema = z.object({
 /** Some ten thousand shards. */
 const mostBytes = 4 << 20;
 
-/** What a reference means from now on, whatever is pushed to its branch or put at its address: its files, first shard first. */
+/**
+ * What a reference means from now on, whatever is pushed to its branch or put at its address: its files, first shard
+ * first.
+ */
 export interface ModelLock {
   /** Undefined for an address. */
   readonly commit?: string | undefined;
@@ -49,14 +52,17 @@ interface LockedFile extends HubFile {
   readonly version?: string | undefined;
 }
 
-/** Folder of the locks, one small file a reference, beside the profiles' states; no profile's name starts with a dot. */
+/**
+ * Folder of the locks, one small file a reference, beside the profiles' states; no profile's name starts with a dot.
+ */
 export function modelLockFolder(stateDir: string): string {
   return join(stateDir, ".models");
 }
 
 /**
  * Reads what a reference was resolved to.
- * @returns undefined when it was not, or when the lock is not one of this reference that this version can read: the Hub is then asked again.
+ * @returns undefined when it was not, or when the lock is not one of this reference that this version can read: the Hub
+ *   is then asked again.
  */
 export async function readModelLock(folder: string, ref: RemoteModelRef): Promise<ModelLock | undefined> {
   const text = readText(lockPath(folder, ref));
@@ -67,7 +73,10 @@ export async function readModelLock(folder: string, ref: RemoteModelRef): Promis
   return { commit, files };
 }
 
-/** Notes what a reference was resolved to, atomically. @throws LlmctlError `foreign-folder` (77); the system's error. */
+/**
+ * Notes what a reference was resolved to, atomically.
+ * @throws LlmctlError `foreign-folder` (77); the system's error.
+ */
 export async function writeModelLock(folder: string, ref: RemoteModelRef, { commit, files }: ModelLock): Promise<void> {
   const known = files.map(({ name, sizeBytes, digest, version }) => ({ name, sizeBytes, digest, version }));
   const lock = { version: 1, ref: notedRef(ref), commit, files: known };
@@ -75,7 +84,10 @@ export async function writeModelLock(folder: string, ref: RemoteModelRef, { comm
   await writeFileAtomic(lockPath(folder, ref), `${JSON.stringify(lock, undefined, 2)}\n`);
 }
 
-/** Keys in the order of the schema, so that two of them compare as text. The digests of an address are what it is compared with. */
+/**
+ * Keys in the order of the schema, so that two of them compare as text. The digests of an address are what it is
+ * compared with.
+ */
 function lockedRef(ref: RemoteModelRef) {
   if ("url" in ref) return { url: ref.url };
   const { hf, quant, file, revision = "main" } = ref;
@@ -95,7 +107,8 @@ function isOf(noted: unknown, ref: RemoteModelRef): boolean {
 
 /** The readable part is for people; the digest tells apart what the characters of a file name cannot. */
 function lockPath(folder: string, ref: RemoteModelRef): string {
-  const name = "url" in ref ? describeUrl(ref.url).replace(/^https?:\/+/, "") : `${ref.hf}--${ref.quant ?? ref.file ?? ""}`;
+  const name =
+    "url" in ref ? describeUrl(ref.url).replace(/^https?:\/+/, "") : `${ref.hf}--${ref.quant ?? ref.file ?? ""}`;
   const readable = name.replaceAll("/", "--").replaceAll(/[^\w.-]/g, "_");
   const digest = createHash("sha256")
     .update(JSON.stringify(lockedRef(ref)))

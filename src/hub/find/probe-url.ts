@@ -25,8 +25,8 @@ interface ProbeOptions extends NamedAt {
 
 /**
  * Asks for the first bytes of a file.
- * @throws LlmctlError `url-not-gguf` for a web page or another format, `url-without-size`, `url-insecure` where it redirects to plain http,
- * or as {@link getFromHub}; TransientError when the last retry failed.
+ * @throws LlmctlError `url-not-gguf` for a web page or another format, `url-without-size`, `url-insecure` where it
+ *   redirects to plain http, or as {@link getFromHub}; TransientError when the last retry failed.
  */
 export async function probeUrl(url: string, { connection, retries, at }: ProbeOptions): Promise<ProbedFile> {
   // Content coding would change the bytes that the size is about.
@@ -40,16 +40,23 @@ async function readAnswer(asked: Asked, { response, chunks }: HubAnswer): Promis
   if (!head.equals(ggufMagic)) throw notGguf(asked, response, head);
   const sizeBytes = readSize(response);
   if (sizeBytes === undefined) {
-    throw new LlmctlError("url-without-size", `${describeUrl(asked.url)} cannot be fetched: its server does not say how large it is`, {
-      exit: "unavailable",
-      ...placeOf(asked),
-      fix: "download it in another way, and name the file",
-    });
+    throw new LlmctlError(
+      "url-without-size",
+      `${describeUrl(asked.url)} cannot be fetched: its server does not say how large it is`,
+      {
+        exit: "unavailable",
+        ...placeOf(asked),
+        fix: "download it in another way, and name the file",
+      },
+    );
   }
   return { sizeBytes, version: response.headers.get("etag") ?? response.headers.get("last-modified") ?? undefined };
 }
 
-/** A short answer is read to its end: to let go of a connection that has just brought it all would be an error of that connection. */
+/**
+ * A short answer is read to its end: to let go of a connection that has just brought it all would be an error of that
+ * connection.
+ */
 const longestAnswerBytes = 2 ** 20;
 
 async function readHead(chunks: HubAnswer["chunks"]): Promise<Buffer> {
@@ -83,9 +90,13 @@ function notGguf(asked: Asked, { headers }: HubResponse, head: Buffer): LlmctlEr
 /** What was asked for in private must not come in the open. */
 function checkRedirect(asked: Asked, response: HubResponse): void {
   if (new URL(asked.url).protocol !== "https:" || new URL(response.url).protocol === "https:") return;
-  throw new LlmctlError("url-insecure", `${describeUrl(asked.url)} leads to an address without https, ${describeUrl(response.url)}`, {
-    exit: "unavailable",
-    ...placeOf(asked),
-    fix: "name an address that stays with https",
-  });
+  throw new LlmctlError(
+    "url-insecure",
+    `${describeUrl(asked.url)} leads to an address without https, ${describeUrl(response.url)}`,
+    {
+      exit: "unavailable",
+      ...placeOf(asked),
+      fix: "name an address that stays with https",
+    },
+  );
 }

@@ -29,10 +29,10 @@ export interface ModelHeaders {
 }
 
 /**
- * Reads a model's headers where the model is: on disk, or by ranges of its files on a server. A Hub model that is complete on disk is read
- * there.
- * @throws GgufError for files that cannot be used; LlmctlError `hub-offline`, `hub-unreachable`, `interrupted`, or what {@link listAt},
- * {@link selectFiles} and {@link searchModel} throw.
+ * Reads a model's headers where the model is: on disk, or by ranges of its files on a server. A Hub model that is
+ * complete on disk is read there.
+ * @throws GgufError for files that cannot be used; LlmctlError `hub-offline`, `hub-unreachable`, `interrupted`, or what
+ *   {@link listAt}, {@link selectFiles} and {@link searchModel} throw.
  */
 export async function readModelHeaders(place: ModelPlace, options: HeaderOptions): Promise<ModelHeaders> {
   if (typeof place === "string") return readLocal(place, "local file", options);
@@ -40,7 +40,9 @@ export async function readModelHeaders(place: ModelPlace, options: HeaderOptions
   const search = await searchModel(place, options);
   const [first] = "files" in search ? search.files.shards : [];
   if ("files" in search && first !== undefined) return readLocal(first.path, search.files.source, options);
-  return explained(describeRef(place), options, () => ("url" in place ? readFromUrl(place, options) : readFromHub(place, options)));
+  return explained(describeRef(place), options, () =>
+    "url" in place ? readFromUrl(place, options) : readFromHub(place, options),
+  );
 }
 
 async function readLocal(path: string, source: string, { at }: HeaderOptions): Promise<ModelHeaders> {
@@ -59,7 +61,10 @@ async function readFromHub(ref: HubModelRef, options: HeaderOptions): Promise<Mo
     ref,
     options.at,
   );
-  const remote = names.map((name) => ({ url: fileUrl(options.hub, ref.hf, commit, name), name: `hf:${ref.hf}/${name}` }));
+  const remote = names.map((name) => ({
+    url: fileUrl(options.hub, ref.hf, commit, name),
+    name: `hf:${ref.hf}/${name}`,
+  }));
   return readRemote(remote, { source: new URL(options.hub.endpoint).host, connection: connect(options) }, options);
 }
 
@@ -105,10 +110,13 @@ function explain(error: unknown, what: string, { signal, at }: HeaderOptions): u
   const place = at === undefined ? {} : { at };
   if (error instanceof GgufError) {
     const isBroken = error.code !== "file-unreadable";
-    return error.placed(isBroken ? { ...place, fix: "use another file: this one is broken where it is published" } : place);
+    return error.placed(
+      isBroken ? { ...place, fix: "use another file: this one is broken where it is published" } : place,
+    );
   }
   if (error instanceof LlmctlError) return error;
-  if (signal.aborted) return new LlmctlError("interrupted", `reading the header of ${what} was interrupted`, { exit: "interrupted" });
+  if (signal.aborted)
+    return new LlmctlError("interrupted", `reading the header of ${what} was interrupted`, { exit: "interrupted" });
   if (!(error instanceof TransientError)) return error;
   return new LlmctlError("hub-unreachable", `the header of ${what} could not be read: ${error.message}`, {
     exit: "unavailable",

@@ -19,8 +19,8 @@ export type Match =
 const quantAtEnd = /(?:^|[-._])((?:UD-)?(?:I?Q\d+|TQ\d+|MXFP\d+|NVFP\d+|BF16|F16|F32)(?:_[A-Z0-9]+)*)$/i;
 
 /**
- * Where a format is looked for: the longest known one has 12 characters. Tried at each of its dashes, the pattern takes quadratic time on names
- * such as `a_Q1_Q1_Q1…`.
+ * Where a format is looked for: the longest known one has 12 characters. Tried at each of its dashes, the pattern takes
+ * quadratic time on names such as `a_Q1_Q1_Q1…`.
  */
 const longestEnd = 32;
 
@@ -28,8 +28,8 @@ const longestEnd = 32;
 const besideModels = /mmproj|imatrix|mtp-|eagle3-|dflash-|dspark-/i;
 
 /**
- * Finds the files that a reference means; with neither quant nor file, the only model that there is. Pure, and says what there is when there
- * is not exactly one answer.
+ * Finds the files that a reference means; with neither quant nor file, the only model that there is. Pure, and says
+ * what there is when there is not exactly one answer.
  */
 export function matchFiles(names: readonly string[], ref: HubModelRef): Match {
   const ggufs = names.filter((name) => /\.gguf$/i.test(name));
@@ -39,7 +39,8 @@ export function matchFiles(names: readonly string[], ref: HubModelRef): Match {
 /**
  * The exact files of a reference, first shard first.
  * @param names The `.gguf` files of a repository among its others, relative to it, with `/`.
- * @throws LlmctlError `quant-not-found`, `file-not-found`, `model-ambiguous`, `not-first-shard`, `too-many-shards` or `shards-missing`, saying what there is.
+ * @throws LlmctlError `quant-not-found`, `file-not-found`, `model-ambiguous`, `not-first-shard`, `too-many-shards` or
+ *   `shards-missing`, saying what there is.
  */
 export function selectFiles(names: readonly string[], ref: HubModelRef, at?: string): string[] {
   const match = matchFiles(names, ref);
@@ -54,11 +55,18 @@ export function mismatchError(match: Exclude<Match, { kind: "one" }>, ref: HubMo
     case "none":
       return notFoundError(match.known, ref, place);
     case "several":
-      return new LlmctlError("model-ambiguous", `${describeRef(ref)} could mean ${match.firsts.length} models: ${nameSome(match.firsts)}`, {
-        exit: "config",
-        ...place,
-        fix: ref.quant === undefined && ref.file === undefined ? "name the quant of one of them" : "name one of them with `file`",
-      });
+      return new LlmctlError(
+        "model-ambiguous",
+        `${describeRef(ref)} could mean ${match.firsts.length} models: ${nameSome(match.firsts)}`,
+        {
+          exit: "config",
+          ...place,
+          fix:
+            ref.quant === undefined && ref.file === undefined
+              ? "name the quant of one of them"
+              : "name one of them with `file`",
+        },
+      );
     case "not-first":
       return new LlmctlError("not-first-shard", `"${ref.file ?? ""}" is not the first shard of its set`, {
         exit: "config",
@@ -68,10 +76,14 @@ export function mismatchError(match: Exclude<Match, { kind: "one" }>, ref: HubMo
     case "too-many-shards":
       return tooManyShards(match.first, at);
     case "incomplete":
-      return new LlmctlError("shards-missing", `${describeRef(ref)} is not complete: ${nameSome(match.absent)} is missing`, {
-        exit: "missingFile",
-        ...place,
-      });
+      return new LlmctlError(
+        "shards-missing",
+        `${describeRef(ref)} is not complete: ${nameSome(match.absent)} is missing`,
+        {
+          exit: "missingFile",
+          ...place,
+        },
+      );
   }
 }
 
@@ -80,7 +92,9 @@ function notFoundError(known: readonly string[], ref: HubModelRef, place: { at?:
   const kind = ref.quant === undefined ? "file" : "quant";
   const near = findClosest(wanted, [...known]);
   const message =
-    known.length === 0 ? `"${ref.hf}" has no GGUF model` : `"${ref.hf}" has no ${kind} "${wanted}"; it has ${nameSome(known)}`;
+    known.length === 0
+      ? `"${ref.hf}" has no GGUF model`
+      : `"${ref.hf}" has no ${kind} "${wanted}"; it has ${nameSome(known)}`;
   return new LlmctlError(`${kind}-not-found`, message, {
     exit: "config",
     ...place,
@@ -93,7 +107,8 @@ function matchQuant(names: readonly string[], quant: string | undefined): Match 
   const firsts = [...new Set(models.filter((name) => quant === undefined || hasQuant(name, quant)).map(firstShard))];
   if (firsts.length > 1) return { kind: "several", firsts: firsts.toSorted() };
   const first = firsts[0];
-  if (first === undefined) return { kind: "none", known: [...new Set(models.map((name) => findQuant(name) ?? stemOf(name)))].toSorted() };
+  if (first === undefined)
+    return { kind: "none", known: [...new Set(models.map((name) => findQuant(name) ?? stemOf(name)))].toSorted() };
   return matchSet(names, first);
 }
 
@@ -115,7 +130,10 @@ function matchSet(names: readonly string[], first: string): Match {
   return absent.length === 0 ? { kind: "one", names: set } : { kind: "incomplete", absent };
 }
 
-/** Formats are compared whole: `Q2_K` is neither `UD-Q2_K` nor `Q2_K_L`. What is no format, such as `imat-Q4_K_M`, must end the name. */
+/**
+ * Formats are compared whole: `Q2_K` is neither `UD-Q2_K` nor `Q2_K_L`. What is no format, such as `imat-Q4_K_M`, must
+ * end the name.
+ */
 function hasQuant(name: string, quant: string): boolean {
   const wanted = quant.toLowerCase();
   if (quantAtEnd.exec(wanted.slice(-longestEnd))?.[1] === wanted) return findQuant(name)?.toLowerCase() === wanted;
@@ -123,7 +141,10 @@ function hasQuant(name: string, quant: string): boolean {
   return stem === wanted || stem.endsWith(`-${wanted}`) || stem.endsWith(`.${wanted}`);
 }
 
-/** The format in a file's name, or in its folder's where the file's name has none or less (`UD-Q2_K_XL/model-Q2_K_XL.gguf`). */
+/**
+ * The format in a file's name, or in its folder's where the file's name has none or less
+ * (`UD-Q2_K_XL/model-Q2_K_XL.gguf`).
+ */
 export function findQuant(name: string): string | undefined {
   const inFile = quantAtEnd.exec(stemOf(name).slice(-longestEnd))?.[1];
   const inFolder = quantAtEnd.exec(posix.basename(posix.dirname(name)).slice(-longestEnd))?.[1];

@@ -50,11 +50,15 @@ export function urlLockPath(urlFolder: string, path: string): string {
 function checkFirst(address: URL, first: string, at: string | undefined): void {
   const shard = parseShardName(address.pathname);
   if (shard === undefined || shard.index === 1) return;
-  throw new LlmctlError("not-first-shard", `"${describeUrl(address)}" is shard ${shard.index} of ${shard.count}, not the first`, {
-    exit: "config",
-    ...(at === undefined ? {} : { at }),
-    fix: `name "${address.origin}${first}"`,
-  });
+  throw new LlmctlError(
+    "not-first-shard",
+    `"${describeUrl(address)}" is shard ${shard.index} of ${shard.count}, not the first`,
+    {
+      exit: "config",
+      ...(at === undefined ? {} : { at }),
+      fix: `name "${address.origin}${first}"`,
+    },
+  );
 }
 
 /** The digests that a profile has of a model's files; undefined for none. */

@@ -2,8 +2,9 @@ import { LlmctlError } from "../../base/errors.ts";
 import { getFromHub, type HttpConnection, type HubAnswer } from "./hub-connection.ts";
 
 /**
- * Where one file is to be had: an address of the Hub or another server, which may redirect to a signed one that holds for a while. The signed one is asked for
- * once, for all requests, until it holds no longer: the Hub limits how often it may be asked.
+ * Where one file is to be had: an address of the Hub or another server, which may redirect to a signed one that holds
+ * for a while. The signed one is asked for once, for all requests, until it holds no longer: the Hub limits how often
+ * it may be asked.
  */
 export class FileAddress {
   readonly #url: string;
@@ -15,7 +16,11 @@ export class FileAddress {
   }
 
   /** As {@link getFromHub}. */
-  async get<T>(headers: Readonly<Record<string, string>>, hub: HttpConnection, use: (answer: HubAnswer) => Promise<T>): Promise<T> {
+  async get<T>(
+    headers: Readonly<Record<string, string>>,
+    hub: HttpConnection,
+    use: (answer: HubAnswer) => Promise<T>,
+  ): Promise<T> {
     const known = this.#signed;
     const signed = await known;
     if (signed !== undefined) {
@@ -30,7 +35,11 @@ export class FileAddress {
     return known === this.#signed ? this.#ask(headers, hub, use) : this.get(headers, hub, use);
   }
 
-  async #ask<T>(headers: Readonly<Record<string, string>>, hub: HttpConnection, use: (answer: HubAnswer) => Promise<T>): Promise<T> {
+  async #ask<T>(
+    headers: Readonly<Record<string, string>>,
+    hub: HttpConnection,
+    use: (answer: HubAnswer) => Promise<T>,
+  ): Promise<T> {
     let learn: (signed: string | undefined) => void = () => {};
     const asked = new Promise<string | undefined>((resolve) => (learn = resolve));
     this.#signed = asked;

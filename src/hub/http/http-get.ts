@@ -18,7 +18,10 @@ const redirectStatus = [301, 302, 303, 307, 308];
 /** As many as `fetch` follows. */
 const maxRedirects = 20;
 
-/** Stops a body of a redirect that has no end. A short one is read, which leaves the connection fit for the next request. */
+/**
+ * Stops a body of a redirect that has no end. A short one is read, which leaves the connection fit for the next
+ * request.
+ */
 const longestRedirectBytes = 64 << 10;
 
 /** An answer, and where it leads on. */
@@ -30,7 +33,8 @@ interface Hop {
 
 /**
  * Follows redirects. The `authorization` goes to the origin that was asked for alone, however they lead on.
- * @throws LlmctlError `bad-redirect` for one that leads to no web address, such as `file:` or half an address: it will lead there again.
+ * @throws LlmctlError `bad-redirect` for one that leads to no web address, such as `file:` or half an address: it will
+ *   lead there again.
  */
 export function followRedirects(ask: (address: URL, init: Parameters<HubFetch>[1]) => Promise<Hop>): HubFetch {
   return async (url, { headers, signal }) => {
@@ -60,7 +64,8 @@ function resolveRedirect(location: string, from: URL): URL {
 }
 
 /**
- * A `fetch` as far as the Hub needs it, which takes a third of the memory: it copies no chunk once more, and loads less.
+ * A `fetch` as far as the Hub needs it, which takes a third of the memory: it copies no chunk once more, and loads
+ * less.
  * @throws the signal's reason, the system's error of a connection that is lost, or as {@link followRedirects}.
  */
 export const httpGet: HubFetch = followRedirects(async (address, { headers, signal }) => {
@@ -83,14 +88,17 @@ function skipBody(body: IncomingMessage): void {
 }
 
 function withoutAuthorization(headers: Readonly<Record<string, string>>): { "user-agent": string } {
-  return { "user-agent": "llmctl", ...Object.fromEntries(Object.entries(headers).filter(([name]) => name !== "authorization")) };
+  return {
+    "user-agent": "llmctl",
+    ...Object.fromEntries(Object.entries(headers).filter(([name]) => name !== "authorization")),
+  };
 }
 
 const listened = new WeakSet<Socket>();
 
 /**
- * The request tells what goes wrong on its connection. Where it was let go of between the answer's end and the next request, the connection has the
- * error alone, and without a listener it would end this process.
+ * The request tells what goes wrong on its connection. Where it was let go of between the answer's end and the next
+ * request, the connection has the error alone, and without a listener it would end this process.
  */
 function listenOnce(socket: Socket): void {
   if (listened.has(socket)) return;
@@ -98,7 +106,11 @@ function listenOnce(socket: Socket): void {
   socket.on("error", () => undefined);
 }
 
-function request(address: URL, headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<IncomingMessage> {
+function request(
+  address: URL,
+  headers: Readonly<Record<string, string>>,
+  signal: AbortSignal,
+): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     const get = address.protocol === "https:" ? getHttps : getHttp;
     const outgoing = get(address, { headers, signal }, resolve);

@@ -25,8 +25,8 @@ const firstBytes = 2 ** 17;
 
 /**
  * Opens a file on an HTTP server; only the ranges that are asked for are fetched.
- * @throws GgufError `file-unreadable` when the server does not say how large the file is, LlmctlError as {@link getFromHub}, TransientError
- * when the last retry failed.
+ * @throws GgufError `file-unreadable` when the server does not say how large the file is, LlmctlError as {@link
+ *   getFromHub}, TransientError when the last retry failed.
  */
 export async function openHttpSource(file: HttpFile): Promise<ByteSource> {
   const first = new Uint8Array(firstBytes);
@@ -62,11 +62,24 @@ function fetchInto(file: HttpFile, offset: number, into: Uint8Array): Promise<Wh
   }, file.retries);
 }
 
-/** A 206 must start where it was asked to; a 200 is the whole file, of which no more is taken than up to the last byte wanted. */
-async function readAnswer(file: HttpFile, { response, chunks }: HubAnswer, offset: number, into: Uint8Array): Promise<Whole> {
-  const { start, sizeBytes } = response.status === 206 ? readRange(response, offset) : { start: 0, sizeBytes: readLength(response) };
+/**
+ * A 206 must start where it was asked to; a 200 is the whole file, of which no more is taken than up to the last byte
+ * wanted.
+ */
+async function readAnswer(
+  file: HttpFile,
+  { response, chunks }: HubAnswer,
+  offset: number,
+  into: Uint8Array,
+): Promise<Whole> {
+  const { start, sizeBytes } =
+    response.status === 206 ? readRange(response, offset) : { start: 0, sizeBytes: readLength(response) };
   if (sizeBytes === undefined) {
-    throw unreadable(file, "cannot be read in parts: its server does not say how large it is", "download it, and name the file");
+    throw unreadable(
+      file,
+      "cannot be read in parts: its server does not say how large it is",
+      "download it, and name the file",
+    );
   }
   const end = Math.min(offset + into.length, sizeBytes);
   let at = start;
@@ -91,7 +104,9 @@ function readRange(response: HubResponse, offset: number): { start: number; size
 }
 
 function readLength({ headers }: HubResponse): number | undefined {
-  return (headers.get("content-encoding") ?? "identity") === "identity" ? parseSize(headers.get("content-length")) : undefined;
+  return (headers.get("content-encoding") ?? "identity") === "identity"
+    ? parseSize(headers.get("content-length"))
+    : undefined;
 }
 
 function unreadable({ name }: HttpFile, why: string, fix: string): GgufError {

@@ -5,7 +5,9 @@ import { parseRetryAfter, TransientError } from "./retry.ts";
 
 /** A way to talk to a server, with what every request needs. */
 export interface HttpConnection {
-  /** The Hub's, without a slash at the end; undefined for a server that is to be none, which no token is ever sent to. */
+  /**
+   * The Hub's, without a slash at the end; undefined for a server that is to be none, which no token is ever sent to.
+   */
   readonly endpoint?: string | undefined;
   readonly token?: string | undefined;
   readonly signal: AbortSignal;
@@ -28,7 +30,8 @@ export interface HubAnswer {
 }
 
 /**
- * Sends a GET; redirects are followed. The token goes to the Hub's own origin alone (a redirect that leaves that origin drops it).
+ * Sends a GET; redirects are followed. The token goes to the Hub's own origin alone (a redirect that leaves that origin
+ * drops it).
  * @param url Of the Hub or of any other server; the latter never sees the token.
  * @param use Reads the answer; the connection is closed when it returns.
  * @throws TransientError for what may pass (5xx, 429, a lost or stalled line), LlmctlError for other answers than 2xx.

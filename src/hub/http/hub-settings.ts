@@ -17,17 +17,21 @@ export interface HubSettings {
 type Env = Readonly<Record<string, string | undefined>>;
 
 /**
- * Reads `HF_ENDPOINT`, `HF_TOKEN` (or the token that the Python client's `hf auth login` left in a file) and `HF_HUB_OFFLINE` as the Python
- * client does.
+ * Reads `HF_ENDPOINT`, `HF_TOKEN` (or the token that the Python client's `hf auth login` left in a file) and
+ * `HF_HUB_OFFLINE` as the Python client does.
  * @throws LlmctlError `bad-setting`; a token is never part of a message.
  */
 export function readHubSettings(env: Env): HubSettings {
   const endpoint = withoutSlashes(env["HF_ENDPOINT"] || "https://huggingface.co");
   if (!URL.canParse(endpoint) || !/^https?:$/.test(new URL(endpoint).protocol)) {
-    throw new LlmctlError("bad-setting", `HF_ENDPOINT is "${maskAddress(endpoint)}", which is no http or https address`, {
-      exit: "config",
-      fix: "unset HF_ENDPOINT, or give an address such as https://huggingface.co",
-    });
+    throw new LlmctlError(
+      "bad-setting",
+      `HF_ENDPOINT is "${maskAddress(endpoint)}", which is no http or https address`,
+      {
+        exit: "config",
+        fix: "unset HF_ENDPOINT, or give an address such as https://huggingface.co",
+      },
+    );
   }
   const token = findToken(env);
   const offline = isOn(env["HF_HUB_OFFLINE"]);
@@ -52,7 +56,9 @@ function tokenPath(env: Env): string {
 /** Stops a file that is no token's, of which a message or a header would be made. */
 const mostBytes = 64 << 10;
 
-/** A file that is not there, or not ours to read, is no token: most models need none, and the Hub says when one does. */
+/**
+ * A file that is not there, or not ours to read, is no token: most models need none, and the Hub says when one does.
+ */
 function readToken(path: string): string | undefined {
   try {
     return readSmallFile(path, { owner: "anyone", most: mostBytes, follow: true })?.trim();

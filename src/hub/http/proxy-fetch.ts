@@ -6,8 +6,8 @@ const names = ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY"] as cons
 let made: Promise<HubFetch> | undefined;
 
 /**
- * A `fetch` through the proxies that `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` name, in either case; Node's own looks at none of them unless
- * it is told to, and not before version 24.
+ * A `fetch` through the proxies that `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` name, in either case; Node's own looks
+ * at none of them unless it is told to, and not before version 24.
  * @returns undefined where the environment names no proxy.
  */
 export function findProxyFetch(env: Readonly<Record<string, string | undefined>>): HubFetch | undefined {

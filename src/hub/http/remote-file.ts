@@ -1,4 +1,7 @@
-/** The most that a server may say a file has: beyond it numbers are not exact. What no disk holds is refused by the disk's free space. */
+/**
+ * The most that a server may say a file has: beyond it numbers are not exact. What no disk holds is refused by the
+ * disk's free space.
+ */
 export const mostFileBytes = Number.MAX_SAFE_INTEGER;
 
 /** Reads the size that a header tells. @returns undefined for what is no number of bytes that a file can have. */

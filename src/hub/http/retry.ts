@@ -25,7 +25,8 @@ const firstDelayMs = 1000;
 const longestDelayMs = 10 * 60_000;
 
 /**
- * Runs an attempt until it succeeds, at most 5 more times after failures in a row that may pass by themselves; delays double from 1 s.
+ * Runs an attempt until it succeeds, at most 5 more times after failures in a row that may pass by themselves; delays
+ * double from 1 s.
  * @throws the last TransientError, or at once anything else.
  */
 export async function withRetries<T>(attempt: () => Promise<T>, rule: RetryRule): Promise<T> {
@@ -47,7 +48,10 @@ export async function withRetries<T>(attempt: () => Promise<T>, rule: RetryRule)
 }
 
 /** Connections tend to fail together: what one has said the others do not say again while it waits. */
-export function sayOnce(onRetry: RetryRule["onRetry"], now: () => number = () => performance.now()): RetryRule["onRetry"] {
+export function sayOnce(
+  onRetry: RetryRule["onRetry"],
+  now: () => number = () => performance.now(),
+): RetryRule["onRetry"] {
   const saidUntilMs = new Map<string, number>();
   return (reason, delayMs) => {
     const nowMs = now();
@@ -57,7 +61,10 @@ export function sayOnce(onRetry: RetryRule["onRetry"], now: () => number = () =>
   };
 }
 
-/** Reads a `Retry-After` header: seconds, or a date. @returns milliseconds from `nowMs`, never negative; undefined when unreadable. */
+/**
+ * Reads a `Retry-After` header: seconds, or a date.
+ * @returns milliseconds from `nowMs`, never negative; undefined when unreadable.
+ */
 export function parseRetryAfter(header: string | null, nowMs: number): number | undefined {
   if (header === null) return undefined;
   if (/^\d+$/.test(header.trim())) return Number(header) * 1000;

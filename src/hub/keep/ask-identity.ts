@@ -7,15 +7,21 @@ import { matchFiles } from "../find/select-files.ts";
 
 /**
  * Asks the Hub which files these would be.
- * @returns the present commit and its digests; undefined when the sizes are others, as those of another upload or of damaged files.
+ * @returns the present commit and its digests; undefined when the sizes are others, as those of another upload or of
+ *   damaged files.
  * @throws LlmctlError as {@link listModel}.
  */
-export async function askIdentity(ref: HubModelRef, { shards }: ModelFiles, access: HubAccess): Promise<ModelLock | undefined> {
+export async function askIdentity(
+  ref: HubModelRef,
+  { shards }: ModelFiles,
+  access: HubAccess,
+): Promise<ModelLock | undefined> {
   const { commit, files } = await listModel(ref, connect(access), retryRule(access));
   const byName = new Map(files.map((file) => [file.name, file]));
   const match = matchFiles([...byName.keys()], ref);
   if (match.kind !== "one") return undefined;
   const listed = match.names.flatMap((name) => byName.get(name) ?? []);
-  const isSame = listed.length === shards.length && listed.every(({ sizeBytes }, i) => sizeBytes === shards[i]?.sizeBytes);
+  const isSame =
+    listed.length === shards.length && listed.every(({ sizeBytes }, i) => sizeBytes === shards[i]?.sizeBytes);
   return isSame ? { commit, files: listed } : undefined;
 }

@@ -2,12 +2,14 @@ import { readdir, readlink } from "node:fs/promises";
 import { readBounded } from "../../base/files/read-bounded.ts";
 
 /**
- * Which of these files other processes have open, mapped, or on their command line: a server that does not map its model has closed the file
- * by the time it is ready. Linux; where there is no /proc, none.
+ * Which of these files other processes have open, mapped, or on their command line: a server that does not map its
+ * model has closed the file by the time it is ready. Linux; where there is no /proc, none.
  */
 export async function findHeldFiles(paths: readonly string[]): Promise<ReadonlySet<string>> {
   const held = new Set<string>();
-  const pids = (await orNothing(readdir("/proc"), [])).filter((entry) => /^\d+$/.test(entry) && Number(entry) !== process.pid);
+  const pids = (await orNothing(readdir("/proc"), [])).filter(
+    (entry) => /^\d+$/.test(entry) && Number(entry) !== process.pid,
+  );
   for (const pid of pids) {
     const { files, words } = await readPlaces(`/proc/${pid}`);
     for (const path of paths) if (files.has(path) || words.includes(path)) held.add(path);
@@ -15,7 +17,10 @@ export async function findHeldFiles(paths: readonly string[]): Promise<ReadonlyS
   return held;
 }
 
-/** Stops what another process of the user says of itself; the kernel's own limits are 65,530 mappings, and some megabytes of words. */
+/**
+ * Stops what another process of the user says of itself; the kernel's own limits are 65,530 mappings, and some
+ * megabytes of words.
+ */
 const mostBytes = 16 << 20;
 
 async function readPlaces(folder: string): Promise<{ readonly files: ReadonlySet<string>; readonly words: string }> {
@@ -24,7 +29,8 @@ async function readPlaces(folder: string): Promise<{ readonly files: ReadonlySet
   const [words = "", maps = ""] = await Promise.all(
     ["cmdline", "maps"].map((name) => orNothing(readBounded(`${folder}/${name}`, mostBytes), "")),
   );
-  // A set: each of some thousand paths would else be looked for in all of the text. The kernel says so of a file that is gone.
+  // A set: each of some thousand paths would else be looked for in all of the text. The kernel says so of a file that
+  // is gone.
   const files = [...open, ...maps.split("\n").map((line) => line.slice(Math.max(0, line.indexOf("/"))))];
   return { files: new Set(files.map((file) => file.replace(/ \(deleted\)$/, ""))), words };
 }

@@ -19,8 +19,8 @@ const digestPattern = /^([0-9a-f]{40}|[0-9a-f]{64})$/;
 const maxDepth = 4;
 
 /**
- * Reads, without network, of which commit a model's files are: from the Hugging Face cache's own names, or from the notes that the Python
- * client leaves in a `local_dir`.
+ * Reads, without network, of which commit a model's files are: from the Hugging Face cache's own names, or from the
+ * notes that the Python client leaves in a `local_dir`.
  * @returns undefined when that is not known of every file, or when it is not the same commit for all.
  */
 export async function identifyFiles({ shards }: ModelFiles): Promise<ModelLock | undefined> {
@@ -32,7 +32,8 @@ export async function identifyFiles({ shards }: ModelFiles): Promise<ModelLock |
   );
   const known = files.flat();
   const commit = known[0]?.commit;
-  if (commit === undefined || known.length < shards.length || known.some((file) => file.commit !== commit)) return undefined;
+  if (commit === undefined || known.length < shards.length || known.some((file) => file.commit !== commit))
+    return undefined;
   return { commit, files: known.map(({ name, sizeBytes, digest }) => ({ name, sizeBytes, digest })) };
 }
 
@@ -42,7 +43,9 @@ async function identifyCached(path: string): Promise<FileIdentity | undefined> {
   if (commit === undefined || name === undefined) return undefined;
   const blob = await realpath(path);
   const digest = basename(blob);
-  return basename(dirname(blob)) === "blobs" && digestPattern.test(digest) ? { commit, name: toHubName(name), digest } : undefined;
+  return basename(dirname(blob)) === "blobs" && digestPattern.test(digest)
+    ? { commit, name: toHubName(name), digest }
+    : undefined;
 }
 
 /** `FOLDER/NAME`, with `FOLDER/.cache/huggingface/download/NAME.metadata`: commit, ETag and time, a line each. */
@@ -54,7 +57,9 @@ async function identifyLocal(path: string): Promise<FileIdentity | undefined> {
     const [commit = "", digest = "", time = ""] = note.split("\n");
     // The Python client allows a second, too, for file systems that keep coarse times.
     const isCurrent = (await stat(path)).mtimeMs / 1000 - 1 <= Number(time);
-    return isCurrent && commitPattern.test(commit) && digestPattern.test(digest) ? { commit, name: toHubName(name), digest } : undefined;
+    return isCurrent && commitPattern.test(commit) && digestPattern.test(digest)
+      ? { commit, name: toHubName(name), digest }
+      : undefined;
   }
   return undefined;
 }
@@ -67,7 +72,8 @@ async function readNote(path: string): Promise<string | undefined> {
     return await readBounded(path, mostBytes);
   } catch (error) {
     // No note, or one that we may not read: nothing is known of the file.
-    if (["ENOENT", "ENOTDIR", "EACCES", "EPERM", "ENAMETOOLONG"].includes(systemErrorCode(error) ?? "")) return undefined;
+    if (["ENOENT", "ENOTDIR", "EACCES", "EPERM", "ENAMETOOLONG"].includes(systemErrorCode(error) ?? ""))
+      return undefined;
     throw error;
   }
 }

@@ -39,11 +39,16 @@ export async function planPrune(folders: ModelFolders, used: ReadonlySet<string>
   );
   const paths = unused.flatMap(({ shards }) => shards.flatMap(({ path, blob }) => [path, blob]));
   const heldFiles = await findHeldFiles(paths);
-  const isHeld = ({ shards }: CachedModel) => shards.some(({ path, blob }) => heldFiles.has(path) || heldFiles.has(blob));
+  const isHeld = ({ shards }: CachedModel) =>
+    shards.some(({ path, blob }) => heldFiles.has(path) || heldFiles.has(blob));
   const models = unused.filter((model) => !isHeld(model));
-  const kept = new Set(all.filter((model) => !models.includes(model)).flatMap(({ shards }) => shards.map(({ blob }) => blob)));
+  const kept = new Set(
+    all.filter((model) => !models.includes(model)).flatMap(({ shards }) => shards.map(({ blob }) => blob)),
+  );
   const freed = new Map(
-    models.flatMap(({ shards }) => shards.filter(({ blob }) => !kept.has(blob)).map(({ blob, sizeBytes }) => [blob, sizeBytes])),
+    models.flatMap(({ shards }) =>
+      shards.filter(({ blob }) => !kept.has(blob)).map(({ blob, sizeBytes }) => [blob, sizeBytes]),
+    ),
   );
   return { models, freedBytes: [...freed.values()].reduce((sum, size) => sum + size, 0), held: unused.filter(isHeld) };
 }
@@ -55,7 +60,11 @@ function isOfCache({ path, blob }: CachedFile, hubCache: string): boolean {
 }
 
 /** Takes models away: their names, the blobs that no other name leads to, and the folders and refs left empty. */
-export async function prune({ models }: PrunePlan, { hubCache, urlFolder }: ModelFolders, signal: AbortSignal): Promise<void> {
+export async function prune(
+  { models }: PrunePlan,
+  { hubCache, urlFolder }: ModelFolders,
+  signal: AbortSignal,
+): Promise<void> {
   for (const { of, shards } of models) {
     const waiting = { signal, onWait: () => {} };
     if (of === undefined) {

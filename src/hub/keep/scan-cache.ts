@@ -32,7 +32,8 @@ export async function scanCache(hubCache: string): Promise<readonly CachedModel[
   for (const folder of (await listFolder(hubCache)).filter((name) => name.startsWith("models--"))) {
     const hf = folder.slice("models--".length).replace("--", "/");
     const snapshots = join(hubCache, folder, "snapshots");
-    for (const commit of await listFolder(snapshots)) models.push(...(await scanFolder(join(snapshots, commit), { hf, commit })));
+    for (const commit of await listFolder(snapshots))
+      models.push(...(await scanFolder(join(snapshots, commit), { hf, commit })));
   }
   return models;
 }
@@ -43,7 +44,9 @@ export async function scanUrlFolder(folder: string): Promise<readonly CachedMode
 }
 
 async function scanFolder(folder: string, of: CachedModel["of"]): Promise<CachedModel[]> {
-  const names = (await listFolder(folder, true)).map((name) => name.split(sep).join("/")).filter((name) => /\.gguf$/i.test(name));
+  const names = (await listFolder(folder, true))
+    .map((name) => name.split(sep).join("/"))
+    .filter((name) => /\.gguf$/i.test(name));
   // By what is there, and not by what a name claims: one can claim 99,999 others.
   const sets = new Map<string, string[]>();
   for (const name of names) {

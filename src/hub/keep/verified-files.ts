@@ -24,7 +24,8 @@ const recordSchema = z.object({
 export type VerifiedFile = Pick<z.infer<typeof recordSchema>, "digest" | "verifiedAt">;
 
 /**
- * What is known of a file's content; holds while its size and time of change stay what they were, so that 135 GB are not read at each start.
+ * What is known of a file's content; holds while its size and time of change stay what they were, so that 135 GB are
+ * not read at each start.
  * @param lockFolder As {@link modelLockFolder} gives it; the records are in it.
  */
 export async function findVerified(lockFolder: string, path: string): Promise<VerifiedFile | undefined> {

@@ -36,24 +36,39 @@ export interface ExpectedFile {
 }
 
 /**
- * What a model's files are to be: what its reference is locked to, the digests that the profile has, or what the cache itself says; undefined
- * when nobody knows without asking the Hub.
+ * What a model's files are to be: what its reference is locked to, the digests that the profile has, or what the cache
+ * itself says; undefined when nobody knows without asking the Hub.
  */
-export async function findKnown(ref: RemoteModelRef, files: ModelFiles, lockFolder: string): Promise<ModelLock | undefined> {
+export async function findKnown(
+  ref: RemoteModelRef,
+  files: ModelFiles,
+  lockFolder: string,
+): Promise<ModelLock | undefined> {
   const lock = await readModelLock(lockFolder, ref);
   if (lock !== undefined) return lock;
   if ("hf" in ref) return identifyFiles(files);
   const digests = listDigests(ref);
   return (
-    digests && { files: files.shards.map(({ path, sizeBytes }, i) => ({ name: basename(path), sizeBytes, digest: digests[i] ?? "" })) }
+    digests && {
+      files: files.shards.map(({ path, sizeBytes }, i) => ({
+        name: basename(path),
+        sizeBytes,
+        digest: digests[i] ?? "",
+      })),
+    }
   );
 }
 
 /** The files with what they should be; undefined when nobody knows without asking the Hub. */
-export async function expectFiles(files: ModelFiles, lock: ModelLock | undefined): Promise<readonly ExpectedFile[] | undefined> {
+export async function expectFiles(
+  files: ModelFiles,
+  lock: ModelLock | undefined,
+): Promise<readonly ExpectedFile[] | undefined> {
   const known = lock?.files ?? (await identifyFiles(files))?.files;
   if (known?.length !== files.shards.length) return undefined;
-  return files.shards.flatMap(({ path, sizeBytes }, i) => (known[i] === undefined ? [] : [{ path, sizeBytes, digest: known[i].digest }]));
+  return files.shards.flatMap(({ path, sizeBytes }, i) =>
+    known[i] === undefined ? [] : [{ path, sizeBytes, digest: known[i].digest }],
+  );
 }
 
 /** The files whose content was not seen to be right since they last changed. */
@@ -65,11 +80,13 @@ export async function listUnverified(files: readonly ExpectedFile[], lockFolder:
 }
 
 /**
- * Reads files and compares their content with what it should be; what was seen to be right is noted, and not read again until it changes.
+ * Reads files and compares their content with what it should be; what was seen to be right is noted, and not read again
+ * until it changes.
  * @throws LlmctlError `model-damaged`, naming the file; the signal's reason when aborted.
  */
 export async function verifyFiles(files: readonly ExpectedFile[], options: VerifyOptions): Promise<void> {
-  for (const file of options.again === true ? files : await listUnverified(files, options.lockFolder)) await verifyFile(file, options);
+  for (const file of options.again === true ? files : await listUnverified(files, options.lockFolder))
+    await verifyFile(file, options);
 }
 
 async function verifyFile(

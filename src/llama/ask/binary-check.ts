@@ -21,8 +21,8 @@ const elfMachines: Readonly<Record<string, { readonly bits: 32 | 64; readonly id
 };
 
 /**
- * Checks that a file can be started at all. Without it the C library's execvp hands a file of unknown format to /bin/sh, which answers
- * with noise that names neither the file nor the fault.
+ * Checks that a file can be started at all. Without it the C library's execvp hands a file of unknown format to
+ * /bin/sh, which answers with noise that names neither the file nor the fault.
  * @param at Where the file was named.
  * @throws LlmctlError `binary-missing`, `binary-not-executable`, `binary-wrong-architecture`, `binary-garbage`.
  */
@@ -117,7 +117,8 @@ function findElfFault(head: Buffer, machineName: string): FormatFault | undefine
   const bits = head[4] === 1 ? 32 : 64;
   const id = head[5] === 2 ? head.readUInt16BE(18) : head.readUInt16LE(18);
   if (bits === wanted.bits && id === wanted.id) return undefined;
-  const name = Object.entries(elfMachines).find(([, elf]) => elf.bits === bits && elf.id === id)?.[0] ?? `ELF machine ${id}`;
+  const name =
+    Object.entries(elfMachines).find(([, elf]) => elf.bits === bits && elf.id === id)?.[0] ?? `ELF machine ${id}`;
   return { code: "binary-wrong-architecture", message: `is built for ${name}; this machine is ${machineName}` };
 }
 
@@ -135,7 +136,8 @@ export async function explainFailedRun(
 ): Promise<LlmctlError> {
   if (run.timedOut) return failed(file, `did not ${task} in time`);
   if (run.isMaxBuffer === true) return failed(file, `says too much when it has to ${task}`);
-  if (run.code === "ENOENT") return failed(file, "cannot be started: the interpreter or loader that it names is missing");
+  if (run.code === "ENOENT")
+    return failed(file, "cannot be started: the interpreter or loader that it names is missing");
   if (run.signal !== undefined) return failed(file, `died of ${run.signal} when it had to ${task}`, diedFix);
   if (run.exitCode === undefined) return failed(file, `cannot be started: ${run.code ?? "unknown reason"}`);
   if (run.exitCode === 127) {
@@ -154,19 +156,32 @@ function failed(file: string, what: string, fix: Fix = howToGetOne): LlmctlError
 
 function libraryMissing(file: string, libraries: readonly string[]): LlmctlError {
   const cuda = libraries.some((name) => /^lib(?:cuda|cudart|cublas|cublasLt|nccl)\.so/.test(name));
-  return new LlmctlError("binary-library-missing", `"${file}" needs ${libraries.join(", ")}, which this machine does not have`, {
-    exit: "missingFile",
-    at: file,
-    fix: cuda
-      ? "install the CUDA libraries (and the driver), or set LD_LIBRARY_PATH in the profile's env"
-      : { before: "install the library, or set LD_LIBRARY_PATH in the profile's env, or rebuild with", run: ["build"] },
-  });
+  return new LlmctlError(
+    "binary-library-missing",
+    `"${file}" needs ${libraries.join(", ")}, which this machine does not have`,
+    {
+      exit: "missingFile",
+      at: file,
+      fix: cuda
+        ? "install the CUDA libraries (and the driver), or set LD_LIBRARY_PATH in the profile's env"
+        : {
+            before: "install the library, or set LD_LIBRARY_PATH in the profile's env, or rebuild with",
+            run: ["build"],
+          },
+    },
+  );
 }
 
 /** All libraries that are missing, from `ldd`; the loader itself names only the first. */
-async function findMissingLibraries(file: string, env: Readonly<Record<string, string>>, stderr: string): Promise<string[]> {
+async function findMissingLibraries(
+  file: string,
+  env: Readonly<Record<string, string>>,
+  stderr: string,
+): Promise<string[]> {
   const list = await runBriefly("ldd", [file], { env, timeoutMs: 10_000 });
-  const missing = list.failed ? [] : [...list.stdout.matchAll(/^[ \t]*(\S+) => not found/gm)].map((match) => match[1] ?? "");
+  const missing = list.failed
+    ? []
+    : [...list.stdout.matchAll(/^[ \t]*(\S+) => not found/gm)].map((match) => match[1] ?? "");
   const named = /error while loading shared libraries: ([^:]+):/.exec(stderr)?.[1];
   return missing.length > 0 || named === undefined ? [...new Set(missing)] : [named];
 }

@@ -69,7 +69,9 @@ export async function listBuilds(dataDir: string): Promise<Builds> {
   const folder = buildsFolder(dataDir);
   const current = await readLink(join(folder, "current"));
   const entries = await orUndefined(readdir(folder, { withFileTypes: true }));
-  const ids = (entries ?? []).filter((entry) => entry.isDirectory() && !entry.name.startsWith(".")).map((entry) => entry.name);
+  const ids = (entries ?? [])
+    .filter((entry) => entry.isDirectory() && !entry.name.startsWith("."))
+    .map((entry) => entry.name);
   const found = await Promise.all(ids.map((id) => readBuild(join(folder, id), id === current)));
   const builds = found.filter((build): build is Build => !("problem" in build));
   return {
@@ -149,18 +151,27 @@ export interface FoundServer {
 /**
  * The llama-server that a profile wants: its own `binary`, else its `build`, else the current build.
  * @param at Where the profile says so.
- * @throws LlmctlError `build-missing` where none is installed or current, `build-unknown` for a name that is not installed; `foreign-folder` (77).
+ * @throws LlmctlError `build-missing` where none is installed or current, `build-unknown` for a name that is not
+ *   installed; `foreign-folder` (77).
  */
 export async function findServer(llama: ProfileValues["llama"], dataDir: string, at: string): Promise<FoundServer> {
   // Whoever finds one asks it for its version.
   expectOwnPrograms();
   if (llama.binary !== undefined) {
     const cli = join(dirname(llama.binary), "llama-cli");
-    return { server: llama.binary, cli: (await orUndefined(stat(cli), ["ENOENT", "ENOTDIR", "EACCES"])) && cli, label: llama.binary };
+    return {
+      server: llama.binary,
+      cli: (await orUndefined(stat(cli), ["ENOENT", "ENOTDIR", "EACCES"])) && cli,
+      label: llama.binary,
+    };
   }
   const installed = await listBuilds(dataDir);
   const build = llama.build === undefined ? pickCurrent(installed, at) : pickBuild(installed, llama.build, at);
-  return { server: build.server, cli: build.cli, label: `llama.cpp ${build.ref} (${build.backend}${build.portable ? ", portable" : ""})` };
+  return {
+    server: build.server,
+    cli: build.cli,
+    label: `llama.cpp ${build.ref} (${build.backend}${build.portable ? ", portable" : ""})`,
+  };
 }
 
 function pickCurrent({ builds }: Builds, at: string): Build {
@@ -168,7 +179,11 @@ function pickCurrent({ builds }: Builds, at: string): Build {
   if (current !== undefined) return current;
   const [newest] = builds;
   if (newest === undefined) {
-    throw new LlmctlError("build-missing", "no build of llama.cpp is installed", { exit: "missingFile", at, fix: { run: ["build"] } });
+    throw new LlmctlError("build-missing", "no build of llama.cpp is installed", {
+      exit: "missingFile",
+      at,
+      fix: { run: ["build"] },
+    });
   }
   const fix = { run: ["build", "--use", newest.id] };
   throw new LlmctlError("build-missing", "no build of llama.cpp is the current one", { exit: "missingFile", at, fix });
@@ -182,7 +197,11 @@ function pickBuild({ builds, broken }: Builds, name: string, at: string): Build 
   const unusable = broken.find(({ id }) => id === name);
   if (unusable !== undefined) {
     const fix = { before: `delete "${unusable.folder}", then run`, run: ["build"] };
-    throw new LlmctlError("build-broken", `build "${name}" cannot be used: ${unusable.problem}`, { exit: "missingFile", at, fix });
+    throw new LlmctlError("build-broken", `build "${name}" cannot be used: ${unusable.problem}`, {
+      exit: "missingFile",
+      at,
+      fix,
+    });
   }
   throw unknownBuild(builds, name, at);
 }
@@ -194,7 +213,10 @@ function unknownBuild(builds: readonly Build[], name: string, at: string): Llmct
   return new LlmctlError("build-unknown", `no build "${name}" of llama.cpp is installed; installed: ${installed}`, {
     exit: "missingFile",
     at,
-    fix: { ...(near === undefined ? {} : { before: `did you mean "${near}"? else run` }), run: ["build", "--ref", name] },
+    fix: {
+      ...(near === undefined ? {} : { before: `did you mean "${near}"? else run` }),
+      run: ["build", "--ref", name],
+    },
   });
 }
 
@@ -211,14 +233,23 @@ export async function useBuild(name: string, dataDir: string, at = "--use"): Pro
 
 /**
  * Makes the build that was current before this one the current one again; the next time it is the other way round.
- * @throws LlmctlError `build-missing` where nothing is known of an earlier one, `build-unknown` and `build-broken` where it is gone.
+ * @throws LlmctlError `build-missing` where nothing is known of an earlier one, `build-unknown` and `build-broken`
+ *   where it is gone.
  */
 export async function useBuildBefore(dataDir: string): Promise<Build> {
   const folder = buildsFolder(dataDir);
   const before = await readLink(join(folder, "previous"));
   if (before === undefined || before === (await readLink(join(folder, "current")))) {
-    const fix = { before: "see", run: ["build", "--list"], after: "for the builds there are, then name one with --use" };
-    throw new LlmctlError("build-missing", "it is not known which build was current before", { exit: "missingFile", at: folder, fix });
+    const fix = {
+      before: "see",
+      run: ["build", "--list"],
+      after: "for the builds there are, then name one with --use",
+    };
+    throw new LlmctlError("build-missing", "it is not known which build was current before", {
+      exit: "missingFile",
+      at: folder,
+      fix,
+    });
   }
   return useBuild(before, dataDir, "--rollback");
 }

@@ -3,13 +3,17 @@ import { LlmctlError, type Problem, systemErrorCode } from "../../base/errors.ts
 import { readBounded } from "../../base/files/read-bounded.ts";
 
 /**
- * What the server gets of our own environment. Not among it, on purpose: `LLAMA_ARG_*`, which llama.cpp reads as flags; the variables by
- * which systemd speaks to the supervisor; tokens; `XDG_CONFIG_HOME`, which would bring in a config file of llama.cpp.
+ * What the server gets of our own environment. Not among it, on purpose: `LLAMA_ARG_*`, which llama.cpp reads as flags;
+ * the variables by which systemd speaks to the supervisor; tokens; `XDG_CONFIG_HOME`, which would bring in a config
+ * file of llama.cpp.
  */
 const inherited =
   /^(?:PATH|HOME|USER|LOGNAME|LANG|LC_\w+|TZ|TMPDIR|LD_LIBRARY_PATH|DYLD_LIBRARY_PATH|(?:CUDA|NVIDIA|HIP|HSA|ROCR|ROCM|VK|GGML|OMP|GOMP|KMP|ONEAPI|SYCL|ZE)_\w+)$/;
 
-/** A flag in disguise: llama.cpp would apply it under the command line, where no check sees it. Builds up to spring 2026 have other names. */
+/**
+ * A flag in disguise: llama.cpp would apply it under the command line, where no check sees it. Builds up to spring 2026
+ * have other names.
+ */
 const flagVariable = /^LLAMA_(?:ARG_|LOG_|OFFLINE$|CHAT_TEMPLATE_KWARGS$)/;
 
 /**
@@ -23,7 +27,8 @@ export function childEnvironment(
   at: (name: string) => string,
 ): Record<string, string> {
   const [first, ...rest] = Object.keys(profileEnv).flatMap((name) => explainRefused(name, at(name)) ?? []);
-  if (first !== undefined) throw new LlmctlError("env-refused", first.message, { exit: "config", at: first.at, fix: first.fix }, rest);
+  if (first !== undefined)
+    throw new LlmctlError("env-refused", first.message, { exit: "config", at: first.at, fix: first.fix }, rest);
   // A crash would else start a debugger for a backtrace: slow, and its output hides llama.cpp's own last words.
   const env: Record<string, string> = { GGML_NO_BACKTRACE: "1" };
   for (const [name, value] of Object.entries(own)) {
@@ -34,10 +39,18 @@ export function childEnvironment(
 
 function explainRefused(name: string, at: string): Required<Problem> | undefined {
   if (flagVariable.test(name)) {
-    return { message: `"${name}" in env is a flag of llama-server`, at, fix: "set the key of the same meaning, or give the flag in args" };
+    return {
+      message: `"${name}" in env is a flag of llama-server`,
+      at,
+      fix: "set the key of the same meaning, or give the flag in args",
+    };
   }
   if (name === "LLAMA_API_KEY")
-    return { message: `"${name}" in env sets an API key`, at, fix: "put it in a file and name that in server.api_key_file" };
+    return {
+      message: `"${name}" in env sets an API key`,
+      at,
+      fix: "put it in a file and name that in server.api_key_file",
+    };
   return undefined;
 }
 
@@ -49,8 +62,8 @@ export interface StrayConfig {
 }
 
 /**
- * The config files of llama.cpp that would apply to a server with this environment. They cannot all be kept away from it (one is in
- * `/etc`), so whoever starts one says so.
+ * The config files of llama.cpp that would apply to a server with this environment. They cannot all be kept away from
+ * it (one is in `/etc`), so whoever starts one says so.
  * @param env The environment of the child.
  * @see `common_params_apply_system_config` in llama.cpp's common/arg.cpp
  */

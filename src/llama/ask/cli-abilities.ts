@@ -13,8 +13,14 @@ export interface CliAbilities {
   readonly connects: boolean;
 }
 
-/** Asks the llama-cli of the profile's build. One that is missing can do nothing; what runs it says so. @throws LlmctlError as `planCli`. */
-export async function askCli(profile: Profile, { paths, env }: { paths: Paths; env: NodeJS.ProcessEnv }): Promise<CliAbilities> {
+/**
+ * Asks the llama-cli of the profile's build. One that is missing can do nothing; what runs it says so.
+ * @throws LlmctlError as `planCli`.
+ */
+export async function askCli(
+  profile: Profile,
+  { paths, env }: { paths: Paths; env: NodeJS.ProcessEnv },
+): Promise<CliAbilities> {
   const at = profile.at("llama");
   const { cli } = await findServer(profile.values.llama, paths.data, at);
   if (cli === undefined) return { drafts: false, connects: false };

@@ -27,7 +27,8 @@ export async function listDevices(file: string, env: Readonly<Record<string, str
 }
 
 /**
- * Reads what `--list-devices` prints; the same lines in all builds, with nothing or `(none)` below the head where there are no devices.
+ * Reads what `--list-devices` prints; the same lines in all builds, with nothing or `(none)` below the head where there
+ * are no devices.
  * @see `common_print_available_devices` in llama.cpp's common/arg.cpp
  */
 export function parseDevices(text: string): Device[] {
@@ -71,8 +72,15 @@ interface MissingDevice extends Required<Problem> {
   readonly name: string;
 }
 
-/** Every named device that the build does not have here. llama.cpp takes the names in any case, and `none` for the processor alone. */
-export function findMissingDevices(profile: Profile, { path, names }: DeviceKey, devices: readonly Device[]): MissingDevice[] {
+/**
+ * Every named device that the build does not have here. llama.cpp takes the names in any case, and `none` for the
+ * processor alone.
+ */
+export function findMissingDevices(
+  profile: Profile,
+  { path, names }: DeviceKey,
+  devices: readonly Device[],
+): MissingDevice[] {
   const known = new Set(["none", ...devices.map(({ name }) => name.toLowerCase())]);
   return names.flatMap((name, index) =>
     known.has(name.toLowerCase())

@@ -20,12 +20,15 @@ export type TrialResult = readonly RefusedFlag[] | LlmctlError;
 const mostAtOnce = 50;
 
 /**
- * Has binaries parse many command lines, most of them in one run: llama.cpp handles one flag after the other, whatever came before, so that
- * it takes a chain of command lines exactly when it takes each. A chain that is refused is tried link by link.
+ * Has binaries parse many command lines, most of them in one run: llama.cpp handles one flag after the other, whatever
+ * came before, so that it takes a chain of command lines exactly when it takes each. A chain that is refused is tried
+ * link by link.
  */
 export async function tryCommandLines(trials: readonly Trial[]): Promise<ReadonlyMap<Trial, TrialResult>> {
   const chains = groupTrials(trials);
-  const results = await mapOverProcessors(chains, async (chain) => (chain.length > 1 && (await takesAll(chain)) ? [] : chain));
+  const results = await mapOverProcessors(chains, async (chain) =>
+    chain.length > 1 && (await takesAll(chain)) ? [] : chain,
+  );
   const doubtful = results.flat();
   const answers = await mapOverProcessors(doubtful, async (trial) => [trial, await tryOne(trial)] as const);
   return new Map<Trial, TrialResult>([...trials.map((trial) => [trial, []] as const), ...answers]);

@@ -30,9 +30,11 @@ export interface RefusedFlag {
 }
 
 /**
- * Has the binary itself parse its command line: `--version` comes last, and its handler ends the program when every flag and value before
- * it was accepted (`common_params_parse` in llama.cpp). Opens no model; looks at devices; takes about 10 ms.
- * @throws LlmctlError `flag-refused` with llama.cpp's own message, or what `explainFailedRun` makes of a binary that cannot run.
+ * Has the binary itself parse its command line: `--version` comes last, and its handler ends the program when every
+ * flag and value before it was accepted (`common_params_parse` in llama.cpp). Opens no model; looks at devices; takes
+ * about 10 ms.
+ * @throws LlmctlError `flag-refused` with llama.cpp's own message, or what `explainFailedRun` makes of a binary that
+ *   cannot run.
  */
 export async function dryRun(file: string, args: readonly string[], options: DryRunOptions): Promise<void> {
   const refused = await findRefused(file, args, options);
@@ -43,7 +45,11 @@ export async function dryRun(file: string, args: readonly string[], options: Dry
  * Every flag that the binary refuses. It stops at its first, so its command line is tried again without that one.
  * @throws LlmctlError what `explainFailedRun` makes of a binary that cannot run.
  */
-export async function findAllRefused(file: string, origin: Origin, options: Omit<DryRunOptions, "origin">): Promise<RefusedFlag[]> {
+export async function findAllRefused(
+  file: string,
+  origin: Origin,
+  options: Omit<DryRunOptions, "origin">,
+): Promise<RefusedFlag[]> {
   const all: RefusedFlag[] = [];
   for (;;) {
     const left = withoutRpc(origin.rendering.flags).filter((flag) => !all.some((refused) => refused.flag === flag));
@@ -58,16 +64,27 @@ export async function findAllRefused(file: string, origin: Origin, options: Omit
   }
 }
 
-async function findRefused(file: string, args: readonly string[], options: DryRunOptions): Promise<RefusedFlag | undefined> {
+async function findRefused(
+  file: string,
+  args: readonly string[],
+  options: DryRunOptions,
+): Promise<RefusedFlag | undefined> {
   const result = await runBriefly(file, [...args, "--version"], options);
   if (!result.failed) return undefined;
   const refusal = result.exitCode === 1 ? explainRefusal(result.stderr) : undefined;
   if (refusal === undefined) throw await explainFailedRun(file, "check its command line", options.env, result);
-  const flag = options.origin?.rendering.flags.find(({ args: words }) => refusal.flag !== undefined && words.includes(refusal.flag));
+  const flag = options.origin?.rendering.flags.find(
+    ({ args: words }) => refusal.flag !== undefined && words.includes(refusal.flag),
+  );
   return { ...(flag === undefined ? {} : { flag }), error: explain(file, refusal, flag, options.origin) };
 }
 
-function explain(file: string, refusal: Refusal, flag: RenderedFlag | undefined, origin: Origin | undefined): LlmctlError {
+function explain(
+  file: string,
+  refusal: Refusal,
+  flag: RenderedFlag | undefined,
+  origin: Origin | undefined,
+): LlmctlError {
   const device = /invalid device: (\S+)/.exec(refusal.message)?.[1];
   return new LlmctlError(
     "flag-refused",

@@ -19,8 +19,9 @@ type Needs = Extract<FitAnswer, { kind: "needs" }>;
 const format = 1;
 
 /**
- * As {@link askFitParams}, once for the same program, words, devices and files. What is said of several devices is asked anew each time, since
- * llama.cpp spreads a model over them by how much of each is free; and so is whether something fits.
+ * As {@link askFitParams}, once for the same program, words, devices and files. What is said of several devices is
+ * asked anew each time, since llama.cpp spreads a model over them by how much of each is free; and so is whether
+ * something fits.
  * @throws as {@link askFitParams}.
  */
 export async function askFitOnce(question: CachedFitQuestion): Promise<FitAnswer> {
@@ -65,5 +66,8 @@ function isNeeds(value: unknown): value is Needs {
 
 function isPart(value: unknown): boolean {
   const { device, ...sizes } = (value ?? {}) as Partial<Needs["parts"][number]>;
-  return typeof device === "string" && [sizes.modelMib, sizes.contextMib, sizes.computeMib].every((size) => Number.isSafeInteger(size));
+  return (
+    typeof device === "string" &&
+    [sizes.modelMib, sizes.contextMib, sizes.computeMib].every((size) => Number.isSafeInteger(size))
+  );
 }

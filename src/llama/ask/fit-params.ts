@@ -35,11 +35,14 @@ export async function findFitParams(server: string): Promise<string | undefined>
 }
 
 /** Keys that do not change how much memory a model takes, or that are not about the target. */
-const irrelevant = /^(?:alias|draft|threads\w*|fit\w*|numa|priority|sampling|server|jinja|reasoning\w*|chat_template\w*)(?:\.|$)/;
+const irrelevant =
+  /^(?:alias|draft|threads\w*|fit\w*|numa|priority|sampling|server|jinja|reasoning\w*|chat_template\w*)(?:\.|$)/;
 
 /** A server's flags in so far as llama-fit-params has them and they matter to it. */
 export function fitArguments(flags: readonly RenderedFlag[], catalogue: FlagCatalogue): string[] {
-  return flags.filter(({ key, args: [name = ""] }) => !irrelevant.test(key) && catalogue.has(name)).flatMap(({ args }) => args);
+  return flags
+    .filter(({ key, args: [name = ""] }) => !irrelevant.test(key) && catalogue.has(name))
+    .flatMap(({ args }) => args);
 }
 
 export interface FitQuestion {
@@ -62,19 +65,26 @@ const timeoutMs = 60_000;
  */
 export async function askFitParams({ program, args, env, catalogue }: FitQuestion): Promise<FitAnswer> {
   const canPrint = catalogue.has("--fit-print");
-  const result = await runBriefly(program, canPrint ? [...args, "--fit-print", "on"] : args, { env, timeoutMs, maxBytes: 10_000_000 });
+  const result = await runBriefly(program, canPrint ? [...args, "--fit-print", "on"] : args, {
+    env,
+    timeoutMs,
+    maxBytes: 10_000_000,
+  });
   if (!result.failed) return canPrint ? { kind: "needs", parts: parseMemory(result.stdout) } : { kind: "fits" };
   const reason = /failed to fit params to free device memory: (.+)$/m.exec(result.stderr)?.[1];
-  if (result.exitCode === 1 && reason !== undefined && explainRefusal(result.stderr) !== undefined) return { kind: "does-not-fit", reason };
+  if (result.exitCode === 1 && reason !== undefined && explainRefusal(result.stderr) !== undefined)
+    return { kind: "does-not-fit", reason };
   throw await explainFailedRun(program, "tell the memory that the model takes", env, result);
 }
 
 /** Reads lines of a device's name and its MiB of model, context and compute buffers; `Host` comes last. */
 export function parseMemory(text: string): MemoryPart[] {
-  return [...text.matchAll(/^(\S{1,200}) (\d{1,9}) (\d{1,9}) (\d{1,9}) ?\r?$/gm)].map(([, device = "", model, context, compute]) => ({
-    device,
-    modelMib: Number(model),
-    contextMib: Number(context),
-    computeMib: Number(compute),
-  }));
+  return [...text.matchAll(/^(\S{1,200}) (\d{1,9}) (\d{1,9}) (\d{1,9}) ?\r?$/gm)].map(
+    ([, device = "", model, context, compute]) => ({
+      device,
+      modelMib: Number(model),
+      contextMib: Number(context),
+      computeMib: Number(compute),
+    }),
+  );
 }

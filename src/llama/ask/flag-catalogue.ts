@@ -83,8 +83,8 @@ interface CachedCatalogue {
 }
 
 /**
- * What this binary takes: from its `--version` and `--help`, or from the cache when its path, size and mtime have not changed.
- * Check the file with `checkBinary` first.
+ * What this binary takes: from its `--version` and `--help`, or from the cache when its path, size and mtime have not
+ * changed. Check the file with `checkBinary` first.
  * @param options.env The whole environment of the binary.
  * @throws LlmctlError `help-unreadable`, or what `explainFailedRun` makes of a binary that cannot run.
  */
@@ -101,13 +101,24 @@ export async function askBinary(
   }
   const [version, help] = await Promise.all([run(path, "--version", options.env), run(path, "--help", options.env)]);
   const entries = parseHelpOf(path, help.stdout);
-  const fresh: CachedCatalogue = { format: cacheFormat, file: path, sizeBytes, mtimeMs, version: parseVersion(version), entries };
+  const fresh: CachedCatalogue = {
+    format: cacheFormat,
+    file: path,
+    sizeBytes,
+    mtimeMs,
+    version: parseVersion(version),
+    entries,
+  };
   await keepAnswer(cacheFile, fresh);
   return new FlagCatalogue(fresh.version, entries);
 }
 
 /** One short run of the binary; anything but exit code 0 is explained and thrown. */
-async function run(file: string, flag: string, env: Readonly<Record<string, string>>): Promise<{ stdout: string; stderr: string }> {
+async function run(
+  file: string,
+  flag: string,
+  env: Readonly<Record<string, string>>,
+): Promise<{ stdout: string; stderr: string }> {
   const result = await runBriefly(file, [flag], { env, timeoutMs: 10_000 });
   if (result.failed) throw await explainFailedRun(file, `answer ${flag}`, env, result);
   return result;
@@ -119,7 +130,12 @@ function parseHelpOf(file: string, text: string): FlagEntry[] {
   } catch (error) {
     if (!(error instanceof LlmctlError)) throw error;
     const fix = error.fix;
-    throw new LlmctlError(error.code, error.message, { exit: error.exit, at: file, cause: error, ...(fix === undefined ? {} : { fix }) });
+    throw new LlmctlError(error.code, error.message, {
+      exit: error.exit,
+      at: file,
+      cause: error,
+      ...(fix === undefined ? {} : { fix }),
+    });
   }
 }
 

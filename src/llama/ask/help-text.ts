@@ -30,13 +30,16 @@ interface RawEntry {
 }
 
 /**
- * Help text starts at this column; a head that does not leave three spaces before it stands on a line of its own. The same in every
- * version since early 2025 (`common_arg::to_string` in llama.cpp's common/arg.cpp).
+ * Help text starts at this column; a head that does not leave three spaces before it stands on a line of its own. The
+ * same in every version since early 2025 (`common_arg::to_string` in llama.cpp's common/arg.cpp).
  */
 const helpColumn = 40;
 const gap = 3;
 
-/** What a help text may be: it is what any program says that a profile names. Those of llama.cpp have 60 kB, 300 options, and 3 kB for one. */
+/**
+ * What a help text may be: it is what any program says that a profile names. Those of llama.cpp have 60 kB, 300
+ * options, and 3 kB for one.
+ */
 export const helpLimits = {
   characters: 1 << 20,
   entries: 4000,
@@ -127,8 +130,8 @@ function parseHead(head: string): { spellings: string[]; hints: string[] } {
 }
 
 /**
- * Positive spellings come first, then the negative ones, of which a short one (`-nkvo`) stands before its long one (`--no-kv-offload`).
- * An option that has only a `--no-` name (old builds' `--no-mmap`) is no negation of anything.
+ * Positive spellings come first, then the negative ones, of which a short one (`-nkvo`) stands before its long one
+ * (`--no-kv-offload`). An option that has only a `--no-` name (old builds' `--no-mmap`) is no negation of anything.
  */
 function splitNegations(spellings: readonly string[]): { names: string[]; negations: string[] } {
   const isNegative = (name: string | undefined) => name?.startsWith("--no-") ?? false;
@@ -162,8 +165,8 @@ function closingParenthesis(text: string): number {
 }
 
 /**
- * The allowed values, from the hint (`[on|off|auto]`, `{none,linear,yarn}`, `none,draft-simple,…`) or the help (`allowed values: …`,
- * `- mmap: …`). Not from `<0|1>`: the programs take other numbers there too.
+ * The allowed values, from the hint (`[on|off|auto]`, `{none,linear,yarn}`, `none,draft-simple,…`) or the help
+ * (`allowed values: …`, `- mmap: …`). Not from `<0|1>`: the programs take other numbers there too.
  */
 function parseChoices(
   hints: readonly string[],
@@ -179,9 +182,12 @@ function parseChoices(
   if (/^[a-z][a-z0-9-]*(?:,[a-z][a-z0-9-]*)+$/.test(hint)) return { choices: hint.split(","), list: true };
   const named = /allowed values: ([\w.+-]+(?:, [\w.+-]+)*)/.exec(flat)?.[1];
   if (named !== undefined) return { choices: named.split(", ") };
-  const bullets = lines.map((line) => /^- ([a-z][\w.+-]*)(?: \(default\))?: /.exec(line)?.[1]).filter((word) => word !== undefined);
+  const bullets = lines
+    .map((line) => /^- ([a-z][\w.+-]*)(?: \(default\))?: /.exec(line)?.[1])
+    .filter((word) => word !== undefined);
   if (bullets.length < 2) return {};
   // --reasoning-format takes its default `auto`, which has no line of its own.
-  const unlisted = standard !== undefined && /^[a-z-]+$/.test(standard) && !bullets.includes(standard) ? [standard] : [];
+  const unlisted =
+    standard !== undefined && /^[a-z-]+$/.test(standard) && !bullets.includes(standard) ? [standard] : [];
   return { choices: [...bullets, ...unlisted] };
 }

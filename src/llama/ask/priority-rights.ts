@@ -6,9 +6,10 @@ import type { ProfileValues } from "../../profiles/schema/schema.ts";
 type Priority = NonNullable<ProfileValues["priority"]>;
 
 /**
- * What `--prio` asks the kernel for: a niceness for the process, and SCHED_FIFO at this priority for the threads that compute. It goes on
- * with a warning where that is refused.
- * @see llama.cpp v0.5.0 common/common.cpp `set_process_priority` (not called by b7698), ggml-cpu.c `ggml_thread_apply_priority`
+ * What `--prio` asks the kernel for: a niceness for the process, and SCHED_FIFO at this priority for the threads that
+ * compute. It goes on with a warning where that is refused.
+ * @see llama.cpp v0.5.0 common/common.cpp `set_process_priority` (not called by b7698), ggml-cpu.c
+ *   `ggml_thread_apply_priority`
  */
 const asked: Readonly<Partial<Record<Priority, { readonly niceness: number; readonly fifo: number }>>> = {
   medium: { niceness: -5, fifo: 40 },
@@ -17,7 +18,9 @@ const asked: Readonly<Partial<Record<Priority, { readonly niceness: number; read
 };
 
 /** What a priority asks for; undefined for one that needs no right. */
-export function askedPriority(priority: Priority | undefined): { readonly niceness: number; readonly fifo: number } | undefined {
+export function askedPriority(
+  priority: Priority | undefined,
+): { readonly niceness: number; readonly fifo: number } | undefined {
   return priority === undefined ? undefined : asked[priority];
 }
 
@@ -34,7 +37,9 @@ export interface PriorityRights {
 /** Our own rights, as a child has them; undefined where the kernel does not tell (no /proc). */
 export function readPriorityRights(): PriorityRights | undefined {
   try {
-    const [limits, status, uidMap] = ["limits", "status", "uid_map"].map((name) => readFileSync(`/proc/self/${name}`, "utf8"));
+    const [limits, status, uidMap] = ["limits", "status", "uid_map"].map((name) =>
+      readFileSync(`/proc/self/${name}`, "utf8"),
+    );
     return parsePriorityRights({ limits: limits ?? "", status: status ?? "", uidMap: uidMap ?? "" });
   } catch (error) {
     if (systemErrorCode(error) === undefined) throw error;
@@ -46,7 +51,11 @@ export function readPriorityRights(): PriorityRights | undefined {
 const sysNice = 1n << 23n;
 
 /** Reads the files of these names in `/proc/PID`. */
-export function parsePriorityRights(files: { readonly limits: string; readonly status: string; readonly uidMap: string }): PriorityRights {
+export function parsePriorityRights(files: {
+  readonly limits: string;
+  readonly status: string;
+  readonly uidMap: string;
+}): PriorityRights {
   const uid = /^Uid:\s+\d+\s+(\d+)/m.exec(files.status)?.[1];
   // What a child keeps through exec: root all that is in the bounding set, everyone else what is ambient.
   const set = new RegExp(`^${uid === "0" ? "CapBnd" : "CapAmb"}:\\s+([0-9a-f]+)$`, "m").exec(files.status)?.[1];
@@ -70,7 +79,9 @@ export function findPriorityProblem(priority: Priority, rights: PriorityRights):
   if (wanted === undefined || rights.mayAll) return undefined;
   const lacking = [
     ...(rights.fifo < wanted.fifo ? [`RLIMIT_RTPRIO is ${rights.fifo}, ${wanted.fifo} is needed`] : []),
-    ...(rights.niceness > wanted.niceness ? [`RLIMIT_NICE is ${20 - rights.niceness}, ${20 - wanted.niceness} is needed`] : []),
+    ...(rights.niceness > wanted.niceness
+      ? [`RLIMIT_NICE is ${20 - rights.niceness}, ${20 - wanted.niceness} is needed`]
+      : []),
   ];
   if (lacking.length === 0) return undefined;
   return {

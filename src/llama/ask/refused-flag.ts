@@ -17,7 +17,8 @@ export function explainRefusal(stderr: string): Refusal | undefined {
   const [, flag, why] = /^error while handling argument "([^"]+)": (.+)$/m.exec(stderr) ?? [];
   if (flag !== undefined && why !== undefined) return { message: `${flag}: ${translate(why)}`, flag };
   const [, name, reason] = /^error while handling environment variable "([^"]+)": (.+)$/m.exec(stderr) ?? [];
-  if (name !== undefined && reason !== undefined) return { message: `environment variable ${name}: ${translate(reason)}` };
+  if (name !== undefined && reason !== undefined)
+    return { message: `environment variable ${name}: ${translate(reason)}` };
   const last = stderr.trim().split("\n").at(-1)?.trim();
   if (last === undefined || last === "") return undefined;
   const config = /using config file: (.+)$/m.exec(stderr)?.[1];
@@ -26,7 +27,10 @@ export function explainRefusal(stderr: string): Refusal | undefined {
     : { message: translate(last), fix: `look at "${config}", which llama.cpp reads before its command line` };
 }
 
-/** The C++ library's conversion functions are all that llama.cpp says of a text that is not a number, or not one in range. */
+/**
+ * The C++ library's conversion functions are all that llama.cpp says of a text that is not a number, or not one in
+ * range.
+ */
 function translate(why: string): string {
   const reason = why.trim();
   return /^sto(?:i|f|d|l|ul|ull|ll)$/.test(reason) ? `not a number that it can take (${reason})` : reason;

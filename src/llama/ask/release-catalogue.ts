@@ -11,8 +11,8 @@ import { parseHelp } from "./help-text.ts";
 export const exportRelease = "v0.5.0";
 
 /**
- * What the llama-server of a release takes, where the release itself is not here but in an image: from the package, or from an installed
- * build of the same release.
+ * What the llama-server of a release takes, where the release itself is not here but in an image: from the package, or
+ * from an installed build of the same release.
  * @throws LlmctlError `release-unknown` where neither has it.
  */
 export async function readReleaseCatalogue(release: string, paths: Paths): Promise<FlagCatalogue> {
@@ -27,11 +27,15 @@ export async function readReleaseCatalogue(release: string, paths: Paths): Promi
     return await askBinary(server, { cacheDir: paths.cache, env: childEnvironment(process.env, {}, () => at) });
   } catch (cause) {
     if (!(cause instanceof LlmctlError) || !["build-missing", "build-unknown"].includes(cause.code)) throw cause;
-    throw new LlmctlError("release-unknown", `the flags of llama.cpp ${release} are not known: no build of it is installed`, {
-      exit: "missingFile",
-      at,
-      fix: { run: ["build", "--ref", release], or: `leave out --release for ${exportRelease}` },
-      cause,
-    });
+    throw new LlmctlError(
+      "release-unknown",
+      `the flags of llama.cpp ${release} are not known: no build of it is installed`,
+      {
+        exit: "missingFile",
+        at,
+        fix: { run: ["build", "--ref", release], or: `leave out --release for ${exportRelease}` },
+        cause,
+      },
+    );
   }
 }

@@ -10,15 +10,22 @@ export interface WorkerProblem extends Required<Pick<Problem, "message" | "fix">
   readonly worker: string;
 }
 
-/** A worker that can be used tells its devices at once; the binary's own wait for one that serves another program has no end. */
+/**
+ * A worker that can be used tells its devices at once; the binary's own wait for one that serves another program has no
+ * end.
+ */
 const answerTimeoutMs = 5000;
 
 /**
- * Has the server's own binary greet each worker, as it will when it starts: address, protocol and devices are then as it finds them. A worker
- * serves one program at a time, so never ask those of a server that runs.
+ * Has the server's own binary greet each worker, as it will when it starts: address, protocol and devices are then as
+ * it finds them. A worker serves one program at a time, so never ask those of a server that runs.
  * @returns the devices of all, in the order of the workers, or the first worker's problem.
  */
-export async function askWorkers(file: string, env: Env, workers: readonly string[]): Promise<readonly Device[] | WorkerProblem> {
+export async function askWorkers(
+  file: string,
+  env: Env,
+  workers: readonly string[],
+): Promise<readonly Device[] | WorkerProblem> {
   const answers = await Promise.all(workers.map((worker) => askWorker(file, env, worker)));
   const problem = answers.find((answer) => "worker" in answer);
   return problem ?? answers.flatMap((answer) => ("worker" in answer ? [] : answer)).map(rename);
@@ -38,10 +45,16 @@ async function askWorker(file: string, env: Env, worker: string): Promise<readon
   return devices.length > 0 ? devices : { worker, ...explain(worker, result) };
 }
 
-function explain(worker: string, { timedOut, stderr }: { timedOut: boolean; stderr: string }): Pick<WorkerProblem, "message" | "fix"> {
+function explain(
+  worker: string,
+  { timedOut, stderr }: { timedOut: boolean; stderr: string },
+): Pick<WorkerProblem, "message" | "fix"> {
   if (timedOut) {
     const message = `worker ${worker} does not answer: it is out of reach, or serves another program`;
-    return { message, fix: "see that its machine is up, that no firewall is between, and that no other server uses it" };
+    return {
+      message,
+      fix: "see that its machine is up, that no firewall is between, and that no other server uses it",
+    };
   }
   if (/version mismatch|malformed response/.test(stderr)) {
     const fix = "run the same release of llama.cpp on both machines";
@@ -51,9 +64,18 @@ function explain(worker: string, { timedOut, stderr }: { timedOut: boolean; stde
   return { message: `no worker listens on ${worker}`, fix };
 }
 
-/** Whether the workers of a launch can be used now. @returns why not; passing, since the machine of a worker may be starting, too. */
+/**
+ * Whether the workers of a launch can be used now.
+ * @returns why not; passing, since the machine of a worker may be starting, too.
+ */
 export async function checkWorkers({ file, env, rpcWorkers }: Launch): Promise<ExitCause | undefined> {
   const answer = rpcWorkers.length === 0 ? [] : await askWorkers(file, env, rpcWorkers);
   if (!("worker" in answer)) return undefined;
-  return { kind: "rpc-worker-unusable", message: answer.message, fix: answer.fix, permanent: false, exit: "unavailable" };
+  return {
+    kind: "rpc-worker-unusable",
+    message: answer.message,
+    fix: answer.fix,
+    permanent: false,
+    exit: "unavailable",
+  };
 }

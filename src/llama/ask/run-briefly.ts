@@ -32,8 +32,8 @@ const execaModule = new LateImport(
 const lastWordsMs = 200;
 
 /**
- * Runs a program that is to answer and end, without input; one that does not end in time is killed, and one that says more than `maxBytes` is
- * not listened to any longer. Never rejects.
+ * Runs a program that is to answer and end, without input; one that does not end in time is killed, and one that says
+ * more than `maxBytes` is not listened to any longer. Never rejects.
  */
 export async function runBriefly(
   file: string,

@@ -30,7 +30,11 @@ export async function findBuildRule({ llama, at, paths, env }: BuildRuleOptions)
     const { server, label } = await findServer(llama, paths.data, at);
     await checkBinary(server, at);
     const catalogue = await askBinary(server, { cacheDir: paths.cache, env: childEnvironment(env, {}, () => at) });
-    return { rule: vocabRule((flag) => catalogue.has(flag)), build: `${label}: ${catalogue.version}`, problem: undefined };
+    return {
+      rule: vocabRule((flag) => catalogue.has(flag)),
+      build: `${label}: ${catalogue.version}`,
+      problem: undefined,
+    };
   } catch (error) {
     if (!(error instanceof LlmctlError)) throw error;
     return { rule: "strict", build: undefined, problem: error.message };

@@ -33,13 +33,19 @@ export function findMismatch(
   textDifference: TokenDifference | undefined,
 ): VocabMismatch | undefined {
   if (rule === "strict" ? !sameType(target, draft) : (target.vocabType === "none") !== (draft.vocabType === "none")) {
-    return { kind: "type", reason: `the vocabularies are of different types: target ${nameType(target)}, draft ${nameType(draft)}` };
+    return {
+      kind: "type",
+      reason: `the vocabularies are of different types: target ${nameType(target)}, draft ${nameType(draft)}`,
+    };
   }
   for (const role of ["bos", "eos"] as const) {
     const [ours, theirs] = [readRole(target, role), readRole(draft, role)];
     const idCounts = rule !== "strict" || ours.isAdded;
     if (ours.isAdded === theirs.isAdded && (!idCounts || ours.id === theirs.id)) continue;
-    return { kind: role, reason: `the ${role} tokens differ: target ${describeRole(ours)}, draft ${describeRole(theirs)}` };
+    return {
+      kind: role,
+      reason: `the ${role} tokens differ: target ${describeRole(ours)}, draft ${describeRole(theirs)}`,
+    };
   }
   const difference = Math.abs(target.tokenCount - draft.tokenCount);
   if (difference > mostSizeDifference) {
@@ -55,8 +61,8 @@ export function describeDifference({ id, target, draft }: TokenDifference): stri
 }
 
 /**
- * The first token id in `from`..`to` (exclusive) whose texts differ for llama.cpp: it takes a text to end at its first NUL and calls an
- * empty one `[EMPTY_id]`. Vocabularies that are equal byte by byte are not walked.
+ * The first token id in `from`..`to` (exclusive) whose texts differ for llama.cpp: it takes a text to end at its first
+ * NUL and calls an empty one `[EMPTY_id]`. Vocabularies that are equal byte by byte are not walked.
  */
 export function findTokenDifference(
   target: TokenizerFacts,

@@ -37,8 +37,10 @@ interface No {
 
 /**
  * - `on`: the pair can draft.
- * - `off`: it cannot, and the build would serve on all the same, without drafting or with drafts that are hardly ever accepted.
- * - `refuse`: started like this, the build, or a near one that cannot be told from it, would exit, abort or fail requests.
+ * - `off`: it cannot, and the build would serve on all the same, without drafting or with drafts that are hardly ever
+ *   accepted.
+ * - `refuse`: started like this, the build, or a near one that cannot be told from it, would exit, abort or fail
+ *   requests.
  *
  * Either way serving without a draft is possible, so the profile's `on_mismatch` decides about both.
  */
@@ -67,9 +69,10 @@ interface Pair {
 /**
  * Decides from headers alone whether a draft may speed up a target on a build of llama.cpp.
  *
- * The verdict is llama.cpp's own, with one rule that is stricter: vocabularies of different sizes pass its check (up to 128 tokens) and
- * then fail requests or abort the server, so they are refused here.
- * @see llama.cpp common/speculative.cpp `common_speculative_are_compatible`; the same rule as it stood in each range of builds
+ * The verdict is llama.cpp's own, with one rule that is stricter: vocabularies of different sizes pass its check (up to
+ * 128 tokens) and then fail requests or abort the server, so they are refused here.
+ * @see llama.cpp common/speculative.cpp `common_speculative_are_compatible`; the same rule as it stood in each range of
+ *   builds
  */
 export function decideDraft(question: DraftQuestion): DraftVerdict {
   const draft = question.draft === undefined ? undefined : readModelFacts(question.draft);
@@ -137,7 +140,11 @@ const onMismatch = {
   refuse: { verdict: "refuse", llamaCpp: "exits" },
 } as const satisfies Record<VocabRule, { verdict: "off" | "refuse"; llamaCpp: LlamaCppOutcome }>;
 
-function incompatible({ target, question }: Pair, reason: string, difference: TokenDifference | undefined): DraftVerdict {
+function incompatible(
+  { target, question }: Pair,
+  reason: string,
+  difference: TokenDifference | undefined,
+): DraftVerdict {
   const standard = "use a draft that has the target's own tokenizer, such as a smaller model of its family";
   const mtp = question.rule === "strict" && target.nextnLayers > 0 && target.hasNextnTensors;
   return {
@@ -174,7 +181,10 @@ function decideMtp({ target, draft }: Pair): DraftVerdict {
   if (draft.outputLength !== target.outputLength) {
     const widths = `target ${target.outputLength}, draft ${draft.outputLength}`;
     const fix = "use draft.type: draft-simple, or leave draft.model out to draft with the target's own NextN layer";
-    return refuse("aborts", { reason: `the draft's NextN layer is not made for this target: its width differs (${widths})`, fix });
+    return refuse("aborts", {
+      reason: `the draft's NextN layer is not made for this target: its width differs (${widths})`,
+      fix,
+    });
   }
   return draft.tokenizer.tokenCount === target.tokenizer.tokenCount ? on() : unequalSizes(target, draft);
 }
@@ -189,20 +199,33 @@ const headArchitectures: Readonly<Record<string, string>> = {
 function decideHead(type: string, { target, draft, question }: Pair): DraftVerdict {
   const architecture = headArchitectures[type];
   if (draft === undefined) {
-    return off("serves-without-drafting", { reason: `drafting type ${type} needs a draft model`, fix: "set draft.model" });
+    return off("serves-without-drafting", {
+      reason: `drafting type ${type} needs a draft model`,
+      fix: "set draft.model",
+    });
   }
   const fix = `use an ${architecture} head that was made for this target`;
   if (draft.architecture !== architecture) {
     const reason = `drafting type ${type} needs a draft of architecture ${architecture}, this one is ${draft.architecture}`;
-    return type === "draft-eagle3" ? off("serves-without-drafting", { reason, fix }) : refuse("aborts", { reason, fix });
+    return type === "draft-eagle3"
+      ? off("serves-without-drafting", { reason, fix })
+      : refuse("aborts", { reason, fix });
   }
   const header = question.draft?.header;
-  const width = (header === undefined ? undefined : findInteger(header, `${architecture}.target_hidden_size`)) ?? draft.embeddingLength;
+  const width =
+    (header === undefined ? undefined : findInteger(header, `${architecture}.target_hidden_size`)) ??
+    draft.embeddingLength;
   if (width !== target.embeddingLength) {
-    return refuse("aborts", { reason: `the draft is made for a target of width ${width}, this one has ${target.embeddingLength}`, fix });
+    return refuse("aborts", {
+      reason: `the draft is made for a target of width ${width}, this one has ${target.embeddingLength}`,
+      fix,
+    });
   }
   const layers = header === undefined ? undefined : findArray(header, `${architecture}.target_layers`);
-  const deepest = ((layers && decodeNumbers(layers, mostLayers)) ?? []).reduce((most, layer) => Math.max(most, layer), 0);
+  const deepest = ((layers && decodeNumbers(layers, mostLayers)) ?? []).reduce(
+    (most, layer) => Math.max(most, layer),
+    0,
+  );
   const trunk = target.layers === undefined ? undefined : target.layers - target.nextnLayers;
   if (trunk !== undefined && deepest > trunk) {
     return refuse("aborts", { reason: `the draft reads layer ${deepest} of its target, this one has ${trunk}`, fix });
@@ -218,8 +241,12 @@ function findLoadProblem(who: string, model: ModelFacts, rule: VocabRule): Draft
   }
   // Newer builds load such a file, and leave the layers out.
   const lacksLayers = rule !== "strict" && model.nextnLayers > 0 && !model.hasNextnTensors;
-  const problem = loadProblem ?? (lacksLayers ? `it declares ${model.nextnLayers} NextN (MTP) layer(s) whose tensors it lacks` : undefined);
-  return problem === undefined ? undefined : refuse("exits", { reason: `llama.cpp cannot load the ${who}: ${problem}`, fix });
+  const problem =
+    loadProblem ??
+    (lacksLayers ? `it declares ${model.nextnLayers} NextN (MTP) layer(s) whose tensors it lacks` : undefined);
+  return problem === undefined
+    ? undefined
+    : refuse("exits", { reason: `llama.cpp cannot load the ${who}: ${problem}`, fix });
 }
 
 function on(warnings: readonly string[] = []): DraftVerdict {

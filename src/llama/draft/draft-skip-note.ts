@@ -20,8 +20,9 @@ function isNote(value: unknown): value is z.infer<typeof noteSchema> {
 }
 
 /**
- * Notes why a draft was not fetched, so that a start without it can say why it does not draft. The note holds for these target files, this
- * reference and this rule; where it does not hold or is lost, the draft counts as missing and a pull judges it again.
+ * Notes why a draft was not fetched, so that a start without it can say why it does not draft. The note holds for these
+ * target files, this reference and this rule; where it does not hold or is lost, the draft counts as missing and a pull
+ * judges it again.
  */
 export async function noteSkippedDraft(cacheDir: string, pair: JudgedPair, reason: string): Promise<void> {
   await writeFileAtomic(notePath(cacheDir, pair), `${JSON.stringify({ reason })}\n`);

@@ -21,17 +21,20 @@ function tokenizerWarnings(target: TokenizerFacts, draft: TokenizerFacts): strin
   if (target.vocabType !== draft.vocabType) {
     warnings.push(`the vocabularies are of different types (target ${target.vocabType}, draft ${draft.vocabType})`);
   }
-  if (target.vocabType === "unknown") warnings.push(`llmctl does not know the tokenizer "${target.model}"; only its tokens were compared`);
+  if (target.vocabType === "unknown")
+    warnings.push(`llmctl does not know the tokenizer "${target.model}"; only its tokens were compared`);
   if (target.pre !== draft.pre) {
     warnings.push(
       `the pre-tokenizers differ (target "${target.pre}", draft "${draft.pre}"): the draft was trained on text cut in another way`,
     );
   }
-  if (!sameArrays(target.merges, draft.merges)) warnings.push("the merges differ: the draft was trained on text cut in another way");
+  if (!sameArrays(target.merges, draft.merges))
+    warnings.push("the merges differ: the draft was trained on text cut in another way");
   if (!sameArrays(target.tokenTypes, draft.tokenTypes))
     warnings.push("the token types differ: a control token of one may be text of the other");
   const early = findTokenDifference(target, draft, 0, firstComparedId);
-  if (early !== undefined) warnings.push(`${describeDifference(early)}; llama.cpp does not compare the first ${firstComparedId} tokens`);
+  if (early !== undefined)
+    warnings.push(`${describeDifference(early)}; llama.cpp does not compare the first ${firstComparedId} tokens`);
   return [...warnings, ...roleWarnings(target, draft)];
 }
 

@@ -7,8 +7,9 @@
 export type VocabRule = "strict" | "translate" | "refuse";
 
 /**
- * The rule of a build, from the flags its `--help` lists; version numbers of bundles and shallow clones are not to be trusted.
- * `--spec-replace` came and went with the translation; `--spec-draft-n-max` is what later builds call `--draft-max`.
+ * The rule of a build, from the flags its `--help` lists; version numbers of bundles and shallow clones are not to be
+ * trusted. `--spec-replace` came and went with the translation; `--spec-draft-n-max` is what later builds call
+ * `--draft-max`.
  */
 export function vocabRule(hasFlag: (flag: string) => boolean): VocabRule {
   if (hasFlag("--spec-replace")) return "translate";

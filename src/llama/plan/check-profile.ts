@@ -38,8 +38,9 @@ export interface ProfileCheck {
 }
 
 /**
- * Does everything of a start but the start, for any number of profiles, and goes on after a failure with whatever does not need what failed.
- * The steps are those of `planLaunch`; beyond them it looks at each device, at memory and at the port.
+ * Does everything of a start but the start, for any number of profiles, and goes on after a failure with whatever does
+ * not need what failed. The steps are those of `planLaunch`; beyond them it looks at each device, at memory and at the
+ * port.
  */
 export async function checkProfiles(profiles: readonly Profile[], session: CheckSession): Promise<ProfileCheck[]> {
   const isWorker = ({ values }: Profile) => values.kind === "rpc-worker";
@@ -51,7 +52,9 @@ export async function checkProfiles(profiles: readonly Profile[], session: Check
   const byProfile = new Map(prepared.map((one) => [one.profile, one]));
   return mapOverProcessors(profiles, (profile) => {
     const one = byProfile.get(profile);
-    return one === undefined ? checkWorkerProfile(profile, session) : finish(one, one.trial && trials.get(one.trial), session);
+    return one === undefined
+      ? checkWorkerProfile(profile, session)
+      : finish(one, one.trial && trials.get(one.trial), session);
   });
 }
 
@@ -73,13 +76,16 @@ interface Prepared {
 async function prepare(profile: Profile, session: CheckSession): Promise<Prepared> {
   const findings = new Findings();
   const { values } = profile;
-  const profileEnv = (own: Readonly<Record<string, string>>) => childEnvironment(session.env, own, (name) => profile.at("env", name));
+  const profileEnv = (own: Readonly<Record<string, string>>) =>
+    childEnvironment(session.env, own, (name) => profile.at("env", name));
   const env = (await findings.settle(() => profileEnv(values.env))) ?? profileEnv({});
   const build = await findings.settle(() => session.findBuild(profile, env));
   const models = new TolerantReader(profile, session, findings);
   const target = await models.read("model", targetModel(profile));
   const rule = build === undefined ? "strict" : vocabRule((flag) => build.catalogue.has(flag));
-  const decided = await findings.settle(() => decideDrafting(profile, target, models, { rule, cacheDir: session.paths.cache }));
+  const decided = await findings.settle(() =>
+    decideDrafting(profile, target, models, { rule, cacheDir: session.paths.cache }),
+  );
   const draft = decided ?? { drafting: { wanted: false, reason: "the draft does not fit" }, files: [], warnings: [] };
   const beside = await readBeside(values, models);
   const files = modelsToRender(target, draft, beside);
@@ -88,10 +94,22 @@ async function prepare(profile: Profile, session: CheckSession): Promise<Prepare
   const keyFault = findKeyFault(profile, build === undefined || hasKeyComments(build.catalogue));
   if (keyFault !== undefined) findings.fail(keyFault);
   addWarnings({ profile, findings, draft, isDecided: decided !== undefined });
-  return { profile, findings, env, build, target, draft, beside: beside.files, trial, hasKeyFault: keyFault !== undefined };
+  return {
+    profile,
+    findings,
+    env,
+    build,
+    target,
+    draft,
+    beside: beside.files,
+    trial,
+    hasKeyFault: keyFault !== undefined,
+  };
 }
 
-/** Reads models for {@link decideDrafting}: one that cannot be read is a finding, and counts as one that is not here. */
+/**
+ * Reads models for {@link decideDrafting}: one that cannot be read is a finding, and counts as one that is not here.
+ */
 class TolerantReader {
   readonly #profile: Profile;
   readonly #session: CheckSession;
@@ -128,20 +146,28 @@ function addWarnings({ profile, findings, draft: { drafting, warnings }, isDecid
   for (const { code, ...opening } of findOpenings(profile)) findings.add("warning", code, opening);
 }
 
-async function finish(prepared: Prepared, result: TrialResult | undefined, session: CheckSession): Promise<ProfileCheck> {
+async function finish(
+  prepared: Prepared,
+  result: TrialResult | undefined,
+  session: CheckSession,
+): Promise<ProfileCheck> {
   const { profile, findings, build, target, draft, beside, trial } = prepared;
   const { flags, notes } = trial?.rendering ?? { flags: [], notes: [] };
   const isRunning = await isProfileRunning(profile, session.paths, findings);
   const remote = isRunning ? undefined : await askForDevices(prepared);
   const unknown = await addMissingDevices(prepared, remote, session);
   addRefusals(prepared, result, unknown);
-  for (const { code, ...limit } of findExceededLimits(profile, { target: target.model, flags })) findings.add("warning", code, limit);
-  for (const message of await describeUnchecked(profile.values, session.paths)) findings.add("note", "no-digest", { message });
+  for (const { code, ...limit } of findExceededLimits(profile, { target: target.model, flags }))
+    findings.add("warning", code, limit);
+  for (const message of await describeUnchecked(profile.values, session.paths))
+    findings.add("note", "no-digest", { message });
   for (const message of await describeStray(prepared, session)) findings.add("warning", "stray-flags", { message });
   const isSound = trial !== undefined && findings.ranked.every(({ rank }) => rank !== "error");
   const files = [...target.files, ...beside];
   const memory =
-    isSound && build ? await checkMemory({ trial, catalogue: build.catalogue, files, draft, findings, isRunning }, session) : [];
+    isSound && build
+      ? await checkMemory({ trial, catalogue: build.catalogue, files, draft, findings, isRunning }, session)
+      : [];
   if (!isRunning) await addPort(profile, findings);
   const isOff = !draft.drafting.wanted; // then what is left out for that reason is told already
   for (const { key, reason } of notes.filter(({ key: left }) => !isOff || !left.startsWith("draft."))) {
@@ -163,11 +189,20 @@ async function describeStray({ env, build, trial }: Prepared, session: CheckSess
   if (build === undefined) return [];
   const args = trial === undefined ? [] : commandLine(trial.rendering);
   const configs = await session.readStrayConfig(env);
-  return [...describeStrayVariables(session.env, env, build.catalogue), ...describeStrayConfig(configs, args, build.catalogue)];
+  return [
+    ...describeStrayVariables(session.env, env, build.catalogue),
+    ...describeStrayConfig(configs, args, build.catalogue),
+  ];
 }
 
 /** The devices of the workers, with a finding where one cannot be used; undefined where they are not known. */
-async function askForDevices({ profile, findings, build, trial, env }: Prepared): Promise<readonly Device[] | undefined> {
+async function askForDevices({
+  profile,
+  findings,
+  build,
+  trial,
+  env,
+}: Prepared): Promise<readonly Device[] | undefined> {
   const { workers } = profile.values.rpc;
   if (workers === undefined || build === undefined || trial === undefined) return undefined;
   const answer = await askWorkers(build.server, env, workers);
@@ -186,13 +221,16 @@ async function addMissingDevices(
   remote: readonly Device[] | undefined,
   session: CheckSession,
 ): Promise<ReadonlySet<string>> {
-  const isBelieved = (name: string) => profile.values.rpc.workers !== undefined && remote === undefined && /^RPC/i.test(name);
+  const isBelieved = (name: string) =>
+    profile.values.rpc.workers !== undefined && remote === undefined && /^RPC/i.test(name);
   const keys = namedDevices(profile.values);
   if (build === undefined || keys.length === 0) return new Set();
   const local = await findings.settle(() => session.listDevices(build.server, env));
   const devices = [...(local ?? []), ...(remote ?? [])];
   const missing =
-    local === undefined ? [] : keys.flatMap((key) => findMissingDevices(profile, key, devices)).filter(({ name }) => !isBelieved(name));
+    local === undefined
+      ? []
+      : keys.flatMap((key) => findMissingDevices(profile, key, devices)).filter(({ name }) => !isBelieved(name));
   for (const { name: _name, ...problem } of missing) {
     findings.fail(new LlmctlError("device-missing", problem.message, { exit: "unavailable", ...problem }));
   }
@@ -200,7 +238,11 @@ async function addMissingDevices(
 }
 
 /** @param told Devices that are known to be missing, which the binary refuses, too. */
-function addRefusals({ findings, hasKeyFault }: Prepared, result: TrialResult | undefined, told: ReadonlySet<string>): void {
+function addRefusals(
+  { findings, hasKeyFault }: Prepared,
+  result: TrialResult | undefined,
+  told: ReadonlySet<string>,
+): void {
   if (result instanceof LlmctlError) return findings.fail(result);
   for (const { flag, error } of result ?? []) {
     if (hasKeyFault && flag?.key === "server.api_key_file") continue;

@@ -33,7 +33,8 @@ export class Findings {
   }
 
   fail(error: LlmctlError): void {
-    for (const problem of error.problems) this.#all.push({ rank: "error", code: error.code, exit: error.exit, ...problem });
+    for (const problem of error.problems)
+      this.#all.push({ rank: "error", code: error.code, exit: error.exit, ...problem });
   }
 
   /** What a step yields, or undefined when it has failed in a known way; its problems are noted then. */

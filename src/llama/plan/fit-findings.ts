@@ -29,7 +29,8 @@ interface MemoryCheck {
 }
 
 /**
- * Has the build itself say how much memory the models take, where it has the program for it, and notes what does not fit.
+ * Has the build itself say how much memory the models take, where it has the program for it, and notes what does not
+ * fit.
  * @returns what each memory is asked for; empty where that is not known.
  */
 export async function checkMemory(check: MemoryCheck, session: CheckSession): Promise<MemoryUse[]> {
@@ -38,7 +39,10 @@ export async function checkMemory(check: MemoryCheck, session: CheckSession): Pr
   if (trial.env["GGML_CUDA_ENABLE_UNIFIED_MEMORY"] !== undefined) return [];
   const at = trial.profile.at("model");
   if (trial.profile.values.rpc.workers !== undefined) {
-    findings.add("note", "memory-unknown", { message: "whether the models fit is not known: they are spread over workers", at });
+    findings.add("note", "memory-unknown", {
+      message: "whether the models fit is not known: they are spread over workers",
+      at,
+    });
     return [];
   }
   try {
@@ -46,13 +50,17 @@ export async function checkMemory(check: MemoryCheck, session: CheckSession): Pr
     for (const answer of answers) addMisfit(answer, findings, at);
     const uses = await addUp(answers, check, session);
     for (const { rank, device, ...problem } of judgeMemory(uses, options(trial))) {
-      if (rank === "error") findings.fail(new LlmctlError("memory-too-small", problem.message, { exit: "unavailable", at, ...problem }));
+      if (rank === "error")
+        findings.fail(new LlmctlError("memory-too-small", problem.message, { exit: "unavailable", at, ...problem }));
       else findings.add(rank, device === "Host" ? "ram-short" : "device-memory-short", { ...problem, at });
     }
     return uses;
   } catch (error) {
     if (!(error instanceof LlmctlError)) throw error;
-    findings.add("note", "memory-unknown", { message: `the memory that the models take is not known: ${error.message}`, at });
+    findings.add("note", "memory-unknown", {
+      message: `the memory that the models take is not known: ${error.message}`,
+      at,
+    });
     return [];
   }
 }
@@ -69,7 +77,11 @@ async function askOfBoth(
   return [target, draft].filter((answer) => answer !== undefined);
 }
 
-async function addUp(answers: readonly FitAnswer[], { trial, isRunning }: MemoryCheck, session: CheckSession): Promise<MemoryUse[]> {
+async function addUp(
+  answers: readonly FitAnswer[],
+  { trial, isRunning }: MemoryCheck,
+  session: CheckSession,
+): Promise<MemoryUse[]> {
   const parts = answers.flatMap((answer) => (answer.kind === "needs" ? answer.parts : []));
   const isOnDevices = parts.some(({ device }) => device !== "Host");
   const devices = isOnDevices ? await session.listDevices(trial.server, trial.env) : [];
@@ -88,7 +100,11 @@ function options({ profile: { values }, rendering }: Trial) {
 function addMisfit(answer: FitAnswer, findings: Findings, at: string): void {
   if (answer.kind !== "does-not-fit") return;
   const fix = "lower ctx_size or gpu_layers, or stop what uses the devices";
-  findings.add("warning", "device-memory-short", { message: `llama.cpp cannot make the model fit: ${answer.reason}`, at, fix });
+  findings.add("warning", "device-memory-short", {
+    message: `llama.cpp cannot make the model fit: ${answer.reason}`,
+    at,
+    fix,
+  });
 }
 
 /** The draft model on its own, as if it were a target. */

@@ -4,7 +4,10 @@ import { isSocketHost } from "../../profiles/rules/host-kinds.ts";
 import type { Profile, ProfileValues } from "../../profiles/schema/schema.ts";
 import { type Launch, launchVersion } from "../../supervisor/launch.ts";
 
-/** What a launch takes from the profile as it is, whatever the build and the models: how to watch, restart, stop and log the server. */
+/**
+ * What a launch takes from the profile as it is, whatever the build and the models: how to watch, restart, stop and log
+ * the server.
+ */
 export function launchSettings({
   name,
   path,

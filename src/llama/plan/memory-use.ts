@@ -26,7 +26,12 @@ export type MemoryFinding = Omit<Problem, "at"> & { readonly rank: Rank; readonl
 /** This machine's RAM in the shape of a device; of a container with a limit that much. */
 export function hostMemory(): Device {
   const limit = process.constrainedMemory() || Number.POSITIVE_INFINITY;
-  return { name: "Host", description: "RAM", totalMib: toMib(Math.min(totalmem(), limit)), freeMib: toMib(Math.min(freemem(), limit)) };
+  return {
+    name: "Host",
+    description: "RAM",
+    totalMib: toMib(Math.min(totalmem(), limit)),
+    freeMib: toMib(Math.min(freemem(), limit)),
+  };
 }
 
 const mib = 2 ** 20;
@@ -48,9 +53,13 @@ export function judgeMemory(uses: readonly MemoryUse[], options: MemoryOptions):
   );
 }
 
-function judgeDevice({ device, needsMib, freeMib, totalMib }: MemoryUse, { canMoveLayers }: MemoryOptions): MemoryFinding {
+function judgeDevice(
+  { device, needsMib, freeMib, totalMib }: MemoryUse,
+  { canMoveLayers }: MemoryOptions,
+): MemoryFinding {
   const sizes = `${device}: the models take ${format(needsMib)}, ${format(freeMib)} of ${format(totalMib)} are free`;
-  if (canMoveLayers) return { rank: "note", device, message: `${sizes}; llama.cpp will keep what does not fit in RAM, which is slower` };
+  if (canMoveLayers)
+    return { rank: "note", device, message: `${sizes}; llama.cpp will keep what does not fit in RAM, which is slower` };
   const isNeverFree = needsMib > totalMib;
   return {
     rank: isNeverFree ? "error" : "warning",

@@ -15,6 +15,7 @@ export async function describeUnchecked(values: ProfileValues, paths: Paths): Pr
 async function describe(ref: UrlModelRef, paths: Paths): Promise<string> {
   const digests = (await readModelLock(modelLockFolder(paths.state), ref))?.files.map(({ digest }) => digest) ?? [];
   const [first, ...more] = digests;
-  const came = first === undefined ? "" : `; what came has sha256 ${more.length === 0 ? first : `[${digests.join(", ")}]`}`;
+  const came =
+    first === undefined ? "" : `; what came has sha256 ${more.length === 0 ? first : `[${digests.join(", ")}]`}`;
   return `${describeUrl(ref.url)} is not checked against a known digest: write { url, sha256 }${came}`;
 }

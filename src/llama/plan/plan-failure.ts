@@ -2,7 +2,10 @@ import { LlmctlError, systemErrorCode } from "../../base/errors.ts";
 import { comingCodes } from "../../supervisor/file-check.ts";
 import type { ExitCause } from "../../supervisor/launch.ts";
 
-/** Codes of errors about a file that is not there: its file system may be mounted later. A file that is there and wrong stays wrong. */
+/**
+ * Codes of errors about a file that is not there: its file system may be mounted later. A file that is there and wrong
+ * stays wrong.
+ */
 const absentFile: ReadonlySet<string> = new Set([
   "model-missing",
   "file-missing",
@@ -14,7 +17,10 @@ const absentFile: ReadonlySet<string> = new Set([
   "api-key-file-missing",
 ]);
 
-/** What the binary says of a device that has no driver yet, and of a file or folder that a flag names. @see llama.cpp common/arg.cpp */
+/**
+ * What the binary says of a device that has no driver yet, and of a file or folder that a flag names.
+ * @see llama.cpp common/arg.cpp
+ */
 const absentToBinary = /: (?:invalid device: |error: failed to open file '|not a directory: )/;
 
 /** A machine that boots is slow; and an interpreter is a file, too. */

@@ -33,8 +33,8 @@ interface PlanOptions {
   readonly paths: Paths;
   readonly env: NodeJS.ProcessEnv;
   /**
-   * What to do about what this machine lacks. `mark`, for a plan that is only shown: a missing model file is named in angle brackets, and
-   * what the binary refuses is part of the result.
+   * What to do about what this machine lacks. `mark`, for a plan that is only shown: a missing model file is named in
+   * angle brackets, and what the binary refuses is part of the result.
    */
   readonly lacking?: "refuse" | "mark";
 }
@@ -46,7 +46,10 @@ interface Explained {
   readonly notes: Rendering["notes"];
   /** What a person should know, and that stops nothing. */
   readonly warnings: readonly string[];
-  /** What the binary does not accept, such as a device that this machine lacks; empty unless the plan is made with `mark`. */
+  /**
+   * What the binary does not accept, such as a device that this machine lacks; empty unless the plan is made with
+   * `mark`.
+   */
   readonly refused: readonly RefusedFlag[];
 }
 
@@ -78,8 +81,9 @@ export interface Command {
 export const noDraftAsked = "the profile asks for none";
 
 /**
- * From a profile to what the supervisor runs: finds the build and the model files, reads the headers, decides about drafting, renders the
- * flags, and lets the binary itself parse them. Starts no server and changes nothing but the flag cache.
+ * From a profile to what the supervisor runs: finds the build and the model files, reads the headers, decides about
+ * drafting, renders the flags, and lets the binary itself parse them. Starts no server and changes nothing but the flag
+ * cache.
  * @throws LlmctlError for everything that would keep the server from starting, as far as it can be known before.
  */
 export async function planLaunch(profile: Profile, options: PlanOptions): Promise<LaunchPlan> {
@@ -111,14 +115,18 @@ const unprotected = "llama.cpp's RPC has neither passwords nor encryption: keep 
 
 /**
  * From a profile to its llama-cli, as {@link planLaunch} does it for the server.
- * @throws LlmctlError as planLaunch, and `cli-missing` for a llama-server that has no llama-cli beside it. Builds whose llama-cli cannot
- *   draft refuse a profile with a draft model (`profile-unrenderable`).
+ * @throws LlmctlError as planLaunch, and `cli-missing` for a llama-server that has no llama-cli beside it. Builds whose
+ *   llama-cli cannot draft refuse a profile with a draft model (`profile-unrenderable`).
  */
 export async function planCli(profile: Profile, options: PlanOptions): Promise<CliPlan> {
   return planProgram(profile, "llama-cli", options);
 }
 
-async function planProgram(profile: Profile, program: Program, { paths, env, lacking = "refuse" }: PlanOptions): Promise<CliPlan> {
+async function planProgram(
+  profile: Profile,
+  program: Program,
+  { paths, env, lacking = "refuse" }: PlanOptions,
+): Promise<CliPlan> {
   const { values } = profile;
   const childEnv = childEnvironment(env, values.env, (name) => profile.at("env", name));
   const found = await findServer(values.llama, paths.data, profile.at("llama"));
@@ -127,11 +135,15 @@ async function planProgram(profile: Profile, program: Program, { paths, env, lac
   const catalogue = await askBinary(file, { cacheDir: paths.cache, env: childEnv });
   const models = new ModelReader(profile, paths, lacking);
   const target = await models.read("model", targetModel(profile));
-  const draft = await decideDrafting(profile, target, models, { rule: vocabRule((flag) => catalogue.has(flag)), cacheDir: paths.cache });
+  const draft = await decideDrafting(profile, target, models, {
+    rule: vocabRule((flag) => catalogue.has(flag)),
+    cacheDir: paths.cache,
+  });
   const beside = await readBeside(values, models);
   const plain = lacking === "refuse" ? await findPlainBeside(profile, paths) : [];
   const files = modelsToRender(target, draft, beside);
-  const rendering = program === "llama-server" ? renderServer(profile, files, catalogue) : renderCli(profile, files, catalogue);
+  const rendering =
+    program === "llama-server" ? renderServer(profile, files, catalogue) : renderCli(profile, files, catalogue);
   const args = commandLine(rendering);
   const trial = { env: childEnv, timeoutMs: dryRunTimeoutMs };
   const origin = { profile, rendering };
@@ -170,14 +182,22 @@ async function planProgram(profile: Profile, program: Program, { paths, env, lac
 }
 
 /** The binary itself refuses only a key file that it cannot open. */
-function addKeyFault(refused: readonly RefusedFlag[], { flags }: Rendering, error: LlmctlError | undefined): readonly RefusedFlag[] {
+function addKeyFault(
+  refused: readonly RefusedFlag[],
+  { flags }: Rendering,
+  error: LlmctlError | undefined,
+): readonly RefusedFlag[] {
   if (error === undefined) return refused;
   const flag = flags.find(({ key }) => key === "server.api_key_file");
   return [{ ...(flag === undefined ? {} : { flag }), error }, ...refused.filter((one) => one.flag !== flag)];
 }
 
 /** What the rendering is told of the models. */
-export function modelsToRender(target: FoundModel, { path, drafting }: DraftDecision, { paths }: BesideFiles): RenderModels {
+export function modelsToRender(
+  target: FoundModel,
+  { path, drafting }: DraftDecision,
+  { paths }: BesideFiles,
+): RenderModels {
   return {
     target: target.path,
     beside: paths,
@@ -199,13 +219,22 @@ export async function readBeside(values: ProfileValues, models: Pick<ModelReader
   for (const { key, ref } of listBeside(values)) {
     if (typeof ref !== "string") found.set(key.join("."), await models.read(key.join("."), ref));
   }
-  return { paths: new Map([...found].map(([key, { path }]) => [key, path])), files: [...found.values()].flatMap(({ files }) => files) };
+  return {
+    paths: new Map([...found].map(([key, { path }]) => [key, path])),
+    files: [...found.values()].flatMap(({ files }) => files),
+  };
 }
 
-/** The projector and the adapters that are plain paths: a server says that one is missing only after it has loaded the model. @throws as `findModel`. */
+/**
+ * The projector and the adapters that are plain paths: a server says that one is missing only after it has loaded the
+ * model.
+ * @throws as `findModel`.
+ */
 async function findPlainBeside(profile: Profile, paths: Paths): Promise<ModelFiles["shards"]> {
   const found = listBeside(profile.values).map(async ({ key, ref }) =>
-    typeof ref === "string" ? (await findModel(ref, { ...findOptions(profile, paths), at: profile.at(...key) })).shards : [],
+    typeof ref === "string"
+      ? (await findModel(ref, { ...findOptions(profile, paths), at: profile.at(...key) })).shards
+      : [],
   );
   return (await Promise.all(found)).flat();
 }
@@ -232,7 +261,10 @@ interface DecideOptions {
   readonly cacheDir: string;
 }
 
-/** Reads the draft's headers and decides by them. @throws LlmctlError `draft-mismatch` where the profile wants that, and what `models` throws. */
+/**
+ * Reads the draft's headers and decides by them.
+ * @throws LlmctlError `draft-mismatch` where the profile wants that, and what `models` throws.
+ */
 export async function decideDrafting(
   profile: Profile,
   target: FoundModel,
@@ -242,7 +274,12 @@ export async function decideDrafting(
   const { draft, ctx_size: ctxSize } = profile.values;
   if (draft === undefined) return { drafting: { wanted: false, reason: noDraftAsked }, files: [], warnings: [] };
   if (draft.on_mismatch === "disable" && draft.model !== undefined && typeof draft.model !== "string") {
-    const skipped = await findSkippedDraft(cacheDir, { targetFiles: target.files, draft: draft.model, type: draft.type, rule });
+    const skipped = await findSkippedDraft(cacheDir, {
+      targetFiles: target.files,
+      draft: draft.model,
+      type: draft.type,
+      rule,
+    });
     if (skipped !== undefined && (await models.lacks("draft.model", draft.model))) {
       return { drafting: { wanted: false, reason: skipped }, files: [], warnings: [] };
     }
@@ -262,7 +299,10 @@ export async function decideDrafting(
 }
 
 /** What `on_mismatch: fail` makes of a verdict that is not `on`. */
-export function draftMismatch(profile: Profile, { reason, fix }: { readonly reason: string; readonly fix: Fix }): LlmctlError {
+export function draftMismatch(
+  profile: Profile,
+  { reason, fix }: { readonly reason: string; readonly fix: Fix },
+): LlmctlError {
   return new LlmctlError("draft-mismatch", `the draft cannot speed up this target: ${reason}`, {
     exit: "config",
     at: profile.at("draft", "model"),
@@ -271,9 +311,10 @@ export function draftMismatch(profile: Profile, { reason, fix }: { readonly reas
 }
 
 /**
- * Two launches with the same hash run the same server in the same way. Of the environment only the profile's part counts: `up` from a shell
- * must find what systemd has started to be the same. Files and workers are named by the arguments, the protocol by the program. What it depends on is no reason to load a model anew,
- * nor is another version of llmctl.
+ * Two launches with the same hash run the same server in the same way. Of the environment only the profile's part
+ * counts: `up` from a shell must find what systemd has started to be the same. Files and workers are named by the
+ * arguments, the protocol by the program. What it depends on is no reason to load a model anew, nor is another version
+ * of llmctl.
  */
 function withHash(profileEnv: string, launch: Omit<Launch, "hash">): Launch {
   const {

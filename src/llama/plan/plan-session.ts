@@ -32,8 +32,9 @@ interface FitRequest {
 }
 
 /**
- * What the checks of many profiles share: each build is asked for its flags once, and for its devices once an environment; each model's
- * headers are read once. What fails is asked again for the next profile, whose message then names its own place.
+ * What the checks of many profiles share: each build is asked for its flags once, and for its devices once an
+ * environment; each model's headers are read once. What fails is asked again for the next profile, whose message then
+ * names its own place.
  */
 export class CheckSession {
   readonly paths: Paths;

@@ -23,10 +23,13 @@ export interface WorkerPlan {
 
 /**
  * From a profile with `kind: rpc-worker` to its command. Starts nothing but `--help`.
- * @throws LlmctlError `worker-missing` for a build without one, `profile-unrenderable` for a key that it has no flag for, and what finding
- *   and checking a binary throws.
+ * @throws LlmctlError `worker-missing` for a build without one, `profile-unrenderable` for a key that it has no flag
+ *   for, and what finding and checking a binary throws.
  */
-export async function planWorker(profile: Profile, { paths, env }: { paths: Paths; env: NodeJS.ProcessEnv }): Promise<WorkerPlan> {
+export async function planWorker(
+  profile: Profile,
+  { paths, env }: { paths: Paths; env: NodeJS.ProcessEnv },
+): Promise<WorkerPlan> {
   const { values } = profile;
   const childEnv = childEnvironment(env, values.env, (name) => profile.at("env", name));
   const { server, label } = await findServer(values.llama, paths.data, profile.at("llama"));
@@ -69,7 +72,9 @@ function renderWorker(profile: Profile, known: ReadonlySet<string>): RenderedFla
     ...(threads === undefined || threads < 1 ? [] : [flag("threads", ["--threads", String(threads)])]),
     ...(rpc.cache === true ? [flag("rpc.cache", ["--cache"])] : []),
   ];
-  const [first, ...more] = flags.filter(({ args: [name = ""] }) => !known.has(name)).map((one) => lacking(one, profile));
+  const [first, ...more] = flags
+    .filter(({ args: [name = ""] }) => !known.has(name))
+    .map((one) => lacking(one, profile));
   if (first === undefined) return flags;
   throw new LlmctlError("profile-unrenderable", first.message, { exit: "config", at: first.at, fix: first.fix }, more);
 }

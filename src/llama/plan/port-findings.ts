@@ -6,10 +6,14 @@ import { findSupervisor } from "../../supervisor/state/find-supervisor.ts";
 import { checkPort } from "../../supervisor/port/port-check.ts";
 import type { Findings } from "./finding.ts";
 
-/** Whether the profile runs. A supervisor that does not answer is a finding about this profile, and ends no check of others. */
+/**
+ * Whether the profile runs. A supervisor that does not answer is a finding about this profile, and ends no check of
+ * others.
+ */
 export async function isProfileRunning({ name }: Profile, paths: Paths, findings: Findings): Promise<boolean> {
   const found = await findings.settle(() => findSupervisor(paths, name));
-  if (found?.answers === false) for (const problem of found.reason.problems) findings.add("warning", found.reason.code, problem);
+  if (found?.answers === false)
+    for (const problem of found.reason.problems) findings.add("warning", found.reason.code, problem);
   return found !== undefined;
 }
 
@@ -21,6 +25,10 @@ export async function addPort(profile: Profile, findings: Findings): Promise<voi
   if (taken === undefined) return;
   const { kind, message, exit, fix } = taken;
   findings.fail(
-    new LlmctlError(kind, message, { exit, at: profile.at("server", isSocket ? "host" : "port"), ...(fix === undefined ? {} : { fix }) }),
+    new LlmctlError(kind, message, {
+      exit,
+      at: profile.at("server", isSocket ? "host" : "port"),
+      ...(fix === undefined ? {} : { fix }),
+    }),
   );
 }

@@ -24,11 +24,20 @@ export function findExceededLimits(profile: Profile, { target, flags }: LimitOpt
 /** Flags that stretch a model's context. */
 const stretching = /^--(?:rope|yarn|override-kv)/;
 
-function contextLimit(profile: Profile, target: GgufModel | undefined, flags: readonly RenderedFlag[]): ExceededLimit[] {
+function contextLimit(
+  profile: Profile,
+  target: GgufModel | undefined,
+  flags: readonly RenderedFlag[],
+): ExceededLimit[] {
   const { ctx_size: ctxSize = 0, parallel = 1 } = profile.values;
   const trained = target === undefined ? undefined : readContextLength(target);
   // Several slots share the context; where each gets its part is the build's choice.
-  if (trained === undefined || ctxSize <= trained * parallel || flags.some(({ args }) => stretching.test(args[0] ?? ""))) return [];
+  if (
+    trained === undefined ||
+    ctxSize <= trained * parallel ||
+    flags.some(({ args }) => stretching.test(args[0] ?? ""))
+  )
+    return [];
   const slots = parallel === 1 ? "" : ` for each of ${parallel} slots`;
   return [
     {

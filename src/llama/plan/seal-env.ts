@@ -8,10 +8,10 @@ import { expectSafeForRoot } from "../../base/files/safe-way.ts";
 type Env = Readonly<Record<string, string>>;
 
 /**
- * Stands for a profile's `env` in the hash of its launch, which is told to Prometheus and in bug reports: without the key of this user nobody can
- * try out which value a short secret has.
- * The key is beside the builds, on whose place a launch depends anyway: states may be removed while their servers run on, and a new key would make
- * the same profile another one.
+ * Stands for a profile's `env` in the hash of its launch, which is told to Prometheus and in bug reports: without the
+ * key of this user nobody can try out which value a short secret has. The key is beside the builds, on whose place a
+ * launch depends anyway: states may be removed while their servers run on, and a new key would make the same profile
+ * another one.
  * @returns the same for the same variables of the same user. Where no key can be kept, only the names count.
  */
 export async function sealEnv(env: Env, dataDir: string): Promise<string> {

@@ -24,7 +24,10 @@ const kwargsFlags = ["--chat-template-kwargs"];
 const effortFlags = ["--reasoning-effort"];
 
 /** Builds before September 2026 have no flag for the effort; their templates read it from the variables. */
-function templateVariables({ chat_template_kwargs: kwargs, reasoning_effort: effort }: ProfileValues, catalogue: FlagCatalogue): string {
+function templateVariables(
+  { chat_template_kwargs: kwargs, reasoning_effort: effort }: ProfileValues,
+  catalogue: FlagCatalogue,
+): string {
   const inVariables = effort !== undefined && catalogue.findFirst(effortFlags) === undefined;
   return JSON.stringify({ ...kwargs, ...(inVariables ? { reasoning_effort: effort } : {}) });
 }
@@ -45,7 +48,8 @@ const reasoningEffort: Rule = {
   render({ values, catalogue }) {
     const { reasoning_effort: effort, chat_template_kwargs: kwargs } = values;
     if (effort === undefined) return undefined;
-    if (catalogue.findFirst(effortFlags) !== undefined) return passValue(catalogue, "reasoning_effort", effortFlags, effort);
+    if (catalogue.findFirst(effortFlags) !== undefined)
+      return passValue(catalogue, "reasoning_effort", effortFlags, effort);
     if (kwargs !== undefined) return leftOut("said together with chat_template_kwargs");
     return passValue(catalogue, "reasoning_effort", kwargsFlags, templateVariables(values, catalogue));
   },
@@ -60,7 +64,10 @@ const reasoningBudget: Rule = {
     if (budget === undefined) return undefined;
     // The first builds with the flag know all or nothing, and say "currently only one of: -1 …, or 0".
     if (budget > 0 && catalogue.find("--reasoning-budget")?.entry.help.includes("only one of") === true) {
-      return impossible(`llama.cpp ${catalogue.version} cannot count tokens of thought`, "write -1 or 0, or use a build that can");
+      return impossible(
+        `llama.cpp ${catalogue.version} cannot count tokens of thought`,
+        "write -1 or 0, or use a build that can",
+      );
     }
     return passValue(catalogue, "reasoning_budget", budgetFlags, String(budget));
   },
@@ -114,7 +121,10 @@ const lora: Rule = {
     if (match === undefined) return noFlag(catalogue, "lora");
     const cut = adapters.find(({ path }) => (scaled ? /[,:]/ : /,/).test(path));
     if (cut !== undefined && isList(match)) {
-      return impossible(`llama.cpp would take "${cut.path}" apart at its comma or colon`, "rename the file or its folder");
+      return impossible(
+        `llama.cpp would take "${cut.path}" apart at its comma or colon`,
+        "rename the file or its folder",
+      );
     }
     return passAdapters(match, adapters, scaled);
   },
@@ -140,7 +150,8 @@ const mmproj: Rule = {
 /** Builds before 2026 repeat the flag, with the scale as a value of its own. */
 function passAdapters(match: FlagMatch, adapters: readonly Adapter[], scaled: boolean): Outcome {
   const scaleOf = ({ scale = 1 }: Adapter) => formatFloat(scale);
-  if (isList(match)) return passed([match.name, adapters.map((one) => (scaled ? `${one.path}:${scaleOf(one)}` : one.path)).join(",")]);
+  if (isList(match))
+    return passed([match.name, adapters.map((one) => (scaled ? `${one.path}:${scaleOf(one)}` : one.path)).join(",")]);
   return passed(adapters.flatMap((one) => (scaled ? [match.name, one.path, scaleOf(one)] : [match.name, one.path])));
 }
 
@@ -152,7 +163,11 @@ function isList({ entry }: FlagMatch): boolean {
 export const adapterRules: readonly Rule[] = [
   lora,
   mmproj,
-  pairRule("mmproj_offload", { on: ["--mmproj-offload"], off: ["--no-mmproj-offload"] }, (values) => values.mmproj_offload),
+  pairRule(
+    "mmproj_offload",
+    { on: ["--mmproj-offload"], off: ["--no-mmproj-offload"] },
+    (values) => values.mmproj_offload,
+  ),
   serverOnly(switchRule("embeddings", ["--embeddings"], (values) => values.embeddings)),
   serverOnly(switchRule("rerank", ["--rerank", "--reranking"], (values) => values.rerank)),
   serverOnly(valueRule("pooling", ["--pooling"], (values) => values.pooling)),

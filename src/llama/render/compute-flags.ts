@@ -1,4 +1,13 @@
-import { floatRule, integerRule, pairRule, type Rule, serverOnly, switchRule, unlessLacking, valueRule } from "./flag-rule.ts";
+import {
+  floatRule,
+  integerRule,
+  pairRule,
+  type Rule,
+  serverOnly,
+  switchRule,
+  unlessLacking,
+  valueRule,
+} from "./flag-rule.ts";
 
 const neverFits = "not needed on this build: it never changes unset options";
 
@@ -41,7 +50,9 @@ export const contextRules: readonly Rule[] = [
   serverOnly(pairRule("kv_unified", { on: ["--kv-unified"], off: ["--no-kv-unified"] }, (values) => values.kv_unified)),
   switchRule("swa_full", ["--swa-full"], (values) => values.swa_full),
   pairRule("context_shift", { on: ["--context-shift"], off: ["--no-context-shift"] }, (values) => values.context_shift),
-  serverOnly(pairRule("cache_prompt", { on: ["--cache-prompt"], off: ["--no-cache-prompt"] }, (values) => values.cache_prompt)),
+  serverOnly(
+    pairRule("cache_prompt", { on: ["--cache-prompt"], off: ["--no-cache-prompt"] }, (values) => values.cache_prompt),
+  ),
   serverOnly(integerRule("cache_reuse", ["--cache-reuse"], (values) => values.cache_reuse)),
   serverOnly(
     unlessLacking(

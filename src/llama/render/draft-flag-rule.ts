@@ -5,7 +5,9 @@ import { leftOut, type Outcome, type Rule, type Source } from "./flag-rule.ts";
 export type Draft = NonNullable<ProfileValues["draft"]>;
 
 /** Makes the rule silent where the profile does not draft, or drafting is off. */
-export function draftRule(rule: Omit<Rule, "render"> & { readonly render: (draft: Draft, source: Source) => Outcome | undefined }): Rule {
+export function draftRule(
+  rule: Omit<Rule, "render"> & { readonly render: (draft: Draft, source: Source) => Outcome | undefined },
+): Rule {
   return {
     ...rule,
     render: (source) => {

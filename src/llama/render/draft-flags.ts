@@ -18,9 +18,9 @@ export const draftModel: Rule = {
 };
 
 /**
- * The type is always said where the build has a flag for it: without it, builds since April 2026 load the draft model and never use it,
- * or guess a type from the file and abort. Earlier builds draft as soon as they have a draft model, and their `--spec-type`, where there is
- * one, names only what to do besides.
+ * The type is always said where the build has a flag for it: without it, builds since April 2026 load the draft model
+ * and never use it, or guess a type from the file and abort. Earlier builds draft as soon as they have a draft model,
+ * and their `--spec-type`, where there is one, names only what to do besides.
  */
 export const draftType: Rule = draftRule({
   key: "draft.type",
@@ -35,7 +35,8 @@ export const draftType: Rule = draftRule({
     const toSay = types.filter((type) => type !== "draft-simple" || offered.includes(type));
     const unknown = toSay.filter((type) => !offered.includes(type));
     if (unknown.length > 0) return unknownTypes(unknown, ["draft-simple", ...offered], catalogue.version);
-    if (flag === undefined || toSay.length === 0) return leftOut("not needed on this build: it drafts as soon as it has a draft model");
+    if (flag === undefined || toSay.length === 0)
+      return leftOut("not needed on this build: it drafts as soon as it has a draft model");
     return passed([flag.name, toSay.join(",")]);
   },
 });
@@ -51,19 +52,26 @@ function findContradiction(draft: Draft, types: readonly string[]): Outcome | un
     return impossible(`draft.type "${draft.type}" needs a draft model`, "set draft.model, or another draft.type");
   }
   if (draft.model !== undefined && !types.some((type) => type.startsWith("draft-"))) {
-    return impossible(`draft.type "${draft.type}" does not use draft.model`, `write "${draft.type},draft-simple", or remove draft.model`);
+    return impossible(
+      `draft.type "${draft.type}" does not use draft.model`,
+      `write "${draft.type},draft-simple", or remove draft.model`,
+    );
   }
   return undefined;
 }
 
 function unknownTypes(unknown: readonly string[], offered: readonly string[], version: string): Outcome {
   const known = [...new Set(offered)].filter((type) => type !== "none");
-  return impossible(`draft.type "${unknown.join(",")}" is not known to llama.cpp ${version}`, `it knows ${known.join(", ")}`);
+  return impossible(
+    `draft.type "${unknown.join(",")}" is not known to llama.cpp ${version}`,
+    `it knows ${known.join(", ")}`,
+  );
 }
 
 /**
- * What a profile with a draft model means where it says nothing. Until April 2026 it was what the builds did, and the pairs that people use
- * were tuned with it; then builds went to 3 tokens of any probability, and the same profile would have drafted otherwise.
+ * What a profile with a draft model means where it says nothing. Until April 2026 it was what the builds did, and the
+ * pairs that people use were tuned with it; then builds went to 3 tokens of any probability, and the same profile would
+ * have drafted otherwise.
  */
 const simpleDefaults = { n_max: 16, n_min: undefined, p_min: 0.75 } as const;
 
@@ -88,7 +96,9 @@ function passMeant(draft: Draft, key: Length, { catalogue, flags }: Target): Out
   const own = match === undefined ? undefined : ownDefault(match);
   if (value === own) return written ? leftOut(`${value} is this build's default`) : undefined;
   const outcome = passValue(catalogue, `draft.${key}`, flags, key === "p_min" ? formatFloat(value) : String(value));
-  return written || outcome.kind !== "flags" ? outcome : passed(outcome.args, "llmctl's default, the same on every build");
+  return written || outcome.kind !== "flags"
+    ? outcome
+    : passed(outcome.args, "llmctl's default, the same on every build");
 }
 
 /** Help texts of January 2026 and before round 0.75 to one place. */

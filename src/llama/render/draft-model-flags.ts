@@ -21,9 +21,12 @@ export const draftDevices: Rule = {
   render(source) {
     const { draft, devices } = source.values;
     if (draft?.devices !== undefined) return givenDevices.render(source);
-    if (draft?.model === undefined || devices === undefined || source.models.draftingOff !== undefined) return undefined;
+    if (draft?.model === undefined || devices === undefined || source.models.draftingOff !== undefined)
+      return undefined;
     const match = source.catalogue.findFirst(deviceFlags);
-    return match === undefined ? noFlag(source.catalogue, "draft.devices") : passed([match.name, devices.join(",")], "follows devices");
+    return match === undefined
+      ? noFlag(source.catalogue, "draft.devices")
+      : passed([match.name, devices.join(",")], "follows devices");
   },
 };
 const givenDevices = draftModelRule(
@@ -43,7 +46,9 @@ export const draftGpuLayers: Rule = draftModelRule(
 
 /** A key whose value goes behind a flag unchanged. */
 function draftValue(key: string, flags: readonly string[], read: (draft: Draft) => string | number | undefined): Rule {
-  return draftModelRule(`draft.${key}`, flags, read, (value, { catalogue }) => passValue(catalogue, `draft.${key}`, flags, String(value)));
+  return draftModelRule(`draft.${key}`, flags, read, (value, { catalogue }) =>
+    passValue(catalogue, `draft.${key}`, flags, String(value)),
+  );
 }
 
 const moeFlags = ["--spec-draft-cpu-moe", "--cpu-moe-draft"];
@@ -65,5 +70,7 @@ export const draftModelRules: readonly Rule[] = [
   draftValue("cache_type_v", ["--spec-draft-type-v", "--cache-type-v-draft"], (draft) => draft.cache_type_v),
   cpuMoe,
   draftValue("n_cpu_moe", ["--spec-draft-n-cpu-moe", "--n-cpu-moe-draft"], (draft) => draft.n_cpu_moe),
-  draftValue("override_tensor", ["--spec-draft-override-tensor", "--override-tensor-draft"], (draft) => draft.override_tensor?.join(",")),
+  draftValue("override_tensor", ["--spec-draft-override-tensor", "--override-tensor-draft"], (draft) =>
+    draft.override_tensor?.join(","),
+  ),
 ];

@@ -35,7 +35,10 @@ export type Outcome =
 /** How one profile key becomes flags. */
 export interface Rule {
   readonly key: string;
-  /** Every flag that says what the key says, over all builds, newest first. Raw `args` may not use them, unless `rawToo`. */
+  /**
+   * Every flag that says what the key says, over all builds, newest first. Raw `args` may not use them, unless
+   * `rawToo`.
+   */
   readonly flags: readonly string[];
   /** llmctl itself asks nothing of the value: raw `args` may use the flags of a key that the profile does not set. */
   readonly rawToo?: true;
@@ -63,12 +66,20 @@ export function valueRule(key: string, flags: readonly string[], read: ReadValue
 }
 
 /** A key whose whole number goes behind a flag. */
-export function integerRule(key: string, flags: readonly string[], read: (values: ProfileValues) => number | undefined): Rule {
+export function integerRule(
+  key: string,
+  flags: readonly string[],
+  read: (values: ProfileValues) => number | undefined,
+): Rule {
   return valueRule(key, flags, (values) => read(values)?.toString());
 }
 
 /** A key whose number is written with a fraction, as llama.cpp writes it. */
-export function floatRule(key: string, flags: readonly string[], read: (values: ProfileValues) => number | undefined): Rule {
+export function floatRule(
+  key: string,
+  flags: readonly string[],
+  read: (values: ProfileValues) => number | undefined,
+): Rule {
   return valueRule(key, flags, (values) => {
     const value = read(values);
     return value === undefined ? undefined : formatFloat(value);
@@ -104,13 +115,19 @@ export function pairRule(key: string, { on, off }: Pair, read: (values: ProfileV
       if (match !== undefined) return passed([match.name]);
       const opposite = catalogue.findFirst(value ? off : on);
       if (opposite === undefined && value) return noFlag(catalogue, key);
-      return leftOut(opposite === undefined ? "this build has no such thing" : `${value ? "on" : "off"} is this build's default`);
+      return leftOut(
+        opposite === undefined ? "this build has no such thing" : `${value ? "on" : "off"} is this build's default`,
+      );
     },
   };
 }
 
 /** A flag without a value: what it turns on is off unless told. */
-export function switchRule(key: string, flags: readonly string[], read: (values: ProfileValues) => boolean | undefined): Rule {
+export function switchRule(
+  key: string,
+  flags: readonly string[],
+  read: (values: ProfileValues) => boolean | undefined,
+): Rule {
   return {
     key,
     flags,
@@ -141,16 +158,25 @@ export function serverOnly(rule: Rule): Rule {
   return { ...rule, serverOnly: true };
 }
 
-/** Passes a value behind the first of the flags that the build has, when the build lists no values or this one among them. */
+/**
+ * Passes a value behind the first of the flags that the build has, when the build lists no values or this one among
+ * them.
+ */
 export function passValue(catalogue: FlagCatalogue, key: string, flags: readonly string[], value: string): Outcome {
   const match = catalogue.findFirst(flags);
   if (match === undefined || match.entry.hints.length !== 1) return noFlag(catalogue, key);
   return allows(match, value)
     ? passed([match.name, value])
-    : impossible(`${key} "${value}" is not known to llama.cpp ${catalogue.version}`, `it takes ${match.entry.choices?.join(", ")}`);
+    : impossible(
+        `${key} "${value}" is not known to llama.cpp ${catalogue.version}`,
+        `it takes ${match.entry.choices?.join(", ")}`,
+      );
 }
 
-/** Whether a build that lists a flag's values lists this one; `true`, `1` … are other words for `on` (`is_truthy` in common/arg.cpp). */
+/**
+ * Whether a build that lists a flag's values lists this one; `true`, `1` … are other words for `on` (`is_truthy` in
+ * common/arg.cpp).
+ */
 export function allows({ entry }: FlagMatch, value: string): boolean {
   if (entry.choices === undefined) return true;
   const parts = entry.list === true ? value.split(",") : [value];
@@ -180,7 +206,10 @@ export function impossible(message: string, fix: Fix): Outcome {
 }
 
 export function noFlag(catalogue: FlagCatalogue, key: string): Outcome {
-  return impossible(`llama.cpp ${catalogue.version} has no flag for ${key}`, "remove the key, or use a build that has one");
+  return impossible(
+    `llama.cpp ${catalogue.version} has no flag for ${key}`,
+    "remove the key, or use a build that has one",
+  );
 }
 
 /** llama.cpp's own way to write a number with a fraction: `1.0`, `0.95`. */

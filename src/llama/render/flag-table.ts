@@ -53,7 +53,10 @@ const priority: Rule = {
     if (values.priority === undefined) return undefined;
     // The number -1 came later than the flag.
     if (values.priority === "low" && !/\blow\b/.test(catalogue.find("--prio")?.entry.help ?? "")) {
-      return impossible(`llama.cpp ${catalogue.version} has no priority "low"`, "write normal, or use a build that has it");
+      return impossible(
+        `llama.cpp ${catalogue.version} has no priority "low"`,
+        "write normal, or use a build that has it",
+      );
     }
     return passValue(catalogue, "priority", ["--prio"], String(priorities[values.priority]));
   },
@@ -67,9 +70,12 @@ const flashAttention: Rule = {
     const wanted = values.flash_attn;
     const match = catalogue.find("--flash-attn");
     if (wanted === undefined) return undefined;
-    if (match === undefined || match.entry.hints.length > 0) return passValue(catalogue, "flash_attn", ["--flash-attn"], wanted);
+    if (match === undefined || match.entry.hints.length > 0)
+      return passValue(catalogue, "flash_attn", ["--flash-attn"], wanted);
     if (wanted === "on") return passed([match.name]);
-    return leftOut(wanted === "off" ? "off is this build's default" : "this build cannot choose by itself; its default is off");
+    return leftOut(
+      wanted === "off" ? "off is this build's default" : "this build cannot choose by itself; its default is off",
+    );
   },
 };
 
@@ -77,7 +83,9 @@ const gpuLayers: Rule = {
   key: "gpu_layers",
   flags: ["--gpu-layers"],
   render: ({ values, catalogue }) =>
-    values.gpu_layers === undefined ? undefined : renderGpuLayers(catalogue, "gpu_layers", ["--gpu-layers"], values.gpu_layers),
+    values.gpu_layers === undefined
+      ? undefined
+      : renderGpuLayers(catalogue, "gpu_layers", ["--gpu-layers"], values.gpu_layers),
 };
 
 /** One flag says both how to load and whether to lock since August 2026; before, each had its own. */
@@ -88,7 +96,8 @@ const mlock: Rule = {
   render({ values, catalogue }) {
     if (values.mlock === undefined) return undefined;
     if (!values.mlock) return leftOut("off is llama.cpp's default");
-    if (!catalogue.has("--load-mode")) return catalogue.has("--mlock") ? passed(["--mlock"]) : noFlag(catalogue, "mlock");
+    if (!catalogue.has("--load-mode"))
+      return catalogue.has("--mlock") ? passed(["--mlock"]) : noFlag(catalogue, "mlock");
     return passValue(catalogue, "mlock", ["--load-mode"], values.mmap === false ? "mlock" : "mmap+mlock");
   },
 };
@@ -149,7 +158,9 @@ export const renderTable: readonly Rule[] = [
   draftProbability,
   ngramSize,
   ...serverRules,
-  ...[...draftModelRules, ...placementRules, ...contextRules, ...chatRules, ...adapterRules, ...moreServerRules].map(rawToo),
+  ...[...draftModelRules, ...placementRules, ...contextRules, ...chatRules, ...adapterRules, ...moreServerRules].map(
+    rawToo,
+  ),
 ];
 
 /** The key that says what one of these flags says, on this build or another. */

@@ -5,10 +5,16 @@ import { leftOut, noFlag, type Outcome, passed, passValue } from "./flag-rule.ts
 const allLayers = "999";
 
 /** Builds before 2026 take a number only; newer ones also the words, and say so in their help. */
-export function renderGpuLayers(catalogue: FlagCatalogue, key: string, flags: readonly string[], layers: number | "auto" | "all"): Outcome {
+export function renderGpuLayers(
+  catalogue: FlagCatalogue,
+  key: string,
+  flags: readonly string[],
+  layers: number | "auto" | "all",
+): Outcome {
   const match = catalogue.findFirst(flags);
   if (match === undefined) return noFlag(catalogue, key);
-  if (typeof layers === "number" || match.entry.help.includes(`'${layers}'`)) return passValue(catalogue, key, flags, String(layers));
+  if (typeof layers === "number" || match.entry.help.includes(`'${layers}'`))
+    return passValue(catalogue, key, flags, String(layers));
   return layers === "all"
     ? passed([match.name, allLayers], "this build has no word for all layers")
     : leftOut("this build cannot choose by itself; its own default applies");

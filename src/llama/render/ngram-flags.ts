@@ -6,7 +6,9 @@ const fixedTypes = ["ngram-simple", "ngram-map-k", "ngram-map-k4v"];
 
 /** Each type has its own flags since April 2026; before, all shared one. */
 const sizeFlags = (type: string) =>
-  type === "ngram-mod" ? ["--spec-ngram-mod-n-match", "--spec-ngram-size-n"] : [`--spec-${type}-size-n`, "--spec-ngram-size-n"];
+  type === "ngram-mod"
+    ? ["--spec-ngram-mod-n-match", "--spec-ngram-size-n"]
+    : [`--spec-${type}-size-n`, "--spec-ngram-size-n"];
 
 /** Flags for the length of what a type drafts; undefined for one that is not of fixed length. */
 export function ngramLengthFlags(types: readonly string[]): string[] | undefined {

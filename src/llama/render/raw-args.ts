@@ -60,7 +60,13 @@ function readList(args: readonly string[], catalogue: FlagCatalogue): WrittenFla
     const word = args[index] ?? "";
     const match = catalogue.find(word);
     const values = match === undefined ? looseValues(args, index) : flagValues(args, index, match, catalogue);
-    flags.push({ key: `args[${index}]`, path: ["args", index], word, values, howToAdd: "write the value as the next item" });
+    flags.push({
+      key: `args[${index}]`,
+      path: ["args", index],
+      word,
+      values,
+      howToAdd: "write the value as the next item",
+    });
     index += 1 + values.length;
   }
   return flags;
@@ -68,13 +74,17 @@ function readList(args: readonly string[], catalogue: FlagCatalogue): WrittenFla
 
 type RawMap = Exclude<Profile["values"]["args"], readonly string[]>;
 
-/** `true` is a flag without a value; `false` one that is not passed, so that a profile can put aside what it extends. */
+/**
+ * `true` is a flag without a value; `false` one that is not passed, so that a profile can put aside what it extends.
+ */
 function readMap(args: RawMap, catalogue: FlagCatalogue): WrittenFlag[] {
   return Object.entries(args).flatMap(([name, value]) => {
     if (value === false) return [];
     const values = value === true ? [] : [value].flat().map(String);
     const word = withDashes(name, catalogue);
-    return [{ key: `args.${name}`, path: ["args", name], word, values, howToAdd: `write it behind the name: "${name}: …"` }];
+    return [
+      { key: `args.${name}`, path: ["args", name], word, values, howToAdd: `write it behind the name: "${name}: …"` },
+    ];
   });
 }
 
@@ -117,7 +127,8 @@ function explainUnknown(word: string, source: Source): Problem {
   const [name = word] = word.split(/[= ]/, 1);
   const match = name === word ? undefined : catalogue.find(name);
   if (match !== undefined) return findConflict(name, match, source) ?? explainJoined(word, name);
-  if (!word.startsWith("-")) return { message: `"${name}" is not a flag`, fix: "write each flag and each value as an item of its own" };
+  if (!word.startsWith("-"))
+    return { message: `"${name}" is not a flag`, fix: "write each flag and each value as an item of its own" };
   const near = catalogue.closest(name);
   const fix = near === undefined ? "remove it" : `did you mean "${near}"?`;
   // What stands behind the name may be a secret.
@@ -126,7 +137,10 @@ function explainUnknown(word: string, source: Source): Problem {
 
 function explainJoined(word: string, name: string): Problem {
   const value = word.slice(name.length + 1);
-  return { message: `"${word}" holds a flag and its value in one`, fix: `write them as two items: "${name}", "${value}"` };
+  return {
+    message: `"${word}" holds a flag and its value in one`,
+    fix: `write them as two items: "${name}", "${value}"`,
+  };
 }
 
 function findFault({ word, values, howToAdd }: WrittenFlag, match: FlagMatch, source: Source): Problem | undefined {
@@ -146,7 +160,10 @@ function findFault({ word, values, howToAdd }: WrittenFlag, match: FlagMatch, so
   }
   const [value] = values;
   if (value === undefined || allows(match, value)) return undefined;
-  return { message: `"${word}" does not take "${value}"`, fix: `llama.cpp ${source.catalogue.version} takes ${entry.choices?.join(", ")}` };
+  return {
+    message: `"${word}" does not take "${value}"`,
+    fix: `llama.cpp ${source.catalogue.version} takes ${entry.choices?.join(", ")}`,
+  };
 }
 
 /** Why a known flag is not for raw args, whatever its value. */
@@ -160,7 +177,10 @@ function findConflict(word: string, match: FlagMatch, source: Source): Problem |
   const owner = ownedFlags.find(({ flags }) => flags.some((flag) => names.includes(flag)));
   if (owner !== undefined && !match.negated) return { message: `"${word}" ${owner.why}`, fix: owner.fix };
   if (!match.negated && names.some((name) => secretFlag.test(name)))
-    return { message: `"${word}" shows a secret to every user of this machine`, fix: "remove it; the key env can hold secrets" };
+    return {
+      message: `"${word}" shows a secret to every user of this machine`,
+      fix: "remove it; the key env can hold secrets",
+    };
   if (entry.help.includes("can download weights"))
     return { message: `"${word}" chooses a model of its own`, fix: "name the model in the key model" };
   return undefined;

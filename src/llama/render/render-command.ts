@@ -29,17 +29,18 @@ export function commandLine(rendering: Rendering): string[] {
 }
 
 /**
- * Says a profile in the flags of the llama-server that the catalogue describes. Reads nothing and starts nothing; the model files need not
- * exist.
- * @throws LlmctlError `profile-unrenderable` with every key and raw flag that this build cannot do, each at its place in the YAML.
+ * Says a profile in the flags of the llama-server that the catalogue describes. Reads nothing and starts nothing; the
+ * model files need not exist.
+ * @throws LlmctlError `profile-unrenderable` with every key and raw flag that this build cannot do, each at its place
+ *   in the YAML.
  */
 export function renderServer(profile: Profile, models: RenderModels, catalogue: FlagCatalogue): Rendering {
   return render(profile, { program: "llama-server", values: profile.values, models, catalogue });
 }
 
 /**
- * As {@link renderServer}, in the flags of a llama-cli: the same model and the same drafting, for one person at a terminal. What is about
- * requests of others, raw flags of the server among it, is left out with a note.
+ * As {@link renderServer}, in the flags of a llama-cli: the same model and the same drafting, for one person at a
+ * terminal. What is about requests of others, raw flags of the server among it, is left out with a note.
  */
 export function renderCli(profile: Profile, models: RenderModels, catalogue: FlagCatalogue): Rendering {
   return render(profile, { program: "llama-cli", values: profile.values, models, catalogue });
@@ -76,7 +77,12 @@ function failOn(problems: readonly Problem[], profile: Profile): void {
   const [first, ...rest] = problems;
   if (first === undefined) return;
   const { message, at = profile.path, fix } = first;
-  throw new LlmctlError("profile-unrenderable", message, { exit: "config", at, ...(fix === undefined ? {} : { fix }) }, rest);
+  throw new LlmctlError(
+    "profile-unrenderable",
+    message,
+    { exit: "config", at, ...(fix === undefined ? {} : { fix }) },
+    rest,
+  );
 }
 
 function renderRaw({ key, path, args }: RawFlag): RenderedFlag {

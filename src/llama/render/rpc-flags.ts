@@ -1,7 +1,10 @@
 import type { RenderedFlag } from "./render-command.ts";
 import { impossible, leftOut, passed, type Rule } from "./flag-rule.ts";
 
-/** Stands before every flag that names a device: llama.cpp reads from left to right, and `--device RPC0` exists only behind it. */
+/**
+ * Stands before every flag that names a device: llama.cpp reads from left to right, and `--device RPC0` exists only
+ * behind it.
+ */
 export const rpcWorkers: Rule = {
   key: "rpc.workers",
   flags: ["--rpc"],
@@ -19,12 +22,13 @@ export const rpcWorkers: Rule = {
 export const rpcCache: Rule = {
   key: "rpc.cache",
   flags: [],
-  render: ({ values }) => (values.rpc.cache === undefined ? undefined : leftOut("only a worker keeps the weights that it is sent")),
+  render: ({ values }) =>
+    values.rpc.cache === undefined ? undefined : leftOut("only a worker keeps the weights that it is sent"),
 };
 
 /**
- * The flags that a binary can check without its workers. It connects to each while it reads its command line, aborts where one is down, and
- * waits for ever where one serves another program, as it does while this very profile runs.
+ * The flags that a binary can check without its workers. It connects to each while it reads its command line, aborts
+ * where one is down, and waits for ever where one serves another program, as it does while this very profile runs.
  */
 export function withoutRpc(flags: readonly RenderedFlag[]): RenderedFlag[] {
   return flags.filter(({ key, args }) => key !== rpcWorkers.key && !args.some((word) => /\bRPC(?:\d|\[)/.test(word)));

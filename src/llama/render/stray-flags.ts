@@ -7,8 +7,14 @@ import { findRule } from "./flag-table.ts";
  * Says which variables of the caller are flags to this build and do not reach it: who set them expects them to count.
  * @param env The environment of the child, which is not told about what it keeps.
  */
-export function describeStrayVariables(own: NodeJS.ProcessEnv, env: Readonly<Record<string, string>>, catalogue: FlagCatalogue): string[] {
-  const flags = new Map(catalogue.entries.flatMap((entry) => (entry.env === undefined ? [] : [[entry.env, entry] as const])));
+export function describeStrayVariables(
+  own: NodeJS.ProcessEnv,
+  env: Readonly<Record<string, string>>,
+  catalogue: FlagCatalogue,
+): string[] {
+  const flags = new Map(
+    catalogue.entries.flatMap((entry) => (entry.env === undefined ? [] : [[entry.env, entry] as const])),
+  );
   // A token is for fetching models, which llama.cpp is not asked to do.
   const isFlag = (name: string) => name.startsWith("LLAMA_ARG_") || (flags.has(name) && name !== "HF_TOKEN");
   const dropped = Object.keys(own).filter((name) => own[name] !== undefined && env[name] === undefined && isFlag(name));
@@ -24,7 +30,11 @@ export function describeStrayVariables(own: NodeJS.ProcessEnv, env: Readonly<Rec
  * Says what llama.cpp's own config files do to a server with this command line.
  * @param args The command line; what it says wins.
  */
-export function describeStrayConfig(configs: readonly StrayConfig[], args: readonly string[], catalogue: FlagCatalogue): string[] {
+export function describeStrayConfig(
+  configs: readonly StrayConfig[],
+  args: readonly string[],
+  catalogue: FlagCatalogue,
+): string[] {
   return configs.map(({ path, settings }) => {
     const isSaid = (setting: string) => spellings(findSetting(setting, catalogue)).some((name) => args.includes(name));
     const applying = settings.filter((setting) => !isSaid(setting));

@@ -12,7 +12,10 @@ export interface Opening extends Required<Problem> {
   readonly code: "no-api-key" | "api-key-file-open";
 }
 
-/** What keeps the profile's key file from being used; undefined where it names none. @param hasComments see {@link readApiKeys} */
+/**
+ * What keeps the profile's key file from being used; undefined where it names none.
+ * @param hasComments see {@link readApiKeys}
+ */
 export function findKeyFault(profile: Profile, hasComments: boolean): LlmctlError | undefined {
   const path = profile.values.server.api_key_file;
   if (path === undefined) return undefined;
@@ -49,7 +52,10 @@ function openFile(path: string, at: string): Opening {
   };
 }
 
-/** A file of somebody else, root perhaps, may be shared with us by its group. One that cannot be looked at is told as a fault. */
+/**
+ * A file of somebody else, root perhaps, may be shared with us by its group. One that cannot be looked at is told as a
+ * fault.
+ */
 function isOpenFile(path: string): boolean {
   try {
     const { uid, mode } = statSync(path);
@@ -60,7 +66,10 @@ function isOpenFile(path: string): boolean {
   }
 }
 
-/** Before each start: the file may have changed since the profile was read, and a server that restarts takes it as it is then. */
+/**
+ * Before each start: the file may have changed since the profile was read, and a server that restarts takes it as it is
+ * then.
+ */
 export function checkKeyFile(launch: Launch): ExitCause | undefined {
   const { apiKeyFile: path } = launch;
   try {

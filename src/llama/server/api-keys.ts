@@ -6,7 +6,10 @@ import type { FlagCatalogue } from "../ask/flag-catalogue.ts";
 /** A key has some 64 characters; a file of this size is another one that was named by mistake, a model perhaps. */
 const maxFileBytes = 1 << 20;
 
-/** llama-server refuses a request with a longer line in its head (8192 bytes, `CPPHTTPLIB_HEADER_MAX_LENGTH` of cpp-httplib). */
+/**
+ * llama-server refuses a request with a longer line in its head (8192 bytes, `CPPHTTPLIB_HEADER_MAX_LENGTH` of
+ * cpp-httplib).
+ */
 const maxKeyBytes = 8000;
 
 interface KeyFileOptions {
@@ -17,10 +20,11 @@ interface KeyFileOptions {
 }
 
 /**
- * The keys that llama-server would take from a file: a line each, without its line feed and otherwise as it is; empty lines and comments are
- * none. A file without any would leave the server open to everybody, and a key that no client can send would lock all of them out.
- * @throws LlmctlError `api-key-file-missing`, `api-key-file-unreadable`, or `api-keys-unusable` with every line that is wrong. No message
- *   holds anything of the file.
+ * The keys that llama-server would take from a file: a line each, without its line feed and otherwise as it is; empty
+ * lines and comments are none. A file without any would leave the server open to everybody, and a key that no client
+ * can send would lock all of them out.
+ * @throws LlmctlError `api-key-file-missing`, `api-key-file-unreadable`, or `api-keys-unusable` with every line that is
+ *   wrong. No message holds anything of the file.
  * @see llama.cpp common/arg.cpp, `--api-key-file`
  */
 export function readApiKeys(path: string, { at, hasComments }: KeyFileOptions): readonly string[] {
@@ -36,7 +40,9 @@ export function readApiKeys(path: string, { at, hasComments }: KeyFileOptions): 
   throw new LlmctlError("api-keys-unusable", message, { exit: "config", ...where }, more);
 }
 
-/** The first key of a file, for requests of ours; undefined where there is none, or none that can be read. Never throws. */
+/**
+ * The first key of a file, for requests of ours; undefined where there is none, or none that can be read. Never throws.
+ */
 export function readApiKey(path: string | undefined): string | undefined {
   if (path === undefined) return undefined;
   try {
@@ -87,11 +93,15 @@ function notAFile(path: string, at: string, stats: Stats): LlmctlError {
 }
 
 function tooLarge(path: string, at: string, { size }: Stats): LlmctlError {
-  return new LlmctlError("api-keys-unusable", `"server.api_key_file" has ${size} bytes, which is too much for keys: ${path}`, {
-    exit: "config",
-    at,
-    fix: "name a file with one key a line",
-  });
+  return new LlmctlError(
+    "api-keys-unusable",
+    `"server.api_key_file" has ${size} bytes, which is too much for keys: ${path}`,
+    {
+      exit: "config",
+      at,
+      fix: "name a file with one key a line",
+    },
+  );
 }
 
 function explainUnreadable(path: string, at: string, cause: unknown): LlmctlError {
@@ -112,7 +122,11 @@ function explainUnreadable(path: string, at: string, cause: unknown): LlmctlErro
       cause,
     });
   }
-  return new LlmctlError("api-key-file-unreadable", `cannot read "server.api_key_file": ${String(cause)}`, { exit: "io", at, cause });
+  return new LlmctlError("api-key-file-unreadable", `cannot read "server.api_key_file": ${String(cause)}`, {
+    exit: "io",
+    at,
+    cause,
+  });
 }
 
 /** Each byte is one character: what matters are bytes. */
@@ -138,7 +152,10 @@ const faults = {
     what: "has a carriage return (CR) at the end of",
     fix: String.raw`save it with line feeds alone: sed -i 's/\r$//' FILE`,
   },
-  blank: { what: "has a blank at the start or the end of", fix: "remove it: it would be part of the key, and no client can send it" },
+  blank: {
+    what: "has a blank at the start or the end of",
+    fix: "remove it: it would be part of the key, and no client can send it",
+  },
   control: { what: "has a control character in", fix: "remove it: no client can send it" },
   comment: { what: "has a comment, which this build of llama.cpp takes for a key, on", fix: "remove it" },
   behind: {
@@ -152,7 +169,10 @@ const faults = {
     fix: "use letters, digits and ASCII signs: clients send others each in their own way",
   },
   escape: { what: "has a percent sign with two digits, which some builds decode, in", fix: "use another key" },
-  long: { what: `has more than ${maxKeyBytes} bytes in`, fix: "use a shorter key: llama-server takes none of that length" },
+  long: {
+    what: `has more than ${maxKeyBytes} bytes in`,
+    fix: "use a shorter key: llama-server takes none of that length",
+  },
 } as const;
 
 function findFaults(bytes: Buffer, lines: readonly string[], hasComments: boolean): Map<Fault, number[]> {

@@ -58,7 +58,10 @@ async function post(url: string, { apiKey, signal, body }: Post): Promise<Incomi
     path: "/v1/chat/completions",
     agent: false,
     signal,
-    headers: { "content-type": "application/json", ...(apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` }) },
+    headers: {
+      "content-type": "application/json",
+      ...(apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` }),
+    },
   });
   // Once there is a response, what breaks off ends its stream, too.
   outgoing.on("error", () => undefined);
@@ -91,7 +94,9 @@ async function* readEvents(response: IncomingMessage, url: string): AsyncGenerat
   try {
     yield* readLines(response, mostEventBytes);
   } catch (error) {
-    throw error instanceof LlmctlError && error.code === "line-too-long" ? failed(url, `${error.message}`, error) : error;
+    throw error instanceof LlmctlError && error.code === "line-too-long"
+      ? failed(url, `${error.message}`, error)
+      : error;
   }
 }
 
@@ -124,5 +129,9 @@ function readError(answer: unknown): string | undefined {
 const longestReason = 2000;
 
 function failed(url: string, why: string, cause?: unknown): LlmctlError {
-  return new LlmctlError("chat-failed", `the server gave no whole answer: ${why}`, { exit: "unavailable", at: url, cause });
+  return new LlmctlError("chat-failed", `the server gave no whole answer: ${why}`, {
+    exit: "unavailable",
+    at: url,
+    cause,
+  });
 }

@@ -17,8 +17,8 @@ interface KnownLine {
 }
 
 /**
- * What llama-server says before it ends with exit code 1, which it does for nearly every failure. The most telling first, since one failure
- * logs several of these.
+ * What llama-server says before it ends with exit code 1, which it does for nearly every failure. The most telling
+ * first, since one failure logs several of these.
  * @see llama.cpp common/arg.cpp, src/llama-model-loader.cpp, tools/server/server.cpp (b7698 to v0.5.0)
  */
 const knownLines: readonly KnownLine[] = [
@@ -141,7 +141,8 @@ const knownLines: readonly KnownLine[] = [
     exit: "missingFile",
   },
   {
-    // What a driver says that is still being loaded; "system not yet initialized" is that of machines with NVLink until their fabric manager runs.
+    // What a driver says that is still being loaded; "system not yet initialized" is that of machines with NVLink until
+    // their fabric manager runs.
     line: /CUDA error: (?<what>no CUDA-capable device is detected|system not yet initialized|initialization error)/,
     kind: "gpu-not-ready",
     message: "the GPU driver is not ready",
@@ -198,20 +199,26 @@ const hostOutOfMemory: Pick<ExitCause, "kind" | "message" | "fix"> = {
 
 /** Explains how a server ended, from its exit code or signal and the end of its log. */
 export function explainExit(exit: ServerExit): ExitCause {
-  // What was logged before a SIGKILL or SIGTERM from outside does not explain it; an abort or a crash is often the last word on an error.
+  // What was logged before a SIGKILL or SIGTERM from outside does not explain it; an abort or a crash is often the last
+  // word on an error.
   const ownEnd = exit.signal === null || exit.signal === "SIGABRT" || exit.signal === "SIGSEGV";
   const known = ownEnd ? findKnown(exit) : undefined;
   if (known !== undefined) return known;
   const late: ExitName = exit.wasReady ? "failed" : "diedBeforeReady";
   if (exit.signal === "SIGKILL" && exit.oomKills > 0) return { ...hostOutOfMemory, permanent: false, exit: late };
   if (exit.signal !== null) {
-    const { fix, ...cause } = signalCauses[exit.signal] ?? { kind: "killed", message: `the server was ended by ${exit.signal}` };
+    const { fix, ...cause } = signalCauses[exit.signal] ?? {
+      kind: "killed",
+      message: `the server was ended by ${exit.signal}`,
+    };
     return { ...cause, ...fixFor(exit, fix), permanent: false, exit: late };
   }
   return {
     kind: "exited",
     message:
-      exit.code === null ? "the server is gone; as it was adopted, its exit code is not known" : `the server exited with code ${exit.code}`,
+      exit.code === null
+        ? "the server is gone; as it was adopted, its exit code is not known"
+        : `the server exited with code ${exit.code}`,
     fix: { before: "see the end of its log:", run: ["logs", exit.name] },
     permanent: false,
     exit: late,
@@ -226,7 +233,11 @@ function findKnown(exit: ServerExit): ExitCause | undefined {
     const match = exit.lastLines.map((text) => line.exec(text)).find((found) => found !== null);
     if (match == null) continue;
     const what = Object.values(match.groups ?? {}).find((group) => group !== undefined);
-    return { ...rest, ...fixFor(exit, fix), message: what === undefined ? message : `${message}: ${what.slice(0, longestWords)}` };
+    return {
+      ...rest,
+      ...fixFor(exit, fix),
+      message: what === undefined ? message : `${message}: ${what.slice(0, longestWords)}`,
+    };
   }
   return undefined;
 }

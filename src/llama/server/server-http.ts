@@ -11,7 +11,8 @@ const maxAnswerBytes = 4 << 20;
  * @see llama.cpp tools/server/README.md, GET /health
  */
 export async function checkHealth(endpoint: Endpoint, timeoutMs: number, signal: AbortSignal): Promise<Health> {
-  // Not AbortSignal.timeout and AbortSignal.any: they live until the next full garbage collection, and this is asked for months.
+  // Not AbortSignal.timeout and AbortSignal.any: they live until the next full garbage collection, and this is asked
+  // for months.
   const asking = new AbortController();
   const abort = () => asking.abort();
   let isTimeOver = false;
@@ -34,8 +35,8 @@ export async function checkHealth(endpoint: Endpoint, timeoutMs: number, signal:
 }
 
 /**
- * One greedy request of 64 tokens, after which the draft counters must have moved: the only sign of drafting that every build gives.
- * `draft_n` is absent, not 0, when nothing was drafted. Then, to compare, a few steps without a draft.
+ * One greedy request of 64 tokens, after which the draft counters must have moved: the only sign of drafting that every
+ * build gives. `draft_n` is absent, not 0, when nothing was drafted. Then, to compare, a few steps without a draft.
  * @throws Error when the server refuses, cannot be reached, or answers with something else.
  */
 export async function prove(launch: Launch, endpoint: Endpoint, signal: AbortSignal): Promise<Proof> {
@@ -59,15 +60,16 @@ export async function prove(launch: Launch, endpoint: Endpoint, signal: AbortSig
 type Timings = Readonly<Record<string, unknown>>;
 
 /**
- * The speed of plain steps of the target model. A request for two tokens takes its first from the prompt and has room for one step, too
- * little for a draft: newer builds do not let a request turn drafting off.
+ * The speed of plain steps of the target model. A request for two tokens takes its first from the prompt and has room
+ * for one step, too little for a draft: newer builds do not let a request turn drafting off.
  * @returns tokens per second, the median of five; undefined where the server drafted all the same.
  */
 async function measureBaseline(complete: (tokens: number) => Promise<Timings>): Promise<number | undefined> {
   const stepMs: number[] = [];
   for (let tries = 0; tries < 5; tries += 1) {
     const timings = await complete(2);
-    if (timings["draft_n"] === undefined && timings["predicted_n"] === 2) stepMs.push(readCount(timings["predicted_ms"]));
+    if (timings["draft_n"] === undefined && timings["predicted_n"] === 2)
+      stepMs.push(readCount(timings["predicted_ms"]));
   }
   const median = stepMs.toSorted((a, b) => a - b)[Math.floor(stepMs.length / 2)];
   return median === undefined || median === 0 ? undefined : 1000 / median;
@@ -80,11 +82,13 @@ async function generate(launch: Launch, endpoint: Endpoint, tokens: number, sign
 }
 
 /**
- * Asks for eight tokens. A server whose GPU is gone aborts, is stuck, or answers 500 from then on: the first two are seen without us, as soon as
- * it has something to compute.
+ * Asks for eight tokens. A server whose GPU is gone aborts, is stuck, or answers 500 from then on: the first two are
+ * seen without us, as soon as it has something to compute.
  */
 export async function examine(launch: Launch, endpoint: Endpoint, signal: AbortSignal): Promise<Examination> {
-  const makesNoText = ["--embeddings", "--embedding", "--rerank", "--reranking"].some((flag) => launch.args.includes(flag));
+  const makesNoText = ["--embeddings", "--embedding", "--rerank", "--reranking"].some((flag) =>
+    launch.args.includes(flag),
+  );
   try {
     if (makesNoText || (await isAsleep(launch, endpoint, signal))) return { result: "unknown" };
     const { status, body } = await askForTokens(launch, endpoint, 8, signal);
@@ -121,7 +125,10 @@ function askForTokens(launch: Launch, endpoint: Endpoint, tokens: number, signal
 export async function isBusy(launch: Launch, endpoint: Endpoint, signal: AbortSignal): Promise<boolean> {
   try {
     const slots = await askSlots(launch, endpoint, signal);
-    return slots?.status === 200 && (parseJson(slots.body) as { is_processing?: unknown }[]).some((slot) => slot.is_processing === true);
+    return (
+      slots?.status === 200 &&
+      (parseJson(slots.body) as { is_processing?: unknown }[]).some((slot) => slot.is_processing === true)
+    );
   } catch {
     return false; // refused, reset, aborted, or not llama-server's words: nobody is left to wait for
   }
@@ -137,25 +144,42 @@ export async function askMainLoop(launch: Launch, endpoint: Endpoint, signal: Ab
   }
 }
 
-/** The server's own Prometheus text; undefined without `--metrics`, of a server that may sleep, and where it cannot be reached. Never rejects. */
-export async function readMetrics(launch: Launch, endpoint: Endpoint, signal: AbortSignal): Promise<string | undefined> {
+/**
+ * The server's own Prometheus text; undefined without `--metrics`, of a server that may sleep, and where it cannot be
+ * reached. Never rejects.
+ */
+export async function readMetrics(
+  launch: Launch,
+  endpoint: Endpoint,
+  signal: AbortSignal,
+): Promise<string | undefined> {
   const isAsked = launch.args.includes("--metrics") && !maySleep(launch);
   const metrics = isAsked ? await askAwake(launch, endpoint, "/metrics", signal).catch(() => undefined) : undefined;
   return metrics?.status === 200 ? metrics.body : undefined;
 }
 
-/** Whether the server falls asleep when it is not asked for long: `/slots`, and `/metrics` on builds of January 2026, would keep it awake. */
+/**
+ * Whether the server falls asleep when it is not asked for long: `/slots`, and `/metrics` on builds of January 2026,
+ * would keep it awake.
+ */
 function maySleep({ args }: Launch): boolean {
   const flag = args.indexOf("--sleep-idle-seconds");
   return flag !== -1 && args[flag + 1] !== "-1";
 }
 
-/** @returns undefined of a sleeping server: it has nothing to do, and `/slots` would wake it and make it load its model. */
+/**
+ * @returns undefined of a sleeping server: it has nothing to do, and `/slots` would wake it and make it load its model.
+ */
 function askSlots(launch: Launch, endpoint: Endpoint, signal: AbortSignal): Promise<Answer | undefined> {
   return askAwake(launch, endpoint, "/slots", signal);
 }
 
-async function askAwake(launch: Launch, endpoint: Endpoint, path: string, signal: AbortSignal): Promise<Answer | undefined> {
+async function askAwake(
+  launch: Launch,
+  endpoint: Endpoint,
+  path: string,
+  signal: AbortSignal,
+): Promise<Answer | undefined> {
   if (await isAsleep(launch, endpoint, signal)) return undefined;
   return sendWithKey(launch, endpoint, { method: "GET", path, signal });
 }
@@ -178,7 +202,10 @@ interface Outgoing {
   readonly json?: unknown;
 }
 
-/** What the servers of these launches were last known to take; their files may have changed, or gone, since they were read. */
+/**
+ * What the servers of these launches were last known to take; their files may have changed, or gone, since they were
+ * read.
+ */
 const knownKeys = new WeakMap<Launch, string>();
 
 /** Reads the key that a server is about to take, for our requests to it. */
@@ -224,14 +251,18 @@ function send(endpoint: Endpoint, { method, path, signal, apiKey, json }: Outgoi
         else chunks.push(chunk);
       });
       response.on("error", reject);
-      response.on("end", () => resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString("utf8") }));
+      response.on("end", () =>
+        resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString("utf8") }),
+      );
     });
     outgoing.end(json === undefined ? undefined : JSON.stringify(json));
   });
 }
 
 /** For `request` of node:http. A server that listens on all addresses is talked to on the loopback. */
-export function connectOptions(endpoint: Endpoint): { readonly host: string; readonly port: number } | { readonly socketPath: string } {
+export function connectOptions(
+  endpoint: Endpoint,
+): { readonly host: string; readonly port: number } | { readonly socketPath: string } {
   if ("socketPath" in endpoint) return endpoint;
   const { host, port } = endpoint;
   if (host === "0.0.0.0") return { host: "127.0.0.1", port };

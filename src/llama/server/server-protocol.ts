@@ -19,7 +19,10 @@ export const llamaServerProtocol: ServerProtocol = {
   parseLoadLine,
 };
 
-/** The words are the same in all builds; only some of them log requests, each in a line like `srv  log_server_r: request: GET /health 127.0.0.1 503`. */
+/**
+ * The words are the same in all builds; only some of them log requests, each in a line like `srv  log_server_r:
+ * request: GET /health 127.0.0.1 503`.
+ */
 export function parseLoadLine(line: string): LoadLine | undefined {
   const endpoint = parseListening(line);
   if (endpoint !== undefined) return { says: "listening", endpoint };
@@ -27,7 +30,10 @@ export function parseLoadLine(line: string): LoadLine | undefined {
   return line.endsWith(": model loaded") ? { says: "loaded" } : undefined;
 }
 
-/** `… listening on http://127.0.0.1:8080` or `unix:///run/coder.sock`, in all builds; some add ` - starting the main loop`. */
+/**
+ * `… listening on http://127.0.0.1:8080` or `unix:///run/coder.sock`, in all builds; some add ` - starting the main
+ * loop`.
+ */
 export function parseListening(line: string): Endpoint | undefined {
   const socketPath = /listening on unix:\/\/(.+?\.sock)(?: - starting the main loop)?$/.exec(line)?.[1];
   if (socketPath !== undefined) return { socketPath };

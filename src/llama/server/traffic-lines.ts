@@ -1,8 +1,8 @@
 import type { Traffic } from "../../supervisor/launch.ts";
 
 /*
- * Numbers in full, and no longer than any that is true: twelve digits of milliseconds are thirty years. What else stands there, such as `1..5`,
- * `nan` or `inf`, would make every sum from then on no number.
+ * Numbers in full, and no longer than any that is true: twelve digits of milliseconds are thirty years. What else
+ * stands there, such as `1..5`, `nan` or `inf`, would make every sum from then on no number.
  */
 const evalTime = /(?<!prompt )eval time = +(\d{1,12}(?:\.\d{1,9})?) ms \/ +(\d{1,12}) (?:tokens|runs)/;
 const acceptance =
@@ -11,8 +11,8 @@ const acceptance =
 const none: Traffic = { tokens: 0, seconds: 0, draftTokens: 0, acceptedTokens: 0, drafts: 0, acceptedLengths: 0 };
 
 /**
- * What llama-server logs at the end of each request, on every build and at its default verbosity: reading it costs the server nothing,
- * wakes no sleeping model, and needs neither `--metrics` nor `--slots`.
+ * What llama-server logs at the end of each request, on every build and at its default verbosity: reading it costs the
+ * server nothing, wakes no sleeping model, and needs neither `--metrics` nor `--slots`.
  * @returns undefined for any other line.
  * @see llama.cpp tools/server/server-context.cpp, print_timings
  */

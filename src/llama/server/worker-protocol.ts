@@ -4,8 +4,9 @@ import { isListenedOn, isListeningKnown } from "../../supervisor/port/listening-
 import { explainExit } from "./exit-cause.ts";
 
 /**
- * What the supervisor must know about llama.cpp's RPC server. It serves one client at a time, has place for two that wait, and tells nothing
- * of itself: connecting to it to see how it is would take the place of a server that comes back.
+ * What the supervisor must know about llama.cpp's RPC server. It serves one client at a time, has place for two that
+ * wait, and tells nothing of itself: connecting to it to see how it is would take the place of a server that comes
+ * back.
  */
 export const workerProtocol: ServerProtocol = {
   checkHealth,
@@ -22,13 +23,20 @@ export const workerProtocol: ServerProtocol = {
 
 /** Where the system does not tell who listens, a connection that is closed at once is the only way. */
 async function checkHealth(endpoint: Endpoint, timeoutMs: number, signal: AbortSignal): Promise<Health> {
-  const isThere = "port" in endpoint && isListeningKnown() ? isListenedOn(endpoint.port) : await canConnect(endpoint, timeoutMs, signal);
+  const isThere =
+    "port" in endpoint && isListeningKnown()
+      ? isListenedOn(endpoint.port)
+      : await canConnect(endpoint, timeoutMs, signal);
   return isThere ? "ready" : "unreachable";
 }
 
 async function canConnect(endpoint: Endpoint, timeoutMs: number, signal: AbortSignal): Promise<boolean> {
   return new Promise((resolve) => {
-    const socket = connect({ ...("socketPath" in endpoint ? { path: endpoint.socketPath } : endpoint), signal, timeout: timeoutMs });
+    const socket = connect({
+      ...("socketPath" in endpoint ? { path: endpoint.socketPath } : endpoint),
+      signal,
+      timeout: timeoutMs,
+    });
     const end = (isThere: boolean) => {
       socket.destroy();
       resolve(isThere);

@@ -19,26 +19,34 @@ function checkUrl(root: WrittenMap, path: KeyPath): Finding[] {
   const problem = findProblem(address);
   // What was written as one value has one place.
   const place = model.value.place === written.place ? model.place : written.place;
-  return problem === undefined ? [] : [{ message: `${quote(showKey(path))} ${problem.message}`, place, fix: problem.fix }];
+  return problem === undefined
+    ? []
+    : [{ message: `${quote(showKey(path))} ${problem.message}`, place, fix: problem.fix }];
 }
 
 /** An adapter's path is no place for an address, as its digest could not be said beside it. */
 function checkPath(root: WrittenMap, path: KeyPath): Finding[] {
   const written = findWritten(root, path);
   if (written?.value.kind !== "scalar" || !isAddress(written.value.value)) return [];
-  return [{ message: `${quote(showKey(path))} is an address`, place: written.place, fix: "write it as url instead of path" }];
+  return [
+    { message: `${quote(showKey(path))} is an address`, place: written.place, fix: "write it as url instead of path" },
+  ];
 }
 
 /** Signed addresses have some thousand characters. */
 const longestAddress = 8192;
 
 function findProblem(text: string): { readonly message: string; readonly fix: string } | undefined {
-  if (text.length > longestAddress) return { message: `is an address of ${text.length} characters`, fix: "check the address" };
+  if (text.length > longestAddress)
+    return { message: `is an address of ${text.length} characters`, fix: "check the address" };
   if (!URL.canParse(text)) return { message: `is no address, ${quote(maskAddress(text))}`, fix: "check the address" };
   const url = new URL(text);
   const shown = quote(`${url.origin}${url.pathname}`);
   if (url.username !== "" || url.password !== "") {
-    return { message: `is written with a login, which would end up in logs, ${shown}`, fix: "use an address that needs no login" };
+    return {
+      message: `is written with a login, which would end up in logs, ${shown}`,
+      fix: "use an address that needs no login",
+    };
   }
   if (url.protocol === "https:" || isLoopback(url.hostname)) return undefined;
   return {

@@ -2,14 +2,24 @@ import { checkAddresses } from "./address-rules.ts";
 import { checkHost } from "./host-rules.ts";
 import { quote } from "../yaml/quote-value.ts";
 import { checkWorker, isWorker } from "./worker-rules.ts";
-import { exclusiveKeys, type Finding, findWritten, type KeyPath, nearestPlace, showKey, type WrittenMap } from "../yaml/located.ts";
+import {
+  exclusiveKeys,
+  type Finding,
+  findWritten,
+  type KeyPath,
+  nearestPlace,
+  showKey,
+  type WrittenMap,
+} from "../yaml/located.ts";
 
-/** Drafting types that need no model of their own: n-grams of the text so far, and prediction layers inside the target. */
+/**
+ * Drafting types that need no model of their own: n-grams of the text so far, and prediction layers inside the target.
+ */
 const modelFreeType = /^(none|ngram-[\w-]+|draft-mtp)$/;
 
 /**
- * What one key asks of another, in a profile that is read with all it extends. Works on what was written, so that these problems show together
- * with all others.
+ * What one key asks of another, in a profile that is read with all it extends. Works on what was written, so that these
+ * problems show together with all others.
  */
 export function checkRules(root: WrittenMap): Finding[] {
   return [
@@ -26,7 +36,9 @@ export function checkRules(root: WrittenMap): Finding[] {
 /** The schema cannot require it, since a worker has none. */
 function checkHasModel(root: WrittenMap): Finding[] {
   if (root.entries.has("model")) return [];
-  return [{ message: `profile ${quote(root.place.source.name)} has no "model"`, place: root.place, fix: 'add "model"' }];
+  return [
+    { message: `profile ${quote(root.place.source.name)} has no "model"`, place: root.place, fix: 'add "model"' },
+  ];
 }
 
 function checkModelRef(root: WrittenMap, path: KeyPath): Finding[] {
@@ -50,7 +62,11 @@ function checkIsNoProjector(root: WrittenMap, path: KeyPath): Finding[] {
   const name = file?.value.kind === "scalar" ? String(file.value.value) : "";
   if (file === undefined || !/mmproj/i.test(name.slice(name.lastIndexOf("/") + 1))) return [];
   return [
-    { message: `${quote(showKey(key))} is a projector, ${quote(name)}, and no model`, place: file.place, fix: 'name it under "mmproj"' },
+    {
+      message: `${quote(showKey(key))} is a projector, ${quote(name)}, and no model`,
+      place: file.place,
+      fix: 'name it under "mmproj"',
+    },
   ];
 }
 

@@ -9,7 +9,10 @@ const loopback = new BlockList();
 loopback.addSubnet("127.0.0.0", 8, "ipv4");
 loopback.addAddress("::1", "ipv6");
 
-/** Whether only this machine's own programs reach a server there. Names other than localhost are not looked up: they count as open. */
+/**
+ * Whether only this machine's own programs reach a server there. Names other than localhost are not looked up: they
+ * count as open.
+ */
 export function isLocalHost(host: string): boolean {
   const version = isIP(host);
   if (version === 0) return isSocketHost(host) || host.toLowerCase() === "localhost";

@@ -7,7 +7,10 @@ import { quote } from "../yaml/quote-value.ts";
 import { isWorker } from "./worker-rules.ts";
 import { type Finding, findWritten, type WrittenMap } from "../yaml/located.ts";
 
-/** sun_path holds 104 bytes on macOS and 108 on Linux, a final zero among them; Node cuts a longer path short without a word. */
+/**
+ * sun_path holds 104 bytes on macOS and 108 on Linux, a final zero among them; Node cuts a longer path short without a
+ * word.
+ */
 const maxSocketPathBytes = 103;
 
 /** What `server.host` must be beyond text: an address, a name, or the path of a unix socket. */
@@ -17,7 +20,13 @@ export function checkHost(root: WrittenMap): Finding[] {
   if (written === undefined || typeof host !== "string" || host === "") return [];
   const problem = explainHost(host);
   if (problem !== undefined) {
-    return [{ message: `"server.host" ${problem.message}, ${quote(maskAddress(host))}`, place: written.place, fix: problem.fix }];
+    return [
+      {
+        message: `"server.host" ${problem.message}, ${quote(maskAddress(host))}`,
+        place: written.place,
+        fix: problem.fix,
+      },
+    ];
   }
   return isSocketHost(host) && !isWorker(root) ? checkPort(root) : [];
 }
@@ -53,7 +62,8 @@ function explainHost(host: string): Problem | undefined {
   }
   const [, name, behind] = /^([\w.-]+):(\d*)$/.exec(host) ?? [];
   if (name !== undefined) return { message: "is an address with a port", fix: writeOnly(name, behind) };
-  if (host === "*") return { message: "is no address", fix: "write 0.0.0.0 for all addresses, or :: for those of IPv6, too" };
+  if (host === "*")
+    return { message: "is no address", fix: "write 0.0.0.0 for all addresses, or :: for those of IPv6, too" };
   return /^[^\s/:[\]@*?#,]+$/.test(host) && !controlCharacter.test(host)
     ? undefined
     : { message: "is no address", fix: "write an address such as 127.0.0.1, or a name" };
@@ -62,11 +72,15 @@ function explainHost(host: string): Problem | undefined {
 function explainUrl(text: string): Problem {
   const path = /^(?:unix|file):(?:\/\/)?(.+)$/i.exec(text)?.[1];
   if (path !== undefined) {
-    return { message: "is a URL", fix: isSocketHost(path) ? `write only the path: ${path}` : "write only a path, which ends in .sock" };
+    return {
+      message: "is a URL",
+      fix: isSocketHost(path) ? `write only the path: ${path}` : "write only a path, which ends in .sock",
+    };
   }
   const url = URL.canParse(text) ? new URL(text) : undefined;
   const host = url?.hostname.replace(/^\[(.*)\]$/, "$1") ?? "";
-  if (url === undefined || host === "") return { message: "is a URL", fix: "write only the address, such as host: 127.0.0.1" };
+  if (url === undefined || host === "")
+    return { message: "is a URL", fix: "write only the address, such as host: 127.0.0.1" };
   // Read from the text: the URL parser drops the default port of a scheme.
   const port = /^[^/]*\/+[^/?#]*:(\d+)(?:[/?#]|$)/.exec(text)?.[1];
   return { message: "is a URL", fix: writeOnly(host, port) };

@@ -2,13 +2,19 @@ import { controlCharacter, nameCharacter } from "../../base/text/control-charact
 import { quote } from "../yaml/quote-value.ts";
 import { type Finding, type KeyPath, mapMap, nearestPlace, showKey, type WrittenMap } from "../yaml/located.ts";
 
-/** Keys whose text can have more than one line. All others, new ones too, are paths, names, addresses: one line of a file or a command. */
+/**
+ * Keys whose text can have more than one line. All others, new ones too, are paths, names, addresses: one line of a
+ * file or a command.
+ */
 const proseKeys: readonly string[] = ["description", "env", "args", "chat_template", "chat_template_kwargs"];
 
 /** Half of a surrogate pair: text that no file and no command line can hold. */
 const halfCharacter = /\p{Cs}/u;
 
-/** No value but prose may hold a control character: what is written for other programs has each value on a line of its own. */
+/**
+ * No value but prose may hold a control character: what is written for other programs has each value on a line of its
+ * own.
+ */
 export function checkText(root: WrittenMap): Finding[] {
   const findings: Finding[] = [];
   mapMap(root, (scalar, path) => {

@@ -37,12 +37,19 @@ export function checkWorker(root: WrittenMap): Finding[] {
 function findServerKeys(root: WrittenMap): Finding[] {
   return [...root.entries].flatMap(([key, { place, value }]) => {
     if (workerKeys.includes(key)) return [];
-    const keys = workerKeys.some((known) => known.startsWith(`${key}.`)) && value.kind === "map" ? [...value.entries] : undefined;
+    const keys =
+      workerKeys.some((known) => known.startsWith(`${key}.`)) && value.kind === "map" ? [...value.entries] : undefined;
     const written =
-      keys === undefined ? [{ name: key, place }] : keys.map(([name, entry]) => ({ name: `${key}.${name}`, place: entry.place }));
+      keys === undefined
+        ? [{ name: key, place }]
+        : keys.map(([name, entry]) => ({ name: `${key}.${name}`, place: entry.place }));
     return written
       .filter(({ name }) => !workerKeys.includes(name) && schemaAt(profileJsonSchema(), name.split(".")) !== undefined)
-      .map(({ name, place: at }) => ({ message: `${quote(name)} is for servers, and this is a worker`, place: at, fix: "remove it" }));
+      .map(({ name, place: at }) => ({
+        message: `${quote(name)} is for servers, and this is a worker`,
+        place: at,
+        fix: "remove it",
+      }));
   });
 }
 
@@ -58,7 +65,10 @@ for (const [net, prefix] of [
 ] as const)
   privateNetworks.addSubnet(net, prefix);
 
-/** Whether a worker there can be reached from the internet only by mistake. Names are not looked up: they count as private. */
+/**
+ * Whether a worker there can be reached from the internet only by mistake. Names are not looked up: they count as
+ * private.
+ */
 function isPrivateHost(host: string): boolean {
   return isIP(host) === 0 || (isIP(host) === 4 && privateNetworks.check(host));
 }

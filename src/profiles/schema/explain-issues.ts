@@ -3,7 +3,15 @@ import { findClosest } from "../../base/text/closest.ts";
 import { maskAddress } from "../../base/text/secrets.ts";
 import { expectations, type JsonSchema, keysOf, schemaAt } from "./json-schema.ts";
 import { joinOr, quote } from "../yaml/quote-value.ts";
-import { type Finding, findWritten, type KeyPath, nearestPlace, showKey, type Written, type WrittenMap } from "../yaml/located.ts";
+import {
+  type Finding,
+  findWritten,
+  type KeyPath,
+  nearestPlace,
+  showKey,
+  type Written,
+  type WrittenMap,
+} from "../yaml/located.ts";
 
 type Issue = z.core.$ZodIssue;
 
@@ -26,10 +34,19 @@ function explain(issue: Issue, under: KeyPath, context: Explained): Finding[] {
   return meant ? meant.flatMap((inner) => explain(inner, path, context)) : [wrongValue(path, context)];
 }
 
-/** Someone who wrote a map meant the alternative that is a map and has most of its keys: its own problems say more than "none fits". */
-function chooseBranch(branches: readonly (readonly Issue[])[], path: KeyPath, { root }: Explained): readonly Issue[] | undefined {
+/**
+ * Someone who wrote a map meant the alternative that is a map and has most of its keys: its own problems say more than
+ * "none fits".
+ */
+function chooseBranch(
+  branches: readonly (readonly Issue[])[],
+  path: KeyPath,
+  { root }: Explained,
+): readonly Issue[] | undefined {
   if (findWritten(root, path)?.value.kind !== "map") return undefined;
-  const maps = branches.filter((issues) => issues.every((issue) => issue.path.length > 0 || issue.code === "unrecognized_keys"));
+  const maps = branches.filter((issues) =>
+    issues.every((issue) => issue.path.length > 0 || issue.code === "unrecognized_keys"),
+  );
   return maps.toSorted((one, other) => countUnknown(one) - countUnknown(other))[0];
 }
 
@@ -50,8 +67,11 @@ function suggestKey(key: string, path: KeyPath, schema: JsonSchema): string {
   if (known.includes(key)) return `remove it: it does not go with the other keys of ${quote(showKey(path))}`;
   const near = findClosest(key, known);
   if (near !== undefined) return `did you mean ${quote(near)}?`;
-  const homes = ["", ...keysOf(schema)].filter((home) => keysOf(schemaAt(schema, home === "" ? [] : [home])).includes(key));
-  if (homes.length > 0) return `write it ${joinOr(homes.map((home) => (home === "" ? "at the top level" : `under ${quote(home)}`)))}`;
+  const homes = ["", ...keysOf(schema)].filter((home) =>
+    keysOf(schemaAt(schema, home === "" ? [] : [home])).includes(key),
+  );
+  if (homes.length > 0)
+    return `write it ${joinOr(homes.map((home) => (home === "" ? "at the top level" : `under ${quote(home)}`)))}`;
   return `the keys here are: ${known.join(", ")}`;
 }
 
@@ -75,7 +95,9 @@ function wrongValue(path: KeyPath, { root, schema }: Explained): Finding {
   const expected = expectations(schemaAt(schema, path) ?? {});
   // A value of the server's environment is repeated in no message, unless it is too short for a secret.
   const isHidden = path[0] === "env" && !(written.kind === "scalar" && written.text.length <= longestPlain);
-  const fix = isHidden ? "put the value in quotes, or write env as a map of names and values" : suggestValue(written, expected);
+  const fix = isHidden
+    ? "put the value in quotes, or write env as a map of names and values"
+    : suggestValue(written, expected);
   const message = `${quote(showKey(path))} must be ${joinOr(expected)}${isHidden ? "" : `, ${butIs(written)}`}`;
   return { message, place, ...(fix === undefined ? {} : { fix }) };
 }
@@ -99,7 +121,9 @@ function suggestValue(written: Written, expected: readonly string[]): string | u
   const { value, text } = written;
   if (typeof value !== "string")
     return expected.some((phrase) => /^(text|the path)/.test(phrase)) ? `put it in quotes: "${text}"` : undefined;
-  const plain = expected.some((phrase) => /number|^true$/.test(phrase)) && (/^-?\d+(\.\d+)?$/.test(value) || /^(true|false)$/.test(value));
+  const plain =
+    expected.some((phrase) => /number|^true$/.test(phrase)) &&
+    (/^-?\d+(\.\d+)?$/.test(value) || /^(true|false)$/.test(value));
   if (plain && written.expanded) return "write the value itself: ${env:…} always gives text";
   if (plain) return `write it without quotes: ${value}`;
   const near = findClosest(value, expected);

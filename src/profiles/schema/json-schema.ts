@@ -22,8 +22,9 @@ export interface JsonSchema {
 }
 
 /**
- * The JSON Schema of a profile as it is written: what an editor checks, and where error messages find their words.
- * No key is required, because the profile named by `extends` can complete any map; the loader asks for `model` after the merge.
+ * The JSON Schema of a profile as it is written: what an editor checks, and where error messages find their words. No
+ * key is required, because the profile named by `extends` can complete any map; the loader asks for `model` after the
+ * merge.
  */
 export function profileJsonSchema(): JsonSchema {
   made ??= makeSchema();

@@ -14,15 +14,23 @@ export const sampling = z
       .meta({ description: "Temperature", examples: [1.0] }),
     top_p: rate.optional().meta({ description: "Nucleus sampling, 0..1", examples: [0.95] }),
     top_k: count.optional().meta({ description: "Top-k sampling; 0 turns it off", examples: [40] }),
-    min_p: rate.optional().meta({ description: "Least probability relative to the best token, 0..1", examples: [0.05] }),
-    presence_penalty: penalty.optional().meta({ description: "Against tokens that were there before, -2..2", examples: [1.5] }),
-    frequency_penalty: penalty.optional().meta({ description: "Against tokens by how often they were there, -2..2", examples: [0] }),
+    min_p: rate
+      .optional()
+      .meta({ description: "Least probability relative to the best token, 0..1", examples: [0.05] }),
+    presence_penalty: penalty
+      .optional()
+      .meta({ description: "Against tokens that were there before, -2..2", examples: [1.5] }),
+    frequency_penalty: penalty
+      .optional()
+      .meta({ description: "Against tokens by how often they were there, -2..2", examples: [0] }),
     repeat_penalty: z
       .number()
       .min(0)
       .optional()
       .meta({ description: "Against repetition; 1 turns it off", examples: [1.05] }),
-    repeat_last_n: count.optional().meta({ description: "How many of the last tokens the penalties look at", examples: [64] }),
+    repeat_last_n: count
+      .optional()
+      .meta({ description: "How many of the last tokens the penalties look at", examples: [64] }),
     seed: z
       .int()
       .min(-1)
@@ -34,9 +42,10 @@ export const sampling = z
 
 /** How chats become prompts, and answers messages. */
 export const chatKeys = {
-  chat_template: text
-    .optional()
-    .meta({ description: "Name of a built-in chat template, or its text; the model's own unless told", examples: ["chatml"] }),
+  chat_template: text.optional().meta({
+    description: "Name of a built-in chat template, or its text; the model's own unless told",
+    examples: ["chatml"],
+  }),
   chat_template_file: text
     .optional()
     .meta({ description: "File with a chat template (relative to this YAML file)", examples: ["glm.jinja"] }),
@@ -57,7 +66,9 @@ export const chatKeys = {
     .min(-1)
     .optional()
     .meta({ description: "Most tokens of thought; -1 without limit, 0 none", examples: [4096] }),
-  reasoning_effort: text.optional().meta({ description: "How hard to think, in the words of the model's template", examples: ["high"] }),
+  reasoning_effort: text
+    .optional()
+    .meta({ description: "How hard to think, in the words of the model's template", examples: ["high"] }),
 };
 
 /** What is loaded beside the model, or asked of it instead of text. */

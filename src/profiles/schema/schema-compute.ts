@@ -9,7 +9,9 @@ export const placementKeys = {
     .boolean()
     .optional()
     .meta({ description: "Keep all expert weights in RAM, the rest on the GPU", examples: [true] }),
-  n_cpu_moe: count.optional().meta({ description: "Keep the expert weights of the first layers in RAM", examples: [60] }),
+  n_cpu_moe: count
+    .optional()
+    .meta({ description: "Keep the expert weights of the first layers in RAM", examples: [60] }),
   override_tensor: tensorOverrides
     .optional()
     .meta({ description: "Where tensors go, each as PATTERN=BUFFER", examples: [[String.raw`\.ffn_.*_exps=CPU`]] }),
@@ -75,16 +77,26 @@ export const contextKeys = {
         .meta({ description: "Frequency factor; 1/scale", examples: [0.25] }),
     })
     .default({})
-    .meta({ description: "Stretches the context beyond what the model was trained for", examples: [{ scaling: "yarn", scale: 4 }] }),
+    .meta({
+      description: "Stretches the context beyond what the model was trained for",
+      examples: [{ scaling: "yarn", scale: 4 }],
+    }),
   yarn: z
     .strictObject({
-      orig_ctx: count
-        .optional()
-        .meta({ description: "Context that the model was trained for; the model's own unless told", examples: [32768] }),
+      orig_ctx: count.optional().meta({
+        description: "Context that the model was trained for; the model's own unless told",
+        examples: [32768],
+      }),
       ext_factor: factor.optional().meta({ description: "Extrapolation mix; -1 lets llama.cpp choose", examples: [1] }),
-      attn_factor: factor.optional().meta({ description: "Attention magnitude; -1 lets llama.cpp choose", examples: [1] }),
-      beta_slow: factor.optional().meta({ description: "High correction dimension; -1 lets llama.cpp choose", examples: [1] }),
-      beta_fast: factor.optional().meta({ description: "Low correction dimension; -1 lets llama.cpp choose", examples: [32] }),
+      attn_factor: factor
+        .optional()
+        .meta({ description: "Attention magnitude; -1 lets llama.cpp choose", examples: [1] }),
+      beta_slow: factor
+        .optional()
+        .meta({ description: "High correction dimension; -1 lets llama.cpp choose", examples: [1] }),
+      beta_fast: factor
+        .optional()
+        .meta({ description: "Low correction dimension; -1 lets llama.cpp choose", examples: [32] }),
     })
     .default({})
     .meta({ description: "Settings of rope.scaling yarn", examples: [{ orig_ctx: 32768 }] }),
@@ -95,7 +107,10 @@ export const contextKeys = {
   swa_full: z
     .boolean()
     .optional()
-    .meta({ description: "Keep the whole context of sliding-window layers, so that prompts can be reused", examples: [true] }),
+    .meta({
+      description: "Keep the whole context of sliding-window layers, so that prompts can be reused",
+      examples: [true],
+    }),
   context_shift: z
     .boolean()
     .optional()

@@ -10,10 +10,13 @@ export const draft = z.strictObject({
     examples: ["draft-simple", "draft-mtp", "ngram-mod"],
   }),
   devices: devices.optional().meta({ description: "Devices for the draft model", examples: [["CUDA0", "CUDA1"]] }),
-  ctx_size: count.optional().meta({ description: "Context of the draft model in tokens, on builds that let it be set", examples: [16384] }),
-  n_max: count
+  ctx_size: count
     .optional()
-    .meta({ description: "Most tokens drafted at a time; 16 with draft-simple unless told, on every build", examples: [16] }),
+    .meta({ description: "Context of the draft model in tokens, on builds that let it be set", examples: [16384] }),
+  n_max: count.optional().meta({
+    description: "Most tokens drafted at a time; 16 with draft-simple unless told, on every build",
+    examples: [16],
+  }),
   n_min: count.optional().meta({ description: "Fewest tokens worth drafting", examples: [0] }),
   p_min: rate.optional().meta({
     description: "Least probability of a drafted token, 0..1; 0.75 with draft-simple unless told, on every build",
@@ -23,20 +26,31 @@ export const draft = z.strictObject({
     .int()
     .min(1)
     .optional()
-    .meta({ description: "Tokens that must be the same for an ngram type to go on as the text did before", examples: [12] }),
-  gpu_layers: gpuLayers.optional().meta({ description: "Layers of the draft model kept on the GPU", examples: ["all"] }),
+    .meta({
+      description: "Tokens that must be the same for an ngram type to go on as the text did before",
+      examples: [12],
+    }),
+  gpu_layers: gpuLayers
+    .optional()
+    .meta({ description: "Layers of the draft model kept on the GPU", examples: ["all"] }),
   threads: z
     .int()
     .min(-1)
     .optional()
     .meta({ description: "CPU threads of the draft model; those of the target unless told", examples: [8] }),
-  cache_type_k: cacheType.optional().meta({ description: "Data type of the draft model's key cache", examples: ["q8_0"] }),
-  cache_type_v: cacheType.optional().meta({ description: "Data type of the draft model's value cache", examples: ["q8_0"] }),
+  cache_type_k: cacheType
+    .optional()
+    .meta({ description: "Data type of the draft model's key cache", examples: ["q8_0"] }),
+  cache_type_v: cacheType
+    .optional()
+    .meta({ description: "Data type of the draft model's value cache", examples: ["q8_0"] }),
   cpu_moe: z
     .boolean()
     .optional()
     .meta({ description: "Keep all expert weights of the draft model in RAM", examples: [true] }),
-  n_cpu_moe: count.optional().meta({ description: "Keep the expert weights of the draft model's first layers in RAM", examples: [20] }),
+  n_cpu_moe: count
+    .optional()
+    .meta({ description: "Keep the expert weights of the draft model's first layers in RAM", examples: [20] }),
   override_tensor: tensorOverrides.optional().meta({
     description: "Where tensors of the draft model go, each as PATTERN=BUFFER",
     examples: [[String.raw`\.ffn_.*_exps=CPU`]],

@@ -4,16 +4,23 @@ import { text } from "./schema-values.ts";
 const hf = z
   .string()
   .regex(/^\w[\w.-]*\/\w[\w.-]*$/)
-  .meta({ title: "a repository written as owner/name", description: "Hugging Face repository", examples: ["unsloth/GLM-4.7-GGUF"] });
+  .meta({
+    title: "a repository written as owner/name",
+    description: "Hugging Face repository",
+    examples: ["unsloth/GLM-4.7-GGUF"],
+  });
 const revision = text.optional().meta({ description: "Branch, tag or commit; `main` unless told", examples: ["main"] });
 
 const hubModel = z
   .strictObject({
     hf,
-    quant: text.optional().meta({ description: "Weight format, as it stands in the file's name", examples: ["UD-Q2_K_XL"] }),
-    file: text
+    quant: text
       .optional()
-      .meta({ description: "Exact file (the first shard of a set), instead of `quant`", examples: ["model-Q4_K_M.gguf"] }),
+      .meta({ description: "Weight format, as it stands in the file's name", examples: ["UD-Q2_K_XL"] }),
+    file: text.optional().meta({
+      description: "Exact file (the first shard of a set), instead of `quant`",
+      examples: ["model-Q4_K_M.gguf"],
+    }),
     revision,
   })
   .meta({ title: "a map with hf and quant" });
@@ -34,15 +41,25 @@ const urlModel = z
     url: z
       .string()
       .regex(/^https?:\/\//)
-      .meta({ title: "an https address", description: "Address of a GGUF file", examples: ["https://models.example/model-Q4_K_M.gguf"] }),
+      .meta({
+        title: "an https address",
+        description: "Address of a GGUF file",
+        examples: ["https://models.example/model-Q4_K_M.gguf"],
+      }),
     sha256: z
       .union([sha256, z.array(sha256).min(1)])
       .optional()
-      .meta({ description: "Digest that the file must have; of a split set a list with one for each shard", examples: [digest] }),
+      .meta({
+        description: "Digest that the file must have; of a split set a list with one for each shard",
+        examples: [digest],
+      }),
   })
   .meta({ title: "a map with url" });
 
-/** An address is the map with `url`, or with `hf` and `file`, by the time that the schema sees it: `resolvePaths` does that. */
+/**
+ * An address is the map with `url`, or with `hf` and `file`, by the time that the schema sees it: `resolvePaths` does
+ * that.
+ */
 const placeOf = (what: string) => text.meta({ title: `the path or https address of ${what}` });
 
 export const model = z.union([placeOf("a GGUF file"), hubModel, urlModel]).meta({
@@ -56,7 +73,8 @@ export const model = z.union([placeOf("a GGUF file"), hubModel, urlModel]).meta(
 });
 
 export const mmproj = z.union([placeOf("a projector"), hubFile, urlModel]).meta({
-  description: "Projector for images and audio: a file (relative to this YAML file), one on Hugging Face, or one at an https address",
+  description:
+    "Projector for images and audio: a file (relative to this YAML file), one on Hugging Face, or one at an https address",
   examples: ["mmproj-F16.gguf", { hf: "unsloth/Qwen3-VL-8B-Instruct-GGUF", file: "mmproj-F16.gguf" }],
 });
 
@@ -70,7 +88,10 @@ export const lora = z
     z.union([
       placeOf("an adapter"),
       z
-        .strictObject({ path: text.meta({ description: "The adapter's file", examples: ["../adapters/style.gguf"] }), scale })
+        .strictObject({
+          path: text.meta({ description: "The adapter's file", examples: ["../adapters/style.gguf"] }),
+          scale,
+        })
         .meta({ title: "a map with path and scale" }),
       hubFile.extend({ scale }).meta({ title: "a map with hf, file and scale" }),
       urlModel.extend({ scale }).meta({ title: "a map with url and scale" }),
@@ -91,5 +112,8 @@ export type RemoteModelRef = HubModelRef | UrlModelRef;
 /** A model on Hugging Face. A profile sets exactly one of `quant` and `file`. */
 export type HubModelRef = z.infer<typeof hubModel>;
 
-/** A file at an address of any server; of a split set the first shard. `sha256` is its digest, or has one for each shard. */
+/**
+ * A file at an address of any server; of a split set the first shard. `sha256` is its digest, or has one for each
+ * shard.
+ */
 export type UrlModelRef = z.infer<typeof urlModel>;

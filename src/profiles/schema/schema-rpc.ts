@@ -21,7 +21,8 @@ export const rpcKeys = {
         .min(1)
         .optional()
         .meta({
-          description: "Workers whose devices the server uses as RPC0, RPC1 …; on a private network only, since nothing protects it",
+          description:
+            "Workers whose devices the server uses as RPC0, RPC1 …; on a private network only, since nothing protects it",
           examples: [["10.0.0.2:50052"]],
         }),
       cache: z

@@ -5,7 +5,8 @@ import { count, text } from "./schema-values.ts";
 export const server = z
   .strictObject({
     host: text.default("127.0.0.1").meta({
-      description: "Address to listen on, or the path of a unix socket, which ends in .sock (relative to this YAML file)",
+      description:
+        "Address to listen on, or the path of a unix socket, which ends in .sock (relative to this YAML file)",
       examples: ["127.0.0.1", "run/coder.sock"],
     }),
     port: z
@@ -16,7 +17,8 @@ export const server = z
         examples: [8001],
       }),
     api_key_file: text.optional().meta({
-      description: "File with one API key a line (relative to this YAML file); without one, whoever reaches the server can use it",
+      description:
+        "File with one API key a line (relative to this YAML file); without one, whoever reaches the server can use it",
       examples: ["/etc/llmctl/api-keys"],
     }),
     metrics: z
@@ -36,7 +38,10 @@ export const server = z
     slots: z
       .boolean()
       .optional()
-      .meta({ description: "Serve /slots, which tells prompts to who may ask; without it a stop waits for no request", examples: [false] }),
+      .meta({
+        description: "Serve /slots, which tells prompts to who may ask; without it a stop waits for no request",
+        examples: [false],
+      }),
     slot_save_path: text
       .optional()
       .meta({ description: "Folder where contexts can be saved (relative to this YAML file)", examples: ["slots"] }),

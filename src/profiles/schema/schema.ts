@@ -26,8 +26,8 @@ const rawArgs = z
 const flashAttention = z.enum(["on", "off", "auto"]);
 
 /**
- * The shape of a profile after `extends` and `${env:…}` are done, key by key; rules.ts has what one key asks of another.
- * Its keys are intent; none is a flag of one llama.cpp build.
+ * The shape of a profile after `extends` and `${env:…}` are done, key by key; rules.ts has what one key asks of
+ * another. Its keys are intent; none is a flag of one llama.cpp build.
  */
 export const profileSchema = z
   .strictObject({
@@ -48,7 +48,8 @@ export const profileSchema = z
       .array(z.string().regex(profileNamePattern).meta({ title: "the name of a profile" }))
       .default([])
       .meta({
-        description: "Profiles that must be ready before this one is started; `up` starts them, and `down` stops them after it",
+        description:
+          "Profiles that must be ready before this one is started; `up` starts them, and `down` stops them after it",
         examples: [["embedding"]],
       }),
     /** Set in every profile but a worker's; `targetModel` reads it. */
@@ -61,7 +62,9 @@ export const profileSchema = z
         examples: [["/data/models"]],
       }),
     alias: text.optional().meta({ description: "Model name that API clients see", examples: ["unsloth/GLM-4.7"] }),
-    draft: draft.optional().meta({ description: "Speculative decoding", examples: [{ model: "../models/demo-draft.gguf" }] }),
+    draft: draft
+      .optional()
+      .meta({ description: "Speculative decoding", examples: [{ model: "../models/demo-draft.gguf" }] }),
     ctx_size: count.optional().meta({ description: "Context in tokens; 0 takes it from the model", examples: [16384] }),
     parallel: z
       .int()
@@ -116,16 +119,22 @@ export const profileSchema = z
     args: rawArgs,
     llama: z
       .strictObject({
-        build: text.optional().meta({ description: "An installed build; the current one unless told", examples: ["v0.5.0"] }),
-        binary: text
+        build: text
           .optional()
-          .meta({ description: "Path of a llama-server of your own, instead of `build`", examples: ["/opt/llama.cpp/llama-server"] }),
+          .meta({ description: "An installed build; the current one unless told", examples: ["v0.5.0"] }),
+        binary: text.optional().meta({
+          description: "Path of a llama-server of your own, instead of `build`",
+          examples: ["/opt/llama.cpp/llama-server"],
+        }),
       })
       .default({})
       .meta({ description: "Which llama.cpp to run", examples: [{ build: "v0.5.0" }] }),
     health: z
       .strictObject({
-        interval: duration("5s").meta({ description: "Time between health checks of a ready server", examples: ["5s"] }),
+        interval: duration("5s").meta({
+          description: "Time between health checks of a ready server",
+          examples: ["5s"],
+        }),
         timeout: duration("3s").meta({ description: "Longest wait for one health check", examples: ["3s"] }),
         failures: z
           .int()
@@ -147,7 +156,10 @@ export const profileSchema = z
             description: "Read from the server's log how fast it generates and how many drafted tokens are accepted",
             examples: [false],
           }),
-        proof_timeout: duration("5m").meta({ description: "Longest wait for the request that proves drafting", examples: ["5m"] }),
+        proof_timeout: duration("5m").meta({
+          description: "Longest wait for the request that proves drafting",
+          examples: ["5m"],
+        }),
       })
       .prefault({})
       .meta({ description: "Health checks", examples: [{ interval: "5s" }] }),
@@ -181,7 +193,8 @@ export const profileSchema = z
       .enum(["kill", "keep"])
       .default("kill")
       .meta({
-        description: "When llmctl itself is killed: end the server with it, or let it serve on until the next `up` takes it over as it is",
+        description:
+          "When llmctl itself is killed: end the server with it, or let it serve on until the next `up` takes it over as it is",
         examples: ["keep"],
       }),
     log: z
@@ -194,7 +207,10 @@ export const profileSchema = z
   })
   .meta({ title: "llmctl profile", description: "How llmctl runs one model" });
 
-/** A profile's values, all defaults filled in; durations and sizes still as text (`parseDuration`, `parseSize` read them). */
+/**
+ * A profile's values, all defaults filled in; durations and sizes still as text (`parseDuration`, `parseSize` read
+ * them).
+ */
 export type ProfileValues = z.infer<typeof profileSchema>;
 
 /** A checked profile. All paths in it are absolute. */
@@ -205,6 +221,9 @@ export interface Profile {
   readonly values: ProfileValues;
   /** Names in `env` whose values came, by `${env:…}`, from the environment of this process. */
   readonly envFromOutside?: readonly string[];
-  /** Where a key was written, for messages: `file:line:column`, of the nearest written ancestor; `path` for keys that nobody wrote. */
+  /**
+   * Where a key was written, for messages: `file:line:column`, of the nearest written ancestor; `path` for keys that
+   * nobody wrote.
+   */
   readonly at: (...key: (string | number)[]) => string;
 }

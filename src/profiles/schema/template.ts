@@ -17,7 +17,18 @@ export interface NewProfile {
 }
 
 /** Keys that people look for first; each is shown with its example, for the taking. */
-const offered = ["model_dirs", "ctx_size", "gpu_layers", "devices", "parallel", "flash_attn", "draft", "sampling", "server", "args"];
+const offered = [
+  "model_dirs",
+  "ctx_size",
+  "gpu_layers",
+  "devices",
+  "parallel",
+  "flash_attn",
+  "draft",
+  "sampling",
+  "server",
+  "args",
+];
 
 /** The text of a new profile: the keys that are known, and below them, as comments, some that it could have. */
 export function newProfileText(profile: NewProfile): string {
@@ -30,7 +41,13 @@ export function newProfileText(profile: NewProfile): string {
     ...(draft === undefined ? {} : { draft: { model: draft } }),
     ...(port === undefined ? {} : { server: { port } }),
   };
-  return [`# yaml-language-server: $schema=${toOneLine(schema)}`, ...origin(profile), ...writeKeys(keys), "", ...offer(Object.keys(keys))]
+  return [
+    `# yaml-language-server: $schema=${toOneLine(schema)}`,
+    ...origin(profile),
+    ...writeKeys(keys),
+    "",
+    ...offer(Object.keys(keys)),
+  ]
     .map((line) => `${line}\n`)
     .join("");
 }
@@ -47,7 +64,10 @@ function origin(profile: NewProfile): string[] {
 function writeKeys(keys: Readonly<Record<string, unknown>>): string[] {
   return Object.entries(keys).flatMap(([key, value]) =>
     typeof value === "object" && value !== null && key !== "model"
-      ? [`${key}:`, ...Object.entries(value).map(([inner, one]: [string, unknown]) => `  ${inner}: ${writeYamlInLine(one)}`)]
+      ? [
+          `${key}:`,
+          ...Object.entries(value).map(([inner, one]: [string, unknown]) => `  ${inner}: ${writeYamlInLine(one)}`),
+        ]
       : [`${key}: ${writeYamlInLine(value)}`],
   );
 }

@@ -8,9 +8,9 @@ import { withKey, withoutKey } from "./plain-keys.ts";
 import { type KeyPath, showKey, type Source, toPlain, toProblem } from "./located.ts";
 
 /*
- * Edits are splices of the text at places that the parser names, never a document printed anew: a printer has its own ideas about quotes,
- * blank lines and indentation. What a splice means is read back from its result, so that one that would change anything else (through an
- * alias, say) is refused instead of written.
+ * Edits are splices of the text at places that the parser names, never a document printed anew: a printer has its own
+ * ideas about quotes, blank lines and indentation. What a splice means is read back from its result, so that one that
+ * would change anything else (through an alias, say) is refused instead of written.
  */
 
 type AnyMap = YAMLMap<Node, Node | null>;
@@ -25,7 +25,8 @@ interface Splice {
 
 /**
  * Sets one key of a profile's YAML text; every byte outside the value, or outside the new line, stays.
- * @throws LlmctlError `profile-invalid` for text that is no YAML, `profile-uneditable` where the key cannot be written without touching more.
+ * @throws LlmctlError `profile-invalid` for text that is no YAML, `profile-uneditable` where the key cannot be written
+ *   without touching more.
  */
 export function setInYaml(text: string, path: KeyPath, value: NewValue, source: Source): string {
   const wanted = withKey(readPlain(text, source), path, value.value);
@@ -65,11 +66,15 @@ function means(text: string, wanted: unknown, source: Source): boolean {
 }
 
 function uneditable(verb: "set" | "unset", path: KeyPath, source: Source): LlmctlError {
-  return new LlmctlError("profile-uneditable", `cannot ${verb} ${quote(showKey(path))} without changing more than that key`, {
-    exit: "config",
-    at: source.shown,
-    fix: { run: ["profile", "edit", source.name] },
-  });
+  return new LlmctlError(
+    "profile-uneditable",
+    `cannot ${verb} ${quote(showKey(path))} without changing more than that key`,
+    {
+      exit: "config",
+      at: source.shown,
+      fix: { run: ["profile", "edit", source.name] },
+    },
+  );
 }
 
 /** Where a key is, or as far as the text has it. */
@@ -98,7 +103,13 @@ function findSpot(text: string, path: KeyPath): Spot {
     holder = next;
     value = "key" in next ? next.value : next;
   }
-  return { maps, holder, value, rest: path.slice(index).map(String), indentStep: findIndentStep(text, document.contents) };
+  return {
+    maps,
+    holder,
+    value,
+    rest: path.slice(index).map(String),
+    indentStep: findIndentStep(text, document.contents),
+  };
 }
 
 function child(value: Node | null, key: string | number | undefined): AnyPair | Node | undefined {
@@ -118,7 +129,8 @@ function orderSpellings({ value, spellings }: NewValue, spot: Spot): readonly st
 function spliceValue(text: string, spot: Spot, spelling: string): Splice[] {
   const { holder, value, rest, maps } = spot;
   if (rest.length === 0) return holder === undefined ? [] : replaceValue(text, holder, value, spelling);
-  if (isMap<Node, Node | null>(value)) return [value.flow ? addToFlow(value, rest, spelling) : addToBlock(text, value, spot, spelling)];
+  if (isMap<Node, Node | null>(value))
+    return [value.flow ? addToFlow(value, rest, spelling) : addToBlock(text, value, spot, spelling)];
   if (holder === undefined) return [appendLines(text, text.length, writeLines(rest, spelling, "", spot.indentStep))];
   const parent = maps.at(-1);
   if (!isEmpty(value) || !("key" in holder) || parent === undefined) return [];
@@ -170,7 +182,8 @@ function appendLines(text: string, at: number, lines: readonly string[]): Splice
 
 function writeLines(keys: readonly string[], spelling: string, indent: string, step: number): string[] {
   return keys.map(
-    (key, depth) => `${indent}${" ".repeat(depth * step)}${writeKey(key)}:${depth === keys.length - 1 ? ` ${spelling}` : ""}`,
+    (key, depth) =>
+      `${indent}${" ".repeat(depth * step)}${writeKey(key)}:${depth === keys.length - 1 ? ` ${spelling}` : ""}`,
   );
 }
 
@@ -225,7 +238,9 @@ function endOfPair(pair: AnyPair): number {
   return isEmpty(pair.value) || pair.value === null ? endOfColon(pair) : endOfValue(pair.value);
 }
 
-/** Behind the last character that is part of the value; a block map's own range goes on over comments and blank lines. */
+/**
+ * Behind the last character that is part of the value; a block map's own range goes on over comments and blank lines.
+ */
 function endOfValue(value: Node): number {
   if (isMap<Node, Node | null>(value) && !value.flow) {
     const last = value.items.at(-1);
@@ -242,7 +257,10 @@ function startOfLine(text: string, offset: number): number {
   return text.lastIndexOf("\n", offset - 1) + 1;
 }
 
-/** Behind the line break; an offset that is at the start of a line, where a block of text ends, is the end of the line before. */
+/**
+ * Behind the line break; an offset that is at the start of a line, where a block of text ends, is the end of the line
+ * before.
+ */
 function endOfLine(text: string, offset: number): number {
   if (offset > 0 && text[offset - 1] === "\n") return offset;
   const end = text.indexOf("\n", offset);

@@ -75,7 +75,10 @@ export function toProblem(finding: Finding): Problem {
 
 /** A key as people write it: `draft.devices[0]`. */
 export function showKey(path: KeyPath): string {
-  return path.reduce<string>((text, key) => (typeof key === "number" ? `${text}[${key}]` : text === "" ? key : `${text}.${key}`), "");
+  return path.reduce<string>(
+    (text, key) => (typeof key === "number" ? `${text}[${key}]` : text === "" ? key : `${text}.${key}`),
+    "",
+  );
 }
 
 /** What was written at a key, with the key's place (a list item's own); undefined when nobody wrote it. */
@@ -114,7 +117,10 @@ export const exclusiveKeys: readonly (readonly [string, string])[] = [
   ["chat_template", "chat_template_file"],
 ];
 
-/** Keys that say where a file is, the first of which tells the form: a child profile that uses one form puts the keys of the parent's aside. */
+/**
+ * Keys that say where a file is, the first of which tells the form: a child profile that uses one form puts the keys of
+ * the parent's aside.
+ */
 const fileForms = [
   ["hf", "quant", "file", "revision"],
   ["url", "sha256"],
@@ -123,13 +129,17 @@ const fileForms = [
 function putFormsAside(entries: Map<string, WrittenEntry>, child: WrittenMap): void {
   for (const form of fileForms) {
     const isOther = entries.has(form[0]) && !form.some((key) => child.entries.has(key));
-    if (isOther && fileForms.some((other) => other.some((key) => child.entries.has(key)))) form.forEach((key) => entries.delete(key));
+    if (isOther && fileForms.some((other) => other.some((key) => child.entries.has(key))))
+      form.forEach((key) => entries.delete(key));
   }
   // A digest is that of one address.
   if (child.entries.has("url")) entries.delete("sha256");
 }
 
-/** The child over its parent: maps merge, lists and single values replace. Every value keeps the place where it was written. */
+/**
+ * The child over its parent: maps merge, lists and single values replace. Every value keeps the place where it was
+ * written.
+ */
 export function merge(parent: WrittenMap, child: WrittenMap): WrittenMap {
   const entries = new Map(parent.entries);
   for (const pair of exclusiveKeys) {
@@ -149,7 +159,8 @@ type Change = (scalar: WrittenScalar, path: KeyPath) => Written;
 /** A copy with every single value passed through `change`. */
 export function mapScalars(written: Written, change: Change, path: KeyPath = []): Written {
   if (written.kind === "scalar") return change(written, path);
-  if (written.kind === "list") return { ...written, items: written.items.map((item, index) => mapScalars(item, change, [...path, index])) };
+  if (written.kind === "list")
+    return { ...written, items: written.items.map((item, index) => mapScalars(item, change, [...path, index])) };
   return mapMap(written, change, path);
 }
 

@@ -13,8 +13,8 @@ export interface NewValue {
 const mostBrackets = 64;
 
 /**
- * Reads a value as a person types it on a command line: a YAML scalar or a flow collection. Anything else, such as `GLM: fast` or `a # b`,
- * is text as it stands.
+ * Reads a value as a person types it on a command line: a YAML scalar or a flow collection. Anything else, such as
+ * `GLM: fast` or `a # b`, is text as it stands.
  * @param isText The key takes nothing but text, so `1` is text there, too.
  */
 export function parseNewValue(typed: string, isText: boolean): NewValue {
@@ -23,7 +23,10 @@ export function parseNewValue(typed: string, isText: boolean): NewValue {
   if (read === undefined || (isText && isOther)) return textValue(typed);
   const { value } = read;
   const own = controlCharacter.test(typed) ? [] : [typed];
-  return { value, spellings: [...own, ...(typeof value === "string" ? textValue(value).spellings : [writeYamlInLine(value)])] };
+  return {
+    value,
+    spellings: [...own, ...(typeof value === "string" ? textValue(value).spellings : [writeYamlInLine(value)])],
+  };
 }
 
 function readOneLine(typed: string): { readonly value: unknown } | undefined {

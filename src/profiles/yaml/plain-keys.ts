@@ -2,7 +2,9 @@ import type { KeyPath } from "./located.ts";
 
 type PlainMap = Readonly<Record<string, unknown>>;
 
-/** A copy with the key set, maps made where there are none; undefined where what is there already can have no such key. */
+/**
+ * A copy with the key set, maps made where there are none; undefined where what is there already can have no such key.
+ */
 export function withKey(plain: unknown, [key, ...rest]: KeyPath, value: unknown): unknown {
   if (key === undefined) return value;
   if (typeof key === "number") {
@@ -15,7 +17,10 @@ export function withKey(plain: unknown, [key, ...rest]: KeyPath, value: unknown)
   return inner === undefined ? undefined : { ...plain, [key]: inner };
 }
 
-/** A copy without the key, and without the maps that this leaves empty, but for the outermost; undefined when it has no such key. */
+/**
+ * A copy without the key, and without the maps that this leaves empty, but for the outermost; undefined when it has no
+ * such key.
+ */
 export function withoutKey(plain: unknown, [key, ...rest]: KeyPath): PlainMap | undefined {
   if (typeof key !== "string" || !isPlainMap(plain) || !Object.hasOwn(plain, key)) return undefined;
   const { [key]: old, ...others } = plain;

@@ -1,4 +1,16 @@
-import { isAlias, isMap, isScalar, isSeq, Lexer, LineCounter, type Node, type Pair, parseDocument, Parser, type YAMLError } from "yaml";
+import {
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  Lexer,
+  LineCounter,
+  type Node,
+  type Pair,
+  parseDocument,
+  Parser,
+  type YAMLError,
+} from "yaml";
 import { LlmctlError } from "../../base/errors.ts";
 import { quote } from "./quote-value.ts";
 import {
@@ -13,15 +25,18 @@ import {
 } from "./located.ts";
 
 /**
- * Bounds on a profile, far above any real one. Nesting is measured on the parser's stack (about two tokens a level) before the document is
- * composed: the composer recurses, and a file of 1 MB of `{` has ended the whole process there.
+ * Bounds on a profile, far above any real one. Nesting is measured on the parser's stack (about two tokens a level)
+ * before the document is composed: the composer recurses, and a file of 1 MB of `{` has ended the whole process there.
  */
 const limits = {
   nesting: 64,
   tokens: 100_000,
   /** Aliases count as often as they are used: nine lines of them can stand for a billion values. */
   values: 10_000,
-  /** Of all texts, likewise: an alias of a long text costs nothing here, but its bytes wherever the profile is written or printed. */
+  /**
+   * Of all texts, likewise: an alias of a long text costs nothing here, but its bytes wherever the profile is written
+   * or printed.
+   */
   characters: 4 << 20,
   syntaxProblems: 5,
 };
@@ -56,7 +71,11 @@ export function readYaml(text: string, source: Source): ReadYaml {
   const root = readNode(document.contents, reading, start);
   if (root.kind === "map") return { root, findings: reading.findings };
   const found = root.kind === "list" ? "is a list" : root.value === null ? "is empty" : "is a single value";
-  const finding = { message: `${named(reading)} ${found}`, place: root.place, fix: "write keys and values, such as: model: model.gguf" };
+  const finding = {
+    message: `${named(reading)} ${found}`,
+    place: root.place,
+    fix: "write keys and values, such as: model: model.gguf",
+  };
   return { root: empty, findings: [...reading.findings, finding] };
 }
 
@@ -83,7 +102,8 @@ function readNode(node: Node | null, reading: Reading, place: Place, depth = 0):
   if (isAlias(node)) return readAlias(node.source, reading, here, depth);
   if (node && "anchor" in node && node.anchor !== undefined) reading.anchors.set(node.anchor, node);
   if (isMap<Node, Node>(node)) return readMap(node.items, reading, here, depth);
-  if (isSeq<Node>(node)) return { kind: "list", items: node.items.map((item) => readNode(item, reading, here, depth + 1)), place: here };
+  if (isSeq<Node>(node))
+    return { kind: "list", items: node.items.map((item) => readNode(item, reading, here, depth + 1)), place: here };
   return readScalar(isScalar(node) ? node : null, reading, here);
 }
 
@@ -106,7 +126,8 @@ function checkText(
   { place, offset }: { readonly place: Place; readonly offset: number | undefined },
 ): void {
   reading.characters += text.length;
-  if (reading.characters > limits.characters) throw refuse(reading, offset, `holds more than ${limits.characters} characters of text`);
+  if (reading.characters > limits.characters)
+    throw refuse(reading, offset, `holds more than ${limits.characters} characters of text`);
   if (text.includes("\0")) reading.findings.push({ message: `${named(reading)} holds a NUL character`, place });
   if (isBroken(text)) reading.findings.push({ message: `${named(reading)} holds half of a character`, place });
 }
@@ -139,11 +160,20 @@ function readMap(pairs: readonly Pair<Node, Node | null>[], reading: Reading, pl
   return { kind: "map", entries, place };
 }
 
-function readKey(node: Node | null, seen: ReadonlyMap<string, WrittenEntry>, reading: Reading, place: Place): string | undefined {
+function readKey(
+  node: Node | null,
+  seen: ReadonlyMap<string, WrittenEntry>,
+  reading: Reading,
+  place: Place,
+): string | undefined {
   const key = isScalar(node) ? node.value : undefined;
   const earlier = typeof key === "string" ? seen.get(key) : undefined;
   if (typeof key !== "string") {
-    reading.findings.push({ message: `${named(reading)} has a key that is not text`, place, fix: "put the key in quotes" });
+    reading.findings.push({
+      message: `${named(reading)} has a key that is not text`,
+      place,
+      fix: "put the key in quotes",
+    });
   } else if (earlier) {
     reading.findings.push({
       // What stands behind an equals sign was meant as the value.
@@ -152,7 +182,11 @@ function readKey(node: Node | null, seen: ReadonlyMap<string, WrittenEntry>, rea
       fix: `keep one of them; the first is on line ${earlier.place.line}`,
     });
   } else if (key === "__proto__" || key.includes("\0") || isBroken(key)) {
-    reading.findings.push({ message: `${named(reading)} has a key that cannot be used: ${quote(key)}`, place, fix: "remove it" });
+    reading.findings.push({
+      message: `${named(reading)} has a key that cannot be used: ${quote(key)}`,
+      place,
+      fix: "remove it",
+    });
   } else {
     return key;
   }
@@ -163,23 +197,35 @@ function syntaxFinding(error: YAMLError, reading: Reading): Finding {
   const { text } = reading;
   const place = placeAt(reading, error.pos[0]);
   const line = text.split("\n", place.line).at(-1) ?? "";
-  if (error.code === "TAB_AS_INDENT") return { message: `${named(reading)} is indented with a tab`, place, fix: "indent with spaces" };
+  if (error.code === "TAB_AS_INDENT")
+    return { message: `${named(reading)} is indented with a tab`, place, fix: "indent with spaces" };
   if (error.code === "MULTIPLE_DOCS") {
-    return { message: `${named(reading)} holds more than one YAML document`, place, fix: "write one profile a file, without a second ---" };
+    return {
+      message: `${named(reading)} holds more than one YAML document`,
+      place,
+      fix: "write one profile a file, without a second ---",
+    };
   }
   const said = error.message.slice(0, 1).toLowerCase() + error.message.slice(1);
-  const fix = line.includes("${env:") ? { fix: "put text with ${env:…} in quotes when it stands between { } or [ ]" } : {};
+  const fix = line.includes("${env:")
+    ? { fix: "put text with ${env:…} in quotes when it stands between { } or [ ]" }
+    : {};
   // The library's words quote what it could not read.
-  if (isInEnv(text, place.line)) return { message: unreadableInEnv(reading), place, fix: "put the value in quotes", ...fix };
+  if (isInEnv(text, place.line))
+    return { message: unreadableInEnv(reading), place, fix: "put the value in quotes", ...fix };
   return { message: `${named(reading)} is not valid YAML: ${said}`, place, ...fix };
 }
 
-/** Whether a line belongs to the key `env`, whose values are repeated in no message; of a map in braces it cannot be told. */
+/**
+ * Whether a line belongs to the key `env`, whose values are repeated in no message; of a map in braces it cannot be
+ * told.
+ */
 function isInEnv(text: string, line: number): boolean {
   const lines = text.split("\n", line).filter((one) => /^\s*[^\s#]/.test(one) && !/^(?:---|%)/.test(one));
   const indents = lines.map((one) => one.search(/\S/));
   // A whole profile may be indented, and a key of its own line stands before a colon of its own line.
-  const top = lines.findLast((one, index) => (indents[index] ?? 0) <= (indents[0] ?? 0) && !/^\s*:/.test(one))?.trimStart() ?? "";
+  const top =
+    lines.findLast((one, index) => (indents[index] ?? 0) <= (indents[0] ?? 0) && !/^\s*:/.test(one))?.trimStart() ?? "";
   return /^(?:\?\s*)?["']?env\b/.test(top) || /^\{|[{,]\s*["']?env\b/.test(top);
 }
 
@@ -188,7 +234,10 @@ function unreadableInEnv(reading: Reading): string {
 }
 
 function refuse(reading: Reading, offset: number | undefined, what: string): LlmctlError {
-  return new LlmctlError("profile-invalid", `${named(reading)} ${what}`, { exit: "config", at: showPlace(placeAt(reading, offset ?? 0)) });
+  return new LlmctlError("profile-invalid", `${named(reading)} ${what}`, {
+    exit: "config",
+    at: showPlace(placeAt(reading, offset ?? 0)),
+  });
 }
 
 function named(reading: Reading): string {

@@ -8,8 +8,9 @@ export function mayDumpCore(env: NodeJS.ProcessEnv = process.env): boolean {
 }
 
 /**
- * A crash of this process, or of the server that inherits its limit, would write its memory to a disk: API keys, the server's environment, prompts.
- * Node cannot set a limit, a tool of the package that has `setpriv` can. Most machines allow no core files anyway.
+ * A crash of this process, or of the server that inherits its limit, would write its memory to a disk: API keys, the
+ * server's environment, prompts. Node cannot set a limit, a tool of the package that has `setpriv` can. Most machines
+ * allow no core files anyway.
  * @param warn Told why core files are still possible.
  */
 export async function forbidCoreDumps(warn: (text: string) => void): Promise<void> {

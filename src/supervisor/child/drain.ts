@@ -3,8 +3,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 const lookEveryMs = 25;
 
 /**
- * Waits until a server has finished what it was asked for: llama-server stops working when it is asked to stop, and lets running requests
- * hang. Ends early, in silence, when the signal is aborted.
+ * Waits until a server has finished what it was asked for: llama-server stops working when it is asked to stop, and
+ * lets running requests hang. Ends early, in silence, when the signal is aborted.
  * @param isBusy Asks the server.
  * @param onBusy Called once, if there is anything to wait for.
  */

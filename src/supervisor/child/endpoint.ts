@@ -1,14 +1,21 @@
 import type { Endpoint, Launch } from "../launch.ts";
 
 /** Where the server of a launch will answer; undefined when it picks a port by itself. */
-export function plannedEndpoint({ host, port, socketPath }: Pick<Launch, "host" | "port" | "socketPath">): Endpoint | undefined {
+export function plannedEndpoint({
+  host,
+  port,
+  socketPath,
+}: Pick<Launch, "host" | "port" | "socketPath">): Endpoint | undefined {
   if (socketPath !== undefined) return { socketPath };
   return port === 0 ? undefined : { host, port };
 }
 
 const socketScheme = "unix://";
 
-/** `http://127.0.0.1:8001`, `http://[::1]:8001`, or `unix:///run/coder.sock`, in which the path is as it is: nothing in it is escaped. */
+/**
+ * `http://127.0.0.1:8001`, `http://[::1]:8001`, or `unix:///run/coder.sock`, in which the path is as it is: nothing in
+ * it is escaped.
+ */
 export function formatUrl(endpoint: Endpoint, scheme: "http" | "tcp"): string {
   if ("socketPath" in endpoint) return `${socketScheme}${endpoint.socketPath}`;
   const { host, port } = endpoint;

@@ -1,4 +1,7 @@
-/** A question to a server's main loop. Ends with the answer, also where the server is gone or cannot be asked; never rejects. */
+/**
+ * A question to a server's main loop. Ends with the answer, also where the server is gone or cannot be asked; never
+ * rejects.
+ */
 type Ask = (signal: AbortSignal) => Promise<void>;
 
 interface HeartbeatOptions {
@@ -10,8 +13,8 @@ interface HeartbeatOptions {
 }
 
 /**
- * Asks a server's main loop something from time to time. Its health check says nothing about that loop: other threads answer it, also
- * when the loop is stuck for good.
+ * Asks a server's main loop something from time to time. Its health check says nothing about that loop: other threads
+ * answer it, also when the loop is stuck for good.
  */
 export class Heartbeat {
   readonly #ask: Ask;
@@ -27,13 +30,14 @@ export class Heartbeat {
     this.#everyMs = everyMs;
     this.#signal = signal;
     this.#nextMs = nowMs + everyMs;
-    // One listener, and not a signal made of two for each question, which would live until the next full garbage collection.
+    // One listener, and not a signal made of two for each question, which would live until the next full garbage
+    // collection.
     signal.addEventListener("abort", () => this.#question.abort());
   }
 
   /**
-   * Asks when it is time to. A question without an answer is given up for another, since a server may lose one; each of them waits twice as
-   * long as the one before, since what they cost the server must not look like life.
+   * Asks when it is time to. A question without an answer is given up for another, since a server may lose one; each of
+   * them waits twice as long as the one before, since what they cost the server must not look like life.
    */
   beat(nowMs: number): void {
     if (nowMs < this.#nextMs) return;

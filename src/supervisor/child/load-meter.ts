@@ -3,9 +3,9 @@ import type { Launch } from "../launch.ts";
 import { readBytesTaken, type BytesTaken } from "../state/process-identity.ts";
 
 /**
- * How far a load is, by what the process has taken in against the sizes of the files that it loads. An estimate: a file may be read,
- * mapped from the disk or mapped from the page cache, and libraries count, too; so it never goes back, and is full only when the server
- * says that it is ready.
+ * How far a load is, by what the process has taken in against the sizes of the files that it loads. An estimate: a file
+ * may be read, mapped from the disk or mapped from the page cache, and libraries count, too; so it never goes back, and
+ * is full only when the server says that it is ready.
  */
 export class LoadMeter {
   readonly #totalBytes: number;

@@ -4,8 +4,8 @@ import { readFileSync } from "node:fs";
 type ReadText = (path: string) => string;
 
 /**
- * How many processes the kernel has ended for want of memory: of our memory cgroup, to which a server belongs as we do, else of the whole
- * machine.
+ * How many processes the kernel has ended for want of memory: of our memory cgroup, to which a server belongs as we do,
+ * else of the whole machine.
  * @returns undefined where neither is told.
  * @see Documentation/admin-guide/cgroup-v2.rst, memory.events; cgroup-v1/memory.rst, memory.oom_control
  */

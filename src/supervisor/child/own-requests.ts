@@ -1,8 +1,8 @@
 import type { Traffic } from "../launch.ts";
 
 /**
- * Tells the lines that our own requests leave in the server's log from those of clients. Ours are the first of a run, but a server that
- * logs in a thread of its own may write them only after it has answered, and we have gone on.
+ * Tells the lines that our own requests leave in the server's log from those of clients. Ours are the first of a run,
+ * but a server that logs in a thread of its own may write them only after it has answered, and we have gone on.
  */
 export class OwnRequests {
   #left = 0;
@@ -13,7 +13,10 @@ export class OwnRequests {
     this.#left += count;
   }
 
-  /** Whether a line is of a request of ours. A request has a line with its speed, and behind it one about drafting where it drafted. */
+  /**
+   * Whether a line is of a request of ours. A request has a line with its speed, and behind it one about drafting where
+   * it drafted.
+   */
   includes({ draftTokens }: Traffic): boolean {
     if (draftTokens === 0) {
       this.#isOwn = this.#left > 0;

@@ -7,8 +7,9 @@ const freshMs = 5000;
 const longestWaitMs = 1000;
 
 /**
- * What one server tells about itself in Prometheus text, some seconds old at most while it answers. Its main loop answers, which a long prompt
- * holds up for minutes: then the last answer is given, and no second question is asked, as questions look like life.
+ * What one server tells about itself in Prometheus text, some seconds old at most while it answers. Its main loop
+ * answers, which a long prompt holds up for minutes: then the last answer is given, and no second question is asked, as
+ * questions look like life.
  */
 export class ServerMetrics {
   readonly #ask: () => Promise<string | undefined>;
@@ -25,7 +26,10 @@ export class ServerMetrics {
     if (this.#asking === undefined && performance.now() - this.#askedMs >= freshMs) this.#asking = this.#askAgain();
     if (this.#asking !== undefined) {
       const waiting = new AbortController();
-      await Promise.race([this.#asking, sleep(longestWaitMs, undefined, { signal: waiting.signal }).catch(() => undefined)]);
+      await Promise.race([
+        this.#asking,
+        sleep(longestWaitMs, undefined, { signal: waiting.signal }).catch(() => undefined),
+      ]);
       waiting.abort();
     }
     return this.#last;

@@ -21,8 +21,8 @@ export interface ServerProcess {
 }
 
 /**
- * Dies when its parent is already gone, else becomes the server under the same pid. Without the comparison a supervisor that dies between
- * fork and prctl would leave a server behind.
+ * Dies when its parent is already gone, else becomes the server under the same pid. Without the comparison a supervisor
+ * that dies between fork and prctl would leave a server behind.
  */
 const parentGuard = '[ "$PPID" = "$0" ] || exit 125; exec "$@"';
 
@@ -30,31 +30,49 @@ const parentGuard = '[ "$PPID" = "$0" ] || exit 125; exec "$@"';
 const withoutCore = "ulimit -S -c 0; ";
 
 /**
- * For where the kernel does not end a process with its parent, or no tool asks it to: leaves a shell behind that waits for the end of a pipe,
- * which comes when this process is gone, and then kills the server's group, itself included. It is there before the server is, and has
- * neither the server's lock nor its words.
+ * For where the kernel does not end a process with its parent, or no tool asks it to: leaves a shell behind that waits
+ * for the end of a pipe, which comes when this process is gone, and then kills the server's group, itself included. It
+ * is there before the server is, and has neither the server's lock nor its words.
  */
-const pipeGuard = `(exec /bin/sh -c 'read -r _; kill -s KILL -- "-$0"' "$$" <&4 >/dev/null 2>&1 3>&- 4>&-) & ` + `exec 4>&-; exec "$@"`;
+const pipeGuard =
+  `(exec /bin/sh -c 'read -r _; kill -s KILL -- "-$0"' "$$" <&4 >/dev/null 2>&1 3>&- 4>&-) & ` + `exec 4>&-; exec "$@"`;
 
 /** The command that starts a server and ties its life to this process, or does not. */
-function guarded({ file, args, orphan }: Launch): { readonly command: readonly [string, ...string[]]; readonly needsPipe: boolean } {
+function guarded({ file, args, orphan }: Launch): {
+  readonly command: readonly [string, ...string[]];
+  readonly needsPipe: boolean;
+} {
   if (orphan === "keep") return { command: [file, ...args], needsPipe: false };
   const first = mayDumpCore() ? "" : withoutCore;
   const setpriv = process.platform === "linux" ? findTool("setpriv") : undefined;
   return setpriv === undefined
     ? { command: ["/bin/sh", "-c", first + pipeGuard, "sh", file, ...args], needsPipe: true }
     : {
-        command: [setpriv, "--pdeathsig", "KILL", "--", "/bin/sh", "-c", first + parentGuard, String(process.pid), file, ...args],
+        command: [
+          setpriv,
+          "--pdeathsig",
+          "KILL",
+          "--",
+          "/bin/sh",
+          "-c",
+          first + parentGuard,
+          String(process.pid),
+          file,
+          ...args,
+        ],
         needsPipe: false,
       };
 }
 
 /**
- * Starts the server: own session (a Ctrl-C on our terminal never reaches it), output straight into the log, the lock inherited, and, unless
- * it shall outlive us, a promise that it dies with this process.
+ * Starts the server: own session (a Ctrl-C on our terminal never reaches it), output straight into the log, the lock
+ * inherited, and, unless it shall outlive us, a promise that it dies with this process.
  * @throws the system's error (ENOENT, EACCES, EAGAIN …).
  */
-export async function spawnServer(launch: Launch, fds: { readonly log: number; readonly lock: number }): Promise<ServerProcess> {
+export async function spawnServer(
+  launch: Launch,
+  fds: { readonly log: number; readonly lock: number },
+): Promise<ServerProcess> {
   const { command, needsPipe } = guarded(launch);
   const [file, ...args] = command;
   const child = spawn(file, args, {
@@ -105,13 +123,16 @@ function mayRun(identity: ProcessIdentity): boolean {
 }
 
 /**
- * Too many processes or open files pass, which is no failure of the server's, and a file may come; everything else about a program that cannot be
- * started stays wrong.
+ * Too many processes or open files pass, which is no failure of the server's, and a file may come; everything else
+ * about a program that cannot be started stays wrong.
  */
 export function explainSpawnFailure(file: string, error: unknown): ExitCause {
   const code = systemErrorCode(error);
   // Node's errors about how it was called quote what it was called with, the environment too.
-  const why = isSystemError(error) || error instanceof LlmctlError ? error.message : (code ?? "for a reason that Node does not tell");
+  const why =
+    isSystemError(error) || error instanceof LlmctlError
+      ? error.message
+      : (code ?? "for a reason that Node does not tell");
   return {
     kind: "not-started",
     message: `cannot start ${file}: ${why}`,
@@ -121,7 +142,10 @@ export function explainSpawnFailure(file: string, error: unknown): ExitCause {
   };
 }
 
-/** Asks a server to stop, once: llama-server takes a second signal as an order to exit at once. A stopped process is woken to hear it. */
+/**
+ * Asks a server to stop, once: llama-server takes a second signal as an order to exit at once. A stopped process is
+ * woken to hear it.
+ */
 export function terminate(pid: number): void {
   signal(pid, "SIGTERM");
   wake(pid);
@@ -132,7 +156,10 @@ export function wake(pid: number): void {
   signal(pid, "SIGCONT");
 }
 
-/** Ends a server and everything it started: the descendants that left its group, too. @throws as {@link killGroup}, when all were tried. */
+/**
+ * Ends a server and everything it started: the descendants that left its group, too.
+ * @throws as {@link killGroup}, when all were tried.
+ */
 export function kill(pid: number): void {
   const failures: unknown[] = [];
   for (const target of [...findDescendants(pid), -pid]) {

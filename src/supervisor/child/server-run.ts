@@ -59,12 +59,17 @@ export class ServerRun {
     try {
       const proof = await protocol.prove(launch, at, this.#limit(given));
       this.watch.noteOwnRequests(proof.requests);
-      return proof.draftTokens === 0 ? { kind: "failed", reason: "the proof request drafted no token", proof } : { kind: "proved", proof };
+      return proof.draftTokens === 0
+        ? { kind: "failed", reason: "the proof request drafted no token", proof }
+        : { kind: "proved", proof };
     } catch (error) {
       // A server that dies breaks its connections first. Its exit, which follows, says more than they do.
       const isGone = await Promise.race([server.exited.then(() => true), sleep(exitAfterHangUpMs, false)]);
       if (given.aborted || isGone) return { kind: "unwanted" };
-      return { kind: "failed", reason: `the proof request failed: ${error instanceof Error ? error.message : String(error)}` };
+      return {
+        kind: "failed",
+        reason: `the proof request failed: ${error instanceof Error ? error.message : String(error)}`,
+      };
     }
   }
 

@@ -48,7 +48,10 @@ const rechecks = 10;
 const checksABeat = 6;
 /** What a server logs between two looks, unless it is asked to log everything; more is passed over. */
 const mostLogBytes = 1 << 20;
-/** A check that took this much longer than its time limit says that we were stopped or suspended, not that the server is ill. */
+/**
+ * A check that took this much longer than its time limit says that we were stopped or suspended, not that the server is
+ * ill.
+ */
 const lagMs = 1000;
 
 /** Watches one run of a server: its health, its address, its signs of life. */
@@ -138,7 +141,10 @@ export class ServerWatch {
     else void this.#check(); // handles its own failures
   }
 
-  /** Whether a heartbeat is late. Then nothing else is asked: answers to our own questions would look like signs of life. */
+  /**
+   * Whether a heartbeat is late. Then nothing else is asked: answers to our own questions would look like signs of
+   * life.
+   */
   #waitsForMainLoop(): boolean {
     const nowMs = performance.now();
     this.#heartbeat?.beat(nowMs);
@@ -169,7 +175,8 @@ export class ServerWatch {
   #serveLog(): void {
     const { launch, log, onWarning } = this.#options;
     if (launch.watchTraffic) this.#keepLog(() => this.#readTraffic());
-    if (log.isDiskFull) onWarning(`no space left on the disk of ${log.path}: the server goes on, what it logs meanwhile is lost`);
+    if (log.isDiskFull)
+      onWarning(`no space left on the disk of ${log.path}: the server goes on, what it logs meanwhile is lost`);
     this.#keepLog(() => this.#lookAtLog());
     this.#keepLog(() => log.rotateIfLarge() && this.#trafficLines.startAnew());
   }
@@ -201,7 +208,8 @@ export class ServerWatch {
 
   /**
    * Reads what the server has logged since the last time, where it can be read.
-   * @returns whether it is worth asking for its health: not after any line, since a build that logs our question would be asked again for that.
+   * @returns whether it is worth asking for its health: not after any line, since a build that logs our question would
+   *   be asked again for that.
    */
   #readLoadLog(): boolean {
     let isWorthAsking = false;
@@ -217,7 +225,10 @@ export class ServerWatch {
     return isWorthAsking;
   }
 
-  /** What a server says while the disk is full is lost, and a log may not be readable; the system knows where it listens, too. */
+  /**
+   * What a server says while the disk is full is lost, and a log may not be readable; the system knows where it
+   * listens, too.
+   */
   #findUnlogged(): void {
     const { log, pid, launch } = this.#options;
     const port = log.isDiskFull || !this.#isLogReadable ? findListeningPort(pid) : undefined;

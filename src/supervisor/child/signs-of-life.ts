@@ -11,8 +11,9 @@ interface Signs {
 /** Long enough to tell work from what our own questions cost, in milliseconds. */
 const windowMs = 10_000;
 /**
- * CPU time in one window that does not count, in clock ticks, of which Linux tells programs 100 a second (proc(5)): a hundredth of a core. Our
- * own health checks cost a server that does nothing else well under a thousandth; one that computes, on a GPU too, uses a core.
+ * CPU time in one window that does not count, in clock ticks, of which Linux tells programs 100 a second (proc(5)): a
+ * hundredth of a core. Our own health checks cost a server that does nothing else well under a thousandth; one that
+ * computes, on a GPU too, uses a core.
  */
 const idleTicks = 10;
 

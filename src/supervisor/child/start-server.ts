@@ -24,7 +24,8 @@ interface StartOptions extends ServerKeeper {
 }
 
 /**
- * Starts a server that writes into the log and holds the lock. A full disk is no reason not to: what cannot be written is a warning.
+ * Starts a server that writes into the log and holds the lock. A full disk is no reason not to: what cannot be written
+ * is a warning.
  * @throws as `lockServer` and {@link spawnServer}.
  */
 export async function startServer(options: StartOptions): Promise<StartedServer> {

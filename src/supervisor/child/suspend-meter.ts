@@ -15,13 +15,16 @@ export function readSinceBootMs(): number | undefined {
 }
 
 /**
- * Tells how long the machine was suspended, from two clocks of which one stands still meanwhile: what people do to the time of day says nothing.
- * Times are milliseconds.
+ * Tells how long the machine was suspended, from two clocks of which one stands still meanwhile: what people do to the
+ * time of day says nothing. Times are milliseconds.
  */
 export class SuspendMeter {
   #asleepMs: number | undefined;
 
-  /** @param sinceBootMs Counts on while the machine is suspended; undefined where it is not known. @param nowMs Stands still. */
+  /**
+   * @param sinceBootMs Counts on while the machine is suspended; undefined where it is not known.
+   * @param nowMs Stands still.
+   */
   constructor(sinceBootMs: number | undefined, nowMs: number) {
     this.#asleepMs = sinceBootMs === undefined ? undefined : sinceBootMs - nowMs;
   }

@@ -4,7 +4,10 @@ import type { Traffic } from "../launch.ts";
 const spanMs = 10 * 60_000;
 const bucketMs = 10_000;
 
-/** What a server has generated and drafted: since its start, and in the last ten minutes to ten seconds. Needs some 60 small records. */
+/**
+ * What a server has generated and drafted: since its start, and in the last ten minutes to ten seconds. Needs some 60
+ * small records.
+ */
 export class TrafficMeter {
   #total: Traffic = nothing;
   #buckets: { readonly startMs: number; sum: Traffic }[] = [];

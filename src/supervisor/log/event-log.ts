@@ -35,7 +35,10 @@ export function toLine(message: string): string {
   return printableLine(message.replaceAll(/\s+/g, " "));
 }
 
-/** Reads a line of the event log. @returns undefined for any other line, such as a stack of our own or a line that was cut. */
+/**
+ * Reads a line of the event log.
+ * @returns undefined for any other line, such as a stack of our own or a line that was cut.
+ */
 export function parseEventLine(line: string): LoggedEvent | undefined {
   const match = /^(\d{4}-\S+Z) \+(\d{1,12}\.\d{3}) ([a-z]+) ([a-z0-9-]+) (.+)$/.exec(line);
   if (match === null) return undefined;
@@ -49,7 +52,9 @@ export function parseEventLine(line: string): LoggedEvent | undefined {
   };
 }
 
-/** The supervisor's own log, for people and for `llmctl events`; starts anew when it is large, or is not there any more. */
+/**
+ * The supervisor's own log, for people and for `llmctl events`; starts anew when it is large, or is not there any more.
+ */
 export class EventLog {
   readonly #path: string;
   readonly #onFailure: (text: string) => void;

@@ -49,9 +49,10 @@ export async function findComingLog(path: string): Promise<LogEnd> {
 }
 
 /**
- * Yields the lines that are added to a log from an end of it on, until the signal is aborted. A file that was rotated (its content is
- * then in `.1`, see `rotate`) is first read to its end there; one that was truncated is read from its start. Of one that was moved or deleted
- * the rest is read, as its writer still has it open, then the file that is at the path, without what that repeats (see `LogMirror`).
+ * Yields the lines that are added to a log from an end of it on, until the signal is aborted. A file that was rotated
+ * (its content is then in `.1`, see `rotate`) is first read to its end there; one that was truncated is read from its
+ * start. Of one that was moved or deleted the rest is read, as its writer still has it open, then the file that is at
+ * the path, without what that repeats (see `LogMirror`).
  */
 export async function* followLog(path: string, from: LogEnd, signal: AbortSignal): AsyncGenerator<string> {
   const follower = new Follower(path, from);
@@ -122,8 +123,8 @@ class Follower {
   }
 
   /**
-   * A file at the path that is not the one that is read; undefined while nothing is in it. Once something is, whoever writes the old one
-   * brings all that comes there to the new one.
+   * A file at the path that is not the one that is read; undefined while nothing is in it. Once something is, whoever
+   * writes the old one brings all that comes there to the new one.
    */
   async #openReplacement(): Promise<OpenFile | undefined> {
     const info = await findFile(this.#path);
@@ -156,7 +157,13 @@ class Follower {
     this.#changes = new Changes(this.#path);
   }
 
-  async *#readRotated({ file, identity }: { readonly file: FileHandle; readonly identity: string }): AsyncGenerator<string> {
+  async *#readRotated({
+    file,
+    identity,
+  }: {
+    readonly file: FileHandle;
+    readonly identity: string;
+  }): AsyncGenerator<string> {
     for await (const bytes of readFrom(file, this.#offset)) yield* this.#cutter.cut(this.#repeats.pass(bytes));
     this.#offset = 0;
     this.#newestRotated = identity;
@@ -221,7 +228,8 @@ class Changes {
     if (!this.#hasChanged) {
       const over = new AbortController();
       this.#wake = () => over.abort();
-      await sleep(lookEveryMs, undefined, { signal: AbortSignal.any([signal, over.signal]) }).catch(() => undefined); // aborted
+      // aborted
+      await sleep(lookEveryMs, undefined, { signal: AbortSignal.any([signal, over.signal]) }).catch(() => undefined);
     }
     this.#hasChanged = false;
   }
@@ -237,7 +245,10 @@ function birthOf({ dev, ino, birthtimeMs }: Stats): string {
   return `${dev} ${ino} ${birthtimeMs}`;
 }
 
-/** Tells a rotated file from others under each of its names; an inode alone may be given to another file when it is removed. */
+/**
+ * Tells a rotated file from others under each of its names; an inode alone may be given to another file when it is
+ * removed.
+ */
 function identify(info: Stats | undefined): string | undefined {
   return info === undefined ? undefined : `${info.ino} ${info.mtimeMs}`;
 }
@@ -252,7 +263,8 @@ async function findNewestRotated(path: string, own: ReadonlySet<string> = new Se
 
 /** Whether nothing has been rotated since this file was `.1`, and nothing is just now. */
 async function isStill(path: string, newestRotated: string | undefined, own?: ReadonlySet<string>): Promise<boolean> {
-  const rotating = await statOrNone(`${path}.rotating`); // before it is named `.1`, so that a rotation is seen here or there
+  // before it is named `.1`, so that a rotation is seen here or there
+  const rotating = await statOrNone(`${path}.rotating`);
   if (rotating !== undefined && Date.now() - rotating.mtimeMs < longestRotationMs) return false;
   return (await findNewestRotated(path, own)) === newestRotated;
 }
@@ -263,7 +275,10 @@ async function areRotatedGone(path: string): Promise<boolean> {
   return true;
 }
 
-/** The oldest file that was rotated since this one was `.1`; undefined when there is none, or files are just being renamed. The reader closes it. */
+/**
+ * The oldest file that was rotated since this one was `.1`; undefined when there is none, or files are just being
+ * renamed. The reader closes it.
+ */
 async function openRotatedAfter(
   path: string,
   newestRotated: string | undefined,

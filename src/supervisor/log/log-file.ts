@@ -13,7 +13,9 @@ export function openLogFile(path: string): number {
   return openOwnFile(path, constants.O_RDWR | constants.O_CREAT | constants.O_APPEND, "log");
 }
 
-/** Whether a path still names an open file: it may have been moved, deleted or replaced meanwhile, also by a link to it. */
+/**
+ * Whether a path still names an open file: it may have been moved, deleted or replaced meanwhile, also by a link to it.
+ */
 export function isAt(path: string, fd: number): boolean {
   const own = fstatSync(fd);
   try {

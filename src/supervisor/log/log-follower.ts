@@ -19,7 +19,10 @@ export class LogFollower {
     this.#offset = this.#log.cutAt;
   }
 
-  /** The whole lines that came since the last call. Of more than `mostBytes` only the newest are read, the first of them perhaps cut. */
+  /**
+   * The whole lines that came since the last call. Of more than `mostBytes` only the newest are read, the first of them
+   * perhaps cut.
+   */
   *read(mostBytes: number): Generator<string> {
     const size = this.#log.sizeBytes;
     if (size < this.#offset) this.#offset = 0; // truncated by someone else

@@ -6,17 +6,22 @@ import { openLog } from "./open-log.ts";
 /** Lines that were written together, in order. */
 export interface LogLine {
   readonly text: string;
-  /** Counts from 0, the run that the oldest kept file ends or holds; what stands before its marker belongs to it, too. */
+  /**
+   * Counts from 0, the run that the oldest kept file ends or holds; what stands before its marker belongs to it, too.
+   */
   readonly run: number;
-  /** When it was written, as far as that is known: of a line without a time of its own the last time before it. Milliseconds since 1970. */
+  /**
+   * When it was written, as far as that is known: of a line without a time of its own the last time before it.
+   * Milliseconds since 1970.
+   */
   readonly atMs: number;
   /** Whether the build writes times at all, as far as the run has shown. */
   readonly hasTimes: boolean;
 }
 
 /**
- * All that is kept of a server's log, oldest first, rotated files included; never more than a piece of it in memory. What a line of more than
- * 64 KiB holds is given in parts.
+ * All that is kept of a server's log, oldest first, rotated files included; never more than a piece of it in memory.
+ * What a line of more than 64 KiB holds is given in parts.
  * @param end Where the present file is taken to end, in bytes.
  */
 export async function* readHistory(path: string, end: number): AsyncGenerator<readonly LogLine[]> {
@@ -42,7 +47,10 @@ async function listFiles(path: string): Promise<readonly string[]> {
   return files;
 }
 
-/** Tells of each line which run it is of, and when it was written: markers have the day and the time, lines the time since their run began. */
+/**
+ * Tells of each line which run it is of, and when it was written: markers have the day and the time, lines the time
+ * since their run began.
+ */
 class RunClock {
   #run = -1;
   #marker = "";

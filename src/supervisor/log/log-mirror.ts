@@ -14,10 +14,15 @@ export interface LogPlace {
 
 /** Where the line stands in a new log after which the content of others goes on, and from where. */
 export function findGoesOn(text: string): { readonly end: number; readonly places: readonly LogPlace[] } | undefined {
-  const match = /^--- llmctl: goes on from ((?:byte \d{1,20} of inode \d{1,20}(?: and )?){1,100}): [^\n]*\n/m.exec(text);
+  const match = /^--- llmctl: goes on from ((?:byte \d{1,20} of inode \d{1,20}(?: and )?){1,100}): [^\n]*\n/m.exec(
+    text,
+  );
   if (match === null) return undefined;
   const places = [...(match[1] ?? "").matchAll(/byte (\d+) of inode (\d+)/g)];
-  return { end: match.index + match[0].length, places: places.map(([, byte, inode]) => ({ byte: Number(byte), inode: Number(inode) })) };
+  return {
+    end: match.index + match[0].length,
+    places: places.map(([, byte, inode]) => ({ byte: Number(byte), inode: Number(inode) })),
+  };
 }
 
 function formatGoesOn(places: readonly LogPlace[]): string {
@@ -36,8 +41,9 @@ interface MirrorOptions {
 }
 
 /**
- * A server goes on writing into the file that it was started with when that file is moved or deleted, also with its folder. So a new file is
- * made at the log's path, and gets what comes. It begins with the run's marker, as the times in the lines count from that.
+ * A server goes on writing into the file that it was started with when that file is moved or deleted, also with its
+ * folder. So a new file is made at the log's path, and gets what comes. It begins with the run's marker, as the times
+ * in the lines count from that.
  */
 export class LogMirror {
   readonly #options: MirrorOptions;
@@ -87,8 +93,8 @@ export class LogMirror {
   }
 
   /**
-   * Keeps the old file from growing without end, as nobody else looks after it: cuts off what has been copied. As in a rotation, what the
-   * server writes in the microseconds before that is lost. A file that is deleted is emptied.
+   * Keeps the old file from growing without end, as nobody else looks after it: cuts off what has been copied. As in a
+   * rotation, what the server writes in the microseconds before that is lost. A file that is deleted is emptied.
    * @returns where it goes on; undefined when it was not cut.
    */
   cutIfLarge(maxBytes: number): number | undefined {
@@ -100,7 +106,8 @@ export class LogMirror {
     const lost = fstatSync(source).size - this.#copied;
     ftruncateSync(source, kept);
     this.#copied = kept;
-    if (lost > 0 && this.#target !== undefined) writeSync(this.#target, `\n--- llmctl: ${lost} bytes are missing here\n`);
+    if (lost > 0 && this.#target !== undefined)
+      writeSync(this.#target, `\n--- llmctl: ${lost} bytes are missing here\n`);
     return kept;
   }
 

@@ -1,4 +1,15 @@
-import { closeSync, constants, copyFileSync, fstatSync, ftruncateSync, lstatSync, readSync, renameSync, rmSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  copyFileSync,
+  fstatSync,
+  ftruncateSync,
+  lstatSync,
+  readSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from "node:fs";
 import { dirname } from "node:path";
 import { systemErrorCode } from "../../base/errors.ts";
 import { openOwnFile } from "../../base/files/own-file.ts";
@@ -14,9 +25,9 @@ interface Rotating {
 }
 
 /**
- * Moves a file's content to `.1`, and `.1` to `.2` …, by copy and truncate: the server keeps its descriptor. What it writes between
- * the last copied byte and the truncation, some microseconds, is lost. `.1` appears only when the file has been truncated, so that a reader
- * who sees it knows to start the file anew.
+ * Moves a file's content to `.1`, and `.1` to `.2` …, by copy and truncate: the server keeps its descriptor. What it
+ * writes between the last copied byte and the truncation, some microseconds, is lost. `.1` appears only when the file
+ * has been truncated, so that a reader who sees it knows to start the file anew.
  */
 export function rotate({ path, fd, keep }: Rotating): void {
   // What is renamed and removed here is reached by its name.

@@ -12,7 +12,8 @@ const noLog: ReadonlySet<string> = new Set(["ENOENT", "ENOTDIR", "ELOOP", "ENXIO
 /**
  * Opens a log to read it. Root may read those of other users, who could have put anything in their place.
  * @returns undefined where there is no file.
- * @throws LlmctlError `foreign-file` where it is neither of the folder's owner nor, in a folder of ours, of root's; the system's error.
+ * @throws LlmctlError `foreign-file` where it is neither of the folder's owner nor, in a folder of ours, of root's; the
+ *   system's error.
  */
 export async function openLog(path: string): Promise<FileHandle | undefined> {
   let file: FileHandle;

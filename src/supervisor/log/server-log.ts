@@ -16,13 +16,15 @@ export function formatRunMarker(number: number, text: string): string {
 
 /** When a run began, by its marker, ISO 8601; undefined for any other line. */
 export function parseRunMarker(line: string): string | undefined {
-  const time = line.startsWith(runMarker) ? /^\d+, (\d{4}-\S{1,30}Z): /.exec(line.slice(runMarker.length))?.[1] : undefined;
+  const time = line.startsWith(runMarker)
+    ? /^\d+, (\d{4}-\S{1,30}Z): /.exec(line.slice(runMarker.length))?.[1]
+    : undefined;
   return time === undefined || Number.isNaN(Date.parse(time)) ? undefined : time;
 }
 
 /**
- * The server's output: a file that the server itself appends to, through a descriptor opened with O_APPEND, so that neither a stalled nor a
- * dead supervisor can block it or lose a line.
+ * The server's output: a file that the server itself appends to, through a descriptor opened with O_APPEND, so that
+ * neither a stalled nor a dead supervisor can block it or lose a line.
  */
 export class ServerLog {
   readonly path: string;
@@ -55,7 +57,9 @@ export class ServerLog {
     return fstatSync(this.#fd).size;
   }
 
-  /** Whether the disk takes no more of it, or hardly. The server is not told to stop: what it writes meanwhile is lost. */
+  /**
+   * Whether the disk takes no more of it, or hardly. The server is not told to stop: what it writes meanwhile is lost.
+   */
   get isDiskFull(): boolean {
     const free = readFreeBytes(this.#fd) ?? readFreeBytes(this.path);
     // Small files that are written and removed again leave some blocks free for a moment.
@@ -63,8 +67,8 @@ export class ServerLog {
   }
 
   /**
-   * Sees whether the log is still in its place. Where it was moved, deleted or replaced, a new one is made that gets what the server writes,
-   * who keeps the old one until it ends. What is read here stays what the server writes.
+   * Sees whether the log is still in its place. Where it was moved, deleted or replaced, a new one is made that gets
+   * what the server writes, who keeps the old one until it ends. What is read here stays what the server writes.
    * @returns whether a new one was made. @throws the system's error when none can be; then every look tries again.
    */
   look(): boolean {
@@ -75,11 +79,19 @@ export class ServerLog {
       return false;
     }
     const from = this.#seenBytes > this.sizeBytes ? 0 : this.#seenBytes;
-    this.#mirror ??= new LogMirror({ path: this.path, source: this.#fd, from, marker: () => (this.#marker ??= this.#readMarker()) });
+    this.#mirror ??= new LogMirror({
+      path: this.path,
+      source: this.#fd,
+      from,
+      marker: () => (this.#marker ??= this.#readMarker()),
+    });
     return this.#mirror.look();
   }
 
-  /** The server is gone: what it wrote last is brought to the log's place, where the next one is to write. @throws as {@link look}. */
+  /**
+   * The server is gone: what it wrote last is brought to the log's place, where the next one is to write.
+   * @throws as {@link look}.
+   */
   endRun(): void {
     this.look();
     const fd = this.#mirror?.finish();
@@ -106,7 +118,8 @@ export class ServerLog {
     try {
       writeSync(this.#fd, `${line}\n`);
     } finally {
-      // What an earlier run has said, such as where it listened, is not of this one, also where a full disk took no mark.
+      // What an earlier run has said, such as where it listened, is not of this one, also where a full disk took no
+      // mark.
       this.#runStart = this.sizeBytes;
       if (this.#mirror === undefined) this.#seenBytes = this.#runStart;
     }
@@ -114,7 +127,8 @@ export class ServerLog {
 
   /**
    * Goes on with a run that an earlier supervisor has begun.
-   * @param from What {@link LogFollower} shall read of it. All is only there while it loads, as nothing is rotated until then.
+   * @param from What {@link LogFollower} shall read of it. All is only there while it loads, as nothing is rotated
+   *   until then.
    * @param pid The server, whose log may have been moved while nobody looked.
    */
   resumeRun(from: "all" | "what comes", pid?: number): void {

@@ -21,15 +21,23 @@ function listSockets(state: string): readonly Socket[] {
   return rows
     .map((row) => row.trim().split(/\s+/))
     .filter((fields) => fields[3] === state)
-    .map((fields) => ({ host: hostOf(fields[1]), port: portOf(fields[1]), remotePort: portOf(fields[2]), link: `socket:[${fields[9]}]` }));
+    .map((fields) => ({
+      host: hostOf(fields[1]),
+      port: portOf(fields[1]),
+      remotePort: portOf(fields[2]),
+      link: `socket:[${fields[9]}]`,
+    }));
 }
 
 /**
- * Of `0100007F:C384`, or of 32 digits: words of four bytes, each as this machine stores it. An IPv4 address in IPv6 is told as IPv4.
+ * Of `0100007F:C384`, or of 32 digits: words of four bytes, each as this machine stores it. An IPv4 address in IPv6 is
+ * told as IPv4.
  */
 function hostOf(address = ""): string {
   const words = /[\dA-F]{8}/g;
-  const bytes = Buffer.concat((address.split(":")[0]?.match(words) ?? []).map((word) => Buffer.from(word, "hex").reverse()));
+  const bytes = Buffer.concat(
+    (address.split(":")[0]?.match(words) ?? []).map((word) => Buffer.from(word, "hex").reverse()),
+  );
   if (bytes.length === 4) return bytes.join(".");
   const isMapped = bytes.subarray(0, 12).toString("hex") === `${"0".repeat(20)}ffff`;
   if (isMapped) return bytes.subarray(12).join(".");
@@ -63,7 +71,10 @@ interface Owner {
   readonly command: string;
 }
 
-/** The process that listens on a TCP port of an address; undefined when none does, when it is not ours to see, or where there is no /proc. */
+/**
+ * The process that listens on a TCP port of an address; undefined when none does, when it is not ours to see, or where
+ * there is no /proc.
+ */
 export function findPortOwner(port: number, host?: string): Owner | undefined {
   return findOwner(
     listSockets(listening)
@@ -72,9 +83,12 @@ export function findPortOwner(port: number, host?: string): Owner | undefined {
   );
 }
 
-/** The process that listens on a unix socket; undefined as for {@link findPortOwner}. The path must be as it was bound. */
+/**
+ * The process that listens on a unix socket; undefined as for {@link findPortOwner}. The path must be as it was bound.
+ */
 export function findSocketOwner(path: string): Owner | undefined {
-  // Num RefCount Protocol Flags Type St Inode Path, of which the flag 00010000 is that of a socket that listens. @see proc_pid_net(5)
+  // Num RefCount Protocol Flags Type St Inode Path, of which the flag 00010000 is that of a socket that listens. @see
+  // proc_pid_net(5)
   const rows = readText("/proc/net/unix", "utf8").split("\n").slice(1);
   const fields = rows.map((row) => /^\S+ \S+ \S+ 00010000 \S+ \S+ +(\d+) (.*)$/.exec(row) ?? []);
   return findOwner(fields.flatMap(([, inode, bound]) => (bound === path ? [`socket:[${inode}]`] : [])));
@@ -84,7 +98,8 @@ function findOwner(socketLinks: readonly string[]): Owner | undefined {
   const links = new Set(socketLinks);
   if (links.size === 0) return undefined;
   for (const pid of listFolder("/proc").filter((name) => /^\d+$/.test(name))) {
-    if (listLinks(pid).some((link) => links.has(link))) return { pid: Number(pid), command: readText(`/proc/${pid}/comm`).trim() };
+    if (listLinks(pid).some((link) => links.has(link)))
+      return { pid: Number(pid), command: readText(`/proc/${pid}/comm`).trim() };
   }
   return undefined;
 }
@@ -100,7 +115,9 @@ export function findListeningPort(pid: number): number | undefined {
  * @param ownPort Of a client that has closed its connection to this one, the port may happen to be one of them.
  */
 export function hasLostPeer(pid: number, ports: readonly number[], ownPort: number | undefined): boolean {
-  const lost = listSockets(closedByPeer).filter(({ port, remotePort }) => port !== ownPort && ports.includes(remotePort));
+  const lost = listSockets(closedByPeer).filter(
+    ({ port, remotePort }) => port !== ownPort && ports.includes(remotePort),
+  );
   if (lost.length === 0) return false;
   const links = new Set(listLinks(String(pid)));
   return lost.some(({ link }) => links.has(link));

@@ -9,8 +9,8 @@ import { checkSocket } from "./socket-check.ts";
 type Address = Pick<Launch, "host" | "port" | "socketPath">;
 
 /**
- * Whether a server could listen here now. Asked before every start, since builds up to b8390 share a busy port without a word and the
- * newer ones only say so after they were started.
+ * Whether a server could listen here now. Asked before every start, since builds up to b8390 share a busy port without
+ * a word and the newer ones only say so after they were started.
  * @returns why not, or undefined when the address is free. Port 0 always is.
  */
 export async function checkPort({ host, port, socketPath }: Address): Promise<ExitCause | undefined> {
@@ -26,7 +26,8 @@ export async function checkPort({ host, port, socketPath }: Address): Promise<Ex
  * @returns why not. Of anything but a missing address the server tells itself.
  */
 export async function checkHost(host: string): Promise<ExitCause | undefined> {
-  if (host.includes("/") || host.endsWith(".sock")) return undefined; // llama-server takes it for the path of a unix socket
+  // llama-server takes it for the path of a unix socket
+  if (host.includes("/") || host.endsWith(".sock")) return undefined;
   const error = await tryToListen(host, 0);
   const cause = error === undefined ? undefined : await explainRefusal(error, { host, port: 0 });
   return cause?.kind === "host-not-local" ? cause : undefined;
@@ -77,8 +78,8 @@ function tryToListen(host: string, port: number): Promise<Error | undefined> {
 }
 
 /**
- * True when nobody listens, but connections of a server that ended still wait out their last minute: builds up to b8390 leave them such that
- * we may not have the port, and the next server may.
+ * True when nobody listens, but connections of a server that ended still wait out their last minute: builds up to b8390
+ * leave them such that we may not have the port, and the next server may.
  */
 function isOnlyLeftOver(host: string, port: number): boolean {
   return isListeningKnown() && !isListenedOn(port, host);
@@ -86,7 +87,9 @@ function isOnlyLeftOver(host: string, port: number): boolean {
 
 function inUse(host: string, port: number): string {
   const owner = findPortOwner(port, host);
-  return owner === undefined ? `port ${port} is in use` : `port ${port} is in use by ${owner.command} (pid ${owner.pid})`;
+  return owner === undefined
+    ? `port ${port} is in use`
+    : `port ${port} is in use by ${owner.command} (pid ${owner.pid})`;
 }
 
 async function portAdvice(host: string): Promise<string> {

@@ -9,8 +9,8 @@ import { takeLock, takeSharedLock, type Lock } from "../state/lock.ts";
 import { makeNote, readNote } from "../state/lock-note.ts";
 
 /**
- * Holds the fixed address of the present launch: two profiles may name one port, and builds up to b8390 would both listen on it. Addresses of one
- * port may be taken by as many profiles; the wildcard is all of them.
+ * Holds the fixed address of the present launch: two profiles may name one port, and builds up to b8390 would both
+ * listen on it. Addresses of one port may be taken by as many profiles; the wildcard is all of them.
  */
 export class PortLock {
   readonly #folder: string;
@@ -53,7 +53,11 @@ export class PortLock {
     if (wildcards.has(ip)) return this.#lockAlone(name, portPath, `port ${port}`);
     const shared = takeSharedLock(portPath);
     if (shared === undefined) return takenByProfile(`port ${port}`, portPath);
-    const taken = this.#lockAlone(name, join(this.#folder, `${port}@${ip.replaceAll(/[^\w.]/g, "-")}.lock`), `port ${port}`);
+    const taken = this.#lockAlone(
+      name,
+      join(this.#folder, `${port}@${ip.replaceAll(/[^\w.]/g, "-")}.lock`),
+      `port ${port}`,
+    );
     if (taken === undefined) this.#locks.push(shared);
     else shared.release();
     return taken;
@@ -80,7 +84,10 @@ export class PortLock {
 
 const wildcards: ReadonlySet<string> = new Set(["0.0.0.0", "::"]);
 
-/** The same address has many spellings: names, `127.1`, `::ffff:127.0.0.1`, `0:0:0:0:0:0:0:1`. What cannot be resolved stands for itself. */
+/**
+ * The same address has many spellings: names, `127.1`, `::ffff:127.0.0.1`, `0:0:0:0:0:0:0:1`. What cannot be resolved
+ * stands for itself.
+ */
 async function canonicalAddress(host: string): Promise<string> {
   // An address with a zone (`fe80::1%eth0`) is another on each interface, and no URL has one.
   const [bare = host, ...zone] = isIP(host) === 6 ? host.split("%") : [host];

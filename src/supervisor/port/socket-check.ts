@@ -11,7 +11,9 @@ import { findSocketOwner } from "./listening-sockets.ts";
 /** The kernel itself answers a connection to a unix socket, at once; a full queue is an answer, too. */
 const answerTimeoutMs = 2000;
 
-/** What is at the path of a socket. `stale`: a socket that nobody listens on, as llama-server leaves it when it ends. */
+/**
+ * What is at the path of a socket. `stale`: a socket that nobody listens on, as llama-server leaves it when it ends.
+ */
 type Found =
   | { readonly kind: "nothing" | "in-use" | "no-socket" }
   | { readonly kind: "stale"; readonly stats: Stats }
@@ -62,7 +64,10 @@ export async function checkSocket(path: string): Promise<ExitCause | undefined> 
   }
 }
 
-/** Removes a socket of ours that nobody listens on; for the holder of the profile's lock only. @throws the system's error. */
+/**
+ * Removes a socket of ours that nobody listens on; for the holder of the profile's lock only.
+ * @throws the system's error.
+ */
 export async function removeStaleSocket(path: string): Promise<void> {
   const found = await look(path);
   if (found.kind !== "stale" || !isOurs(found.stats)) return;

@@ -15,7 +15,10 @@ import { readState } from "./state-file.ts";
 
 export type Folders = Pick<Paths, "runtime" | "state">;
 
-/** The lock of a profile's supervisor. It lives with the state, which is the same for every way in which a user can log in. */
+/**
+ * The lock of a profile's supervisor. It lives with the state, which is the same for every way in which a user can log
+ * in.
+ */
 export function supervisorLockPath(stateDir: string, name: string): string {
   return join(stateDir, name, "lock");
 }
@@ -28,23 +31,33 @@ export function serverLockPath(stateDir: string, name: string): string {
 /** A supervisor that runs. */
 export type FoundSupervisor =
   | { readonly answers: true; readonly socketPath: string; readonly status: Status }
-  /** It holds the lock and does not answer: it is stopped, starts or ends just now, or its socket is being made anew. */
+  /**
+   * It holds the lock and does not answer: it is stopped, starts or ends just now, or its socket is being made anew.
+   */
   | { readonly answers: false; readonly pid: number | undefined; readonly reason: LlmctlError };
 
-/** A supervisor that starts has its lock some ten milliseconds before its socket, and one that ends gives up the socket first. */
+/**
+ * A supervisor that starts has its lock some ten milliseconds before its socket, and one that ends gives up the socket
+ * first.
+ */
 const settleMs = 300;
 /** One whose socket was removed makes it anew within a health interval, 5 s unless the profile says otherwise. */
 const renewMs = 6000;
 const lookEveryMs = 50;
 
 /**
- * Finds the supervisor of a profile: by its socket, wherever it says that is, else by its lock. The state file alone decides nothing: it may be
- * lost, and its pid means nothing in another pid namespace.
+ * Finds the supervisor of a profile: by its socket, wherever it says that is, else by its lock. The state file alone
+ * decides nothing: it may be lost, and its pid means nothing in another pid namespace.
  * @param waitMs How long one that holds its lock and has no socket is given to have one.
  * @returns undefined where none runs.
- * @throws LlmctlError `foreign-folder` where the profile's state is another user's; `foreign-socket`, where only a socket of another user's is there.
+ * @throws LlmctlError `foreign-folder` where the profile's state is another user's; `foreign-socket`, where only a
+ *   socket of another user's is there.
  */
-export async function findSupervisor(folders: Folders, name: string, waitMs = settleMs): Promise<FoundSupervisor | undefined> {
+export async function findSupervisor(
+  folders: Folders,
+  name: string,
+  waitMs = settleMs,
+): Promise<FoundSupervisor | undefined> {
   expectOwnState(folders.state, name);
   for (const untilMs = performance.now() + waitMs; ; await sleep(lookEveryMs)) {
     const found = await look(folders, name);
@@ -87,8 +100,14 @@ export async function findLockless({ state }: Folders, name: string): Promise<nu
   return supervisor !== undefined && isRunning(supervisor) ? supervisor.pid : undefined;
 }
 
-/** As {@link findSupervisor}, for whoever wants to ask it something. @throws LlmctlError `unresponsive`, `no-socket` where it does not answer. */
-export async function findAnswering(folders: Folders, name: string): Promise<Extract<FoundSupervisor, { answers: true }> | undefined> {
+/**
+ * As {@link findSupervisor}, for whoever wants to ask it something.
+ * @throws LlmctlError `unresponsive`, `no-socket` where it does not answer.
+ */
+export async function findAnswering(
+  folders: Folders,
+  name: string,
+): Promise<Extract<FoundSupervisor, { answers: true }> | undefined> {
   const found = await findSupervisor(folders, name, renewMs);
   if (found === undefined || found.answers) return found;
   throw found.reason;
@@ -125,11 +144,15 @@ function expectOwnState(stateDir: string, name: string): void {
 }
 
 function noLock(lockPath: string, pid: number): LlmctlError {
-  return new LlmctlError("no-socket", `the supervisor (pid ${pid}) runs, but its lock and its control socket were removed`, {
-    exit: "failed",
-    at: lockPath,
-    fix: "it makes them anew within one health interval: try again",
-  });
+  return new LlmctlError(
+    "no-socket",
+    `the supervisor (pid ${pid}) runs, but its lock and its control socket were removed`,
+    {
+      exit: "failed",
+      at: lockPath,
+      fix: "it makes them anew within one health interval: try again",
+    },
+  );
 }
 
 function noSocket(lockPath: string, pid: number | undefined): LlmctlError {

@@ -16,12 +16,17 @@ export interface ForeignState {
 }
 
 /**
- * Reads the state of another user's profile: asks its supervisor, else takes what is left in its file. Only for whoever may look into that
- * user's folders, as root may. Files are read where they are that user's and no links; nothing is written, locked or signalled.
+ * Reads the state of another user's profile: asks its supervisor, else takes what is left in its file. Only for whoever
+ * may look into that user's folders, as root may. Files are read where they are that user's and no links; nothing is
+ * written, locked or signalled.
  * @returns undefined where it has never run.
  * @throws LlmctlError `foreign-file`, `foreign-folder`.
  */
-export async function readForeignState(folders: Folders, name: string, owner: number): Promise<ForeignState | undefined> {
+export async function readForeignState(
+  folders: Folders,
+  name: string,
+  owner: number,
+): Promise<ForeignState | undefined> {
   if (!hasForeignState(folders.state, name, owner)) return undefined;
   const lockPath = supervisorLockPath(folders.state, name);
   const note = readNote(lockPath, owner);
@@ -43,7 +48,8 @@ async function ask(socketPath: string, owner: number): Promise<Status | undefine
   try {
     return await fetchForeignStatus(socketPath, owner);
   } catch (error) {
-    if (error instanceof LlmctlError || systemErrorCode(error) !== undefined) return undefined; // no answer, in time or at all
+    // no answer, in time or at all
+    if (error instanceof LlmctlError || systemErrorCode(error) !== undefined) return undefined;
     throw error;
   }
 }

@@ -8,14 +8,15 @@ import { makeNote } from "./lock-note.ts";
 import { findOrphan } from "./orphan.ts";
 
 /**
- * Removes the folder of a profile's state and logs, if nothing of it runs. Whoever starts the profile meanwhile has its lock or waits for ours, and
- * then makes the folder anew.
+ * Removes the folder of a profile's state and logs, if nothing of it runs. Whoever starts the profile meanwhile has its
+ * lock or waits for ours, and then makes the folder anew.
  * @returns false where there is no such folder.
  * @throws LlmctlError `still-running`, `state-unwritable`, `foreign-folder`.
  */
 export async function forgetProfile(folders: Folders, name: string): Promise<boolean> {
   const folder = join(folders.state, name);
-  if ((await findSupervisor(folders, name)) !== undefined || (await findOrphan(folders, name)) !== undefined) throw stillRunning(name);
+  if ((await findSupervisor(folders, name)) !== undefined || (await findOrphan(folders, name)) !== undefined)
+    throw stillRunning(name);
   if (!(await exists(folder))) return false;
   const locks = [supervisorLockPath(folders.state, name), serverLockPath(folders.state, name)].map((path) =>
     takeLock(path, makeNote(name)),
@@ -45,5 +46,8 @@ async function exists(path: string): Promise<boolean> {
 }
 
 function stillRunning(name: string): LlmctlError {
-  return new LlmctlError("still-running", `"${name}" is running`, { exit: "busy", fix: { before: "stop it first:", run: ["down", name] } });
+  return new LlmctlError("still-running", `"${name}" is running`, {
+    exit: "busy",
+    fix: { before: "stop it first:", run: ["down", name] },
+  });
 }

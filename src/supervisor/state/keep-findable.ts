@@ -28,8 +28,9 @@ interface Kept {
 const shortestMs = 200;
 
 /**
- * What makes a supervisor findable: its lock, its server's lock, its socket and its state file. Others may remove any of them (the end of a login,
- * a cleaner of temporary folders, a person): at each health interval what is missing is made anew.
+ * What makes a supervisor findable: its lock, its server's lock, its socket and its state file. Others may remove any
+ * of them (the end of a login, a cleaner of temporary folders, a person): at each health interval what is missing is
+ * made anew.
  */
 export class Place {
   readonly #options: PlaceOptions;
@@ -137,7 +138,8 @@ export class Place {
     ensureOwnFolder(paths.state);
     if (this.#lock.isInPlace()) return;
     const lock = takeLock(supervisorLockPath(paths.state, name), makeNote(name));
-    if (lock === undefined) return warn("its lock file was removed, and another process has the one that was made since");
+    if (lock === undefined)
+      return warn("its lock file was removed, and another process has the one that was made since");
     this.#lock.release();
     this.#lock = lock;
   }

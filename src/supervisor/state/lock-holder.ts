@@ -4,20 +4,24 @@ import { systemErrorCode } from "../../base/errors.ts";
 import { identifyProcess, type ProcessIdentity } from "./process-identity.ts";
 
 /**
- * A process that has a lock, as the system tells it: for a file that no longer says who holds it. Who only reads the file (a backup, `less`) is none:
- * whoever is found may be ended. Processes of other users and of other pid namespaces cannot be seen. Reads all of /proc, some ten milliseconds.
+ * A process that has a lock, as the system tells it: for a file that no longer says who holds it. Who only reads the
+ * file (a backup, `less`) is none: whoever is found may be ended. Processes of other users and of other pid namespaces
+ * cannot be seen. Reads all of /proc, some ten milliseconds.
  */
 export function findLocker(path: string): ProcessIdentity | undefined {
   const file = statOrNone(path);
   if (file === undefined) return undefined;
-  const pid = listNames("/proc").find((name) => /^\d+$/.test(name) && Number(name) !== process.pid && hasLocked(name, file));
+  const pid = listNames("/proc").find(
+    (name) => /^\d+$/.test(name) && Number(name) !== process.pid && hasLocked(name, file),
+  );
   return pid === undefined ? undefined : identifyProcess(Number(pid));
 }
 
 /**
- * Whether a process has the lock of this path: the file that is there, or one that was there and has been removed, which it keeps.
- * @returns undefined where the system does not tell: there is no /proc, or the process is closed to its own user, as a program with rights of its
- *   own (setcap) is.
+ * Whether a process has the lock of this path: the file that is there, or one that was there and has been removed,
+ * which it keeps.
+ * @returns undefined where the system does not tell: there is no /proc, or the process is closed to its own user, as a
+ *   program with rights of its own (setcap) is.
  */
 export function holdsLock(pid: number, path: string): boolean | undefined {
   let fds: readonly string[];

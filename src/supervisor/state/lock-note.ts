@@ -6,8 +6,8 @@ import { readSmallFile } from "../../base/files/read-small-file.ts";
 import { identifyProcess, isIdentity, isOfHere, isRunning, type ProcessIdentity } from "./process-identity.ts";
 
 /**
- * What a lock file says of who holds it: enough to find a supervisor, or a server without one, where the state file is lost. Older versions
- * have other words, and a reader takes any key for missing.
+ * What a lock file says of who holds it: enough to find a supervisor, or a server without one, where the state file is
+ * lost. Older versions have other words, and a reader takes any key for missing.
  */
 export interface LockNote {
   /** Who took it. */
@@ -27,7 +27,9 @@ export interface LockedServer {
   readonly stopTimeoutMs: number;
 }
 
-/** Notes are padded to this, so that one that follows takes the whole place of the one before, and no room on the disk. */
+/**
+ * Notes are padded to this, so that one that follows takes the whole place of the one before, and no room on the disk.
+ */
 const noteBytes = 1536;
 
 /** This process. Asked once: it does not change. */
@@ -47,7 +49,10 @@ export function writeNote(fd: number, note: LockNote | typeof released): void {
   ftruncateSync(fd, noteBytes);
 }
 
-/** Whether the file holds just this note: a disk that sleeps is not woken to write it again. @throws the system's error. */
+/**
+ * Whether the file holds just this note: a disk that sleeps is not woken to write it again.
+ * @throws the system's error.
+ */
 export function saysNote(fd: number, note: LockNote): boolean {
   const bytes = Buffer.alloc(noteBytes);
   return readSync(fd, bytes, 0, noteBytes, 0) === noteBytes && bytes.equals(encode(note));
@@ -65,7 +70,8 @@ export function clearNote(fd: number): void {
 }
 
 /**
- * What a lock file says; `released` where its last holder has given it up, undefined where it says nothing that can be read.
+ * What a lock file says; `released` where its last holder has given it up, undefined where it says nothing that can be
+ * read.
  * @param owner Whose it must be; ours unless told.
  * @throws LlmctlError `foreign-file` (77).
  */
@@ -89,7 +95,10 @@ function checkServer({ server, ...note }: LockNote): LockNote {
   return isLockedServer(server) ? { ...note, server } : note;
 }
 
-/** Whether the process that took a lock runs: `unknown` where the note does not say, or names a process that cannot be seen from here. */
+/**
+ * Whether the process that took a lock runs: `unknown` where the note does not say, or names a process that cannot be
+ * seen from here.
+ */
 export function isHolderRunning(note: LockNote | "released" | undefined): boolean | "unknown" {
   if (note === "released") return false;
   return note === undefined || !isOfHere(note.holder) ? "unknown" : isRunning(note.holder);

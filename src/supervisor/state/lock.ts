@@ -10,13 +10,17 @@ import { isAt } from "../log/log-file.ts";
 import { clearNote, type LockNote, saysNote, writeNote } from "./lock-note.ts";
 
 /**
- * A lock that the kernel gives up when every process that holds the descriptor is gone. The server inherits the descriptor, so the lock
- * also stays held while a server lives on without its supervisor.
+ * A lock that the kernel gives up when every process that holds the descriptor is gone. The server inherits the
+ * descriptor, so the lock also stays held while a server lives on without its supervisor.
  */
 export interface Lock {
   readonly path: string;
   readonly fd: number;
-  /** Says in the file who holds it, unless it says so already. Needs no room on the disk: a note takes the place of the last one. @throws the system's error. */
+  /**
+   * Says in the file who holds it, unless it says so already. Needs no room on the disk: a note takes the place of the
+   * last one.
+   * @throws the system's error.
+   */
   note(note: LockNote): void;
   /** Whether the file at the path is still the one that is locked; false where it was removed or replaced. */
   isInPlace(): boolean;
@@ -32,8 +36,8 @@ type LockKind = "exclusive" | "shared";
 /**
  * Takes a lock on a file, without waiting; the file says then that this process holds it.
  *
- * Node has no flock(2). The `flock` tool takes it on a descriptor that it inherits: the open file is shared, so the lock stays ours when
- * the tool has ended.
+ * Node has no flock(2). The `flock` tool takes it on a descriptor that it inherits: the open file is shared, so the
+ * lock stays ours when the tool has ended.
  * @returns undefined when another process holds it.
  * @throws LlmctlError `foreign-folder`, `foreign-file`, `tool-missing`, `state-unwritable` or `lock-failed`.
  */
@@ -78,8 +82,8 @@ export function isLocked(path: string): boolean {
 }
 
 /**
- * Says in a lock file who the process is that has inherited the lock, or, without a note, that it holds it no more. Makes
- * the file anew where it was removed.
+ * Says in a lock file who the process is that has inherited the lock, or, without a note, that it holds it no more.
+ * Makes the file anew where it was removed.
  * @throws as {@link takeLock}, the system's error.
  */
 export function noteHeldLock(path: string, note: LockNote | undefined): void {
@@ -123,7 +127,8 @@ function makeLock(path: string, fd: number): Lock {
       try {
         clearNote(fd);
       } catch (error) {
-        // An emptied file on a full disk. The kernel gives up the lock all the same, and the file names nobody who runs.
+        // An emptied file on a full disk. The kernel gives up the lock all the same, and the file names nobody who
+        // runs.
         if (!isSystemError(error)) throw error;
       } finally {
         closeSync(fd);
@@ -141,7 +146,10 @@ function tryToLock(fd: number, path: string, kind: LockKind): boolean {
   if (status === 0) return true;
   if (status === busyExitCode) return false;
   if (systemErrorCode(error) === "ENOENT") {
-    throw new LlmctlError("tool-missing", 'the tool "flock" is not installed', { exit: "missingFile", fix: "install util-linux" });
+    throw new LlmctlError("tool-missing", 'the tool "flock" is not installed', {
+      exit: "missingFile",
+      fix: "install util-linux",
+    });
   }
   throw new LlmctlError("lock-failed", `cannot lock: ${error?.message ?? stderr.toString().trim()}`, {
     exit: "io",
@@ -169,7 +177,9 @@ const noPermission = {
 } as const;
 const otherFolder = "set LLMCTL_HOME to a folder that can be written";
 
-const unwritableBecause: Readonly<Record<string, { readonly why: string; readonly exit: ExitName; readonly fix: Fix }>> = {
+const unwritableBecause: Readonly<
+  Record<string, { readonly why: string; readonly exit: ExitName; readonly fix: Fix }>
+> = {
   ENOSPC: noSpace,
   EDQUOT: noSpace,
   EACCES: noPermission,

@@ -37,8 +37,8 @@ export interface AbandonedServer {
 }
 
 /**
- * A server of this profile whose supervisor is gone; undefined when there is none. For whoever knows that no supervisor runs. The server's lock,
- * which it has inherited, and the state file each tell who it is: one of them may be lost.
+ * A server of this profile whose supervisor is gone; undefined when there is none. For whoever knows that no supervisor
+ * runs. The server's lock, which it has inherited, and the state file each tell who it is: one of them may be lost.
  */
 export async function findOrphan({ state }: Folders, name: string): Promise<AbandonedServer | undefined> {
   const record = await readState(state, name);
@@ -64,8 +64,8 @@ export async function findOrphan({ state }: Folders, name: string): Promise<Aban
 }
 
 /**
- * Whether what a file names is a server of this profile: it runs, is ours, and has the server's lock. A file alone could name any process, and
- * whoever is found here may be ended.
+ * Whether what a file names is a server of this profile: it runs, is ours, and has the server's lock. A file alone
+ * could name any process, and whoever is found here may be ended.
  */
 function isServer(identity: ProcessIdentity, lockPath: string): boolean {
   // 1 is the first process of the machine or of a container, and as a group, everybody.
@@ -90,8 +90,8 @@ function withPort(url: string, port: number): string {
 }
 
 /**
- * Makes room for the server of a launch; for the supervisor of the profile only. A server that outlived its supervisor is ended, or, where the
- * launch says so and it runs exactly this launch, left to be adopted.
+ * Makes room for the server of a launch; for the supervisor of the profile only. A server that outlived its supervisor
+ * is ended, or, where the launch says so and it runs exactly this launch, left to be adopted.
  * @throws LlmctlError `orphan-differs`, `orphan-stuck` when it cannot be ended.
  */
 export async function findAdoptable(folders: Folders, launch: Launch): Promise<Orphan | undefined> {
@@ -102,18 +102,27 @@ export async function findAdoptable(folders: Folders, launch: Launch): Promise<O
     await endOrphan(orphan, launch.name);
     return undefined;
   }
-  // The hash covers the arguments as they were planned; the process's own words say that this is still the program that was started then.
+  // The hash covers the arguments as they were planned; the process's own words say that this is still the program that
+  // was started then.
   if (hash === launch.hash && !isDisputed && hasArguments(identity.pid, launch.args))
     return { identity, endpoint: findEndpoint(launch, identity, status) };
-  throw new LlmctlError("orphan-differs", `a server of "${launch.name}" still runs, without a supervisor and with another configuration`, {
-    exit: "busy",
-    at: `pid ${identity.pid}${status === undefined ? "" : `, ${status.profile}`}`,
-    fix: { before: "stop it first:", run: ["down", launch.name] },
-  });
+  throw new LlmctlError(
+    "orphan-differs",
+    `a server of "${launch.name}" still runs, without a supervisor and with another configuration`,
+    {
+      exit: "busy",
+      at: `pid ${identity.pid}${status === undefined ? "" : `, ${status.profile}`}`,
+      fix: { before: "stop it first:", run: ["down", launch.name] },
+    },
+  );
 }
 
 /** Where the state is lost, the system says on which port it listens. */
-function findEndpoint({ host, socketPath }: Launch, { pid }: ProcessIdentity, status: Status | undefined): Endpoint | undefined {
+function findEndpoint(
+  { host, socketPath }: Launch,
+  { pid }: ProcessIdentity,
+  status: Status | undefined,
+): Endpoint | undefined {
   if (status?.url != null) return parseUrl(status.url);
   if (socketPath !== undefined) return { socketPath };
   const port = findListeningPort(pid);
@@ -121,8 +130,8 @@ function findEndpoint({ host, socketPath }: Launch, { pid }: ProcessIdentity, st
 }
 
 /**
- * Ends a server whose supervisor is gone: SIGTERM, after which it waits for its clients, and SIGKILL to its group when its time is over, or
- * at once when it is not to wait. Returns when it is gone.
+ * Ends a server whose supervisor is gone: SIGTERM, after which it waits for its clients, and SIGKILL to its group when
+ * its time is over, or at once when it is not to wait. Returns when it is gone.
  * @throws LlmctlError `orphan-stuck`.
  */
 export async function endOrphan(
@@ -134,10 +143,14 @@ export async function endOrphan(
   if (!now && (await isGoneWithin(identity, stopTimeoutMs))) return;
   killGroup(identity.pid);
   if (await isGoneWithin(identity, killWaitMs)) return;
-  throw new LlmctlError("orphan-stuck", `an old server of "${name}" (pid ${identity.pid}) is still there after SIGKILL`, {
-    exit: "busy",
-    fix: "a process that cannot be killed waits for a driver or a disk; a reboot ends it",
-  });
+  throw new LlmctlError(
+    "orphan-stuck",
+    `an old server of "${name}" (pid ${identity.pid}) is still there after SIGKILL`,
+    {
+      exit: "busy",
+      fix: "a process that cannot be killed waits for a driver or a disk; a reboot ends it",
+    },
+  );
 }
 
 async function isGoneWithin(identity: ProcessIdentity, limitMs: number): Promise<boolean> {

@@ -44,7 +44,10 @@ function makeStateFolder(stateDir: string, lockPath: string): void {
   }
 }
 
-/** The lock that the coming server inherits. @throws LlmctlError `lock-held` when a server still has it after some seconds. */
+/**
+ * The lock that the coming server inherits.
+ * @throws LlmctlError `lock-held` when a server still has it after some seconds.
+ */
 export async function takeServerLock(stateDir: string, name: string): Promise<Lock> {
   const path = serverLockPath(stateDir, name);
   const lock = await takeLockSoon(path, name);
@@ -57,7 +60,8 @@ export async function takeServerLock(stateDir: string, name: string): Promise<Lo
 }
 
 /**
- * A lock without a known holder is on its way: its new holder is writing its name, or its last one, a server, is just dying.
+ * A lock without a known holder is on its way: its new holder is writing its name, or its last one, a server, is just
+ * dying.
  * @returns undefined when its holder is known.
  */
 async function takeLockSoon(path: string, name: string): Promise<Lock | undefined> {

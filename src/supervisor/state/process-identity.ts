@@ -10,12 +10,20 @@ export interface ProcessIdentity {
   readonly startTime: string;
   /** Changes at each boot; empty where the system has none. */
   readonly bootId: string;
-  /** The pid namespace that the pid is of, such as `pid:[4026531836]`; absent where the system has none, and in files of older versions. */
+  /**
+   * The pid namespace that the pid is of, such as `pid:[4026531836]`; absent where the system has none, and in files of
+   * older versions.
+   */
   readonly pidNamespace?: string;
 }
 
 /** Whether a value that was read from a file has the shape of an identity. */
-export const isIdentity = isShape<ProcessIdentity>({ pid: isPid, startTime: isText, bootId: isText, pidNamespace: isOptional(isText) });
+export const isIdentity = isShape<ProcessIdentity>({
+  pid: isPid,
+  startTime: isText,
+  bootId: isText,
+  pidNamespace: isOptional(isText),
+});
 
 /**
  * Identifies a running process.
@@ -29,22 +37,26 @@ export function identifyProcess(pid: number): ProcessIdentity | undefined {
   return { pid, startTime, bootId: readBootId(), ...(pidNamespace === undefined ? {} : { pidNamespace }) };
 }
 
-/** True while exactly this process runs. A reused pid and a zombie count as gone. @throws as {@link identifyProcess}. */
+/**
+ * True while exactly this process runs. A reused pid and a zombie count as gone.
+ * @throws as {@link identifyProcess}.
+ */
 export function isRunning(identity: ProcessIdentity): boolean {
   const now = isOfHere(identity) ? identifyProcess(identity.pid) : undefined;
   return now !== undefined && now.startTime === identity.startTime && now.bootId === identity.bootId;
 }
 
 /**
- * False for a process of another pid namespace, such as one in a container that shares our folders: its pid means nothing here, and whether it
- * runs only its lock tells.
+ * False for a process of another pid namespace, such as one in a container that shares our folders: its pid means
+ * nothing here, and whether it runs only its lock tells.
  */
 export function isOfHere({ pidNamespace }: ProcessIdentity): boolean {
   return pidNamespace === undefined || pidNamespace === readPidNamespace();
 }
 
 /**
- * Whether a process is ours, or another user's whom a signal of root's would reach, too. A process that has taken on another user is that user's.
+ * Whether a process is ours, or another user's whom a signal of root's would reach, too. A process that has taken on
+ * another user is that user's.
  * @throws as {@link identifyProcess}.
  */
 export function isOwnProcess(pid: number): boolean {
@@ -56,11 +68,15 @@ export function isOwnProcess(pid: number): boolean {
 export function readOwner(pid: number): number | undefined {
   // Not the owner of the folder in /proc: of a program with rights of its own (setcap) that is root.
   const uid =
-    process.platform === "linux" ? /^Uid:\s+\d+\s+(\d+)/m.exec(readIfThere(`/proc/${pid}/status`) ?? "")?.[1] : askPs(pid, "uid=");
+    process.platform === "linux"
+      ? /^Uid:\s+\d+\s+(\d+)/m.exec(readIfThere(`/proc/${pid}/status`) ?? "")?.[1]
+      : askPs(pid, "uid=");
   return uid === undefined || uid === "" ? undefined : Number(uid);
 }
 
-/** Whether a process was started with these arguments, whatever comes before them; false where the system does not tell. */
+/**
+ * Whether a process was started with these arguments, whatever comes before them; false where the system does not tell.
+ */
 export function hasArguments(pid: number, args: readonly string[]): boolean {
   try {
     const words = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0").slice(0, -1);
@@ -149,7 +165,10 @@ function readParents(): Parents {
   }
 }
 
-/** Fields of /proc/PID/stat from the third (state) on. The second may hold any byte, so the text is cut after the last `)`. */
+/**
+ * Fields of /proc/PID/stat from the third (state) on. The second may hold any byte, so the text is cut after the last
+ * `)`.
+ */
 function readStatFields(pid: number): readonly string[] | undefined {
   const text = readIfThere(`/proc/${pid}/stat`);
   return text?.slice(text.lastIndexOf(")") + 2).split(" ");
@@ -182,7 +201,10 @@ function readStartTime(pid: number): string | undefined {
 
 function askPs(pid: number, columns: string): string | undefined {
   try {
-    const output = execFileSync("ps", ["-o", columns, "-p", String(pid)], { env: { LC_ALL: "C" }, stdio: ["ignore", "pipe", "ignore"] });
+    const output = execFileSync("ps", ["-o", columns, "-p", String(pid)], {
+      env: { LC_ALL: "C" },
+      stdio: ["ignore", "pipe", "ignore"],
+    });
     return output.toString("latin1").trim();
   } catch {
     return undefined; // ps exits with 1 for an unknown pid

@@ -13,8 +13,9 @@ import { profileNamePattern } from "../../base/text/profile-name.ts";
 export interface ProfileState {
   readonly name: string;
   /**
-   * `live`: its supervisor answered. `unresponsive`: it runs but does not answer. `orphaned`: the server runs without a supervisor. `gone`:
-   * nothing runs; the status is the last one. `unknown`: its folder or socket is refused, as another user's.
+   * `live`: its supervisor answered. `unresponsive`: it runs but does not answer. `orphaned`: the server runs without a
+   * supervisor. `gone`: nothing runs; the status is the last one. `unknown`: its folder or socket is refused, as
+   * another user's.
    */
   readonly presence: "live" | "unresponsive" | "orphaned" | "gone" | "unknown";
   readonly status: Status;
@@ -41,7 +42,10 @@ async function readOrExplain(paths: Paths, name: string): Promise<ProfileState |
   }
 }
 
-/** The state of one profile; undefined when it has never run. The lock and the socket decide, the state file only fills in. */
+/**
+ * The state of one profile; undefined when it has never run. The lock and the socket decide, the state file only fills
+ * in.
+ */
 export async function readProfileState(paths: Paths, name: string): Promise<ProfileState | undefined> {
   // Loaded here, so that `ps` is quick where nothing has run yet.
   const { findSupervisor } = await import("./find-supervisor.ts");
@@ -52,7 +56,12 @@ export async function readProfileState(paths: Paths, name: string): Promise<Prof
   if (found !== undefined) {
     const lost = { supervisorPid: found.pid ?? 0 };
     const { reason } = found;
-    return { name, presence: "unresponsive", status: withWarning(status ?? lostStatus(name, lost), reason.message), error: reason };
+    return {
+      name,
+      presence: "unresponsive",
+      status: withWarning(status ?? lostStatus(name, lost), reason.message),
+      error: reason,
+    };
   }
   // Loaded only where there is no supervisor.
   const { findOrphan } = await import("./orphan.ts");
@@ -107,11 +116,15 @@ export function lostStatus(name: string, known: Partial<Status>): Status {
   };
 }
 
-/** What each running profile depends on, as it was started; by name. A supervisor is asked only where its state file is lost. */
+/**
+ * What each running profile depends on, as it was started; by name. A supervisor is asked only where its state file is
+ * lost.
+ */
 export async function listRunningDependencies(paths: Paths): Promise<ReadonlyMap<string, readonly string[]>> {
   const { isLockHeld, serverLockPath, supervisorLockPath } = await import("./find-supervisor.ts");
   const { readState } = await import("./state-file.ts");
-  const isRunning = (name: string) => isLockHeld(supervisorLockPath(paths.state, name)) || isLockHeld(serverLockPath(paths.state, name));
+  const isRunning = (name: string) =>
+    isLockHeld(supervisorLockPath(paths.state, name)) || isLockHeld(serverLockPath(paths.state, name));
   const find = async (name: string): Promise<readonly string[] | undefined> => {
     try {
       if (!isRunning(name)) return undefined;
@@ -128,7 +141,10 @@ export async function listRunningDependencies(paths: Paths): Promise<ReadonlyMap
   return new Map(found.flatMap(([name, needed]) => (needed === undefined ? [] : [[name, needed] as const])));
 }
 
-/** Names of the profiles of which there is a state, whatever is in it. @throws LlmctlError `foreign-folder`, `state-unreadable`. */
+/**
+ * Names of the profiles of which there is a state, whatever is in it.
+ * @throws LlmctlError `foreign-folder`, `state-unreadable`.
+ */
 async function listStateNames({ state }: Paths): Promise<readonly string[]> {
   try {
     const info = lstatSync(state);

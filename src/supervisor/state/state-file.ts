@@ -51,17 +51,22 @@ export async function writeFirstState(stateDir: string, record: StateRecord): Pr
  * Reads the state of a profile.
  * @param owner Whose it must be; ours unless told.
  * @throws LlmctlError `foreign-file` (77).
- * @returns undefined when there is none, or when it is not one that this version can read: the lock and the socket decide, never this file.
+ * @returns undefined when there is none, or when it is not one that this version can read: the lock and the socket
+ *   decide, never this file.
  */
 export async function readState(stateDir: string, name: string, owner?: number): Promise<StateRecord | undefined> {
   try {
-    const record = parseJson(readSmallFile(stateFilePath(stateDir, name), { owner, what: "state" }) ?? "") as StateRecord;
+    const record = parseJson(
+      readSmallFile(stateFilePath(stateDir, name), { owner, what: "state" }) ?? "",
+    ) as StateRecord;
     // A key that came later: a state of before it has none.
     const whole = { ...record, status: { ...record.status, dependsOn: record.status.dependsOn ?? [] } };
     return isRecord(whole) && whole.status.name === name ? whole : undefined;
   } catch (error) {
-    // No file, a folder in its place, one that is not ours to read, half a file of an older program, or a hostile one: as good as none.
-    if (error instanceof SyntaxError || error instanceof TypeError || systemErrorCode(error) !== undefined) return undefined;
+    // No file, a folder in its place, one that is not ours to read, half a file of an older program, or a hostile one:
+    // as good as none.
+    if (error instanceof SyntaxError || error instanceof TypeError || systemErrorCode(error) !== undefined)
+      return undefined;
     throw error;
   }
 }

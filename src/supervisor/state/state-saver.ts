@@ -36,14 +36,20 @@ export class StateSaver {
   }
 
   save(): void {
-    // Not at once: a write that fails before it waits for anything would end before it is noted, and then be waited for without end.
+    // Not at once: a write that fails before it waits for anything would end before it is noted, and then be waited for
+    // without end.
     if (this.#writing === undefined) this.#writing = Promise.resolve().then(() => this.#write());
     else this.#again = true;
   }
 
   /** Writes the file again where it is no longer what was written. */
   async restore(): Promise<void> {
-    if (this.#writing === undefined && (await describeFile(this.#path)) !== this.#written && this.#writing === undefined) this.save();
+    if (
+      this.#writing === undefined &&
+      (await describeFile(this.#path)) !== this.#written &&
+      this.#writing === undefined
+    )
+      this.save();
     await this.#writing;
   }
 
@@ -58,7 +64,8 @@ export class StateSaver {
         await writeState(this.#stateDir, this.#record());
         this.#written = await describeFile(this.#path);
       } catch (error) {
-        this.#written = ""; // what is there is no longer what should be: the next look writes it, when the disk has room again
+        // what is there is no longer what should be: the next look writes it, when the disk has room again
+        this.#written = "";
         this.#supervisor.warn(this.#unwritable(error).message);
       }
     } while (this.#again);
@@ -68,7 +75,13 @@ export class StateSaver {
   #record(): StateRecord {
     const { server, stopTimeoutMs } = this.#supervisor;
     const socket = this.#socketPath();
-    return { status: this.#supervisor.status(), supervisor: self, ...(socket === "" ? {} : { socket }), server, stopTimeoutMs };
+    return {
+      status: this.#supervisor.status(),
+      supervisor: self,
+      ...(socket === "" ? {} : { socket }),
+      server,
+      stopTimeoutMs,
+    };
   }
 
   #unwritable(error: unknown): LlmctlError {

@@ -11,12 +11,17 @@ describe("LlmctlError", () => {
     });
     expect(error).toBeInstanceOf(Error);
     expect(error).toMatchObject({ code: "profile-unknown", exit: "config", at: "here", fix: 'did you mean "coder"?' });
-    expect(error.problems).toEqual([{ message: 'there is no profile "codr"', at: "here", fix: 'did you mean "coder"?' }]);
+    expect(error.problems).toEqual([
+      { message: 'there is no profile "codr"', at: "here", fix: 'did you mean "coder"?' },
+    ]);
   });
 
   test("carries further problems after its own", () => {
     const more = [{ message: "second", at: "a.yaml:3:1" }];
-    expect(new LlmctlError("profile-invalid", "first", { exit: "config" }, more).problems).toEqual([{ message: "first" }, ...more]);
+    expect(new LlmctlError("profile-invalid", "first", { exit: "config" }, more).problems).toEqual([
+      { message: "first" },
+      ...more,
+    ]);
   });
 
   test("has no place, advice or cause that nobody gave", () => {
@@ -37,10 +42,13 @@ describe("systemErrorCode", () => {
     expect(systemErrorCode(error)).toBe("ENOENT");
   });
 
-  test.each([[new Error("plain")], ["ENOENT"], [{ code: "ENOENT" }], [Object.assign(new Error("odd"), { code: 5 })], [undefined]])(
-    "is undefined for %j",
-    (error) => {
-      expect(systemErrorCode(error)).toBeUndefined();
-    },
-  );
+  test.each([
+    [new Error("plain")],
+    ["ENOENT"],
+    [{ code: "ENOENT" }],
+    [Object.assign(new Error("odd"), { code: 5 })],
+    [undefined],
+  ])("is undefined for %j", (error) => {
+    expect(systemErrorCode(error)).toBeUndefined();
+  });
 });

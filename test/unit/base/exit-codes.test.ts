@@ -6,7 +6,10 @@ import { exitCodes } from "../../../src/base/exit-codes.ts";
 function readDocumentedCodes(): [number, string][] {
   const readme = readFileSync(new URL("../../../README.md", import.meta.url), "utf8");
   const section = /^#+ Exit codes$([^]*?)(?=^#|(?![^]))/m.exec(readme)?.[1] ?? "";
-  return [...section.matchAll(/^\| *`?(\d+)`? *\| *(.*?) *\|$/gm)].map(([, code, meaning]) => [Number(code), meaning ?? ""]);
+  return [...section.matchAll(/^\| *`?(\d+)`? *\| *(.*?) *\|$/gm)].map(([, code, meaning]) => [
+    Number(code),
+    meaning ?? "",
+  ]);
 }
 
 describe("exit codes", () => {

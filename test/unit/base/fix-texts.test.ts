@@ -16,7 +16,10 @@ const reasons: readonly { readonly text: string; readonly reason: string }[] = [
   { text: "llmctl profile schema", reason: "a comment in a new profile" },
   { text: '"llmctl profile show" prints every value', reason: "a comment in a new profile" },
   { text: '"llmctl restart ${', reason: "a note about a change, with no problem" },
-  { text: "goes on loading in the background; stop it: llmctl down ${name}", reason: "a note at Ctrl-C, with no problem" },
+  {
+    text: "goes on loading in the background; stop it: llmctl down ${name}",
+    reason: "a note at Ctrl-C, with no problem",
+  },
   { text: 'after "llmctl up ${profile.name} -d", chat uses the server', reason: "a note, with no problem" },
   { text: "full log: llmctl logs ${status.name}", reason: "where, not what to do" },
   { text: "next: llmctl profile edit ${source.name}", reason: "what to do with a profile that is well" },
@@ -29,7 +32,8 @@ const reasons: readonly { readonly text: string; readonly reason: string }[] = [
 ];
 
 /** Words that follow the program's name in prose about it. */
-const prose = /llmctl (?:does|finds|reads|asks|was|is|itself|runs|services|keeps|that|read it)\b|this llmctl\b|the newest that llmctl\b/;
+const prose =
+  /llmctl (?:does|finds|reads|asks|was|is|itself|runs|services|keeps|that|read it)\b|this llmctl\b|the newest that llmctl\b/;
 
 test("no text spells a command of ours that is a fix: such a fix is data", () => {
   const spelled = listSources(src).flatMap((path) =>
@@ -45,12 +49,13 @@ test("a text that is listed is still there", () => {
   expect(reasons.filter(({ text }) => !all.some((one) => one.includes(text)))).toEqual([]);
 });
 
-test.each(['fix: `run "llmctl pull ${name}"`', "fix: 'see \"llmctl ps\" for what runs'", 'const fix = "build it: llmctl build"'])(
-  "%s is found",
-  (line) => {
-    expect(linesOf(line).filter(isSpelled)).toHaveLength(1);
-  },
-);
+test.each([
+  'fix: `run "llmctl pull ${name}"`',
+  "fix: 'see \"llmctl ps\" for what runs'",
+  'const fix = "build it: llmctl build"',
+])("%s is found", (line) => {
+  expect(linesOf(line).filter(isSpelled)).toHaveLength(1);
+});
 
 function isSpelled(text: string): boolean {
   return /\bllmctl [a-z-]/.test(text) && !prose.test(text) && !reasons.some((listed) => text.includes(listed.text));

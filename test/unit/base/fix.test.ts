@@ -13,7 +13,10 @@ describe("a fix as people read it", () => {
     [{ run: ["down", "=x", "a=b"] }, "run \"llmctl down '=x' a=b\""],
     [{ run: ["ps"], before: "see who:", after: "now" }, 'see who: "llmctl ps" now'],
     [{ run: ["ps"], after: "; stop it" }, 'run "llmctl ps"; stop it'],
-    [{ run: ["build"], or: "name another file in llama.binary" }, 'run "llmctl build", or name another file in llama.binary'],
+    [
+      { run: ["build"], or: "name another file in llama.binary" },
+      'run "llmctl build", or name another file in llama.binary',
+    ],
     [
       { run: ["up", "-d", "x"], before: "take it over with", or: { run: ["down", "x"], before: "stop it with" } },
       'take it over with "llmctl up -d x", or stop it with "llmctl down x"',

@@ -48,7 +48,12 @@ describe("foreign text of any kind makes neither sequences nor lines", () => {
   test("in what changes of a command", () => {
     fc.assert(
       fc.property(hostileText, hostileText, (one, other) => {
-        const diff = { removed: [[one, other]], added: [[other]], file: { from: one, to: other }, otherSettings: false };
+        const diff = {
+          removed: [[one, other]],
+          added: [[other]],
+          file: { from: one, to: other },
+          otherSettings: false,
+        };
         expectPrintable(describeDiff("p", diff), 6);
       }),
       runs,
@@ -58,7 +63,16 @@ describe("foreign text of any kind makes neither sequences nor lines", () => {
   test("in what a build says of its flags", () => {
     fc.assert(
       fc.property(hostileText, hostileText, (one, other) => {
-        const flag = { names: [one], negations: [], hints: [other], section: one, help: other, default: one, env: other, key: undefined };
+        const flag = {
+          names: [one],
+          negations: [],
+          hints: [other],
+          section: one,
+          help: other,
+          default: one,
+          env: other,
+          key: undefined,
+        };
         expectPrintable(describeFlags(one, [flag], true), 5);
         expectPrintable(describeFlags(one, [{ ...flag, choices: [one, other] }], false));
       }),

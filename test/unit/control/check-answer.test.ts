@@ -3,8 +3,16 @@ import { isEvent, isRefusal, isStatus } from "../../../src/control/check-answer.
 import type { Status } from "../../../src/control/messages.ts";
 import { makeEvent, makeStatus } from "../../support/make-status.ts";
 
-const optional: readonly string[] = ["llmctl", "launchVersion", "waitingFor", "command"] satisfies readonly (keyof Status)[];
-const nullable = "url pid tokensPerSecond baselineTokensPerSecond traffic loadMs load startedAt lastExit waitingFor retryInMs".split(" ");
+const optional: readonly string[] = [
+  "llmctl",
+  "launchVersion",
+  "waitingFor",
+  "command",
+] satisfies readonly (keyof Status)[];
+const nullable =
+  "url pid tokensPerSecond baselineTokensPerSecond traffic loadMs load startedAt lastExit waitingFor retryInMs".split(
+    " ",
+  );
 const keys = Object.keys(makeStatus());
 
 test("a whole status and a whole event pass, with keys that a later version added, too", () => {

@@ -233,10 +233,18 @@ describe("the place of a socket", () => {
     const own = await mkdtemp(join(tmpdir(), "llmctl-control-"));
     const path = join(own, "run");
     await make(path);
-    await expect(listen(path)).rejects.toMatchObject({ code: "foreign-folder", exit: "permission", message: expect.stringContaining(why) });
-    const listener = createServer((socket) => socket.on("data", (bytes) => calls.push(bytes))).listen(join(path, "q.sock"));
+    await expect(listen(path)).rejects.toMatchObject({
+      code: "foreign-folder",
+      exit: "permission",
+      message: expect.stringContaining(why),
+    });
+    const listener = createServer((socket) => socket.on("data", (bytes) => calls.push(bytes))).listen(
+      join(path, "q.sock"),
+    );
     await once(listener, "listening");
-    await expect(requestRestart(join(path, "q.sock"), { env: "secret" })).rejects.toMatchObject({ code: "foreign-folder" });
+    await expect(requestRestart(join(path, "q.sock"), { env: "secret" })).rejects.toMatchObject({
+      code: "foreign-folder",
+    });
     expect(calls).toEqual([]);
     listener.close();
     await rm(own, { recursive: true });
@@ -249,7 +257,9 @@ describe("the place of a socket", () => {
     await chown(socketPath, 0, 0);
     await chown(folder, 1, 1);
     await expect(fetchStatus(socketPath)).rejects.toThrow(/folder .* belongs to "daemon" \(uid 1\), not to you/);
-    await expect(listen(join(folder, "llmctl"))).rejects.toThrow(/the runtime folder .* belongs to another user: "daemon"/);
+    await expect(listen(join(folder, "llmctl"))).rejects.toThrow(
+      /the runtime folder .* belongs to another user: "daemon"/,
+    );
     await chown(folder, 0, 0);
   });
 });
@@ -339,12 +349,18 @@ describe("a supervisor waits for nobody", () => {
   });
 });
 
-function send(method: string, path: string, body: string): Promise<{ readonly code: number | undefined; readonly message: string }> {
+function send(
+  method: string,
+  path: string,
+  body: string,
+): Promise<{ readonly code: number | undefined; readonly message: string }> {
   return new Promise((resolve, reject) => {
     const outgoing = request({ socketPath, method, path, agent: false, headers: { host: "x" } }, (response) => {
       let text = "";
       response.setEncoding("utf8").on("data", (part: string) => (text += part));
-      response.on("end", () => resolve({ code: response.statusCode, message: (JSON.parse(text) as { message: string }).message }));
+      response.on("end", () =>
+        resolve({ code: response.statusCode, message: (JSON.parse(text) as { message: string }).message }),
+      );
     });
     outgoing.on("error", reject);
     outgoing.end(body);
@@ -358,7 +374,11 @@ describe("what answers in a supervisor's place", () => {
     ["no HTTP", "\0\0\0\0\r\n\r\n", "unreadable-answer"],
     ["no JSON", `${head}\r\nnot JSON`, "unreadable-answer"],
     ["another kind of value", `${head}\r\n[1]`, "unreadable-answer"],
-    ["a status with another kind of value in it", `${head}\r\n${JSON.stringify({ ...status, warnings: [{}] })}`, "unreadable-answer"],
+    [
+      "a status with another kind of value in it",
+      `${head}\r\n${JSON.stringify({ ...status, warnings: [{}] })}`,
+      "unreadable-answer",
+    ],
     ["a refusal that is none", `HTTP/1.1 409 No\r\nconnection: close\r\n\r\n{"message":7}`, "unreadable-answer"],
     ["an answer that is cut", `${head}content-length: 100\r\n\r\n{`, "answer-cut-off"],
     ["an answer without end", `${head}\r\n${" ".repeat(9 << 20)}`, "unreadable-answer"],
@@ -378,7 +398,9 @@ describe("what answers in a supervisor's place", () => {
   });
 
   test("an event that is none is an error", async () => {
-    const impostor = createServer((socket) => socket.once("data", () => socket.end(`${head}\r\n${JSON.stringify(event)}\n{}\n`)));
+    const impostor = createServer((socket) =>
+      socket.once("data", () => socket.end(`${head}\r\n${JSON.stringify(event)}\n{}\n`)),
+    );
     impostor.listen(socketPath);
     await once(impostor, "listening");
     const events = followEvents(socketPath);

@@ -3,7 +3,9 @@ import { expect, test } from "vitest";
 
 test("the dashboard asks for metrics that there are", async () => {
   const read = (path: string) => readFile(new URL(`../../../${path}`, import.meta.url), "utf8");
-  const { panels } = JSON.parse(await read("contrib/grafana-dashboard.json")) as { panels: { targets: { expr: string }[] }[] };
+  const { panels } = JSON.parse(await read("contrib/grafana-dashboard.json")) as {
+    panels: { targets: { expr: string }[] }[];
+  };
   const source = await read("src/control/metrics-book.ts");
   const asked = panels.flatMap(({ targets }) => targets.flatMap(({ expr }) => expr.match(/llmctl_\w+/g) ?? []));
   expect(asked.length).toBeGreaterThan(5);

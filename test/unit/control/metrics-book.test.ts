@@ -4,7 +4,14 @@ import type { Status } from "../../../src/control/messages.ts";
 import { Samples } from "../../support/read-metrics.ts";
 
 const startedAt = "2026-01-01T00:00:00.000Z";
-const spanStatus = { tokens: 100, draftTokens: 80, acceptedTokens: 60, acceptanceRate: 0.75, tokensPerSecond: 35, meanAcceptedLength: 3 };
+const spanStatus = {
+  tokens: 100,
+  draftTokens: 80,
+  acceptedTokens: 60,
+  acceptanceRate: 0.75,
+  tokensPerSecond: 35,
+  meanAcceptedLength: 3,
+};
 const status: Status = {
   version: 1,
   name: "p",
@@ -63,9 +70,21 @@ describe("a status as metrics", () => {
     const nothing = { ...spanStatus, acceptanceRate: null, tokensPerSecond: null };
     const samples = await read(
       { load: { doneBytes: 1, totalBytes: 4 } },
-      { state: "loading", startedAt: null, loadMs: null, tokensPerSecond: null, traffic: { sinceStart: nothing, lastTenMinutes: nothing } },
+      {
+        state: "loading",
+        startedAt: null,
+        loadMs: null,
+        tokensPerSecond: null,
+        traffic: { sinceStart: nothing, lastTenMinutes: nothing },
+      },
     );
-    for (const name of ["server_uptime_seconds", "load_seconds", "load_done_ratio", "draft_acceptance_ratio", "tokens_per_second"]) {
+    for (const name of [
+      "server_uptime_seconds",
+      "load_seconds",
+      "load_done_ratio",
+      "draft_acceptance_ratio",
+      "tokens_per_second",
+    ]) {
       expect(samples.value(`llmctl_${name}`), name).toBeUndefined();
     }
     expect(samples.value("llmctl_proof_tokens_per_second")).toBeUndefined();

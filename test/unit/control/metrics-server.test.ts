@@ -65,12 +65,20 @@ describe("the metrics port", () => {
 
   test.each([
     ["another path", [head("GET / HTTP/1.1")], "404"],
-    ["a page that posts", [head("POST /metrics HTTP/1.1", "origin: https://evil.example", "content-length: 2"), "{}"], "405"],
+    [
+      "a page that posts",
+      [head("POST /metrics HTTP/1.1", "origin: https://evil.example", "content-length: 2"), "{}"],
+      "405",
+    ],
     ["a method that changes", [head("DELETE /metrics HTTP/1.1")], "405"],
     ["a preflight of a browser", [head("OPTIONS /metrics HTTP/1.1", "access-control-request-method: GET")], "405"],
     ["an unknown method", [head("BREW /metrics HTTP/1.1")], "400"],
     ["an upload that stays half", [head("POST /metrics HTTP/1.1", "content-length: 1000000"), "x"], "405"],
-    ["a chunked body with trailers", [head("PUT /metrics HTTP/1.1", "transfer-encoding: chunked"), "1\r\nx\r\n0\r\na: b\r\n\r\n"], "405"],
+    [
+      "a chunked body with trailers",
+      [head("PUT /metrics HTTP/1.1", "transfer-encoding: chunked"), "1\r\nx\r\n0\r\na: b\r\n\r\n"],
+      "405",
+    ],
     ["a header that is too large", [head("GET /metrics HTTP/1.1", `x: ${"x".repeat(1 << 20)}`)], "431"],
     ["too many headers", [head("GET /metrics HTTP/1.1", ...Array.from({ length: 5000 }, (_, i) => `a${i}: b`))], "431"],
     ["no host", ["GET /metrics HTTP/1.1\r\n\r\n"], "400"],
@@ -89,7 +97,9 @@ describe("the metrics port", () => {
   });
 
   test("speaks no other protocol", async () => {
-    expect(await say(head("GET /metrics HTTP/1.1", "connection: upgrade", "upgrade: websocket"))).toMatch(/^HTTP\/1\.1 200 /);
+    expect(await say(head("GET /metrics HTTP/1.1", "connection: upgrade", "upgrade: websocket"))).toMatch(
+      /^HTTP\/1\.1 200 /,
+    );
     expect(await say(head("CONNECT example.com:443 HTTP/1.1"))).toBe("");
   });
 

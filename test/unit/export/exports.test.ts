@@ -33,7 +33,9 @@ const plain: ContainerSpec = {
 
 /** As kubectl reads it: YAML 1.1, where a bare `off` is false. */
 function readKubernetes(spec: ContainerSpec, options = { replicas: 1, claim: "models" }) {
-  const [deployment, service] = parseAllDocuments(renderKubernetes(spec, options), { version: "1.1" }).map((one) => one.toJS() as object);
+  const [deployment, service] = parseAllDocuments(renderKubernetes(spec, options), { version: "1.1" }).map(
+    (one) => one.toJS() as object,
+  );
   return { deployment: new Deployment(deployment), service: new Service(service) };
 }
 
@@ -50,7 +52,9 @@ function readCompose(spec: ContainerSpec) {
 /** The schema's `id` are those of an older draft, which no reference needs. */
 function modernSchema(): object {
   const isOld = (key: string, value: unknown) => key === "$schema" || (key === "id" && typeof value === "string");
-  return JSON.parse(JSON.stringify(composeSchema, (key, value: unknown) => (isOld(key, value) ? undefined : value))) as object;
+  return JSON.parse(
+    JSON.stringify(composeSchema, (key, value: unknown) => (isOld(key, value) ? undefined : value)),
+  ) as object;
 }
 
 /** The published schema is older than a project's name and the hook before a stop (Compose 2.30). */
@@ -69,7 +73,9 @@ describe.each(shippedProfiles)("the shipped profile %s", (name) => {
     const { deployment, service } = readKubernetes(spec);
     deployment.validate();
     service.validate();
-    await expect(renderKubernetes(spec, { replicas: 1, claim: "models" })).toMatchFileSnapshot(join(snapshots, `${name}.kubernetes.yaml`));
+    await expect(renderKubernetes(spec, { replicas: 1, claim: "models" })).toMatchFileSnapshot(
+      join(snapshots, `${name}.kubernetes.yaml`),
+    );
   });
 
   test("is a project by the Compose Specification", async () => {
@@ -79,7 +85,9 @@ describe.each(shippedProfiles)("the shipped profile %s", (name) => {
   });
 
   test("is a Quadlet container", async () => {
-    await expect(renderQuadlet(await readShippedSpec(name), {})).toMatchFileSnapshot(join(snapshots, `${name}.container`));
+    await expect(renderQuadlet(await readShippedSpec(name), {})).toMatchFileSnapshot(
+      join(snapshots, `${name}.container`),
+    );
   });
 
   test("gives each argument unchanged to the server", async () => {
@@ -101,7 +109,9 @@ describe("Kubernetes", () => {
   });
 
   test("a hang never restarts the server where hang_timeout is 0", () => {
-    expect(pod({ ...plain, probes: { ...plain.probes, hangTimeoutMs: 0 } })?.containers[0]?.livenessProbe).toBeUndefined();
+    expect(
+      pod({ ...plain, probes: { ...plain.probes, hangTimeoutMs: 0 } })?.containers[0]?.livenessProbe,
+    ).toBeUndefined();
   });
 
   test("leaves time to drain and to end before the kill", () => {
@@ -139,7 +149,10 @@ describe("Kubernetes", () => {
 
   test("runs as nobody special on a root that cannot be written", () => {
     expect(pod(plain)?.securityContext).toMatchObject({ runAsNonRoot: true, runAsUser: 1000 });
-    expect(pod(plain)?.containers[0]?.securityContext).toMatchObject({ readOnlyRootFilesystem: true, allowPrivilegeEscalation: false });
+    expect(pod(plain)?.containers[0]?.securityContext).toMatchObject({
+      readOnlyRootFilesystem: true,
+      allowPrivilegeEscalation: false,
+    });
   });
 
   test("asks for the GPUs, and for replicas of a named claim", () => {
@@ -147,7 +160,9 @@ describe("Kubernetes", () => {
     deployment.validate();
     expect(deployment.spec?.replicas).toBe(3);
     expect(pod(plain)?.containers[0]?.resources).toEqual({ limits: { "nvidia.com/gpu": 2 } });
-    expect(deployment.spec?.template.spec?.volumes?.[0]).toMatchObject({ persistentVolumeClaim: { claimName: "weights" } });
+    expect(deployment.spec?.template.spec?.volumes?.[0]).toMatchObject({
+      persistentVolumeClaim: { claimName: "weights" },
+    });
   });
 });
 
@@ -169,8 +184,12 @@ describe("Compose", () => {
   });
 
   test("mounts a folder of models as a whole where one is named", () => {
-    const project = parse(renderCompose(plain, { ...owner, models: "/data" })) as { services: { "llama-server": { volumes: unknown[] } } };
-    expect(project.services["llama-server"].volumes).toEqual([expect.objectContaining({ source: "/data", target: "/models" })]);
+    const project = parse(renderCompose(plain, { ...owner, models: "/data" })) as {
+      services: { "llama-server": { volumes: unknown[] } };
+    };
+    expect(project.services["llama-server"].volumes).toEqual([
+      expect.objectContaining({ source: "/data", target: "/models" }),
+    ]);
   });
 });
 
@@ -178,8 +197,12 @@ describe("Quadlet", () => {
   const lines = (spec: ContainerSpec) => renderQuadlet(spec, {}).split("\n");
 
   test("keeps specifiers and variables from expanding", () => {
-    expect(lines(plain)).toContain(String.raw`Exec=--model /models/m.gguf --flash-attn off --alias "50%% $$HOME \"x\""`);
-    expect(lines(plain).find((line) => line.startsWith("ExecStop="))).toContain("$$(grep -m1 '^[^#]' /run/secrets/api-keys)");
+    expect(lines(plain)).toContain(
+      String.raw`Exec=--model /models/m.gguf --flash-attn off --alias "50%% $$HOME \"x\""`,
+    );
+    expect(lines(plain).find((line) => line.startsWith("ExecStop="))).toContain(
+      "$$(grep -m1 '^[^#]' /run/secrets/api-keys)",
+    );
   });
 
   test("a variable of the container is none of the service's", () => {
@@ -190,18 +213,33 @@ describe("Quadlet", () => {
 
   test("a path that Volume= would take apart is mounted with Mount=", () => {
     const mountsOf = (source: string) =>
-      lines({ ...plain, files: [{ name: "m.gguf", source, sizeBytes: 1 }] }).filter((line) => /^(?:Mount|Volume)=/.test(line));
+      lines({ ...plain, files: [{ name: "m.gguf", source, sizeBytes: 1 }] }).filter((line) =>
+        /^(?:Mount|Volume)=/.test(line),
+      );
     expect(mountsOf("/srv/50%/m.gguf")).toEqual(["Volume=/srv/50%%/m.gguf:/models/m.gguf:ro"]);
-    expect(mountsOf("/srv/my models/$a:b")).toEqual(['Mount="type=bind,source=/srv/my models/$$a:b,destination=/models/m.gguf,ro=true"']);
-    expect(mountsOf('/srv/a,"b"')).toEqual([String.raw`Mount="type=bind,\"source=/srv/a,\"\"b\"\"\",destination=/models/m.gguf,ro=true"`]);
+    expect(mountsOf("/srv/my models/$a:b")).toEqual([
+      'Mount="type=bind,source=/srv/my models/$$a:b,destination=/models/m.gguf,ro=true"',
+    ]);
+    expect(mountsOf('/srv/a,"b"')).toEqual([
+      String.raw`Mount="type=bind,\"source=/srv/a,\"\"b\"\"\",destination=/models/m.gguf,ro=true"`,
+    ]);
   });
 
   test.each<[string, Partial<ContainerSpec>]>([
     ['args[1] is ";" alone, which a Quadlet file cannot say', { args: ["--x", ";"], argKeys: ["args[0]", "args[1]"] }],
-    ["args.x is empty, which a Quadlet file cannot say", { args: ["--x", "", "--y"], argKeys: ["args.x", "args.x", "args.y"] }],
-    ["alias holds U+0080, which a Quadlet file cannot say", { args: ["--alias", "a\u0080"], argKeys: ["alias", "alias"] }],
+    [
+      "args.x is empty, which a Quadlet file cannot say",
+      { args: ["--x", "", "--y"], argKeys: ["args.x", "args.x", "args.y"] },
+    ],
+    [
+      "alias holds U+0080, which a Quadlet file cannot say",
+      { args: ["--alias", "a\u0080"], argKeys: ["alias", "alias"] },
+    ],
     ["env.A holds U+0000, which a Quadlet file cannot say", { env: { A: "\0" } }],
-    ["the path of a model holds U+000A, which a Quadlet file cannot say", { files: [{ name: "m", source: "/a\nb", sizeBytes: 1 }] }],
+    [
+      "the path of a model holds U+000A, which a Quadlet file cannot say",
+      { files: [{ name: "m", source: "/a\nb", sizeBytes: 1 }] },
+    ],
   ])("refuses what does not come through Podman's generator: %s", (message, changes) => {
     const places = { alias: "p.yaml:3:1", "args.x": "p.yaml:4:3", "args[1]": "p.yaml:4:3", "env.A": "p.yaml:5:1" };
     const render = () => renderQuadlet({ ...plain, ...changes, places }, {});
@@ -224,7 +262,9 @@ describe("Quadlet", () => {
   });
 
   test("a load has four times stall_timeout beside the image's download", () => {
-    expect(lines(plain)).toEqual(expect.arrayContaining(["Notify=healthy", "HealthStartupRetries=0", "TimeoutStartSec=4500"]));
+    expect(lines(plain)).toEqual(
+      expect.arrayContaining(["Notify=healthy", "HealthStartupRetries=0", "TimeoutStartSec=4500"]),
+    );
   });
 });
 

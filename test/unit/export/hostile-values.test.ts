@@ -106,7 +106,12 @@ function expectQuadlet(spec: ContainerSpec): void {
   const text = unlessRefused(() => renderQuadlet(spec, {}));
   if (text === undefined) return;
   expect(keysOf(readUnitFile(text))).toEqual(keysOf(readUnitFile(renderQuadlet(tame(spec), {}))));
-  expect(runContainerFile(text)).toEqual({ image: spec.image, args: spec.args, env: containerEnv(spec), mounts: mountsOf(spec) });
+  expect(runContainerFile(text)).toEqual({
+    image: spec.image,
+    args: spec.args,
+    env: containerEnv(spec),
+    mounts: mountsOf(spec),
+  });
 }
 
 /** Compose takes two dollars for one, and one for a variable. */
@@ -153,7 +158,9 @@ function expectKubernetes(spec: ContainerSpec): void {
   expectPrintable(text);
   const read = (yaml: string) => parseAllDocuments(yaml, { version: "1.1" }).map((one) => one.toJS() as object);
   const documents = read(text);
-  expect(documents.map(shapeOf)).toEqual(read(renderKubernetes(tame(spec), { replicas: 1, claim: "models" })).map(shapeOf));
+  expect(documents.map(shapeOf)).toEqual(
+    read(renderKubernetes(tame(spec), { replicas: 1, claim: "models" })).map(shapeOf),
+  );
   const deployment = new Deployment(documents[0]);
   deployment.validate();
   const [container] = deployment.spec?.template.spec?.containers ?? [];
@@ -194,7 +201,8 @@ function expectUnit(options: UnitOptions): void {
   const paths = (section: string, key: string) =>
     valuesOf(lines, section, key).flatMap((value) => splitUnitWords(value, { isPathList: true }).map(expandSpecifiers));
   expect(paths("Unit", "RequiresMountsFor")).toEqual([...new Set(sayable)]);
-  if (options.scope === "system") expect(paths("Service", "ReadWritePaths")).toEqual(options.writable.map((path) => `-${path}`));
+  if (options.scope === "system")
+    expect(paths("Service", "ReadWritePaths")).toEqual(options.writable.map((path) => `-${path}`));
   expect(expandSpecifiers(valuesOf(lines, "Unit", "Description")[0] ?? "")).toMatch(/^llmctl p/);
   expect(text).toMatch(/^[\n\P{Cc}]*$/u);
   // llmctl reads its own units.
@@ -209,12 +217,18 @@ describe.each(textKeys())("any text in $name", ({ name, with: make }) => {
         const profile = await loadValues(make(text));
         if (profile === undefined) return;
         const { description } = profile.values;
-        expectUnit({ ...unitOptions, ...(description === undefined ? {} : { description }), dependsOn: profile.values.depends_on });
+        expectUnit({
+          ...unitOptions,
+          ...(description === undefined ? {} : { description }),
+          dependsOn: profile.values.depends_on,
+        });
         const spec = unlessRefused(() => planOf(profile));
         if (spec === undefined) return;
         // What is mounted is a file that the profile names, or one of the Hub's cache.
         const named = textsIn(profile.values);
-        expect(spec.files.filter(({ source = "" }) => !source.startsWith("/hub/") && !named.includes(source))).toEqual([]);
+        expect(spec.files.filter(({ source = "" }) => !source.startsWith("/hub/") && !named.includes(source))).toEqual(
+          [],
+        );
         for (const expectFormat of [expectQuadlet, expectCompose, expectKubernetes]) expectFormat(spec);
       }),
       { numRuns: 15 },
@@ -224,12 +238,16 @@ describe.each(textKeys())("any text in $name", ({ name, with: make }) => {
   test("with a line break is refused with its key, its place and the character, unless it is prose", async () => {
     const path = "/profiles/p.yaml";
     const text = JSON.stringify(make("a\nb"));
-    const problem = await loadProfile(path, { folders: [], env: {}, cwd: "/", instead: { path, text } }).catch((error: unknown) => error);
+    const problem = await loadProfile(path, { folders: [], env: {}, cwd: "/", instead: { path, text } }).catch(
+      (error: unknown) => error,
+    );
     const isProse = /^(?:description|env|args|chat_template|chat_template_kwargs)(?:\.|$)/.test(name);
     if (isProse) return expect(problem).not.toBeInstanceOf(Error);
     expect(problem).toMatchObject({ exit: "config", at: expect.stringMatching(/^profiles\/p\.yaml:1:\d+$/) });
     expect((problem as Error).message).toMatch(/\\n/);
-    expect((problem as Error).message).toContain(`"${name.replaceAll(/\.(\d+)/g, "[$1]")}`.replace(/\.(?:hf|url|sha256.*)$/, ""));
+    expect((problem as Error).message).toContain(
+      `"${name.replaceAll(/\.(\d+)/g, "[$1]")}`.replace(/\.(?:hf|url|sha256.*)$/, ""),
+    );
   });
 });
 
@@ -247,7 +265,13 @@ const anySpec: fc.Arbitrary<ContainerSpec> = fc.record({
   }),
   gpu: fc.constant({ kind: "none" }),
   publish: fc.constant({ host: "127.0.0.1", port: 8001 }),
-  probes: fc.constant({ stallTimeoutMs: 900_000, intervalMs: 5000, timeoutMs: 3000, failures: 3, hangTimeoutMs: 900_000 }),
+  probes: fc.constant({
+    stallTimeoutMs: 900_000,
+    intervalMs: 5000,
+    timeoutMs: 3000,
+    failures: 3,
+    hangTimeoutMs: 900_000,
+  }),
   stopTimeoutMs: fc.constant(60_000),
   mlock: fc.constant(false),
   notes: fc.array(hostileText, { maxLength: 2 }),
@@ -257,9 +281,12 @@ test.each([
   ["Quadlet", expectQuadlet],
   ["Compose", expectCompose],
   ["Kubernetes", expectKubernetes],
-] as const)("%s: whatever a container is given is only that value, names of files on the disk too", (_, expectFormat) => {
-  fc.assert(fc.property(anySpec, expectFormat), { numRuns: 500 });
-});
+] as const)(
+  "%s: whatever a container is given is only that value, names of files on the disk too",
+  (_, expectFormat) => {
+    fc.assert(fc.property(anySpec, expectFormat), { numRuns: 500 });
+  },
+);
 
 test.each([
   ["Quadlet", (spec: ContainerSpec) => renderQuadlet(spec, {})],

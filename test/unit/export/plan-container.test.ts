@@ -10,8 +10,16 @@ const target = [
 ];
 const draft = [{ name: "d.gguf", source: "/d.gguf", sizeBytes: 1 }];
 
-function plan(values: Readonly<Record<string, unknown>>, choice: Partial<ContainerChoice> = {}, models: object = { target }) {
-  return planContainer(makeProfile(values), { target, ...models }, { catalogue: readCatalogue("v0.5.0"), release: "v0.5.0", ...choice });
+function plan(
+  values: Readonly<Record<string, unknown>>,
+  choice: Partial<ContainerChoice> = {},
+  models: object = { target },
+) {
+  return planContainer(
+    makeProfile(values),
+    { target, ...models },
+    { catalogue: readCatalogue("v0.5.0"), release: "v0.5.0", ...choice },
+  );
 }
 
 function problemOf(action: () => unknown): { code: string; at: string | undefined } {
@@ -52,7 +60,11 @@ describe("planContainer", () => {
   });
 
   test("speaks the flags of the image's release", () => {
-    const { args } = plan({ draft: { model: "/d.gguf", n_max: 4 } }, { catalogue: readCatalogue("b7698"), release: "b7698" }, { draft });
+    const { args } = plan(
+      { draft: { model: "/d.gguf", n_max: 4 } },
+      { catalogue: readCatalogue("b7698"), release: "b7698" },
+      { draft },
+    );
     expect(valueOf(args, "--draft-max")).toBe("4");
     expect(args).not.toContain("--spec-type");
   });
@@ -96,7 +108,11 @@ describe("planContainer", () => {
   });
 
   test.each([
-    [{ devices: ["CUDA0"], draft: { type: "ngram-mod", devices: ["CUDA0", "CUDA1"] } }, "server-cuda-v0.5.0", { kind: "cuda", count: 2 }],
+    [
+      { devices: ["CUDA0"], draft: { type: "ngram-mod", devices: ["CUDA0", "CUDA1"] } },
+      "server-cuda-v0.5.0",
+      { kind: "cuda", count: 2 },
+    ],
     [{ devices: ["Vulkan0"] }, "server-vulkan-v0.5.0", { kind: "vulkan", count: 1 }],
     [{ devices: ["ROCm1"] }, "server-rocm-v0.5.0", { kind: "rocm", count: 2 }],
     [{ gpu_layers: 0 }, "server-v0.5.0", { kind: "none" }],
@@ -145,18 +161,30 @@ describe("planContainer", () => {
 
   test("what the profile takes from the environment stays there", () => {
     const profile = { ...makeProfile({ env: { A: "literal", B: "from outside" } }), envFromOutside: ["B"] };
-    const { env, secretEnv } = planContainer(profile, { target }, { catalogue: readCatalogue("v0.5.0"), release: "v0.5.0" });
+    const { env, secretEnv } = planContainer(
+      profile,
+      { target },
+      { catalogue: readCatalogue("v0.5.0"), release: "v0.5.0" },
+    );
     expect({ env, secretEnv }).toEqual({ env: { A: "literal" }, secretEnv: ["B"] });
   });
 
   test("a host that no port can be published on is refused", () => {
-    expect(problemOf(() => plan({ server: { host: "fe80::1%n" } }))).toEqual({ code: "no-address", at: "p.yaml:server.host" });
-    expect(problemOf(() => plan({ server: { host: "/run/llama.sock" } }))).toEqual({ code: "no-address", at: "p.yaml:server.host" });
+    expect(problemOf(() => plan({ server: { host: "fe80::1%n" } }))).toEqual({
+      code: "no-address",
+      at: "p.yaml:server.host",
+    });
+    expect(problemOf(() => plan({ server: { host: "/run/llama.sock" } }))).toEqual({
+      code: "no-address",
+      at: "p.yaml:server.host",
+    });
     expect(plan({ server: { host: "localhost" } }).publish).toEqual({ host: "127.0.0.1", port: 8080 });
   });
 
   test("says what a container like this cannot do", () => {
     expect(plan({ priority: "realtime" }).notes.join("\n")).toContain("priority realtime is not allowed");
-    expect(plan({ draft: { model: "/d.gguf" } }, {}, { draftingOff: "token 5 differs" }).args).not.toContain("--spec-draft-model");
+    expect(plan({ draft: { model: "/d.gguf" } }, {}, { draftingOff: "token 5 differs" }).args).not.toContain(
+      "--spec-draft-model",
+    );
   });
 });

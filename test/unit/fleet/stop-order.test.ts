@@ -10,7 +10,11 @@ const dependencies = new Map([
 
 describe("stopOrder", () => {
   test("stops what depends on others first, and what does not at the same time", () => {
-    expect(stopOrder(["embed", "chat", "other", "rerank"], dependencies)).toEqual([["chat", "other"], ["rerank"], ["embed"]]);
+    expect(stopOrder(["embed", "chat", "other", "rerank"], dependencies)).toEqual([
+      ["chat", "other"],
+      ["rerank"],
+      ["embed"],
+    ]);
   });
 
   test("sees a dependency by way of one that goes on or is not there", () => {

@@ -15,22 +15,34 @@ const sizesBytes = [2 ** 17, 2 ** 24 + 1, 33 * 2 ** 20, 65 * 2 ** 20];
 test("mutated headers are read, or refused with a typed error; none is read past its end or into more memory than it warrants", async () => {
   await using session = await ggufFuzzer.open();
   const outcomes = new Set<string>();
-  for (let run = 0; run < ggufFuzzer.counts.short; run += 1) outcomes.add(await session.attempt(new Random(seedOf(20_260_928, run))));
+  for (let run = 0; run < ggufFuzzer.counts.short; run += 1)
+    outcomes.add(await session.attempt(new Random(seedOf(20_260_928, run))));
   // The mutations must reach deep: were they all refused at the magic, the test would show nothing.
   expect([...outcomes].toSorted()).toEqual(ggufFuzzer.outcomes.toSorted());
 });
 
 describe("memory", () => {
-  test.each(sizesBytes)("a header of %i bytes is read into no more than four times that, and 16 MB", { timeout: 60_000 }, async (size) => {
-    const header = await readHeaderFrom(strictSource(buildGguf({ metadata: { filler: "x".repeat(size) } })));
-    expect(header.sizeBytes).toBeGreaterThan(size);
-  });
+  test.each(sizesBytes)(
+    "a header of %i bytes is read into no more than four times that, and 16 MB",
+    { timeout: 60_000 },
+    async (size) => {
+      const header = await readHeaderFrom(strictSource(buildGguf({ metadata: { filler: "x".repeat(size) } })));
+      expect(header.sizeBytes).toBeGreaterThan(size);
+    },
+  );
 
   test("the most keys and tensors that are permitted, each as small as can be, take no more than four times the file, and 16 MB", async () => {
     const name = (index: number) => index.toString(36);
     const bytes = buildGguf({
-      metadata: Object.fromEntries(Array.from({ length: limits.keys }, (_, index) => [`k${name(index)}`, { type: "uint8", value: 1 }])),
-      tensors: Array.from({ length: limits.tensors }, (_, index) => ({ name: name(index), ne: [], data: new Uint8Array(0), type: 200 })),
+      metadata: Object.fromEntries(
+        Array.from({ length: limits.keys }, (_, index) => [`k${name(index)}`, { type: "uint8", value: 1 }]),
+      ),
+      tensors: Array.from({ length: limits.tensors }, (_, index) => ({
+        name: name(index),
+        ne: [],
+        data: new Uint8Array(0),
+        type: 200,
+      })),
     });
     setFlagsFromString("--expose-gc");
     const collect = runInNewContext("gc") as () => void;
@@ -40,7 +52,9 @@ describe("memory", () => {
     collect();
     const after = process.memoryUsage();
     expect(header.tensors).toHaveLength(limits.tensors);
-    expect(after.heapUsed + after.arrayBuffers - before.heapUsed - before.arrayBuffers).toBeLessThan(mostBytes(bytes.length));
+    expect(after.heapUsed + after.arrayBuffers - before.heapUsed - before.arrayBuffers).toBeLessThan(
+      mostBytes(bytes.length),
+    );
   });
 
   test("a list that is longer than any model has layers is not decoded", async () => {

@@ -31,7 +31,10 @@ describe("a header is refused", () => {
   const longKey = { ["k".repeat(limits.keyBytes + 1)]: 1 };
   const longName = [{ name: "t".repeat(limits.tensorNameBytes + 1), ne: [1] }];
   const manyTexts = Object.fromEntries(
-    Array.from({ length: limits.textBytes / limits.valueBytes + 1 }, (_, i) => [`k${i}`, "x".repeat(limits.valueBytes - 8)]),
+    Array.from({ length: limits.textBytes / limits.valueBytes + 1 }, (_, i) => [
+      `k${i}`,
+      "x".repeat(limits.valueBytes - 8),
+    ]),
   );
   test.each([
     ["with more empty strings than any vocabulary", zeros("string", limits.strings + 1, 8)],
@@ -66,7 +69,9 @@ describe("a header is refused", () => {
 });
 
 test("a text longer than any that is asked for is passed over, and refused where it is asked for", async () => {
-  const header = await read(buildGguf({ metadata: modelKeys({ "general.name": "x".repeat(limits.valueBytes + 1), after: 7 }) }));
+  const header = await read(
+    buildGguf({ metadata: modelKeys({ "general.name": "x".repeat(limits.valueBytes + 1), after: 7 }) }),
+  );
   expect(header.metadata.get("after")).toEqual({ type: "uint32", value: 7 });
   expect(() => findText(header, "general.name")).toThrow(GgufError);
   expect(findText(header, "general.architecture")).toBe("llama");
@@ -77,7 +82,10 @@ test("keys and tensors that a window has shown whole are not parsed again", asyn
   const bytes = buildGguf({ metadata });
   const decode = vi.spyOn(Buffer.prototype, "toString");
   await read(bytes);
-  const decodedBytes = decode.mock.calls.reduce((sum, [, start, end]) => sum + Number(end ?? 0) - Number(start ?? 0), 0);
+  const decodedBytes = decode.mock.calls.reduce(
+    (sum, [, start, end]) => sum + Number(end ?? 0) - Number(start ?? 0),
+    0,
+  );
   decode.mockRestore();
   // Parsed from the start in each of its windows, it would be five times the file.
   expect(decodedBytes).toBeLessThan(1.2 * bytes.length);
@@ -85,7 +93,9 @@ test("keys and tensors that a window has shown whole are not parsed again", asyn
 
 test("tokens of the length of a known one are told apart without decoding them", async () => {
   const tokens = Array.from({ length: 20_000 }, (_, i) => (i === 7 ? "<|im_end|>" : String(i).padStart(10, "x")));
-  const header = await read(buildGguf({ metadata: { "tokenizer.ggml.model": "gpt2", "tokenizer.ggml.tokens": tokens } }));
+  const header = await read(
+    buildGguf({ metadata: { "tokenizer.ggml.model": "gpt2", "tokenizer.ggml.tokens": tokens } }),
+  );
   const decode = vi.spyOn(Buffer.prototype, "toString");
   expect(readTokenizerFacts(header).eotId).toBe(7);
   const decoded = decode.mock.calls.length;
@@ -113,7 +123,9 @@ describe("a split set", () => {
     try {
       const path = join(folder, "m-00001-of-99999.gguf");
       await writeFile(path, first(99_999));
-      expect(await refused(readModel(path))).toBe(`split-set: ${path} claims to be one of 99999 shards, more than ${mostShards}`);
+      expect(await refused(readModel(path))).toBe(
+        `split-set: ${path} claims to be one of 99999 shards, more than ${mostShards}`,
+      );
     } finally {
       await rm(folder, { recursive: true });
     }
@@ -135,7 +147,14 @@ describe("a split set", () => {
   test.each([
     [
       "tensors",
-      { tensors: Array.from({ length: limits.tensors / 2 }, (_, i) => ({ name: `t${i}`, ne: [], type: 200, data: Buffer.alloc(0) })) },
+      {
+        tensors: Array.from({ length: limits.tensors / 2 }, (_, i) => ({
+          name: `t${i}`,
+          ne: [],
+          type: 200,
+          data: Buffer.alloc(0),
+        })),
+      },
     ],
     ["metadata keys", { metadata: Object.fromEntries(Array.from({ length: 16_000 }, (_, i) => [`k${i}`, 1])) }],
   ] as const)("has one limit for the %s of all its shards", async (what, parts) => {

@@ -68,12 +68,18 @@ describe("the KV cache of one token, f16", () => {
 
   test("follows heads that differ from layer to layer, and layers without a cache", async () => {
     expect((await facts({ "llama.attention.head_count_kv": [0, 2] })).kvBytesPerToken).toBe(2 * 2 * (16 + 16));
-    expect((await facts({ "llama.block_count": 8, "llama.full_attention_interval": 4 })).kvBytesPerToken).toBe(2 * 2 * 2 * (16 + 16));
+    expect((await facts({ "llama.block_count": 8, "llama.full_attention_interval": 4 })).kvBytesPerToken).toBe(
+      2 * 2 * 2 * (16 + 16),
+    );
     expect((await facts({ "llama.attention.shared_kv_layers": 1 })).kvBytesPerToken).toBe(2 * 2 * (16 + 16));
   });
 
   test("keeps no values of its own for multi-head latent attention", async () => {
-    const latent = { "llama.attention.head_count_kv": 1, "llama.attention.key_length": 576, "llama.attention.value_length": 512 };
+    const latent = {
+      "llama.attention.head_count_kv": 1,
+      "llama.attention.key_length": 576,
+      "llama.attention.value_length": 512,
+    };
     const mla = { "llama.attention.key_length_mla": 192, "llama.attention.value_length_mla": 128 };
     expect((await facts({ ...latent, ...mla })).kvBytesPerToken).toBe(2 * 2 * 576);
   });
@@ -97,7 +103,10 @@ test("the weight format is what the file says, else the type of most weights", a
 test("NextN layers are declared in a key, and present or left out as tensors", async () => {
   const declared = { "llama.nextn_predict_layers": 1 };
   expect(await facts(declared)).toMatchObject({ nextnLayers: 1, hasNextnTensors: false });
-  expect(await facts(declared, [{ name: "blk.1.nextn.eh_proj.weight", ne: [4] }])).toMatchObject({ nextnLayers: 1, hasNextnTensors: true });
+  expect(await facts(declared, [{ name: "blk.1.nextn.eh_proj.weight", ne: [4] }])).toMatchObject({
+    nextnLayers: 1,
+    hasNextnTensors: true,
+  });
 });
 
 describe("what llama.cpp derives when tokenizer keys are absent", () => {
@@ -113,13 +122,21 @@ describe("what llama.cpp derives when tokenizer keys are absent", () => {
     ["plamo2", { vocabType: "PLAMO2", bosId: 1, eosId: 2, addBos: false, addEos: false }],
     ["no_vocab", { vocabType: "none", bosId: undefined, eosId: undefined, addBos: false, addEos: false }],
   ])("tokenizer %s", async (model, expected) => {
-    const keys = { ...many, "tokenizer.ggml.model": model, "tokenizer.ggml.token_type": Array.from({ length: 200 }, () => 1) };
+    const keys = {
+      ...many,
+      "tokenizer.ggml.model": model,
+      "tokenizer.ggml.token_type": Array.from({ length: 200 }, () => 1),
+    };
     const found = await tokenizer(keys, ids);
     expect(found).toMatchObject({ ...expected, loadProblem: undefined });
   });
 
   test("pre-tokenizers change the defaults of BPE, and of BPE only", async () => {
-    expect(await tokenizer({ "tokenizer.ggml.pre": "glm4" }, ids)).toMatchObject({ bosId: undefined, eosId: 11, addBos: false });
+    expect(await tokenizer({ "tokenizer.ggml.pre": "glm4" }, ids)).toMatchObject({
+      bosId: undefined,
+      eosId: 11,
+      addBos: false,
+    });
     expect(await tokenizer({ "tokenizer.ggml.pre": "llama-bpe" }, ids)).toMatchObject({ bosId: 11, addBos: true });
     expect(await tokenizer({ "tokenizer.ggml.pre": "glm4", "tokenizer.ggml.model": "llama" }, ids)).toMatchObject({
       bosId: 1,
@@ -155,13 +172,21 @@ describe("what llama.cpp derives when tokenizer keys are absent", () => {
     ["its BPE tokenizer has no merges", {}, ["merges"]],
     ["tokenizer.ggml.token_type has 1 entries for 32 tokens", { "tokenizer.ggml.token_type": [1] }, []],
     ["tokenizer.ggml.token_type is string, not a list of int32", { "tokenizer.ggml.token_type": ["1"] }, []],
-    ["tokenizer.ggml.scores is int8, not a list of float32 or int32", { "tokenizer.ggml.scores": { type: "int8", value: 1 } as const }, []],
+    [
+      "tokenizer.ggml.scores is int8, not a list of float32 or int32",
+      { "tokenizer.ggml.scores": { type: "int8", value: 1 } as const },
+      [],
+    ],
     [
       "tokenizer.ggml.padding_token_id is int32, not uint32",
       { "tokenizer.ggml.padding_token_id": { type: "int32", value: 0 } as const },
       [],
     ],
-    ["tokenizer.ggml.bos_token_id is int32, not uint32", { "tokenizer.ggml.bos_token_id": { type: "int32", value: 0 } as const }, []],
+    [
+      "tokenizer.ggml.bos_token_id is int32, not uint32",
+      { "tokenizer.ggml.bos_token_id": { type: "int32", value: 0 } as const },
+      [],
+    ],
     ["tokenizer.ggml.add_bos_token is uint32, not bool", { "tokenizer.ggml.add_bos_token": 1 }, []],
   ])("a vocabulary that llama.cpp refuses is told: %s", async (problem, overrides, without) => {
     expect((await tokenizer(overrides, without)).loadProblem).toBe(problem);

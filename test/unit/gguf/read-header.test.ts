@@ -75,7 +75,9 @@ describe("a header that is as it should be", () => {
 
   test("64-bit integers keep all their digits", async () => {
     const header = await read(
-      buildGguf({ metadata: { big: { type: "uint64", value: 2n ** 64n - 1n }, low: { type: "int64", value: -(2n ** 63n) } } }),
+      buildGguf({
+        metadata: { big: { type: "uint64", value: 2n ** 64n - 1n }, low: { type: "int64", value: -(2n ** 63n) } },
+      }),
     );
     expect(header.metadata.get("big")).toEqual({ type: "uint64", value: 2n ** 64n - 1n });
     expect(header.metadata.get("low")).toEqual({ type: "int64", value: -(2n ** 63n) });
@@ -93,7 +95,11 @@ describe("a header that is as it should be", () => {
   });
 
   test("arrays in arrays are passed over", async () => {
-    const inner = (values: number[]): TypedPart & { type: "array" } => ({ type: "array", elementType: "uint8", values });
+    const inner = (values: number[]): TypedPart & { type: "array" } => ({
+      type: "array",
+      elementType: "uint8",
+      values,
+    });
     const nested: TypedPart = { type: "array", elementType: "array", values: [inner([1, 2]), inner([]), inner([3])] };
     const header = await read(buildGguf({ metadata: { nested, after: 7 } }));
     expect(findArray(header, "nested")).toMatchObject({ elementType: "array", count: 3 });
@@ -129,7 +135,9 @@ describe("reading in growing windows", () => {
   });
 
   test("single values larger than a window are read whole", async () => {
-    const bytes = buildGguf({ metadata: { text: "x".repeat(3 * 2 ** 20), numbers: Array.from({ length: 500_000 }, (_, n) => n), end: 1 } });
+    const bytes = buildGguf({
+      metadata: { text: "x".repeat(3 * 2 ** 20), numbers: Array.from({ length: 500_000 }, (_, n) => n), end: 1 },
+    });
     expect([...(await read(bytes)).metadata.keys()]).toEqual(["text", "numbers", "end"]);
   });
 });
@@ -151,20 +159,27 @@ describe("a round trip through the builder", () => {
     int64: fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }),
   };
   const types = Object.keys(scalars) as (keyof typeof scalars)[];
-  const scalar = fc.constantFrom(...types).chain((type) => scalars[type].map((value) => ({ type, value }) as TypedPart));
+  const scalar = fc
+    .constantFrom(...types)
+    .chain((type) => scalars[type].map((value) => ({ type, value }) as TypedPart));
   const array = fc
     .constantFrom(...types)
     .chain((elementType) =>
-      fc.array(scalars[elementType], { maxLength: 20 }).map((values): TypedPart => ({ type: "array", elementType, values })),
+      fc
+        .array(scalars[elementType], { maxLength: 20 })
+        .map((values): TypedPart => ({ type: "array", elementType, values })),
     );
   const parts: fc.Arbitrary<GgufParts> = fc.record({
     version: fc.constantFrom(1, 2, 3),
     byteOrder: fc.constantFrom("little", "big"),
     metadata: fc.dictionary(fc.string({ minLength: 1, unit: "grapheme" }), fc.oneof(scalar, array), { maxKeys: 8 }),
-    tensors: fc.uniqueArray(fc.record({ name: fc.string({ maxLength: 20 }), ne: fc.array(number(0, 9), { minLength: 1, maxLength: 4 }) }), {
-      selector: ({ name }) => name,
-      maxLength: 5,
-    }),
+    tensors: fc.uniqueArray(
+      fc.record({ name: fc.string({ maxLength: 20 }), ne: fc.array(number(0, 9), { minLength: 1, maxLength: 4 }) }),
+      {
+        selector: ({ name }) => name,
+        maxLength: 5,
+      },
+    ),
   });
 
   test("keeps every value, its type and its place", async () => {
@@ -197,7 +212,9 @@ describe("a file that is no good", () => {
 
   test("empty, other text and other bytes are not GGUF", async () => {
     expect(await failure(read(Buffer.alloc(0)))).toEqual({ code: "not-gguf", message: "model.gguf is empty" });
-    expect(await failure(read(Buffer.from("version https://git-lfs.github.com/spec/v1")))).toMatchObject({ code: "not-gguf" });
+    expect(await failure(read(Buffer.from("version https://git-lfs.github.com/spec/v1")))).toMatchObject({
+      code: "not-gguf",
+    });
     expect((await failure(read(Buffer.alloc(100)))).message).toBe(
       'model.gguf is not a GGUF file: it starts with the bytes 00000000, not "GGUF"',
     );
@@ -265,7 +282,8 @@ describe("a file that is no good", () => {
 
   test("deep nesting is refused", async () => {
     let value: TypedPart & { type: "array" } = { type: "array", elementType: "uint8", values: [] };
-    for (let depth = 0; depth < limits.nesting; depth += 1) value = { type: "array", elementType: "array", values: [value] };
+    for (let depth = 0; depth < limits.nesting; depth += 1)
+      value = { type: "array", elementType: "array", values: [value] };
     expect(await failure(read(buildGguf({ metadata: { value } })))).toMatchObject({ code: "limit-exceeded" });
   });
 
@@ -328,14 +346,22 @@ describe("paths", () => {
 
   test("a missing file, a folder and a device are told apart", async () => {
     expect(await failure(readHeader(join(folder, "none.gguf")))).toMatchObject({ code: "file-missing" });
-    expect(await failure(readHeader(folder))).toEqual({ code: "not-gguf", message: `${folder} is a directory, not a GGUF file` });
-    expect(await failure(readHeader("/dev/null"))).toEqual({ code: "not-gguf", message: "/dev/null is not a regular file" });
+    expect(await failure(readHeader(folder))).toEqual({
+      code: "not-gguf",
+      message: `${folder} is a directory, not a GGUF file`,
+    });
+    expect(await failure(readHeader("/dev/null"))).toEqual({
+      code: "not-gguf",
+      message: "/dev/null is not a regular file",
+    });
   });
 
   test("an error takes the place and the fix that only its caller knows", async () => {
     const error = await readHeader(join(folder, "none.gguf")).catch((thrown: unknown) => thrown);
     const placed =
-      error instanceof GgufError ? error.placed({ at: 'draft model of profile "coder"', fix: 'run "llmctl pull coder"' }) : undefined;
+      error instanceof GgufError
+        ? error.placed({ at: 'draft model of profile "coder"', fix: 'run "llmctl pull coder"' })
+        : undefined;
     expect(placed).toMatchObject({
       code: "file-missing",
       at: 'draft model of profile "coder"',

@@ -9,7 +9,10 @@ import { readModel, readModelFrom } from "../../../src/gguf/read-model.ts";
 import { parseShardName } from "../../../src/gguf/split-set.ts";
 import { buildGguf, modelKeys, writeSplitSet } from "../../support/gguf-builder.ts";
 
-const parts = { metadata: modelKeys(), tensors: Array.from({ length: 7 }, (_, index) => ({ name: `t${index}`, ne: [8, index + 1] })) };
+const parts = {
+  metadata: modelKeys(),
+  tensors: Array.from({ length: 7 }, (_, index) => ({ name: `t${index}`, ne: [8, index + 1] })),
+};
 
 let folder = "";
 let paths: string[] = [];
@@ -67,7 +70,9 @@ describe("a split set", () => {
 
   test("cannot be found under a name that says something else", async () => {
     await rename(path(0), join(folder, "model.gguf"));
-    expect((await refusal(join(folder, "model.gguf"))).message).toContain("is the first of 3 shards but its name does not say so");
+    expect((await refusal(join(folder, "model.gguf"))).message).toContain(
+      "is the first of 3 shards but its name does not say so",
+    );
     await rename(join(folder, "model.gguf"), join(folder, "model-00001-of-00002.gguf"));
     await refusal(join(folder, "model-00001-of-00002.gguf"));
   });
@@ -83,7 +88,10 @@ describe("a split set", () => {
   });
 
   test("with a truncated shard is truncated", async () => {
-    await writeFile(path(2), buildGguf({ metadata: { "split.no": 2 }, tensors: [{ name: "t", ne: [100], data: Buffer.alloc(4) }] }));
+    await writeFile(
+      path(2),
+      buildGguf({ metadata: { "split.no": 2 }, tensors: [{ name: "t", ne: [100], data: Buffer.alloc(4) }] }),
+    );
     await expect(readModel(path(0))).rejects.toMatchObject({ code: "truncated" });
   });
 });
@@ -107,13 +115,21 @@ describe("a split set that is not on this disk", () => {
   });
 
   test("must start with its first shard, and hold each in its place", async () => {
-    await expect(read([path(1), path(1), path(2)])).rejects.toMatchObject({ message: expect.stringContaining("is shard 2 of 3") });
-    await expect(read([path(0), path(2), path(1)])).rejects.toMatchObject({ message: expect.stringContaining("says that it is shard 3") });
+    await expect(read([path(1), path(1), path(2)])).rejects.toMatchObject({
+      message: expect.stringContaining("is shard 2 of 3"),
+    });
+    await expect(read([path(0), path(2), path(1)])).rejects.toMatchObject({
+      message: expect.stringContaining("says that it is shard 3"),
+    });
   });
 });
 
 test("shard names are taken apart", () => {
-  expect(parseShardName("/m/GLM-4.7-UD-Q2_K_XL-00002-of-00003.gguf")).toEqual({ prefix: "GLM-4.7-UD-Q2_K_XL", number: 2, count: 3 });
+  expect(parseShardName("/m/GLM-4.7-UD-Q2_K_XL-00002-of-00003.gguf")).toEqual({
+    prefix: "GLM-4.7-UD-Q2_K_XL",
+    number: 2,
+    count: 3,
+  });
   expect(parseShardName("/m/GLM-4.7.gguf")).toBeUndefined();
   expect(parseShardName("/m/GLM-2-of-3.gguf")).toBeUndefined();
 });

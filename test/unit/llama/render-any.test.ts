@@ -13,8 +13,16 @@ const models = {
 };
 
 const programs = [
-  ...serverBuilds.map((build) => ({ name: `llama-server ${build}`, render: renderServer, catalogue: readCatalogue(build) })),
-  ...(["b7698", "v0.5.0"] as const).map((build) => ({ name: `llama-cli ${build}`, render: renderCli, catalogue: readCliCatalogue(build) })),
+  ...serverBuilds.map((build) => ({
+    name: `llama-server ${build}`,
+    render: renderServer,
+    catalogue: readCatalogue(build),
+  })),
+  ...(["b7698", "v0.5.0"] as const).map((build) => ({
+    name: `llama-cli ${build}`,
+    render: renderCli,
+    catalogue: readCliCatalogue(build),
+  })),
 ];
 
 function tryRender(given: Values, { render, catalogue }: (typeof programs)[number]): Rendering | undefined {

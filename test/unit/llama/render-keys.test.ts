@@ -12,7 +12,8 @@ const catalogues = Object.fromEntries(serverBuilds.map((build) => [build, readCa
 >;
 const models = { target: "/m/target.gguf", draft: "/m/draft.gguf" };
 
-const render = (values: Values, catalogue: FlagCatalogue): Rendering => renderServer(makeProfile(values), models, catalogue);
+const render = (values: Values, catalogue: FlagCatalogue): Rendering =>
+  renderServer(makeProfile(values), models, catalogue);
 
 /** What these values add to the command line of a profile with a model only. */
 function added(values: Values, catalogue: FlagCatalogue): string {
@@ -38,7 +39,10 @@ describe.each(serverBuilds)("on every build, here %s", (build) => {
     [{ split_mode: "row", tensor_split: [3, 1.5], main_gpu: 1 }, "--split-mode row --tensor-split 3,1.5 --main-gpu 1"],
     [{ kv_offload: false }, "--no-kv-offload"],
     [{ fit_target: [1024, 2048], fit_ctx: 4096 }, "--fit-target 1024,2048 --fit-ctx 4096"],
-    [{ threads_batch: 8, batch_size: 4096, ubatch_size: 1024 }, "--threads-batch 8 --batch-size 4096 --ubatch-size 1024"],
+    [
+      { threads_batch: 8, batch_size: 4096, ubatch_size: 1024 },
+      "--threads-batch 8 --batch-size 4096 --ubatch-size 1024",
+    ],
     [
       { rope: { scaling: "yarn", scale: 4, freq_base: 1000000 }, yarn: { orig_ctx: 32768, beta_fast: 32 } },
       "--rope-scaling yarn --rope-scale 4.0 --rope-freq-base 1000000.0 --yarn-orig-ctx 32768 --yarn-beta-fast 32.0",
@@ -56,7 +60,10 @@ describe.each(serverBuilds)("on every build, here %s", (build) => {
     [{ mmproj: "/p.gguf", mmproj_offload: false }, "--mmproj /p.gguf --no-mmproj-offload"],
     [{ rerank: true }, "--rerank"],
     [{ embeddings: true, pooling: "last" }, "--embeddings --pooling last"],
-    [{ server: { slots: false, threads_http: 4, sleep_idle_seconds: 900 } }, "--no-slots --threads-http 4 --sleep-idle-seconds 900"],
+    [
+      { server: { slots: false, threads_http: 4, sleep_idle_seconds: 900 } },
+      "--no-slots --threads-http 4 --sleep-idle-seconds 900",
+    ],
     [{ sampling: { presence_penalty: 1.5, repeat_penalty: 1 } }, "--presence-penalty 1.5 --repeat-penalty 1.0"],
   ])("%j", (values, expected) => {
     expect(added(values, catalogues[build])).toBe(expected);
@@ -110,7 +117,14 @@ describe("what a build cannot do", () => {
 
   test("is left out with a reason where a server does without it", () => {
     const old = new FlagCatalogue("old", parseHelp(oldHelp));
-    const values = { fit_target: [1024], fit_ctx: 4096, cache_ram: 0, reasoning: "auto", kv_offload: true, context_shift: false };
+    const values = {
+      fit_target: [1024],
+      fit_ctx: 4096,
+      cache_ram: 0,
+      reasoning: "auto",
+      kv_offload: true,
+      context_shift: false,
+    };
     const { notes } = render(values, old);
     expect(added(values, old)).toBe("");
     expect(notes.map(({ key }) => key).sort()).toEqual(Object.keys(values).sort());

@@ -7,7 +7,8 @@ const builds = ["b7698", "v0.5.0"] as const;
 
 const catalogueOf = { "llama-server": readCatalogue, "llama-cli": readCliCatalogue };
 
-// After a wanted change: npx vitest run --project unit test/unit/llama/shipped-plans.test.ts -u, and read the difference.
+// After a wanted change: npx vitest run --project unit test/unit/llama/shipped-plans.test.ts -u, and read the
+// difference.
 describe.each(builds)("what shipped profiles become on %s", (build) => {
   describe.each(shippedPrograms)("%s", (program) => {
     test.each(shippedProfiles)("%s", async (name) => {

@@ -44,7 +44,10 @@ describe("a change", () => {
       writeFileSync(source.path, "model: /other.gguf\n");
       return `${text}parallel: 2\n`;
     };
-    await expect(changeProfile(source, change, folder.options())).rejects.toMatchObject({ code: "profile-changed", exit: "busy" });
+    await expect(changeProfile(source, change, folder.options())).rejects.toMatchObject({
+      code: "profile-changed",
+      exit: "busy",
+    });
     expect(await readFile(source.path, "utf8")).toBe("model: /other.gguf\n");
   });
 
@@ -64,14 +67,18 @@ describe("a new profile", () => {
   test("never takes the place of one", async () => {
     await using folder = await ProfileFolder.create({ "near/p.yaml": "model: /m.gguf\n" });
     const source = sourceIn(folder, "p");
-    await expect(createProfile(source, "model: /n.gguf\n", folder.options())).rejects.toMatchObject({ code: "profile-exists" });
+    await expect(createProfile(source, "model: /n.gguf\n", folder.options())).rejects.toMatchObject({
+      code: "profile-exists",
+    });
     expect(await readFile(source.path, "utf8")).toBe("model: /m.gguf\n");
   });
 
   test("that is invalid is not written", async () => {
     await using folder = await ProfileFolder.create({ "near/other.yaml": "" });
     const source = sourceIn(folder, "p");
-    await expect(createProfile(source, "extends: gone\n", folder.options())).rejects.toMatchObject({ code: "profile-invalid" });
+    await expect(createProfile(source, "extends: gone\n", folder.options())).rejects.toMatchObject({
+      code: "profile-invalid",
+    });
     await expect(readFile(source.path)).rejects.toThrow("ENOENT");
   });
 });
@@ -79,7 +86,9 @@ describe("a new profile", () => {
 function leaves(schema: JsonSchema, path = ""): [string, unknown][] {
   return Object.entries(schema.properties ?? {}).flatMap(([key, child]): [string, unknown][] => {
     const name = path === "" ? key : `${path}.${key}`;
-    return child.properties === undefined ? (child.examples ?? []).map((example) => [name, example]) : leaves(child, name);
+    return child.properties === undefined
+      ? (child.examples ?? []).map((example) => [name, example])
+      : leaves(child, name);
   });
 }
 

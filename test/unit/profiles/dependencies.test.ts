@@ -49,7 +49,11 @@ test("a file that was named wins over one that would be found", async () => {
 });
 
 test("a circle is refused where it closes", async () => {
-  const files = { "near/a.yaml": profile("b"), "near/b.yaml": "model: m.gguf\ndepends_on:\n  - c\n  - a\n", "near/c.yaml": profile() };
+  const files = {
+    "near/a.yaml": profile("b"),
+    "near/b.yaml": "model: m.gguf\ndepends_on:\n  - c\n  - a\n",
+    "near/c.yaml": profile(),
+  };
   expect(await refuse(files, ["a"])).toMatchObject({
     code: "dependency-cycle",
     exit: "config",
@@ -57,7 +61,9 @@ test("a circle is refused where it closes", async () => {
     at: "near/b.yaml:4:5",
     fix: "take one of these names out of its depends_on",
   });
-  expect(await refuse({ "near/a.yaml": profile("a") }, ["a"])).toMatchObject({ message: 'profile "a" depends on itself: a -> a' });
+  expect(await refuse({ "near/a.yaml": profile("a") }, ["a"])).toMatchObject({
+    message: 'profile "a" depends on itself: a -> a',
+  });
 });
 
 test("a dependency that does not exist is refused where it is named", async () => {

@@ -31,7 +31,11 @@ test("a list has every file by name, with what hides it and what is wrong with i
     { name: "a", path: join(far, "a.yaml") },
     { name: "b", path: join(near, "b.yaml"), description: "near b" },
     { name: "b", path: join(far, "b.yml"), description: "far b", shadowedBy: join(near, "b.yaml") },
-    { name: "broken", path: join(near, "broken.yaml"), problem: `profile "broken" is not valid YAML: missing closing 'quote` },
+    {
+      name: "broken",
+      path: join(near, "broken.yaml"),
+      problem: `profile "broken" is not valid YAML: missing closing 'quote`,
+    },
   ]);
 });
 

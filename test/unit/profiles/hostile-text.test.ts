@@ -42,7 +42,12 @@ test("a key that is set changes that key alone, and leaves no control character 
 
 const refuse = async (yaml: string) => {
   const path = "/profiles/p.yaml";
-  const load = loadProfile(path, { folders: [], env: { ODD: "/a\rb" }, cwd: "/profiles", instead: { path, text: yaml } });
+  const load = loadProfile(path, {
+    folders: [],
+    env: { ODD: "/a\rb" },
+    cwd: "/profiles",
+    instead: { path, text: yaml },
+  });
   return load.then(
     () => undefined,
     (error: unknown) => (error instanceof LlmctlError ? error : Promise.reject(error as Error)),
@@ -57,9 +62,17 @@ test.each([
   ],
   ['model: "m\\e"', '"model" holds a control character, U+001B: "/profiles/m\\u001b"', "p.yaml:1:1"],
   ['model: m\nalias: "a\\L"', '"alias" holds a control character, U+2028: "a\\u2028"', "p.yaml:2:1"],
-  ['model: m\nmodel_dirs: [/a, "/b\\N"]', '"model_dirs[1]" holds a control character, U+0085: "/b\\u0085"', "p.yaml:2:18"],
+  [
+    'model: m\nmodel_dirs: [/a, "/b\\N"]',
+    '"model_dirs[1]" holds a control character, U+0085: "/b\\u0085"',
+    "p.yaml:2:18",
+  ],
   ['model: { hf: o/r, quant: "Q\\t" }', '"model.quant" holds a control character, U+0009: "Q\\t"', "p.yaml:1:19"],
-  ['model: m\nllama: { binary: "${env:ODD}" }', '"llama.binary" holds a control character, U+000D: "/a\\rb"', "p.yaml:2:10"],
+  [
+    'model: m\nllama: { binary: "${env:ODD}" }',
+    '"llama.binary" holds a control character, U+000D: "/a\\rb"',
+    "p.yaml:2:10",
+  ],
   ['model: m\nenv: { A: "\\ud800" }', 'profile "p" holds half of a character', "p.yaml:2:11"],
 ])("%j is refused with its key, its place and the character", async (yaml, message, at) => {
   expect(await refuse(yaml)).toMatchObject({ message, at, exit: "config", problems: { length: 1 } });

@@ -94,7 +94,10 @@ describe("a profile that cannot be found", () => {
 
   test("is unknown by path", async () => {
     await using folder = await ProfileFolder.create({});
-    expect(await folder.refuse("./gone.yaml")).toMatchObject({ code: "profile-unknown", message: 'there is no profile file "gone.yaml"' });
+    expect(await folder.refuse("./gone.yaml")).toMatchObject({
+      code: "profile-unknown",
+      message: 'there is no profile file "gone.yaml"',
+    });
   });
 
   test.each(["Coder", "a b", "", "..", `${"x".repeat(65)}`, "a/b c.yaml", "./", "$(x)"])(
@@ -107,7 +110,10 @@ describe("a profile that cannot be found", () => {
 
   test("is a folder", async () => {
     await using folder = await ProfileFolder.create({ "near/coder.yaml/x": "" });
-    expect(await folder.refuse("coder")).toMatchObject({ code: "profile-unreadable", message: 'profile "coder" is not a regular file' });
+    expect(await folder.refuse("coder")).toMatchObject({
+      code: "profile-unreadable",
+      message: 'profile "coder" is not a regular file',
+    });
   });
 });
 
@@ -115,10 +121,15 @@ describe("extends", () => {
   test("merges maps deeply, replaces lists and single values, and keeps every value's place", async () => {
     await using folder = await ProfileFolder.create({
       "near/child.yaml": "extends: base\ndraft:\n  n_max: 4\ndevices: [CUDA1]\n",
-      "far/base.yaml": "model: m.gguf\ndevices: [CUDA0, CUDA2]\ndraft:\n  model: d.gguf\n  ctx_size: 512\n  n_max: 16\n",
+      "far/base.yaml":
+        "model: m.gguf\ndevices: [CUDA0, CUDA2]\ndraft:\n  model: d.gguf\n  ctx_size: 512\n  n_max: 16\n",
     });
     const { values, at } = await folder.load("child");
-    expect(values).toMatchObject({ model: join(folder.cwd, "far/m.gguf"), devices: ["CUDA1"], draft: { ctx_size: 512, n_max: 4 } });
+    expect(values).toMatchObject({
+      model: join(folder.cwd, "far/m.gguf"),
+      devices: ["CUDA1"],
+      draft: { ctx_size: 512, n_max: 4 },
+    });
     expect(values.draft?.model).toBe(join(folder.cwd, "far/d.gguf"));
     expect(at("draft", "ctx_size")).toBe("far/base.yaml:5:3");
     expect(at("draft", "n_max")).toBe("near/child.yaml:3:3");
@@ -160,11 +171,15 @@ describe("extends", () => {
       "far/a.yaml": "model: m",
     });
     const error = await folder.refuse("a");
-    expect(error.problems).toMatchObject([{ message: 'profile "c" extends itself: a -> b -> c -> a', at: "near/c.yaml:1:1" }]);
+    expect(error.problems).toMatchObject([
+      { message: 'profile "c" extends itself: a -> b -> c -> a', at: "near/c.yaml:1:1" },
+    ]);
   });
 
   test("of itself, with no other of that name, is a cycle", async () => {
-    expect(await refuseText("extends: coder\nmodel: m")).toMatchObject({ message: 'profile "coder" extends itself: coder -> coder' });
+    expect(await refuseText("extends: coder\nmodel: m")).toMatchObject({
+      message: 'profile "coder" extends itself: coder -> coder',
+    });
   });
 
   test("of an unknown profile is reported with the other problems, and not blamed for a missing model", async () => {
@@ -175,7 +190,11 @@ describe("extends", () => {
         at: "near/coder.yaml:1:1",
         fix: 'did you mean "coder"? there are: coder',
       },
-      { message: 'profile "coder" has an unknown key "ctx_sise"', at: "near/coder.yaml:2:1", fix: 'did you mean "ctx_size"?' },
+      {
+        message: 'profile "coder" has an unknown key "ctx_sise"',
+        at: "near/coder.yaml:2:1",
+        fix: 'did you mean "ctx_size"?',
+      },
     ]);
   });
 
@@ -185,7 +204,11 @@ describe("extends", () => {
       "near/b.yaml": "model: m\ndraft:\n  ctx_sise: 1\n  model: d",
     });
     expect((await folder.refuse("a")).problems).toEqual([
-      { message: 'profile "b" has an unknown key "ctx_sise" in "draft"', at: "near/b.yaml:3:3", fix: 'did you mean "ctx_size"?' },
+      {
+        message: 'profile "b" has an unknown key "ctx_sise" in "draft"',
+        at: "near/b.yaml:3:3",
+        fix: 'did you mean "ctx_size"?',
+      },
     ]);
   });
 
@@ -205,7 +228,10 @@ describe("extends", () => {
     ["https://h/n.gguf", "{ hf: o/r, quant: Q8_0 }", { url: "https://h/n.gguf" }],
   ])("lets a child's model %s stand for its parent's %s", async (child, parent, model) => {
     const write = (text: string) => `model: ${text.replace("SHA", "a".repeat(64))}\n`;
-    await using folder = await ProfileFolder.create({ "near/a.yaml": `extends: b\n${write(child)}`, "near/b.yaml": write(parent) });
+    await using folder = await ProfileFolder.create({
+      "near/a.yaml": `extends: b\n${write(child)}`,
+      "near/b.yaml": write(parent),
+    });
     expect((await folder.load("a")).values.model).toEqual(model);
   });
 
@@ -221,7 +247,8 @@ describe("extends", () => {
 describe("${env:…}", () => {
   test("is replaced in text, with its default when the variable is unset or empty", async () => {
     await using folder = await ProfileFolder.create({
-      "near/coder.yaml": "model: ${env:DIR}/m.gguf\nalias: ${env:A:-x}${env:E:-y}${env:B:-z}\nargs: ['${env:B}-${env:E}']\n",
+      "near/coder.yaml":
+        "model: ${env:DIR}/m.gguf\nalias: ${env:A:-x}${env:E:-y}${env:B:-z}\nargs: ['${env:B}-${env:E}']\n",
     });
     const { values } = await folder.load("coder", { DIR: "/data", B: "b", E: "" });
     expect(values).toMatchObject({ model: "/data/m.gguf", alias: "xyb", args: ["b-"] });
@@ -260,10 +287,13 @@ describe("${env:…}", () => {
     expect(error.message).toContain('not what "${env:SIZE}" gives');
   });
 
-  test.each(["${env:}", "${env:1A}", "${env:A", "${env:A-b}", "${env:A B}"])("that cannot be read is refused: %s", async (text) => {
-    const error = await refuseText(`model: '${text}'`, { A: "a" });
-    expect(error.message).toBe(`"model" has a reference that cannot be read: "${text}"`);
-  });
+  test.each(["${env:}", "${env:1A}", "${env:A", "${env:A-b}", "${env:A B}"])(
+    "that cannot be read is refused: %s",
+    async (text) => {
+      const error = await refuseText(`model: '${text}'`, { A: "a" });
+      expect(error.message).toBe(`"model" has a reference that cannot be read: "${text}"`);
+    },
+  );
 
   test("that is not closed is found in linear time, and told once", async () => {
     const error = await refuseText(`description: '${"${env:A:-".repeat(100_000)}'\nmodel: m`, { A: "a" });
@@ -273,7 +303,9 @@ describe("${env:…}", () => {
   });
 
   test("may hold a bracket, and what follows stays as it is", async () => {
-    await using folder = await ProfileFolder.create({ "near/coder.yaml": "description: '${env:NONE:-a{b}c} d}e ${x'\nmodel: m" });
+    await using folder = await ProfileFolder.create({
+      "near/coder.yaml": "description: '${env:NONE:-a{b}c} d}e ${x'\nmodel: m",
+    });
     const { values } = await folder.load("coder");
     expect(values.description).toBe("a{bc} d}e ${x");
   });

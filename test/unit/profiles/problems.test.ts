@@ -7,7 +7,9 @@ import { refuseText } from "./profile-folder.ts";
 
 function show(error: LlmctlError): string {
   return error.problems
-    .map(({ message, at, fix }) => [message, `  at:  ${at}`, ...(fix === undefined ? [] : [`  fix: ${describeFix(fix)}`])].join("\n"))
+    .map(({ message, at, fix }) =>
+      [message, `  at:  ${at}`, ...(fix === undefined ? [] : [`  fix: ${describeFix(fix)}`])].join("\n"),
+    )
     .join("\n");
 }
 
@@ -62,7 +64,11 @@ test.each([
   ["parallel: 0", '"parallel" must be a whole number of at least 1, not 0', undefined],
   ["fit: 'true'", '"fit" must be true or false, not "true"', "write it without quotes: true"],
   ["flash_attn: true", '"flash_attn" must be on, off or auto, not true', undefined],
-  ["priority: realtim", '"priority" must be low, normal, medium, high or realtime, not "realtim"', 'did you mean "realtime"?'],
+  [
+    "priority: realtim",
+    '"priority" must be low, normal, medium, high or realtime, not "realtim"',
+    'did you mean "realtime"?',
+  ],
   ["gpu_layers: -3", '"gpu_layers" must be a whole number of at least 0, auto or all, not -3', undefined],
   ["alias: 47", '"alias" must be text, not 47', 'put it in quotes: "47"'],
   ["alias: ''", '"alias" must be text, but it is empty', undefined],
@@ -73,14 +79,22 @@ test.each([
   ["stop: { timeout: 5 }", '"stop.timeout" must be a duration such as 90s, 15m or 1h, not 5', undefined],
   ["log: { max_size: 5 pages }", '"log.max_size" must be a size such as 64MiB or 8GiB, not "5 pages"', undefined],
   ["env: { 1A: x }", '"env" has the name "1A", which no environment variable can have', expect.any(String)],
-  ["env: { A: 12345678 }", '"env.A" must be text', "put the value in quotes, or write env as a map of names and values"],
+  [
+    "env: { A: 12345678 }",
+    '"env.A" must be text',
+    "put the value in quotes, or write env as a map of names and values",
+  ],
   ["env: s3cret", '"env" must be a map of keys', "put the value in quotes, or write env as a map of names and values"],
   ["env: { A=s3cret: x }", '"env" has the name "A", which no environment variable can have', expect.any(String)],
   ["env: { A: 1 }", '"env.A" must be text, not 1', 'put it in quotes: "1"'],
   ["health: soon", '"health" must be a map of keys, not "soon"', undefined],
   ["llama: { build: a, binary: /b }", '"llama" has both "build" and "binary"', "keep one of them"],
   ["draft: { n_max: 4 }", '"draft" has no "model", and drafting type "draft-simple" needs one', expect.any(String)],
-  ["zebra: 1", 'profile "coder" has an unknown key "zebra"', expect.stringMatching(/^the keys here are: description, /)],
+  [
+    "zebra: 1",
+    'profile "coder" has an unknown key "zebra"',
+    expect.stringMatching(/^the keys here are: description, /),
+  ],
   ["top_k: 1", 'profile "coder" has an unknown key "top_k"', 'write it under "sampling"'],
   ["log: { keeep: 1 }", 'profile "coder" has an unknown key "keeep" in "log"', 'did you mean "keep"?'],
 ])("%s", async (line, message, fix) => {
@@ -92,8 +106,14 @@ test.each([
 
 describe("a model reference", () => {
   test.each([
-    ["model: [a]", '"model" must be the path or https address of a GGUF file, a map with hf and quant or a map with url, not a list'],
-    ["model:", '"model" must be the path or https address of a GGUF file, a map with hf and quant or a map with url, but it is empty'],
+    [
+      "model: [a]",
+      '"model" must be the path or https address of a GGUF file, a map with hf and quant or a map with url, not a list',
+    ],
+    [
+      "model:",
+      '"model" must be the path or https address of a GGUF file, a map with hf and quant or a map with url, but it is empty',
+    ],
     ["alias: x", 'profile "coder" has no "model"'],
     ["model: { quant: Q8_0 }", '"model" has no "hf"'],
     ["model: { hf: o/r }", '"model" has neither "quant" nor "file"'],
@@ -135,7 +155,9 @@ test("long words are cut", async () => {
 test("any known key with one letter wrong is an unknown key with its place and a suggestion", async () => {
   const schema = profileJsonSchema();
   const homes = ["", ...keysOf(schema).filter((key) => key !== "env" && keysOf(schemaAt(schema, [key])).length > 0)];
-  const keys = homes.flatMap((home) => keysOf(home === "" ? schema : schemaAt(schema, [home])).map((key) => ({ home, key })));
+  const keys = homes.flatMap((home) =>
+    keysOf(home === "" ? schema : schemaAt(schema, [home])).map((key) => ({ home, key })),
+  );
   const edit = fc.record({
     kind: fc.constantFrom("drop", "double", "replace"),
     at: fc.nat(),
@@ -149,7 +171,9 @@ test("any known key with one letter wrong is an unknown key with its place and a
       const siblings = keysOf(home === "" ? schema : schemaAt(schema, [home]));
       fc.pre(!siblings.includes(typo) && typo !== "");
       const { problems } = await refuseText(home === "" ? `# first\n${typo}: 1\n` : `${home}:\n  ${typo}: 1\n`);
-      const unknown = problems.filter((problem) => problem.message.startsWith(`profile "coder" has an unknown key "${typo}"`));
+      const unknown = problems.filter((problem) =>
+        problem.message.startsWith(`profile "coder" has an unknown key "${typo}"`),
+      );
       expect(unknown).toHaveLength(1);
       expect(unknown[0]?.at).toBe(`near/coder.yaml:2:${home === "" ? 1 : 3}`);
       expect(unknown[0]?.fix).toMatch(/^did you mean "/);
@@ -182,7 +206,10 @@ test.each([
     "model: { url: https://models.example/m.gguf, sha256: abc }",
     '"model.sha256" must be 64 hex digits or a list with at least one item, not "abc"',
   ],
-  ["model: { url: https://models.example/m.gguf, quant: Q4_0 }", 'profile "coder" has an unknown key "quant" in "model"'],
+  [
+    "model: { url: https://models.example/m.gguf, quant: Q4_0 }",
+    'profile "coder" has an unknown key "quant" in "model"',
+  ],
   ["model: { sha256: abc }", '"model" has no "url"'],
   ["model: { hf: o/r, file: mmproj-F16.gguf }", '"model.file" is a projector, "mmproj-F16.gguf", and no model'],
   ["model: m.gguf\nmmproj: { hf: o/r, quant: F16 }", '"mmproj" has no "file"'],
@@ -205,7 +232,11 @@ describe("a worker", () => {
     ['rpc: { workers: ["10.0.0.3:50052"] }', '"rpc.workers" is for servers, and this is a worker'],
     ["args: { verbose: true }", '"args" is for servers, and this is a worker'],
   ])("%s", async (line, message) => {
-    expect(await only(`${fixed}${line}\n`)).toMatchObject({ message, at: expect.stringMatching(/^near.coder.yaml:3:/), fix: "remove it" });
+    expect(await only(`${fixed}${line}\n`)).toMatchObject({
+      message,
+      at: expect.stringMatching(/^near.coder.yaml:3:/),
+      fix: "remove it",
+    });
   });
 
   test.each(["0.0.0.0", "8.8.8.8", "::", "172.32.0.1"])("never listens on %s", async (host) => {
@@ -214,14 +245,21 @@ describe("a worker", () => {
     expect(problem?.fix).toContain("private network");
   });
 
-  test.each(["127.0.0.1", "10.1.2.3", "172.31.0.1", "192.168.1.9", "100.100.1.1", "gpu-box"])("may listen on %s", async (host) => {
-    const { problems } = await refuseText(`kind: rpc-worker\nserver: { host: ${host}, port: 50052 }\nzebra: 1\n`);
-    expect(problems.map(({ message }) => message)).toEqual([expect.stringContaining("zebra")]);
-  });
+  test.each(["127.0.0.1", "10.1.2.3", "172.31.0.1", "192.168.1.9", "100.100.1.1", "gpu-box"])(
+    "may listen on %s",
+    async (host) => {
+      const { problems } = await refuseText(`kind: rpc-worker\nserver: { host: ${host}, port: 50052 }\nzebra: 1\n`);
+      expect(problems.map(({ message }) => message)).toEqual([expect.stringContaining("zebra")]);
+    },
+  );
 
   test("has a port that servers know", async () => {
-    expect(await only("kind: rpc-worker\n")).toMatchObject({ message: "a worker needs a fixed port, which servers name it by" });
-    expect(await only("kind: rpc-worker\nserver: { port: auto }\n")).toMatchObject({ fix: 'add "port" under "server", such as 50052' });
+    expect(await only("kind: rpc-worker\n")).toMatchObject({
+      message: "a worker needs a fixed port, which servers name it by",
+    });
+    expect(await only("kind: rpc-worker\nserver: { port: auto }\n")).toMatchObject({
+      fix: 'add "port" under "server", such as 50052',
+    });
   });
 
   test.each(["10.0.0.2", "10.0.0.2:port", ":50052", "http://10.0.0.2:50052"])("is not named %s", async (name) => {

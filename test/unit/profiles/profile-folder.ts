@@ -26,7 +26,11 @@ export class ProfileFolder implements AsyncDisposable {
   }
 
   options(env: LoadOptions["env"] = {}): LoadOptions & { readonly cwd: string } {
-    return { folders: ["near", "far"].map((name) => join(this.cwd, name)), env: { HOME: "/home/ada", ...env }, cwd: this.cwd };
+    return {
+      folders: ["near", "far"].map((name) => join(this.cwd, name)),
+      env: { HOME: "/home/ada", ...env },
+      cwd: this.cwd,
+    };
   }
 
   load(nameOrPath: string, env: LoadOptions["env"] = {}): Promise<Profile> {

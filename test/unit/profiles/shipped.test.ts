@@ -22,7 +22,12 @@ test("the demo drafts with a model of the package, on the CPU", async () => {
     gpu_layers: 0,
     server: { port: "auto" },
   });
-  expect(values.draft).toMatchObject({ model: join(folder, "../models/demo-draft.gguf"), n_max: 4, gpu_layers: 0, on_mismatch: "disable" });
+  expect(values.draft).toMatchObject({
+    model: join(folder, "../models/demo-draft.gguf"),
+    n_max: 4,
+    gpu_layers: 0,
+    on_mismatch: "disable",
+  });
   expect((await load("demo-plain")).values.draft).toBeUndefined();
 });
 

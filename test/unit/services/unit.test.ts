@@ -59,7 +59,9 @@ describe("renderUnit", () => {
   test("needs the folders mounted, each once, however they are called", () => {
     expect(linesOf().join("\n")).not.toContain("RequiresMountsFor");
     const mounts = ["/data/models", "/data/models", "/srv/my models", "/srv/50%", `/srv/a"b'c\\d`, "/srv/two\nlines"];
-    expect(linesOf({ mounts })).toContain(String.raw`RequiresMountsFor=/data/models "/srv/my models" /srv/50%% "/srv/a\"b'c\\d"`);
+    expect(linesOf({ mounts })).toContain(
+      String.raw`RequiresMountsFor=/data/models "/srv/my models" /srv/50%% "/srv/a\"b'c\\d"`,
+    );
   });
 
   test("can be read again: its command, and what it sets in the environment", () => {
@@ -71,7 +73,9 @@ describe("renderUnit", () => {
   });
 
   test("signals only the supervisor and leaves it time beyond the server's own", () => {
-    expect(linesOf({ stopTimeoutMs: 300_500 })).toEqual(expect.arrayContaining(["KillMode=mixed", "TimeoutStopSec=346"]));
+    expect(linesOf({ stopTimeoutMs: 300_500 })).toEqual(
+      expect.arrayContaining(["KillMode=mixed", "TimeoutStopSec=346"]),
+    );
   });
 
   test("starts nothing again after an exit that a new start cannot mend, or a stop that was asked for", () => {
@@ -115,14 +119,18 @@ describe("renderUnit", () => {
 
   test("a system unit has its own folders and a read-only view of the rest", () => {
     const lines = linesOf({ writable: ["/root/.cache/llmctl", "/srv/hugging face"] });
-    expect(lines).toEqual(expect.arrayContaining(["StateDirectory=llmctl", "ProtectSystem=strict", "WantedBy=multi-user.target"]));
+    expect(lines).toEqual(
+      expect.arrayContaining(["StateDirectory=llmctl", "ProtectSystem=strict", "WantedBy=multi-user.target"]),
+    );
     expect(lines).toContain("ReadWritePaths=-/root/.cache/llmctl");
     expect(lines).toContain('ReadWritePaths="-/srv/hugging face"');
   });
 
   test("a user unit asks for nothing that a user's manager may not do", () => {
     const text = renderUnit({ ...options, scope: "user", writable: ["/home/u/.cache"] });
-    expect(text).not.toMatch(/^(CapabilityBoundingSet|Protect\w+|PrivateTmp|ReadWritePaths|StateDirectory|RuntimeDirectory)/m);
+    expect(text).not.toMatch(
+      /^(CapabilityBoundingSet|Protect\w+|PrivateTmp|ReadWritePaths|StateDirectory|RuntimeDirectory)/m,
+    );
     expect(text).toContain("WantedBy=default.target");
     expect(text).toContain("NoNewPrivileges=yes");
   });

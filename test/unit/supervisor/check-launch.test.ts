@@ -53,7 +53,9 @@ describe("is refused", () => {
         /was started by llmctl \d\S+, which cannot take a new configuration from llmctl 9\.9\.9/,
       );
     }
-    expect(() => checkLaunch({ ...whole, version: 2 }, running, undefined)).toThrow("from llmctl of an earlier version");
+    expect(() => checkLaunch({ ...whole, version: 2 }, running, undefined)).toThrow(
+      "from llmctl of an earlier version",
+    );
   });
 
   test("of another profile or another kind of profile", () => {
@@ -101,5 +103,7 @@ function replace(value: object, path: string, wrong: unknown): object {
 /** A text for a text is no other kind, unless only some words are known; nor is one map for another. */
 function isOfOneKind(wrong: unknown, right: unknown): boolean {
   const isWord = ["llama-server", "fail", "on-failure", "kill"].includes(String(right));
-  return typeof wrong === "string" ? typeof right === "string" && !isWord : typeof wrong === "boolean" && typeof right === "boolean";
+  return typeof wrong === "string"
+    ? typeof right === "string" && !isWord
+    : typeof wrong === "boolean" && typeof right === "boolean";
 }

@@ -38,7 +38,10 @@ describe("a state in one line", () => {
     [{ name: "preflight" }, "preflight"],
     [{ name: "loading" }, "loading"],
     [{ name: "proving" }, "server is up on http://127.0.0.1:8080 after 1.1 s, asking it to draft"],
-    [{ name: "ready", failedChecks: 0 }, "ready on http://127.0.0.1:8080 in 1.2 s · drafting on, 71 of 92 tokens accepted"],
+    [
+      { name: "ready", failedChecks: 0 },
+      "ready on http://127.0.0.1:8080 in 1.2 s · drafting on, 71 of 92 tokens accepted",
+    ],
     [{ name: "backoff", delayMs: 2000 }, "the server was killed (SIGKILL); next start in 2.0 s"],
     [{ name: "backoff", delayMs: 2000, waitingFor: crashed }, "it crashed; next start in 2.0 s"],
     [{ name: "failed", cause: crashed }, "failed: it crashed"],
@@ -58,7 +61,9 @@ describe("a state in one line", () => {
   });
 
   test("says of an unhealthy server that it is not killed", () => {
-    expect(describeState({ name: "unhealthy" }, { status, sinceSpawnMs: 0, askedBy: undefined })).toMatch(/no longer answers.*not killed/);
+    expect(describeState({ name: "unhealthy" }, { status, sinceSpawnMs: 0, askedBy: undefined })).toMatch(
+      /no longer answers.*not killed/,
+    );
   });
 });
 

@@ -16,16 +16,28 @@ const launches = fc
   })
   .map(({ policy, onFailure, wanted }): Launch => {
     const { restart } = makeLaunch();
-    return makeLaunch({ restart: { ...restart, policy }, drafting: wanted ? { wanted, onFailure } : { wanted, reason: "not asked" } });
+    return makeLaunch({
+      restart: { ...restart, policy },
+      drafting: wanted ? { wanted, onFailure } : { wanted, reason: "not asked" },
+    });
   });
 
 // What ends a supervision is rare, so that most sequences are long.
-const causes = fc.oneof({ weight: 100, arbitrary: fc.constant(crashed) }, { weight: 1, arbitrary: fc.constantFrom(badFlag, notThere) });
-const wishes = fc.oneof({ weight: 60, arbitrary: fc.constant("restart") }, { weight: 1, arbitrary: fc.constantFrom("down", "force") });
+const causes = fc.oneof(
+  { weight: 100, arbitrary: fc.constant(crashed) },
+  { weight: 1, arbitrary: fc.constantFrom(badFlag, notThere) },
+);
+const wishes = fc.oneof(
+  { weight: 60, arbitrary: fc.constant("restart") },
+  { weight: 1, arbitrary: fc.constantFrom("down", "force") },
+);
 
 /** What may happen next, whoever is its turn; the world decides whether it can. */
 const turns = fc.oneof(
-  { weight: 200, arbitrary: fc.record({ type: fc.constantFrom("preflight", "deadline", "drained", "spawned", "orphan") }) },
+  {
+    weight: 200,
+    arbitrary: fc.record({ type: fc.constantFrom("preflight", "deadline", "drained", "spawned", "orphan") }),
+  },
   { weight: 100, arbitrary: fc.record({ type: fc.constant("health"), health: fc.constantFrom(...healths) }) },
   {
     weight: 50,
@@ -37,13 +49,22 @@ const turns = fc.oneof(
     }),
   },
   { weight: 50, arbitrary: fc.record({ type: fc.constantFrom("proved", "not-proved", "stalled", "hung", "lost") }) },
-  { weight: 1, arbitrary: fc.record({ type: fc.constant("refused preflight"), cause: fc.constantFrom(badFlag, crashed, notThere) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      type: fc.constant("refused preflight"),
+      cause: fc.constantFrom(badFlag, crashed, notThere),
+    }),
+  },
   { weight: 20, arbitrary: fc.record({ type: fc.constant("wish"), wish: wishes }) },
   { weight: 30, arbitrary: fc.record({ type: fc.constant("late"), health: fc.constantFrom(...healths) }) },
 );
 type Turn = typeof turns extends fc.Arbitrary<infer T> ? T : never;
 
-/** The part of a supervisor that performs effects, with a server that obeys or does not; every rule that it must keep is checked here. */
+/**
+ * The part of a supervisor that performs effects, with a server that obeys or does not; every rule that it must keep is
+ * checked here.
+ */
 class World {
   machine: Machine = initialMachine;
   readonly launch: Launch;
@@ -120,7 +141,12 @@ class World {
     const { machine, effects } = next(this.machine, event, this.launch);
     this.machine = machine;
     this.isPatient ||= machine.state.name === "ready";
-    if (event.type === "preflight-failed" && event.cause.mayCome && this.isPatient && this.launch.restart.policy !== "never")
+    if (
+      event.type === "preflight-failed" &&
+      event.cause.mayCome &&
+      this.isPatient &&
+      this.launch.restart.policy !== "never"
+    )
       expect(machine.state.name).not.toBe("failed");
     if (machine.state.name !== before) this.#deadline = undefined;
     for (const effect of effects) this.#perform(effect);
@@ -223,7 +249,9 @@ describe("whatever happens, in whatever order", () => {
 
   test("every state has an answer to every event, and the same one each time", () => {
     const events = fc.oneof(
-      fc.record({ type: fc.constantFrom("up", "down", "restart", "force", "preflight-passed", "orphan-found", "deadline") }),
+      fc.record({
+        type: fc.constantFrom("up", "down", "restart", "force", "preflight-passed", "orphan-found", "deadline"),
+      }),
       fc.record({ type: fc.constant("preflight-failed"), cause: causes }),
       fc.record({ type: fc.constantFrom("spawned", "stalled", "hung", "drained"), epoch: fc.nat(3) }),
       fc.record({ type: fc.constant("lost"), epoch: fc.nat(3), cause: causes }),

@@ -118,7 +118,8 @@ describe("transitions", () => {
 
   test("an event of an earlier spawn changes nothing", () => {
     const machine = { ...inState(ready), epoch: 2 };
-    for (const event of [exited(crashed), good, bad, notProved]) expect(next(machine, event, launch)).toEqual({ machine, effects: [] });
+    for (const event of [exited(crashed), good, bad, notProved])
+      expect(next(machine, event, launch)).toEqual({ machine, effects: [] });
   });
 
   test("a restart during a preflight has it done again, once", () => {
@@ -177,7 +178,12 @@ describe("retries", () => {
     const failures = [0, 1000, 2000, 3000];
     const { state } = next(inState(ready, failures), exited({ ...crashed, fix: "try" }, 4000), launch).machine;
     expect(state).toMatchObject({
-      cause: { kind: "crash-loop", message: "crash loop: 5 unexpected exits in 4 s, the last: it crashed", fix: "try", exit: "crashLoop" },
+      cause: {
+        kind: "crash-loop",
+        message: "crash loop: 5 unexpected exits in 4 s, the last: it crashed",
+        fix: "try",
+        exit: "crashLoop",
+      },
     });
   });
 
@@ -190,7 +196,15 @@ describe("retries", () => {
 test("a process may exist in every state from starting to stuck", () => {
   const names: State["name"][] = ["stopped", "preflight", "backoff", "failed"];
   for (const name of names) expect(isLive(plain(name))).toBe(false);
-  for (const state of [plain("starting"), plain("loading"), plain("proving"), plain("unhealthy"), ready, stopping, killing]) {
+  for (const state of [
+    plain("starting"),
+    plain("loading"),
+    plain("proving"),
+    plain("unhealthy"),
+    ready,
+    stopping,
+    killing,
+  ]) {
     expect(isLive(state)).toBe(true);
   }
 });
@@ -231,7 +245,9 @@ test("what a start needs elsewhere is waited for without end, ever more rarely, 
   expect(machine).toMatchObject({ state: { name: "preflight" }, failuresMs: [], waits: 10 });
   const starting = next(machine, { type: "preflight-passed" }, launch).machine;
   expect(starting).toMatchObject({ state: { name: "starting" }, waits: 10 });
-  expect(next({ ...starting, state: { name: "proving" } }, { type: "proved", epoch: 2 }, launch).machine).toMatchObject({ waits: 0 });
+  expect(next({ ...starting, state: { name: "proving" } }, { type: "proved", epoch: 2 }, launch).machine).toMatchObject(
+    { waits: 0 },
+  );
 });
 
 describe("what may come by itself", () => {
@@ -243,7 +259,11 @@ describe("what may come by itself", () => {
     ["by the server itself", { name: "loading" }, exited(notThere)],
   ])("is waited for where nobody watches, when it is missed %s", (_, state, event) => {
     const { machine, effects } = next(patient(state), event, launch);
-    expect(machine).toMatchObject({ state: { name: "backoff", delayMs: 1000, waitingFor: notThere }, failuresMs: [], waits: 1 });
+    expect(machine).toMatchObject({
+      state: { name: "backoff", delayMs: 1000, waitingFor: notThere },
+      failuresMs: [],
+      waits: 1,
+    });
     expect(effects).toEqual([{ do: "deadline", ms: 1000 }]);
     expect(next(patient(state), event, never).machine.state.name).toBe("failed");
   });
@@ -265,12 +285,20 @@ describe("what may come by itself", () => {
     const served = next(inState({ name: "loading" }), good, undrafted).machine;
     const { machine } = next(next(served, restart, undrafted).machine, exited(crashed), undrafted);
     expect(next(machine, refused, undrafted).machine.state).toMatchObject({ name: "backoff", waitingFor: notThere });
-    const again = next(next(machine, { type: "preflight-passed" }, undrafted).machine, { type: "spawned", epoch: 2 }, undrafted).machine;
-    expect(next(again, { ...exited(notThere), epoch: 2 } as Event, undrafted).machine.state).toMatchObject({ name: "backoff" });
+    const again = next(
+      next(machine, { type: "preflight-passed" }, undrafted).machine,
+      { type: "spawned", epoch: 2 },
+      undrafted,
+    ).machine;
+    expect(next(again, { ...exited(notThere), epoch: 2 } as Event, undrafted).machine.state).toMatchObject({
+      name: "backoff",
+    });
   });
 
   test("does not make what lasts pass", () => {
-    expect(next(patient({ name: "preflight" }), { type: "preflight-failed", cause: badFlag }, launch).machine.state.name).toBe("failed");
+    expect(
+      next(patient({ name: "preflight" }), { type: "preflight-failed", cause: badFlag }, launch).machine.state.name,
+    ).toBe("failed");
     expect(next(patient({ name: "loading" }), exited(badFlag), launch).machine.state.name).toBe("failed");
     expect(next(patient({ name: "loading" }), exited(crashed), launch).machine).toMatchObject({ failuresMs: [0] });
   });

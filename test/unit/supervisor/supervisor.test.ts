@@ -20,12 +20,21 @@ afterEach(() => {
 
 const backoffMs = 20;
 
-/** A server that ends at once. @param explain How its end is explained. @returns what was told until the server was started `runs` times. */
+/**
+ * A server that ends at once.
+ * @param explain How its end is explained.
+ * @returns what was told until the server was started `runs` times.
+ */
 async function watchCrashes(runs: number, explain: () => void): Promise<readonly StatusEvent[]> {
   const events: StatusEvent[] = [];
   const base = makeLaunch();
   const supervisor = new Supervisor({
-    launch: { ...base, file: "/bin/sh", args: ["-c", "exit 1"], restart: { ...base.restart, backoffMs, maxFailures: runs } },
+    launch: {
+      ...base,
+      file: "/bin/sh",
+      args: ["-c", "exit 1"],
+      restart: { ...base.restart, backoffMs, maxFailures: runs },
+    },
     protocol: {
       ...llamaServerProtocol,
       explainExit: () => {

@@ -39,6 +39,10 @@ test.runIf(process.getuid?.() === 0)("a file of another user's is refused by its
   await writeFile(path, "");
   await chown(path, 65_534, 65_534);
   expect(() => openOwnFile(path, flags, "log")).toThrow(
-    expect.objectContaining({ code: "foreign-file", exit: "permission", message: 'the log belongs to another user: "nobody" (uid 65534)' }),
+    expect.objectContaining({
+      code: "foreign-file",
+      exit: "permission",
+      message: 'the log belongs to another user: "nobody" (uid 65534)',
+    }),
   );
 });

@@ -59,7 +59,9 @@ test.runIf(process.getuid?.() === 0)("one of another user is refused with its ow
   const path = join(folder, "a");
   await mkdir(path);
   await chown(path, 65_534, 65_534);
-  expect(() => ensureOwnFolder(path)).toThrow(refusal(`the folder ${path} belongs to "nobody" (uid 65534), not to you ("root" (uid 0))`));
+  expect(() => ensureOwnFolder(path)).toThrow(
+    refusal(`the folder ${path} belongs to "nobody" (uid 65534), not to you ("root" (uid 0))`),
+  );
 });
 
 test("a user is told by name where there is one", async () => {

@@ -37,7 +37,11 @@ describe("findPaths", () => {
 
   test("root's state and sockets belong to the machine", () => {
     const env = { HOME: "/root", XDG_RUNTIME_DIR: "/run/user/0", XDG_STATE_HOME: "/root/state" };
-    expect(findPaths(env, 0)).toMatchObject({ runtime: "/run/llmctl", state: "/var/lib/llmctl-root", data: "/root/.local/share/llmctl" });
+    expect(findPaths(env, 0)).toMatchObject({
+      runtime: "/run/llmctl",
+      state: "/var/lib/llmctl-root",
+      data: "/root/.local/share/llmctl",
+    });
   });
 
   test("without a runtime folder sockets are with the state, where nobody else can be first", () => {
@@ -50,7 +54,10 @@ describe("findPaths", () => {
   });
 
   test.each([0, 1000])("LLMCTL_HOME holds everything but the caches of models (uid %d)", (uid) => {
-    const { hub, llamaCache, ...own } = findPaths({ HOME: "/home/u", LLMCTL_HOME: "/srv/l", XDG_STATE_HOME: "/s" }, uid);
+    const { hub, llamaCache, ...own } = findPaths(
+      { HOME: "/home/u", LLMCTL_HOME: "/srv/l", XDG_STATE_HOME: "/s" },
+      uid,
+    );
     expect(own).toEqual({
       runtime: "/srv/l/run",
       state: "/srv/l/state",

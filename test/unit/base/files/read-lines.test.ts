@@ -11,7 +11,9 @@ async function collect(stream: Readable): Promise<string[]> {
 test("cuts at line ends, wherever the pieces end", async () => {
   const bytes = Buffer.from("one\ntwö\n\nthree\n");
   for (let size = 1; size <= bytes.length; size += 1) {
-    const pieces = Array.from({ length: Math.ceil(bytes.length / size) }, (_, i) => bytes.subarray(i * size, (i + 1) * size));
+    const pieces = Array.from({ length: Math.ceil(bytes.length / size) }, (_, i) =>
+      bytes.subarray(i * size, (i + 1) * size),
+    );
     expect(await collect(Readable.from(pieces, { objectMode: false }))).toEqual(["one", "twö", "", "three"]);
   }
 });

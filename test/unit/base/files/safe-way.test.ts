@@ -15,7 +15,8 @@ test("a way of our own folders and root's is safe, also by a link of ours, and a
   await symlink(join(folder, "a"), join(folder, "link"));
   await symlink("../a/./b", join(folder, "a", "relative"));
   await symlink("loop", join(folder, "loop"));
-  for (const path of ["a/b", "link/b", "a/relative", "missing/below", "a/b/../b", "loop"]) expectSafeWay(join(folder, path));
+  for (const path of ["a/b", "link/b", "a/relative", "missing/below", "a/b/../b", "loop"])
+    expectSafeWay(join(folder, path));
 });
 
 // To give a folder away takes root.
@@ -28,7 +29,9 @@ describe.runIf(process.getuid?.() === 0)("what another user has on the way", () 
     await symlink(join(folder, "a", "b"), join(folder, "link"));
     await symlink("../a", join(folder, "dots"));
     for (const path of ["a", "a/b", "a/b/missing", "link", "link/below"])
-      expect(() => expectSafeWay(join(folder, path))).toThrow(refusal(`the folder ${join(folder, "a")} belongs to "nobody" (uid 65534)`));
+      expect(() => expectSafeWay(join(folder, path))).toThrow(
+        refusal(`the folder ${join(folder, "a")} belongs to "nobody" (uid 65534)`),
+      );
     expect(findOtherOwner(join(folder, "a", "b"))).toBe(65_534);
     expectSafeWay(folder);
   });

@@ -2,7 +2,14 @@ import { execFileSync } from "node:child_process";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { parse } from "yaml";
-import { printable, printableJson, printableLine, printableName, printableSentence, shorten } from "../../../../src/base/text/printable.ts";
+import {
+  printable,
+  printableJson,
+  printableLine,
+  printableName,
+  printableSentence,
+  shorten,
+} from "../../../../src/base/text/printable.ts";
 import { quoteForShellInLine } from "../../../../src/base/text/quote-for-shell.ts";
 import { writeYaml } from "../../../../src/base/text/yaml-text.ts";
 import { findHostile, hostileParts, hostileText } from "../../../support/hostile-text.ts";
@@ -66,7 +73,8 @@ describe("a long text", () => {
   });
 
   test("is not cut within a pair", () => {
-    for (let most = 10; most < 20; most += 1) expect(printableLine(shorten("😀".repeat(100), most))).not.toContain("\\u");
+    for (let most = 10; most < 20; most += 1)
+      expect(printableLine(shorten("😀".repeat(100), most))).not.toContain("\\u");
   });
 
   test("of megabytes is a name or a sentence for people", () => {
@@ -106,7 +114,18 @@ describe("where a language has escapes, the value is exact", () => {
   });
 
   test("for a shell that knows escapes, in one line", () => {
-    const words = [...hostileParts, "it's", String.raw`\x9b`, String.raw`\'`, "a\n\tb", "plain", "a b", String.raw`\ `, "", "é😀"];
+    const words = [
+      ...hostileParts,
+      "it's",
+      String.raw`\x9b`,
+      String.raw`\'`,
+      "a\n\tb",
+      "plain",
+      "a b",
+      String.raw`\ `,
+      "",
+      "é😀",
+    ];
     for (const word of words.flatMap((one) => [one, `${one}'\\${one}`])) {
       const quoted = quoteForShellInLine(word);
       expect(findHostile(quoted)).toBeUndefined();

@@ -3,7 +3,11 @@ import { formatModel, toJson } from "../../../../src/cli/look/inspect.ts";
 import { modelFrom, modelKeys } from "../../../support/gguf-builder.ts";
 
 const parts = {
-  metadata: modelKeys({ "general.file_type": 0, "tokenizer.chat_template": "{{ messages }}", "llama.nextn_predict_layers": 1 }),
+  metadata: modelKeys({
+    "general.file_type": 0,
+    "tokenizer.chat_template": "{{ messages }}",
+    "llama.nextn_predict_layers": 1,
+  }),
   tensors: [{ name: "token_embd.weight", ne: [64, 32] }],
 };
 

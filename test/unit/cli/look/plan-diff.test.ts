@@ -1,7 +1,10 @@
 import { expect, test } from "vitest";
 import { describeDiff, diffCommands } from "../../../../src/cli/look/plan-diff.ts";
 
-const running = { command: { file: "/b/llama-server", args: ["--model", "m.gguf", "--threads", "-1", "--jinja"] }, hash: "a" };
+const running = {
+  command: { file: "/b/llama-server", args: ["--model", "m.gguf", "--threads", "-1", "--jinja"] },
+  hash: "a",
+};
 const flags = [["--model", "m.gguf"], ["--threads", "-1"], ["--jinja"]];
 
 test("the command that runs does not differ from itself", () => {

@@ -25,7 +25,9 @@ test("every problem is told, in order, with its place and its fix as they are; w
   fc.assert(
     fc.property(fc.array(anyProblem, { minLength: 1, maxLength: 4 }), fc.constantFrom(...exits), (problems, exit) => {
       const [first = { message: "" }, ...more] = problems;
-      const { document, exitCode } = describeError(new LlmctlError("some-code", first.message, { ...first, exit }, more));
+      const { document, exitCode } = describeError(
+        new LlmctlError("some-code", first.message, { ...first, exit }, more),
+      );
       const told = problems.map(({ message, at = null, fix = null }) => ({ message, at, fix }));
       expect(JSON.parse(JSON.stringify(document))).toEqual({
         version: errorDocumentVersion,
@@ -41,7 +43,12 @@ describe("what is no error of ours is a bug", () => {
     const error = new TypeError("x is not a function");
     const { document, exitCode } = describeError(error);
     expect(exitCode).toBe(70);
-    expect(document.error).toMatchObject({ code: "internal-error", message: "x is not a function", at: null, stack: error.stack });
+    expect(document.error).toMatchObject({
+      code: "internal-error",
+      message: "x is not a function",
+      at: null,
+      stack: error.stack,
+    });
     expect(document.error.problems).toEqual([{ message: "x is not a function", at: null, fix: document.error.fix }]);
   });
 

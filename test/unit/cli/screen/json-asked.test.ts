@@ -67,7 +67,9 @@ test("whatever commander accepts, both read alike", async () => {
     "-a",
   );
   const line = fc.constantFrom(...commands).chain(({ path, command }) => {
-    const own = command.options.flatMap(({ long, required }) => (long == null ? [] : required ? [[long, "5"], [long]] : [[long]]));
+    const own = command.options.flatMap(({ long, required }) =>
+      long == null ? [] : required ? [[long, "5"], [long]] : [[long]],
+    );
     const some =
       own.length === 0
         ? words.map((word) => [word])
@@ -104,7 +106,10 @@ class Reached extends Error {
   }
 }
 
-/** Whether the command that would run was given `--json`; undefined where none would, as the line is wrong or asks for help. */
+/**
+ * Whether the command that would run was given `--json`; undefined where none would, as the line is wrong or asks for
+ * help.
+ */
 async function parse(argv: readonly string[]): Promise<boolean | undefined> {
   const program = createProgram(() => {}).hook("preAction", (_, command) => {
     throw new Reached(command);

@@ -72,7 +72,12 @@ describe("on a terminal", () => {
     for (const name of ["a", "b", "c", "d"]) bars.update(name, 1, 10);
     nowMs = 200;
     bars.update("d", 2, 10);
-    expect(linesOf(written.at(-1)).map((line) => line.split("  ")[0]?.trim())).toEqual(["a", "b", "and 2 more", "total"]);
+    expect(linesOf(written.at(-1)).map((line) => line.split("  ")[0]?.trim())).toEqual([
+      "a",
+      "b",
+      "and 2 more",
+      "total",
+    ]);
   });
 });
 
@@ -83,5 +88,8 @@ test("elsewhere the total is a plain line each 10 s", () => {
   bars.expect("b", 0, 50);
   for (; nowMs <= 25_000; nowMs += 500) bars.update("a", nowMs / 500, 50);
   bars.clear();
-  expect(written).toEqual(["total  20 % of 100 B · 2 B/s · 40.0 s left\n", "total  40 % of 100 B · 2 B/s · 30.0 s left\n"]);
+  expect(written).toEqual([
+    "total  20 % of 100 B · 2 B/s · 40.0 s left\n",
+    "total  40 % of 100 B · 2 B/s · 30.0 s left\n",
+  ]);
 });

@@ -17,7 +17,9 @@ describe("formatProgress", () => {
   });
 
   test("without a total there is an amount and a rate; without a rate no time left", () => {
-    expect(formatProgress({ label: "get", unit: formatSize, done: 5e6, perSecond: 1e6 }, 80)).toBe("get  5.0 MB · 1.0 MB/s");
+    expect(formatProgress({ label: "get", unit: formatSize, done: 5e6, perSecond: 1e6 }, 80)).toBe(
+      "get  5.0 MB · 1.0 MB/s",
+    );
     expect(formatProgress({ ...progress, perSecond: undefined })).toBe("compile  38 % of 210 files");
   });
 
@@ -45,7 +47,9 @@ describe("ProgressLine", () => {
     const line = new ProgressLine({ label: "get", total: 100, unit: files, stream, now: () => nowMs });
     for (; nowMs < 1000; nowMs += 10) line.update(nowMs / 10);
     expect(written).toHaveLength(10);
-    expect(written.every((text) => text.startsWith("\r") && text.endsWith("\u001b[K") && !text.includes("\n"))).toBe(true);
+    expect(written.every((text) => text.startsWith("\r") && text.endsWith("\u001b[K") && !text.includes("\n"))).toBe(
+      true,
+    );
     expect(written.at(-1)).toContain("90 % of 100 files · 100 files/s · 100 ms left");
     line.clear();
     line.clear();

@@ -91,8 +91,14 @@ describe("a local path", () => {
     await put("empty.gguf", "");
     await mkdir(join(dir, "folder.gguf"));
     await symlink(join(dir, "gone"), join(dir, "dangling.gguf"));
-    await expect(findModel(join(dir, "empty.gguf"), options)).rejects.toMatchObject({ code: "model-empty", exit: "missingFile" });
-    await expect(findModel(join(dir, "folder.gguf"), options)).rejects.toMatchObject({ code: "model-not-a-file", message: /is a folder$/ });
+    await expect(findModel(join(dir, "empty.gguf"), options)).rejects.toMatchObject({
+      code: "model-empty",
+      exit: "missingFile",
+    });
+    await expect(findModel(join(dir, "folder.gguf"), options)).rejects.toMatchObject({
+      code: "model-not-a-file",
+      message: /is a folder$/,
+    });
     await expect(findModel(join(dir, "dangling.gguf"), options)).rejects.toMatchObject({ code: "model-missing" });
   });
 });
@@ -101,7 +107,10 @@ describe("a Hub model", () => {
   test("is found in the Hugging Face cache through its ref", async () => {
     const paths = await putCached(shards);
     const found = await findModel(ref, options);
-    expect(found).toEqual({ shards: paths.map((path, i) => ({ path, sizeBytes: shards[i]?.length })), source: "Hugging Face cache" });
+    expect(found).toEqual({
+      shards: paths.map((path, i) => ({ path, sizeBytes: shards[i]?.length })),
+      source: "Hugging Face cache",
+    });
   });
 
   test("is found by commit, and by another revision's name only when that was fetched", async () => {
@@ -166,12 +175,19 @@ describe("a Hub model", () => {
 
   test("with an empty file is only to be deleted where no profile names it", async () => {
     await put("models/GLM-4.7-GGUF/a-UD-Q2_K_XL.gguf", "");
-    await expect(findModel(ref, { ...options, profile: undefined })).rejects.toMatchObject({ code: "model-empty", fix: "delete it" });
+    await expect(findModel(ref, { ...options, profile: undefined })).rejects.toMatchObject({
+      code: "model-empty",
+      fix: "delete it",
+    });
   });
 });
 
 describe("a locked Hub model", () => {
-  const files = shards.map((name) => ({ name, sizeBytes: name.length, digest: Buffer.from(name).toString("hex").slice(-64) }));
+  const files = shards.map((name) => ({
+    name,
+    sizeBytes: name.length,
+    digest: Buffer.from(name).toString("hex").slice(-64),
+  }));
 
   beforeEach(async () => {
     options = { ...options, lockFolder: join(dir, "locks") };
@@ -230,7 +246,9 @@ describe("names that no file can have", () => {
     ["a repository", { hf: `owner/${"n".repeat(300)}`, quant: "Q4_K_M" }],
     ["a file of a repository", { hf: "owner/repo", file: long }],
   ])("%s is missing, with a typed error", async (_, model) => {
-    const error: unknown = await findModel(model, { ...options, llamaCache: join(dir, "llama") }).catch((thrown: unknown) => thrown);
+    const error: unknown = await findModel(model, { ...options, llamaCache: join(dir, "llama") }).catch(
+      (thrown: unknown) => thrown,
+    );
     expect(["model-missing", "too-many-shards"]).toContain((error as LlmctlError).code);
     expect((error as LlmctlError).message.length).toBeLessThan(1000);
   });

@@ -21,9 +21,12 @@ describe("isSafePath", () => {
     expect(isSafePath(path)).toBe(true);
   });
 
-  test.each(["", "../a", "a/../../b", "/etc/passwd", "a//b", "a/", ".", "a/./b", "a\\b", "a\0b", "a\u001b[2Jb"])("refuses %j", (path) => {
-    expect(isSafePath(path)).toBe(false);
-  });
+  test.each(["", "../a", "a/../../b", "/etc/passwd", "a//b", "a/", ".", "a/./b", "a\\b", "a\0b", "a\u001b[2Jb"])(
+    "refuses %j",
+    (path) => {
+      expect(isSafePath(path)).toBe(false);
+    },
+  );
 });
 
 describe("refs", () => {
@@ -46,7 +49,9 @@ describe("refs", () => {
   });
 
   test("cannot lead out of the repository's folder", async () => {
-    await expect(findCommit(repoFolder(hubCache, "owner/name"), "../x")).rejects.toMatchObject({ code: "bad-revision" });
+    await expect(findCommit(repoFolder(hubCache, "owner/name"), "../x")).rejects.toMatchObject({
+      code: "bad-revision",
+    });
   });
 });
 

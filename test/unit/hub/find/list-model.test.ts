@@ -31,7 +31,11 @@ function list(page: (index: number) => Page, info: Page = { body: JSON.stringify
       return { status: 200, ok: true, url, headers, body: typeof body === "string" ? oneChunk(body) : body };
     },
   };
-  const retries = { signal: connection.signal, wait: () => Promise.reject(new Error("tried again")), onRetry: () => {} };
+  const retries = {
+    signal: connection.signal,
+    wait: () => Promise.reject(new Error("tried again")),
+    onRetry: () => {},
+  };
   return { seen, listing: listModel(ref, connection, retries) };
 }
 

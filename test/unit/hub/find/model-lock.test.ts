@@ -56,7 +56,9 @@ test("another quant, file or revision has a lock of its own", async () => {
 
 test("an address is locked to what came from it, whatever digest a profile has for it", async () => {
   const url = "https://models.example/a/Tiny-Q8_0.gguf?key=secret";
-  const came: ModelLock = { files: [{ name: "Tiny-Q8_0.gguf", sizeBytes: 7, digest: "b".repeat(64), version: '"v1"' }] };
+  const came: ModelLock = {
+    files: [{ name: "Tiny-Q8_0.gguf", sizeBytes: 7, digest: "b".repeat(64), version: '"v1"' }],
+  };
   await writeModelLock(folder, { url }, came);
   expect(await readModelLock(folder, { url, sha256: "c".repeat(64) })).toEqual(came);
   expect(await readModelLock(folder, { url: `${url}2` })).toBeUndefined();

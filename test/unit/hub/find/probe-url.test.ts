@@ -26,7 +26,11 @@ async function* chunksOf(text: string): AsyncGenerator<Uint8Array> {
 }
 
 test.each<[string, Answer, unknown]>([
-  ["a range", { status: 206, headers: { "content-range": "bytes 0-3/700", etag: '"a"' } }, { sizeBytes: 700, version: '"a"' }],
+  [
+    "a range",
+    { status: 206, headers: { "content-range": "bytes 0-3/700", etag: '"a"' } },
+    { sizeBytes: 700, version: '"a"' },
+  ],
   ["the whole", { headers: { "content-length": "4", "last-modified": "Monday" } }, { sizeBytes: 4, version: "Monday" }],
   ["a server of few words", { headers: { "content-length": "4" } }, { sizeBytes: 4, version: undefined }],
 ])("%s tells how large the file is, and which version", async (_, answer, probed) => {
@@ -35,9 +39,21 @@ test.each<[string, Answer, unknown]>([
 
 test.each<[string, Answer, object]>([
   ["no size", {}, { code: "url-without-size", exit: "unavailable" }],
-  ["an unknown size", { status: 206, headers: { "content-range": "bytes 0-3/*", "content-length": "4" } }, { code: "url-without-size" }],
-  ["the end of the file too early", { headers: { "content-length": "3" }, text: "GGU" }, { code: "url-not-gguf", exit: "missingFile" }],
-  ["a page", { text: "<html>" }, { code: "url-not-gguf", message: "https://models.example/m.gguf is a web page, and not a GGUF file" }],
+  [
+    "an unknown size",
+    { status: 206, headers: { "content-range": "bytes 0-3/*", "content-length": "4" } },
+    { code: "url-without-size" },
+  ],
+  [
+    "the end of the file too early",
+    { headers: { "content-length": "3" }, text: "GGU" },
+    { code: "url-not-gguf", exit: "missingFile" },
+  ],
+  [
+    "a page",
+    { text: "<html>" },
+    { code: "url-not-gguf", message: "https://models.example/m.gguf is a web page, and not a GGUF file" },
+  ],
   ["plain http", { from: "http://cdn.example/m.gguf", headers: { "content-length": "4" } }, { code: "url-insecure" }],
 ])("%s is refused, in words without the query", async (_, answer, error) => {
   await expect(probe(answer)).rejects.toMatchObject({ at: "p.yaml:1:1", ...error });

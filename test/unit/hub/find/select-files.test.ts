@@ -4,7 +4,8 @@ import { LlmctlError } from "../../../../src/base/errors.ts";
 import { selectFiles } from "../../../../src/hub/find/select-files.ts";
 import type { HubModelRef } from "../../../../src/profiles/schema/schema.ts";
 
-const set = (prefix: string, count: number) => Array.from({ length: count }, (_, i) => `${prefix}-0000${i + 1}-of-0000${count}.gguf`);
+const set = (prefix: string, count: number) =>
+  Array.from({ length: count }, (_, i) => `${prefix}-0000${i + 1}-of-0000${count}.gguf`);
 
 /** A repository as Unsloth lays them out. */
 const glm = [
@@ -93,7 +94,9 @@ describe("by quant", () => {
   test("lists the quants that there are when none matches, and the nearest", () => {
     const error = failure(glm, quant("UD-Q2_K_L"));
     expect(error).toMatchObject({ code: "quant-not-found", exit: "config", at: "p.yaml:3:5" });
-    expect(error.message).toBe('"unsloth/GLM-4.7-GGUF" has no quant "UD-Q2_K_L"; it has BF16, Q2_K, Q2_K_L, Q4_K_M, UD-IQ1_S, UD-Q2_K_XL');
+    expect(error.message).toBe(
+      '"unsloth/GLM-4.7-GGUF" has no quant "UD-Q2_K_L"; it has BF16, Q2_K, Q2_K_L, Q4_K_M, UD-IQ1_S, UD-Q2_K_XL',
+    );
     expect(error.fix).toBe('did you mean "UD-Q2_K_XL"?');
   });
 
@@ -119,11 +122,16 @@ describe("by quant", () => {
   test("answers any quant with that quant's file alone, whatever else lies there", () => {
     const known = ["Q2_K", "Q2_K_L", "Q2_K_XL", "UD-Q2_K_XL", "IQ2_XXS", "UD-IQ2_XXS", "Q4_0", "Q8_0", "F16", "BF16"];
     fc.assert(
-      fc.property(fc.subarray(known, { minLength: 1 }), fc.constantFrom("-", "."), fc.nat(), (quants, separator, pick) => {
-        const names = quants.map((each) => `model${separator}${each}.gguf`);
-        const wanted = quants[pick % quants.length] ?? "";
-        expect(selectFiles(names, quant(wanted.toLowerCase()))).toEqual([`model${separator}${wanted}.gguf`]);
-      }),
+      fc.property(
+        fc.subarray(known, { minLength: 1 }),
+        fc.constantFrom("-", "."),
+        fc.nat(),
+        (quants, separator, pick) => {
+          const names = quants.map((each) => `model${separator}${each}.gguf`);
+          const wanted = quants[pick % quants.length] ?? "";
+          expect(selectFiles(names, quant(wanted.toLowerCase()))).toEqual([`model${separator}${wanted}.gguf`]);
+        },
+      ),
     );
   });
 });
@@ -169,12 +177,16 @@ describe("by file", () => {
 
 describe("by neither quant nor file", () => {
   test("finds the only model there is", () => {
-    expect(selectFiles(["README.md", "mmproj-F16.gguf", ...set("Q4/Tiny-Q4_0", 2)], { hf: "o/r" })).toEqual(set("Q4/Tiny-Q4_0", 2));
+    expect(selectFiles(["README.md", "mmproj-F16.gguf", ...set("Q4/Tiny-Q4_0", 2)], { hf: "o/r" })).toEqual(
+      set("Q4/Tiny-Q4_0", 2),
+    );
   });
 
   test("says what there is to choose from", () => {
     const error = failure(glm, { hf: "unsloth/GLM-4.7-GGUF" });
-    expect(error.message).toMatch(/^"unsloth\/GLM-4\.7-GGUF" could mean 6 models: BF16\/GLM-4\.7-BF16-00001-of-00004\.gguf, /);
+    expect(error.message).toMatch(
+      /^"unsloth\/GLM-4\.7-GGUF" could mean 6 models: BF16\/GLM-4\.7-BF16-00001-of-00004\.gguf, /,
+    );
     expect(error.fix).toBe("name the quant of one of them");
   });
 });
@@ -210,7 +222,8 @@ describe("listings that somebody hostile has made", () => {
 
   test("long names of many quants are named in part", () => {
     const names = Array.from({ length: 5000 }, (_, i) => `${"x".repeat(900)}${i}.gguf`);
-    for (const ref of [quant("Q4_K_M"), file("none.gguf")]) expect(failure(names, ref).message.length).toBeLessThan(20_000);
+    for (const ref of [quant("Q4_K_M"), file("none.gguf")])
+      expect(failure(names, ref).message.length).toBeLessThan(20_000);
   });
 
   test("a quant is looked for at a name's end alone", () => {

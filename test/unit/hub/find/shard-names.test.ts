@@ -3,7 +3,11 @@ import { firstShard, listShardNames, parseShardName } from "../../../../src/hub/
 
 describe("parseShardName", () => {
   test("reads the numbers and keeps the folder in the prefix", () => {
-    expect(parseShardName("UD-Q2_K_XL/GLM-00002-of-00003.gguf")).toEqual({ prefix: "UD-Q2_K_XL/GLM", index: 2, count: 3 });
+    expect(parseShardName("UD-Q2_K_XL/GLM-00002-of-00003.gguf")).toEqual({
+      prefix: "UD-Q2_K_XL/GLM",
+      index: 2,
+      count: 3,
+    });
   });
 
   test.each([

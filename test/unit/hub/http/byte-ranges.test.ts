@@ -31,7 +31,9 @@ describe("byte ranges", () => {
       fc.property(fc.array(range), fc.integer({ min: 1, max: 9 }), (added, lengthBytes) => {
         const ranges = added.reduce<readonly ByteRange[]>(addRange, []);
         const pieces = cutRanges(listGaps(ranges, sizeBytes), lengthBytes);
-        expect([...spell(ranges), ...spell(pieces)].toSorted((a, b) => a - b)).toEqual(spell([{ start: 0, end: sizeBytes }]));
+        expect([...spell(ranges), ...spell(pieces)].toSorted((a, b) => a - b)).toEqual(
+          spell([{ start: 0, end: sizeBytes }]),
+        );
         expect(pieces.every(({ start, end }) => end > start && end - start <= lengthBytes)).toBe(true);
       }),
     );

@@ -37,14 +37,19 @@ async function fetchWithRetries(): Promise<string> {
 }
 
 describe("a redirect", () => {
-  test.each(["file:///etc/passwd", "ftp://host/a", "data:text/plain,a", "javascript:1", "ws://host/", "http://[", "http://a:99999/"])(
-    "to %s is refused, and not tried again",
-    async (location) => {
-      answers = [redirectTo(location)];
-      await expect(fetchWithRetries()).rejects.toMatchObject({ code: "bad-redirect", exit: "unavailable" });
-      expect(requests).toBe(1);
-    },
-  );
+  test.each([
+    "file:///etc/passwd",
+    "ftp://host/a",
+    "data:text/plain,a",
+    "javascript:1",
+    "ws://host/",
+    "http://[",
+    "http://a:99999/",
+  ])("to %s is refused, and not tried again", async (location) => {
+    answers = [redirectTo(location)];
+    await expect(fetchWithRetries()).rejects.toMatchObject({ code: "bad-redirect", exit: "unavailable" });
+    expect(requests).toBe(1);
+  });
 
   test("to itself ends", async () => {
     answers = [redirectTo("/file")];

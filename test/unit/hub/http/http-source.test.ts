@@ -10,7 +10,10 @@ type Answer = (content: Buffer, start: number, end: number) => Response;
 const url = "https://models.example/model.gguf";
 /** Some 600 kB of header, and as much again behind it. */
 const tokens = Array.from({ length: 40_000 }, (_, id) => `token${id}`);
-const content = Buffer.concat([buildGguf({ metadata: modelKeys({ "tokenizer.ggml.tokens": tokens }) }), Buffer.alloc(600_000, 7)]);
+const content = Buffer.concat([
+  buildGguf({ metadata: modelKeys({ "tokenizer.ggml.tokens": tokens }) }),
+  Buffer.alloc(600_000, 7),
+]);
 
 const answerRange: Answer = (bytes, start, end) =>
   new Response(new Uint8Array(bytes.subarray(start, end)), {
@@ -47,7 +50,11 @@ function serve(bytes: Buffer, answers: Answer[] = []): { file: HttpFile; ranges:
   const signal = new AbortController().signal;
   const retries = { signal, wait: async (ms: number) => void delays.push(ms), onRetry: () => {} };
   const connection = { endpoint: "https://hub.example", signal, stallTimeoutMs: 60_000, fetch };
-  return { file: { url, name: "model.gguf", connection, retries, traffic: { bytesRead: 0, requests: 0 } }, ranges, delays };
+  return {
+    file: { url, name: "model.gguf", connection, retries, traffic: { bytesRead: 0, requests: 0 } },
+    ranges,
+    delays,
+  };
 }
 
 async function readBytes(file: HttpFile, offset: number, length: number): Promise<Buffer> {
@@ -91,7 +98,8 @@ describe("a file on a server", () => {
 describe("a server that ignores ranges", () => {
   test("is heard no further than to the last byte that is needed", async () => {
     const taken = { count: 0 };
-    const whole: Answer = (bytes) => new Response(inPieces(bytes, taken), { headers: { "content-length": String(bytes.length) } });
+    const whole: Answer = (bytes) =>
+      new Response(inPieces(bytes, taken), { headers: { "content-length": String(bytes.length) } });
     const { file } = serve(content, [whole, whole]);
     expect(await readBytes(file, 200_000, 1000)).toEqual(content.subarray(200_000, 201_000));
     expect(taken.count).toBe(14 + 21);

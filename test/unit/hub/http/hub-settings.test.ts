@@ -65,7 +65,9 @@ describe("the token that the Python client keeps", () => {
     [{ HF_HUB_DISABLE_IMPLICIT_TOKEN: "1" }, undefined],
   ])("is taken with %j: %s", (env: Record<string, string>, token) => {
     const placed = Object.entries(env).map(([key, value]) => [key, /PATH|HOME/.test(key) ? join(home, value) : value]);
-    expect(readHubSettings({ HOME: home, ...(Object.fromEntries(placed) as Record<string, string>) }).token).toBe(token);
+    expect(readHubSettings({ HOME: home, ...(Object.fromEntries(placed) as Record<string, string>) }).token).toBe(
+      token,
+    );
   });
 
   test("is refused when no header can carry it, without showing it", () => {

@@ -7,6 +7,9 @@ test.each([
   ["9007199254740991", Number.MAX_SAFE_INTEGER],
 ])("%s is a size", (text, size) => expect(parseSize(text)).toBe(size));
 
-test.each(["9007199254740992", "9".repeat(400), "-1", "1e9", "0x10", "1.5", "", " 1", "*", undefined, null])("%s is none", (text) => {
-  expect(parseSize(text)).toBeUndefined();
-});
+test.each(["9007199254740992", "9".repeat(400), "-1", "1e9", "0x10", "1.5", "", " 1", "*", undefined, null])(
+  "%s is none",
+  (text) => {
+    expect(parseSize(text)).toBeUndefined();
+  },
+);

@@ -1,5 +1,11 @@
 import { describe, expect, test } from "vitest";
-import { parseRetryAfter, sayOnce, TransientError, withRetries, type RetryRule } from "../../../../src/hub/http/retry.ts";
+import {
+  parseRetryAfter,
+  sayOnce,
+  TransientError,
+  withRetries,
+  type RetryRule,
+} from "../../../../src/hub/http/retry.ts";
 
 function ruleThatNotes(delays: number[], progress?: () => number): RetryRule {
   return {

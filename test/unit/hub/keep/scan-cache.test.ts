@@ -19,7 +19,8 @@ test("a name that claims 99,999 shards costs one look, and says how many are mis
 });
 
 test("shards of a set are one model, in order, and later ones are found without the first", async () => {
-  for (const name of ["a-00003-of-00003.gguf", "a-00002-of-00003.gguf", "b.gguf"]) await writeFile(join(folder, name), "GGUF");
+  for (const name of ["a-00003-of-00003.gguf", "a-00002-of-00003.gguf", "b.gguf"])
+    await writeFile(join(folder, name), "GGUF");
   const models = await scanUrlFolder(folder);
   expect(models.map(({ name, missing, shards }) => [name, missing, shards.length])).toEqual([
     ["a-00001-of-00003.gguf", 1, 2],

@@ -104,16 +104,29 @@ describe("verifyFiles", () => {
 });
 
 describe("identifyFiles", () => {
-  const files = ["a/m-00001-of-00002.gguf", "a/m-00002-of-00002.gguf"].map((name) => ({ name, content: Buffer.from(name) }));
-  const known = files.map((file) => ({ name: file.name, sizeBytes: file.content.length, digest: sha256(file.content) }));
+  const files = ["a/m-00001-of-00002.gguf", "a/m-00002-of-00002.gguf"].map((name) => ({
+    name,
+    content: Buffer.from(name),
+  }));
+  const known = files.map((file) => ({
+    name: file.name,
+    sizeBytes: file.content.length,
+    digest: sha256(file.content),
+  }));
   const filesAt = (paths: readonly string[]) => ({
     shards: paths.map((one, i) => ({ path: one, sizeBytes: files[i]?.content.length ?? 0 })),
     source: "test",
   });
 
   test("knows commit and digests of the Python client's cache and of its folders", async () => {
-    expect(await identifyFiles(filesAt(await putPythonCache(join(dir, "hub"), "o/r", commit, files)))).toEqual({ commit, files: known });
-    expect(await identifyFiles(filesAt(await putPythonFolder(join(dir, "o/r"), commit, files)))).toEqual({ commit, files: known });
+    expect(await identifyFiles(filesAt(await putPythonCache(join(dir, "hub"), "o/r", commit, files)))).toEqual({
+      commit,
+      files: known,
+    });
+    expect(await identifyFiles(filesAt(await putPythonFolder(join(dir, "o/r"), commit, files)))).toEqual({
+      commit,
+      files: known,
+    });
   });
 
   test("knows nothing of a plain file, or of one that was changed after its note", async () => {
@@ -125,7 +138,10 @@ describe("identifyFiles", () => {
 
   test("does not believe a note with anything but a commit and a digest", async () => {
     const paths = await putPythonFolder(join(dir, "o/r"), commit, files);
-    await writeFile(join(dir, "o/r/.cache/huggingface/download", `${files[0]?.name}.metadata`), `../../x\n../../y\n1800000000\n`);
+    await writeFile(
+      join(dir, "o/r/.cache/huggingface/download", `${files[0]?.name}.metadata`),
+      `../../x\n../../y\n1800000000\n`,
+    );
     expect(await identifyFiles(filesAt(paths))).toBeUndefined();
   });
 });

@@ -26,10 +26,28 @@ describe("what a file's first bytes say", () => {
   });
 
   test.each([
-    ["arm64 on x86-64", elf(64, 183), "linux", "binary-wrong-architecture", "is built for aarch64; this machine is x86_64"],
+    [
+      "arm64 on x86-64",
+      elf(64, 183),
+      "linux",
+      "binary-wrong-architecture",
+      "is built for aarch64; this machine is x86_64",
+    ],
     ["32-bit on 64-bit", elf(32, 3), "linux", "binary-wrong-architecture", "is built for i686; this machine is x86_64"],
-    ["an odd machine", elf(64, 999), "linux", "binary-wrong-architecture", "is built for ELF machine 999; this machine is x86_64"],
-    ["macOS on Linux", Buffer.from("cffaedfe0c000001", "hex"), "linux", "binary-wrong-architecture", "is a macOS program; this is linux"],
+    [
+      "an odd machine",
+      elf(64, 999),
+      "linux",
+      "binary-wrong-architecture",
+      "is built for ELF machine 999; this machine is x86_64",
+    ],
+    [
+      "macOS on Linux",
+      Buffer.from("cffaedfe0c000001", "hex"),
+      "linux",
+      "binary-wrong-architecture",
+      "is a macOS program; this is linux",
+    ],
     [
       "Windows on Linux",
       Buffer.from("MZ\u0090\u0000", "latin1"),
@@ -77,7 +95,12 @@ describe("files", () => {
     ["empty", () => make(""), "binary-garbage", "missingFile"],
     ["text", () => make("hello\n"), "binary-garbage", "missingFile"],
   ] as const)("%s is refused with its place and a fix", async (_, path, code, exit) => {
-    await expect(checkBinary(await path(), "p.yaml:3:5")).rejects.toMatchObject({ code, exit, at: "p.yaml:3:5", fix: expect.anything() });
+    await expect(checkBinary(await path(), "p.yaml:3:5")).rejects.toMatchObject({
+      code,
+      exit,
+      at: "p.yaml:3:5",
+      fix: expect.anything(),
+    });
   });
 
   test("a program of another machine is refused", async () => {

@@ -16,8 +16,19 @@ async function install(id: string, ref: string, more: Readonly<Record<string, un
   const folder = join(data, "llama.cpp", id);
   await mkdir(join(folder, "bin"), { recursive: true });
   await writeFile(join(folder, "bin/llama-server"), "", { mode: 0o755 });
-  const known = { schema: 1, id, ref, commit: "abc", version: "0.5.0 (build 1, commit abc)", backend: "cpu", portable: true };
-  await writeFile(join(folder, "manifest.json"), JSON.stringify({ ...known, date: "2026-10-01T12:00:00.000Z", ...more }));
+  const known = {
+    schema: 1,
+    id,
+    ref,
+    commit: "abc",
+    version: "0.5.0 (build 1, commit abc)",
+    backend: "cpu",
+    portable: true,
+  };
+  await writeFile(
+    join(folder, "manifest.json"),
+    JSON.stringify({ ...known, date: "2026-10-01T12:00:00.000Z", ...more }),
+  );
   return folder;
 }
 
@@ -90,7 +101,11 @@ describe("findServer", () => {
     const b = await install("b7698-cpu-2", "b7698", { portable: false });
     await makeCurrent("b7698-cpu-2");
     const label = "llama.cpp b7698 (cpu)";
-    expect(await findServer({}, data, at)).toEqual({ server: join(b, "bin/llama-server"), cli: join(b, "bin/llama-cli"), label });
+    expect(await findServer({}, data, at)).toEqual({
+      server: join(b, "bin/llama-server"),
+      cli: join(b, "bin/llama-cli"),
+      label,
+    });
     expect((await findServer({ build: "v0.5.0" }, data, at)).server).toBe(join(a, "bin/llama-server"));
     expect((await findServer({ build: "v0.5.0-cpu-1" }, data, at)).label).toBe("llama.cpp v0.5.0 (cpu, portable)");
   });

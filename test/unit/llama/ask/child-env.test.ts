@@ -61,7 +61,10 @@ describe("the server's environment", () => {
         exit: "config",
         problems: [
           expect.objectContaining({ at: "p.yaml:env.LLAMA_ARG_PORT", fix: expect.stringContaining("args") }),
-          expect.objectContaining({ at: "p.yaml:env.LLAMA_API_KEY", fix: expect.stringContaining("server.api_key_file") }),
+          expect.objectContaining({
+            at: "p.yaml:env.LLAMA_API_KEY",
+            fix: expect.stringContaining("server.api_key_file"),
+          }),
         ],
       }),
     );
@@ -89,7 +92,10 @@ describe("config files of llama.cpp", () => {
   });
 
   test("of the system and of the user, with the names of what they set", async () => {
-    const etc = await write("etc", "; all\nctx-size = 1\n# x = y\n[*]\ntemp=0.3\n[default]\r\napi-key = s3cret\n[some-model]\nseed = 3\n");
+    const etc = await write(
+      "etc",
+      "; all\nctx-size = 1\n# x = y\n[*]\ntemp=0.3\n[default]\r\napi-key = s3cret\n[some-model]\nseed = 3\n",
+    );
     const user = await write("home/.config", "temp = 1\n");
     expect(await strayConfig({ HOME: join(folder, "home") }, join(folder, "etc"))).toEqual([
       { path: etc, settings: ["ctx-size", "temp", "api-key"] },
@@ -99,7 +105,10 @@ describe("config files of llama.cpp", () => {
 
   test("XDG_CONFIG_HOME comes before HOME, and counts only when the child has it", async () => {
     const user = await write("xdg", "temp = 1\n");
-    const found = await strayConfig({ HOME: join(folder, "home"), XDG_CONFIG_HOME: join(folder, "xdg") }, join(folder, "etc"));
+    const found = await strayConfig(
+      { HOME: join(folder, "home"), XDG_CONFIG_HOME: join(folder, "xdg") },
+      join(folder, "etc"),
+    );
     expect(found.map(({ path }) => path)).toEqual([user]);
   });
 });
@@ -113,7 +122,10 @@ describe("a hostile config file of llama.cpp", () => {
   afterEach(() => rm(folder, { recursive: true }));
 
   test("with lines of blanks takes linear time", async () => {
-    await writeFile(join(folder, "llama.cpp", "config.ini"), `x${" ".repeat(500_000)}y\n${" ".repeat(400_000)}\nctx-size = 5\n`);
+    await writeFile(
+      join(folder, "llama.cpp", "config.ini"),
+      `x${" ".repeat(500_000)}y\n${" ".repeat(400_000)}\nctx-size = 5\n`,
+    );
     expect((await strayConfig({}, folder))[0]?.settings).toEqual(["ctx-size"]);
   });
 

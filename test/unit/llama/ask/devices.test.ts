@@ -37,7 +37,8 @@ describe("parseDevices", () => {
 
 describe("the devices of a profile", () => {
   const profile = makeProfile({ devices: ["cuda0", "CUDA7"], draft: { model: "/d", devices: ["none", "Vulkan0"] } });
-  const missing = (text: string) => namedDevices(profile.values).flatMap((key) => findMissingDevices(profile, key, parseDevices(text)));
+  const missing = (text: string) =>
+    namedDevices(profile.values).flatMap((key) => findMissingDevices(profile, key, parseDevices(text)));
 
   test("each that is missing is named at its place, with those that are there", () => {
     expect(missing(cuda)).toEqual([
@@ -48,12 +49,19 @@ describe("the devices of a profile", () => {
         at: "p.yaml:devices.1",
         fix: "name a device that is there",
       },
-      expect.objectContaining({ at: "p.yaml:draft.devices.1", fix: expect.objectContaining({ run: ["build", "--backend", "vulkan"] }) }),
+      expect.objectContaining({
+        at: "p.yaml:draft.devices.1",
+        fix: expect.objectContaining({ run: ["build", "--backend", "vulkan"] }),
+      }),
     ]);
   });
 
   test("a build for the processor alone has none of them, but none", () => {
-    expect(missing("Available devices:\n").map(({ at }) => at)).toEqual(["p.yaml:devices.0", "p.yaml:devices.1", "p.yaml:draft.devices.1"]);
+    expect(missing("Available devices:\n").map(({ at }) => at)).toEqual([
+      "p.yaml:devices.0",
+      "p.yaml:devices.1",
+      "p.yaml:draft.devices.1",
+    ]);
   });
 });
 

@@ -113,7 +113,11 @@ describe("one entry", () => {
 
   test("env name and section", () => {
     expect(find(entries, "-fa")).toMatchObject({ env: "LLAMA_ARG_FLASH_ATTN", section: "common" });
-    expect(find(entries, "--spec-type")).toMatchObject({ env: "LLAMA_ARG_SPEC_TYPE", section: "speculative", list: true });
+    expect(find(entries, "--spec-type")).toMatchObject({
+      env: "LLAMA_ARG_SPEC_TYPE",
+      section: "speculative",
+      list: true,
+    });
   });
 
   test("help keeps its lines", () => {
@@ -148,7 +152,9 @@ test("allowed values of v0.5.0's server are those that it lists", () => {
 
 test("allowed values of --spec-type between brackets", () => {
   const entry = find(parseHelp(readHelp("llama-server-b8390")), "--spec-type");
-  expect(entry).toMatchObject({ choices: ["none", "ngram-cache", "ngram-simple", "ngram-map-k", "ngram-map-k4v", "ngram-mod"] });
+  expect(entry).toMatchObject({
+    choices: ["none", "ngram-cache", "ngram-simple", "ngram-map-k", "ngram-map-k4v", "ngram-mod"],
+  });
   expect(entry.list).toBeUndefined();
 });
 
@@ -200,7 +206,9 @@ describe("a hostile help text", () => {
   ];
   // Quadratic patterns would take minutes for these, and the test would run out of its time.
   test.each(words)("of %j takes linear time, however it ends", (word) => {
-    const long = word.repeat(Math.ceil(helpLimits.entryCharacters / word.length)).slice(0, helpLimits.entryCharacters - 200);
+    const long = word
+      .repeat(Math.ceil(helpLimits.entryCharacters / word.length))
+      .slice(0, helpLimits.entryCharacters - 200);
     for (const end of ["", "\u2028", "\r", ")", ">"]) {
       const entries = `--a X\n${column}${long}${end}\n--b ${long}${end}\n`.repeat(30);
       expect(parseHelp(`--model FILE\n${entries}`).length).toBeGreaterThan(60);

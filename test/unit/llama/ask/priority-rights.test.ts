@@ -1,7 +1,10 @@
 import { describe, expect, test } from "vitest";
 import { findPriorityProblem, parsePriorityRights } from "../../../../src/llama/ask/priority-rights.ts";
 
-const limits = (nice: string, realtime: string) => `Limit                     Soft Limit           Hard Limit           Units
+const limits = (
+  nice: string,
+  realtime: string,
+) => `Limit                     Soft Limit           Hard Limit           Units
 Max processes             63430                63430                processes
 Max nice priority         ${nice.padEnd(20)} ${nice.padEnd(20)}
 Max realtime priority     ${realtime.padEnd(20)} ${realtime.padEnd(20)}

@@ -4,7 +4,11 @@ import { explainRefusal } from "../../../../src/llama/ask/refused-flag.ts";
 const start = "0.00.000.264 I srv  llama_server: initializing ...\n";
 
 test.each([
-  ["an unknown flag", `${start}error: invalid argument: --foo\n`, { message: "invalid argument: --foo", flag: "--foo" }],
+  [
+    "an unknown flag",
+    `${start}error: invalid argument: --foo\n`,
+    { message: "invalid argument: --foo", flag: "--foo" },
+  ],
   [
     "a bad value",
     `${start}error while handling argument "--temp": stof\n\nusage:\n--temp N   temperature\n\n\nto show complete usage, run with -h\n`,

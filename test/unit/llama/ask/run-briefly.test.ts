@@ -22,5 +22,8 @@ test("a program that says too much is stopped, and the reason is told", async ()
   expect(run.failed).toBe(true);
   expect(run.stdout.length).toBeLessThanOrEqual(10_000);
   const error = await explainFailedRun("/bin/x", "answer --help", env, run);
-  expect(error).toMatchObject({ code: "binary-failed", message: '"/bin/x" says too much when it has to answer --help' });
+  expect(error).toMatchObject({
+    code: "binary-failed",
+    message: '"/bin/x" says too much when it has to answer --help',
+  });
 });

@@ -22,13 +22,28 @@ interface Sides {
 }
 
 async function decide(sides: Sides, asked: Partial<DraftQuestion> = {}): Promise<DraftVerdict> {
-  const target: GgufParts = { metadata: modelKeys(sides.target), tensors: [...targetTensors, ...(sides.targetTensors ?? [])] };
-  const draft: GgufParts = { metadata: modelKeys(sides.draft), tensors: [...draftTensors, ...(sides.draftTensors ?? [])] };
-  return decideDraft({ target: await modelFrom(target), draft: await modelFrom(draft), type: "draft-simple", rule: "strict", ...asked });
+  const target: GgufParts = {
+    metadata: modelKeys(sides.target),
+    tensors: [...targetTensors, ...(sides.targetTensors ?? [])],
+  };
+  const draft: GgufParts = {
+    metadata: modelKeys(sides.draft),
+    tensors: [...draftTensors, ...(sides.draftTensors ?? [])],
+  };
+  return decideDraft({
+    target: await modelFrom(target),
+    draft: await modelFrom(draft),
+    type: "draft-simple",
+    rule: "strict",
+    ...asked,
+  });
 }
 
 async function decideAlone(type: string, target: Sides = {}): Promise<DraftVerdict> {
-  const model = await modelFrom({ metadata: modelKeys(target.target), tensors: [...targetTensors, ...(target.targetTensors ?? [])] });
+  const model = await modelFrom({
+    metadata: modelKeys(target.target),
+    tensors: [...targetTensors, ...(target.targetTensors ?? [])],
+  });
   return decideDraft({ target: model, type, rule: "strict" });
 }
 
@@ -44,7 +59,11 @@ const reasonOf = (verdict: DraftVerdict): string => (verdict.verdict === "on" ? 
 
 describe("draft-simple", () => {
   test("the demo pair drafts, without a warning", async () => {
-    const question = { target: await readModel(demo("demo-target")), draft: await readModel(demo("demo-draft")), type: "draft-simple" };
+    const question = {
+      target: await readModel(demo("demo-target")),
+      draft: await readModel(demo("demo-draft")),
+      type: "draft-simple",
+    };
     for (const rule of ["strict", "translate", "refuse"] as const) {
       expect(decideDraft({ ...question, rule })).toEqual({ verdict: "on", llamaCpp: "drafts", warnings: [] });
     }
@@ -62,7 +81,11 @@ describe("draft-simple", () => {
       type: "draft-simple",
       rule: "strict",
     });
-    expect(verdict).toMatchObject({ verdict: "off", firstDifference: { id: 639, target: "Ot", draft: "edited" }, warnings: [] });
+    expect(verdict).toMatchObject({
+      verdict: "off",
+      firstDifference: { id: 639, target: "Ot", draft: "edited" },
+      warnings: [],
+    });
   });
 
   test.each([5, 17, 31])("one differing token, id %i, is named with both texts", async (id) => {
@@ -85,16 +108,27 @@ describe("draft-simple", () => {
 
   test("each rule does with a mismatch what its builds do", async () => {
     const sides = { draft: vocabulary(32, { 9: "other" }) };
-    expect(await decide(sides, { rule: "strict" })).toMatchObject({ verdict: "off", llamaCpp: "serves-without-drafting" });
+    expect(await decide(sides, { rule: "strict" })).toMatchObject({
+      verdict: "off",
+      llamaCpp: "serves-without-drafting",
+    });
     expect(await decide(sides, { rule: "translate" })).toMatchObject({ verdict: "off", llamaCpp: "translates" });
     expect(await decide(sides, { rule: "refuse" })).toMatchObject({ verdict: "refuse", llamaCpp: "exits" });
   });
 
   test("texts are compared as C strings: up to the first NUL, an empty one under its own name", async () => {
-    expect(await decide({ target: vocabulary(32, { 9: "a\0b" }), draft: vocabulary(32, { 9: "a\0c" }) })).toMatchObject({ verdict: "on" });
-    expect(await decide({ target: vocabulary(32, { 9: "" }), draft: vocabulary(32, { 9: "[EMPTY_9]" }) })).toMatchObject({ verdict: "on" });
-    expect(await decide({ target: vocabulary(32, { 9: "\0x" }), draft: vocabulary(32, { 9: "" }) })).toMatchObject({ verdict: "on" });
-    expect(await decide({ target: vocabulary(32, { 9: "" }), draft: vocabulary(32, { 9: "[EMPTY_8]" }) })).toMatchObject({
+    expect(await decide({ target: vocabulary(32, { 9: "a\0b" }), draft: vocabulary(32, { 9: "a\0c" }) })).toMatchObject(
+      { verdict: "on" },
+    );
+    expect(
+      await decide({ target: vocabulary(32, { 9: "" }), draft: vocabulary(32, { 9: "[EMPTY_9]" }) }),
+    ).toMatchObject({ verdict: "on" });
+    expect(await decide({ target: vocabulary(32, { 9: "\0x" }), draft: vocabulary(32, { 9: "" }) })).toMatchObject({
+      verdict: "on",
+    });
+    expect(
+      await decide({ target: vocabulary(32, { 9: "" }), draft: vocabulary(32, { 9: "[EMPTY_8]" }) }),
+    ).toMatchObject({
       verdict: "off",
     });
   });
@@ -109,14 +143,17 @@ describe("draft-simple", () => {
     });
   });
 
-  test.each([127, 128])("vocabularies that differ in size by %i pass llama.cpp and are refused by our own rule", async (difference) => {
-    const larger = vocabulary(32 + difference);
-    for (const sides of [{ target: larger }, { draft: larger }]) {
-      const verdict = await decide(sides);
-      expect(verdict).toMatchObject({ verdict: "refuse", llamaCpp: "breaks-requests" });
-      expect(reasonOf(verdict)).toContain(String(32 + difference));
-    }
-  });
+  test.each([127, 128])(
+    "vocabularies that differ in size by %i pass llama.cpp and are refused by our own rule",
+    async (difference) => {
+      const larger = vocabulary(32 + difference);
+      for (const sides of [{ target: larger }, { draft: larger }]) {
+        const verdict = await decide(sides);
+        expect(verdict).toMatchObject({ verdict: "refuse", llamaCpp: "breaks-requests" });
+        expect(reasonOf(verdict)).toContain(String(32 + difference));
+      }
+    },
+  );
 
   test("from 129 on they are llama.cpp's own mismatch", async () => {
     const verdict = await decide({ target: vocabulary(32 + 129) });
@@ -154,8 +191,14 @@ describe("draft-simple", () => {
   });
 
   test("vocabularies of different types are a mismatch for newer builds; older ones only tell none from some", async () => {
-    const spm = { "tokenizer.ggml.model": "llama", "tokenizer.ggml.add_bos_token": false, "tokenizer.ggml.bos_token_id": 0 };
-    expect(reasonOf(await decide({ draft: spm }))).toBe("the vocabularies are of different types: target BPE, draft SPM");
+    const spm = {
+      "tokenizer.ggml.model": "llama",
+      "tokenizer.ggml.add_bos_token": false,
+      "tokenizer.ggml.bos_token_id": 0,
+    };
+    expect(reasonOf(await decide({ draft: spm }))).toBe(
+      "the vocabularies are of different types: target BPE, draft SPM",
+    );
     const older = await decide({ draft: spm }, { rule: "translate" });
     expect(older).toMatchObject({ verdict: "on" });
     expect(older.warnings).toContain("the vocabularies are of different types (target BPE, draft SPM)");
@@ -228,7 +271,10 @@ describe("warnings that llama.cpp does not give", () => {
   test.each<[string, Sides]>([
     ["the pre-tokenizers differ", { draft: { "tokenizer.ggml.pre": "qwen2" } }],
     ["the merges differ", { draft: { "tokenizer.ggml.merges": ["t o", "to ken"] } }],
-    ["the token types differ", { draft: { "tokenizer.ggml.token_type": Array.from({ length: 32 }, (_, id) => (id === 9 ? 3 : 1)) } }],
+    [
+      "the token types differ",
+      { draft: { "tokenizer.ggml.token_type": Array.from({ length: 32 }, (_, id) => (id === 9 ? 3 : 1)) } },
+    ],
     ["the chat templates differ", { draft: { "tokenizer.chat_template": "{{ messages }}" } }],
     ["the eot tokens differ (target 2, draft 4)", { draft: { "tokenizer.ggml.eot_token_id": 4 } }],
     ["the eom tokens differ (target none, draft 4)", { draft: { "tokenizer.ggml.eom_token_id": 4 } }],
@@ -253,12 +299,17 @@ describe("draft-mtp", () => {
   const declared = { "llama.nextn_predict_layers": 1 };
 
   test("drafts with the target's own NextN layer", async () => {
-    expect(await decideAlone("draft-mtp", { target: declared, targetTensors: [nextn] })).toMatchObject({ verdict: "on" });
+    expect(await decideAlone("draft-mtp", { target: declared, targetTensors: [nextn] })).toMatchObject({
+      verdict: "on",
+    });
   });
 
   test("is refused where there is none, or where its tensors were left out", async () => {
     expect(await decideAlone("draft-mtp")).toMatchObject({ verdict: "refuse", llamaCpp: "exits" });
-    expect(await decideAlone("draft-mtp", { target: declared })).toMatchObject({ verdict: "refuse", llamaCpp: "aborts" });
+    expect(await decideAlone("draft-mtp", { target: declared })).toMatchObject({
+      verdict: "refuse",
+      llamaCpp: "aborts",
+    });
   });
 
   test("takes a head of the target's width only", async () => {
@@ -270,13 +321,21 @@ describe("draft-mtp", () => {
   });
 
   test("does not exist in older builds", async () => {
-    expect(await decide({}, { type: "draft-mtp", rule: "translate" })).toMatchObject({ verdict: "refuse", llamaCpp: "exits" });
+    expect(await decide({}, { type: "draft-mtp", rule: "translate" })).toMatchObject({
+      verdict: "refuse",
+      llamaCpp: "exits",
+    });
   });
 });
 
 describe("heads made for one target", () => {
   const eagle = (overrides: Record<string, Part> = {}): Sides => ({
-    draft: { "general.architecture": "eagle3", "eagle3.target_hidden_size": 64, "eagle3.target_layers": [0, 1, 2], ...overrides },
+    draft: {
+      "general.architecture": "eagle3",
+      "eagle3.target_hidden_size": 64,
+      "eagle3.target_layers": [0, 1, 2],
+      ...overrides,
+    },
   });
 
   test("an eagle3 head drafts for a target of its width and depth", async () => {
@@ -285,21 +344,30 @@ describe("heads made for one target", () => {
       verdict: "refuse",
       llamaCpp: "aborts",
     });
-    expect(await decide(eagle({ "eagle3.target_layers": [0, 1, 3] }), { type: "draft-eagle3" })).toMatchObject({ verdict: "refuse" });
+    expect(await decide(eagle({ "eagle3.target_layers": [0, 1, 3] }), { type: "draft-eagle3" })).toMatchObject({
+      verdict: "refuse",
+    });
   });
 
   test("a whole model is no head", async () => {
-    expect(await decide({}, { type: "draft-eagle3" })).toMatchObject({ verdict: "off", llamaCpp: "serves-without-drafting" });
+    expect(await decide({}, { type: "draft-eagle3" })).toMatchObject({
+      verdict: "off",
+      llamaCpp: "serves-without-drafting",
+    });
     expect(await decide({}, { type: "draft-dflash" })).toMatchObject({ verdict: "refuse", llamaCpp: "aborts" });
     expect(await decideAlone("draft-eagle3")).toMatchObject({ verdict: "off", fix: "set draft.model" });
   });
 
   test("a dflash head has the width of its target", async () => {
-    const head = { draft: { "general.architecture": "dflash", "dflash.embedding_length": 64, "dflash.target_layers": [1] } };
+    const head = {
+      draft: { "general.architecture": "dflash", "dflash.embedding_length": 64, "dflash.target_layers": [1] },
+    };
     expect(await decide(head, { type: "draft-dflash" })).toMatchObject({ verdict: "on" });
-    expect(await decide({ ...head, target: { "llama.embedding_length": 96 } }, { type: "draft-dflash" })).toMatchObject({
-      verdict: "refuse",
-    });
+    expect(await decide({ ...head, target: { "llama.embedding_length": 96 } }, { type: "draft-dflash" })).toMatchObject(
+      {
+        verdict: "refuse",
+      },
+    );
   });
 });
 
@@ -314,7 +382,11 @@ describe("other drafting types", () => {
   test("in a list, the type that fails decides", async () => {
     const sides = { draft: vocabulary(32, { 9: "other" }) };
     expect(await decide(sides, { type: "ngram-mod,draft-simple" })).toMatchObject({ verdict: "off" });
-    expect(await decide({}, { type: "ngram-mod,draft-simple" })).toEqual({ verdict: "on", llamaCpp: "drafts", warnings: [] });
+    expect(await decide({}, { type: "ngram-mod,draft-simple" })).toEqual({
+      verdict: "on",
+      llamaCpp: "drafts",
+      warnings: [],
+    });
   });
 
   test("none is off", async () => {

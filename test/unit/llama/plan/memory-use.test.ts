@@ -36,13 +36,20 @@ describe("memory", () => {
       { rank: "error", message: "CUDA1: the models take 26.8 GB, 25.2 GB of 25.2 GB are free" },
       { rank: "warning", fix: expect.stringContaining("stop what uses it") },
     ]);
-    expect(judgeMemory([full, short], { ...fixed, canMoveLayers: true }).map(({ rank }) => rank)).toEqual(["note", "note"]);
+    expect(judgeMemory([full, short], { ...fixed, canMoveLayers: true }).map(({ rank }) => rank)).toEqual([
+      "note",
+      "note",
+    ]);
   });
 
   test("of the machine: what is mapped is read again from disk, what is not ends the server", () => {
     const host = { device: "Host", needsMib: 200_000, freeMib: 64_000, totalMib: 128_000 };
-    expect(judgeMemory([host], fixed)).toMatchObject([{ rank: "warning", message: expect.stringContaining("read from disk again") }]);
-    expect(judgeMemory([host], { ...fixed, isMapped: false })).toMatchObject([{ message: expect.stringContaining("end the server") }]);
+    expect(judgeMemory([host], fixed)).toMatchObject([
+      { rank: "warning", message: expect.stringContaining("read from disk again") },
+    ]);
+    expect(judgeMemory([host], { ...fixed, isMapped: false })).toMatchObject([
+      { message: expect.stringContaining("end the server") },
+    ]);
     expect(judgeMemory([{ ...host, needsMib: 100_000 }], fixed)).toMatchObject([{ rank: "note" }]);
     expect(formatMemory(host)).toBe("RAM 209.7 GB of 134.2 GB");
   });
@@ -60,6 +67,15 @@ describe("the question", () => {
     });
     const catalogue = readCatalogue("v0.5.0");
     const { flags } = renderServer(profile, { target: "/m" }, catalogue);
-    expect(fitArguments(flags, catalogue)).toEqual(["--model", "/m", "--ctx-size", "4096", "--gpu-layers", "10", "--n-cpu-moe", "4"]);
+    expect(fitArguments(flags, catalogue)).toEqual([
+      "--model",
+      "/m",
+      "--ctx-size",
+      "4096",
+      "--gpu-layers",
+      "10",
+      "--n-cpu-moe",
+      "4",
+    ]);
   });
 });

@@ -28,7 +28,12 @@ describe("why a plan failed", () => {
       undefined,
       "config",
     ),
-    failure("flag-refused", 'llama.cpp refuses "server.slot_save_path": --slot-save-path: not a directory: /s', undefined, "config"),
+    failure(
+      "flag-refused",
+      'llama.cpp refuses "server.slot_save_path": --slot-save-path: not a directory: /s',
+      undefined,
+      "config",
+    ),
     failure("binary-failed", '"/s" did not answer --help in time'),
     failure("binary-failed", '"/s" cannot be started: the interpreter or loader that it names is missing'),
     failure("file-unreadable", "cannot be read", failure("file-unreadable", "cannot be read", systemError("ESTALE"))),
@@ -53,7 +58,13 @@ describe("why a plan failed", () => {
     failure("binary-garbage", "is neither a program nor a script"),
   ])("%s stays as it is", (error) => {
     const cause = explainPlanFailure(error);
-    expect(cause).toMatchObject({ kind: error.code, message: error.message, fix: "do", permanent: true, exit: error.exit });
+    expect(cause).toMatchObject({
+      kind: error.code,
+      message: error.message,
+      fix: "do",
+      permanent: true,
+      exit: error.exit,
+    });
     expect(cause?.mayCome).toBeUndefined();
   });
 

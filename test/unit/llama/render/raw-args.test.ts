@@ -20,7 +20,17 @@ function check(
 }
 
 test("right flags pass as they are, with as many values as they take", () => {
-  const args = ["--cache-reuse", "256", "--no-kv-offload", "--control-vector-layer-range", "1", "9", "-ub", "256", "--swa_full"];
+  const args = [
+    "--cache-reuse",
+    "256",
+    "--no-kv-offload",
+    "--control-vector-layer-range",
+    "1",
+    "9",
+    "-ub",
+    "256",
+    "--swa_full",
+  ];
   const { flags, problems } = check(args);
   expect(problems).toEqual([]);
   expect(flags.map((flag) => [flag.key, ...flag.args])).toEqual([
@@ -51,9 +61,24 @@ describe("problems", () => {
       '"--cache-reus" is unknown to llama.cpp v0.5.0',
       'did you mean "--cache-reuse"?',
     ],
-    ["unknown, like nothing", ["--zzzzzzzzzzzzzzzz"], '"--zzzzzzzzzzzzzzzz" is unknown to llama.cpp v0.5.0', "remove it"],
-    ["removed", ["--spec-ngram-size-m", "3"], "has been removed from llama.cpp v0.5.0", "use the respective --spec-ngram-*-size-m"],
-    ["removed, but a key says it", ["--draft-max", "3"], '"--draft-max" says what the key draft.n_max says', "set draft.n_max instead"],
+    [
+      "unknown, like nothing",
+      ["--zzzzzzzzzzzzzzzz"],
+      '"--zzzzzzzzzzzzzzzz" is unknown to llama.cpp v0.5.0',
+      "remove it",
+    ],
+    [
+      "removed",
+      ["--spec-ngram-size-m", "3"],
+      "has been removed from llama.cpp v0.5.0",
+      "use the respective --spec-ngram-*-size-m",
+    ],
+    [
+      "removed, but a key says it",
+      ["--draft-max", "3"],
+      '"--draft-max" says what the key draft.n_max says',
+      "set draft.n_max instead",
+    ],
     [
       "of another build, but a key says it",
       ["--ctx-size-draft", "3"],
@@ -63,19 +88,49 @@ describe("problems", () => {
     ["covered by a key", ["-c", "4096"], '"-c" says what the key ctx_size says', "set ctx_size instead"],
     ["covered by a key, negated", ["--no-jinja"], '"--no-jinja" says what the key jinja says', "set jinja instead"],
     ["no value", ["--cache-reuse"], '"--cache-reuse" lacks its value (N)', "write the value as the next item"],
-    ["a flag where the value should be", ["--cache-reuse", "--swa-full"], '"--cache-reuse" lacks its value (N)', "write the value"],
+    [
+      "a flag where the value should be",
+      ["--cache-reuse", "--swa-full"],
+      '"--cache-reuse" lacks its value (N)',
+      "write the value",
+    ],
     ["one of two values", ["--control-vector-layer-range", "1"], "lacks its value (END)", "write the value"],
-    ["value outside the list", ["--split-mode", "rows"], '"--split-mode" does not take "rows"', "takes none, layer, row, tensor"],
-    ["value behind an equals sign", ["--cache-reuse=256"], "holds a flag and its value in one", 'two items: "--cache-reuse", "256"'],
-    ["value behind a space", ["--cache-reuse 256"], "holds a flag and its value in one", 'two items: "--cache-reuse", "256"'],
+    [
+      "value outside the list",
+      ["--split-mode", "rows"],
+      '"--split-mode" does not take "rows"',
+      "takes none, layer, row, tensor",
+    ],
+    [
+      "value behind an equals sign",
+      ["--cache-reuse=256"],
+      "holds a flag and its value in one",
+      'two items: "--cache-reuse", "256"',
+    ],
+    [
+      "value behind a space",
+      ["--cache-reuse 256"],
+      "holds a flag and its value in one",
+      'two items: "--cache-reuse", "256"',
+    ],
     ["a stray value", ["256"], '"256" is not a flag', "an item of its own"],
     ["owned: port", ["--port", "1"], "says what the key server.port says", "set server.port instead"],
     ["owned: host", ["--host", "::"], "says what the key server.host says", "set server.host instead"],
     ["owned: model", ["-m", "x"], "says what the key model says", "set model instead"],
     ["owned: model elsewhere", ["-hf", "a/b"], "names a model", "hf: OWNER/REPO"],
     ["owned: api key", ["--api-key", "s3cret"], "shows the key to every user", "server.api_key_file"],
-    ["owned: key file", ["--api-key-file", "/k"], "says what the key server.api_key_file says", "set server.api_key_file instead"],
-    ["owned: key file, joined", ["--api_key_file=/k"], "says what the key server.api_key_file says", "set server.api_key_file instead"],
+    [
+      "owned: key file",
+      ["--api-key-file", "/k"],
+      "says what the key server.api_key_file says",
+      "set server.api_key_file instead",
+    ],
+    [
+      "owned: key file, joined",
+      ["--api_key_file=/k"],
+      "says what the key server.api_key_file says",
+      "set server.api_key_file instead",
+    ],
     ["owned: log", ["--log-disable"], "hides the log", "remove it"],
     ["owned: prefix", ["--api-prefix", "/x"], "moves the server away", "proxy"],
     ["prints and ends", ["--list-devices"], "print something and end", "remove it"],
@@ -96,8 +151,12 @@ describe("problems", () => {
   });
 
   test("a flag shared with a key that is set", () => {
-    expect(check(["--load-mode", "dio"], { mlock: true }).problems[0]?.message).toBe('"--load-mode" says what the key mlock says');
-    expect(check(["--load-mode", "dio"], { mmap: false }).problems[0]?.message).toBe('"--load-mode" says what the key mmap says');
+    expect(check(["--load-mode", "dio"], { mlock: true }).problems[0]?.message).toBe(
+      '"--load-mode" says what the key mlock says',
+    );
+    expect(check(["--load-mode", "dio"], { mmap: false }).problems[0]?.message).toBe(
+      '"--load-mode" says what the key mmap says',
+    );
   });
 
   test("all of them at once, each at its place, and right ones between them still count", () => {
@@ -130,7 +189,14 @@ describe("problems", () => {
 
 describe("as a map", () => {
   test("names can go without their dashes; true is a flag alone, false none, a list several values", () => {
-    const args = { "--cache-reuse": 256, "no-repack": true, ub: 64, "control-vector-layer-range": [1, 9], "swa-full": false, poll: "0" };
+    const args = {
+      "--cache-reuse": 256,
+      "no-repack": true,
+      ub: 64,
+      "control-vector-layer-range": [1, 9],
+      "swa-full": false,
+      poll: "0",
+    };
     const { flags, problems } = check(args);
     expect(problems).toEqual([]);
     expect(flags.map((flag) => [flag.key, ...flag.args])).toEqual([

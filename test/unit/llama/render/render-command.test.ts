@@ -35,7 +35,8 @@ function problemsOf(action: () => unknown): readonly { message: string; at?: str
   try {
     action();
   } catch (error) {
-    if (error instanceof LlmctlError && error.code === "profile-unrenderable" && error.exit === "config") return error.problems;
+    if (error instanceof LlmctlError && error.code === "profile-unrenderable" && error.exit === "config")
+      return error.problems;
     throw error;
   }
   throw new Error("nothing was refused");
@@ -97,7 +98,8 @@ describe("GLM-4.7 as its guide runs it", () => {
 });
 
 describe("for llama-cli", () => {
-  const cli = (values: Values, build: "b7698" | "v0.5.0") => renderCli(makeProfile(values), models, readCliCatalogue(build));
+  const cli = (values: Values, build: "b7698" | "v0.5.0") =>
+    renderCli(makeProfile(values), models, readCliCatalogue(build));
 
   test("GLM-4.7 with a draft as its guide runs it", () => {
     expect(commandLine(cli(glm47Spec, "b7698")).join(" ")).toBe(
@@ -111,7 +113,10 @@ describe("for llama-cli", () => {
   });
 
   test("what is about requests is left out with a note", () => {
-    const { flags, notes } = cli({ alias: "a", server: { metrics: true }, args: ["--cache-reuse", "256", "-ub", "64"] }, "v0.5.0");
+    const { flags, notes } = cli(
+      { alias: "a", server: { metrics: true }, args: ["--cache-reuse", "256", "-ub", "64"] },
+      "v0.5.0",
+    );
     expect(flags.flatMap(({ args }) => args)).toEqual(["--model", "/m/target.gguf", "-ub", "64"]);
     expect(notes.map(({ key }) => key)).toEqual(["alias", "server.host", "server.port", "server.metrics", "args[0]"]);
   });
@@ -124,7 +129,10 @@ describe("for llama-cli", () => {
 
 describe("what a draft model does unless told", () => {
   const flagsOf = (draft: Values, build: keyof typeof catalogues) =>
-    added({ draft: { model: "/m/draft.gguf", ...draft } }, catalogues[build]).replace(/^.*draft\.gguf ?(--spec-type \S+ ?)?/, "");
+    added({ draft: { model: "/m/draft.gguf", ...draft } }, catalogues[build]).replace(
+      /^.*draft\.gguf ?(--spec-type \S+ ?)?/,
+      "",
+    );
 
   test.each([
     [{}, "", "--spec-draft-n-max 16 --spec-draft-p-min 0.75"],
@@ -139,7 +147,9 @@ describe("what a draft model does unless told", () => {
   });
 
   test("a written value that is the build's own default is not passed, and the note says why", () => {
-    expect(render({ draft: { model: "/m/draft.gguf", n_max: 16, p_min: 0.75 } }, catalogues["b7698"]).notes.slice(1)).toEqual([
+    expect(
+      render({ draft: { model: "/m/draft.gguf", n_max: 16, p_min: 0.75 } }, catalogues["b7698"]).notes.slice(1),
+    ).toEqual([
       { key: "draft.n_max", reason: "16 is this build's default" },
       { key: "draft.p_min", reason: "0.75 is this build's default" },
     ]);
@@ -152,11 +162,21 @@ describe("what a draft model does unless told", () => {
 });
 
 test("model, host and port are always passed", () => {
-  expect(commandLine(render({}, catalogues["v0.5.0"]))).toEqual(["--model", "/m/target.gguf", "--host", "127.0.0.1", "--port", "0"]);
+  expect(commandLine(render({}, catalogues["v0.5.0"]))).toEqual([
+    "--model",
+    "/m/target.gguf",
+    "--host",
+    "127.0.0.1",
+    "--port",
+    "0",
+  ]);
 });
 
 test("each flag carries the key that it came from", () => {
-  const { flags } = render({ draft: { model: "/m/draft.gguf", n_max: 8 }, args: ["--cache-reuse", "256"] }, catalogues["v0.5.0"]);
+  const { flags } = render(
+    { draft: { model: "/m/draft.gguf", n_max: 8 }, args: ["--cache-reuse", "256"] },
+    catalogues["v0.5.0"],
+  );
   expect(flags).toContainEqual({ key: "draft.n_max", path: ["draft", "n_max"], args: ["--spec-draft-n-max", "8"] });
   expect(flags.at(-1)).toEqual({ key: "args[0]", path: ["args", 0], args: ["--cache-reuse", "256"] });
 });
@@ -164,7 +184,12 @@ test("each flag carries the key that it came from", () => {
 describe("one key over the builds", () => {
   const draft = (more: Values) => ({ draft: { model: "/m/draft.gguf", ...more } });
   test.each<[string, Values, keyof typeof catalogues, string]>([
-    ["cache types", { cache_type_k: "q8_0", cache_type_v: "q4_0" }, "v0.5.0", "--cache-type-k q8_0 --cache-type-v q4_0"],
+    [
+      "cache types",
+      { cache_type_k: "q8_0", cache_type_v: "q4_0" },
+      "v0.5.0",
+      "--cache-type-k q8_0 --cache-type-v q4_0",
+    ],
     ["flash attention", { flash_attn: "off" }, "b7698", "--flash-attn off"],
     ["no templates", { jinja: false }, "b8390", "--no-jinja"],
     ["fit", { fit: false }, "b7698", "--fit off"],
@@ -174,7 +199,12 @@ describe("one key over the builds", () => {
     ["slots", { parallel: 1 }, "b10068", "--parallel 1"],
     ["metrics", { server: { metrics: true } }, "b10068", "--metrics"],
     ["key file", { server: { api_key_file: "/etc/k" } }, "b7698", "--api-key-file /etc/k"],
-    ["sampling", { sampling: { temp: 0, top_k: 40, min_p: 0.05, seed: -1 } }, "b7698", "--temp 0.0 --top-k 40 --min-p 0.05 --seed -1"],
+    [
+      "sampling",
+      { sampling: { temp: 0, top_k: 40, min_p: 0.05, seed: -1 } },
+      "b7698",
+      "--temp 0.0 --top-k 40 --min-p 0.05 --seed -1",
+    ],
     ["locked", { mlock: true }, "b10068", "--mlock"],
     ["locked", { mlock: true }, "v0.5.0", "--load-mode mmap+mlock"],
     ["locked, not mapped", { mlock: true, mmap: false }, "b10068", "--mlock --no-mmap"],
@@ -203,16 +233,36 @@ describe("one key over the builds", () => {
       "b7698",
       "--model-draft /m/draft.gguf --device CUDA1 --device-draft CUDA1",
     ],
-    ["n-grams without a model", { draft: { type: "ngram-mod", n_max: 32 } }, "b8390", "--spec-type ngram-mod --draft-max 32"],
-    ["n-grams without a model", { draft: { type: "ngram-mod", n_max: 32 } }, "v0.5.0", "--spec-type ngram-mod --spec-ngram-mod-n-max 32"],
-    ["n-grams beside a model", draft({ type: "ngram-mod, draft-simple" }), "b8390", "--model-draft /m/draft.gguf --spec-type ngram-mod"],
+    [
+      "n-grams without a model",
+      { draft: { type: "ngram-mod", n_max: 32 } },
+      "b8390",
+      "--spec-type ngram-mod --draft-max 32",
+    ],
+    [
+      "n-grams without a model",
+      { draft: { type: "ngram-mod", n_max: 32 } },
+      "v0.5.0",
+      "--spec-type ngram-mod --spec-ngram-mod-n-max 32",
+    ],
+    [
+      "n-grams beside a model",
+      draft({ type: "ngram-mod, draft-simple" }),
+      "b8390",
+      "--model-draft /m/draft.gguf --spec-type ngram-mod",
+    ],
     [
       "n-grams beside a model",
       draft({ type: "ngram-mod,draft-simple" }),
       "v0.5.0",
       "--spec-draft-model /m/draft.gguf --spec-type ngram-mod,draft-simple --spec-draft-n-max 16 --spec-draft-p-min 0.75",
     ],
-    ["the model's own head", { draft: { type: "draft-mtp", n_max: 1 } }, "v0.5.0", "--spec-type draft-mtp --spec-draft-n-max 1"],
+    [
+      "the model's own head",
+      { draft: { type: "draft-mtp", n_max: 1 } },
+      "v0.5.0",
+      "--spec-type draft-mtp --spec-draft-n-max 1",
+    ],
   ])("%s: %j on %s", (_, values, build, expected) => {
     expect(added(values, catalogues[build])).toBe(expected);
   });
@@ -263,9 +313,21 @@ describe("impossible drafting", () => {
       /draft\.type "draft-mtp" is not known to llama\.cpp b8390/,
       /it knows draft-simple, ngram-cache/,
     ],
-    ["unknown type without any flag", { type: "ngram-mod" }, "b7698", /"ngram-mod" is not known/, /it knows draft-simple$/],
+    [
+      "unknown type without any flag",
+      { type: "ngram-mod" },
+      "b7698",
+      /"ngram-mod" is not known/,
+      /it knows draft-simple$/,
+    ],
     ["no model", {}, "b10068", /"draft-simple" needs a draft model/, /set draft\.model/],
-    ["idle model", { type: "ngram-mod", model: "/m/d.gguf" }, "v0.5.0", /does not use draft\.model/, /ngram-mod,draft-simple/],
+    [
+      "idle model",
+      { type: "ngram-mod", model: "/m/d.gguf" },
+      "v0.5.0",
+      /does not use draft\.model/,
+      /ngram-mod,draft-simple/,
+    ],
     ["none", { type: "none" }, "v0.5.0", /drafts nothing/, /remove/],
   ])("%s", (_, draft, build, message, fix) => {
     const [problem, ...more] = problemsOf(() => render({ draft }, catalogues[build]));
@@ -293,7 +355,10 @@ test("problems of keys and of raw flags come together", () => {
 
 test("rpc.workers of a build without RPC, and rpc.cache of a server", () => {
   const [problem] = problemsOf(() => render({ rpc: { workers: ["h:1"] } }, catalogues.b7698));
-  expect(problem).toMatchObject({ at: "p.yaml:rpc.workers", fix: { run: ["build", "--rpc"], or: "name a build that has it" } });
+  expect(problem).toMatchObject({
+    at: "p.yaml:rpc.workers",
+    fix: { run: ["build", "--rpc"], or: "name a build that has it" },
+  });
   expect(render({ rpc: { cache: true } }, catalogues.b7698).notes).toContainEqual({
     key: "rpc.cache",
     reason: "only a worker keeps the weights that it is sent",
@@ -302,6 +367,8 @@ test("rpc.workers of a build without RPC, and rpc.cache of a server", () => {
 
 test("rpc.workers stands before the devices that it makes", () => {
   const help = `${oldHelp}--rpc SERVERS                           comma-separated list of RPC servers\n-dev,  --device <dev1,dev2,..>          devices\n`;
-  const line = commandLine(render({ devices: ["RPC0"], rpc: { workers: ["h:1", "i:2"] } }, new FlagCatalogue("rpc", parseHelp(help))));
+  const line = commandLine(
+    render({ devices: ["RPC0"], rpc: { workers: ["h:1", "i:2"] } }, new FlagCatalogue("rpc", parseHelp(help))),
+  );
   expect(line.slice(line.indexOf("--rpc"))).toEqual(["--rpc", "h:1,i:2", "--device", "RPC0"]);
 });

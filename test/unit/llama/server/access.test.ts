@@ -16,14 +16,17 @@ beforeEach(() => {
 afterEach(() => rmSync(folder, { recursive: true }));
 
 describe("a server without keys", () => {
-  test.each(["0.0.0.0", "::", "192.168.1.2", "10.0.0.2", "2001:db8::1", "gpu-box"])("on %s is open to whoever reaches it", (host) => {
-    const [opening, ...more] = findOpenings(makeProfile({ server: { host } }));
-    expect(more).toEqual([]);
-    expect(opening).toMatchObject({ code: "no-api-key", at: "p.yaml:server.host" });
-    expect(opening?.message).toBe(`whoever reaches ${host} can use the server: it asks for no API key`);
-    expect(opening?.fix).toContain("openssl rand -hex 32");
-    expect(findOpenings(makeProfile({ server: { host, api_key_file: keys } }))).toEqual([]);
-  });
+  test.each(["0.0.0.0", "::", "192.168.1.2", "10.0.0.2", "2001:db8::1", "gpu-box"])(
+    "on %s is open to whoever reaches it",
+    (host) => {
+      const [opening, ...more] = findOpenings(makeProfile({ server: { host } }));
+      expect(more).toEqual([]);
+      expect(opening).toMatchObject({ code: "no-api-key", at: "p.yaml:server.host" });
+      expect(opening?.message).toBe(`whoever reaches ${host} can use the server: it asks for no API key`);
+      expect(opening?.fix).toContain("openssl rand -hex 32");
+      expect(findOpenings(makeProfile({ server: { host, api_key_file: keys } }))).toEqual([]);
+    },
+  );
 
   test.each(["127.0.0.1", "127.0.0.2", "::1", "localhost", "/run/coder.sock"])("on %s is for this machine", (host) => {
     expect(findOpenings(makeProfile({ server: { host } }))).toEqual([]);

@@ -97,7 +97,12 @@ describe("the keys of a file", () => {
   });
 
   test("builds without comments would take them for keys", () => {
-    expect(["b7698", "b8390", "b10068", "v0.5.0"].map((build) => hasKeyComments(readCatalogue(build)))).toEqual([false, false, true, true]);
+    expect(["b7698", "b8390", "b10068", "v0.5.0"].map((build) => hasKeyComments(readCatalogue(build)))).toEqual([
+      false,
+      false,
+      true,
+      true,
+    ]);
     writeFileSync(path, "key\n# of ada\n");
     expect(refuse(false).message).toMatch(/comment, which this build of llama.cpp takes for a key, on line 2$/);
   });

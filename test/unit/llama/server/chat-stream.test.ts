@@ -22,7 +22,8 @@ afterEach(async () => {
 async function chat(): Promise<string> {
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   let text = "";
-  for await (const piece of streamChat({ url, apiKey: undefined, messages: [], signal: new AbortController().signal })) text += piece.text;
+  for await (const piece of streamChat({ url, apiKey: undefined, messages: [], signal: new AbortController().signal }))
+    text += piece.text;
   return text;
 }
 
@@ -52,11 +53,15 @@ describe("a typed error for", () => {
     await expect(chat()).rejects.toMatchObject({ code: "chat-failed", exit: "unavailable" });
   });
 
-  test.each(["{}", '{"choices":null}', '{"choices":{}}', '{"choices":[null]}', '{"choices":[{"delta":null}]}', '{"error":null}'])(
-    "an answer that breaks off after %s, which says nothing",
-    async (event) => {
-      answer = (response) => void response.end(`data: ${event}\n\n`);
-      await expect(chat()).rejects.toMatchObject({ code: "chat-failed" });
-    },
-  );
+  test.each([
+    "{}",
+    '{"choices":null}',
+    '{"choices":{}}',
+    '{"choices":[null]}',
+    '{"choices":[{"delta":null}]}',
+    '{"error":null}',
+  ])("an answer that breaks off after %s, which says nothing", async (event) => {
+    answer = (response) => void response.end(`data: ${event}\n\n`);
+    await expect(chat()).rejects.toMatchObject({ code: "chat-failed" });
+  });
 });

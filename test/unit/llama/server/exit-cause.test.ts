@@ -10,8 +10,20 @@ function ended(lastLines: readonly string[], more: Partial<ServerExit> = {}): Se
 describe("what llama-server said last", () => {
   // As b7698 and v0.5.0 log it, the telling line among those that follow it.
   test.each([
-    ["a flag that it does not know", ["error: invalid argument: --ctx-size-draft"], "bad-flag", "config", "--ctx-size-draft"],
-    ["a flag's wrong value", ['error while handling argument "--port": stoi', "", "usage:"], "bad-flag", "config", "--port"],
+    [
+      "a flag that it does not know",
+      ["error: invalid argument: --ctx-size-draft"],
+      "bad-flag",
+      "config",
+      "--ctx-size-draft",
+    ],
+    [
+      "a flag's wrong value",
+      ['error while handling argument "--port": stoi', "", "usage:"],
+      "bad-flag",
+      "config",
+      "--port",
+    ],
     [
       "a busy port",
       [
@@ -78,12 +90,21 @@ describe("what llama-server said last", () => {
     ["a missing shard", ["corrupted model: 803 tensors expected but 402 found"], "model-corrupt", "missingFile", ""],
     [
       "an unknown architecture",
-      ["llama_model_load: error loading model: unknown model architecture: 'glm9moe'", "main: exiting due to model loading error"],
+      [
+        "llama_model_load: error loading model: unknown model architecture: 'glm9moe'",
+        "main: exiting due to model loading error",
+      ],
       "model-unsupported",
       "config",
       "glm9moe",
     ],
-    ["a device that a worker has not", ["error: unknown device: CUDA7", "available devices:"], "bad-flag", "config", "CUDA7"],
+    [
+      "a device that a worker has not",
+      ["error: unknown device: CUDA7", "available devices:"],
+      "bad-flag",
+      "config",
+      "CUDA7",
+    ],
     ["a worker's port", ["Failed to create server socket"], "port-in-use", "unavailable", ""],
     ["an unknown pre-tokenizer", ["unknown pre-tokenizer type: 'glm9'"], "model-unsupported", "config", "glm9"],
   ])("%s lasts: it is not tried again", (_, lines, kind, exit, what) => {
@@ -94,7 +115,13 @@ describe("what llama-server said last", () => {
   });
 
   test.each([
-    ["a device", 'error while handling argument "--device": invalid device: CUDA0', "device-missing", "unavailable", "CUDA0"],
+    [
+      "a device",
+      'error while handling argument "--device": invalid device: CUDA0',
+      "device-missing",
+      "unavailable",
+      "CUDA0",
+    ],
     [
       "a file of a flag",
       `error while handling argument "--api-key-file": error: failed to open file '/k'`,
@@ -102,7 +129,13 @@ describe("what llama-server said last", () => {
       "missingFile",
       "/k",
     ],
-    ["a folder of a flag", 'error while handling argument "--slot-save-path": not a directory: /s', "file-missing", "missingFile", "/s"],
+    [
+      "a folder of a flag",
+      'error while handling argument "--slot-save-path": not a directory: /s',
+      "file-missing",
+      "missingFile",
+      "/s",
+    ],
     [
       "a model",
       "gguf_init_from_file: failed to open GGUF file '/m.gguf' (No such file or directory)",
@@ -110,9 +143,27 @@ describe("what llama-server said last", () => {
       "missingFile",
       "/m",
     ],
-    ["an adapter", "llama_adapter_lora_init: failed to open '/a.gguf': No such file or directory", "model-missing", "missingFile", "/a"],
-    ["a port", "start: couldn't bind HTTP server socket, hostname: 10.0.0.2, port: 80", "port-in-use", "unavailable", ""],
-    ["a library", "x: error while loading shared libraries: libcuda.so.1: cannot open", "library-missing", "missingFile", "libcuda"],
+    [
+      "an adapter",
+      "llama_adapter_lora_init: failed to open '/a.gguf': No such file or directory",
+      "model-missing",
+      "missingFile",
+      "/a",
+    ],
+    [
+      "a port",
+      "start: couldn't bind HTTP server socket, hostname: 10.0.0.2, port: 80",
+      "port-in-use",
+      "unavailable",
+      "",
+    ],
+    [
+      "a library",
+      "x: error while loading shared libraries: libcuda.so.1: cannot open",
+      "library-missing",
+      "missingFile",
+      "libcuda",
+    ],
     ["a worker's device", "error: unknown device: CUDA7", "bad-flag", "config", "CUDA7"],
   ])("%s that is missing may come", (_, line, kind, exit, what) => {
     const cause = explainExit(ended([line]));
@@ -120,9 +171,16 @@ describe("what llama-server said last", () => {
     expect(cause.message).toContain(what);
   });
 
-  test.each(["no CUDA-capable device is detected", "system not yet initialized"])("a driver that says %j may be on its way", (what) => {
-    expect(explainExit(ended([`CUDA error: ${what}`]))).toMatchObject({ kind: "gpu-not-ready", permanent: false, mayCome: true });
-  });
+  test.each(["no CUDA-capable device is detected", "system not yet initialized"])(
+    "a driver that says %j may be on its way",
+    (what) => {
+      expect(explainExit(ended([`CUDA error: ${what}`]))).toMatchObject({
+        kind: "gpu-not-ready",
+        permanent: false,
+        mayCome: true,
+      });
+    },
+  );
 
   test.each([
     ["a model that may not be read", "gguf_init_from_file: failed to open GGUF file '/m.gguf' (Permission denied)"],
@@ -138,10 +196,16 @@ describe("what llama-server said last", () => {
   test.each([
     [
       "a full GPU",
-      ["ggml_backend_cuda_buffer_type_alloc_buffer: allocating 9000.00 MiB on device 0: cudaMalloc failed: out of memory"],
+      [
+        "ggml_backend_cuda_buffer_type_alloc_buffer: allocating 9000.00 MiB on device 0: cudaMalloc failed: out of memory",
+      ],
       "gpu-out-of-memory",
     ],
-    ["a full second GPU", ["llama_model_load: error loading model: unable to allocate CUDA1 buffer"], "gpu-out-of-memory"],
+    [
+      "a full second GPU",
+      ["llama_model_load: error loading model: unable to allocate CUDA1 buffer"],
+      "gpu-out-of-memory",
+    ],
     [
       "no memory for the KV cache",
       [
@@ -178,7 +242,9 @@ describe("what llama-server said last", () => {
   });
 
   test.each(["SIGABRT", "SIGSEGV"])("explains a %s too: out of memory ends some builds like that", (signal) => {
-    expect(explainExit(ended(["failed to allocate buffer of size 1"], { code: null, signal })).kind).toBe("out-of-memory");
+    expect(explainExit(ended(["failed to allocate buffer of size 1"], { code: null, signal })).kind).toBe(
+      "out-of-memory",
+    );
   });
 
   test.each(["SIGKILL", "SIGTERM"])("does not explain a %s from outside", (signal) => {
@@ -189,7 +255,11 @@ describe("what llama-server said last", () => {
 describe("without a word", () => {
   test.each([
     [{ code: null, signal: "SIGKILL" }, "killed", "the server was killed (SIGKILL)"],
-    [{ code: null, signal: "SIGKILL", oomKills: 1 }, "host-out-of-memory", "the kernel killed the server: the memory ran out"],
+    [
+      { code: null, signal: "SIGKILL", oomKills: 1 },
+      "host-out-of-memory",
+      "the kernel killed the server: the memory ran out",
+    ],
     [{ code: null, signal: "SIGTERM", oomKills: 1 }, "killed", "the server was ended by SIGTERM"],
     [{ code: null, signal: "SIGSEGV" }, "crashed", "the server crashed (SIGSEGV)"],
     [{ code: null, signal: "SIGILL" }, "crashed", "an instruction that this CPU does not have"],
@@ -199,7 +269,12 @@ describe("without a word", () => {
     [{ code: 0 }, "exited", "the server exited with code 0"],
   ])("%j is %s", (more, kind, message) => {
     const cause = explainExit(ended(["all is well"], more));
-    expect(cause).toMatchObject({ kind, permanent: false, exit: "diedBeforeReady", message: expect.stringContaining(message) });
+    expect(cause).toMatchObject({
+      kind,
+      permanent: false,
+      exit: "diedBeforeReady",
+      message: expect.stringContaining(message),
+    });
     expect(explainExit(ended([], { ...more, wasReady: true })).exit).toBe("failed");
     expect(exitCodes[cause.exit]).toBeDefined();
   });
@@ -211,13 +286,20 @@ test("of a server that was adopted it is not known how it ended, unless its log 
     message: "the server is gone; as it was adopted, its exit code is not known",
     permanent: false,
   });
-  expect(explainExit(ended(["CUDA error: an illegal memory access was encountered"], { code: null })).kind).toBe("gpu-error");
+  expect(explainExit(ended(["CUDA error: an illegal memory access was encountered"], { code: null })).kind).toBe(
+    "gpu-error",
+  );
 });
 
 test.each<[string, readonly string[], Partial<ServerExit>, readonly string[]]>([
   ["a bad flag", ["error: invalid argument: --nope"], {}, ["plan", "coder"]],
   ["a worker's device", ["error: unknown device: CUDA7"], {}, ["check", "coder"]],
-  ["a broken model", ["tensor 'x' data is not within the file bounds, model is corrupted or incomplete"], {}, ["pull", "coder"]],
+  [
+    "a broken model",
+    ["tensor 'x' data is not within the file bounds, model is corrupted or incomplete"],
+    {},
+    ["pull", "coder"],
+  ],
   ["an abort", [], { code: null, signal: "SIGABRT" }, ["logs", "coder"]],
   ["an exit code", [], { code: 7 }, ["logs", "coder"]],
 ])("what to do about %s is a command with the profile's own name", (_, lines, more, run) => {

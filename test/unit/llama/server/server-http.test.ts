@@ -32,7 +32,8 @@ afterEach(async () => {
 
 /** Answers everything with this. */
 function answerWith(status: number, body: unknown): void {
-  answer = (_request, _body, response) => void response.writeHead(status).end(typeof body === "string" ? body : JSON.stringify(body));
+  answer = (_request, _body, response) =>
+    void response.writeHead(status).end(typeof body === "string" ? body : JSON.stringify(body));
 }
 
 test("a server on a unix socket answers like one on a port", async () => {
@@ -99,7 +100,10 @@ describe("an examination", () => {
   });
 
   test("finds a server that fails to compute", async () => {
-    expect(await examineServer([], {}, 500)).toEqual({ result: "broken", reason: "the server answered 500: Compute error." });
+    expect(await examineServer([], {}, 500)).toEqual({
+      result: "broken",
+      reason: "the server answered 500: Compute error.",
+    });
   });
 
   test("blames no server for a refusal, or for no answer", async () => {
@@ -183,7 +187,9 @@ describe("the proof request", () => {
     answer = (_request, body, response) => {
       const { max_tokens: tokens } = JSON.parse(body) as { max_tokens: number };
       asked.push(tokens);
-      response.end(JSON.stringify({ timings: tokens === 64 ? timings : { predicted_n: 2, predicted_ms: steps.pop() } }));
+      response.end(
+        JSON.stringify({ timings: tokens === 64 ? timings : { predicted_n: 2, predicted_ms: steps.pop() } }),
+      );
     };
     expect(await prove(makeLaunch(), endpoint, never)).toMatchObject({ requests: 6, baselineTokensPerSecond: 200 });
     expect(asked).toEqual([64, 2, 2, 2, 2, 2]);
@@ -331,6 +337,9 @@ describe("an address in a server's log", () => {
 
   test.each(["1", "65535"])("may have the port %s", (port) => {
     const endpoint = { host: "127.0.0.1", port: Number(port) };
-    expect(parseLoadLine(`srv  main: server is listening on http://127.0.0.1:${port}`)).toEqual({ says: "listening", endpoint });
+    expect(parseLoadLine(`srv  main: server is listening on http://127.0.0.1:${port}`)).toEqual({
+      says: "listening",
+      endpoint,
+    });
   });
 });

@@ -12,7 +12,9 @@ async function problemOf(server: Readonly<Record<string, unknown>>) {
 }
 
 async function load(server: Readonly<Record<string, unknown>>): Promise<unknown> {
-  await using folder = await ProfileFolder.create({ "near/coder.yaml": `model: m.gguf\nserver: ${JSON.stringify(server)}\n` });
+  await using folder = await ProfileFolder.create({
+    "near/coder.yaml": `model: m.gguf\nserver: ${JSON.stringify(server)}\n`,
+  });
   const { host } = (await folder.load("coder")).values.server;
   return host.replace(folder.cwd, "CWD");
 }
@@ -96,19 +98,39 @@ describe("server.host", () => {
       "near/coder.yaml": "kind: rpc-worker\nserver: { host: /run/worker.sock, port: 50052 }\n",
     });
     const { problems } = await folder.refuse("coder");
-    expect(problems.map(({ message }) => message)).toEqual(['a worker cannot listen on a unix socket, "/run/worker.sock"']);
+    expect(problems.map(({ message }) => message)).toEqual([
+      'a worker cannot listen on a unix socket, "/run/worker.sock"',
+    ]);
   });
 
   test("from the environment is checked as well", async () => {
-    await using folder = await ProfileFolder.create({ "near/coder.yaml": "model: m.gguf\nserver: { host: '${env:WHERE}' }\n" });
+    await using folder = await ProfileFolder.create({
+      "near/coder.yaml": "model: m.gguf\nserver: { host: '${env:WHERE}' }\n",
+    });
     expect(join(folder.cwd, "near/x.sock")).toBe((await folder.load("coder", { WHERE: "x.sock" })).values.server.host);
     expect((await folder.refuse("coder", { WHERE: "[::1]" })).fix).toContain("without brackets");
   });
 });
 
 test.each([
-  [true, ["127.0.0.1", "127.8.9.10", "::1", "0:0:0:0:0:0:0:1", "::ffff:127.0.0.1", "localhost", "LocalHost", "/run/x.sock"]],
-  [false, ["0.0.0.0", "::", "10.0.0.2", "192.168.1.2", "fe80::1%eth0", "2001:db8::1", "gpu-box", "localhost.example", "127.0.0.1.example"]],
+  [
+    true,
+    ["127.0.0.1", "127.8.9.10", "::1", "0:0:0:0:0:0:0:1", "::ffff:127.0.0.1", "localhost", "LocalHost", "/run/x.sock"],
+  ],
+  [
+    false,
+    [
+      "0.0.0.0",
+      "::",
+      "10.0.0.2",
+      "192.168.1.2",
+      "fe80::1%eth0",
+      "2001:db8::1",
+      "gpu-box",
+      "localhost.example",
+      "127.0.0.1.example",
+    ],
+  ],
 ])("is local: %s of %j", (is, hosts) => {
   expect(hosts.filter((host) => isLocalHost(host) !== is)).toEqual([]);
 });

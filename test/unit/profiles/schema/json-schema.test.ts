@@ -57,9 +57,12 @@ describe("the patterns agree with the reader of units", () => {
     const [home = "", name = ""] = key.split(".");
     return profileSchema.safeParse({ model: "m", [home]: { [name]: text } }).success;
   };
-  test.each(["90s", "1.5h", "500 ms", "0s", "3d", "5", "s", "5 minutes", "1.s", "-1s", "1e3s", "5  s", ""])("duration %j", (text) => {
-    expect(matches("stop.timeout", text)).toBe(parseDuration(text) !== undefined);
-  });
+  test.each(["90s", "1.5h", "500 ms", "0s", "3d", "5", "s", "5 minutes", "1.s", "-1s", "1e3s", "5  s", ""])(
+    "duration %j",
+    (text) => {
+      expect(matches("stop.timeout", text)).toBe(parseDuration(text) !== undefined);
+    },
+  );
   test.each(["8GiB", "500 MB", "64B", "1.5TiB", "8G", "8gib", "KB", "1 KiB ps", "1iB", "64"])("size %j", (text) => {
     expect(matches("log.max_size", text)).toBe(parseSize(text) !== undefined);
   });
@@ -88,7 +91,11 @@ describe("an editor that follows the first line of a shipped profile", () => {
 
   test.each([
     ["an unknown key", "ctx_sise: 4", { params: { additionalProperty: "ctx_sise" } }],
-    ["an unknown key in a map", "draft: { n_mx: 4 }", { instancePath: "/draft", params: { additionalProperty: "n_mx" } }],
+    [
+      "an unknown key in a map",
+      "draft: { n_mx: 4 }",
+      { instancePath: "/draft", params: { additionalProperty: "n_mx" } },
+    ],
     ["a wrong type", "ctx_size: many", { instancePath: "/ctx_size", keyword: "type" }],
     ["a number out of range", "server: { port: 70000 }", { instancePath: "/server/port", keyword: "maximum" }],
     ["a word that is none of the choices", "flash_attn: yes please", { instancePath: "/flash_attn", keyword: "enum" }],

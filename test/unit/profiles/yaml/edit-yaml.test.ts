@@ -20,7 +20,10 @@ function unset(text: string, key: string): string | undefined {
 }
 
 function at(plain: unknown, key: string): unknown {
-  return parseKey(key)?.reduce<unknown>((value, one) => (value as Record<string | number, unknown> | undefined)?.[one], plain);
+  return parseKey(key)?.reduce<unknown>(
+    (value, one) => (value as Record<string | number, unknown> | undefined)?.[one],
+    plain,
+  );
 }
 
 describe("set", () => {
@@ -33,7 +36,13 @@ describe("set", () => {
     ["an empty value", "a:   # c\nb: 1\n", "a", "x", "a: x   # c\nb: 1\n"],
     ["a block of text", "a: |\n  one\n  two\nb: 1\n", "a", "x", "a: x\nb: 1\n"],
     ["text over lines", "a: one\n  two # c\nb: 1\n", "a", "x", "a: x # c\nb: 1\n"],
-    ["a block list, whose comment stays", "a: # c\n  - x\n  - y # of y\n\n# d\nb: 1\n", "a", "[z]", "a: [z] # c\n\n# d\nb: 1\n"],
+    [
+      "a block list, whose comment stays",
+      "a: # c\n  - x\n  - y # of y\n\n# d\nb: 1\n",
+      "a",
+      "[z]",
+      "a: [z] # c\n\n# d\nb: 1\n",
+    ],
     ["a block list that is not indented", "a:\n- x\nb: 1\n", "a", "[z]", "a: [z]\nb: 1\n"],
     ["a flow list", "a: [x,\n  y] # c\n", "a", "[z]", "a: [z] # c\n"],
     ["an item of a list", "a: [x, y]\nb:\n  - c # d\n", "b[0]", "z", "a: [x, y]\nb:\n  - z # d\n"],
@@ -51,9 +60,21 @@ describe("set", () => {
     ["in a file without a last line break", "a: 1", "b", "2", "a: 1\nb: 2\n"],
     ["in an empty file", "", "b", "2", "b: 2\n"],
     ["in a file of comments", "# only this\n", "b.c", "2", "# only this\nb:\n  c: 2\n"],
-    ["under its map, before what follows", "a:\n  b: 1 # c\n\n# d\ne: 1\n", "a.f", "2", "a:\n  b: 1 # c\n  f: 2\n\n# d\ne: 1\n"],
+    [
+      "under its map, before what follows",
+      "a:\n  b: 1 # c\n\n# d\ne: 1\n",
+      "a.f",
+      "2",
+      "a:\n  b: 1 # c\n  f: 2\n\n# d\ne: 1\n",
+    ],
     ["as indented as the file is", "a:\n    b: 1\n", "c.d", "2", "a:\n    b: 1\nc:\n    d: 2\n"],
-    ["behind the comments of the last map", "a:\n  b: 1\n  # c: 2\n# end\n", "d", "3", "a:\n  b: 1\n  # c: 2\nd: 3\n# end\n"],
+    [
+      "behind the comments of the last map",
+      "a:\n  b: 1\n  # c: 2\n# end\n",
+      "d",
+      "3",
+      "a:\n  b: 1\n  # c: 2\nd: 3\n# end\n",
+    ],
     ["behind a block of text", "a: |\n  one\n\nb: 1\n", "c", "2", "a: |\n  one\n\nb: 1\nc: 2\n"],
     ["in a flow map", "a: { b: 1 } # c\n", "a.d", "2", "a: { b: 1, d: 2 } # c\n"],
     ["in an empty flow map", "a: {}\n", "a.d.e", "2", "a: { d: { e: 2 } }\n"],
@@ -73,7 +94,9 @@ describe("set", () => {
   });
 
   test("names the place of what is not YAML", () => {
-    expect(() => set("a: 'x\n", "a", "1")).toThrow(expect.objectContaining({ code: "profile-invalid", at: "p.yaml:2:1" }));
+    expect(() => set("a: 'x\n", "a", "1")).toThrow(
+      expect.objectContaining({ code: "profile-invalid", at: "p.yaml:2:1" }),
+    );
   });
 });
 
@@ -137,7 +160,18 @@ interface Written {
 
 const comment = fc.constantFrom("", " # c", "  # it's: [odd] {", "\t# tab");
 const gap = fc.constantFrom("", "\n", "# between\n", "\n  # odd place\n\n");
-const scalar = fc.constantFrom("1", "'it''s'", '"a\\tb"', "plain text", "~", "0.50", "a#b", "[x, 'y']", "{ p: 1 }", "- - 1".slice(4));
+const scalar = fc.constantFrom(
+  "1",
+  "'it''s'",
+  '"a\\tb"',
+  "plain text",
+  "~",
+  "0.50",
+  "a#b",
+  "[x, 'y']",
+  "{ p: 1 }",
+  "- - 1".slice(4),
+);
 const line = fc.tuple(scalar, comment, gap);
 /** No command line can hold a NUL. */
 const spelled = fc
@@ -153,7 +187,10 @@ const written = fc
   .record({ first: line, old: line, last: line, isFlow: fc.boolean(), head: gap, eol: fc.constantFrom("\n", "\r\n") })
   .map(({ first, old, last, isFlow, head, eol }): Written & { readonly text: string } => {
     const [before, after] = isFlow
-      ? [`${head}top: ${first.join("\n").replace(/\n.*/s, "")}\nmap: { one: ${first[0]}, key: `, `, two: ${last[0]} }${last[1]}\nend: 1\n`]
+      ? [
+          `${head}top: ${first.join("\n").replace(/\n.*/s, "")}\nmap: { one: ${first[0]}, key: `,
+          `, two: ${last[0]} }${last[1]}\nend: 1\n`,
+        ]
       : [
           `${head}map:\n  one: ${first[0]}${first[1]}\n${first[2]}  key: `,
           `${old[1]}\n${old[2]}  two: ${last[0]}${last[1]}\n${last[2]}end: 1\n`,
@@ -178,14 +215,19 @@ describe("for any profile and any value", { timeout: 60_000 }, () => {
 
   test("a new key only adds to the text, and unset takes that away again", () => {
     fc.assert(
-      fc.property(written, fc.constantFrom("new", "map.new", "fresh.new", "end2.a.b"), spelled, ({ text }, key, typed) => {
-        const edited = set(text, key, typed);
-        expect(at(parse(edited), key)).toEqual(parseNewValue(typed, false).value);
-        let same = 0;
-        while (same < text.length && text[same] === edited[same]) same += 1;
-        expect(edited.endsWith(text.slice(same))).toBe(true);
-        expect(unset(edited, key)).toBe(text);
-      }),
+      fc.property(
+        written,
+        fc.constantFrom("new", "map.new", "fresh.new", "end2.a.b"),
+        spelled,
+        ({ text }, key, typed) => {
+          const edited = set(text, key, typed);
+          expect(at(parse(edited), key)).toEqual(parseNewValue(typed, false).value);
+          let same = 0;
+          while (same < text.length && text[same] === edited[same]) same += 1;
+          expect(edited.endsWith(text.slice(same))).toBe(true);
+          expect(unset(edited, key)).toBe(text);
+        },
+      ),
       { numRuns: 100 },
     );
   });

@@ -164,9 +164,12 @@ describe("what a small text can stand for", () => {
     expect(error.message).toContain("characters of text");
   });
 
-  test.each(['model: "\\ud800.gguf"', 'args: ["\\udfff"]', 'env: { "\\ud800": x }'])("half a character is refused: %s", async (text) => {
-    expect(await refuseText(text)).toMatchObject({ code: "profile-invalid", exit: "config" });
-  });
+  test.each(['model: "\\ud800.gguf"', 'args: ["\\udfff"]', 'env: { "\\ud800": x }'])(
+    "half a character is refused: %s",
+    async (text) => {
+      expect(await refuseText(text)).toMatchObject({ code: "profile-invalid", exit: "config" });
+    },
+  );
 
   test("characters beyond 16 bits are read unchanged", () => {
     expect(readOrRefuse('description: "😀 \\ud83d\\ude00"')).toEqual({ description: "😀 😀" });
@@ -178,7 +181,9 @@ describe("variables", () => {
     await using folder = await ProfileFolder.create({
       "near/coder.yaml": `model: m\nargs: ["${"${env:LONG}".repeat(1000)}", "${"${env:LONG}"}"]\n`,
     });
-    const error: unknown = await loadProfile("coder", folder.options({ LONG: "x".repeat(100_000) })).catch((thrown: unknown) => thrown);
+    const error: unknown = await loadProfile("coder", folder.options({ LONG: "x".repeat(100_000) })).catch(
+      (thrown: unknown) => thrown,
+    );
     expect(error).toMatchObject({ code: "profile-invalid" });
     const { problems } = error as LlmctlError;
     expect(problems.length).toBeLessThan(4);

@@ -31,7 +31,11 @@ describe("how far a load is", () => {
   });
 
   test("the kernel counts all three of them", () => {
-    expect(readBytesTaken(process.pid)).toEqual({ read: expect.any(Number), fetched: expect.any(Number), mapped: expect.any(Number) });
+    expect(readBytesTaken(process.pid)).toEqual({
+      read: expect.any(Number),
+      fetched: expect.any(Number),
+      mapped: expect.any(Number),
+    });
     expect(readBytesTaken(process.pid)?.mapped).toBeGreaterThan(1 << 20);
     expect(readBytesTaken(2 ** 30)).toBeUndefined();
   });

@@ -13,7 +13,10 @@ function readFrom(files: Readonly<Record<string, string>>): number | undefined {
 
 describe("the count of OOM kills", () => {
   test("is that of the own cgroup, version 2", () => {
-    const own = { "/proc/self/cgroup": "0::/user.slice/a b.service\n", "/sys/fs/cgroup/user.slice/a b.service/memory.events": events };
+    const own = {
+      "/proc/self/cgroup": "0::/user.slice/a b.service\n",
+      "/sys/fs/cgroup/user.slice/a b.service/memory.events": events,
+    };
     expect(readFrom({ ...vmstat, ...own })).toBe(3);
   });
 

@@ -19,10 +19,13 @@ test("a process that may not be signalled is a known error; one that is gone is 
   killGroup(4711);
 });
 
-test.each(["EAGAIN", "EMFILE", "ENFILE", "ENOMEM"])("a start for which the system has nothing left (%s) is waited for", (code) => {
-  const cause = explainSpawnFailure("/x", Object.assign(new Error(`spawn ${code}`), { code, syscall: "spawn" }));
-  expect(cause).toMatchObject({ kind: "not-started", permanent: false, mayCome: true });
-});
+test.each(["EAGAIN", "EMFILE", "ENFILE", "ENOMEM"])(
+  "a start for which the system has nothing left (%s) is waited for",
+  (code) => {
+    const cause = explainSpawnFailure("/x", Object.assign(new Error(`spawn ${code}`), { code, syscall: "spawn" }));
+    expect(cause).toMatchObject({ kind: "not-started", permanent: false, mayCome: true });
+  },
+);
 
 test("how Node was called is not repeated when a start fails", async () => {
   const call = () => spawn("/bin/true", { env: { A: "s3cret\0" } });
@@ -30,7 +33,10 @@ test("how Node was called is not repeated when a start fails", async () => {
   const error = await Promise.resolve()
     .then(call)
     .catch((thrown: unknown) => thrown);
-  expect(explainSpawnFailure("/x", error)).toMatchObject({ message: "cannot start /x: ERR_INVALID_ARG_VALUE", permanent: true });
+  expect(explainSpawnFailure("/x", error)).toMatchObject({
+    message: "cannot start /x: ERR_INVALID_ARG_VALUE",
+    permanent: true,
+  });
 });
 
 test("what a server has started is ended with it, in another session too", async () => {

@@ -18,7 +18,8 @@ test("a process that is stopped is no machine that is suspended", () => {
 
 test("clocks that are read one after the other, or count whole seconds, are no suspend", () => {
   const meter = new SuspendMeter(100_000, 5999);
-  for (let nowMs = 6000; nowMs < 1_000_000; nowMs += 999) expect(meter.look(Math.floor((nowMs + 94_001) / 1000) * 1000, nowMs)).toBe(0);
+  for (let nowMs = 6000; nowMs < 1_000_000; nowMs += 999)
+    expect(meter.look(Math.floor((nowMs + 94_001) / 1000) * 1000, nowMs)).toBe(0);
 });
 
 test("where the time since boot is not told, or not always, there is no suspend", () => {

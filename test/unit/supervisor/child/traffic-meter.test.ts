@@ -2,12 +2,26 @@ import { describe, expect, test } from "vitest";
 import type { Traffic } from "../../../../src/supervisor/launch.ts";
 import { TrafficMeter } from "../../../../src/supervisor/child/traffic-meter.ts";
 
-const request: Traffic = { tokens: 60, seconds: 2, draftTokens: 40, acceptedTokens: 30, drafts: 10, acceptedLengths: 40 };
+const request: Traffic = {
+  tokens: 60,
+  seconds: 2,
+  draftTokens: 40,
+  acceptedTokens: 30,
+  drafts: 10,
+  acceptedLengths: 40,
+};
 const minute = 60_000;
 
 describe("a traffic meter", () => {
   test("has rates of nothing where nothing was generated", () => {
-    const nothing = { tokens: 0, draftTokens: 0, acceptedTokens: 0, acceptanceRate: null, tokensPerSecond: null, meanAcceptedLength: null };
+    const nothing = {
+      tokens: 0,
+      draftTokens: 0,
+      acceptedTokens: 0,
+      acceptanceRate: null,
+      tokensPerSecond: null,
+      meanAcceptedLength: null,
+    };
     expect(new TrafficMeter().sinceStart()).toEqual(nothing);
     expect(new TrafficMeter().lastTenMinutes(5)).toEqual(nothing);
   });

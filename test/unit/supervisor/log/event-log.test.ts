@@ -39,9 +39,12 @@ describe("the event log", () => {
     expect((await lines()).map((line) => parseEventLine(line)?.message)).toEqual(["first second third"]);
   });
 
-  test.each(["", "    at Supervisor.#dispatch (file:///x.js:1:2)", "2026-11-24T10:18:58.321Z +1.0"])("no event: %j", (line) => {
-    expect(parseEventLine(line)).toBeUndefined();
-  });
+  test.each(["", "    at Supervisor.#dispatch (file:///x.js:1:2)", "2026-11-24T10:18:58.321Z +1.0"])(
+    "no event: %j",
+    (line) => {
+      expect(parseEventLine(line)).toBeUndefined();
+    },
+  );
 
   test("starts anew when it has a mebibyte", async () => {
     await appendFile(path, "x".repeat((1 << 20) + 1));

@@ -90,21 +90,24 @@ describe("a run", () => {
     expect(parseRunMarker("line")).toBeUndefined();
   });
 
-  test.each([0, 65_530, 65_540, 200_000])("that an earlier supervisor began is found again, %i bytes before the end", (length) => {
-    const log = new ServerLog(path, { maxBytes: 1e6, keep: 1 });
-    log.markRun(formatRunMarker(1, "old"));
-    appendFileSync(path, lines(0, 10_000));
-    const start = log.sizeBytes;
-    log.markRun(formatRunMarker(2, "new"));
-    appendFileSync(path, "x".repeat(length));
-    const next = new ServerLog(path, { maxBytes: 1e6, keep: 1 });
-    next.resumeRun("all");
-    expect(next.runStart).toBe(start);
-    next.resumeRun("what comes");
-    expect(next.runStart).toBe(next.sizeBytes);
-    log.close();
-    next.close();
-  });
+  test.each([0, 65_530, 65_540, 200_000])(
+    "that an earlier supervisor began is found again, %i bytes before the end",
+    (length) => {
+      const log = new ServerLog(path, { maxBytes: 1e6, keep: 1 });
+      log.markRun(formatRunMarker(1, "old"));
+      appendFileSync(path, lines(0, 10_000));
+      const start = log.sizeBytes;
+      log.markRun(formatRunMarker(2, "new"));
+      appendFileSync(path, "x".repeat(length));
+      const next = new ServerLog(path, { maxBytes: 1e6, keep: 1 });
+      next.resumeRun("all");
+      expect(next.runStart).toBe(start);
+      next.resumeRun("what comes");
+      expect(next.runStart).toBe(next.sizeBytes);
+      log.close();
+      next.close();
+    },
+  );
 
   test("its tail is its own: nothing of an earlier run", () => {
     const log = new ServerLog(path, { maxBytes: 1e6, keep: 1 });

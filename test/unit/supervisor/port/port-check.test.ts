@@ -51,23 +51,38 @@ test("a port in use may come free, and an address may come", async () => {
   expect(await checkPort({ host: "192.0.2.1", port })).toMatchObject({ permanent: true, mayCome: true });
 });
 
-test.each(["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"])("a port that cannot be asked for now (%s) may come", async (code) => {
-  const listening = vi.spyOn(Server.prototype, "listen").mockImplementation(function (this: Server) {
-    this.emit("error", Object.assign(new Error(`listen ${code}`), { code, syscall: "listen" }));
-    return this;
-  });
-  expect(await checkPort({ host: "127.0.0.1", port })).toMatchObject({ kind: "port-unusable", permanent: false, mayCome: true });
-  listening.mockRestore();
-});
+test.each(["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"])(
+  "a port that cannot be asked for now (%s) may come",
+  async (code) => {
+    const listening = vi.spyOn(Server.prototype, "listen").mockImplementation(function (this: Server) {
+      this.emit("error", Object.assign(new Error(`listen ${code}`), { code, syscall: "listen" }));
+      return this;
+    });
+    expect(await checkPort({ host: "127.0.0.1", port })).toMatchObject({
+      kind: "port-unusable",
+      permanent: false,
+      mayCome: true,
+    });
+    listening.mockRestore();
+  },
+);
 
 describe("an address without a port", () => {
   test.each(["127.0.0.1", "0.0.0.0", "localhost", "/run/x.sock", "x.sock"])("is here: %s", async (host) => {
     expect(await checkHost(host)).toBeUndefined();
   });
 
-  test.each(["192.0.2.1", "2001:db8::1", "fe80::1%nosuch0", "no.such.host.invalid"])("is not here yet: %s", async (host) => {
-    expect(await checkHost(host)).toMatchObject({ kind: "host-not-local", permanent: true, mayCome: true, exit: "unavailable" });
-  });
+  test.each(["192.0.2.1", "2001:db8::1", "fe80::1%nosuch0", "no.such.host.invalid"])(
+    "is not here yet: %s",
+    async (host) => {
+      expect(await checkHost(host)).toMatchObject({
+        kind: "host-not-local",
+        permanent: true,
+        mayCome: true,
+        exit: "unavailable",
+      });
+    },
+  );
 });
 
 test("an address of another machine is told as such", async () => {

@@ -52,7 +52,9 @@ describe("the path of a socket", () => {
       permanent: true,
       mayCome: true,
       exit: "unavailable",
-      message: expect.stringMatching(new RegExp(`^the socket "${socketPath}" is in use by .+ \\(pid ${process.pid}\\)$`)),
+      message: expect.stringMatching(
+        new RegExp(`^the socket "${socketPath}" is in use by .+ \\(pid ${process.pid}\\)$`),
+      ),
     });
     await removeStaleSocket(socketPath);
     expect(existsSync(socketPath)).toBe(true);
@@ -69,17 +71,28 @@ describe("the path of a socket", () => {
   test.each<[string, () => unknown]>([
     ["a file", () => writeFileSync(socketPath, "mine")],
     ["a folder", () => mkdirSync(socketPath)],
-    ["a link to a socket", async () => (await listen(join(folder, "other")), symlinkSync(join(folder, "other"), socketPath))],
+    [
+      "a link to a socket",
+      async () => (await listen(join(folder, "other")), symlinkSync(join(folder, "other"), socketPath)),
+    ],
   ])("with %s is refused, and left alone", async (_what, make) => {
     await make();
-    expect(await check()).toMatchObject({ kind: "not-a-socket", exit: "config", message: `"${socketPath}" is there, and is no socket` });
+    expect(await check()).toMatchObject({
+      kind: "not-a-socket",
+      exit: "config",
+      message: `"${socketPath}" is there, and is no socket`,
+    });
     await removeStaleSocket(socketPath);
     expect(existsSync(socketPath)).toBe(true);
   });
 
   test("in a folder that is not there says how to make it", async () => {
     socketPath = join(folder, "run/x.sock");
-    expect(await check()).toMatchObject({ exit: "missingFile", mayCome: true, fix: `make it: mkdir -p ${join(folder, "run")}` });
+    expect(await check()).toMatchObject({
+      exit: "missingFile",
+      mayCome: true,
+      fix: `make it: mkdir -p ${join(folder, "run")}`,
+    });
     writeFileSync(join(folder, "file"), "");
     socketPath = join(folder, "file/x.sock");
     expect(await check()).toMatchObject({ exit: "missingFile" });

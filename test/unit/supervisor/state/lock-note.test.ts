@@ -3,7 +3,15 @@ import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, statSync, write
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { clearNote, isHolderRunning, makeNote, readNote, saysNote, self, writeNote } from "../../../../src/supervisor/state/lock-note.ts";
+import {
+  clearNote,
+  isHolderRunning,
+  makeNote,
+  readNote,
+  saysNote,
+  self,
+  writeNote,
+} from "../../../../src/supervisor/state/lock-note.ts";
 
 let folder: string;
 let path: string;
@@ -56,13 +64,17 @@ test.each([
   expect(isHolderRunning(readNote(path))).toBe("unknown");
 });
 
-test.each([null, 1, {}, { identity: { pid: 7 }, hash: "x", stopTimeoutMs: 1 }, { ...server, hash: 1 }, { ...server, stopTimeoutMs: "1" }])(
-  "a server told as %j is no server that may be signalled",
-  (odd) => {
-    writeFileSync(path, JSON.stringify({ holder: self, profile: "p", server: odd }));
-    expect(readNote(path)).toEqual({ holder: self, profile: "p" });
-  },
-);
+test.each([
+  null,
+  1,
+  {},
+  { identity: { pid: 7 }, hash: "x", stopTimeoutMs: 1 },
+  { ...server, hash: 1 },
+  { ...server, stopTimeoutMs: "1" },
+])("a server told as %j is no server that may be signalled", (odd) => {
+  writeFileSync(path, JSON.stringify({ holder: self, profile: "p", server: odd }));
+  expect(readNote(path)).toEqual({ holder: self, profile: "p" });
+});
 
 test("a pipe in its place says nothing, and keeps nobody waiting", () => {
   execFileSync("mkfifo", [`${path}.pipe`]);

@@ -4,7 +4,13 @@ import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { Status } from "../../../../src/control/messages.ts";
-import { readState, stateFilePath, writeFirstState, writeState, type StateRecord } from "../../../../src/supervisor/state/state-file.ts";
+import {
+  readState,
+  stateFilePath,
+  writeFirstState,
+  writeState,
+  type StateRecord,
+} from "../../../../src/supervisor/state/state-file.ts";
 import { makeStatus } from "../../../support/make-status.ts";
 
 let folder: string;

@@ -10,7 +10,12 @@ import { makeStatus } from "../../../support/make-status.ts";
 test("what could not be written while the disk was full is written at the next look", async () => {
   const folder = await mkdtemp(join(tmpdir(), "llmctl-saver-"));
   const warnings: string[] = [];
-  const supervisor = { server: null, stopTimeoutMs: 5, status: () => makeStatus(), warn: (text: string) => warnings.push(text) };
+  const supervisor = {
+    server: null,
+    stopTimeoutMs: 5,
+    status: () => makeStatus(),
+    warn: (text: string) => warnings.push(text),
+  };
   let socket = "/run/p.sock";
   let isFull = false;
   const saver = new StateSaver(folder, supervisor as unknown as Supervisor, () => {
