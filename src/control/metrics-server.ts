@@ -20,7 +20,7 @@ const share = { most: 32, ofDescriptors: 1 / 8 } as const;
 const pauseMs = 1000;
 const shortageCodes: ReadonlySet<string> = new Set(["EMFILE", "ENFILE"]);
 
-interface Place {
+interface ListenAddress {
   readonly host: string;
   readonly port: number;
   /** Both. */
@@ -45,7 +45,7 @@ export class MetricsServer {
    * @throws the system's error, and listens nowhere then.
    */
   async listen(host: string, port: number): Promise<void> {
-    const place: Place = { host, port, address: port === 0 ? "" : `${host} ${port}` };
+    const place: ListenAddress = { host, port, address: port === 0 ? "" : `${host} ${port}` };
     if (place.address === this.#address) return;
     this.close();
     if (port === 0) return;
@@ -59,7 +59,7 @@ export class MetricsServer {
     }
   }
 
-  async #open(place: Place): Promise<void> {
+  async #open(place: ListenAddress): Promise<void> {
     const { host, port, address } = place;
     const server = createServer(httpLimits, (request, response) => this.#answer(request, response));
     this.#connections.watch(server);
@@ -80,7 +80,7 @@ export class MetricsServer {
   }
 
   /** While the system has no descriptor for a connection, it would be asked for one without end. */
-  #pause(place: Place, error: unknown): void {
+  #pause(place: ListenAddress, error: unknown): void {
     if (place.address !== this.#address) return;
     this.close();
     this.#address = place.address;

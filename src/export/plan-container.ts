@@ -29,7 +29,7 @@ export interface ContainerModels {
   /** Why drafting is off although the profile asks for it. */
   readonly draftingOff?: string;
   /** What had to be fetched beside the models, by its key: `mmproj`, `lora.0`. */
-  readonly beside?: ReadonlyMap<string, readonly ContainerFile[]>;
+  readonly sidecars?: ReadonlyMap<string, readonly ContainerFile[]>;
 }
 
 export interface ContainerChoice {
@@ -57,12 +57,12 @@ export function planContainer(profile: Profile, models: ContainerModels, choice:
   const host = publishedHost(profile);
   const gpu = chooseGpu(profile, backend, choice.gpus);
   const inside = { ...profile, values: { ...values, server: insideServer(server) } };
-  const { target, draft, draftingOff, beside = new Map<string, readonly ContainerFile[]>() } = models;
+  const { target, draft, draftingOff, sidecars = new Map<string, readonly ContainerFile[]>() } = models;
   const rendering = renderServer(
     inside,
     {
       target: insidePath(target),
-      beside: new Map([...beside].map(([key, placed]) => [key, insidePath(placed)])),
+      sidecars: new Map([...sidecars].map(([key, placed]) => [key, insidePath(placed)])),
       ...(draft === undefined ? {} : { draft: insidePath(draft) }),
       ...(draftingOff === undefined ? {} : { draftingOff }),
     },
@@ -86,7 +86,7 @@ export function planContainer(profile: Profile, models: ContainerModels, choice:
     env,
     secretEnv,
     ...(server.api_key_file === undefined ? {} : { apiKeyFile: server.api_key_file }),
-    files: distinct([...target, ...(draft ?? []), ...[...beside.values()].flat(), ...files]),
+    files: distinct([...target, ...(draft ?? []), ...[...sidecars.values()].flat(), ...files]),
     gpu,
     publish: { host, port: server.port === "auto" ? containerPort : server.port },
     ...patience(values),

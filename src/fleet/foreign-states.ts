@@ -18,7 +18,7 @@ import {
 import { listUnits, readUnit, unitPath } from "../services/unit-files.ts";
 
 /** Folders, and whose they are where they are not the caller's. */
-interface Place {
+interface StateOwner {
   readonly paths: Paths;
   readonly owner?: number;
 }
@@ -36,7 +36,7 @@ export async function readStateOfAnyone(paths: Paths, name: string): Promise<Pro
 }
 
 /** Where the state and the logs of a profile are. @throws as {@link readStateOfAnyone}. */
-export async function findPlace(paths: Paths, name: string): Promise<Place> {
+export async function findPlace(paths: Paths, name: string): Promise<StateOwner> {
   expectProfileName(name);
   const owner = findReadableOwner(paths.state);
   if (owner !== undefined) return { paths, owner };
@@ -62,7 +62,7 @@ function expectUnled(stateDir: string): void {
  * @returns undefined where it is none.
  */
 export async function explainElsewhere(paths: Paths, name: string): Promise<LlmctlError | undefined> {
-  if (paths.state === servicePaths().state || !(await isService(paths, name))) return undefined;
+  if (paths.state === servicePaths().state || !(await isMachineService(paths, name))) return undefined;
   return new LlmctlError("other-user", `"${name}" is a service of the machine, and runs as the user "${systemUser}"`, {
     exit: "permission",
     fix: `run llmctl as that user: ${serviceCommand()}`,
@@ -96,7 +96,7 @@ function servicePaths(): Paths {
 }
 
 /** Where the machine's services are, where the caller may look there. */
-function findServices(paths: Paths): Required<Place> | undefined {
+function findServices(paths: Paths): Required<StateOwner> | undefined {
   const services = servicePaths();
   if (paths.state === services.state) return undefined;
   try {
@@ -134,7 +134,7 @@ function lstatOrNone(path: string): Stats | undefined {
   }
 }
 
-async function isService(paths: Paths, name: string): Promise<boolean> {
+async function isMachineService(paths: Paths, name: string): Promise<boolean> {
   if (!profileNamePattern.test(name)) return false;
   if (await isServiceUnit(name)) return true;
   const services = findServices(paths);

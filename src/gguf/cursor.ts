@@ -19,7 +19,7 @@ interface Window {
   readonly sizeBytes: number;
   readonly bytes: Uint8Array;
   /** Handed from one window's cursor to the next, so that no string is passed over twice. */
-  readonly progress?: Progress;
+  readonly progress?: ReadProgress;
   /** What all pieces together may cost; no limit unless told. */
   readonly budget?: TextBudget;
 }
@@ -37,7 +37,7 @@ export interface TextBudget {
 const noLimit: TextBudget = { textBytes: Infinity, strings: Infinity, innerArrays: Infinity };
 
 /** How far large arrays of strings were passed over, by the byte at which they start. */
-export type Progress = Map<number, { readonly index: number; readonly position: number }>;
+export type ReadProgress = Map<number, { readonly index: number; readonly position: number }>;
 
 /**
  * Reads numbers and strings one after the other from the start of a file, of which only a window is in memory.
@@ -53,7 +53,7 @@ export class Cursor {
   lengthBytes: 4 | 8 = 8;
   readonly #view: DataView;
   readonly #buffer: Buffer;
-  readonly #progress: Progress;
+  readonly #progress: ReadProgress;
   readonly #budget: TextBudget;
   /** What was taken of the budget so far. */
   readonly spent: { -readonly [what in keyof TextBudget]: number } = { textBytes: 0, strings: 0, innerArrays: 0 };

@@ -91,7 +91,7 @@ export class HeaderParser {
   #tensors: TensorInfo[] = [];
   #tensorNames = new Set<string>();
   /** Where the first key or tensor starts that is not here yet. */
-  #place: Place | undefined;
+  #place: ReadPosition | undefined;
 
   /** For bytes at another place in memory: arrays are views into the old ones. */
   startAnew(): void {
@@ -119,7 +119,7 @@ export class HeaderParser {
     return finishHeader(cursor, counts, { metadata: this.#metadata, tensors: this.#tensors, alignment });
   }
 
-  #goOn(cursor: Cursor): Place {
+  #goOn(cursor: Cursor): ReadPosition {
     if (this.#place === undefined) {
       const counts = parseCounts(cursor);
       checkCount(cursor, "metadata keys", counts.keys, limits.keys, cursor.lengthBytes + 6);
@@ -143,12 +143,12 @@ interface Counts {
   readonly tensors: number;
 }
 
-interface Place {
+interface ReadPosition {
   readonly counts: Counts;
   readonly cursor: Pick<Cursor, "position" | "littleEndian" | "lengthBytes" | "spent">;
 }
 
-function placeOf({ position, littleEndian, lengthBytes, spent }: Cursor, counts: Counts): Place {
+function placeOf({ position, littleEndian, lengthBytes, spent }: Cursor, counts: Counts): ReadPosition {
   return { counts, cursor: { position, littleEndian, lengthBytes, spent: { ...spent } } };
 }
 

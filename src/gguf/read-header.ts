@@ -1,6 +1,6 @@
 import type { ByteSource } from "./byte-source.ts";
 import { withFileSource } from "./byte-source.ts";
-import type { Progress } from "./cursor.ts";
+import type { ReadProgress } from "./cursor.ts";
 import { Cursor, NeedMoreBytes } from "./cursor.ts";
 import { GgufError } from "./gguf-error.ts";
 import type { GgufHeader } from "./parse-header.ts";
@@ -75,7 +75,7 @@ function nextEnd(needed: NeedMoreBytes, have: number, sizeBytes: number): number
 interface Reading {
   readonly source: ByteSource;
   readonly parser: HeaderParser;
-  readonly progress: Progress;
+  readonly progress: ReadProgress;
 }
 
 function tryParse(

@@ -4,7 +4,7 @@ import { LlmctlError, type Problem, systemErrorCode } from "../base/errors.ts";
 import { readProfileText } from "./find.ts";
 import { type LoadOptions, resolveProfile } from "./load.ts";
 import { quote } from "./yaml/quote-value.ts";
-import type { Source } from "./yaml/located.ts";
+import type { SourceText } from "./yaml/located.ts";
 
 const byteOrderMark = Buffer.from([0xef, 0xbb, 0xbf]);
 
@@ -16,7 +16,7 @@ const byteOrderMark = Buffer.from([0xef, 0xbb, 0xbf]);
  *   the file meanwhile.
  */
 export async function changeProfile(
-  source: Source,
+  source: SourceText,
   change: (text: string) => string,
   load: LoadOptions,
 ): Promise<boolean> {
@@ -32,7 +32,7 @@ export async function changeProfile(
  * Puts a text that was checked in the place of the one that it was made from.
  * @throws LlmctlError `profile-changed`, `profile-unwritable`.
  */
-export async function replaceText(source: Source, before: string, after: string): Promise<void> {
+export async function replaceText(source: SourceText, before: string, after: string): Promise<void> {
   await writing(source, async () => {
     const bytes = await readFile(source.path);
     const mark = bytes.subarray(0, 3).equals(byteOrderMark) ? byteOrderMark : Buffer.alloc(0);
@@ -45,33 +45,33 @@ export async function replaceText(source: Source, before: string, after: string)
  * Writes a new profile, when it is a valid one.
  * @throws LlmctlError as loading does; `profile-exists`, `profile-unwritable`.
  */
-export async function createProfile(source: Source, text: string, load: LoadOptions): Promise<void> {
+export async function createProfile(source: SourceText, text: string, load: LoadOptions): Promise<void> {
   await checkUnwritten(source, text, load);
   await writing(source, () => createFileAtomic(source.path, text, 0o644));
 }
 
 /** @throws LlmctlError `profile-invalid` and the like when this text would be no valid profile in the file's place. */
-export async function checkText(source: Source, text: string, load: LoadOptions): Promise<void> {
+export async function checkProfileText(source: SourceText, text: string, load: LoadOptions): Promise<void> {
   await resolveProfile(source.path, { ...load, instead: { path: source.path, text } });
 }
 
-/** As {@link checkText}, for a text that nobody has seen yet, which the places in it say. */
-async function checkUnwritten(source: Source, text: string, load: LoadOptions): Promise<void> {
+/** As {@link checkProfileText}, for a text that nobody has seen yet, which the places in it say. */
+async function checkUnwritten(source: SourceText, text: string, load: LoadOptions): Promise<void> {
   try {
-    await checkText(source, text, load);
+    await checkProfileText(source, text, load);
   } catch (error) {
     throw error instanceof LlmctlError ? inUnwritten(error, source) : error;
   }
 }
 
-function inUnwritten(error: LlmctlError, source: Source): LlmctlError {
+function inUnwritten(error: LlmctlError, source: SourceText): LlmctlError {
   const place = ({ at, ...problem }: Problem): Problem =>
     at === undefined ? problem : { ...problem, at: at.startsWith(`${source.shown}:`) ? `${at} as it would be` : at };
   const [{ message, ...where } = { message: error.message }, ...more] = error.problems.map(place);
   return new LlmctlError(error.code, message, { exit: error.exit, ...where, cause: error }, more);
 }
 
-async function writing(source: Source, write: () => Promise<void>): Promise<void> {
+async function writing(source: SourceText, write: () => Promise<void>): Promise<void> {
   try {
     await write();
   } catch (cause) {
@@ -87,7 +87,7 @@ async function writing(source: Source, write: () => Promise<void>): Promise<void
   }
 }
 
-export function profileExists(source: Source): LlmctlError {
+export function profileExists(source: SourceText): LlmctlError {
   return new LlmctlError("profile-exists", `there is a profile ${quote(source.name)} already`, {
     exit: "config",
     at: source.path,
@@ -95,7 +95,7 @@ export function profileExists(source: Source): LlmctlError {
   });
 }
 
-function changedMeanwhile(source: Source): LlmctlError {
+function changedMeanwhile(source: SourceText): LlmctlError {
   return new LlmctlError("profile-changed", `profile ${quote(source.name)} was changed by someone else meanwhile`, {
     exit: "busy",
     at: source.path,

@@ -4,7 +4,14 @@ import { isSecret } from "../base/text/secrets.ts";
 import { isSocketHost } from "./rules/host-kinds.ts";
 import { isAddress, readHubAddress } from "./hub-address.ts";
 import { quote } from "./yaml/quote-value.ts";
-import { type Finding, mapMap, nearestPlace, showKey, type WrittenMap, type WrittenScalar } from "./yaml/located.ts";
+import {
+  type ProfileProblem,
+  mapMap,
+  nearestPlace,
+  showKey,
+  type LocatedMap,
+  type LocatedScalar,
+} from "./yaml/located.ts";
 
 export type Env = Readonly<Record<string, string | undefined>>;
 
@@ -33,10 +40,10 @@ const mostExpanded = 4 << 20;
  * this.
  */
 export function expandEnv(
-  root: WrittenMap,
+  root: LocatedMap,
   env: Env,
-): { readonly root: WrittenMap; readonly findings: readonly Finding[] } {
-  const findings: Finding[] = [];
+): { readonly root: LocatedMap; readonly findings: readonly ProfileProblem[] } {
+  const findings: ProfileProblem[] = [];
   const budget = { left: mostExpanded };
   const expanded = mapMap(root, (scalar, path) => {
     if (typeof scalar.value !== "string" || !scalar.value.includes("${env:") || path[0] === "extends") return scalar;
@@ -111,7 +118,7 @@ function expandText(text: string, { env, budget, isPrivate, ...expansion }: Expa
  * Makes every path absolute: `~/` is the home folder, `file:` may stand before it, else it is relative to the YAML file
  * that wrote it. An http(s) address where a model may be becomes the map that it is short for.
  */
-export function resolvePaths(root: WrittenMap, env: Env): WrittenMap {
+export function resolvePaths(root: LocatedMap, env: Env): LocatedMap {
   const home = findHome(env);
   return mapMap(root, (scalar, path) => {
     const key = path.map((part) => (typeof part === "number" ? "*" : part)).join(".");
@@ -123,12 +130,12 @@ export function resolvePaths(root: WrittenMap, env: Env): WrittenMap {
 }
 
 /** A URL is told as what it is, and not made a path of. */
-function isSocketPath(host: WrittenScalar["value"]): boolean {
+function isSocketPath(host: LocatedScalar["value"]): boolean {
   return typeof host === "string" && isSocketHost(host) && !/^[a-z][a-z0-9+.-]*:/i.test(host);
 }
 
 /** One of Hugging Face names a file there; any other a file of some server. */
-function readAddress(scalar: WrittenScalar): WrittenMap | undefined {
+function readAddress(scalar: LocatedScalar): LocatedMap | undefined {
   const { value, place } = scalar;
   if (!isAddress(value)) return undefined;
   const map = readHubAddress(value) ?? { url: value.replace(/^https?/i, (scheme) => scheme.toLowerCase()) };
@@ -138,7 +145,7 @@ function readAddress(scalar: WrittenScalar): WrittenMap | undefined {
   return { kind: "map", entries: new Map(entries), place };
 }
 
-function resolvePath(scalar: WrittenScalar, home: string): WrittenScalar {
+function resolvePath(scalar: LocatedScalar, home: string): LocatedScalar {
   const { value } = scalar;
   if (typeof value !== "string" || value === "" || isAddress(value)) return scalar;
   const plain = withoutScheme(value);

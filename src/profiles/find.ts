@@ -7,7 +7,7 @@ import type { Paths } from "../base/files/paths.ts";
 import { profileNamePattern } from "../base/text/profile-name.ts";
 import { quote } from "./yaml/quote-value.ts";
 import { readYaml } from "./yaml/read-yaml.ts";
-import { makeSource, type Source } from "./yaml/located.ts";
+import { makeSource, type SourceText } from "./yaml/located.ts";
 
 const endings = [".yaml", ".yml"];
 const maxBytes = 2 ** 20;
@@ -59,7 +59,7 @@ function isProfilePath(nameOrPath: string): boolean {
  * The file that a name or a path stands for; a path is not looked at yet.
  * @throws LlmctlError `profile-unknown`, `profile-name`
  */
-export async function findProfile(nameOrPath: string, folders: readonly string[], cwd: string): Promise<Source> {
+export async function findProfile(nameOrPath: string, folders: readonly string[], cwd: string): Promise<SourceText> {
   if (!isProfilePath(nameOrPath)) {
     const path = (await findAll(checkName(nameOrPath), folders))[0];
     if (path === undefined) throw await unknownProfile(nameOrPath, folders);
@@ -107,7 +107,7 @@ export async function listProfiles(folders: readonly string[]): Promise<ListedPr
  * @throws LlmctlError `profile-unknown` (no such file), `profile-unreadable` (no permission, not a file) or
  *   `profile-invalid` (over 1 MiB, binary, not UTF-8)
  */
-export async function readProfileText(source: Source): Promise<string> {
+export async function readProfileText(source: SourceText): Promise<string> {
   const bytes = await readLimited(source);
   const invalid = (what: string) =>
     new LlmctlError("profile-invalid", `profile ${quote(source.name)} ${what}`, { exit: "config", at: source.shown });
@@ -122,7 +122,7 @@ export async function readProfileText(source: Source): Promise<string> {
 }
 
 /** At most one byte more than the limit. */
-async function readLimited(source: Source): Promise<Uint8Array> {
+async function readLimited(source: SourceText): Promise<Uint8Array> {
   try {
     // Asked before opening: opening a FIFO would wait for a writer.
     if (!(await stat(source.path)).isFile()) throw unreadable(source, "is not a regular file");
@@ -149,7 +149,7 @@ async function readLimited(source: Source): Promise<Uint8Array> {
   }
 }
 
-function unreadable(source: Source, what: string, cause?: unknown): LlmctlError {
+function unreadable(source: SourceText, what: string, cause?: unknown): LlmctlError {
   const exit = ["EACCES", "EPERM"].includes(systemErrorCode(cause) ?? "") ? "permission" : "config";
   return new LlmctlError("profile-unreadable", `profile ${quote(source.name)} ${what}`, {
     exit,

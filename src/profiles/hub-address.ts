@@ -1,5 +1,5 @@
 /** A file on Hugging Face, as a profile names it. */
-interface HubFile {
+interface HubAddress {
   hf: string;
   file: string;
   revision?: string;
@@ -13,7 +13,7 @@ export function isAddress(value: unknown): value is string {
 const hubHosts = /^https?:\/\/(?:www\.)?(?:huggingface\.co|hf\.co)\//i;
 
 /** Reads the address of a file on Hugging Face, which says all that a reference needs; undefined for any other text. */
-export function readHubAddress(text: string): HubFile | undefined {
+export function readHubAddress(text: string): HubAddress | undefined {
   if (!hubHosts.test(text)) return undefined;
   const [, hf, revision, file] = /^\/(\w[\w.-]*\/\w[\w.-]*)\/(?:resolve|blob)\/([^/]+)\/(.+)$/.exec(pathOf(text)) ?? [];
   if (hf === undefined || revision === undefined || file === undefined) return undefined;

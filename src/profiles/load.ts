@@ -8,21 +8,21 @@ import { profileJsonSchema } from "./schema/json-schema.ts";
 import { quote } from "./yaml/quote-value.ts";
 import { readYaml } from "./yaml/read-yaml.ts";
 import { checkRules } from "./rules/check-rules.ts";
-import { checkText } from "./rules/text-rules.ts";
+import { checkTextRules } from "./rules/text-rules.ts";
 import { type Profile, profileNamePattern, profileSchema, type ProfileValues } from "./schema/schema.ts";
 import { isWorker } from "./rules/worker-rules.ts";
 import {
-  type Finding,
-  findWritten,
+  type ProfileProblem,
+  findLocated,
   type KeyPath,
   makeSource,
   merge,
   nearestPlace,
   showPlace,
-  type Source,
+  type SourceText,
   toPlain,
   toProblem,
-  type WrittenMap,
+  type LocatedMap,
 } from "./yaml/located.ts";
 
 export interface LoadOptions {
@@ -44,7 +44,7 @@ export type ParsedFiles = Map<string, { readonly text: string; readonly parsed: 
 /** A checked profile with what was written for it, in all files that it was made from. */
 export interface ResolvedProfile {
   readonly profile: Profile;
-  readonly written: WrittenMap;
+  readonly written: LocatedMap;
 }
 
 /**
@@ -90,27 +90,27 @@ export async function resolveProfile(nameOrPath: string, options: LoadOptions): 
   };
 }
 
-function isExpanded(root: WrittenMap, path: KeyPath): boolean {
-  const written = findWritten(root, path)?.value;
+function isExpanded(root: LocatedMap, path: KeyPath): boolean {
+  const written = findLocated(root, path)?.value;
   return written?.kind === "scalar" && written.expanded === true;
 }
 
 interface Chain {
   /** All files merged; as much as could be read. */
-  readonly root: WrittenMap;
+  readonly root: LocatedMap;
   /** The files, child first. */
-  readonly sources: readonly Source[];
-  readonly findings: readonly Finding[];
+  readonly sources: readonly SourceText[];
+  readonly findings: readonly ProfileProblem[];
   /** False when a parent is missing, so that what it would have given is not called missing too. */
   readonly complete: boolean;
 }
 
-async function readChain(first: Source, options: LoadOptions & { readonly cwd: string }): Promise<Chain> {
+async function readChain(first: SourceText, options: LoadOptions & { readonly cwd: string }): Promise<Chain> {
   const { instead } = options;
-  const sources: Source[] = [];
-  const maps: WrittenMap[] = [];
-  const findings: Finding[] = [];
-  let next: Source | undefined = first;
+  const sources: SourceText[] = [];
+  const maps: LocatedMap[] = [];
+  const findings: ProfileProblem[] = [];
+  let next: SourceText | undefined = first;
   while (next) {
     const stands = instead?.path === next.path ? instead.text : undefined;
     const { root, findings: own } =
@@ -130,7 +130,7 @@ async function readChain(first: Source, options: LoadOptions & { readonly cwd: s
 /** Stops a chain of thousands of files, each of which is looked for in every folder and compared with all before it. */
 const mostFiles = 32;
 
-function tooLongChain(next: Source, [first = next]: readonly Source[]): LlmctlError {
+function tooLongChain(next: SourceText, [first = next]: readonly SourceText[]): LlmctlError {
   return new LlmctlError(
     "profile-invalid",
     `profile ${quote(first.name)} extends one that extends one, more than ${mostFiles} times`,
@@ -142,7 +142,7 @@ function tooLongChain(next: Source, [first = next]: readonly Source[]): LlmctlEr
   );
 }
 
-function parseOnce(text: string, source: Source, files: ParsedFiles | undefined): ReturnType<typeof readYaml> {
+function parseOnce(text: string, source: SourceText, files: ParsedFiles | undefined): ReturnType<typeof readYaml> {
   const known = files?.get(source.path);
   if (known?.text === text) return known.parsed;
   const parsed = readYaml(text, source);
@@ -155,11 +155,11 @@ function parseOnce(text: string, source: Source, files: ParsedFiles | undefined)
  * the schema reports).
  */
 async function findParent(
-  root: WrittenMap,
-  sources: readonly Source[],
+  root: LocatedMap,
+  sources: readonly SourceText[],
   { folders, cwd, instead }: LoadOptions & { readonly cwd: string },
-): Promise<Source | Finding | undefined> {
-  const written = findWritten(root, ["extends"]);
+): Promise<SourceText | ProfileProblem | undefined> {
+  const written = findLocated(root, ["extends"]);
   const name = written?.value.kind === "scalar" ? written.value.value : undefined;
   const source = sources.at(-1);
   if (!written || !source || typeof name !== "string" || !profileNamePattern.test(name)) return undefined;
@@ -202,22 +202,22 @@ async function realpathOfNew(path: string): Promise<string> {
 }
 
 function checkValues(
-  root: WrittenMap,
+  root: LocatedMap,
   complete: boolean,
-): { readonly values?: ProfileValues; readonly findings: Finding[] } {
+): { readonly values?: ProfileValues; readonly findings: ProfileProblem[] } {
   const rules = complete ? checkRules(root) : [];
   const parsed = profileSchema.safeParse(toPlain(root));
   const explained = parsed.success ? [] : explainIssues(parsed.error.issues, { root, schema: profileJsonSchema() });
   const findings = [...explained, ...rules];
   // What is wrong as a whole needs no word about its characters.
   const wrong = new Set(findings.map(({ place }) => place));
-  const text = checkText(root).filter(({ place }) => !wrong.has(place));
+  const text = checkTextRules(root).filter(({ place }) => !wrong.has(place));
   return { ...(parsed.success ? { values: parsed.data } : {}), findings: [...findings, ...text] };
 }
 
 /** One error with all problems, the child's file first, each file from top to bottom. */
-function invalid(findings: readonly Finding[], sources: readonly Source[]): LlmctlError {
-  const order = (finding: Finding) => sources.findIndex((source) => source.path === finding.place.source.path);
+function invalid(findings: readonly ProfileProblem[], sources: readonly SourceText[]): LlmctlError {
+  const order = (finding: ProfileProblem) => sources.findIndex((source) => source.path === finding.place.source.path);
   const sorted = findings.toSorted(
     (a, b) => order(a) - order(b) || a.place.line - b.place.line || a.place.column - b.place.column,
   );

@@ -15,12 +15,12 @@ export function listModelRefs(values: ProfileValues): NamedRef[] {
   return [
     ...(model === undefined ? [] : [{ key: ["model"], ref: model }]),
     ...(draft === undefined ? [] : [{ key: ["draft", "model"], ref: draft }]),
-    ...listBeside(values),
+    ...listSidecars(values),
   ];
 }
 
 /** The projector and the adapters. */
-export function listBeside({ mmproj, lora = [] }: Pick<ProfileValues, "mmproj" | "lora">): NamedRef[] {
+export function listSidecars({ mmproj, lora = [] }: Pick<ProfileValues, "mmproj" | "lora">): NamedRef[] {
   const adapters = lora.map((one, index) => ({ key: ["lora", index], ref: adapterRef(one) }));
   return [...(mmproj === undefined ? [] : [{ key: ["mmproj"], ref: mmproj }]), ...adapters];
 }

@@ -10,13 +10,13 @@ const plainWord = /^[\w@%+=:,./-]+$/;
  * Dollars are for the caller: only commands have variables.
  * @see systemd.syntax(7), "Quoting"
  */
-export function quote(word: string): string {
+export function quoteUnitWord(word: string): string {
   const plain = escapeSpecifiers(word);
   return plainWord.test(plain) ? plain : quotePlain(plain).replaceAll(escaped, escapeControl);
 }
 
 /**
- * As {@link quote}, for a list of paths, where systemd knows no escape but for the next character; none may hold a
+ * As {@link quoteUnitWord}, for a list of paths, where systemd knows no escape but for the next character; none may hold a
  * control character.
  */
 export function quotePath(path: string): string {
@@ -24,9 +24,9 @@ export function quotePath(path: string): string {
   return plainWord.test(plain) ? plain : quotePlain(plain);
 }
 
-/** As {@link quote}, for a word of a command, in which no variable is replaced. */
+/** As {@link quoteUnitWord}, for a word of a command, in which no variable is replaced. */
 export function quoteArgument(word: string): string {
-  return quote(word).replaceAll("$", "$$$$");
+  return quoteUnitWord(word).replaceAll("$", "$$$$");
 }
 
 export function escapeSpecifiers(text: string): string {
@@ -44,7 +44,7 @@ function escapeControl(character: string): string {
   return named[character] ?? (code < 0x80 ? `\\x${hex.padStart(2, "0")}` : `\\u${hex.padStart(4, "0")}`);
 }
 
-/** Undoes {@link quote} for each word of a line. */
+/** Undoes {@link quoteUnitWord} for each word of a line. */
 export function splitWords(line: string): string[] {
   return [...line.matchAll(/"((?:[^"\\]|\\.)*)"|(\S+)/g)].map(([, quoted, plain = ""]) => {
     const word = quoted?.replaceAll(/\\(?:x([0-9a-f]{2})|u([0-9a-f]{4})|(.))/g, unescape) ?? plain;

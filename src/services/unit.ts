@@ -1,6 +1,6 @@
 import { controlCharacter, toClosedLine } from "../base/text/control-characters.ts";
 import { exitCodes, type ExitName } from "../base/exit-codes.ts";
-import { escapeSpecifiers, quote, quoteArgument, quotePath, splitWords } from "./unit-words.ts";
+import { escapeSpecifiers, quoteUnitWord, quoteArgument, quotePath, splitWords } from "./unit-words.ts";
 import { serviceHome } from "../base/files/paths.ts";
 import { expectWritable } from "./expect-writable.ts";
 
@@ -106,7 +106,7 @@ function unitSection({ name, description, dependsOn, mounts = [], host = "localh
 
 function serviceSection(options: UnitOptions): string[] {
   const command = [
-    quote(options.nodePath),
+    quoteUnitWord(options.nodePath),
     // A boot is no time to fetch 200 GB that nobody watches: `pull` does that, and a start without the files says so.
     ...[options.execPath, "up", "--no-fetch", options.profilePath].map(quoteArgument),
   ];
@@ -117,7 +117,7 @@ function serviceSection(options: UnitOptions): string[] {
     // The messages come from the systemd-notify tool, not from the main process.
     "NotifyAccess=all",
     `ExecStart=${command.join(" ")}`,
-    ...Object.entries(options.environment).map(([key, value]) => `Environment=${quote(`${key}=${value}`)}`),
+    ...Object.entries(options.environment).map(([key, value]) => `Environment=${quoteUnitWord(`${key}=${value}`)}`),
     // Secrets such as HF_TOKEN: a file that only its owner can read, /etc/llmctl/llmctl.env or
     // ~/.config/llmctl/llmctl.env.
     "EnvironmentFile=-%E/llmctl/llmctl.env",

@@ -114,7 +114,7 @@ export type Examination =
     };
 
 /** What one line of a server's log, or many, say about generated and drafted tokens. */
-export interface Traffic {
+export interface TokenTraffic {
   /** Generated after the first one of each answer. */
   readonly tokens: number;
   /** Spent generating them. */
@@ -177,7 +177,7 @@ export interface ServerProtocol {
   /** What one line of its log says while it loads; undefined for most. */
   readonly parseLoadLine: (line: string) => LoadLine | undefined;
   /** What a line of the log says about a request that has ended; undefined for any other line. */
-  readonly parseTraffic: (line: string) => Traffic | undefined;
+  readonly parseTraffic: (line: string) => TokenTraffic | undefined;
   /** Sends one short request and reports its draft counters. @throws when the request fails or times out. */
   readonly prove: (launch: Launch, endpoint: Endpoint, signal: AbortSignal) => Promise<Proof>;
   /**

@@ -1,7 +1,7 @@
 import { llmctlVersion } from "../base/version.ts";
 import type { DraftingStatus, LastExit, LoadProgress, Status, TrafficStatus } from "../control/messages.ts";
 import { formatUrl } from "./child/endpoint.ts";
-import { type Endpoint, type ExitCause, type Launch, launchVersion, type Traffic } from "./launch.ts";
+import { type Endpoint, type ExitCause, type Launch, launchVersion, type TokenTraffic } from "./launch.ts";
 import type { State } from "./machine-types.ts";
 import type { ProofResult } from "./child/server-run.ts";
 import { TrafficMeter } from "./child/traffic-meter.ts";
@@ -79,7 +79,7 @@ export class StatusBoard {
   /**
    * @returns what a person should be told about the drafting of the last ten minutes; the same text for the same fault.
    */
-  noteTraffic(traffic: Traffic): string | undefined {
+  noteTraffic(traffic: TokenTraffic): string | undefined {
     this.#traffic.add(traffic, performance.now());
     if (this.drafting.state !== "on") return undefined;
     return findDraftingFault(this.#traffic.lastTenMinutes(performance.now()), this.#baselineTokensPerSecond);

@@ -12,12 +12,12 @@ import { forbidCoreDumps } from "./child/core-dumps.ts";
 import { EventLog, eventLogPath } from "./log/event-log.ts";
 import { EventQueue } from "./event-queue.ts";
 import type { ExitCause, Launch, ServerProtocol } from "./launch.ts";
-import { unwritable } from "./state/lock.ts";
+import { stateUnwritable } from "./state/lock.ts";
 import { Metrics } from "./metrics-source.ts";
 import { findAdoptable, type Orphan } from "./state/orphan.ts";
 import { takeOwnership } from "./state/ownership.ts";
-import { Place } from "./state/keep-findable.ts";
-import { checkHost, checkPort } from "./port/port-check.ts";
+import { Registration } from "./state/registration.ts";
+import { checkHostAddress, checkPort } from "./port/port-check.ts";
 import { PortLock } from "./port/port-lock.ts";
 import { StateSaver } from "./state/state-saver.ts";
 import { checkFiles } from "./file-check.ts";
@@ -69,7 +69,7 @@ export async function supervise({
   const lock = await takeOwnership(paths, name);
   if (lock === undefined) throw alreadyRunning(name);
   const orphan = await findAdoptable(paths, launch);
-  const place = new Place({ paths, name, lock, warn: (text) => supervisor.warn(text) });
+  const place = new Registration({ paths, name, lock, warn: (text) => supervisor.warn(text) });
   if (orphan === undefined) await place.lockServer();
   const ports = new PortLock(paths.state);
   const supervisor = openSupervisor(join(paths.state, name), {
@@ -170,7 +170,7 @@ async function openSocket(control: ControlServer, places: readonly string[]): Pr
   try {
     await control.listen(places);
   } catch (cause) {
-    throw unwritable(places.at(-1) ?? "", cause);
+    throw stateUnwritable(places.at(-1) ?? "", cause);
   }
 }
 
@@ -180,13 +180,13 @@ interface Noted {
   readonly folder: string;
 }
 
-function noteInLocks(place: Place, socketPath: string, { launch, orphan, folder }: Noted): void {
+function noteInLocks(place: Registration, socketPath: string, { launch, orphan, folder }: Noted): void {
   try {
     place.noteSocket(socketPath);
     const { hash, stopTimeoutMs } = launch;
     if (orphan !== undefined) place.adoptServer({ identity: orphan.identity, hash, stopTimeoutMs });
   } catch (cause) {
-    throw unwritable(join(folder, "lock"), cause);
+    throw stateUnwritable(join(folder, "lock"), cause);
   }
 }
 
@@ -194,14 +194,14 @@ async function takeAddress(ports: PortLock, launch: Launch): Promise<ExitCause |
   const taken = await ports.take(launch);
   if (taken !== undefined) return taken;
   const isFree = launch.port === 0 && launch.socketPath === undefined;
-  return isFree ? checkHost(launch.host) : checkPort(launch);
+  return isFree ? checkHostAddress(launch.host) : checkPort(launch);
 }
 
 function openSupervisor(folder: string, options: Omit<SupervisorOptions, "folder">): Supervisor {
   try {
     return new Supervisor({ ...options, folder });
   } catch (cause) {
-    throw unwritable(join(folder, "server.log"), cause);
+    throw stateUnwritable(join(folder, "server.log"), cause);
   }
 }
 

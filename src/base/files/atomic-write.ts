@@ -23,9 +23,9 @@ export async function writeFileAtomic(path: string, data: string | Uint8Array, m
 export async function createFileAtomic(path: string, data: string | Uint8Array, mode = 0o600): Promise<void> {
   prepareFolder(dirname(path));
   // Unlike a rename, a link never takes the place of a file.
-  const place = async (beside: string) => {
-    await link(beside, path);
-    await rm(beside);
+  const place = async (temporary: string) => {
+    await link(temporary, path);
+    await rm(temporary);
   };
   await writeBeside(path, data, { mode, place });
 }
@@ -63,13 +63,13 @@ export async function removeUnfinished(path: string): Promise<void> {
 interface Beside {
   readonly mode: number;
   readonly like?: Pick<Stats, "mode" | "uid" | "gid">;
-  readonly place: (beside: string, path: string) => Promise<void>;
+  readonly place: (temporary: string, path: string) => Promise<void>;
 }
 
 async function writeBeside(path: string, data: string | Uint8Array, { mode, like, place }: Beside): Promise<void> {
-  const beside = `${path}.${process.pid}-${randomBytes(4).toString("hex")}.tmp`;
+  const temporary = `${path}.${process.pid}-${randomBytes(4).toString("hex")}.tmp`;
   try {
-    const file = await open(beside, "wx", mode);
+    const file = await open(temporary, "wx", mode);
     try {
       if (like !== undefined) await makeLike(file, like);
       await file.writeFile(data);
@@ -77,9 +77,9 @@ async function writeBeside(path: string, data: string | Uint8Array, { mode, like
     } finally {
       await file.close();
     }
-    await place(beside, path);
+    await place(temporary, path);
   } catch (error) {
-    await rm(beside, { force: true });
+    await rm(temporary, { force: true });
     throw error;
   }
   await syncFolder(dirname(path));

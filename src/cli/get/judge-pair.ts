@@ -2,7 +2,7 @@ import type { Paths } from "../../base/files/paths.ts";
 import { printableSentence } from "../../base/text/printable.ts";
 import { formatDuration, formatSize } from "../../base/text/units.ts";
 import { findOptions } from "../../hub/find/find-model.ts";
-import type { Traffic } from "../../hub/http/http-source.ts";
+import type { NetworkTraffic } from "../../hub/http/http-source.ts";
 import type { HubAccess } from "../../hub/http/hub-access.ts";
 import { readHubSettings } from "../../hub/http/hub-settings.ts";
 import {
@@ -45,7 +45,7 @@ export function withoutProfile(access: HubAccess, paths: Paths): HeaderOptions {
 }
 
 /** What came over the network: `9.1 MB of headers in 4 requests`. */
-export function formatTraffic({ bytesRead, requests }: Readonly<Traffic>): string {
+export function formatTraffic({ bytesRead, requests }: Readonly<NetworkTraffic>): string {
   return `${formatSize(bytesRead)} of headers in ${requests === 1 ? "1 request" : `${requests} requests`}`;
 }
 

@@ -5,7 +5,7 @@ import { readHubSettings } from "../../hub/http/hub-settings.ts";
 import type { ModelFiles } from "../../hub/find/model-files.ts";
 import { modelLockFolder } from "../../hub/find/model-lock.ts";
 import { describeRef } from "../../hub/find/describe-ref.ts";
-import { describeUnchecked } from "../../llama/plan/missing-digests.ts";
+import { describeMissingDigests } from "../../llama/plan/missing-digests.ts";
 import { openProfiles } from "../options/context.ts";
 import { fetchModels, planModels, type CompleteModel, type ModelsPlan, type PlannedModel } from "./fetch-models.ts";
 import { interruptible } from "../screen/interruptible.ts";
@@ -40,7 +40,7 @@ export async function pull(names: readonly string[], options: PullCommandOptions
   await interruptible(async (signal) => {
     const tellUnchecked = async () => {
       for (const { values } of profiles)
-        for (const message of await describeUnchecked(values, paths)) output.note(message);
+        for (const message of await describeMissingDigests(values, paths)) output.note(message);
     };
     const fetching = {
       paths,

@@ -3,7 +3,7 @@ import { findPaths } from "../../base/files/paths.ts";
 import { LlmctlError } from "../../base/errors.ts";
 import { printableSentence } from "../../base/text/printable.ts";
 import { type Build, listBuilds, useBuild, useBuildBefore } from "../../llama/ask/builds.ts";
-import type { CheckFinding } from "../../llama/plan/finding.ts";
+import type { Finding } from "../../llama/plan/finding.ts";
 import { CheckSession } from "../../llama/plan/plan-session.ts";
 import type { Profile } from "../../profiles/schema/schema.ts";
 import { buildAside, type ScriptOptions } from "./build.ts";
@@ -83,9 +83,9 @@ function onBuild(id: string, profile: Profile): Profile {
 }
 
 /** Errors and warnings that the same profile does not have now. A missing model is missing on both. */
-function findWorse({ name, findings }: NamedCheck, now: readonly NamedCheck[]): CheckFinding[] {
+function findWorse({ name, findings }: NamedCheck, now: readonly NamedCheck[]): Finding[] {
   const known = now.find((one) => one.name === name)?.findings ?? [];
-  const isKnown = (finding: CheckFinding) =>
+  const isKnown = (finding: Finding) =>
     known.some(({ rank, code, at }) => rank === finding.rank && code === finding.code && at === finding.at);
   return findings.filter((finding) => finding.rank !== "note" && !isKnown(finding));
 }

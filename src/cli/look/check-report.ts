@@ -1,6 +1,6 @@
 import { describeFix } from "../../base/fix.ts";
 import { printableSentence } from "../../base/text/printable.ts";
-import { type CheckFinding, type Rank, ranks } from "../../llama/plan/finding.ts";
+import { type Finding, type Rank, ranks } from "../../llama/plan/finding.ts";
 import { formatMemory } from "../../llama/plan/memory-use.ts";
 import type { ProfileCheck } from "../../llama/plan/check-profile.ts";
 import { good } from "./check-line.ts";
@@ -49,7 +49,7 @@ function showGood({ profile, build, files, flags, notes, drafting, memory, findi
 }
 
 /** What was found, where, and what to do, below each other. */
-export function formatFinding({ rank, message, at, fix }: CheckFinding): string {
+export function formatFinding({ rank, message, at, fix }: Finding): string {
   const indent = " ".repeat(9);
   const lines = [`${paint(colours[rank], rank.padEnd(7), process.stdout)}  ${printableSentence(message)}`];
   if (at !== undefined) lines.push(`${indent}at:  ${printableSentence(at)}`);
@@ -58,7 +58,7 @@ export function formatFinding({ rank, message, at, fix }: CheckFinding): string 
 }
 
 /** `2 errors, 1 warning`; empty for nothing. */
-function count(findings: readonly CheckFinding[]): string {
+function count(findings: readonly Finding[]): string {
   return ranks
     .flatMap((rank) => {
       const number = findings.filter((one) => one.rank === rank).length;

@@ -1,7 +1,7 @@
 import { exitCodes } from "../../base/exit-codes.ts";
 import { mapBounded } from "../../base/map-bounded.ts";
 import { findPaths, type Paths } from "../../base/files/paths.ts";
-import { type CheckFinding, Findings } from "../../llama/plan/finding.ts";
+import { type Finding, Findings } from "../../llama/plan/finding.ts";
 import { checkProfiles, type ProfileCheck } from "../../llama/plan/check-profile.ts";
 import { CheckSession } from "../../llama/plan/plan-session.ts";
 import { listProfileNames, profileFolders } from "../../profiles/find.ts";
@@ -14,7 +14,7 @@ import { jsonText } from "../screen/json-text.ts";
 /** A profile that was to be checked: what was found, or why it cannot even be read. */
 export type NamedCheck =
   | (ProfileCheck & { readonly name: string })
-  | { readonly name: string; readonly profile: undefined; readonly findings: readonly CheckFinding[] };
+  | { readonly name: string; readonly profile: undefined; readonly findings: readonly Finding[] };
 
 interface CheckOptions {
   /** Every profile there is. */

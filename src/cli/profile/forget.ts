@@ -1,7 +1,7 @@
 import { findPaths, type Paths } from "../../base/files/paths.ts";
 import { LlmctlError } from "../../base/errors.ts";
 import { expectProfileName } from "../../base/text/profile-name.ts";
-import { forgetProfile } from "../../supervisor/state/forget.ts";
+import { forgetProfile } from "../../supervisor/state/forget-profile.ts";
 import { listProfileStates } from "../../supervisor/state/profile-states.ts";
 
 /**

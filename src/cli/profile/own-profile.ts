@@ -4,7 +4,7 @@ import { printableLine } from "../../base/text/printable.ts";
 import { findProfile, isShipped } from "../../profiles/find.ts";
 import type { LoadOptions } from "../../profiles/load.ts";
 import { quote } from "../../profiles/yaml/quote-value.ts";
-import type { Source } from "../../profiles/yaml/located.ts";
+import type { SourceText } from "../../profiles/yaml/located.ts";
 import { findSupervisor } from "../../supervisor/state/find-supervisor.ts";
 import { askFor, canAsk } from "../screen/ask.ts";
 import { findLoadOptions } from "../options/context.ts";
@@ -13,7 +13,7 @@ import { extendProfile } from "./profile-new.ts";
 
 /** A profile that may be changed, and what is needed to check it. */
 export interface OwnProfile {
-  readonly source: Source;
+  readonly source: SourceText;
   readonly paths: Paths;
   readonly load: LoadOptions;
 }

@@ -4,10 +4,10 @@ import { dirname, join } from "node:path";
 import { LlmctlError, type Problem, systemErrorCode } from "../../base/errors.ts";
 import { printableLine } from "../../base/text/printable.ts";
 import { expectSafeForRoot } from "../../base/files/safe-way.ts";
-import { checkText, replaceText } from "../../profiles/change-profile.ts";
+import { checkProfileText, replaceText } from "../../profiles/change-profile.ts";
 import { readProfileText } from "../../profiles/find.ts";
 import { quote } from "../../profiles/yaml/quote-value.ts";
-import type { Source } from "../../profiles/yaml/located.ts";
+import type { SourceText } from "../../profiles/yaml/located.ts";
 import { askFor, canAsk } from "../screen/ask.ts";
 import { findEditor, openEditor } from "./editor.ts";
 import { findOwnProfile, noteRunning, type OwnProfile } from "./own-profile.ts";
@@ -48,7 +48,7 @@ export async function profileEdit(nameOrPath: string): Promise<void> {
  * Hidden and with another name, so that no list of profiles shows it; in the same folder, so that the editor finds the
  * schema.
  */
-async function makeCopy(source: Source): Promise<Source> {
+async function makeCopy(source: SourceText): Promise<SourceText> {
   const path = join(dirname(source.path), `.${source.name}.edit-${process.pid}.yaml`);
   try {
     expectSafeForRoot(dirname(source.path));
@@ -73,7 +73,7 @@ async function makeCopy(source: Source): Promise<Source> {
 
 interface Edit {
   /** Its messages name the profile's own place. */
-  readonly copy: Source;
+  readonly copy: SourceText;
   readonly before: string;
   readonly own: OwnProfile;
 }
@@ -96,7 +96,7 @@ async function editUntilValid(editor: string, edit: Edit): Promise<Outcome> {
 async function readEdited({ copy, own: { source, load } }: Edit): Promise<string | LlmctlError> {
   try {
     const text = await readProfileText(copy);
-    await checkText(source, text, load);
+    await checkProfileText(source, text, load);
     return text;
   } catch (error) {
     if (error instanceof LlmctlError) return error;
@@ -140,7 +140,7 @@ function readWish(answer: string): "again" | "keep" | "discard" {
 }
 
 /** The first line of this file that has a problem; files that it extends have theirs elsewhere. */
-function findLine(problems: readonly Problem[], source: Source): number | undefined {
+function findLine(problems: readonly Problem[], source: SourceText): number | undefined {
   const places = problems.flatMap(({ at }) =>
     at?.startsWith(`${source.shown}:`) ? [at.slice(source.shown.length + 1)] : [],
   );
@@ -155,8 +155,8 @@ function notInPlace({ code, exit, problems }: LlmctlError): LlmctlError {
 }
 
 async function putInPlace(
-  source: Source,
-  { before, after, copy }: { before: string; after: string; copy: Source },
+  source: SourceText,
+  { before, after, copy }: { before: string; after: string; copy: SourceText },
 ): Promise<void> {
   try {
     await replaceText(source, before, after);

@@ -11,7 +11,7 @@ import { profileNamePattern } from "../../base/text/profile-name.ts";
 import { quote } from "../../profiles/yaml/quote-value.ts";
 import type { ModelRef } from "../../profiles/schema/schema.ts";
 import { type NewProfile, newProfileText } from "../../profiles/schema/template.ts";
-import { makeSource, type Source } from "../../profiles/yaml/located.ts";
+import { makeSource, type SourceText } from "../../profiles/yaml/located.ts";
 import { askFor, canAsk } from "../screen/ask.ts";
 import { findLoadOptions } from "../options/context.ts";
 import { parseModelArgument } from "../options/model-argument.ts";
@@ -51,14 +51,14 @@ export async function profileNew(givenName: string | undefined, given: NewOption
 }
 
 /** Writes a profile of the user's own that extends one. @returns its place. @throws LlmctlError as `createProfile`. */
-export async function extendProfile(name: string, paths: Paths, load: LoadOptions): Promise<Source> {
+export async function extendProfile(name: string, paths: Paths, load: LoadOptions): Promise<SourceText> {
   const source = await newSource(name, join(paths.config, "profiles"));
   await writeNew(source, { extends: name }, { paths, load });
   return source;
 }
 
 async function writeNew(
-  source: Source,
+  source: SourceText,
   profile: Omit<NewProfile, "schema">,
   { paths, load }: { readonly paths: Paths; readonly load: LoadOptions },
 ): Promise<void> {
@@ -66,7 +66,7 @@ async function writeNew(
 }
 
 /** @throws LlmctlError `profile-name`, `profile-exists`. */
-async function newSource(name: string, folder: string): Promise<Source> {
+async function newSource(name: string, folder: string): Promise<SourceText> {
   if (!profileNamePattern.test(name)) {
     throw new LlmctlError("profile-name", `${quote(name)} cannot be a profile's name`, {
       exit: "config",
@@ -79,7 +79,7 @@ async function newSource(name: string, folder: string): Promise<Source> {
   return makeSource(name, join(folder, `${name}.yaml`), cwd);
 }
 
-function askForName(folder: string): Promise<Source> {
+function askForName(folder: string): Promise<SourceText> {
   if (!canAsk()) throw missing("the new profile has no name", "give it one, with --extends PROFILE or --model MODEL");
   return askFor("name of the profile: ", (answer) => newSource(answer, folder));
 }
@@ -153,7 +153,7 @@ function badModel(text: string, why: string, fix: string): LlmctlError {
   return new LlmctlError("bad-model-name", `${quote(text)} ${why}`, { exit: "usage", fix });
 }
 
-async function toProfile(source: Source, options: NewOptions, here: boolean): Promise<Omit<NewProfile, "schema">> {
+async function toProfile(source: SourceText, options: NewOptions, here: boolean): Promise<Omit<NewProfile, "schema">> {
   const { description, ctxSize, port } = options;
   const place = (text: string) => placeModel(readModel(text), source, here);
   return {
@@ -167,7 +167,7 @@ async function toProfile(source: Source, options: NewOptions, here: boolean): Pr
 }
 
 /** A project's profile moves with the project; one among the user's own names the file wherever it is. */
-function placeModel(model: ModelRef, source: Source, here: boolean): ModelRef {
+function placeModel(model: ModelRef, source: SourceText, here: boolean): ModelRef {
   if (typeof model !== "string") return model;
   const path = resolve(model);
   if (!existsSync(path))
@@ -177,7 +177,7 @@ function placeModel(model: ModelRef, source: Source, here: boolean): ModelRef {
 }
 
 /** Says which profiles of this name are hidden by the new one, or hide it. */
-async function noteOthers(source: Source, load: LoadOptions): Promise<void> {
+async function noteOthers(source: SourceText, load: LoadOptions): Promise<void> {
   const all = await findAll(source.name, load.folders);
   const index = all.indexOf(source.path);
   const note = (text: string) => process.stderr.write(`${paint("yellow", "note:")} ${printableLine(text)}\n`);

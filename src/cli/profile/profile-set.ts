@@ -7,7 +7,7 @@ import { parseKey } from "../../profiles/yaml/key-path.ts";
 import { resolveProfile } from "../../profiles/load.ts";
 import { type NewValue, parseNewValue } from "../../profiles/yaml/new-value.ts";
 import { quote } from "../../profiles/yaml/quote-value.ts";
-import { findWritten, type KeyPath, showKey, showPlace, toPlain } from "../../profiles/yaml/located.ts";
+import { findLocated, type KeyPath, showKey, showPlace, toPlain } from "../../profiles/yaml/located.ts";
 import { findOwnProfile, noteRunning, type OwnProfile } from "./own-profile.ts";
 import { showWritten } from "./profile.ts";
 
@@ -84,7 +84,7 @@ async function report(own: OwnProfile, isChanged: boolean, keys: readonly KeyPat
   }
   const { profile, written } = await resolveProfile(source.path, load);
   for (const path of keys) {
-    const found = findWritten(written, path);
+    const found = findLocated(written, path);
     const shown = showWritten(written, path);
     const value = shown === undefined ? path.reduce(lookUp, profile.values) : toPlain(shown);
     const origin = found === undefined ? "default" : showPlace(found.place);

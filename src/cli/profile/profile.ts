@@ -9,15 +9,15 @@ import { type LoadOptions, resolveProfile, type ResolvedProfile } from "../../pr
 import { profileJsonSchema } from "../../profiles/schema/json-schema.ts";
 import { isAddress } from "../../profiles/hub-address.ts";
 import {
-  findWritten,
+  findLocated,
   type KeyPath,
   mapScalars,
   showKey,
   showPlace,
   toPlain,
-  type Written,
-  type WrittenMap,
-  type WrittenScalar,
+  type Located,
+  type LocatedMap,
+  type LocatedScalar,
 } from "../../profiles/yaml/located.ts";
 import { jsonText } from "../screen/json-text.ts";
 import { formatTable } from "../screen/table.ts";
@@ -100,7 +100,7 @@ function listLeaves(values: object, resolved: ResolvedProfile, path: KeyPath = [
 }
 
 function originOf(key: KeyPath, { written }: ResolvedProfile): string {
-  const found = findWritten(written, key);
+  const found = findLocated(written, key);
   return found ? showPlace(found.place) : "default";
 }
 
@@ -123,18 +123,18 @@ function showValues(value: unknown, resolved: ResolvedProfile, path: KeyPath): u
     return Object.fromEntries(
       Object.entries(value).map(([key, one]) => [key, showValues(one, resolved, [...path, key])]),
     );
-  const written = findWritten(resolved.written, path)?.value;
+  const written = findLocated(resolved.written, path)?.value;
   return written?.kind === "scalar" ? showScalar(written, path, resolved.written) : value;
 }
 
 /** What was written at a key, for a terminal or a bug report. */
-export function showWritten(root: WrittenMap, path: KeyPath = []): Written | undefined {
-  const found = findWritten(root, path)?.value;
+export function showWritten(root: LocatedMap, path: KeyPath = []): Located | undefined {
+  const found = findLocated(root, path)?.value;
   return found && mapScalars(found, (scalar, at) => ({ ...scalar, value: showScalar(scalar, at, root) }), path);
 }
 
 /** As it was written, and not what the environment made of it. */
-function showScalar({ value, text, expanded }: WrittenScalar, path: KeyPath, root: WrittenMap): WrittenScalar["value"] {
+function showScalar({ value, text, expanded }: LocatedScalar, path: KeyPath, root: LocatedMap): LocatedScalar["value"] {
   if (path[0] === "env" && maySecretBe(String(path.at(-1)))) return hidden;
   if (path[0] === "args" && isOfSecretFlag(text, path, root)) return hidden;
   const shown = expanded ? text : value;
@@ -142,9 +142,9 @@ function showScalar({ value, text, expanded }: WrittenScalar, path: KeyPath, roo
 }
 
 /** No start accepts such a flag; until then it stands there. */
-function isOfSecretFlag(text: string, [, key]: KeyPath, root: WrittenMap): boolean {
+function isOfSecretFlag(text: string, [, key]: KeyPath, root: LocatedMap): boolean {
   if (typeof key === "string") return secretFlag.test(`-${key}`);
-  const before = key === undefined ? undefined : findWritten(root, ["args", key - 1])?.value;
+  const before = key === undefined ? undefined : findLocated(root, ["args", key - 1])?.value;
   const [name = "", ...value] = text.split(/[= ]/);
   return (
     (value.length > 0 && secretFlag.test(`-${name}`)) || (before?.kind === "scalar" && secretFlag.test(before.text))

@@ -17,7 +17,7 @@ import type { StatusEvent } from "../../control/messages.ts";
 import { protocolOf } from "../../llama/server/protocols.ts";
 import { eventLogPath } from "../../supervisor/log/event-log.ts";
 import type { Launch } from "../../supervisor/launch.ts";
-import { unwritable } from "../../supervisor/state/lock.ts";
+import { stateUnwritable } from "../../supervisor/state/lock.ts";
 import { openLogFile } from "../../supervisor/log/log-file.ts";
 import { supervise } from "../../supervisor/supervise.ts";
 import { isService } from "../../services/notify.ts";
@@ -157,7 +157,7 @@ function openSupervisorLog(stateDir: string, name: string): number {
   try {
     return openLogFile(path);
   } catch (cause) {
-    throw unwritable(path, cause);
+    throw stateUnwritable(path, cause);
   }
 }
 

@@ -14,7 +14,7 @@ import { draftMismatch } from "../../llama/plan/plan-launch.ts";
 import { exportRelease, readReleaseCatalogue } from "../../llama/ask/release-catalogue.ts";
 import { vocabRule } from "../../llama/draft/vocab-rule.ts";
 import { quote } from "../../profiles/yaml/quote-value.ts";
-import { listBeside } from "../../profiles/model-refs.ts";
+import { listSidecars } from "../../profiles/model-refs.ts";
 import type { ModelRef, Profile } from "../../profiles/schema/schema.ts";
 import type { KeyPath } from "../../profiles/yaml/located.ts";
 import { targetModel } from "../../profiles/target.ts";
@@ -110,8 +110,8 @@ function checkAllHere({ name, files }: ContainerSpec): void {
 async function placeModels(profile: Profile, paths: Paths, catalogue: FlagCatalogue): Promise<ContainerModels> {
   const { draft } = profile.values;
   const target = await placeModel(profile, ["model"], targetModel(profile), paths);
-  const beside = await placeBeside(profile, paths);
-  const placed = { target, ...(beside.size === 0 ? {} : { beside }) };
+  const sidecars = await placeSidecars(profile, paths);
+  const placed = { target, ...(sidecars.size === 0 ? {} : { sidecars }) };
   if (draft === undefined) return placed;
   const drafting =
     draft.model === undefined ? undefined : await placeModel(profile, ["draft", "model"], draft.model, paths);
@@ -121,12 +121,12 @@ async function placeModels(profile: Profile, paths: Paths, catalogue: FlagCatalo
 }
 
 /** The projector and the adapters that are no plain paths; a path is brought as the flags name it. */
-async function placeBeside(profile: Profile, paths: Paths): Promise<Map<string, PlacedFile[]>> {
-  const beside = new Map<string, PlacedFile[]>();
-  for (const { key, ref } of listBeside(profile.values)) {
-    if (typeof ref !== "string") beside.set(key.join("."), await placeModel(profile, key, ref, paths));
+async function placeSidecars(profile: Profile, paths: Paths): Promise<Map<string, PlacedFile[]>> {
+  const sidecars = new Map<string, PlacedFile[]>();
+  for (const { key, ref } of listSidecars(profile.values)) {
+    if (typeof ref !== "string") sidecars.set(key.join("."), await placeModel(profile, key, ref, paths));
   }
-  return beside;
+  return sidecars;
 }
 
 type PlacedFile = ContainerFile & { readonly path?: string };

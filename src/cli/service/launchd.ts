@@ -1,7 +1,7 @@
 import { join, resolve } from "node:path";
 import { findPaths } from "../../base/files/paths.ts";
 import { parseDuration } from "../../base/text/units.ts";
-import { renderLaunchd } from "../../services/launchd.ts";
+import { renderLaunchd } from "../../services/launchd-plist.ts";
 import { openProfile } from "../options/context.ts";
 
 /** What a tool that Homebrew has installed needs to be found by. */

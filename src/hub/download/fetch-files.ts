@@ -44,7 +44,7 @@ export interface FileTask {
 }
 
 /** What the files of one fetch share. */
-export interface Origin {
+export interface FileOrigin {
   readonly connect: (access: Omit<HubAccess, "onProgress">) => HttpConnection;
   readonly store: Store;
 }
@@ -60,7 +60,7 @@ export type FetchedFile = RemoteFile & { readonly digest: string };
  */
 export async function fetchFiles(
   tasks: readonly FileTask[],
-  { connect, store }: Origin,
+  { connect, store }: FileOrigin,
   options: FetchOptions,
 ): Promise<readonly FetchedFile[]> {
   const transfer = startTransfer(tasks, store, options);

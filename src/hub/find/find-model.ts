@@ -127,7 +127,7 @@ async function searchHubModel(
 }
 
 /** A folder that may hold a repository's files, and how they are named there. */
-interface Place {
+interface SearchPlace {
   readonly folder: string;
   readonly source: string;
   /** The reference in the words of this place. */
@@ -136,7 +136,7 @@ interface Place {
   readonly prefix: string;
 }
 
-async function listPlaces(ref: HubModelRef, lock: ModelLock | undefined, options: FindOptions): Promise<Place[]> {
+async function listPlaces(ref: HubModelRef, lock: ModelLock | undefined, options: FindOptions): Promise<SearchPlace[]> {
   const { hubCache, modelDirs, llamaCache } = options;
   const cached = await listSnapshots(hubCache, "Hugging Face cache", { ref, lock, options });
   const folders = modelDirs.flatMap((dir) => [join(dir, ref.hf), join(dir, basename(ref.hf))]);
@@ -158,7 +158,7 @@ async function listSnapshots(
     lock,
     options,
   }: { readonly ref: HubModelRef; readonly lock: ModelLock | undefined; readonly options: FindOptions },
-): Promise<Place[]> {
+): Promise<SearchPlace[]> {
   const repo = repoFolder(cache, ref.hf);
   const known = lock?.commit ?? findCommit(repo, ref.revision ?? "main");
   const commit = await Promise.resolve(known).catch((error: unknown) => absentOrThrow(error, repo.path, options));
@@ -166,7 +166,7 @@ async function listSnapshots(
 }
 
 async function searchPlace(
-  { folder, source, ref, prefix }: Place,
+  { folder, source, ref, prefix }: SearchPlace,
   lock: ModelLock | undefined,
   options: FindOptions,
 ): Promise<ModelSearch> {

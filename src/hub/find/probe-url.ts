@@ -4,7 +4,7 @@ import { getFromHub, type HttpConnection, type HubAnswer } from "../http/hub-con
 import type { HubResponse } from "../http/http-get.ts";
 import { placeOf, type NamedAt } from "./measure-file.ts";
 import { ggufMagic } from "../download/part-file.ts";
-import { parseSize } from "../http/remote-file.ts";
+import { parseByteCount } from "../http/remote-file.ts";
 import { withRetries, type RetryRule } from "../http/retry.ts";
 
 /** What a server says of a file before it is fetched. */
@@ -72,7 +72,7 @@ async function readHead(chunks: HubAnswer["chunks"]): Promise<Buffer> {
 
 function readSize({ status, headers }: HubResponse): number | undefined {
   const range = /^bytes \d+-\d+\/(\d+)$/.exec(headers.get("content-range") ?? "")?.[1];
-  return parseSize(status === 206 ? range : headers.get("content-length"));
+  return parseByteCount(status === 206 ? range : headers.get("content-length"));
 }
 
 function notGguf(asked: Asked, { headers }: HubResponse, head: Buffer): LlmctlError {

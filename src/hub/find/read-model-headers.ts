@@ -3,7 +3,7 @@ import { GgufError } from "../../gguf/gguf-error.ts";
 import { readModel, readModelFrom, type GgufModel } from "../../gguf/read-model.ts";
 import type { HubModelRef, ModelRef, UrlModelRef } from "../../profiles/schema/schema.ts";
 import { searchModel, type FindOptions } from "./find-model.ts";
-import { openHttpSource, type Traffic } from "../http/http-source.ts";
+import { openHttpSource, type NetworkTraffic } from "../http/http-source.ts";
 import { connect, connectWithoutToken, fileUrl, offlineError, retryRule, type HubAccess } from "../http/hub-access.ts";
 import type { HttpConnection } from "../http/hub-connection.ts";
 import { listAt } from "./list-at.ts";
@@ -25,7 +25,7 @@ export interface ModelHeaders {
   /** For people: `local file`, or the server's name. */
   readonly source: string;
   /** Undefined for files on this machine. */
-  readonly traffic: Traffic | undefined;
+  readonly traffic: NetworkTraffic | undefined;
 }
 
 /**
@@ -87,7 +87,7 @@ async function readRemote(
   { source, connection }: { readonly source: string; readonly connection: HttpConnection },
   options: HeaderOptions,
 ): Promise<ModelHeaders> {
-  const traffic: Traffic = { bytesRead: 0, requests: 0 };
+  const traffic: NetworkTraffic = { bytesRead: 0, requests: 0 };
   const shared = { connection, retries: retryRule(options), traffic };
   const model = await readModelFrom(files.length, (index) => {
     const file = files[index];

@@ -2,11 +2,11 @@ import type { ByteSource } from "../../gguf/byte-source.ts";
 import { GgufError } from "../../gguf/gguf-error.ts";
 import { getFromHub, type HttpConnection, type HubAnswer } from "./hub-connection.ts";
 import type { HubResponse } from "./http-get.ts";
-import { parseSize } from "./remote-file.ts";
+import { parseByteCount } from "./remote-file.ts";
 import { TransientError, withRetries, type RetryRule } from "./retry.ts";
 
 /** What was fetched, failed attempts included. Grows as bytes come. */
-export interface Traffic {
+export interface NetworkTraffic {
   bytesRead: number;
   requests: number;
 }
@@ -17,7 +17,7 @@ export interface HttpFile {
   readonly name: string;
   readonly connection: HttpConnection;
   readonly retries: RetryRule;
-  readonly traffic: Traffic;
+  readonly traffic: NetworkTraffic;
 }
 
 /** The first request tells the file's size and brings as much as the header reader asks for first. */
@@ -100,12 +100,12 @@ function readRange(response: HubResponse, offset: number): { start: number; size
   const range = response.headers.get("content-range") ?? "no content-range";
   const [, start, size] = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(range) ?? [];
   if (Number(start) !== offset) throw new TransientError(`the server sent "${range}", which was not asked for`);
-  return { start: offset, sizeBytes: parseSize(size) };
+  return { start: offset, sizeBytes: parseByteCount(size) };
 }
 
 function readLength({ headers }: HubResponse): number | undefined {
   return (headers.get("content-encoding") ?? "identity") === "identity"
-    ? parseSize(headers.get("content-length"))
+    ? parseByteCount(headers.get("content-length"))
     : undefined;
 }
 

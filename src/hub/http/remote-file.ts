@@ -5,7 +5,7 @@
 export const mostFileBytes = Number.MAX_SAFE_INTEGER;
 
 /** Reads the size that a header tells. @returns undefined for what is no number of bytes that a file can have. */
-export function parseSize(text: string | null | undefined): number | undefined {
+export function parseByteCount(text: string | null | undefined): number | undefined {
   const size = text != null && /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
   return size <= mostFileBytes ? size : undefined;
 }

@@ -266,9 +266,9 @@ async function makeCurrent(id: string, dataDir: string): Promise<void> {
 /** A reader, or a crash, sees the old link or the new one. */
 async function setLink(path: string, target: string): Promise<void> {
   expectSafeForRoot(dirname(path));
-  const beside = join(dirname(path), `.${basename(path)}.${process.pid}`);
-  await rm(beside, { force: true });
-  await symlink(target, beside);
-  await rename(beside, path);
+  const temporary = join(dirname(path), `.${basename(path)}.${process.pid}`);
+  await rm(temporary, { force: true });
+  await symlink(target, temporary);
+  await rename(temporary, path);
   await syncFolder(dirname(path));
 }

@@ -1,7 +1,7 @@
 import { LlmctlError } from "../../base/errors.ts";
 import type { Profile } from "../../profiles/schema/schema.ts";
 import { explainFailedRun } from "./binary-check.ts";
-import { explainRefusal, type Refusal } from "./refused-flag.ts";
+import { explainFlagRefusal, type FlagRefusal } from "./refused-flag.ts";
 import type { RenderedFlag, Rendering } from "../render/render-command.ts";
 import { withoutRpc } from "../render/rpc-flags.ts";
 import { runBriefly } from "./run-briefly.ts";
@@ -71,7 +71,7 @@ async function findRefused(
 ): Promise<RefusedFlag | undefined> {
   const result = await runBriefly(file, [...args, "--version"], options);
   if (!result.failed) return undefined;
-  const refusal = result.exitCode === 1 ? explainRefusal(result.stderr) : undefined;
+  const refusal = result.exitCode === 1 ? explainFlagRefusal(result.stderr) : undefined;
   if (refusal === undefined) throw await explainFailedRun(file, "check its command line", options.env, result);
   const flag = options.origin?.rendering.flags.find(
     ({ args: words }) => refusal.flag !== undefined && words.includes(refusal.flag),
@@ -81,7 +81,7 @@ async function findRefused(
 
 function explain(
   file: string,
-  refusal: Refusal,
+  refusal: FlagRefusal,
   flag: RenderedFlag | undefined,
   origin: Origin | undefined,
 ): LlmctlError {

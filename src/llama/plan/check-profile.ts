@@ -2,7 +2,7 @@ import { LlmctlError } from "../../base/errors.ts";
 import type { Profile } from "../../profiles/schema/schema.ts";
 import { targetModel } from "../../profiles/target.ts";
 import type { Drafting, Launch } from "../../supervisor/launch.ts";
-import { type CheckFinding, Findings } from "./finding.ts";
+import { type Finding, Findings } from "./finding.ts";
 import { type MemoryUse } from "./memory-use.ts";
 import { checkMemory } from "./fit-findings.ts";
 import { type AskedBuild, type CheckSession, mapOverProcessors } from "./plan-session.ts";
@@ -15,11 +15,11 @@ import { type Device, findMissingDevices, namedDevices } from "../ask/devices.ts
 import { askWorkers } from "../ask/rpc-workers.ts";
 import { tryCommandLines, type Trial, type TrialResult } from "../ask/dry-run-many.ts";
 import type { FoundModel } from "./model-reader.ts";
-import { type DraftDecision, decideDrafting, modelsToRender, noDraftAsked, readBeside } from "./plan-launch.ts";
+import { type DraftDecision, decideDrafting, modelsToRender, noDraftAsked, readSidecars } from "./plan-launch.ts";
 import { findExceededLimits } from "./profile-limits.ts";
 import { commandLine, type RenderedFlag, type Rendering, renderServer } from "../render/render-command.ts";
 import { describeStrayConfig, describeStrayVariables } from "../render/stray-flags.ts";
-import { describeUnchecked } from "./missing-digests.ts";
+import { describeMissingDigests } from "./missing-digests.ts";
 import { vocabRule } from "../draft/vocab-rule.ts";
 
 /** All that can be known of a profile before a start. */
@@ -34,7 +34,7 @@ export interface ProfileCheck {
   /** Empty where the build cannot tell it. */
   readonly memory: readonly MemoryUse[];
   /** Errors first. */
-  readonly findings: readonly CheckFinding[];
+  readonly findings: readonly Finding[];
 }
 
 /**
@@ -66,7 +66,7 @@ interface Prepared {
   readonly build: AskedBuild | undefined;
   readonly target: FoundModel;
   readonly draft: DraftDecision;
-  readonly beside: Launch["files"];
+  readonly sidecars: Launch["files"];
   /** Undefined where there is no build, or it cannot say the profile. */
   readonly trial: Trial | undefined;
   /** Found already, in better words than the binary has for it. */
@@ -87,8 +87,8 @@ async function prepare(profile: Profile, session: CheckSession): Promise<Prepare
     decideDrafting(profile, target, models, { rule, cacheDir: session.paths.cache }),
   );
   const draft = decided ?? { drafting: { wanted: false, reason: "the draft does not fit" }, files: [], warnings: [] };
-  const beside = await readBeside(values, models);
-  const files = modelsToRender(target, draft, beside);
+  const sidecars = await readSidecars(values, models);
+  const files = modelsToRender(target, draft, sidecars);
   const rendering = build && (await findings.settle(() => renderServer(profile, files, build.catalogue)));
   const trial = build && rendering && { server: build.server, env, profile, rendering };
   const keyFault = findKeyFault(profile, build === undefined || hasKeyComments(build.catalogue));
@@ -101,7 +101,7 @@ async function prepare(profile: Profile, session: CheckSession): Promise<Prepare
     build,
     target,
     draft,
-    beside: beside.files,
+    sidecars: sidecars.files,
     trial,
     hasKeyFault: keyFault !== undefined,
   };
@@ -151,7 +151,7 @@ async function finish(
   result: TrialResult | undefined,
   session: CheckSession,
 ): Promise<ProfileCheck> {
-  const { profile, findings, build, target, draft, beside, trial } = prepared;
+  const { profile, findings, build, target, draft, sidecars, trial } = prepared;
   const { flags, notes } = trial?.rendering ?? { flags: [], notes: [] };
   const isRunning = await isProfileRunning(profile, session.paths, findings);
   const remote = isRunning ? undefined : await askForDevices(prepared);
@@ -159,11 +159,11 @@ async function finish(
   addRefusals(prepared, result, unknown);
   for (const { code, ...limit } of findExceededLimits(profile, { target: target.model, flags }))
     findings.add("warning", code, limit);
-  for (const message of await describeUnchecked(profile.values, session.paths))
+  for (const message of await describeMissingDigests(profile.values, session.paths))
     findings.add("note", "no-digest", { message });
   for (const message of await describeStray(prepared, session)) findings.add("warning", "stray-flags", { message });
   const isSound = trial !== undefined && findings.ranked.every(({ rank }) => rank !== "error");
-  const files = [...target.files, ...beside];
+  const files = [...target.files, ...sidecars];
   const memory =
     isSound && build
       ? await checkMemory({ trial, catalogue: build.catalogue, files, draft, findings, isRunning }, session)

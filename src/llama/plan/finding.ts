@@ -11,7 +11,7 @@ export type Rank = "error" | "warning" | "note";
 export const ranks: readonly Rank[] = ["error", "warning", "note"];
 
 /** One result of a check. */
-export interface CheckFinding extends Problem {
+export interface Finding extends Problem {
   readonly rank: Rank;
   /** Stable, kebab-case; the `code` of the error that a start would end with. */
   readonly code: string;
@@ -21,10 +21,10 @@ export interface CheckFinding extends Problem {
 
 /** Collects what is found about one profile: a failed step is a finding, and the steps that do not need it go on. */
 export class Findings {
-  readonly #all: CheckFinding[] = [];
+  readonly #all: Finding[] = [];
 
   /** Errors first; each rank in the order of finding. */
-  get ranked(): readonly CheckFinding[] {
+  get ranked(): readonly Finding[] {
     return ranks.flatMap((rank) => this.#all.filter((finding) => finding.rank === rank));
   }
 

@@ -5,7 +5,7 @@ import { listModelRefs } from "../../profiles/model-refs.ts";
 import type { ProfileValues, UrlModelRef } from "../../profiles/schema/schema.ts";
 
 /** Says of each file at an address that the profile has no digest of it, and what to write to have one. */
-export async function describeUnchecked(values: ProfileValues, paths: Paths): Promise<string[]> {
+export async function describeMissingDigests(values: ProfileValues, paths: Paths): Promise<string[]> {
   const refs = listModelRefs(values).flatMap(({ ref }) =>
     typeof ref === "object" && "url" in ref && ref.sha256 === undefined ? [ref] : [],
   );

@@ -4,7 +4,7 @@ import { describeInLine, type Fix } from "../../base/fix.ts";
 import type { Paths } from "../../base/files/paths.ts";
 import { findModel, findOptions } from "../../hub/find/find-model.ts";
 import type { ModelFiles } from "../../hub/find/model-files.ts";
-import { listBeside } from "../../profiles/model-refs.ts";
+import { listSidecars } from "../../profiles/model-refs.ts";
 import type { Profile, ProfileValues } from "../../profiles/schema/schema.ts";
 import { targetModel } from "../../profiles/target.ts";
 import type { Drafting, Launch } from "../../supervisor/launch.ts";
@@ -19,14 +19,14 @@ import { askBinary } from "../ask/flag-catalogue.ts";
 import { launchSettings } from "./launch-settings.ts";
 import { type FoundModel, ModelReader } from "./model-reader.ts";
 import { findExceededLimits } from "./profile-limits.ts";
-import type { Program, RenderModels } from "../render/flag-rule.ts";
+import type { Program, ModelPaths } from "../render/flag-rule.ts";
 import { commandLine, renderCli, renderServer, type RenderedFlag, type Rendering } from "../render/render-command.ts";
 import { planWorker } from "./plan-worker.ts";
 import { withoutRpc } from "../render/rpc-flags.ts";
 import { sealEnv } from "./seal-env.ts";
 import { findSkippedDraft } from "../draft/draft-skip-note.ts";
 import { describeStrayConfig, describeStrayVariables } from "../render/stray-flags.ts";
-import { describeUnchecked } from "./missing-digests.ts";
+import { describeMissingDigests } from "./missing-digests.ts";
 import { vocabRule, type VocabRule } from "../draft/vocab-rule.ts";
 
 interface PlanOptions {
@@ -139,9 +139,9 @@ async function planProgram(
     rule: vocabRule((flag) => catalogue.has(flag)),
     cacheDir: paths.cache,
   });
-  const beside = await readBeside(values, models);
-  const plain = lacking === "refuse" ? await findPlainBeside(profile, paths) : [];
-  const files = modelsToRender(target, draft, beside);
+  const sidecars = await readSidecars(values, models);
+  const plain = lacking === "refuse" ? await findPlainSidecars(profile, paths) : [];
+  const files = modelsToRender(target, draft, sidecars);
   const rendering =
     program === "llama-server" ? renderServer(profile, files, catalogue) : renderCli(profile, files, catalogue);
   const args = commandLine(rendering);
@@ -161,7 +161,7 @@ async function planProgram(
       file,
       args,
       env: childEnv,
-      files: [...target.files, ...draft.files, ...beside.files, ...plain],
+      files: [...target.files, ...draft.files, ...sidecars.files, ...plain],
       drafting: draft.drafting,
       build: `${found.label}: ${catalogue.version}`,
     },
@@ -171,7 +171,7 @@ async function planProgram(
       ...models.missing,
       ...(program === "llama-server" ? findOpenings(profile).map(describeInLine) : []),
       ...(values.rpc.workers === undefined ? [] : [unprotected]),
-      ...(await describeUnchecked(values, paths)),
+      ...(await describeMissingDigests(values, paths)),
       ...draft.warnings,
       ...findExceededLimits(profile, { target: target.model, flags: rendering.flags }).map(describeInLine),
       ...describeStrayVariables(env, childEnv, catalogue),
@@ -196,27 +196,27 @@ function addKeyFault(
 export function modelsToRender(
   target: FoundModel,
   { path, drafting }: DraftDecision,
-  { paths }: BesideFiles,
-): RenderModels {
+  { paths }: SidecarFiles,
+): ModelPaths {
   return {
     target: target.path,
-    beside: paths,
+    sidecars: paths,
     ...(path === undefined ? {} : { draft: path }),
     ...(drafting.wanted || drafting.reason === noDraftAsked ? {} : { draftingOff: drafting.reason }),
   };
 }
 
 /** What is loaded beside the models, and had to be fetched. */
-export interface BesideFiles {
-  /** By key, for `RenderModels`. */
+export interface SidecarFiles {
+  /** By key, for `ModelPaths`. */
   readonly paths: ReadonlyMap<string, string>;
   readonly files: ModelFiles["shards"];
 }
 
 /** Finds the projector and the adapters that are no plain paths. @throws what `models` throws. */
-export async function readBeside(values: ProfileValues, models: Pick<ModelReader, "read">): Promise<BesideFiles> {
+export async function readSidecars(values: ProfileValues, models: Pick<ModelReader, "read">): Promise<SidecarFiles> {
   const found = new Map<string, FoundModel>();
-  for (const { key, ref } of listBeside(values)) {
+  for (const { key, ref } of listSidecars(values)) {
     if (typeof ref !== "string") found.set(key.join("."), await models.read(key.join("."), ref));
   }
   return {
@@ -230,8 +230,8 @@ export async function readBeside(values: ProfileValues, models: Pick<ModelReader
  * model.
  * @throws as `findModel`.
  */
-async function findPlainBeside(profile: Profile, paths: Paths): Promise<ModelFiles["shards"]> {
-  const found = listBeside(profile.values).map(async ({ key, ref }) =>
+async function findPlainSidecars(profile: Profile, paths: Paths): Promise<ModelFiles["shards"]> {
+  const found = listSidecars(profile.values).map(async ({ key, ref }) =>
     typeof ref === "string"
       ? (await findModel(ref, { ...findOptions(profile, paths), at: profile.at(...key) })).shards
       : [],

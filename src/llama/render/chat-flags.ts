@@ -2,19 +2,19 @@ import { adapterRef } from "../../profiles/model-refs.ts";
 import type { ProfileValues } from "../../profiles/schema/schema.ts";
 import type { FlagCatalogue, FlagMatch } from "../ask/flag-catalogue.ts";
 import {
-  besidePath,
+  sidecarPath,
   floatRule,
   formatFloat,
   impossible,
   integerRule,
   leftOut,
   noFlag,
-  type Outcome,
+  type RenderOutcome,
   pairRule,
   passed,
   passValue,
-  type RenderModels,
-  type Rule,
+  type ModelPaths,
+  type FlagRule,
   serverOnly,
   switchRule,
   valueRule,
@@ -32,7 +32,7 @@ function templateVariables(
   return JSON.stringify({ ...kwargs, ...(inVariables ? { reasoning_effort: effort } : {}) });
 }
 
-const templateKwargs: Rule = {
+const templateKwargs: FlagRule = {
   key: "chat_template_kwargs",
   flags: kwargsFlags,
   render: ({ values, catalogue }) =>
@@ -41,7 +41,7 @@ const templateKwargs: Rule = {
       : passValue(catalogue, "chat_template_kwargs", kwargsFlags, templateVariables(values, catalogue)),
 };
 
-const reasoningEffort: Rule = {
+const reasoningEffort: FlagRule = {
   key: "reasoning_effort",
   flags: effortFlags,
   shared: kwargsFlags,
@@ -56,7 +56,7 @@ const reasoningEffort: Rule = {
 };
 
 const budgetFlags = ["--reasoning-budget"];
-const reasoningBudget: Rule = {
+const reasoningBudget: FlagRule = {
   key: "reasoning_budget",
   flags: budgetFlags,
   render({ values, catalogue }) {
@@ -74,7 +74,7 @@ const reasoningBudget: Rule = {
 };
 
 /** Before it had a flag of its own, no thinking was a budget of 0. */
-const reasoning: Rule = {
+const reasoning: FlagRule = {
   key: "reasoning",
   flags: ["--reasoning"],
   shared: budgetFlags,
@@ -89,7 +89,7 @@ const reasoning: Rule = {
 };
 
 /** How chats become prompts, and answers messages. */
-export const chatRules: readonly Rule[] = [
+export const chatRules: readonly FlagRule[] = [
   floatRule("sampling.presence_penalty", ["--presence-penalty"], ({ sampling }) => sampling.presence_penalty),
   floatRule("sampling.frequency_penalty", ["--frequency-penalty"], ({ sampling }) => sampling.frequency_penalty),
   floatRule("sampling.repeat_penalty", ["--repeat-penalty"], ({ sampling }) => sampling.repeat_penalty),
@@ -110,7 +110,7 @@ interface Adapter {
 
 const loraFlags = ["--lora"];
 const scaledFlags = ["--lora-scaled"];
-const lora: Rule = {
+const lora: FlagRule = {
   key: "lora",
   flags: [...loraFlags, ...scaledFlags],
   render({ values, models, catalogue }) {
@@ -130,25 +130,25 @@ const lora: Rule = {
   },
 };
 
-function listAdapters(lora: NonNullable<ProfileValues["lora"]>, models: RenderModels): Adapter[] {
+function listAdapters(lora: NonNullable<ProfileValues["lora"]>, models: ModelPaths): Adapter[] {
   return lora.map((one, index) => ({
-    path: besidePath(models, `lora.${index}`, adapterRef(one)),
+    path: sidecarPath(models, `lora.${index}`, adapterRef(one)),
     ...(typeof one === "object" && "scale" in one ? { scale: one.scale } : {}),
   }));
 }
 
 const mmprojFlags = ["--mmproj"];
-const mmproj: Rule = {
+const mmproj: FlagRule = {
   key: "mmproj",
   flags: mmprojFlags,
   render({ values, models, catalogue }) {
     if (values.mmproj === undefined) return undefined;
-    return passValue(catalogue, "mmproj", mmprojFlags, besidePath(models, "mmproj", values.mmproj));
+    return passValue(catalogue, "mmproj", mmprojFlags, sidecarPath(models, "mmproj", values.mmproj));
   },
 };
 
 /** Builds before 2026 repeat the flag, with the scale as a value of its own. */
-function passAdapters(match: FlagMatch, adapters: readonly Adapter[], scaled: boolean): Outcome {
+function passAdapters(match: FlagMatch, adapters: readonly Adapter[], scaled: boolean): RenderOutcome {
   const scaleOf = ({ scale = 1 }: Adapter) => formatFloat(scale);
   if (isList(match))
     return passed([match.name, adapters.map((one) => (scaled ? `${one.path}:${scaleOf(one)}` : one.path)).join(",")]);
@@ -160,7 +160,7 @@ function isList({ entry }: FlagMatch): boolean {
 }
 
 /** What is loaded beside the model, or asked of it instead of text. */
-export const adapterRules: readonly Rule[] = [
+export const adapterRules: readonly FlagRule[] = [
   lora,
   mmproj,
   pairRule(

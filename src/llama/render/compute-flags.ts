@@ -2,7 +2,7 @@ import {
   floatRule,
   integerRule,
   pairRule,
-  type Rule,
+  type FlagRule,
   serverOnly,
   switchRule,
   unlessLacking,
@@ -12,7 +12,7 @@ import {
 const neverFits = "not needed on this build: it never changes unset options";
 
 /** Where weights and context go. */
-export const placementRules: readonly Rule[] = [
+export const placementRules: readonly FlagRule[] = [
   switchRule("cpu_moe", ["--cpu-moe"], (values) => values.cpu_moe),
   integerRule("n_cpu_moe", ["--n-cpu-moe"], (values) => values.n_cpu_moe),
   valueRule("override_tensor", ["--override-tensor"], (values) => values.override_tensor?.join(",")),
@@ -32,7 +32,7 @@ export const placementRules: readonly Rule[] = [
 ];
 
 /** How the context is computed, stretched and kept. */
-export const contextRules: readonly Rule[] = [
+export const contextRules: readonly FlagRule[] = [
   integerRule("threads_batch", ["--threads-batch"], (values) => values.threads_batch),
   integerRule("batch_size", ["--batch-size"], (values) => values.batch_size),
   integerRule("ubatch_size", ["--ubatch-size"], (values) => values.ubatch_size),

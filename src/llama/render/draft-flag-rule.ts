@@ -1,13 +1,15 @@
 import type { ProfileValues } from "../../profiles/schema/schema.ts";
-import { leftOut, type Outcome, type Rule, type Source } from "./flag-rule.ts";
+import { leftOut, type RenderOutcome, type FlagRule, type RenderInput } from "./flag-rule.ts";
 
 /** What a profile says about drafting. */
 export type Draft = NonNullable<ProfileValues["draft"]>;
 
 /** Makes the rule silent where the profile does not draft, or drafting is off. */
 export function draftRule(
-  rule: Omit<Rule, "render"> & { readonly render: (draft: Draft, source: Source) => Outcome | undefined },
-): Rule {
+  rule: Omit<FlagRule, "render"> & {
+    readonly render: (draft: Draft, source: RenderInput) => RenderOutcome | undefined;
+  },
+): FlagRule {
   return {
     ...rule,
     render: (source) => {
@@ -22,8 +24,8 @@ export function draftModelRule<T>(
   key: string,
   flags: readonly string[],
   read: (draft: Draft) => T | undefined,
-  render: (value: T, source: Source) => Outcome,
-): Rule {
+  render: (value: T, source: RenderInput) => RenderOutcome,
+): FlagRule {
   return draftRule({
     key,
     flags,

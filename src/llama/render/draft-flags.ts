@@ -1,11 +1,11 @@
 import { type Draft, draftRule, splitTypes } from "./draft-flag-rule.ts";
 import type { FlagCatalogue, FlagMatch } from "../ask/flag-catalogue.ts";
 import { allNgramLengthFlags, ngramLengthFlags } from "./ngram-flags.ts";
-import { formatFloat, impossible, leftOut, type Outcome, passed, passValue, type Rule } from "./flag-rule.ts";
+import { formatFloat, impossible, leftOut, type RenderOutcome, passed, passValue, type FlagRule } from "./flag-rule.ts";
 
 const modelFlags = ["--spec-draft-model", "--model-draft"];
 /** Says once that drafting is off. */
-export const draftModel: Rule = {
+export const draftModel: FlagRule = {
   key: "draft.model",
   flags: modelFlags,
   render({ values, models, catalogue }) {
@@ -22,7 +22,7 @@ export const draftModel: Rule = {
  * and never use it, or guess a type from the file and abort. Earlier builds draft as soon as they have a draft model,
  * and their `--spec-type`, where there is one, names only what to do besides.
  */
-export const draftType: Rule = draftRule({
+export const draftType: FlagRule = draftRule({
   key: "draft.type",
   flags: ["--spec-type", "--spec-default"],
   render(draft, { catalogue }) {
@@ -46,7 +46,7 @@ function needsModel(type: string): boolean {
   return type.startsWith("draft-") && type !== "draft-mtp";
 }
 
-function findContradiction(draft: Draft, types: readonly string[]): Outcome | undefined {
+function findContradiction(draft: Draft, types: readonly string[]): RenderOutcome | undefined {
   if (types.includes("none")) return impossible('draft.type "none" drafts nothing', "remove the key draft");
   if (draft.model === undefined && types.some(needsModel)) {
     return impossible(`draft.type "${draft.type}" needs a draft model`, "set draft.model, or another draft.type");
@@ -60,7 +60,7 @@ function findContradiction(draft: Draft, types: readonly string[]): Outcome | un
   return undefined;
 }
 
-function unknownTypes(unknown: readonly string[], offered: readonly string[], version: string): Outcome {
+function unknownTypes(unknown: readonly string[], offered: readonly string[], version: string): RenderOutcome {
   const known = [...new Set(offered)].filter((type) => type !== "none");
   return impossible(
     `draft.type "${unknown.join(",")}" is not known to llama.cpp ${version}`,
@@ -88,7 +88,7 @@ interface Target {
 }
 
 /** Passes what a profile means, but where the build does that unless told. */
-function passMeant(draft: Draft, key: Length, { catalogue, flags }: Target): Outcome | undefined {
+function passMeant(draft: Draft, key: Length, { catalogue, flags }: Target): RenderOutcome | undefined {
   const value = meant(draft, key);
   const match = catalogue.findFirst(flags);
   const written = draft[key] !== undefined;
@@ -108,7 +108,7 @@ function ownDefault({ name, entry }: FlagMatch): number | undefined {
 }
 
 /** How many tokens are drafted: each family of types has its own flags since April 2026. */
-function draftLength(key: "n_max" | "n_min", drafted: readonly string[], ngramMod: string): Rule {
+function draftLength(key: "n_max" | "n_min", drafted: readonly string[], ngramMod: string): FlagRule {
   return draftRule({
     key: `draft.${key}`,
     flags: drafted,
@@ -128,11 +128,11 @@ function draftLength(key: "n_max" | "n_min", drafted: readonly string[], ngramMo
   });
 }
 
-export const draftMax: Rule = draftLength("n_max", ["--spec-draft-n-max", "--draft-max"], "--spec-ngram-mod-n-max");
-export const draftMin: Rule = draftLength("n_min", ["--spec-draft-n-min", "--draft-min"], "--spec-ngram-mod-n-min");
+export const draftMax: FlagRule = draftLength("n_max", ["--spec-draft-n-max", "--draft-max"], "--spec-ngram-mod-n-max");
+export const draftMin: FlagRule = draftLength("n_min", ["--spec-draft-n-min", "--draft-min"], "--spec-ngram-mod-n-min");
 
 const probabilityFlags = ["--spec-draft-p-min", "--draft-p-min"];
-export const draftProbability: Rule = draftRule({
+export const draftProbability: FlagRule = draftRule({
   key: "draft.p_min",
   flags: probabilityFlags,
   render(draft, { catalogue }) {

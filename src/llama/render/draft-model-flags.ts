@@ -1,9 +1,9 @@
 import { type Draft, draftModelRule } from "./draft-flag-rule.ts";
 import { renderGpuLayers } from "./gpu-layers-flag.ts";
-import { leftOut, noFlag, passed, passValue, type Rule } from "./flag-rule.ts";
+import { leftOut, noFlag, passed, passValue, type FlagRule } from "./flag-rule.ts";
 
 const ctxSizeFlags = ["--ctx-size-draft"];
-export const draftCtxSize: Rule = draftModelRule(
+export const draftCtxSize: FlagRule = draftModelRule(
   "draft.ctx_size",
   ctxSizeFlags,
   (draft) => draft.ctx_size,
@@ -15,7 +15,7 @@ export const draftCtxSize: Rule = draftModelRule(
 
 const deviceFlags = ["--spec-draft-device", "--device-draft"];
 /** Unset, the draft goes where the target goes, as on v0.5.0; builds before it would spread it over all devices. */
-export const draftDevices: Rule = {
+export const draftDevices: FlagRule = {
   key: "draft.devices",
   flags: deviceFlags,
   render(source) {
@@ -37,7 +37,7 @@ const givenDevices = draftModelRule(
 );
 
 const gpuLayersFlags = ["--spec-draft-ngl", "--gpu-layers-draft"];
-export const draftGpuLayers: Rule = draftModelRule(
+export const draftGpuLayers: FlagRule = draftModelRule(
   "draft.gpu_layers",
   gpuLayersFlags,
   (draft) => draft.gpu_layers,
@@ -45,7 +45,11 @@ export const draftGpuLayers: Rule = draftModelRule(
 );
 
 /** A key whose value goes behind a flag unchanged. */
-function draftValue(key: string, flags: readonly string[], read: (draft: Draft) => string | number | undefined): Rule {
+function draftValue(
+  key: string,
+  flags: readonly string[],
+  read: (draft: Draft) => string | number | undefined,
+): FlagRule {
   return draftModelRule(`draft.${key}`, flags, read, (value, { catalogue }) =>
     passValue(catalogue, `draft.${key}`, flags, String(value)),
   );
@@ -64,7 +68,7 @@ const cpuMoe = draftModelRule(
 );
 
 /** How the draft model is loaded and computed, in the words that the target has too. */
-export const draftModelRules: readonly Rule[] = [
+export const draftModelRules: readonly FlagRule[] = [
   draftValue("threads", ["--spec-draft-threads", "--threads-draft"], (draft) => draft.threads),
   draftValue("cache_type_k", ["--spec-draft-type-k", "--cache-type-k-draft"], (draft) => draft.cache_type_k),
   draftValue("cache_type_v", ["--spec-draft-type-v", "--cache-type-v-draft"], (draft) => draft.cache_type_v),

@@ -3,37 +3,37 @@ import type { ModelRef, ProfileValues } from "../../profiles/schema/schema.ts";
 import type { FlagCatalogue, FlagMatch } from "../ask/flag-catalogue.ts";
 
 /** The model files to name on the command line, absolute; first shards of split sets. */
-export interface RenderModels {
+export interface ModelPaths {
   readonly target: string;
   /** Needed when the profile has `draft.model` and drafting is not off. */
   readonly draft?: string;
   /** Why drafting is off although the profile asks for it. */
   readonly draftingOff?: string;
   /** What had to be fetched beside the models, by its key: `mmproj`, `lora.0`. */
-  readonly beside?: ReadonlyMap<string, string>;
+  readonly sidecars?: ReadonlyMap<string, string>;
 }
 
 /** The programs of llama.cpp that a profile can be said to. */
 export type Program = "llama-server" | "llama-cli";
 
 /** What a rule renders from. */
-export interface Source {
+export interface RenderInput {
   /** Whose flags the catalogue holds. */
   readonly program: Program;
   readonly values: ProfileValues;
-  readonly models: RenderModels;
+  readonly models: ModelPaths;
   readonly catalogue: FlagCatalogue;
 }
 
 /** What becomes of one key on one build. */
-export type Outcome =
+export type RenderOutcome =
   | { readonly kind: "flags"; readonly args: readonly string[]; readonly note?: string }
   /** Nothing is passed, and that is right or bearable: `reason` says why. */
   | { readonly kind: "left-out"; readonly reason: string }
   | { readonly kind: "impossible"; readonly message: string; readonly fix: Fix };
 
 /** How one profile key becomes flags. */
-export interface Rule {
+export interface FlagRule {
   readonly key: string;
   /**
    * Every flag that says what the key says, over all builds, newest first. Raw `args` may not use them, unless
@@ -47,14 +47,14 @@ export interface Rule {
   /** About requests of others, which llama-cli does not take. */
   readonly serverOnly?: true;
   /** @returns undefined when the profile does not set the key. */
-  readonly render: (source: Source) => Outcome | undefined;
+  readonly render: (source: RenderInput) => RenderOutcome | undefined;
 }
 
 /** Reads a key's value as llama.cpp writes it; undefined when the profile does not set it. */
 export type ReadValue = (values: ProfileValues) => string | undefined;
 
 /** A key whose value goes behind a flag unchanged; refused by builds that have none of the flags. */
-export function valueRule(key: string, flags: readonly string[], read: ReadValue): Rule {
+export function valueRule(key: string, flags: readonly string[], read: ReadValue): FlagRule {
   return {
     key,
     flags,
@@ -70,7 +70,7 @@ export function integerRule(
   key: string,
   flags: readonly string[],
   read: (values: ProfileValues) => number | undefined,
-): Rule {
+): FlagRule {
   return valueRule(key, flags, (values) => read(values)?.toString());
 }
 
@@ -79,7 +79,7 @@ export function floatRule(
   key: string,
   flags: readonly string[],
   read: (values: ProfileValues) => number | undefined,
-): Rule {
+): FlagRule {
   return valueRule(key, flags, (values) => {
     const value = read(values);
     return value === undefined ? undefined : formatFloat(value);
@@ -87,7 +87,7 @@ export function floatRule(
 }
 
 /** A rule for what some builds lack, and a server does without: left out there with this reason. */
-export function unlessLacking(reason: string, rule: Rule): Rule {
+export function unlessLacking(reason: string, rule: FlagRule): FlagRule {
   return {
     ...rule,
     render: (source) => {
@@ -104,7 +104,11 @@ interface Pair {
 }
 
 /** A key with a flag for each of its values. A build that has only one of the two does the other unless told. */
-export function pairRule(key: string, { on, off }: Pair, read: (values: ProfileValues) => boolean | undefined): Rule {
+export function pairRule(
+  key: string,
+  { on, off }: Pair,
+  read: (values: ProfileValues) => boolean | undefined,
+): FlagRule {
   return {
     key,
     flags: [...on, ...off],
@@ -127,7 +131,7 @@ export function switchRule(
   key: string,
   flags: readonly string[],
   read: (values: ProfileValues) => boolean | undefined,
-): Rule {
+): FlagRule {
   return {
     key,
     flags,
@@ -142,19 +146,19 @@ export function switchRule(
 }
 
 /** The path of what lies beside the models. */
-export function besidePath(models: RenderModels, key: string, ref: ModelRef): string {
-  const path = typeof ref === "string" ? ref : models.beside?.get(key);
+export function sidecarPath(models: ModelPaths, key: string, ref: ModelRef): string {
+  const path = typeof ref === "string" ? ref : models.sidecars?.get(key);
   if (path === undefined) throw new Error(`a profile with ${key} is rendered without its file`);
   return path;
 }
 
 /** Says that nothing in llmctl depends on a rule. */
-export function rawToo(rule: Rule): Rule {
+export function rawToo(rule: FlagRule): FlagRule {
   return { ...rule, rawToo: true };
 }
 
 /** Says that a rule is about requests of others. */
-export function serverOnly(rule: Rule): Rule {
+export function serverOnly(rule: FlagRule): FlagRule {
   return { ...rule, serverOnly: true };
 }
 
@@ -162,7 +166,12 @@ export function serverOnly(rule: Rule): Rule {
  * Passes a value behind the first of the flags that the build has, when the build lists no values or this one among
  * them.
  */
-export function passValue(catalogue: FlagCatalogue, key: string, flags: readonly string[], value: string): Outcome {
+export function passValue(
+  catalogue: FlagCatalogue,
+  key: string,
+  flags: readonly string[],
+  value: string,
+): RenderOutcome {
   const match = catalogue.findFirst(flags);
   if (match === undefined || match.entry.hints.length !== 1) return noFlag(catalogue, key);
   return allows(match, value)
@@ -193,19 +202,19 @@ const plainWords: Readonly<Record<string, string>> = {
   "-1": "auto",
 };
 
-export function passed(args: readonly string[], note?: string): Outcome {
+export function passed(args: readonly string[], note?: string): RenderOutcome {
   return { kind: "flags", args, ...(note === undefined ? {} : { note }) };
 }
 
-export function leftOut(reason: string): Outcome {
+export function leftOut(reason: string): RenderOutcome {
   return { kind: "left-out", reason };
 }
 
-export function impossible(message: string, fix: Fix): Outcome {
+export function impossible(message: string, fix: Fix): RenderOutcome {
   return { kind: "impossible", message, fix };
 }
 
-export function noFlag(catalogue: FlagCatalogue, key: string): Outcome {
+export function noFlag(catalogue: FlagCatalogue, key: string): RenderOutcome {
   return impossible(
     `llama.cpp ${catalogue.version} has no flag for ${key}`,
     "remove the key, or use a build that has one",

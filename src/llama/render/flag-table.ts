@@ -16,7 +16,7 @@ import {
   passed,
   passValue,
   rawToo,
-  type Rule,
+  type FlagRule,
   serverOnly,
   valueRule,
 } from "./flag-rule.ts";
@@ -26,13 +26,13 @@ import { moreServerRules, serverRules } from "./server-flags.ts";
 /** `--prio` of llama.cpp, in its numbers. */
 const priorities = { low: -1, normal: 0, medium: 1, high: 2, realtime: 3 } as const;
 
-const model: Rule = {
+const model: FlagRule = {
   key: "model",
   flags: ["--model"],
   render: ({ models, catalogue }) => passValue(catalogue, "model", ["--model"], models.target),
 };
 
-const fit: Rule = {
+const fit: FlagRule = {
   key: "fit",
   flags: ["--fit"],
   render({ values, catalogue }) {
@@ -46,7 +46,7 @@ const fit: Rule = {
   },
 };
 
-const priority: Rule = {
+const priority: FlagRule = {
   key: "priority",
   flags: ["--prio"],
   render({ values, catalogue }) {
@@ -63,7 +63,7 @@ const priority: Rule = {
 };
 
 /** A flag without a value until mid-2025, then `on`, `off` or `auto`. */
-const flashAttention: Rule = {
+const flashAttention: FlagRule = {
   key: "flash_attn",
   flags: ["--flash-attn"],
   render({ values, catalogue }) {
@@ -79,7 +79,7 @@ const flashAttention: Rule = {
   },
 };
 
-const gpuLayers: Rule = {
+const gpuLayers: FlagRule = {
   key: "gpu_layers",
   flags: ["--gpu-layers"],
   render: ({ values, catalogue }) =>
@@ -89,7 +89,7 @@ const gpuLayers: Rule = {
 };
 
 /** One flag says both how to load and whether to lock since August 2026; before, each had its own. */
-const mlock: Rule = {
+const mlock: FlagRule = {
   key: "mlock",
   flags: ["--mlock"],
   shared: ["--load-mode"],
@@ -102,7 +102,7 @@ const mlock: Rule = {
   },
 };
 
-const mmap: Rule = {
+const mmap: FlagRule = {
   key: "mmap",
   flags: ["--mmap", "--no-mmap"],
   shared: ["--load-mode"],
@@ -125,7 +125,7 @@ function renderPort({ server }: ProfileValues): string | undefined {
 }
 
 /** Every key of a profile that llama-server is told, in the order of its command line. */
-export const renderTable: readonly Rule[] = [
+export const renderTable: readonly FlagRule[] = [
   model,
   serverOnly(valueRule("alias", ["--alias"], (values) => values.alias)),
   draftModel,
@@ -164,6 +164,6 @@ export const renderTable: readonly Rule[] = [
 ];
 
 /** The key that says what one of these flags says, on this build or another. */
-export function findRule(names: readonly string[]): Rule | undefined {
+export function findRule(names: readonly string[]): FlagRule | undefined {
   return renderTable.find(({ flags }) => flags.some((flag) => names.includes(flag)));
 }

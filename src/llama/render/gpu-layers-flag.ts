@@ -1,5 +1,5 @@
 import type { FlagCatalogue } from "../ask/flag-catalogue.ts";
-import { leftOut, noFlag, type Outcome, passed, passValue } from "./flag-rule.ts";
+import { leftOut, noFlag, type RenderOutcome, passed, passValue } from "./flag-rule.ts";
 
 /** More layers than any model has; llama.cpp takes what there is. */
 const allLayers = "999";
@@ -10,7 +10,7 @@ export function renderGpuLayers(
   key: string,
   flags: readonly string[],
   layers: number | "auto" | "all",
-): Outcome {
+): RenderOutcome {
   const match = catalogue.findFirst(flags);
   if (match === undefined) return noFlag(catalogue, key);
   if (typeof layers === "number" || match.entry.help.includes(`'${layers}'`))

@@ -1,5 +1,5 @@
 import { draftRule, splitTypes } from "./draft-flag-rule.ts";
-import { leftOut, passValue, type Rule } from "./flag-rule.ts";
+import { leftOut, passValue, type FlagRule } from "./flag-rule.ts";
 
 /** The n-gram types whose drafts have a length of their own; `ngram-mod` has a longest and a shortest. */
 const fixedTypes = ["ngram-simple", "ngram-map-k", "ngram-map-k4v"];
@@ -19,7 +19,7 @@ export function ngramLengthFlags(types: readonly string[]): string[] | undefined
 /** All that {@link ngramLengthFlags} can name. */
 export const allNgramLengthFlags = fixedTypes.flatMap((type) => ngramLengthFlags([type]) ?? []);
 
-export const ngramSize: Rule = draftRule({
+export const ngramSize: FlagRule = draftRule({
   key: "draft.ngram_size",
   flags: [],
   shared: ["ngram-mod", ...fixedTypes].flatMap(sizeFlags),

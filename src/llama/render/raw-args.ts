@@ -2,7 +2,7 @@ import type { Problem } from "../../base/errors.ts";
 import type { Profile } from "../../profiles/schema/schema.ts";
 import type { FlagCatalogue, FlagMatch } from "../ask/flag-catalogue.ts";
 import { ownedFlags, secretFlag } from "./owned-flags.ts";
-import { allows, type Rule, type Source } from "./flag-rule.ts";
+import { allows, type FlagRule, type RenderInput } from "./flag-rule.ts";
 import { findRule, renderTable } from "./flag-table.ts";
 
 /** One flag of a profile's `args` with its values. */
@@ -36,7 +36,7 @@ interface CheckedRawArgs {
 }
 
 /** Reads a profile's `args` as this build would, and checks them against it and against the profile's own keys. */
-export function checkRawArgs(profile: Profile, source: Source): CheckedRawArgs {
+export function checkRawArgs(profile: Profile, source: RenderInput): CheckedRawArgs {
   const { args } = profile.values;
   const { catalogue } = source;
   const checked: CheckedRawArgs = { flags: [], notes: [], problems: [] };
@@ -95,7 +95,7 @@ function withDashes(name: string, catalogue: FlagCatalogue): string {
 }
 
 /** A raw flag is written for llama-server; whether that build has it is for the server's rendering to say. */
-function isForServer(word: string, { program, catalogue }: Source): boolean {
+function isForServer(word: string, { program, catalogue }: RenderInput): boolean {
   const unknown = !catalogue.has(word) && catalogue.removedHint(word) === undefined;
   const rule = findRule([word]);
   return program === "llama-cli" && unknown && word.startsWith("-") && (rule === undefined || rule.serverOnly === true);
@@ -115,7 +115,7 @@ function looseValues(args: readonly string[], index: number): string[] {
   return stop < 0 ? behind : behind.slice(0, stop);
 }
 
-function explainUnknown(word: string, source: Source): Problem {
+function explainUnknown(word: string, source: RenderInput): Problem {
   const { catalogue } = source;
   const rule = findRule([word]);
   if (rule !== undefined) return coveredBy(word, rule);
@@ -143,7 +143,11 @@ function explainJoined(word: string, name: string): Problem {
   };
 }
 
-function findFault({ word, values, howToAdd }: WrittenFlag, match: FlagMatch, source: Source): Problem | undefined {
+function findFault(
+  { word, values, howToAdd }: WrittenFlag,
+  match: FlagMatch,
+  source: RenderInput,
+): Problem | undefined {
   const { entry } = match;
   const conflict = findConflict(word, match, source);
   if (conflict !== undefined) return conflict;
@@ -167,7 +171,7 @@ function findFault({ word, values, howToAdd }: WrittenFlag, match: FlagMatch, so
 }
 
 /** Why a known flag is not for raw args, whatever its value. */
-function findConflict(word: string, match: FlagMatch, source: Source): Problem | undefined {
+function findConflict(word: string, match: FlagMatch, source: RenderInput): Problem | undefined {
   const { entry } = match;
   const names = [...entry.names, ...entry.negations];
   const rule = findRule(names);
@@ -186,12 +190,12 @@ function findConflict(word: string, match: FlagMatch, source: Source): Problem |
   return undefined;
 }
 
-function usesShared(rule: Rule, names: readonly string[], source: Source): boolean {
+function usesShared(rule: FlagRule, names: readonly string[], source: RenderInput): boolean {
   if (!rule.shared?.some((flag) => names.includes(flag))) return false;
   const outcome = rule.render(source);
   return outcome?.kind === "flags" && outcome.args.some((arg) => names.includes(arg));
 }
 
-function coveredBy(word: string, { key }: Rule): Problem {
+function coveredBy(word: string, { key }: FlagRule): Problem {
   return { message: `"${word}" says what the key ${key} says`, fix: `set ${key} instead` };
 }

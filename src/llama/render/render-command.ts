@@ -2,7 +2,7 @@ import { LlmctlError, type Problem } from "../../base/errors.ts";
 import type { Profile } from "../../profiles/schema/schema.ts";
 import type { FlagCatalogue } from "../ask/flag-catalogue.ts";
 import { checkRawArgs, type RawFlag } from "./raw-args.ts";
-import { leftOut, type Outcome, type RenderModels, type Rule, type Source } from "./flag-rule.ts";
+import { leftOut, type RenderOutcome, type ModelPaths, type FlagRule, type RenderInput } from "./flag-rule.ts";
 import { renderTable } from "./flag-table.ts";
 
 /** One flag with its values, and the profile key that it came from. */
@@ -34,7 +34,7 @@ export function commandLine(rendering: Rendering): string[] {
  * @throws LlmctlError `profile-unrenderable` with every key and raw flag that this build cannot do, each at its place
  *   in the YAML.
  */
-export function renderServer(profile: Profile, models: RenderModels, catalogue: FlagCatalogue): Rendering {
+export function renderServer(profile: Profile, models: ModelPaths, catalogue: FlagCatalogue): Rendering {
   return render(profile, { program: "llama-server", values: profile.values, models, catalogue });
 }
 
@@ -42,11 +42,11 @@ export function renderServer(profile: Profile, models: RenderModels, catalogue: 
  * As {@link renderServer}, in the flags of a llama-cli: the same model and the same drafting, for one person at a
  * terminal. What is about requests of others, raw flags of the server among it, is left out with a note.
  */
-export function renderCli(profile: Profile, models: RenderModels, catalogue: FlagCatalogue): Rendering {
+export function renderCli(profile: Profile, models: ModelPaths, catalogue: FlagCatalogue): Rendering {
   return render(profile, { program: "llama-cli", values: profile.values, models, catalogue });
 }
 
-function render(profile: Profile, source: Source): Rendering {
+function render(profile: Profile, source: RenderInput): Rendering {
   const flags: RenderedFlag[] = [];
   const notes: { key: string; reason: string }[] = [];
   const problems: Problem[] = [];
@@ -67,7 +67,7 @@ function render(profile: Profile, source: Source): Rendering {
   return { flags: [...flags, ...raw.flags.map(renderRaw)], notes: [...notes, ...raw.notes] };
 }
 
-function renderRule(rule: Rule, source: Source): Outcome | undefined {
+function renderRule(rule: FlagRule, source: RenderInput): RenderOutcome | undefined {
   const outcome = rule.render(source);
   const unwanted = rule.serverOnly === true && source.program === "llama-cli" && outcome !== undefined;
   return unwanted ? leftOut("llama-cli takes no requests of others") : outcome;

@@ -1,11 +1,11 @@
 import type { RenderedFlag } from "./render-command.ts";
-import { impossible, leftOut, passed, type Rule } from "./flag-rule.ts";
+import { impossible, leftOut, passed, type FlagRule } from "./flag-rule.ts";
 
 /**
  * Stands before every flag that names a device: llama.cpp reads from left to right, and `--device RPC0` exists only
  * behind it.
  */
-export const rpcWorkers: Rule = {
+export const rpcWorkers: FlagRule = {
   key: "rpc.workers",
   flags: ["--rpc"],
   render({ values, catalogue }) {
@@ -19,7 +19,7 @@ export const rpcWorkers: Rule = {
   },
 };
 
-export const rpcCache: Rule = {
+export const rpcCache: FlagRule = {
   key: "rpc.cache",
   flags: [],
   render: ({ values }) =>

@@ -1,4 +1,4 @@
-import type { Traffic } from "../../supervisor/launch.ts";
+import type { TokenTraffic } from "../../supervisor/launch.ts";
 
 /*
  * Numbers in full, and no longer than any that is true: twelve digits of milliseconds are thirty years. What else
@@ -8,7 +8,7 @@ const evalTime = /(?<!prompt )eval time = +(\d{1,12}(?:\.\d{1,9})?) ms \/ +(\d{1
 const acceptance =
   /draft acceptance(?: rate)? = +\d{1,12}(?:\.\d{1,9})? \( *(\d{1,12}) accepted \/ *(\d{1,12}) generated\)(?:, mean len = +(\d{1,12}(?:\.\d{1,9})?)(?![\d.]))?/;
 
-const none: Traffic = { tokens: 0, seconds: 0, draftTokens: 0, acceptedTokens: 0, drafts: 0, acceptedLengths: 0 };
+const none: TokenTraffic = { tokens: 0, seconds: 0, draftTokens: 0, acceptedTokens: 0, drafts: 0, acceptedLengths: 0 };
 
 /**
  * What llama-server logs at the end of each request, on every build and at its default verbosity: reading it costs the
@@ -16,7 +16,7 @@ const none: Traffic = { tokens: 0, seconds: 0, draftTokens: 0, acceptedTokens: 0
  * @returns undefined for any other line.
  * @see llama.cpp tools/server/server-context.cpp, print_timings
  */
-export function parseTraffic(line: string): Traffic | undefined {
+export function parseTraffic(line: string): TokenTraffic | undefined {
   const speed = evalTime.exec(line);
   if (speed !== null) return { ...none, seconds: Number(speed[1]) / 1000, tokens: Number(speed[2]) };
   const drafted = acceptance.exec(line);

@@ -9,7 +9,7 @@ import { explainExit } from "./exit-cause.ts";
  * back.
  */
 export const workerProtocol: ServerProtocol = {
-  checkHealth,
+  checkHealth: checkWorkerHealth,
   explainExit,
   checkNeeds: async () => undefined,
   parseLoadLine: (line) => (/^Starting RPC server\b/.test(line) ? { says: "loaded" } : undefined),
@@ -22,7 +22,7 @@ export const workerProtocol: ServerProtocol = {
 };
 
 /** Where the system does not tell who listens, a connection that is closed at once is the only way. */
-async function checkHealth(endpoint: Endpoint, timeoutMs: number, signal: AbortSignal): Promise<Health> {
+async function checkWorkerHealth(endpoint: Endpoint, timeoutMs: number, signal: AbortSignal): Promise<Health> {
   const isThere =
     "port" in endpoint && isListeningKnown()
       ? isListenedOn(endpoint.port)

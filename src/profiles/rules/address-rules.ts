@@ -1,19 +1,19 @@
 import { maskAddress } from "../../base/text/secrets.ts";
 import { isAddress } from "../hub-address.ts";
 import { quote } from "../yaml/quote-value.ts";
-import { type Finding, findWritten, type KeyPath, showKey, type WrittenMap } from "../yaml/located.ts";
+import { type ProfileProblem, findLocated, type KeyPath, showKey, type LocatedMap } from "../yaml/located.ts";
 
 /** What the addresses of files must be, beyond their form. */
-export function checkAddresses(root: WrittenMap): Finding[] {
-  const lora = findWritten(root, ["lora"])?.value;
+export function checkAddresses(root: LocatedMap): ProfileProblem[] {
+  const lora = findLocated(root, ["lora"])?.value;
   const adapters = lora?.kind === "list" ? lora.items.map((_, index) => ["lora", index]) : [];
   const paths: KeyPath[] = [["model"], ["draft", "model"], ["mmproj"], ...adapters];
   return paths.flatMap((path) => [...checkUrl(root, path), ...checkPath(root, [...path, "path"])]);
 }
 
-function checkUrl(root: WrittenMap, path: KeyPath): Finding[] {
-  const model = findWritten(root, path);
-  const written = findWritten(root, [...path, "url"]);
+function checkUrl(root: LocatedMap, path: KeyPath): ProfileProblem[] {
+  const model = findLocated(root, path);
+  const written = findLocated(root, [...path, "url"]);
   const address = written?.value.kind === "scalar" ? written.value.value : undefined;
   if (model === undefined || written === undefined || !isAddress(address)) return [];
   const problem = findProblem(address);
@@ -25,8 +25,8 @@ function checkUrl(root: WrittenMap, path: KeyPath): Finding[] {
 }
 
 /** An adapter's path is no place for an address, as its digest could not be said beside it. */
-function checkPath(root: WrittenMap, path: KeyPath): Finding[] {
-  const written = findWritten(root, path);
+function checkPath(root: LocatedMap, path: KeyPath): ProfileProblem[] {
+  const written = findLocated(root, path);
   if (written?.value.kind !== "scalar" || !isAddress(written.value.value)) return [];
   return [
     { message: `${quote(showKey(path))} is an address`, place: written.place, fix: "write it as url instead of path" },

@@ -1,15 +1,15 @@
 import { checkAddresses } from "./address-rules.ts";
-import { checkHost } from "./host-rules.ts";
+import { checkHostRules } from "./host-rules.ts";
 import { quote } from "../yaml/quote-value.ts";
 import { checkWorker, isWorker } from "./worker-rules.ts";
 import {
   exclusiveKeys,
-  type Finding,
-  findWritten,
+  type ProfileProblem,
+  findLocated,
   type KeyPath,
   nearestPlace,
   showKey,
-  type WrittenMap,
+  type LocatedMap,
 } from "../yaml/located.ts";
 
 /**
@@ -21,31 +21,31 @@ const modelFreeType = /^(none|ngram-[\w-]+|draft-mtp)$/;
  * What one key asks of another, in a profile that is read with all it extends. Works on what was written, so that these
  * problems show together with all others.
  */
-export function checkRules(root: WrittenMap): Finding[] {
+export function checkRules(root: LocatedMap): ProfileProblem[] {
   return [
     ...(isWorker(root) ? checkWorker(root) : checkHasModel(root)),
     ...checkModelRef(root, ["model"]),
     ...checkModelRef(root, ["draft", "model"]),
     ...checkAddresses(root),
-    ...checkHost(root),
-    ...[[], ["draft"], ["llama"]].flatMap((path) => checkPair(root, path)),
+    ...checkHostRules(root),
+    ...[[], ["draft"], ["llama"]].flatMap((path) => checkExclusivePair(root, path)),
     ...checkDraft(root),
   ];
 }
 
 /** The schema cannot require it, since a worker has none. */
-function checkHasModel(root: WrittenMap): Finding[] {
+function checkHasModel(root: LocatedMap): ProfileProblem[] {
   if (root.entries.has("model")) return [];
   return [
     { message: `profile ${quote(root.place.source.name)} has no "model"`, place: root.place, fix: 'add "model"' },
   ];
 }
 
-function checkModelRef(root: WrittenMap, path: KeyPath): Finding[] {
-  const model = findWritten(root, path);
+function checkModelRef(root: LocatedMap, path: KeyPath): ProfileProblem[] {
+  const model = findLocated(root, path);
   if (model?.value.kind !== "map" || !model.value.entries.has("hf")) return [];
   if (model.value.entries.has("quant") || model.value.entries.has("file")) {
-    return [...checkPair(root, path), ...checkIsNoProjector(root, path)];
+    return [...checkExclusivePair(root, path), ...checkIsNoProjector(root, path)];
   }
   return [
     {
@@ -56,9 +56,9 @@ function checkModelRef(root: WrittenMap, path: KeyPath): Finding[] {
   ];
 }
 
-function checkIsNoProjector(root: WrittenMap, path: KeyPath): Finding[] {
+function checkIsNoProjector(root: LocatedMap, path: KeyPath): ProfileProblem[] {
   const key = [...path, "file"];
-  const file = findWritten(root, key);
+  const file = findLocated(root, key);
   const name = file?.value.kind === "scalar" ? String(file.value.value) : "";
   if (file === undefined || !/mmproj/i.test(name.slice(name.lastIndexOf("/") + 1))) return [];
   return [
@@ -70,8 +70,8 @@ function checkIsNoProjector(root: WrittenMap, path: KeyPath): Finding[] {
   ];
 }
 
-function checkPair(root: WrittenMap, path: KeyPath): Finding[] {
-  const map = findWritten(root, path)?.value;
+function checkExclusivePair(root: LocatedMap, path: KeyPath): ProfileProblem[] {
+  const map = findLocated(root, path)?.value;
   if (map?.kind !== "map") return [];
   return exclusiveKeys
     .filter((pair) => pair.every((key) => map.entries.has(key)))
@@ -82,13 +82,13 @@ function checkPair(root: WrittenMap, path: KeyPath): Finding[] {
     }));
 }
 
-function checkDraft(root: WrittenMap): Finding[] {
-  const draft = findWritten(root, ["draft"]);
+function checkDraft(root: LocatedMap): ProfileProblem[] {
+  const draft = findLocated(root, ["draft"]);
   if (draft?.value.kind !== "map") return [];
-  const written = findWritten(draft.value, ["type"])?.value;
+  const written = findLocated(draft.value, ["type"])?.value;
   const type = written?.kind === "scalar" && typeof written.value === "string" ? written.value : "draft-simple";
   const needsModel = type.split(",").filter((one) => !modelFreeType.test(one.trim()));
-  const findings: Finding[] = [];
+  const findings: ProfileProblem[] = [];
   if (needsModel.length > 0 && !draft.value.entries.has("model")) {
     findings.push({
       message: `"draft" has no "model", and drafting type ${quote(needsModel.join(","))} needs one`,
@@ -108,7 +108,7 @@ function checkDraft(root: WrittenMap): Finding[] {
   return findings;
 }
 
-function readNumber(root: WrittenMap, path: KeyPath): number | undefined {
-  const found = findWritten(root, path)?.value;
+function readNumber(root: LocatedMap, path: KeyPath): number | undefined {
+  const found = findLocated(root, path)?.value;
   return found?.kind === "scalar" && typeof found.value === "number" ? found.value : undefined;
 }

@@ -5,7 +5,7 @@ import { maskAddress } from "../../base/text/secrets.ts";
 import { isSocketHost } from "./host-kinds.ts";
 import { quote } from "../yaml/quote-value.ts";
 import { isWorker } from "./worker-rules.ts";
-import { type Finding, findWritten, type WrittenMap } from "../yaml/located.ts";
+import { type ProfileProblem, findLocated, type LocatedMap } from "../yaml/located.ts";
 
 /**
  * sun_path holds 104 bytes on macOS and 108 on Linux, a final zero among them; Node cuts a longer path short without a
@@ -14,8 +14,8 @@ import { type Finding, findWritten, type WrittenMap } from "../yaml/located.ts";
 const maxSocketPathBytes = 103;
 
 /** What `server.host` must be beyond text: an address, a name, or the path of a unix socket. */
-export function checkHost(root: WrittenMap): Finding[] {
-  const written = findWritten(root, ["server", "host"]);
+export function checkHostRules(root: LocatedMap): ProfileProblem[] {
+  const written = findLocated(root, ["server", "host"]);
   const host = written?.value.kind === "scalar" ? written.value.value : undefined;
   if (written === undefined || typeof host !== "string" || host === "") return [];
   const problem = explainHost(host);
@@ -28,12 +28,12 @@ export function checkHost(root: WrittenMap): Finding[] {
       },
     ];
   }
-  return isSocketHost(host) && !isWorker(root) ? checkPort(root) : [];
+  return isSocketHost(host) && !isWorker(root) ? checkPortRule(root) : [];
 }
 
 /** Two answers to where the server listens cannot both be meant, and llama-server would take no notice of the port. */
-function checkPort(root: WrittenMap): Finding[] {
-  const port = findWritten(root, ["server", "port"]);
+function checkPortRule(root: LocatedMap): ProfileProblem[] {
+  const port = findLocated(root, ["server", "port"]);
   if (port?.value.kind !== "scalar" || typeof port.value.value !== "number") return [];
   return [
     {
@@ -44,7 +44,7 @@ function checkPort(root: WrittenMap): Finding[] {
   ];
 }
 
-type Problem = Pick<Finding, "message"> & { readonly fix: string };
+type Problem = Pick<ProfileProblem, "message"> & { readonly fix: string };
 
 function explainHost(host: string): Problem | undefined {
   if (/^[a-z][a-z0-9+.-]*:\/|^(?:unix|file):/i.test(host)) return explainUrl(host);

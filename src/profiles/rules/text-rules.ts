@@ -1,6 +1,6 @@
 import { controlCharacter, nameCharacter } from "../../base/text/control-characters.ts";
 import { quote } from "../yaml/quote-value.ts";
-import { type Finding, type KeyPath, mapMap, nearestPlace, showKey, type WrittenMap } from "../yaml/located.ts";
+import { type ProfileProblem, type KeyPath, mapMap, nearestPlace, showKey, type LocatedMap } from "../yaml/located.ts";
 
 /**
  * Keys whose text can have more than one line. All others, new ones too, are paths, names, addresses: one line of a
@@ -15,8 +15,8 @@ const halfCharacter = /\p{Cs}/u;
  * No value but prose may hold a control character: what is written for other programs has each value on a line of its
  * own.
  */
-export function checkText(root: WrittenMap): Finding[] {
-  const findings: Finding[] = [];
+export function checkTextRules(root: LocatedMap): ProfileProblem[] {
+  const findings: ProfileProblem[] = [];
   mapMap(root, (scalar, path) => {
     const found = typeof scalar.value === "string" ? forbiddenIn(path).exec(scalar.value)?.[0] : undefined;
     if (found !== undefined) findings.push(explain(found, { text: String(scalar.value), path, root }));
@@ -32,10 +32,10 @@ function forbiddenIn([key]: KeyPath): RegExp {
 interface Holder {
   readonly text: string;
   readonly path: KeyPath;
-  readonly root: WrittenMap;
+  readonly root: LocatedMap;
 }
 
-function explain(character: string, { text, path, root }: Holder): Finding {
+function explain(character: string, { text, path, root }: Holder): ProfileProblem {
   const isHalf = halfCharacter.test(character);
   const what = isHalf ? "half of a character" : "a control character";
   const isBlock = text.trimEnd() !== text && !controlCharacter.test(text.trimEnd());

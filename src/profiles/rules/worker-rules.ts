@@ -2,7 +2,7 @@ import { BlockList, isIP } from "node:net";
 import { isSocketHost } from "./host-kinds.ts";
 import { profileJsonSchema, schemaAt } from "../schema/json-schema.ts";
 import { quote } from "../yaml/quote-value.ts";
-import { type Finding, findWritten, nearestPlace, type WrittenMap } from "../yaml/located.ts";
+import { type ProfileProblem, findLocated, nearestPlace, type LocatedMap } from "../yaml/located.ts";
 
 /** What a profile with `kind: rpc-worker` may say. */
 const workerKeys: readonly string[] = [
@@ -24,17 +24,17 @@ const workerKeys: readonly string[] = [
   "log",
 ];
 
-export function isWorker(root: WrittenMap): boolean {
-  const kind = findWritten(root, ["kind"])?.value;
+export function isWorker(root: LocatedMap): boolean {
+  const kind = findLocated(root, ["kind"])?.value;
   return kind?.kind === "scalar" && kind.value === "rpc-worker";
 }
 
 /** What a worker's profile says that only a server understands, and whether it would listen where it must not. */
-export function checkWorker(root: WrittenMap): Finding[] {
+export function checkWorker(root: LocatedMap): ProfileProblem[] {
   return [...findServerKeys(root), ...checkAddress(root)];
 }
 
-function findServerKeys(root: WrittenMap): Finding[] {
+function findServerKeys(root: LocatedMap): ProfileProblem[] {
   return [...root.entries].flatMap(([key, { place, value }]) => {
     if (workerKeys.includes(key)) return [];
     const keys =
@@ -74,9 +74,9 @@ function isPrivateHost(host: string): boolean {
 }
 
 /** A worker does what anyone who reaches it says. */
-function checkAddress(root: WrittenMap): Finding[] {
-  const findings: Finding[] = [];
-  const host = findWritten(root, ["server", "host"])?.value;
+function checkAddress(root: LocatedMap): ProfileProblem[] {
+  const findings: ProfileProblem[] = [];
+  const host = findLocated(root, ["server", "host"])?.value;
   if (host?.kind === "scalar" && typeof host.value === "string" && !isPrivateHost(host.value)) {
     findings.push({
       message: `a worker must not listen on ${quote(host.value)}: it obeys whoever reaches it`,
@@ -91,7 +91,7 @@ function checkAddress(root: WrittenMap): Finding[] {
       fix: "set server.host to this machine's address in a private network, such as 10.0.0.2",
     });
   }
-  const port = findWritten(root, ["server", "port"])?.value;
+  const port = findLocated(root, ["server", "port"])?.value;
   if (port?.kind !== "scalar" || typeof port.value !== "number") {
     findings.push({
       message: "a worker needs a fixed port, which servers name it by",

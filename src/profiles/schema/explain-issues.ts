@@ -4,28 +4,28 @@ import { maskAddress } from "../../base/text/secrets.ts";
 import { expectations, type JsonSchema, keysOf, schemaAt } from "./json-schema.ts";
 import { joinOr, quote } from "../yaml/quote-value.ts";
 import {
-  type Finding,
-  findWritten,
+  type ProfileProblem,
+  findLocated,
   type KeyPath,
   nearestPlace,
   showKey,
-  type Written,
-  type WrittenMap,
+  type Located,
+  type LocatedMap,
 } from "../yaml/located.ts";
 
 type Issue = z.core.$ZodIssue;
 
 interface Explained {
-  readonly root: WrittenMap;
+  readonly root: LocatedMap;
   readonly schema: JsonSchema;
 }
 
 /** What the schema found, in llmctl's words: which key, what it must be, what was written, and where. */
-export function explainIssues(issues: readonly Issue[], context: Explained): Finding[] {
+export function explainIssues(issues: readonly Issue[], context: Explained): ProfileProblem[] {
   return issues.flatMap((issue) => explain(issue, [], context));
 }
 
-function explain(issue: Issue, under: KeyPath, context: Explained): Finding[] {
+function explain(issue: Issue, under: KeyPath, context: Explained): ProfileProblem[] {
   // YAML keys are text and list positions numbers; no path of ours holds a symbol.
   const path: KeyPath = [...under, ...issue.path.filter((key) => typeof key !== "symbol")];
   if (issue.code === "unrecognized_keys") return issue.keys.map((key) => unknownKey(key, path, context));
@@ -43,7 +43,7 @@ function chooseBranch(
   path: KeyPath,
   { root }: Explained,
 ): readonly Issue[] | undefined {
-  if (findWritten(root, path)?.value.kind !== "map") return undefined;
+  if (findLocated(root, path)?.value.kind !== "map") return undefined;
   const maps = branches.filter((issues) =>
     issues.every((issue) => issue.path.length > 0 || issue.code === "unrecognized_keys"),
   );
@@ -55,7 +55,7 @@ function countUnknown(issues: readonly Issue[]): number {
   return issues.reduce((sum, issue) => sum + (issue.code === "unrecognized_keys" ? issue.keys.length : 0), 0);
 }
 
-function unknownKey(key: string, path: KeyPath, { root, schema }: Explained): Finding {
+function unknownKey(key: string, path: KeyPath, { root, schema }: Explained): ProfileProblem {
   const place = nearestPlace(root, [...path, key]);
   const where = path.length === 0 ? "" : ` in ${quote(showKey(path))}`;
   const message = `profile ${quote(place.source.name)} has an unknown key ${quote(key)}${where}`;
@@ -75,7 +75,7 @@ function suggestKey(key: string, path: KeyPath, schema: JsonSchema): string {
   return `the keys here are: ${known.join(", ")}`;
 }
 
-function badName(path: KeyPath, { root }: Explained): Finding {
+function badName(path: KeyPath, { root }: Explained): ProfileProblem {
   // What stands behind an equals sign was meant as the value.
   const [name = ""] = String(path.at(-1)).split("=", 1);
   return {
@@ -88,9 +88,9 @@ function badName(path: KeyPath, { root }: Explained): Finding {
 /** A number or a word that somebody forgot to put in quotes: `1`, `true`. */
 const longestPlain = 4;
 
-function wrongValue(path: KeyPath, { root, schema }: Explained): Finding {
+function wrongValue(path: KeyPath, { root, schema }: Explained): ProfileProblem {
   const place = nearestPlace(root, path);
-  const written = findWritten(root, path)?.value;
+  const written = findLocated(root, path)?.value;
   if (!written) return missing(path, place);
   const expected = expectations(schemaAt(schema, path) ?? {});
   // A value of the server's environment is repeated in no message, unless it is too short for a secret.
@@ -102,12 +102,12 @@ function wrongValue(path: KeyPath, { root, schema }: Explained): Finding {
   return { message, place, ...(fix === undefined ? {} : { fix }) };
 }
 
-function missing(path: KeyPath, place: Finding["place"]): Finding {
+function missing(path: KeyPath, place: ProfileProblem["place"]): ProfileProblem {
   const home = path.length < 2 ? `profile ${quote(place.source.name)}` : quote(showKey(path.slice(0, -1)));
   return { message: `${home} has no ${quote(String(path.at(-1)))}`, place, fix: `add ${quote(String(path.at(-1)))}` };
 }
 
-function butIs(written: Written): string {
+function butIs(written: Located): string {
   if (written.kind === "map") return "not a map";
   if (written.kind === "list") return written.items.length === 0 ? "not an empty list" : "not a list";
   if (written.value === null || written.value === "") return "but it is empty";
@@ -116,7 +116,7 @@ function butIs(written: Written): string {
   return `not ${quote(written.value.includes("://") ? maskAddress(written.value) : written.value)}`;
 }
 
-function suggestValue(written: Written, expected: readonly string[]): string | undefined {
+function suggestValue(written: Located, expected: readonly string[]): string | undefined {
   if (written.kind !== "scalar" || written.value === null) return undefined;
   const { value, text } = written;
   if (typeof value !== "string")

@@ -5,7 +5,7 @@ import type { NewValue } from "./new-value.ts";
 import { quote } from "./quote-value.ts";
 import { readYaml } from "./read-yaml.ts";
 import { withKey, withoutKey } from "./plain-keys.ts";
-import { type KeyPath, showKey, type Source, toPlain, toProblem } from "./located.ts";
+import { type KeyPath, showKey, type SourceText, toPlain, toProblem } from "./located.ts";
 
 /*
  * Edits are splices of the text at places that the parser names, never a document printed anew: a printer has its own
@@ -28,7 +28,7 @@ interface Splice {
  * @throws LlmctlError `profile-invalid` for text that is no YAML, `profile-uneditable` where the key cannot be written
  *   without touching more.
  */
-export function setInYaml(text: string, path: KeyPath, value: NewValue, source: Source): string {
+export function setInYaml(text: string, path: KeyPath, value: NewValue, source: SourceText): string {
   const wanted = withKey(readPlain(text, source), path, value.value);
   if (wanted === undefined) throw uneditable("set", path, source);
   const spot = findSpot(text, path);
@@ -43,7 +43,7 @@ export function setInYaml(text: string, path: KeyPath, value: NewValue, source: 
  * Removes one key, with the lines that it stands on, and the maps that it leaves empty.
  * @returns undefined when the text does not have the key. @throws LlmctlError as {@link setInYaml}.
  */
-export function unsetInYaml(text: string, path: KeyPath, source: Source): string | undefined {
+export function unsetInYaml(text: string, path: KeyPath, source: SourceText): string | undefined {
   const wanted = withoutKey(readPlain(text, source), path);
   if (wanted === undefined) return undefined;
   const edited = apply(text, spliceAway(text, path));
@@ -51,7 +51,7 @@ export function unsetInYaml(text: string, path: KeyPath, source: Source): string
   return edited;
 }
 
-function readPlain(text: string, source: Source): unknown {
+function readPlain(text: string, source: SourceText): unknown {
   const { root, findings } = readYaml(text, source);
   const [first, ...more] = findings.map(toProblem);
   // A file of nothing but comments is a fine one to write the first key into.
@@ -60,12 +60,12 @@ function readPlain(text: string, source: Source): unknown {
   throw new LlmctlError("profile-invalid", message, { exit: "config", ...where }, more);
 }
 
-function means(text: string, wanted: unknown, source: Source): boolean {
+function means(text: string, wanted: unknown, source: SourceText): boolean {
   const { root, findings } = readYaml(text, source);
   return findings.length === 0 && isDeepStrictEqual(toPlain(root), wanted);
 }
 
-function uneditable(verb: "set" | "unset", path: KeyPath, source: Source): LlmctlError {
+function uneditable(verb: "set" | "unset", path: KeyPath, source: SourceText): LlmctlError {
   return new LlmctlError(
     "profile-uneditable",
     `cannot ${verb} ${quote(showKey(path))} without changing more than that key`,

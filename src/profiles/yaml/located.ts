@@ -3,7 +3,7 @@ import type { Problem } from "../../base/errors.ts";
 import type { Fix } from "../../base/fix.ts";
 
 /** The YAML file of one profile. */
-export interface Source {
+export interface SourceText {
   readonly name: string;
   /** Absolute. */
   readonly path: string;
@@ -12,63 +12,63 @@ export interface Source {
 }
 
 /** Where something stands; line and column from 1. */
-export interface Place {
-  readonly source: Source;
+export interface SourcePlace {
+  readonly source: SourceText;
   readonly line: number;
   readonly column: number;
 }
 
 /** What was written in a profile's file, before any meaning is given to it. */
-export type Written = WrittenMap | WrittenList | WrittenScalar;
+export type Located = LocatedMap | WrittenList | LocatedScalar;
 
-export interface WrittenMap {
+export interface LocatedMap {
   readonly kind: "map";
-  readonly entries: ReadonlyMap<string, WrittenEntry>;
-  readonly place: Place;
+  readonly entries: ReadonlyMap<string, LocatedEntry>;
+  readonly place: SourcePlace;
 }
 
 /** One `key: value`; `place` is the key's. */
-export interface WrittenEntry {
-  readonly place: Place;
-  readonly value: Written;
+export interface LocatedEntry {
+  readonly place: SourcePlace;
+  readonly value: Located;
 }
 
 interface WrittenList {
   readonly kind: "list";
-  readonly items: readonly Written[];
-  readonly place: Place;
+  readonly items: readonly Located[];
+  readonly place: SourcePlace;
 }
 
-export interface WrittenScalar {
+export interface LocatedScalar {
   readonly kind: "scalar";
   readonly value: string | number | boolean | null;
   /** As it stands in the file, for messages. */
   readonly text: string;
   /** Set when `${env:…}` was replaced in it. */
   readonly expanded?: true;
-  readonly place: Place;
+  readonly place: SourcePlace;
 }
 
 export type KeyPath = readonly (string | number)[];
 
 /** A problem that still knows its place, so that all of them can be put in the order of the file. */
-export interface Finding {
+export interface ProfileProblem {
   readonly message: string;
-  readonly place: Place;
+  readonly place: SourcePlace;
   readonly fix?: Fix;
 }
 
-export function makeSource(name: string, path: string, cwd: string): Source {
+export function makeSource(name: string, path: string, cwd: string): SourceText {
   const below = relative(cwd, path);
   return { name, path, shown: below.startsWith("..") ? path : below };
 }
 
 /** `file:line:column`. */
-export function showPlace(place: Place): string {
+export function showPlace(place: SourcePlace): string {
   return `${place.source.shown}:${place.line}:${place.column}`;
 }
 
-export function toProblem(finding: Finding): Problem {
+export function toProblem(finding: ProfileProblem): Problem {
   const { message, place, fix } = finding;
   return { message, at: showPlace(place), ...(fix === undefined ? {} : { fix }) };
 }
@@ -82,28 +82,28 @@ export function showKey(path: KeyPath): string {
 }
 
 /** What was written at a key, with the key's place (a list item's own); undefined when nobody wrote it. */
-export function findWritten(root: Written, path: KeyPath): WrittenEntry | undefined {
-  let found: WrittenEntry | undefined = { place: root.place, value: root };
+export function findLocated(root: Located, path: KeyPath): LocatedEntry | undefined {
+  let found: LocatedEntry | undefined = { place: root.place, value: root };
   for (const key of path) found = found && step(found.value, key);
   return found;
 }
 
-function step(from: Written, key: string | number): WrittenEntry | undefined {
+function step(from: Located, key: string | number): LocatedEntry | undefined {
   if (from.kind === "map") return from.entries.get(String(key));
   const item = from.kind === "list" && typeof key === "number" ? from.items[key] : undefined;
   return item && { place: item.place, value: item };
 }
 
 /** The place of the key, or of its nearest written ancestor; the root's when there is none. */
-export function nearestPlace(root: Written, path: KeyPath): Place {
+export function nearestPlace(root: Located, path: KeyPath): SourcePlace {
   for (let length = path.length; length > 0; length -= 1) {
-    const found = findWritten(root, path.slice(0, length));
+    const found = findLocated(root, path.slice(0, length));
     if (found) return found.place;
   }
   return root.place;
 }
 
-export function toPlain(written: Written): unknown {
+export function toPlain(written: Located): unknown {
   if (written.kind === "scalar") return written.value;
   if (written.kind === "list") return written.items.map(toPlain);
   return Object.fromEntries([...written.entries].map(([key, entry]) => [key, toPlain(entry.value)]));
@@ -126,7 +126,7 @@ const fileForms = [
   ["url", "sha256"],
 ] as const;
 
-function putFormsAside(entries: Map<string, WrittenEntry>, child: WrittenMap): void {
+function putFormsAside(entries: Map<string, LocatedEntry>, child: LocatedMap): void {
   for (const form of fileForms) {
     const isOther = entries.has(form[0]) && !form.some((key) => child.entries.has(key));
     if (isOther && fileForms.some((other) => other.some((key) => child.entries.has(key))))
@@ -140,7 +140,7 @@ function putFormsAside(entries: Map<string, WrittenEntry>, child: WrittenMap): v
  * The child over its parent: maps merge, lists and single values replace. Every value keeps the place where it was
  * written.
  */
-export function merge(parent: WrittenMap, child: WrittenMap): WrittenMap {
+export function merge(parent: LocatedMap, child: LocatedMap): LocatedMap {
   const entries = new Map(parent.entries);
   for (const pair of exclusiveKeys) {
     if (pair.some((key) => child.entries.has(key))) pair.forEach((key) => entries.delete(key));
@@ -154,10 +154,10 @@ export function merge(parent: WrittenMap, child: WrittenMap): WrittenMap {
   return { kind: "map", entries, place: child.place };
 }
 
-type Change = (scalar: WrittenScalar, path: KeyPath) => Written;
+type Change = (scalar: LocatedScalar, path: KeyPath) => Located;
 
 /** A copy with every single value passed through `change`. */
-export function mapScalars(written: Written, change: Change, path: KeyPath = []): Written {
+export function mapScalars(written: Located, change: Change, path: KeyPath = []): Located {
   if (written.kind === "scalar") return change(written, path);
   if (written.kind === "list")
     return { ...written, items: written.items.map((item, index) => mapScalars(item, change, [...path, index])) };
@@ -165,7 +165,7 @@ export function mapScalars(written: Written, change: Change, path: KeyPath = [])
 }
 
 /** As {@link mapScalars}, for a map. */
-export function mapMap(map: WrittenMap, change: Change, path: KeyPath = []): WrittenMap {
+export function mapMap(map: LocatedMap, change: Change, path: KeyPath = []): LocatedMap {
   const entries = [...map.entries].map(
     ([key, entry]) => [key, { place: entry.place, value: mapScalars(entry.value, change, [...path, key]) }] as const,
   );

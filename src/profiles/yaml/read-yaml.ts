@@ -14,14 +14,14 @@ import {
 import { LlmctlError } from "../../base/errors.ts";
 import { quote } from "./quote-value.ts";
 import {
-  type Finding,
-  type Place,
+  type ProfileProblem,
+  type SourcePlace,
   showPlace,
-  type Source,
-  type Written,
-  type WrittenEntry,
-  type WrittenMap,
-  type WrittenScalar,
+  type SourceText,
+  type Located,
+  type LocatedEntry,
+  type LocatedMap,
+  type LocatedScalar,
 } from "./located.ts";
 
 /**
@@ -43,22 +43,22 @@ const limits = {
 
 /** What a file says, and what is wrong with how it says it; with problems in it, `root` holds what could be read. */
 export interface ReadYaml {
-  readonly root: WrittenMap;
-  readonly findings: readonly Finding[];
+  readonly root: LocatedMap;
+  readonly findings: readonly ProfileProblem[];
 }
 
 interface Reading {
-  readonly source: Source;
+  readonly source: SourceText;
   readonly text: string;
   readonly lines: LineCounter;
   readonly anchors: Map<string, Node>;
-  readonly findings: Finding[];
+  readonly findings: ProfileProblem[];
   values: number;
   characters: number;
 }
 
 /** Parses a profile's text. @throws LlmctlError `profile-invalid` when the text is beyond the bounds above. */
-export function readYaml(text: string, source: Source): ReadYaml {
+export function readYaml(text: string, source: SourceText): ReadYaml {
   const lines = new LineCounter();
   const reading: Reading = { source, text, lines, anchors: new Map(), findings: [], values: 0, characters: 0 };
   checkBounds(text, reading);
@@ -66,7 +66,7 @@ export function readYaml(text: string, source: Source): ReadYaml {
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: false });
   const errors = [...document.errors, ...document.warnings].slice(0, limits.syntaxProblems);
   const start = placeAt(reading, 0);
-  const empty: WrittenMap = { kind: "map", entries: new Map(), place: start };
+  const empty: LocatedMap = { kind: "map", entries: new Map(), place: start };
   if (errors.length > 0) return { root: empty, findings: errors.map((error) => syntaxFinding(error, reading)) };
   const root = readNode(document.contents, reading, start);
   if (root.kind === "map") return { root, findings: reading.findings };
@@ -93,7 +93,7 @@ function checkBounds(text: string, reading: Reading): void {
   reading.lines.lineStarts.length = 0;
 }
 
-function readNode(node: Node | null, reading: Reading, place: Place, depth = 0): Written {
+function readNode(node: Node | null, reading: Reading, place: SourcePlace, depth = 0): Located {
   reading.values += 1;
   const offset = node?.range?.[0];
   if (depth > limits.nesting) throw refuse(reading, offset, "nests without end: an alias holds itself");
@@ -107,7 +107,7 @@ function readNode(node: Node | null, reading: Reading, place: Place, depth = 0):
   return readScalar(isScalar(node) ? node : null, reading, here);
 }
 
-function readAlias(name: string, reading: Reading, place: Place, depth: number): Written {
+function readAlias(name: string, reading: Reading, place: SourcePlace, depth: number): Located {
   const node = reading.anchors.get(name);
   if (node) return readNode(node, reading, place, depth + 1);
   reading.findings.push({
@@ -123,7 +123,7 @@ function readAlias(name: string, reading: Reading, place: Place, depth: number):
 function checkText(
   text: string,
   reading: Reading,
-  { place, offset }: { readonly place: Place; readonly offset: number | undefined },
+  { place, offset }: { readonly place: SourcePlace; readonly offset: number | undefined },
 ): void {
   reading.characters += text.length;
   if (reading.characters > limits.characters)
@@ -140,16 +140,21 @@ function isBroken(text: string): boolean {
 function readScalar(
   node: { value: unknown; source?: string; range?: readonly number[] | null } | null,
   reading: Reading,
-  place: Place,
-): WrittenScalar {
+  place: SourcePlace,
+): LocatedScalar {
   const value = node?.value ?? null;
   if (typeof value === "string") checkText(value, reading, { place, offset: node?.range?.[0] });
   const plain = typeof value === "string" || typeof value === "number" || typeof value === "boolean" ? value : null;
   return { kind: "scalar", value: plain, text: node?.source ?? String(plain), place };
 }
 
-function readMap(pairs: readonly Pair<Node, Node | null>[], reading: Reading, place: Place, depth: number): WrittenMap {
-  const entries = new Map<string, WrittenEntry>();
+function readMap(
+  pairs: readonly Pair<Node, Node | null>[],
+  reading: Reading,
+  place: SourcePlace,
+  depth: number,
+): LocatedMap {
+  const entries = new Map<string, LocatedEntry>();
   for (const pair of pairs) {
     const start = pair.key?.range?.[0];
     const here = start === undefined ? place : placeAt(reading, start);
@@ -162,9 +167,9 @@ function readMap(pairs: readonly Pair<Node, Node | null>[], reading: Reading, pl
 
 function readKey(
   node: Node | null,
-  seen: ReadonlyMap<string, WrittenEntry>,
+  seen: ReadonlyMap<string, LocatedEntry>,
   reading: Reading,
-  place: Place,
+  place: SourcePlace,
 ): string | undefined {
   const key = isScalar(node) ? node.value : undefined;
   const earlier = typeof key === "string" ? seen.get(key) : undefined;
@@ -193,7 +198,7 @@ function readKey(
   return undefined;
 }
 
-function syntaxFinding(error: YAMLError, reading: Reading): Finding {
+function syntaxFinding(error: YAMLError, reading: Reading): ProfileProblem {
   const { text } = reading;
   const place = placeAt(reading, error.pos[0]);
   const line = text.split("\n", place.line).at(-1) ?? "";
@@ -244,7 +249,7 @@ function named(reading: Reading): string {
   return `profile ${quote(reading.source.name)}`;
 }
 
-function placeAt(reading: Reading, offset: number): Place {
+function placeAt(reading: Reading, offset: number): SourcePlace {
   const { line, col } = reading.lines.linePos(offset);
   return { source: reading.source, line: Math.max(1, line), column: Math.max(1, col) };
 }

@@ -1,4 +1,4 @@
-import type { Traffic } from "../launch.ts";
+import type { TokenTraffic } from "../launch.ts";
 
 /**
  * Tells the lines that our own requests leave in the server's log from those of clients. Ours are the first of a run,
@@ -17,7 +17,7 @@ export class OwnRequests {
    * Whether a line is of a request of ours. A request has a line with its speed, and behind it one about drafting where
    * it drafted.
    */
-  includes({ draftTokens }: Traffic): boolean {
+  includes({ draftTokens }: TokenTraffic): boolean {
     if (draftTokens === 0) {
       this.#isOwn = this.#left > 0;
       if (this.#isOwn) this.#left -= 1;

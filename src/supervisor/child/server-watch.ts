@@ -1,6 +1,6 @@
 import { watchQuietly, type QuietWatch } from "../../base/files/watch-quietly.ts";
 import type { LoadProgress } from "../../control/messages.ts";
-import type { Endpoint, Health, Launch, ServerProtocol, Traffic } from "../launch.ts";
+import type { Endpoint, Health, Launch, ServerProtocol, TokenTraffic } from "../launch.ts";
 import { plannedEndpoint } from "./endpoint.ts";
 import { Heartbeat } from "./heartbeat.ts";
 import { findListeningPort, hasLostPeer } from "../port/listening-sockets.ts";
@@ -26,7 +26,7 @@ interface WatchOptions {
   readonly onHealth: (health: Health) => void;
   readonly onLoad: (load: LoadProgress) => void;
   /** A request has ended. */
-  readonly onTraffic: (traffic: Traffic) => void;
+  readonly onTraffic: (traffic: TokenTraffic) => void;
   /** Nothing has moved for the time that the phase allows. */
   readonly onSilence: () => void;
   /** A worker that it computes with is gone, and it will not find another. */

@@ -1,5 +1,5 @@
 import type { Launch } from "../launch.ts";
-import { unwritable } from "../state/lock.ts";
+import { stateUnwritable } from "../state/lock.ts";
 import type { LockedServer } from "../state/lock-note.ts";
 import { readOomKills } from "./oom-kills.ts";
 import { formatRunMarker, type ServerLog } from "../log/server-log.ts";
@@ -15,7 +15,7 @@ export interface ServerKeeper {
   readonly noteServer: (server: LockedServer) => void;
 }
 
-interface StartOptions extends ServerKeeper {
+interface ServerStartOptions extends ServerKeeper {
   readonly launch: Launch;
   /** Of the supervisor's servers this one's number, from 1. */
   readonly epoch: number;
@@ -28,7 +28,7 @@ interface StartOptions extends ServerKeeper {
  * is a warning.
  * @throws as `lockServer` and {@link spawnServer}.
  */
-export async function startServer(options: StartOptions): Promise<StartedServer> {
+export async function startServer(options: ServerStartOptions): Promise<StartedServer> {
   const { launch, log, lockServer } = options;
   markRun(options);
   if (launch.socketPath !== undefined) await removeStaleSocket(launch.socketPath);
@@ -39,16 +39,16 @@ export async function startServer(options: StartOptions): Promise<StartedServer>
   return { server, oomKills, startedMs };
 }
 
-function markRun({ launch, epoch, log, warn }: StartOptions): void {
+function markRun({ launch, epoch, log, warn }: ServerStartOptions): void {
   try {
     log.markRun(formatRunMarker(epoch, `${launch.file} ${launch.args.join(" ")}`));
   } catch (error) {
-    warn(unwritable(log.path, error).message);
+    warn(stateUnwritable(log.path, error).message);
   }
 }
 
 /** Should the state file not be written, and this process be killed, the lock still tells who the server is. */
-function noteServer({ identity }: ServerProcess, options: StartOptions): void {
+function noteServer({ identity }: ServerProcess, options: ServerStartOptions): void {
   try {
     const { hash, stopTimeoutMs } = options.launch;
     if (identity !== undefined) options.noteServer({ identity, hash, stopTimeoutMs });

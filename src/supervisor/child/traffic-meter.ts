@@ -1,5 +1,5 @@
 import type { TrafficStatus } from "../../control/messages.ts";
-import type { Traffic } from "../launch.ts";
+import type { TokenTraffic } from "../launch.ts";
 
 const spanMs = 10 * 60_000;
 const bucketMs = 10_000;
@@ -9,11 +9,11 @@ const bucketMs = 10_000;
  * small records.
  */
 export class TrafficMeter {
-  #total: Traffic = nothing;
-  #buckets: { readonly startMs: number; sum: Traffic }[] = [];
+  #total: TokenTraffic = nothing;
+  #buckets: { readonly startMs: number; sum: TokenTraffic }[] = [];
 
   /** @param nowMs a monotonic clock, the same for all calls. */
-  add(traffic: Traffic, nowMs: number): void {
+  add(traffic: TokenTraffic, nowMs: number): void {
     this.#total = plus(this.#total, traffic);
     const last = this.#buckets.at(-1);
     if (last !== undefined && nowMs - last.startMs < bucketMs) last.sum = plus(last.sum, traffic);
@@ -35,9 +35,16 @@ export class TrafficMeter {
   }
 }
 
-const nothing: Traffic = { tokens: 0, seconds: 0, draftTokens: 0, acceptedTokens: 0, acceptedLengths: 0, drafts: 0 };
+const nothing: TokenTraffic = {
+  tokens: 0,
+  seconds: 0,
+  draftTokens: 0,
+  acceptedTokens: 0,
+  acceptedLengths: 0,
+  drafts: 0,
+};
 
-function plus(a: Traffic, b: Traffic): Traffic {
+function plus(a: TokenTraffic, b: TokenTraffic): TokenTraffic {
   return {
     tokens: a.tokens + b.tokens,
     seconds: a.seconds + b.seconds,
@@ -48,7 +55,14 @@ function plus(a: Traffic, b: Traffic): Traffic {
   };
 }
 
-function summarize({ tokens, seconds, draftTokens, acceptedTokens, acceptedLengths, drafts }: Traffic): TrafficStatus {
+function summarize({
+  tokens,
+  seconds,
+  draftTokens,
+  acceptedTokens,
+  acceptedLengths,
+  drafts,
+}: TokenTraffic): TrafficStatus {
   return {
     tokens,
     draftTokens,

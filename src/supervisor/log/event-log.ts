@@ -2,7 +2,7 @@ import { closeSync, fstatSync, ftruncateSync } from "node:fs";
 import { join } from "node:path";
 import { printableLine } from "../../base/text/printable.ts";
 import type { StateName, StatusEvent } from "../../control/messages.ts";
-import { unwritable } from "../state/lock.ts";
+import { stateUnwritable } from "../state/lock.ts";
 import { appendAll, openLogFile } from "./log-file.ts";
 
 /** Some ten thousand changes. */
@@ -74,7 +74,7 @@ export class EventLog {
         closeSync(fd);
       }
     } catch (error) {
-      this.#onFailure(unwritable(this.#path, error).message);
+      this.#onFailure(stateUnwritable(this.#path, error).message);
     }
   }
 }

@@ -25,7 +25,7 @@ export async function checkPort({ host, port, socketPath }: Address): Promise<Ex
  * Whether a server could listen on this address, on any port. Asked where it picks the port itself.
  * @returns why not. Of anything but a missing address the server tells itself.
  */
-export async function checkHost(host: string): Promise<ExitCause | undefined> {
+export async function checkHostAddress(host: string): Promise<ExitCause | undefined> {
   // llama-server takes it for the path of a unix socket
   if (host.includes("/") || host.endsWith(".sock")) return undefined;
   const error = await tryToListen(host, 0);

@@ -13,7 +13,7 @@ import { isHolderRunning, readNote } from "./lock-note.ts";
 import { isRunning } from "./process-identity.ts";
 import { readState } from "./state-file.ts";
 
-export type Folders = Pick<Paths, "runtime" | "state">;
+export type SupervisorFolders = Pick<Paths, "runtime" | "state">;
 
 /**
  * The lock of a profile's supervisor. It lives with the state, which is the same for every way in which a user can log
@@ -54,7 +54,7 @@ const lookEveryMs = 50;
  *   socket of another user's is there.
  */
 export async function findSupervisor(
-  folders: Folders,
+  folders: SupervisorFolders,
   name: string,
   waitMs = settleMs,
 ): Promise<FoundSupervisor | undefined> {
@@ -66,7 +66,7 @@ export async function findSupervisor(
   }
 }
 
-async function look(folders: Folders, name: string): Promise<FoundSupervisor | undefined> {
+async function look(folders: SupervisorFolders, name: string): Promise<FoundSupervisor | undefined> {
   let refused: LlmctlError | undefined;
   for (const socketPath of await listSockets(folders, name)) {
     try {
@@ -92,7 +92,7 @@ async function look(folders: Folders, name: string): Promise<FoundSupervisor | u
  * state. One that ends says in its locks that it holds them no more.
  * @returns its pid.
  */
-export async function findLockless({ state }: Folders, name: string): Promise<number | undefined> {
+export async function findLockless({ state }: SupervisorFolders, name: string): Promise<number | undefined> {
   const note = readNote(serverLockPath(state, name));
   if (note !== undefined && note !== "released" && isHolderRunning(note) === true) return note.holder.pid;
   const isRemoved = readNote(supervisorLockPath(state, name)) === undefined;
@@ -105,7 +105,7 @@ export async function findLockless({ state }: Folders, name: string): Promise<nu
  * @throws LlmctlError `unresponsive`, `no-socket` where it does not answer.
  */
 export async function findAnswering(
-  folders: Folders,
+  folders: SupervisorFolders,
   name: string,
 ): Promise<Extract<FoundSupervisor, { answers: true }> | undefined> {
   const found = await findSupervisor(folders, name, renewMs);
@@ -114,7 +114,7 @@ export async function findAnswering(
 }
 
 /** Where the supervisor says that its socket is, by its lock and its state, and where it usually is. */
-async function listSockets(folders: Folders, name: string): Promise<readonly string[]> {
+async function listSockets(folders: SupervisorFolders, name: string): Promise<readonly string[]> {
   const note = readNote(supervisorLockPath(folders.state, name));
   const noted = note === undefined || note === "released" ? undefined : note.socket;
   const recorded = (await readState(folders.state, name))?.socket;

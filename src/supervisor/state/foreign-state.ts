@@ -2,7 +2,7 @@ import { LlmctlError, systemErrorCode } from "../../base/errors.ts";
 import { fetchForeignStatus } from "../../control/client.ts";
 import type { Status } from "../../control/messages.ts";
 import { controlSocketPaths } from "../../control/socket-path.ts";
-import { type Folders, supervisorLockPath } from "./find-supervisor.ts";
+import { type SupervisorFolders, supervisorLockPath } from "./find-supervisor.ts";
 import { hasForeignState } from "./foreign-folder.ts";
 import { isHolderRunning, readNote } from "./lock-note.ts";
 import { readOwner } from "./process-identity.ts";
@@ -23,7 +23,7 @@ export interface ForeignState {
  * @throws LlmctlError `foreign-file`, `foreign-folder`.
  */
 export async function readForeignState(
-  folders: Folders,
+  folders: SupervisorFolders,
   name: string,
   owner: number,
 ): Promise<ForeignState | undefined> {

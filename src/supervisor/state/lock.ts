@@ -50,7 +50,7 @@ export function takeLock(path: string, note: LockNote): Lock | undefined {
     return lock;
   } catch (cause) {
     closeSync(fd);
-    throw unwritable(path, cause);
+    throw stateUnwritable(path, cause);
   }
 }
 
@@ -165,7 +165,7 @@ function openLockFile(path: string): number {
   } catch (cause) {
     if (cause instanceof LlmctlError) throw cause;
     // ENXIO: a socket, which cannot be opened.
-    throw systemErrorCode(cause) === "ENXIO" ? notAFile(path) : unwritable(path, cause);
+    throw systemErrorCode(cause) === "ENXIO" ? notAFile(path) : stateUnwritable(path, cause);
   }
 }
 
@@ -194,7 +194,7 @@ const unwritableBecause: Readonly<
 };
 
 /** The error for a file of ours that cannot be written, with the cause in words. */
-export function unwritable(path: string, cause: unknown): LlmctlError {
+export function stateUnwritable(path: string, cause: unknown): LlmctlError {
   if (cause instanceof LlmctlError) return cause;
   const { why, exit, fix } = unwritableBecause[systemErrorCode(cause) ?? ""] ?? {
     // Without the call and the name of a temporary file, which is another each time: the same fault has the same words.

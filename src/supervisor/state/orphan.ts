@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { LlmctlError } from "../../base/errors.ts";
 import type { Status } from "../../control/messages.ts";
 import { parseUrl } from "../child/endpoint.ts";
-import { type Folders, serverLockPath } from "./find-supervisor.ts";
+import { type SupervisorFolders, serverLockPath } from "./find-supervisor.ts";
 import type { Endpoint, Launch } from "../launch.ts";
 import { findListeningPort } from "../port/listening-sockets.ts";
 import { isLocked } from "./lock.ts";
@@ -40,7 +40,7 @@ export interface AbandonedServer {
  * A server of this profile whose supervisor is gone; undefined when there is none. For whoever knows that no supervisor
  * runs. The server's lock, which it has inherited, and the state file each tell who it is: one of them may be lost.
  */
-export async function findOrphan({ state }: Folders, name: string): Promise<AbandonedServer | undefined> {
+export async function findOrphan({ state }: SupervisorFolders, name: string): Promise<AbandonedServer | undefined> {
   const record = await readState(state, name);
   const locked = readLockedServer(state, name);
   const known = [locked?.identity, record?.server].filter((one) => one != null);
@@ -94,7 +94,7 @@ function withPort(url: string, port: number): string {
  * is ended, or, where the launch says so and it runs exactly this launch, left to be adopted.
  * @throws LlmctlError `orphan-differs`, `orphan-stuck` when it cannot be ended.
  */
-export async function findAdoptable(folders: Folders, launch: Launch): Promise<Orphan | undefined> {
+export async function findAdoptable(folders: SupervisorFolders, launch: Launch): Promise<Orphan | undefined> {
   const orphan = await findOrphan(folders, launch.name);
   if (orphan === undefined) return undefined;
   const { identity, hash, isDisputed, status } = orphan;

@@ -1,8 +1,14 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { LlmctlError } from "../../base/errors.ts";
 import { ensureOwnFolder } from "../../base/files/own-folder.ts";
-import { type Folders, findLockless, findSupervisor, serverLockPath, supervisorLockPath } from "./find-supervisor.ts";
-import { takeLock, unwritable, type Lock } from "./lock.ts";
+import {
+  type SupervisorFolders,
+  findLockless,
+  findSupervisor,
+  serverLockPath,
+  supervisorLockPath,
+} from "./find-supervisor.ts";
+import { takeLock, stateUnwritable, type Lock } from "./lock.ts";
 import { isHolderRunning, makeNote, readNote, self } from "./lock-note.ts";
 
 const lookEveryMs = 20;
@@ -14,7 +20,7 @@ const lockWaitMs = 5000;
  * @returns undefined when a supervisor runs, or starts just now.
  * @throws LlmctlError `lock-held` when nobody knows who holds the lock, `foreign-folder` …
  */
-export async function takeOwnership(folders: Folders, name: string): Promise<Lock | undefined> {
+export async function takeOwnership(folders: SupervisorFolders, name: string): Promise<Lock | undefined> {
   const path = supervisorLockPath(folders.state, name);
   makeStateFolder(folders.state, path);
   if ((await findLockless(folders, name)) !== undefined) return undefined;
@@ -26,7 +32,7 @@ export async function takeOwnership(folders: Folders, name: string): Promise<Loc
   return undefined;
 }
 
-async function isOtherThere(folders: Folders, name: string, lock: Lock): Promise<boolean> {
+async function isOtherThere(folders: SupervisorFolders, name: string, lock: Lock): Promise<boolean> {
   try {
     const found = await findSupervisor(folders, name, 0); // we hold the lock: nobody's socket is about to come
     return found?.answers === true || (await findLockless(folders, name)) !== undefined;
@@ -40,7 +46,7 @@ function makeStateFolder(stateDir: string, lockPath: string): void {
   try {
     ensureOwnFolder(stateDir);
   } catch (cause) {
-    throw unwritable(lockPath, cause);
+    throw stateUnwritable(lockPath, cause);
   }
 }
 

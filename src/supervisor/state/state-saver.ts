@@ -1,6 +1,6 @@
 import { lstat } from "node:fs/promises";
 import { type LlmctlError, systemErrorCode } from "../../base/errors.ts";
-import { unwritable } from "./lock.ts";
+import { stateUnwritable } from "./lock.ts";
 import { self } from "./lock-note.ts";
 import { stateFilePath, writeFirstState, writeState, type StateRecord } from "./state-file.ts";
 import type { Supervisor } from "../supervisor.ts";
@@ -31,7 +31,7 @@ export class StateSaver {
       await writeFirstState(this.#stateDir, this.#record());
       this.#written = await describeFile(this.#path);
     } catch (error) {
-      throw this.#unwritable(error);
+      throw this.#stateUnwritable(error);
     }
   }
 
@@ -66,7 +66,7 @@ export class StateSaver {
       } catch (error) {
         // what is there is no longer what should be: the next look writes it, when the disk has room again
         this.#written = "";
-        this.#supervisor.warn(this.#unwritable(error).message);
+        this.#supervisor.warn(this.#stateUnwritable(error).message);
       }
     } while (this.#again);
     this.#writing = undefined;
@@ -84,8 +84,8 @@ export class StateSaver {
     };
   }
 
-  #unwritable(error: unknown): LlmctlError {
-    return unwritable(this.#path, error);
+  #stateUnwritable(error: unknown): LlmctlError {
+    return stateUnwritable(this.#path, error);
   }
 }
 

@@ -7,13 +7,13 @@ import { parse, parseAllDocuments } from "yaml";
 import { LlmctlError } from "../../../src/base/errors.ts";
 import { type ContainerModels, planContainer } from "../../../src/export/plan-container.ts";
 import { loadProfile } from "../../../src/profiles/load.ts";
-import { listBeside } from "../../../src/profiles/model-refs.ts";
+import { listSidecars } from "../../../src/profiles/model-refs.ts";
 import type { ModelRef, Profile } from "../../../src/profiles/schema/schema.ts";
 import { targetModel } from "../../../src/profiles/target.ts";
 import { renderCompose } from "../../../src/export/compose.ts";
 import { containerEnv, type ContainerFile, type ContainerSpec } from "../../../src/export/container.ts";
 import { renderKubernetes } from "../../../src/export/kubernetes.ts";
-import { renderLaunchd } from "../../../src/services/launchd.ts";
+import { renderLaunchd } from "../../../src/services/launchd-plist.ts";
 import { renderQuadlet } from "../../../src/export/quadlet.ts";
 import { readCommand, readEnvironment, renderUnit, type UnitOptions } from "../../../src/services/unit.ts";
 import { hostilePath, hostileText, textKeys } from "../../support/hostile-values.ts";
@@ -60,11 +60,11 @@ function place(ref: ModelRef): ContainerFile[] {
 
 function planOf(profile: Profile): ContainerSpec {
   const draft = profile.values.draft?.model;
-  const beside = listBeside(profile.values).filter(({ ref }) => typeof ref !== "string");
+  const sidecars = listSidecars(profile.values).filter(({ ref }) => typeof ref !== "string");
   const models: ContainerModels = {
     target: place(targetModel(profile)),
     ...(draft === undefined ? {} : { draft: place(draft) }),
-    beside: new Map(beside.map(({ key, ref }) => [key.join("."), place(ref)])),
+    sidecars: new Map(sidecars.map(({ key, ref }) => [key.join("."), place(ref)])),
   };
   return planContainer(profile, models, { catalogue, release: "v0.5.0" });
 }

@@ -9,7 +9,7 @@ import { makeProfile, readCatalogue, readCliCatalogue, serverBuilds } from "../.
 const models = {
   target: "/m/target.gguf",
   draft: "/m/draft.gguf",
-  beside: new Map(["mmproj", "lora.0", "lora.1", "lora.2"].map((key) => [key, `/m/${key}.gguf`])),
+  sidecars: new Map(["mmproj", "lora.0", "lora.1", "lora.2"].map((key) => [key, `/m/${key}.gguf`])),
 };
 
 const programs = [

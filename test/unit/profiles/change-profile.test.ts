@@ -8,10 +8,10 @@ import { setInYaml } from "../../../src/profiles/yaml/edit-yaml.ts";
 import { type JsonSchema, profileJsonSchema } from "../../../src/profiles/schema/json-schema.ts";
 import { parseKey } from "../../../src/profiles/yaml/key-path.ts";
 import { parseNewValue } from "../../../src/profiles/yaml/new-value.ts";
-import { makeSource, type Source } from "../../../src/profiles/yaml/located.ts";
+import { makeSource, type SourceText } from "../../../src/profiles/yaml/located.ts";
 import { ProfileFolder } from "./profile-folder.ts";
 
-function sourceIn(folder: ProfileFolder, name: string): Source {
+function sourceIn(folder: ProfileFolder, name: string): SourceText {
   return makeSource(name, join(folder.cwd, `near/${name}.yaml`), folder.cwd);
 }
 

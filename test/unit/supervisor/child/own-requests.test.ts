@@ -1,8 +1,15 @@
 import { expect, test } from "vitest";
-import type { Traffic } from "../../../../src/supervisor/launch.ts";
+import type { TokenTraffic } from "../../../../src/supervisor/launch.ts";
 import { OwnRequests } from "../../../../src/supervisor/child/own-requests.ts";
 
-const nothing: Traffic = { tokens: 0, seconds: 0, draftTokens: 0, acceptedTokens: 0, drafts: 0, acceptedLengths: 0 };
+const nothing: TokenTraffic = {
+  tokens: 0,
+  seconds: 0,
+  draftTokens: 0,
+  acceptedTokens: 0,
+  drafts: 0,
+  acceptedLengths: 0,
+};
 const speed = { ...nothing, tokens: 64, seconds: 0.1 };
 const drafted = { ...nothing, draftTokens: 33, acceptedTokens: 19 };
 

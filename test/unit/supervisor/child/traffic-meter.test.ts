@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
-import type { Traffic } from "../../../../src/supervisor/launch.ts";
+import type { TokenTraffic } from "../../../../src/supervisor/launch.ts";
 import { TrafficMeter } from "../../../../src/supervisor/child/traffic-meter.ts";
 
-const request: Traffic = {
+const request: TokenTraffic = {
   tokens: 60,
   seconds: 2,
   draftTokens: 40,

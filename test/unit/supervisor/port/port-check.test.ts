@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { createServer, type AddressInfo, Server } from "node:net";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { findListeningPort, findPortOwner } from "../../../../src/supervisor/port/listening-sockets.ts";
-import { checkHost, checkPort } from "../../../../src/supervisor/port/port-check.ts";
+import { checkHostAddress, checkPort } from "../../../../src/supervisor/port/port-check.ts";
 
 let holder: Server;
 let port: number;
@@ -69,13 +69,13 @@ test.each(["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"])(
 
 describe("an address without a port", () => {
   test.each(["127.0.0.1", "0.0.0.0", "localhost", "/run/x.sock", "x.sock"])("is here: %s", async (host) => {
-    expect(await checkHost(host)).toBeUndefined();
+    expect(await checkHostAddress(host)).toBeUndefined();
   });
 
   test.each(["192.0.2.1", "2001:db8::1", "fe80::1%nosuch0", "no.such.host.invalid"])(
     "is not here yet: %s",
     async (host) => {
-      expect(await checkHost(host)).toMatchObject({
+      expect(await checkHostAddress(host)).toMatchObject({
         kind: "host-not-local",
         permanent: true,
         mayCome: true,

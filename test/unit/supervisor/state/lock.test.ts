@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { unwritable } from "../../../../src/supervisor/state/lock.ts";
+import { stateUnwritable } from "../../../../src/supervisor/state/lock.ts";
 
 test.each([
   ["ENOSPC", "no space left on the disk", "io"],
@@ -10,7 +10,7 @@ test.each([
   ["ENOTDIR", "a file is in the place of a folder", "io"],
   ["EIO", "EIO: input/output error", "io"],
 ])("%s in words: %s", (code, why, exit) => {
-  const error = unwritable("/a/b/f", Object.assign(new Error("EIO: input/output error"), { code }));
+  const error = stateUnwritable("/a/b/f", Object.assign(new Error("EIO: input/output error"), { code }));
   expect(error).toMatchObject({ code: "state-unwritable", message: `cannot write /a/b/f: ${why}`, exit, at: "/a/b" });
   expect(error.fix).toBeTruthy();
 });

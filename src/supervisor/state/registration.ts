@@ -10,7 +10,7 @@ import { isRunning } from "./process-identity.ts";
 import type { StateSaver } from "./state-saver.ts";
 import { describeTolerable, tolerate } from "../tolerate.ts";
 
-interface PlaceOptions {
+interface RegistrationOptions {
   readonly paths: Paths;
   readonly name: string;
   /** The supervisor's. */
@@ -32,8 +32,8 @@ const shortestMs = 200;
  * of them (the end of a login, a cleaner of temporary folders, a person): at each health interval what is missing is
  * made anew.
  */
-export class Place {
-  readonly #options: PlaceOptions;
+export class Registration {
+  readonly #options: RegistrationOptions;
   #lock: Lock;
   /** Undefined while a server was adopted, which holds its lock itself. */
   #serverLock: Lock | undefined;
@@ -43,7 +43,7 @@ export class Place {
   #looking: Promise<void> | undefined;
   #hasLeft = false;
 
-  constructor(options: PlaceOptions) {
+  constructor(options: RegistrationOptions) {
     this.#options = options;
     this.#lock = options.lock;
   }

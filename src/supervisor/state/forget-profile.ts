@@ -2,8 +2,8 @@ import { randomBytes } from "node:crypto";
 import { rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { LlmctlError, systemErrorCode } from "../../base/errors.ts";
-import { type Folders, findSupervisor, serverLockPath, supervisorLockPath } from "./find-supervisor.ts";
-import { takeLock, unwritable } from "./lock.ts";
+import { type SupervisorFolders, findSupervisor, serverLockPath, supervisorLockPath } from "./find-supervisor.ts";
+import { takeLock, stateUnwritable } from "./lock.ts";
 import { makeNote } from "./lock-note.ts";
 import { findOrphan } from "./orphan.ts";
 
@@ -13,7 +13,7 @@ import { findOrphan } from "./orphan.ts";
  * @returns false where there is no such folder.
  * @throws LlmctlError `still-running`, `state-unwritable`, `foreign-folder`.
  */
-export async function forgetProfile(folders: Folders, name: string): Promise<boolean> {
+export async function forgetProfile(folders: SupervisorFolders, name: string): Promise<boolean> {
   const folder = join(folders.state, name);
   if ((await findSupervisor(folders, name)) !== undefined || (await findOrphan(folders, name)) !== undefined)
     throw stillRunning(name);
@@ -29,7 +29,7 @@ export async function forgetProfile(folders: Folders, name: string): Promise<boo
     await rm(aside, { recursive: true, force: true });
     return true;
   } catch (error) {
-    throw systemErrorCode(error) === undefined ? error : unwritable(folder, error);
+    throw systemErrorCode(error) === undefined ? error : stateUnwritable(folder, error);
   } finally {
     for (const lock of locks) lock?.release();
   }
