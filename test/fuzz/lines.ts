@@ -4,7 +4,7 @@ import { explainExit } from "../../src/llama/server/exit-cause.ts";
 import { parseMemory } from "../../src/llama/ask/fit-params.ts";
 import { parseHelp } from "../../src/llama/ask/help-text.ts";
 import { parseLogTime } from "../../src/supervisor/log/log-time.ts";
-import { explainFlagRefusal } from "../../src/llama/ask/refused-flag.ts";
+import { explainFlagRefusal } from "../../src/llama/ask/refusal-text.ts";
 import { parseLoadLine } from "../../src/llama/server/server-protocol.ts";
 import { parseTraffic } from "../../src/llama/server/traffic-lines.ts";
 import { parseEventLine } from "../../src/supervisor/log/event-log.ts";

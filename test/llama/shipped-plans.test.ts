@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { describe, expect, inject, test } from "vitest";
-import { findAllRefused } from "../../src/llama/ask/dry-run.ts";
+import { findAllRefused } from "../../src/llama/render/dry-run.ts";
 import { askBinary } from "../../src/llama/ask/flag-catalogue.ts";
 import { planShipped, shippedPrograms, shippedProfiles, snapshotPath } from "../support/shipped-plans.ts";
 import { TempHome } from "../support/temp-home.ts";

@@ -2,7 +2,7 @@ import { chmod, mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { dryRun } from "../../src/llama/ask/dry-run.ts";
+import { dryRun } from "../../src/llama/render/dry-run.ts";
 import { askBinary } from "../../src/llama/ask/flag-catalogue.ts";
 import { renderServer } from "../../src/llama/render/render-command.ts";
 import { makeProfile, readCatalogue, readHelp } from "../support/llama-help.ts";

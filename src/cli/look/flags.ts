@@ -1,7 +1,7 @@
 import { LlmctlError } from "../../base/errors.ts";
 import { findPaths } from "../../base/files/paths.ts";
 import { printable, printableLine, printableSentence } from "../../base/text/printable.ts";
-import { checkBinary } from "../../llama/ask/binary-check.ts";
+import { checkBinary } from "../../llama/ask/check-binary.ts";
 import { findServer } from "../../llama/ask/builds.ts";
 import { childEnvironment } from "../../llama/ask/child-env.ts";
 import { askBinary, type FlagCatalogue } from "../../llama/ask/flag-catalogue.ts";

@@ -3,7 +3,7 @@ import { findPaths, type Paths } from "../../base/files/paths.ts";
 import { printableSentence } from "../../base/text/printable.ts";
 import type { Status } from "../../control/messages.ts";
 import { readApiKeys } from "../../llama/server/api-keys.ts";
-import { askCli } from "../../llama/ask/cli-abilities.ts";
+import { askCli } from "../../llama/ask/llama-cli-abilities.ts";
 import { type Command, planCli } from "../../llama/plan/plan-launch.ts";
 import type { Profile } from "../../profiles/schema/schema.ts";
 import { isSocketUrl } from "../../supervisor/child/endpoint.ts";

@@ -5,7 +5,7 @@ import { findPaths, type Paths } from "../../base/files/paths.ts";
 import { readModel } from "../../gguf/read-model.ts";
 import { findModel, findOptions } from "../../hub/find/find-model.ts";
 import { planPull } from "../../hub/download/pull-model.ts";
-import { findKeyFault } from "../../llama/server/access.ts";
+import { findKeyFault } from "../../llama/server/api-key-checks.ts";
 import { hasKeyComments } from "../../llama/server/api-keys.ts";
 import { decideDraft } from "../../llama/draft/draft-gate.ts";
 import type { FlagCatalogue } from "../../llama/ask/flag-catalogue.ts";

@@ -1,9 +1,9 @@
 import { access, constants } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { systemErrorCode } from "../../base/errors.ts";
-import { explainFailedRun } from "./binary-check.ts";
+import { explainFailedRun } from "./check-binary.ts";
 import type { FlagCatalogue } from "./flag-catalogue.ts";
-import { explainFlagRefusal } from "./refused-flag.ts";
+import { explainFlagRefusal } from "./refusal-text.ts";
 import type { RenderedFlag } from "../render/render-command.ts";
 import { runBriefly } from "./run-briefly.ts";
 

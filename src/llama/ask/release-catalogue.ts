@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { LlmctlError } from "../../base/errors.ts";
 import type { Paths } from "../../base/files/paths.ts";
-import { checkBinary } from "./binary-check.ts";
+import { checkBinary } from "./check-binary.ts";
 import { findServer } from "./builds.ts";
 import { childEnvironment } from "./child-env.ts";
 import { askBinary, FlagCatalogue } from "./flag-catalogue.ts";

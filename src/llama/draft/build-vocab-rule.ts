@@ -1,7 +1,7 @@
 import { LlmctlError } from "../../base/errors.ts";
 import type { Paths } from "../../base/files/paths.ts";
 import type { ProfileValues } from "../../profiles/schema/schema.ts";
-import { checkBinary } from "../ask/binary-check.ts";
+import { checkBinary } from "../ask/check-binary.ts";
 import { findServer } from "../ask/builds.ts";
 import { childEnvironment } from "../ask/child-env.ts";
 import { askBinary } from "../ask/flag-catalogue.ts";

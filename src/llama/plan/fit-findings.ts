@@ -4,7 +4,7 @@ import type { Launch } from "../../supervisor/launch.ts";
 import type { Findings } from "./finding.ts";
 import { hostMemory, judgeMemory, type MemoryUse, sumMemory } from "./memory-use.ts";
 import type { CheckSession } from "./plan-session.ts";
-import type { Trial } from "../ask/dry-run-many.ts";
+import type { Trial } from "../render/dry-run-batch.ts";
 import { fitArguments, type FitAnswer } from "../ask/fit-params.ts";
 import type { FlagCatalogue } from "../ask/flag-catalogue.ts";
 import type { DraftDecision } from "./plan-launch.ts";

@@ -2,7 +2,7 @@ import { dirname, join } from "node:path";
 import { LlmctlError, type Problem } from "../../base/errors.ts";
 import type { Paths } from "../../base/files/paths.ts";
 import type { Profile } from "../../profiles/schema/schema.ts";
-import { checkBinary, explainFailedRun } from "../ask/binary-check.ts";
+import { checkBinary, explainFailedRun } from "../ask/check-binary.ts";
 import { findServer } from "../ask/builds.ts";
 import { childEnvironment } from "../ask/child-env.ts";
 import type { RenderedFlag } from "../render/render-command.ts";

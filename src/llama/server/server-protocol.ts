@@ -1,5 +1,5 @@
 import type { Endpoint, LoadLine, ServerProtocol } from "../../supervisor/launch.ts";
-import { checkKeyFile } from "./access.ts";
+import { checkKeyFile } from "./api-key-checks.ts";
 import { explainExit } from "./exit-cause.ts";
 import { checkWorkers } from "../ask/rpc-workers.ts";
 import { askMainLoop, checkHealth, examine, isBusy, prove, readMetrics } from "./server-http.ts";

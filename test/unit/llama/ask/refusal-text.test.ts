@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { explainFlagRefusal } from "../../../../src/llama/ask/refused-flag.ts";
+import { explainFlagRefusal } from "../../../../src/llama/ask/refusal-text.ts";
 
 const start = "0.00.000.264 I srv  llama_server: initializing ...\n";
 

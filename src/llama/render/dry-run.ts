@@ -1,10 +1,10 @@
 import { LlmctlError } from "../../base/errors.ts";
 import type { Profile } from "../../profiles/schema/schema.ts";
-import { explainFailedRun } from "./binary-check.ts";
-import { explainFlagRefusal, type FlagRefusal } from "./refused-flag.ts";
-import type { RenderedFlag, Rendering } from "../render/render-command.ts";
-import { withoutRpc } from "../render/rpc-flags.ts";
-import { runBriefly } from "./run-briefly.ts";
+import { explainFailedRun } from "../ask/check-binary.ts";
+import { explainFlagRefusal, type FlagRefusal } from "../ask/refusal-text.ts";
+import type { RenderedFlag, Rendering } from "./render-command.ts";
+import { withoutRpc } from "./rpc-flags.ts";
+import { runBriefly } from "../ask/run-briefly.ts";
 
 /** The binary answers in about 10 ms; with CUDA it first wakes the driver, which takes seconds on some machines. */
 export const dryRunTimeoutMs = 60_000;

@@ -1,6 +1,6 @@
 import type { Paths } from "../../base/files/paths.ts";
 import type { Profile } from "../../profiles/schema/schema.ts";
-import { checkBinary } from "./binary-check.ts";
+import { checkBinary } from "./check-binary.ts";
 import { findServer } from "./builds.ts";
 import { childEnvironment } from "./child-env.ts";
 import { askBinary } from "./flag-catalogue.ts";

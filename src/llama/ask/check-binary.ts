@@ -3,7 +3,7 @@ import { access, open, stat } from "node:fs/promises";
 import { machine, platform } from "node:os";
 import { LlmctlError, systemErrorCode } from "../../base/errors.ts";
 import type { Fix } from "../../base/fix.ts";
-import { explainFlagRefusal } from "./refused-flag.ts";
+import { explainFlagRefusal } from "./refusal-text.ts";
 import { type BriefRun, runBriefly } from "./run-briefly.ts";
 
 const howToGetOne: Fix = { run: ["build"], or: "name another file in llama.binary" };

@@ -2,7 +2,7 @@ import { chmodSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { checkKeyFile, findOpenings } from "../../../../src/llama/server/access.ts";
+import { checkKeyFile, findOpenings } from "../../../../src/llama/server/api-key-checks.ts";
 import { makeProfile } from "../../../support/llama-help.ts";
 import { makeLaunch } from "../../../support/make-launch.ts";
 

@@ -2,8 +2,8 @@ import { LlmctlError } from "../../base/errors.ts";
 import type { Profile } from "../../profiles/schema/schema.ts";
 import { mapOverProcessors } from "../plan/plan-session.ts";
 import { dryRun, dryRunTimeoutMs, findAllRefused, type RefusedFlag } from "./dry-run.ts";
-import type { Rendering } from "../render/render-command.ts";
-import { withoutRpc } from "../render/rpc-flags.ts";
+import type { Rendering } from "./render-command.ts";
+import { withoutRpc } from "./rpc-flags.ts";
 
 /** A command line that its binary is to try. */
 export interface Trial {

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { describeStrayConfig, describeStrayVariables } from "../../../../src/llama/render/stray-flags.ts";
+import { describeStrayConfig, describeStrayVariables } from "../../../../src/llama/render/flags-outside-profile.ts";
 import { readCatalogue } from "../../../support/llama-help.ts";
 
 const v050 = readCatalogue("v0.5.0");

@@ -2,7 +2,7 @@ import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { machine, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { checkBinary, findFormatFault } from "../../../../src/llama/ask/binary-check.ts";
+import { checkBinary, findFormatFault } from "../../../../src/llama/ask/check-binary.ts";
 
 function elf(bits: 32 | 64, id: number, order: "LE" | "BE" = "LE"): Buffer {
   const head = Buffer.alloc(20);
