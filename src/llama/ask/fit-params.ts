@@ -4,7 +4,7 @@ import { systemErrorCode } from "../../base/errors.ts";
 import { explainFailedRun } from "./check-binary.ts";
 import type { FlagCatalogue } from "./flag-catalogue.ts";
 import { explainFlagRefusal } from "./refusal-text.ts";
-import type { RenderedFlag } from "../render/render-command.ts";
+import type { RenderedFlag } from "../render/flag-rule.ts";
 import { runBriefly } from "./run-briefly.ts";
 
 /** What one model takes of one memory, in MiB. */

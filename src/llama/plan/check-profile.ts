@@ -17,7 +17,8 @@ import { tryCommandLines, type Trial, type TrialResult } from "../render/dry-run
 import type { FoundModel } from "./model-reader.ts";
 import { type DraftDecision, decideDrafting, modelsToRender, noDraftAsked, readSidecars } from "./plan-launch.ts";
 import { findExceededLimits } from "./profile-limits.ts";
-import { commandLine, type RenderedFlag, type Rendering, renderServer } from "../render/render-command.ts";
+import { commandLine, type Rendering, renderServer } from "../render/render-command.ts";
+import type { RenderedFlag } from "../render/flag-rule.ts";
 import { describeStrayConfig, describeStrayVariables } from "../render/flags-outside-profile.ts";
 import { describeMissingDigests } from "./missing-digests.ts";
 import { vocabRule } from "../draft/vocab-rule.ts";

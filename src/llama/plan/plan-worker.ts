@@ -5,7 +5,7 @@ import type { Profile } from "../../profiles/schema/schema.ts";
 import { checkBinary, explainFailedRun } from "../ask/check-binary.ts";
 import { findServer } from "../ask/builds.ts";
 import { childEnvironment } from "../ask/child-env.ts";
-import type { RenderedFlag } from "../render/render-command.ts";
+import type { RenderedFlag } from "../render/flag-rule.ts";
 import { runBriefly } from "../ask/run-briefly.ts";
 
 /** llama.cpp's RPC server, as the releases name it, newest first. */

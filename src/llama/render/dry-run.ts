@@ -2,7 +2,8 @@ import { LlmctlError } from "../../base/errors.ts";
 import type { Profile } from "../../profiles/schema/schema.ts";
 import { explainFailedRun } from "../ask/check-binary.ts";
 import { explainFlagRefusal, type FlagRefusal } from "../ask/refusal-text.ts";
-import type { RenderedFlag, Rendering } from "./render-command.ts";
+import type { Rendering } from "./render-command.ts";
+import type { RenderedFlag } from "./flag-rule.ts";
 import { withoutRpc } from "./rpc-flags.ts";
 import { runBriefly } from "../ask/run-briefly.ts";
 

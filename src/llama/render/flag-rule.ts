@@ -32,6 +32,16 @@ export type RenderOutcome =
   | { readonly kind: "left-out"; readonly reason: string }
   | { readonly kind: "impossible"; readonly message: string; readonly fix: Fix };
 
+/** One flag with its values, and the profile key that it came from. */
+export interface RenderedFlag {
+  /** For people: `draft.n_max`, `args[2]`, `args.no-repack`. */
+  readonly key: string;
+  /** For `Profile.at`. */
+  readonly path: readonly (string | number)[];
+  readonly args: readonly string[];
+  readonly note?: string;
+}
+
 /** How one profile key becomes flags. */
 export interface FlagRule {
   readonly key: string;

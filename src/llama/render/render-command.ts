@@ -2,18 +2,15 @@ import { LlmctlError, type Problem } from "../../base/errors.ts";
 import type { Profile } from "../../profiles/schema/schema.ts";
 import type { FlagCatalogue } from "../ask/flag-catalogue.ts";
 import { checkRawArgs, type RawFlag } from "./raw-args.ts";
-import { leftOut, type RenderOutcome, type ModelPaths, type FlagRule, type RenderInput } from "./flag-rule.ts";
+import {
+  leftOut,
+  type RenderOutcome,
+  type ModelPaths,
+  type FlagRule,
+  type RenderedFlag,
+  type RenderInput,
+} from "./flag-rule.ts";
 import { renderTable } from "./flag-table.ts";
-
-/** One flag with its values, and the profile key that it came from. */
-export interface RenderedFlag {
-  /** For people: `draft.n_max`, `args[2]`, `args.no-repack`. */
-  readonly key: string;
-  /** For `Profile.at`. */
-  readonly path: readonly (string | number)[];
-  readonly args: readonly string[];
-  readonly note?: string;
-}
 
 /** A profile in the words of one build. */
 export interface Rendering {

@@ -1,5 +1,4 @@
-import type { RenderedFlag } from "./render-command.ts";
-import { impossible, leftOut, passed, type FlagRule } from "./flag-rule.ts";
+import { impossible, leftOut, passed, type FlagRule, type RenderedFlag } from "./flag-rule.ts";
 
 /**
  * Stands before every flag that names a device: llama.cpp reads from left to right, and `--device RPC0` exists only
