@@ -11,7 +11,7 @@ import {
   type ModelHeaders,
   type ModelPlace,
 } from "../../hub/find/read-model-headers.ts";
-import { findBuildRule, type BuildRule } from "../../llama/draft/build-vocab-rule.ts";
+import { findBuildVocabRule, type BuildVocabRule } from "../../llama/draft/build-vocab-rule.ts";
 import { decideDraft, type DraftVerdict } from "../../llama/draft/draft-gate.ts";
 import type { Profile } from "../../profiles/schema/schema.ts";
 import { targetModel } from "../../profiles/target.ts";
@@ -22,7 +22,7 @@ export interface Judgement {
   readonly target: ModelHeaders;
   readonly draft: ModelHeaders | undefined;
   readonly type: string;
-  readonly build: BuildRule;
+  readonly build: BuildVocabRule;
   readonly verdict: DraftVerdict;
 }
 
@@ -61,7 +61,7 @@ export async function judgePair(
   options: HeaderOptions,
   paths: Paths,
 ): Promise<Judgement> {
-  const build = await findBuildRule({ llama: {}, at: "installed builds", paths, env: process.env });
+  const build = await findBuildVocabRule({ llama: {}, at: "installed builds", paths, env: process.env });
   const models = { target: await readModelHeaders(target, options), draft: await readModelHeaders(draft, options) };
   const verdict = decideDraft({ target: models.target.model, draft: models.draft.model, type, rule: build.rule });
   return { ...models, type, build, verdict };
@@ -76,7 +76,7 @@ export async function judgeProfile(profile: Profile, access: HubAccess, paths: P
   if (values.draft === undefined) return undefined;
   const { type, model } = values.draft;
   const options = { ...access, ...findOptions(profile, paths) };
-  const build = await findBuildRule({ llama: values.llama, at: profile.at("llama"), paths, env: process.env });
+  const build = await findBuildVocabRule({ llama: values.llama, at: profile.at("llama"), paths, env: process.env });
   const target = await readModelHeaders(targetRef, { ...options, at: profile.at("model") });
   const draft =
     model === undefined ? undefined : await readModelHeaders(model, { ...options, at: profile.at("draft", "model") });

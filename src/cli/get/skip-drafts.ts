@@ -4,7 +4,7 @@ import { findModel, findOptions, searchModel } from "../../hub/find/find-model.t
 import type { HubAccess } from "../../hub/http/hub-access.ts";
 import type { PullPlan } from "../../hub/download/pull-plan.ts";
 import { describeRef } from "../../hub/find/describe-ref.ts";
-import { findBuildRule } from "../../llama/draft/build-vocab-rule.ts";
+import { findBuildVocabRule } from "../../llama/draft/build-vocab-rule.ts";
 import type { VocabRule } from "../../llama/draft/vocab-rule.ts";
 import { draftMismatch } from "../../llama/plan/plan-launch.ts";
 import { findSkippedDraft, noteSkippedDraft } from "../../llama/draft/draft-skip-note.ts";
@@ -75,7 +75,7 @@ export async function isSkipNoted(profile: Profile, paths: Paths): Promise<boole
   const files = typeof model === "string" ? await findModel(model, options) : await searchModel(model, options);
   const shards = "files" in files ? files.files.shards : "shards" in files ? files.shards : undefined;
   if (shards === undefined) return false;
-  const { rule } = await findBuildRule({ llama, at: profile.at("llama"), paths, env: process.env });
+  const { rule } = await findBuildVocabRule({ llama, at: profile.at("llama"), paths, env: process.env });
   return (
     (await findSkippedDraft(paths.cache, { targetFiles: shards, draft: draft.model, type: draft.type, rule })) !==
     undefined

@@ -3,7 +3,7 @@ import { access, open, stat } from "node:fs/promises";
 import { machine, platform } from "node:os";
 import { LlmctlError, systemErrorCode } from "../../base/errors.ts";
 import type { Fix } from "../../base/fix.ts";
-import { explainFlagRefusal } from "./refusal-text.ts";
+import { parseRefusal } from "./refusal-text.ts";
 import { type BriefRun, runBriefly } from "./run-briefly.ts";
 
 const howToGetOne: Fix = { run: ["build"], or: "name another file in llama.binary" };
@@ -144,7 +144,7 @@ export async function explainFailedRun(
     const libraries = await findMissingLibraries(file, env, run.stderr);
     if (libraries.length > 0) return libraryMissing(file, libraries);
   }
-  const refusal = explainFlagRefusal(run.stderr);
+  const refusal = parseRefusal(run.stderr);
   return failed(file, `failed to ${task}${refusal === undefined ? "" : `: ${refusal.message}`}`, refusal?.fix);
 }
 

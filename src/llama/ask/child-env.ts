@@ -55,7 +55,7 @@ function explainRefused(name: string, at: string): Required<Problem> | undefined
 }
 
 /** A config file of llama.cpp itself, from which builds since v0.4.0 take flags before they read the command line. */
-export interface StrayConfig {
+export interface LlamaConfigFile {
   readonly path: string;
   /** The flags that it sets for every program, without their dashes; values are not read, they may be secret. */
   readonly settings: readonly string[];
@@ -67,7 +67,10 @@ export interface StrayConfig {
  * @param env The environment of the child.
  * @see `common_params_apply_system_config` in llama.cpp's common/arg.cpp
  */
-export async function strayConfig(env: Readonly<Record<string, string>>, etc = "/etc"): Promise<StrayConfig[]> {
+export async function findLlamaConfigFiles(
+  env: Readonly<Record<string, string>>,
+  etc = "/etc",
+): Promise<LlamaConfigFile[]> {
   const user = env["XDG_CONFIG_HOME"] || (env["HOME"] && join(env["HOME"], ".config"));
   const folders = user ? [etc, user] : [etc];
   const found = await Promise.all(folders.map((folder) => readConfig(join(folder, "llama.cpp", "config.ini"))));
@@ -77,7 +80,7 @@ export async function strayConfig(env: Readonly<Record<string, string>>, etc = "
 /** Stops a file in its place that is none, such as a pipe or gigabytes. */
 const mostConfigBytes = 1 << 20;
 
-async function readConfig(path: string): Promise<StrayConfig | undefined> {
+async function readConfig(path: string): Promise<LlamaConfigFile | undefined> {
   try {
     const text = await readBounded(path, mostConfigBytes);
     return { path, settings: text === undefined ? ["(too large to be read)"] : parseSettings(text) };

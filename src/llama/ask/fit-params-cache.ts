@@ -24,7 +24,7 @@ const format = 1;
  * something fits.
  * @throws as {@link askFitParams}.
  */
-export async function askFitOnce(question: CachedFitQuestion): Promise<FitAnswer> {
+export async function askFitCached(question: CachedFitQuestion): Promise<FitAnswer> {
   const path = answerPath(question.cacheDir, "memory", await describeQuestion(question));
   const kept = await readAnswer(path, isNeeds);
   if (kept !== undefined) return kept;

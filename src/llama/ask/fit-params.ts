@@ -3,7 +3,7 @@ import { dirname, join } from "node:path";
 import { systemErrorCode } from "../../base/errors.ts";
 import { explainFailedRun } from "./check-binary.ts";
 import type { FlagCatalogue } from "./flag-catalogue.ts";
-import { explainFlagRefusal } from "./refusal-text.ts";
+import { parseRefusal } from "./refusal-text.ts";
 import type { RenderedFlag } from "../render/flag-rule.ts";
 import { runBriefly } from "./run-briefly.ts";
 
@@ -72,7 +72,7 @@ export async function askFitParams({ program, args, env, catalogue }: FitQuestio
   });
   if (!result.failed) return canPrint ? { kind: "needs", parts: parseMemory(result.stdout) } : { kind: "fits" };
   const reason = /failed to fit params to free device memory: (.+)$/m.exec(result.stderr)?.[1];
-  if (result.exitCode === 1 && reason !== undefined && explainFlagRefusal(result.stderr) !== undefined)
+  if (result.exitCode === 1 && reason !== undefined && parseRefusal(result.stderr) !== undefined)
     return { kind: "does-not-fit", reason };
   throw await explainFailedRun(program, "tell the memory that the model takes", env, result);
 }

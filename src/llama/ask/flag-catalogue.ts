@@ -8,7 +8,7 @@ import { type FlagEntry, parseHelp } from "./help-text.ts";
 import { runBriefly } from "./run-briefly.ts";
 
 /** A spelling that a build knows. */
-export interface FlagMatch {
+export interface KnownFlag {
   /** As the build writes it. */
   readonly name: string;
   readonly entry: FlagEntry;
@@ -21,7 +21,7 @@ export class FlagCatalogue {
   /** The program's own version, such as `0.5.0-dev (build 1, commit de3ff81)` or `7698 (79efbb1)`. */
   readonly version: string;
   readonly entries: readonly FlagEntry[];
-  readonly #flags = new Map<string, FlagMatch>();
+  readonly #flags = new Map<string, KnownFlag>();
   readonly #removed = new Map<string, string>();
 
   constructor(version: string, entries: readonly FlagEntry[]) {
@@ -41,12 +41,12 @@ export class FlagCatalogue {
     return this.find(name) !== undefined;
   }
 
-  find(name: string): FlagMatch | undefined {
+  find(name: string): KnownFlag | undefined {
     return this.#flags.get(canonical(name));
   }
 
   /** The first of these names that the build has. */
-  findFirst(names: readonly string[]): FlagMatch | undefined {
+  findFirst(names: readonly string[]): KnownFlag | undefined {
     for (const name of names) {
       const match = this.find(name);
       if (match !== undefined) return match;
@@ -88,7 +88,7 @@ interface CachedCatalogue {
  * @param options.env The whole environment of the binary.
  * @throws LlmctlError `help-unreadable`, or what `explainFailedRun` makes of a binary that cannot run.
  */
-export async function askBinary(
+export async function readFlagCatalogue(
   file: string,
   options: { readonly cacheDir: string; readonly env: Readonly<Record<string, string>> },
 ): Promise<FlagCatalogue> {

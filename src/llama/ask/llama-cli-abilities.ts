@@ -3,10 +3,10 @@ import type { Profile } from "../../profiles/schema/schema.ts";
 import { checkBinary } from "./check-binary.ts";
 import { findServer } from "./builds.ts";
 import { childEnvironment } from "./child-env.ts";
-import { askBinary } from "./flag-catalogue.ts";
+import { readFlagCatalogue } from "./flag-catalogue.ts";
 
 /** What a build's llama-cli can do, which differs more than its flags for one and the same thing. */
-export interface CliAbilities {
+export interface LlamaCliAbilities {
   /** Speculative decoding: since the rewrite of December 2025. */
   readonly drafts: boolean;
   /** Chatting with a server that runs already, `--server-base`: since summer 2026. */
@@ -17,16 +17,16 @@ export interface CliAbilities {
  * Asks the llama-cli of the profile's build. One that is missing can do nothing; what runs it says so.
  * @throws LlmctlError as `planCli`.
  */
-export async function askCli(
+export async function askLlamaCli(
   profile: Profile,
   { paths, env }: { paths: Paths; env: NodeJS.ProcessEnv },
-): Promise<CliAbilities> {
+): Promise<LlamaCliAbilities> {
   const at = profile.at("llama");
   const { cli } = await findServer(profile.values.llama, paths.data, at);
   if (cli === undefined) return { drafts: false, connects: false };
   await checkBinary(cli, at);
   const childEnv = childEnvironment(env, profile.values.env, (name) => profile.at("env", name));
-  const catalogue = await askBinary(cli, { cacheDir: paths.cache, env: childEnv });
+  const catalogue = await readFlagCatalogue(cli, { cacheDir: paths.cache, env: childEnv });
   return {
     drafts: catalogue.findFirst(["--spec-draft-model", "--model-draft"]) !== undefined,
     connects: catalogue.has("--server-base"),

@@ -1,6 +1,6 @@
 import type { Fix } from "../../base/fix.ts";
 /** Why a llama.cpp program refused its command line, in its own words. */
-export interface FlagRefusal {
+export interface Refusal {
   readonly message: string;
   /** The flag that it names, as it understood it. */
   readonly flag?: string;
@@ -11,7 +11,7 @@ export interface FlagRefusal {
  * Reads the complaint from what a llama.cpp program wrote on stderr before it exited; undefined when it wrote nothing.
  * Formats: `parse` in llama.cpp's common/arg.cpp, the same since early 2025.
  */
-export function explainFlagRefusal(stderr: string): FlagRefusal | undefined {
+export function parseRefusal(stderr: string): Refusal | undefined {
   const unknown = /^error: invalid argument: (.+)$/m.exec(stderr)?.[1];
   if (unknown !== undefined) return { message: `invalid argument: ${unknown}`, flag: unknown };
   const [, flag, why] = /^error while handling argument "([^"]+)": (.+)$/m.exec(stderr) ?? [];

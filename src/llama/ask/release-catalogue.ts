@@ -4,7 +4,7 @@ import type { Paths } from "../../base/files/paths.ts";
 import { checkBinary } from "./check-binary.ts";
 import { findServer } from "./builds.ts";
 import { childEnvironment } from "./child-env.ts";
-import { askBinary, FlagCatalogue } from "./flag-catalogue.ts";
+import { readFlagCatalogue, FlagCatalogue } from "./flag-catalogue.ts";
 import { parseHelp } from "./help-text.ts";
 
 /** The release that exports are rendered for unless told; what its llama-server takes comes with the package. */
@@ -24,7 +24,7 @@ export async function readReleaseCatalogue(release: string, paths: Paths): Promi
   try {
     const { server } = await findServer({ build: release }, paths.data, at);
     await checkBinary(server, at);
-    return await askBinary(server, { cacheDir: paths.cache, env: childEnvironment(process.env, {}, () => at) });
+    return await readFlagCatalogue(server, { cacheDir: paths.cache, env: childEnvironment(process.env, {}, () => at) });
   } catch (cause) {
     if (!(cause instanceof LlmctlError) || !["build-missing", "build-unknown"].includes(cause.code)) throw cause;
     throw new LlmctlError(

@@ -4,11 +4,11 @@ import type { ProfileValues } from "../../profiles/schema/schema.ts";
 import { checkBinary } from "../ask/check-binary.ts";
 import { findServer } from "../ask/builds.ts";
 import { childEnvironment } from "../ask/child-env.ts";
-import { askBinary } from "../ask/flag-catalogue.ts";
-import { vocabRule, type VocabRule } from "./vocab-rule.ts";
+import { readFlagCatalogue } from "../ask/flag-catalogue.ts";
+import { vocabRuleFromFlags, type VocabRule } from "./vocab-rule.ts";
 
 /** How a pair of models is to be judged. */
-export interface BuildRule {
+export interface BuildVocabRule {
   readonly rule: VocabRule;
   /** The build whose rule it is; undefined where none can be asked. */
   readonly build: string | undefined;
@@ -25,13 +25,16 @@ interface BuildRuleOptions {
 }
 
 /** The rule of the installed build; where there is none that works, that of the builds that are current. */
-export async function findBuildRule({ llama, at, paths, env }: BuildRuleOptions): Promise<BuildRule> {
+export async function findBuildVocabRule({ llama, at, paths, env }: BuildRuleOptions): Promise<BuildVocabRule> {
   try {
     const { server, label } = await findServer(llama, paths.data, at);
     await checkBinary(server, at);
-    const catalogue = await askBinary(server, { cacheDir: paths.cache, env: childEnvironment(env, {}, () => at) });
+    const catalogue = await readFlagCatalogue(server, {
+      cacheDir: paths.cache,
+      env: childEnvironment(env, {}, () => at),
+    });
     return {
-      rule: vocabRule((flag) => catalogue.has(flag)),
+      rule: vocabRuleFromFlags((flag) => catalogue.has(flag)),
       build: `${label}: ${catalogue.version}`,
       problem: undefined,
     };

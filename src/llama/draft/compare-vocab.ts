@@ -98,16 +98,16 @@ function nameType(facts: TokenizerFacts): string {
   return facts.vocabType === "unknown" ? quote(facts.model ?? "") : facts.vocabType;
 }
 
-interface Role {
+interface SpecialToken {
   readonly isAdded: boolean;
   readonly id: number | undefined;
 }
 
-function readRole(facts: TokenizerFacts, role: "bos" | "eos"): Role {
+function readRole(facts: TokenizerFacts, role: "bos" | "eos"): SpecialToken {
   return role === "bos" ? { isAdded: facts.addBos, id: facts.bosId } : { isAdded: facts.addEos, id: facts.eosId };
 }
 
-function describeRole({ isAdded, id }: Role): string {
+function describeRole({ isAdded, id }: SpecialToken): string {
   return `${id ?? "none"}${isAdded ? ", added" : ", not added"}`;
 }
 

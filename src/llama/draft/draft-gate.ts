@@ -22,14 +22,14 @@ export const outcomeTexts = {
   "breaks-requests": "starts, then fails requests or aborts",
 } as const;
 
-interface Common {
+interface VerdictBase {
   /** What llama.cpp permits in silence although it costs speed. */
   readonly warnings: readonly string[];
   /** What the build itself would do with these files. */
   readonly llamaCpp: LlamaCppOutcome;
 }
 
-interface No {
+interface Obstacle {
   readonly reason: string;
   readonly fix: Fix;
   readonly firstDifference?: TokenDifference;
@@ -45,9 +45,9 @@ interface No {
  * Either way serving without a draft is possible, so the profile's `on_mismatch` decides about both.
  */
 export type DraftVerdict =
-  | (Common & { readonly verdict: "on" })
-  | (Common & No & { readonly verdict: "off" })
-  | (Common & No & { readonly verdict: "refuse" });
+  | (VerdictBase & { readonly verdict: "on" })
+  | (VerdictBase & Obstacle & { readonly verdict: "off" })
+  | (VerdictBase & Obstacle & { readonly verdict: "refuse" });
 
 export interface DraftQuestion {
   readonly target: GgufModel;
@@ -60,7 +60,7 @@ export interface DraftQuestion {
   readonly ctxSize?: number | undefined;
 }
 
-interface Pair {
+interface DraftPair {
   readonly target: ModelFacts;
   readonly draft: ModelFacts | undefined;
   readonly question: DraftQuestion;
@@ -87,7 +87,7 @@ export function decideDraft(question: DraftQuestion): DraftVerdict {
   return { ...worst, warnings: [...new Set([...verdicts.flatMap((verdict) => verdict.warnings), ...idle])] };
 }
 
-function decideType(type: string, pair: Pair): DraftVerdict {
+function decideType(type: string, pair: DraftPair): DraftVerdict {
   const { question, target, draft } = pair;
   const targetProblem = findLoadProblem("target", target, question.rule);
   if (targetProblem !== undefined) return targetProblem;
@@ -114,7 +114,7 @@ function decideType(type: string, pair: Pair): DraftVerdict {
   return type === "draft-mtp" ? decideMtp(pair) : decideHead(type, pair);
 }
 
-function decideSimple(pair: Pair): DraftVerdict {
+function decideSimple(pair: DraftPair): DraftVerdict {
   const { target, draft, question } = pair;
   if (draft === undefined) {
     const no = { reason: "drafting type draft-simple needs a draft model", fix: "set draft.model" };
@@ -141,7 +141,7 @@ const onMismatch = {
 } as const satisfies Record<VocabRule, { verdict: "off" | "refuse"; llamaCpp: LlamaCppOutcome }>;
 
 function incompatible(
-  { target, question }: Pair,
+  { target, question }: DraftPair,
   reason: string,
   difference: TokenDifference | undefined,
 ): DraftVerdict {
@@ -164,7 +164,7 @@ function unequalSizes(target: ModelFacts, draft: ModelFacts): DraftVerdict {
   });
 }
 
-function decideMtp({ target, draft }: Pair): DraftVerdict {
+function decideMtp({ target, draft }: DraftPair): DraftVerdict {
   const head = draft ?? target;
   const who = draft === undefined ? "target" : "draft";
   if (head.nextnLayers === 0) {
@@ -196,7 +196,7 @@ const headArchitectures: Readonly<Record<string, string>> = {
   "draft-dspark": "dflash",
 };
 
-function decideHead(type: string, { target, draft, question }: Pair): DraftVerdict {
+function decideHead(type: string, { target, draft, question }: DraftPair): DraftVerdict {
   const architecture = headArchitectures[type];
   if (draft === undefined) {
     return off("serves-without-drafting", {
@@ -253,10 +253,10 @@ function on(warnings: readonly string[] = []): DraftVerdict {
   return { verdict: "on", llamaCpp: "drafts", warnings };
 }
 
-function off(llamaCpp: LlamaCppOutcome, no: No): DraftVerdict {
+function off(llamaCpp: LlamaCppOutcome, no: Obstacle): DraftVerdict {
   return { verdict: "off", llamaCpp, warnings: [], ...no };
 }
 
-function refuse(llamaCpp: LlamaCppOutcome, no: No): DraftVerdict {
+function refuse(llamaCpp: LlamaCppOutcome, no: Obstacle): DraftVerdict {
   return { verdict: "refuse", llamaCpp, warnings: [], ...no };
 }

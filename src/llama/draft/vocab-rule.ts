@@ -11,7 +11,7 @@ export type VocabRule = "strict" | "translate" | "refuse";
  * trusted. `--spec-replace` came and went with the translation; `--spec-draft-n-max` is what later builds call
  * `--draft-max`.
  */
-export function vocabRule(hasFlag: (flag: string) => boolean): VocabRule {
+export function vocabRuleFromFlags(hasFlag: (flag: string) => boolean): VocabRule {
   if (hasFlag("--spec-replace")) return "translate";
   return hasFlag("--spec-draft-n-max") ? "strict" : "refuse";
 }

@@ -5,11 +5,11 @@ import type { ModelRef, Profile } from "../../profiles/schema/schema.ts";
 import type { Launch } from "../../supervisor/launch.ts";
 import { checkBinary } from "../ask/check-binary.ts";
 import { findServer } from "../ask/builds.ts";
-import { type StrayConfig, strayConfig } from "../ask/child-env.ts";
+import { type LlamaConfigFile, findLlamaConfigFiles } from "../ask/child-env.ts";
 import { type Device, listDevices } from "../ask/devices.ts";
-import { askFitOnce } from "../ask/fit-params-cache.ts";
+import { askFitCached } from "../ask/fit-params-cache.ts";
 import { findFitParams, type FitAnswer } from "../ask/fit-params.ts";
-import { askBinary, type FlagCatalogue } from "../ask/flag-catalogue.ts";
+import { readFlagCatalogue, type FlagCatalogue } from "../ask/flag-catalogue.ts";
 import { type FoundModel, ModelReader } from "./model-reader.ts";
 
 type Env = Readonly<Record<string, string>>;
@@ -56,8 +56,8 @@ export class CheckSession {
     });
   }
 
-  async readStrayConfig(env: Env): Promise<StrayConfig[]> {
-    return this.#once(["config", env["XDG_CONFIG_HOME"], env["HOME"]], () => strayConfig(env));
+  async readStrayConfig(env: Env): Promise<LlamaConfigFile[]> {
+    return this.#once(["config", env["XDG_CONFIG_HOME"], env["HOME"]], () => findLlamaConfigFiles(env));
   }
 
   /** @throws LlmctlError as {@link listDevices}. */
@@ -85,12 +85,12 @@ export class CheckSession {
     const args = toArguments(catalogue);
     const devices = await this.listDevices(server, env);
     return this.#once(["fit", program, env, args], () =>
-      askFitOnce({ program, args, env, catalogue, devices, files, cacheDir: this.paths.cache }),
+      askFitCached({ program, args, env, catalogue, devices, files, cacheDir: this.paths.cache }),
     );
   }
 
   async #ask(program: string, env: Env): Promise<FlagCatalogue> {
-    return this.#once(["flags", program], () => askBinary(program, { cacheDir: this.paths.cache, env }));
+    return this.#once(["flags", program], () => readFlagCatalogue(program, { cacheDir: this.paths.cache, env }));
   }
 
   async #once<T>(question: readonly unknown[], ask: () => Promise<T>): Promise<T> {

@@ -1,6 +1,6 @@
 import { adapterRef } from "../../profiles/model-refs.ts";
 import type { ProfileValues } from "../../profiles/schema/schema.ts";
-import type { FlagCatalogue, FlagMatch } from "../ask/flag-catalogue.ts";
+import type { FlagCatalogue, KnownFlag } from "../ask/flag-catalogue.ts";
 import {
   sidecarPath,
   floatRule,
@@ -148,14 +148,14 @@ const mmproj: FlagRule = {
 };
 
 /** Builds before 2026 repeat the flag, with the scale as a value of its own. */
-function passAdapters(match: FlagMatch, adapters: readonly Adapter[], scaled: boolean): RenderOutcome {
+function passAdapters(match: KnownFlag, adapters: readonly Adapter[], scaled: boolean): RenderOutcome {
   const scaleOf = ({ scale = 1 }: Adapter) => formatFloat(scale);
   if (isList(match))
     return passed([match.name, adapters.map((one) => (scaled ? `${one.path}:${scaleOf(one)}` : one.path)).join(",")]);
   return passed(adapters.flatMap((one) => (scaled ? [match.name, one.path, scaleOf(one)] : [match.name, one.path])));
 }
 
-function isList({ entry }: FlagMatch): boolean {
+function isList({ entry }: KnownFlag): boolean {
   return entry.hints.length === 1 && entry.help.includes("comma-separated");
 }
 

@@ -2,12 +2,12 @@ import type { ProfileValues } from "../../profiles/schema/schema.ts";
 import { leftOut, type RenderOutcome, type FlagRule, type RenderInput } from "./flag-rule.ts";
 
 /** What a profile says about drafting. */
-export type Draft = NonNullable<ProfileValues["draft"]>;
+export type DraftSettings = NonNullable<ProfileValues["draft"]>;
 
 /** Makes the rule silent where the profile does not draft, or drafting is off. */
 export function draftRule(
   rule: Omit<FlagRule, "render"> & {
-    readonly render: (draft: Draft, source: RenderInput) => RenderOutcome | undefined;
+    readonly render: (draft: DraftSettings, source: RenderInput) => RenderOutcome | undefined;
   },
 ): FlagRule {
   return {
@@ -23,7 +23,7 @@ export function draftRule(
 export function draftModelRule<T>(
   key: string,
   flags: readonly string[],
-  read: (draft: Draft) => T | undefined,
+  read: (draft: DraftSettings) => T | undefined,
   render: (value: T, source: RenderInput) => RenderOutcome,
 ): FlagRule {
   return draftRule({
@@ -38,6 +38,6 @@ export function draftModelRule<T>(
 }
 
 /** Several types can be asked for, joined by commas. */
-export function splitTypes(draft: Draft): string[] {
+export function splitTypes(draft: DraftSettings): string[] {
   return draft.type.split(",").map((type) => type.trim());
 }

@@ -1,5 +1,5 @@
-import { type Draft, draftRule, splitTypes } from "./draft-flag-rule.ts";
-import type { FlagCatalogue, FlagMatch } from "../ask/flag-catalogue.ts";
+import { type DraftSettings, draftRule, splitTypes } from "./draft-flag-rule.ts";
+import type { FlagCatalogue, KnownFlag } from "../ask/flag-catalogue.ts";
 import { allNgramLengthFlags, ngramLengthFlags } from "./ngram-flags.ts";
 import { formatFloat, impossible, leftOut, type RenderOutcome, passed, passValue, type FlagRule } from "./flag-rule.ts";
 
@@ -46,7 +46,7 @@ function needsModel(type: string): boolean {
   return type.startsWith("draft-") && type !== "draft-mtp";
 }
 
-function findContradiction(draft: Draft, types: readonly string[]): RenderOutcome | undefined {
+function findContradiction(draft: DraftSettings, types: readonly string[]): RenderOutcome | undefined {
   if (types.includes("none")) return impossible('draft.type "none" drafts nothing', "remove the key draft");
   if (draft.model === undefined && types.some(needsModel)) {
     return impossible(`draft.type "${draft.type}" needs a draft model`, "set draft.model, or another draft.type");
@@ -75,25 +75,25 @@ function unknownTypes(unknown: readonly string[], offered: readonly string[], ve
  */
 const simpleDefaults = { n_max: 16, n_min: undefined, p_min: 0.75 } as const;
 
-type Length = keyof typeof simpleDefaults;
+type LengthKey = keyof typeof simpleDefaults;
 
 /** The value that holds on every build; undefined where the build is to decide. */
-function meant(draft: Draft, key: Length): number | undefined {
+function wantedLength(draft: DraftSettings, key: LengthKey): number | undefined {
   return draft[key] ?? (splitTypes(draft).includes("draft-simple") ? simpleDefaults[key] : undefined);
 }
 
-interface Target {
+interface FlagTarget {
   readonly catalogue: FlagCatalogue;
   readonly flags: readonly string[];
 }
 
 /** Passes what a profile means, but where the build does that unless told. */
-function passMeant(draft: Draft, key: Length, { catalogue, flags }: Target): RenderOutcome | undefined {
-  const value = meant(draft, key);
+function passWanted(draft: DraftSettings, key: LengthKey, { catalogue, flags }: FlagTarget): RenderOutcome | undefined {
+  const value = wantedLength(draft, key);
   const match = catalogue.findFirst(flags);
   const written = draft[key] !== undefined;
   if (value === undefined || (!written && match === undefined)) return undefined;
-  const own = match === undefined ? undefined : ownDefault(match);
+  const own = match === undefined ? undefined : defaultOf(match);
   if (value === own) return written ? leftOut(`${value} is this build's default`) : undefined;
   const outcome = passValue(catalogue, `draft.${key}`, flags, key === "p_min" ? formatFloat(value) : String(value));
   return written || outcome.kind !== "flags"
@@ -102,7 +102,7 @@ function passMeant(draft: Draft, key: Length, { catalogue, flags }: Target): Ren
 }
 
 /** Help texts of January 2026 and before round 0.75 to one place. */
-function ownDefault({ name, entry }: FlagMatch): number | undefined {
+function defaultOf({ name, entry }: KnownFlag): number | undefined {
   if (entry.default === undefined) return undefined;
   return name === "--draft-p-min" && entry.default === "0.8" ? 0.75 : Number(entry.default);
 }
@@ -115,15 +115,15 @@ function draftLength(key: "n_max" | "n_min", drafted: readonly string[], ngramMo
     shared: [ngramMod, ...(key === "n_max" ? allNgramLengthFlags : [])],
     render(draft, { catalogue }) {
       const types = splitTypes(draft);
-      if (types.some((type) => type.startsWith("draft-"))) return passMeant(draft, key, { catalogue, flags: drafted });
+      if (types.some((type) => type.startsWith("draft-"))) return passWanted(draft, key, { catalogue, flags: drafted });
       if (draft[key] === undefined) return undefined;
       const older = drafted.slice(1);
       const fixed = key === "n_max" ? ngramLengthFlags(types) : undefined;
-      if (fixed !== undefined) return passMeant(draft, key, { catalogue, flags: fixed });
-      if (types.includes("ngram-mod")) return passMeant(draft, key, { catalogue, flags: [ngramMod, ...older] });
+      if (fixed !== undefined) return passWanted(draft, key, { catalogue, flags: fixed });
+      if (types.includes("ngram-mod")) return passWanted(draft, key, { catalogue, flags: [ngramMod, ...older] });
       return catalogue.findFirst(older) === undefined
         ? leftOut(`${draft.type} has flags of its own on this build; give them in args`)
-        : passMeant(draft, key, { catalogue, flags: older });
+        : passWanted(draft, key, { catalogue, flags: older });
     },
   });
 }
@@ -137,7 +137,7 @@ export const draftProbability: FlagRule = draftRule({
   flags: probabilityFlags,
   render(draft, { catalogue }) {
     if (splitTypes(draft).some((type) => type.startsWith("draft-")))
-      return passMeant(draft, "p_min", { catalogue, flags: probabilityFlags });
+      return passWanted(draft, "p_min", { catalogue, flags: probabilityFlags });
     return draft.p_min === undefined ? undefined : leftOut(`${draft.type} knows no probabilities`);
   },
 });

@@ -1,4 +1,4 @@
-import { type Draft, draftModelRule } from "./draft-flag-rule.ts";
+import { type DraftSettings, draftModelRule } from "./draft-flag-rule.ts";
 import { renderGpuLayers } from "./gpu-layers-flag.ts";
 import { leftOut, noFlag, passed, passValue, type FlagRule } from "./flag-rule.ts";
 
@@ -48,7 +48,7 @@ export const draftGpuLayers: FlagRule = draftModelRule(
 function draftValue(
   key: string,
   flags: readonly string[],
-  read: (draft: Draft) => string | number | undefined,
+  read: (draft: DraftSettings) => string | number | undefined,
 ): FlagRule {
   return draftModelRule(`draft.${key}`, flags, read, (value, { catalogue }) =>
     passValue(catalogue, `draft.${key}`, flags, String(value)),

@@ -1,12 +1,12 @@
 import { LlmctlError } from "../../base/errors.ts";
 import type { Profile } from "../../profiles/schema/schema.ts";
 import { mapOverProcessors } from "../plan/plan-session.ts";
-import { dryRun, dryRunTimeoutMs, findAllRefused, type RefusedFlag } from "./dry-run.ts";
+import { dryRun, dryRunTimeoutMs, findRefusedFlags, type RefusedFlag } from "./dry-run.ts";
 import type { Rendering } from "./render-command.ts";
 import { withoutRpc } from "./rpc-flags.ts";
 
 /** A command line that its binary is to try. */
-export interface Trial {
+export interface DryRunRequest {
   readonly server: string;
   readonly env: Readonly<Record<string, string>>;
   readonly profile: Profile;
@@ -14,7 +14,7 @@ export interface Trial {
 }
 
 /** What a binary refuses of each command line; an error where it could not be asked. */
-export type TrialResult = readonly RefusedFlag[] | LlmctlError;
+export type DryRunResult = readonly RefusedFlag[] | LlmctlError;
 
 /** A hundred command lines are some 100 kB; the kernel takes 2 MB, and each line may bring a warning of each flag. */
 const mostAtOnce = 50;
@@ -24,20 +24,20 @@ const mostAtOnce = 50;
  * came before, so that it takes a chain of command lines exactly when it takes each. A chain that is refused is tried
  * link by link.
  */
-export async function tryCommandLines(trials: readonly Trial[]): Promise<ReadonlyMap<Trial, TrialResult>> {
-  const chains = groupTrials(trials);
+export async function dryRunAll(trials: readonly DryRunRequest[]): Promise<ReadonlyMap<DryRunRequest, DryRunResult>> {
+  const chains = groupRequests(trials);
   const results = await mapOverProcessors(chains, async (chain) =>
     chain.length > 1 && (await takesAll(chain)) ? [] : chain,
   );
   const doubtful = results.flat();
   const answers = await mapOverProcessors(doubtful, async (trial) => [trial, await tryOne(trial)] as const);
-  return new Map<Trial, TrialResult>([...trials.map((trial) => [trial, []] as const), ...answers]);
+  return new Map<DryRunRequest, DryRunResult>([...trials.map((trial) => [trial, []] as const), ...answers]);
 }
 
 /** Chains of what one binary tries in one environment. */
-function groupTrials(trials: readonly Trial[]): Trial[][] {
-  const chains: Trial[][] = [];
-  const open = new Map<string, Trial[]>();
+function groupRequests(trials: readonly DryRunRequest[]): DryRunRequest[][] {
+  const chains: DryRunRequest[][] = [];
+  const open = new Map<string, DryRunRequest[]>();
   for (const trial of trials) {
     const key = JSON.stringify([trial.server, trial.env]);
     const known = open.get(key);
@@ -52,7 +52,7 @@ function groupTrials(trials: readonly Trial[]): Trial[][] {
   return chains;
 }
 
-async function takesAll(chain: readonly Trial[]): Promise<boolean> {
+async function takesAll(chain: readonly DryRunRequest[]): Promise<boolean> {
   const [first] = chain;
   if (first === undefined) return true;
   const args = chain.flatMap(({ rendering }) => withoutRpc(rendering.flags).flatMap((flag) => flag.args));
@@ -65,9 +65,9 @@ async function takesAll(chain: readonly Trial[]): Promise<boolean> {
   }
 }
 
-async function tryOne({ server, env, profile, rendering }: Trial): Promise<TrialResult> {
+async function tryOne({ server, env, profile, rendering }: DryRunRequest): Promise<DryRunResult> {
   try {
-    return await findAllRefused(server, { profile, rendering }, { env, timeoutMs: dryRunTimeoutMs });
+    return await findRefusedFlags(server, { profile, rendering }, { env, timeoutMs: dryRunTimeoutMs });
   } catch (error) {
     if (error instanceof LlmctlError) return error;
     throw error;

@@ -1,7 +1,7 @@
 import { LlmctlError } from "../../base/errors.ts";
 import type { Profile } from "../../profiles/schema/schema.ts";
 import { explainFailedRun } from "../ask/check-binary.ts";
-import { explainFlagRefusal, type FlagRefusal } from "../ask/refusal-text.ts";
+import { parseRefusal, type Refusal } from "../ask/refusal-text.ts";
 import type { Rendering } from "./render-command.ts";
 import type { RenderedFlag } from "./flag-rule.ts";
 import { withoutRpc } from "./rpc-flags.ts";
@@ -15,10 +15,10 @@ interface DryRunOptions {
   readonly env: Readonly<Record<string, string>>;
   readonly timeoutMs: number;
   /** What the arguments were made from, so that a refusal can name the key and its place. */
-  readonly origin?: Origin;
+  readonly origin?: CommandLineOrigin;
 }
 
-interface Origin {
+interface CommandLineOrigin {
   readonly profile: Profile;
   readonly rendering: Rendering;
 }
@@ -46,9 +46,9 @@ export async function dryRun(file: string, args: readonly string[], options: Dry
  * Every flag that the binary refuses. It stops at its first, so its command line is tried again without that one.
  * @throws LlmctlError what `explainFailedRun` makes of a binary that cannot run.
  */
-export async function findAllRefused(
+export async function findRefusedFlags(
   file: string,
-  origin: Origin,
+  origin: CommandLineOrigin,
   options: Omit<DryRunOptions, "origin">,
 ): Promise<RefusedFlag[]> {
   const all: RefusedFlag[] = [];
@@ -72,7 +72,7 @@ async function findRefused(
 ): Promise<RefusedFlag | undefined> {
   const result = await runBriefly(file, [...args, "--version"], options);
   if (!result.failed) return undefined;
-  const refusal = result.exitCode === 1 ? explainFlagRefusal(result.stderr) : undefined;
+  const refusal = result.exitCode === 1 ? parseRefusal(result.stderr) : undefined;
   if (refusal === undefined) throw await explainFailedRun(file, "check its command line", options.env, result);
   const flag = options.origin?.rendering.flags.find(
     ({ args: words }) => refusal.flag !== undefined && words.includes(refusal.flag),
@@ -82,9 +82,9 @@ async function findRefused(
 
 function explain(
   file: string,
-  refusal: FlagRefusal,
+  refusal: Refusal,
   flag: RenderedFlag | undefined,
-  origin: Origin | undefined,
+  origin: CommandLineOrigin | undefined,
 ): LlmctlError {
   const device = /invalid device: (\S+)/.exec(refusal.message)?.[1];
   return new LlmctlError(

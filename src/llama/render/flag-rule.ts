@@ -1,6 +1,6 @@
 import type { Fix } from "../../base/fix.ts";
 import type { ModelRef, ProfileValues } from "../../profiles/schema/schema.ts";
-import type { FlagCatalogue, FlagMatch } from "../ask/flag-catalogue.ts";
+import type { FlagCatalogue, KnownFlag } from "../ask/flag-catalogue.ts";
 
 /** The model files to name on the command line, absolute; first shards of split sets. */
 export interface ModelPaths {
@@ -47,11 +47,11 @@ export interface FlagRule {
   readonly key: string;
   /**
    * Every flag that says what the key says, over all builds, newest first. Raw `args` may not use them, unless
-   * `rawToo`.
+   * `allowedInRawArgs`.
    */
   readonly flags: readonly string[];
   /** llmctl itself asks nothing of the value: raw `args` may use the flags of a key that the profile does not set. */
-  readonly rawToo?: true;
+  readonly allowedInRawArgs?: true;
   /** Flags that the rule can use but that can also say more; raw `args` may use them where this rule did not. */
   readonly shared?: readonly string[];
   /** About requests of others, which llama-cli does not take. */
@@ -108,7 +108,7 @@ export function unlessLacking(reason: string, rule: FlagRule): FlagRule {
 }
 
 /** Flags that turn something on, and those that turn it off. */
-interface Pair {
+interface SwitchFlags {
   readonly on: readonly string[];
   readonly off: readonly string[];
 }
@@ -116,7 +116,7 @@ interface Pair {
 /** A key with a flag for each of its values. A build that has only one of the two does the other unless told. */
 export function pairRule(
   key: string,
-  { on, off }: Pair,
+  { on, off }: SwitchFlags,
   read: (values: ProfileValues) => boolean | undefined,
 ): FlagRule {
   return {
@@ -163,8 +163,8 @@ export function sidecarPath(models: ModelPaths, key: string, ref: ModelRef): str
 }
 
 /** Says that nothing in llmctl depends on a rule. */
-export function rawToo(rule: FlagRule): FlagRule {
-  return { ...rule, rawToo: true };
+export function allowInRawArgs(rule: FlagRule): FlagRule {
+  return { ...rule, allowedInRawArgs: true };
 }
 
 /** Says that a rule is about requests of others. */
@@ -196,7 +196,7 @@ export function passValue(
  * Whether a build that lists a flag's values lists this one; `true`, `1` … are other words for `on` (`is_truthy` in
  * common/arg.cpp).
  */
-export function allows({ entry }: FlagMatch, value: string): boolean {
+export function allows({ entry }: KnownFlag, value: string): boolean {
   if (entry.choices === undefined) return true;
   const parts = entry.list === true ? value.split(",") : [value];
   return parts.every((part) => entry.choices?.includes(part) || entry.choices?.includes(plainWords[part] ?? part));

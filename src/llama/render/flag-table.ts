@@ -15,13 +15,13 @@ import {
   pairRule,
   passed,
   passValue,
-  rawToo,
+  allowInRawArgs,
   type FlagRule,
   serverOnly,
   valueRule,
 } from "./flag-rule.ts";
 import { rpcCache, rpcWorkers } from "./rpc-flags.ts";
-import { moreServerRules, serverRules } from "./server-flags.ts";
+import { serverRules, reservedServerRules } from "./server-flags.ts";
 
 /** `--prio` of llama.cpp, in its numbers. */
 const priorities = { low: -1, normal: 0, medium: 1, high: 2, realtime: 3 } as const;
@@ -125,7 +125,7 @@ function renderPort({ server }: ProfileValues): string | undefined {
 }
 
 /** Every key of a profile that llama-server is told, in the order of its command line. */
-export const renderTable: readonly FlagRule[] = [
+export const flagTable: readonly FlagRule[] = [
   model,
   serverOnly(valueRule("alias", ["--alias"], (values) => values.alias)),
   draftModel,
@@ -157,13 +157,13 @@ export const renderTable: readonly FlagRule[] = [
   draftMin,
   draftProbability,
   ngramSize,
-  ...serverRules,
-  ...[...draftModelRules, ...placementRules, ...contextRules, ...chatRules, ...adapterRules, ...moreServerRules].map(
-    rawToo,
+  ...reservedServerRules,
+  ...[...draftModelRules, ...placementRules, ...contextRules, ...chatRules, ...adapterRules, ...serverRules].map(
+    allowInRawArgs,
   ),
 ];
 
 /** The key that says what one of these flags says, on this build or another. */
-export function findRule(names: readonly string[]): FlagRule | undefined {
-  return renderTable.find(({ flags }) => flags.some((flag) => names.includes(flag)));
+export function findFlagRule(names: readonly string[]): FlagRule | undefined {
+  return flagTable.find(({ flags }) => flags.some((flag) => names.includes(flag)));
 }

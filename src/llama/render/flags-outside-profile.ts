@@ -1,13 +1,13 @@
-import type { StrayConfig } from "../ask/child-env.ts";
+import type { LlamaConfigFile } from "../ask/child-env.ts";
 import type { FlagCatalogue } from "../ask/flag-catalogue.ts";
 import type { FlagEntry } from "../ask/help-text.ts";
-import { findRule } from "./flag-table.ts";
+import { findFlagRule } from "./flag-table.ts";
 
 /**
  * Says which variables of the caller are flags to this build and do not reach it: who set them expects them to count.
  * @param env The environment of the child, which is not told about what it keeps.
  */
-export function describeStrayVariables(
+export function describeDroppedVariables(
   own: NodeJS.ProcessEnv,
   env: Readonly<Record<string, string>>,
   catalogue: FlagCatalogue,
@@ -30,8 +30,8 @@ export function describeStrayVariables(
  * Says what llama.cpp's own config files do to a server with this command line.
  * @param args The command line; what it says wins.
  */
-export function describeStrayConfig(
-  configs: readonly StrayConfig[],
+export function describeConfigFiles(
+  configs: readonly LlamaConfigFile[],
   args: readonly string[],
   catalogue: FlagCatalogue,
 ): string[] {
@@ -57,5 +57,5 @@ function spellings(entry: FlagEntry | undefined): string[] {
 }
 
 function keyOf(entry: FlagEntry | undefined): string | undefined {
-  return findRule(spellings(entry))?.key;
+  return findFlagRule(spellings(entry))?.key;
 }

@@ -1,17 +1,17 @@
 import type { Problem } from "../../base/errors.ts";
 import type { Profile } from "../../profiles/schema/schema.ts";
-import type { FlagCatalogue, FlagMatch } from "../ask/flag-catalogue.ts";
+import type { FlagCatalogue, KnownFlag } from "../ask/flag-catalogue.ts";
 import { ownedFlags, secretFlag } from "./owned-flags.ts";
 import { allows, type FlagRule, type RenderInput } from "./flag-rule.ts";
-import { findRule, renderTable } from "./flag-table.ts";
+import { findFlagRule, flagTable } from "./flag-table.ts";
 
 /** One flag of a profile's `args` with its values. */
-export interface RawFlag extends RawOrigin {
+export interface RawFlag extends RawFlagPlace {
   readonly args: readonly string[];
-  readonly match: FlagMatch;
+  readonly match: KnownFlag;
 }
 
-interface RawOrigin {
+interface RawFlagPlace {
   /** For people: `args[2]`, `args.cache-reuse`. */
   readonly key: string;
   /** For `Profile.at`. */
@@ -19,7 +19,7 @@ interface RawOrigin {
 }
 
 /** A flag as it was written, before it is known whether the build has it. */
-interface WrittenFlag extends RawOrigin {
+interface WrittenFlag extends RawFlagPlace {
   readonly word: string;
   readonly values: readonly string[];
   /** How to write a value for it. */
@@ -97,12 +97,12 @@ function withDashes(name: string, catalogue: FlagCatalogue): string {
 /** A raw flag is written for llama-server; whether that build has it is for the server's rendering to say. */
 function isForServer(word: string, { program, catalogue }: RenderInput): boolean {
   const unknown = !catalogue.has(word) && catalogue.removedHint(word) === undefined;
-  const rule = findRule([word]);
+  const rule = findFlagRule([word]);
   return program === "llama-cli" && unknown && word.startsWith("-") && (rule === undefined || rule.serverOnly === true);
 }
 
 /** The values behind a known flag: as many as it takes, but never a flag that the build knows. */
-function flagValues(args: readonly string[], index: number, { entry }: FlagMatch, catalogue: FlagCatalogue): string[] {
+function flagValues(args: readonly string[], index: number, { entry }: KnownFlag, catalogue: FlagCatalogue): string[] {
   const behind = args.slice(index + 1, index + 1 + entry.hints.length);
   const stop = behind.findIndex((word) => catalogue.has(word));
   return stop < 0 ? behind : behind.slice(0, stop);
@@ -117,7 +117,7 @@ function looseValues(args: readonly string[], index: number): string[] {
 
 function explainUnknown(word: string, source: RenderInput): Problem {
   const { catalogue } = source;
-  const rule = findRule([word]);
+  const rule = findFlagRule([word]);
   if (rule !== undefined) return coveredBy(word, rule);
   const replacement = catalogue.removedHint(word);
   if (replacement !== undefined) {
@@ -145,7 +145,7 @@ function explainJoined(word: string, name: string): Problem {
 
 function findFault(
   { word, values, howToAdd }: WrittenFlag,
-  match: FlagMatch,
+  match: KnownFlag,
   source: RenderInput,
 ): Problem | undefined {
   const { entry } = match;
@@ -171,12 +171,13 @@ function findFault(
 }
 
 /** Why a known flag is not for raw args, whatever its value. */
-function findConflict(word: string, match: FlagMatch, source: RenderInput): Problem | undefined {
+function findConflict(word: string, match: KnownFlag, source: RenderInput): Problem | undefined {
   const { entry } = match;
   const names = [...entry.names, ...entry.negations];
-  const rule = findRule(names);
-  if (rule !== undefined && (rule.rawToo !== true || rule.render(source) !== undefined)) return coveredBy(word, rule);
-  const sharing = renderTable.find((other) => usesShared(other, names, source));
+  const rule = findFlagRule(names);
+  if (rule !== undefined && (rule.allowedInRawArgs !== true || rule.render(source) !== undefined))
+    return coveredBy(word, rule);
+  const sharing = flagTable.find((other) => usesShared(other, names, source));
   if (sharing !== undefined) return coveredBy(word, sharing);
   const owner = ownedFlags.find(({ flags }) => flags.some((flag) => names.includes(flag)));
   if (owner !== undefined && !match.negated) return { message: `"${word}" ${owner.why}`, fix: owner.fix };

@@ -10,7 +10,7 @@ import {
   type RenderedFlag,
   type RenderInput,
 } from "./flag-rule.ts";
-import { renderTable } from "./flag-table.ts";
+import { flagTable } from "./flag-table.ts";
 
 /** A profile in the words of one build. */
 export interface Rendering {
@@ -47,7 +47,7 @@ function render(profile: Profile, source: RenderInput): Rendering {
   const flags: RenderedFlag[] = [];
   const notes: { key: string; reason: string }[] = [];
   const problems: Problem[] = [];
-  for (const rule of renderTable) {
+  for (const rule of flagTable) {
     const outcome = renderRule(rule, source);
     const path = rule.key.split(".");
     if (outcome?.kind === "flags") {

@@ -8,7 +8,7 @@ import { howToMakeKeyFile, readApiKeys } from "./api-keys.ts";
 import { rememberApiKey } from "./server-http.ts";
 
 /** A way in that its owner may not have meant. */
-export interface Opening extends Required<Problem> {
+export interface OpenAccess extends Required<Problem> {
   readonly code: "no-api-key" | "api-key-file-open";
 }
 
@@ -16,7 +16,7 @@ export interface Opening extends Required<Problem> {
  * What keeps the profile's key file from being used; undefined where it names none.
  * @param hasComments see {@link readApiKeys}
  */
-export function findKeyFault(profile: Profile, hasComments: boolean): LlmctlError | undefined {
+export function findKeyFileFault(profile: Profile, hasComments: boolean): LlmctlError | undefined {
   const path = profile.values.server.api_key_file;
   if (path === undefined) return undefined;
   try {
@@ -29,7 +29,7 @@ export function findKeyFault(profile: Profile, hasComments: boolean): LlmctlErro
 }
 
 /** Who can use a server, or read its keys, without having been given one. */
-export function findOpenings(profile: Profile): Opening[] {
+export function findOpenAccess(profile: Profile): OpenAccess[] {
   const { host, api_key_file: path } = profile.values.server;
   if (path !== undefined) return isOpenFile(path) ? [openFile(path, profile.at("server", "api_key_file"))] : [];
   if (isLocalHost(host)) return [];
@@ -43,7 +43,7 @@ export function findOpenings(profile: Profile): Opening[] {
   ];
 }
 
-function openFile(path: string, at: string): Opening {
+function openFile(path: string, at: string): OpenAccess {
   return {
     code: "api-key-file-open",
     message: `other users of this machine can read or change the API keys: ${path}`,

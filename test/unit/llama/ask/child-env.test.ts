@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { LlmctlError } from "../../../../src/base/errors.ts";
-import { childEnvironment, strayConfig } from "../../../../src/llama/ask/child-env.ts";
+import { childEnvironment, findLlamaConfigFiles } from "../../../../src/llama/ask/child-env.ts";
 
 const at = (name: string) => `p.yaml:env.${name}`;
 
@@ -88,7 +88,7 @@ describe("config files of llama.cpp", () => {
   }
 
   test("none", async () => {
-    expect(await strayConfig({ HOME: join(folder, "home") }, join(folder, "etc"))).toEqual([]);
+    expect(await findLlamaConfigFiles({ HOME: join(folder, "home") }, join(folder, "etc"))).toEqual([]);
   });
 
   test("of the system and of the user, with the names of what they set", async () => {
@@ -97,7 +97,7 @@ describe("config files of llama.cpp", () => {
       "; all\nctx-size = 1\n# x = y\n[*]\ntemp=0.3\n[default]\r\napi-key = s3cret\n[some-model]\nseed = 3\n",
     );
     const user = await write("home/.config", "temp = 1\n");
-    expect(await strayConfig({ HOME: join(folder, "home") }, join(folder, "etc"))).toEqual([
+    expect(await findLlamaConfigFiles({ HOME: join(folder, "home") }, join(folder, "etc"))).toEqual([
       { path: etc, settings: ["ctx-size", "temp", "api-key"] },
       { path: user, settings: ["temp"] },
     ]);
@@ -105,7 +105,7 @@ describe("config files of llama.cpp", () => {
 
   test("XDG_CONFIG_HOME comes before HOME, and counts only when the child has it", async () => {
     const user = await write("xdg", "temp = 1\n");
-    const found = await strayConfig(
+    const found = await findLlamaConfigFiles(
       { HOME: join(folder, "home"), XDG_CONFIG_HOME: join(folder, "xdg") },
       join(folder, "etc"),
     );
@@ -126,11 +126,11 @@ describe("a hostile config file of llama.cpp", () => {
       join(folder, "llama.cpp", "config.ini"),
       `x${" ".repeat(500_000)}y\n${" ".repeat(400_000)}\nctx-size = 5\n`,
     );
-    expect((await strayConfig({}, folder))[0]?.settings).toEqual(["ctx-size"]);
+    expect((await findLlamaConfigFiles({}, folder))[0]?.settings).toEqual(["ctx-size"]);
   });
 
   test("that is too large is told, and not read", async () => {
     await writeFile(join(folder, "llama.cpp", "config.ini"), "a = 1\n".repeat(1_000_000));
-    expect((await strayConfig({}, folder))[0]?.settings).toEqual(["(too large to be read)"]);
+    expect((await findLlamaConfigFiles({}, folder))[0]?.settings).toEqual(["(too large to be read)"]);
   });
 });

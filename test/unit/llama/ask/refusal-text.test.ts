@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { explainFlagRefusal } from "../../../../src/llama/ask/refusal-text.ts";
+import { parseRefusal } from "../../../../src/llama/ask/refusal-text.ts";
 
 const start = "0.00.000.264 I srv  llama_server: initializing ...\n";
 
@@ -35,5 +35,5 @@ test.each([
   ["anything else", "a\nlast words\n", { message: "last words" }],
   ["nothing", " \n", undefined],
 ])("%s", (_, stderr, expected) => {
-  expect(explainFlagRefusal(stderr)).toEqual(expected);
+  expect(parseRefusal(stderr)).toEqual(expected);
 });

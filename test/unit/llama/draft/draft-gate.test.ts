@@ -6,7 +6,7 @@ import { findArray } from "../../../../src/gguf/metadata.ts";
 import { readModel } from "../../../../src/gguf/read-model.ts";
 import type { DraftQuestion, DraftVerdict } from "../../../../src/llama/draft/draft-gate.ts";
 import { decideDraft } from "../../../../src/llama/draft/draft-gate.ts";
-import { vocabRule } from "../../../../src/llama/draft/vocab-rule.ts";
+import { vocabRuleFromFlags } from "../../../../src/llama/draft/vocab-rule.ts";
 import type { GgufParts, Part, TensorPart } from "../../../support/gguf-builder.ts";
 import { editGguf, modelFrom, modelKeys } from "../../../support/gguf-builder.ts";
 
@@ -401,7 +401,7 @@ describe("other drafting types", () => {
 });
 
 test("the rule of a build follows from its flags", () => {
-  const flags = (...names: string[]) => vocabRule((flag) => names.includes(flag));
+  const flags = (...names: string[]) => vocabRuleFromFlags((flag) => names.includes(flag));
   expect(flags("--model-draft", "--draft-max")).toBe("refuse");
   expect(flags("--model-draft", "--draft-max", "--spec-replace")).toBe("translate");
   expect(flags("--model-draft", "--spec-draft-n-max", "--spec-type")).toBe("strict");

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { describeStrayConfig, describeStrayVariables } from "../../../../src/llama/render/flags-outside-profile.ts";
+import { describeConfigFiles, describeDroppedVariables } from "../../../../src/llama/render/flags-outside-profile.ts";
 import { readCatalogue } from "../../../support/llama-help.ts";
 
 const v050 = readCatalogue("v0.5.0");
@@ -14,18 +14,18 @@ test("variables that are flags to the build are told, with the key to set instea
     HF_TOKEN: "t",
     LLAMA_ARG_X: undefined,
   };
-  expect(describeStrayVariables(own, { PATH: "/bin" }, v050)).toEqual([
+  expect(describeDroppedVariables(own, { PATH: "/bin" }, v050)).toEqual([
     "flags in your environment do not reach the server, set keys or args instead: LLAMA_API_KEY, LLAMA_ARG_CTX_SIZE (ctx_size), LLAMA_ARG_POLL",
   ]);
 });
 
 test("names that only an older build reads are told of that build", () => {
   const own = { LLAMA_CHAT_TEMPLATE_KWARGS: "{}" };
-  expect(describeStrayVariables(own, {}, b7698)).toEqual([
+  expect(describeDroppedVariables(own, {}, b7698)).toEqual([
     expect.stringContaining("LLAMA_CHAT_TEMPLATE_KWARGS (chat_template_kwargs)"),
   ]);
-  expect(describeStrayVariables(own, {}, v050)).toEqual([]);
-  expect(describeStrayVariables({ PATH: "/bin" }, {}, v050)).toEqual([]);
+  expect(describeDroppedVariables(own, {}, v050)).toEqual([]);
+  expect(describeDroppedVariables({ PATH: "/bin" }, {}, v050)).toEqual([]);
 });
 
 test("a config file: what the command line says wins, the rest applies", () => {
@@ -33,11 +33,11 @@ test("a config file: what the command line says wins, the rest applies", () => {
     path: "/etc/llama.cpp/config.ini",
     settings: ["ctx-size", "ngl", "LLAMA_ARG_THREADS", "no-such-flag"],
   };
-  expect(describeStrayConfig([config], ["-c", "1", "--threads", "2"], v050)).toEqual([
+  expect(describeConfigFiles([config], ["-c", "1", "--threads", "2"], v050)).toEqual([
     "llama.cpp itself reads /etc/llama.cpp/config.ini: ngl, no-such-flag in it applies too; flags of the profile win over ctx-size, LLAMA_ARG_THREADS",
   ]);
-  expect(describeStrayConfig([{ ...config, settings: ["jinja"] }], ["--no-jinja"], v050)).toEqual([
+  expect(describeConfigFiles([{ ...config, settings: ["jinja"] }], ["--no-jinja"], v050)).toEqual([
     "llama.cpp itself reads /etc/llama.cpp/config.ini: nothing in it applies; flags of the profile win over jinja",
   ]);
-  expect(describeStrayConfig([], [], v050)).toEqual([]);
+  expect(describeConfigFiles([], [], v050)).toEqual([]);
 });
