@@ -4,8 +4,7 @@ import { findModel, findOptions, searchModel } from "../../hub/find/find-model.t
 import type { HubAccess } from "../../hub/http/hub-access.ts";
 import type { PullPlan } from "../../hub/download/pull-plan.ts";
 import { describeRef } from "../../hub/find/describe-ref.ts";
-import { findBuildVocabRule } from "../../llama/draft/build-vocab-rule.ts";
-import type { VocabRule } from "../../llama/draft/vocab-rule.ts";
+import { findBuildVocabRule, type VocabRule } from "../../llama/draft/build-vocab-rule.ts";
 import { draftMismatch } from "../../llama/plan/plan-launch.ts";
 import { findSkippedDraft, noteSkippedDraft } from "../../llama/draft/draft-skip-note.ts";
 import type { ModelRef, Profile, RemoteModelRef } from "../../profiles/schema/schema.ts";

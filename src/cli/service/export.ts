@@ -12,7 +12,7 @@ import type { FlagCatalogue } from "../../llama/ask/flag-catalogue.ts";
 import { type ContainerModels, type ImageBackend, planContainer } from "../../export/plan-container.ts";
 import { draftMismatch } from "../../llama/plan/plan-launch.ts";
 import { exportRelease, readReleaseCatalogue } from "../../llama/ask/release-catalogue.ts";
-import { vocabRuleFromFlags } from "../../llama/draft/vocab-rule.ts";
+import { vocabRuleFromFlags } from "../../llama/draft/build-vocab-rule.ts";
 import { quote } from "../../profiles/yaml/quote-value.ts";
 import { listSidecars } from "../../profiles/model-refs.ts";
 import type { ModelRef, Profile } from "../../profiles/schema/schema.ts";

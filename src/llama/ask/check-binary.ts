@@ -3,10 +3,8 @@ import { access, open, stat } from "node:fs/promises";
 import { machine, platform } from "node:os";
 import { LlmctlError, systemErrorCode } from "../../base/errors.ts";
 import type { Fix } from "../../base/fix.ts";
-import { parseRefusal } from "./refusal-text.ts";
-import { type BriefRun, runBriefly } from "./run-briefly.ts";
 
-const howToGetOne: Fix = { run: ["build"], or: "name another file in llama.binary" };
+export const howToGetBinary: Fix = { run: ["build"], or: "name another file in llama.binary" };
 
 /** ELF class and `e_machine` by the kernel's name of the machine (`uname -m`); see elf(5) and <elf.h>. */
 const elfMachines: Readonly<Record<string, { readonly bits: 32 | 64; readonly id: number }>> = {
@@ -41,7 +39,7 @@ export async function checkBinary(file: string, at: string): Promise<void> {
 }
 
 function missing(at: string): { exit: "missingFile"; at: string; fix: Fix } {
-  return { exit: "missingFile", at, fix: howToGetOne };
+  return { exit: "missingFile", at, fix: howToGetBinary };
 }
 
 async function statBinary(file: string, at: string) {
@@ -120,68 +118,4 @@ function findElfFault(head: Buffer, machineName: string): FormatFault | undefine
   const name =
     Object.entries(elfMachines).find(([, elf]) => elf.bits === bits && elf.id === id)?.[0] ?? `ELF machine ${id}`;
   return { code: "binary-wrong-architecture", message: `is built for ${name}; this machine is ${machineName}` };
-}
-
-type FailedRun = Omit<BriefRun, "failed" | "stdout">;
-
-/**
- * Says why a run of a checked binary failed, in an error that names the file.
- * @param task What it was to do: `answer --help`.
- */
-export async function explainFailedRun(
-  file: string,
-  task: string,
-  env: Readonly<Record<string, string>>,
-  run: FailedRun,
-): Promise<LlmctlError> {
-  if (run.timedOut) return failed(file, `did not ${task} in time`);
-  if (run.isMaxBuffer === true) return failed(file, `says too much when it has to ${task}`);
-  if (run.code === "ENOENT")
-    return failed(file, "cannot be started: the interpreter or loader that it names is missing");
-  if (run.signal !== undefined) return failed(file, `died of ${run.signal} when it had to ${task}`, diedFix);
-  if (run.exitCode === undefined) return failed(file, `cannot be started: ${run.code ?? "unknown reason"}`);
-  if (run.exitCode === 127) {
-    const libraries = await findMissingLibraries(file, env, run.stderr);
-    if (libraries.length > 0) return libraryMissing(file, libraries);
-  }
-  const refusal = parseRefusal(run.stderr);
-  return failed(file, `failed to ${task}${refusal === undefined ? "" : `: ${refusal.message}`}`, refusal?.fix);
-}
-
-const diedFix: Fix = { before: "if it was built for another CPU, run", run: ["build", "--portable"] };
-
-function failed(file: string, what: string, fix: Fix = howToGetOne): LlmctlError {
-  return new LlmctlError("binary-failed", `"${file}" ${what}`, { exit: "missingFile", at: file, fix });
-}
-
-function libraryMissing(file: string, libraries: readonly string[]): LlmctlError {
-  const cuda = libraries.some((name) => /^lib(?:cuda|cudart|cublas|cublasLt|nccl)\.so/.test(name));
-  return new LlmctlError(
-    "binary-library-missing",
-    `"${file}" needs ${libraries.join(", ")}, which this machine does not have`,
-    {
-      exit: "missingFile",
-      at: file,
-      fix: cuda
-        ? "install the CUDA libraries (and the driver), or set LD_LIBRARY_PATH in the profile's env"
-        : {
-            before: "install the library, or set LD_LIBRARY_PATH in the profile's env, or rebuild with",
-            run: ["build"],
-          },
-    },
-  );
-}
-
-/** All libraries that are missing, from `ldd`; the loader itself names only the first. */
-async function findMissingLibraries(
-  file: string,
-  env: Readonly<Record<string, string>>,
-  stderr: string,
-): Promise<string[]> {
-  const list = await runBriefly("ldd", [file], { env, timeoutMs: 10_000 });
-  const missing = list.failed
-    ? []
-    : [...list.stdout.matchAll(/^[ \t]*(\S+) => not found/gm)].map((match) => match[1] ?? "");
-  const named = /error while loading shared libraries: ([^:]+):/.exec(stderr)?.[1];
-  return missing.length > 0 || named === undefined ? [...new Set(missing)] : [named];
 }

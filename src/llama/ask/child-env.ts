@@ -1,6 +1,4 @@
-import { join } from "node:path";
-import { LlmctlError, type Problem, systemErrorCode } from "../../base/errors.ts";
-import { readBounded } from "../../base/files/read-bounded.ts";
+import { LlmctlError, type Problem } from "../../base/errors.ts";
 
 /**
  * What the server gets of our own environment. Not among it, on purpose: `LLAMA_ARG_*`, which llama.cpp reads as flags;
@@ -52,56 +50,4 @@ function explainRefused(name: string, at: string): Required<Problem> | undefined
       fix: "put it in a file and name that in server.api_key_file",
     };
   return undefined;
-}
-
-/** A config file of llama.cpp itself, from which builds since v0.4.0 take flags before they read the command line. */
-export interface LlamaConfigFile {
-  readonly path: string;
-  /** The flags that it sets for every program, without their dashes; values are not read, they may be secret. */
-  readonly settings: readonly string[];
-}
-
-/**
- * The config files of llama.cpp that would apply to a server with this environment. They cannot all be kept away from
- * it (one is in `/etc`), so whoever starts one says so.
- * @param env The environment of the child.
- * @see `common_params_apply_system_config` in llama.cpp's common/arg.cpp
- */
-export async function findLlamaConfigFiles(
-  env: Readonly<Record<string, string>>,
-  etc = "/etc",
-): Promise<LlamaConfigFile[]> {
-  const user = env["XDG_CONFIG_HOME"] || (env["HOME"] && join(env["HOME"], ".config"));
-  const folders = user ? [etc, user] : [etc];
-  const found = await Promise.all(folders.map((folder) => readConfig(join(folder, "llama.cpp", "config.ini"))));
-  return found.filter((config) => config !== undefined);
-}
-
-/** Stops a file in its place that is none, such as a pipe or gigabytes. */
-const mostConfigBytes = 1 << 20;
-
-async function readConfig(path: string): Promise<LlamaConfigFile | undefined> {
-  try {
-    const text = await readBounded(path, mostConfigBytes);
-    return { path, settings: text === undefined ? ["(too large to be read)"] : parseSettings(text) };
-  } catch (error) {
-    const code = systemErrorCode(error);
-    if (code === undefined) throw error;
-    // A file that we may not read is one that the child, the same user, may not read either.
-    return undefined;
-  }
-}
-
-/** The keys outside any section and in `[*]` and `[default]`; the other sections name models of a router. */
-function parseSettings(text: string): string[] {
-  let applies = true;
-  const settings = new Set<string>();
-  for (const line of text.split(/\r?\n/)) {
-    const section = /^\s*\[([^\]]*)\]/.exec(line)?.[1];
-    if (section !== undefined) applies = section === "*" || section === "default";
-    // Not by one pattern: of a line of blanks it would try each to be the last.
-    const key = line.includes("=") ? line.slice(0, line.indexOf("=")).trim() : "";
-    if (applies && /^[^;#[]/.test(key)) settings.add(key);
-  }
-  return [...settings];
 }

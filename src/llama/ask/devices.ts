@@ -1,7 +1,7 @@
 import type { Problem } from "../../base/errors.ts";
 import type { Fix } from "../../base/fix.ts";
 import type { Profile } from "../../profiles/schema/schema.ts";
-import { explainFailedRun } from "./check-binary.ts";
+import { explainFailedRun } from "./failed-run.ts";
 import { runBriefly } from "./run-briefly.ts";
 
 /** A device that a build can compute on, beside the processor. */

@@ -1,10 +1,9 @@
 import { access, constants } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { systemErrorCode } from "../../base/errors.ts";
-import { explainFailedRun } from "./check-binary.ts";
+import { explainFailedRun } from "./failed-run.ts";
 import type { FlagCatalogue } from "./flag-catalogue.ts";
 import { parseRefusal } from "./refusal-text.ts";
-import type { RenderedFlag } from "../render/flag-rule.ts";
 import { runBriefly } from "./run-briefly.ts";
 
 /** What one model takes of one memory, in MiB. */
@@ -32,17 +31,6 @@ export async function findFitParams(server: string): Promise<string | undefined>
     if (systemErrorCode(error) === undefined) throw error;
     return undefined;
   }
-}
-
-/** Keys that do not change how much memory a model takes, or that are not about the target. */
-const irrelevant =
-  /^(?:alias|draft|threads\w*|fit\w*|numa|priority|sampling|server|jinja|reasoning\w*|chat_template\w*)(?:\.|$)/;
-
-/** A server's flags in so far as llama-fit-params has them and they matter to it. */
-export function fitArguments(flags: readonly RenderedFlag[], catalogue: FlagCatalogue): string[] {
-  return flags
-    .filter(({ key, args: [name = ""] }) => !irrelevant.test(key) && catalogue.has(name))
-    .flatMap(({ args }) => args);
 }
 
 export interface FitQuestion {

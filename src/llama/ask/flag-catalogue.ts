@@ -3,7 +3,7 @@ import { resolve } from "node:path";
 import { answerPath, keepAnswer, readAnswer } from "../../base/files/answer-cache.ts";
 import { findClosest } from "../../base/text/closest.ts";
 import { LlmctlError } from "../../base/errors.ts";
-import { explainFailedRun } from "./check-binary.ts";
+import { explainFailedRun } from "./failed-run.ts";
 import { type FlagEntry, parseHelp } from "./help-text.ts";
 import { runBriefly } from "./run-briefly.ts";
 

@@ -1,7 +1,7 @@
 import { printableJson } from "../../base/text/printable.ts";
 import { TextWalker, sameLayout } from "../../gguf/gguf-array.ts";
 import type { TokenizerFacts } from "../../gguf/tokenizer-facts.ts";
-import type { VocabRule } from "./vocab-rule.ts";
+import type { VocabRule } from "./build-vocab-rule.ts";
 
 /** Token texts from this id on must be equal. @see llama.cpp `SPEC_VOCAB_CHECK_START_TOKEN_ID` */
 export const firstComparedId = 5;

@@ -7,7 +7,7 @@ import type { GgufModel } from "../../gguf/read-model.ts";
 import type { TokenDifference } from "./compare-vocab.ts";
 import { findMismatch, findTokenDifference, firstComparedId } from "./compare-vocab.ts";
 import { findPairWarnings } from "./draft-warnings.ts";
-import type { VocabRule } from "./vocab-rule.ts";
+import type { VocabRule } from "./build-vocab-rule.ts";
 
 /** What the build does when it is given this pair and this drafting type. */
 type LlamaCppOutcome = keyof typeof outcomeTexts;

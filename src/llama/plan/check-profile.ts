@@ -21,7 +21,7 @@ import { commandLine, type Rendering, renderServer } from "../render/render-comm
 import type { RenderedFlag } from "../render/flag-rule.ts";
 import { describeConfigFiles, describeDroppedVariables } from "../render/flags-outside-profile.ts";
 import { describeMissingDigests } from "./missing-digests.ts";
-import { vocabRuleFromFlags } from "../draft/vocab-rule.ts";
+import { vocabRuleFromFlags } from "../draft/build-vocab-rule.ts";
 
 /** All that can be known of a profile before a start. */
 export interface ProfileCheck {

@@ -12,7 +12,8 @@ import { findKeyFileFault, findOpenAccess } from "../server/api-key-checks.ts";
 import { hasKeyComments } from "../server/api-keys.ts";
 import { checkBinary } from "../ask/check-binary.ts";
 import { findServer } from "../ask/builds.ts";
-import { childEnvironment, findLlamaConfigFiles } from "../ask/child-env.ts";
+import { childEnvironment } from "../ask/child-env.ts";
+import { findLlamaConfigFiles } from "../ask/llama-config-files.ts";
 import { decideDraft } from "../draft/draft-gate.ts";
 import { dryRun, dryRunTimeoutMs, findRefusedFlags, type RefusedFlag } from "../render/dry-run.ts";
 import { readFlagCatalogue } from "../ask/flag-catalogue.ts";
@@ -28,7 +29,7 @@ import { sealEnv } from "./seal-env.ts";
 import { findSkippedDraft } from "../draft/draft-skip-note.ts";
 import { describeConfigFiles, describeDroppedVariables } from "../render/flags-outside-profile.ts";
 import { describeMissingDigests } from "./missing-digests.ts";
-import { vocabRuleFromFlags, type VocabRule } from "../draft/vocab-rule.ts";
+import { vocabRuleFromFlags, type VocabRule } from "../draft/build-vocab-rule.ts";
 
 interface PlanOptions {
   readonly paths: Paths;

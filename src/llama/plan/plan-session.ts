@@ -5,7 +5,7 @@ import type { ModelRef, Profile } from "../../profiles/schema/schema.ts";
 import type { Launch } from "../../supervisor/launch.ts";
 import { checkBinary } from "../ask/check-binary.ts";
 import { findServer } from "../ask/builds.ts";
-import { type LlamaConfigFile, findLlamaConfigFiles } from "../ask/child-env.ts";
+import { type LlamaConfigFile, findLlamaConfigFiles } from "../ask/llama-config-files.ts";
 import { type Device, listDevices } from "../ask/devices.ts";
 import { askFitCached } from "../ask/fit-params-cache.ts";
 import { findFitParams, type FitAnswer } from "../ask/fit-params.ts";

@@ -1,6 +1,6 @@
 import { LlmctlError } from "../../base/errors.ts";
 import type { Profile } from "../../profiles/schema/schema.ts";
-import { explainFailedRun } from "../ask/check-binary.ts";
+import { explainFailedRun } from "../ask/failed-run.ts";
 import { parseRefusal, type Refusal } from "../ask/refusal-text.ts";
 import type { Rendering } from "./render-command.ts";
 import type { RenderedFlag } from "./flag-rule.ts";

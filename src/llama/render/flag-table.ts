@@ -4,7 +4,8 @@ import { draftMax, draftMin, draftModel, draftProbability, draftType } from "./d
 import { draftCtxSize, draftDevices, draftGpuLayers, draftModelRules } from "./draft-model-flags.ts";
 import { renderGpuLayers } from "./gpu-layers-flag.ts";
 import { ngramSize } from "./ngram-flags.ts";
-import { adapterRules, chatRules } from "./chat-flags.ts";
+import { adapterRules } from "./adapter-flags.ts";
+import { chatRules } from "./chat-flags.ts";
 import { contextRules, placementRules } from "./compute-flags.ts";
 import {
   floatRule,

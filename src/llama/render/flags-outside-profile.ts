@@ -1,4 +1,4 @@
-import type { LlamaConfigFile } from "../ask/child-env.ts";
+import type { LlamaConfigFile } from "../ask/llama-config-files.ts";
 import type { FlagCatalogue } from "../ask/flag-catalogue.ts";
 import type { FlagEntry } from "../ask/help-text.ts";
 import { findFlagRule } from "./flag-table.ts";

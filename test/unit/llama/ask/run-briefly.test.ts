@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { explainFailedRun } from "../../../../src/llama/ask/check-binary.ts";
+import { explainFailedRun } from "../../../../src/llama/ask/failed-run.ts";
 import { runBriefly } from "../../../../src/llama/ask/run-briefly.ts";
 
 const env = { PATH: process.env["PATH"] ?? "" };

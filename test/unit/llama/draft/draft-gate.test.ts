@@ -6,7 +6,7 @@ import { findArray } from "../../../../src/gguf/metadata.ts";
 import { readModel } from "../../../../src/gguf/read-model.ts";
 import type { DraftQuestion, DraftVerdict } from "../../../../src/llama/draft/draft-gate.ts";
 import { decideDraft } from "../../../../src/llama/draft/draft-gate.ts";
-import { vocabRuleFromFlags } from "../../../../src/llama/draft/vocab-rule.ts";
+import { vocabRuleFromFlags } from "../../../../src/llama/draft/build-vocab-rule.ts";
 import type { GgufParts, Part, TensorPart } from "../../../support/gguf-builder.ts";
 import { editGguf, modelFrom, modelKeys } from "../../../support/gguf-builder.ts";
 
