@@ -4,6 +4,7 @@ import { findArray, findInteger } from "../../gguf/metadata.ts";
 import type { ModelFacts } from "../../gguf/model-facts.ts";
 import { mostLayers, readModelFacts } from "../../gguf/model-facts.ts";
 import type { GgufModel } from "../../gguf/read-model.ts";
+import { type DraftingType, draftingTypes, findDraftingType } from "../../profiles/rules/drafting-types.ts";
 import type { TokenDifference } from "./compare-vocab.ts";
 import { findMismatch, findTokenDifference, firstComparedId } from "./compare-vocab.ts";
 import { findPairWarnings } from "./draft-warnings.ts";
@@ -82,7 +83,7 @@ export function decideDraft(question: DraftQuestion): DraftVerdict {
   const rank = { on: 0, off: 1, refuse: 2 };
   // One type that fails takes the others with it: llama.cpp then sets up none.
   const worst = verdicts.reduce((a, b) => (rank[b.verdict] > rank[a.verdict] ? b : a));
-  const isIdle = draft !== undefined && types.every((type) => type.startsWith("ngram-"));
+  const isIdle = draft !== undefined && types.every((type) => findDraftingType(type)?.source === "ngram");
   const idle = isIdle ? [`the draft model is never used: drafting type "${question.type}" needs none`] : [];
   return { ...worst, warnings: [...new Set([...verdicts.flatMap((verdict) => verdict.warnings), ...idle])] };
 }
@@ -91,27 +92,34 @@ function decideType(type: string, pair: DraftPair): DraftVerdict {
   const { question, target, draft } = pair;
   const targetProblem = findLoadProblem("target", target, question.rule);
   if (targetProblem !== undefined) return targetProblem;
-  if (type.startsWith("ngram-")) return on();
+  const known = findDraftingType(type);
+  if (known?.source === "ngram") return on();
   const draftProblem = draft === undefined ? undefined : findLoadProblem("draft", draft, question.rule);
   if (draftProblem !== undefined) return draftProblem;
-  if (type === "none") {
-    return off("serves-without-drafting", {
-      reason: 'the drafting type is "none"',
-      fix: "set draft.type, or remove draft from the profile",
-    });
+  switch (known?.source) {
+    case undefined:
+      return on([`llmctl does not know the drafting type "${type}"; the models were not compared`]);
+    case "none":
+      return off("serves-without-drafting", {
+        reason: 'the drafting type is "none"',
+        fix: "set draft.type, or remove draft from the profile",
+      });
+    case "model":
+      return decideSimple(pair);
+    case "nextn":
+      return findMissingType(type, question.rule) ?? decideMtp(pair);
+    case "head":
+      return findMissingType(type, question.rule) ?? decideHead({ type, architecture: known.architecture }, pair);
   }
-  if (type === "draft-simple") return decideSimple(pair);
-  const isHead = Object.hasOwn(headArchitectures, type);
-  if (type !== "draft-mtp" && !isHead) {
-    return on([`llmctl does not know the drafting type "${type}"; the models were not compared`]);
-  }
-  if (question.rule !== "strict") {
-    return refuse("exits", {
-      reason: `this build has no drafting type "${type}"`,
-      fix: "use a newer llama.cpp, or draft.type: draft-simple",
-    });
-  }
-  return type === "draft-mtp" ? decideMtp(pair) : decideHead(type, pair);
+}
+
+/** Types other than draft-simple came with the builds that compare vocabularies strictly. */
+function findMissingType(type: string, rule: VocabRule): DraftVerdict | undefined {
+  if (rule === "strict") return undefined;
+  return refuse("exits", {
+    reason: `this build has no drafting type "${type}"`,
+    fix: "use a newer llama.cpp, or draft.type: draft-simple",
+  });
 }
 
 function decideSimple(pair: DraftPair): DraftVerdict {
@@ -121,7 +129,7 @@ function decideSimple(pair: DraftPair): DraftVerdict {
     // Newer builds log an error and serve, but b10068, whose flags are the same, segfaults.
     return question.rule === "strict" ? refuse("serves-without-drafting", no) : off("serves-without-drafting", no);
   }
-  const headType = Object.keys(headArchitectures).find((type) => headArchitectures[type] === draft.architecture);
+  const headType = Object.keys(draftingTypes).find((type) => isHeadOf(draftingTypes[type], draft.architecture));
   if (headType !== undefined) {
     const reason = `the draft is a ${draft.architecture} head, which cannot draft on its own`;
     return refuse("aborts", { reason, fix: `set draft.type: ${headType}, or use a whole model as the draft` });
@@ -131,6 +139,10 @@ function decideSimple(pair: DraftPair): DraftVerdict {
   if (mismatch !== undefined) return incompatible(pair, mismatch.reason, difference);
   if (target.tokenizer.tokenCount !== draft.tokenizer.tokenCount) return unequalSizes(target, draft);
   return on(findPairWarnings(target, draft, question.ctxSize));
+}
+
+function isHeadOf(type: DraftingType | undefined, architecture: string | undefined): boolean {
+  return type?.source === "head" && type.architecture === architecture;
 }
 
 /** What each range of builds does with vocabularies that it calls incompatible. */
@@ -189,15 +201,13 @@ function decideMtp({ target, draft }: DraftPair): DraftVerdict {
   return draft.tokenizer.tokenCount === target.tokenizer.tokenCount ? on() : unequalSizes(target, draft);
 }
 
-/** Architectures of drafts that are trained for one target and read its hidden states, by drafting type. */
-const headArchitectures: Readonly<Record<string, string>> = {
-  "draft-eagle3": "eagle3",
-  "draft-dflash": "dflash",
-  "draft-dspark": "dflash",
-};
+interface HeadType {
+  readonly type: string;
+  /** The architecture that a draft of this type has. */
+  readonly architecture: string;
+}
 
-function decideHead(type: string, { target, draft, question }: DraftPair): DraftVerdict {
-  const architecture = headArchitectures[type];
+function decideHead({ type, architecture }: HeadType, { target, draft, question }: DraftPair): DraftVerdict {
   if (draft === undefined) {
     return off("serves-without-drafting", {
       reason: `drafting type ${type} needs a draft model`,

@@ -1,3 +1,4 @@
+import { needsDraftModel } from "../../profiles/rules/drafting-types.ts";
 import { type DraftSettings, draftRule, splitTypes } from "./draft-flag-rule.ts";
 import type { FlagCatalogue, KnownFlag } from "../ask/flag-catalogue.ts";
 import { allNgramLengthFlags, ngramLengthFlags } from "./ngram-flags.ts";
@@ -41,14 +42,9 @@ export const draftType: FlagRule = draftRule({
   },
 });
 
-/** A type that drafts with a model; `draft-mtp` has it inside the target. */
-function needsModel(type: string): boolean {
-  return type.startsWith("draft-") && type !== "draft-mtp";
-}
-
 function findContradiction(draft: DraftSettings, types: readonly string[]): RenderOutcome | undefined {
   if (types.includes("none")) return impossible('draft.type "none" drafts nothing', "remove the key draft");
-  if (draft.model === undefined && types.some(needsModel)) {
+  if (draft.model === undefined && types.some(needsDraftModel)) {
     return impossible(`draft.type "${draft.type}" needs a draft model`, "set draft.model, or another draft.type");
   }
   if (draft.model !== undefined && !types.some((type) => type.startsWith("draft-"))) {

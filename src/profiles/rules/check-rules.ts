@@ -1,4 +1,5 @@
 import { checkAddresses } from "./address-rules.ts";
+import { needsDraftModel } from "./drafting-types.ts";
 import { checkHostRules } from "./host-rules.ts";
 import { quote } from "../yaml/quote-value.ts";
 import { checkWorker, isWorker } from "./worker-rules.ts";
@@ -11,11 +12,6 @@ import {
   showKey,
   type LocatedMap,
 } from "../yaml/located.ts";
-
-/**
- * Drafting types that need no model of their own: n-grams of the text so far, and prediction layers inside the target.
- */
-const modelFreeType = /^(none|ngram-[\w-]+|draft-mtp)$/;
 
 /**
  * What one key asks of another, in a profile that is read with all it extends. Works on what was written, so that these
@@ -87,7 +83,7 @@ function checkDraft(root: LocatedMap): ProfileProblem[] {
   if (draft?.value.kind !== "map") return [];
   const written = findLocated(draft.value, ["type"])?.value;
   const type = written?.kind === "scalar" && typeof written.value === "string" ? written.value : "draft-simple";
-  const needsModel = type.split(",").filter((one) => !modelFreeType.test(one.trim()));
+  const needsModel = type.split(",").filter((one) => needsDraftModel(one.trim()));
   const findings: ProfileProblem[] = [];
   if (needsModel.length > 0 && !draft.value.entries.has("model")) {
     findings.push({
