@@ -7,17 +7,19 @@ const signalCauses: Readonly<Record<string, Pick<KnownLogLine, "kind" | "message
   SIGKILL: {
     kind: "killed",
     message: "the server was killed (SIGKILL)",
-    fix: 'if nobody did that, the kernel ran out of memory: see "dmesg | grep -i oom"; lower ctx_size or take a smaller quant',
+    fix:
+      'if nobody did that, the kernel ran out of memory: see "dmesg | grep -i oom"; ' +
+      "lower ctx_size or use a smaller quant",
   },
   SIGSEGV: {
     kind: "crashed",
     message: "the server crashed (SIGSEGV)",
-    fix: { before: "a native build may not suit this CPU:", run: ["build", "--portable"] },
+    fix: { before: "a native build may not suit this CPU; make a portable one:", run: ["build", "--portable"] },
   },
   SIGILL: {
     kind: "crashed",
     message: "the server used an instruction that this CPU does not have (SIGILL)",
-    fix: { before: "build on this machine, or for any:", run: ["build", "--portable"] },
+    fix: { before: "make a build that runs on any CPU:", run: ["build", "--portable"] },
   },
   SIGABRT: {
     kind: "aborted",
@@ -28,14 +30,16 @@ const signalCauses: Readonly<Record<string, Pick<KnownLogLine, "kind" | "message
 
 const hostOutOfMemory: Pick<ExitCause, "kind" | "message" | "fix"> = {
   kind: "host-out-of-memory",
-  message: "the kernel killed the server: the memory ran out",
-  fix: "lower ctx_size, take a smaller quant, or stop what else uses the memory; a container or service may have a limit of its own",
+  message: "the kernel killed the server because the memory ran out",
+  fix:
+    "lower ctx_size, use a smaller quant, or stop other programs that use the memory; " +
+    "a container or service may have a limit of its own",
 };
 
 /** Explains how a server ended, from its exit code or signal and the end of its log. */
 export function explainExit(exit: ServerExit): ExitCause {
-  // What was logged before a SIGKILL or SIGTERM from outside does not explain it; an abort or a crash is often the last
-  // word on an error.
+  // The log does not explain a SIGKILL or SIGTERM from outside. It often explains an abort or a crash: some builds end
+  // that way after an error.
   const ownEnd = exit.signal === null || exit.signal === "SIGABRT" || exit.signal === "SIGSEGV";
   const known = ownEnd ? findKnown(exit) : undefined;
   if (known !== undefined) return known;
@@ -52,7 +56,7 @@ export function explainExit(exit: ServerExit): ExitCause {
     kind: "exited",
     message:
       exit.code === null
-        ? "the server is gone; as it was adopted, its exit code is not known"
+        ? "the server is gone; its exit code is unknown because this supervisor did not start it"
         : `the server exited with code ${exit.code}`,
     fix: { before: "see the end of its log:", run: ["logs", exit.name] },
     permanent: false,
@@ -60,7 +64,7 @@ export function explainExit(exit: ServerExit): ExitCause {
   };
 }
 
-/** Of a line, in a message: paths have up to 4096 characters. */
+/** Most characters of a log line that a message quotes; a path can have 4096. */
 const longestWords = 1000;
 
 function findKnown(exit: ServerExit): ExitCause | undefined {

@@ -1,11 +1,11 @@
 import type { ExitName } from "../../base/exit-codes.ts";
 import type { Fix } from "../../base/fix.ts";
 
-/** What to do, where the profile's name may be wanted. */
+/** What to do about a cause; a function where the fix names the profile. */
 export type FixFor = Fix | ((name: string) => Fix);
 
 export interface KnownLogLine {
-  /** Matches one line of the log; a group named `what` is quoted in the message. */
+  /** Matches one line of the log; a group named `what`, `what2` or `what3` is quoted in the message. */
   readonly line: RegExp;
   readonly kind: string;
   readonly message: string;
@@ -15,9 +15,14 @@ export interface KnownLogLine {
   readonly exit: ExitName;
 }
 
+/** Matches what any of the patterns matches. */
+function anyOf(...patterns: readonly RegExp[]): RegExp {
+  return new RegExp(patterns.map(({ source }) => source).join("|"));
+}
+
 /**
- * What llama-server says before it ends with exit code 1, which it does for nearly every failure. The most telling
- * first, since one failure logs several of these.
+ * The log lines that explain an exit with code 1, which llama-server uses for nearly every failure. One failure logs
+ * several of them: the most telling row comes first.
  * @see llama.cpp common/arg.cpp, src/llama-model-loader.cpp, tools/server/server.cpp (b7698 to v0.5.0)
  */
 export const knownLogLines: readonly KnownLogLine[] = [
@@ -31,7 +36,10 @@ export const knownLogLines: readonly KnownLogLine[] = [
     exit: "unavailable",
   },
   {
-    line: /error while handling argument "[^"]+": (?:error: failed to open file '(?<what>[^']+)'|not a directory: (?<what2>.+))/,
+    line: anyOf(
+      /error while handling argument "[^"]+": error: failed to open file '(?<what>[^']+)'/,
+      /error while handling argument "[^"]+": not a directory: (?<what2>.+)/,
+    ),
     kind: "file-missing",
     message: "a file or folder that a flag names is missing",
     fix: "check the path and its permissions in the profile",
@@ -43,7 +51,7 @@ export const knownLogLines: readonly KnownLogLine[] = [
     line: /error: invalid argument: (?<what>\S+)|error while handling argument "(?<what2>[^"]+)"/,
     kind: "bad-flag",
     message: "the server does not understand a flag",
-    fix: (name) => ({ before: "see", run: ["plan", name], after: "for where the flag comes from" }),
+    fix: (name) => ({ before: "see", run: ["plan", name], after: "for the key that the flag comes from" }),
     permanent: true,
     exit: "config",
   },
@@ -57,10 +65,14 @@ export const knownLogLines: readonly KnownLogLine[] = [
     exit: "config",
   },
   {
-    line: /Remote RPC server crashed or returned malformed response|Failed to connect to (?<what>\S+:\d+)|RPC server version mismatch/,
+    line: anyOf(
+      /Remote RPC server crashed or returned malformed response/,
+      /Failed to connect to (?<what>\S+:\d+)/,
+      /RPC server version mismatch/,
+    ),
     kind: "rpc-worker-lost",
-    message: "a worker of rpc.workers is gone",
-    fix: 'see on its machine why: "llmctl ps"; this server is started again when all its workers answer',
+    message: "the connection to a worker of rpc.workers is lost",
+    fix: 'run "llmctl ps" on the worker\'s machine to see why; this server starts again when all its workers answer',
     permanent: false,
     exit: "unavailable",
   },
@@ -68,12 +80,12 @@ export const knownLogLines: readonly KnownLogLine[] = [
     line: /couldn't bind HTTP server socket, hostname: .*\.sock, port/,
     kind: "port-in-use",
     message: "the server could not listen on its unix socket",
-    fix: "see that nothing else listens on server.host, and that its folder can be written",
+    fix: "make sure that nothing else listens on server.host, and that its folder is writable",
     permanent: true,
     exit: "unavailable",
   },
   {
-    line: /couldn't bind HTTP server socket|couldn't bind to server socket|Failed to create server socket/,
+    line: anyOf(/couldn't bind HTTP server socket/, /couldn't bind to server socket/, /Failed to create server socket/),
     kind: "port-in-use",
     message: "the server could not listen on its port",
     fix: 'set server.port to a free one, or to "auto"',
@@ -91,7 +103,12 @@ export const knownLogLines: readonly KnownLogLine[] = [
     exit: "missingFile",
   },
   {
-    line: /cudaMalloc failed: out of memory|CUDA error: out of memory|unable to allocate (?<what>CUDA\d+|Vulkan\d+|Metal) buffer|ErrorOutOfDeviceMemory/,
+    line: anyOf(
+      /cudaMalloc failed: out of memory/,
+      /CUDA error: out of memory/,
+      /unable to allocate (?<what>CUDA\d+|Vulkan\d+|Metal) buffer/,
+      /ErrorOutOfDeviceMemory/,
+    ),
     kind: "gpu-out-of-memory",
     message: "the GPU has too little memory",
     fix: "lower ctx_size or gpu_layers, set fit: true, or free the GPU (nvidia-smi shows who uses it)",
@@ -102,12 +119,16 @@ export const knownLogLines: readonly KnownLogLine[] = [
     line: /failed to allocate buffer|unable to allocate|std::bad_alloc|failed to mmap|cannot allocate memory/i,
     kind: "out-of-memory",
     message: "the machine has too little memory",
-    fix: "lower ctx_size, take a smaller quant, or stop what else uses the memory",
+    fix: "lower ctx_size, use a smaller quant, or stop other programs that use the memory",
     permanent: false,
     exit: "diedBeforeReady",
   },
   {
-    line: /unknown model architecture: '(?<what>[^']+)'|unknown pre-tokenizer type: '(?<what2>[^']+)'|unknown tokenizer: '(?<what3>[^']+)'/,
+    line: anyOf(
+      /unknown model architecture: '(?<what>[^']+)'/,
+      /unknown pre-tokenizer type: '(?<what2>[^']+)'/,
+      /unknown tokenizer: '(?<what3>[^']+)'/,
+    ),
     kind: "model-unsupported",
     message: "this build of llama.cpp does not know the model",
     fix: { before: "build a newer llama.cpp:", run: ["build"] },
@@ -117,7 +138,7 @@ export const knownLogLines: readonly KnownLogLine[] = [
   {
     line: /failed to open GGUF file '(?<what>[^']+)' \(Permission denied\)/,
     kind: "model-unreadable",
-    message: "a model file may not be read by this user",
+    message: "this user has no permission to read a model file",
     fix: "check its permissions and those of its folders",
     permanent: true,
     exit: "permission",
@@ -132,7 +153,14 @@ export const knownLogLines: readonly KnownLogLine[] = [
     exit: "missingFile",
   },
   {
-    line: /invalid magic characters|failed to read magic|bad GGUF version|is not within the file bounds|model is corrupted|tensors expected but/,
+    line: anyOf(
+      /invalid magic characters/,
+      /failed to read magic/,
+      /bad GGUF version/,
+      /is not within the file bounds/,
+      /model is corrupted/,
+      /tensors expected but/,
+    ),
     kind: "model-corrupt",
     message: "a model file is damaged or incomplete",
     fix: (name) => ({ before: "fetch it again:", run: ["pull", name] }),
@@ -140,8 +168,8 @@ export const knownLogLines: readonly KnownLogLine[] = [
     exit: "missingFile",
   },
   {
-    // What a driver says that is still being loaded; "system not yet initialized" is that of machines with NVLink until
-    // their fabric manager runs.
+    // The answers of a driver that is still being loaded. A machine with NVLink answers "system not yet initialized"
+    // until its fabric manager runs.
     line: /CUDA error: (?<what>no CUDA-capable device is detected|system not yet initialized|initialization error)/,
     kind: "gpu-not-ready",
     message: "the GPU driver is not ready",
