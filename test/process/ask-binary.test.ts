@@ -95,7 +95,7 @@ describe("asking a binary", () => {
     [
       "garbage",
       "echo garbage",
-      { code: "help-unreadable", message: "the --help text is not that of a llama.cpp program" },
+      { code: "help-unreadable", message: "the --help text does not come from a llama.cpp program" },
     ],
     [
       "a complaint",
@@ -165,7 +165,7 @@ describe("dry run", () => {
     await expect(dryRun(program, [], options)).rejects.toMatchObject({
       code: "flag-refused",
       exit: "config",
-      message: 'llama.cpp refuses "args[0]": --cache-reuse: not a number that it can take (stoi)',
+      message: 'llama.cpp refuses "args[0]": --cache-reuse: not a number, or out of range (stoi)',
       at: "p.yaml:args.0",
     });
   });

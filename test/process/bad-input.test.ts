@@ -95,7 +95,7 @@ describe("a model file", () => {
 describe("a llama-server", () => {
   test.each([
     ["missing", async () => home.join("llama-server"), 66, /"\S+llama-server" does not exist/],
-    ["not executable", () => writeProgram("llama-server", "#!/bin/sh\n", 0o644), 77, /may not be executed/],
+    ["not executable", () => writeProgram("llama-server", "#!/bin/sh\n", 0o644), 77, /no permission to run/],
     ["for another machine", forAnotherMachine, 66, /is built for .*; this machine is/],
     [
       "neither program nor script",

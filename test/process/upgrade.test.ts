@@ -127,7 +127,7 @@ describe("llmctl upgrade", () => {
     await run("build", { note: "one" });
     expect((await run("upgrade", { note: "one" })).stdout).toMatch(/^current +\S+, as before$/m);
     const { exitCode, stderr } = await llmctl(["upgrade", "--rollback"], { home });
-    expect(stderr).toContain("it is not known which build was current before");
+    expect(stderr).toContain("no earlier current build is known");
     expect(exitCode).toBe(66);
   });
 });

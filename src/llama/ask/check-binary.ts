@@ -19,9 +19,9 @@ const elfMachines: Readonly<Record<string, { readonly bits: 32 | 64; readonly id
 };
 
 /**
- * Checks that a file can be started at all. Without it the C library's execvp hands a file of unknown format to
- * /bin/sh, which answers with noise that names neither the file nor the fault.
- * @param at Where the file was named.
+ * Checks that this machine can start a file. Without the check, the C library's execvp hands a file of unknown format
+ * to /bin/sh, whose error names neither the file nor the fault.
+ * @param at The place that names the file.
  * @throws LlmctlError `binary-missing`, `binary-not-executable`, `binary-wrong-architecture`, `binary-garbage`.
  */
 export async function checkBinary(file: string, at: string): Promise<void> {
@@ -56,15 +56,15 @@ async function statBinary(file: string, at: string) {
 }
 
 function notExecutable(file: string, at: string, cause: unknown): LlmctlError {
-  return new LlmctlError("binary-not-executable", `"${file}" may not be executed by this user`, {
+  return new LlmctlError("binary-not-executable", `this user has no permission to run "${file}"`, {
     exit: "permission",
     at,
-    fix: `run "chmod +x ${file}", and look at the rights of its folders and for a noexec mount`,
+    fix: `run "chmod +x ${file}", check the permissions of its folders, and look for a noexec mount`,
     cause,
   });
 }
 
-/** The first bytes, or undefined for a program that may be run but not read: the kernel will judge that one. */
+/** The first bytes; undefined for a program that this user can run but not read, which the kernel will check. */
 async function readHead(file: string): Promise<Buffer | undefined> {
   try {
     const handle = await open(file, "r");
@@ -86,8 +86,8 @@ interface FormatFault {
 }
 
 /**
- * What keeps a file that begins with these bytes from running here; undefined when nothing does.
- * @param machineName As `uname -m` says it; an unknown one is not judged.
+ * Why a file that begins with these bytes cannot run here; undefined when it can.
+ * @param machineName The output of `uname -m`; programs are not compared with an unknown machine.
  */
 export function findFormatFault(head: Buffer, os: NodeJS.Platform, machineName: string): FormatFault | undefined {
   if (head.length === 0) return { code: "binary-garbage", message: "is empty" };
@@ -97,7 +97,7 @@ export function findFormatFault(head: Buffer, os: NodeJS.Platform, machineName: 
   if (format !== (os === "linux" ? "Linux" : "macOS")) {
     return { code: "binary-wrong-architecture", message: `is a ${format} program; this is ${os}` };
   }
-  // A Mach-O file may hold several architectures; the kernel picks.
+  // A Mach-O file may hold several architectures, of which the kernel takes one.
   return format === "Linux" ? findElfFault(head, machineName) : undefined;
 }
 

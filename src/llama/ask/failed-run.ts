@@ -7,8 +7,8 @@ import { type BriefRun, runBriefly } from "./run-briefly.ts";
 type FailedRun = Omit<BriefRun, "failed" | "stdout">;
 
 /**
- * Says why a run of a checked binary failed, in an error that names the file.
- * @param task What it was to do: `answer --help`.
+ * The error for a failed run of a checked binary; it names the file.
+ * @param task What the run was for, as a verb: `answer --help`.
  */
 export async function explainFailedRun(
   file: string,
@@ -17,10 +17,10 @@ export async function explainFailedRun(
   run: FailedRun,
 ): Promise<LlmctlError> {
   if (run.timedOut) return failed(file, `did not ${task} in time`);
-  if (run.isMaxBuffer === true) return failed(file, `says too much when it has to ${task}`);
+  if (run.isMaxBuffer === true) return failed(file, `printed too much when asked to ${task}`);
   if (run.code === "ENOENT")
     return failed(file, "cannot be started: the interpreter or loader that it names is missing");
-  if (run.signal !== undefined) return failed(file, `died of ${run.signal} when it had to ${task}`, diedFix);
+  if (run.signal !== undefined) return failed(file, `died of ${run.signal} when asked to ${task}`, diedFix);
   if (run.exitCode === undefined) return failed(file, `cannot be started: ${run.code ?? "unknown reason"}`);
   if (run.exitCode === 127) {
     const libraries = await findMissingLibraries(file, env, run.stderr);
@@ -54,7 +54,7 @@ function libraryMissing(file: string, libraries: readonly string[]): LlmctlError
   );
 }
 
-/** All libraries that are missing, from `ldd`; the loader itself names only the first. */
+/** All missing libraries, from `ldd`; the loader itself names only the first. */
 async function findMissingLibraries(
   file: string,
   env: Readonly<Record<string, string>>,

@@ -7,21 +7,20 @@ import { askFitParams, type FitAnswer, type FitQuestion } from "./fit-params.ts"
 
 interface CachedFitQuestion extends FitQuestion {
   readonly cacheDir: string;
-  /** Those of this machine. */
+  /** The devices of this machine. */
   readonly devices: readonly Device[];
-  /** All that the arguments name. */
+  /** All files that the arguments name. */
   readonly files: Launch["files"];
 }
 
 type Needs = Extract<FitAnswer, { kind: "needs" }>;
 
-/** Changes when the shape of a kept answer does. */
+/** Raised when the shape of a cached answer changes. */
 const format = 1;
 
 /**
- * As {@link askFitParams}, once for the same program, words, devices and files. What is said of several devices is
- * asked anew each time, since llama.cpp spreads a model over them by how much of each is free; and so is whether
- * something fits.
+ * As {@link askFitParams}, with a cache for the same program, arguments, devices and files. Two answers depend on the
+ * memory that is free now and are not cached: the split over several devices, and whether a model fits.
  * @throws as {@link askFitParams}.
  */
 export async function askFitCached(question: CachedFitQuestion): Promise<FitAnswer> {
@@ -44,7 +43,7 @@ async function describeQuestion({ program, args, env, devices, files }: CachedFi
   ];
 }
 
-/** One that is gone by now fails the question, and no answer is kept. */
+/** A file that is gone makes the question fail, and no failure is cached. */
 async function describeFile(path: string): Promise<unknown> {
   try {
     const { size, mtimeMs } = await stat(path);

@@ -5,16 +5,16 @@ import { findServer } from "./builds.ts";
 import { childEnvironment } from "./child-env.ts";
 import { readFlagCatalogue } from "./flag-catalogue.ts";
 
-/** What a build's llama-cli can do, which differs more than its flags for one and the same thing. */
+/** The features of a build's llama-cli that not every build has. */
 export interface LlamaCliAbilities {
-  /** Speculative decoding: since the rewrite of December 2025. */
+  /** It can use a draft model: since the rewrite of December 2025. */
   readonly drafts: boolean;
-  /** Chatting with a server that runs already, `--server-base`: since summer 2026. */
+  /** It can chat with a running server (`--server-base`): since summer 2026. */
   readonly connects: boolean;
 }
 
 /**
- * Asks the llama-cli of the profile's build. One that is missing can do nothing; what runs it says so.
+ * Asks the llama-cli of the profile's build. A missing one has no features here; the caller that runs it reports it.
  * @throws LlmctlError as `planCli`.
  */
 export async function askLlamaCli(

@@ -5,13 +5,13 @@ import { readBounded } from "../../base/files/read-bounded.ts";
 /** A config file of llama.cpp itself, from which builds since v0.4.0 take flags before they read the command line. */
 export interface LlamaConfigFile {
   readonly path: string;
-  /** The flags that it sets for every program, without their dashes; values are not read, they may be secret. */
+  /** The flags that it sets for every program, without dashes. Values are not kept, since they may be secret. */
   readonly settings: readonly string[];
 }
 
 /**
- * The config files of llama.cpp that would apply to a server with this environment. They cannot all be kept away from
- * it (one is in `/etc`), so whoever starts one says so.
+ * The config files of llama.cpp that apply to a server with this environment. llmctl cannot keep all of them from the
+ * server (one is in `/etc`), so it reports them before a start.
  * @param env The environment of the child.
  * @see `common_params_apply_system_config` in llama.cpp's common/arg.cpp
  */
@@ -25,7 +25,7 @@ export async function findLlamaConfigFiles(
   return found.filter((config) => config !== undefined);
 }
 
-/** Stops a file in its place that is none, such as a pipe or gigabytes. */
+/** The read limit: the path may hold something else than a config file, such as a pipe or gigabytes. */
 const mostConfigBytes = 1 << 20;
 
 async function readConfig(path: string): Promise<LlamaConfigFile | undefined> {
@@ -35,19 +35,19 @@ async function readConfig(path: string): Promise<LlamaConfigFile | undefined> {
   } catch (error) {
     const code = systemErrorCode(error);
     if (code === undefined) throw error;
-    // A file that we may not read is one that the child, the same user, may not read either.
+    // The child runs as the same user, so it cannot read this file either.
     return undefined;
   }
 }
 
-/** The keys outside any section and in `[*]` and `[default]`; the other sections name models of a router. */
+/** The keys outside any section, in `[*]` and in `[default]`; the other sections name models of a router. */
 function parseSettings(text: string): string[] {
   let applies = true;
   const settings = new Set<string>();
   for (const line of text.split(/\r?\n/)) {
     const section = /^\s*\[([^\]]*)\]/.exec(line)?.[1];
     if (section !== undefined) applies = section === "*" || section === "default";
-    // Not by one pattern: of a line of blanks it would try each to be the last.
+    // Not one pattern: on a line of blanks it would try each blank as the last one, which takes quadratic time.
     const key = line.includes("=") ? line.slice(0, line.indexOf("=")).trim() : "";
     if (applies && /^[^;#[]/.test(key)) settings.add(key);
   }

@@ -1,15 +1,16 @@
 import type { Fix } from "../../base/fix.ts";
+
 /** Why a llama.cpp program refused its command line, in its own words. */
 export interface Refusal {
   readonly message: string;
-  /** The flag that it names, as it understood it. */
+  /** The flag that it names, in the spelling that it uses. */
   readonly flag?: string;
   readonly fix?: Fix;
 }
 
 /**
- * Reads the complaint from what a llama.cpp program wrote on stderr before it exited; undefined when it wrote nothing.
- * Formats: `parse` in llama.cpp's common/arg.cpp, the same since early 2025.
+ * Parses the error that a llama.cpp program wrote to stderr before it exited; undefined when it wrote nothing.
+ * @see `parse` in llama.cpp's common/arg.cpp, whose formats are the same since early 2025
  */
 export function parseRefusal(stderr: string): Refusal | undefined {
   const unknown = /^error: invalid argument: (.+)$/m.exec(stderr)?.[1];
@@ -28,10 +29,10 @@ export function parseRefusal(stderr: string): Refusal | undefined {
 }
 
 /**
- * The C++ library's conversion functions are all that llama.cpp says of a text that is not a number, or not one in
- * range.
+ * For a text that is not a number, or out of range, llama.cpp prints only the name of the C++ conversion function
+ * (`stoi`).
  */
 function translate(why: string): string {
   const reason = why.trim();
-  return /^sto(?:i|f|d|l|ul|ull|ll)$/.test(reason) ? `not a number that it can take (${reason})` : reason;
+  return /^sto(?:i|f|d|l|ul|ull|ll)$/.test(reason) ? `not a number, or out of range (${reason})` : reason;
 }

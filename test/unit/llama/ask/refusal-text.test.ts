@@ -11,8 +11,9 @@ test.each([
   ],
   [
     "a bad value",
-    `${start}error while handling argument "--temp": stof\n\nusage:\n--temp N   temperature\n\n\nto show complete usage, run with -h\n`,
-    { message: "--temp: not a number that it can take (stof)", flag: "--temp" },
+    `${start}error while handling argument "--temp": stof\n\nusage:\n--temp N   temperature\n\n\n` +
+      "to show complete usage, run with -h\n",
+    { message: "--temp: not a number, or out of range (stof)", flag: "--temp" },
   ],
   [
     "a missing device",
@@ -22,13 +23,13 @@ test.each([
   [
     "a variable",
     'error while handling environment variable "LLAMA_ARG_CTX_SIZE": stoi\n\n',
-    { message: "environment variable LLAMA_ARG_CTX_SIZE: not a number that it can take (stoi)" },
+    { message: "environment variable LLAMA_ARG_CTX_SIZE: not a number, or out of range (stoi)" },
   ],
   [
     "a config file",
     `${start}0.00.002.452 I using config file: /etc/llama.cpp/config.ini\nstoi\n`,
     {
-      message: "not a number that it can take (stoi)",
+      message: "not a number, or out of range (stoi)",
       fix: 'look at "/etc/llama.cpp/config.ini", which llama.cpp reads before its command line',
     },
   ],
