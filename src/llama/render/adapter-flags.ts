@@ -36,7 +36,7 @@ const lora: FlagRule = {
     const cut = adapters.find(({ path }) => (scaled ? /[,:]/ : /,/).test(path));
     if (cut !== undefined && isList(match)) {
       return impossible(
-        `llama.cpp would take "${cut.path}" apart at its comma or colon`,
+        `llama.cpp would split the path "${cut.path}" at its comma or colon`,
         "rename the file or its folder",
       );
     }
@@ -61,7 +61,7 @@ const mmproj: FlagRule = {
   },
 };
 
-/** Builds before 2026 repeat the flag, with the scale as a value of its own. */
+/** Builds before 2026 repeat the flag for each adapter, with the scale as a second value. */
 function passAdapters(match: KnownFlag, adapters: readonly Adapter[], scaled: boolean): RenderOutcome {
   const scaleOf = ({ scale = 1 }: Adapter) => formatFloat(scale);
   if (isList(match))
@@ -73,7 +73,7 @@ function isList({ entry }: KnownFlag): boolean {
   return entry.hints.length === 1 && entry.help.includes("comma-separated");
 }
 
-/** What is loaded beside the model, or asked of it instead of text. */
+/** Files that are loaded together with the model, and modes in which it makes embeddings instead of text. */
 export const adapterRules: readonly FlagRule[] = [
   lora,
   mmproj,

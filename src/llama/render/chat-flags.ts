@@ -5,7 +5,7 @@ import { floatRule, impossible, integerRule, leftOut, passValue, type FlagRule, 
 const kwargsFlags = ["--chat-template-kwargs"];
 const effortFlags = ["--reasoning-effort"];
 
-/** Builds before September 2026 have no flag for the effort; their templates read it from the variables. */
+/** Builds before September 2026 have no flag for the effort: their templates read it from the template variables. */
 function templateVariables(
   { chat_template_kwargs: kwargs, reasoning_effort: effort }: ProfileValues,
   catalogue: FlagCatalogue,
@@ -32,7 +32,7 @@ const reasoningEffort: FlagRule = {
     if (effort === undefined) return undefined;
     if (catalogue.findFirst(effortFlags) !== undefined)
       return passValue(catalogue, "reasoning_effort", effortFlags, effort);
-    if (kwargs !== undefined) return leftOut("said together with chat_template_kwargs");
+    if (kwargs !== undefined) return leftOut("passed together with chat_template_kwargs");
     return passValue(catalogue, "reasoning_effort", kwargsFlags, templateVariables(values, catalogue));
   },
 };
@@ -44,18 +44,18 @@ const reasoningBudget: FlagRule = {
   render({ values, catalogue }) {
     const { reasoning_budget: budget } = values;
     if (budget === undefined) return undefined;
-    // The first builds with the flag know all or nothing, and say "currently only one of: -1 …, or 0".
+    // The first builds with the flag accept no number of tokens; their help says "currently only one of: -1 …, or 0".
     if (budget > 0 && catalogue.find("--reasoning-budget")?.entry.help.includes("only one of") === true) {
       return impossible(
-        `llama.cpp ${catalogue.version} cannot count tokens of thought`,
-        "write -1 or 0, or use a build that can",
+        `llama.cpp ${catalogue.version} cannot limit the number of thinking tokens`,
+        "write -1 or 0, or use a newer build",
       );
     }
     return passValue(catalogue, "reasoning_budget", budgetFlags, String(budget));
   },
 };
 
-/** Before it had a flag of its own, no thinking was a budget of 0. */
+/** Builds without the flag turn thinking off with a budget of 0. */
 const reasoning: FlagRule = {
   key: "reasoning",
   flags: ["--reasoning"],
@@ -65,12 +65,12 @@ const reasoning: FlagRule = {
     if (wanted === undefined) return undefined;
     if (catalogue.has("--reasoning")) return passValue(catalogue, "reasoning", ["--reasoning"], wanted);
     if (wanted !== "off") return leftOut("this build lets the template decide");
-    if (budget !== undefined) return leftOut("said together with reasoning_budget");
+    if (budget !== undefined) return leftOut("passed together with reasoning_budget");
     return passValue(catalogue, "reasoning", budgetFlags, "0");
   },
 };
 
-/** How chats become prompts, and answers messages. */
+/** How the chat template makes prompts from messages, and messages from answers. */
 export const chatRules: readonly FlagRule[] = [
   floatRule("sampling.presence_penalty", ["--presence-penalty"], ({ sampling }) => sampling.presence_penalty),
   floatRule("sampling.frequency_penalty", ["--frequency-penalty"], ({ sampling }) => sampling.frequency_penalty),

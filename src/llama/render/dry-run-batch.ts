@@ -5,7 +5,7 @@ import { dryRun, dryRunTimeoutMs, findRefusedFlags, type RefusedFlag } from "./d
 import type { Rendering } from "./render-command.ts";
 import { withoutRpc } from "./rpc-flags.ts";
 
-/** A command line that its binary is to try. */
+/** A command line, and the binary and environment to try it with. */
 export interface DryRunRequest {
   readonly server: string;
   readonly env: Readonly<Record<string, string>>;
@@ -13,46 +13,46 @@ export interface DryRunRequest {
   readonly rendering: Rendering;
 }
 
-/** What a binary refuses of each command line; an error where it could not be asked. */
+/** The flags that the binary refuses; an error when it could not run. */
 export type DryRunResult = readonly RefusedFlag[] | LlmctlError;
 
-/** A hundred command lines are some 100 kB; the kernel takes 2 MB, and each line may bring a warning of each flag. */
+/** Fifty command lines are some 50 kB. The kernel allows 2 MB, and each flag of each line may print a warning. */
 const mostAtOnce = 50;
 
 /**
- * Has binaries parse many command lines, most of them in one run: llama.cpp handles one flag after the other, whatever
- * came before, so that it takes a chain of command lines exactly when it takes each. A chain that is refused is tried
- * link by link.
+ * Lets binaries parse many command lines, most of them in one run. llama.cpp handles each flag independently of those
+ * before it, so it accepts a chain of command lines exactly when it accepts each of them. The lines of a refused chain
+ * are tried one by one.
  */
-export async function dryRunAll(trials: readonly DryRunRequest[]): Promise<ReadonlyMap<DryRunRequest, DryRunResult>> {
-  const chains = groupRequests(trials);
+export async function dryRunAll(requests: readonly DryRunRequest[]): Promise<ReadonlyMap<DryRunRequest, DryRunResult>> {
+  const chains = groupRequests(requests);
   const results = await mapOverProcessors(chains, async (chain) =>
-    chain.length > 1 && (await takesAll(chain)) ? [] : chain,
+    chain.length > 1 && (await acceptsAll(chain)) ? [] : chain,
   );
   const doubtful = results.flat();
-  const answers = await mapOverProcessors(doubtful, async (trial) => [trial, await tryOne(trial)] as const);
-  return new Map<DryRunRequest, DryRunResult>([...trials.map((trial) => [trial, []] as const), ...answers]);
+  const answers = await mapOverProcessors(doubtful, async (request) => [request, await tryOne(request)] as const);
+  return new Map<DryRunRequest, DryRunResult>([...requests.map((request) => [request, []] as const), ...answers]);
 }
 
-/** Chains of what one binary tries in one environment. */
-function groupRequests(trials: readonly DryRunRequest[]): DryRunRequest[][] {
+/** Chains of requests with the same binary and environment. */
+function groupRequests(requests: readonly DryRunRequest[]): DryRunRequest[][] {
   const chains: DryRunRequest[][] = [];
   const open = new Map<string, DryRunRequest[]>();
-  for (const trial of trials) {
-    const key = JSON.stringify([trial.server, trial.env]);
+  for (const request of requests) {
+    const key = JSON.stringify([request.server, request.env]);
     const known = open.get(key);
     if (known !== undefined && known.length < mostAtOnce) {
-      known.push(trial);
+      known.push(request);
       continue;
     }
-    const chain = [trial];
+    const chain = [request];
     chains.push(chain);
     open.set(key, chain);
   }
   return chains;
 }
 
-async function takesAll(chain: readonly DryRunRequest[]): Promise<boolean> {
+async function acceptsAll(chain: readonly DryRunRequest[]): Promise<boolean> {
   const [first] = chain;
   if (first === undefined) return true;
   const args = chain.flatMap(({ rendering }) => withoutRpc(rendering.flags).flatMap((flag) => flag.args));

@@ -7,14 +7,14 @@ import type { RenderedFlag } from "./flag-rule.ts";
 import { withoutRpc } from "./rpc-flags.ts";
 import { runBriefly } from "../ask/run-briefly.ts";
 
-/** The binary answers in about 10 ms; with CUDA it first wakes the driver, which takes seconds on some machines. */
+/** A binary answers in about 10 ms. One with CUDA first wakes the driver, which takes seconds on some machines. */
 export const dryRunTimeoutMs = 60_000;
 
 interface DryRunOptions {
   /** The whole environment of the binary. */
   readonly env: Readonly<Record<string, string>>;
   readonly timeoutMs: number;
-  /** What the arguments were made from, so that a refusal can name the key and its place. */
+  /** The profile and the rendering behind the arguments, so that an error can name the key and its place. */
   readonly origin?: CommandLineOrigin;
 }
 
@@ -23,19 +23,19 @@ interface CommandLineOrigin {
   readonly rendering: Rendering;
 }
 
-/** What the binary said to one flag of a rendering. */
+/** A flag of a rendering that the binary refused. */
 export interface RefusedFlag {
-  /** Undefined when the binary named no flag of ours. */
+  /** Undefined when the binary named none of our flags. */
   readonly flag?: RenderedFlag;
   readonly error: LlmctlError;
 }
 
 /**
- * Has the binary itself parse its command line: `--version` comes last, and its handler ends the program when every
- * flag and value before it was accepted (`common_params_parse` in llama.cpp). Opens no model; looks at devices; takes
- * about 10 ms.
- * @throws LlmctlError `flag-refused` with llama.cpp's own message, or what `explainFailedRun` makes of a binary that
- *   cannot run.
+ * Lets the binary itself parse its command line. `--version` comes last: its handler ends the program when every flag
+ * and value before it was accepted (`common_params_parse` in llama.cpp). Opens no model; looks at devices; takes about
+ * 10 ms.
+ * @throws LlmctlError `flag-refused` with llama.cpp's own message, or that of `explainFailedRun` when the binary cannot
+ *   run.
  */
 export async function dryRun(file: string, args: readonly string[], options: DryRunOptions): Promise<void> {
   const refused = await findRefused(file, args, options);
@@ -43,8 +43,8 @@ export async function dryRun(file: string, args: readonly string[], options: Dry
 }
 
 /**
- * Every flag that the binary refuses. It stops at its first, so its command line is tried again without that one.
- * @throws LlmctlError what `explainFailedRun` makes of a binary that cannot run.
+ * Every flag that the binary refuses. The binary stops at the first one, so each is removed and the rest tried again.
+ * @throws LlmctlError of `explainFailedRun` when the binary cannot run.
  */
 export async function findRefusedFlags(
   file: string,

@@ -4,8 +4,9 @@ import type { FlagEntry } from "../ask/help-text.ts";
 import { findFlagRule } from "./flag-table.ts";
 
 /**
- * Says which variables of the caller are flags to this build and do not reach it: who set them expects them to count.
- * @param env The environment of the child, which is not told about what it keeps.
+ * The variables of the caller that this build would read as flags, but that the server does not inherit: whoever set
+ * them expects an effect.
+ * @param env The environment of the child; its variables are not reported.
  */
 export function describeDroppedVariables(
   own: NodeJS.ProcessEnv,
@@ -15,7 +16,7 @@ export function describeDroppedVariables(
   const flags = new Map(
     catalogue.entries.flatMap((entry) => (entry.env === undefined ? [] : [[entry.env, entry] as const])),
   );
-  // A token is for fetching models, which llama.cpp is not asked to do.
+  // HF_TOKEN is for fetching models, which llmctl does itself.
   const isFlag = (name: string) => name.startsWith("LLAMA_ARG_") || (flags.has(name) && name !== "HF_TOKEN");
   const dropped = Object.keys(own).filter((name) => own[name] !== undefined && env[name] === undefined && isFlag(name));
   if (dropped.length === 0) return [];
@@ -23,12 +24,14 @@ export function describeDroppedVariables(
     const key = keyOf(flags.get(name));
     return key === undefined ? name : `${name} (${key})`;
   });
-  return [`flags in your environment do not reach the server, set keys or args instead: ${named.join(", ")}`];
+  return [
+    `the server does not inherit these flags from your environment: ${named.join(", ")}; set keys or args instead`,
+  ];
 }
 
 /**
- * Says what llama.cpp's own config files do to a server with this command line.
- * @param args The command line; what it says wins.
+ * The effect of llama.cpp's own config files on a server with this command line.
+ * @param args The command line, which overrides the files.
  */
 export function describeConfigFiles(
   configs: readonly LlamaConfigFile[],
@@ -36,15 +39,17 @@ export function describeConfigFiles(
   catalogue: FlagCatalogue,
 ): string[] {
   return configs.map(({ path, settings }) => {
-    const isSaid = (setting: string) => spellings(findSetting(setting, catalogue)).some((name) => args.includes(name));
-    const applying = settings.filter((setting) => !isSaid(setting));
-    const beaten = settings.filter(isSaid);
-    const applies = applying.length === 0 ? "nothing in it applies" : `${applying.join(", ")} in it applies too`;
-    return `llama.cpp itself reads ${path}: ${applies}${beaten.length === 0 ? "" : `; flags of the profile win over ${beaten.join(", ")}`}`;
+    const isPassed = (setting: string) =>
+      spellings(findSetting(setting, catalogue)).some((name) => args.includes(name));
+    const applying = settings.filter((setting) => !isPassed(setting));
+    const overridden = settings.filter(isPassed);
+    const applies = applying.length === 0 ? "none of its settings applies" : `it also sets ${applying.join(", ")}`;
+    const overrides = overridden.length === 0 ? "" : `; flags of the profile override ${overridden.join(", ")}`;
+    return `llama.cpp itself reads ${path}: ${applies}${overrides}`;
   });
 }
 
-/** A setting is a flag without its dashes, or the name of its variable. */
+/** A setting is a flag without its dashes, or the name of the flag's variable. */
 function findSetting(setting: string, catalogue: FlagCatalogue): FlagEntry | undefined {
   return (
     catalogue.findFirst([`--${setting}`, `-${setting}`, setting])?.entry ??

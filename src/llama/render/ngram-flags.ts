@@ -12,19 +12,19 @@ function ngramTypes(wanted: "fixed" | "range"): string[] {
   );
 }
 
-/** Each type has its own flags since April 2026; before, all shared one. */
+/** Since April 2026 each type has its own flags; before, all types shared one. */
 const sizeFlags = (type: string) =>
   rangeTypes.includes(type)
     ? [`--spec-${type}-n-match`, "--spec-ngram-size-n"]
     : [`--spec-${type}-size-n`, "--spec-ngram-size-n"];
 
-/** Flags for the length of what a type drafts; undefined for one that is not of fixed length. */
+/** The flags for the draft length of the first type with a fixed length; undefined when there is none. */
 export function ngramLengthFlags(types: readonly string[]): string[] | undefined {
   const type = types.find((one) => fixedTypes.includes(one));
   return type === undefined ? undefined : [`--spec-${type}-size-m`, "--spec-ngram-size-m"];
 }
 
-/** All that {@link ngramLengthFlags} can name. */
+/** Every flag that {@link ngramLengthFlags} can return. */
 export const allNgramLengthFlags = fixedTypes.flatMap((type) => ngramLengthFlags([type]) ?? []);
 
 export const ngramSize: FlagRule = draftRule({
@@ -35,7 +35,7 @@ export const ngramSize: FlagRule = draftRule({
     if (draft.ngram_size === undefined) return undefined;
     const type = splitTypes(draft).find((one) => rangeTypes.includes(one) || fixedTypes.includes(one));
     return type === undefined
-      ? leftOut(`${draft.type} looks for no n-grams of one size`)
+      ? leftOut(`${draft.type} has no n-gram size`)
       : passValue(catalogue, "draft.ngram_size", sizeFlags(type), String(draft.ngram_size));
   },
 });

@@ -15,7 +15,8 @@ test("variables that are flags to the build are told, with the key to set instea
     LLAMA_ARG_X: undefined,
   };
   expect(describeDroppedVariables(own, { PATH: "/bin" }, v050)).toEqual([
-    "flags in your environment do not reach the server, set keys or args instead: LLAMA_API_KEY, LLAMA_ARG_CTX_SIZE (ctx_size), LLAMA_ARG_POLL",
+    "the server does not inherit these flags from your environment: " +
+      "LLAMA_API_KEY, LLAMA_ARG_CTX_SIZE (ctx_size), LLAMA_ARG_POLL; set keys or args instead",
   ]);
 });
 
@@ -34,10 +35,11 @@ test("a config file: what the command line says wins, the rest applies", () => {
     settings: ["ctx-size", "ngl", "LLAMA_ARG_THREADS", "no-such-flag"],
   };
   expect(describeConfigFiles([config], ["-c", "1", "--threads", "2"], v050)).toEqual([
-    "llama.cpp itself reads /etc/llama.cpp/config.ini: ngl, no-such-flag in it applies too; flags of the profile win over ctx-size, LLAMA_ARG_THREADS",
+    "llama.cpp itself reads /etc/llama.cpp/config.ini: it also sets ngl, no-such-flag; " +
+      "flags of the profile override ctx-size, LLAMA_ARG_THREADS",
   ]);
   expect(describeConfigFiles([{ ...config, settings: ["jinja"] }], ["--no-jinja"], v050)).toEqual([
-    "llama.cpp itself reads /etc/llama.cpp/config.ini: nothing in it applies; flags of the profile win over jinja",
+    "llama.cpp itself reads /etc/llama.cpp/config.ini: none of its settings applies; flags of the profile override jinja",
   ]);
   expect(describeConfigFiles([], [], v050)).toEqual([]);
 });
