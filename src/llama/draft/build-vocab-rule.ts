@@ -15,8 +15,8 @@ import { readFlagCatalogue } from "../ask/flag-catalogue.ts";
 export type VocabRule = "strict" | "translate" | "refuse";
 
 /**
- * The rule of a build, from the flags its `--help` lists; version numbers of bundles and shallow clones are not to be
- * trusted. `--spec-replace` came and went with the translation; `--spec-draft-n-max` is what later builds call
+ * The rule of a build, from the flags in its `--help`, since version numbers of bundles and shallow clones may be wrong.
+ * Exactly the builds that translate have `--spec-replace`. `--spec-draft-n-max` is the name that later builds give to
  * `--draft-max`.
  */
 export function vocabRuleFromFlags(hasFlag: (flag: string) => boolean): VocabRule {
@@ -24,24 +24,24 @@ export function vocabRuleFromFlags(hasFlag: (flag: string) => boolean): VocabRul
   return hasFlag("--spec-draft-n-max") ? "strict" : "refuse";
 }
 
-/** How a pair of models is to be judged. */
+/** The rule for judging a pair of models, and the build that it comes from. */
 export interface BuildVocabRule {
   readonly rule: VocabRule;
-  /** The build whose rule it is; undefined where none can be asked. */
+  /** The build with this rule; undefined when no build could be asked. */
   readonly build: string | undefined;
-  /** Why none can be asked. */
+  /** Why no build could be asked. */
   readonly problem: string | undefined;
 }
 
 interface BuildRuleOptions {
   readonly llama: ProfileValues["llama"];
-  /** Where the profile names the build. */
+  /** The place of the key `llama` in the profile. */
   readonly at: string;
   readonly paths: Paths;
   readonly env: NodeJS.ProcessEnv;
 }
 
-/** The rule of the installed build; where there is none that works, that of the builds that are current. */
+/** The rule of the profile's build; when it is missing or does not run, the rule of current llama.cpp. */
 export async function findBuildVocabRule({ llama, at, paths, env }: BuildRuleOptions): Promise<BuildVocabRule> {
   try {
     const { server, label } = await findServer(llama, paths.data, at);

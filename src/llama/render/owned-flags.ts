@@ -14,7 +14,7 @@ export const ownedFlags: readonly { readonly flags: readonly string[]; readonly 
     {
       flags: ["--hf-token"],
       why: "shows the token to every user of this machine",
-      fix: "remove it: llmctl fetches models before the start, with HF_TOKEN from the environment",
+      fix: "remove it: llmctl reads HF_TOKEN from the environment when it fetches models",
     },
     { flags: ["--reuse-port"], why: "lets a second server listen on the same port without an error", fix: "remove it" },
     {
@@ -24,7 +24,7 @@ export const ownedFlags: readonly { readonly flags: readonly string[]; readonly 
     },
     {
       flags: ["--ssl-key-file", "--ssl-cert-file", "--api-prefix"],
-      why: "changes the address at which llmctl checks the server's health",
+      why: "changes the address where llmctl asks for the server's health",
       fix: "remove it, and put a proxy in front of the server",
     },
     {

@@ -7,13 +7,13 @@ import type { ExitCause, Launch } from "../../supervisor/launch.ts";
 import { howToMakeKeyFile, readApiKeys } from "./api-keys.ts";
 import { rememberApiKey } from "./server-http.ts";
 
-/** A way in that its owner may not have meant. */
+/** Access to a server or its keys that the owner may not intend. */
 export interface OpenAccess extends Required<Problem> {
   readonly code: "no-api-key" | "api-key-file-open";
 }
 
 /**
- * What keeps the profile's key file from being used; undefined where it names none.
+ * Why the profile's key file cannot be used; undefined when it can, or when the profile names none.
  * @param hasComments see {@link readApiKeys}
  */
 export function findKeyFileFault(profile: Profile, hasComments: boolean): LlmctlError | undefined {
@@ -28,7 +28,7 @@ export function findKeyFileFault(profile: Profile, hasComments: boolean): Llmctl
   }
 }
 
-/** Who can use a server, or read its keys, without having been given one. */
+/** The ways in which others can use a server without a key, or read or change its keys. */
 export function findOpenAccess(profile: Profile): OpenAccess[] {
   const { host, api_key_file: path } = profile.values.server;
   if (path !== undefined) return isOpenFile(path) ? [openFile(path, profile.at("server", "api_key_file"))] : [];
@@ -38,7 +38,9 @@ export function findOpenAccess(profile: Profile): OpenAccess[] {
       code: "no-api-key",
       message: `whoever reaches ${host} can use the server: it asks for no API key`,
       at: profile.at("server", "host"),
-      fix: `make keys (${howToMakeKeyFile("FILE")}) and name the file in server.api_key_file, or set server.host to 127.0.0.1`,
+      fix:
+        `make keys (${howToMakeKeyFile("FILE")}) and name the file in server.api_key_file, ` +
+        "or set server.host to 127.0.0.1",
     },
   ];
 }
@@ -53,8 +55,8 @@ function openFile(path: string, at: string): OpenAccess {
 }
 
 /**
- * A file of somebody else, root perhaps, may be shared with us by its group. One that cannot be looked at is told as a
- * fault.
+ * Another owner, such as root, may share the file with us through its group, so only our own file must not be readable
+ * by its group. A file without access is reported by {@link findKeyFileFault}.
  */
 function isOpenFile(path: string): boolean {
   try {
@@ -67,8 +69,8 @@ function isOpenFile(path: string): boolean {
 }
 
 /**
- * Before each start: the file may have changed since the profile was read, and a server that restarts takes it as it is
- * then.
+ * Checks the key file before each start: it may have changed since the profile was read, and a restarted server reads
+ * it again.
  */
 export function checkKeyFile(launch: Launch): ExitCause | undefined {
   const { apiKeyFile: path } = launch;
