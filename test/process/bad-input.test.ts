@@ -107,10 +107,10 @@ describe("a llama-server", () => {
       "a script that prints garbage",
       () => writeProgram("llama-server", "#!/bin/sh\necho garbage\n"),
       66,
-      /is not that of a llama\.cpp program/,
+      /does not come from a llama\.cpp program/,
     ],
     ["a script that fails", () => writeProgram("llama-server", "#!/bin/sh\necho 'no way' >&2\nexit 3\n"), 66, /no way/],
-    ["with a help text that cannot be parsed", withStrangeHelp, 66, /is not that of a llama\.cpp program/],
+    ["with a help text that cannot be parsed", withStrangeHelp, 66, /does not come from a llama\.cpp program/],
   ])("%s: refused, with the file's name", async (_, make, code, said) => {
     await home.writeFakeProfile("p", {}, { llama: { binary: await make() } });
     const { exitCode, stderr } = await refused();
