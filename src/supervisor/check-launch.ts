@@ -25,7 +25,7 @@ import { type Launch, launchVersion } from "./launch.ts";
 const isText: Check = (value) => isAnyText(value) && !String(value).includes("\0");
 const isTextMap: Check = (value) => isMap(value) && Object.entries(value).flat().every(isText);
 
-const drafting: Check = (value) =>
+const proof: Check = (value) =>
   isMap(value) &&
   (value["wanted"] === true
     ? isOneOf("serve", "fail")(value["onFailure"])
@@ -47,7 +47,7 @@ const launchChecks: Checks<Launch> = {
   apiKeyFile: isOptional(isText),
   files: isListOf(isShape<Launch["files"][number]>({ path: isText, sizeBytes: isNumber })),
   rpcWorkers: isListOf(isText),
-  drafting,
+  proof,
   watchTraffic: isBoolean,
   health: isShape<Launch["health"]>({
     intervalMs: isNumber,

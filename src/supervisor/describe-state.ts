@@ -1,6 +1,7 @@
 import { exitCodes, type ExitName } from "../base/exit-codes.ts";
 import { formatDuration } from "../base/text/units.ts";
-import type { DraftingStatus, LoadProgress, Status, StatusEvent } from "../control/messages.ts";
+import type { LoadProgress, Status, StatusEvent } from "../control/messages.ts";
+import type { ProofTexts } from "./launch.ts";
 import { initialMachine } from "./machine.ts";
 import type { Machine, State } from "./machine-types.ts";
 
@@ -10,16 +11,17 @@ interface Circumstances {
   readonly sinceSpawnMs: number;
   /** Who had the last wish, in words. */
   readonly askedBy: string | undefined;
+  readonly proofTexts: ProofTexts;
 }
 
 /** One line for people about a state that was just entered. */
-export function describeState(state: State, { status, sinceSpawnMs, askedBy }: Circumstances): string {
+export function describeState(state: State, { status, sinceSpawnMs, askedBy, proofTexts }: Circumstances): string {
   const asked = askedBy === undefined ? "" : `, asked for by ${askedBy}`;
   switch (state.name) {
     case "ready":
-      return `ready on ${status.url} in ${formatDuration(sinceSpawnMs)} · drafting ${describeDrafting(status.drafting)}`;
+      return `ready on ${status.url} in ${formatDuration(sinceSpawnMs)} · ${proofTexts.describe(status.drafting)}`;
     case "proving":
-      return `server is up on ${status.url} after ${formatDuration(status.loadMs ?? 0)}, asking it to draft`;
+      return `server is up on ${status.url} after ${formatDuration(status.loadMs ?? 0)}, ${proofTexts.asking}`;
     case "unhealthy":
       return "unhealthy: the server no longer answers; it is not killed while it shows signs of life";
     case "backoff":
@@ -46,18 +48,6 @@ export function describeState(state: State, { status, sinceSpawnMs, askedBy }: C
 /** How far a load is: `41 %`. */
 export function describeLoad({ doneBytes, totalBytes }: LoadProgress): string {
   return `${Math.floor((100 * doneBytes) / totalBytes)} %`;
-}
-
-/** How drafting is, in words: `on, 71 of 92 tokens accepted`. */
-export function describeDrafting(drafting: DraftingStatus): string {
-  switch (drafting.state) {
-    case "on":
-      return `on, ${drafting.acceptedTokens} of ${drafting.draftTokens} tokens accepted`;
-    case "off":
-      return `off: ${drafting.reason}`;
-    case "unproven":
-      return "not proven yet";
-  }
 }
 
 /**

@@ -55,7 +55,7 @@ const nothing: Omit<ShownLaunch, "name" | "profilePath"> = {
   file: "",
   args: [],
   watchTraffic: false,
-  drafting: { wanted: false, reason: "nothing was started" },
+  proof: { wanted: false, reason: "nothing was started" },
   build: "",
   hash: "",
 };

@@ -1,8 +1,9 @@
 import type { ExitName } from "../base/exit-codes.ts";
 import type { Fix } from "../base/fix.ts";
+import type { DraftingStatus, TrafficStatus } from "../control/messages.ts";
 
 /** Raised with every change of {@link Launch}, or of what one of its values means. */
-export const launchVersion = 1;
+export const launchVersion = 2;
 
 /**
  * Everything the supervisor needs to run one server: plain data, printable, sendable over the control socket. The
@@ -43,7 +44,7 @@ export interface Launch {
   readonly files: readonly { readonly path: string; readonly sizeBytes: number }[];
   /** Workers on other machines that it computes with, as `host:port`. */
   readonly rpcWorkers: readonly string[];
-  readonly drafting: Drafting;
+  readonly proof: WantedProof;
   /** Whether to read from the server's log what it generates and drafts. */
   readonly watchTraffic: boolean;
   readonly health: {
@@ -74,8 +75,11 @@ export interface Launch {
   readonly hash: string;
 }
 
-/** Whether drafting is wanted, and what to do when the running server turns out not to draft. */
-export type Drafting =
+/**
+ * Whether a proof request is wanted once the server answers, and what to do when it fails; else why none is. Only the
+ * {@link ServerProtocol} knows what is proved.
+ */
+export type WantedProof =
   | { readonly wanted: true; readonly onFailure: "serve" | "fail" }
   | { readonly wanted: false; readonly reason: string };
 
@@ -97,11 +101,28 @@ export type Health = "ready" | "loading" | "unreachable" | "timeout" | "error";
 export interface Proof {
   /** Requests that it took; the server logs them as it logs those of clients. */
   readonly requests: number;
-  readonly draftTokens: number;
-  readonly acceptedTokens: number;
+  readonly verdict: ProofVerdict;
   readonly tokensPerSecond: number;
-  /** Speed of the same server where it did not draft; undefined when it could not be measured. */
+  /** Speed of the same server without what is proved; undefined when it could not be measured. */
   readonly baselineTokensPerSecond: number | undefined;
+}
+
+/** Whether the server does what was to be proved (`on`), in the shape that its status has; else why not. */
+export type ProofVerdict = Exclude<DraftingStatus, { readonly state: "unproven" }>;
+
+/** What people are told about the proof. */
+export interface ProofTexts {
+  /** Completes "server is up on …, ". */
+  readonly asking: string;
+  /** What is known about the proof, as the end of "ready on …": `drafting on, 71 of 92 tokens accepted`. */
+  readonly describe: (status: DraftingStatus) => string;
+  /** The cause with which a server is stopped whose launch says that a failed proof is a failure. */
+  readonly explainFailure: (reason: string) => ExitCause;
+  /**
+   * Judges the traffic of a server whose proof has succeeded.
+   * @returns a warning; the same text for the same fault.
+   */
+  readonly findFault: (lastTenMinutes: TrafficStatus, baselineTokensPerSecond: number | null) => string | undefined;
 }
 
 /** Whether a server still computes; `unknown` where it was not asked, did not answer in time, or is gone. */
@@ -178,8 +199,9 @@ export interface ServerProtocol {
   readonly parseLoadLine: (line: string) => LoadLine | undefined;
   /** What a line of the log says about a request that has ended; undefined for any other line. */
   readonly parseTraffic: (line: string) => TokenTraffic | undefined;
-  /** Sends one short request and reports its draft counters. @throws when the request fails or times out. */
+  /** Sends the proof request and judges the answer. @throws when the request fails or times out. */
   readonly prove: (launch: Launch, endpoint: Endpoint, signal: AbortSignal) => Promise<Proof>;
+  readonly proofTexts: ProofTexts;
   /**
    * Asks the server's main loop, which the health check does not reach. Ends when it has answered, when the server is
    * gone, or at once where the question would wake a sleeping model or keep it awake. Never rejects.

@@ -39,9 +39,8 @@ export type Event =
   | { readonly type: "preflight-failed"; readonly cause: ExitCause }
   | { readonly type: "deadline" }
   | { readonly type: "spawned" | "proved" | "stalled" | "hung" | "drained"; readonly epoch: number }
-  | { readonly type: "lost"; readonly epoch: number; readonly cause: ExitCause }
+  | { readonly type: "lost" | "not-proved"; readonly epoch: number; readonly cause: ExitCause }
   | { readonly type: "health"; readonly epoch: number; readonly health: Health }
-  | { readonly type: "not-proved"; readonly epoch: number; readonly reason: string }
   | {
       readonly type: "exited";
       readonly epoch: number;

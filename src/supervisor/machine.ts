@@ -1,7 +1,7 @@
 import type { StateName } from "../control/messages.ts";
 import type { ExitCause, Health, Launch } from "./launch.ts";
 import type { Effect, Event, Machine, Next, State, Transition } from "./machine-types.ts";
-import { crashLoop, hung, notDrafting, stalled } from "./supervision-causes.ts";
+import { crashLoop, hung, stalled } from "./supervision-causes.ts";
 
 /** A second signal that comes before the first was taken is lost in it. */
 const betweenSignalsMs = 250;
@@ -55,7 +55,7 @@ export function next(machine: Machine, event: Event, launch: Launch): Transition
     case "proved":
       return machine.state.name === "proving" ? enter(machine, { name: "ready", failedChecks: 0 }) : stay(machine);
     case "not-proved":
-      return onNotProved(machine, event.reason, launch);
+      return onNotProved(machine, event.cause, launch);
     case "stalled":
       return machine.state.name === "starting" || machine.state.name === "loading"
         ? kill(machine, "back off", stalled(launch))
@@ -105,7 +105,7 @@ function onHealth(machine: Machine, health: Health, launch: Launch): Transition 
 }
 
 function ready(machine: Machine, launch: Launch): Transition {
-  return launch.drafting.wanted
+  return launch.proof.wanted
     ? enter(machine, { name: "proving" }, [{ do: "prove" }])
     : enter(machine, { name: "ready", failedChecks: 0 });
 }
@@ -117,16 +117,11 @@ function onFailedCheck(machine: Machine, failedChecks: number, launch: Launch): 
   );
 }
 
-/**
- * A server that answers but does not draft is a mistake in the profile, not a crash: it is served as it is, or not at
- * all.
- */
-function onNotProved(machine: Machine, reason: string, launch: Launch): Transition {
+/** A failed proof is a mistake in the profile, not a crash: the server is kept as it is, or stopped for good. */
+function onNotProved(machine: Machine, cause: ExitCause, launch: Launch): Transition {
   if (machine.state.name !== "proving") return stay(machine);
-  const refused = launch.drafting.wanted && launch.drafting.onFailure === "fail";
-  return refused
-    ? terminate(machine, "stop", launch, notDrafting(reason))
-    : enter(machine, { name: "ready", failedChecks: 0 });
+  const refused = launch.proof.wanted && launch.proof.onFailure === "fail";
+  return refused ? terminate(machine, "stop", launch, cause) : enter(machine, { name: "ready", failedChecks: 0 });
 }
 
 function onExited(machine: Machine, event: Extract<Event, { type: "exited" }>, launch: Launch): Transition {

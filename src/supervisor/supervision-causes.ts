@@ -44,16 +44,6 @@ export function brokenBySuspend(reason: string): ExitCause {
   };
 }
 
-export function notDrafting(reason: string): ExitCause {
-  return {
-    kind: "not-drafting",
-    message: `the server does not draft: ${reason}`,
-    fix: 'set draft.on_mismatch to "disable" to serve without drafting, or give a draft model that fits',
-    permanent: true,
-    exit: "config",
-  };
-}
-
 export function crashLoop(failuresMs: readonly number[], last: ExitCause): ExitCause {
   const seconds = Math.max(1, Math.round(((failuresMs.at(-1) ?? 0) - (failuresMs[0] ?? 0)) / 1000));
   return {

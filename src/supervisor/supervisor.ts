@@ -207,7 +207,12 @@ export class Supervisor {
     if (name === "stopping" || name === "killing") this.#run?.watch.stop();
     if (before === "proving" || name === "stopping") this.#run?.giveUpAsking();
     this.#publish(
-      describeState(state, { status: this.status(), sinceSpawnMs: this.#run?.sinceMs ?? 0, askedBy: this.#askedBy }),
+      describeState(state, {
+        status: this.status(),
+        sinceSpawnMs: this.#run?.sinceMs ?? 0,
+        askedBy: this.#askedBy,
+        proofTexts: this.#options.protocol.proofTexts,
+      }),
     );
   }
 
@@ -363,7 +368,7 @@ export class Supervisor {
       },
       onLoad: (load) => this.#noteLoad(load),
       onTraffic: (traffic) => {
-        const fault = this.#board.noteTraffic(traffic);
+        const fault = this.#board.noteTraffic(traffic, this.#options.protocol.proofTexts.findFault);
         if (fault !== undefined) this.warn(fault);
       },
       onSilence: () => this.#dispatch({ type: this.#machine.state.name === "unhealthy" ? "hung" : "stalled", epoch }),
@@ -378,9 +383,9 @@ export class Supervisor {
     const result = await this.#run?.prove();
     if (result === undefined || result.kind === "unwanted") return;
     if (epoch === this.#machine.epoch) this.#board.noteProof(result);
-    this.#dispatch(
-      result.kind === "proved" ? { type: "proved", epoch } : { type: "not-proved", epoch, reason: result.reason },
-    );
+    if (result.kind === "proved") return this.#dispatch({ type: "proved", epoch });
+    const cause = this.#options.protocol.proofTexts.explainFailure(result.reason);
+    this.#dispatch({ type: "not-proved", epoch, cause });
   }
 
   async #examine(epoch: number, suspendedMs: number): Promise<void> {

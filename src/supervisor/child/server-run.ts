@@ -59,8 +59,8 @@ export class ServerRun {
     try {
       const proof = await protocol.prove(launch, at, this.#limit(given));
       this.watch.noteOwnRequests(proof.requests);
-      return proof.draftTokens === 0
-        ? { kind: "failed", reason: "the proof request drafted no token", proof }
+      return proof.verdict.state === "off"
+        ? { kind: "failed", reason: proof.verdict.reason, proof }
         : { kind: "proved", proof };
     } catch (error) {
       // A server that dies breaks its connections first. Its exit, which follows, says more than they do.

@@ -6,8 +6,8 @@ import { badFlag, crashed, makeLaunch, notThere } from "../../support/make-launc
 
 const launch = makeLaunch();
 const never = makeLaunch({ restart: { ...launch.restart, policy: "never" } });
-const undrafted = makeLaunch({ drafting: { wanted: false, reason: "not asked" } });
-const strict = makeLaunch({ drafting: { wanted: true, onFailure: "fail" } });
+const undrafted = makeLaunch({ proof: { wanted: false, reason: "not asked" } });
+const strict = makeLaunch({ proof: { wanted: true, onFailure: "fail" } });
 
 function inState(state: State, failuresMs: readonly number[] = []): Machine {
   return { state, epoch: 1, failuresMs, waits: 0, isPatient: false };
@@ -31,7 +31,7 @@ const deadline: Event = { type: "deadline" };
 const good: Event = { type: "health", epoch: 1, health: "ready" };
 const bad: Event = { type: "health", epoch: 1, health: "timeout" };
 const lost: Event = { type: "lost", epoch: 1, cause: crashed };
-const notProved: Event = { type: "not-proved", epoch: 1, reason: "why" };
+const notProved: Event = { type: "not-proved", epoch: 1, cause: badFlag };
 
 /** Effects as short words: `deadline 7000`. */
 function effectsOf(machine: Machine, event: Event, by: Launch): string[] {
@@ -143,10 +143,10 @@ describe("transitions", () => {
     expect(failed).toMatchObject({ name: "failed", cause: { kind: "stalled", exit: "notReadyInTime" } });
   });
 
-  test("a server that may not run without drafting fails for that reason, however it ends", () => {
+  test("a server whose proof failed is stopped for good where its launch says so, and fails for that cause however it ends", () => {
     const { machine } = next(inState({ name: "proving" }), notProved, strict);
     const { state } = next(machine, exited(crashed), strict).machine;
-    expect(state).toMatchObject({ name: "failed", cause: { kind: "not-drafting", exit: "config" } });
+    expect(state).toMatchObject({ name: "failed", cause: badFlag });
   });
 });
 
