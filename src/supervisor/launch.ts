@@ -108,7 +108,7 @@ export interface Proof {
 }
 
 /** Whether the server does what was to be proved (`on`), in the shape that its status has; else why not. */
-export type ProofVerdict = Exclude<DraftingStatus, { readonly state: "unproven" }>;
+type ProofVerdict = Exclude<DraftingStatus, { readonly state: "unproven" }>;
 
 /** What people are told about the proof. */
 export interface ProofTexts {
