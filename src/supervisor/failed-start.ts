@@ -4,10 +4,10 @@ import { ensureOwnFolder } from "../base/files/own-folder.ts";
 import { makeEvent } from "./describe-state.ts";
 import { EventLog, eventLogPath } from "./log/event-log.ts";
 import type { ExitCause } from "./launch.ts";
-import { self } from "./state/lock-note.ts";
+import { self } from "./state/lock-record.ts";
 import { initialMachine } from "./machine.ts";
 import { findOrphan } from "./state/orphan.ts";
-import { takeOwnership } from "./state/ownership.ts";
+import { takeOwnership } from "./state/profile-locks.ts";
 import { writeState } from "./state/state-file.ts";
 import { StatusBoard, type ShownLaunch } from "./status-board.ts";
 

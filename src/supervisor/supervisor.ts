@@ -19,7 +19,7 @@ import { ServerWatch } from "./child/server-watch.ts";
 import { removeStaleSocket } from "./port/socket-check.ts";
 import { startServer, type ServerKeeper } from "./child/start-server.ts";
 import { StatusBoard } from "./status-board.ts";
-import { describeTolerable, tolerate } from "./tolerate.ts";
+import { describeTolerable, tolerate } from "./warn-on-system-error.ts";
 
 /** Different ones, of all the time that a supervisor lives: somebody reads them, and each is sent with every status. */
 const mostWarnings = 50;

@@ -5,7 +5,7 @@ import { dirname, join } from "node:path";
 import { LlmctlError } from "../../src/base/errors.ts";
 import { isEvent, isRefusal } from "../../src/control/check-answer.ts";
 import { checkLaunch } from "../../src/supervisor/check-launch.ts";
-import { readNote } from "../../src/supervisor/state/lock-note.ts";
+import { readNote } from "../../src/supervisor/state/lock-record.ts";
 import { readState, stateFilePath } from "../../src/supervisor/state/state-file.ts";
 import { makeLaunch } from "../support/make-launch.ts";
 import { makeEvent, makeStatus } from "../support/make-status.ts";

@@ -117,7 +117,7 @@ function traffic(make: () => string): Case {
     const { ServerLog } = (await load("supervisor/log/server-log.js")) as unknown as {
       ServerLog: new (path: string, limits: object) => { path: string };
     };
-    const { LogFollower } = (await load("supervisor/log/log-follower.js")) as unknown as {
+    const { LogFollower } = (await load("supervisor/log/server-log-reader.js")) as unknown as {
       LogFollower: new (log: unknown) => { read: (mostBytes: number) => Iterable<string> };
     };
     const { parseTraffic } = await load("llama/server/traffic-lines.js");

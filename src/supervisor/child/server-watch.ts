@@ -5,12 +5,12 @@ import { plannedEndpoint } from "./endpoint.ts";
 import { Heartbeat } from "./heartbeat.ts";
 import { findListeningPort, hasLostPeer } from "../port/listening-sockets.ts";
 import { LoadMeter } from "./load-meter.ts";
-import { LogFollower } from "../log/log-follower.ts";
-import { OwnRequests } from "./own-requests.ts";
+import { LogFollower } from "../log/server-log-reader.ts";
+import { OwnRequests } from "./own-request-filter.ts";
 import type { ServerLog } from "../log/server-log.ts";
-import { SignsOfLife } from "./signs-of-life.ts";
+import { SignsOfLife } from "./activity-meter.ts";
 import { readSinceBootMs, SuspendMeter } from "./suspend-meter.ts";
-import { tolerate } from "../tolerate.ts";
+import { tolerate } from "../warn-on-system-error.ts";
 
 /** What is being watched for: a load that ends, a server that stays well, or one that comes back. */
 export type WatchPhase = "loading" | "ready" | "unhealthy";

@@ -1,6 +1,6 @@
 import type { Launch } from "../launch.ts";
-import { stateUnwritable } from "../state/lock.ts";
-import type { LockedServer } from "../state/lock-note.ts";
+import { stateUnwritable } from "../state/file-lock.ts";
+import type { LockedServer } from "../state/lock-record.ts";
 import { readOomKills } from "./oom-kills.ts";
 import { formatRunMarker, type ServerLog } from "../log/server-log.ts";
 import { spawnServer, type ServerProcess } from "./server-process.ts";

@@ -2,8 +2,8 @@ import { closeSync, fstatSync, ftruncateSync } from "node:fs";
 import { join } from "node:path";
 import { printableLine } from "../../base/text/printable.ts";
 import type { StateName, StatusEvent } from "../../control/messages.ts";
-import { stateUnwritable } from "../state/lock.ts";
-import { appendAll, openLogFile } from "./log-file.ts";
+import { stateUnwritable } from "../state/file-lock.ts";
+import { appendAll, openLogFile } from "./open-log-for-appending.ts";
 
 /** Some ten thousand changes. */
 const maxBytes = 1 << 20;

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { systemErrorCode } from "../../base/errors.ts";
 import { watchQuietly, type QuietWatch } from "../../base/files/watch-quietly.ts";
 import { findGoesOn, type LogPlace } from "./log-mirror.ts";
-import { openLog } from "./open-log.ts";
+import { openLog } from "./open-log-for-reading.ts";
 
 /** Looked at even where no change was reported: a watch may miss a rotation, or not be possible. */
 const lookEveryMs = 1000;

@@ -1,6 +1,6 @@
 import type { FileHandle } from "node:fs/promises";
 import { maxSentenceLength, printable, shorten } from "../../base/text/printable.ts";
-import { openLog } from "./open-log.ts";
+import { openLog } from "./open-log-for-reading.ts";
 
 /** Read at a time, from the end backwards. */
 const chunkBytes = 64 * 1024;

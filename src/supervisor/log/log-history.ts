@@ -1,7 +1,7 @@
 import { parseLogTime } from "./log-time.ts";
 import { parseRunMarker } from "./server-log.ts";
 import { LineCutter, readFrom, statOrNone } from "./follow-log.ts";
-import { openLog } from "./open-log.ts";
+import { openLog } from "./open-log-for-reading.ts";
 
 /** Lines that were written together, in order. */
 export interface LogLine {

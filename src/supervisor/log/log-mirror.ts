@@ -1,5 +1,5 @@
 import { closeSync, fstatSync, ftruncateSync, readSync, writeSync } from "node:fs";
-import { appendAll, isAt, openLogFile } from "./log-file.ts";
+import { appendAll, isAt, openLogFile } from "./open-log-for-appending.ts";
 import { rotate } from "./log-rotation.ts";
 
 const chunkBytes = 64 * 1024;

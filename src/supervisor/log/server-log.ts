@@ -1,6 +1,6 @@
 import { closeSync, constants, fstatSync, openSync, readSync, statfsSync, writeSync } from "node:fs";
 import { systemErrorCode } from "../../base/errors.ts";
-import { isAt, openLogFile } from "./log-file.ts";
+import { isAt, openLogFile } from "./open-log-for-appending.ts";
 import { LogMirror } from "./log-mirror.ts";
 import { finishRotation, rotate } from "./log-rotation.ts";
 

@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { LlmctlError, systemErrorCode } from "../../base/errors.ts";
 import { shortageCodes } from "../file-check.ts";
 import type { ExitCause, Launch } from "../launch.ts";
-import { takeLock, takeSharedLock, type Lock } from "../state/lock.ts";
-import { makeNote, readNote } from "../state/lock-note.ts";
+import { takeLock, takeSharedLock, type Lock } from "../state/file-lock.ts";
+import { makeNote, readNote } from "../state/lock-record.ts";
 
 /**
  * Holds the fixed address of the present launch: two profiles may name one port, and builds up to b8390 would both

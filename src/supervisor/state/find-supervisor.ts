@@ -8,8 +8,8 @@ import { expectSafeWay } from "../../base/files/safe-way.ts";
 import { fetchStatus } from "../../control/client.ts";
 import type { Status } from "../../control/messages.ts";
 import { controlSocketPaths } from "../../control/socket-path.ts";
-import { isLocked } from "./lock.ts";
-import { isHolderRunning, readNote } from "./lock-note.ts";
+import { isLocked } from "./file-lock.ts";
+import { isHolderRunning, readNote } from "./lock-record.ts";
 import { isRunning } from "./process-identity.ts";
 import { readState } from "./state-file.ts";
 

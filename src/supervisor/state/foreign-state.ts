@@ -3,8 +3,8 @@ import { fetchForeignStatus } from "../../control/client.ts";
 import type { Status } from "../../control/messages.ts";
 import { controlSocketPaths } from "../../control/socket-path.ts";
 import { type SupervisorFolders, supervisorLockPath } from "./find-supervisor.ts";
-import { hasForeignState } from "./foreign-folder.ts";
-import { isHolderRunning, readNote } from "./lock-note.ts";
+import { hasForeignState } from "./state-folder-owner.ts";
+import { isHolderRunning, readNote } from "./lock-record.ts";
 import { readOwner } from "./process-identity.ts";
 import { readState } from "./state-file.ts";
 

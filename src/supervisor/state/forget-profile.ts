@@ -3,8 +3,8 @@ import { rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { LlmctlError, systemErrorCode } from "../../base/errors.ts";
 import { type SupervisorFolders, findSupervisor, serverLockPath, supervisorLockPath } from "./find-supervisor.ts";
-import { takeLock, stateUnwritable } from "./lock.ts";
-import { makeNote } from "./lock-note.ts";
+import { takeLock, stateUnwritable } from "./file-lock.ts";
+import { makeNote } from "./lock-record.ts";
 import { findOrphan } from "./orphan.ts";
 
 /**

@@ -3,12 +3,12 @@ import type { Paths } from "../../base/files/paths.ts";
 import type { ControlServer } from "../../control/server.ts";
 import { listSocketPlaces } from "../../control/socket-path.ts";
 import { serverLockPath, supervisorLockPath } from "./find-supervisor.ts";
-import { noteHeldLock, takeLock, type Lock } from "./lock.ts";
-import { type LockedServer, makeNote } from "./lock-note.ts";
-import { takeServerLock } from "./ownership.ts";
+import { noteHeldLock, takeLock, type Lock } from "./file-lock.ts";
+import { type LockedServer, makeNote } from "./lock-record.ts";
+import { takeServerLock } from "./profile-locks.ts";
 import { isRunning } from "./process-identity.ts";
 import type { StateSaver } from "./state-saver.ts";
-import { describeTolerable, tolerate } from "../tolerate.ts";
+import { describeTolerable, tolerate } from "../warn-on-system-error.ts";
 
 interface RegistrationOptions {
   readonly paths: Paths;

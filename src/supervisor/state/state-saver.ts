@@ -1,7 +1,7 @@
 import { lstat } from "node:fs/promises";
 import { type LlmctlError, systemErrorCode } from "../../base/errors.ts";
-import { stateUnwritable } from "./lock.ts";
-import { self } from "./lock-note.ts";
+import { stateUnwritable } from "./file-lock.ts";
+import { self } from "./lock-record.ts";
 import { stateFilePath, writeFirstState, writeState, type StateRecord } from "./state-file.ts";
 import type { Supervisor } from "../supervisor.ts";
 

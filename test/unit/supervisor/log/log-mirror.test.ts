@@ -16,7 +16,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execFileSync } from "node:child_process";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { LogFollower } from "../../../../src/supervisor/log/log-follower.ts";
+import { LogFollower } from "../../../../src/supervisor/log/server-log-reader.ts";
 import { findGoesOn } from "../../../../src/supervisor/log/log-mirror.ts";
 import { formatRunMarker, ServerLog } from "../../../../src/supervisor/log/server-log.ts";
 

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { LlmctlError } from "../../../src/base/errors.ts";
-import { tolerate } from "../../../src/supervisor/tolerate.ts";
+import { tolerate } from "../../../src/supervisor/warn-on-system-error.ts";
 
 test("what the system refuses, and what we know, is told", () => {
   const told: string[] = [];

@@ -11,7 +11,7 @@ import {
   saysNote,
   self,
   writeNote,
-} from "../../../../src/supervisor/state/lock-note.ts";
+} from "../../../../src/supervisor/state/lock-record.ts";
 
 let folder: string;
 let path: string;

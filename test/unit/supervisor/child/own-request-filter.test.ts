@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { TokenTraffic } from "../../../../src/supervisor/launch.ts";
-import { OwnRequests } from "../../../../src/supervisor/child/own-requests.ts";
+import { OwnRequests } from "../../../../src/supervisor/child/own-request-filter.ts";
 
 const nothing: TokenTraffic = {
   tokens: 0,

@@ -2,7 +2,7 @@ import { appendFileSync, mkdtempSync, rmSync, truncateSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { LogFollower } from "../../../../src/supervisor/log/log-follower.ts";
+import { LogFollower } from "../../../../src/supervisor/log/server-log-reader.ts";
 import { ServerLog } from "../../../../src/supervisor/log/server-log.ts";
 
 const plenty = 1 << 20;

@@ -6,8 +6,8 @@ import type { ExitName } from "../../base/exit-codes.ts";
 import type { Fix } from "../../base/fix.ts";
 import { foreignFile, noTricks, notAFile, openOwnFile } from "../../base/files/own-file.ts";
 import { ensureOwnFolder, isOwn } from "../../base/files/own-folder.ts";
-import { isAt } from "../log/log-file.ts";
-import { clearNote, type LockNote, saysNote, writeNote } from "./lock-note.ts";
+import { isAt } from "../log/open-log-for-appending.ts";
+import { clearNote, type LockNote, saysNote, writeNote } from "./lock-record.ts";
 
 /**
  * A lock that the kernel gives up when every process that holds the descriptor is gone. The server inherits the

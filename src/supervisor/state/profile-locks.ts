@@ -8,8 +8,8 @@ import {
   serverLockPath,
   supervisorLockPath,
 } from "./find-supervisor.ts";
-import { takeLock, stateUnwritable, type Lock } from "./lock.ts";
-import { isHolderRunning, makeNote, readNote, self } from "./lock-note.ts";
+import { takeLock, stateUnwritable, type Lock } from "./file-lock.ts";
+import { isHolderRunning, makeNote, readNote, self } from "./lock-record.ts";
 
 const lookEveryMs = 20;
 /** A server that the kernel has just killed still has its memory to give back. */

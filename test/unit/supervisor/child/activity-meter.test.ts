@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { SignsOfLife } from "../../../../src/supervisor/child/signs-of-life.ts";
+import { SignsOfLife } from "../../../../src/supervisor/child/activity-meter.ts";
 
 const still = { logBytes: 100, cpuTicks: 50, taken: { read: 1000, fetched: 1000, mapped: 1000 } };
 
