@@ -10,7 +10,7 @@ export const shortageCodes: ReadonlySet<string> = new Set(["EAGAIN", "EMFILE", "
  * NFS and FUSE among them.
  * @see errno(3)
  */
-export const comingCodes: ReadonlySet<string> = new Set([
+export const mayComeCodes: ReadonlySet<string> = new Set([
   "ENOENT",
   "ENOTDIR",
   "ENODEV",
@@ -61,7 +61,7 @@ async function checkFile({ path, kind, what }: NeededFile): Promise<ExitCause | 
       message: isAbsent ? `the ${what} "${path}" is missing` : `the ${what} "${path}" cannot be reached (${code})`,
       fix: "check the path, and that its file system is mounted",
       permanent: true,
-      ...(comingCodes.has(code) ? { mayCome: true as const } : {}),
+      ...(mayComeCodes.has(code) ? { mayCome: true as const } : {}),
       exit: code === "EACCES" || code === "EPERM" ? "permission" : "missingFile",
     };
   }

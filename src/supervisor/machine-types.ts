@@ -28,7 +28,7 @@ export interface Machine {
   /**
    * Starts that were put off since the server was last ready, because something was not there yet that is none of ours.
    */
-  readonly waits: number;
+  readonly postponements: number;
   /** Whether what may come is waited for: nobody watches the start, or the server has been ready before. */
   readonly isPatient: boolean;
 }

@@ -14,7 +14,7 @@ export const initialMachine: Machine = {
   state: { name: "stopped" },
   epoch: 0,
   failuresMs: [],
-  waits: 0,
+  postponements: 0,
   isPatient: false,
 };
 
@@ -168,7 +168,7 @@ function backOff(
   launch: Launch,
 ): Transition {
   const { restart } = launch;
-  if (restart.policy !== "never" && isWaitedFor(machine, cause)) return putOff(machine, cause, launch);
+  if (restart.policy !== "never" && isWaitedFor(machine, cause)) return postpone(machine, cause, launch);
   if (cause.permanent || restart.policy === "never") return fail(machine, cause);
   const failuresMs = [...machine.failuresMs.filter((atMs) => nowMs - atMs < restart.windowMs), nowMs];
   if (failuresMs.length >= restart.maxFailures) return fail({ ...machine, failuresMs }, crashLoop(failuresMs, cause));
@@ -180,7 +180,7 @@ function backOff(
 
 function onNotPossible(machine: Machine, cause: ExitCause, launch: Launch): Transition {
   const isFinal = cause.permanent && !isWaitedFor(machine, cause);
-  return isFinal || launch.restart.policy === "never" ? fail(machine, cause) : putOff(machine, cause, launch);
+  return isFinal || launch.restart.policy === "never" ? fail(machine, cause) : postpone(machine, cause, launch);
 }
 
 /** A person who watches wants to hear at once what is wrong; a boot, and a server that has served, have time. */
@@ -189,11 +189,13 @@ function isWaitedFor({ isPatient }: Machine, { mayCome }: ExitCause): boolean {
 }
 
 /** What a start needs elsewhere may come; waiting for it is no failure of the server's, and has no end. */
-function putOff(machine: Machine, cause: ExitCause, { restart }: Launch): Transition {
-  const delayMs = Math.min(restart.backoffMs * 2 ** machine.waits, restart.backoffMaxMs);
-  return enter({ ...machine, waits: machine.waits + 1 }, { name: "backoff", delayMs, waitingFor: cause }, [
-    { do: "deadline", ms: delayMs },
-  ]);
+function postpone(machine: Machine, cause: ExitCause, { restart }: Launch): Transition {
+  const delayMs = Math.min(restart.backoffMs * 2 ** machine.postponements, restart.backoffMaxMs);
+  return enter(
+    { ...machine, postponements: machine.postponements + 1 },
+    { name: "backoff", delayMs, waitingFor: cause },
+    [{ do: "deadline", ms: delayMs }],
+  );
 }
 
 function onDeadline(machine: Machine): Transition {
@@ -271,7 +273,7 @@ function start(machine: Machine): Transition {
 
 /** A person's wish forgets what was. */
 function startAnew(machine: Machine): Transition {
-  return start({ ...machine, failuresMs: [], waits: 0 });
+  return start({ ...machine, failuresMs: [], postponements: 0 });
 }
 
 /** A server that is adopted goes the same way as one that is started: it counts as ready when it has answered. */
@@ -298,7 +300,7 @@ function onDrained(machine: Machine): Transition {
 }
 
 /**
- * From its first SIGTERM on, llama-server waits for its clients to leave; at the second it exits at once; SIGKILL needs
+ * From its first SIGTERM on, llama-server postponements for its clients to leave; at the second it exits at once; SIGKILL needs
  * no consent.
  */
 function hurry(machine: Machine, state: Extract<State, { name: "stopping" }>): Transition {
@@ -331,6 +333,6 @@ function stayIn(machine: Machine, state: State): Transition {
 }
 
 function enter(machine: Machine, state: State, effects: readonly Effect[] = []): Transition {
-  const served = state.name === "ready" ? { waits: 0, isPatient: true } : {};
+  const served = state.name === "ready" ? { postponements: 0, isPatient: true } : {};
   return { machine: { ...machine, ...served, state }, effects };
 }

@@ -17,7 +17,7 @@ interface Rendered {
  * What a supervisor and its server tell Prometheus. What renders it is loaded when first asked: most supervisors never
  * are.
  */
-export class Metrics {
+export class MetricsSource {
   readonly #supervisor: Supervisor;
   readonly #module = new LateImport(
     () => import("../control/metrics-book.ts"),

@@ -13,9 +13,9 @@ import { EventLog, eventLogPath } from "./log/event-log.ts";
 import { EventQueue } from "./event-queue.ts";
 import type { ExitCause, Launch, ServerProtocol } from "./launch.ts";
 import { stateUnwritable } from "./state/file-lock.ts";
-import { Metrics } from "./metrics-source.ts";
+import { MetricsSource } from "./metrics-source.ts";
 import { findAdoptable, type Orphan } from "./state/orphan.ts";
-import { takeOwnership } from "./state/profile-locks.ts";
+import { takeSupervisorLock } from "./state/profile-locks.ts";
 import { Registration } from "./state/registration.ts";
 import { checkHostAddress, checkPort } from "./port/port-check.ts";
 import { PortLock } from "./port/port-lock.ts";
@@ -66,11 +66,11 @@ export async function supervise({
   setFlagsFromString("--no-lazy-feedback-allocation");
   const { name } = launch;
   const socketPlaces = listSocketPlaces(paths, name);
-  const lock = await takeOwnership(paths, name);
+  const lock = await takeSupervisorLock(paths, name);
   if (lock === undefined) throw alreadyRunning(name);
   const orphan = await findAdoptable(paths, launch);
-  const place = new Registration({ paths, name, lock, warn: (text) => supervisor.warn(text) });
-  if (orphan === undefined) await place.lockServer();
+  const registration = new Registration({ paths, name, lock, warn: (text) => supervisor.warn(text) });
+  if (orphan === undefined) await registration.lockServer();
   const ports = new PortLock(paths.state);
   const supervisor = openSupervisor(join(paths.state, name), {
     launch,
@@ -78,8 +78,8 @@ export async function supervise({
     orphan,
     plan,
     isPatient,
-    lockServer: () => place.lockServer(),
-    noteServer: (server) => place.noteServer(server),
+    lockServer: () => registration.lockServer(),
+    recordServer: (server) => registration.recordServer(server),
     preflight: async (coming) => {
       await offerMetrics(metricsServer, metrics, coming, (text) => supervisor.warn(text));
       const [address, files] = await Promise.all([takeAddress(ports, coming), checkFiles(coming)]);
@@ -98,7 +98,7 @@ export async function supervise({
     control.publish(event);
     onEvent(event);
   };
-  const metrics = new Metrics(supervisor);
+  const metrics = new MetricsSource(supervisor);
   const metricsServer = new MetricsServer({ read: () => metrics.read(), onFailure: (text) => supervisor.warn(text) });
   const events = new EventLog(eventLogPath(paths.state, name), (text) => supervisor.warn(text));
   const saver = new StateSaver(paths.state, supervisor, () => control.socketPath);
@@ -130,12 +130,12 @@ export async function supervise({
     control.close();
     metricsServer.close();
     ports.release();
-    place.release();
+    registration.release();
   };
   // Made before the socket: a stop may be asked for as soon as that is there.
   const finished = supervisor.finished.then(async (exit) => {
     // Whoever hears the last word may read the state file at once, and whoever takes the lock next writes it.
-    await place.leave();
+    await registration.leave();
     await saver.settled();
     tell(supervisor.lastEvent);
     release();
@@ -144,14 +144,14 @@ export async function supervise({
   try {
     await saver.saveFirst();
     await openSocket(control, socketPlaces);
-    noteInLocks(place, control.socketPath, { orphan, launch, folder: join(paths.state, name) });
+    recordInLocks(registration, control.socketPath, { orphan, launch, folder: join(paths.state, name) });
   } catch (error) {
     // With its socket open this process would live on, and hold the profile.
     release();
     throw error;
   }
   await forbidCoreDumps((text) => supervisor.warn(text));
-  place.keep({ control, saver, everyMs: () => supervisor.healthIntervalMs });
+  registration.keep({ control, saver, everyMs: () => supervisor.healthIntervalMs });
   // An orphan uses its own port; should another profile have locked it meanwhile, the next start finds that out.
   if (orphan !== undefined) await ports.take(launch);
   return {
@@ -180,11 +180,11 @@ interface Noted {
   readonly folder: string;
 }
 
-function noteInLocks(place: Registration, socketPath: string, { launch, orphan, folder }: Noted): void {
+function recordInLocks(registration: Registration, socketPath: string, { launch, orphan, folder }: Noted): void {
   try {
-    place.noteSocket(socketPath);
+    registration.recordSocket(socketPath);
     const { hash, stopTimeoutMs } = launch;
-    if (orphan !== undefined) place.adoptServer({ identity: orphan.identity, hash, stopTimeoutMs });
+    if (orphan !== undefined) registration.adoptServer({ identity: orphan.identity, hash, stopTimeoutMs });
   } catch (cause) {
     throw stateUnwritable(join(folder, "lock"), cause);
   }
@@ -208,7 +208,7 @@ function openSupervisor(folder: string, options: Omit<SupervisorOptions, "folder
 /** Nobody's server is kept from starting because nobody can watch it. */
 async function offerMetrics(
   server: MetricsServer,
-  metrics: Metrics,
+  metrics: MetricsSource,
   { host, metricsPort }: Launch,
   warn: (text: string) => void,
 ): Promise<void> {

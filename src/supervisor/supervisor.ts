@@ -17,16 +17,16 @@ import { adoptServer, explainSpawnFailure, kill, terminate, type ProcessExit } f
 import { ServerRun, type StartedServer } from "./child/server-run.ts";
 import { ServerWatch } from "./child/server-watch.ts";
 import { removeStaleSocket } from "./port/socket-check.ts";
-import { startServer, type ServerKeeper } from "./child/start-server.ts";
+import { startServer, type ServerRegistry } from "./child/start-server.ts";
 import { StatusBoard } from "./status-board.ts";
-import { describeTolerable, tolerate } from "./warn-on-system-error.ts";
+import { describeSystemError, warnOnSystemError } from "./warn-on-system-error.ts";
 
 /** Different ones, of all the time that a supervisor lives: somebody reads them, and each is sent with every status. */
 const mostWarnings = 50;
 /** Of one start: its states, and a handful of warnings. */
 const mostEventsOfStart = 20;
 
-export interface SupervisorOptions extends ServerKeeper {
+export interface SupervisorOptions extends ServerRegistry {
   readonly launch: Launch;
   readonly protocol: ServerProtocol;
   /** Folder of this profile's state and logs. */
@@ -252,7 +252,7 @@ export class Supervisor {
 
   /** Does what may fail by the system's fault. */
   #try<T>(what: string, step: () => T): T | undefined {
-    return tolerate(what, step, (text) => this.warn(text));
+    return warnOnSystemError(what, step, (text) => this.warn(text));
   }
 
   /**
@@ -260,7 +260,7 @@ export class Supervisor {
    */
   #inBackground(effect: Promise<void>): void {
     effect.catch((error: unknown) =>
-      setImmediate(() => this.warn(describeTolerable("something failed beside the server", error))),
+      setImmediate(() => this.warn(describeSystemError("something failed beside the server", error))),
     );
   }
 
@@ -306,11 +306,11 @@ export class Supervisor {
   async #spawn(epoch: number): Promise<void> {
     this.#forgetRun();
     this.#board.runs += 1;
-    const { lockServer, noteServer } = this.#options;
+    const { lockServer, recordServer } = this.#options;
     const warn = (text: string) => this.warn(text);
     let started: StartedServer;
     try {
-      started = await startServer({ launch: this.#launch, epoch, log: this.#log, lockServer, noteServer, warn });
+      started = await startServer({ launch: this.#launch, epoch, log: this.#log, lockServer, recordServer, warn });
     } catch (error) {
       return this.#onExit(epoch, explainSpawnFailure(this.#launch.file, error));
     }

@@ -5,17 +5,17 @@ import { isSystemError, LlmctlError } from "../base/errors.ts";
  * right, a limit) is told and costs this one step; a mistake of ours still ends the process with its stack.
  * @param what The step that failed, for people: `cannot read the server's log`.
  */
-export function tolerate<T>(what: string, step: () => T, warn: (text: string) => void): T | undefined {
+export function warnOnSystemError<T>(what: string, step: () => T, warn: (text: string) => void): T | undefined {
   try {
     return step();
   } catch (error) {
-    warn(describeTolerable(what, error));
+    warn(describeSystemError(what, error));
     return undefined;
   }
 }
 
 /** @throws the error itself when it is a mistake of ours. */
-export function describeTolerable(what: string, error: unknown): string {
+export function describeSystemError(what: string, error: unknown): string {
   if (!isSystemError(error) && !(error instanceof LlmctlError)) throw error;
   return `${what}: ${error.message}`;
 }

@@ -18,7 +18,7 @@ const windowMs = 10_000;
 const idleTicks = 10;
 
 /** Whether a server still does something: logs, computes, or takes in bytes. */
-export class SignsOfLife {
+export class ActivityMeter {
   readonly #read: () => Signs;
   #last: Signs;
   #movedAtMs: number;

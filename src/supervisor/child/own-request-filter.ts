@@ -4,7 +4,7 @@ import type { TokenTraffic } from "../launch.ts";
  * Tells the lines that our own requests leave in the server's log from those of clients. Ours are the first of a run,
  * but a server that logs in a thread of its own may write them only after it has answered, and we have gone on.
  */
-export class OwnRequests {
+export class OwnRequestFilter {
   #left = 0;
   #isOwn = false;
 

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { isSystemError, LlmctlError, systemErrorCode } from "../../base/errors.ts";
 import { findTool } from "../../base/files/find-tool.ts";
 import { mayDumpCore } from "./core-dumps.ts";
-import { comingCodes, shortageCodes } from "../file-check.ts";
+import { mayComeCodes, shortageCodes } from "../file-check.ts";
 import type { ExitCause, Launch } from "../launch.ts";
 import { findDescendants, identifyProcess, isRunning, type ProcessIdentity } from "../state/process-identity.ts";
 
@@ -137,7 +137,7 @@ export function explainSpawnFailure(file: string, error: unknown): ExitCause {
     kind: "not-started",
     message: `cannot start ${file}: ${why}`,
     permanent: code === undefined || !shortageCodes.has(code),
-    ...(code !== undefined && comingCodes.has(code) ? { mayCome: true } : {}),
+    ...(code !== undefined && mayComeCodes.has(code) ? { mayCome: true } : {}),
     exit: code === "EACCES" ? "permission" : "missingFile",
   };
 }

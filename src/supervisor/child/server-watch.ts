@@ -5,12 +5,12 @@ import { plannedEndpoint } from "./endpoint.ts";
 import { Heartbeat } from "./heartbeat.ts";
 import { findListeningPort, hasLostPeer } from "../port/listening-sockets.ts";
 import { LoadMeter } from "./load-meter.ts";
-import { LogFollower } from "../log/server-log-reader.ts";
-import { OwnRequests } from "./own-request-filter.ts";
+import { ServerLogReader } from "../log/server-log-reader.ts";
+import { OwnRequestFilter } from "./own-request-filter.ts";
 import type { ServerLog } from "../log/server-log.ts";
-import { SignsOfLife } from "./activity-meter.ts";
+import { ActivityMeter } from "./activity-meter.ts";
 import { readSinceBootMs, SuspendMeter } from "./suspend-meter.ts";
-import { tolerate } from "../warn-on-system-error.ts";
+import { warnOnSystemError } from "../warn-on-system-error.ts";
 
 /** What is being watched for: a load that ends, a server that stays well, or one that comes back. */
 export type WatchPhase = "loading" | "ready" | "unhealthy";
@@ -65,23 +65,23 @@ export class ServerWatch {
   #checking = false;
   #rechecksLeft = 0;
   /** Two, since clients may be served, and that be logged, before the load counts as ended. */
-  readonly #loadLines: LogFollower;
-  readonly #trafficLines: LogFollower;
+  readonly #loadLines: ServerLogReader;
+  readonly #trafficLines: ServerLogReader;
   #isLogReadable = true;
   /** How much of the log is about our own health checks. */
   #ownLogBytes = 0;
-  readonly #own = new OwnRequests();
+  readonly #own = new OwnRequestFilter();
   readonly #meter: LoadMeter;
   #heartbeat: Heartbeat | undefined;
-  readonly #life: SignsOfLife;
+  readonly #life: ActivityMeter;
   readonly #suspends = new SuspendMeter(readSinceBootMs(), performance.now());
 
   constructor(options: WatchOptions) {
     this.#options = options;
-    this.#loadLines = new LogFollower(options.log);
-    this.#trafficLines = new LogFollower(options.log);
+    this.#loadLines = new ServerLogReader(options.log);
+    this.#trafficLines = new ServerLogReader(options.log);
     this.#meter = new LoadMeter(options.launch.files, options.pid);
-    this.#life = new SignsOfLife(options.pid, () => this.#readLogBytes(), performance.now());
+    this.#life = new ActivityMeter(options.pid, () => this.#readLogBytes(), performance.now());
     const endpoint = options.endpoint ?? plannedEndpoint(options.launch);
     if (endpoint !== undefined) this.#setEndpoint(endpoint);
     // Without a watch (too many watches, file removed) the timer sees the same a little later.
@@ -183,7 +183,7 @@ export class ServerWatch {
 
   /** Nothing about a log is worth a server. */
   #keepLog<T>(step: () => T): T | undefined {
-    return tolerate("cannot keep the server's log", step, this.#options.onWarning);
+    return warnOnSystemError("cannot keep the server's log", step, this.#options.onWarning);
   }
 
   #lookAtLog(): void {

@@ -8,14 +8,14 @@ import type { StartedServer } from "./server-run.ts";
 import { removeStaleSocket } from "../port/socket-check.ts";
 
 /** Who the next server will be known to. */
-export interface ServerKeeper {
+export interface ServerRegistry {
   /** The descriptor of the server's lock, which the server inherits. @throws LlmctlError when another one has it. */
   readonly lockServer: () => Promise<number>;
   /** Notes which server it is that has inherited the lock. @throws the system's error. */
-  readonly noteServer: (server: LockedServer) => void;
+  readonly recordServer: (server: LockedServer) => void;
 }
 
-interface ServerStartOptions extends ServerKeeper {
+interface ServerStartOptions extends ServerRegistry {
   readonly launch: Launch;
   /** Of the supervisor's servers this one's number, from 1. */
   readonly epoch: number;
@@ -35,7 +35,7 @@ export async function startServer(options: ServerStartOptions): Promise<StartedS
   const startedMs = performance.now();
   const oomKills = readOomKills() ?? 0;
   const server = await spawnServer(launch, { log: log.fd, lock: await lockServer() });
-  noteServer(server, options);
+  recordServer(server, options);
   return { server, oomKills, startedMs };
 }
 
@@ -48,11 +48,11 @@ function markRun({ launch, epoch, log, warn }: ServerStartOptions): void {
 }
 
 /** Should the state file not be written, and this process be killed, the lock still tells who the server is. */
-function noteServer({ identity }: ServerProcess, options: ServerStartOptions): void {
+function recordServer({ identity }: ServerProcess, options: ServerStartOptions): void {
   try {
     const { hash, stopTimeoutMs } = options.launch;
-    if (identity !== undefined) options.noteServer({ identity, hash, stopTimeoutMs });
+    if (identity !== undefined) options.recordServer({ identity, hash, stopTimeoutMs });
   } catch (error) {
-    options.warn(`cannot note the server in its lock: ${String(error)}`);
+    options.warn(`cannot record the server in its lock: ${String(error)}`);
   }
 }

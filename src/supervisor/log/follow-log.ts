@@ -3,8 +3,8 @@ import { lstat, type FileHandle } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { systemErrorCode } from "../../base/errors.ts";
 import { watchQuietly, type QuietWatch } from "../../base/files/watch-quietly.ts";
-import { findGoesOn, type LogPlace } from "./log-mirror.ts";
-import { openLog } from "./open-log-for-reading.ts";
+import { findContinuation, type LogPosition } from "./log-mirror.ts";
+import { openLogForReading } from "./open-log-for-reading.ts";
 
 /** Looked at even where no change was reported: a watch may miss a rotation, or not be possible. */
 const lookEveryMs = 1000;
@@ -190,7 +190,7 @@ class RepeatSkipper {
   #left = 0;
 
   /** The next file begins. What the one before it did not repeat any more, it may. */
-  expect({ inode, byte }: LogPlace): void {
+  expect({ inode, byte }: LogPosition): void {
     this.#read.set(inode, byte + this.#left);
     this.#isAwaiting = true;
     this.#left = 0;
@@ -200,7 +200,7 @@ class RepeatSkipper {
     const skipped = Math.min(this.#left, bytes.length);
     this.#left -= skipped;
     const rest = bytes.subarray(skipped);
-    const goesOn = this.#isAwaiting ? findGoesOn(rest.toString("latin1")) : undefined;
+    const goesOn = this.#isAwaiting ? findContinuation(rest.toString("latin1")) : undefined;
     if (goesOn === undefined) return rest;
     // Files of which nothing is known were not seen: rather twice than not at all.
     const known = goesOn.places.map(({ inode, byte }) => ({ inode, from: byte, read: this.#read.get(inode) ?? 0 }));
@@ -296,7 +296,7 @@ async function openRotatedAfter(
     oldest = { name, identity };
   }
   if (oldest === undefined || !(await isStill(path, newest, own))) return undefined;
-  const file = await openLog(oldest.name);
+  const file = await openLogForReading(oldest.name);
   if (file === undefined) return undefined;
   if (identify(await file.stat()) === oldest.identity) return { file, identity: oldest.identity };
   await file.close();
@@ -352,7 +352,7 @@ async function findFile(path: string): Promise<Stats | undefined> {
 
 /** @returns undefined when there is none. */
 async function openFile(path: string): Promise<OpenFile | undefined> {
-  const file = (await findFile(path)) === undefined ? undefined : await openLog(path);
+  const file = (await findFile(path)) === undefined ? undefined : await openLogForReading(path);
   if (file === undefined) return undefined;
   const info = await file.stat();
   return { file, inode: info.ino, dev: info.dev, birth: birthOf(info) };

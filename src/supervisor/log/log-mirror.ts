@@ -1,5 +1,5 @@
 import { closeSync, fstatSync, ftruncateSync, readSync, writeSync } from "node:fs";
-import { appendAll, isAt, openLogFile } from "./open-log-for-appending.ts";
+import { appendAll, isAt, openLogForAppending } from "./open-log-for-appending.ts";
 import { rotate } from "./log-rotation.ts";
 
 const chunkBytes = 64 * 1024;
@@ -7,13 +7,15 @@ const chunkBytes = 64 * 1024;
 const mostBytesALook = 16 << 20;
 
 /** How far a reader has come in a file, or where a new one goes on. */
-export interface LogPlace {
+export interface LogPosition {
   readonly inode: number;
   readonly byte: number;
 }
 
 /** Where the line stands in a new log after which the content of others goes on, and from where. */
-export function findGoesOn(text: string): { readonly end: number; readonly places: readonly LogPlace[] } | undefined {
+export function findContinuation(
+  text: string,
+): { readonly end: number; readonly places: readonly LogPosition[] } | undefined {
   const match = /^--- llmctl: goes on from ((?:byte \d{1,20} of inode \d{1,20}(?: and )?){1,100}): [^\n]*\n/m.exec(
     text,
   );
@@ -25,7 +27,7 @@ export function findGoesOn(text: string): { readonly end: number; readonly place
   };
 }
 
-function formatGoesOn(places: readonly LogPlace[]): string {
+function formatContinuation(places: readonly LogPosition[]): string {
   const from = places.map(({ byte, inode }) => `byte ${byte} of inode ${inode}`).join(" and ");
   return `--- llmctl: goes on from ${from}: the log that was here was moved or deleted`;
 }
@@ -54,7 +56,7 @@ export class LogMirror {
   /** Of the source. */
   #copied: number;
   /** The end of the file that was at the path before, if that was one of ours. */
-  #before: readonly LogPlace[] = [];
+  #before: readonly LogPosition[] = [];
 
   constructor(options: MirrorOptions) {
     this.#options = options;
@@ -64,7 +66,7 @@ export class LogMirror {
 
   /**
    * Makes a new file where there is none of ours, and copies what has come.
-   * @returns whether it made one. @throws as {@link openLogFile}.
+   * @returns whether it made one. @throws as {@link openLogForAppending}.
    */
   look(): boolean {
     const { path } = this.#options;
@@ -117,10 +119,10 @@ export class LogMirror {
       this.#before = [{ inode, byte }];
       this.close();
     }
-    const fd = openLogFile(this.#options.path);
+    const fd = openLogForAppending(this.#options.path);
     try {
       const own = { inode: fstatSync(this.#options.source).ino, byte: this.#copied };
-      appendAll(fd, Buffer.from(`${this.#options.marker()}\n${formatGoesOn([own, ...this.#before])}\n`));
+      appendAll(fd, Buffer.from(`${this.#options.marker()}\n${formatContinuation([own, ...this.#before])}\n`));
     } catch (error) {
       closeSync(fd);
       throw error;

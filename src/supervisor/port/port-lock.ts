@@ -6,7 +6,7 @@ import { LlmctlError, systemErrorCode } from "../../base/errors.ts";
 import { shortageCodes } from "../file-check.ts";
 import type { ExitCause, Launch } from "../launch.ts";
 import { takeLock, takeSharedLock, type Lock } from "../state/file-lock.ts";
-import { makeNote, readNote } from "../state/lock-record.ts";
+import { makeLockRecord, readLockRecord } from "../state/lock-record.ts";
 
 /**
  * Holds the fixed address of the present launch: two profiles may name one port, and builds up to b8390 would both
@@ -69,7 +69,7 @@ export class PortLock {
   }
 
   #lockAlone(name: string, path: string, what: string): ExitCause | undefined {
-    const lock = takeLock(path, makeNote(name));
+    const lock = takeLock(path, makeLockRecord(name));
     if (lock === undefined) return takenByProfile(what, path);
     this.#locks.push(lock);
     return undefined;
@@ -112,8 +112,8 @@ async function resolve(host: string): Promise<string> {
 }
 
 function takenByProfile(what: string, lockPath: string): ExitCause {
-  const note = readNote(lockPath);
-  const profile = note === undefined || note === "released" ? undefined : note.profile;
+  const lockRecord = readLockRecord(lockPath);
+  const profile = lockRecord === undefined || lockRecord === "released" ? undefined : lockRecord.profile;
   return {
     kind: "port-in-use",
     message: `${what} is taken by ${profile === undefined ? "another profile" : `the profile "${profile}"`}`,

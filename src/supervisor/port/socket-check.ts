@@ -4,7 +4,7 @@ import { connect } from "node:net";
 import { dirname } from "node:path";
 import { LlmctlError, systemErrorCode } from "../../base/errors.ts";
 import { expectSafeForRoot } from "../../base/files/safe-way.ts";
-import { comingCodes } from "../file-check.ts";
+import { mayComeCodes } from "../file-check.ts";
 import type { ExitCause } from "../launch.ts";
 import { findSocketOwner } from "./listening-sockets.ts";
 
@@ -156,7 +156,7 @@ function unusable(path: string, error: unknown): ExitCause {
   }
   return {
     ...cause,
-    ...(code !== undefined && comingCodes.has(code) ? { mayCome: true } : {}),
+    ...(code !== undefined && mayComeCodes.has(code) ? { mayCome: true } : {}),
     message: `cannot use the socket "${path}": ${error instanceof Error ? error.message : String(error)}`,
     exit: "unavailable",
   };

@@ -7,7 +7,7 @@ import type { Fix } from "../../base/fix.ts";
 import { foreignFile, noTricks, notAFile, openOwnFile } from "../../base/files/own-file.ts";
 import { ensureOwnFolder, isOwn } from "../../base/files/own-folder.ts";
 import { isAt } from "../log/open-log-for-appending.ts";
-import { clearNote, type LockNote, saysNote, writeNote } from "./lock-record.ts";
+import { markReleased, type LockRecord, holdsLockRecord, writeLockRecord } from "./lock-record.ts";
 
 /**
  * A lock that the kernel gives up when every process that holds the descriptor is gone. The server inherits the
@@ -17,11 +17,11 @@ export interface Lock {
   readonly path: string;
   readonly fd: number;
   /**
-   * Says in the file who holds it, unless it says so already. Needs no room on the disk: a note takes the place of the
+   * Says in the file who holds it, unless it says so already. Needs no room on the disk: a record takes the place of the
    * last one.
    * @throws the system's error.
    */
-  note(note: LockNote): void;
+  record(record: LockRecord): void;
   /** Whether the file at the path is still the one that is locked; false where it was removed or replaced. */
   isInPlace(): boolean;
   release(): void;
@@ -41,12 +41,12 @@ type LockKind = "exclusive" | "shared";
  * @returns undefined when another process holds it.
  * @throws LlmctlError `foreign-folder`, `foreign-file`, `tool-missing`, `state-unwritable` or `lock-failed`.
  */
-export function takeLock(path: string, note: LockNote): Lock | undefined {
+export function takeLock(path: string, record: LockRecord): Lock | undefined {
   const fd = lockFile(path, "exclusive");
   if (fd === undefined) return undefined;
   const lock = makeLock(path, fd);
   try {
-    lock.note(note);
+    lock.record(record);
     return lock;
   } catch (cause) {
     closeSync(fd);
@@ -82,15 +82,15 @@ export function isLocked(path: string): boolean {
 }
 
 /**
- * Says in a lock file who the process is that has inherited the lock, or, without a note, that it holds it no more.
+ * Says in a lock file who the process is that has inherited the lock, or, without a record, that it holds it no more.
  * Makes the file anew where it was removed.
  * @throws as {@link takeLock}, the system's error.
  */
-export function noteHeldLock(path: string, note: LockNote | undefined): void {
+export function recordInheritedLock(path: string, record: LockRecord | undefined): void {
   const fd = openLockFile(path);
   try {
-    if (note === undefined) clearNote(fd);
-    else if (!saysNote(fd, note)) writeNote(fd, note);
+    if (record === undefined) markReleased(fd);
+    else if (!holdsLockRecord(fd, record)) writeLockRecord(fd, record);
   } finally {
     closeSync(fd);
   }
@@ -119,13 +119,13 @@ function makeLock(path: string, fd: number): Lock {
   return {
     path,
     fd,
-    note: (note) => {
-      if (!saysNote(fd, note)) writeNote(fd, note);
+    record: (record) => {
+      if (!holdsLockRecord(fd, record)) writeLockRecord(fd, record);
     },
     isInPlace: () => isAt(path, fd),
     release: () => {
       try {
-        clearNote(fd);
+        markReleased(fd);
       } catch (error) {
         // An emptied file on a full disk. The kernel gives up the lock all the same, and the file names nobody who
         // runs.

@@ -9,7 +9,7 @@ import { fetchStatus } from "../../control/client.ts";
 import type { Status } from "../../control/messages.ts";
 import { controlSocketPaths } from "../../control/socket-path.ts";
 import { isLocked } from "./file-lock.ts";
-import { isHolderRunning, readNote } from "./lock-record.ts";
+import { isHolderRunning, readLockRecord } from "./lock-record.ts";
 import { isRunning } from "./process-identity.ts";
 import { readState } from "./state-file.ts";
 
@@ -78,10 +78,10 @@ async function look(folders: SupervisorFolders, name: string): Promise<FoundSupe
     }
   }
   const lockPath = supervisorLockPath(folders.state, name);
-  const note = readNote(lockPath);
-  const pid = note === undefined || note === "released" ? undefined : note.holder.pid;
+  const lockRecord = readLockRecord(lockPath);
+  const pid = lockRecord === undefined || lockRecord === "released" ? undefined : lockRecord.holder.pid;
   if (isLockHeld(lockPath)) return { answers: false, pid, reason: refused ?? noSocket(lockPath, pid) };
-  const lockless = await findLockless(folders, name);
+  const lockless = await findSupervisorWithoutLock(folders, name);
   if (lockless !== undefined) return { answers: false, pid: lockless, reason: refused ?? noLock(lockPath, lockless) };
   if (refused !== undefined) throw refused;
   return undefined;
@@ -92,10 +92,14 @@ async function look(folders: SupervisorFolders, name: string): Promise<FoundSupe
  * state. One that ends says in its locks that it holds them no more.
  * @returns its pid.
  */
-export async function findLockless({ state }: SupervisorFolders, name: string): Promise<number | undefined> {
-  const note = readNote(serverLockPath(state, name));
-  if (note !== undefined && note !== "released" && isHolderRunning(note) === true) return note.holder.pid;
-  const isRemoved = readNote(supervisorLockPath(state, name)) === undefined;
+export async function findSupervisorWithoutLock(
+  { state }: SupervisorFolders,
+  name: string,
+): Promise<number | undefined> {
+  const lockRecord = readLockRecord(serverLockPath(state, name));
+  if (lockRecord !== undefined && lockRecord !== "released" && isHolderRunning(lockRecord) === true)
+    return lockRecord.holder.pid;
+  const isRemoved = readLockRecord(supervisorLockPath(state, name)) === undefined;
   const supervisor = isRemoved ? (await readState(state, name))?.supervisor : undefined;
   return supervisor !== undefined && isRunning(supervisor) ? supervisor.pid : undefined;
 }
@@ -115,8 +119,8 @@ export async function findAnswering(
 
 /** Where the supervisor says that its socket is, by its lock and its state, and where it usually is. */
 async function listSockets(folders: SupervisorFolders, name: string): Promise<readonly string[]> {
-  const note = readNote(supervisorLockPath(folders.state, name));
-  const noted = note === undefined || note === "released" ? undefined : note.socket;
+  const lockRecord = readLockRecord(supervisorLockPath(folders.state, name));
+  const noted = lockRecord === undefined || lockRecord === "released" ? undefined : lockRecord.socket;
   const recorded = (await readState(folders.state, name))?.socket;
   const known = [noted, recorded].filter((path) => path !== undefined);
   return [...new Set([...known, ...controlSocketPaths(folders, name)])];
@@ -124,7 +128,7 @@ async function listSockets(folders: SupervisorFolders, name: string): Promise<re
 
 /** Whether any process holds a lock; the kernel is asked where the file's words do not tell. */
 export function isLockHeld(path: string): boolean {
-  const isRunning = isHolderRunning(readNote(path));
+  const isRunning = isHolderRunning(readLockRecord(path));
   return isRunning === "unknown" ? isLocked(path) : isRunning;
 }
 

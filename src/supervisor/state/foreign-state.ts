@@ -4,7 +4,7 @@ import type { Status } from "../../control/messages.ts";
 import { controlSocketPaths } from "../../control/socket-path.ts";
 import { type SupervisorFolders, supervisorLockPath } from "./find-supervisor.ts";
 import { hasForeignState } from "./state-folder-owner.ts";
-import { isHolderRunning, readNote } from "./lock-record.ts";
+import { isHolderRunning, readLockRecord } from "./lock-record.ts";
 import { readOwner } from "./process-identity.ts";
 import { readState } from "./state-file.ts";
 
@@ -29,9 +29,9 @@ export async function readForeignState(
 ): Promise<ForeignState | undefined> {
   if (!hasForeignState(folders.state, name, owner)) return undefined;
   const lockPath = supervisorLockPath(folders.state, name);
-  const note = readNote(lockPath, owner);
+  const lockRecord = readLockRecord(lockPath, owner);
   const record = await readState(folders.state, name, owner);
-  const noted = note === undefined || note === "released" ? undefined : note.socket;
+  const noted = lockRecord === undefined || lockRecord === "released" ? undefined : lockRecord.socket;
   const known = [noted, record?.socket].filter((path) => path !== undefined);
   for (const path of new Set([...known, ...controlSocketPaths(folders, name)])) {
     const status = await ask(path, owner);
@@ -39,8 +39,8 @@ export async function readForeignState(
   }
   if (record === undefined) return undefined;
   const { status } = record;
-  const holder = note === undefined || note === "released" ? undefined : note.holder.pid;
-  const isHeld = holder !== undefined && isHolderRunning(note) === true && readOwner(holder) === owner;
+  const holder = lockRecord === undefined || lockRecord === "released" ? undefined : lockRecord.holder.pid;
+  const isHeld = holder !== undefined && isHolderRunning(lockRecord) === true && readOwner(holder) === owner;
   return { presence: isHeld ? "unresponsive" : "gone", status };
 }
 

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { LlmctlError, systemErrorCode } from "../../base/errors.ts";
 import { type SupervisorFolders, findSupervisor, serverLockPath, supervisorLockPath } from "./find-supervisor.ts";
 import { takeLock, stateUnwritable } from "./file-lock.ts";
-import { makeNote } from "./lock-record.ts";
+import { makeLockRecord } from "./lock-record.ts";
 import { findOrphan } from "./orphan.ts";
 
 /**
@@ -19,7 +19,7 @@ export async function forgetProfile(folders: SupervisorFolders, name: string): P
     throw stillRunning(name);
   if (!(await exists(folder))) return false;
   const locks = [supervisorLockPath(folders.state, name), serverLockPath(folders.state, name)].map((path) =>
-    takeLock(path, makeNote(name)),
+    takeLock(path, makeLockRecord(name)),
   );
   try {
     if (locks.includes(undefined)) throw stillRunning(name);

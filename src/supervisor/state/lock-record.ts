@@ -9,7 +9,7 @@ import { identifyProcess, isIdentity, isOfHere, isRunning, type ProcessIdentity 
  * What a lock file says of who holds it: enough to find a supervisor, or a server without one, where the state file is
  * lost. Older versions have other words, and a reader takes any key for missing.
  */
-export interface LockNote {
+export interface LockRecord {
   /** Who took it. */
   readonly holder: ProcessIdentity;
   /** Name of the profile. */
@@ -28,45 +28,49 @@ export interface LockedServer {
 }
 
 /**
- * Notes are padded to this, so that one that follows takes the whole place of the one before, and no room on the disk.
+ * Records are padded to this, so that one that follows takes the whole place of the one before, and no room on the disk.
  */
-const noteBytes = 1536;
+const recordBytes = 1536;
 
 /** This process. Asked once: it does not change. */
-export const self: ProcessIdentity = identifyProcess(process.pid) ?? { pid: process.pid, startTime: "", bootId: "" };
+export const thisProcess: ProcessIdentity = identifyProcess(process.pid) ?? {
+  pid: process.pid,
+  startTime: "",
+  bootId: "",
+};
 
-/** A note of this process. */
-export function makeNote(profile: string, more: Omit<LockNote, "holder" | "profile"> = {}): LockNote {
-  return { holder: self, profile, ...more };
+/** A record of this process. */
+export function makeLockRecord(profile: string, more: Omit<LockRecord, "holder" | "profile"> = {}): LockRecord {
+  return { holder: thisProcess, profile, ...more };
 }
 
 /** What stands in the file of a lock that was given up. */
 const released = { released: true } as const;
 
 /** @throws the system's error. */
-export function writeNote(fd: number, note: LockNote | typeof released): void {
-  writeSync(fd, encode(note), 0, noteBytes, 0);
-  ftruncateSync(fd, noteBytes);
+export function writeLockRecord(fd: number, record: LockRecord | typeof released): void {
+  writeSync(fd, encode(record), 0, recordBytes, 0);
+  ftruncateSync(fd, recordBytes);
 }
 
 /**
- * Whether the file holds just this note: a disk that sleeps is not woken to write it again.
+ * Whether the file holds just this record: a disk that sleeps is not woken to write it again.
  * @throws the system's error.
  */
-export function saysNote(fd: number, note: LockNote): boolean {
-  const bytes = Buffer.alloc(noteBytes);
-  return readSync(fd, bytes, 0, noteBytes, 0) === noteBytes && bytes.equals(encode(note));
+export function holdsLockRecord(fd: number, record: LockRecord): boolean {
+  const bytes = Buffer.alloc(recordBytes);
+  return readSync(fd, bytes, 0, recordBytes, 0) === recordBytes && bytes.equals(encode(record));
 }
 
-function encode(note: LockNote | typeof released): Buffer {
-  const bytes = Buffer.alloc(noteBytes, " ");
-  bytes.write(JSON.stringify(note));
+function encode(record: LockRecord | typeof released): Buffer {
+  const bytes = Buffer.alloc(recordBytes, " ");
+  bytes.write(JSON.stringify(record));
   return bytes;
 }
 
 /** Says that nobody holds it any more: readers need not ask the kernel. */
-export function clearNote(fd: number): void {
-  writeNote(fd, released);
+export function markReleased(fd: number): void {
+  writeLockRecord(fd, released);
 }
 
 /**
@@ -75,31 +79,35 @@ export function clearNote(fd: number): void {
  * @param owner Whose it must be; ours unless told.
  * @throws LlmctlError `foreign-file` (77).
  */
-export function readNote(path: string, owner?: number): LockNote | "released" | undefined {
+export function readLockRecord(path: string, owner?: number): LockRecord | "released" | undefined {
   try {
-    const note: unknown = parseJson(readSmallFile(path, { owner, what: "lock file" }) ?? "");
-    if (!isMap(note)) return undefined;
-    if (note["released"] === true) return "released";
-    return isNote(note) ? checkServer(note) : undefined;
+    const record: unknown = parseJson(readSmallFile(path, { owner, what: "lock file" }) ?? "");
+    if (!isMap(record)) return undefined;
+    if (record["released"] === true) return "released";
+    return isLockRecord(record) ? checkServer(record) : undefined;
   } catch (error) {
     if (error instanceof LlmctlError) throw error;
     return undefined; // no lock file, its holder is just writing it, or somebody has emptied it
   }
 }
 
-const isNote = isShape<Omit<LockNote, "server">>({ holder: isIdentity, profile: isText, socket: isOptional(isText) });
+const isLockRecord = isShape<Omit<LockRecord, "server">>({
+  holder: isIdentity,
+  profile: isText,
+  socket: isOptional(isText),
+});
 const isLockedServer = isShape<LockedServer>({ identity: isIdentity, hash: isText, stopTimeoutMs: isNumber });
 
 /** A server that is not described as it should be is no server that may be signalled. */
-function checkServer({ server, ...note }: LockNote): LockNote {
-  return isLockedServer(server) ? { ...note, server } : note;
+function checkServer({ server, ...record }: LockRecord): LockRecord {
+  return isLockedServer(server) ? { ...record, server } : record;
 }
 
 /**
- * Whether the process that took a lock runs: `unknown` where the note does not say, or names a process that cannot be
+ * Whether the process that took a lock runs: `unknown` where the record does not say, or names a process that cannot be
  * seen from here.
  */
-export function isHolderRunning(note: LockNote | "released" | undefined): boolean | "unknown" {
-  if (note === "released") return false;
-  return note === undefined || !isOfHere(note.holder) ? "unknown" : isRunning(note.holder);
+export function isHolderRunning(record: LockRecord | "released" | undefined): boolean | "unknown" {
+  if (record === "released") return false;
+  return record === undefined || !isOfHere(record.holder) ? "unknown" : isRunning(record.holder);
 }

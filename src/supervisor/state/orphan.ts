@@ -6,8 +6,8 @@ import { type SupervisorFolders, serverLockPath } from "./find-supervisor.ts";
 import type { Endpoint, Launch } from "../launch.ts";
 import { findListeningPort } from "../port/listening-sockets.ts";
 import { isLocked } from "./file-lock.ts";
-import { findLocker, holdsLock } from "./proc-locks.ts";
-import { readNote, type LockedServer } from "./lock-record.ts";
+import { findLockHolder, holdsLock } from "./proc-locks.ts";
+import { readLockRecord, type LockedServer } from "./lock-record.ts";
 import { hasArguments, isOwnProcess, isRunning, type ProcessIdentity } from "./process-identity.ts";
 import { killGroup, terminate } from "../child/server-process.ts";
 import { readState } from "./state-file.ts";
@@ -74,14 +74,14 @@ function isServer(identity: ProcessIdentity, lockPath: string): boolean {
 }
 
 function readLockedServer(stateDir: string, name: string): LockedServer | undefined {
-  const note = readNote(serverLockPath(stateDir, name));
-  return note === undefined || note === "released" ? undefined : note.server;
+  const lockRecord = readLockRecord(serverLockPath(stateDir, name));
+  return lockRecord === undefined || lockRecord === "released" ? undefined : lockRecord.server;
 }
 
 /** A server of which neither file tells: it has its lock open. */
 function findUnknownServer(stateDir: string, name: string): ProcessIdentity | undefined {
   const path = serverLockPath(stateDir, name);
-  return readNote(path) !== "released" && isLocked(path) ? findLocker(path) : undefined;
+  return readLockRecord(path) !== "released" && isLocked(path) ? findLockHolder(path) : undefined;
 }
 
 /** The system knows its present port, should the state be of an earlier run. */

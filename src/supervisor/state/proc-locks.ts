@@ -8,7 +8,7 @@ import { identifyProcess, type ProcessIdentity } from "./process-identity.ts";
  * file (a backup, `less`) is none: whoever is found may be ended. Processes of other users and of other pid namespaces
  * cannot be seen. Reads all of /proc, some ten milliseconds.
  */
-export function findLocker(path: string): ProcessIdentity | undefined {
+export function findLockHolder(path: string): ProcessIdentity | undefined {
   const file = statOrNone(path);
   if (file === undefined) return undefined;
   const pid = listNames("/proc").find(

@@ -3,13 +3,13 @@ import { LlmctlError } from "../../base/errors.ts";
 import { ensureOwnFolder } from "../../base/files/own-folder.ts";
 import {
   type SupervisorFolders,
-  findLockless,
+  findSupervisorWithoutLock,
   findSupervisor,
   serverLockPath,
   supervisorLockPath,
 } from "./find-supervisor.ts";
 import { takeLock, stateUnwritable, type Lock } from "./file-lock.ts";
-import { isHolderRunning, makeNote, readNote, self } from "./lock-record.ts";
+import { isHolderRunning, makeLockRecord, readLockRecord, thisProcess } from "./lock-record.ts";
 
 const lookEveryMs = 20;
 /** A server that the kernel has just killed still has its memory to give back. */
@@ -20,10 +20,10 @@ const lockWaitMs = 5000;
  * @returns undefined when a supervisor runs, or starts just now.
  * @throws LlmctlError `lock-held` when nobody knows who holds the lock, `foreign-folder` …
  */
-export async function takeOwnership(folders: SupervisorFolders, name: string): Promise<Lock | undefined> {
+export async function takeSupervisorLock(folders: SupervisorFolders, name: string): Promise<Lock | undefined> {
   const path = supervisorLockPath(folders.state, name);
   makeStateFolder(folders.state, path);
-  if ((await findLockless(folders, name)) !== undefined) return undefined;
+  if ((await findSupervisorWithoutLock(folders, name)) !== undefined) return undefined;
   const lock = await takeLockSoon(path, name);
   if (lock === undefined) return undefined;
   // Its lock file may have been removed while it runs, and a supervisor of an older version has its lock elsewhere.
@@ -35,7 +35,7 @@ export async function takeOwnership(folders: SupervisorFolders, name: string): P
 async function isOtherThere(folders: SupervisorFolders, name: string, lock: Lock): Promise<boolean> {
   try {
     const found = await findSupervisor(folders, name, 0); // we hold the lock: nobody's socket is about to come
-    return found?.answers === true || (await findLockless(folders, name)) !== undefined;
+    return found?.answers === true || (await findSupervisorWithoutLock(folders, name)) !== undefined;
   } catch (error) {
     lock.release();
     throw error;
@@ -72,12 +72,12 @@ export async function takeServerLock(stateDir: string, name: string): Promise<Lo
  */
 async function takeLockSoon(path: string, name: string): Promise<Lock | undefined> {
   for (const untilMs = performance.now() + lockWaitMs; ; await sleep(lookEveryMs)) {
-    const lock = takeLock(path, makeNote(name));
+    const lock = takeLock(path, makeLockRecord(name));
     if (lock !== undefined) return lock;
-    const note = readNote(path);
+    const lockRecord = readLockRecord(path);
     // Ours is the word about a server that was adopted and is just dying.
-    const isOther = note !== undefined && note !== "released" && note.holder.pid !== self.pid;
-    if (isOther && isHolderRunning(note) !== false) return undefined;
+    const isOther = lockRecord !== undefined && lockRecord !== "released" && lockRecord.holder.pid !== thisProcess.pid;
+    if (isOther && isHolderRunning(lockRecord) !== false) return undefined;
     if (performance.now() > untilMs) throw lockHeld(path);
   }
 }

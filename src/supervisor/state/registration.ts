@@ -3,12 +3,12 @@ import type { Paths } from "../../base/files/paths.ts";
 import type { ControlServer } from "../../control/server.ts";
 import { listSocketPlaces } from "../../control/socket-path.ts";
 import { serverLockPath, supervisorLockPath } from "./find-supervisor.ts";
-import { noteHeldLock, takeLock, type Lock } from "./file-lock.ts";
-import { type LockedServer, makeNote } from "./lock-record.ts";
+import { recordInheritedLock, takeLock, type Lock } from "./file-lock.ts";
+import { type LockedServer, makeLockRecord } from "./lock-record.ts";
 import { takeServerLock } from "./profile-locks.ts";
 import { isRunning } from "./process-identity.ts";
 import type { StateSaver } from "./state-saver.ts";
-import { describeTolerable, tolerate } from "../warn-on-system-error.ts";
+import { describeSystemError, warnOnSystemError } from "../warn-on-system-error.ts";
 
 interface RegistrationOptions {
   readonly paths: Paths;
@@ -56,21 +56,21 @@ export class Registration {
   }
 
   /** @throws the system's error. */
-  noteServer(server: LockedServer): void {
+  recordServer(server: LockedServer): void {
     this.#server = server;
-    this.#serverLock?.note(makeNote(this.#options.name, { server }));
+    this.#serverLock?.record(makeLockRecord(this.#options.name, { server }));
   }
 
-  /** Of a server that has outlived its last supervisor. @throws as {@link noteHeldLock}. */
+  /** Of a server that has outlived its last supervisor. @throws as {@link recordInheritedLock}. */
   adoptServer(server: LockedServer): void {
     this.#server = server;
-    this.#renewServerNote(server);
+    this.#renewServerRecord(server);
   }
 
   /** @throws the system's error. */
-  noteSocket(socketPath: string): void {
+  recordSocket(socketPath: string): void {
     this.#socketPath = socketPath;
-    this.#lock.note(makeNote(this.#options.name, { socket: socketPath }));
+    this.#lock.record(makeLockRecord(this.#options.name, { socket: socketPath }));
   }
 
   /** From now on looks at each interval, until it is left. */
@@ -94,13 +94,14 @@ export class Registration {
 
   release(): void {
     if (this.#serverLock !== undefined) this.#serverLock.release();
-    else tolerate("cannot release the server's lock", () => this.#releaseAdopted(), this.#options.warn);
+    else warnOnSystemError("cannot release the server's lock", () => this.#releaseAdopted(), this.#options.warn);
     this.#lock.release();
   }
 
   /** A start that failed leaves the server to the next one, who must be able to find it. */
   #releaseAdopted(): void {
-    if (this.#server !== undefined && !isRunning(this.#server.identity)) noteHeldLock(this.#serverLockPath, undefined);
+    if (this.#server !== undefined && !isRunning(this.#server.identity))
+      recordInheritedLock(this.#serverLockPath, undefined);
   }
 
   get #serverLockPath(): string {
@@ -112,7 +113,7 @@ export class Registration {
     await this.#step("its lock", () => this.#lockAgain());
     await this.#step("its server's lock", () => this.#lockServerAgain());
     await this.#step("its socket", () => this.#listenAgain(control, saver));
-    await this.#step("what its locks say", () => this.#renewNotes());
+    await this.#step("what its locks say", () => this.#renewRecords());
     await saver.restore();
   }
 
@@ -120,7 +121,7 @@ export class Registration {
     try {
       await restore();
     } catch (error) {
-      this.#options.warn(describeTolerable(`cannot keep ${what}`, error));
+      this.#options.warn(describeSystemError(`cannot keep ${what}`, error));
     }
   }
 
@@ -137,7 +138,7 @@ export class Registration {
     const { paths, name, warn } = this.#options;
     ensureOwnFolder(paths.state);
     if (this.#lock.isInPlace()) return;
-    const lock = takeLock(supervisorLockPath(paths.state, name), makeNote(name));
+    const lock = takeLock(supervisorLockPath(paths.state, name), makeLockRecord(name));
     if (lock === undefined)
       return warn("its lock file was removed, and another process has the one that was made since");
     this.#lock.release();
@@ -154,15 +155,15 @@ export class Registration {
   }
 
   /** Somebody may have emptied the files. */
-  #renewNotes(): void {
+  #renewRecords(): void {
     const { name } = this.#options;
-    if (this.#socketPath !== undefined) this.#lock.note(makeNote(name, { socket: this.#socketPath }));
-    if (this.#server !== undefined) this.#renewServerNote(this.#server);
+    if (this.#socketPath !== undefined) this.#lock.record(makeLockRecord(name, { socket: this.#socketPath }));
+    if (this.#server !== undefined) this.#renewServerRecord(this.#server);
   }
 
-  #renewServerNote(server: LockedServer): void {
-    const note = makeNote(this.#options.name, { server });
-    if (this.#serverLock === undefined) noteHeldLock(this.#serverLockPath, note);
-    else this.#serverLock.note(note);
+  #renewServerRecord(server: LockedServer): void {
+    const record = makeLockRecord(this.#options.name, { server });
+    if (this.#serverLock === undefined) recordInheritedLock(this.#serverLockPath, record);
+    else this.#serverLock.record(record);
   }
 }

@@ -1,7 +1,7 @@
 import { lstat } from "node:fs/promises";
 import { type LlmctlError, systemErrorCode } from "../../base/errors.ts";
 import { stateUnwritable } from "./file-lock.ts";
-import { self } from "./lock-record.ts";
+import { thisProcess } from "./lock-record.ts";
 import { stateFilePath, writeFirstState, writeState, type StateRecord } from "./state-file.ts";
 import type { Supervisor } from "../supervisor.ts";
 
@@ -77,7 +77,7 @@ export class StateSaver {
     const socket = this.#socketPath();
     return {
       status: this.#supervisor.status(),
-      supervisor: self,
+      supervisor: thisProcess,
       ...(socket === "" ? {} : { socket }),
       server,
       stopTimeoutMs,

@@ -10,7 +10,7 @@ const undrafted = makeLaunch({ proof: { wanted: false, reason: "not asked" } });
 const strict = makeLaunch({ proof: { wanted: true, onFailure: "fail" } });
 
 function inState(state: State, failuresMs: readonly number[] = []): Machine {
-  return { state, epoch: 1, failuresMs, waits: 0, isPatient: false };
+  return { state, epoch: 1, failuresMs, postponements: 0, isPatient: false };
 }
 
 function exited(cause: ExitCause, nowMs = 0, random = 0.5): Event {
@@ -242,11 +242,11 @@ test("what a start needs elsewhere is waited for without end, ever more rarely, 
     machine = next(machine, deadline, launch).machine;
   }
   expect(delays).toEqual([1000, 2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000, 60_000, 60_000]);
-  expect(machine).toMatchObject({ state: { name: "preflight" }, failuresMs: [], waits: 10 });
+  expect(machine).toMatchObject({ state: { name: "preflight" }, failuresMs: [], postponements: 10 });
   const starting = next(machine, { type: "preflight-passed" }, launch).machine;
-  expect(starting).toMatchObject({ state: { name: "starting" }, waits: 10 });
+  expect(starting).toMatchObject({ state: { name: "starting" }, postponements: 10 });
   expect(next({ ...starting, state: { name: "proving" } }, { type: "proved", epoch: 2 }, launch).machine).toMatchObject(
-    { waits: 0 },
+    { postponements: 0 },
   );
 });
 
@@ -262,7 +262,7 @@ describe("what may come by itself", () => {
     expect(machine).toMatchObject({
       state: { name: "backoff", delayMs: 1000, waitingFor: notThere },
       failuresMs: [],
-      waits: 1,
+      postponements: 1,
     });
     expect(effects).toEqual([{ do: "deadline", ms: 1000 }]);
     expect(next(patient(state), event, never).machine.state.name).toBe("failed");

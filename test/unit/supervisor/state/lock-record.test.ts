@@ -4,20 +4,20 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import {
-  clearNote,
+  markReleased,
   isHolderRunning,
-  makeNote,
-  readNote,
-  saysNote,
-  self,
-  writeNote,
+  makeLockRecord,
+  readLockRecord,
+  holdsLockRecord,
+  thisProcess,
+  writeLockRecord,
 } from "../../../../src/supervisor/state/lock-record.ts";
 
 let folder: string;
 let path: string;
 let fd: number;
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), "llmctl-note-"));
+  folder = mkdtempSync(join(tmpdir(), "llmctl-lock-record-"));
   path = join(folder, "lock");
   fd = openSync(path, "w+");
 });
@@ -26,25 +26,30 @@ afterEach(() => {
   rmSync(folder, { recursive: true });
 });
 
-const server = { identity: { ...self, pid: 7 }, hash: "abc", stopTimeoutMs: 1000 };
+const server = { identity: { ...thisProcess, pid: 7 }, hash: "abc", stopTimeoutMs: 1000 };
 
-test("a note is read as it was written, and a later one takes its whole place and no more room", () => {
-  writeNote(fd, makeNote("p", { socket: `/run/${"x".repeat(90)}.sock`, server }));
-  expect(readNote(path)).toEqual({ holder: self, profile: "p", socket: `/run/${"x".repeat(90)}.sock`, server });
+test("a record is read as it was written, and a later one takes its whole place and no more room", () => {
+  writeLockRecord(fd, makeLockRecord("p", { socket: `/run/${"x".repeat(90)}.sock`, server }));
+  expect(readLockRecord(path)).toEqual({
+    holder: thisProcess,
+    profile: "p",
+    socket: `/run/${"x".repeat(90)}.sock`,
+    server,
+  });
   const { size } = statSync(path);
-  writeNote(fd, makeNote("q"));
-  expect(readNote(path)).toEqual({ holder: self, profile: "q" });
+  writeLockRecord(fd, makeLockRecord("q"));
+  expect(readLockRecord(path)).toEqual({ holder: thisProcess, profile: "q" });
   expect(statSync(path).size).toBe(size);
-  clearNote(fd);
-  expect(readNote(path)).toBe("released");
+  markReleased(fd);
+  expect(readLockRecord(path)).toBe("released");
 });
 
 test("it is known whether the file says so already", () => {
-  writeNote(fd, makeNote("p"));
-  expect(saysNote(fd, makeNote("p"))).toBe(true);
-  expect(saysNote(fd, makeNote("q"))).toBe(false);
+  writeLockRecord(fd, makeLockRecord("p"));
+  expect(holdsLockRecord(fd, makeLockRecord("p"))).toBe(true);
+  expect(holdsLockRecord(fd, makeLockRecord("q"))).toBe(false);
   writeFileSync(path, readFileSync(path).subarray(0, 10));
-  expect(saysNote(fd, makeNote("p"))).toBe(false);
+  expect(holdsLockRecord(fd, makeLockRecord("p"))).toBe(false);
 });
 
 test.each([
@@ -60,8 +65,8 @@ test.each([
   "\u0000\u0001",
 ])("%j says nothing: the kernel is asked", (text) => {
   writeFileSync(path, text);
-  expect(readNote(path)).toBeUndefined();
-  expect(isHolderRunning(readNote(path))).toBe("unknown");
+  expect(readLockRecord(path)).toBeUndefined();
+  expect(isHolderRunning(readLockRecord(path))).toBe("unknown");
 });
 
 test.each([
@@ -72,18 +77,20 @@ test.each([
   { ...server, hash: 1 },
   { ...server, stopTimeoutMs: "1" },
 ])("a server told as %j is no server that may be signalled", (odd) => {
-  writeFileSync(path, JSON.stringify({ holder: self, profile: "p", server: odd }));
-  expect(readNote(path)).toEqual({ holder: self, profile: "p" });
+  writeFileSync(path, JSON.stringify({ holder: thisProcess, profile: "p", server: odd }));
+  expect(readLockRecord(path)).toEqual({ holder: thisProcess, profile: "p" });
 });
 
 test("a pipe in its place says nothing, and keeps nobody waiting", () => {
   execFileSync("mkfifo", [`${path}.pipe`]);
-  expect(readNote(`${path}.pipe`)).toBeUndefined();
+  expect(readLockRecord(`${path}.pipe`)).toBeUndefined();
 });
 
 test("whether its holder runs", () => {
-  expect(isHolderRunning(makeNote("p"))).toBe(true);
-  expect(isHolderRunning({ ...makeNote("p"), holder: { ...self, startTime: "1" } })).toBe(false);
-  expect(isHolderRunning({ ...makeNote("p"), holder: { ...self, pidNamespace: "pid:[1]" } })).toBe("unknown");
+  expect(isHolderRunning(makeLockRecord("p"))).toBe(true);
+  expect(isHolderRunning({ ...makeLockRecord("p"), holder: { ...thisProcess, startTime: "1" } })).toBe(false);
+  expect(isHolderRunning({ ...makeLockRecord("p"), holder: { ...thisProcess, pidNamespace: "pid:[1]" } })).toBe(
+    "unknown",
+  );
   expect(isHolderRunning("released")).toBe(false);
 });
