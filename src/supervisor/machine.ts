@@ -1,7 +1,9 @@
 import type { StateName } from "../control/messages.ts";
 import type { ExitCause, Health, Launch } from "./launch.ts";
-import type { Effect, Event, Machine, Next, State, Transition } from "./machine-types.ts";
-import { crashLoop, hung, stalled } from "./supervision-causes.ts";
+import type { Event, Machine, Next, State, Transition } from "./machine-types.ts";
+import { afterFailedPreflight, backOff } from "./restart-policy.ts";
+import { hung, stalled } from "./supervision-causes.ts";
+import { enter, fail, stay, stayIn } from "./transition.ts";
 
 /** A second signal that comes before the first was taken is lost in it. */
 const betweenSignalsMs = 250;
@@ -47,7 +49,7 @@ export function next(machine: Machine, event: Event, launch: Launch): Transition
     case "orphan-found":
       return onPreflight(machine, () => begin(machine, "adopt"));
     case "preflight-failed":
-      return onPreflight(machine, () => onNotPossible(machine, event.cause, launch));
+      return onPreflight(machine, () => afterFailedPreflight(machine, event.cause, launch));
     case "spawned":
       return machine.state.name === "starting" ? enter(machine, { name: "loading" }) : stay(machine);
     case "health":
@@ -159,43 +161,6 @@ function onGone(
         ? enter(machine, { name: "stopped" }, [{ do: "finish", exit: "done" }])
         : fail(machine, cause);
   }
-}
-
-function backOff(
-  machine: Machine,
-  cause: ExitCause,
-  { nowMs, random }: { nowMs: number; random: number },
-  launch: Launch,
-): Transition {
-  const { restart } = launch;
-  if (restart.policy !== "never" && isWaitedFor(machine, cause)) return postpone(machine, cause, launch);
-  if (cause.permanent || restart.policy === "never") return fail(machine, cause);
-  const failuresMs = [...machine.failuresMs.filter((atMs) => nowMs - atMs < restart.windowMs), nowMs];
-  if (failuresMs.length >= restart.maxFailures) return fail({ ...machine, failuresMs }, crashLoop(failuresMs, cause));
-  const delayMs = Math.min(restart.backoffMs * 2 ** (failuresMs.length - 1), restart.backoffMaxMs);
-  // A fifth either way, so that servers that died together do not load together.
-  const jittered = Math.round(delayMs * (0.8 + 0.4 * random));
-  return enter({ ...machine, failuresMs }, { name: "backoff", delayMs: jittered }, [{ do: "deadline", ms: jittered }]);
-}
-
-function onNotPossible(machine: Machine, cause: ExitCause, launch: Launch): Transition {
-  const isFinal = cause.permanent && !isWaitedFor(machine, cause);
-  return isFinal || launch.restart.policy === "never" ? fail(machine, cause) : postpone(machine, cause, launch);
-}
-
-/** A person who watches wants to hear at once what is wrong; a boot, and a server that has served, have time. */
-function isWaitedFor({ isPatient }: Machine, { mayCome }: ExitCause): boolean {
-  return isPatient && mayCome === true;
-}
-
-/** What a start needs elsewhere may come; waiting for it is no failure of the server's, and has no end. */
-function postpone(machine: Machine, cause: ExitCause, { restart }: Launch): Transition {
-  const delayMs = Math.min(restart.backoffMs * 2 ** machine.postponements, restart.backoffMaxMs);
-  return enter(
-    { ...machine, postponements: machine.postponements + 1 },
-    { name: "backoff", delayMs, waitingFor: cause },
-    [{ do: "deadline", ms: delayMs }],
-  );
 }
 
 function onDeadline(machine: Machine): Transition {
@@ -317,22 +282,4 @@ function kill(machine: Machine, then: Next, cause?: ExitCause): Transition {
     { do: "kill" },
     { do: "deadline", ms: killDeadlineMs },
   ]);
-}
-
-function fail(machine: Machine, cause: ExitCause): Transition {
-  return enter(machine, { name: "failed", cause }, [{ do: "finish", exit: cause.exit }]);
-}
-
-function stay(machine: Machine): Transition {
-  return { machine, effects: [] };
-}
-
-/** A changed wish; what is under way, and its deadline, go on. */
-function stayIn(machine: Machine, state: State): Transition {
-  return { machine: { ...machine, state }, effects: [] };
-}
-
-function enter(machine: Machine, state: State, effects: readonly Effect[] = []): Transition {
-  const served = state.name === "ready" ? { postponements: 0, isPatient: true } : {};
-  return { machine: { ...machine, ...served, state }, effects };
 }

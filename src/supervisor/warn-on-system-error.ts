@@ -19,3 +19,13 @@ export function describeSystemError(what: string, error: unknown): string {
   if (!isSystemError(error) && !(error instanceof LlmctlError)) throw error;
   return `${what}: ${error.message}`;
 }
+
+/**
+ * As {@link warnOnSystemError}, for work that nobody waits for. Our own mistake ends the process with its stack, and
+ * the kernel ends the server with it.
+ */
+export function runInBackground(work: Promise<void>, warn: (text: string) => void): void {
+  work.catch((error: unknown) =>
+    setImmediate(() => warn(describeSystemError("something failed beside the server", error))),
+  );
+}
