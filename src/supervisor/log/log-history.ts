@@ -1,6 +1,7 @@
 import { parseLogTime } from "./log-time.ts";
 import { parseRunMarker } from "./server-log.ts";
-import { LineCutter, readFrom, statOrNone } from "./follow-log.ts";
+import { LineCutter, readFrom } from "./log-lines.ts";
+import { statOrNone } from "./find-rotated-log.ts";
 import { openLogForReading } from "./open-log-for-reading.ts";
 
 /** Lines that were written together, in order. */

@@ -1,36 +1,11 @@
 import { closeSync, fstatSync, ftruncateSync, readSync, writeSync } from "node:fs";
+import { formatContinuation, type LogPosition } from "./log-continuation.ts";
 import { appendAll, isAt, openLogForAppending } from "./open-log-for-appending.ts";
 import { rotate } from "./log-rotation.ts";
 
 const chunkBytes = 64 * 1024;
 /** A server that writes without end must not keep us: what is more waits for the next look. */
 const mostBytesALook = 16 << 20;
-
-/** How far a reader has come in a file, or where a new one goes on. */
-export interface LogPosition {
-  readonly inode: number;
-  readonly byte: number;
-}
-
-/** Where the line stands in a new log after which the content of others goes on, and from where. */
-export function findContinuation(
-  text: string,
-): { readonly end: number; readonly places: readonly LogPosition[] } | undefined {
-  const match = /^--- llmctl: goes on from ((?:byte \d{1,20} of inode \d{1,20}(?: and )?){1,100}): [^\n]*\n/m.exec(
-    text,
-  );
-  if (match === null) return undefined;
-  const places = [...(match[1] ?? "").matchAll(/byte (\d+) of inode (\d+)/g)];
-  return {
-    end: match.index + match[0].length,
-    places: places.map(([, byte, inode]) => ({ byte: Number(byte), inode: Number(inode) })),
-  };
-}
-
-function formatContinuation(places: readonly LogPosition[]): string {
-  const from = places.map(({ byte, inode }) => `byte ${byte} of inode ${inode}`).join(" and ");
-  return `--- llmctl: goes on from ${from}: the log that was here was moved or deleted`;
-}
 
 interface MirrorOptions {
   readonly path: string;

@@ -17,7 +17,7 @@ import { join } from "node:path";
 import { execFileSync } from "node:child_process";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { ServerLogReader } from "../../../../src/supervisor/log/server-log-reader.ts";
-import { findContinuation } from "../../../../src/supervisor/log/log-mirror.ts";
+import { findContinuation } from "../../../../src/supervisor/log/log-continuation.ts";
 import { formatRunMarker, ServerLog } from "../../../../src/supervisor/log/server-log.ts";
 
 let folder: string;
