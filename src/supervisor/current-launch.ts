@@ -1,12 +1,12 @@
 import type { ExitCause, Launch } from "./launch.ts";
 
 interface CurrentLaunchOptions {
-  /** Looks before each start whether it can succeed. @returns why not. */
+  /** Checks before each start whether it can succeed. @returns the cause if not. */
   readonly preflight: (launch: Launch) => Promise<ExitCause | undefined>;
   /**
-   * Makes the real launch where the first one could not be planned and is only for show. Called before each start until
+   * Plans the real launch when the first one is a placeholder because planning failed. Called before each start until
    * it succeeds.
-   * @returns why the launch cannot be made now.
+   * @returns the cause if the launch cannot be planned now.
    */
   readonly plan?: (() => Promise<Launch | ExitCause>) | undefined;
 }
@@ -36,7 +36,7 @@ export class CurrentLaunch {
   /**
    * Takes the next launch and checks whether it can be started. A check that itself fails (no memory, no descriptor, a
    * file of this program that is being replaced) is a temporary cause: the check is repeated.
-   * @returns why it cannot be started.
+   * @returns the cause if it cannot be started.
    */
   async prepareStart(): Promise<ExitCause | undefined> {
     if (this.#next !== undefined) {
@@ -56,7 +56,7 @@ export class CurrentLaunch {
     }
   }
 
-  /** @returns why there is still no launch that could be started. */
+  /** @returns the cause while there is no real launch. */
   async #complete(): Promise<ExitCause | undefined> {
     if (this.#isPlanned) return undefined;
     const planned = await this.#options.plan?.();

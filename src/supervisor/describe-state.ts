@@ -7,9 +7,9 @@ import type { Machine, State } from "./machine-types.ts";
 
 interface Circumstances {
   readonly status: Status;
-  /** Since the server was started, 0 when there is none. */
+  /** Time since the server was spawned; 0 when there is none. */
   readonly sinceSpawnMs: number;
-  /** Who had the last wish, in words. */
+  /** Who sent the last request (down, restart), in words. */
   readonly askedBy: string | undefined;
   readonly proofTexts: ProofTexts;
 }
@@ -25,7 +25,10 @@ export function describeState(state: State, { status, sinceSpawnMs, askedBy, pro
     case "unhealthy":
       return "unhealthy: the server no longer answers; it is not killed while it shows signs of life";
     case "backoff":
-      return `${(state.waitingFor ?? status.lastExit)?.message ?? "the server is gone"}; next start in ${formatDuration(state.delayMs)}`;
+      return (
+        ((state.waitingFor ?? status.lastExit)?.message ?? "the server is gone") +
+        `; next start in ${formatDuration(state.delayMs)}`
+      );
     case "failed":
       return `failed: ${state.cause.message}`;
     case "stopping":
@@ -45,13 +48,13 @@ export function describeState(state: State, { status, sinceSpawnMs, askedBy, pro
   }
 }
 
-/** How far a load is: `41 %`. */
+/** Progress of a load: `41 %`. */
 export function describeLoad({ doneBytes, totalBytes }: LoadProgress): string {
   return `${Math.floor((100 * doneBytes) / totalBytes)} %`;
 }
 
 /**
- * Something that has just happened, in words, and how things stand then.
+ * An event: a message for people, and the status after it.
  * @param elapsedMs Since the supervisor started.
  */
 export function makeEvent(
@@ -75,7 +78,7 @@ function findCause(state: State, { lastExit }: Pick<Status, "lastExit">): string
   return "cause" in state ? (state.cause?.kind ?? null) : null;
 }
 
-/** How a supervision has ended; undefined while it goes on. */
+/** The exit of a supervision that has ended; undefined while it runs. */
 function findEnd(machine: Machine): ExitName | undefined {
   const { state } = machine;
   if (state.name === "failed") return state.cause.exit;

@@ -18,9 +18,9 @@ interface FailedStart {
 }
 
 /**
- * Leaves word of a start that nobody watched and that failed before there was a supervisor: in the event log, and in
- * the state where that is nobody else's.
- * @param warn Told what cannot be written.
+ * Records a start that nobody watched and that failed before there was a supervisor: in the event log, and in the state
+ * file unless a supervisor or a server owns it.
+ * @param warn Called with what cannot be written.
  * @throws LlmctlError as `takeSupervisorLock`, and the system's error.
  */
 export async function recordFailedStart(
@@ -41,7 +41,7 @@ export async function recordFailedStart(
   const lock = await takeSupervisorLock(folders, name);
   if (lock === undefined) return;
   try {
-    // What is known of a server that has outlived its supervisor must not be lost.
+    // The state file is needed to find a server that has outlived its supervisor.
     if ((await findOrphan(folders, name)) !== undefined) return;
     await writeState(folders.state, { status, supervisor: thisProcess, server: null });
   } finally {

@@ -5,11 +5,11 @@ import { afterFailedPreflight, backOff } from "./restart-policy.ts";
 import { hung, stalled } from "./supervision-causes.ts";
 import { enter, fail, stay, stayIn } from "./transition.ts";
 
-/** A second signal that comes before the first was taken is lost in it. */
+/** A signal that arrives before the previous one is handled is lost: the kernel keeps only one pending. */
 const betweenSignalsMs = 250;
-/** llama-server exits within 20 ms of its second SIGTERM; what it has to give back takes as long when it is killed. */
+/** llama-server exits within 20 ms of its second SIGTERM; freeing its memory takes as long as after a SIGKILL. */
 const hurryDeadlineMs = 2000;
-/** Time for the kernel to end a killed process; a GPU driver that is busy freeing memory needs seconds. */
+/** Time for the kernel to end a killed process: a GPU driver needs seconds to free memory. */
 const killDeadlineMs = 30_000;
 
 export const initialMachine: Machine = {
@@ -36,8 +36,8 @@ export function isLive(state: State): boolean {
 }
 
 /**
- * The whole policy of supervision: pure, total, the same answer for the same arguments. An event that means nothing in
- * a state, or that belongs to an earlier spawn, changes nothing.
+ * The whole policy of supervision: pure, total and deterministic. An event that means nothing in the present state, or
+ * belongs to an earlier spawn, changes nothing.
  */
 export function next(machine: Machine, event: Event, launch: Launch): Transition {
   if ("epoch" in event && event.epoch !== machine.epoch) return stay(machine);
@@ -83,7 +83,7 @@ export function next(machine: Machine, event: Event, launch: Launch): Transition
   }
 }
 
-/** What a preflight has found, unless another is wanted by now. */
+/** Acts on the result of a preflight, unless a restart has made it outdated. */
 function onPreflight(machine: Machine, act: () => Transition): Transition {
   if (machine.state.name !== "preflight") return stay(machine);
   return machine.state.again === true ? startAnew(machine) : act();
@@ -191,7 +191,7 @@ function onDown(machine: Machine, launch: Launch): Transition {
     case "killing":
     case "stuck":
       return stayIn(machine, { name: state.name, next: "stop" });
-    // Stopped: not started yet. A supervision that has ended takes no event.
+    // Here "stopped" means not started yet: after its end a supervision takes no event.
     case "stopped":
     case "preflight":
     case "backoff":
@@ -220,14 +220,14 @@ function onRestart(machine: Machine, launch: Launch): Transition {
     case "failed":
       return startAnew(machine);
     case "preflight":
-      // Its launch has been looked at in part already; the next preflight looks at the one that was asked for.
+      // This preflight has already checked part of the old launch. The next one checks the new launch.
       return stayIn(machine, { name: "preflight", again: true });
   }
 }
 
 function onForce(machine: Machine): Transition {
   const { state } = machine;
-  // It is being killed already: a second deadline would outlive the first.
+  // A second deadline would outlive the first.
   if (state.name === "killing") return stayIn(machine, { name: "killing", next: "stop" });
   return isLive(state) ? kill(machine, "stop") : stay(machine);
 }
@@ -236,18 +236,18 @@ function start(machine: Machine): Transition {
   return enter(machine, { name: "preflight" }, [{ do: "preflight" }]);
 }
 
-/** A person's wish forgets what was. */
+/** Up and restart, which a person asks for, reset the failure counts. */
 function startAnew(machine: Machine): Transition {
   return start({ ...machine, failuresMs: [], postponements: 0 });
 }
 
-/** A server that is adopted goes the same way as one that is started: it counts as ready when it has answered. */
+/** An adopted server goes through the same states as a spawned one: it is ready when it has answered. */
 function begin(machine: Machine, how: "spawn" | "adopt"): Transition {
   const epoch = machine.epoch + 1;
   return enter({ ...machine, epoch }, { name: "starting" }, [{ do: how, epoch }]);
 }
 
-/** Only a server that was ready can have requests to finish, and only one that still answers can be asked. */
+/** Only a ready server is drained: others have no requests to finish, or do not answer. */
 function terminate(machine: Machine, then: Next, launch: Launch, cause?: ExitCause): Transition {
   const drains = machine.state.name === "ready";
   return enter(
@@ -259,14 +259,14 @@ function terminate(machine: Machine, then: Next, launch: Launch, cause?: ExitCau
 
 function onDrained(machine: Machine): Transition {
   const { state } = machine;
-  // When the drain took too long, it has been asked already.
+  // After a drain that took too long, SIGTERM has already been sent.
   if (state.name !== "stopping" || state.terminations > 0) return stay(machine);
   return { machine: { ...machine, state: { ...state, terminations: 1 } }, effects: [{ do: "terminate" }] };
 }
 
 /**
- * From its first SIGTERM on, llama-server postponements for its clients to leave; at the second it exits at once; SIGKILL needs
- * no consent.
+ * The next signal of a stop whose time is over. After the first SIGTERM llama-server waits for its clients to leave,
+ * after the second it exits at once; SIGKILL needs no cooperation.
  */
 function hurry(machine: Machine, state: Extract<State, { name: "stopping" }>): Transition {
   if (state.terminations === 2) return kill(machine, state.next, state.cause);

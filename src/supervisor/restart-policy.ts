@@ -3,6 +3,7 @@ import type { Machine, Transition } from "./machine-types.ts";
 import { crashLoop } from "./supervision-causes.ts";
 import { enter, fail } from "./transition.ts";
 
+/** After an unexpected exit: retries with backoff, waits for a cause that `mayCome`, or gives up. */
 export function backOff(
   machine: Machine,
   cause: ExitCause,
@@ -15,22 +16,23 @@ export function backOff(
   const failuresMs = [...machine.failuresMs.filter((atMs) => nowMs - atMs < restart.windowMs), nowMs];
   if (failuresMs.length >= restart.maxFailures) return fail({ ...machine, failuresMs }, crashLoop(failuresMs, cause));
   const delayMs = Math.min(restart.backoffMs * 2 ** (failuresMs.length - 1), restart.backoffMaxMs);
-  // A fifth either way, so that servers that died together do not load together.
+  // Jitter of 20 %, so that servers that died together do not load together.
   const jittered = Math.round(delayMs * (0.8 + 0.4 * random));
   return enter({ ...machine, failuresMs }, { name: "backoff", delayMs: jittered }, [{ do: "deadline", ms: jittered }]);
 }
 
+/** After a failed preflight: no failure of the server, so it is not counted. */
 export function afterFailedPreflight(machine: Machine, cause: ExitCause, launch: Launch): Transition {
   const isFinal = cause.permanent && !isWaitedFor(machine, cause);
   return isFinal || launch.restart.policy === "never" ? fail(machine, cause) : postpone(machine, cause, launch);
 }
 
-/** A person who watches wants to hear at once what is wrong; a boot, and a server that has served, have time. */
+/** A person who watches the start wants the error at once; a boot, or a server that was ready before, can wait. */
 function isWaitedFor({ isPatient }: Machine, { mayCome }: ExitCause): boolean {
   return isPatient && mayCome === true;
 }
 
-/** What a start needs elsewhere may come; waiting for it is no failure of the server's, and has no end. */
+/** Waits longer each time, without end and without counting a failure of the server. */
 function postpone(machine: Machine, cause: ExitCause, { restart }: Launch): Transition {
   const delayMs = Math.min(restart.backoffMs * 2 ** machine.postponements, restart.backoffMaxMs);
   return enter(

@@ -13,17 +13,17 @@ import type { State } from "./machine-types.ts";
 import type { ProofResult } from "./child/server-run.ts";
 import { TrafficMeter } from "./child/traffic-meter.ts";
 
-/** What is told of a launch. */
+/** The part of a launch that the status shows. */
 export type ShownLaunch = Pick<
   Launch,
   "name" | "protocol" | "dependsOn" | "file" | "args" | "watchTraffic" | "proof" | "build" | "profilePath" | "hash"
 >;
 
-/** What a supervisor knows beyond the state of its machine, and how it is told to others. */
+/** Collects everything that the status shows besides the machine's state, and builds the status. */
 export class StatusBoard {
   readonly warnings = new Set<string>();
   endpoint: Endpoint | undefined;
-  /** From spawn to the first healthy answer. */
+  /** Time from spawn to the first healthy answer. */
   loadMs: number | null = null;
   load: LoadProgress | null = null;
   runs = 0;
@@ -38,7 +38,7 @@ export class StatusBoard {
   readonly #restartsByCause: Record<string, number> = {};
   #retryAtMs = 0;
 
-  /** A new run knows nothing of the one before it. */
+  /** Forgets the previous run. */
   startRun(launch: Pick<Launch, "proof">): void {
     this.endpoint = undefined;
     this.loadMs = null;
@@ -54,14 +54,14 @@ export class StatusBoard {
     this.#startedAt = new Date();
   }
 
-  /** A start that follows an unexpected exit. */
+  /** Counts a start that follows an unexpected exit. */
   noteRestart(): void {
     this.#restarts += 1;
     const cause = this.#lastExit?.kind ?? "unknown";
     this.#restartsByCause[cause] = (this.#restartsByCause[cause] ?? 0) + 1;
   }
 
-  /** @param retryInMs What is left of a backoff. */
+  /** @param retryInMs Remaining time of a backoff. */
   enter(state: State, retryInMs = 0): void {
     this.#since = new Date();
     if (state.name !== "loading") this.load = null;
@@ -80,7 +80,7 @@ export class StatusBoard {
     this.#proof = result.kind === "failed" ? { state: "off", reason: result.reason } : result.proof.verdict;
   }
 
-  /** @returns what `findFault` says about the last ten minutes. */
+  /** @returns the warning of `findFault` about the last ten minutes, if any. */
   noteTraffic(traffic: TokenTraffic, findFault: ProofTexts["findFault"]): string | undefined {
     this.#traffic.add(traffic, performance.now());
     if (this.#proof.state !== "on") return undefined;

@@ -32,24 +32,24 @@ export interface SuperviseOptions extends Pick<SupervisorOptions, "plan" | "isPa
 
 /** A supervisor at work in this process. */
 export interface Supervision {
-  /** Resolves when the server is gone and nothing of ours is left but the state file and the logs. */
+  /** Resolves when the server is gone and only the state file and the logs are left. */
   readonly finished: Promise<ExitName>;
-  /** Ends when somebody has come to read the events. */
+  /** Resolves when the first reader of events has connected. */
   readonly firstReader: Promise<void>;
   readonly socketPath: string;
-  /** Starts the server; until then only the socket is there. */
+  /** Starts the server; until then there is only the socket. */
   start(): void;
   status(): Status;
-  /** Whether somebody asked for a stop over the control socket, rather than by a signal to this process. */
+  /** Whether a stop was requested over the control socket, rather than by a signal to this process. */
   wasAskedToStop(): boolean;
-  /** @param by who asks, in words. */
+  /** @param by Who asks, in words. */
   down(by: string): void;
   forceDown(by: string): void;
 }
 
 /**
  * Makes this process the one supervisor of a profile: takes the lock, opens the control socket, keeps the state file.
- * It starts the server when it is told to.
+ * `start()` then starts the server.
  * @throws LlmctlError `already-running` when another one runs, `state-unwritable`, `lock-failed`,
  *   `socket-path-too-long`, `foreign-folder` …
  */
@@ -61,8 +61,8 @@ export async function supervise({
   plan,
   isPatient,
 }: SuperviseOptions): Promise<Supervision> {
-  // V8 begins to learn how to run a function well at its eighth call. Much here is called a second time only after a
-  // crash, when somebody waits.
+  // V8 collects type feedback from a function's eighth call on. After a crash, when somebody waits, most functions here
+  // are called for the second time only: collect it from the first call.
   setFlagsFromString("--no-lazy-feedback-allocation");
   const { name } = launch;
   const socketPlaces = listSocketPlaces(paths, name);
@@ -83,7 +83,7 @@ export async function supervise({
     preflight: async (coming) => {
       await offerMetrics(metricsServer, metrics, coming, (text) => supervisor.warn(text));
       const [address, files] = await Promise.all([takeAddress(ports, coming), checkFiles(coming)]);
-      // Not together with the two: while another profile has the address, its server may have the workers, too.
+      // Only after the two: a profile that still has the address may have the workers, too.
       return address ?? files ?? protocol.checkNeeds(coming);
     },
     onEvent: (event) => queue.add(event),
@@ -107,7 +107,7 @@ export async function supervise({
     status: () => supervisor.status(),
     metrics: () => metrics.read(),
     lastEvent: () => {
-      queue.flush(); // else who comes now would hear an event again
+      queue.flush(); // otherwise a new reader would get an event twice
       return { ...supervisor.lastEvent, status: supervisor.status() };
     },
     eventsOfStart: () => {
@@ -132,9 +132,9 @@ export async function supervise({
     ports.release();
     registration.release();
   };
-  // Made before the socket: a stop may be asked for as soon as that is there.
+  // Made before the socket: a stop may be requested as soon as the socket exists.
   const finished = supervisor.finished.then(async (exit) => {
-    // Whoever hears the last word may read the state file at once, and whoever takes the lock next writes it.
+    // A reader of the last event may read the state file at once, and the next holder of the lock writes it.
     await registration.leave();
     await saver.settled();
     tell(supervisor.lastEvent);
@@ -146,13 +146,13 @@ export async function supervise({
     await openSocket(control, socketPlaces);
     recordInLocks(registration, control.socketPath, { orphan, launch, folder: join(paths.state, name) });
   } catch (error) {
-    // With its socket open this process would live on, and hold the profile.
+    // An open socket would keep this process alive and the profile locked.
     release();
     throw error;
   }
   await forbidCoreDumps((text) => supervisor.warn(text));
   registration.keep({ control, saver, everyMs: () => supervisor.healthIntervalMs });
-  // An orphan uses its own port; should another profile have locked it meanwhile, the next start finds that out.
+  // An orphan uses its own port. If another profile has locked that port meanwhile, the next start reports it.
   if (orphan !== undefined) await ports.take(launch);
   return {
     finished,
@@ -174,13 +174,17 @@ async function openSocket(control: ControlServer, places: readonly string[]): Pr
   }
 }
 
-interface Noted {
+interface RecordedInLocks {
   readonly launch: Launch;
   readonly orphan: Orphan | undefined;
   readonly folder: string;
 }
 
-function recordInLocks(registration: Registration, socketPath: string, { launch, orphan, folder }: Noted): void {
+function recordInLocks(
+  registration: Registration,
+  socketPath: string,
+  { launch, orphan, folder }: RecordedInLocks,
+): void {
   try {
     registration.recordSocket(socketPath);
     const { hash, stopTimeoutMs } = launch;
@@ -205,7 +209,7 @@ function openSupervisor(folder: string, options: Omit<SupervisorOptions, "folder
   }
 }
 
-/** Nobody's server is kept from starting because nobody can watch it. */
+/** A metrics port that cannot be opened is a warning: it must not keep the server from starting. */
 async function offerMetrics(
   server: MetricsServer,
   metrics: MetricsSource,
@@ -214,7 +218,7 @@ async function offerMetrics(
 ): Promise<void> {
   try {
     await server.listen(host, metricsPort);
-    // Prometheus will ask: what renders the answer is loaded now, and not when its files may be gone.
+    // Prometheus will scrape: load the renderer now, as an upgrade may remove its files later.
     if (metricsPort !== 0) await metrics.prepare();
   } catch (error) {
     warn(`no metrics on port ${metricsPort}: ${error instanceof Error ? error.message : String(error)}`);

@@ -15,9 +15,9 @@ import type { ProcessIdentity } from "./state/process-identity.ts";
 import { StatusBoard } from "./status-board.ts";
 import { runInBackground, warnOnSystemError } from "./warn-on-system-error.ts";
 
-/** Different ones, of all the time that a supervisor lives: somebody reads them, and each is sent with every status. */
+/** Number of different warnings in a supervisor's lifetime: every status carries all of them. */
 const mostWarnings = 50;
-/** Of one start: its states, and a handful of warnings. */
+/** Events kept of one start: its states and a handful of warnings. */
 const mostEventsOfStart = 20;
 
 export interface SupervisorOptions extends ServerRegistry {
@@ -25,25 +25,21 @@ export interface SupervisorOptions extends ServerRegistry {
   readonly protocol: ServerProtocol;
   /** Folder of this profile's state and logs. */
   readonly folder: string;
-  /** A server that is to be adopted in place of the first start. */
+  /** A server to adopt in place of the first start. */
   readonly orphan: Orphan | undefined;
-  /**
-   * For a launch that could not be planned yet, and that is only for show: makes the real one. Asked before each start
-   * until it has.
-   * @returns why it cannot be made now.
-   */
+  /** See {@link CurrentLaunch}. */
   readonly plan?: (() => Promise<Launch | ExitCause>) | undefined;
-  /** Nobody watches the start: what may come is waited for, also by the first one. */
+  /** Nobody watches the start: even the first start waits for causes that `mayCome`. */
   readonly isPatient?: boolean | undefined;
-  /** Looks before each start whether it can succeed. @returns why not. */
+  /** Checks before each start whether it can succeed. @returns the cause if not. */
   readonly preflight: (launch: Launch) => Promise<ExitCause | undefined>;
-  /** Hears every change, in order. */
+  /** Called with every event, in order. */
   readonly onEvent: (event: StatusEvent) => void;
 }
 
 /**
- * Keeps one launch in its wanted state. Owns the child, the log and the state; every change goes through {@link next},
- * one event at a time. `design.md` has the table.
+ * Keeps one launch in its wanted state. The loop that owns the state: every change goes through {@link next}, one event
+ * at a time, and each effect is performed here or by the {@link ServerLifecycle}. `design.md` has the table of states.
  */
 export class Supervisor {
   readonly #options: SupervisorOptions;
@@ -55,16 +51,16 @@ export class Supervisor {
   #machine: Machine;
   #deadline: NodeJS.Timeout | undefined;
   #lastEvent: StatusEvent;
-  /** Who had the last wish, in words; undefined when it has been carried out. */
+  /** Who sent the last request, in words; undefined when it has been carried out. */
   #askedBy: string | undefined;
-  /** Those who wait for a stop, to be told when somebody else's wish takes its place. */
+  /** Callers that wait for a stop; each is told who asked for a restart in its place. */
   readonly #stopAskers = new Set<(by: string) => void>();
-  /** What has happened since the present start began, for who comes a moment later. */
+  /** Events since the present start began, for a reader that connects a moment later. */
   #eventsOfStart: StatusEvent[] = [];
   #isFinished = false;
   #finish: (exit: ExitName) => void = () => undefined;
 
-  /** Ends with the supervision, with the exit code that `up` shall have. */
+  /** Resolves at the end of the supervision with the exit code of `up`. */
   readonly finished: Promise<ExitName>;
 
   /** @throws the system's error when the log cannot be opened. */
@@ -100,7 +96,7 @@ export class Supervisor {
     });
   }
 
-  /** The running server, for the state file. */
+  /** Identity of the running server, for the state file. */
   get server(): ProcessIdentity | null {
     return this.#server.identity;
   }
@@ -117,7 +113,7 @@ export class Supervisor {
     return this.#lastEvent;
   }
 
-  /** What has happened since the present start began; nothing before the first. */
+  /** Events since the present start began; none before the first start. */
   get eventsOfStart(): readonly StatusEvent[] {
     const events = this.#eventsOfStart;
     return events.length === 0 || events.includes(this.#lastEvent) ? events : [...events, this.#lastEvent];
@@ -127,21 +123,20 @@ export class Supervisor {
     this.#dispatch({ type: "up" });
   }
 
-  /** @param by who asks, in words. */
+  /** @param by Who asks, in words. */
   down(by: string): void {
-    this.#wish("down", by);
+    this.#request("down", by);
   }
 
   /** Kills the server at once, then stops. */
   forceDown(by: string): void {
-    this.#wish("down", by);
+    this.#request("down", by);
     this.#dispatch({ type: "force" });
   }
 
   /**
-   * As {@link down} or {@link forceDown}, for an asker who waits.
-   * @returns undefined once the supervision has ended; else, as soon as somebody else's wish takes its place, who that
-   *   was.
+   * Like {@link down} or {@link forceDown}, and waits for the end.
+   * @returns undefined when the supervision has ended; or, as soon as another caller asks for a restart, who that is.
    */
   async stop(by: string, force: boolean): Promise<string | undefined> {
     let asker: (by: string) => void = () => undefined;
@@ -155,17 +150,17 @@ export class Supervisor {
   }
 
   /**
-   * Starts the server anew, with another launch when one is given; the present one runs until then.
+   * Restarts the server, with a new launch if one is given.
    * @throws LlmctlError `stopping` when the supervision has ended.
    */
   restart(launch: Launch | undefined, by: string): void {
     if (this.#isFinished) throw ended(this.#launch.current.name);
     this.#launch.replaceAtNextStart(launch);
-    this.#wish("restart", by);
+    this.#request("restart", by);
     for (const asker of this.#stopAskers) asker(by);
   }
 
-  /** Says something that people should know and that stops nothing; each text once. */
+  /** Publishes a warning; each text once. */
   warn(text: string): void {
     const { warnings } = this.#board;
     if (warnings.has(text) || warnings.size >= mostWarnings) return;
@@ -178,13 +173,13 @@ export class Supervisor {
     return this.#board.read(this.#machine.state, this.#launch.current, where);
   }
 
-  /** What the server itself tells Prometheus; undefined while it is not ready, and of a server that does not tell. */
+  /** The server's own Prometheus text; undefined while the server is not ready, or when it has none. */
   async readServerMetrics(): Promise<string | undefined> {
     return this.#machine.state.name === "ready" ? this.#server.readMetrics() : undefined;
   }
 
-  /** A wish that only changes what comes next has no event of a state, and is told all the same. */
-  #wish(type: "down" | "restart", by: string): void {
+  /** Publishes also a request that only changes what comes next, for which no state is entered. */
+  #request(type: "down" | "restart", by: string): void {
     const before = this.#machine;
     this.#askedBy = by;
     this.#dispatch({ type });
@@ -193,7 +188,7 @@ export class Supervisor {
   }
 
   #dispatch(event: Event): void {
-    // Whoever has given up the lock must not start a server, even if a last request asks for it.
+    // The lock is given up: a late request must not start a server.
     if (this.#isFinished) return;
     const before = this.#machine;
     const { machine, effects } = next(before, event, this.#launch.current);
@@ -256,7 +251,7 @@ export class Supervisor {
   }
 
   async #preflight(): Promise<void> {
-    // Awaits nothing before: a stop must find the server that it is about.
+    // No await before this: a stop that arrives meanwhile must find the orphan.
     if (this.#server.hasOrphan) return this.#dispatch({ type: "orphan-found" });
     const cause = await this.#launch.prepareStart();
     this.#dispatch(cause === undefined ? { type: "preflight-passed" } : { type: "preflight-failed", cause });
@@ -270,7 +265,7 @@ export class Supervisor {
 
   #publish(message: string): void {
     const event = this.#makeEvent(message);
-    // A warning that comes after the end, as of a disk that is full, is not the last word.
+    // The last event stays the end, even when a warning (such as a full disk) follows.
     if (this.#lastEvent.end === undefined) this.#lastEvent = event;
     if (this.#eventsOfStart.length < mostEventsOfStart) this.#eventsOfStart.push(event);
     this.#options.onEvent(event);

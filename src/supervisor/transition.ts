@@ -1,7 +1,7 @@
 import type { ExitCause } from "./launch.ts";
 import type { Effect, Machine, State, Transition } from "./machine-types.ts";
 
-// What every transition is made of.
+// Constructors of transitions, for machine.ts and restart-policy.ts.
 
 export function fail(machine: Machine, cause: ExitCause): Transition {
   return enter(machine, { name: "failed", cause }, [{ do: "finish", exit: cause.exit }]);
@@ -11,7 +11,7 @@ export function stay(machine: Machine): Transition {
   return { machine, effects: [] };
 }
 
-/** A changed wish; what is under way, and its deadline, go on. */
+/** Changes the state's data only: the work under way and its deadline go on. */
 export function stayIn(machine: Machine, state: State): Transition {
   return { machine: { ...machine, state }, effects: [] };
 }

@@ -59,7 +59,7 @@ describe("is refused", () => {
   });
 
   test("of another profile or another kind of profile", () => {
-    expect(() => check({ ...whole, name: "q" })).toThrow('it is of "q"');
+    expect(() => check({ ...whole, name: "q" })).toThrow('it belongs to "q"');
     expect(() => check({ ...whole, protocol: "rpc-worker" })).toThrow("of another kind");
   });
 
@@ -78,7 +78,7 @@ describe("is refused", () => {
 });
 
 function refusalOf(path: string): RegExp {
-  return new RegExp(`its "${path.split(".")[0]}" is not what this version knows`);
+  return new RegExp(`this version does not know its "${path.split(".")[0]}"`);
 }
 
 /** All keys, `health.intervalMs` too. */
