@@ -1,21 +1,21 @@
 import type { TokenTraffic } from "../launch.ts";
 
 /**
- * Tells the lines that our own requests leave in the server's log from those of clients. Ours are the first of a run,
- * but a server that logs in a thread of its own may write them only after it has answered, and we have gone on.
+ * Tells log lines of our own requests from those of clients. Ours are the first requests of a run, but a server that
+ * logs in a separate thread may write their lines some time after its answer.
  */
 export class OwnRequestFilter {
   #left = 0;
   #isOwn = false;
 
-  /** This many requests more were ours. */
+  /** Announces this many more own requests. */
   add(count: number): void {
     this.#left += count;
   }
 
   /**
-   * Whether a line is of a request of ours. A request has a line with its speed, and behind it one about drafting where
-   * it drafted.
+   * Whether a line belongs to an own request. A request logs a line with its speed, then one about drafts if it
+   * drafted.
    */
   includes({ draftTokens }: TokenTraffic): boolean {
     if (draftTokens === 0) {

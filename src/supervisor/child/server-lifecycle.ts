@@ -206,7 +206,7 @@ export class ServerLifecycle {
     const { log } = this.#options;
     const { name } = this.#loop.machine().state;
     const wasReady = name === "ready" || name === "unhealthy";
-    this.#try("cannot end what the server has left behind", () => run.killRest());
+    this.#try("cannot kill the processes that the server has left behind", () => run.killRest());
     const lastLines = this.#try("cannot read the end of the server's log", () => log.readRunTail(100)) ?? [];
     this.#try("cannot keep the server's log", () => log.endRun());
     await this.#removeSocket();

@@ -7,25 +7,25 @@ import { spawnServer, type ServerProcess } from "./server-process.ts";
 import type { StartedServer } from "./server-run.ts";
 import { removeStaleSocket } from "../port/socket-check.ts";
 
-/** Who the next server will be known to. */
+/** Makes the next server findable, should its supervisor die: by the server's lock and the record in it. */
 export interface ServerRegistry {
-  /** The descriptor of the server's lock, which the server inherits. @throws LlmctlError when another one has it. */
+  /** Takes the server's lock. @returns its descriptor, for the server to inherit. @throws LlmctlError `lock-held`. */
   readonly lockServer: () => Promise<number>;
-  /** Notes which server it is that has inherited the lock. @throws the system's error. */
+  /** Writes into the lock file which server has inherited the lock. @throws the system's error. */
   readonly recordServer: (server: LockedServer) => void;
 }
 
 interface ServerStartOptions extends ServerRegistry {
   readonly launch: Launch;
-  /** Of the supervisor's servers this one's number, from 1. */
+  /** Number of this server among the supervisor's servers, from 1. */
   readonly epoch: number;
   readonly log: ServerLog;
   readonly warn: (text: string) => void;
 }
 
 /**
- * Starts a server that writes into the log and holds the lock. A full disk is no reason not to: what cannot be written
- * is a warning.
+ * Starts a server that writes into the log and holds the lock. A record or marker that cannot be written, as on a full
+ * disk, is a warning.
  * @throws as `lockServer` and {@link spawnServer}.
  */
 export async function startServer(options: ServerStartOptions): Promise<StartedServer> {
@@ -47,7 +47,7 @@ function markRun({ launch, epoch, log, warn }: ServerStartOptions): void {
   }
 }
 
-/** Should the state file not be written, and this process be killed, the lock still tells who the server is. */
+/** The record identifies the server even if this process is killed before it writes the state file. */
 function recordServer({ identity }: ServerProcess, options: ServerStartOptions): void {
   try {
     const { hash, stopTimeoutMs } = options.launch;

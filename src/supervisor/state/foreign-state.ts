@@ -8,18 +8,18 @@ import { isHolderRunning, readLockRecord } from "./lock-record.ts";
 import { readOwner } from "./process-identity.ts";
 import { readState } from "./state-file.ts";
 
-/** What another user's profile says of itself: nothing of it is more than words, and nothing follows from it. */
+/** The state of another user's profile, for display only: no decision is based on it. */
 export interface ForeignState {
-  /** `live`: its supervisor has answered. `unresponsive`: a process of that user's has the lock, as the lock says. */
+  /** `live`: its supervisor has answered. `unresponsive`: by its record, a process of that user holds the lock. */
   readonly presence: "live" | "unresponsive" | "gone";
   readonly status: Status;
 }
 
 /**
- * Reads the state of another user's profile: asks its supervisor, else takes what is left in its file. Only for whoever
- * may look into that user's folders, as root may. Files are read where they are that user's and no links; nothing is
- * written, locked or signalled.
- * @returns undefined where it has never run.
+ * Reads the state of another user's profile from its supervisor, otherwise from its state file. Only for a caller that
+ * may read that user's folders, such as root. Reads only files that belong to that user and are no links; writes, locks
+ * and signals nothing.
+ * @returns undefined when the profile has never run.
  * @throws LlmctlError `foreign-file`, `foreign-folder`.
  */
 export async function readForeignState(

@@ -8,9 +8,9 @@ import { makeLockRecord } from "./lock-record.ts";
 import { findOrphan } from "./orphan.ts";
 
 /**
- * Removes the folder of a profile's state and logs, if nothing of it runs. Whoever starts the profile meanwhile has its
- * lock or waits for ours, and then makes the folder anew.
- * @returns false where there is no such folder.
+ * Removes the folder of a profile's state and logs, unless the profile runs. A start at the same time either holds the
+ * lock already, or waits for ours and then recreates the folder.
+ * @returns false when there is no such folder.
  * @throws LlmctlError `still-running`, `state-unwritable`, `foreign-folder`.
  */
 export async function forgetProfile(folders: SupervisorFolders, name: string): Promise<boolean> {
@@ -23,7 +23,7 @@ export async function forgetProfile(folders: SupervisorFolders, name: string): P
   );
   try {
     if (locks.includes(undefined)) throw stillRunning(name);
-    // Renamed first: what is removed half is no profile's any more.
+    // Renamed first: a half removed folder must not count as a profile's state.
     const aside = join(folders.state, `.forgotten-${name}-${randomBytes(4).toString("hex")}`);
     await rename(folder, aside);
     await rm(aside, { recursive: true, force: true });

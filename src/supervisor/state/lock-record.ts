@@ -6,17 +6,17 @@ import { readSmallFile } from "../../base/files/read-small-file.ts";
 import { identifyProcess, isIdentity, isOfHere, isRunning, type ProcessIdentity } from "./process-identity.ts";
 
 /**
- * What a lock file says of who holds it: enough to find a supervisor, or a server without one, where the state file is
- * lost. Older versions have other words, and a reader takes any key for missing.
+ * Content of a lock file: who holds the lock. Enough to find a supervisor, or a server without one, when the state file
+ * is lost. Older versions write other keys, so any key may be missing.
  */
 export interface LockRecord {
-  /** Who took it. */
+  /** The process that took the lock. */
   readonly holder: ProcessIdentity;
   /** Name of the profile. */
   readonly profile: string;
-  /** Where the supervisor answers. */
+  /** Path of the supervisor's control socket. */
   readonly socket?: string;
-  /** The server that has inherited the lock, and what is needed to adopt or end it. */
+  /** The server that has inherited the lock, with everything needed to adopt or end it. */
   readonly server?: LockedServer;
 }
 
@@ -27,24 +27,22 @@ export interface LockedServer {
   readonly stopTimeoutMs: number;
 }
 
-/**
- * Records are padded to this, so that one that follows takes the whole place of the one before, and no room on the disk.
- */
+/** Records are padded to this size: a new one overwrites the whole old one and needs no more disk space. */
 const recordBytes = 1536;
 
-/** This process. Asked once: it does not change. */
+/** Identity of this process, read once. */
 export const thisProcess: ProcessIdentity = identifyProcess(process.pid) ?? {
   pid: process.pid,
   startTime: "",
   bootId: "",
 };
 
-/** A record of this process. */
+/** A record that names this process as the holder. */
 export function makeLockRecord(profile: string, more: Omit<LockRecord, "holder" | "profile"> = {}): LockRecord {
   return { holder: thisProcess, profile, ...more };
 }
 
-/** What stands in the file of a lock that was given up. */
+/** Content of a lock file after its release. */
 const released = { released: true } as const;
 
 /** @throws the system's error. */
@@ -54,7 +52,7 @@ export function writeLockRecord(fd: number, record: LockRecord | typeof released
 }
 
 /**
- * Whether the file holds just this record: a disk that sleeps is not woken to write it again.
+ * Whether the file already contains this record, so that a sleeping disk is not woken to write it again.
  * @throws the system's error.
  */
 export function holdsLockRecord(fd: number, record: LockRecord): boolean {
@@ -68,15 +66,15 @@ function encode(record: LockRecord | typeof released): Buffer {
   return bytes;
 }
 
-/** Says that nobody holds it any more: readers need not ask the kernel. */
+/** Marks the lock as released, so that readers need not ask the kernel. */
 export function markReleased(fd: number): void {
   writeLockRecord(fd, released);
 }
 
 /**
- * What a lock file says; `released` where its last holder has given it up, undefined where it says nothing that can be
- * read.
- * @param owner Whose it must be; ours unless told.
+ * Reads a lock file.
+ * @param owner User who must own it; by default ours.
+ * @returns `released` after its last holder has released it; undefined when it has no readable record.
  * @throws LlmctlError `foreign-file` (77).
  */
 export function readLockRecord(path: string, owner?: number): LockRecord | "released" | undefined {
@@ -87,7 +85,7 @@ export function readLockRecord(path: string, owner?: number): LockRecord | "rele
     return isLockRecord(record) ? checkServer(record) : undefined;
   } catch (error) {
     if (error instanceof LlmctlError) throw error;
-    return undefined; // no lock file, its holder is just writing it, or somebody has emptied it
+    return undefined; // no lock file, a record being written, or a file that somebody has emptied
   }
 }
 
@@ -98,15 +96,12 @@ const isLockRecord = isShape<Omit<LockRecord, "server">>({
 });
 const isLockedServer = isShape<LockedServer>({ identity: isIdentity, hash: isText, stopTimeoutMs: isNumber });
 
-/** A server that is not described as it should be is no server that may be signalled. */
+/** Drops a malformed server: it could name any process, and the server may be signalled. */
 function checkServer({ server, ...record }: LockRecord): LockRecord {
   return isLockedServer(server) ? { ...record, server } : record;
 }
 
-/**
- * Whether the process that took a lock runs: `unknown` where the record does not say, or names a process that cannot be
- * seen from here.
- */
+/** Whether the holder of a lock runs; `unknown` without a record, or for a holder in another pid namespace. */
 export function isHolderRunning(record: LockRecord | "released" | undefined): boolean | "unknown" {
   if (record === "released") return false;
   return record === undefined || !isOfHere(record.holder) ? "unknown" : isRunning(record.holder);

@@ -12,13 +12,13 @@ import { takeLock, stateUnwritable, type Lock } from "./file-lock.ts";
 import { isHolderRunning, makeLockRecord, readLockRecord, thisProcess } from "./lock-record.ts";
 
 const lookEveryMs = 20;
-/** A server that the kernel has just killed still has its memory to give back. */
+/** A server that has just been killed holds its lock until its memory is freed. */
 const lockWaitMs = 5000;
 
 /**
  * Makes this process the one supervisor of a profile.
- * @returns undefined when a supervisor runs, or starts just now.
- * @throws LlmctlError `lock-held` when nobody knows who holds the lock, `foreign-folder` …
+ * @returns undefined when another supervisor runs or is starting.
+ * @throws LlmctlError `lock-held` when the holder of the lock is unknown, `foreign-folder` …
  */
 export async function takeSupervisorLock(folders: SupervisorFolders, name: string): Promise<Lock | undefined> {
   const path = supervisorLockPath(folders.state, name);
@@ -26,7 +26,7 @@ export async function takeSupervisorLock(folders: SupervisorFolders, name: strin
   if ((await findSupervisorWithoutLock(folders, name)) !== undefined) return undefined;
   const lock = await takeLockSoon(path, name);
   if (lock === undefined) return undefined;
-  // Its lock file may have been removed while it runs, and a supervisor of an older version has its lock elsewhere.
+  // A running supervisor may have lost its lock file, and one of an older version has its lock elsewhere.
   if (!(await isOtherThere(folders, name, lock))) return lock;
   lock.release();
   return undefined;
@@ -34,7 +34,7 @@ export async function takeSupervisorLock(folders: SupervisorFolders, name: strin
 
 async function isOtherThere(folders: SupervisorFolders, name: string, lock: Lock): Promise<boolean> {
   try {
-    const found = await findSupervisor(folders, name, 0); // we hold the lock: nobody's socket is about to come
+    const found = await findSupervisor(folders, name, 0); // no wait: we hold the lock, so no other supervisor starts
     return found?.answers === true || (await findSupervisorWithoutLock(folders, name)) !== undefined;
   } catch (error) {
     lock.release();
@@ -51,31 +51,31 @@ function makeStateFolder(stateDir: string, lockPath: string): void {
 }
 
 /**
- * The lock that the coming server inherits.
- * @throws LlmctlError `lock-held` when a server still has it after some seconds.
+ * Takes the lock that the next server inherits.
+ * @throws LlmctlError `lock-held` when another server still holds it after some seconds.
  */
 export async function takeServerLock(stateDir: string, name: string): Promise<Lock> {
   const path = serverLockPath(stateDir, name);
   const lock = await takeLockSoon(path, name);
   if (lock !== undefined) return lock;
-  throw new LlmctlError("lock-held", `a server of "${name}" still runs, and is not one of this supervisor`, {
+  throw new LlmctlError("lock-held", `another server of "${name}" still runs, which this supervisor did not start`, {
     exit: "busy",
     at: path,
-    fix: "it may be in a container, or in another pid namespace: stop it there",
+    fix: "it may run in a container or another pid namespace: stop it there",
   });
 }
 
 /**
- * A lock without a known holder is on its way: its new holder is writing its name, or its last one, a server, is just
- * dying.
- * @returns undefined when its holder is known.
+ * Takes a lock, waiting while its holder is unknown: the new holder is just writing its record, or the last holder, a
+ * server, is just dying.
+ * @returns undefined when a known process holds the lock.
  */
 async function takeLockSoon(path: string, name: string): Promise<Lock | undefined> {
   for (const untilMs = performance.now() + lockWaitMs; ; await sleep(lookEveryMs)) {
     const lock = takeLock(path, makeLockRecord(name));
     if (lock !== undefined) return lock;
     const lockRecord = readLockRecord(path);
-    // Ours is the word about a server that was adopted and is just dying.
+    // A record with our own pid is about an adopted server that is just dying.
     const isOther = lockRecord !== undefined && lockRecord !== "released" && lockRecord.holder.pid !== thisProcess.pid;
     if (isOther && isHolderRunning(lockRecord) !== false) return undefined;
     if (performance.now() > untilMs) throw lockHeld(path);
@@ -83,7 +83,7 @@ async function takeLockSoon(path: string, name: string): Promise<Lock | undefine
 }
 
 function lockHeld(path: string): LlmctlError {
-  return new LlmctlError("lock-held", "another process holds the profile's lock, and it is not known which", {
+  return new LlmctlError("lock-held", "an unknown process holds the profile's lock", {
     exit: "busy",
     at: path,
     fix: `find it with "fuser ${path}" and stop it`,

@@ -13,7 +13,7 @@ import { describeSystemError, warnOnSystemError } from "../warn-on-system-error.
 interface RegistrationOptions {
   readonly paths: Paths;
   readonly name: string;
-  /** The supervisor's. */
+  /** The supervisor's lock. */
   readonly lock: Lock;
   readonly warn: (text: string) => void;
 }
@@ -24,23 +24,23 @@ interface Kept {
   readonly everyMs: () => number;
 }
 
-/** A check costs a few system calls; health checks may come a hundred times a second. */
+/** Shortest interval: a profile may set a health interval of 10 ms. */
 const shortestMs = 200;
 
 /**
- * What makes a supervisor findable: its lock, its server's lock, its socket and its state file. Others may remove any
- * of them (the end of a login, a cleaner of temporary folders, a person): at each health interval what is missing is
- * made anew.
+ * Keeps a supervisor findable: by its lock, its server's lock, its socket and its state file. Others may remove any of
+ * them (the end of a login, a cleaner of temporary folders, a person), so at each health interval missing ones are
+ * recreated.
  */
 export class Registration {
   readonly #options: RegistrationOptions;
   #lock: Lock;
-  /** Undefined while a server was adopted, which holds its lock itself. */
+  /** Undefined while an adopted server runs, which holds its lock itself. */
   #serverLock: Lock | undefined;
   #server: LockedServer | undefined;
   #socketPath: string | undefined;
   #timer: NodeJS.Timeout | undefined;
-  #looking: Promise<void> | undefined;
+  #checking: Promise<void> | undefined;
   #hasLeft = false;
 
   constructor(options: RegistrationOptions) {
@@ -48,7 +48,7 @@ export class Registration {
     this.#lock = options.lock;
   }
 
-  /** @returns the descriptor that the server inherits. @throws LlmctlError `lock-held`. */
+  /** @returns the descriptor of the lock, for the server to inherit. @throws LlmctlError `lock-held`. */
   async lockServer(): Promise<number> {
     const { paths, name } = this.#options;
     this.#serverLock ??= await takeServerLock(paths.state, name);
@@ -61,7 +61,7 @@ export class Registration {
     this.#serverLock?.record(makeLockRecord(this.#options.name, { server }));
   }
 
-  /** Of a server that has outlived its last supervisor. @throws as {@link recordInheritedLock}. */
+  /** Records a server that outlived its last supervisor. @throws as {@link recordInheritedLock}. */
   adoptServer(server: LockedServer): void {
     this.#server = server;
     this.#renewServerRecord(server);
@@ -73,23 +73,23 @@ export class Registration {
     this.#lock.record(makeLockRecord(this.#options.name, { socket: socketPath }));
   }
 
-  /** From now on looks at each interval, until it is left. */
+  /** Checks at each interval until {@link leave}. */
   keep(kept: Kept): void {
-    const look = () => {
-      this.#looking = this.#restore(kept)
-        .catch((error: unknown) => this.#options.warn(`cannot keep its lock, socket and state: ${String(error)}`))
+    const check = () => {
+      this.#checking = this.#restore(kept)
+        .catch((error: unknown) => this.#options.warn(`cannot restore its lock, socket and state: ${String(error)}`))
         .finally(() => {
-          if (!this.#hasLeft) this.#timer = setTimeout(look, Math.max(shortestMs, kept.everyMs())).unref();
+          if (!this.#hasLeft) this.#timer = setTimeout(check, Math.max(shortestMs, kept.everyMs())).unref();
         });
     };
-    this.#timer = setTimeout(look, Math.max(shortestMs, kept.everyMs())).unref();
+    this.#timer = setTimeout(check, Math.max(shortestMs, kept.everyMs())).unref();
   }
 
-  /** Restores nothing any more. */
+  /** Ends the checks. */
   async leave(): Promise<void> {
     this.#hasLeft = true;
     clearTimeout(this.#timer);
-    await this.#looking;
+    await this.#checking;
   }
 
   release(): void {
@@ -98,7 +98,7 @@ export class Registration {
     this.#lock.release();
   }
 
-  /** A start that failed leaves the server to the next one, who must be able to find it. */
+  /** Marks the lock of an adopted server as released only if the server is gone: the next supervisor must find it. */
   #releaseAdopted(): void {
     if (this.#server !== undefined && !isRunning(this.#server.identity))
       recordInheritedLock(this.#serverLockPath, undefined);
@@ -108,12 +108,12 @@ export class Registration {
     return serverLockPath(this.#options.paths.state, this.#options.name);
   }
 
-  /** What cannot be made anew must not keep the rest from it. */
+  /** Restores each part on its own: a part that fails must not stop the others. */
   async #restore({ control, saver }: Kept): Promise<void> {
     await this.#step("its lock", () => this.#lockAgain());
     await this.#step("its server's lock", () => this.#lockServerAgain());
     await this.#step("its socket", () => this.#listenAgain(control, saver));
-    await this.#step("what its locks say", () => this.#renewRecords());
+    await this.#step("its lock records", () => this.#renewRecords());
     await saver.restore();
   }
 
@@ -121,7 +121,7 @@ export class Registration {
     try {
       await restore();
     } catch (error) {
-      this.#options.warn(describeSystemError(`cannot keep ${what}`, error));
+      this.#options.warn(describeSystemError(`cannot restore ${what}`, error));
     }
   }
 
@@ -133,19 +133,19 @@ export class Registration {
     saver.save();
   }
 
-  /** The lock file was removed. Until it is here again, only the socket keeps a second supervisor away. */
+  /** Recreates a removed lock file. Until then only the socket keeps a second supervisor from starting. */
   #lockAgain(): void {
     const { paths, name, warn } = this.#options;
     ensureOwnFolder(paths.state);
     if (this.#lock.isInPlace()) return;
     const lock = takeLock(supervisorLockPath(paths.state, name), makeLockRecord(name));
     if (lock === undefined)
-      return warn("its lock file was removed, and another process has the one that was made since");
+      return warn("its lock file was removed, and another process holds the lock of the new file");
     this.#lock.release();
     this.#lock = lock;
   }
 
-  /** A server that runs keeps the removed file; the next one inherits the new one. */
+  /** Recreates a removed server lock. The running server keeps the removed file; the next one inherits the new one. */
   async #lockServerAgain(): Promise<void> {
     const { paths, name } = this.#options;
     const removed = this.#serverLock;
@@ -154,7 +154,7 @@ export class Registration {
     removed.release();
   }
 
-  /** Somebody may have emptied the files. */
+  /** Rewrites the records: somebody may have emptied the files. */
   #renewRecords(): void {
     const { name } = this.#options;
     if (this.#socketPath !== undefined) this.#lock.record(makeLockRecord(name, { socket: this.#socketPath }));
