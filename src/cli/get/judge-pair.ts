@@ -59,9 +59,9 @@ interface NamedPair {
 export async function judgePair(
   { target, draft, type }: NamedPair,
   options: HeaderOptions,
-  paths: Paths,
+  place: { readonly paths: Paths; readonly env: NodeJS.ProcessEnv },
 ): Promise<Judgement> {
-  const build = await findBuildRule({ llama: {}, at: "installed builds", paths, env: process.env });
+  const build = await findBuildRule({ llama: {}, at: "installed builds", ...place });
   const models = { target: await readModelHeaders(target, options), draft: await readModelHeaders(draft, options) };
   const verdict = decideDraft({ target: models.target.model, draft: models.draft.model, type, rule: build.rule });
   return { ...models, type, build, verdict };
@@ -70,13 +70,17 @@ export async function judgePair(
 /**
  * Judges a profile's two models by their headers, wherever they are; undefined when the profile asks for no drafting.
  */
-export async function judgeProfile(profile: Profile, access: HubAccess, paths: Paths): Promise<Judgement | undefined> {
+export async function judgeProfile(
+  profile: Profile,
+  access: HubAccess,
+  place: { readonly paths: Paths; readonly env: NodeJS.ProcessEnv },
+): Promise<Judgement | undefined> {
   const { values } = profile;
   const targetRef = targetModel(profile);
   if (values.draft === undefined) return undefined;
   const { type, model } = values.draft;
-  const options = { ...access, ...findOptions(profile, paths) };
-  const build = await findBuildRule({ llama: values.llama, at: profile.at("llama"), paths, env: process.env });
+  const options = { ...access, ...findOptions(profile, place.paths) };
+  const build = await findBuildRule({ llama: values.llama, at: profile.at("llama"), ...place });
   const target = await readModelHeaders(targetRef, { ...options, at: profile.at("model") });
   const draft =
     model === undefined ? undefined : await readModelHeaders(model, { ...options, at: profile.at("draft", "model") });

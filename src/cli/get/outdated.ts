@@ -41,9 +41,11 @@ export async function outdated(names: readonly string[], json: boolean): Promise
         ...findOptions(profile, paths),
         ...shared,
         signal,
-        onProgress: (event: Parameters<typeof reporter.report>[1]) => reporter.report("", event),
       };
-      const plan = await planPull(ref, options);
+      const plan = await planPull(ref, {
+        ...options,
+        onProgress: (event) => event.kind !== "plan" && reporter.show({ ...event, model: "" }),
+      });
       if (plan.kind === "fetch")
         list.push({
           model: describeRef(ref),

@@ -7,7 +7,7 @@ import type { Profile } from "../../profiles/schema/schema.ts";
 import { fetchModels, findHere, planModels, type CompleteModel, type FetchModelsOptions } from "./fetch-models.ts";
 import { interruptible } from "../screen/interruptible.ts";
 import { TerminalReporter } from "./pull-reporter.ts";
-import { describeNotFetched, noteNotFetched } from "./skip-drafts.ts";
+import { noteNotFetched, toNotFetched } from "./skip-drafts.ts";
 import { holdStart } from "../run/systemd-reporter.ts";
 import { settleModels } from "./verify-models.ts";
 
@@ -27,11 +27,19 @@ export async function prepareModels(profile: Profile, { paths, fetch, verify }: 
   if (listModelRefs(profile.values).every(({ ref }) => typeof ref === "string")) return;
   const start = holdStart(process.env);
   const reporter = new TerminalReporter(process.stderr, start.status);
+  const onEvent = reporter.show;
   try {
     await interruptible(async (signal) => {
-      const fetching = { paths, hub: readHubSettings(process.env), signal, reporter, believeNotes: true };
+      const fetching = {
+        paths,
+        env: process.env,
+        hub: readHubSettings(process.env),
+        signal,
+        onEvent,
+        believeNotes: true,
+      };
       const models = fetch ? await fetchLacking(profile, fetching) : await findHere([profile], fetching);
-      await settleModels(models, { lockFolder: modelLockFolder(paths.state), reporter, signal, verify });
+      await settleModels(models, { lockFolder: modelLockFolder(paths.state), onEvent, signal, verify });
     });
   } finally {
     reporter.clear();
@@ -39,18 +47,14 @@ export async function prepareModels(profile: Profile, { paths, fetch, verify }: 
   }
 }
 
-interface Fetching extends FetchModelsOptions {
-  readonly reporter: TerminalReporter;
-}
-
-async function fetchLacking(profile: Profile, fetching: Fetching): Promise<readonly CompleteModel[]> {
-  const { paths, reporter } = fetching;
+async function fetchLacking(profile: Profile, fetching: FetchModelsOptions): Promise<readonly CompleteModel[]> {
+  const { paths, onEvent } = fetching;
   const plan = await planModels([profile], fetching);
   if (plan.models.some((one) => one.plan.kind === "fetch")) await checkRest(profile, paths);
   const models = await fetchModels(plan, fetching);
   for (const skipped of plan.skipped) {
     await noteNotFetched(skipped, paths);
-    reporter.say(describeNotFetched(skipped));
+    onEvent({ kind: "not-fetched", ...toNotFetched(skipped) });
   }
   return models;
 }

@@ -104,7 +104,7 @@ describe("foreign text of any kind makes neither sequences nor lines", () => {
     fc.assert(
       fc.property(hostileText, (text) => {
         const lines: string[] = [];
-        new JsonReporter((line) => lines.push(line)).report(text, { kind: "retry", reason: text, delayMs: 1 });
+        new JsonReporter((line) => lines.push(line)).show({ kind: "retry", model: text, reason: text, delayMs: 1 });
         for (const json of [jsonText({ text }), jsonLine({ text }), ...lines]) expectPrintable(json);
         expect(JSON.parse(jsonLine({ [text]: text }))).toEqual({ [text]: text });
         expect(JSON.parse(lines[0] ?? "")).toMatchObject({ model: text, reason: text });
