@@ -1,10 +1,6 @@
 import type { Paths } from "../../base/files/paths.ts";
-import { printableSentence } from "../../base/text/printable.ts";
-import { formatDuration, formatSize } from "../../base/text/units.ts";
 import { findOptions } from "../../hub/find/find-model.ts";
-import type { NetworkTraffic } from "../../hub/http/http-source.ts";
 import type { HubAccess } from "../../hub/http/hub-access.ts";
-import { readHubSettings } from "../../hub/http/hub-settings.ts";
 import {
   readModelHeaders,
   type HeaderOptions,
@@ -15,7 +11,6 @@ import { findBuildRule, type BuildRule } from "../../llama/draft/build-vocab-rul
 import { decideDraft, type DraftVerdict } from "../../llama/draft/draft-gate.ts";
 import type { Profile } from "../../profiles/schema/schema.ts";
 import { targetModel } from "../../profiles/target.ts";
-import { paint } from "../screen/paint.ts";
 
 /** What the headers of two models say about drafting with them. */
 export interface Judgement {
@@ -24,29 +19,6 @@ export interface Judgement {
   readonly type: string;
   readonly build: BuildRule;
   readonly verdict: DraftVerdict;
-}
-
-/** For a command that reads headers only: Ctrl-C ends the process, and retries are told on stderr. */
-export function createHubAccess(): HubAccess {
-  return {
-    hub: readHubSettings(process.env),
-    signal: new AbortController().signal,
-    onProgress: ({ reason, delayMs }) => {
-      process.stderr.write(
-        `${paint("yellow", `${printableSentence(reason)}; trying again in ${formatDuration(delayMs)}`)}\n`,
-      );
-    },
-  };
-}
-
-/** For a model that no profile names. */
-export function withoutProfile(access: HubAccess, paths: Paths): HeaderOptions {
-  return { ...access, hubCache: paths.hub, llamaCache: paths.llamaCache, modelDirs: [], profile: undefined };
-}
-
-/** What came over the network: `9.1 MB of headers in 4 requests`. */
-export function formatTraffic({ bytesRead, requests }: Readonly<NetworkTraffic>): string {
-  return `${formatSize(bytesRead)} of headers in ${requests === 1 ? "1 request" : `${requests} requests`}`;
 }
 
 interface NamedPair {
