@@ -15,7 +15,7 @@ import { expectFiles, findKnown, verifyFiles } from "../../hub/keep/verify-model
 import { forLineEditor } from "../screen/guard-output.ts";
 import { interruptible } from "../screen/interruptible.ts";
 import { jsonText } from "../screen/json-text.ts";
-import { listKnownModels, listUsedPaths, readAllProfiles, type KnownModel } from "./known-models.ts";
+import { listKnownModels, listUsedPaths, readAllProfiles, type KnownModel } from "../../models/models-on-disk.ts";
 import { paint } from "../screen/paint.ts";
 import { TerminalReporter } from "./pull-reporter.ts";
 import { formatProblem } from "../screen/report-error.ts";

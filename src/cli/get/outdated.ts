@@ -7,7 +7,7 @@ import { describeRef } from "../../hub/find/describe-ref.ts";
 import { openProfiles } from "../options/context.ts";
 import { interruptible } from "../screen/interruptible.ts";
 import { jsonText } from "../screen/json-text.ts";
-import { listKnownModels, readAllProfiles } from "./known-models.ts";
+import { listKnownModels, readAllProfiles } from "../../models/models-on-disk.ts";
 import { TerminalReporter } from "./pull-reporter.ts";
 import { formatTable } from "../screen/table.ts";
 

@@ -4,12 +4,18 @@ import { modelLockFolder } from "../../hub/find/model-lock.ts";
 import { planLaunch } from "../../llama/plan/plan-launch.ts";
 import { listModelRefs } from "../../profiles/model-refs.ts";
 import type { Profile } from "../../profiles/schema/schema.ts";
-import { fetchModels, findHere, planModels, type CompleteModel, type FetchModelsOptions } from "./fetch-models.ts";
+import {
+  fetchModels,
+  findHere,
+  planModels,
+  type CompleteModel,
+  type FetchModelsOptions,
+} from "../../models/fetch-models.ts";
 import { interruptible } from "../screen/interruptible.ts";
 import { TerminalReporter } from "./pull-reporter.ts";
-import { noteNotFetched, toNotFetched } from "./skip-drafts.ts";
+import { noteNotFetched, toNotFetched } from "../../models/unfit-drafts.ts";
 import { holdStart } from "../run/systemd-reporter.ts";
-import { settleModels } from "./verify-models.ts";
+import { settleModels } from "../../models/settle-models.ts";
 
 interface PrepareOptions {
   readonly paths: Paths;

@@ -6,7 +6,13 @@ import type { ModelFiles } from "../../hub/find/model-files.ts";
 import { modelLockFolder } from "../../hub/find/model-lock.ts";
 import { describeMissingDigests } from "../../llama/plan/missing-digests.ts";
 import { openProfiles } from "../options/context.ts";
-import { fetchModels, planModels, type CompleteModel, type ModelsPlan, type PlannedModel } from "./fetch-models.ts";
+import {
+  fetchModels,
+  planModels,
+  type CompleteModel,
+  type ModelsPlan,
+  type PlannedModel,
+} from "../../models/fetch-models.ts";
 import { interruptible } from "../screen/interruptible.ts";
 import { paint } from "../screen/paint.ts";
 import {
@@ -17,8 +23,8 @@ import {
   TerminalReporter,
   type PullReporter,
 } from "./pull-reporter.ts";
-import { noteNotFetched, toNotFetched, type SkippedDraft } from "./skip-drafts.ts";
-import { settleModels } from "./verify-models.ts";
+import { noteNotFetched, toNotFetched, type SkippedDraft } from "../../models/unfit-drafts.ts";
+import { settleModels } from "../../models/settle-models.ts";
 
 interface PullCommandOptions {
   /** Only say what would be fetched. */

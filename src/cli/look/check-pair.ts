@@ -10,7 +10,7 @@ import { noDraftAsked } from "../../llama/plan/plan-launch.ts";
 import { checkLine, good } from "./check-line.ts";
 import { openProfile } from "../options/context.ts";
 import { jsonLine, jsonText } from "../screen/json-text.ts";
-import { judgePair, judgeProfile, type Judgement } from "../get/judge-pair.ts";
+import { judgePair, judgeProfile, type Judgement } from "../../models/judge-pair.ts";
 import { createHubAccess, formatTraffic, headerOptions } from "./header-access.ts";
 import { parseModelArgument } from "../options/model-argument.ts";
 

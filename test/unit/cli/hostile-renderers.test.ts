@@ -137,8 +137,8 @@ test("a name of megabytes is told in part", async () => {
 
 test("commands leave JSON to its one printer, which escapes what a terminal would obey", () => {
   const folder = new URL("../../../src/cli/", import.meta.url);
-  // Two talk to other processes, and one compares.
-  const others = ["detached.ts", "fetch-models.ts"];
+  // It talks to another process.
+  const others = ["detached.ts"];
   const sources = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".ts"));
   const own = sources.filter((name) => !others.includes(basename(name)));
   const found = own.filter((name) => readFileSync(new URL(name, folder), "utf8").includes("JSON.stringify("));

@@ -1,15 +1,15 @@
-import type { Paths } from "../../base/files/paths.ts";
-import { findModel, findOptions, searchModel, type FindOptions } from "../../hub/find/find-model.ts";
-import type { HubSettings } from "../../hub/http/hub-settings.ts";
-import type { ModelFiles } from "../../hub/find/model-files.ts";
-import { checkSpaceFor, fetchPlanned, planPull, type PullOptions } from "../../hub/download/pull-model.ts";
-import type { FetchPlan, PullPlan } from "../../hub/download/pull-plan.ts";
-import { describeRef } from "../../hub/find/describe-ref.ts";
-import { listModelRefs } from "../../profiles/model-refs.ts";
-import type { ModelRef, Profile } from "../../profiles/schema/schema.ts";
-import { targetModel } from "../../profiles/target.ts";
-import type { OnModelEvent } from "../../models/model-event.ts";
-import { findSkippedDrafts, isSkipNoted, type SkippedDraft } from "./skip-drafts.ts";
+import type { Paths } from "../base/files/paths.ts";
+import { findModel, findOptions, searchModel, type FindOptions } from "../hub/find/find-model.ts";
+import type { HubSettings } from "../hub/http/hub-settings.ts";
+import type { ModelFiles } from "../hub/find/model-files.ts";
+import { checkSpaceFor, fetchPlanned, planPull, type PullOptions } from "../hub/download/pull-model.ts";
+import type { FetchPlan, PullPlan } from "../hub/download/pull-plan.ts";
+import { describeRef } from "../hub/find/describe-ref.ts";
+import { listModelRefs } from "../profiles/model-refs.ts";
+import type { ModelRef, Profile } from "../profiles/schema/schema.ts";
+import { targetModel } from "../profiles/target.ts";
+import type { OnModelEvent } from "./model-event.ts";
+import { findSkippedDrafts, isSkipNoted, type SkippedDraft } from "./unfit-drafts.ts";
 
 export interface FetchModelsOptions {
   readonly paths: Paths;

@@ -1,16 +1,16 @@
-import type { Paths } from "../../base/files/paths.ts";
-import { findOptions } from "../../hub/find/find-model.ts";
-import type { HubAccess } from "../../hub/http/hub-access.ts";
+import type { Paths } from "../base/files/paths.ts";
+import { findOptions } from "../hub/find/find-model.ts";
+import type { HubAccess } from "../hub/http/hub-access.ts";
 import {
   readModelHeaders,
   type HeaderOptions,
   type ModelHeaders,
   type ModelPlace,
-} from "../../hub/find/read-model-headers.ts";
-import { findBuildRule, type BuildRule } from "../../llama/draft/build-vocab-rule.ts";
-import { decideDraft, type DraftVerdict } from "../../llama/draft/draft-gate.ts";
-import type { Profile } from "../../profiles/schema/schema.ts";
-import { targetModel } from "../../profiles/target.ts";
+} from "../hub/find/read-model-headers.ts";
+import { findBuildRule, type BuildRule } from "../llama/draft/build-vocab-rule.ts";
+import { decideDraft, type DraftVerdict } from "../llama/draft/draft-gate.ts";
+import type { Profile } from "../profiles/schema/schema.ts";
+import { targetModel } from "../profiles/target.ts";
 
 /** What the headers of two models say about drafting with them. */
 export interface Judgement {

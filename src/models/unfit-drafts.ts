@@ -1,15 +1,15 @@
-import type { Paths } from "../../base/files/paths.ts";
-import { findModel, findOptions, searchModel } from "../../hub/find/find-model.ts";
-import type { HubAccess } from "../../hub/http/hub-access.ts";
-import type { PullPlan } from "../../hub/download/pull-plan.ts";
-import { describeRef } from "../../hub/find/describe-ref.ts";
-import { findBuildRule } from "../../llama/draft/build-vocab-rule.ts";
-import type { VocabRule } from "../../llama/draft/vocab-rule.ts";
-import { draftMismatch } from "../../llama/plan/plan-launch.ts";
-import { findSkippedDraft, noteSkippedDraft } from "../../llama/draft/draft-skip-note.ts";
-import type { ModelRef, Profile, RemoteModelRef } from "../../profiles/schema/schema.ts";
-import { targetModel } from "../../profiles/target.ts";
-import type { NotFetched } from "../../models/model-event.ts";
+import type { Paths } from "../base/files/paths.ts";
+import { findModel, findOptions, searchModel } from "../hub/find/find-model.ts";
+import type { HubAccess } from "../hub/http/hub-access.ts";
+import type { PullPlan } from "../hub/download/pull-plan.ts";
+import { describeRef } from "../hub/find/describe-ref.ts";
+import { findBuildRule } from "../llama/draft/build-vocab-rule.ts";
+import type { VocabRule } from "../llama/draft/vocab-rule.ts";
+import { draftMismatch } from "../llama/plan/plan-launch.ts";
+import { findSkippedDraft, noteSkippedDraft } from "../llama/draft/draft-skip-note.ts";
+import type { ModelRef, Profile, RemoteModelRef } from "../profiles/schema/schema.ts";
+import { targetModel } from "../profiles/target.ts";
+import type { NotFetched } from "./model-event.ts";
 import { judgeProfile } from "./judge-pair.ts";
 
 /** A draft that is not fetched because it cannot speed up its target. */

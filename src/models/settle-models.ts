@@ -1,9 +1,9 @@
-import { LlmctlError } from "../../base/errors.ts";
-import { readModelLock, writeModelLock, type ModelLock } from "../../hub/find/model-lock.ts";
-import { expectFiles, findKnown, listUnverified, verifyFiles, type ExpectedFile } from "../../hub/keep/verify-model.ts";
-import type { RemoteModelRef } from "../../profiles/schema/schema.ts";
+import { LlmctlError } from "../base/errors.ts";
+import { readModelLock, writeModelLock, type ModelLock } from "../hub/find/model-lock.ts";
+import { expectFiles, findKnown, listUnverified, verifyFiles, type ExpectedFile } from "../hub/keep/verify-model.ts";
+import type { RemoteModelRef } from "../profiles/schema/schema.ts";
 import type { CompleteModel } from "./fetch-models.ts";
-import type { OnModelEvent } from "../../models/model-event.ts";
+import type { OnModelEvent } from "./model-event.ts";
 
 interface SettleOptions {
   readonly lockFolder: string;
