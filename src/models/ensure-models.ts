@@ -4,10 +4,10 @@ import { readHubSettings } from "../hub/http/hub-settings.ts";
 import { planLaunch } from "../llama/plan/plan-launch.ts";
 import { listModelRefs } from "../profiles/model-refs.ts";
 import type { Profile } from "../profiles/schema/schema.ts";
-import { fetchModels, findHere, planModels, type CompleteModel, type FetchModelsOptions } from "./fetch-models.ts";
+import { fetchModels, findHere, planModels, type FulfilledRequest, type FetchModelsOptions } from "./fetch-models.ts";
 import type { OnModelEvent } from "./model-event.ts";
 import { settleModels } from "./settle-models.ts";
-import { noteNotFetched, toNotFetched } from "./unfit-drafts.ts";
+import { noteUnfitDraft, toNotFetched } from "./unfit-drafts.ts";
 
 export interface EnsureModelsOptions {
   readonly paths: Paths;
@@ -36,12 +36,12 @@ export async function ensureModels(profile: Profile, options: EnsureModelsOption
   await settleModels(models, { lockFolder: modelLockFolder(paths.state), onEvent, signal, verify });
 }
 
-async function fetchMissing(profile: Profile, options: FetchModelsOptions): Promise<readonly CompleteModel[]> {
+async function fetchMissing(profile: Profile, options: FetchModelsOptions): Promise<readonly FulfilledRequest[]> {
   const plan = await planModels([profile], options);
   if (plan.models.some((one) => one.plan.kind === "fetch")) await checkRest(profile, options);
   const models = await fetchModels(plan, options);
   for (const skipped of plan.skipped) {
-    await noteNotFetched(skipped, options.paths);
+    await noteUnfitDraft(skipped, options.paths);
     options.onEvent({ kind: "not-fetched", ...toNotFetched(skipped) });
   }
   return models;

@@ -9,7 +9,7 @@ import { listModelRefs } from "../profiles/model-refs.ts";
 import type { ModelRef, Profile } from "../profiles/schema/schema.ts";
 import { targetModel } from "../profiles/target.ts";
 import type { OnModelEvent } from "./model-event.ts";
-import { findSkippedDrafts, isSkipNoted, type SkippedDraft } from "./unfit-drafts.ts";
+import { findUnfitDrafts, isKnownUnfit, type UnfitDraft } from "./unfit-drafts.ts";
 
 export interface FetchModelsOptions {
   readonly paths: Paths;
@@ -27,7 +27,7 @@ export interface FetchModelsOptions {
 }
 
 /** A model that a profile names. */
-interface NamedModel {
+interface ModelRequest {
   readonly ref: ModelRef;
   /** For people. */
   readonly label: string;
@@ -35,35 +35,35 @@ interface NamedModel {
 }
 
 /** What is to be done about a model. */
-export interface PlannedModel extends NamedModel {
+export interface PlannedRequest extends ModelRequest {
   readonly plan: PullPlan;
 }
 
 /** A model whose files are all here. */
-export interface CompleteModel extends NamedModel {
+export interface FulfilledRequest extends ModelRequest {
   readonly files: ModelFiles;
   readonly wasFetched: boolean;
 }
 
 export interface ModelsPlan {
-  readonly models: readonly PlannedModel[];
+  readonly models: readonly PlannedRequest[];
   /** Drafts that are not fetched, because their headers say that they cannot speed up their target. */
-  readonly skipped: readonly SkippedDraft[];
+  readonly skipped: readonly UnfitDraft[];
 }
 
 /**
  * Says what the profiles' models lack, in this order: files on disk, the Hub's listing, and the headers of pairs of
  * which something lacks. Writes nothing.
- * @throws LlmctlError as {@link planPull} and {@link findSkippedDrafts}.
+ * @throws LlmctlError as {@link planPull} and {@link findUnfitDrafts}.
  */
 export async function planModels(profiles: readonly Profile[], options: FetchModelsOptions): Promise<ModelsPlan> {
-  const models: PlannedModel[] = [];
+  const models: PlannedRequest[] = [];
   for (const model of await listNamed(profiles, options))
     models.push({ ...model, plan: await planOne(model, options) });
   const planOf = (ref: ModelRef) => models.find((model) => isSame(model.ref, ref))?.plan;
   const { hub, signal, paths, env } = options;
   const access = { hub, signal, onProgress: reportAs("", options) };
-  const skipped = await findSkippedDrafts(profiles, planOf, { access, paths, env });
+  const skipped = await findUnfitDrafts(profiles, planOf, { access, paths, env });
   return { models: models.filter(({ ref }) => profiles.some((profile) => needs(profile, ref, skipped))), skipped };
 }
 
@@ -74,13 +74,13 @@ export async function planModels(profiles: readonly Profile[], options: FetchMod
 export async function fetchModels(
   { models }: ModelsPlan,
   options: FetchModelsOptions,
-): Promise<readonly CompleteModel[]> {
+): Promise<readonly FulfilledRequest[]> {
   const toFetch = models.map(({ plan }) => plan).filter((plan): plan is FetchPlan => plan.kind === "fetch");
   if (toFetch.length > 0) {
     await checkSpaceFor(toFetch);
     options.onEvent({ kind: "fetch-plan", plans: models.map(({ label, plan }) => ({ model: label, plan })) });
   }
-  const complete: CompleteModel[] = [];
+  const complete: FulfilledRequest[] = [];
   for (const { plan, ...model } of models)
     complete.push({ ...model, files: await makeComplete(model, plan, options), wasFetched: plan.kind === "fetch" });
   return complete;
@@ -90,8 +90,8 @@ export async function fetchModels(
 export async function findHere(
   profiles: readonly Profile[],
   options: FetchModelsOptions,
-): Promise<readonly CompleteModel[]> {
-  const here: CompleteModel[] = [];
+): Promise<readonly FulfilledRequest[]> {
+  const here: FulfilledRequest[] = [];
   for (const model of await listNamed(profiles, options)) {
     const search = typeof model.ref === "string" ? { absent: [] } : await searchModel(model.ref, model.find);
     if ("files" in search) here.push({ ...model, files: search.files, wasFetched: false });
@@ -109,28 +109,28 @@ function listFetchable(profile: Profile) {
 async function listNamed(
   profiles: readonly Profile[],
   { paths, env, believeNotes = false }: FetchModelsOptions,
-): Promise<readonly NamedModel[]> {
-  const named: NamedModel[] = [];
+): Promise<readonly ModelRequest[]> {
+  const named: ModelRequest[] = [];
   for (const profile of profiles) {
-    const isSkipped = believeNotes && (await isSkipNoted(profile, { paths, env }));
+    const isSkipped = believeNotes && (await isKnownUnfit(profile, { paths, env }));
     for (const { key, ref } of listFetchable(profile)) {
       if (isSkipped && key[0] === "draft") continue;
       named.push({ ref, label: labelOf(ref), find: { ...findOptions(profile, paths), at: profile.at(...key) } });
     }
   }
   // What comes from an address is looked for in one place only.
-  const keyOf = ({ ref, find }: NamedModel) =>
+  const keyOf = ({ ref, find }: ModelRequest) =>
     JSON.stringify([ref, typeof ref === "object" && "url" in ref ? [] : find.modelDirs]);
   return named.filter((model, i) => named.findIndex((other) => keyOf(other) === keyOf(model)) === i);
 }
 
-async function planOne({ ref, label, find }: NamedModel, options: FetchModelsOptions): Promise<PullPlan> {
+async function planOne({ ref, label, find }: ModelRequest, options: FetchModelsOptions): Promise<PullPlan> {
   if (typeof ref === "string") return { kind: "complete", files: await findModel(ref, find) };
   return planPull(ref, { ...find, ...options, onProgress: reportAs(label, options) });
 }
 
 async function makeComplete(
-  { ref, label, find }: NamedModel,
+  { ref, label, find }: ModelRequest,
   plan: PullPlan,
   options: FetchModelsOptions,
 ): Promise<ModelFiles> {
@@ -143,7 +143,7 @@ function reportAs(model: string, { onEvent }: FetchModelsOptions): PullOptions["
   return (event) => event.kind !== "plan" && onEvent({ ...event, model });
 }
 
-function needs(profile: Profile, ref: ModelRef, skipped: readonly SkippedDraft[]): boolean {
+function needs(profile: Profile, ref: ModelRef, skipped: readonly UnfitDraft[]): boolean {
   const isSkipped = skipped.some((one) => one.profile === profile);
   return listFetchable(profile).some(({ key, ref: own }) => isSame(own, ref) && !(isSkipped && key[0] === "draft"));
 }

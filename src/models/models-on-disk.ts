@@ -14,7 +14,7 @@ import type { Profile, RemoteModelRef } from "../profiles/schema/schema.ts";
 import { listProfileStates } from "../supervisor/state/profile-states.ts";
 
 /** A model on this machine: in the Hugging Face cache, from a plain address, or where a profile finds it. */
-export interface KnownModel {
+export interface ModelOnDisk {
   /** Undefined for one from an address. */
   readonly hf: string | undefined;
   /** Undefined for one of the Hub, and for one that no profile names any more. */
@@ -65,7 +65,7 @@ export async function readAllProfiles(paths: Paths): Promise<ReadProfiles> {
 }
 
 /** Every model that is here, those of profiles first. */
-export async function listKnownModels(profiles: readonly Profile[], paths: Paths): Promise<readonly KnownModel[]> {
+export async function listModelsOnDisk(profiles: readonly Profile[], paths: Paths): Promise<readonly ModelOnDisk[]> {
   const used = await listUsed(profiles, paths);
   const usedPaths = new Set(used.flatMap(({ shards }) => shards.map(({ path }) => path)));
   const cached = [...(await scanCache(paths.hub)), ...(await scanUrlFolder(urlModelFolder(paths)))];
@@ -76,7 +76,7 @@ export async function listKnownModels(profiles: readonly Profile[], paths: Paths
   );
 }
 
-function describeUnused({ of, ...model }: CachedModel): Omit<KnownModel, "verifiedAt"> {
+function describeUnused({ of, ...model }: CachedModel): Omit<ModelOnDisk, "verifiedAt"> {
   const source = of === undefined ? urlSource : "Hugging Face cache";
   return { ...model, hf: of?.hf, url: undefined, commit: of?.commit, profiles: [], ref: undefined, source };
 }
@@ -110,8 +110,8 @@ function listRefs(profiles: readonly Profile[]): { readonly ref: RemoteModelRef;
 }
 
 /** The models to be fetched that the profiles name and that are complete here, once each. */
-async function listUsed(profiles: readonly Profile[], paths: Paths): Promise<Omit<KnownModel, "verifiedAt">[]> {
-  const byPath = new Map<string, Omit<KnownModel, "verifiedAt">>();
+async function listUsed(profiles: readonly Profile[], paths: Paths): Promise<Omit<ModelOnDisk, "verifiedAt">[]> {
+  const byPath = new Map<string, Omit<ModelOnDisk, "verifiedAt">>();
   for (const { ref, profile } of listRefs(profiles)) {
     const search = await searchModel(ref, findOptions(profile, paths));
     const path = "files" in search ? search.files.shards[0]?.path : undefined;
@@ -134,7 +134,7 @@ async function listUsed(profiles: readonly Profile[], paths: Paths): Promise<Omi
   return [...byPath.values()];
 }
 
-async function findOldest(shards: KnownModel["shards"], lockFolder: string): Promise<string | undefined> {
+async function findOldest(shards: ModelOnDisk["shards"], lockFolder: string): Promise<string | undefined> {
   const times = await Promise.all(shards.map(async ({ path }) => (await findVerified(lockFolder, path))?.verifiedAt));
   const known = times.filter((time) => time !== undefined);
   return known.length === shards.length ? known.toSorted()[0] : undefined;

@@ -2,7 +2,7 @@ import { LlmctlError } from "../base/errors.ts";
 import { readModelLock, writeModelLock, type ModelLock } from "../hub/find/model-lock.ts";
 import { expectFiles, findKnown, listUnverified, verifyFiles, type ExpectedFile } from "../hub/keep/verify-model.ts";
 import type { RemoteModelRef } from "../profiles/schema/schema.ts";
-import type { CompleteModel } from "./fetch-models.ts";
+import type { FulfilledRequest } from "./fetch-models.ts";
 import type { OnModelEvent } from "./model-event.ts";
 
 interface SettleOptions {
@@ -18,7 +18,7 @@ interface SettleOptions {
  * references to the commits that the files are of, so that a later start finds the same without network.
  * @throws LlmctlError `model-damaged`, `interrupted`.
  */
-export async function settleModels(models: readonly CompleteModel[], options: SettleOptions): Promise<void> {
+export async function settleModels(models: readonly FulfilledRequest[], options: SettleOptions): Promise<void> {
   const settled: { readonly ref: RemoteModelRef; readonly lock: ModelLock }[] = [];
   const unverified: ExpectedFile[] = [];
   for (const { ref, files, find } of models) {

@@ -13,7 +13,7 @@ import type { NotFetched } from "./model-event.ts";
 import { judgeProfile } from "./judge-pair.ts";
 
 /** A draft that is not fetched because it cannot speed up its target. */
-export interface SkippedDraft {
+export interface UnfitDraft {
   readonly profile: Profile;
   readonly ref: RemoteModelRef;
   readonly reason: string;
@@ -34,12 +34,12 @@ type PlanOf = (ref: ModelRef) => PullPlan | undefined;
  * @throws LlmctlError `draft-mismatch` where the profile wants that, and what reading the headers throws; nothing has
  *   been fetched then.
  */
-export async function findSkippedDrafts(
+export async function findUnfitDrafts(
   profiles: readonly Profile[],
   planOf: PlanOf,
   { access, ...place }: Place & { readonly access: HubAccess },
-): Promise<SkippedDraft[]> {
-  const skipped: SkippedDraft[] = [];
+): Promise<UnfitDraft[]> {
+  const skipped: UnfitDraft[] = [];
   for (const profile of profiles) {
     const { draft } = profile.values;
     const ref = draft?.model;
@@ -72,7 +72,7 @@ function atPlannedCommits(profile: Profile, planOf: PlanOf): Profile {
  * Whether an earlier pull has left out the profile's draft, and the reason still holds: a start then needs no network
  * to say so.
  */
-export async function isSkipNoted(profile: Profile, { paths, env }: Place): Promise<boolean> {
+export async function isKnownUnfit(profile: Profile, { paths, env }: Place): Promise<boolean> {
   const { draft, llama } = profile.values;
   const model = targetModel(profile);
   if (draft?.model === undefined || typeof draft.model === "string" || draft.on_mismatch === "fail") return false;
@@ -88,7 +88,7 @@ export async function isSkipNoted(profile: Profile, { paths, env }: Place): Prom
 }
 
 /** Notes why a draft was left out, for `up`; its target must be here. */
-export async function noteNotFetched({ profile, ref, reason, rule }: SkippedDraft, paths: Paths): Promise<void> {
+export async function noteUnfitDraft({ profile, ref, reason, rule }: UnfitDraft, paths: Paths): Promise<void> {
   const { shards } = await findModel(targetModel(profile), findOptions(profile, paths));
   await noteSkippedDraft(
     paths.cache,
@@ -98,6 +98,6 @@ export async function noteNotFetched({ profile, ref, reason, rule }: SkippedDraf
 }
 
 /** For those who are told. */
-export function toNotFetched({ profile, ref, reason, sizeBytes }: SkippedDraft): NotFetched {
+export function toNotFetched({ profile, ref, reason, sizeBytes }: UnfitDraft): NotFetched {
   return { model: describeRef(ref), profile: profile.name, reason, sizeBytes };
 }

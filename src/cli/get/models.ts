@@ -15,7 +15,7 @@ import { expectFiles, findKnown, verifyFiles } from "../../hub/keep/verify-model
 import { forLineEditor } from "../screen/guard-output.ts";
 import { interruptible } from "../screen/interruptible.ts";
 import { jsonText } from "../screen/json-text.ts";
-import { listKnownModels, listUsedPaths, readAllProfiles, type KnownModel } from "../../models/models-on-disk.ts";
+import { listModelsOnDisk, listUsedPaths, readAllProfiles, type ModelOnDisk } from "../../models/models-on-disk.ts";
 import { paint } from "../screen/paint.ts";
 import { TerminalReporter } from "./pull-reporter.ts";
 import { formatProblem } from "../screen/report-error.ts";
@@ -29,12 +29,12 @@ export async function modelsList({ json }: { readonly json: boolean }): Promise<
     process.stderr.write(
       `${paint("yellow", "note:")} what this profile uses is not known: ${printableSentence(problem.message)}\n`,
     );
-  const models = await listKnownModels(profiles, paths);
+  const models = await listModelsOnDisk(profiles, paths);
   process.stdout.write(json ? jsonText(models.map(toJson)) : formatModels(models, process.stdout.columns ?? Infinity));
   return 0;
 }
 
-function toJson({ ref: _ref, hf, url, quant, commit, verifiedAt, ...model }: KnownModel): Record<string, unknown> {
+function toJson({ ref: _ref, hf, url, quant, commit, verifiedAt, ...model }: ModelOnDisk): Record<string, unknown> {
   return {
     hf: hf ?? null,
     url: url === undefined ? null : maskAddress(url),
@@ -46,7 +46,7 @@ function toJson({ ref: _ref, hf, url, quant, commit, verifiedAt, ...model }: Kno
   };
 }
 
-function formatModels(models: readonly KnownModel[], width: number): string {
+function formatModels(models: readonly ModelOnDisk[], width: number): string {
   if (models.length === 0) return "no models are here\n";
   const rows = models.map((model) => [
     model.hf ?? (model.url === undefined ? model.name : describeUrl(model.url)),
@@ -59,12 +59,12 @@ function formatModels(models: readonly KnownModel[], width: number): string {
   return formatTable(["MODEL", "QUANT", "SIZE", "PROFILES", "VERIFIED", "WHERE"], rows, width);
 }
 
-function sizeOf({ shards }: Pick<KnownModel, "shards">): number {
+function sizeOf({ shards }: Pick<ModelOnDisk, "shards">): number {
   return shards.reduce((sum, shard) => sum + shard.sizeBytes, 0);
 }
 
 /** `OWNER/REPO (QUANT)`, or an address. */
-function nameOf({ hf, url, quant, name }: Pick<KnownModel, "hf" | "url" | "quant" | "name">): string {
+function nameOf({ hf, url, quant, name }: Pick<ModelOnDisk, "hf" | "url" | "quant" | "name">): string {
   if (hf === undefined) return `"${printableName(url === undefined ? name : describeUrl(url))}"`;
   return `"${printableName(hf)}" (${printableName(quant ?? name)})`;
 }
@@ -77,7 +77,7 @@ function nameOf({ hf, url, quant, name }: Pick<KnownModel, "hf" | "url" | "quant
 export async function modelsVerify(names: readonly string[]): Promise<number> {
   const paths = findPaths();
   const { profiles } = await readAllProfiles(paths);
-  const models = selectModels(await listKnownModels(profiles, paths), names);
+  const models = selectModels(await listModelsOnDisk(profiles, paths), names);
   const reporter = new TerminalReporter(process.stderr);
   let isGood = true;
   await interruptible(async (signal) => {
@@ -91,7 +91,7 @@ export async function modelsVerify(names: readonly string[]): Promise<number> {
   return isGood ? 0 : exitCodes.missingFile.code;
 }
 
-function selectModels(models: readonly KnownModel[], names: readonly string[]): readonly KnownModel[] {
+function selectModels(models: readonly ModelOnDisk[], names: readonly string[]): readonly ModelOnDisk[] {
   if (names.length === 0) return models;
   return names.flatMap((name) => {
     const found = models.filter(
@@ -114,7 +114,7 @@ interface VerifyContext {
 }
 
 async function verifyOne(
-  model: KnownModel,
+  model: ModelOnDisk,
   context: VerifyContext,
 ): Promise<{ readonly isRight: boolean; readonly text: string }> {
   const { paths, reporter, signal } = context;
@@ -142,7 +142,7 @@ async function verifyOne(
 
 /** What the profile is locked to; else, where nothing on disk tells what the files are, what the Hub says. */
 async function findLock(
-  { ref, shards, source }: KnownModel,
+  { ref, shards, source }: ModelOnDisk,
   { paths, reporter, signal }: VerifyContext,
 ): Promise<ModelLock | undefined> {
   if (ref === undefined) return undefined;

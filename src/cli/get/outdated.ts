@@ -7,7 +7,7 @@ import { describeRef } from "../../hub/find/describe-ref.ts";
 import { openProfiles } from "../options/context.ts";
 import { interruptible } from "../screen/interruptible.ts";
 import { jsonText } from "../screen/json-text.ts";
-import { listKnownModels, readAllProfiles } from "../../models/models-on-disk.ts";
+import { listModelsOnDisk, readAllProfiles } from "../../models/models-on-disk.ts";
 import { TerminalReporter } from "./pull-reporter.ts";
 import { formatTable } from "../screen/table.ts";
 
@@ -29,7 +29,7 @@ interface Outdated {
 export async function outdated(names: readonly string[], json: boolean): Promise<number> {
   const paths = findPaths();
   const profiles = names.length > 0 ? await openProfiles(names, paths) : (await readAllProfiles(paths)).profiles;
-  const models = await listKnownModels(profiles, paths);
+  const models = await listModelsOnDisk(profiles, paths);
   const reporter = new TerminalReporter(process.stderr);
   const shared = { hub: readHubSettings(process.env), update: true };
   const found = await interruptible(async (signal) => {

@@ -9,9 +9,9 @@ import { openProfiles } from "../options/context.ts";
 import {
   fetchModels,
   planModels,
-  type CompleteModel,
+  type FulfilledRequest,
   type ModelsPlan,
-  type PlannedModel,
+  type PlannedRequest,
 } from "../../models/fetch-models.ts";
 import { interruptible } from "../screen/interruptible.ts";
 import { paint } from "../screen/paint.ts";
@@ -23,7 +23,7 @@ import {
   TerminalReporter,
   type PullReporter,
 } from "./pull-reporter.ts";
-import { noteNotFetched, toNotFetched, type SkippedDraft } from "../../models/unfit-drafts.ts";
+import { noteUnfitDraft, toNotFetched, type UnfitDraft } from "../../models/unfit-drafts.ts";
 import { settleModels } from "../../models/settle-models.ts";
 
 interface PullCommandOptions {
@@ -70,7 +70,7 @@ export async function pull(names: readonly string[], options: PullCommandOptions
         return await tellUnchecked();
       }
       const models = await fetchModels(plan, fetching);
-      for (const skipped of plan.skipped) await noteNotFetched(skipped, paths);
+      for (const skipped of plan.skipped) await noteUnfitDraft(skipped, paths);
       await settleModels(models, {
         lockFolder: modelLockFolder(paths.state),
         onEvent: output.reporter.show,
@@ -91,12 +91,12 @@ interface Output {
   readonly reporter: PullReporter;
   readonly note: (message: string) => void;
   readonly showPlan: (plan: ModelsPlan) => void;
-  readonly showDone: (models: readonly CompleteModel[], skipped: readonly SkippedDraft[]) => void;
+  readonly showDone: (models: readonly FulfilledRequest[], skipped: readonly UnfitDraft[]) => void;
 }
 
 function textOutput(): Output {
   const say = (line: string) => process.stdout.write(`${printableSentence(line)}\n`);
-  const saySkipped = (skipped: readonly SkippedDraft[]) =>
+  const saySkipped = (skipped: readonly UnfitDraft[]) =>
     skipped.forEach((one) => say(describeNotFetched(toNotFetched(one))));
   return {
     reporter: new TerminalReporter(process.stderr),
@@ -115,7 +115,7 @@ function textOutput(): Output {
 
 function jsonOutput(): Output {
   const reporter = new JsonReporter((line) => process.stdout.write(line));
-  const tellSkipped = (skipped: readonly SkippedDraft[]) => {
+  const tellSkipped = (skipped: readonly UnfitDraft[]) => {
     for (const one of skipped) reporter.show({ kind: "not-fetched", ...toNotFetched(one) });
   };
   return {
@@ -133,7 +133,7 @@ function jsonOutput(): Output {
   };
 }
 
-function describePlanned({ label, plan }: PlannedModel): string[] {
+function describePlanned({ label, plan }: PlannedRequest): string[] {
   if (plan.kind === "complete") return [`${label}: ${describeFiles(plan.files)}, nothing to fetch`];
   const files = plan.files.map(({ name, sizeBytes, haveBytes }) => {
     const have = haveBytes === 0 ? "" : haveBytes === sizeBytes ? ", here" : `, ${formatSize(haveBytes)} here`;
