@@ -4,8 +4,9 @@ import { readHubSettings } from "../hub/http/hub-settings.ts";
 import { planLaunch } from "../llama/plan/plan-launch.ts";
 import { listModelRefs } from "../profiles/model-refs.ts";
 import type { Profile } from "../profiles/schema/schema.ts";
-import { fetchModels, findHere, planModels, type FulfilledRequest, type FetchModelsOptions } from "./fetch-models.ts";
+import { fetchModels } from "./fetch-models.ts";
 import type { OnModelEvent } from "./model-event.ts";
+import { findFulfilled, planModels, type FetchModelsOptions, type FulfilledRequest } from "./plan-models.ts";
 import { settleModels } from "./settle-models.ts";
 import { noteUnfitDraft, toNotFetched } from "./unfit-drafts.ts";
 
@@ -32,17 +33,17 @@ export async function ensureModels(profile: Profile, options: EnsureModelsOption
   if (listModelRefs(profile.values).every(({ ref }) => typeof ref === "string")) return;
   const { paths, env, signal, onEvent, verify } = options;
   const fetching = { paths, env, hub: readHubSettings(env), signal, onEvent, believeNotes: true };
-  const models = options.fetch ? await fetchMissing(profile, fetching) : await findHere([profile], fetching);
+  const models = options.fetch ? await fetchMissing(profile, fetching) : await findFulfilled([profile], fetching);
   await settleModels(models, { lockFolder: modelLockFolder(paths.state), onEvent, signal, verify });
 }
 
 async function fetchMissing(profile: Profile, options: FetchModelsOptions): Promise<readonly FulfilledRequest[]> {
   const plan = await planModels([profile], options);
-  if (plan.models.some((one) => one.plan.kind === "fetch")) await checkRest(profile, options);
+  if (plan.requests.some((one) => one.plan.kind === "fetch")) await checkRest(profile, options);
   const models = await fetchModels(plan, options);
-  for (const skipped of plan.skipped) {
-    await noteUnfitDraft(skipped, options.paths);
-    options.onEvent({ kind: "not-fetched", ...toNotFetched(skipped) });
+  for (const draft of plan.unfit) {
+    await noteUnfitDraft(draft, options.paths);
+    options.onEvent({ kind: "not-fetched", ...toNotFetched(draft) });
   }
   return models;
 }

@@ -1,22 +1,18 @@
-import { LlmctlError } from "../base/errors.ts";
 import { readModelLock, writeModelLock, type ModelLock } from "../hub/find/model-lock.ts";
-import { expectFiles, findKnown, listUnverified, verifyFiles, type ExpectedFile } from "../hub/keep/verify-model.ts";
+import { expectFiles, findKnown, listUnverified, type ExpectedFile } from "../hub/keep/verify-model.ts";
 import type { RemoteModelRef } from "../profiles/schema/schema.ts";
-import type { FulfilledRequest } from "./fetch-models.ts";
-import type { OnModelEvent } from "./model-event.ts";
+import type { FulfilledRequest } from "./plan-models.ts";
+import { verifyContent, type VerifyContentOptions } from "./verify-content.ts";
 
-interface SettleOptions {
-  readonly lockFolder: string;
-  readonly onEvent: OnModelEvent;
-  readonly signal: AbortSignal;
+interface SettleOptions extends Omit<VerifyContentOptions, "again"> {
   /** Read the content of files that was not read yet. */
   readonly verify: boolean;
 }
 
 /**
- * Makes models that were found on disk ones to rely on: reads once what another program has fetched, and locks the
- * references to the commits that the files are of, so that a later start finds the same without network.
- * @throws LlmctlError `model-damaged`, `interrupted`.
+ * Makes models on disk reliable: reads once the files that another program has fetched, and locks each reference to the
+ * commit of its files, so that a later start finds the same files without network.
+ * @throws LlmctlError as {@link verifyContent}.
  */
 export async function settleModels(models: readonly FulfilledRequest[], options: SettleOptions): Promise<void> {
   const settled: { readonly ref: RemoteModelRef; readonly lock: ModelLock }[] = [];
@@ -28,24 +24,15 @@ export async function settleModels(models: readonly FulfilledRequest[], options:
     if (lock === undefined) continue;
     const expected = ((await expectFiles(files, lock)) ?? []).map((file) => ({ ...file, profile: find.profile }));
     unverified.push(...(await listUnverified(expected, options.lockFolder)));
-    if (known === undefined && isOf(ref, lock)) settled.push({ ref, lock });
+    if (known === undefined && mayLock(ref, lock)) settled.push({ ref, lock });
   }
-  if (options.verify && unverified.length > 0) await verify(unverified, options);
+  const { verify, ...verifying } = options;
+  if (verify && unverified.length > 0) await verifyContent(unverified, verifying);
   for (const { ref, lock } of settled) await writeModelLock(options.lockFolder, ref, lock);
 }
 
-async function verify(files: readonly ExpectedFile[], { lockFolder, onEvent, signal }: SettleOptions): Promise<void> {
-  onEvent({ kind: "verify-plan", files });
-  try {
-    await verifyFiles(files, { lockFolder, signal, onProgress: (event) => onEvent({ ...event, model: event.file }) });
-  } catch (error) {
-    if (!signal.aborted) throw error;
-    throw new LlmctlError("interrupted", "the look at the models' content was interrupted", { exit: "interrupted" });
-  }
-}
-
-/** A reference to a commit is not locked to another one. */
-function isOf(ref: RemoteModelRef, { commit }: ModelLock): boolean {
+/** A reference that names a commit is not locked to another one. */
+function mayLock(ref: RemoteModelRef, { commit }: ModelLock): boolean {
   if ("url" in ref) return true;
   const { revision } = ref;
   return revision === undefined || !/^[0-9a-f]{40}$/.test(revision) || revision === commit;

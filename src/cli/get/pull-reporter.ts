@@ -38,6 +38,8 @@ export class TerminalReporter implements PullReporter {
         return this.#beginVerify(event);
       case "not-fetched":
         return this.#say(describeNotFetched(event));
+      case "verify-result":
+        return this.clear(); // the command prints it
       case "bytes":
         return this.#bars.update(shortName(event.file), event.doneBytes, event.sizeBytes);
       case "verify":
@@ -110,6 +112,7 @@ export class JsonReporter implements PullReporter {
         return this.#isSoon(event) ? undefined : this.#tellOf(event);
       case "verify-plan":
         return this.tell({ event: "verify-plan", files: event.files });
+      case "verify-result":
       case "not-fetched":
       case "waiting":
       case "retry":
