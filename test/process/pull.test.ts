@@ -370,8 +370,8 @@ function startPull(
   more: { readonly dryRun?: boolean; readonly update?: boolean; readonly json?: boolean } = {},
 ): ChildProcess & { lines: string[] } {
   return startScript(`
-    import { pull } from ${source("cli/pull.ts")};
-    import { reportError } from ${source("cli/report-error.ts")};
+    import { pull } from ${source("cli/get/pull.ts")};
+    import { reportError } from ${source("cli/screen/report-error.ts")};
     const options = { dryRun: false, update: false, verify: true, json: false, ...${JSON.stringify(more)} };
     try { process.exitCode = await pull(${JSON.stringify(names)}, options); } catch (error) { process.exitCode = reportError(error); }
   `);
@@ -427,7 +427,7 @@ describe("the process", () => {
     await chmod(path, 0);
     const child = startScript(
       `
-      import { findModel } from ${source("hub/find-model.ts")};
+      import { findModel } from ${source("hub/find/find-model.ts")};
       const error = await findModel(${JSON.stringify(path)}, { hubCache: "/none", modelDirs: [], profile: "tiny" }).catch((caught) => caught);
       console.log(error.code, error.exit);
     `,
