@@ -36,13 +36,17 @@ describe("events as JSON", () => {
     ]);
   });
 
-  test("tell of all models that will be fetched, each in a line, and nothing of their own kind", () => {
+  test("tell of each model of a plan in a line of its own", () => {
     const files = { shards: [{ path: "/a.gguf", sizeBytes: 1 }], source: "local file" };
-    expect(reportAt([[0, { kind: "fetch-plan", plans: [{ model: "m", plan: { kind: "complete", files } }] }]])).toEqual(
-      [
-        '{"event":"plan","model":"m","missingBytes":0,"files":[{"path":"/a.gguf","sizeBytes":1}],"source":"local file"}\n',
-      ],
-    );
+    const plans = [{ model: "m", plan: { kind: "complete", files } as const }];
+    const [line] = reportAt([[0, { kind: "fetch-plan", plans }]]);
+    expect(JSON.parse(String(line))).toEqual({
+      event: "plan",
+      model: "m",
+      missingBytes: 0,
+      files: [{ path: "/a.gguf", sizeBytes: 1 }],
+      source: "local file",
+    });
   });
 
   test("tell of the bytes of a file twice a second at most, and always of its end", () => {
