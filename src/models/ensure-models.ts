@@ -7,7 +7,7 @@ import type { Profile } from "../profiles/schema/schema.ts";
 import { fetchModels } from "./fetch-models.ts";
 import type { OnModelEvent } from "./model-event.ts";
 import { findFulfilled, planModels, type FetchModelsOptions, type FulfilledRequest } from "./plan-models.ts";
-import { settleModels } from "./settle-models.ts";
+import { settleModels } from "./verify-and-lock.ts";
 import { noteUnfitDraft, toNotFetched } from "./unfit-drafts.ts";
 
 export interface EnsureModelsOptions {

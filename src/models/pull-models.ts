@@ -3,7 +3,7 @@ import { describeMissingDigests } from "../llama/plan/missing-digests.ts";
 import type { Profile } from "../profiles/schema/schema.ts";
 import { fetchModels } from "./fetch-models.ts";
 import { planModels, type FetchModelsOptions, type FulfilledRequest } from "./plan-models.ts";
-import { settleModels } from "./settle-models.ts";
+import { settleModels } from "./verify-and-lock.ts";
 import { noteUnfitDraft, type UnfitDraft } from "./unfit-drafts.ts";
 
 export interface PullModelsOptions extends FetchModelsOptions {
