@@ -7,12 +7,12 @@ import type { Profile } from "../profiles/schema/schema.ts";
 import { fetchModels } from "./fetch-models.ts";
 import type { OnModelEvent } from "./model-event.ts";
 import { findFulfilled, planModels, type FetchModelsOptions, type FulfilledRequest } from "./plan-models.ts";
-import { settleModels } from "./verify-and-lock.ts";
+import { verifyAndLock } from "./verify-and-lock.ts";
 import { noteUnfitDraft, toNotFetched } from "./unfit-drafts.ts";
 
 export interface EnsureModelsOptions {
   readonly paths: Paths;
-  /** Where the Hub's address and token, the proxy, and the build of llama.cpp are read from. */
+  /** Has the Hub's address and token; a build of llama.cpp is asked for its flags in it. */
   readonly env: NodeJS.ProcessEnv;
   /** Fetch what is missing. Without it, only models that are complete are looked at. */
   readonly fetch: boolean;
@@ -25,8 +25,8 @@ export interface EnsureModelsOptions {
 
 /**
  * Makes the models of a profile complete and verified before a start. When everything is on disk and verified, it only
- * compares sizes, and it needs no network. A profile that names plain paths only needs nothing.
- * @throws LlmctlError as {@link planModels}, {@link fetchModels} and {@link settleModels}; before anything is fetched
+ * compares sizes and needs no network. A profile that names only plain paths needs nothing.
+ * @throws LlmctlError as {@link planModels}, {@link fetchModels} and {@link verifyAndLock}; before anything is fetched
  *   also the error that would keep the profile from starting afterwards.
  */
 export async function ensureModels(profile: Profile, options: EnsureModelsOptions): Promise<void> {
@@ -34,7 +34,7 @@ export async function ensureModels(profile: Profile, options: EnsureModelsOption
   const { paths, env, signal, onEvent, verify } = options;
   const fetching = { paths, env, hub: readHubSettings(env), signal, onEvent, believeNotes: true };
   const models = options.fetch ? await fetchMissing(profile, fetching) : await findFulfilled([profile], fetching);
-  await settleModels(models, { lockFolder: modelLockFolder(paths.state), onEvent, signal, verify });
+  await verifyAndLock(models, { lockFolder: modelLockFolder(paths.state), onEvent, signal, verify });
 }
 
 async function fetchMissing(profile: Profile, options: FetchModelsOptions): Promise<readonly FulfilledRequest[]> {

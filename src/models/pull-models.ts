@@ -3,7 +3,7 @@ import { describeMissingDigests } from "../llama/plan/missing-digests.ts";
 import type { Profile } from "../profiles/schema/schema.ts";
 import { fetchModels } from "./fetch-models.ts";
 import { planModels, type FetchModelsOptions, type FulfilledRequest } from "./plan-models.ts";
-import { settleModels } from "./verify-and-lock.ts";
+import { verifyAndLock } from "./verify-and-lock.ts";
 import { noteUnfitDraft, type UnfitDraft } from "./unfit-drafts.ts";
 
 export interface PullModelsOptions extends FetchModelsOptions {
@@ -19,7 +19,7 @@ export interface PulledModels {
 
 /**
  * Fetches the files that the profiles' models lack, and verifies them. An interrupted pull keeps what was fetched.
- * @throws LlmctlError as {@link planModels}, {@link fetchModels} and {@link settleModels}.
+ * @throws LlmctlError as {@link planModels}, {@link fetchModels} and {@link verifyAndLock}.
  */
 export async function pullModels(profiles: readonly Profile[], options: PullModelsOptions): Promise<PulledModels> {
   const { verify, ...fetching } = options;
@@ -27,7 +27,7 @@ export async function pullModels(profiles: readonly Profile[], options: PullMode
   const plan = await planModels(profiles, fetching);
   const fulfilled = await fetchModels(plan, fetching);
   for (const draft of plan.unfit) await noteUnfitDraft(draft, paths);
-  await settleModels(fulfilled, { lockFolder: modelLockFolder(paths.state), onEvent, signal, verify });
+  await verifyAndLock(fulfilled, { lockFolder: modelLockFolder(paths.state), onEvent, signal, verify });
   return { fulfilled, unfit: plan.unfit };
 }
 

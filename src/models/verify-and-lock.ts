@@ -4,7 +4,7 @@ import type { RemoteModelRef } from "../profiles/schema/schema.ts";
 import type { FulfilledRequest } from "./plan-models.ts";
 import { verifyContent, type VerifyContentOptions } from "./verify-content.ts";
 
-interface SettleOptions extends Omit<VerifyContentOptions, "again"> {
+interface VerifyAndLockOptions extends Omit<VerifyContentOptions, "again"> {
   /** Read the content of files that was not read yet. */
   readonly verify: boolean;
 }
@@ -14,8 +14,8 @@ interface SettleOptions extends Omit<VerifyContentOptions, "again"> {
  * commit of its files, so that a later start finds the same files without network.
  * @throws LlmctlError as {@link verifyContent}.
  */
-export async function settleModels(models: readonly FulfilledRequest[], options: SettleOptions): Promise<void> {
-  const settled: { readonly ref: RemoteModelRef; readonly lock: ModelLock }[] = [];
+export async function verifyAndLock(models: readonly FulfilledRequest[], options: VerifyAndLockOptions): Promise<void> {
+  const toLock: { readonly ref: RemoteModelRef; readonly lock: ModelLock }[] = [];
   const unverified: ExpectedFile[] = [];
   for (const { ref, files, find } of models) {
     if (typeof ref === "string") continue;
@@ -24,11 +24,11 @@ export async function settleModels(models: readonly FulfilledRequest[], options:
     if (lock === undefined) continue;
     const expected = ((await expectFiles(files, lock)) ?? []).map((file) => ({ ...file, profile: find.profile }));
     unverified.push(...(await listUnverified(expected, options.lockFolder)));
-    if (known === undefined && mayLock(ref, lock)) settled.push({ ref, lock });
+    if (known === undefined && mayLock(ref, lock)) toLock.push({ ref, lock });
   }
   const { verify, ...verifying } = options;
   if (verify && unverified.length > 0) await verifyContent(unverified, verifying);
-  for (const { ref, lock } of settled) await writeModelLock(options.lockFolder, ref, lock);
+  for (const { ref, lock } of toLock) await writeModelLock(options.lockFolder, ref, lock);
 }
 
 /** A reference that names a commit is not locked to another one. */
