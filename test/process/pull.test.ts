@@ -388,8 +388,8 @@ async function writeProfile(name: string, text: string): Promise<void> {
   await writeFile(path, text);
 }
 
-describe("the process", () => {
-  test("shows what it fetches and ends with where it is", async () => {
+describe("llmctl pull", () => {
+  test("prints the files that it fetches, and where the model is", async () => {
     await writeProfile("tiny", `model: { hf: ${hf}, quant: UD-Q2_K_XL }\n`);
     await writeProfile("other", `model: { hf: ${hf}, quant: Q8_0 }\n`);
     const dry = await finish(startPull(["tiny", "other"], { dryRun: true }));
@@ -402,7 +402,7 @@ describe("the process", () => {
     expect(code).toBe(0);
   });
 
-  test("ends on Ctrl-C with code 130 and says how to go on", async () => {
+  test("ends on Ctrl-C with code 130 and names the command to resume", async () => {
     await writeProfile("tiny", `model: { hf: ${hf}, quant: Q8_0 }\n`);
     server.faults.cdn.push({ kind: "stall", afterBytes: 1000 });
     const child = startPull(["tiny"]);
@@ -421,7 +421,7 @@ describe("the process", () => {
     expect(code).toBe(0);
   });
 
-  test("without permission to read a model says so", async () => {
+  test("reports a model that it may not read", async () => {
     const path = join(dir, "private.gguf");
     await writeFile(path, "GGUF");
     await chmod(path, 0);
