@@ -2,7 +2,7 @@ import { request, type IncomingMessage } from "node:http";
 import { LlmctlError, systemErrorCode } from "../base/errors.ts";
 import type { ExitName } from "../base/exit-codes.ts";
 import type { Fix } from "../base/fix.ts";
-import { limitOwnTime } from "../base/own-time.ts";
+import { limitOwnTime } from "../base/running-time-limit.ts";
 import { parseJsonOrNothing } from "../base/text/parse-json.ts";
 import { collectBounded } from "../base/files/read-bounded.ts";
 import { readLines } from "../base/files/read-lines.ts";

@@ -1,4 +1,4 @@
-import { LateImport } from "../base/late-import.ts";
+import { LateImport } from "../base/lazy-import.ts";
 import type { MetricsBook } from "../control/metrics-book.ts";
 import type { MetricsText } from "../control/metrics-server.ts";
 import type { StatusEvent } from "../control/messages.ts";

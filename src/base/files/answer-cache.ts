@@ -6,7 +6,7 @@ import { writeFileAtomic } from "./atomic-write.ts";
 import { LlmctlError, systemErrorCode } from "../errors.ts";
 import { noTricks } from "./own-file.ts";
 import { parseJson } from "../text/parse-json.ts";
-import { expectSafeWay, isTrusted } from "./safe-way.ts";
+import { expectSafeWay, isTrusted } from "./trusted-path.ts";
 
 /**
  * Where the answer to a question is kept, a file each, in a folder for each kind of them.

@@ -3,7 +3,7 @@ import type { Stats } from "node:fs";
 import { type FileHandle, link, lstat, open, readdir, realpath, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { makeFolder } from "./own-folder.ts";
-import { expectSafeForRoot } from "./safe-way.ts";
+import { expectSafeForRoot } from "./trusted-path.ts";
 
 /**
  * Writes a file so that a reader, or a crash at any byte, sees the old content or the new, never a part: written beside

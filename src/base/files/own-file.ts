@@ -1,7 +1,7 @@
 import { closeSync, constants, fstatSync, openSync, type Stats } from "node:fs";
 import { LlmctlError } from "../errors.ts";
 import { isOwn } from "./own-folder.ts";
-import { describeUser } from "../run-as.ts";
+import { describeUser } from "../describe-user.ts";
 
 /**
  * A link is not followed. O_NONBLOCK is for a pipe in the file's place, which would keep us until somebody reads it; to

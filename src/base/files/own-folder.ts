@@ -12,8 +12,8 @@ import {
 } from "node:fs";
 import { dirname } from "node:path";
 import { LlmctlError, systemErrorCode } from "../errors.ts";
-import { commandAs, describeUser } from "../run-as.ts";
-import { expectSafeWay } from "./safe-way.ts";
+import { commandAs, describeUser } from "../describe-user.ts";
+import { expectSafeWay } from "./trusted-path.ts";
 
 export { describeUser };
 

@@ -5,7 +5,7 @@ import { setInYaml, unsetInYaml } from "../../profiles/yaml/edit-yaml.ts";
 import { profileJsonSchema, schemaAt } from "../../profiles/schema/json-schema.ts";
 import { parseKey } from "../../profiles/yaml/key-path.ts";
 import { resolveProfile } from "../../profiles/load.ts";
-import { type NewValue, parseNewValue } from "../../profiles/yaml/new-value.ts";
+import { type NewValue, parseNewValue } from "../../profiles/yaml/value-argument.ts";
 import { quote } from "../../profiles/yaml/quote-value.ts";
 import { findLocated, type KeyPath, showKey, showPlace, toPlain } from "../../profiles/yaml/located.ts";
 import { findOwnProfile, noteRunning, type OwnProfile } from "./own-profile.ts";

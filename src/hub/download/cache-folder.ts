@@ -1,7 +1,7 @@
 import { mkdir, open, type FileHandle } from "node:fs/promises";
 import { systemErrorCode } from "../../base/errors.ts";
 import { expectPlainFile, noTricks, notAFile } from "../../base/files/own-file.ts";
-import { expectSafeForRoot } from "../../base/files/safe-way.ts";
+import { expectSafeForRoot } from "../../base/files/trusted-path.ts";
 
 /**
  * Makes a folder of models, of locks or of names, readable to all whom the umask lets, as the Python client does:

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { LlmctlError, systemErrorCode } from "../../base/errors.ts";
 import { findHome } from "../../base/files/home-folder.ts";
-import { withoutSlashes } from "../../base/text/without-slashes.ts";
+import { withoutSlashes } from "../../base/text/trim-trailing-slashes.ts";
 import { readSmallFile } from "../../base/files/read-small-file.ts";
 import { maskAddress } from "../../base/text/secrets.ts";
 

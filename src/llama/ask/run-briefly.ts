@@ -1,4 +1,4 @@
-import { LateImport } from "../../base/late-import.ts";
+import { LateImport } from "../../base/lazy-import.ts";
 
 /** How a short run ended; the part of execa's result that matters. */
 export interface BriefRun {

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { createFileAtomic } from "../../base/files/atomic-write.ts";
 import { LlmctlError, systemErrorCode } from "../../base/errors.ts";
 import { readSmallFile } from "../../base/files/read-small-file.ts";
-import { expectSafeForRoot } from "../../base/files/safe-way.ts";
+import { expectSafeForRoot } from "../../base/files/trusted-path.ts";
 
 type Env = Readonly<Record<string, string>>;
 

@@ -1,4 +1,4 @@
-import { withoutSlashes } from "../../base/text/without-slashes.ts";
+import { withoutSlashes } from "../../base/text/trim-trailing-slashes.ts";
 import { isIP } from "node:net";
 import { controlCharacter } from "../../base/text/control-characters.ts";
 import { maskAddress } from "../../base/text/secrets.ts";

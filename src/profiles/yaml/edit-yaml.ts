@@ -1,10 +1,10 @@
 import { isDeepStrictEqual } from "node:util";
 import { isCollection, isMap, isScalar, isSeq, type Node, type Pair, parse, parseDocument, type YAMLMap } from "yaml";
 import { LlmctlError } from "../../base/errors.ts";
-import type { NewValue } from "./new-value.ts";
+import type { NewValue } from "./value-argument.ts";
 import { quote } from "./quote-value.ts";
 import { readYaml } from "./read-yaml.ts";
-import { withKey, withoutKey } from "./plain-keys.ts";
+import { withKey, withoutKey } from "./edit-plain-value.ts";
 import { type KeyPath, showKey, type SourceText, toPlain, toProblem } from "./located.ts";
 
 /*

@@ -4,7 +4,7 @@ import { dirname } from "node:path";
 import { systemErrorCode } from "../../base/errors.ts";
 import { foreignFile, noTricks } from "../../base/files/own-file.ts";
 import { isOwn } from "../../base/files/own-folder.ts";
-import { isTrusted } from "../../base/files/safe-way.ts";
+import { isTrusted } from "../../base/files/trusted-path.ts";
 
 /** No such file: nothing, a link, a socket, or a file in the place of the folder. */
 const noLog: ReadonlySet<string> = new Set(["ENOENT", "ENOTDIR", "ELOOP", "ENXIO"]);

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { LlmctlError, systemErrorCode } from "../../base/errors.ts";
 import { expectOwnFolder } from "../../base/files/own-folder.ts";
 import type { Paths } from "../../base/files/paths.ts";
-import { expectSafeWay } from "../../base/files/safe-way.ts";
+import { expectSafeWay } from "../../base/files/trusted-path.ts";
 import { fetchStatus } from "../../control/client.ts";
 import type { Status } from "../../control/messages.ts";
 import { controlSocketPaths } from "../../control/socket-path.ts";

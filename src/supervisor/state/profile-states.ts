@@ -4,8 +4,8 @@ import { dirname } from "node:path";
 import { LlmctlError, systemErrorCode } from "../../base/errors.ts";
 import { expectOwnFolder, isOwn } from "../../base/files/own-folder.ts";
 import type { Paths } from "../../base/files/paths.ts";
-import { commandAs } from "../../base/run-as.ts";
-import { expectSafeWay, findOtherOwner } from "../../base/files/safe-way.ts";
+import { commandAs } from "../../base/describe-user.ts";
+import { expectSafeWay, findOtherOwner } from "../../base/files/trusted-path.ts";
 import type { Status } from "../../control/messages.ts";
 import { profileNamePattern } from "../../base/text/profile-name.ts";
 

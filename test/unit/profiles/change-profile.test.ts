@@ -7,7 +7,7 @@ import { changeProfile, createProfile } from "../../../src/profiles/change-profi
 import { setInYaml } from "../../../src/profiles/yaml/edit-yaml.ts";
 import { type JsonSchema, profileJsonSchema } from "../../../src/profiles/schema/json-schema.ts";
 import { parseKey } from "../../../src/profiles/yaml/key-path.ts";
-import { parseNewValue } from "../../../src/profiles/yaml/new-value.ts";
+import { parseNewValue } from "../../../src/profiles/yaml/value-argument.ts";
 import { makeSource, type SourceText } from "../../../src/profiles/yaml/located.ts";
 import { ProfileFolder } from "./profile-folder.ts";
 

@@ -4,8 +4,8 @@ import { parse } from "yaml";
 import { LlmctlError } from "../../../src/base/errors.ts";
 import { setInYaml } from "../../../src/profiles/yaml/edit-yaml.ts";
 import { loadProfile } from "../../../src/profiles/load.ts";
-import { parseNewValue } from "../../../src/profiles/yaml/new-value.ts";
-import { newProfileText } from "../../../src/profiles/schema/template.ts";
+import { parseNewValue } from "../../../src/profiles/yaml/value-argument.ts";
+import { newProfileText } from "../../../src/profiles/schema/new-profile-text.ts";
 import { makeSource } from "../../../src/profiles/yaml/located.ts";
 import { hostileText } from "../../support/hostile-values.ts";
 

@@ -6,7 +6,7 @@ import { parse } from "yaml";
 import { LlmctlError } from "../../../../src/base/errors.ts";
 import { setInYaml, unsetInYaml } from "../../../../src/profiles/yaml/edit-yaml.ts";
 import { parseKey } from "../../../../src/profiles/yaml/key-path.ts";
-import { parseNewValue } from "../../../../src/profiles/yaml/new-value.ts";
+import { parseNewValue } from "../../../../src/profiles/yaml/value-argument.ts";
 import { makeSource } from "../../../../src/profiles/yaml/located.ts";
 
 const source = makeSource("p", "/work/p.yaml", "/work");

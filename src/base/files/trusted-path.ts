@@ -1,7 +1,7 @@
 import { lstatSync, readFileSync, readlinkSync, type Stats } from "node:fs";
 import { dirname, isAbsolute, join, resolve } from "node:path";
 import { LlmctlError, systemErrorCode } from "../errors.ts";
-import { commandAs, describeUser } from "../run-as.ts";
+import { commandAs, describeUser } from "../describe-user.ts";
 
 /** As many as the kernel follows. */
 const mostLinks = 40;

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { LateImport } from "../../../src/base/late-import.ts";
+import { LateImport } from "../../../src/base/lazy-import.ts";
 
 let folder: string;
 beforeEach(async () => {

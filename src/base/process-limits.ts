@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { systemErrorCode } from "../errors.ts";
+import { systemErrorCode } from "./errors.ts";
 
 /**
  * What the system allows this process now, as Linux tells it.

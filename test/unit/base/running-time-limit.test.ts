@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { limitOwnTime } from "../../../src/base/own-time.ts";
+import { limitOwnTime } from "../../../src/base/running-time-limit.ts";
 
 beforeEach(() => void vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "setImmediate", "clearImmediate"] }));
 afterEach(() => void vi.useRealTimers());

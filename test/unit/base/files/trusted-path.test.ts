@@ -2,7 +2,7 @@ import { chown, lchown, mkdir, mkdtemp, rm, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { expectSafeWay, findOtherOwner } from "../../../../src/base/files/safe-way.ts";
+import { expectSafeWay, findOtherOwner } from "../../../../src/base/files/trusted-path.ts";
 
 let folder: string;
 beforeEach(async () => {
