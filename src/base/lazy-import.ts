@@ -3,7 +3,7 @@
  * that could not be loaded as broken for ever, under its address; another query is another address.
  * @param load The usual import. @param address The module's address, for every try after one that has failed.
  */
-export class LateImport<T> {
+export class LazyImport<T> {
   readonly #load: () => Promise<T>;
   readonly #address: () => string;
   #module: Promise<T> | undefined;

@@ -7,7 +7,7 @@ const stepMs = 25;
  * @param onEnd Called once, unless the returned function was called before.
  * @returns what cancels it.
  */
-export function limitOwnTime(limitMs: number, onEnd: () => void): () => void {
+export function limitRunningTime(limitMs: number, onEnd: () => void): () => void {
   let leftMs = limitMs;
   let reading: NodeJS.Immediate | undefined;
   const timer = setInterval(() => {

@@ -2,7 +2,7 @@ import { request, type IncomingMessage } from "node:http";
 import { LlmctlError, systemErrorCode } from "../base/errors.ts";
 import type { ExitName } from "../base/exit-codes.ts";
 import type { Fix } from "../base/fix.ts";
-import { limitOwnTime } from "../base/running-time-limit.ts";
+import { limitRunningTime } from "../base/running-time-limit.ts";
 import { parseJsonOrNothing } from "../base/text/parse-json.ts";
 import { collectBounded } from "../base/files/read-bounded.ts";
 import { readLines } from "../base/files/read-lines.ts";
@@ -27,7 +27,7 @@ export interface Refusal {
 
 /**
  * A supervisor answers within a millisecond; one that is starved by others may need a second. Of our own time, see
- * {@link limitOwnTime}.
+ * {@link limitRunningTime}.
  */
 const answerLimitMs = 3000;
 /** Metrics of a supervisor and its server together are some 50 kB; what listens in its place may send without end. */
@@ -156,7 +156,7 @@ function send(
     const { timeoutMs } = options;
     let answer: IncomingMessage | undefined;
     const expire = () => (answer ?? outgoing).destroy(unresponsive(socketPath));
-    const cancelLimit = timeoutMs === undefined ? () => undefined : limitOwnTime(timeoutMs, expire);
+    const cancelLimit = timeoutMs === undefined ? () => undefined : limitRunningTime(timeoutMs, expire);
     outgoing.on("response", (response) => {
       answer = response;
       response.on("close", cancelLimit);

@@ -1,6 +1,6 @@
 import { readdir } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { nameSome } from "../base/text/list-some.ts";
+import { listSome } from "../base/text/list-some.ts";
 import { GgufError } from "./gguf-error.ts";
 import { findInteger } from "./metadata.ts";
 import type { GgufHeader } from "./parse-header.ts";
@@ -101,7 +101,7 @@ async function checkFolder(path: string, name: ShardName, shards: readonly strin
   if (missing.length > 0) {
     throw new GgufError(
       "split-set",
-      `${path} lacks ${missing.length} of its ${shards.length} shards: ${nameSome(missing, 5)}`,
+      `${path} lacks ${missing.length} of its ${shards.length} shards: ${listSome(missing, 5)}`,
       {
         fix: "download the missing shards into the same folder",
       },
@@ -110,7 +110,7 @@ async function checkFolder(path: string, name: ShardName, shards: readonly strin
   const wanted = new Set(shards);
   const extra = present.filter((file) => !wanted.has(file));
   if (extra.length === 0) return;
-  throw new GgufError("split-set", `${path} is a set of ${shards.length}, but beside it lies ${nameSome(extra, 5)}`, {
+  throw new GgufError("split-set", `${path} is a set of ${shards.length}, but beside it lies ${listSome(extra, 5)}`, {
     fix: "remove the extra shards, or download the set again",
   });
 }

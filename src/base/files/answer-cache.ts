@@ -4,9 +4,9 @@ import { open } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { writeFileAtomic } from "./atomic-write.ts";
 import { LlmctlError, systemErrorCode } from "../errors.ts";
-import { noTricks } from "./own-file.ts";
+import { noFollowFlags } from "./own-file.ts";
 import { parseJson } from "../text/parse-json.ts";
-import { expectSafeWay, isTrusted } from "./trusted-path.ts";
+import { expectTrustedPath, isTrusted } from "./trusted-path.ts";
 
 /**
  * Where the answer to a question is kept, a file each, in a folder for each kind of them.
@@ -39,7 +39,7 @@ export async function readAnswer<T>(path: string, isUsable: (value: unknown) => 
 
 /** @returns nothing of what another user has put there, whose answers would decide for us. */
 async function readText(path: string): Promise<string> {
-  const file = await open(path, constants.O_RDONLY | noTricks);
+  const file = await open(path, constants.O_RDONLY | noFollowFlags);
   try {
     const info = await file.stat();
     return info.isFile() && info.size <= mostBytes && isTrusted(info) ? await file.readFile("utf8") : "";
@@ -51,7 +51,7 @@ async function readText(path: string): Promise<string> {
 /** Only saves time: a folder that is full, read-only or another user's stops nothing. */
 export async function keepAnswer(path: string, answer: unknown): Promise<void> {
   try {
-    expectSafeWay(dirname(path));
+    expectTrustedPath(dirname(path));
     await writeFileAtomic(path, JSON.stringify(answer));
   } catch (error) {
     if (systemErrorCode(error) === undefined && !(error instanceof LlmctlError)) throw error;

@@ -7,7 +7,7 @@ import { describeUser } from "../describe-user.ts";
  * A link is not followed. O_NONBLOCK is for a pipe in the file's place, which would keep us until somebody reads it; to
  * a file it means nothing.
  */
-export const noTricks = constants.O_NOFOLLOW | constants.O_NONBLOCK;
+export const noFollowFlags = constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
 /**
  * Opens a file of ours to write it: what the path led to when it was opened is ours, a file, and has no other name.
@@ -16,7 +16,7 @@ export const noTricks = constants.O_NOFOLLOW | constants.O_NONBLOCK;
  * @throws LlmctlError `not-a-file`, `foreign-file` and `linked-file` (77); the system's error.
  */
 export function openOwnFile(path: string, flags: number, what = "file"): number {
-  const fd = openSync(path, flags | noTricks, 0o600);
+  const fd = openSync(path, flags | noFollowFlags, 0o600);
   try {
     expectOwnFile(path, fstatSync(fd), what);
     return fd;

@@ -13,7 +13,7 @@ import {
 import { dirname } from "node:path";
 import { LlmctlError, systemErrorCode } from "../errors.ts";
 import { commandAs, describeUser } from "../describe-user.ts";
-import { expectSafeWay } from "./trusted-path.ts";
+import { expectTrustedPath } from "./trusted-path.ts";
 
 export { describeUser };
 
@@ -30,7 +30,7 @@ export function ensureOwnFolder(path: string): void {
   const present = lstatSync(path, { throwIfNoEntry: false });
   // Named before what is above it: it is nearer to what was asked for.
   if (present !== undefined && (present.isSymbolicLink() || !isOwn(present))) expectOwnFolder(path, present);
-  expectSafeWay(dirname(path));
+  expectTrustedPath(dirname(path));
   makeFolder(path);
   const info = lstatSync(path);
   // A folder of ours that was made by hand or by a mount: nobody has put anything into it yet, and from now on nobody

@@ -1,5 +1,5 @@
 import { closeSync, constants, fstatSync, openSync, readFileSync } from "node:fs";
-import { foreignFile, noTricks } from "./own-file.ts";
+import { foreignFile, noFollowFlags } from "./own-file.ts";
 
 /** A state or a lock's note is some kilobytes. What is larger is none of ours. */
 const standardBytes = 1 << 20;
@@ -31,7 +31,7 @@ export function readSmallFile(
     follow = false,
   }: SmallFileOptions = {},
 ): string | undefined {
-  const fd = openSync(path, constants.O_RDONLY | (follow ? constants.O_NONBLOCK : noTricks));
+  const fd = openSync(path, constants.O_RDONLY | (follow ? constants.O_NONBLOCK : noFollowFlags));
   try {
     const info = fstatSync(fd);
     if (owner !== "anyone" && info.uid !== owner) throw foreignFile(path, info.uid, what);

@@ -16,7 +16,7 @@ const mostLinks = 40;
  * of a container that all can write. What is missing is no fault: we make it.
  * @throws LlmctlError `foreign-folder` (77)
  */
-export function expectSafeWay(folder: string): void {
+export function expectTrustedPath(folder: string): void {
   const isRoot = process.getuid?.() === 0;
   const other = findOther(folder, (info) => isRoot || info.isSymbolicLink());
   if (other !== undefined) throw foreignWay(other, folder);
@@ -59,7 +59,7 @@ function findOther(folder: string, counts: (info: Stats) => boolean): Step | und
  * @throws LlmctlError `foreign-folder` (77)
  */
 export function expectSafeForRoot(folder: string): void {
-  if (process.getuid?.() === 0) expectSafeWay(folder);
+  if (process.getuid?.() === 0) expectTrustedPath(folder);
 }
 
 /**

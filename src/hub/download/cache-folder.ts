@@ -1,6 +1,6 @@
 import { mkdir, open, type FileHandle } from "node:fs/promises";
 import { systemErrorCode } from "../../base/errors.ts";
-import { expectPlainFile, noTricks, notAFile } from "../../base/files/own-file.ts";
+import { expectPlainFile, noFollowFlags, notAFile } from "../../base/files/own-file.ts";
 import { expectSafeForRoot } from "../../base/files/trusted-path.ts";
 
 /**
@@ -30,7 +30,7 @@ export async function openCacheFile(path: string, flags: number): Promise<FileHa
 
 async function openPlainly(path: string, flags: number): Promise<FileHandle> {
   try {
-    return await open(path, flags | noTricks, 0o666);
+    return await open(path, flags | noFollowFlags, 0o666);
   } catch (error) {
     throw ["ELOOP", "ENXIO"].includes(systemErrorCode(error) ?? "") ? notAFile(path) : error;
   }

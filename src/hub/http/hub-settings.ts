@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { LlmctlError, systemErrorCode } from "../../base/errors.ts";
 import { findHome } from "../../base/files/home-folder.ts";
-import { withoutSlashes } from "../../base/text/trim-trailing-slashes.ts";
+import { trimTrailingSlashes } from "../../base/text/trim-trailing-slashes.ts";
 import { readSmallFile } from "../../base/files/read-small-file.ts";
 import { maskAddress } from "../../base/text/secrets.ts";
 
@@ -22,7 +22,7 @@ type Env = Readonly<Record<string, string | undefined>>;
  * @throws LlmctlError `bad-setting`; a token is never part of a message.
  */
 export function readHubSettings(env: Env): HubSettings {
-  const endpoint = withoutSlashes(env["HF_ENDPOINT"] || "https://huggingface.co");
+  const endpoint = trimTrailingSlashes(env["HF_ENDPOINT"] || "https://huggingface.co");
   if (!URL.canParse(endpoint) || !/^https?:$/.test(new URL(endpoint).protocol)) {
     throw new LlmctlError(
       "bad-setting",

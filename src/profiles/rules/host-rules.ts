@@ -1,4 +1,4 @@
-import { withoutSlashes } from "../../base/text/trim-trailing-slashes.ts";
+import { trimTrailingSlashes } from "../../base/text/trim-trailing-slashes.ts";
 import { isIP } from "node:net";
 import { controlCharacter } from "../../base/text/control-characters.ts";
 import { maskAddress } from "../../base/text/secrets.ts";
@@ -56,7 +56,7 @@ function explainHost(host: string): Problem | undefined {
     return { message: "is an address with a port", fix: writeOnly(bare, port) };
   }
   if (host.includes("/")) {
-    const name = withoutSlashes(host);
+    const name = trimTrailingSlashes(host);
     const fix = `write an address such as 127.0.0.1; the path of a unix socket ends in .sock: ${name}.sock`;
     return { message: "is no address, and no path of a unix socket", fix };
   }

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { isCollection, isMap, isScalar, isSeq, type Node, type Pair, parse, parseDocument, type YAMLMap } from "yaml";
 import { LlmctlError } from "../../base/errors.ts";
-import type { NewValue } from "./value-argument.ts";
+import type { ValueArgument } from "./value-argument.ts";
 import { quote } from "./quote-value.ts";
 import { readYaml } from "./read-yaml.ts";
 import { withKey, withoutKey } from "./edit-plain-value.ts";
@@ -28,7 +28,7 @@ interface Splice {
  * @throws LlmctlError `profile-invalid` for text that is no YAML, `profile-uneditable` where the key cannot be written
  *   without touching more.
  */
-export function setInYaml(text: string, path: KeyPath, value: NewValue, source: SourceText): string {
+export function setInYaml(text: string, path: KeyPath, value: ValueArgument, source: SourceText): string {
   const wanted = withKey(readPlain(text, source), path, value.value);
   if (wanted === undefined) throw uneditable("set", path, source);
   const spot = findSpot(text, path);
@@ -118,7 +118,7 @@ function child(value: Node | null, key: string | number | undefined): AnyPair | 
 }
 
 /** Text goes in the quotes that it stood in before. */
-function orderSpellings({ value, spellings }: NewValue, spot: Spot): readonly string[] {
+function orderSpellings({ value, spellings }: ValueArgument, spot: Spot): readonly string[] {
   const style = spot.rest.length === 0 && isScalar(spot.value) ? spot.value.type : undefined;
   const mark = style === "QUOTE_DOUBLE" ? '"' : style === "QUOTE_SINGLE" ? "'" : undefined;
   if (mark === undefined || typeof value !== "string") return spellings;

@@ -19,7 +19,7 @@ export interface SourcePlace {
 }
 
 /** What was written in a profile's file, before any meaning is given to it. */
-export type Located = LocatedMap | WrittenList | LocatedScalar;
+export type Located = LocatedMap | LocatedList | LocatedScalar;
 
 export interface LocatedMap {
   readonly kind: "map";
@@ -33,7 +33,7 @@ export interface LocatedEntry {
   readonly value: Located;
 }
 
-interface WrittenList {
+interface LocatedList {
   readonly kind: "list";
   readonly items: readonly Located[];
   readonly place: SourcePlace;

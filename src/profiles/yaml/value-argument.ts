@@ -3,7 +3,7 @@ import { controlCharacter } from "../../base/text/control-characters.ts";
 import { writeYamlInLine } from "../../base/text/yaml-text.ts";
 
 /** A value to be written into a profile. */
-export interface NewValue {
+export interface ValueArgument {
   readonly value: unknown;
   /** Ways to write it on one line, the user's own first; which of them fits depends on where it goes. */
   readonly spellings: readonly string[];
@@ -17,7 +17,7 @@ const mostBrackets = 64;
  * `GLM: fast` or `a # b`, is text as it stands.
  * @param isText The key takes nothing but text, so `1` is text there, too.
  */
-export function parseNewValue(typed: string, isText: boolean): NewValue {
+export function parseValueArgument(typed: string, isText: boolean): ValueArgument {
   const read = readOneLine(typed);
   const isOther = typeof read?.value !== "string";
   if (read === undefined || (isText && isOther)) return textValue(typed);
@@ -40,7 +40,7 @@ function readOneLine(typed: string): { readonly value: unknown } | undefined {
 }
 
 /** Control characters stand in a file by their names only. */
-function textValue(value: string): NewValue {
+function textValue(value: string): ValueArgument {
   if (controlCharacter.test(value)) return { value, spellings: [writeYamlInLine(value)] };
   const single = `'${value.replaceAll("'", "''")}'`;
   return { value, spellings: [value, JSON.stringify(value), single] };

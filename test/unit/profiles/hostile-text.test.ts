@@ -4,7 +4,7 @@ import { parse } from "yaml";
 import { LlmctlError } from "../../../src/base/errors.ts";
 import { setInYaml } from "../../../src/profiles/yaml/edit-yaml.ts";
 import { loadProfile } from "../../../src/profiles/load.ts";
-import { parseNewValue } from "../../../src/profiles/yaml/value-argument.ts";
+import { parseValueArgument } from "../../../src/profiles/yaml/value-argument.ts";
 import { newProfileText } from "../../../src/profiles/schema/new-profile-text.ts";
 import { makeSource } from "../../../src/profiles/yaml/located.ts";
 import { hostileText } from "../../support/hostile-values.ts";
@@ -29,7 +29,12 @@ test("a key that is set changes that key alone, and leaves no control character 
   const before = "model: /m.gguf # the model\nenv: { A: x }\nalias: y\n";
   fc.assert(
     fc.property(text, fc.constantFrom(["env", "A"], ["env", "B"], ["alias"], ["description"]), (value, path) => {
-      const after = setInYaml(before, path, { ...parseNewValue(`x${value}`, true) }, makeSource("p", "/p.yaml", "/"));
+      const after = setInYaml(
+        before,
+        path,
+        { ...parseValueArgument(`x${value}`, true) },
+        makeSource("p", "/p.yaml", "/"),
+      );
       const wanted = parse(before) as Record<string, unknown>;
       const [first = "", second] = path;
       wanted[first] = second === undefined ? `x${value}` : { A: "x", [second]: `x${value}` };
