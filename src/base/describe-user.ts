@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import type { Env } from "./environment.ts";
 import { quoteForShell } from "./text/quote-for-shell.ts";
 
 /** `"alice" (uid 1000)`, or `uid 1000` for a user that the passwd file does not know. */
@@ -28,10 +29,7 @@ const passedOn = ["LLMCTL_HOME", "HF_HOME"] as const;
  * The present command as another user: `sudo -u alice env LLMCTL_HOME=/srv/llm llmctl down p`.
  * @param user A name, or a number where there is no name.
  */
-export function commandAs(
-  user: string | number,
-  env: Readonly<Record<string, string | undefined>> = process.env,
-): string {
+export function commandAs(user: string | number, env: Env = process.env): string {
   const who = typeof user === "string" ? user : (findUserName(user) ?? `#${user}`);
   const set = passedOn.flatMap((key) => (env[key] ? [`${key}=${env[key]}`] : []));
   const [command = "", ...rest] = process.argv.slice(2);

@@ -1,4 +1,5 @@
 import { dirname, join, resolve } from "node:path";
+import type { Env } from "../base/environment.ts";
 import { findHome } from "../base/files/home-folder.ts";
 import { isSecret } from "../base/text/secrets.ts";
 import { isSocketHost } from "./rules/host-kinds.ts";
@@ -12,8 +13,6 @@ import {
   type LocatedMap,
   type LocatedScalar,
 } from "./yaml/located.ts";
-
-export type Env = Readonly<Record<string, string | undefined>>;
 
 /** What may be an address as well as a path; `*` stands for every item of a list. */
 const addressKeys = ["model", "draft.model", "mmproj", "lora.*"];

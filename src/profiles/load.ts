@@ -1,7 +1,8 @@
 import { realpath } from "node:fs/promises";
 import { dirname } from "node:path";
 import { LlmctlError, systemErrorCode } from "../base/errors.ts";
-import { type Env, expandEnv, resolvePaths } from "./expand.ts";
+import type { Env } from "../base/environment.ts";
+import { expandEnv, resolvePaths } from "./expand.ts";
 import { explainIssues } from "./schema/explain-issues.ts";
 import { findAll, findProfile, readProfileText, unknownProfile } from "./find.ts";
 import { profileJsonSchema } from "./schema/json-schema.ts";

@@ -1,5 +1,6 @@
 import { homedir } from "node:os";
 import { resolve } from "node:path";
+import type { Env } from "../environment.ts";
 import { LlmctlError } from "../errors.ts";
 
 /**
@@ -7,7 +8,7 @@ import { LlmctlError } from "../errors.ts";
  * uses `LLMCTL_HOME`.
  * @throws LlmctlError `no-home` where none of the three is known.
  */
-export function findHome(env: Readonly<Record<string, string | undefined>>): string {
+export function findHome(env: Env): string {
   const home = env["HOME"] || readPasswdHome() || env["LLMCTL_HOME"];
   if (home) return resolve(home);
   throw new LlmctlError(

@@ -1,7 +1,6 @@
 import { isAbsolute, join, resolve } from "node:path";
+import type { Env } from "../environment.ts";
 import { findHome } from "./home-folder.ts";
-
-type Env = Readonly<Record<string, string | undefined>>;
 
 /** The folders that llmctl uses; absolute paths, created by whoever writes there first (mode 0700). */
 export interface Paths {

@@ -1,5 +1,6 @@
 import { lstatSync, readFileSync, readlinkSync, type Stats } from "node:fs";
 import { dirname, isAbsolute, join, resolve } from "node:path";
+import type { Env } from "../environment.ts";
 import { LlmctlError, systemErrorCode } from "../errors.ts";
 import { commandAs, describeUser } from "../describe-user.ts";
 
@@ -67,7 +68,7 @@ export function expectSafeForRoot(folder: string): void {
  * which one it is, and a service of the machine is kept from being root.
  * @throws LlmctlError `foreign-folder` (77)
  */
-export function expectOwnPrograms(env: Readonly<Record<string, string | undefined>> = process.env): void {
+export function expectOwnPrograms(env: Env = process.env): void {
   if (env["LLMCTL_HOME"]) expectSafeForRoot(env["LLMCTL_HOME"]);
 }
 

@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import type { Env } from "../../base/environment.ts";
 import { LlmctlError, systemErrorCode } from "../../base/errors.ts";
 import { findHome } from "../../base/files/home-folder.ts";
 import { trimTrailingSlashes } from "../../base/text/trim-trailing-slashes.ts";
@@ -13,8 +14,6 @@ export interface HubSettings {
   /** No network: what is not on disk is an error. */
   readonly offline: boolean;
 }
-
-type Env = Readonly<Record<string, string | undefined>>;
 
 /**
  * Reads `HF_ENDPOINT`, `HF_TOKEN` (or the token that the Python client's `hf auth login` left in a file) and

@@ -44,9 +44,9 @@ function checkPortRule(root: LocatedMap): ProfileProblem[] {
   ];
 }
 
-type Problem = Pick<ProfileProblem, "message"> & { readonly fix: string };
+type HostProblem = Pick<ProfileProblem, "message"> & { readonly fix: string };
 
-function explainHost(host: string): Problem | undefined {
+function explainHost(host: string): HostProblem | undefined {
   if (/^[a-z][a-z0-9+.-]*:\/|^(?:unix|file):/i.test(host)) return explainUrl(host);
   if (isSocketHost(host)) return explainSocket(host);
   if (isIP(host) !== 0) return undefined;
@@ -69,7 +69,7 @@ function explainHost(host: string): Problem | undefined {
     : { message: "is no address", fix: "write an address such as 127.0.0.1, or a name" };
 }
 
-function explainUrl(text: string): Problem {
+function explainUrl(text: string): HostProblem {
   const path = /^(?:unix|file):(?:\/\/)?(.+)$/i.exec(text)?.[1];
   if (path !== undefined) {
     return {
@@ -91,7 +91,7 @@ function writeOnly(host: string, port = ""): string {
   return `write only the address: host: ${host}${isPort ? `, port: ${Number(port)}` : ""}`;
 }
 
-function explainSocket(path: string): Problem | undefined {
+function explainSocket(path: string): HostProblem | undefined {
   if (controlCharacter.test(path)) return { message: "is a path with control characters", fix: "choose another path" };
   const bytes = Buffer.byteLength(path);
   if (bytes <= maxSocketPathBytes) return undefined;
