@@ -1,11 +1,11 @@
 const stepMs = 25;
 
 /**
- * A time limit that counts only time in which this process could run: a step that came late counts as one step. On a
- * loaded machine, or after a suspend, an answer may have arrived long ago and only wait to be read; it is read before
- * the limit is said to be over.
+ * A time limit that counts only the time in which this process could run: a timer step that comes late counts as one
+ * step. On a loaded machine, or after a suspend, the answer may have arrived and wait to be read; it is read before the
+ * limit counts as reached.
  * @param onEnd Called once, unless the returned function was called before.
- * @returns what cancels it.
+ * @returns a function that cancels the limit.
  */
 export function limitRunningTime(limitMs: number, onEnd: () => void): () => void {
   let leftMs = limitMs;
@@ -14,7 +14,7 @@ export function limitRunningTime(limitMs: number, onEnd: () => void): () => void
     leftMs -= stepMs;
     if (leftMs > 0) return;
     clearInterval(timer);
-    // Timers run before input is read: whatever has arrived is handled between them and this.
+    // Timers run before pending input is read, and setImmediate runs after it.
     reading = setImmediate(onEnd);
   }, stepMs);
   return () => {

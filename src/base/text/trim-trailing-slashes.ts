@@ -1,6 +1,5 @@
 /**
- * A text without the slashes at its end. By `/\/+$/` each slash before the end would be tried, and those after it
- * passed over again.
+ * Removes the slashes at the end of a text. The pattern `/\/+$/` would take quadratic time on a text full of slashes.
  */
 export function trimTrailingSlashes(text: string): string {
   let end = text.length;
