@@ -84,7 +84,7 @@ test.each([
 });
 
 test("a line too many at the end of a path is explained", async () => {
-  expect(await refuse("model: |\n  m.gguf\n")).toMatchObject({ fix: "write it behind the key, on one line" });
+  expect(await refuse("model: |\n  m.gguf\n")).toMatchObject({ fix: "write the value behind the key, on one line" });
 });
 
 test("prose may have lines", async () => {
