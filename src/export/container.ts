@@ -79,7 +79,7 @@ export function startupSeconds({ stallTimeoutMs }: Probes): number {
 }
 
 /**
- * Whole seconds: at least one, as some formats take 0 for no limit, and at most 30 years, which all formats hold with
+ * Whole seconds: at least one, since no format takes less, and at most 30 years, which all formats hold with
  * what is added.
  */
 export function seconds(ms: number): number {
