@@ -13,8 +13,14 @@ import {
 } from "../base/text/check-shape.ts";
 import { exitCodes } from "../base/exit-codes.ts";
 import type { CommandFix } from "../base/fix.ts";
-import { type LastExit, type Status, type StatusEvent, stateNames, type TrafficStatus } from "./messages.ts";
-import type { Refusal } from "./client.ts";
+import {
+  type LastExit,
+  type Refusal,
+  type Status,
+  type StatusEvent,
+  stateNames,
+  type TrafficStatus,
+} from "./messages.ts";
 
 /*
  * What a supervisor answers, and what a state file says, may be another user's words, those of another version, or half

@@ -1,7 +1,5 @@
 import { request, type IncomingMessage } from "node:http";
 import { LlmctlError, systemErrorCode } from "../base/errors.ts";
-import type { ExitName } from "../base/exit-codes.ts";
-import type { Fix } from "../base/fix.ts";
 import { limitRunningTime } from "../base/running-time-limit.ts";
 import { parseJsonOrNothing } from "../base/text/parse-json.ts";
 import { collectBounded } from "../base/files/read-bounded.ts";
@@ -13,17 +11,6 @@ import { isOwnSocket, isSocketOf } from "./socket-path.ts";
 
 /** Errors of a connection that mean that no supervisor is there, or that it ended just now. */
 const nobodyListens: ReadonlySet<string> = new Set(["ENOENT", "ENOTDIR", "ECONNREFUSED", "ECONNRESET", "EPIPE"]);
-
-/**
- * The body of an answer of the control socket that is not 2xx; a supervisor of an older version gives the message
- * alone.
- */
-export interface Refusal {
-  readonly message: string;
-  readonly code?: string;
-  readonly exit?: ExitName;
-  readonly fix?: Fix;
-}
 
 /**
  * A supervisor answers within a millisecond; one that is starved by others may need a second. Of our own time, see

@@ -1,4 +1,6 @@
+import type { ExitName } from "../base/exit-codes.ts";
 import type { Fix } from "../base/fix.ts";
+
 /** What a supervisor is doing. `supervisor/design.md` has the table of transitions. */
 export type StateName = (typeof stateNames)[number];
 
@@ -125,4 +127,12 @@ export interface StatusEvent {
   readonly status: Status;
   /** How the supervisor ends; only on its last event. */
   readonly end?: { readonly exit: string; readonly code: number };
+}
+
+/** The body of an answer that is not 2xx. A supervisor of an older version gives only the message. */
+export interface Refusal {
+  readonly message: string;
+  readonly code?: string;
+  readonly exit?: ExitName;
+  readonly fix?: Fix;
 }

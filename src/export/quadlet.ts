@@ -14,7 +14,7 @@ import {
   startupSeconds,
   stopMarginSeconds,
 } from "./container.ts";
-import { escapeSpecifiers, quoteArgument } from "../services/unit-words.ts";
+import { escapeSpecifiers, quoteArgument } from "../services/unit-quoting.ts";
 import { expectWritable, unwritable } from "../services/expect-writable.ts";
 
 /** Time to pull the image, which has several GB with CUDA. */

@@ -6,7 +6,7 @@ import { findPaths, type Paths } from "../base/files/paths.ts";
 import { commandAs, findUserName } from "../base/describe-user.ts";
 import { expectTrustedPath } from "../base/files/trusted-path.ts";
 import { expectProfileName, profileNamePattern } from "../base/text/profile-name.ts";
-import { findForeignOwner, hasForeignState } from "../supervisor/state/foreign-folder.ts";
+import { findForeignOwner, hasForeignState } from "../supervisor/state/state-folder-owner.ts";
 import { readEnvironment, systemEnvironment, systemHome, systemUser } from "../services/unit.ts";
 import {
   listProfileStates,

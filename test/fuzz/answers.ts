@@ -108,7 +108,10 @@ async function ask(wanted: number, socketPath: string): Promise<string> {
         .catch((error: unknown) => expectPlain(error));
       return proof === undefined
         ? "not proven"
-        : expectCounts([proof.draftTokens, proof.acceptedTokens, proof.tokensPerSecond]);
+        : expectCounts([
+            ...Object.values(proof.verdict).filter((value) => typeof value === "number"),
+            proof.tokensPerSecond,
+          ]);
     }
     case 7:
       await llamaServerProtocol.checkHealth(endpoint, 5000, signal);

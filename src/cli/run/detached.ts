@@ -17,8 +17,8 @@ import type { StatusEvent } from "../../control/messages.ts";
 import { protocolOf } from "../../llama/server/protocols.ts";
 import { eventLogPath } from "../../supervisor/log/event-log.ts";
 import type { Launch } from "../../supervisor/launch.ts";
-import { stateUnwritable } from "../../supervisor/state/lock.ts";
-import { openLogFile } from "../../supervisor/log/log-file.ts";
+import { stateUnwritable } from "../../supervisor/state/file-lock.ts";
+import { openLogForAppending } from "../../supervisor/log/open-log-for-appending.ts";
 import { supervise } from "../../supervisor/supervise.ts";
 import { isService } from "../../services/notify.ts";
 import { outliveOutput } from "./outlive-output.ts";
@@ -155,7 +155,7 @@ function absoluteFolders(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
 function openSupervisorLog(stateDir: string, name: string): number {
   const path = eventLogPath(stateDir, name);
   try {
-    return openLogFile(path);
+    return openLogForAppending(path);
   } catch (cause) {
     throw stateUnwritable(path, cause);
   }

@@ -1,7 +1,7 @@
 import { LlmctlError } from "../../base/errors.ts";
 import type { Profile } from "../../profiles/schema/schema.ts";
 import { targetModel } from "../../profiles/target.ts";
-import type { Drafting, Launch } from "../../supervisor/launch.ts";
+import type { Launch, WantedProof } from "../../supervisor/launch.ts";
 import { type Finding, Findings } from "./finding.ts";
 import { type MemoryUse } from "./memory-use.ts";
 import { checkMemory } from "./fit-findings.ts";
@@ -30,7 +30,7 @@ export interface ProfileCheck {
   readonly files: Launch["files"];
   readonly flags: readonly RenderedFlag[];
   readonly notes: Rendering["notes"];
-  readonly drafting: Drafting;
+  readonly drafting: WantedProof;
   /** Empty where the build cannot tell it. */
   readonly memory: readonly MemoryUse[];
   /** Errors first. */

@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { LlmctlError } from "../../base/errors.ts";
 import { describeInLine, type Fix } from "../../base/fix.ts";
 import type { Paths } from "../../base/files/paths.ts";
@@ -7,7 +6,7 @@ import type { ModelFiles } from "../../hub/find/model-files.ts";
 import { listSidecars } from "../../profiles/model-refs.ts";
 import type { Profile, ProfileValues } from "../../profiles/schema/schema.ts";
 import { targetModel } from "../../profiles/target.ts";
-import type { Drafting, Launch } from "../../supervisor/launch.ts";
+import type { Launch, WantedProof } from "../../supervisor/launch.ts";
 import { findKeyFault, findOpenings } from "../server/access.ts";
 import { hasKeyComments } from "../server/api-keys.ts";
 import { checkBinary } from "../ask/binary-check.ts";
@@ -16,6 +15,7 @@ import { childEnvironment, strayConfig } from "../ask/child-env.ts";
 import { decideDraft } from "../draft/draft-gate.ts";
 import { dryRun, dryRunTimeoutMs, findAllRefused, type RefusedFlag } from "../ask/dry-run.ts";
 import { askBinary } from "../ask/flag-catalogue.ts";
+import { withHash } from "./launch-hash.ts";
 import { launchSettings } from "./launch-settings.ts";
 import { type FoundModel, ModelReader } from "./model-reader.ts";
 import { findExceededLimits } from "./profile-limits.ts";
@@ -72,7 +72,7 @@ export interface Command {
   readonly env: Readonly<Record<string, string>>;
   /** Files that the child reads while loading. */
   readonly files: ModelFiles["shards"];
-  readonly drafting: Drafting;
+  readonly proof: WantedProof;
   /** For people: the build's version line. */
   readonly build: string;
 }
@@ -96,7 +96,7 @@ export async function planLaunch(profile: Profile, options: PlanOptions): Promis
 async function planWorkerLaunch(profile: Profile, options: PlanOptions): Promise<LaunchPlan> {
   const { file, env, flags, build } = await planWorker(profile, options);
   const args = flags.flatMap((flag) => flag.args);
-  const drafting: Drafting = { wanted: false, reason: noDraftAsked };
+  const proof: WantedProof = { wanted: false, reason: noDraftAsked };
   const launch = withHash(await sealEnv(profile.values.env, options.paths.data), {
     ...launchSettings(profile),
     watchTraffic: false,
@@ -104,7 +104,7 @@ async function planWorkerLaunch(profile: Profile, options: PlanOptions): Promise
     args,
     env,
     files: [],
-    drafting,
+    proof,
     build,
   });
   return { launch, flags, notes: [], warnings: [unprotected], refused: [] };
@@ -162,7 +162,7 @@ async function planProgram(
       args,
       env: childEnv,
       files: [...target.files, ...draft.files, ...sidecars.files, ...plain],
-      drafting: draft.drafting,
+      proof: draft.drafting,
       build: `${found.label}: ${catalogue.version}`,
     },
     flags: rendering.flags,
@@ -250,7 +250,7 @@ export function cliMissing(server: string, at: string): never {
 
 /** Whether a profile's server is to draft, and with what. */
 export interface DraftDecision {
-  readonly drafting: Drafting;
+  readonly drafting: WantedProof;
   readonly path?: string;
   readonly files: ModelFiles["shards"];
   readonly warnings: readonly string[];
@@ -308,29 +308,4 @@ export function draftMismatch(
     at: profile.at("draft", "model"),
     fix,
   });
-}
-
-/**
- * Two launches with the same hash run the same server in the same way. Of the environment only the profile's part
- * counts: `up` from a shell must find what systemd has started to be the same. Files and workers are named by the
- * arguments, the protocol by the program. What it depends on is no reason to load a model anew, nor is another version
- * of llmctl.
- */
-function withHash(profileEnv: string, launch: Omit<Launch, "hash">): Launch {
-  const {
-    version: _version,
-    files: _files,
-    env: _env,
-    dependsOn: _dependsOn,
-    protocol: _protocol,
-    rpcWorkers: _rpcWorkers,
-    ...rest
-  } = launch;
-  return {
-    ...launch,
-    hash: createHash("sha256")
-      .update(JSON.stringify({ profileEnv, ...rest }))
-      .digest("hex")
-      .slice(0, 16),
-  };
 }

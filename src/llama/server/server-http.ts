@@ -50,8 +50,10 @@ export async function prove(launch: Launch, endpoint: Endpoint, signal: AbortSig
   const baselineTokensPerSecond = draftTokens > 0 && launch.watchTraffic ? await measureBaseline(complete) : undefined;
   return {
     requests,
-    draftTokens,
-    acceptedTokens: readCount(timings["draft_n_accepted"]),
+    verdict:
+      draftTokens === 0
+        ? { state: "off", reason: "the proof request drafted no token" }
+        : { state: "on", draftTokens, acceptedTokens: readCount(timings["draft_n_accepted"]) },
     tokensPerSecond: readCount(timings["predicted_per_second"]),
     baselineTokensPerSecond,
   };

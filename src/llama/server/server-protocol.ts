@@ -1,5 +1,6 @@
 import type { Endpoint, LoadLine, ServerProtocol } from "../../supervisor/launch.ts";
 import { checkKeyFile } from "./access.ts";
+import { draftProofTexts } from "./draft-proof.ts";
 import { explainExit } from "./exit-cause.ts";
 import { checkWorkers } from "../ask/rpc-workers.ts";
 import { askMainLoop, checkHealth, examine, isBusy, prove, readMetrics } from "./server-http.ts";
@@ -10,6 +11,7 @@ export const llamaServerProtocol: ServerProtocol = {
   checkNeeds: async (launch) => checkKeyFile(launch) ?? checkWorkers(launch),
   checkHealth,
   prove,
+  proofTexts: draftProofTexts,
   parseTraffic,
   askMainLoop,
   examine,

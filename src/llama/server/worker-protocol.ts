@@ -1,6 +1,7 @@
 import { connect } from "node:net";
 import type { Endpoint, Health, ServerProtocol } from "../../supervisor/launch.ts";
 import { isListenedOn, isListeningKnown } from "../../supervisor/port/listening-sockets.ts";
+import { draftProofTexts } from "./draft-proof.ts";
 import { explainExit } from "./exit-cause.ts";
 
 /**
@@ -15,6 +16,7 @@ export const workerProtocol: ServerProtocol = {
   parseLoadLine: (line) => (/^Starting RPC server\b/.test(line) ? { says: "loaded" } : undefined),
   parseTraffic: () => undefined,
   prove: async () => Promise.reject(new Error("a worker does not draft")),
+  proofTexts: draftProofTexts,
   askMainLoop: async () => undefined,
   examine: async () => ({ result: "unknown" }),
   isBusy: async () => false,

@@ -1,6 +1,6 @@
 import { readBytesTaken, readCpuTicks, type BytesTaken } from "../state/process-identity.ts";
 
-/** What shows that a server works, as it is at one moment; undefined where the system does not tell. */
+/** Counters that grow while a server works, at one moment; undefined when the system does not tell. */
 interface Signs {
   readonly logBytes: number;
   /** CPU time used, in clock ticks. */
@@ -8,17 +8,16 @@ interface Signs {
   readonly taken: BytesTaken | undefined;
 }
 
-/** Long enough to tell work from what our own questions cost, in milliseconds. */
+/** Milliseconds; long enough to tell work from the cost of our own health checks. */
 const windowMs = 10_000;
 /**
- * CPU time in one window that does not count, in clock ticks, of which Linux tells programs 100 a second (proc(5)): a
- * hundredth of a core. Our own health checks cost a server that does nothing else well under a thousandth; one that
- * computes, on a GPU too, uses a core.
+ * CPU time in one window that counts as idle, in clock ticks of 1/100 s (proc(5)): a hundredth of a core. Our health
+ * checks cost an idle server well under a thousandth; a server that computes, also on a GPU, uses a core.
  */
 const idleTicks = 10;
 
-/** Whether a server still does something: logs, computes, or takes in bytes. */
-export class SignsOfLife {
+/** Measures signs of life: whether a server logs, computes or reads. */
+export class ActivityMeter {
   readonly #read: () => Signs;
   #last: Signs;
   #movedAtMs: number;
@@ -31,7 +30,7 @@ export class SignsOfLife {
     this.#windowStartMs = nowMs;
   }
 
-  /** @returns whether anything has moved since the last look or, of CPU time, since some seconds ago. */
+  /** @returns whether a counter has grown since the last call; CPU time is compared over some seconds. */
   look(nowMs: number): boolean {
     const signs = this.#read();
     const moves = hasMoved(this.#last, signs);
@@ -43,7 +42,7 @@ export class SignsOfLife {
     return moves;
   }
 
-  /** Counts the silence from now on. */
+  /** Restarts the count of silence. */
   startAnew(nowMs: number): void {
     this.#movedAtMs = nowMs;
   }
@@ -54,7 +53,7 @@ export class SignsOfLife {
 }
 
 function hasMoved(before: Signs, now: Signs): boolean {
-  // A log that is rotated gets smaller.
+  // Not ">": a rotated log is smaller.
   if (now.logBytes !== before.logBytes || hasTaken(before.taken, now.taken)) return true;
   return (now.cpuTicks ?? 0) - (before.cpuTicks ?? 0) > idleTicks;
 }

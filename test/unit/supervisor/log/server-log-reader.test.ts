@@ -2,7 +2,7 @@ import { appendFileSync, mkdtempSync, rmSync, truncateSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { LogFollower } from "../../../../src/supervisor/log/log-follower.ts";
+import { ServerLogReader } from "../../../../src/supervisor/log/server-log-reader.ts";
 import { ServerLog } from "../../../../src/supervisor/log/server-log.ts";
 
 const plenty = 1 << 20;
@@ -22,7 +22,7 @@ describe("a log follower", () => {
   test("reads whole lines only, from the start of the run on", () => {
     appendFileSync(log.path, "of an earlier run\n");
     log.markRun("--- run 2");
-    const follower = new LogFollower(log);
+    const follower = new ServerLogReader(log);
     appendFileSync(log.path, "one\ntw");
     expect([...follower.read(plenty)]).toEqual(["one"]);
     appendFileSync(log.path, "o\nthree\n");
@@ -31,7 +31,7 @@ describe("a log follower", () => {
   });
 
   test("cuts lines that are longer than any that says something, whether they end or not", () => {
-    const follower = new LogFollower(log);
+    const follower = new ServerLogReader(log);
     appendFileSync(log.path, `${"x".repeat(60_000)}\n${"y".repeat(60_000)}`);
     appendFileSync(log.path, `${"y".repeat(60_000)}\nshort\n`);
     const lines = [...follower.read(plenty)];
@@ -40,7 +40,7 @@ describe("a log follower", () => {
 
   test("a look at which nothing has come reads nothing: there may be a hundred a second", () => {
     const read = vi.spyOn(log, "read");
-    const follower = new LogFollower(log);
+    const follower = new ServerLogReader(log);
     expect([...follower.read(plenty)]).toEqual([]);
     expect(read).not.toHaveBeenCalled();
     appendFileSync(log.path, "one\n");
@@ -51,7 +51,7 @@ describe("a log follower", () => {
   test.each(["new", "new, and longer than all that stood there before ".repeat(9)])(
     "goes on at the start of a file that was rotated",
     (line) => {
-      const follower = new LogFollower(log);
+      const follower = new ServerLogReader(log);
       appendFileSync(log.path, `${"x".repeat(200)}\ncut by the rota`);
       expect([...follower.read(plenty)]).toHaveLength(1);
       expect(log.rotateIfLarge()).toBe(true);
@@ -62,7 +62,7 @@ describe("a log follower", () => {
   );
 
   test("goes on at the start of a file that someone else has truncated", () => {
-    const follower = new LogFollower(log);
+    const follower = new ServerLogReader(log);
     appendFileSync(log.path, "one\ntwo\n");
     expect([...follower.read(plenty)]).toHaveLength(2);
     truncateSync(log.path);
@@ -71,13 +71,13 @@ describe("a log follower", () => {
   });
 
   test("passes over what is more than it may read", () => {
-    const follower = new LogFollower(log);
+    const follower = new ServerLogReader(log);
     appendFileSync(log.path, `${"x".repeat(500)}\nlast but one\nlast\n`);
     expect([...follower.read(10)]).toEqual([" one", "last"]);
   });
 
   test("cuts a line without end", () => {
-    const follower = new LogFollower(log);
+    const follower = new ServerLogReader(log);
     appendFileSync(log.path, "y".repeat(300_000));
     expect([...follower.read(plenty)]).toEqual([]);
     appendFileSync(log.path, "\nafter\n");

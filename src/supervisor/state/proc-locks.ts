@@ -4,11 +4,11 @@ import { systemErrorCode } from "../../base/errors.ts";
 import { identifyProcess, type ProcessIdentity } from "./process-identity.ts";
 
 /**
- * A process that has a lock, as the system tells it: for a file that no longer says who holds it. Who only reads the
- * file (a backup, `less`) is none: whoever is found may be ended. Processes of other users and of other pid namespaces
- * cannot be seen. Reads all of /proc, some ten milliseconds.
+ * Finds in /proc the process that holds a lock whose file has lost its record. A process that only reads the file (a
+ * backup, `less`) does not count, since the caller may kill what is found. Processes of other users and of other pid
+ * namespaces are not visible. Reads all of /proc, which takes some ten milliseconds.
  */
-export function findLocker(path: string): ProcessIdentity | undefined {
+export function findLockHolder(path: string): ProcessIdentity | undefined {
   const file = statOrNone(path);
   if (file === undefined) return undefined;
   const pid = listNames("/proc").find(
@@ -18,10 +18,9 @@ export function findLocker(path: string): ProcessIdentity | undefined {
 }
 
 /**
- * Whether a process has the lock of this path: the file that is there, or one that was there and has been removed,
- * which it keeps.
- * @returns undefined where the system does not tell: there is no /proc, or the process is closed to its own user, as a
- *   program with rights of its own (setcap) is.
+ * Whether a process holds the lock of this path: on the present file, or on a removed one that it still has open.
+ * @returns undefined when the system does not tell: there is no /proc, or the process is closed to its own user, like a
+ *   program with file capabilities (setcap).
  */
 export function holdsLock(pid: number, path: string): boolean | undefined {
   let fds: readonly string[];
@@ -47,7 +46,7 @@ function realFolder(path: string): string {
     return realpathSync(dirname(path));
   } catch (error) {
     if (systemErrorCode(error) === undefined) throw error;
-    return dirname(path); // removed, too
+    return dirname(path); // the folder is removed as well
   }
 }
 
@@ -66,7 +65,7 @@ function hasLocked(pid: string, file: Stats): boolean {
   });
 }
 
-/** @see proc_pid_fdinfo(5): a line for each lock that the open file has, whichever process took it. */
+/** @see proc_pid_fdinfo(5): one line for each lock on the open file, whichever process took it. */
 function isLockOf(pid: string, fd: string): boolean {
   try {
     return /^lock:.*\bFLOCK\b/m.test(readFileSync(`/proc/${pid}/fdinfo/${fd}`, "latin1"));
@@ -79,7 +78,7 @@ function listNames(folder: string): readonly string[] {
   try {
     return readdirSync(folder);
   } catch {
-    return []; // a process that has ended, or that is not ours to see
+    return []; // the process has ended or is not visible to us
   }
 }
 

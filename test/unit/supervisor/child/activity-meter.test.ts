@@ -1,14 +1,14 @@
 import { describe, expect, test } from "vitest";
-import { SignsOfLife } from "../../../../src/supervisor/child/signs-of-life.ts";
+import { ActivityMeter } from "../../../../src/supervisor/child/activity-meter.ts";
 
 const still = { logBytes: 100, cpuTicks: 50, taken: { read: 1000, fetched: 1000, mapped: 1000 } };
 
 /** A server of which the test says what it shows. */
-function watchSigns(): { life: SignsOfLife; signs: { now: typeof still } } {
+function watchSigns(): { life: ActivityMeter; signs: { now: typeof still } } {
   const signs = { now: still };
   return {
     signs,
-    life: new SignsOfLife(
+    life: new ActivityMeter(
       1,
       () => 0,
       0,
@@ -55,7 +55,7 @@ test("a server that begins to compute after an hour is seen as soon as it has us
 
 test("where the system tells nothing but the log, the log counts", () => {
   const signs = { now: { logBytes: 1, cpuTicks: undefined, taken: undefined } };
-  const life = new SignsOfLife(
+  const life = new ActivityMeter(
     1,
     () => 0,
     0,

@@ -4,7 +4,7 @@ import type { ServerLog } from "./server-log.ts";
 const longestLine = 4096;
 
 /** Reads the lines that a server adds to its log, from the start of its run on. */
-export class LogFollower {
+export class ServerLogReader {
   readonly #log: ServerLog;
   #offset: number;
   #partial = "";

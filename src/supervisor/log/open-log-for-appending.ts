@@ -8,7 +8,7 @@ import { ensureOwnFolder } from "../../base/files/own-folder.ts";
  * Opens a log of ours to append to it, and makes it and its folder where they are missing.
  * @throws LlmctlError `foreign-folder`, and as `openOwnFile`; the system's error.
  */
-export function openLogFile(path: string): number {
+export function openLogForAppending(path: string): number {
   ensureOwnFolder(dirname(path));
   return openOwnFile(path, constants.O_RDWR | constants.O_CREAT | constants.O_APPEND, "log");
 }

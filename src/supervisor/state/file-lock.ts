@@ -6,47 +6,46 @@ import type { ExitName } from "../../base/exit-codes.ts";
 import type { Fix } from "../../base/fix.ts";
 import { foreignFile, noFollowFlags, notAFile, openOwnFile } from "../../base/files/own-file.ts";
 import { ensureOwnFolder, isOwn } from "../../base/files/own-folder.ts";
-import { isAt } from "../log/log-file.ts";
-import { clearNote, type LockNote, saysNote, writeNote } from "./lock-note.ts";
+import { isAt } from "../log/open-log-for-appending.ts";
+import { markReleased, type LockRecord, holdsLockRecord, writeLockRecord } from "./lock-record.ts";
 
 /**
- * A lock that the kernel gives up when every process that holds the descriptor is gone. The server inherits the
- * descriptor, so the lock also stays held while a server lives on without its supervisor.
+ * A lock that the kernel releases when every process with the descriptor is gone. The server inherits the descriptor,
+ * so its lock stays held while it outlives its supervisor.
  */
 export interface Lock {
   readonly path: string;
   readonly fd: number;
   /**
-   * Says in the file who holds it, unless it says so already. Needs no room on the disk: a note takes the place of the
-   * last one.
+   * Writes a record into the file unless it is there already. Overwrites the last record, so it needs no disk space.
    * @throws the system's error.
    */
-  note(note: LockNote): void;
-  /** Whether the file at the path is still the one that is locked; false where it was removed or replaced. */
+  record(record: LockRecord): void;
+  /** Whether the file at the path is still the locked one; false after it was removed or replaced. */
   isInPlace(): boolean;
   release(): void;
 }
 
 const busyExitCode = 75;
-/** A lock file is replaced only when it was removed while it was being opened. */
+/** Opening is repeated when the file was removed between opening and locking. */
 const mostTries = 10;
 
 type LockKind = "exclusive" | "shared";
 
 /**
- * Takes a lock on a file, without waiting; the file says then that this process holds it.
+ * Takes a lock on a file without waiting, and writes the record into it.
  *
- * Node has no flock(2). The `flock` tool takes it on a descriptor that it inherits: the open file is shared, so the
- * lock stays ours when the tool has ended.
+ * Node has no flock(2). The `flock` tool locks a descriptor that it inherits: the lock belongs to the shared open file,
+ * so we keep it after the tool has ended.
  * @returns undefined when another process holds it.
  * @throws LlmctlError `foreign-folder`, `foreign-file`, `tool-missing`, `state-unwritable` or `lock-failed`.
  */
-export function takeLock(path: string, note: LockNote): Lock | undefined {
+export function takeLock(path: string, record: LockRecord): Lock | undefined {
   const fd = lockFile(path, "exclusive");
   if (fd === undefined) return undefined;
   const lock = makeLock(path, fd);
   try {
-    lock.note(note);
+    lock.record(record);
     return lock;
   } catch (cause) {
     closeSync(fd);
@@ -54,14 +53,14 @@ export function takeLock(path: string, note: LockNote): Lock | undefined {
   }
 }
 
-/** As {@link takeLock}, together with others who share it; nobody is named in the file. */
+/** Like {@link takeLock}, but shared with other holders and without a record in the file. */
 export function takeSharedLock(path: string): Lock | undefined {
   const fd = lockFile(path, "shared");
   return fd === undefined ? undefined : { ...makeLock(path, fd), release: () => closeSync(fd) };
 }
 
 /**
- * Whether any process holds a lock, in whatever pid namespace it is. Costs a process of some milliseconds.
+ * Whether any process holds a lock, in any pid namespace. Spawns a tool for some milliseconds.
  * @throws LlmctlError `foreign-file`, `tool-missing`, `lock-failed`.
  */
 export function isLocked(path: string): boolean {
@@ -70,7 +69,7 @@ export function isLocked(path: string): boolean {
     fd = openSync(path, constants.O_RDONLY | noFollowFlags);
   } catch (error) {
     if (systemErrorCode(error) === undefined) throw error;
-    return false; // no file, or none of ours: nobody of ours holds it
+    return false; // no file, or one that we may not open: none of our processes holds it
   }
   try {
     const info = fstatSync(fd);
@@ -82,21 +81,21 @@ export function isLocked(path: string): boolean {
 }
 
 /**
- * Says in a lock file who the process is that has inherited the lock, or, without a note, that it holds it no more.
- * Makes the file anew where it was removed.
+ * Writes into a lock file which process has inherited the lock, or, without a record, that the lock is released.
+ * Recreates a removed file.
  * @throws as {@link takeLock}, the system's error.
  */
-export function noteHeldLock(path: string, note: LockNote | undefined): void {
+export function recordInheritedLock(path: string, record: LockRecord | undefined): void {
   const fd = openLockFile(path);
   try {
-    if (note === undefined) clearNote(fd);
-    else if (!saysNote(fd, note)) writeNote(fd, note);
+    if (record === undefined) markReleased(fd);
+    else if (!holdsLockRecord(fd, record)) writeLockRecord(fd, record);
   } finally {
     closeSync(fd);
   }
 }
 
-/** Opens and locks a file. A file that was removed between the two is nobody's lock any more, and another is made. */
+/** Opens and locks a file. If the file was removed between the two, its lock means nothing and a new file is made. */
 function lockFile(path: string, kind: LockKind): number | undefined {
   for (let tries = 0; tries < mostTries; tries += 1) {
     const fd = openLockFile(path);
@@ -119,16 +118,16 @@ function makeLock(path: string, fd: number): Lock {
   return {
     path,
     fd,
-    note: (note) => {
-      if (!saysNote(fd, note)) writeNote(fd, note);
+    record: (record) => {
+      if (!holdsLockRecord(fd, record)) writeLockRecord(fd, record);
     },
     isInPlace: () => isAt(path, fd),
     release: () => {
       try {
-        clearNote(fd);
+        markReleased(fd);
       } catch (error) {
-        // An emptied file on a full disk. The kernel gives up the lock all the same, and the file names nobody who
-        // runs.
+        // An emptied file on a full disk. Closing releases the lock all the same, and the file names no running
+        // process.
         if (!isSystemError(error)) throw error;
       } finally {
         closeSync(fd);
@@ -164,7 +163,7 @@ function openLockFile(path: string): number {
     return openOwnFile(path, constants.O_RDWR | constants.O_CREAT, "lock file");
   } catch (cause) {
     if (cause instanceof LlmctlError) throw cause;
-    // ENXIO: a socket, which cannot be opened.
+    // ENXIO: the path is a socket.
     throw systemErrorCode(cause) === "ENXIO" ? notAFile(path) : stateUnwritable(path, cause);
   }
 }
@@ -185,19 +184,19 @@ const unwritableBecause: Readonly<
   EACCES: noPermission,
   EPERM: noPermission,
   EROFS: { why: "the file system is read-only", exit: "io", fix: otherFolder },
-  // What Node's recursive mkdir makes of EROFS; a folder that is only missing it would have made.
-  ENOENT: { why: "its folder cannot be made, the file system may be read-only", exit: "io", fix: otherFolder },
+  // Node's recursive mkdir reports EROFS so; a folder that is only missing would have been made.
+  ENOENT: { why: "its folder cannot be created, the file system may be read-only", exit: "io", fix: otherFolder },
   ENOTDIR: { why: "a file is in the place of a folder", exit: "io", fix: `remove that file, or ${otherFolder}` },
   EISDIR: { why: "a folder is in the place of a file", exit: "io", fix: "remove that folder" },
   EEXIST: { why: "a file is in the place of a folder", exit: "io", fix: `remove that file, or ${otherFolder}` },
   ELOOP: { why: "a link is in the place of the file", exit: "permission", fix: `remove that link, or ${otherFolder}` },
 };
 
-/** The error for a file of ours that cannot be written, with the cause in words. */
+/** The error for a state, lock or log file that cannot be written, with the cause in words. */
 export function stateUnwritable(path: string, cause: unknown): LlmctlError {
   if (cause instanceof LlmctlError) return cause;
   const { why, exit, fix } = unwritableBecause[systemErrorCode(cause) ?? ""] ?? {
-    // Without the call and the name of a temporary file, which is another each time: the same fault has the same words.
+    // Without the call and the temporary file's name, which changes: the same fault must give the same warning.
     why: (cause instanceof Error ? cause.message : String(cause)).split(",", 1)[0] ?? "",
     exit: "io",
     fix: otherFolder,

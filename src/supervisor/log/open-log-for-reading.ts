@@ -15,7 +15,7 @@ const noLog: ReadonlySet<string> = new Set(["ENOENT", "ENOTDIR", "ELOOP", "ENXIO
  * @throws LlmctlError `foreign-file` where it is neither of the folder's owner nor, in a folder of ours, of root's; the
  *   system's error.
  */
-export async function openLog(path: string): Promise<FileHandle | undefined> {
+export async function openLogForReading(path: string): Promise<FileHandle | undefined> {
   let file: FileHandle;
   try {
     file = await open(path, constants.O_RDONLY | noFollowFlags);

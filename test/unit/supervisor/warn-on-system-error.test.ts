@@ -1,13 +1,13 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { LlmctlError } from "../../../src/base/errors.ts";
-import { tolerate } from "../../../src/supervisor/tolerate.ts";
+import { warnOnSystemError } from "../../../src/supervisor/warn-on-system-error.ts";
 
 test("what the system refuses, and what we know, is told", () => {
   const told: string[] = [];
   const warn = (text: string) => told.push(text);
-  expect(tolerate("cannot read", () => readFileSync("/none"), warn)).toBeUndefined();
-  tolerate(
+  expect(warnOnSystemError("cannot read", () => readFileSync("/none"), warn)).toBeUndefined();
+  warnOnSystemError(
     "cannot stop",
     () => {
       throw new LlmctlError("x", "known", { exit: "io" });
@@ -15,12 +15,12 @@ test("what the system refuses, and what we know, is told", () => {
     warn,
   );
   expect(told).toEqual([expect.stringMatching(/^cannot read: ENOENT/), "cannot stop: known"]);
-  expect(tolerate("cannot add", () => 1 + 1, warn)).toBe(2);
+  expect(warnOnSystemError("cannot add", () => 1 + 1, warn)).toBe(2);
 });
 
 test.each<() => unknown>([
   () => readFileSync(undefined as unknown as string), // a TypeError with a code
   () => (undefined as unknown as string).length,
 ])("a mistake of ours is not", (mistake) => {
-  expect(() => tolerate("cannot", mistake, () => undefined)).toThrow(TypeError);
+  expect(() => warnOnSystemError("cannot", mistake, () => undefined)).toThrow(TypeError);
 });

@@ -3,15 +3,15 @@ import { join } from "node:path";
 import { systemErrorCode } from "../../base/errors.ts";
 import { expectOwnFolder, isOwn } from "../../base/files/own-folder.ts";
 
-/** Whose a folder of states is; undefined where it is ours, or there is none, or something else is there. */
+/** The other user who owns the folder of all states; undefined when it is ours, missing or not a folder. */
 export function findForeignOwner(stateDir: string): number | undefined {
   const info = lstatOrNone(stateDir);
   return info === undefined || !info.isDirectory() || isOwn(info) ? undefined : info.uid;
 }
 
 /**
- * Whether a profile of another user's has a state. Its owner could have put a link there, or another user's folder.
- * @throws LlmctlError `foreign-folder` where what is there is not that user's.
+ * Whether another user's profile has a state folder. That user could have put a link or a third user's folder there.
+ * @throws LlmctlError `foreign-folder` when the folder does not belong to that user.
  */
 export function hasForeignState(stateDir: string, name: string, owner: number): boolean {
   const info = lstatOrNone(join(stateDir, name));
@@ -25,6 +25,6 @@ function lstatOrNone(path: string): Stats | undefined {
     return lstatSync(path, { throwIfNoEntry: false });
   } catch (error) {
     if (systemErrorCode(error) === undefined) throw error;
-    return undefined; // not ours to look into
+    return undefined; // unreadable for us
   }
 }

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { stateUnwritable } from "../../../../src/supervisor/state/lock.ts";
+import { stateUnwritable } from "../../../../src/supervisor/state/file-lock.ts";
 
 test.each([
   ["ENOSPC", "no space left on the disk", "io"],
