@@ -5,8 +5,7 @@ import { parseJsonOrNothing } from "../base/text/parse-json.ts";
 import { collectBounded } from "../base/files/read-bounded.ts";
 import { readLines } from "../base/files/read-lines.ts";
 import { llmctlVersion } from "../base/version.ts";
-import { isEvent, isRefusal, isStatus } from "./check-answer.ts";
-import type { Status, StatusEvent } from "./messages.ts";
+import { isEvent, isRefusal, isStatus, type Status, type StatusEvent } from "./messages.ts";
 import { isOwnSocket, isSocketOf } from "./socket-path.ts";
 
 /** Errors of a connection that mean that no supervisor is there, or that it ended just now. */

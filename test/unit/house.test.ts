@@ -19,7 +19,7 @@ describe("tables", () => {
     const named = tableRows(room);
     const missing = inFolder(room)
       .filter((path) => !named.some((row) => row.path === path))
-      .map((path) => `${room}/design.md: add a row for \`${relative(room, path)}\``);
+      .map((path) => `${room}/design.md: add the row | \`${relative(room, path)}\` | what it owns |`);
     const wrong = named
       .filter(({ path }) => !sources.includes(path))
       .map(({ table, text }) => `${table}: remove the row of \`${text}\`, or correct its path: there is no such file`);
@@ -29,11 +29,11 @@ describe("tables", () => {
     expect([...missing, ...wrong, ...twice]).toEqual([]);
   });
 
-  test("a path of a row is relative to the room, or to the folder of the table", () => {
+  test("a table has a row for each file, with headings of folders between its parts", () => {
     const rows = parseTable(
-      "## Who owns what\n\n### a/\n\n| file | owns |\n| --- | --- |\n| `a/b.ts` | `c.ts` |\n\n## Rules",
+      "## Who owns what\n\n| file | owns |\n| - | - |\n| `a.ts` | A |\n\n### b/\n\n| file   | owns |\n| - | - |\n| `b/c.ts` | `d.ts` |\n",
     );
-    expect(rows).toEqual(["a/b.ts"]);
+    expect(rows).toEqual(["a.ts", "b/c.ts"]);
   });
 });
 
@@ -140,9 +140,10 @@ function tableRows(room: string): Row[] {
   );
 }
 
-/** The paths in backticks of the first column. */
+/** The paths in backticks of the first column of all tables whose columns are `file` and `owns`. */
 function parseTable(markdown: string): string[] {
-  const cells = [...section(markdown, "Who owns what").matchAll(/^\|([^|]*)\|/gm)].map(([, cell = ""]) => cell);
+  const tables = [...markdown.matchAll(/^\| *file *\| *owns *\|\n((?:\|.*(?:\n|$))*)/gm)].map(([, rows = ""]) => rows);
+  const cells = tables.flatMap((rows) => rows.split("\n").map((row) => row.split("|")[1] ?? ""));
   return cells.flatMap((cell) => [...cell.matchAll(/`([^`]+)`/g)].map(([, path = ""]) => path));
 }
 
