@@ -173,7 +173,7 @@ describe("a command line", () => {
       await writeFile(home.join("kept"), "");
       for (const name of ["..", ".", "", "../run", ".models", "a/b", "/etc", "a\nb", "A", "x".repeat(65)]) {
         const { exitCode, stderr, stdout } = await llmctl([command, name], { home });
-        expect(stderr).toContain(`is no name of a profile\n  fix: see "llmctl ps --all"`);
+        expect(stderr).toContain(`is not a profile name\n  fix: see "llmctl ps --all"`);
         expect({ exitCode, stdout }).toEqual({ exitCode: 2, stdout: "" });
       }
       expect((await readdir(home.path)).toSorted()).toContain("kept");

@@ -6,7 +6,7 @@ import { execa } from "execa";
 import { LlmctlError, type Problem } from "../../base/errors.ts";
 import { exitCodes, type ExitName } from "../../base/exit-codes.ts";
 import { findPaths } from "../../base/files/paths.ts";
-import { expectSafeForRoot } from "../../base/files/safe-way.ts";
+import { expectSafeForRoot } from "../../base/files/trusted-path.ts";
 import { buildsFolder, listBuilds, useBuild } from "../../llama/ask/builds.ts";
 import { jsonText } from "../screen/json-text.ts";
 import { ProgressLine } from "../screen/progress.ts";

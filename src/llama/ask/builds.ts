@@ -7,7 +7,7 @@ import { findClosest } from "../../base/text/closest.ts";
 import { LlmctlError, systemErrorCode } from "../../base/errors.ts";
 import { parseJson as parseBounded } from "../../base/text/parse-json.ts";
 import { readBounded } from "../../base/files/read-bounded.ts";
-import { expectOwnPrograms, expectSafeForRoot } from "../../base/files/safe-way.ts";
+import { expectOwnPrograms, expectSafeForRoot } from "../../base/files/trusted-path.ts";
 import type { ProfileValues } from "../../profiles/schema/schema.ts";
 
 const line = z.string().regex(/^[\x20-\x7e]{1,400}$/, "not a line of plain text");

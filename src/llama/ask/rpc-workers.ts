@@ -3,7 +3,7 @@ import type { ExitCause, Launch } from "../../supervisor/launch.ts";
 import { type Device, parseDevices } from "./devices.ts";
 import { runBriefly } from "./run-briefly.ts";
 
-type Env = Readonly<Record<string, string>>;
+type ChildEnv = Readonly<Record<string, string>>;
 
 /** Why this machine's build cannot use a worker. */
 export interface WorkerProblem extends Required<Pick<Problem, "message" | "fix">> {
@@ -24,7 +24,7 @@ const answerTimeoutMs = 5000;
  */
 export async function askWorkers(
   file: string,
-  env: Env,
+  env: ChildEnv,
   workers: readonly string[],
 ): Promise<readonly Device[] | WorkerProblem> {
   const answers = await Promise.all(workers.map((worker) => askWorker(file, env, worker)));
@@ -37,7 +37,7 @@ function rename(device: Device, index: number): Device {
   return { ...device, name: device.name.replace(/^RPC\d+$/, `RPC${index}`) };
 }
 
-async function askWorker(file: string, env: Env, worker: string): Promise<readonly Device[] | WorkerProblem> {
+async function askWorker(file: string, env: ChildEnv, worker: string): Promise<readonly Device[] | WorkerProblem> {
   const result = await runBriefly(file, ["--rpc", worker, "--list-devices"], {
     env: { ...env, GGML_NO_BACKTRACE: "1" },
     timeoutMs: answerTimeoutMs,

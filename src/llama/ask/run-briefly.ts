@@ -1,4 +1,4 @@
-import { LateImport } from "../../base/late-import.ts";
+import { LazyImport } from "../../base/lazy-import.ts";
 
 /** How a short run ended; the part of execa's result that matters. */
 export interface BriefRun {
@@ -23,7 +23,7 @@ interface BriefOptions {
 }
 
 /** Loaded on first use: most supervisors run no such program, and live for months. */
-const execaModule = new LateImport(
+const execaModule = new LazyImport(
   () => import("execa"),
   () => import.meta.resolve("execa"),
 );

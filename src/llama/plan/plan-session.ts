@@ -12,7 +12,7 @@ import { findFitParams, type FitAnswer } from "../ask/fit-params.ts";
 import { readFlagCatalogue, type FlagCatalogue } from "../ask/flag-catalogue.ts";
 import { type FoundModel, ModelReader } from "./model-reader.ts";
 
-type Env = Readonly<Record<string, string>>;
+type ChildEnv = Readonly<Record<string, string>>;
 
 /** A build that has been asked for its flags. */
 export interface AskedBuild {
@@ -25,7 +25,7 @@ export interface AskedBuild {
 /** What a model is asked for in the words of one profile. */
 interface FitRequest {
   readonly server: string;
-  readonly env: Env;
+  readonly env: ChildEnv;
   readonly files: Launch["files"];
   /** Says the question in the flags that this program has. */
   readonly toArguments: (catalogue: FlagCatalogue) => readonly string[];
@@ -47,7 +47,7 @@ export class CheckSession {
   }
 
   /** @throws LlmctlError as `findServer`, `checkBinary` and `askBinary`. */
-  async findBuild(profile: Profile, childEnv: Env): Promise<AskedBuild> {
+  async findBuild(profile: Profile, childEnv: ChildEnv): Promise<AskedBuild> {
     const at = profile.at("llama");
     return this.#once(["build", profile.values.llama], async () => {
       const { server, label } = await findServer(profile.values.llama, this.paths.data, at);
@@ -56,12 +56,12 @@ export class CheckSession {
     });
   }
 
-  async readStrayConfig(env: Env): Promise<LlamaConfigFile[]> {
+  async readStrayConfig(env: ChildEnv): Promise<LlamaConfigFile[]> {
     return this.#once(["config", env["XDG_CONFIG_HOME"], env["HOME"]], () => findLlamaConfigFiles(env));
   }
 
   /** @throws LlmctlError as {@link listDevices}. */
-  async listDevices(server: string, env: Env): Promise<Device[]> {
+  async listDevices(server: string, env: ChildEnv): Promise<Device[]> {
     return this.#once(["devices", server, env], () => listDevices(server, env));
   }
 
@@ -89,7 +89,7 @@ export class CheckSession {
     );
   }
 
-  async #ask(program: string, env: Env): Promise<FlagCatalogue> {
+  async #ask(program: string, env: ChildEnv): Promise<FlagCatalogue> {
     return this.#once(["flags", program], () => readFlagCatalogue(program, { cacheDir: this.paths.cache, env }));
   }
 

@@ -1,10 +1,10 @@
 import { readFileSync } from "node:fs";
-import { systemErrorCode } from "../errors.ts";
+import { systemErrorCode } from "./errors.ts";
 
 /**
- * What the system allows this process now, as Linux tells it.
+ * The soft limit of this process for one resource, as Linux reports it.
  * @param name As in `/proc/self/limits`: `Max open files`.
- * @returns undefined where the system does not tell, or cannot open its answer now.
+ * @returns undefined on another system, and when the file cannot be opened now.
  */
 export function readSoftLimit(name: string): number | undefined {
   try {

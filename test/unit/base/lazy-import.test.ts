@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { LateImport } from "../../../src/base/late-import.ts";
+import { LazyImport } from "../../../src/base/lazy-import.ts";
 
 let folder: string;
 beforeEach(async () => {
@@ -12,9 +12,9 @@ beforeEach(async () => {
 afterEach(() => rm(folder, { recursive: true }));
 
 /** As llmctl's own files are while npm replaces them. */
-function lateImport(): LateImport<{ readonly value: number }> {
+function lateImport(): LazyImport<{ readonly value: number }> {
   const url = pathToFileURL(join(folder, "module.mjs")).href;
-  return new LateImport(
+  return new LazyImport(
     () => import(/* @vite-ignore */ url) as Promise<{ readonly value: number }>,
     () => url,
   );

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { newProfileText } from "../../../../src/profiles/schema/template.ts";
+import { newProfileText } from "../../../../src/profiles/schema/new-profile-text.ts";
 import { ProfileFolder } from "../profile-folder.ts";
 
 const schema = "../profile.schema.json";

@@ -2,7 +2,7 @@ import { chown, lchown, mkdir, mkdtemp, rm, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { expectSafeWay, findOtherOwner } from "../../../../src/base/files/safe-way.ts";
+import { expectTrustedPath, findOtherOwner } from "../../../../src/base/files/trusted-path.ts";
 
 let folder: string;
 beforeEach(async () => {
@@ -16,7 +16,7 @@ test("a way of our own folders and root's is safe, also by a link of ours, and a
   await symlink("../a/./b", join(folder, "a", "relative"));
   await symlink("loop", join(folder, "loop"));
   for (const path of ["a/b", "link/b", "a/relative", "missing/below", "a/b/../b", "loop"])
-    expectSafeWay(join(folder, path));
+    expectTrustedPath(join(folder, path));
 });
 
 // To give a folder away takes root.
@@ -29,17 +29,17 @@ describe.runIf(process.getuid?.() === 0)("what another user has on the way", () 
     await symlink(join(folder, "a", "b"), join(folder, "link"));
     await symlink("../a", join(folder, "dots"));
     for (const path of ["a", "a/b", "a/b/missing", "link", "link/below"])
-      expect(() => expectSafeWay(join(folder, path))).toThrow(
+      expect(() => expectTrustedPath(join(folder, path))).toThrow(
         refusal(`the folder ${join(folder, "a")} belongs to "nobody" (uid 65534)`),
       );
     expect(findOtherOwner(join(folder, "a", "b"))).toBe(65_534);
-    expectSafeWay(folder);
+    expectTrustedPath(folder);
   });
 
   test("a link is refused, wherever it leads", async () => {
     await symlink("a", join(folder, "link"));
     await lchown(join(folder, "link"), 65_534, 65_534);
     for (const path of ["link", "link/b"])
-      expect(() => expectSafeWay(join(folder, path))).toThrow(refusal(`the link ${join(folder, "link")}`));
+      expect(() => expectTrustedPath(join(folder, path))).toThrow(refusal(`the link ${join(folder, "link")}`));
   });
 });

@@ -1,28 +1,32 @@
 import { lstatSync, readFileSync, readlinkSync, type Stats } from "node:fs";
 import { dirname, isAbsolute, join, resolve } from "node:path";
+import type { Env } from "../environment.ts";
 import { LlmctlError, systemErrorCode } from "../errors.ts";
-import { commandAs, describeUser } from "../run-as.ts";
+import { commandAs, describeUser } from "../describe-user.ts";
 
-/** As many as the kernel follows. */
+/** The kernel follows as many links. */
 const mostLinks = 40;
 
 /**
- * Checks the way to a folder: each link that it follows belongs to us or to root, and for root each folder on it, too.
- * Its owner could put another folder, or a link, in the place of what is below, and lead root, who can write
- * everywhere, anywhere. Everyone else would only be led to another folder of their own, and often has a home below a
- * folder of somebody else's (of a project, of a storage server, of "nobody").
+ * Checks the path to a folder: each symbolic link on it belongs to this user or to root, and for root each folder, too.
+ * The owner of a link or of a folder can redirect everything below it, and root, who can write everywhere, would follow
+ * anywhere. Another user would only be redirected to folders of their own, and often has a home below somebody else's
+ * folder (of a project, of a storage server, of "nobody").
  *
- * The mode is not asked for: a folder that a group can write is usual where each user has a group, and so is a volume
- * of a container that all can write. What is missing is no fault: we make it.
+ * Modes are not checked: folders that a group can write are usual where each user has a group, and so are container
+ * volumes that everybody can write. A missing folder is no fault: the caller creates it.
  * @throws LlmctlError `foreign-folder` (77)
  */
-export function expectSafeWay(folder: string): void {
+export function expectTrustedPath(folder: string): void {
   const isRoot = process.getuid?.() === 0;
   const other = findOther(folder, (info) => isRoot || info.isSymbolicLink());
   if (other !== undefined) throw foreignWay(other, folder);
 }
 
-/** Who has a folder, or the first one on the way to it that is neither ours nor root's. */
+/**
+ * User id of the first folder or link on the path, the folder itself included, that belongs neither to this user nor to
+ * root.
+ */
 export function findOtherOwner(folder: string): number | undefined {
   return findOther(folder, () => true)?.info.uid;
 }
@@ -44,7 +48,7 @@ function findOther(folder: string, counts: (info: Stats) => boolean): Step | und
     if (!isTrusted(info) && counts(info)) return { path, info };
     if (!info.isSymbolicLink()) at = path;
     else {
-      if ((links += 1) > mostLinks) return undefined; // whoever opens it hears of it from the system
+      if ((links += 1) > mostLinks) return undefined; // opening the path gives the system's own error
       const target = readlinkSync(path);
       if (isAbsolute(target)) at = "/";
       left.unshift(...split(target));
@@ -54,20 +58,20 @@ function findOther(folder: string, counts: (info: Stats) => boolean): Step | und
 }
 
 /**
- * The same for what only root must look at: everyone else writes only what is theirs to write, also in a cache or a
+ * As {@link expectTrustedPath}, for root alone: other users can only damage files of their own, also in a cache or a
  * checkout that several users share.
  * @throws LlmctlError `foreign-folder` (77)
  */
 export function expectSafeForRoot(folder: string): void {
-  if (process.getuid?.() === 0) expectSafeWay(folder);
+  if (process.getuid?.() === 0) expectTrustedPath(folder);
 }
 
 /**
- * Root runs no program that is found by another user's `LLMCTL_HOME`, of a build or of a profile: that user decides
- * which one it is, and a service of the machine is kept from being root.
+ * Refuses, for root, an `LLMCTL_HOME` of another user: its builds and profiles name programs, so that user would decide
+ * what root runs. A service user must not become root that way.
  * @throws LlmctlError `foreign-folder` (77)
  */
-export function expectOwnPrograms(env: Readonly<Record<string, string | undefined>> = process.env): void {
+export function expectOwnPrograms(env: Env = process.env): void {
   if (env["LLMCTL_HOME"]) expectSafeForRoot(env["LLMCTL_HOME"]);
 }
 
@@ -75,7 +79,7 @@ function split(path: string): string[] {
   return path.split("/").filter((part) => part !== "" && part !== ".");
 }
 
-/** @returns undefined of what is not there, or not ours to look at: whoever opens it hears of it from the system. */
+/** @returns undefined for a path that is missing or not accessible; opening it gives the system's own error. */
 function lstatOrNone(path: string): Stats | undefined {
   try {
     return lstatSync(path, { throwIfNoEntry: false });
@@ -85,14 +89,14 @@ function lstatOrNone(path: string): Stats | undefined {
   }
 }
 
-/** True for what belongs to us or to root. */
+/** True for a file that belongs to this user or to root. */
 export function isTrusted({ uid }: Pick<Stats, "uid">): boolean {
   return process.getuid === undefined || uid === 0 || uid === process.getuid() || isHiddenOwner(uid);
 }
 
 /**
- * Whether an owner is one that a user namespace (`unshare`, rootless podman) has no number for. Root of the machine,
- * who owns the folders above ours, is one of them, so there nobody can be told from root.
+ * Whether the user namespace (`unshare`, rootless podman) has no mapping for this owner. The machine's root, who owns
+ * the parent folders, is unmapped there as well, so an unmapped owner cannot be told from root.
  */
 function isHiddenOwner(uid: number): boolean {
   return uid === Number(readText("/proc/sys/kernel/overflowuid") || "65534") && !knowsAllUsers();
@@ -107,20 +111,18 @@ function readText(path: string): string {
   try {
     return readFileSync(path, "latin1");
   } catch {
-    return ""; // no such system
+    return ""; // not Linux
   }
 }
 
 function foreignWay({ path, info }: Step, folder: string): LlmctlError {
   const what = info.isSymbolicLink() ? "link" : "folder";
   const owner = describeUser(info.uid);
-  return new LlmctlError(
-    "foreign-folder",
-    `the ${what} ${path} belongs to ${owner}, who could lead ${folder} elsewhere`,
-    {
-      exit: "permission",
-      at: folder,
-      fix: `run llmctl as its owner: ${commandAs(info.uid)}; or set LLMCTL_HOME (for models of Hugging Face HF_HOME) to a folder of your own`,
-    },
-  );
+  return new LlmctlError("foreign-folder", `the ${what} ${path} belongs to ${owner}, who could redirect ${folder}`, {
+    exit: "permission",
+    at: folder,
+    fix:
+      `run llmctl as its owner: ${commandAs(info.uid)}; ` +
+      "or set LLMCTL_HOME (for models of Hugging Face HF_HOME) to a folder of your own",
+  });
 }

@@ -1,9 +1,10 @@
 /**
- * Loads a module late, in a process that lives for months: npm may just be replacing its files. Node remembers a module
- * that could not be loaded as broken for ever, under its address; another query is another address.
- * @param load The usual import. @param address The module's address, for every try after one that has failed.
+ * Imports a module when it is first used, in a process that runs for months. The import can fail while npm replaces the
+ * package. Node caches that failure under the module's URL for ever, so a retry adds a query to the URL.
+ * @param load The normal import.
+ * @param address URL of the module, for retries.
  */
-export class LateImport<T> {
+export class LazyImport<T> {
   readonly #load: () => Promise<T>;
   readonly #address: () => string;
   #module: Promise<T> | undefined;
@@ -14,7 +15,7 @@ export class LateImport<T> {
     this.#address = address;
   }
 
-  /** @throws what importing throws; the next call tries again. */
+  /** @throws the error of the import; the next call tries again. */
   async get(): Promise<T> {
     this.#module ??=
       this.#failures === 0 ? this.#load() : (import(`${this.#address()}?try=${this.#failures}`) as Promise<T>);

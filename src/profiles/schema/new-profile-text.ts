@@ -3,20 +3,20 @@ import { writeYamlInLine } from "../../base/text/yaml-text.ts";
 import { type JsonSchema, profileJsonSchema, schemaAt } from "./json-schema.ts";
 import type { ModelRef } from "./schema.ts";
 
-/** What a new profile starts from. */
+/** The content of a new profile. */
 export interface NewProfile {
-  /** For the editor: a path, relative to the profile or absolute, or an address. */
+  /** The schema for the editor: a path, relative to the profile or absolute, or an address. */
   readonly schema: string;
   readonly description?: string;
   readonly extends?: string;
-  /** Paths as they shall stand in the file. */
+  /** Paths are written as they are here. */
   readonly model?: ModelRef;
   readonly draft?: ModelRef;
   readonly ctxSize?: number;
   readonly port?: number | "auto";
 }
 
-/** Keys that people look for first; each is shown with its example, for the taking. */
+/** Keys that users look for first; each is offered as a comment with its example. */
 const offered = [
   "model_dirs",
   "ctx_size",
@@ -30,7 +30,7 @@ const offered = [
   "args",
 ];
 
-/** The text of a new profile: the keys that are known, and below them, as comments, some that it could have. */
+/** The text of a new profile: the given keys, and below them some more as comments. */
 export function newProfileText(profile: NewProfile): string {
   const { schema, description, model, draft, ctxSize, port } = profile;
   const keys = {
@@ -56,11 +56,12 @@ function origin(profile: NewProfile): string[] {
   if (profile.extends === undefined) return [];
   return [
     "#",
-    `# Everything not written here comes from ${toOneLine(profile.extends)}; "llmctl profile show" prints every value and where it comes from.`,
+    `# Keys that are not here come from ${toOneLine(profile.extends)}. ` +
+      '"llmctl profile show" prints every value and its origin.',
   ];
 }
 
-/** Maps at the top open a block, so that a key can be added below; what is in them stays on its line. */
+/** A map at the top level is a block, so that a key can be added below; its values stay on one line. */
 function writeKeys(keys: Readonly<Record<string, unknown>>): string[] {
   return Object.entries(keys).flatMap(([key, value]) =>
     typeof value === "object" && value !== null && key !== "model"
@@ -77,7 +78,7 @@ function offer(written: readonly string[]): string[] {
   const lines = offered.filter((key) => !written.includes(key)).map((key) => offerKey(key, schemaAt(schema, [key])));
   const width = Math.max(...lines.map(([text]) => text.length));
   return [
-    '# More keys: take away the first "# " of a line to use it. All of them: llmctl profile schema',
+    '# More keys: remove the first "# " of a line to use it. All keys: llmctl profile schema',
     ...lines.map(([text, about]) => `${text.padEnd(width)}  # ${about}`),
   ];
 }

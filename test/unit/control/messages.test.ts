@@ -1,6 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { isEvent, isRefusal, isStatus } from "../../../src/control/check-answer.ts";
-import type { Status } from "../../../src/control/messages.ts";
+import { isEvent, isRefusal, isStatus, type Status } from "../../../src/control/messages.ts";
 import { makeEvent, makeStatus } from "../../support/make-status.ts";
 
 const optional: readonly string[] = [

@@ -3,7 +3,8 @@ import type { KeyPath } from "./located.ts";
 type PlainMap = Readonly<Record<string, unknown>>;
 
 /**
- * A copy with the key set, maps made where there are none; undefined where what is there already can have no such key.
+ * The same edit on parsed values, which the editor compares its result with: a copy with the key set. Missing maps are
+ * created. Undefined when an existing value cannot have such a key.
  */
 export function withKey(plain: unknown, [key, ...rest]: KeyPath, value: unknown): unknown {
   if (key === undefined) return value;
@@ -18,8 +19,8 @@ export function withKey(plain: unknown, [key, ...rest]: KeyPath, value: unknown)
 }
 
 /**
- * A copy without the key, and without the maps that this leaves empty, but for the outermost; undefined when it has no
- * such key.
+ * A copy without the key, and without the maps that this leaves empty, except the outermost. Undefined when the key
+ * does not exist.
  */
 export function withoutKey(plain: unknown, [key, ...rest]: KeyPath): PlainMap | undefined {
   if (typeof key !== "string" || !isPlainMap(plain) || !Object.hasOwn(plain, key)) return undefined;

@@ -2,22 +2,22 @@ import { isCollection, isScalar, parseDocument } from "yaml";
 import { controlCharacter } from "../../base/text/control-characters.ts";
 import { writeYamlInLine } from "../../base/text/yaml-text.ts";
 
-/** A value to be written into a profile. */
-export interface NewValue {
+/** A value from the command line, to be written into a profile. */
+export interface ValueArgument {
   readonly value: unknown;
-  /** Ways to write it on one line, the user's own first; which of them fits depends on where it goes. */
+  /** Its spellings on one line, the user's own first; which of them fits depends on the place. */
   readonly spellings: readonly string[];
 }
 
-/** Far more than any value of a profile nests; the composer recurses. */
+/** No value of a profile nests nearly as deep; the parser is recursive. */
 const mostBrackets = 64;
 
 /**
- * Reads a value as a person types it on a command line: a YAML scalar or a flow collection. Anything else, such as
- * `GLM: fast` or `a # b`, is text as it stands.
- * @param isText The key takes nothing but text, so `1` is text there, too.
+ * Reads a value as typed on a command line: a YAML scalar or a flow collection. Anything else, such as `GLM: fast` or
+ * `a # b`, is text.
+ * @param isText The key takes only text, so that `1` is text, too.
  */
-export function parseNewValue(typed: string, isText: boolean): NewValue {
+export function parseValueArgument(typed: string, isText: boolean): ValueArgument {
   const read = readOneLine(typed);
   const isOther = typeof read?.value !== "string";
   if (read === undefined || (isText && isOther)) return textValue(typed);
@@ -39,8 +39,8 @@ function readOneLine(typed: string): { readonly value: unknown } | undefined {
   return { value: document.toJS() as unknown };
 }
 
-/** Control characters stand in a file by their names only. */
-function textValue(value: string): NewValue {
+/** Control characters are written as escapes. */
+function textValue(value: string): ValueArgument {
   if (controlCharacter.test(value)) return { value, spellings: [writeYamlInLine(value)] };
   const single = `'${value.replaceAll("'", "''")}'`;
   return { value, spellings: [value, JSON.stringify(value), single] };
