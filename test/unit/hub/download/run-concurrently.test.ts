@@ -23,7 +23,10 @@ describe("runConcurrently", () => {
     const failure = new Error("no");
     const done = runConcurrently([1, 2, 3], { limit: 2, signal }, async (item, stop) => {
       events.push(`start ${item}`);
-      if (item === 1) throw failure;
+      if (item === 1) {
+        await nextTurn();
+        throw failure;
+      }
       await new Promise((resolve) => stop.addEventListener("abort", resolve));
       await nextTurn();
       events.push(`end ${item}, ${stop.reason === failure ? "told why" : "not told"}`);
