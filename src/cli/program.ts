@@ -23,7 +23,7 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
   // A supervisor lives for months: it does not carry the command line along.
   if (argv[2] === superviseCommand) {
     onCrash(reportError);
-    return (await import("./run/detached.ts")).superviseDetached();
+    return (await import("../fleet/start/start-detached.ts")).superviseDetached();
   }
   let code = 0;
   const program = createProgram((result) => {
@@ -88,7 +88,7 @@ function addRunning(program: Command, done: (code: number) => void): void {
     .addOption(timeout)
     .action(async (names: string[], { timeout: timeoutMs, ...options }: UpFlags, command: Command) => {
       checkNames(names, options.all, command);
-      done(await (await import("./run/up.ts")).up(names, { ...options, timeoutMs }));
+      done(await (await import("../fleet/start/start-profiles.ts")).up(names, { ...options, timeoutMs }));
     });
   program
     .command("down [names...]")
@@ -97,7 +97,7 @@ function addRunning(program: Command, done: (code: number) => void): void {
     .option("--now", "do not wait for running requests", false)
     .action(async (names: string[], options: { all: boolean; now: boolean }, command: Command) => {
       checkNames(names, options.all, command);
-      done(await (await import("./run/down.ts")).down(names, options));
+      done(await (await import("../fleet/stop-profiles.ts")).down(names, options));
     });
   program
     .command("restart [profiles...]")
@@ -107,7 +107,7 @@ function addRunning(program: Command, done: (code: number) => void): void {
     .action(
       async (names: string[], { all, timeout: timeoutMs }: { all: boolean; timeout?: number }, command: Command) => {
         checkNames(names, all, command);
-        done(await (await import("./run/restart.ts")).restart(names, { all, timeoutMs }));
+        done(await (await import("../fleet/restart-profiles.ts")).restart(names, { all, timeoutMs }));
       },
     );
 }

@@ -25,9 +25,9 @@ import { openProfile } from "../options/context.ts";
 import { showUnit, systemctl } from "../../services/systemctl.ts";
 import { ensureSystemUser } from "../../services/system-user.ts";
 import { readUnit, unitPath } from "../../services/unit-files.ts";
-import { describeFailure, findGone, findLastFailure } from "./unit-health.ts";
-import { startUnit } from "./start-unit.ts";
-import { listMounts } from "./unit-mounts.ts";
+import { describeFailure, findGone, findLastFailure } from "../../fleet/units/unit-failure.ts";
+import { startUnit } from "../../fleet/units/start-unit.ts";
+import { listMounts } from "../../fleet/units/unit-mounts.ts";
 
 /** What decides where files are, and where the Hub is; a service does not see the caller's shell. */
 const passedOn = [

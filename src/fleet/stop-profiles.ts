@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { LlmctlError } from "../../base/errors.ts";
-import { findPaths, type Paths } from "../../base/files/paths.ts";
-import { requestStop } from "../../control/client.ts";
-import { expectProfileName } from "../../base/text/profile-name.ts";
-import { findAnswering } from "../../supervisor/state/find-supervisor.ts";
-import { listRunningDependencies } from "../../supervisor/state/profile-states.ts";
-import { findDependents, stopOrder } from "../../fleet/stop-order.ts";
+import { LlmctlError } from "../base/errors.ts";
+import { findPaths, type Paths } from "../base/files/paths.ts";
+import { requestStop } from "../control/client.ts";
+import { expectProfileName } from "../base/text/profile-name.ts";
+import { findAnswering } from "../supervisor/state/find-supervisor.ts";
+import { listRunningDependencies } from "../supervisor/state/profile-states.ts";
+import { findDependents, stopOrder } from "./stop-order.ts";
 
 /** A supervisor that has said its last word exits within milliseconds; on a loaded machine that may be a second. */
 const lookEveryMs = 50;
@@ -46,7 +46,7 @@ async function stopOrReport(name: string, paths: Paths, now: boolean): Promise<n
   try {
     return await stopProfile(name, paths, now);
   } catch (error) {
-    const { reportError } = await import("../screen/report-error.ts");
+    const { reportError } = await import("../cli/screen/report-error.ts");
     return reportError(error);
   }
 }
@@ -61,7 +61,7 @@ async function stopProfile(name: string, paths: Paths, force: boolean): Promise<
     return 0;
   }
   // Loaded only where no supervisor has answered: the usual `down` need not wait for it.
-  const { endOrphan, findOrphan } = await import("../../supervisor/state/orphan.ts");
+  const { endOrphan, findOrphan } = await import("../supervisor/state/orphan.ts");
   const orphan = await findOrphan(paths, name);
   if (orphan === undefined) return endPausedUnit(name, paths);
   await endOrphan(orphan, name, { now: force });
@@ -79,7 +79,7 @@ async function stopProfile(name: string, paths: Paths, force: boolean): Promise<
  * @throws LlmctlError `systemctl-failed`
  */
 async function endUnit(name: string, endingPid: number): Promise<void> {
-  const { findLiveUnit, stopUnit } = await import("../../services/unit-files.ts");
+  const { findLiveUnit, stopUnit } = await import("../services/unit-files.ts");
   let live = await findLiveUnit(name);
   for (let tries = 0; live?.mainPid === endingPid && tries < mostLooks; tries += 1) {
     await sleep(lookEveryMs);
@@ -93,7 +93,7 @@ async function endUnit(name: string, endingPid: number): Promise<void> {
  * @throws LlmctlError `not-running`, `systemctl-failed`
  */
 async function endPausedUnit(name: string, paths: Paths): Promise<number> {
-  const { findLiveUnit, stopUnit } = await import("../../services/unit-files.ts");
+  const { findLiveUnit, stopUnit } = await import("../services/unit-files.ts");
   const live = await findLiveUnit(name);
   if (live === undefined) throw await notRunningHere(name, paths);
   await stopUnit(live);
@@ -104,7 +104,7 @@ async function endPausedUnit(name: string, paths: Paths): Promise<number> {
 
 /** Profiles that do not run, but whose own units systemd will start again. */
 async function listPausedUnits(): Promise<string[]> {
-  const { findLiveUnit, listUnits } = await import("../../services/unit-files.ts");
+  const { findLiveUnit, listUnits } = await import("../services/unit-files.ts");
   const names = await listUnits("user");
   const live = await Promise.all(names.map(findLiveUnit));
   return names.filter((_, index) => live[index]?.scope === "user");
@@ -112,7 +112,7 @@ async function listPausedUnits(): Promise<string[]> {
 
 /** As {@link notRunning}, or who runs it, where that is the user of the machine's services. */
 export async function notRunningHere(name: string, paths: Paths): Promise<LlmctlError> {
-  const { explainElsewhere } = await import("../../fleet/foreign-states.ts");
+  const { explainElsewhere } = await import("./foreign-states.ts");
   return (await explainElsewhere(paths, name)) ?? notRunning(name);
 }
 

@@ -21,7 +21,7 @@ import { stateUnwritable } from "../../supervisor/state/lock.ts";
 import { openLogFile } from "../../supervisor/log/log-file.ts";
 import { supervise } from "../../supervisor/supervise.ts";
 import { isService } from "../../services/notify.ts";
-import { outliveOutput } from "./outlive-output.ts";
+import { outliveOutput } from "../../cli/run/outlive-output.ts";
 
 /** Name of the hidden command that a detached supervisor is. */
 export const superviseCommand = "__supervise";

@@ -11,13 +11,13 @@ import { findAnswering } from "../../supervisor/state/find-supervisor.ts";
 import type { Launch } from "../../supervisor/launch.ts";
 import { supervise, type SuperviseOptions } from "../../supervisor/supervise.ts";
 import { isService } from "../../services/notify.ts";
-import { startDetached } from "./detached.ts";
-import { leaveUnread, outliveOutput } from "./outlive-output.ts";
-import { showPlanNotes } from "../look/plan.ts";
+import { startDetached } from "./start-detached.ts";
+import { leaveUnread, outliveOutput } from "../../cli/run/outlive-output.ts";
+import { showPlanNotes } from "../../cli/look/plan.ts";
 import { makePlan, planPatiently, planService, unplannedHash, type PlanStartOptions } from "./plan-start.ts";
-import { EventScreen, showFailure, waitForReady } from "../screen/show-events.ts";
+import { EventScreen, showFailure, waitForReady } from "../../cli/screen/show-events.ts";
 import { runsElsewhere } from "./runs-elsewhere.ts";
-import { createSystemdReporter } from "./systemd-reporter.ts";
+import { createSystemdReporter } from "../../cli/run/systemd-reporter.ts";
 
 export interface StartOptions extends PlanStartOptions {
   /** Leave it to a supervisor of its own once it is ready. */

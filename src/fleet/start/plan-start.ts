@@ -6,9 +6,9 @@ import { planLaunch, type LaunchPlan } from "../../llama/plan/plan-launch.ts";
 import { explainPlanFailure } from "../../llama/plan/plan-failure.ts";
 import type { Profile } from "../../profiles/schema/schema.ts";
 import type { ExitCause, Launch } from "../../supervisor/launch.ts";
-import { showPlanNotes } from "../look/plan.ts";
-import { prepareModels } from "../get/prepare-models.ts";
-import { holdStart } from "./systemd-reporter.ts";
+import { showPlanNotes } from "../../cli/look/plan.ts";
+import { prepareModels } from "../../cli/get/prepare-models.ts";
+import { holdStart } from "../../cli/run/systemd-reporter.ts";
 
 export interface PlanStartOptions {
   readonly paths: Paths;

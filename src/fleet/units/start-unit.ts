@@ -4,9 +4,9 @@ import { describeFix } from "../../base/fix.ts";
 import type { Paths } from "../../base/files/paths.ts";
 import type { Status } from "../../control/messages.ts";
 import { unitName, type UnitScope } from "../../services/unit.ts";
-import { readStateOfAnyone } from "../../fleet/foreign-states.ts";
+import { readStateOfAnyone } from "../foreign-states.ts";
 import { showUnit, systemctl } from "../../services/systemctl.ts";
-import { findLastFailure } from "./unit-health.ts";
+import { findLastFailure } from "./unit-failure.ts";
 
 interface StartUnitOptions {
   readonly name: string;

@@ -12,10 +12,10 @@ import type { Profile } from "../../profiles/schema/schema.ts";
 import { recordFailedStart } from "../../supervisor/failed-start.ts";
 import type { ExitCause } from "../../supervisor/launch.ts";
 import { isService } from "../../services/notify.ts";
-import { findLoadOptions } from "../options/context.ts";
-import { reportError } from "../screen/report-error.ts";
+import { findLoadOptions } from "../../cli/options/context.ts";
+import { reportError } from "../../cli/screen/report-error.ts";
 import { startProfile, type StartOptions } from "./start-profile.ts";
-import { holdStart } from "./systemd-reporter.ts";
+import { holdStart } from "../../cli/run/systemd-reporter.ts";
 
 interface UpOptions extends Omit<StartOptions, "paths"> {
   /** All profiles that people wrote, in place of names. */

@@ -1,20 +1,20 @@
-import { LlmctlError } from "../../base/errors.ts";
-import { findPaths, type Paths } from "../../base/files/paths.ts";
-import { llmctlVersion } from "../../base/version.ts";
-import { followEvents, requestRestart } from "../../control/client.ts";
-import { planLaunch, type LaunchPlan } from "../../llama/plan/plan-launch.ts";
-import { loadInOrder } from "../../profiles/dependencies.ts";
-import { loadProfile } from "../../profiles/load.ts";
-import { otherVersion } from "../../supervisor/check-launch.ts";
-import { findAnswering } from "../../supervisor/state/find-supervisor.ts";
-import { launchVersion } from "../../supervisor/launch.ts";
-import { findOrphan } from "../../supervisor/state/orphan.ts";
-import { findLoadOptions } from "../options/context.ts";
-import { notRunning, notRunningHere } from "./down.ts";
-import { showPlanNotes } from "../look/plan.ts";
-import { listProfileStates } from "../../supervisor/state/profile-states.ts";
-import { reportError } from "../screen/report-error.ts";
-import { waitForReady } from "../screen/show-events.ts";
+import { LlmctlError } from "../base/errors.ts";
+import { findPaths, type Paths } from "../base/files/paths.ts";
+import { llmctlVersion } from "../base/version.ts";
+import { followEvents, requestRestart } from "../control/client.ts";
+import { planLaunch, type LaunchPlan } from "../llama/plan/plan-launch.ts";
+import { loadInOrder } from "../profiles/dependencies.ts";
+import { loadProfile } from "../profiles/load.ts";
+import { otherVersion } from "../supervisor/check-launch.ts";
+import { findAnswering } from "../supervisor/state/find-supervisor.ts";
+import { launchVersion } from "../supervisor/launch.ts";
+import { findOrphan } from "../supervisor/state/orphan.ts";
+import { findLoadOptions } from "../cli/options/context.ts";
+import { notRunning, notRunningHere } from "./stop-profiles.ts";
+import { showPlanNotes } from "../cli/look/plan.ts";
+import { listProfileStates } from "../supervisor/state/profile-states.ts";
+import { reportError } from "../cli/screen/report-error.ts";
+import { waitForReady } from "../cli/screen/show-events.ts";
 
 interface RestartOptions {
   /** All whose supervisors run, in place of names. */
