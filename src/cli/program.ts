@@ -97,7 +97,7 @@ function addRunning(program: Command, done: (code: number) => void): void {
     .option("--now", "do not wait for running requests", false)
     .action(async (names: string[], options: { all: boolean; now: boolean }, command: Command) => {
       checkNames(names, options.all, command);
-      done(await (await import("../fleet/stop-profiles.ts")).down(names, options));
+      done(await (await import("./run/down.ts")).down(names, options));
     });
   program
     .command("restart [profiles...]")

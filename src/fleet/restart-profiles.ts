@@ -10,7 +10,7 @@ import { findAnswering } from "../supervisor/state/find-supervisor.ts";
 import { launchVersion } from "../supervisor/launch.ts";
 import { findOrphan } from "../supervisor/state/orphan.ts";
 import { findLoadOptions } from "../cli/options/context.ts";
-import { notRunning, notRunningHere } from "./stop-profiles.ts";
+import { notRunning, notRunningHere } from "./not-running.ts";
 import { showPlanNotes } from "../cli/look/plan.ts";
 import { listProfileStates } from "../supervisor/state/profile-states.ts";
 import { reportError } from "../cli/screen/report-error.ts";

@@ -1,81 +1,105 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { LlmctlError } from "../base/errors.ts";
-import { findPaths, type Paths } from "../base/files/paths.ts";
+import { exitCodeOf, LlmctlError } from "../base/errors.ts";
+import type { Paths } from "../base/files/paths.ts";
 import { requestStop } from "../control/client.ts";
 import { expectProfileName } from "../base/text/profile-name.ts";
 import { findAnswering } from "../supervisor/state/find-supervisor.ts";
 import { listRunningDependencies } from "../supervisor/state/profile-states.ts";
+import { notRunningHere } from "./not-running.ts";
 import { findDependents, stopOrder } from "./stop-order.ts";
 
-/** A supervisor that has said its last word exits within milliseconds; on a loaded machine that may be a second. */
+/** A supervisor that has sent its last event exits within milliseconds; on a loaded machine that may be a second. */
 const lookEveryMs = 50;
 const mostLooks = 100;
 
-interface DownOptions {
+/** What a stop reports while it goes on. */
+export type StopEvent =
+  /** `--all`, and nothing runs. */
+  | { readonly kind: "nothing-running" }
+  | { readonly kind: "stopped"; readonly name: string; readonly found: StoppedKind }
+  /** One of several could not be stopped; the others are stopped all the same. */
+  | { readonly kind: "error"; readonly error: unknown };
+
+/** What ran of a profile that was stopped. */
+type StoppedKind =
+  | { readonly kind: "supervisor" }
+  /** The server alone; its supervisor was gone. */
+  | { readonly kind: "server"; readonly pid: number }
+  /** No process: systemd would have started the unit again. */
+  | { readonly kind: "unit"; readonly unit: string; readonly state: string };
+
+interface StopOptions {
+  readonly paths: Paths;
   /** All that run, in place of names. */
   readonly all: boolean;
   /** Without waiting for running requests. */
   readonly now: boolean;
+  readonly onEvent: (event: StopEvent) => void;
 }
 
 /**
  * Stops profiles, each after those that depend on it; returns when their servers are gone.
- * @throws LlmctlError `needed` when another running profile depends on one of them, `not-running`, `orphan-stuck`,
- *   `overruled` by somebody else's restart.
- * @returns the exit code, of several the first that is not 0.
+ * @throws LlmctlError `needed` when another running profile depends on one of them; of a single profile `not-running`,
+ *   `orphan-stuck`, and `overruled` by somebody else's restart.
+ * @returns the exit code; of several profiles, the first that is not 0.
  */
-export async function down(names: readonly string[], { all, now }: DownOptions): Promise<number> {
+export async function stopProfiles(names: readonly string[], options: StopOptions): Promise<number> {
   for (const name of names) expectProfileName(name);
-  const paths = findPaths();
+  const { paths, all, onEvent } = options;
   const dependencies = await listRunningDependencies(paths);
   const wanted = all ? [...new Set([...dependencies.keys(), ...(await listPausedUnits())])] : names;
-  if (wanted.length === 0) process.stdout.write("nothing is running\n");
+  if (wanted.length === 0) onEvent({ kind: "nothing-running" });
   const dependents = findDependents(wanted, dependencies);
   if (dependents.length > 0) throw needed(wanted, dependents);
   const [only] = wanted;
-  if (wanted.length === 1 && only !== undefined) return stopProfile(only, paths, now);
+  if (wanted.length === 1 && only !== undefined) {
+    await stopProfile(only, options);
+    return 0;
+  }
   const codes: number[] = [];
   for (const group of stopOrder(wanted, dependencies)) {
-    codes.push(...(await Promise.all(group.map((name) => stopOrReport(name, paths, now)))));
+    codes.push(...(await Promise.all(group.map((name) => stopOrReport(name, options)))));
   }
   return codes.find((code) => code !== 0) ?? 0;
 }
 
-/** One that cannot be stopped must not keep the others running. */
-async function stopOrReport(name: string, paths: Paths, now: boolean): Promise<number> {
+/** One that cannot be stopped must not keep the others running. @returns the exit code. */
+async function stopOrReport(name: string, options: StopOptions): Promise<number> {
   try {
-    return await stopProfile(name, paths, now);
+    await stopProfile(name, options);
+    return 0;
   } catch (error) {
-    const { reportError } = await import("../cli/screen/report-error.ts");
-    return reportError(error);
+    options.onEvent({ kind: "error", error });
+    return exitCodeOf(error);
   }
 }
 
-async function stopProfile(name: string, paths: Paths, force: boolean): Promise<number> {
-  // Asked first: a stop has no time limit of its own, and a supervisor that does not answer would be waited for in
-  // vain.
+async function stopProfile(name: string, { paths, now, onEvent }: StopOptions): Promise<void> {
+  // Asked for its status first: a stop has no time limit of its own, and would wait for ever for a supervisor that does
+  // not answer.
   const running = await findAnswering(paths, name);
-  if (running !== undefined && (await requestStop(running.socketPath, force)) !== undefined) {
+  if (running !== undefined && (await requestStop(running.socketPath, now)) !== undefined) {
     await endUnit(name, running.status.supervisorPid);
-    process.stdout.write(`stopped "${name}"\n`);
-    return 0;
+    onEvent({ kind: "stopped", name, found: { kind: "supervisor" } });
+    return;
   }
   // Loaded only where no supervisor has answered: the usual `down` need not wait for it.
   const { endOrphan, findOrphan } = await import("../supervisor/state/orphan.ts");
   const orphan = await findOrphan(paths, name);
-  if (orphan === undefined) return endPausedUnit(name, paths);
-  await endOrphan(orphan, name, { now: force });
+  if (orphan === undefined) {
+    onEvent({ kind: "stopped", name, found: await endPausedUnit(name, paths) });
+    return;
+  }
+  await endOrphan(orphan, name, { now });
   await endUnit(name, 0);
-  process.stdout.write(
-    `stopped "${name}": its supervisor was gone, the server (pid ${orphan.identity.pid}) was still there\n`,
-  );
-  return 0;
+  onEvent({ kind: "stopped", name, found: { kind: "server", pid: orphan.identity.pid } });
 }
 
 /**
- * Ends the unit whose supervisor has just been stopped, should it still be there: one that was written by an older
- * version would start it again. The user of a machine's service may not; its own exit code keeps it from coming back.
- * @param endingPid The supervisor, which is on its way out with that exit code.
+ * Ends the unit whose supervisor has just been stopped, if it still runs: a unit that an older version wrote would
+ * start the supervisor again. A user may not end a service of the machine; there the supervisor's exit code keeps it
+ * from being started again.
+ * @param endingPid The supervisor, which is about to exit with that code.
  * @throws LlmctlError `systemctl-failed`
  */
 async function endUnit(name: string, endingPid: number): Promise<void> {
@@ -92,36 +116,20 @@ async function endUnit(name: string, endingPid: number): Promise<void> {
  * Between two starts of a unit nothing runs, but systemd will start it again.
  * @throws LlmctlError `not-running`, `systemctl-failed`
  */
-async function endPausedUnit(name: string, paths: Paths): Promise<number> {
+async function endPausedUnit(name: string, paths: Paths): Promise<StoppedKind> {
   const { findLiveUnit, stopUnit } = await import("../services/unit-files.ts");
   const live = await findLiveUnit(name);
   if (live === undefined) throw await notRunningHere(name, paths);
   await stopUnit(live);
-  const again = live.state.includes("auto-restart") ? ", and systemd would have started it again" : "";
-  process.stdout.write(`stopped "${name}": ${live.unit} was ${live.state}${again}\n`);
-  return 0;
+  return { kind: "unit", unit: live.unit, state: live.state };
 }
 
-/** Profiles that do not run, but whose own units systemd will start again. */
+/** Profiles that do not run, but whose units (the user's own) systemd will start again. */
 async function listPausedUnits(): Promise<string[]> {
   const { findLiveUnit, listUnits } = await import("../services/unit-files.ts");
   const names = await listUnits("user");
   const live = await Promise.all(names.map(findLiveUnit));
   return names.filter((_, index) => live[index]?.scope === "user");
-}
-
-/** As {@link notRunning}, or who runs it, where that is the user of the machine's services. */
-export async function notRunningHere(name: string, paths: Paths): Promise<LlmctlError> {
-  const { explainElsewhere } = await import("./foreign-states.ts");
-  return (await explainElsewhere(paths, name)) ?? notRunning(name);
-}
-
-/** The error of every command that acts on a running profile. */
-export function notRunning(name: string): LlmctlError {
-  return new LlmctlError("not-running", `"${name}" is not running`, {
-    exit: "notRunning",
-    fix: { before: "see", run: ["ps"], after: "for what runs" },
-  });
 }
 
 function needed(names: readonly string[], dependents: readonly string[]): LlmctlError {

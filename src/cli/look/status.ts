@@ -5,7 +5,7 @@ import { printableSentence } from "../../base/text/printable.ts";
 import { formatDuration } from "../../base/text/units.ts";
 import type { Status, TrafficStatus } from "../../control/messages.ts";
 import { describeDrafting, describeLoad } from "../../supervisor/describe-state.ts";
-import { notRunning } from "../../fleet/stop-profiles.ts";
+import { notRunning } from "../../fleet/not-running.ts";
 import { jsonText } from "../screen/json-text.ts";
 import { isSinceKnown, type ProfileState } from "../../supervisor/state/profile-states.ts";
 import { describeAsJson, describePresence } from "./ps.ts";
