@@ -15,7 +15,7 @@ import { expectFiles, findKnown, verifyFiles } from "../../hub/keep/verify-model
 import { forLineEditor } from "../screen/guard-output.ts";
 import { interruptible } from "../screen/interruptible.ts";
 import { jsonText } from "../screen/json-text.ts";
-import { listKnownModels, listUsedPaths, readAllProfiles, type KnownModel } from "./known-models.ts";
+import { listKnownModels, listUsedPaths, readAllProfiles, type KnownModel } from "../../models/models-on-disk.ts";
 import { paint } from "../screen/paint.ts";
 import { TerminalReporter } from "./pull-reporter.ts";
 import { formatProblem } from "../screen/report-error.ts";
@@ -123,11 +123,11 @@ async function verifyOne(
   const expected = await expectFiles({ shards: model.shards, source: model.source }, lock);
   if (expected === undefined)
     return { isRight: true, text: `${nameOf(model)}: not verified, its digests are not known` };
-  reporter.beginVerify(expected);
+  reporter.show({ kind: "verify-plan", files: expected });
   try {
     await verifyFiles(
       expected.map((file) => ({ ...file, profile: model.profiles[0] })),
-      { lockFolder, signal, onProgress: (event) => reporter.report(event.file, event), again: true },
+      { lockFolder, signal, onProgress: (event) => reporter.show({ ...event, model: event.file }), again: true },
     );
   } catch (error) {
     reporter.clear();
@@ -149,7 +149,11 @@ async function findLock(
   const known = await findKnown(ref, { shards, source }, modelLockFolder(paths.state));
   const hub = readHubSettings(process.env);
   if (known !== undefined || hub.offline || "url" in ref) return known;
-  return askIdentity(ref, { shards, source }, { hub, signal, onProgress: (event) => reporter.report("", event) });
+  return askIdentity(
+    ref,
+    { shards, source },
+    { hub, signal, onProgress: (event) => reporter.show({ ...event, model: "" }) },
+  );
 }
 
 /**

@@ -7,7 +7,7 @@ import { describeRef } from "../../hub/find/describe-ref.ts";
 import { openProfiles } from "../options/context.ts";
 import { interruptible } from "../screen/interruptible.ts";
 import { jsonText } from "../screen/json-text.ts";
-import { listKnownModels, readAllProfiles } from "./known-models.ts";
+import { listKnownModels, readAllProfiles } from "../../models/models-on-disk.ts";
 import { TerminalReporter } from "./pull-reporter.ts";
 import { formatTable } from "../screen/table.ts";
 
@@ -41,9 +41,11 @@ export async function outdated(names: readonly string[], json: boolean): Promise
         ...findOptions(profile, paths),
         ...shared,
         signal,
-        onProgress: (event: Parameters<typeof reporter.report>[1]) => reporter.report("", event),
       };
-      const plan = await planPull(ref, options);
+      const plan = await planPull(ref, {
+        ...options,
+        onProgress: (event) => event.kind !== "plan" && reporter.show({ ...event, model: "" }),
+      });
       if (plan.kind === "fetch")
         list.push({
           model: describeRef(ref),

@@ -1,27 +1,21 @@
 import { posix } from "node:path";
 import { printableName, printableSentence } from "../../base/text/printable.ts";
 import { formatDuration, formatSize } from "../../base/text/units.ts";
-import type { PullEvent } from "../../hub/download/pull-model.ts";
 import type { FetchPlan, PullPlan } from "../../hub/download/pull-plan.ts";
 import { parseShardName } from "../../hub/find/shard-names.ts";
-import type { VerifyEvent } from "../../hub/keep/verify-model.ts";
+import type { ModelEvent, NotFetched, OnModelEvent } from "../../models/model-event.ts";
 import { jsonLine } from "../screen/json-text.ts";
 import { paint } from "../screen/paint.ts";
 import { ProgressBars } from "../screen/progress-bars.ts";
 
-/** What is told of one model; `model` is its reference for people. */
-export type ModelEvent = PullEvent | VerifyEvent;
-
 /** Shows models as they are fetched and verified. */
 export interface PullReporter {
-  /** All that will be fetched, before the first byte: the total is that of all models together. */
-  begin(plans: readonly { readonly model: string; readonly plan: PullPlan }[]): void;
-  report(model: string, event: ModelEvent): void;
-  /** Files of another program that are read once. */
-  beginVerify(files: readonly { readonly path: string; readonly sizeBytes: number }[]): void;
+  readonly show: OnModelEvent;
   /** Takes away what is drawn in place. */
   clear(): void;
 }
+
+type EventOf<Kind extends ModelEvent["kind"]> = Extract<ModelEvent, { readonly kind: Kind }>;
 
 /** For people: bars for the files that move, and lasting lines for what happened. */
 export class TerminalReporter implements PullReporter {
@@ -36,28 +30,14 @@ export class TerminalReporter implements PullReporter {
     this.#bars = new ProgressBars({ label: "total", stream });
   }
 
-  begin(plans: Parameters<PullReporter["begin"]>[0]): void {
-    this.clear();
-    this.#bars = new ProgressBars({ label: "total", stream: this.#stream });
-    for (const { model, plan } of plans) {
-      if (plan.kind === "complete") continue;
-      this.say(`${model}: ${describeFetch(plan)}`);
-      for (const { name, haveBytes, sizeBytes } of plan.files) this.#bars.expect(shortName(name), haveBytes, sizeBytes);
-    }
-    this.#onTotal("fetching models");
-  }
-
-  beginVerify(files: Parameters<PullReporter["beginVerify"]>[0]): void {
-    this.clear();
-    this.#bars = new ProgressBars({ label: "verifying", stream: this.#stream });
-    for (const { path, sizeBytes } of files) this.#bars.expect(shortName(path), 0, sizeBytes);
-    this.#onTotal("verifying models");
-  }
-
-  report(_model: string, event: ModelEvent): void {
+  readonly show = (event: ModelEvent): void => {
     switch (event.kind) {
-      case "plan":
-        return;
+      case "fetch-plan":
+        return this.#beginFetch(event);
+      case "verify-plan":
+        return this.#beginVerify(event);
+      case "not-fetched":
+        return this.#say(describeNotFetched(event));
       case "bytes":
         return this.#bars.update(shortName(event.file), event.doneBytes, event.sizeBytes);
       case "verify":
@@ -65,23 +45,41 @@ export class TerminalReporter implements PullReporter {
         if (event.doneBytes === event.sizeBytes) this.#bars.finish(shortName(event.file));
         return;
       case "waiting":
-        return this.say(`${event.file}: another process is fetching it, waiting for that`);
+        return this.#say(`${event.file}: another process is fetching it, waiting for that`);
       case "retry":
-        return this.say(`${event.reason}; trying again in ${formatDuration(event.delayMs)}`, "yellow");
+        return this.#say(`${event.reason}; trying again in ${formatDuration(event.delayMs)}`, "yellow");
       case "file-done":
         this.#bars.finish(shortName(event.file));
-        return this.say(
+        return this.#say(
           `${event.file}  ${formatSize(event.sizeBytes)}, ${event.verified ? "verified" : "not checked against a known digest"}`,
         );
     }
-  }
+  };
 
   clear(): void {
     this.#bars.clear();
   }
 
+  #beginFetch({ plans }: EventOf<"fetch-plan">): void {
+    this.clear();
+    this.#bars = new ProgressBars({ label: "total", stream: this.#stream });
+    for (const { model, plan } of plans) {
+      if (plan.kind === "complete") continue;
+      this.#say(`${model}: ${describeFetch(plan)}`);
+      for (const { name, haveBytes, sizeBytes } of plan.files) this.#bars.expect(shortName(name), haveBytes, sizeBytes);
+    }
+    this.#onTotal("fetching models");
+  }
+
+  #beginVerify({ files }: EventOf<"verify-plan">): void {
+    this.clear();
+    this.#bars = new ProgressBars({ label: "verifying", stream: this.#stream });
+    for (const { path, sizeBytes } of files) this.#bars.expect(shortName(path), 0, sizeBytes);
+    this.#onTotal("verifying models");
+  }
+
   /** Writes a line that stays, above the bars. */
-  say(text: string, colour?: Parameters<typeof paint>[0]): void {
+  #say(text: string, colour?: Parameters<typeof paint>[0]): void {
     this.clear();
     const line = printableSentence(text);
     this.#stream.write(`${colour === undefined ? line : paint(colour, line, this.#stream)}\n`);
@@ -102,19 +100,23 @@ export class JsonReporter implements PullReporter {
     this.#now = now;
   }
 
-  begin(plans: Parameters<PullReporter["begin"]>[0]): void {
-    for (const { model, plan } of plans) this.tell({ event: "plan", model, ...planToJson(plan) });
-  }
-
-  beginVerify(files: Parameters<PullReporter["beginVerify"]>[0]): void {
-    this.tell({ event: "verify-plan", files });
-  }
-
-  report(model: string, { kind, ...facts }: ModelEvent): void {
-    if (kind === "plan") return;
-    if ((kind === "bytes" || kind === "verify") && "file" in facts && this.#isSoon(facts)) return;
-    this.tell({ event: kind, model, ...facts });
-  }
+  readonly show = (event: ModelEvent): void => {
+    switch (event.kind) {
+      case "fetch-plan":
+        for (const { model, plan } of event.plans) this.tell({ event: "plan", model, ...planToJson(plan) });
+        return;
+      case "bytes":
+      case "verify":
+        return this.#isSoon(event) ? undefined : this.#tellOf(event);
+      case "verify-plan":
+        return this.tell({ event: "verify-plan", files: event.files });
+      case "not-fetched":
+      case "waiting":
+      case "retry":
+      case "file-done":
+        return this.#tellOf(event);
+    }
+  };
 
   tell(event: Readonly<Record<string, unknown>>): void {
     this.#write(jsonLine(event));
@@ -122,16 +124,13 @@ export class JsonReporter implements PullReporter {
 
   clear(): void {}
 
-  #isSoon({
-    file,
-    ...bytes
-  }: {
-    readonly file: string;
-    readonly doneBytes?: number;
-    readonly sizeBytes?: number;
-  }): boolean {
+  #tellOf({ kind, model, ...facts }: Extract<ModelEvent, { readonly model: string }>): void {
+    this.tell({ event: kind, model, ...facts });
+  }
+
+  #isSoon({ file, doneBytes, sizeBytes }: EventOf<"bytes" | "verify">): boolean {
     const nowMs = this.#now();
-    const isLast = bytes.doneBytes === bytes.sizeBytes;
+    const isLast = doneBytes === sizeBytes;
     if (!isLast && nowMs - (this.#toldMs.get(file) ?? Number.NEGATIVE_INFINITY) < jsonEveryMs) return true;
     this.#toldMs.set(file, nowMs);
     return false;
@@ -142,6 +141,10 @@ export class JsonReporter implements PullReporter {
 export function describeFetch({ commit, files, missingBytes }: FetchPlan): string {
   const totalBytes = files.reduce((sum, file) => sum + file.sizeBytes, 0);
   return `${formatSize(missingBytes)} of ${formatSize(totalBytes)} to fetch, ${countFiles(files.length)}${commit === undefined ? "" : `, commit ${commit.slice(0, 8)}`}`;
+}
+
+export function describeNotFetched({ model, profile, reason, sizeBytes }: NotFetched): string {
+  return `${model}: not fetched (${formatSize(sizeBytes)}), "${profile}" will serve without drafting: ${reason}`;
 }
 
 export function countFiles(count: number): string {

@@ -4,15 +4,27 @@ import { formatSize } from "../../base/text/units.ts";
 import { readHubSettings } from "../../hub/http/hub-settings.ts";
 import type { ModelFiles } from "../../hub/find/model-files.ts";
 import { modelLockFolder } from "../../hub/find/model-lock.ts";
-import { describeRef } from "../../hub/find/describe-ref.ts";
 import { describeMissingDigests } from "../../llama/plan/missing-digests.ts";
 import { openProfiles } from "../options/context.ts";
-import { fetchModels, planModels, type CompleteModel, type ModelsPlan, type PlannedModel } from "./fetch-models.ts";
+import {
+  fetchModels,
+  planModels,
+  type CompleteModel,
+  type ModelsPlan,
+  type PlannedModel,
+} from "../../models/fetch-models.ts";
 import { interruptible } from "../screen/interruptible.ts";
 import { paint } from "../screen/paint.ts";
-import { countFiles, describeFetch, JsonReporter, TerminalReporter, type PullReporter } from "./pull-reporter.ts";
-import { describeNotFetched, noteNotFetched, type SkippedDraft } from "./skip-drafts.ts";
-import { settleModels } from "./verify-models.ts";
+import {
+  countFiles,
+  describeFetch,
+  describeNotFetched,
+  JsonReporter,
+  TerminalReporter,
+  type PullReporter,
+} from "./pull-reporter.ts";
+import { noteNotFetched, toNotFetched, type SkippedDraft } from "../../models/unfit-drafts.ts";
+import { settleModels } from "../../models/settle-models.ts";
 
 interface PullCommandOptions {
   /** Only say what would be fetched. */
@@ -44,9 +56,10 @@ export async function pull(names: readonly string[], options: PullCommandOptions
     };
     const fetching = {
       paths,
+      env: process.env,
       hub,
       signal,
-      reporter: output.reporter,
+      onEvent: output.reporter.show,
       update: options.update,
       limitRate: options.limitRate,
     };
@@ -60,7 +73,7 @@ export async function pull(names: readonly string[], options: PullCommandOptions
       for (const skipped of plan.skipped) await noteNotFetched(skipped, paths);
       await settleModels(models, {
         lockFolder: modelLockFolder(paths.state),
-        reporter: output.reporter,
+        onEvent: output.reporter.show,
         signal,
         verify: options.verify,
       });
@@ -83,7 +96,8 @@ interface Output {
 
 function textOutput(): Output {
   const say = (line: string) => process.stdout.write(`${printableSentence(line)}\n`);
-  const saySkipped = (skipped: readonly SkippedDraft[]) => skipped.forEach((one) => say(describeNotFetched(one)));
+  const saySkipped = (skipped: readonly SkippedDraft[]) =>
+    skipped.forEach((one) => say(describeNotFetched(toNotFetched(one))));
   return {
     reporter: new TerminalReporter(process.stderr),
     note: (message) => process.stdout.write(`${paint("yellow", "note:")} ${printableSentence(message)}\n`),
@@ -102,15 +116,13 @@ function textOutput(): Output {
 function jsonOutput(): Output {
   const reporter = new JsonReporter((line) => process.stdout.write(line));
   const tellSkipped = (skipped: readonly SkippedDraft[]) => {
-    for (const { profile, ref, reason, sizeBytes } of skipped) {
-      reporter.tell({ event: "not-fetched", model: describeRef(ref), profile: profile.name, reason, sizeBytes });
-    }
+    for (const one of skipped) reporter.show({ kind: "not-fetched", ...toNotFetched(one) });
   };
   return {
     reporter,
     note: (message) => reporter.tell({ event: "note", message }),
     showPlan: ({ models, skipped }) => {
-      reporter.begin(models.map(({ label, plan }) => ({ model: label, plan })));
+      reporter.show({ kind: "fetch-plan", plans: models.map(({ label, plan }) => ({ model: label, plan })) });
       tellSkipped(skipped);
     },
     showDone: (models, skipped) => {

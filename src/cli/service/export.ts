@@ -23,7 +23,7 @@ import type { ContainerFile, ContainerSpec } from "../../export/container.ts";
 import { renderKubernetes } from "../../export/kubernetes.ts";
 import { renderQuadlet } from "../../export/quadlet.ts";
 import { openProfile } from "../options/context.ts";
-import { createHubAccess } from "../get/judge-pair.ts";
+import { createHubAccess } from "../look/header-access.ts";
 
 export type ExportFormat = "quadlet" | "compose" | "kubernetes";
 

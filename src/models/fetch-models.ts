@@ -1,21 +1,23 @@
-import type { Paths } from "../../base/files/paths.ts";
-import { findModel, findOptions, searchModel, type FindOptions } from "../../hub/find/find-model.ts";
-import type { HubSettings } from "../../hub/http/hub-settings.ts";
-import type { ModelFiles } from "../../hub/find/model-files.ts";
-import { checkSpaceFor, fetchPlanned, planPull, type PullEvent } from "../../hub/download/pull-model.ts";
-import type { FetchPlan, PullPlan } from "../../hub/download/pull-plan.ts";
-import { describeRef } from "../../hub/find/describe-ref.ts";
-import { listModelRefs } from "../../profiles/model-refs.ts";
-import type { ModelRef, Profile } from "../../profiles/schema/schema.ts";
-import { targetModel } from "../../profiles/target.ts";
-import type { PullReporter } from "./pull-reporter.ts";
-import { findSkippedDrafts, isSkipNoted, type SkippedDraft } from "./skip-drafts.ts";
+import type { Paths } from "../base/files/paths.ts";
+import { findModel, findOptions, searchModel, type FindOptions } from "../hub/find/find-model.ts";
+import type { HubSettings } from "../hub/http/hub-settings.ts";
+import type { ModelFiles } from "../hub/find/model-files.ts";
+import { checkSpaceFor, fetchPlanned, planPull, type PullOptions } from "../hub/download/pull-model.ts";
+import type { FetchPlan, PullPlan } from "../hub/download/pull-plan.ts";
+import { describeRef } from "../hub/find/describe-ref.ts";
+import { listModelRefs } from "../profiles/model-refs.ts";
+import type { ModelRef, Profile } from "../profiles/schema/schema.ts";
+import { targetModel } from "../profiles/target.ts";
+import type { OnModelEvent } from "./model-event.ts";
+import { findSkippedDrafts, isSkipNoted, type SkippedDraft } from "./unfit-drafts.ts";
 
 export interface FetchModelsOptions {
   readonly paths: Paths;
+  /** Names the build of llama.cpp that judges a pair, and the proxy. */
+  readonly env: NodeJS.ProcessEnv;
   readonly hub: HubSettings;
   readonly signal: AbortSignal;
-  readonly reporter: PullReporter;
+  readonly onEvent: OnModelEvent;
   /** Move on to the newest commits. */
   readonly update?: boolean;
   /** Bytes per second at most. */
@@ -59,8 +61,9 @@ export async function planModels(profiles: readonly Profile[], options: FetchMod
   for (const model of await listNamed(profiles, options))
     models.push({ ...model, plan: await planOne(model, options) });
   const planOf = (ref: ModelRef) => models.find((model) => isSame(model.ref, ref))?.plan;
-  const access = { hub: options.hub, signal: options.signal, onProgress: tell("", options) };
-  const skipped = await findSkippedDrafts(profiles, planOf, { access, paths: options.paths });
+  const { hub, signal, paths, env } = options;
+  const access = { hub, signal, onProgress: reportAs("", options) };
+  const skipped = await findSkippedDrafts(profiles, planOf, { access, paths, env });
   return { models: models.filter(({ ref }) => profiles.some((profile) => needs(profile, ref, skipped))), skipped };
 }
 
@@ -75,7 +78,7 @@ export async function fetchModels(
   const toFetch = models.map(({ plan }) => plan).filter((plan): plan is FetchPlan => plan.kind === "fetch");
   if (toFetch.length > 0) {
     await checkSpaceFor(toFetch);
-    options.reporter.begin(models.map(({ label, plan }) => ({ model: label, plan })));
+    options.onEvent({ kind: "fetch-plan", plans: models.map(({ label, plan }) => ({ model: label, plan })) });
   }
   const complete: CompleteModel[] = [];
   for (const { plan, ...model } of models)
@@ -105,11 +108,11 @@ function listFetchable(profile: Profile) {
 /** Every model that the profiles name, once. */
 async function listNamed(
   profiles: readonly Profile[],
-  { paths, believeNotes = false }: FetchModelsOptions,
+  { paths, env, believeNotes = false }: FetchModelsOptions,
 ): Promise<readonly NamedModel[]> {
   const named: NamedModel[] = [];
   for (const profile of profiles) {
-    const isSkipped = believeNotes && (await isSkipNoted(profile, paths));
+    const isSkipped = believeNotes && (await isSkipNoted(profile, { paths, env }));
     for (const { key, ref } of listFetchable(profile)) {
       if (isSkipped && key[0] === "draft") continue;
       named.push({ ref, label: labelOf(ref), find: { ...findOptions(profile, paths), at: profile.at(...key) } });
@@ -123,7 +126,7 @@ async function listNamed(
 
 async function planOne({ ref, label, find }: NamedModel, options: FetchModelsOptions): Promise<PullPlan> {
   if (typeof ref === "string") return { kind: "complete", files: await findModel(ref, find) };
-  return planPull(ref, { ...find, ...options, onProgress: tell(label, options) });
+  return planPull(ref, { ...find, ...options, onProgress: reportAs(label, options) });
 }
 
 async function makeComplete(
@@ -132,11 +135,12 @@ async function makeComplete(
   options: FetchModelsOptions,
 ): Promise<ModelFiles> {
   if (plan.kind === "complete" || typeof ref === "string") return findModel(ref, find);
-  return fetchPlanned(ref, plan, { ...find, ...options, onProgress: tell(label, options) });
+  return fetchPlanned(ref, plan, { ...find, ...options, onProgress: reportAs(label, options) });
 }
 
-function tell(label: string, { reporter }: FetchModelsOptions): (event: PullEvent) => void {
-  return (event) => reporter.report(label, event);
+/** The hub's "plan" is left out: all models are planned together, and reported once. */
+function reportAs(model: string, { onEvent }: FetchModelsOptions): PullOptions["onProgress"] {
+  return (event) => event.kind !== "plan" && onEvent({ ...event, model });
 }
 
 function needs(profile: Profile, ref: ModelRef, skipped: readonly SkippedDraft[]): boolean {

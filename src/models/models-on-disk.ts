@@ -1,17 +1,17 @@
-import type { Paths } from "../../base/files/paths.ts";
-import { findOptions, searchModel, urlModelFolder, urlSource } from "../../hub/find/find-model.ts";
-import { modelLockFolder, readModelLock } from "../../hub/find/model-lock.ts";
-import { scanCache, scanUrlFolder, type CachedModel } from "../../hub/keep/scan-cache.ts";
-import { findQuant, matchFiles } from "../../hub/find/select-files.ts";
-import { firstShard } from "../../hub/find/shard-names.ts";
-import { listUrlFiles } from "../../hub/find/url-files.ts";
-import { findVerified } from "../../hub/keep/verified-files.ts";
-import { LlmctlError } from "../../base/errors.ts";
-import { listProfiles, profileFolders } from "../../profiles/find.ts";
-import { loadProfile } from "../../profiles/load.ts";
-import { listModelRefs } from "../../profiles/model-refs.ts";
-import type { Profile, RemoteModelRef } from "../../profiles/schema/schema.ts";
-import { listProfileStates } from "../../supervisor/state/profile-states.ts";
+import type { Paths } from "../base/files/paths.ts";
+import { findOptions, searchModel, urlModelFolder, urlSource } from "../hub/find/find-model.ts";
+import { modelLockFolder, readModelLock } from "../hub/find/model-lock.ts";
+import { scanCache, scanUrlFolder, type CachedModel } from "../hub/keep/scan-cache.ts";
+import { findQuant, matchFiles } from "../hub/find/select-files.ts";
+import { firstShard } from "../hub/find/shard-names.ts";
+import { listUrlFiles } from "../hub/find/url-files.ts";
+import { findVerified } from "../hub/keep/verified-files.ts";
+import { LlmctlError } from "../base/errors.ts";
+import { listProfiles, profileFolders } from "../profiles/find.ts";
+import { loadProfile } from "../profiles/load.ts";
+import { listModelRefs } from "../profiles/model-refs.ts";
+import type { Profile, RemoteModelRef } from "../profiles/schema/schema.ts";
+import { listProfileStates } from "../supervisor/state/profile-states.ts";
 
 /** A model on this machine: in the Hugging Face cache, from a plain address, or where a profile finds it. */
 export interface KnownModel {

@@ -1,15 +1,15 @@
-import type { Paths } from "../../base/files/paths.ts";
-import { formatSize } from "../../base/text/units.ts";
-import { findModel, findOptions, searchModel } from "../../hub/find/find-model.ts";
-import type { HubAccess } from "../../hub/http/hub-access.ts";
-import type { PullPlan } from "../../hub/download/pull-plan.ts";
-import { describeRef } from "../../hub/find/describe-ref.ts";
-import { findBuildRule } from "../../llama/draft/build-vocab-rule.ts";
-import type { VocabRule } from "../../llama/draft/vocab-rule.ts";
-import { draftMismatch } from "../../llama/plan/plan-launch.ts";
-import { findSkippedDraft, noteSkippedDraft } from "../../llama/draft/draft-skip-note.ts";
-import type { ModelRef, Profile, RemoteModelRef } from "../../profiles/schema/schema.ts";
-import { targetModel } from "../../profiles/target.ts";
+import type { Paths } from "../base/files/paths.ts";
+import { findModel, findOptions, searchModel } from "../hub/find/find-model.ts";
+import type { HubAccess } from "../hub/http/hub-access.ts";
+import type { PullPlan } from "../hub/download/pull-plan.ts";
+import { describeRef } from "../hub/find/describe-ref.ts";
+import { findBuildRule } from "../llama/draft/build-vocab-rule.ts";
+import type { VocabRule } from "../llama/draft/vocab-rule.ts";
+import { draftMismatch } from "../llama/plan/plan-launch.ts";
+import { findSkippedDraft, noteSkippedDraft } from "../llama/draft/draft-skip-note.ts";
+import type { ModelRef, Profile, RemoteModelRef } from "../profiles/schema/schema.ts";
+import { targetModel } from "../profiles/target.ts";
+import type { NotFetched } from "./model-event.ts";
 import { judgeProfile } from "./judge-pair.ts";
 
 /** A draft that is not fetched because it cannot speed up its target. */
@@ -19,6 +19,11 @@ export interface SkippedDraft {
   readonly reason: string;
   readonly rule: VocabRule;
   readonly sizeBytes: number;
+}
+
+interface Place {
+  readonly paths: Paths;
+  readonly env: NodeJS.ProcessEnv;
 }
 
 /** What is to be done about a reference; undefined for one that nothing is known of. */
@@ -32,7 +37,7 @@ type PlanOf = (ref: ModelRef) => PullPlan | undefined;
 export async function findSkippedDrafts(
   profiles: readonly Profile[],
   planOf: PlanOf,
-  { access, paths }: { readonly access: HubAccess; readonly paths: Paths },
+  { access, ...place }: Place & { readonly access: HubAccess },
 ): Promise<SkippedDraft[]> {
   const skipped: SkippedDraft[] = [];
   for (const profile of profiles) {
@@ -41,7 +46,7 @@ export async function findSkippedDrafts(
     if (draft === undefined || ref === undefined) continue;
     const draftLacks = planOf(ref)?.kind === "fetch";
     if (!draftLacks && planOf(targetModel(profile))?.kind !== "fetch") continue;
-    const judgement = await judgeProfile(atPlannedCommits(profile, planOf), access, paths);
+    const judgement = await judgeProfile(atPlannedCommits(profile, planOf), access, place);
     if (judgement === undefined || judgement.verdict.verdict === "on") continue;
     if (draft.on_mismatch === "fail") throw draftMismatch(profile, judgement.verdict);
     if (!draftLacks || typeof ref === "string") continue;
@@ -67,7 +72,7 @@ function atPlannedCommits(profile: Profile, planOf: PlanOf): Profile {
  * Whether an earlier pull has left out the profile's draft, and the reason still holds: a start then needs no network
  * to say so.
  */
-export async function isSkipNoted(profile: Profile, paths: Paths): Promise<boolean> {
+export async function isSkipNoted(profile: Profile, { paths, env }: Place): Promise<boolean> {
   const { draft, llama } = profile.values;
   const model = targetModel(profile);
   if (draft?.model === undefined || typeof draft.model === "string" || draft.on_mismatch === "fail") return false;
@@ -75,7 +80,7 @@ export async function isSkipNoted(profile: Profile, paths: Paths): Promise<boole
   const files = typeof model === "string" ? await findModel(model, options) : await searchModel(model, options);
   const shards = "files" in files ? files.files.shards : "shards" in files ? files.shards : undefined;
   if (shards === undefined) return false;
-  const { rule } = await findBuildRule({ llama, at: profile.at("llama"), paths, env: process.env });
+  const { rule } = await findBuildRule({ llama, at: profile.at("llama"), paths, env });
   return (
     (await findSkippedDraft(paths.cache, { targetFiles: shards, draft: draft.model, type: draft.type, rule })) !==
     undefined
@@ -92,6 +97,7 @@ export async function noteNotFetched({ profile, ref, reason, rule }: SkippedDraf
   );
 }
 
-export function describeNotFetched({ profile, ref, reason, sizeBytes }: SkippedDraft): string {
-  return `${describeRef(ref)}: not fetched (${formatSize(sizeBytes)}), "${profile.name}" will serve without drafting: ${reason}`;
+/** For those who are told. */
+export function toNotFetched({ profile, ref, reason, sizeBytes }: SkippedDraft): NotFetched {
+  return { model: describeRef(ref), profile: profile.name, reason, sizeBytes };
 }

@@ -1,13 +1,13 @@
-import { LlmctlError } from "../../base/errors.ts";
-import { readModelLock, writeModelLock, type ModelLock } from "../../hub/find/model-lock.ts";
-import { expectFiles, findKnown, listUnverified, verifyFiles, type ExpectedFile } from "../../hub/keep/verify-model.ts";
-import type { RemoteModelRef } from "../../profiles/schema/schema.ts";
+import { LlmctlError } from "../base/errors.ts";
+import { readModelLock, writeModelLock, type ModelLock } from "../hub/find/model-lock.ts";
+import { expectFiles, findKnown, listUnverified, verifyFiles, type ExpectedFile } from "../hub/keep/verify-model.ts";
+import type { RemoteModelRef } from "../profiles/schema/schema.ts";
 import type { CompleteModel } from "./fetch-models.ts";
-import type { PullReporter } from "./pull-reporter.ts";
+import type { OnModelEvent } from "./model-event.ts";
 
 interface SettleOptions {
   readonly lockFolder: string;
-  readonly reporter: PullReporter;
+  readonly onEvent: OnModelEvent;
   readonly signal: AbortSignal;
   /** Read the content of files that was not read yet. */
   readonly verify: boolean;
@@ -34,15 +34,13 @@ export async function settleModels(models: readonly CompleteModel[], options: Se
   for (const { ref, lock } of settled) await writeModelLock(options.lockFolder, ref, lock);
 }
 
-async function verify(files: readonly ExpectedFile[], { lockFolder, reporter, signal }: SettleOptions): Promise<void> {
-  reporter.beginVerify(files);
+async function verify(files: readonly ExpectedFile[], { lockFolder, onEvent, signal }: SettleOptions): Promise<void> {
+  onEvent({ kind: "verify-plan", files });
   try {
-    await verifyFiles(files, { lockFolder, signal, onProgress: (event) => reporter.report(event.file, event) });
+    await verifyFiles(files, { lockFolder, signal, onProgress: (event) => onEvent({ ...event, model: event.file }) });
   } catch (error) {
     if (!signal.aborted) throw error;
     throw new LlmctlError("interrupted", "the look at the models' content was interrupted", { exit: "interrupted" });
-  } finally {
-    reporter.clear();
   }
 }
 
