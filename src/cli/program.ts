@@ -2,6 +2,7 @@ import { Argument, Command, CommanderError, Help, Option } from "commander";
 import { exitCodes } from "../base/exit-codes.ts";
 import { LlmctlError } from "../base/errors.ts";
 import { llmctlVersion } from "../base/version.ts";
+import { superviseCommand } from "../fleet/start/detached-message.ts";
 import { addChecking } from "./options/check-commands.ts";
 import type { ExportFormat, ExportOptions } from "./service/export.ts";
 import { addGetting } from "./options/fetch-commands.ts";
@@ -16,14 +17,17 @@ import { addServices } from "./options/service-commands.ts";
  * `pull` need.
  */
 
-const superviseCommand = "__supervise";
-
 /** Runs a command line, and reports what goes wrong, as JSON where that was asked for. @returns the exit code. */
 export async function runProgram(argv: readonly string[]): Promise<number> {
   // A supervisor lives for months: it does not carry the command line along.
   if (argv[2] === superviseCommand) {
     onCrash(reportError);
-    return (await import("../fleet/start/start-detached.ts")).superviseDetached();
+    const [{ outliveOutput }, { superviseDetached }] = await Promise.all([
+      import("./run/outlive-output.ts"),
+      import("../fleet/start/supervise-detached.ts"),
+    ]);
+    outliveOutput();
+    return superviseDetached();
   }
   let code = 0;
   const program = createProgram((result) => {
@@ -88,7 +92,7 @@ function addRunning(program: Command, done: (code: number) => void): void {
     .addOption(timeout)
     .action(async (names: string[], { timeout: timeoutMs, ...options }: UpFlags, command: Command) => {
       checkNames(names, options.all, command);
-      done(await (await import("../fleet/start/start-profiles.ts")).up(names, { ...options, timeoutMs }));
+      done(await (await import("./run/up.ts")).up(names, { ...options, timeoutMs }));
     });
   program
     .command("down [names...]")
@@ -107,7 +111,7 @@ function addRunning(program: Command, done: (code: number) => void): void {
     .action(
       async (names: string[], { all, timeout: timeoutMs }: { all: boolean; timeout?: number }, command: Command) => {
         checkNames(names, all, command);
-        done(await (await import("../fleet/restart-profiles.ts")).restart(names, { all, timeoutMs }));
+        done(await (await import("./run/restart.ts")).restart(names, { all, timeoutMs }));
       },
     );
 }

@@ -1,47 +1,54 @@
-import { LlmctlError } from "../base/errors.ts";
-import { findPaths, type Paths } from "../base/files/paths.ts";
+import { exitCodeOf, LlmctlError } from "../base/errors.ts";
+import type { Paths } from "../base/files/paths.ts";
 import { llmctlVersion } from "../base/version.ts";
 import { followEvents, requestRestart } from "../control/client.ts";
 import { planLaunch, type LaunchPlan } from "../llama/plan/plan-launch.ts";
 import { loadInOrder } from "../profiles/dependencies.ts";
-import { loadProfile } from "../profiles/load.ts";
+import { loadProfile, type LoadOptions } from "../profiles/load.ts";
 import { otherVersion } from "../supervisor/check-launch.ts";
 import { findAnswering } from "../supervisor/state/find-supervisor.ts";
 import { launchVersion } from "../supervisor/launch.ts";
 import { findOrphan } from "../supervisor/state/orphan.ts";
-import { findLoadOptions } from "../cli/options/context.ts";
-import { notRunning, notRunningHere } from "./not-running.ts";
-import { showPlanNotes } from "../cli/look/plan.ts";
 import { listProfileStates } from "../supervisor/state/profile-states.ts";
-import { reportError } from "../cli/screen/report-error.ts";
-import { waitForReady } from "../cli/screen/show-events.ts";
+import { notRunning, notRunningHere } from "./not-running.ts";
+import type { OnStartEvent } from "./start/start-event.ts";
+import { waitForReady } from "./start/wait-for-ready.ts";
 
 interface RestartOptions {
+  readonly paths: Paths;
+  readonly env: NodeJS.ProcessEnv;
+  /** Where profiles are looked for. */
+  readonly load: LoadOptions;
   /** All whose supervisors run, in place of names. */
   readonly all: boolean;
+  /** Longest wait for all of them, in milliseconds; the servers go on loading after it. */
   readonly timeoutMs: number | undefined;
+  readonly onEvent: OnStartEvent;
 }
 
 /**
- * Stops servers and starts them as their profiles now say, one at a time, in the order of `up`. All profiles are
- * checked before the first running server is touched; what they depend on is left alone, unless it is named, too.
- * @returns the exit code; what comes after a failure is left as it runs.
+ * Stops servers and starts them as their profiles now say, one at a time, in the order of a start. All profiles are
+ * checked before the first running server is touched. Their dependencies are left alone, unless they are named as well.
+ * @returns the exit code; after a failure, the profiles that come later are left as they run.
+ * @throws LlmctlError of a profile or of a supervisor.
  */
-export async function restart(namesOrPaths: readonly string[], { all, timeoutMs }: RestartOptions): Promise<number> {
-  const paths = findPaths();
+export async function restartProfiles(namesOrPaths: readonly string[], options: RestartOptions): Promise<number> {
+  const { paths, all, timeoutMs, onEvent } = options;
   const { profiles, failures } = all ? await listRunning(paths) : { profiles: namesOrPaths, failures: [] };
-  const plans = await planAll(profiles, paths);
-  if (plans.length === 0 && failures.length === 0) process.stdout.write("nothing is running\n");
+  const plans = await planAll(profiles, options);
+  if (plans.length === 0 && failures.length === 0) onEvent({ kind: "nothing-running" });
   const timeout = timeoutMs === undefined ? undefined : AbortSignal.timeout(timeoutMs);
   for (const [index, { launch }] of plans.entries()) {
-    if (plans.length > 1) process.stdout.write(`${index === 0 ? "" : "\n"}${launch.name}\n`);
+    if (plans.length > 1) onEvent({ kind: "profile", name: launch.name, isFirst: index === 0 });
     const running = await findAnswering(paths, launch.name);
     if (running === undefined || !(await requestRestart(running.socketPath, launch))) throw notRunning(launch.name);
-    const code = await waitForReady(launch, followEvents(running.socketPath, { signal: timeout }), timeout);
+    const events = followEvents(running.socketPath, { signal: timeout });
+    const code = await waitForReady(launch, events, { paths, timeout, onEvent });
     if (code !== 0) return code;
   }
-  // Told at the end: one that cannot be asked keeps the others from nothing.
-  return failures.map(reportError)[0] ?? 0;
+  // Reported at the end: one that cannot be asked does not keep the others from being restarted.
+  for (const error of failures) onEvent({ kind: "error", error });
+  return failures.map(exitCodeOf)[0] ?? 0;
 }
 
 /** The files that the running profiles came from, and why others that run cannot be asked. */
@@ -72,22 +79,22 @@ async function noSupervisor(name: string, paths: Paths): Promise<LlmctlError> {
   );
 }
 
-async function planAll(namesOrPaths: readonly string[], paths: Paths): Promise<readonly LaunchPlan[]> {
-  const options = findLoadOptions(paths);
-  const asked = await Promise.all(
-    namesOrPaths.map(async (nameOrPath) => (await loadProfile(nameOrPath, options)).name),
-  );
+async function planAll(
+  namesOrPaths: readonly string[],
+  { paths, env, load, onEvent }: RestartOptions,
+): Promise<readonly LaunchPlan[]> {
+  const asked = await Promise.all(namesOrPaths.map(async (nameOrPath) => (await loadProfile(nameOrPath, load)).name));
   const plans: LaunchPlan[] = [];
-  for (const profile of await loadInOrder(namesOrPaths, options)) {
+  for (const profile of await loadInOrder(namesOrPaths, load)) {
     if (!asked.includes(profile.name)) continue;
     const running = await findAnswering(paths, profile.name);
     if (running === undefined) throw await noSupervisor(profile.name, paths);
     const { status } = running;
-    // One from before this key could not say no, and would take a launch of another version for one of its own.
+    // A supervisor of before this key takes any launch for one of its own version; it cannot refuse one.
     if (status.launchVersion !== launchVersion)
       throw otherVersion(profile.name, status.llmctl, `llmctl ${llmctlVersion}`);
-    const plan = await planLaunch(profile, { paths, env: process.env });
-    showPlanNotes(plan);
+    const plan = await planLaunch(profile, { paths, env });
+    onEvent({ kind: "plan", plan });
     plans.push(plan);
   }
   return plans;

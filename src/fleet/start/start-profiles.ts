@@ -1,58 +1,60 @@
-import { resolve } from "node:path";
 import { exitCodes, type ExitName } from "../../base/exit-codes.ts";
-import { LlmctlError } from "../../base/errors.ts";
-import { findPaths, type Paths } from "../../base/files/paths.ts";
-import { printableSentence } from "../../base/text/printable.ts";
-import { explainPlanFailure } from "../../llama/plan/plan-failure.ts";
+import { exitCodeOf, LlmctlError } from "../../base/errors.ts";
 import { loadInOrder } from "../../profiles/dependencies.ts";
-import { listOwnNames, profileName } from "../../profiles/find.ts";
-import { profileNamePattern } from "../../base/text/profile-name.ts";
-import { isTemplate } from "../../profiles/load.ts";
+import { listOwnNames } from "../../profiles/find.ts";
+import { isTemplate, type LoadOptions } from "../../profiles/load.ts";
 import type { Profile } from "../../profiles/schema/schema.ts";
-import { recordFailedStart } from "../../supervisor/failed-start.ts";
-import type { ExitCause } from "../../supervisor/launch.ts";
 import { isService } from "../../services/notify.ts";
-import { findLoadOptions } from "../../cli/options/context.ts";
-import { reportError } from "../../cli/screen/report-error.ts";
+import { noteFailedStart } from "./note-failed-start.ts";
 import { startProfile, type StartOptions } from "./start-profile.ts";
-import { holdStart } from "../../cli/run/systemd-reporter.ts";
 
-interface UpOptions extends Omit<StartOptions, "paths"> {
+interface StartSeveralOptions extends StartOptions {
   /** All profiles that people wrote, in place of names. */
   readonly all: boolean;
+  /** Where profiles are looked for. */
+  readonly load: LoadOptions;
+  /** Told what cannot be recorded of a start that failed. */
+  readonly warn: (text: string) => void;
 }
 
 /**
  * Starts profiles, after what they depend on, and waits until they are ready; safe to repeat. One at a time: they read
- * the same disk, and a server that fits itself to the free memory must not count what another is just taking. What
- * others depend on runs on in the background.
- * @returns the exit code, of several the first that is not 0.
+ * the same disk, and a server that fits itself to the free memory must not count memory that another one is about to
+ * take. Dependencies run on in the background.
+ * @returns the exit code; of several profiles, the first that is not 0.
+ * @throws LlmctlError of a single profile, and of the one that runs in this process.
  */
-export async function up(namesOrPaths: readonly string[], options: UpOptions): Promise<number> {
-  const paths = findPaths();
+export async function startProfiles(namesOrPaths: readonly string[], options: StartSeveralOptions): Promise<number> {
+  const { env, host, paths, warn } = options;
   const [nameOrPath] = namesOrPaths;
-  if (nameOrPath === undefined || options.detach || !isService(process.env)) return start(namesOrPaths, options, paths);
-  // Of a start that nobody watches `systemd status` and `events` must be able to tell how it failed.
-  return noteFailure(nameOrPath, paths, () => start(namesOrPaths, options, paths));
+  const isWatched = nameOrPath === undefined || host.runHere === undefined || !isService(env);
+  if (isWatched) return startInOrder(namesOrPaths, options);
+  return noteFailedStart(nameOrPath, { paths, warn }, () => startInOrder(namesOrPaths, options));
 }
 
-async function start(namesOrPaths: readonly string[], { all, ...options }: UpOptions, paths: Paths): Promise<number> {
-  const asked = all ? await listAll(paths) : namesOrPaths;
-  if (asked.length > 1 && !options.detach) throw notInForeground();
-  const profiles = await loadInOrder(asked, findLoadOptions(paths));
-  // Alone, a failure is for main.ts to tell; and Ctrl-C is for the one profile that runs here, which comes last.
+async function startInOrder(
+  namesOrPaths: readonly string[],
+  { all, load, ...options }: StartSeveralOptions,
+): Promise<number> {
+  const { host } = options;
+  const asked = all ? await listAll(load) : namesOrPaths;
+  if (asked.length > 1 && host.runHere !== undefined) throw notInForeground();
+  const profiles = await loadInOrder(asked, load);
+  // The failure of a single profile is thrown, and its host sees no heading. The profile that runs in this process, and
+  // that Ctrl-C is for, comes last.
   const [only] = profiles;
-  if (profiles.length === 1 && only !== undefined) return startProfile(only, { ...options, paths });
+  if (profiles.length === 1 && only !== undefined) return startProfile(only, options);
+  const { runHere: _, ...background } = host;
   const codes = new Map<string, number>();
   for (const [index, profile] of profiles.entries()) {
-    process.stdout.write(`${index === 0 ? "" : "\n"}${profile.name}\n`);
-    const detach = options.detach || index < profiles.length - 1;
-    codes.set(profile.name, await startOrReport(profile, codes, { ...options, paths, detach }));
+    host.onEvent({ kind: "profile", name: profile.name, isFirst: index === 0 });
+    const isLast = index === profiles.length - 1;
+    codes.set(profile.name, await startOrReport(profile, codes, { ...options, host: isLast ? host : background }));
   }
   return [...codes.values()].find((code) => code !== 0) ?? 0;
 }
 
-/** @throws LlmctlError `dependency-not-ready`, with the exit code of what it depends on. */
+/** @throws LlmctlError `dependency-not-ready`, with the exit code of the dependency. */
 function expectReady({ name, values }: Profile, codes: ReadonlyMap<string, number>): void {
   const missing = values.depends_on.find((dependency) => codes.get(dependency) !== 0);
   if (missing === undefined) return;
@@ -69,73 +71,38 @@ function findExitName(code: number | undefined): ExitName {
   return (Object.keys(exitCodes) as ExitName[]).find((name) => exitCodes[name].code === code) ?? "failed";
 }
 
-/**
- * One that fails must not keep the others from being started; a failure of the one that runs here comes last, and is
- * for main.ts to tell.
- */
+/** One that fails must not keep the others from being started. The one that runs here comes last, and may throw. */
 async function startOrReport(
   profile: Profile,
   codes: ReadonlyMap<string, number>,
   options: StartOptions,
 ): Promise<number> {
-  const held = holdStart(process.env);
+  const { host } = options;
+  const isDetached = host.runHere === undefined;
+  let held: { close(): void } | undefined;
   try {
     expectReady(profile, codes);
-    if (options.detach) held.status(`starting "${profile.name}", which it depends on`);
+    if (isDetached) held = host.holdStart?.(`starting "${profile.name}", which it depends on`);
     return await startProfile(profile, options);
   } catch (error) {
-    if (!options.detach) throw error;
-    return reportError(error);
+    if (!isDetached) throw error;
+    host.onEvent({ kind: "error", error });
+    return exitCodeOf(error);
   } finally {
-    held.close();
+    held?.close();
   }
 }
 
-/** @throws what the action throws. */
-async function noteFailure<T>(nameOrPath: string, paths: Paths, action: () => Promise<T>): Promise<T> {
-  try {
-    return await action();
-  } catch (error) {
-    const name = profileName(nameOrPath);
-    if (!profileNamePattern.test(name)) throw error;
-    const warn = (text: string) => process.stderr.write(`llmctl: warning: ${printableSentence(text)}\n`);
-    try {
-      await recordFailedStart(
-        paths,
-        { name, profilePath: resolve(nameOrPath), cause: explainFailedStart(error) },
-        warn,
-      );
-    } catch (unrecorded) {
-      warn(`cannot note that "${name}" did not start: ${String(unrecorded)}`);
-    }
-    throw error;
-  }
-}
-
-function explainFailedStart(error: unknown): ExitCause {
-  const cause = explainPlanFailure(error) ?? {
-    kind: "internal-error",
-    message: String(error),
-    permanent: true,
-    exit: "bug",
-  };
-  if (!(error instanceof LlmctlError)) return cause;
-  const more = error.problems.length - 1;
-  const place = error.at === undefined ? "" : ` (${error.at})`;
-  return { ...cause, message: `${cause.message}${place}${more === 0 ? "" : `, and ${more} more`}` };
-}
-
-async function listAll(paths: Paths): Promise<readonly string[]> {
-  const options = findLoadOptions(paths);
+async function listAll(load: LoadOptions): Promise<readonly string[]> {
   const names: string[] = [];
-  for (const name of await listOwnNames(options.folders)) if (!(await isTemplate(name, options))) names.push(name);
+  for (const name of await listOwnNames(load.folders)) if (!(await isTemplate(name, load))) names.push(name);
   if (names.length > 0) return names;
   throw new LlmctlError(
     "no-profiles",
     "there are no profiles of your own; those of the package are started by name only",
     {
       exit: "config",
-      at: `searched ${options.folders.join(", ")}`,
+      at: `searched ${load.folders.join(", ")}`,
       fix: { before: "see", run: ["profile", "list"] },
     },
   );
