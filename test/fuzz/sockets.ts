@@ -89,9 +89,11 @@ function anyMessage(random: Random): Buffer {
   const body = random.oneIn(3) ? "" : anyBody(random);
   const path = random.oneIn(10) ? random.pick(nasty) : random.pick(paths);
   const headers = [
-    `${random.oneIn(6) ? random.pick(["PUT", "CONNECT", "OPTIONS", "get", "\0"]) : random.pick(["GET", "POST"])} ${path} HTTP/${random.oneIn(8) ? random.pick(["1.0", "2", ""]) : "1.1"}`,
+    `${random.oneIn(6) ? random.pick(["PUT", "CONNECT", "OPTIONS", "get", "\0"]) : random.pick(["GET", "POST"])} ` +
+      `${path} HTTP/${random.oneIn(8) ? random.pick(["1.0", "2", ""]) : "1.1"}`,
     "host: llmctl",
-    `content-length: ${random.oneIn(5) ? random.pick(["-1", "1e9", "99999999999", "0", "", "٣"]) : Buffer.byteLength(body)}`,
+    `content-length: ` +
+      `${random.oneIn(5) ? random.pick(["-1", "1e9", "99999999999", "0", "", "٣"]) : Buffer.byteLength(body)}`,
     ...(random.oneIn(5)
       ? [
           `${random.pick(["transfer-encoding: chunked", "expect: 100-continue", "upgrade: websocket", "connection: upgrade"])}`,

@@ -18,7 +18,8 @@ export interface FakeSource {
 const compileCommands = {
   works: "COMMAND ${CMAKE_COMMAND} -E echo compiled",
   fails:
-    'COMMAND ${CMAKE_COMMAND} -E echo "nvcc: error: unsupported GNU version! gcc versions later than 12 are not supported!" COMMAND false',
+    'COMMAND ${CMAKE_COMMAND} -E echo "nvcc: error: unsupported GNU version! gcc versions later than 12 are not ' +
+    'supported!" COMMAND false',
   hangs: "COMMAND ${CMAKE_COMMAND} -E sleep 300",
 } as const;
 

@@ -34,7 +34,9 @@ export class Machine implements AsyncDisposable {
     const home = await TempHome.create();
     await chmod(home.path, 0o755); // others pass it
     for (const folder of ["var-lib", "run", "units"]) await mkdir(home.join(folder), { mode: 0o755 });
-    const users = `\nllmctl:x:${serviceUid}:${serviceUid}::/var/lib/llmctl:/usr/sbin/nologin\nalice:x:${aliceUid}:${aliceUid}::/run/alice:/bin/sh\n`;
+    const users =
+      `\nllmctl:x:${serviceUid}:${serviceUid}::/var/lib/llmctl:/usr/sbin/nologin\n` +
+      `alice:x:${aliceUid}:${aliceUid}::/run/alice:/bin/sh\n`;
     await writeFile(home.join("passwd"), `${await readFile("/etc/passwd", "utf8")}${users}`);
     await makeFolder(home.join("var-lib/llmctl"), serviceUid);
     await makeFolder(home.join("run/alice"), aliceUid);

@@ -39,7 +39,8 @@ test("a config file: what the command line says wins, the rest applies", () => {
       "flags of the profile override ctx-size, LLAMA_ARG_THREADS",
   ]);
   expect(describeConfigFiles([{ ...config, settings: ["jinja"] }], ["--no-jinja"], v050)).toEqual([
-    "llama.cpp itself reads /etc/llama.cpp/config.ini: none of its settings applies; flags of the profile override jinja",
+    "llama.cpp itself reads /etc/llama.cpp/config.ini: none of its settings applies; flags of the profile " +
+      "override jinja",
   ]);
   expect(describeConfigFiles([], [], v050)).toEqual([]);
 });
