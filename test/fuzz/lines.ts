@@ -33,10 +33,10 @@ const samples = [
     "is corrupted or incomplete",
 ];
 const helps = ["llama-server-b7698", "llama-server-v0.5.0"].map(readHelp);
-/** Endless repetitions are what patterns are slow at. */
+/** Long repetitions make a bad pattern slow. */
 const repeated = ["<a ", "<a>", "(", "[", " ", "\t", "-", "--x ", ",", "{a,b}", "eval time = ", "1", "./", "\n", "a,"];
 
-/** Lines and texts that llama.cpp's programs print: every number is one, every port may be used. */
+/** Lines and texts that llama.cpp's programs print: every parsed number is finite, every port is valid. */
 export const linesFuzzer: Fuzzer = {
   name: "lines",
   counts: { short: 10_000, full: 300_000 },
@@ -74,7 +74,7 @@ function readHelpText(text: string): string {
 function readLine(line: string): string {
   const exit = { name: "p", signal: null, lastLines: line.split("\n"), oomKills: 0, wasReady: false };
   const cause = explainExit({ ...exit, code: 1 });
-  if (cause.message === "") throw new Error(`an exit without words: ${JSON.stringify(line)}`);
+  if (cause.message === "") throw new Error(`an exit without a message: ${JSON.stringify(line)}`);
   const [traffic, load, time, event] = [
     parseTraffic(line),
     parseLoadLine(line),
@@ -85,7 +85,7 @@ function readLine(line: string): string {
   parseRefusal(line);
   parseRunMarker(line);
   if (load?.says === "listening" && "port" in load.endpoint && !isPort(load.endpoint.port))
-    throw new Error(`no port: ${JSON.stringify(line)}`);
+    throw new Error(`not a port: ${JSON.stringify(line)}`);
   if (traffic !== undefined) return "traffic";
   if (load !== undefined) return load.says;
   return time === undefined ? "nothing" : "time";
@@ -95,7 +95,7 @@ function isPort(port: number): boolean {
   return Number.isInteger(port) && port >= 1 && port <= 65_535;
 }
 
-/** Every number in a value, however deep, can be counted with. */
+/** Checks that every number in a value, at any depth, is finite. */
 function expectNumbers(line: string, value: unknown): void {
   if (typeof value === "number" && !(Number.isFinite(value) && value >= 0))
     throw new Error(`${value} from ${JSON.stringify(line)}`);
