@@ -86,14 +86,14 @@ describe("GLM-4.7 as its guide runs it", () => {
     expect(commandLine(render(glm47Spec, catalogues[build])).join(" ")).toBe(expected);
   });
 
-  test("says what was not needed", () => {
+  test("has notes for the keys that were not needed", () => {
     expect(render(glm47Spec, catalogues["b7698"]).notes.map(({ key }) => key)).toEqual(["draft.type"]);
     expect(render(glm47Spec, catalogues["v0.5.0"]).notes).toEqual([
       { key: "draft.ctx_size", reason: "not needed on this build: the draft shares the target's context" },
     ]);
   });
 
-  test("nothing of the draft is passed when drafting is off", () => {
+  test("no key of the draft is passed when drafting is off", () => {
     const rendering = render(glm47Spec, catalogues["v0.5.0"], { draftingOff: "the vocabularies differ" });
     expect(commandLine(rendering).join(" ")).not.toMatch(/draft|spec/);
     expect(rendering.notes).toEqual([{ key: "draft.model", reason: "drafting is off: the vocabularies differ" }]);
@@ -118,7 +118,7 @@ describe("for llama-cli", () => {
     );
   });
 
-  test("what is about requests is left out with a note", () => {
+  test("keys for clients are left out with a note", () => {
     const { flags, notes } = cli(
       { alias: "a", server: { metrics: true }, args: ["--cache-reuse", "256", "-ub", "64"] },
       "v0.5.0",
@@ -127,13 +127,13 @@ describe("for llama-cli", () => {
     expect(notes.map(({ key }) => key)).toEqual(["alias", "server.host", "server.port", "server.metrics", "args[0]"]);
   });
 
-  test("a raw flag that was removed, or that a key says, is wrong there too", () => {
+  test("a raw flag that was removed, or that has a key, is an error there, too", () => {
     const problems = problemsOf(() => cli({ args: ["--draft-max", "4", "--spec-replace"] }, "v0.5.0"));
     expect(problems.map(({ at }) => at)).toEqual(["p.yaml:args.0"]);
   });
 });
 
-describe("what a draft model does unless told", () => {
+describe("the defaults of a draft model", () => {
   const flagsOf = (draft: Values, build: keyof typeof catalogues) =>
     added({ draft: { model: "/m/draft.gguf", ...draft } }, catalogues[build]).replace(
       /^.*draft\.gguf ?(--spec-type \S+ ?)?/,
@@ -288,7 +288,7 @@ describe("builds of early 2025", () => {
     expect(added(values, old)).toBe(expected);
   });
 
-  test("what is the default there, or can be borne, is left out with a reason", () => {
+  test("a key that is the default there, or that the server works without, is left out with a reason", () => {
     const values = { flash_attn: "auto", gpu_layers: "auto", fit: false, mmap: true, jinja: false };
     expect(added(values, old)).toBe("");
     expect(
@@ -298,7 +298,7 @@ describe("builds of early 2025", () => {
     ).toEqual(Object.keys(values).sort());
   });
 
-  test("what cannot be had is refused, all at once, each at its place", () => {
+  test("unsupported keys are refused, all at once, each at its place", () => {
     const values = { alias: "x", priority: "low", sampling: { temp: 1 }, draft: { type: "ngram-mod" }, parallel: 2 };
     const problems = problemsOf(() => render(values, old));
     expect(problems.map(({ at }) => at)).toEqual([
@@ -346,7 +346,7 @@ describe("impossible drafting", () => {
   });
 });
 
-test("a value outside the build's list names what the build takes", () => {
+test("the error for a value outside the build's list names the allowed values", () => {
   const text = parseHelp(oldHelp.replace("--mlock        ", "-ctk,  --cache-type-k {f16,q8_0}\n--mlock        "));
   const [problem] = problemsOf(() => render({ cache_type_k: "q4_0" }, new FlagCatalogue("odd", text)));
   expect(problem).toEqual({
@@ -373,7 +373,7 @@ test("rpc.workers of a build without RPC, and rpc.cache of a server", () => {
   });
 });
 
-test("rpc.workers stands before the devices that it makes", () => {
+test("rpc.workers comes before the devices that it makes", () => {
   const help =
     `${oldHelp}--rpc SERVERS                           comma-separated list of RPC servers\n-dev,  ` +
     `--device <dev1,dev2,..>          devices\n`;

@@ -8,7 +8,7 @@ function ended(lastLines: readonly string[], more: Partial<ServerExit> = {}): Se
   return { name: "coder", code: 1, signal: null, lastLines, oomKills: 0, wasReady: false, ...more };
 }
 
-describe("what llama-server said last", () => {
+describe("the last lines of llama-server", () => {
   // As b7698 and v0.5.0 log it, the telling line among those that follow it.
   test.each([
     [
@@ -110,7 +110,7 @@ describe("what llama-server said last", () => {
     ],
     ["a worker's port", ["Failed to create server socket"], "port-in-use", "unavailable", ""],
     ["an unknown pre-tokenizer", ["unknown pre-tokenizer type: 'glm9'"], "model-unsupported", "config", "glm9"],
-  ])("%s lasts: it is not tried again", (_, lines, kind, exit, what) => {
+  ])("%s is permanent: the server is not started again", (_, lines, kind, exit, what) => {
     const cause = explainExit(ended(lines));
     expect(cause).toMatchObject({ kind, exit, permanent: true });
     expect(cause.message).toContain(what);
@@ -306,7 +306,7 @@ test.each<[string, readonly string[], Partial<ServerExit>, readonly string[]]>([
   ],
   ["an abort", [], { code: null, signal: "SIGABRT" }, ["logs", "coder"]],
   ["an exit code", [], { code: 7 }, ["logs", "coder"]],
-])("what to do about %s is a command with the profile's own name", (_, lines, more, run) => {
+])("the fix for %s is a command with the profile's name", (_, lines, more, run) => {
   expect(explainExit(ended(lines, more)).fix).toMatchObject({ run });
 });
 
