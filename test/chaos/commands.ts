@@ -22,7 +22,7 @@ export function commandArguments({ command, name }: CommandLine): string[] {
 /** The allowed failures of a command while others disturb it: by exit code, the text that it must print. */
 type Failures = Readonly<Record<number, RegExp>>;
 
-const unreachable = /does not answer|ended without a word|its control socket is not there/;
+const unreachable = /does not answer|ended without a word|wrote no error|its control socket is not there/;
 const start: Failures = {
   1: unreachable,
   10: /failed/,

@@ -108,7 +108,7 @@ async function expectReadable(world: World, ready: readonly Listed[]): Promise<v
   }
 }
 
-/** No supervisor has ended by a bug of ours, or has logged one. */
+/** No supervisor has ended by our own bug, or has logged one. */
 async function expectNoBug(world: World): Promise<void> {
   for (const name of world.names) {
     for (const file of ["supervisor.log", "supervisor.log.old"]) {
