@@ -23,11 +23,11 @@ import {
 } from "./messages.ts";
 
 /*
- * What a supervisor answers, and what a state file says, may be another user's words, those of another version, or half
- * of what was written. It is checked before anyone relies on its shape.
+ * A supervisor's answer and a state file may come from another user or another version, or be incomplete. Their shape
+ * is checked before anyone relies on it.
  */
 
-/** Fixes name a second and a third command; more than this is no fix of ours. */
+/** Our fixes name up to three commands; a longer chain is not ours. */
 const mostFixes = 8;
 
 const isFix: Check = (value) => isFixWithin(value, mostFixes);
@@ -66,14 +66,14 @@ const drafting: Check = (value) => {
 /** ISO 8601. */
 const isTime: Check = (value) => typeof value === "string" && !Number.isNaN(Date.parse(value));
 
-/** A URL of HTTP, or of a unix socket, which is no URL by the standard. */
+/** A URL of HTTP or TCP, or `unix:///path`, which is not a URL by the standard. */
 const isUrl: Check = (value) =>
   typeof value === "string" &&
   (value.startsWith("unix:///") || (/^(?:http|tcp):\/\//.test(value) && URL.canParse(value)));
 
 const cause = { kind: isText, message: isText, fix: isNullOr(isFix) };
 
-/** The answer to `status`, and what a state file holds. */
+/** The answer to `status`, and the status in a state file. */
 export const isStatus = isShape<Status>({
   version: isOneOf(1),
   name: isText,
@@ -106,7 +106,7 @@ export const isStatus = isShape<Status>({
   warnings: isListOf(isText),
 });
 
-/** One line of the events. */
+/** One line of `GET /events`. */
 export const isEvent = isShape<StatusEvent>({
   time: isTime,
   elapsedMs: isNumber,

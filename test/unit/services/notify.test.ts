@@ -91,7 +91,7 @@ describe("createNotifier", () => {
     notifier.status("stopped");
     await take();
     expect(failures.map((error) => error.message)).toEqual([
-      "systemd could not be told the state: Failed to notify init system: No such file or directory",
+      "cannot report the state to systemd: Failed to notify init system: No such file or directory",
     ]);
     expect(messages).toHaveLength(3);
   });
