@@ -195,7 +195,7 @@ function unreadable(socketPath: string): LlmctlError {
     {
       exit: "failed",
       at: socketPath,
-      fix: "if a supervisor of another version runs, use the llmctl of that version",
+      fix: "if a supervisor of another version runs, use the program of that version",
     },
   );
 }
