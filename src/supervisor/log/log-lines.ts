@@ -1,6 +1,6 @@
 import type { FileHandle } from "node:fs/promises";
 
-export const chunkBytes = 64 * 1024;
+const chunkBytes = 64 * 1024;
 /** A longer line is yielded in parts. */
 const longestLine = 64 * 1024;
 
