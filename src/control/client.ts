@@ -1,12 +1,11 @@
 import { request, type IncomingMessage } from "node:http";
 import { LlmctlError, systemErrorCode } from "../base/errors.ts";
-import { limitOwnTime } from "../base/own-time.ts";
+import { limitRunningTime } from "../base/running-time-limit.ts";
 import { parseJsonOrNothing } from "../base/text/parse-json.ts";
 import { collectBounded } from "../base/files/read-bounded.ts";
 import { readLines } from "../base/files/read-lines.ts";
 import { llmctlVersion } from "../base/version.ts";
-import { isEvent, isRefusal, isStatus } from "./check-answer.ts";
-import type { Status, StatusEvent } from "./messages.ts";
+import { isEvent, isRefusal, isStatus, type Status, type StatusEvent } from "./messages.ts";
 import { isOwnSocket, isSocketOf } from "./socket-path.ts";
 
 /** Connection errors that mean that no supervisor runs, or that it has just ended. */
@@ -14,7 +13,7 @@ const nobodyListens: ReadonlySet<string> = new Set(["ENOENT", "ENOTDIR", "ECONNR
 
 /**
  * A supervisor answers within a millisecond, on an overloaded machine within a second. Counts only while our own
- * process runs, see {@link limitOwnTime}.
+ * process runs, see {@link limitRunningTime}.
  */
 const answerLimitMs = 3000;
 /** Metrics of supervisor and server are some 50 kB; an impostor on the socket could send without end. */
@@ -142,7 +141,7 @@ function send(
     const { timeoutMs } = options;
     let answer: IncomingMessage | undefined;
     const expire = () => (answer ?? outgoing).destroy(unresponsive(socketPath));
-    const cancelLimit = timeoutMs === undefined ? () => undefined : limitOwnTime(timeoutMs, expire);
+    const cancelLimit = timeoutMs === undefined ? () => undefined : limitRunningTime(timeoutMs, expire);
     outgoing.on("response", (response) => {
       answer = response;
       response.on("close", cancelLimit);

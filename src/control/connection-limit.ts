@@ -2,7 +2,7 @@ import { closeSync, openSync } from "node:fs";
 import type { IncomingMessage, Server } from "node:http";
 import type { Socket } from "node:net";
 import { systemErrorCode } from "../base/errors.ts";
-import { readSoftLimit } from "../base/files/soft-limit.ts";
+import { readSoftLimit } from "../base/process-limits.ts";
 
 /**
  * Limits for clients of our HTTP servers. A request has a few hundred bytes and arrives within milliseconds. Every

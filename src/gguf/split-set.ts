@@ -1,6 +1,6 @@
 import { readdir } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { nameSome } from "../base/text/list-some.ts";
+import { listSome } from "../base/text/list-some.ts";
 import { GgufError } from "./gguf-error.ts";
 import { findInteger } from "./metadata.ts";
 import type { GgufHeader } from "./parse-header.ts";
@@ -14,7 +14,7 @@ const shardName = /^(?<prefix>.+)-(?<number>\d{5})-of-(?<count>\d{5})\.gguf$/;
  */
 export const mostShards = 4096;
 
-interface ShardName {
+interface ShardOfSet {
   readonly prefix: string;
   /** From 1 on. */
   readonly number: number;
@@ -22,7 +22,7 @@ interface ShardName {
 }
 
 /** Takes a shard's file name apart; undefined for a file that is not one of a set. */
-export function parseShardName(path: string): ShardName | undefined {
+export function parseShardName(path: string): ShardOfSet | undefined {
   const groups = shardName.exec(basename(path))?.groups;
   if (groups?.["prefix"] === undefined) return undefined;
   return { prefix: groups["prefix"], number: Number(groups["number"]), count: Number(groups["count"]) };
@@ -91,7 +91,7 @@ export function checkShards(headers: readonly GgufHeader[]): void {
   });
 }
 
-async function checkFolder(path: string, name: ShardName, shards: readonly string[]): Promise<void> {
+async function checkFolder(path: string, name: ShardOfSet, shards: readonly string[]): Promise<void> {
   const present = (await readdir(dirname(path))).filter((file) => {
     const shard = parseShardName(file);
     return shard?.prefix === name.prefix && shard.count === name.count;
@@ -101,7 +101,7 @@ async function checkFolder(path: string, name: ShardName, shards: readonly strin
   if (missing.length > 0) {
     throw new GgufError(
       "split-set",
-      `${path} lacks ${missing.length} of its ${shards.length} shards: ${nameSome(missing, 5)}`,
+      `${path} lacks ${missing.length} of its ${shards.length} shards: ${listSome(missing, 5)}`,
       {
         fix: "download the missing shards into the same folder",
       },
@@ -110,12 +110,12 @@ async function checkFolder(path: string, name: ShardName, shards: readonly strin
   const wanted = new Set(shards);
   const extra = present.filter((file) => !wanted.has(file));
   if (extra.length === 0) return;
-  throw new GgufError("split-set", `${path} is a set of ${shards.length}, but beside it lies ${nameSome(extra, 5)}`, {
+  throw new GgufError("split-set", `${path} is a set of ${shards.length}, but beside it lies ${listSome(extra, 5)}`, {
     fix: "remove the extra shards, or download the set again",
   });
 }
 
-function notFirst(path: string, number: number, count: number, name: ShardName | undefined): GgufError {
+function notFirst(path: string, number: number, count: number, name: ShardOfSet | undefined): GgufError {
   const first = name === undefined ? undefined : join(dirname(path), formatShardName(name.prefix, 1, name.count));
   return new GgufError("split-set", `${path} is shard ${number} of ${count}, a model is named by its first shard`, {
     fix: first === undefined ? "name the first shard" : `name ${first}`,

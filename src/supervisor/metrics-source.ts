@@ -1,4 +1,4 @@
-import { LateImport } from "../base/late-import.ts";
+import { LazyImport } from "../base/lazy-import.ts";
 import type { MetricsBook } from "../control/metrics-book.ts";
 import type { MetricsText } from "../control/metrics-server.ts";
 import type { StatusEvent } from "../control/messages.ts";
@@ -19,7 +19,7 @@ interface Rendered {
  */
 export class MetricsSource {
   readonly #supervisor: Supervisor;
-  readonly #module = new LateImport(
+  readonly #module = new LazyImport(
     () => import("../control/metrics-book.ts"),
     // The ending of this file: .ts when run from source, .js when built.
     () => new URL(`../control/metrics-book${import.meta.url.slice(-3)}`, import.meta.url).href,

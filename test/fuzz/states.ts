@@ -3,7 +3,7 @@ import { writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { LlmctlError } from "../../src/base/errors.ts";
-import { isEvent, isRefusal } from "../../src/control/check-answer.ts";
+import { isEvent, isRefusal } from "../../src/control/messages.ts";
 import { checkLaunch } from "../../src/supervisor/check-launch.ts";
 import { readLockRecord } from "../../src/supervisor/state/lock-record.ts";
 import { readState, stateFilePath } from "../../src/supervisor/state/state-file.ts";

@@ -1,13 +1,13 @@
 import { watch } from "node:fs";
 
-/** A watch, or none: what it would have told must be looked for from time to time, too. */
+/** A file watch that may do nothing: callers also poll. */
 export interface QuietWatch {
   close(): void;
 }
 
 /**
- * Calls back when a file changes, where the system can tell. Never throws: a user has a limited number of watches,
- * which others may have used up, and the file may be gone. A watch that fails later ends without a word.
+ * Calls back when a file changes, where the system can tell. It never throws: the user's limit of watches may be used
+ * up, or the file may be gone. A watch that fails later ends without an error.
  */
 export function watchQuietly(path: string, onChange: () => void): QuietWatch {
   try {
@@ -15,6 +15,6 @@ export function watchQuietly(path: string, onChange: () => void): QuietWatch {
     watcher.on("error", () => watcher.close());
     return watcher;
   } catch {
-    return { close: () => undefined }; // whoever watches also looks by a timer
+    return { close: () => undefined }; // callers also poll
   }
 }

@@ -1,15 +1,9 @@
 import type { Paths } from "../../base/files/paths.ts";
-import { readHubSettings } from "../../hub/http/hub-settings.ts";
-import { modelLockFolder } from "../../hub/find/model-lock.ts";
-import { planLaunch } from "../../llama/plan/plan-launch.ts";
-import { listModelRefs } from "../../profiles/model-refs.ts";
+import { ensureModels } from "../../models/ensure-models.ts";
 import type { Profile } from "../../profiles/schema/schema.ts";
-import { fetchModels, findHere, planModels, type CompleteModel, type FetchModelsOptions } from "./fetch-models.ts";
+import { holdStart } from "../run/systemd-reporter.ts";
 import { interruptible } from "../screen/interruptible.ts";
 import { TerminalReporter } from "./pull-reporter.ts";
-import { describeNotFetched, noteNotFetched } from "./skip-drafts.ts";
-import { holdStart } from "../run/systemd-reporter.ts";
-import { settleModels } from "./verify-models.ts";
 
 interface PrepareOptions {
   readonly paths: Paths;
@@ -18,45 +12,18 @@ interface PrepareOptions {
 }
 
 /**
- * Before a start: fetches what the profile's models lack, and reads once what another program has fetched. Shows both
- * on stderr, and tells systemd that the start goes on. Does nothing but look at sizes when all is here and known.
- * @throws LlmctlError of what would keep the profile from starting, before anything is fetched; as {@link planModels},
- *   {@link fetchModels} and {@link settleModels}.
+ * {@link ensureModels} of a command: shows the events on stderr, tells systemd that the start goes on, and stops in an
+ * orderly way on Ctrl-C.
  */
-export async function prepareModels(profile: Profile, { paths, fetch, verify }: PrepareOptions): Promise<void> {
-  if (listModelRefs(profile.values).every(({ ref }) => typeof ref === "string")) return;
+export async function prepareModels(profile: Profile, options: PrepareOptions): Promise<void> {
   const start = holdStart(process.env);
   const reporter = new TerminalReporter(process.stderr, start.status);
   try {
-    await interruptible(async (signal) => {
-      const fetching = { paths, hub: readHubSettings(process.env), signal, reporter, believeNotes: true };
-      const models = fetch ? await fetchLacking(profile, fetching) : await findHere([profile], fetching);
-      await settleModels(models, { lockFolder: modelLockFolder(paths.state), reporter, signal, verify });
-    });
+    await interruptible((signal) =>
+      ensureModels(profile, { ...options, env: process.env, signal, onEvent: reporter.show }),
+    );
   } finally {
     reporter.clear();
     start.close();
   }
-}
-
-interface Fetching extends FetchModelsOptions {
-  readonly reporter: TerminalReporter;
-}
-
-async function fetchLacking(profile: Profile, fetching: Fetching): Promise<readonly CompleteModel[]> {
-  const { paths, reporter } = fetching;
-  const plan = await planModels([profile], fetching);
-  if (plan.models.some((one) => one.plan.kind === "fetch")) await checkRest(profile, paths);
-  const models = await fetchModels(plan, fetching);
-  for (const skipped of plan.skipped) {
-    await noteNotFetched(skipped, paths);
-    reporter.say(describeNotFetched(skipped));
-  }
-  return models;
-}
-
-/** Nobody wants to learn after 200 GB that the build is missing or refuses a flag. */
-async function checkRest(profile: Profile, paths: Paths): Promise<void> {
-  const { refused } = await planLaunch(profile, { paths, env: process.env, lacking: "mark" });
-  if (refused[0] !== undefined) throw refused[0].error;
 }

@@ -4,7 +4,7 @@ import { LlmctlError } from "../../base/errors.ts";
 import type { Fix } from "../../base/fix.ts";
 import { listTree } from "../../base/files/list-tree.ts";
 import { mapBounded } from "../../base/map-bounded.ts";
-import { nameSome } from "../../base/text/list-some.ts";
+import { listSome } from "../../base/text/list-some.ts";
 import type { Paths } from "../../base/files/paths.ts";
 import type { HubModelRef, ModelRef, Profile, RemoteModelRef, UrlModelRef } from "../../profiles/schema/schema.ts";
 import { findCommit, repoFolder } from "./hub-cache.ts";
@@ -61,7 +61,7 @@ export async function findModel(ref: ModelRef, options: FindOptions): Promise<Mo
   const search = await searchModel(ref, options);
   if ("files" in search) return search.files;
   const what =
-    search.absent.length === 0 ? "is not on this machine" : `is not complete: ${nameSome(search.absent, 10)}`;
+    search.absent.length === 0 ? "is not on this machine" : `is not complete: ${listSome(search.absent, 10)}`;
   throw new LlmctlError("model-missing", `${describeRef(ref)} ${what}`, {
     exit: "missingFile",
     ...placeOf(options),
@@ -213,7 +213,7 @@ async function findLocal(path: string, options: FindOptions): Promise<ModelFiles
   const search = completeFiles(paths, sizes, "local file");
   if ("files" in search) return search.files;
   const of = paths.length === 1 ? "" : ` (${search.absent.length} of ${paths.length} shards)`;
-  const message = `model file "${nameSome(search.absent, 10, '", "')}" is missing${of}`;
+  const message = `model file "${listSome(search.absent, 10, '", "')}" is missing${of}`;
   throw new LlmctlError("model-missing", message, { exit: "missingFile", ...placeOf(options), fix });
 }
 

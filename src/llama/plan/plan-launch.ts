@@ -7,27 +7,29 @@ import { listSidecars } from "../../profiles/model-refs.ts";
 import type { Profile, ProfileValues } from "../../profiles/schema/schema.ts";
 import { targetModel } from "../../profiles/target.ts";
 import type { Launch, WantedProof } from "../../supervisor/launch.ts";
-import { findKeyFault, findOpenings } from "../server/access.ts";
+import { findKeyFileFault, findOpenAccess } from "../server/api-key-checks.ts";
 import { hasKeyComments } from "../server/api-keys.ts";
-import { checkBinary } from "../ask/binary-check.ts";
+import { checkBinary } from "../ask/check-binary.ts";
 import { findServer } from "../ask/builds.ts";
-import { childEnvironment, strayConfig } from "../ask/child-env.ts";
+import { childEnvironment } from "../ask/child-env.ts";
+import { findLlamaConfigFiles } from "../ask/llama-config-files.ts";
 import { decideDraft } from "../draft/draft-gate.ts";
-import { dryRun, dryRunTimeoutMs, findAllRefused, type RefusedFlag } from "../ask/dry-run.ts";
-import { askBinary } from "../ask/flag-catalogue.ts";
+import { dryRun, dryRunTimeoutMs, findRefusedFlags, type RefusedFlag } from "../render/dry-run.ts";
+import { readFlagCatalogue } from "../ask/flag-catalogue.ts";
 import { withHash } from "./launch-hash.ts";
 import { launchSettings } from "./launch-settings.ts";
 import { type FoundModel, ModelReader } from "./model-reader.ts";
 import { findExceededLimits } from "./profile-limits.ts";
 import type { Program, ModelPaths } from "../render/flag-rule.ts";
-import { commandLine, renderCli, renderServer, type RenderedFlag, type Rendering } from "../render/render-command.ts";
+import { commandLine, renderCli, renderServer, type Rendering } from "../render/render-command.ts";
+import type { RenderedFlag } from "../render/flag-rule.ts";
 import { planWorker } from "./plan-worker.ts";
 import { withoutRpc } from "../render/rpc-flags.ts";
 import { sealEnv } from "./seal-env.ts";
 import { findSkippedDraft } from "../draft/draft-skip-note.ts";
-import { describeStrayConfig, describeStrayVariables } from "../render/stray-flags.ts";
+import { describeConfigFiles, describeDroppedVariables } from "../render/flags-outside-profile.ts";
 import { describeMissingDigests } from "./missing-digests.ts";
-import { vocabRule, type VocabRule } from "../draft/vocab-rule.ts";
+import { vocabRuleFromFlags, type VocabRule } from "../draft/build-vocab-rule.ts";
 
 interface PlanOptions {
   readonly paths: Paths;
@@ -132,11 +134,11 @@ async function planProgram(
   const found = await findServer(values.llama, paths.data, profile.at("llama"));
   const file = program === "llama-server" ? found.server : (found.cli ?? cliMissing(found.server, profile.at("llama")));
   await checkBinary(file, profile.at("llama"));
-  const catalogue = await askBinary(file, { cacheDir: paths.cache, env: childEnv });
+  const catalogue = await readFlagCatalogue(file, { cacheDir: paths.cache, env: childEnv });
   const models = new ModelReader(profile, paths, lacking);
   const target = await models.read("model", targetModel(profile));
   const draft = await decideDrafting(profile, target, models, {
-    rule: vocabRule((flag) => catalogue.has(flag)),
+    rule: vocabRuleFromFlags((flag) => catalogue.has(flag)),
     cacheDir: paths.cache,
   });
   const sidecars = await readSidecars(values, models);
@@ -147,9 +149,10 @@ async function planProgram(
   const args = commandLine(rendering);
   const trial = { env: childEnv, timeoutMs: dryRunTimeoutMs };
   const origin = { profile, rendering };
-  const keyFault = program === "llama-server" ? findKeyFault(profile, hasKeyComments(catalogue)) : undefined;
+  const keyFault = program === "llama-server" ? findKeyFileFault(profile, hasKeyComments(catalogue)) : undefined;
   if (lacking === "refuse" && keyFault !== undefined) throw keyFault;
-  const refused = lacking === "mark" ? addKeyFault(await findAllRefused(file, origin, trial), rendering, keyFault) : [];
+  const refused =
+    lacking === "mark" ? addKeyFault(await findRefusedFlags(file, origin, trial), rendering, keyFault) : [];
   if (lacking === "refuse")
     await dryRun(
       file,
@@ -169,13 +172,13 @@ async function planProgram(
     notes: rendering.notes,
     warnings: [
       ...models.missing,
-      ...(program === "llama-server" ? findOpenings(profile).map(describeInLine) : []),
+      ...(program === "llama-server" ? findOpenAccess(profile).map(describeInLine) : []),
       ...(values.rpc.workers === undefined ? [] : [unprotected]),
       ...(await describeMissingDigests(values, paths)),
       ...draft.warnings,
       ...findExceededLimits(profile, { target: target.model, flags: rendering.flags }).map(describeInLine),
-      ...describeStrayVariables(env, childEnv, catalogue),
-      ...describeStrayConfig(await strayConfig(childEnv), args, catalogue),
+      ...describeDroppedVariables(env, childEnv, catalogue),
+      ...describeConfigFiles(await findLlamaConfigFiles(childEnv), args, catalogue),
     ],
     refused,
   };

@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
 import { findTool } from "../../base/files/find-tool.ts";
-import { readSoftLimit } from "../../base/files/soft-limit.ts";
+import { readSoftLimit } from "../../base/process-limits.ts";
 
 /** `LLMCTL_CORE_DUMPS=1` keeps the limit, for someone who investigates a crash. */
 export function mayDumpCore(env: NodeJS.ProcessEnv = process.env): boolean {

@@ -2,9 +2,9 @@ import { constants, lstatSync } from "node:fs";
 import { open, type FileHandle } from "node:fs/promises";
 import { dirname } from "node:path";
 import { systemErrorCode } from "../../base/errors.ts";
-import { foreignFile, noTricks } from "../../base/files/own-file.ts";
+import { foreignFile, noFollowFlags } from "../../base/files/own-file.ts";
 import { isOwn } from "../../base/files/own-folder.ts";
-import { isTrusted } from "../../base/files/safe-way.ts";
+import { isTrusted } from "../../base/files/trusted-path.ts";
 
 /** Codes that mean "no log": nothing, a link, a socket, or a file in place of the folder. */
 const noLog: ReadonlySet<string> = new Set(["ENOENT", "ENOTDIR", "ELOOP", "ENXIO"]);
@@ -18,7 +18,7 @@ const noLog: ReadonlySet<string> = new Set(["ENOENT", "ENOTDIR", "ELOOP", "ENXIO
 export async function openLogForReading(path: string): Promise<FileHandle | undefined> {
   let file: FileHandle;
   try {
-    file = await open(path, constants.O_RDONLY | noTricks);
+    file = await open(path, constants.O_RDONLY | noFollowFlags);
   } catch (error) {
     if (noLog.has(systemErrorCode(error) ?? "")) return undefined;
     throw error;

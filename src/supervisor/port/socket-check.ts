@@ -3,7 +3,7 @@ import { access, lstat, rm } from "node:fs/promises";
 import { connect } from "node:net";
 import { dirname } from "node:path";
 import { LlmctlError, systemErrorCode } from "../../base/errors.ts";
-import { expectSafeForRoot } from "../../base/files/safe-way.ts";
+import { expectSafeForRoot } from "../../base/files/trusted-path.ts";
 import { mayComeCodes } from "../file-check.ts";
 import type { ExitCause } from "../launch.ts";
 import { findSocketOwner } from "./listening-sockets.ts";

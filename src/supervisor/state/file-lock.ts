@@ -4,7 +4,7 @@ import { dirname } from "node:path";
 import { isSystemError, LlmctlError, systemErrorCode } from "../../base/errors.ts";
 import type { ExitName } from "../../base/exit-codes.ts";
 import type { Fix } from "../../base/fix.ts";
-import { foreignFile, noTricks, notAFile, openOwnFile } from "../../base/files/own-file.ts";
+import { foreignFile, noFollowFlags, notAFile, openOwnFile } from "../../base/files/own-file.ts";
 import { ensureOwnFolder, isOwn } from "../../base/files/own-folder.ts";
 import { isAt } from "../log/open-log-for-appending.ts";
 import { markReleased, type LockRecord, holdsLockRecord, writeLockRecord } from "./lock-record.ts";
@@ -66,7 +66,7 @@ export function takeSharedLock(path: string): Lock | undefined {
 export function isLocked(path: string): boolean {
   let fd: number;
   try {
-    fd = openSync(path, constants.O_RDONLY | noTricks);
+    fd = openSync(path, constants.O_RDONLY | noFollowFlags);
   } catch (error) {
     if (systemErrorCode(error) === undefined) throw error;
     return false; // no file, or one that we may not open: none of our processes holds it

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { LlmctlError, systemErrorCode } from "../../base/errors.ts";
 import { expectOwnFolder } from "../../base/files/own-folder.ts";
 import type { Paths } from "../../base/files/paths.ts";
-import { expectSafeWay } from "../../base/files/safe-way.ts";
+import { expectTrustedPath } from "../../base/files/trusted-path.ts";
 import { fetchStatus } from "../../control/client.ts";
 import type { Status } from "../../control/messages.ts";
 import { controlSocketPaths } from "../../control/socket-path.ts";
@@ -136,7 +136,7 @@ function expectOwnState(stateDir: string, name: string): void {
       const info = lstatSync(folder, { throwIfNoEntry: false });
       if (info === undefined) return;
       expectOwnFolder(folder, info);
-      expectSafeWay(dirname(folder));
+      expectTrustedPath(dirname(folder));
     } catch (error) {
       if (error instanceof LlmctlError || systemErrorCode(error) === undefined) throw error;
       return; // a file in its place, or an unreadable folder: there is no state of ours

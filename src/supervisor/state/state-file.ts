@@ -5,8 +5,7 @@ import { systemErrorCode } from "../../base/errors.ts";
 import { ensureOwnFolder } from "../../base/files/own-folder.ts";
 import { parseJson } from "../../base/text/parse-json.ts";
 import { readSmallFile } from "../../base/files/read-small-file.ts";
-import { isStatus } from "../../control/check-answer.ts";
-import type { Status } from "../../control/messages.ts";
+import { isStatus, type Status } from "../../control/messages.ts";
 import { isIdentity, type ProcessIdentity } from "./process-identity.ts";
 
 /** Content of `state.json`, written at every change, for `ps` and for the next supervisor. */
