@@ -108,7 +108,7 @@ function caller(command: string): string {
   return `"llmctl ${command}" (pid ${process.pid})`;
 }
 
-interface RequestOptions {
+interface SocketRequestOptions {
   readonly body?: unknown;
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal | undefined;
@@ -118,7 +118,7 @@ async function open(
   socketPath: string,
   method: string,
   path: string,
-  options: RequestOptions,
+  options: SocketRequestOptions,
 ): Promise<IncomingMessage | undefined> {
   return isOwnSocket(socketPath) ? send(socketPath, method, path, options) : undefined;
 }
@@ -127,7 +127,7 @@ function send(
   socketPath: string,
   method: string,
   path: string,
-  options: RequestOptions,
+  options: SocketRequestOptions,
 ): Promise<IncomingMessage | undefined> {
   return new Promise((resolve, reject) => {
     const outgoing = request({

@@ -143,7 +143,7 @@ export interface StatusEvent {
 }
 
 /** The body of an answer that is not 2xx. A supervisor of an older version gives only the message. */
-export interface Refusal {
+export interface RefusalBody {
   readonly message: string;
   readonly code?: string;
   readonly exit?: ExitName;
@@ -247,7 +247,7 @@ export const isEvent = isShape<StatusEvent>({
   ),
 });
 
-export const isRefusal = isShape<Refusal>({
+export const isRefusal = isShape<RefusalBody>({
   message: isText,
   code: isOptional(isText),
   exit: isOptional(isOneOf(...Object.keys(exitCodes))),

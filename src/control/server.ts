@@ -6,7 +6,7 @@ import { LlmctlError, systemErrorCode } from "../base/errors.ts";
 import { parseJsonOrNothing } from "../base/text/parse-json.ts";
 import { collectBounded } from "../base/files/read-bounded.ts";
 import { ConnectionLimit, httpLimits, unreadAnswerMs } from "./connection-limit.ts";
-import type { Refusal, Status, StatusEvent } from "./messages.ts";
+import type { RefusalBody, Status, StatusEvent } from "./messages.ts";
 import type { MetricsText } from "./metrics-server.ts";
 import { ensureSocketFolder } from "./socket-path.ts";
 
@@ -247,7 +247,7 @@ function refuse(response: ServerResponse, error: unknown): void {
   });
 }
 
-function answerRefusal(response: ServerResponse, status: number, refusal: Refusal): void {
+function answerRefusal(response: ServerResponse, status: number, refusal: RefusalBody): void {
   end(response, status, { contentType: "application/json", text: JSON.stringify(refusal) });
 }
 

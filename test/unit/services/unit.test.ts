@@ -88,7 +88,8 @@ describe("renderUnit", () => {
       environment: { HF_HOME: "/srv/hub $x", LLMCTL_HOME: "/srv/l" },
     });
     expect(lines).toContain(
-      String.raw`ExecStart=/usr/bin/node /usr/lib/node_modules/llmctl/dist/main.js up --no-fetch "/srv/my \"models\"/50%%$$HOME\\.yaml"`,
+      "ExecStart=/usr/bin/node /usr/lib/node_modules/llmctl/dist/main.js up --no-fetch " +
+        String.raw`"/srv/my \"models\"/50%%$$HOME\\.yaml"`,
     );
     expect(lines).toContain('Environment="HF_HOME=/srv/hub $x"');
     expect(lines).toContain("Environment=LLMCTL_HOME=/srv/l");
