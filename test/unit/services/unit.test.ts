@@ -27,7 +27,7 @@ describe("renderUnit", () => {
     expect(lines).toContain("NotifyAccess=all");
   });
 
-  test("has the units of what it depends on started first and stopped last", () => {
+  test("starts the units of its dependencies first and stops them last", () => {
     expect(linesOf()).toContain("After=network.target");
     expect(linesOf().join("\n")).not.toContain("Requires=");
     expect(linesOf({ dependsOn: ["embed", "rerank"] })).toEqual(
@@ -144,7 +144,7 @@ describe("renderUnit", () => {
     expect(linesOf().join("\n")).not.toContain("LimitRTPRIO");
   });
 
-  test("never asks for what stops Node or hides a GPU", () => {
+  test("has no setting that stops Node or hides a GPU", () => {
     expect(renderUnit(options)).not.toMatch(/^(MemoryDenyWriteExecute|PrivateDevices|ProcSubset)/m);
   });
 });

@@ -247,7 +247,7 @@ describe("whatever happens, in whatever order", () => {
     );
   });
 
-  test("every state has an answer to every event, and the same one each time", () => {
+  test("every state answers every event, and always in the same way", () => {
     const events = fc.oneof(
       fc.record({
         type: fc.constantFrom("up", "down", "restart", "force", "preflight-passed", "orphan-found", "deadline"),

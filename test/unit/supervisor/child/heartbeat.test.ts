@@ -17,7 +17,7 @@ function beatUntil(fromMs: number, toMs: number): number {
   return questions.length;
 }
 
-test("a main loop is asked at its time, and the wait is that of the open question", async () => {
+test("a main loop is probed when due, and the wait is that of the open probe", async () => {
   expect(beatUntil(1000, 1090)).toBe(0);
   expect(beatUntil(1100, 1150)).toBe(1);
   expect(heartbeat.waitedMs(1150)).toBe(50);
