@@ -91,12 +91,12 @@ describe("the metrics port", () => {
     expect(asked).toBe(0);
   });
 
-  test("finishes the first request and refuses later ones", async () => {
+  test("answers 100 Continue, then refuses the method", async () => {
     const answer = await say(head("PUT /metrics HTTP/1.1", "expect: 100-continue", "content-length: 9"));
     expect(answer).toMatch(/^HTTP\/1\.1 100 Continue\r\n\r\nHTTP\/1\.1 405 /);
   });
 
-  test("speaks another protocol", async () => {
+  test("supports no other protocol", async () => {
     expect(await say(head("GET /metrics HTTP/1.1", "connection: upgrade", "upgrade: websocket"))).toMatch(
       /^HTTP\/1\.1 200 /,
     );
