@@ -1,4 +1,4 @@
-import type { ExitName } from "./exit-codes.ts";
+import { exitCodes, type ExitName } from "./exit-codes.ts";
 import type { Fix } from "./fix.ts";
 
 /** One thing that is wrong: what happened, where, and what to do about it. */
@@ -53,6 +53,11 @@ export function joinErrors(first: LlmctlError, more: readonly LlmctlError[]): Ll
     ...others,
     ...more.flatMap((error) => error.problems),
   ]);
+}
+
+/** The exit code of a command that ends with this error. What is no LlmctlError is a bug of ours. */
+export function exitCodeOf(error: unknown): number {
+  return exitCodes[error instanceof LlmctlError ? error.exit : "bug"].code;
 }
 
 function placed(options: ErrorOptions): Omit<Problem, "message"> {

@@ -6,12 +6,13 @@ export interface QuietWatch {
 }
 
 /**
- * Calls back when a file changes, where the system can tell. It never throws: the user's limit of watches may be used
- * up, or the file may be gone. A watch that fails later ends without an error.
+ * Calls back when a file, or a file of a folder, changes, where the system can tell. Never throws: a user has a limited
+ * number of watches, which others may have used up, and the file may be gone. A watch that fails later ends without an error.
+ * @param onChange Told the name of the file that changed, where the system says it.
  */
-export function watchQuietly(path: string, onChange: () => void): QuietWatch {
+export function watchQuietly(path: string, onChange: (name?: string) => void): QuietWatch {
   try {
-    const watcher = watch(path, onChange);
+    const watcher = watch(path, (_, name) => onChange(name ?? undefined));
     watcher.on("error", () => watcher.close());
     return watcher;
   } catch {

@@ -8,7 +8,7 @@ import type { Profile } from "../../profiles/schema/schema.ts";
 import { findAnswering } from "../../supervisor/state/find-supervisor.ts";
 import { readBuildOption } from "../options/build-option.ts";
 import { openProfile } from "../options/context.ts";
-import { notRunning } from "../run/down.ts";
+import { notRunning } from "../../fleet/not-running.ts";
 import { describeError } from "../screen/error-document.ts";
 import { jsonText } from "../screen/json-text.ts";
 import { paint } from "../screen/paint.ts";

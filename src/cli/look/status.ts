@@ -6,7 +6,7 @@ import { formatDuration } from "../../base/text/units.ts";
 import type { Status, TrafficStatus } from "../../control/messages.ts";
 import { describeDrafting } from "../../llama/server/draft-proof.ts";
 import { describeLoad } from "../../supervisor/describe-state.ts";
-import { notRunning } from "../run/down.ts";
+import { notRunning } from "../../fleet/not-running.ts";
 import { jsonText } from "../screen/json-text.ts";
 import { isSinceKnown, type ProfileState } from "../../supervisor/state/profile-states.ts";
 import { describeAsJson, describePresence } from "./ps.ts";

@@ -1,5 +1,5 @@
 import { availableParallelism } from "node:os";
-import { mapBounded } from "../../base/map-bounded.ts";
+import pMap from "p-map";
 import type { Paths } from "../../base/files/paths.ts";
 import type { ModelRef, Profile } from "../../profiles/schema/schema.ts";
 import type { Launch } from "../../supervisor/launch.ts";
@@ -110,5 +110,5 @@ export class CheckSession {
 
 /** As many programs at once as there are processors. */
 export async function mapOverProcessors<T, R>(items: readonly T[], action: (item: T) => Promise<R>): Promise<R[]> {
-  return mapBounded(items, availableParallelism(), action);
+  return pMap(items, action, { concurrency: availableParallelism() });
 }

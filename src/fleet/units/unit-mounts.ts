@@ -8,8 +8,8 @@ import { listModelRefs } from "../../profiles/model-refs.ts";
 import type { Profile } from "../../profiles/schema/schema.ts";
 
 /**
- * The folders that a profile's server needs mounted, as they are named and where links lead from there: of its models,
- * keys, build and of itself.
+ * The folders that a profile's server needs mounted: those of the profile itself, its models, its keys and its build.
+ * Each of them both as it is named and as the folder that its links lead to.
  */
 export async function listMounts({ path, values }: Profile, paths: Paths): Promise<string[]> {
   const { llama, server, model_dirs: modelDirs } = values;
@@ -37,7 +37,7 @@ async function placesOfFolder(path: string): Promise<string[]> {
   return [path, await follow(path)];
 }
 
-/** Where a path leads now; itself where that cannot be told, as before its file system is mounted. */
+/** The path that links lead to; the path itself where that is not known, such as before a file system is mounted. */
 async function follow(path: string): Promise<string> {
   try {
     return await realpath(path);

@@ -1,42 +1,25 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { closeSync, writeSync } from "node:fs";
+import { closeSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Readable } from "node:stream";
-import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { exitCodes, type ExitName } from "../../base/exit-codes.ts";
-import { LlmctlError, type Problem, systemErrorCode } from "../../base/errors.ts";
-import { findPaths, type Paths } from "../../base/files/paths.ts";
+import { LlmctlError, systemErrorCode } from "../../base/errors.ts";
+import type { Paths } from "../../base/files/paths.ts";
 import { parseJson } from "../../base/text/parse-json.ts";
-import { collectBounded } from "../../base/files/read-bounded.ts";
 import { readLines } from "../../base/files/read-lines.ts";
 import { hasLogin, maySecretBe } from "../../base/text/secrets.ts";
 import { followEvents } from "../../control/client.ts";
 import type { StatusEvent } from "../../control/messages.ts";
-import { protocolOf } from "../../llama/server/protocols.ts";
 import { eventLogPath } from "../../supervisor/log/event-log.ts";
 import type { Launch } from "../../supervisor/launch.ts";
 import { stateUnwritable } from "../../supervisor/state/file-lock.ts";
 import { openLogForAppending } from "../../supervisor/log/open-log-for-appending.ts";
-import { supervise } from "../../supervisor/supervise.ts";
-import { isService } from "../../services/notify.ts";
-import { outliveOutput } from "./outlive-output.ts";
+import { type DetachedMessage, type RefusedStart, starterPipeFd, superviseCommand } from "./detached-message.ts";
+import { type Ending, supervisorGone } from "./wait-for-ready.ts";
 
-/** Name of the hidden command that a detached supervisor is. */
-export const superviseCommand = "__supervise";
-
-const pipeFd = 3;
-
-/** How long a start waits for the one who asked for it to come and watch; it may be stopped (Ctrl-Z), or gone. */
-const watcherWaitMs = 5000;
-
-/**
- * The one line on the pipe: events are told on the socket, where nobody who is slow or stopped holds up the supervisor.
- */
-type Message =
-  | { readonly listening: string }
-  | { readonly error: { readonly code: string; readonly exit: ExitName; readonly problems: readonly Problem[] } };
+/** The end of a process is known a moment after its pipe has closed. */
+const endingWaitMs = 1000;
 
 /**
  * Starts a supervisor of its own session, with no descriptor of ours but one pipe, and yields what it does.
@@ -59,20 +42,33 @@ export async function* startDetached(
   await expectStarted(child);
   child.stdin?.end(JSON.stringify(launch));
   child.unref();
-  const pipe = child.stdio[pipeFd] as Readable;
+  const pipe = child.stdio[starterPipeFd] as Readable;
   const stopReading = () => pipe.destroy();
   if (signal?.aborted) stopReading();
   signal?.addEventListener("abort", stopReading);
   try {
     for await (const line of readLines(pipe)) {
-      const message = parseJson(line) as Message;
+      const message = parseJson(line) as DetachedMessage;
       if ("error" in message) throw toError(message.error);
       yield* followEvents(message.listening, { signal, fromStart: true });
     }
+    // Nobody reads on after a last event, so there was none.
+    if (!signal?.aborted) throw supervisorGone(launch.name, paths, await findEnding(child));
   } finally {
     signal?.removeEventListener("abort", stopReading);
     pipe.destroy();
   }
+}
+
+/** @returns undefined while the process runs. */
+async function findEnding(child: ChildProcess): Promise<Ending | undefined> {
+  if (child.exitCode === null && child.signalCode === null) {
+    child.ref();
+    await once(child, "exit", { signal: AbortSignal.timeout(endingWaitMs) }).catch(() => undefined);
+    child.unref();
+  }
+  if (child.signalCode !== null) return { signal: child.signalCode };
+  return child.exitCode === null ? undefined : { code: child.exitCode };
 }
 
 async function expectStarted(child: ChildProcess): Promise<void> {
@@ -89,47 +85,6 @@ async function expectStarted(child: ChildProcess): Promise<void> {
         cause,
       },
     );
-  }
-}
-
-/**
- * The detached supervisor itself: takes a launch on stdin, says on the pipe where it listens, logs to stderr.
- * @returns its exit code.
- */
-export async function superviseDetached(): Promise<number> {
-  outliveOutput();
-  process.on("SIGHUP", () => undefined); // it has no terminal
-  try {
-    const launch = await readLaunch();
-    const supervision = await supervise({
-      launch,
-      protocol: protocolOf(launch),
-      paths: findPaths(),
-      isPatient: isService(process.env), // of a unit that depends on this profile
-      onEvent: () => undefined,
-    });
-    for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => supervision.down(signal));
-    const isWatched = tellStarter({ listening: supervision.socketPath });
-    if (isWatched) await Promise.race([supervision.firstReader, sleep(watcherWaitMs, undefined, { ref: false })]);
-    supervision.start();
-    return exitCodes[await supervision.finished].code;
-  } catch (error) {
-    if (!(error instanceof LlmctlError)) throw error;
-    tellStarter({ error: { code: error.code, exit: error.exit, problems: error.problems } });
-    return exitCodes[error.exit].code;
-  }
-}
-
-/** Tells the `up` that started us; a new pipe has room for one line. @returns whether it still listens. */
-function tellStarter(message: Message): boolean {
-  try {
-    writeSync(pipeFd, `${JSON.stringify(message)}\n`);
-    return true;
-  } catch (error) {
-    if (systemErrorCode(error) !== "EPIPE") throw error;
-    return false; // `up` was interrupted
-  } finally {
-    closeSync(pipeFd);
   }
 }
 
@@ -161,32 +116,7 @@ function openSupervisorLog(stateDir: string, name: string): number {
   }
 }
 
-function toError({
-  code,
-  exit,
-  problems,
-}: {
-  code: string;
-  exit: ExitName;
-  problems: readonly Problem[];
-}): LlmctlError {
+function toError({ code, exit, problems }: RefusedStart): LlmctlError {
   const [{ message, ...place } = { message: code }, ...more] = problems;
   return new LlmctlError(code, message, { exit, ...place }, more);
-}
-
-/** A launch with a long environment is some 10 kB, and a set of thousands of shards some 300. */
-const mostLaunchBytes = 8 << 20;
-
-async function readLaunch(): Promise<Launch> {
-  const body = await collectBounded(process.stdin, mostLaunchBytes);
-  if (body === undefined)
-    throw new LlmctlError("launch-too-large", `the launch has more than ${mostLaunchBytes} bytes`, { exit: "config" });
-  try {
-    return parseJson(body.toString("utf8")) as Launch;
-  } catch (cause) {
-    throw new LlmctlError("launch-refused", "the launch that the supervisor was given is not whole", {
-      exit: "failed",
-      cause,
-    });
-  }
 }

@@ -4,24 +4,24 @@ import { describeFix } from "../../base/fix.ts";
 import type { Paths } from "../../base/files/paths.ts";
 import type { Status } from "../../control/messages.ts";
 import { unitName, type UnitScope } from "../../services/unit.ts";
-import { readStateOfAnyone } from "../../fleet/foreign-states.ts";
+import { readStateOfAnyone } from "../foreign-states.ts";
 import { showUnit, systemctl } from "../../services/systemctl.ts";
-import { findLastFailure } from "./unit-health.ts";
+import { findLastFailure } from "./unit-failure.ts";
 
 interface StartUnitOptions {
   readonly name: string;
   readonly scope: UnitScope;
   readonly verb: "start" | "restart";
-  /** Those of the service. */
+  /** The folders of the service. */
   readonly paths: Paths;
 }
 
-/** systemd tells of the end of a job only to those who stay for it, and a service that waits may keep them for days. */
+/** `systemctl start` would report the end of the job, but with a service that waits it may stay for days. */
 const lookEveryMs = 200;
 
 /**
- * Starts a unit and waits until it is ready. A load may take as long as it takes; for what may come some day nobody is
- * kept waiting.
+ * Starts a unit and waits until it is ready, however long the load takes. A service that waits for something that is
+ * not there is not waited for.
  * @throws LlmctlError `service-failed`, `service-waits` when the service waits for something that is not there,
  *   `systemctl-failed`.
  */
@@ -48,7 +48,7 @@ export async function startUnit(options: StartUnitOptions): Promise<void> {
   }
 }
 
-/** A supervisor that is busy, or not ours to ask, tells nothing now. */
+/** @returns undefined also where the supervisor is busy, or refuses the caller. */
 async function findWait(name: string, paths: Paths): Promise<Status["waitingFor"]> {
   try {
     const state = await readStateOfAnyone(paths, name);

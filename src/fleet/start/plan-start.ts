@@ -1,30 +1,45 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Paths } from "../../base/files/paths.ts";
-import { printableSentence } from "../../base/text/printable.ts";
 import { launchSettings } from "../../llama/plan/launch-settings.ts";
 import { planLaunch, type LaunchPlan } from "../../llama/plan/plan-launch.ts";
 import { explainPlanFailure } from "../../llama/plan/plan-failure.ts";
+import { ensureModels } from "../../models/ensure-models.ts";
 import type { Profile } from "../../profiles/schema/schema.ts";
 import type { ExitCause, Launch } from "../../supervisor/launch.ts";
-import { showPlanNotes } from "../look/plan.ts";
-import { prepareModels } from "../get/prepare-models.ts";
-import { holdStart } from "./systemd-reporter.ts";
+import type { StartHost } from "./start-host.ts";
 
 export interface PlanStartOptions {
   readonly paths: Paths;
-  /** Fetch what is missing, before anything is started. */
+  readonly env: NodeJS.ProcessEnv;
+  /** Fetch missing models before anything is started. */
   readonly fetch: boolean;
-  /** Read, once, what another program has fetched. */
+  /** Read once the content of models that another program has fetched. */
   readonly verify: boolean;
+  readonly host: StartHost;
 }
 
 /** The hash of a launch that is not planned yet. */
 export const unplannedHash = "";
 
-/** Makes the models ready, then plans. @throws LlmctlError as `prepareModels` and `planLaunch`. */
+/** Makes the models ready, then plans. @throws LlmctlError as `ensureModels` and `planLaunch`. */
 export async function makePlan(profile: Profile, options: PlanStartOptions): Promise<LaunchPlan> {
-  await prepareModels(profile, options);
-  return planLaunch(profile, { paths: options.paths, env: process.env });
+  const { paths, env, fetch, verify, host } = options;
+  const { onEvent, whileModels = runUninterrupted } = host;
+  await whileModels((signal) =>
+    ensureModels(profile, {
+      paths,
+      env,
+      fetch,
+      verify,
+      signal,
+      onEvent: (event) => onEvent({ kind: "model", event }),
+    }),
+  );
+  return planLaunch(profile, { paths, env });
+}
+
+function runUninterrupted(action: (signal: AbortSignal) => Promise<void>): Promise<void> {
+  return action(new AbortController().signal);
 }
 
 /** What a service is started with. */
@@ -36,8 +51,8 @@ export interface ServiceStart {
 }
 
 /**
- * Plans a start that nobody watches. Where something lacks that may come by itself, the launch is one for show, so that
- * there is a supervisor that can be asked and stopped, and the plan is left to it.
+ * Plans a start that nobody watches. Where the plan lacks something that may come by itself, the launch is a
+ * placeholder: there is then a supervisor that can be asked and stopped, and that supervisor plans again.
  * @throws LlmctlError of what will not come.
  */
 export async function planService(profile: Profile, options: PlanStartOptions): Promise<ServiceStart> {
@@ -46,13 +61,12 @@ export async function planService(profile: Profile, options: PlanStartOptions): 
   let isFirst = true;
   let last = first;
   let running = 0;
-  const look = async (): Promise<Launch | ExitCause> => {
+  const planAgain = async (): Promise<Launch | ExitCause> => {
     running += 1;
     try {
       const now = await planOrExplain(profile, options, "all");
       if (!("permanent" in now)) return now;
-      // What has just come may still be on its way, such as a file that is being copied: only what stays the same is
-      // final.
+      // A file that has just come may still be copied: only a cause that stays the same is final.
       const isNew = now.message !== last.message;
       last = now;
       return isNew ? { ...now, mayCome: true } : now;
@@ -65,14 +79,15 @@ export async function planService(profile: Profile, options: PlanStartOptions): 
     plan: async () => {
       const isKnown = isFirst;
       isFirst = false;
-      return isKnown ? first : look();
+      return isKnown ? first : planAgain();
     },
     isPlanning: () => running > 0,
   };
 }
 
 /**
- * Plans what a service depends on, as often as it takes; systemd is told why it takes long.
+ * Plans what a service depends on, and retries while the plan lacks something that may come; systemd is told why the
+ * start takes long.
  * @throws LlmctlError of what will not come.
  */
 export async function planPatiently(profile: Profile, options: PlanStartOptions): Promise<LaunchPlan> {
@@ -83,19 +98,23 @@ export async function planPatiently(profile: Profile, options: PlanStartOptions)
     } catch (error) {
       const cause = explainPlanFailure(error);
       if (cause?.mayCome !== true) throw error;
-      await waitFor(profile, cause, Math.min(backoffMs * 2 ** waits, backoffMaxMs));
+      await waitFor(profile, cause, { host: options.host, delayMs: Math.min(backoffMs * 2 ** waits, backoffMaxMs) });
     }
   }
 }
 
-async function waitFor({ name }: Profile, { message }: ExitCause, delayMs: number): Promise<void> {
-  const held = holdStart(process.env);
+interface Wait {
+  readonly host: StartHost;
+  readonly delayMs: number;
+}
+
+async function waitFor({ name }: Profile, cause: ExitCause, { host, delayMs }: Wait): Promise<void> {
+  host.onEvent({ kind: "waiting", name, cause });
+  const held = host.holdStart?.(`"${name}", which it depends on, waits: ${cause.message}`);
   try {
-    process.stdout.write(`"${name}" waits: ${printableSentence(message)}\n`);
-    held.status(`"${name}", which it depends on, waits: ${message}`);
     await sleep(delayMs);
   } finally {
-    held.close();
+    held?.close();
   }
 }
 
@@ -110,7 +129,7 @@ async function planOrExplain(
 ): Promise<Launch | ExitCause> {
   try {
     const plan = await makePlan(profile, options);
-    showPlanNotes(plan);
+    options.host.onEvent({ kind: "plan", plan });
     return plan.launch;
   } catch (error) {
     const cause = explainPlanFailure(error);
