@@ -47,3 +47,14 @@ export class GgufError extends LlmctlError {
     });
   }
 }
+
+/** A file that breaks the format. @param at The byte at which it does. */
+export function invalidFile(name: string, why: string, at?: number): GgufError {
+  const where = at === undefined ? "" : ` (byte ${at})`;
+  return new GgufError("not-gguf", `${name} is not a valid GGUF file: ${why}${where}`);
+}
+
+/** Quotes the name of a key or tensor for a message, and cuts off a hostile length. */
+export function quoteName(name: string): string {
+  return JSON.stringify(name.length > 100 ? `${name.slice(0, 100)}…` : name);
+}

@@ -1,7 +1,7 @@
 import type { GgufArray } from "./gguf-array.ts";
 import { GgufError } from "./gguf-error.ts";
-import { limits } from "./parse-header.ts";
-import type { GgufHeader } from "./parse-header.ts";
+import { limits } from "./limits.ts";
+import type { GgufHeader } from "./gguf-header.ts";
 
 /**
  * A string value; undefined when the key is absent or has another type.

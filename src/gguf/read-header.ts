@@ -3,8 +3,9 @@ import { withFileSource } from "./byte-source.ts";
 import type { ReadProgress } from "./cursor.ts";
 import { Cursor, NeedMoreBytes } from "./cursor.ts";
 import { GgufError } from "./gguf-error.ts";
-import type { GgufHeader } from "./parse-header.ts";
-import { HeaderParser, limits } from "./parse-header.ts";
+import type { GgufHeader } from "./gguf-header.ts";
+import { HeaderParser } from "./parse-header.ts";
+import { limits } from "./limits.ts";
 
 /** Enough for a shard without a vocabulary; the reader guesses the rest from what it finds there. */
 const firstWindowBytes = 2 ** 17;

@@ -1,6 +1,7 @@
 import type { ByteSource } from "./byte-source.ts";
 import { GgufError } from "./gguf-error.ts";
-import { limits, type GgufHeader } from "./parse-header.ts";
+import { limits } from "./limits.ts";
+import { type GgufHeader } from "./gguf-header.ts";
 import { readHeader, readHeaderFrom } from "./read-header.ts";
 import { checkFirst, checkShardCount, checkShards, findShards } from "./split-set.ts";
 

@@ -3,7 +3,7 @@ import { basename, dirname, join } from "node:path";
 import { nameSome } from "../base/text/list-some.ts";
 import { GgufError } from "./gguf-error.ts";
 import { findInteger } from "./metadata.ts";
-import type { GgufHeader } from "./parse-header.ts";
+import type { GgufHeader } from "./gguf-header.ts";
 
 /** `NAME-00001-of-00003.gguf`, as gguf-split writes it and llama.cpp looks for it. */
 const shardName = /^(?<prefix>.+)-(?<number>\d{5})-of-(?<count>\d{5})\.gguf$/;

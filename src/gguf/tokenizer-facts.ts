@@ -1,7 +1,7 @@
 import { TextWalker } from "./gguf-array.ts";
 import type { GgufArray } from "./gguf-array.ts";
 import { findArray, findBoolean, findInteger, findText } from "./metadata.ts";
-import type { GgufHeader } from "./parse-header.ts";
+import type { GgufHeader } from "./gguf-header.ts";
 
 /** The kinds of vocabulary that llama.cpp tells apart; `unknown` is a tokenizer that this table does not have. */
 type VocabType = "none" | "SPM" | "BPE" | "WPM" | "UGM" | "RWKV" | "PLAMO2" | "unknown";

@@ -29,7 +29,7 @@ export async function runConcurrently<T>(
     return task;
   };
   try {
-    await pMap([...items], (item) => start(item as T), { concurrency: limit, signal });
+    await pMap([...items], (item) => start(item), { concurrency: limit, signal });
   } catch (error) {
     stop.abort(error);
     throw error;
