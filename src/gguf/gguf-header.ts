@@ -6,8 +6,8 @@ export type GgufValue =
   | { readonly type: keyof typeof bigintTypes; readonly value: bigint }
   | { readonly type: "bool"; readonly value: boolean }
   /**
-   * `undecodedBytes`: of a text that is longer than any that we ask for, and left empty. In memory it could take twice
-   * its bytes.
+   * `undecodedBytes`: size of a text that is longer than any that llmctl needs. It stays undecoded, with an empty
+   * value, because in memory it could take twice its bytes.
    */
   | { readonly type: "string"; readonly value: string; readonly undecodedBytes?: number }
   | GgufArray;
@@ -23,7 +23,7 @@ export interface TensorInfo {
 }
 
 export interface GgufHeader {
-  /** The file it was read from: a path or address. */
+  /** The path or address of the file. */
   readonly name: string;
   readonly sizeBytes: number;
   readonly version: 1 | 2 | 3;

@@ -6,33 +6,31 @@ import { parseEntry } from "./parse-metadata.ts";
 import { checkTensorData, parseNewTensor } from "./parse-tensors.ts";
 
 /**
- * Parses the header at the start of a file, of which more and more is there: what a window has shown whole is not
- * parsed again, so that the cost stays linear, however often a hostile header makes the window grow.
+ * Parses the header at the start of a file through a growing window. It resumes after the last complete key or tensor,
+ * so that the cost stays linear, however often a hostile header makes the window grow.
  * @see ggml docs/gguf.md, format versions 1 to 3
  */
 export class HeaderParser {
   #metadata = new Map<string, GgufValue>();
   #tensors: TensorInfo[] = [];
   #tensorNames = new Set<string>();
-  /** Where the first key or tensor starts that is not here yet. */
-  #place: ReadPosition | undefined;
+  /** The start of the first key or tensor that is not parsed yet. */
+  #resumeAt: ReadPosition | undefined;
 
-  /** For bytes at another place in memory: arrays are views into the old ones. */
-  startAnew(): void {
+  /** Needed after the bytes have moved in memory: the parsed arrays are views into the old buffer. */
+  restart(): void {
     this.#metadata = new Map();
     this.#tensors = [];
     this.#tensorNames = new Set();
-    this.#place = undefined;
+    this.#resumeAt = undefined;
   }
 
   /**
-   * @throws NeedMoreBytes when the cursor's window ends too early; GgufError for everything that is wrong with the
-   *   file.
+   * @throws NeedMoreBytes when the cursor's window ends too early; GgufError for a file that is wrong.
    */
   parse(cursor: Cursor): GgufHeader {
-    const { counts } = this.#goOn(cursor);
-    // The least that can be written: a key is a length, one letter, a type and one byte; a tensor has no name and no
-    // dimension.
+    const { counts } = this.#resume(cursor);
+    // The smallest key is a length, one letter, a type and one byte; the smallest tensor has no name and no dimension.
     while (this.#metadata.size < counts.keys) this.#note(cursor, counts, () => parseEntry(cursor, this.#metadata));
     if (this.#tensors.length === 0)
       checkCount(cursor, "tensors", counts.tensors, limits.tensors, cursor.lengthBytes + 16);
@@ -43,21 +41,21 @@ export class HeaderParser {
     return finishHeader(cursor, counts, { metadata: this.#metadata, tensors: this.#tensors, alignment });
   }
 
-  #goOn(cursor: Cursor): ReadPosition {
-    if (this.#place === undefined) {
+  #resume(cursor: Cursor): ReadPosition {
+    if (this.#resumeAt === undefined) {
       const counts = parseCounts(cursor);
       checkCount(cursor, "metadata keys", counts.keys, limits.keys, cursor.lengthBytes + 6);
-      return (this.#place = placeOf(cursor, counts));
+      return (this.#resumeAt = positionOf(cursor, counts));
     }
-    const { spent, ...place } = this.#place.cursor;
-    Object.assign(cursor, place);
+    const { spent, ...position } = this.#resumeAt.cursor;
+    Object.assign(cursor, position);
     Object.assign(cursor.spent, spent);
-    return this.#place;
+    return this.#resumeAt;
   }
 
   #note(cursor: Cursor, counts: Counts, parse: () => void): void {
     parse();
-    this.#place = placeOf(cursor, counts);
+    this.#resumeAt = positionOf(cursor, counts);
   }
 }
 
@@ -72,7 +70,7 @@ interface ReadPosition {
   readonly cursor: Pick<Cursor, "position" | "littleEndian" | "lengthBytes" | "spent">;
 }
 
-function placeOf({ position, littleEndian, lengthBytes, spent }: Cursor, counts: Counts): ReadPosition {
+function positionOf({ position, littleEndian, lengthBytes, spent }: Cursor, counts: Counts): ReadPosition {
   return { counts, cursor: { position, littleEndian, lengthBytes, spent: { ...spent } } };
 }
 
@@ -118,7 +116,7 @@ function checkMagic(cursor: Cursor): void {
   );
 }
 
-/** Also sets how the cursor reads: the byte order shows in the version, and version 1 has 32-bit lengths. */
+/** Also configures the cursor: the version shows the byte order, and version 1 has 32-bit lengths. */
 function parseVersion(cursor: Cursor): 1 | 2 | 3 {
   const little = cursor.u32();
   cursor.littleEndian = (little & 0xffff) !== 0;
