@@ -136,7 +136,7 @@ describe("pull", () => {
     await run(["pull", "p"]);
     server.plain.set("/m/Tiny-Q8_0.gguf", { content: newTarget });
     await writeProfile({ model: { url: address(), sha256: sha256(newTarget) } });
-    expect((await run(["check", "p"])).stdout).toContain("has another sha256 than the profile");
+    expect((await run(["check", "p"])).stdout).toContain("does not have the sha256 of the profile");
     expect((await run(["pull", "p"])).exitCode).toBe(0);
     expect(await digestOfOnly()).toBe(sha256(newTarget));
   });
@@ -182,7 +182,7 @@ describe("pull", () => {
     await writeProfile({ model: address() });
     const { exitCode, stderr } = await run(["pull", "p"]);
     expect(stderr).toContain(`${address()} ${message}`);
-    expect(stderr).toContain("fix: name the address that the file itself is downloaded from");
+    expect(stderr).toContain("fix: use the address of the file itself");
     expect(exitCode).toBe(66);
     await expect(access(models())).rejects.toMatchObject({ code: "ENOENT" });
   });

@@ -39,8 +39,8 @@ export async function readRecord(blobPath: string, sizeBytes: number): Promise<R
 }
 
 /**
- * @param text Lines `START END` and `etag "…"`. Unreadable lines are ignored: a killed process or a full disk may cut a
- *   line off. A line that is cut in its last number names fewer bytes than there are, never more.
+ * @param text Lines `START END` and `etag "…"`. Unreadable lines are ignored: a killed process or a full disk cuts
+ *   lines off. A line that is cut in its last number names fewer bytes than there are, never more.
  */
 export function parseRecord(text: string, sizeBytes: number): Recorded {
   let etag: string | undefined;

@@ -20,7 +20,7 @@ const redirectStatus = [301, 302, 303, 307, 308];
 const maxRedirects = 20;
 
 /**
- * Bounds the body of a redirect, which may be endless. A short body is read to its end, so that the connection can carry
+ * Bounds the body of a redirect, which may be endless. A short body is read to its end, so that its connection can serve
  * the next request.
  */
 const maxRedirectBodyBytes = 64 << 10;
