@@ -138,7 +138,7 @@ function answerError(url: string, response: HubResponse, hub: HttpConnection): E
       at,
       fix: isHub
         ? deniedFix(hub)
-        : "use an address that needs no login, or { hf, file } for a model on Hugging Face: HF_TOKEN is sent there only",
+        : "use an address that needs no login, or { hf, file } for a model on Hugging Face, which alone gets HF_TOKEN",
     });
   }
   if (status === 404) {
