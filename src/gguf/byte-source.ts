@@ -4,14 +4,14 @@ import type { FileHandle } from "node:fs/promises";
 import { systemErrorCode } from "../base/errors.ts";
 import { GgufError } from "./gguf-error.ts";
 
-/** Random access to the bytes of one GGUF file, wherever they are. */
+/** Random access to the bytes of one GGUF file, on disk or on a server. */
 export interface ByteSource {
   /** For messages: the path or address. */
   readonly name: string;
   readonly sizeBytes: number;
   /**
-   * Fills all of `into` with the bytes from `offset` on. Never asked for bytes past `sizeBytes`.
-   * @throws GgufError `truncated` when the bytes have gone since the size was taken.
+   * Fills all of `into` with the bytes from `offset` on. Callers never read past `sizeBytes`.
+   * @throws GgufError `truncated` when the file has become shorter.
    */
   readonly read: (offset: number, into: Uint8Array) => Promise<void>;
 }
@@ -31,7 +31,7 @@ export function bufferSource(bytes: Uint8Array, name: string): ByteSource {
 
 /**
  * An open file as a source; the caller closes it.
- * @throws GgufError `not-gguf` when it is no regular file.
+ * @throws GgufError `not-gguf` when it is not a regular file.
  */
 export async function handleSource(handle: FileHandle, name: string): Promise<ByteSource> {
   const stat = await handle.stat();
@@ -45,7 +45,7 @@ export async function handleSource(handle: FileHandle, name: string): Promise<By
  * @throws GgufError `file-missing`, `file-unreadable` or `not-gguf`.
  */
 export async function withFileSource<T>(path: string, use: (source: ByteSource) => Promise<T>): Promise<T> {
-  // Without O_NONBLOCK, opening a FIFO would wait for its writer for ever.
+  // Without O_NONBLOCK, opening a FIFO would wait forever for its writer.
   const handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch((error: unknown) => {
     throw openFailed(path, error);
   });

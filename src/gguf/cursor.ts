@@ -1,9 +1,9 @@
 import { GgufError } from "./gguf-error.ts";
 
-/** The window ends before byte `end` of the file; reading more of it and parsing again will help. */
+/** The window ends before byte `end` of the file. The caller reads more of the file and parses again. */
 export class NeedMoreBytes extends Error {
   readonly end: number;
-  /** Where the header is likely to reach at least; only a guess from what was read so far. */
+  /** A guess of where the header ends at the earliest. */
   readonly likelyEnd: number;
 
   constructor(end: number, likelyEnd: number) {
@@ -13,20 +13,20 @@ export class NeedMoreBytes extends Error {
   }
 }
 
-/** What a cursor reads: the first bytes of a file, and how large the whole file is. */
+/** Input of a cursor: the first bytes of a file, and the size of the whole file. */
 interface Window {
   readonly name: string;
   readonly sizeBytes: number;
   readonly bytes: Uint8Array;
-  /** Handed from one window's cursor to the next, so that no string is passed over twice. */
+  /** Passed from one window's cursor to the next, so that no string is skipped twice. */
   readonly progress?: ReadProgress;
-  /** What all pieces together may cost; no limit unless told. */
+  /** Limits for all small pieces together; unlimited by default. */
   readonly budget?: TextBudget;
 }
 
-/** The most of its small pieces that a header may have. A cursor counts, and whoever parses says what is too much. */
+/** Limits for the small pieces of a header. The cursor counts them; the parser sets the limits. */
 export interface TextBudget {
-  /** Bytes of all texts that are decoded. */
+  /** Bytes of all decoded texts. */
   readonly textBytes: number;
   /** Strings in all arrays. */
   readonly strings: number;
@@ -36,12 +36,12 @@ export interface TextBudget {
 
 const noLimit: TextBudget = { textBytes: Infinity, strings: Infinity, innerArrays: Infinity };
 
-/** How far large arrays of strings were passed over, by the byte at which they start. */
+/** How much of each large array of strings was skipped, by the byte at which the array starts. */
 export type ReadProgress = Map<number, { readonly index: number; readonly position: number }>;
 
 /**
- * Reads numbers and strings one after the other from the start of a file, of which only a window is in memory.
- * Every read is checked first: past the end of the file is `truncated`, past the window is {@link NeedMoreBytes}.
+ * Reads numbers and strings in order from the start of a file, of which only a window is in memory. Each read is
+ * checked first: past the end of the file it throws `truncated`, past the window {@link NeedMoreBytes}.
  */
 export class Cursor {
   readonly name: string;
@@ -55,7 +55,7 @@ export class Cursor {
   readonly #buffer: Buffer;
   readonly #progress: ReadProgress;
   readonly #budget: TextBudget;
-  /** What was taken of the budget so far. */
+  /** The used part of the budget. */
   readonly spent: { -readonly [what in keyof TextBudget]: number } = { textBytes: 0, strings: 0, innerArrays: 0 };
 
   constructor(window: Window) {
@@ -72,7 +72,7 @@ export class Cursor {
     return this.sizeBytes - this.position;
   }
 
-  /** Makes sure that the next `count` bytes can be read. @param likelyEnd See {@link NeedMoreBytes}. */
+  /** Checks that the next `count` bytes are in the window. @param likelyEnd See {@link NeedMoreBytes}. */
   need(count: number, likelyEnd = 0): void {
     const end = this.position + count;
     if (end > this.sizeBytes) throw this.truncated(end);
@@ -86,7 +86,7 @@ export class Cursor {
     );
   }
 
-  /** One number, by the `DataView` method that reads it. */
+  /** Reads one number with a `DataView` method. */
   number<T>(size: number, get: (view: DataView, at: number, littleEndian: boolean) => T): T {
     this.need(size);
     const value = get(this.#view, this.position, this.littleEndian);
@@ -101,8 +101,7 @@ export class Cursor {
   }
 
   /**
-   * A count, length, offset or dimension. Above 2^53 the number is only near the real one, which is enough to
-   * see that it is larger than any file.
+   * Reads a count, length, offset or dimension. Above 2^53 the number is not exact, but still larger than any file.
    */
   length(): number {
     return this.lengthBytes === 4 ? this.u32() : this.u64();
@@ -129,7 +128,7 @@ export class Cursor {
     throw new GgufError("limit-exceeded", `${this.name} has more than ${this.#budget[what]} ${budgetNames[what]}`);
   }
 
-  /** @param mostBytes Of this text; a longer one is refused before any of it is read. */
+  /** @param mostBytes A longer text is refused before any of it is read. */
   text(what: string, mostBytes: number): string {
     const length = this.length();
     if (length > this.remaining) throw this.truncated(this.position + length);
@@ -146,7 +145,7 @@ export class Cursor {
     return this.#buffer.toString("utf8", this.position - length, this.position);
   }
 
-  /** Passes over strings without decoding them. */
+  /** Skips strings without decoding them. */
   skipTexts(count: number): void {
     this.spend("strings", count);
     const start = this.position;
@@ -160,7 +159,7 @@ export class Cursor {
       else this.position = end;
       position = this.position;
       index += some;
-      // Not for small arrays: a hostile file could hold millions.
+      // Only for large arrays: a hostile file could hold millions of small ones.
       if (count > textsAtOnce) this.#progress.set(start, { index, position });
     }
     this.position = position;
@@ -183,14 +182,13 @@ const budgetNames: Readonly<Record<keyof TextBudget, string>> = {
 };
 
 /**
- * Strings passed over in one go: enough to be worth a call, and few enough to walk again where a window ends among
- * them.
+ * Strings that one call skips: enough to be worth the call, and few enough to repeat when the window ends among them.
  */
 const textsAtOnce = 2048;
 
 /**
- * The fast way over strings with 64-bit lengths. A vocabulary has hundreds of thousands of them, and a function that
- * does nothing else and is called for some at a time is compiled early.
+ * Skips strings with 64-bit lengths fast. A vocabulary has hundreds of thousands of them, and a small function that is
+ * called often is compiled early.
  * @returns where they end, or undefined when they run past the window or one is longer than 4 GiB.
  */
 function skipWindowTexts(view: DataView, start: number, count: number, littleEndian: boolean): number | undefined {

@@ -1,4 +1,4 @@
-/** A metadata array as it stands in the file; nothing in it is decoded until asked for. */
+/** A metadata array as it is in the file. Elements are decoded only on demand. */
 export interface GgufArray {
   readonly type: "array";
   readonly elementType: ElementType;
@@ -36,7 +36,7 @@ interface Fixed<T> {
   readonly get: (view: DataView, at: number, littleEndian: boolean) => T;
 }
 
-/** How numbers that fit a JavaScript number are read. */
+/** Readers of the numbers that fit a JavaScript number. */
 export const numberTypes: Readonly<Record<NumberType, Fixed<number>>> = {
   uint8: { size: 1, get: (view, at) => view.getUint8(at) },
   int8: { size: 1, get: (view, at) => view.getInt8(at) },
@@ -48,7 +48,7 @@ export const numberTypes: Readonly<Record<NumberType, Fixed<number>>> = {
   float64: { size: 8, get: (view, at, little) => view.getFloat64(at, little) },
 };
 
-/** How 64-bit integers are read. */
+/** Readers of 64-bit integers. */
 export const bigintTypes: Readonly<Record<"uint64" | "int64", Fixed<bigint>>> = {
   uint64: { size: 8, get: (view, at, little) => view.getBigUint64(at, little) },
   int64: { size: 8, get: (view, at, little) => view.getBigInt64(at, little) },
@@ -63,8 +63,8 @@ export function elementSize(type: ElementType): number | undefined {
 
 /**
  * Decodes an array of numbers or booleans (as 0 and 1).
- * @param most For an array from a file that is not trusted: numbers in memory take up to eight times as much as there.
- * @returns undefined when its elements are neither, or 64 bits wide, or more than `most`.
+ * @param most Limit for an untrusted file: numbers take up to eight times as much memory as in the file.
+ * @returns undefined when the elements are of another type, 64 bits wide, or more than `most`.
  */
 export function decodeNumbers(array: GgufArray, most = Infinity): number[] | undefined {
   const { elementType, bytes, count } = array;
@@ -99,14 +99,14 @@ export class TextWalker {
     if (this.#left === 0) return false;
     this.#left -= 1;
     const { lengthBytes, littleEndian } = this.#array;
-    // The upper half of a 64-bit length is 0: the header's reader has checked every string against the file's size.
+    // The upper half of a 64-bit length is 0: the parser has checked every string against the size of the file.
     const low = lengthBytes === 8 && !littleEndian ? this.end + 4 : this.end;
     this.start = this.end + lengthBytes;
     this.end = this.start + this.#view.getUint32(low, littleEndian);
     return true;
   }
 
-  /** Whether two walkers stand at the same text. */
+  /** Whether the current strings of two walkers are equal. */
   isAt(other: TextWalker): boolean {
     const length = this.end - this.start;
     if (length !== other.end - other.start) return false;
@@ -130,8 +130,8 @@ export function decodeTexts(array: GgufArray): string[] {
 }
 
 /**
- * Whether two arrays hold the same elements; equal bytes are not decoded. Nested and 64-bit arrays count as different
- * when their layouts differ.
+ * Whether two arrays hold the same elements. Equal bytes are not decoded. Nested and 64-bit arrays with different
+ * layouts count as different.
  */
 export function sameElements(a: GgufArray, b: GgufArray): boolean {
   if (a.elementType !== b.elementType || a.count !== b.count) return false;

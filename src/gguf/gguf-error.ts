@@ -3,10 +3,10 @@ import type { ExitName } from "../base/exit-codes.ts";
 import type { Fix } from "../base/fix.ts";
 
 /**
- * - `not-gguf`: no GGUF file, or one that breaks the format (also: empty, a directory)
+ * - `not-gguf`: not a GGUF file, or one that breaks the format (also: empty, a directory)
  * - `truncated`: the header or the tensor data runs past the end of the file
  * - `unsupported-version`: neither 1, 2 nor 3
- * - `limit-exceeded`: bigger than any model is; nothing that large is read into memory
+ * - `limit-exceeded`: larger than any known model, and not read into memory
  * - `split-set`: a shard is missing, extra, or not the first
  * - `file-missing`, `file-unreadable`: the file cannot be opened or read
  */
@@ -35,7 +35,7 @@ export class GgufError extends LlmctlError {
     super(code, message, { exit: "missingFile", ...options });
   }
 
-  /** The same failure with what only the caller knows: whose model it is, and how to get a good file. */
+  /** The same error with a place and a fix, which only the caller knows. */
   placed(place: { readonly at?: string; readonly fix?: Fix }): GgufError {
     const at = place.at ?? this.at;
     const fix = place.fix ?? this.fix;
@@ -46,4 +46,15 @@ export class GgufError extends LlmctlError {
       ...(fix === undefined ? {} : { fix }),
     });
   }
+}
+
+/** A file that breaks the format. @param at The byte at which it does. */
+export function invalidFile(name: string, why: string, at?: number): GgufError {
+  const where = at === undefined ? "" : ` (byte ${at})`;
+  return new GgufError("not-gguf", `${name} is not a valid GGUF file: ${why}${where}`);
+}
+
+/** Quotes the name of a key or tensor for a message, and cuts off a hostile length. */
+export function quoteName(name: string): string {
+  return JSON.stringify(name.length > 100 ? `${name.slice(0, 100)}…` : name);
 }

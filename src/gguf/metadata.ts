@@ -1,11 +1,11 @@
 import type { GgufArray } from "./gguf-array.ts";
 import { GgufError } from "./gguf-error.ts";
-import { limits } from "./parse-header.ts";
-import type { GgufHeader } from "./parse-header.ts";
+import { limits } from "./limits.ts";
+import type { GgufHeader } from "./gguf-header.ts";
 
 /**
  * A string value; undefined when the key is absent or has another type.
- * @throws GgufError `limit-exceeded` for one that is too long to be decoded.
+ * @throws GgufError `limit-exceeded` for a string that is too long to decode.
  */
 export function findText(header: GgufHeader, key: string): string | undefined {
   const value = header.metadata.get(key);
@@ -20,7 +20,7 @@ export function findText(header: GgufHeader, key: string): string | undefined {
   return value.value;
 }
 
-/** An integer of any width; undefined when the key is absent, no integer, or beyond 2^53. */
+/** An integer of any width; undefined when the key is absent, not an integer, or beyond 2^53. */
 export function findInteger(header: GgufHeader, key: string): number | undefined {
   const value = header.metadata.get(key);
   if (value === undefined || value.type === "array" || value.type === "bool" || value.type === "string")

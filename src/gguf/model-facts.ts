@@ -2,13 +2,13 @@ import { createHash } from "node:crypto";
 import { findFileType, findGgmlType } from "./ggml-types.ts";
 import { decodeNumbers } from "./gguf-array.ts";
 import { findArray, findInteger, findText } from "./metadata.ts";
-import type { GgufHeader, TensorInfo } from "./parse-header.ts";
-import { countElements } from "./parse-header.ts";
+import type { GgufHeader, TensorInfo } from "./gguf-header.ts";
+import { countElements } from "./gguf-header.ts";
 import type { GgufModel } from "./read-model.ts";
 import type { TokenizerFacts } from "./tokenizer-facts.ts";
 import { readTokenizerFacts } from "./tokenizer-facts.ts";
 
-/** What a model's headers say about it. Undefined facts are not in the file. */
+/** Facts about a model from its headers. A fact that is not in the file is undefined. */
 export interface ModelFacts {
   /** All files, first shard first. */
   readonly shards: readonly { readonly path: string; readonly sizeBytes: number }[];
@@ -17,25 +17,25 @@ export interface ModelFacts {
   readonly name: string | undefined;
   /** Elements of all tensors. */
   readonly parameters: number;
-  /** Weight format such as `Q4_K_M`: what the file says, else the type that holds most of the weights. */
+  /** Weight format such as `Q4_K_M`: from its key, else the type of most weights. */
   readonly quant: string | undefined;
-  /** Layers, those that predict further tokens (NextN, MTP) included. */
+  /** Layers, including those that predict further tokens (NextN, MTP). */
   readonly layers: number | undefined;
   /** Layers that predict further tokens, as declared; 0 for most models. */
   readonly nextnLayers: number;
   /** Whether the files hold the tensors of such layers; some converters leave them out. */
   readonly hasNextnTensors: boolean;
-  /** Tokens that it was trained for. */
+  /** Context of the training, in tokens. */
   readonly contextLength: number | undefined;
   readonly embeddingLength: number | undefined;
-  /** Width of the hidden state that other heads take; differs from `embeddingLength` in few models. */
+  /** Width of the hidden state that other heads get; in a few models not `embeddingLength`. */
   readonly outputLength: number | undefined;
-  /** Where layers differ, the largest. */
+  /** The largest number, when layers differ. */
   readonly heads: number | undefined;
   readonly kvHeads: number | undefined;
   /**
-   * Keys and values of one token in all trunk layers, as f16. Sliding-window layers count in full, so such a model
-   * needs less.
+   * Bytes of the keys and values of one token in all trunk layers, as f16. A model with sliding-window layers needs
+   * less: they count in full.
    */
   readonly kvBytesPerToken: number | undefined;
   readonly slidingWindow: number | undefined;
@@ -80,10 +80,10 @@ export function readContextLength({ header }: GgufModel): number | undefined {
   return ownKeys(header).integer("context_length");
 }
 
-/** The keys that start with the architecture's name. */
+/** Reads the keys that start with the architecture's name. */
 interface OwnKeys {
   readonly integer: (key: string) => number | undefined;
-  /** A value for each layer, where the key has one for all of them or a list. */
+  /** A value for each layer, from one value for all or from a list. */
   readonly perLayer: (key: string, layers: number) => number[] | undefined;
   readonly largest: (key: string) => number | undefined;
 }
@@ -105,7 +105,7 @@ function ownKeys(header: GgufHeader): OwnKeys {
   };
 }
 
-/** llama.cpp keeps at most this many layers; a larger count is no model's. @see LLAMA_MAX_LAYERS */
+/** The limit of llama.cpp. @see LLAMA_MAX_LAYERS */
 export const mostLayers = 512;
 
 /** @see llama.cpp src/llama-model.cpp `load_hparams` and src/llama-kv-cache.cpp, v0.5.0 */
@@ -119,14 +119,14 @@ function findKvBytes(own: OwnKeys): number | undefined {
   const keyLength = own.integer("attention.key_length") ?? standard;
   const valueLength = own.integer("attention.value_length") ?? standard;
   if (kvHeads === undefined || keyLength === undefined || valueLength === undefined) return undefined;
-  // Multi-head latent attention keeps one compressed row, from which keys and values both come.
+  // Multi-head latent attention keeps one compressed row for both keys and values.
   const isLatent =
     own.integer("attention.key_length_mla") !== undefined && own.integer("attention.value_length_mla") !== undefined;
   const perHead = 2 * (keyLength + (isLatent ? 0 : valueLength));
   return perHead * cachedLayers(own, kvHeads.slice(0, layers)).reduce((sum, count) => sum + count, 0);
 }
 
-/** KV heads of the layers that keep a cache: no NextN layers, no recurrent ones, none that share another's. */
+/** KV heads of the layers with a cache of their own: no NextN layers, recurrent layers, or layers that share one. */
 function cachedLayers(own: OwnKeys, kvHeads: readonly number[]): number[] {
   const skipped = (own.integer("nextn_predict_layers") ?? 0) + (own.integer("attention.shared_kv_layers") ?? 0);
   const trunk = kvHeads.slice(0, Math.max(0, kvHeads.length - skipped));

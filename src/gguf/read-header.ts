@@ -3,28 +3,29 @@ import { withFileSource } from "./byte-source.ts";
 import type { ReadProgress } from "./cursor.ts";
 import { Cursor, NeedMoreBytes } from "./cursor.ts";
 import { GgufError } from "./gguf-error.ts";
-import type { GgufHeader } from "./parse-header.ts";
-import { HeaderParser, limits } from "./parse-header.ts";
+import type { GgufHeader } from "./gguf-header.ts";
+import { HeaderParser } from "./parse-header.ts";
+import { limits } from "./limits.ts";
 
-/** Enough for a shard without a vocabulary; the reader guesses the rest from what it finds there. */
+/** Enough for a shard without a vocabulary; for other files the reader then guesses the size of the header. */
 const firstWindowBytes = 2 ** 17;
 
 /**
- * Large enough for nearly every header. Memory that is set aside but never written to costs nothing, and copying is
- * saved.
+ * Large enough for nearly every header, which then is never copied. Memory that is reserved but never written costs
+ * nothing.
  */
 const standardBytes = 16 * 2 ** 20;
 
 /**
- * A window grows by a quarter at least, so that a header of tiny pieces is not read in as many steps, and by a quarter
- * more than a vocabulary is guessed to need, for what follows it.
+ * A window grows by at least a quarter, so that a header of tiny pieces does not need as many reads. It also gets a
+ * quarter more than the guessed end of a vocabulary, for the keys after it.
  */
 const growth = 1.25;
 
 /**
  * Reads a GGUF header; tensor data is never touched.
  * @param path One file, or one shard of a set.
- * @param mostBytes What is left of the limit where several headers have one together.
+ * @param mostBytes The rest of the limit that several headers share.
  * @returns Metadata by key; tensor shapes in elements, ggml order (`ne[0]` first); `dataOffset` in bytes.
  * @throws GgufError `not-gguf`, `truncated`, `unsupported-version`, `limit-exceeded`, `file-missing` or
  *   `file-unreadable`.
@@ -34,7 +35,7 @@ export function readHeader(path: string, mostBytes?: number): Promise<GgufHeader
   return withFileSource(path, (source) => readHeaderFrom(source, mostBytes));
 }
 
-/** {@link readHeader} for bytes that are already open, wherever they are. */
+/** {@link readHeader} for an open source. */
 export async function readHeaderFrom(source: ByteSource, mostBytes: number = limits.headerBytes): Promise<GgufHeader> {
   const reading: Reading = { source, parser: new HeaderParser(), progress: new Map() };
   const most = Math.min(mostBytes, limits.headerBytes);
@@ -43,9 +44,9 @@ export async function readHeaderFrom(source: ByteSource, mostBytes: number = lim
   let end = Math.min(source.sizeBytes, firstWindowBytes);
   for (;;) {
     if (end > buffer.length) {
-      // To the limit at once, and not step by step: each step would be copied, and parsed from its start.
+      // Straight to the limit: each smaller step would be copied, and parsed from the start.
       buffer = enlarge(buffer, Math.min(source.sizeBytes, limits.headerBytes));
-      reading.parser.startAnew();
+      reading.parser.restart();
     }
     await source.read(have, buffer.subarray(have, end));
     have = end;
@@ -57,7 +58,7 @@ export async function readHeaderFrom(source: ByteSource, mostBytes: number = lim
 }
 
 function tooLarge({ name }: ByteSource, most: number): GgufError {
-  const what = most === limits.headerBytes ? "a header" : "a header that makes those of its set too large: it is one";
+  const what = most === limits.headerBytes ? "a header" : "a header that exceeds the limit of its set: it is one";
   return new GgufError("limit-exceeded", `${name} has ${what} of more than ${most} bytes`);
 }
 

@@ -1,12 +1,13 @@
 import type { ByteSource } from "./byte-source.ts";
 import { GgufError } from "./gguf-error.ts";
-import { limits, type GgufHeader } from "./parse-header.ts";
+import { limits } from "./limits.ts";
+import { type GgufHeader } from "./gguf-header.ts";
 import { readHeader, readHeaderFrom } from "./read-header.ts";
 import { checkFirst, checkShardCount, checkShards, findShards } from "./split-set.ts";
 
 /** A model's headers: one for each file. */
 export interface GgufModel {
-  /** The file itself or the first shard; all metadata stands here. */
+  /** Header of the only file, or of the first shard, which has all metadata. */
   readonly header: GgufHeader;
   /** All files, first shard first. Never empty. */
   readonly shards: readonly GgufHeader[];
@@ -20,14 +21,14 @@ export interface GgufModel {
 export async function readModel(path: string): Promise<GgufModel> {
   const header = await readHeader(path);
   const paths = await findShards(path, header);
-  // One after the other: each is read in a millisecond, and a set of fifty would otherwise hold fifty windows at once.
+  // One after the other: each takes a millisecond, and a set of fifty would otherwise hold fifty windows in memory.
   return readOthers(header, paths.length, (index, mostBytes) => readHeader(paths[index] ?? "", mostBytes));
 }
 
 /**
  * {@link readModel} for files that are not on this disk.
- * @param count How many files the model has by its name.
- * @param open Opens one of them, the first shard as 0. Called for one after the other.
+ * @param count Number of files by the model's name.
+ * @param open Opens one file, the first shard as 0. Called for one after the other.
  */
 export async function readModelFrom(count: number, open: (index: number) => Promise<ByteSource>): Promise<GgufModel> {
   const header = await readHeaderFrom(await open(0));
@@ -47,7 +48,7 @@ async function readOthers(
   let tensors = header.tensors.length;
   for (let index = 1; index < count; index += 1) {
     const shard = await read(index, left);
-    shards.push(withPlaceOnly(shard));
+    shards.push(withSplitKeysOnly(shard));
     left -= shard.dataOffset;
     keys += shard.metadata.size;
     tensors += shard.tensors.length;
@@ -63,10 +64,10 @@ function tooMany({ name }: GgufHeader, most: number, what: string): GgufError {
 }
 
 /**
- * All other metadata that counts stands in the first shard; arrays, as views into the window that was read, would keep
- * that for each shard.
+ * Other metadata is only needed from the first shard. Arrays are views, and would keep the window of each shard in
+ * memory.
  */
-function withPlaceOnly(header: GgufHeader): GgufHeader {
+function withSplitKeysOnly(header: GgufHeader): GgufHeader {
   return {
     ...header,
     metadata: new Map([...header.metadata].filter(([key, { type }]) => key.startsWith("split.") && type !== "array")),

@@ -3,14 +3,14 @@ import { basename, dirname, join } from "node:path";
 import { listSome } from "../base/text/list-some.ts";
 import { GgufError } from "./gguf-error.ts";
 import { findInteger } from "./metadata.ts";
-import type { GgufHeader } from "./parse-header.ts";
+import type { GgufHeader } from "./gguf-header.ts";
 
 /** `NAME-00001-of-00003.gguf`, as gguf-split writes it and llama.cpp looks for it. */
 const shardName = /^(?<prefix>.+)-(?<number>\d{5})-of-(?<count>\d{5})\.gguf$/;
 
 /**
- * Five digits number 99,999. Stops a set whose files are each looked for, opened or asked a server for, because one
- * name claims them. The largest sets that are published have some hundreds.
+ * Five digits allow 99,999 shards. The limit keeps one name from causing as many searches, opened files or requests.
+ * The largest published sets have some hundreds.
  */
 export const mostShards = 4096;
 
@@ -21,7 +21,7 @@ interface ShardPath {
   readonly count: number;
 }
 
-/** Takes a shard's file name apart; undefined for a file that is not one of a set. */
+/** Parses the file name at the end of a path; undefined for a file that is not a shard. */
 export function parseShardPath(path: string): ShardPath | undefined {
   const groups = shardName.exec(basename(path))?.groups;
   if (groups?.["prefix"] === undefined) return undefined;
@@ -59,7 +59,7 @@ export function checkShardCount(name: string, count: number): void {
 }
 
 /**
- * Holds a first header's own account of its place against the number of files that its name tells.
+ * Compares the shard number and count in the first header with the number of files by its name.
  * @throws GgufError `split-set`
  */
 export function checkFirst(first: GgufHeader, fileCount: number): void {
@@ -71,14 +71,14 @@ export function checkFirst(first: GgufHeader, fileCount: number): void {
   throw new GgufError("split-set", `${first.name} is the first of ${count} shards, but its name says ${files}`);
 }
 
-/** Holds the other shards' own account of their place against the set. @throws GgufError `split-set` */
+/** Compares the shard numbers in the other headers with their position in the set. @throws GgufError `split-set` */
 export function checkShards(headers: readonly GgufHeader[]): void {
   const [first, ...others] = headers;
   if (first === undefined || others.length === 0) return;
   for (const [index, header] of others.entries()) {
     const number = findInteger(header, "split.no");
     if (number === index + 1) continue;
-    const says = number === undefined ? "does not say which shard it is" : `says that it is shard ${number + 1}`;
+    const says = number === undefined ? "does not tell its shard number" : `says that it is shard ${number + 1}`;
     throw new GgufError("split-set", `${header.name} ${says}, not shard ${index + 2} of ${headers.length}`, {
       fix: "download the set again",
     });
@@ -110,14 +110,18 @@ async function checkFolder(path: string, name: ShardPath, shards: readonly strin
   const wanted = new Set(shards);
   const extra = present.filter((file) => !wanted.has(file));
   if (extra.length === 0) return;
-  throw new GgufError("split-set", `${path} is a set of ${shards.length}, but beside it lies ${listSome(extra, 5)}`, {
-    fix: "remove the extra shards, or download the set again",
-  });
+  throw new GgufError(
+    "split-set",
+    `${path} is a set of ${shards.length}, but its folder also has ${listSome(extra, 5)}`,
+    {
+      fix: "remove the extra shards, or download the set again",
+    },
+  );
 }
 
 function notFirst(path: string, number: number, count: number, name: ShardPath | undefined): GgufError {
   const first = name === undefined ? undefined : join(dirname(path), formatShardName(name.prefix, 1, name.count));
-  return new GgufError("split-set", `${path} is shard ${number} of ${count}, a model is named by its first shard`, {
+  return new GgufError("split-set", `${path} is shard ${number} of ${count}; a model is named by its first shard`, {
     fix: first === undefined ? "name the first shard" : `name ${first}`,
   });
 }
@@ -125,7 +129,7 @@ function notFirst(path: string, number: number, count: number, name: ShardPath |
 function misnamed(path: string, count: number): GgufError {
   return new GgufError(
     "split-set",
-    `${path} is the first of ${count} shards but its name does not say so, so the others cannot be found`,
+    `${path} is the first of ${count} shards but its name does not tell, so the others cannot be found`,
     {
       fix: `name it ${formatShardName("NAME", 1, count)}, and the others likewise`,
     },

@@ -1,12 +1,12 @@
 import { TextWalker } from "./gguf-array.ts";
 import type { GgufArray } from "./gguf-array.ts";
 import { findArray, findBoolean, findInteger, findText } from "./metadata.ts";
-import type { GgufHeader } from "./parse-header.ts";
+import type { GgufHeader } from "./gguf-header.ts";
 
-/** The kinds of vocabulary that llama.cpp tells apart; `unknown` is a tokenizer that this table does not have. */
+/** The vocabulary types of llama.cpp; `unknown` is a tokenizer that is not in this table. */
 type VocabType = "none" | "SPM" | "BPE" | "WPM" | "UGM" | "RWKV" | "PLAMO2" | "unknown";
 
-/** What llama.cpp makes of a model's tokenizer keys, its defaults for absent keys included. */
+/** A model's tokenizer as llama.cpp sees it, with its defaults for absent keys. */
 export interface TokenizerFacts {
   readonly vocabType: VocabType;
   /** `tokenizer.ggml.model`. */
@@ -24,17 +24,14 @@ export interface TokenizerFacts {
   /** Undefined means that the vocabulary has no such token. */
   readonly bosId: number | undefined;
   readonly eosId: number | undefined;
-  /** End of turn and end of message: from their keys, else by the usual texts where exactly one of these is a token. */
+  /** End of turn and end of message: from their keys, else by the usual texts if exactly one of them is a token. */
   readonly eotId: number | undefined;
   readonly eomId: number | undefined;
   /** Fill-in-the-middle roles that have a key, by role. */
   readonly fimIds: Readonly<Record<string, number>>;
-  /** Why llama.cpp will refuse to load this vocabulary, as far as the header shows. */
+  /** The reason for which llama.cpp would refuse this vocabulary, as far as the header shows. */
   readonly loadProblem: string | undefined;
-  /**
-   * Whether builds that translate between vocabularies, and older ones, do not see the problem, and read past the end
-   * of a list.
-   */
+  /** Whether older builds, and builds that translate between vocabularies, miss the problem and read past a list. */
   readonly olderBuildsLoad: boolean;
 }
 
@@ -157,7 +154,7 @@ function readAdding(
   return { addBos, addEos: findBoolean(header, "tokenizer.ggml.add_eos_token") ?? defaults.addEos ?? false };
 }
 
-/** An id outside the vocabulary counts for nothing, be it a default or a key's value. */
+/** An id outside the vocabulary is ignored, whether it is a default or the value of a key. */
 function findId(
   header: GgufHeader,
   role: string,
@@ -179,12 +176,12 @@ function readFimIds(header: GgufHeader, tokenCount: number): Record<string, numb
 }
 
 /**
- * The one token that has one of these texts. With several, llama.cpp takes one in the order of its hash table, which a
- * header does not show.
+ * The token with one of these texts, if there is exactly one. Of several, llama.cpp takes the first of its hash table,
+ * whose order a header does not show.
  */
 function findOnlyToken(tokens: GgufArray | undefined, texts: readonly string[]): number | undefined {
   if (tokens === undefined) return undefined;
-  // Most texts are nowhere in the bytes, which is found out much faster than by walking.
+  // Searching the bytes is much faster than walking over the tokens, and most texts are not in them.
   const bytes = Buffer.from(tokens.bytes.buffer, tokens.bytes.byteOffset, tokens.bytes.byteLength);
   const present = texts.map((text) => Buffer.from(text)).filter((text) => bytes.includes(text));
   if (present.length === 0) return undefined;
@@ -199,7 +196,7 @@ function findOnlyToken(tokens: GgufArray | undefined, texts: readonly string[]):
   return found;
 }
 
-/** Neither decoded nor compared by a call to the system's library: millions of tokens may have the right length. */
+/** Compares byte by byte: decoding, or a call for each token, would be slow for millions of tokens. */
 function isAt(text: Uint8Array, { bytes, start, end }: TextWalker): boolean {
   if (end - start !== text.length) return false;
   for (let index = 0; index < text.length; index += 1) if (bytes[start + index] !== text[index]) return false;
@@ -216,7 +213,7 @@ function findLoadProblem(header: GgufHeader, type: VocabType): string | undefine
   return findWrongType(header);
 }
 
-/** One element for each token: these lists may be absent, but not of another type or too short. */
+/** These lists have one element for each token. They may be absent, but not too short or of another type. */
 function findListProblem(header: GgufHeader, tokenCount: number): string | undefined {
   const types: Readonly<Record<string, readonly string[]>> = { scores: ["float32", "int32"], token_type: ["int32"] };
   for (const [key, wanted] of Object.entries(types)) {
@@ -245,7 +242,7 @@ const idKeys = [
   ...fimRoles.map((role) => `fim_${role}`),
 ];
 
-/** llama.cpp takes these keys in one type only, and refuses the model otherwise. */
+/** llama.cpp accepts these keys with one type only, and refuses the model otherwise. */
 function findWrongType(header: GgufHeader): string | undefined {
   const ids = idKeys.map((role) => [`tokenizer.ggml.${role}_token_id`, "uint32"] as const);
   const flags = ["bos", "eos"].map((role) => [`tokenizer.ggml.add_${role}_token`, "bool"] as const);

@@ -111,7 +111,7 @@ describe("pull", () => {
     await writeFile(models(name), withOtherEnd(target));
     const { exitCode, stderr } = await run(["pull", "p"]);
     expect(stderr).toContain(
-      `${name}" is damaged: its digest is ${sha256(withOtherEnd(target))}, and should be ${sha256(target)}`,
+      `${name}" is damaged: its digest is ${sha256(withOtherEnd(target))} instead of ${sha256(target)}`,
     );
     expect(exitCode).toBe(66);
     await writeFile(models(name), target);
@@ -123,7 +123,7 @@ describe("pull", () => {
     await writeProfile({ model: { url: address(), sha256: sha256(newTarget) } });
     const { exitCode, stderr } = await run(["pull", "p"]);
     expect(stderr).toContain(
-      `came twice with content that is not what the profile's sha256 says (digest ${sha256(newTarget)})`,
+      `arrived twice with content that is not what the profile's sha256 names (digest ${sha256(newTarget)})`,
     );
     expect(stderr).toContain("fix: compare the sha256 with the publisher's");
     expect(exitCode).toBe(66);
@@ -136,7 +136,7 @@ describe("pull", () => {
     await run(["pull", "p"]);
     server.plain.set("/m/Tiny-Q8_0.gguf", { content: newTarget });
     await writeProfile({ model: { url: address(), sha256: sha256(newTarget) } });
-    expect((await run(["check", "p"])).stdout).toContain("has another sha256 than the profile");
+    expect((await run(["check", "p"])).stdout).toContain("does not have the sha256 of the profile");
     expect((await run(["pull", "p"])).exitCode).toBe(0);
     expect(await digestOfOnly()).toBe(sha256(newTarget));
   });
@@ -148,7 +148,7 @@ describe("pull", () => {
     expect((await run(["outdated"])).stdout).toContain(address());
     await rm(models(), { recursive: true });
     const { exitCode, stderr } = await run(["pull", "p"]);
-    expect(stderr).toContain("is not what it was when it was fetched first: it had 526.0 kB, and has 526.2 kB");
+    expect(stderr).toContain("has changed since it was first fetched: it had 526.0 kB then and has 526.2 kB now");
     expect(stderr).toContain('fix: run "llmctl pull --update p"');
     expect(exitCode).toBe(66);
     expect((await run(["pull", "--update", "p"])).exitCode).toBe(0);
@@ -163,15 +163,15 @@ describe("pull", () => {
     server.plain.set("/m/Tiny-Q8_0.gguf", { content: withOtherEnd(target) });
     const { exitCode, stderr } = await run(["pull", "p"]);
     expect(stderr).toContain(
-      `came twice with content that is not what came from there first (digest ${sha256(target)})`,
+      `arrived twice with content that is not what was first fetched from there (digest ${sha256(target)})`,
     );
-    expect(stderr).toContain('fix: run "llmctl pull --update p" to take what is there now');
+    expect(stderr).toContain('fix: run "llmctl pull --update p" to accept the new content');
     expect(exitCode).toBe(66);
     expect(await listModels()).toEqual([]);
   });
 
   test.each([
-    ["a web page", { content: page, type: "text/html" }, "is a web page, and not a GGUF file"],
+    ["a web page", { content: page, type: "text/html" }, "is a web page, not a GGUF file"],
     [
       "another file",
       { content: Buffer.from("PK\u0003\u0004 and so on") },
@@ -182,7 +182,7 @@ describe("pull", () => {
     await writeProfile({ model: address() });
     const { exitCode, stderr } = await run(["pull", "p"]);
     expect(stderr).toContain(`${address()} ${message}`);
-    expect(stderr).toContain("fix: name the address that the file itself is downloaded from");
+    expect(stderr).toContain("fix: use the address of the file itself");
     expect(exitCode).toBe(66);
     await expect(access(models())).rejects.toMatchObject({ code: "ENOENT" });
   });
@@ -212,7 +212,7 @@ describe("pull", () => {
   test("asks nobody when HF_HUB_OFFLINE forbids it", async () => {
     await writeProfile({ model: address() });
     const { exitCode, stderr } = await run(["pull", "p"], { HF_HUB_OFFLINE: "1" });
-    expect(stderr).toContain(`"${address()}" is not on this machine, and HF_HUB_OFFLINE forbids to fetch it`);
+    expect(stderr).toContain(`"${address()}" is not on this machine, and HF_HUB_OFFLINE forbids fetching it`);
     expect(exitCode).toBe(69);
     expect(server.requests).toEqual([]);
   });
@@ -313,7 +313,7 @@ describe("a split set", () => {
   test.each([
     [
       { url: first, sha256: "a".repeat(64) },
-      "is a model of 2 files, and has one sha256",
+      "is a model of 2 files, but the profile has one sha256",
       "give a list of 2, in the order of the shards",
     ],
     [{ url: first.replace("00001-of", "00002-of") }, "is shard 2 of 2, not the first", "name "],
@@ -434,7 +434,7 @@ describe("check --remote", () => {
     await rm(home.join(".cache"), { recursive: true });
     publish("decade".padEnd(40, "0"), stranger);
     const { exitCode, stderr } = await run(["check", "p", "--remote"], env);
-    expect(stderr).toContain(`is locked to commit ${commit}, which the Hub no longer has`);
+    expect(stderr).toContain(`is locked to commit ${commit}, which no longer exists on the Hub`);
     expect(exitCode).toBe(66);
     publish(commit, draft);
     expect((await run(["check", "p", "--remote"], env)).exitCode).toBe(0);

@@ -135,7 +135,7 @@ describe("ranges of a file", () => {
     server.faults.cdn.push({ kind: "flip-byte" });
     await pullModel(single, makeOptions());
     expect(retries()).toEqual([
-      { kind: "retry", reason: `"${name}" came with content that is not what the Hub lists`, delayMs: 0 },
+      { kind: "retry", reason: `"${name}" arrived with content that is not what the Hub lists`, delayMs: 0 },
     ]);
     expect(askedBytes(content.length)).toBe(2 * content.length);
     expect(await hasBlob(content)).toBe(true);

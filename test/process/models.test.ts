@@ -121,7 +121,7 @@ describe("up", () => {
     const { exitCode, stderr } = await run(["up", "p", "--no-fetch"]);
     expect(stderr).toContain('fix: run "llmctl pull p"');
     expect(exitCode).toBe(66);
-    expect((await run(["up", "p"], offline)).stderr).toContain("HF_HUB_OFFLINE forbids to fetch it");
+    expect((await run(["up", "p"], offline)).stderr).toContain("HF_HUB_OFFLINE forbids fetching it");
     expect(server.requests).toEqual([]);
   });
 });
@@ -216,7 +216,7 @@ describe("a locked model", () => {
   test("names the command to move on when the Hub no longer has its commit", async () => {
     await rm(join(hubCache, "models--unsloth--Tiny-GGUF"), { recursive: true });
     const { exitCode, stderr } = await run(["pull", "p"]);
-    expect(stderr).toContain(`is locked to commit ${commit}, which the Hub no longer has`);
+    expect(stderr).toContain(`is locked to commit ${commit}, which no longer exists on the Hub`);
     expect(stderr).toContain('fix: run "llmctl pull --update p"');
     expect(exitCode).toBe(66);
   });

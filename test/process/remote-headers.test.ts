@@ -136,7 +136,7 @@ describe("inspect", () => {
 
   test("sends no request with HF_HUB_OFFLINE", async () => {
     const { exitCode, stderr } = await run(["inspect", `hf:${hf}:Q8_0`], { HF_HUB_OFFLINE: "1" });
-    expect(stderr).toContain("HF_HUB_OFFLINE forbids to fetch it");
+    expect(stderr).toContain("HF_HUB_OFFLINE forbids fetching it");
     expect(exitCode).toBe(69);
     expect(server.requests).toEqual([]);
   });

@@ -198,7 +198,7 @@ describe("a secret is shown by no command and kept in no file", () => {
       env: { HF_ENDPOINT },
     });
     hub.close();
-    expect(stderr).toContain("does not give access");
+    expect(stderr).toContain("denies access");
     expect(stdout + stderr).not.toContain(marker);
     expect(exitCode).toBe(77);
   });

@@ -124,7 +124,7 @@ const timing = `
 const gateScript = `
   const [dist, target, draft] = process.argv.slice(1);
   const { readModel } = await import(dist + "/gguf/read-model.js");
-  const { decideDraft } = await import(dist + "/llama/draft-gate.js");
+  const { decideDraft } = await import(dist + "/llama/draft/draft-gate.js");
   const again = 9;
   async function once() {
     const models = await Promise.all([readModel(target), readModel(draft)]);

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { bufferSource } from "../../src/gguf/byte-source.ts";
 import { decodeNumbers, decodeTexts, elementTypes } from "../../src/gguf/gguf-array.ts";
 import type { ElementType, GgufArray } from "../../src/gguf/gguf-array.ts";
-import type { GgufHeader, GgufValue } from "../../src/gguf/parse-header.ts";
+import type { GgufHeader, GgufValue } from "../../src/gguf/gguf-header.ts";
 import { readHeaderFrom } from "../../src/gguf/read-header.ts";
 import type { GgufModel } from "../../src/gguf/read-model.ts";
 

@@ -1,6 +1,6 @@
 import { TextWalker, decodeTexts } from "../../src/gguf/gguf-array.ts";
 import type { GgufArray } from "../../src/gguf/gguf-array.ts";
-import type { GgufHeader } from "../../src/gguf/parse-header.ts";
+import type { GgufHeader } from "../../src/gguf/gguf-header.ts";
 import { buildGguf } from "./gguf-builder.ts";
 import type { Part, TensorPart } from "./gguf-builder.ts";
 

@@ -9,11 +9,11 @@ import { makeCacheFolder, openCacheFile } from "./cache-folder.ts";
 const busyStatus = 75;
 
 /**
- * Runs an action while this process alone holds a lock file; the system frees it however the process ends. The lock is
- * flock(2), taken by the `flock` tool on a descriptor that we share with it, so it excludes the Python client too,
- * which locks the same files.
+ * Runs an action while this process holds a lock file. The system releases the lock when the process ends, however it
+ * ends. The lock is flock(2), taken by the `flock` tool on an inherited descriptor. The Python client locks the same
+ * files, so the lock excludes it too.
  * @param onWait Called when another process holds the lock, before waiting for it.
- * @throws LlmctlError `no-flock` where the tool is missing, the signal's reason when aborted, and what the action
+ * @throws LlmctlError `no-flock` when the tool is missing; the signal's reason when aborted, and what the action
  *   throws.
  */
 export async function withBlobLock<T>(

@@ -4,9 +4,9 @@ import { expectPlainFile, noFollowFlags, notAFile } from "../../base/files/own-f
 import { expectSafeForRoot } from "../../base/files/trusted-path.ts";
 
 /**
- * Makes a folder of models, of locks or of names, readable to all whom the umask lets, as the Python client does:
- * several users may share them.
- * @throws LlmctlError `foreign-folder` where root would write below a folder of another user's; the system's error.
+ * Makes a folder for models, locks or names. Only the umask limits who can read it, as with the Python client: several
+ * users may share a cache.
+ * @throws LlmctlError `foreign-folder` when root would write below a folder of another user; the system's error.
  */
 export async function makeCacheFolder(path: string): Promise<void> {
   expectSafeForRoot(path);
@@ -14,7 +14,7 @@ export async function makeCacheFolder(path: string): Promise<void> {
 }
 
 /**
- * Opens a file of a cache to write it: no link, no pipe, and no other name of a file elsewhere.
+ * Opens a file of a cache for writing. It refuses symbolic links, pipes, and files with several hard links.
  * @throws LlmctlError `not-a-file`, `linked-file`; the system's error.
  */
 export async function openCacheFile(path: string, flags: number): Promise<FileHandle> {

@@ -12,44 +12,44 @@ import { runConcurrently } from "./run-concurrently.ts";
 import type { Transfer } from "./transfer.ts";
 
 export interface BlobDownload {
-  /** The published address of the file; it may redirect elsewhere, to another place each time. */
+  /** The published address of the file; it may redirect to another server each time. */
   readonly url: string;
-  /** Where the blob will be. */
+  /** The final path of the blob. */
   readonly path: string;
   readonly file: RemoteFile;
-  /** What to say when the content is wrong. */
+  /** The words for an error about the content. */
   readonly expected: Expected;
   readonly hub: HttpConnection;
   readonly transfer: Transfer;
-  /** Called with the bytes that have come as they grow; they shrink when a download starts over. */
+  /** Called with the number of bytes so far; it shrinks when a download starts over. */
   readonly onBytes: (doneBytes: number) => void;
 }
 
-/** What a file's content must be, for messages. */
+/** The words for an error about a file's content. */
 export interface Expected {
-  /** Of the error. */
+  /** Code of the error. */
   readonly code: string;
-  /** `what the Hub lists`. */
+  /** What the content should be, such as `what the Hub lists`. */
   readonly content: string;
   readonly fix: Fix;
 }
 
 /**
- * Downloads one file, several ranges of it at once, and gives it its name only when its digest is right; goes on where
- * an earlier run stopped. What came so far stays on disk when it fails. Only one process may do this for one path.
+ * Downloads one file, several ranges at once, and gives it its final name only when its digest is right. It resumes an
+ * earlier run, and keeps its bytes on disk when it fails. Only one process may do this for one path.
  * @returns the digest of its content.
- * @throws LlmctlError `hub-digest-mismatch` or as told when two whole downloads were wrong (the part is then deleted),
+ * @throws LlmctlError with the code of `expected` when two whole downloads were wrong (the part is then deleted),
  *   `no-space`, or as {@link getFromHub}; TransientError when the last retry failed; the signal's reason when aborted.
  */
 export async function downloadBlob(download: BlobDownload): Promise<string> {
   const part = await PartFile.open(download.path, download.file);
   try {
-    // Neither a digest nor an ETag would tell that the content has changed since then.
+    // Neither a digest nor an ETag could tell whether the content has changed since.
     if (download.file.digest === undefined && part.etag === undefined && part.doneBytes > 0) await part.restart();
     await fill(part, download);
     if (!(await part.isIntact())) {
       download.transfer.retries.onRetry(
-        `"${download.file.name}" came with content that is not ${download.expected.content}`,
+        `"${download.file.name}" arrived with content that is not ${download.expected.content}`,
         0,
       );
       await part.restart();
@@ -67,10 +67,10 @@ export async function downloadBlob(download: BlobDownload): Promise<string> {
   }
 }
 
-/** The server has shown that the bytes so far are of no use. */
+/** The bytes so far are useless. */
 class StartOver extends Error {
   override readonly name = "StartOver";
-  /** Whether it is worth asking for ranges again. */
+  /** Whether the server supports ranges. */
   readonly hasRanges: boolean;
 
   constructor(message: string, hasRanges: boolean) {
@@ -79,7 +79,7 @@ class StartOver extends Error {
   }
 }
 
-/** Often enough for a server behind which several machines disagree. */
+/** Enough for a server whose machines disagree for a while. */
 const maxStartsOver = 5;
 
 async function fill(part: PartFile, download: BlobDownload): Promise<void> {
@@ -93,14 +93,13 @@ async function fill(part: PartFile, download: BlobDownload): Promise<void> {
       if (startsOver === maxStartsOver) throw new TransientError(error.message, { cause: error });
       download.transfer.retries.onRetry(`${error.message}; starting "${download.file.name}" over`, 0);
       await part.restart();
-      // All of it in one answer, which a server without ranges gives, too, and which cannot mix the contents of
-      // several.
+      // One answer for the whole file: a server without ranges can give it, and it cannot mix several versions.
       if (!error.hasRanges || startsOver > 0) rangeBytes = Infinity;
     }
   }
 }
 
-/** Stops a size of which others say that it is a petabyte from becoming millions of ranges. */
+/** Keeps an announced size of a petabyte from becoming millions of ranges. */
 const mostRanges = 20_000;
 
 async function fetchMissing(part: PartFile, rangeBytes: number, download: BlobDownload): Promise<void> {
@@ -115,14 +114,14 @@ async function fetchMissing(part: PartFile, rangeBytes: number, download: BlobDo
   );
 }
 
-/** What the request for one range of a file works with. */
+/** What the request for one range needs. */
 interface RangeFetch {
-  /** Of the connection. */
+  /** The buffer of the connection. */
   readonly gathered: Buffer;
   readonly part: PartFile;
   readonly address: FileAddress;
   readonly download: BlobDownload;
-  /** As that of the download, but stopped with the other ranges. */
+  /** With a signal that also aborts when another range fails. */
   readonly hub: HttpConnection;
 }
 
@@ -133,7 +132,7 @@ async function fetchRange({ start, end }: ByteRange, task: RangeFetch): Promise<
     hub.signal.throwIfAborted();
     await download.transfer.checkSpace();
     await address.get(requestHeaders({ start: offset, end }, task), hub, async (answer) => {
-      await agree({ start: offset, end }, answer.response, task);
+      await checkAnswer({ start: offset, end }, answer.response, task);
       const writer = part.writeFrom(offset, gathered);
       try {
         await copyBody(writer, end, answer, task);
@@ -161,20 +160,24 @@ function isWhole({ start, end }: ByteRange, { sizeBytes }: RemoteFile): boolean 
   return start === 0 && end === sizeBytes;
 }
 
-/** A 200 is the whole file whatever was asked for; a 206 must be exactly what was, of the same content as the rest. */
-async function agree(range: ByteRange, response: HubResponse, { part, download: { file } }: RangeFetch): Promise<void> {
+/** A 200 is the whole file. A 206 must be exactly the requested range, of the same content as the other ranges. */
+async function checkAnswer(
+  range: ByteRange,
+  response: HubResponse,
+  { part, download: { file } }: RangeFetch,
+): Promise<void> {
   const etag = response.headers.get("etag");
   if (response.status !== 206) {
-    // With If-Range it is the answer to content that has changed.
+    // With If-Range, a 200 says that the content has changed.
     if (!isWhole(range, file))
-      throw new StartOver("the server sent the whole file where a part was asked for", part.etag !== undefined);
+      throw new StartOver("the server sent the whole file instead of a range", part.etag !== undefined);
     return part.setEtag(etag);
   }
   const sent = response.headers.get("content-range") ?? "no content-range";
   if (sent !== `bytes ${range.start}-${range.end - 1}/${file.sizeBytes}`) {
-    throw new TransientError(`the server sent "${sent}", which was not asked for`);
+    throw new TransientError(`the server sent "${sent}", which is not the requested range`);
   }
-  // A digest would tell; without one this is all that does.
+  // With a digest, the digest tells. Without one, only the ETag does.
   if (file.digest === undefined && part.etag !== undefined && etag !== part.etag)
     throw new StartOver("the content has changed", true);
   if (part.etag === undefined) await part.setEtag(etag);
@@ -201,7 +204,7 @@ function mismatchError({ file, url, expected }: BlobDownload): LlmctlError {
   const digest = file.digest === undefined ? "" : ` (digest ${file.digest})`;
   return new LlmctlError(
     expected.code,
-    `"${file.name}" came twice with content that is not ${expected.content}${digest}`,
+    `"${file.name}" arrived twice with content that is not ${expected.content}${digest}`,
     {
       exit: "missingFile",
       at: describeUrl(url),

@@ -14,7 +14,7 @@ import { TransientError } from "../http/retry.ts";
 interface ExplainOptions
   extends Pick<FindOptions, "profile" | "hubCache" | "urlFolder">, Pick<HubAccess, "signal" | "hub"> {}
 
-/** What a person is told of a pull that failed; what is no failure of network or disk comes back as it is. */
+/** Turns a failure of the network or the disk into an error for people. Other errors are returned as they are. */
 export function explainPull(error: unknown, ref: RemoteModelRef, options: ExplainOptions): unknown {
   const { signal, profile, hub, hubCache, urlFolder = "" } = options;
   if (error instanceof LlmctlError) return error;

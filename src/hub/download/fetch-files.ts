@@ -10,51 +10,51 @@ import { partPath } from "./part-file.ts";
 import { readRecord } from "./part-record.ts";
 import { RateLimit } from "../http/rate-limit.ts";
 import type { RemoteFile } from "../http/remote-file.ts";
-import { sayOnce } from "../http/retry.ts";
+import { reportOnce } from "../http/retry.ts";
 import { Pool } from "./pool.ts";
 import { runConcurrently } from "./run-concurrently.ts";
 import { standardLimits, type Transfer, type TransferLimits } from "./transfer.ts";
 
-/** What is told while files come. `file` is the name where it comes from; several files move at once. */
+/** Progress of a fetch. `file` is the name at the source; several files are fetched at once. */
 export type FetchEvent =
   | { readonly kind: "waiting"; readonly file: string }
   | { readonly kind: "bytes"; readonly file: string; readonly doneBytes: number; readonly sizeBytes: number }
   | RetryEvent
-  /** `verified`: the content was compared with a digest that was known before. */
+  /** `verified`: the content was compared with a published digest. */
   | { readonly kind: "file-done"; readonly file: string; readonly sizeBytes: number; readonly verified: boolean };
 
 export interface FetchOptions extends Omit<HubAccess, "onProgress"> {
   readonly onProgress: (event: FetchEvent) => void;
-  /** Bytes per second, for all connections together; as many as come unless told. */
+  /** Bytes per second of all connections together; unlimited by default. */
   readonly limitRate?: number | undefined;
-  /** Other limits than the standard ones. */
+  /** Replaces the standard limits. */
   readonly limits?: TransferLimits;
 }
 
-/** One file that is to be on disk. */
+/** One file to fetch. */
 export interface FileTask {
   readonly file: RemoteFile;
   readonly url: string;
-  /** Where it will be. */
+  /** Its final path. */
   readonly path: string;
-  /** Of the file whose lock says who fetches it. */
+  /** Path of the lock file: its holder fetches the file. */
   readonly lock: string;
   readonly expected: Expected;
-  /** @returns the digest of what has the name already; undefined where that is not the file that is wanted. */
+  /** @returns the digest of the file at the final path; undefined when that is not the wanted file. */
   readonly findDigest: () => Promise<string | undefined>;
 }
 
-/** What the files of one fetch share. */
+/** What the files of one fetch have in common. */
 export interface FileOrigin {
   readonly connect: (access: Omit<HubAccess, "onProgress">) => HttpConnection;
   readonly store: Store;
 }
 
-/** A file that is on disk. */
+/** A file on disk, with its digest. */
 export type FetchedFile = RemoteFile & { readonly digest: string };
 
 /**
- * Fetches files, several at once, each verified before it gets its name.
+ * Fetches files, several at once. Each file is verified before it gets its final name.
  * @returns the files in the order given.
  * @throws LlmctlError `no-space` before the first byte when there is no room for all of them, or as {@link
  *   downloadBlob}; what the disk throws.
@@ -82,10 +82,10 @@ function startTransfer(tasks: readonly FileTask[], store: Store, options: FetchO
     limits,
     buffers: new Pool(limits.connections, () => Buffer.allocUnsafeSlow(limits.stepBytes)),
     rate: limitRate === undefined ? undefined : new RateLimit(limitRate, wait),
-    retries: { ...retries, onRetry: sayOnce(retries.onRetry) },
+    retries: { ...retries, onRetry: reportOnce(retries.onRetry) },
     noteBytes: (file, doneBytes) => void ours.set(file.name, doneBytes),
     checkSpace: async () => {
-      // The others may be complete, or be fetched by another process right now.
+      // The other files may be complete, or another process may be fetching them.
       const have = await Promise.all(
         tasks.map(async ({ file, path }) => ours.get(file.name) ?? (await measureHave(path, file))),
       );
@@ -110,25 +110,25 @@ async function fetchFile(task: FileTask, { transfer, connection, options }: File
       transfer.noteBytes(file, doneBytes);
       onProgress({ kind: "bytes", file: file.name, doneBytes, sizeBytes: file.sizeBytes });
     };
-    // Another process may have finished it while we waited.
+    // Another process may have finished the file while this one waited for the lock.
     return (await task.findDigest()) ?? downloadBlob({ url, path, file, expected, hub: connection, transfer, onBytes });
   });
   onProgress({ kind: "file-done", file: file.name, sizeBytes: file.sizeBytes, verified: file.digest !== undefined });
   return digest;
 }
 
-/** The bytes of a file that are on disk, also what another process has fetched of it so far. */
+/** The bytes of a file on disk, including those that another process has fetched so far. */
 export async function measureHave(path: string, { sizeBytes }: RemoteFile): Promise<number> {
   return (await fileSize(path)) === sizeBytes ? sizeBytes : measurePart(path, sizeBytes);
 }
 
-/** The bytes that an unfinished download has brought. */
+/** The bytes that an unfinished download has on disk. */
 export async function measurePart(path: string, sizeBytes: number): Promise<number> {
   if ((await fileSize(partPath(path))) === undefined) return 0;
   return countBytes((await readRecord(path, sizeBytes)).ranges);
 }
 
-/** Undefined for a file that is not there. */
+/** @returns undefined when there is no such file. */
 export async function fileSize(path: string): Promise<number | undefined> {
   try {
     return (await stat(path)).size;

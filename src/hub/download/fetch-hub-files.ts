@@ -19,7 +19,7 @@ export function hubStore(hubCache: string): Store {
 }
 
 /**
- * Fetches the files of one commit into the Hugging Face cache, and names them there.
+ * Fetches the files of one commit into the Hugging Face cache, and links them in its snapshot.
  * @returns the files in the order given.
  * @throws LlmctlError as {@link fetchFiles}; what the disk throws.
  */
@@ -37,8 +37,7 @@ export async function fetchHubFiles(
       path,
       lock: join(repo.locks, `${file.digest}.lock`),
       expected,
-      // A blob has its name only once its digest was right; the size is a cheap second look that finds what was cut off
-      // later.
+      // A blob gets its name only after its digest was right. The size check finds a blob that was cut off later.
       findDigest: async () => ((await fileSize(path)) === file.sizeBytes ? file.digest : undefined),
     };
   });

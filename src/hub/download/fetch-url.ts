@@ -21,8 +21,8 @@ interface UrlFetchOptions extends FetchOptions {
 }
 
 /**
- * Fetches the files of an address, each verified before it gets its name.
- * @returns the files, first shard first, and what they are from now on.
+ * Fetches the files of an address. Each file is verified before it gets its final name.
+ * @returns the files, first shard first, and the lock for them.
  * @throws LlmctlError as {@link fetchFiles}; what the disk throws.
  */
 export async function fetchUrlFiles(
@@ -43,7 +43,7 @@ export async function fetchUrlFiles(
   };
 }
 
-/** The name says nothing of the content, so a file of the right size is read, unless it was before. */
+/** The name does not tell the content, so a file of the right size is hashed, unless its digest is known. */
 async function findDigestHere(
   { path, sizeBytes, digest, isStale }: PlannedUrlFile,
   options: UrlFetchOptions,
@@ -59,20 +59,20 @@ function expect({ digestOf }: PlannedUrlFile, { profile }: UrlFetchOptions): Exp
     case "profile":
       return {
         code: "url-digest-mismatch",
-        content: "what the profile's sha256 says",
-        fix: "compare the sha256 with the publisher's; if it is right, something on the way changes the data",
+        content: "what the profile's sha256 names",
+        fix: "compare the sha256 with the publisher's; if they are equal, something on the way changes the data",
       };
     case "lock":
       return {
         code: "url-digest-mismatch",
-        content: "what came from there first",
-        fix: pullFix(profile, { update: true, after: "to take what is there now" }),
+        content: "what was first fetched from there",
+        fix: pullFix(profile, { update: true, after: "to accept the new content" }),
       };
     case undefined:
       return {
         code: "url-not-gguf",
         content: "a GGUF file",
-        fix: "name the address that the file itself is downloaded from",
+        fix: "use the address of the file itself",
       };
   }
 }

@@ -3,16 +3,16 @@ import { dirname } from "node:path";
 import { LlmctlError, systemErrorCode } from "../../base/errors.ts";
 import { formatSize } from "../../base/text/units.ts";
 
-/** Where files are kept that were fetched. */
+/** A folder that keeps fetched files. */
 export interface Store {
   readonly folder: string;
   /** For people. */
   readonly name: string;
-  /** The variable that moves it. */
+  /** The environment variable that sets the folder. */
   readonly setting: string;
 }
 
-/** @throws LlmctlError `no-space` when a store's disk has no room for so many bytes more. The folder need not exist. */
+/** @throws LlmctlError `no-space` when the store's disk has too little room. The folder need not exist. */
 export async function checkSpace(
   neededBytes: number,
   { folder, setting }: Pick<Store, "folder" | "setting">,
@@ -21,7 +21,7 @@ export async function checkSpace(
   if (freeBytes >= neededBytes) return;
   throw new LlmctlError(
     "no-space",
-    `${formatSize(neededBytes)} are to be fetched, but only ${formatSize(freeBytes)} are free`,
+    `${formatSize(neededBytes)} are needed, but only ${formatSize(freeBytes)} are free`,
     {
       exit: "io",
       at: folder,
@@ -35,7 +35,7 @@ async function measureFree(folder: string): Promise<number> {
     const { bavail, bsize } = await statfs(folder);
     return bavail * bsize;
   } catch (error) {
-    // The cache is made with the first file; until then its nearest folder tells the disk.
+    // The first file creates the cache. Until then its nearest existing parent tells the disk.
     if (systemErrorCode(error) !== "ENOENT" || dirname(folder) === folder) throw error;
     return measureFree(dirname(folder));
   }

@@ -12,14 +12,14 @@ import { RunningDigest } from "./running-digest.ts";
 /** The first bytes of every GGUF file. */
 export const ggufMagic = Buffer.from("GGUF");
 
-/** Parts have a name of our own: the Python client's `.incomplete` files may have holes and are left alone. */
+/** llmctl's own name: the Python client's `.incomplete` files may have holes, and are not touched. */
 export function partPath(blobPath: string): string {
   return `${blobPath}.llmctl.incomplete`;
 }
 
 /**
- * A download under way: a file beside the blob that is written in any order, a record of which of its bytes are there,
- * and the digest, which follows the writing. Only one process may have it open; a lock sees to that.
+ * An unfinished download: a file beside the blob that is written in any order, a record of the bytes that are on disk,
+ * and a digest that follows the writing. A lock makes sure that only one process has it open.
  */
 export class PartFile {
   readonly #file: FileHandle;
@@ -39,15 +39,12 @@ export class PartFile {
     this.#advanceDigest();
   }
 
-  /**
-   * Opens the part of a blob, a new one or what an earlier run left, of which the digest then reads again what comes
-   * first.
-   */
+  /** Opens the part of a blob: a new one, or the one of an earlier run, whose first bytes are then hashed again. */
   static async open(blobPath: string, of: RemoteFile): Promise<PartFile> {
     await makeCacheFolder(dirname(blobPath));
     const { file, isNew } = await openOrCreate(partPath(blobPath));
     try {
-      // A record may have outlived its part; it says nothing of a new one, nor of one that somebody cut off.
+      // A record may outlive its part. It does not count for a new part, or for one that was cut off.
       const recorded = isNew ? emptyRecord : await readRecord(blobPath, of.sizeBytes);
       const { size } = await file.stat();
       const isWhole = (recorded.ranges.at(-1)?.end ?? 0) <= size && size <= of.sizeBytes;
@@ -59,7 +56,7 @@ export class PartFile {
     }
   }
 
-  /** Bytes that have come, even those that are not on disk yet. */
+  /** Bytes that have arrived, including those that are not on disk yet. */
   get doneBytes(): number {
     return this.#doneBytes;
   }
@@ -68,20 +65,17 @@ export class PartFile {
     return listGaps(this.#record.ranges, this.#of.sizeBytes);
   }
 
-  /** The strong ETag under which the bytes came, if the server gave one. */
+  /** The strong ETag of the bytes so far, if the server gave one. */
   get etag(): string | undefined {
     return this.#record.etag;
   }
 
-  /** Notes the ETag under which bytes are to come; a weak one counts as none. */
+  /** Records the ETag of the bytes to come; a weak one counts as none. */
   async setEtag(etag: string | null): Promise<void> {
     await this.#record.setEtag(etag);
   }
 
-  /**
-   * Whether all of it is there and right: by its digest, or where nobody says that, by what every GGUF file begins
-   * with.
-   */
+  /** Whether the file is complete and right: by its digest, or without a digest by the first bytes of a GGUF file. */
   async isIntact(): Promise<boolean> {
     if (this.missing.length > 0) return false;
     if (this.#of.digest !== undefined) return (await this.digest()) === this.#of.digest;
@@ -89,12 +83,12 @@ export class PartFile {
     return buffer.equals(ggufMagic);
   }
 
-  /** The digest of what has come, in hex. */
+  /** The digest of the bytes so far, in hex. */
   async digest(): Promise<string> {
     return this.#digest.finish();
   }
 
-  /** @param held Filled before it is written and recorded; nobody else's until then. */
+  /** @param held A buffer that the writer fills before it writes and records it; nobody else uses it meanwhile. */
   writeFrom(offset: number, held: Buffer): PartWriter {
     return new PartWriter(offset, held, {
       count: (bytes) => void (this.#doneBytes += bytes),
@@ -102,17 +96,17 @@ export class PartFile {
     });
   }
 
-  /** Throws the bytes away and starts over. No writer may be at work. */
+  /** Discards all bytes and starts over. No writer may be active. */
   async restart(): Promise<void> {
     await this.#digest.stop();
-    // The record first: it must never name bytes that are gone.
+    // The record first: it must never name bytes that do not exist.
     await this.#record.clear();
     await this.#file.truncate(0);
     this.#doneBytes = 0;
     this.#digest = new RunningDigest(this.#file, this.#of);
   }
 
-  /** Gives the finished file its name; readers see it whole or not at all. */
+  /** Gives the finished file its final name. Readers see the whole file or none. */
   async publish(): Promise<void> {
     await this.#file.sync();
     await rename(partPath(this.#blobPath), this.#blobPath);
@@ -152,7 +146,7 @@ interface WriterActions {
   readonly write: (bytes: Uint8Array, start: number) => Promise<void>;
 }
 
-/** Writes one stretch of a part in order. What it holds is on disk only after {@link flush}. */
+/** Writes one range of a part in order. Its bytes are on disk only after {@link flush}. */
 export class PartWriter {
   readonly #actions: WriterActions;
   readonly #held: Buffer;
@@ -165,7 +159,7 @@ export class PartWriter {
     this.#actions = actions;
   }
 
-  /** Where the next byte goes. */
+  /** Position of the next byte. */
   get offset(): number {
     return this.#start + this.#heldBytes;
   }
@@ -181,7 +175,7 @@ export class PartWriter {
     }
   }
 
-  /** What could not be written counts as not come. */
+  /** Bytes that could not be written count as missing. */
   async flush(): Promise<void> {
     const bytes = this.#held.subarray(0, this.#heldBytes);
     if (bytes.length === 0) return;

@@ -14,13 +14,13 @@ export interface Recorded {
 export const emptyRecord: Recorded = { ranges: [], etag: undefined };
 
 /**
- * A header value that `fetch` would refuse counts as none. A weak ETag must not be sent in If-Range (RFC 9110, 13.1.5).
+ * The ETags that may be sent in If-Range: valid as a header value, and not weak (RFC 9110, 13.1.5).
  */
 const strongEtag = /^"[\x21\x23-\x7e]*"$/;
 
 /**
- * A line for each half megabyte that came makes 30 MB for 500 GB, the largest file that the Hub takes, and some ten
- * ranges are apart from each other, one for each connection of each run. More is not ours, and counts as nothing.
+ * The largest file on the Hub has 500 GB. With a line for each half megabyte its record has 30 MB, and about ten ranges
+ * that are apart, one for each connection of each run. A larger record is not from llmctl and counts as empty.
  */
 const recordLimits = { bytes: 32 << 20, lines: 1_500_000, ranges: 10_000 };
 
@@ -28,7 +28,7 @@ function recordPath(blobPath: string): string {
   return `${blobPath}.llmctl.ranges`;
 }
 
-/** Reads the record of an unfinished blob; of a blob without one it is empty. */
+/** Reads the record of an unfinished blob; it is empty when there is no file. */
 export async function readRecord(blobPath: string, sizeBytes: number): Promise<Recorded> {
   try {
     return parseRecord((await readBounded(recordPath(blobPath), recordLimits.bytes)) ?? "", sizeBytes);
@@ -39,8 +39,8 @@ export async function readRecord(blobPath: string, sizeBytes: number): Promise<R
 }
 
 /**
- * @param text Lines `START END` and `etag "…"`. What is unreadable does not count: a line may be cut off where a
- *   process was killed or the disk was full. Cut off in its last number it names less than was there, never more.
+ * @param text Lines `START END` and `etag "…"`. Unreadable lines are ignored: a killed process or a full disk cuts
+ *   lines off. A line that is cut in its last number names fewer bytes than there are, never more.
  */
 export function parseRecord(text: string, sizeBytes: number): Recorded {
   let etag: string | undefined;
@@ -61,7 +61,7 @@ export function parseRecord(text: string, sizeBytes: number): Recorded {
   return { etag, ranges: joinRanges(ranges) };
 }
 
-/** Not by `split`: it would make millions of them at once. */
+/** `split` would create millions of strings at once. */
 function* eachLine(text: string): Generator<string> {
   for (let start = 0; start <= text.length;) {
     const end = text.indexOf("\n", start);
@@ -70,7 +70,7 @@ function* eachLine(text: string): Generator<string> {
   }
 }
 
-/** The record of a blob that this process downloads; only one may. */
+/** The record of a blob that this process downloads. Only one process may have it open. */
 export class PartRecord {
   readonly #file: FileHandle;
   readonly #blobPath: string;
@@ -123,7 +123,7 @@ export class PartRecord {
     await this.#file.close();
   }
 
-  /** In front of each line is a new one: what was cut off before must not run into it. */
+  /** Each line begins with a line break, so that it does not run into one that was cut off. */
   async #add(line: string): Promise<void> {
     await this.#file.appendFile(`\n${line}`);
   }

@@ -18,14 +18,15 @@ interface PlanOptions extends FindOptions, HubAccess {
 }
 
 /**
- * Plans the pull of a Hub model; asks the Hub only when it is not complete on disk.
+ * Plans the pull of a Hub model. It asks the Hub only when the model is not complete on disk, or for an update.
  * @throws LlmctlError as `planPull`.
  */
 export async function planHubPull(ref: HubModelRef, options: PlanOptions): Promise<PullPlan> {
   const lock = options.lockFolder === undefined ? undefined : await readModelLock(options.lockFolder, ref);
   const found = await searchModel(ref, options);
   if ("files" in found && options.update !== true) return { kind: "complete", files: found.files };
-  if (options.hub.offline) throw "files" in found ? noNewsError(ref) : offlineError(describeRef(ref), options.at);
+  if (options.hub.offline)
+    throw "files" in found ? updateOfflineError(ref) : offlineError(describeRef(ref), options.at);
   const { commit, files } = await listAt(options.update === true ? undefined : lock?.commit, ref, options);
   const byName = new Map(files.map((file) => [file.name, file]));
   const wanted = selectFiles([...byName.keys()], ref, options.at).flatMap((name) => byName.get(name) ?? []);
@@ -44,15 +45,15 @@ export async function planHubPull(ref: HubModelRef, options: PlanOptions): Promi
   };
 }
 
-/** For what is here already, and is to be looked up anew. */
-export function noNewsError(ref: RemoteModelRef): LlmctlError {
-  return new LlmctlError("hub-offline", `HF_HUB_OFFLINE forbids to ask for the newest state of ${describeRef(ref)}`, {
+/** The model is on disk, but offline nobody can tell whether there is a newer one. */
+export function updateOfflineError(ref: RemoteModelRef): LlmctlError {
+  return new LlmctlError("hub-offline", `HF_HUB_OFFLINE forbids looking for a newer version of ${describeRef(ref)}`, {
     exit: "unavailable",
     fix: "unset HF_HUB_OFFLINE",
   });
 }
 
-/** Whether two commits differ in other things alone, such as a README. */
+/** Whether the model has the same files in two commits, which may differ in others, such as a README. */
 function isSameModel(listed: readonly HubFile[], known: readonly HubFile[] | undefined): boolean {
   return (
     listed.length === known?.length &&

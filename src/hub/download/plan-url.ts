@@ -7,7 +7,7 @@ import { urlStore } from "./fetch-url.ts";
 import { searchModel, type FindOptions } from "../find/find-model.ts";
 import { connectWithoutToken, offlineError, retryRule, type HubAccess } from "../http/hub-access.ts";
 import { readModelLock, type ModelLock } from "../find/model-lock.ts";
-import { noNewsError } from "./plan-hub.ts";
+import { updateOfflineError } from "./plan-hub.ts";
 import { probeUrl, type ProbedFile } from "../find/probe-url.ts";
 import { pullFix } from "../find/pull-fix.ts";
 import { sumMissing, type PlannedUrlFile, type PullPlan } from "./pull-plan.ts";
@@ -19,15 +19,16 @@ interface PlanOptions extends FindOptions, HubAccess {
 }
 
 /**
- * Plans the pull of a model at an address; asks its server only when the model is not complete on disk, or whether
- * there is a newer one. What the profile names by its digest cannot become newer.
+ * Plans the pull of a model at an address. It asks the server only when the model is not complete on disk, or for an
+ * update. A model whose digest is in the profile has no updates.
  * @throws LlmctlError `hub-offline`, `url-changed`, or as {@link listUrlFiles} and {@link probeUrl}.
  */
 export async function planUrlPull(ref: UrlModelRef, options: PlanOptions): Promise<PullPlan> {
   const found = await searchModel(ref, options);
   const update = options.update === true && ref.sha256 === undefined;
   if ("files" in found && !update) return { kind: "complete", files: found.files };
-  if (options.hub.offline) throw "files" in found ? noNewsError(ref) : offlineError(describeRef(ref), options.at);
+  if (options.hub.offline)
+    throw "files" in found ? updateOfflineError(ref) : offlineError(describeRef(ref), options.at);
   const asking = { connection: connectWithoutToken(options), retries: retryRule(options), at: options.at };
   const probed = await Promise.all(
     listUrlFiles(ref, options).map(async (file) => ({ ...file, ...(await probeUrl(file.url, asking)) })),
@@ -41,7 +42,7 @@ export async function planUrlPull(ref: UrlModelRef, options: PlanOptions): Promi
 
 type Locked = ModelLock["files"][number];
 
-/** A server that has no word for its content can only tell by the size. */
+/** Without a version from the server, only the size can tell a change. */
 function isSame({ sizeBytes, version }: ProbedFile, locked: Locked | undefined): boolean {
   return locked !== undefined && locked.sizeBytes === sizeBytes && locked.version === version;
 }
@@ -62,7 +63,7 @@ async function planFile(
   return { ...file, digest, digestOf, isStale, haveBytes };
 }
 
-/** Whether nothing that is known of a file says that its digest is another one. */
+/** False when the file is known to have another digest. */
 async function canBe(digest: string | undefined, path: string, { lockFolder }: PlanOptions): Promise<boolean> {
   if (digest === undefined || lockFolder === undefined) return true;
   return ((await findVerified(lockFolder, path))?.digest ?? digest) === digest;
@@ -74,10 +75,10 @@ function changedError(
   { profile, at }: PlanOptions,
 ): LlmctlError {
   const before =
-    locked === undefined ? "" : `: it had ${formatSize(locked.sizeBytes)}, and has ${formatSize(sizeBytes)}`;
-  return new LlmctlError("url-changed", `${describeUrl(url)} is not what it was when it was fetched first${before}`, {
+    locked === undefined ? "" : `: it had ${formatSize(locked.sizeBytes)} then and has ${formatSize(sizeBytes)} now`;
+  return new LlmctlError("url-changed", `${describeUrl(url)} has changed since it was first fetched${before}`, {
     exit: "missingFile",
     ...(at === undefined ? {} : { at }),
-    fix: pullFix(profile, { update: true, after: "to take what is there now" }),
+    fix: pullFix(profile, { update: true, after: "to accept the new content" }),
   });
 }

@@ -12,28 +12,28 @@ import type { FetchPlan, PullPlan } from "./pull-plan.ts";
 import { fetchUrlFiles } from "./fetch-url.ts";
 import { recordVerified } from "../keep/verified-files.ts";
 
-/** What is told while a pull runs. */
+/** Progress of a pull. */
 export type PullEvent = { readonly kind: "plan"; readonly plan: PullPlan } | FetchEvent;
 
 export interface PullOptions extends FindOptions, Omit<FetchOptions, "onProgress"> {
   readonly onProgress: (event: PullEvent) => void;
-  /** Move on to what the revision or the address has now, instead of staying with what it had first. */
+  /** Fetch the current version of the revision or address, instead of the locked one. */
   readonly update?: boolean;
 }
 
 /**
- * Says what {@link pullModel} would do; asks the server only when the model is not complete on disk, and writes
+ * Plans what {@link pullModel} would do. It asks the server only when the model is not complete on disk, and writes
  * nothing.
  * @throws LlmctlError as {@link pullModel}.
  */
 export async function planPull(ref: RemoteModelRef, options: PullOptions): Promise<PullPlan> {
-  return explained(ref, options, () => ("url" in ref ? planUrlPull(ref, options) : planHubPull(ref, options)));
+  return withKnownErrors(ref, options, () => ("url" in ref ? planUrlPull(ref, options) : planHubPull(ref, options)));
 }
 
 /**
- * Makes a model complete on disk: nothing is fetched when it is, else its files come into the Hugging Face cache, in
- * the layout that the Python client shares, or, from a plain address, into llmctl's own folder, each verified before it
- * gets its name. Interrupted at any byte, the next pull goes on from there.
+ * Makes a model complete on disk. Missing files are fetched into the Hugging Face cache, in the layout of the Python
+ * client, or from a plain address into llmctl's own folder. Each file is verified before it gets its final name. After
+ * an interruption at any byte, the next pull continues from there.
  * @returns the files, first shard first.
  * @throws LlmctlError `hub-offline`, `hub-unreachable`, `hub-denied`, `hub-not-found`, `hub-error`, `hub-bad-listing`,
  *   `hub-digest-mismatch`, `url-digest-mismatch`, `url-changed`, `no-space`, `permission-denied`, `interrupted`, or
@@ -45,9 +45,9 @@ export async function pullModel(ref: RemoteModelRef, options: PullOptions): Prom
   return plan.kind === "complete" ? plan.files : fetchPlanned(ref, plan, options);
 }
 
-/** Does what was planned, and locks the reference to what was fetched. @throws LlmctlError as {@link pullModel}. */
+/** Fetches what was planned, and locks the reference to it. @throws LlmctlError as {@link pullModel}. */
 export async function fetchPlanned(ref: RemoteModelRef, plan: FetchPlan, options: PullOptions): Promise<ModelFiles> {
-  return explained(ref, options, async () => {
+  return withKnownErrors(ref, options, async () => {
     const { files, lock } = await fetchFrom(ref, plan, options);
     if (options.lockFolder === undefined) return files;
     for (const [i, { path }] of files.shards.entries())
@@ -67,7 +67,7 @@ async function fetchFrom(
   return { files: await fetchHubFiles(ref, plan, options), lock: plan };
 }
 
-/** @throws LlmctlError `no-space` before the first byte, for all that is to be fetched together. */
+/** @throws LlmctlError `no-space` when all plans together need more room than there is. */
 export async function checkSpaceFor(plans: readonly FetchPlan[]): Promise<void> {
   const stores = new Map(plans.map(({ store }) => [store.folder, store]));
   for (const store of stores.values()) {
@@ -79,8 +79,8 @@ export async function checkSpaceFor(plans: readonly FetchPlan[]): Promise<void> 
   }
 }
 
-/** Runs a pull, and turns what the network, the disk and Ctrl-C do to it into known failures. */
-async function explained<T>(ref: RemoteModelRef, options: PullOptions, action: () => Promise<T>): Promise<T> {
+/** Runs a pull, and turns failures of network and disk, and an interruption, into known errors. */
+async function withKnownErrors<T>(ref: RemoteModelRef, options: PullOptions, action: () => Promise<T>): Promise<T> {
   try {
     return await action();
   } catch (error) {

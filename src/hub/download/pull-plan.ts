@@ -27,18 +27,18 @@ export interface UrlFetchPlan extends ToFetch {
 }
 
 export interface PlannedUrlFile extends UrlFile, RemoteFile, OnDisk {
-  /** As the profile has it; else that of what came first, unless this is to be left behind. */
+  /** From the profile, else from the lock, unless an update is wanted. */
   readonly digest: string | undefined;
-  /** Where the digest is from. */
+  /** The source of the digest. */
   readonly digestOf: "profile" | "lock" | undefined;
-  /** What the server calls this content. */
+  /** The server's name for this content: its ETag or time of change. */
   readonly version: string | undefined;
-  /** What has the name already is an earlier version. */
+  /** The file at the final path is an earlier version. */
   readonly isStale: boolean;
 }
 
 interface OnDisk {
-  /** Bytes that are on disk already, `sizeBytes` when the file is complete. */
+  /** Bytes that are already on disk; `sizeBytes` when the file is complete. */
   readonly haveBytes: number;
 }
 

@@ -7,7 +7,7 @@ interface Concurrency {
 }
 
 /**
- * Runs `work` on each item. When one item fails, the signal of the others aborts. This returns only when all of them have
+ * Runs `work` on each item. When one item fails, the signal of the others aborts. This returns only when all have
  * ended, which p-map alone does not promise: files and locks must not be closed under a task that still writes.
  * @throws the first failure, or the signal's reason.
  */
@@ -29,7 +29,7 @@ export async function runConcurrently<T>(
     return task;
   };
   try {
-    await pMap([...items], (item) => start(item as T), { concurrency: limit, signal });
+    await pMap([...items], (item) => start(item), { concurrency: limit, signal });
   } catch (error) {
     stop.abort(error);
     throw error;

@@ -2,12 +2,12 @@ import { createHash, type Hash } from "node:crypto";
 import type { FileHandle } from "node:fs/promises";
 import type { RemoteFile } from "../http/remote-file.ts";
 
-/** As much is hashed in one go, which takes about a millisecond: nothing else of the program runs meanwhile. */
+/** Hashed in one step, which blocks the program for about a millisecond. */
 const readBytes = 2 ** 20;
 
 /**
- * The digest of a file that is still being written: hashes in order, up to the first byte that is missing, and reads
- * what it hashes from the file, where it still is in memory. While one piece is hashed the next is read.
+ * The digest of a file that is still being written. It hashes in order, up to the first missing byte, and reads from
+ * the file, whose new bytes are still in the page cache. While it hashes one piece it reads the next.
  */
 export class RunningDigest {
   readonly #file: FileHandle;
@@ -24,7 +24,7 @@ export class RunningDigest {
     this.#hash = startHash(of);
   }
 
-  /** Tells that all bytes up to this one are in the file. */
+  /** All bytes before this one are in the file now. */
   advance(front: number): void {
     this.#front = Math.max(this.#front, front);
     if (this.#isRunning || this.#hashedBytes === this.#front) return;
@@ -32,14 +32,14 @@ export class RunningDigest {
     this.#work = this.#run().catch((error: unknown) => void (this.#failure = { error }));
   }
 
-  /** @returns the digest of all bytes that there were up to now, in hex. @throws what reading threw. */
+  /** @returns the digest of all bytes so far, in hex. @throws the error of a failed read. */
   async finish(): Promise<string> {
     await this.#work;
     if (this.#failure !== undefined) throw this.#failure.error;
     return this.#hash.copy().digest("hex");
   }
 
-  /** Returns when the file is not read any more. */
+  /** Returns when nothing reads the file any more. */
   async stop(): Promise<void> {
     this.#front = this.#hashedBytes;
     await this.#work;
@@ -57,7 +57,7 @@ export class RunningDigest {
     await next;
   }
 
-  /** As much as there is up to the front; nothing when that is reached. */
+  /** Reads up to the front; an empty buffer at the front. */
   async #read(offset: number, turn: number): Promise<Buffer> {
     const buffer = this.#buffers[turn % 2 === 0 ? 0 : 1];
     const length = Math.min(buffer.length, this.#front - offset);
@@ -68,10 +68,7 @@ export class RunningDigest {
   }
 }
 
-/**
- * Git names a blob by the sha1 of a header and the content; everything that the Hub keeps outside git has its plain
- * sha256.
- */
+/** Git's blob id is the sha1 of a header and the content. Files that the Hub keeps outside git have a plain sha256. */
 export function startHash({ digest, sizeBytes }: Pick<RemoteFile, "digest" | "sizeBytes">): Hash {
   return digest?.length === 40 ? createHash("sha1").update(`blob ${sizeBytes}\0`) : createHash("sha256");
 }

@@ -3,23 +3,21 @@ import type { Pool } from "./pool.ts";
 import type { RateLimit } from "../http/rate-limit.ts";
 import type { RetryRule } from "../http/retry.ts";
 
-/** How much a pull does at once. */
+/** Concurrency limits and sizes of a pull. */
 export interface TransferLimits {
-  /** Connections, of all files together. */
+  /** Connections of all files together. */
   readonly connections: number;
   readonly files: number;
   /** Longest range that one request asks for. */
   readonly rangeBytes: number;
-  /**
-   * A connection gathers as much before it is written and recorded; as much of it is lost when the process is killed.
-   */
+  /** Bytes that a connection gathers before they are written and recorded. A killed process loses these. */
   readonly stepBytes: number;
 }
 
 /**
- * Eight connections fill the lines that one alone does not, without being taken for an attack; what they gather is less
- * than one range. Ranges are long enough to make the time between two of them not count, and short enough to keep the
- * digest near what has come.
+ * Eight connections saturate lines that one cannot, and do not look like an attack; together they gather less than one
+ * range. Ranges are long enough that the time between two does not matter, and short enough that the digest, which
+ * works in order, stays close.
  */
 export const standardLimits: TransferLimits = { connections: 8, files: 3, rangeBytes: 2 ** 25, stepBytes: 2 ** 19 };
 
@@ -31,6 +29,6 @@ export interface Transfer {
   readonly rate: RateLimit | undefined;
   readonly retries: RetryRule;
   readonly noteBytes: (file: RemoteFile, doneBytes: number) => void;
-  /** Looks again whether the disk has room for what is still to come. @throws LlmctlError `no-space`. */
+  /** Checks again that the disk has room for the missing bytes. @throws LlmctlError `no-space`. */
   readonly checkSpace: () => Promise<void>;
 }

@@ -1,6 +1,6 @@
 import type { RemoteModelRef } from "../../profiles/schema/schema.ts";
 
-/** A reference for people: `"unsloth/GLM-4.7-GGUF" (UD-Q2_K_XL)`, or an address. */
+/** A reference as text for people: `"unsloth/GLM-4.7-GGUF" (UD-Q2_K_XL)`, or an address. */
 export function describeRef(ref: RemoteModelRef): string {
   if ("url" in ref) return `"${describeUrl(ref.url)}"`;
   const revision = ref.revision === undefined ? "" : ` at ${ref.revision}`;

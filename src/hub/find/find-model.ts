@@ -17,7 +17,7 @@ import { matchFiles, mismatchError } from "./select-files.ts";
 import { listShardNames, parseShardName } from "./shard-names.ts";
 import { listUrlFiles, type UrlFile } from "./url-files.ts";
 
-/** The sizes of a large set are asked for together, with few requests in the queue of the file system. */
+/** Concurrency limit for file sizes. */
 const filesAtOnce = 64;
 
 export interface FindOptions {
@@ -25,37 +25,37 @@ export interface FindOptions {
   readonly hubCache: string;
   /** Folders that may hold models as `OWNER/REPO/…/FILE` or `REPO/…/FILE`. */
   readonly modelDirs: readonly string[];
-  /** Where llama.cpp keeps what it downloads itself; not looked at unless told. */
+  /** Folder of llama.cpp's own downloads; ignored when undefined. */
   readonly llamaCache?: string;
-  /** Where models of plain addresses are kept; needed for those alone. */
+  /** Folder of the models from plain addresses; only needed for those. */
   readonly urlFolder?: string;
-  /** Where references are locked to commits, as {@link modelLockFolder} gives it; none is unless told. */
+  /** Folder of the locks, as {@link modelLockFolder} gives it; without it no reference is locked. */
   readonly lockFolder?: string;
-  /** Name of the profile, for messages; undefined for a model that none names. */
+  /** Name of the profile, for messages; undefined for a model that no profile names. */
   readonly profile: string | undefined;
   /** Where the reference was written, for messages. */
   readonly at?: string | undefined;
 }
 
-/** A reference looked for on disk: its files, or what kept them from being complete, such as `PATH is missing`. */
+/** Result of a search on disk: the files, or what is absent or wrong, such as `PATH is missing`. */
 export type ModelSearch = { readonly files: ModelFiles } | { readonly absent: readonly string[] };
 
-/** Where the models of a profile are looked for. */
+/** The places in which the models of a profile are searched. */
 export function findOptions({ name, values }: Profile, paths: Paths): Omit<FindOptions, "at"> {
   const { hub, llamaCache, state } = paths;
   const ours = { urlFolder: urlModelFolder(paths), lockFolder: modelLockFolder(state) };
   return { hubCache: hub, llamaCache, ...ours, modelDirs: values.model_dirs, profile: name };
 }
 
-/** Folder of the models that were fetched from plain addresses. */
+/** Folder of the models from plain addresses. */
 export function urlModelFolder({ data }: Paths): string {
   return join(data, "models");
 }
 
 /**
  * Finds a model's files on disk without network and without reading their content.
- * @param ref A path (of the first shard), a Hub model, which is looked for in the Hugging Face cache and then in
- *   `modelDirs`, or an address.
+ * @param ref A path (of the first shard), an address, or a Hub model, which is searched in the Hugging Face cache and
+ *   then in `modelDirs`.
  * @throws LlmctlError `model-missing`, `bad-sha256`, `model-empty`, `model-not-a-file`, `not-first-shard`,
  *   `model-ambiguous` or `permission-denied`.
  */
@@ -73,16 +73,15 @@ export async function findModel(ref: ModelRef, options: FindOptions): Promise<Mo
 }
 
 /**
- * Looks for a model of the Hub or of an address. A locked reference is found only where the files are those it is
- * locked to.
- * @throws LlmctlError as {@link findModel}, but for a model that is not there.
+ * Searches a model of the Hub or of an address. A locked reference is found only when the files match the lock.
+ * @throws LlmctlError as {@link findModel}, except for a missing model.
  */
 export async function searchModel(ref: RemoteModelRef, options: FindOptions): Promise<ModelSearch> {
   const lock = options.lockFolder === undefined ? undefined : await readModelLock(options.lockFolder, ref);
   return "url" in ref ? searchUrlModel(ref, lock, options) : searchHubModel(ref, lock, options);
 }
 
-/** A file has its name only once it was whole, so one without a lock is used as it is. */
+/** A file gets its name only when it is complete, so a file without a lock can be used. */
 async function searchUrlModel(
   ref: UrlModelRef,
   lock: ModelLock | undefined,
@@ -98,7 +97,7 @@ async function searchUrlModel(
   return absent.length === 0 ? completeFiles(paths, sizes, urlSource) : { absent };
 }
 
-/** Where the files of addresses are, for people. */
+/** The source of files from addresses, for people. */
 export const urlSource = "llmctl's own downloads";
 
 function findUrlFault(
@@ -108,7 +107,7 @@ function findUrlFault(
 ) {
   const isOther = sizeBytes !== undefined && digest !== undefined && locked !== undefined && locked.digest !== digest;
   return isOther
-    ? `${path} has another sha256 than the profile`
+    ? `${path} does not have the sha256 of the profile`
     : findFault(path, sizeBytes, locked?.sizeBytes, "when it was fetched");
 }
 
@@ -116,7 +115,7 @@ function deleteFix({ profile }: FindOptions): Fix {
   return profile === undefined ? "delete it" : pullFix(profile, { before: "delete it, then run" });
 }
 
-/** Looks in the Hugging Face cache, in `modelDirs` and in llama.cpp's own cache; the first complete one wins. */
+/** Searches the Hugging Face cache, `modelDirs` and llama.cpp's own cache; the first complete copy wins. */
 async function searchHubModel(
   ref: HubModelRef,
   lock: ModelLock | undefined,
@@ -131,13 +130,13 @@ async function searchHubModel(
   return { absent };
 }
 
-/** A folder that may hold a repository's files, and how they are named there. */
+/** A folder that may hold a repository's files, and the names they would have there. */
 interface SearchPlace {
   readonly folder: string;
   readonly source: string;
-  /** The reference in the words of this place. */
+  /** The reference, as it is named in this folder. */
   readonly ref: HubModelRef;
-  /** Before the name of every file. */
+  /** Prefix of every file name. */
   readonly prefix: string;
 }
 
@@ -198,7 +197,7 @@ function findFault(
 ): string | undefined {
   if (sizeBytes === undefined) return `${path} is missing`;
   if (lockedBytes === undefined || sizeBytes === lockedBytes) return undefined;
-  return `${path} has ${sizeBytes} bytes, and ${lockedBytes} ${then}`;
+  return `${path} has ${sizeBytes} bytes, but had ${lockedBytes} ${then}`;
 }
 
 function flatten(name: string): string {

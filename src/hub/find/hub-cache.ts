@@ -7,16 +7,16 @@ import { readBounded } from "../../base/files/read-bounded.ts";
 import { quote } from "../../profiles/yaml/quote-value.ts";
 import { makeCacheFolder } from "../download/cache-folder.ts";
 
-/** Where one repository lies in the Hugging Face cache, in the layout that the Python client shares. */
+/** The folder of one repository in the Hugging Face cache, in the layout of the Python client. */
 export interface RepoFolder {
   readonly path: string;
-  /** Folder of the lock files, one a blob; the Python client takes the same ones. */
+  /** Folder of the lock files, one for each blob; the Python client uses the same files. */
   readonly locks: string;
 }
 
 const commitPattern = /^[0-9a-f]{40}$/;
 
-/** A ref is a commit in hex, perhaps with a line end. */
+/** A ref is a commit in hex, perhaps with a line break. */
 export const refBytes = 256;
 
 /** The folder of `owner/name` in the cache; it need not exist. */
@@ -25,7 +25,7 @@ export function repoFolder(hubCache: string, hf: string): RepoFolder {
   return { path: resolve(hubCache, name), locks: resolve(hubCache, ".locks", name) };
 }
 
-/** The commit that a revision meant when the cache last asked; undefined when it never did. */
+/** The commit of a revision when the cache last asked; undefined when it never asked. */
 export async function findCommit(repo: RepoFolder, revision: string): Promise<string | undefined> {
   if (commitPattern.test(revision)) return revision;
   try {
@@ -37,7 +37,7 @@ export async function findCommit(repo: RepoFolder, revision: string): Promise<st
   }
 }
 
-/** Notes what a branch or tag means now. Written after the files, so that a reader who follows it finds them. */
+/** Records the commit of a branch or tag. It is written after the files, so that a reader finds them. */
 export async function writeRef(repo: RepoFolder, revision: string, commit: string): Promise<void> {
   if (revision === commit) return;
   const path = refPath(repo, revision);
@@ -54,12 +54,12 @@ export function blobPath(repo: RepoFolder, digest: string): string {
   return join(repo.path, "blobs", digest);
 }
 
-/** Gives a blob its name in a snapshot: a relative link, put in place in one step over whatever was there. */
+/** Gives a blob its name in a snapshot: a relative link, which replaces an old one atomically. */
 export async function linkBlob(repo: RepoFolder, commit: string, name: string, digest: string): Promise<string> {
   const path = snapshotPath(repo, commit, name);
   const folder = dirname(path);
   await makeCacheFolder(folder);
-  // Not the name with an ending: the name may be as long as a name can be.
+  // The name with a suffix could be too long for the file system.
   const beside = join(folder, `.llmctl-${process.pid}-${randomBytes(4).toString("hex")}.tmp`);
   try {
     await symlink(relative(folder, blobPath(repo, digest)), beside);
@@ -70,18 +70,15 @@ export async function linkBlob(repo: RepoFolder, commit: string, name: string, d
   return path;
 }
 
-/**
- * What file systems take, in bytes: a name, and a path below a cache's folder. More would be an error of the system in
- * the middle of a pull.
- */
+/** Limits of file systems in bytes. A longer name or path would fail in the middle of a pull. */
 const longest = { name: 255, path: 1024 };
 
-/** Of a branch or tag: beside its file stands another of a longer name while that is written. */
+/** Of a branch or tag: while its file is written, a temporary file has a longer name. */
 const longestRevisionName = 200;
 
 /**
- * A path below a folder, in the Hub's `/` form, that cannot lead out of it, can be the path of a file and part of an
- * address, and is safe to print. (A lone surrogate is neither: no UTF-8 has it.)
+ * Whether a path with `/` stays below its folder, can be a file's path and part of an address, and is safe to print. (A
+ * lone surrogate cannot be encoded as UTF-8.)
  */
 export function isSafePath(path: string): boolean {
   if (path === "" || Buffer.byteLength(path) > longest.path || /[\\\p{Cc}\p{Cs}]/u.test(path)) return false;
@@ -92,9 +89,13 @@ export function isSafePath(path: string): boolean {
 
 function refPath(repo: RepoFolder, revision: string): string {
   if (!isSafePath(revision) || revision.split("/").some((part) => Buffer.byteLength(part) > longestRevisionName)) {
-    throw new LlmctlError("bad-revision", `${quote(revision.slice(0, 300))} is no name of a branch, tag or commit`, {
-      exit: "config",
-    });
+    throw new LlmctlError(
+      "bad-revision",
+      `${quote(revision.slice(0, 300))} is not a valid name of a branch, tag or commit`,
+      {
+        exit: "config",
+      },
+    );
   }
   return join(repo.path, "refs", ...revision.split("/"));
 }

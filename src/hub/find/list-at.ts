@@ -12,7 +12,7 @@ interface ListOptions extends HubAccess {
 
 /**
  * Lists a model's files at the commit that its reference is locked to, or at its revision.
- * @throws LlmctlError as {@link listModel}, telling of a locked commit that is gone.
+ * @throws LlmctlError as {@link listModel}; it says so when the locked commit no longer exists.
  */
 export async function listAt(
   lockedCommit: string | undefined,
@@ -26,7 +26,7 @@ export async function listAt(
     if (lockedCommit === undefined || !(error instanceof LlmctlError) || error.code !== "hub-not-found") throw error;
     throw new LlmctlError(
       "hub-not-found",
-      `${describeRef(ref)} is locked to commit ${lockedCommit}, which the Hub no longer has`,
+      `${describeRef(ref)} is locked to commit ${lockedCommit}, which no longer exists on the Hub`,
       {
         exit: error.exit,
         ...(error.at === undefined ? {} : { at: error.at }),

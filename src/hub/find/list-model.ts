@@ -13,8 +13,8 @@ import { withRetries, type RetryRule } from "../http/retry.ts";
 /** One file of a repository at one commit. */
 export interface HubFile extends RemoteFile {
   /**
-   * Hex digest of the content: sha256 for what the Hub keeps outside git (LFS, Xet), else git's own blob id. It names
-   * the blob in the cache.
+   * Hex digest of the content: sha256 for files that the Hub keeps outside git (LFS, Xet), else git's blob id. It is
+   * the blob's name in the cache.
    */
   readonly digest: string;
 }
@@ -24,16 +24,13 @@ export interface ModelListing {
   readonly files: readonly HubFile[];
 }
 
-/**
- * What a Hub may answer. Repositories have some thousand files at most; the Hub sends 1000 a page, of some 300 bytes
- * each.
- */
+/** Limits of a listing. Repositories have a few thousand files; the Hub sends 1000 a page, of about 300 bytes each. */
 export const listLimits = {
-  /** Stops a body without end, which would fill the memory. */
+  /** Stops an endless body, which would fill the memory. */
   answerBytes: 8 << 20,
-  /** Stops a body that comes byte by byte, each in time for the next. */
+  /** Stops a body that arrives so slowly that the stall guard never acts. */
   answerMs: 5 * 60_000,
-  /** Stops pages without end. That a page names itself, or one before it, as the next is seen at once. */
+  /** Stops endless pages. A page that names an earlier one as the next is found at once. */
   pages: 1000,
   files: 50_000,
 } as const;
@@ -41,7 +38,7 @@ export const listLimits = {
 const commitSchema = z.object({ sha: z.string().regex(/^[0-9a-f]{40}$/) });
 const sizeSchema = z.int().min(0).max(mostFileBytes);
 const fileSchema = z.object({
-  path: z.string().refine(isSafePath, "leads out of the repository, or is no name of a file"),
+  path: z.string().refine(isSafePath, "leads out of the repository, or is not a valid file name"),
   size: sizeSchema,
   oid: z.string().regex(/^[0-9a-f]{40}$/),
   lfs: z.object({ oid: z.string().regex(/^[0-9a-f]{64}$/), size: sizeSchema }).optional(),
@@ -62,7 +59,7 @@ export async function listModel(ref: HubModelRef, hub: HubConnection, retries: R
   });
   const { sha: commit } = checked(commitSchema, info, ref);
   const files: HubFile[] = [];
-  // The commit and not the branch: a push between two pages must not mix two states.
+  // By commit: a push between two pages must not mix two versions.
   let left: number = listLimits.files;
   for await (const entry of listFiles({
     ...shared,
@@ -98,12 +95,12 @@ function refuse(ref: HubModelRef, why: string): LlmctlError {
   });
 }
 
-/** A `fetch` for the Hub client: retried, and read whole so that a line that drops in the middle is retried too. */
+/** A `fetch` for the Hub client. It reads the whole answer, so that a connection lost in the middle is retried too. */
 function fetchWhole(hub: HubConnection, retries: RetryRule): typeof fetch {
   const asked = new Set<string>();
   return async (input) => {
     const url = input instanceof Request ? input.url : String(input);
-    if (!URL.canParse(url)) throw notAHub(hub.endpoint, "names a next page that is no address");
+    if (!URL.canParse(url)) throw notAHub(hub.endpoint, "names a next page that is not an address");
     if (asked.has(url)) throw notAHub(url, "lists the same page again and again");
     asked.add(url);
     if (asked.size > listLimits.pages) throw notAHub(url, `lists more than ${listLimits.pages} pages`);
@@ -113,19 +110,19 @@ function fetchWhole(hub: HubConnection, retries: RetryRule): typeof fetch {
 
 async function readJsonAnswer({ response, chunks }: HubAnswer): Promise<Response> {
   const { url, headers } = response;
-  const body = await collectBounded(inTime(chunks, url), listLimits.answerBytes);
+  const body = await collectBounded(withinTime(chunks, url), listLimits.answerBytes);
   if (body === undefined) throw notAHub(url, `answers with more than ${listLimits.answerBytes} bytes`);
   const value = parseOrNothing(body.toString("utf8"));
   const isList = new URL(url).pathname.includes("/tree/");
   const isAsAsked = isList ? Array.isArray(value) && value.every(isMap) : isMap(value);
-  if (!isAsAsked) throw notAHub(url, "does not answer as a Hub does");
+  if (!isAsAsked) throw notAHub(url, "does not answer like a Hub");
   return Object.assign(new Response(null, { headers: { link: headers.get("link") ?? "" } }), {
     json: async () => value,
   });
 }
 
-/** @throws LlmctlError when the chunks take too long together, each of which came in time. */
-async function* inTime(chunks: AsyncIterable<Uint8Array>, url: string): AsyncGenerator<Uint8Array> {
+/** @throws LlmctlError when the chunks together take too long. */
+async function* withinTime(chunks: AsyncIterable<Uint8Array>, url: string): AsyncGenerator<Uint8Array> {
   const startMs = performance.now();
   for await (const chunk of chunks) {
     if (performance.now() - startMs > listLimits.answerMs)
@@ -151,7 +148,7 @@ function parseOrNothing(text: string): unknown {
   try {
     return parseJson(text);
   } catch (error) {
-    if (error instanceof SyntaxError) return undefined; // an HTML page, half an answer, or brackets without end
+    if (error instanceof SyntaxError) return undefined; // an HTML page, half an answer, or endless brackets
     throw error;
   }
 }

@@ -4,13 +4,13 @@ import { dirname } from "node:path";
 import { LlmctlError, systemErrorCode } from "../../base/errors.ts";
 import type { Fix } from "../../base/fix.ts";
 
-/** Where a file was named, for messages. */
+/** The place that names a file, for messages. */
 export interface NamedAt {
   readonly at?: string | undefined;
 }
 
 /**
- * The size of a readable, regular, non-empty file; undefined when there is none (a dangling link counts as none).
+ * The size of a readable, regular, non-empty file; undefined when it does not exist. A dangling link does not exist.
  * @throws LlmctlError `model-not-a-file`, `model-empty` or `permission-denied`.
  */
 export async function measureFile(path: string, place: NamedAt, fix: Fix): Promise<number | undefined> {
@@ -31,10 +31,10 @@ export async function measureFile(path: string, place: NamedAt, fix: Fix): Promi
   }
 }
 
-/** Undefined for "there is no such file"; @throws anything else, permission problems as an LlmctlError. */
+/** @returns undefined when the error says that there is no such file. @throws any other error. */
 export function absentOrThrow(error: unknown, path: string, place: NamedAt): undefined {
   const code = systemErrorCode(error);
-  // No file can have such a name, or be behind links in a circle.
+  // A file cannot have such a name, or be behind circular links.
   if (["ENOENT", "ENOTDIR", "ENAMETOOLONG", "ELOOP"].includes(code ?? "")) return undefined;
   if (code !== "EACCES" && code !== "EPERM") throw error;
   throw new LlmctlError("permission-denied", `no permission to read "${path}"`, {

@@ -2,6 +2,6 @@
 export interface ModelFiles {
   /** Absolute paths, first shard first; llama.cpp is given the first and finds the others beside it. Never empty. */
   readonly shards: readonly { readonly path: string; readonly sizeBytes: number }[];
-  /** For people: where they were found, such as `local file` or `Hugging Face cache`. */
+  /** Where the files were found, for people: `local file`, `Hugging Face cache`. */
   readonly source: string;
 }

@@ -34,13 +34,10 @@ const lockSchema = z.object({
     .min(1),
 });
 
-/** Some ten thousand shards. */
+/** About ten thousand shards. */
 const mostBytes = 4 << 20;
 
-/**
- * What a reference means from now on, whatever is pushed to its branch or put at its address: its files, first shard
- * first.
- */
+/** The files of a reference, first shard first, whatever is later pushed to its branch or put at its address. */
 export interface ModelLock {
   /** Undefined for an address. */
   readonly commit?: string | undefined;
@@ -48,21 +45,21 @@ export interface ModelLock {
 }
 
 interface LockedFile extends HubFile {
-  /** What the server of an address calls this content; undefined where it has no word for it. */
+  /** The server's name for this content: its ETag or time of change; undefined when it gives none. */
   readonly version?: string | undefined;
 }
 
 /**
- * Folder of the locks, one small file a reference, beside the profiles' states; no profile's name starts with a dot.
+ * Folder of the locks, with one small file for each reference. It is beside the states of the profiles, whose names
+ * cannot start with a dot.
  */
 export function modelLockFolder(stateDir: string): string {
   return join(stateDir, ".models");
 }
 
 /**
- * Reads what a reference was resolved to.
- * @returns undefined when it was not, or when the lock is not one of this reference that this version can read: the Hub
- *   is then asked again.
+ * Reads the lock of a reference.
+ * @returns undefined when there is none, or when it is unreadable or of another reference; the Hub is then asked again.
  */
 export async function readModelLock(folder: string, ref: RemoteModelRef): Promise<ModelLock | undefined> {
   const text = readText(lockPath(folder, ref));
@@ -74,7 +71,7 @@ export async function readModelLock(folder: string, ref: RemoteModelRef): Promis
 }
 
 /**
- * Notes what a reference was resolved to, atomically.
+ * Writes the lock of a reference, atomically.
  * @throws LlmctlError `foreign-folder` (77); the system's error.
  */
 export async function writeModelLock(folder: string, ref: RemoteModelRef, { commit, files }: ModelLock): Promise<void> {
@@ -85,8 +82,8 @@ export async function writeModelLock(folder: string, ref: RemoteModelRef, { comm
 }
 
 /**
- * Keys in the order of the schema, so that two of them compare as text. The digests of an address are what it is
- * compared with.
+ * Keys in the order of the schema, so that two references compare as text. The digests of an address are not part of
+ * it: the lock is compared with them.
  */
 function lockedRef(ref: RemoteModelRef) {
   if ("url" in ref) return { url: ref.url };
@@ -94,18 +91,18 @@ function lockedRef(ref: RemoteModelRef) {
   return { hf, ...(quant === undefined ? {} : { quant }), ...(file === undefined ? {} : { file }), revision };
 }
 
-/** As it stands in the file: of an address that is signed, the signature is no more than told apart. */
+/** As it is in the file: of a signed address only a hash, which tells signatures apart. */
 function notedRef(ref: RemoteModelRef) {
   if (!("url" in ref) || maskAddress(ref.url) === ref.url) return lockedRef(ref);
   return { url: maskAddress(ref.url), query: createHash("sha256").update(ref.url).digest("hex") };
 }
 
-/** Earlier versions have noted the whole address. */
+/** Earlier versions recorded the whole address. */
 function isOf(noted: unknown, ref: RemoteModelRef): boolean {
   return [notedRef(ref), lockedRef(ref)].some((one) => JSON.stringify(one) === JSON.stringify(noted));
 }
 
-/** The readable part is for people; the digest tells apart what the characters of a file name cannot. */
+/** The readable part is for people; the digest makes the name unique. */
 function lockPath(folder: string, ref: RemoteModelRef): string {
   const name =
     "url" in ref ? describeUrl(ref.url).replace(/^https?:\/+/, "") : `${ref.hf}--${ref.quant ?? ref.file ?? ""}`;
@@ -116,7 +113,7 @@ function lockPath(folder: string, ref: RemoteModelRef): string {
   return join(folder, `${readable.slice(0, 150)}-${digest.slice(0, 12)}.json`);
 }
 
-/** @throws LlmctlError `foreign-file` (77): what is locked here is what a server loads. */
+/** @throws LlmctlError `foreign-file` (77): the lock decides what a server loads. */
 function readText(path: string): string {
   try {
     return readSmallFile(path, { most: mostBytes }) ?? "";
@@ -130,6 +127,6 @@ function parseJson(text: string): unknown {
   try {
     return parseBounded(text);
   } catch {
-    return undefined; // half a file of another program, or hostile: as good as none
+    return undefined; // cut off or hostile: counts as none
   }
 }

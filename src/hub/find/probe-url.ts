@@ -7,10 +7,10 @@ import { ggufMagic } from "../download/part-file.ts";
 import { parseByteCount } from "../http/remote-file.ts";
 import { withRetries, type RetryRule } from "../http/retry.ts";
 
-/** What a server says of a file before it is fetched. */
+/** What a server tells about a file before it is fetched. */
 export interface ProbedFile {
   readonly sizeBytes: number;
-  /** The server's word for this content: its ETag, or when it was changed; undefined where it says neither. */
+  /** The server's name for this content: its ETag, or its time of change; undefined when it gives neither. */
   readonly version: string | undefined;
 }
 
@@ -25,7 +25,7 @@ interface ProbeOptions extends NamedAt {
 
 /**
  * Asks for the first bytes of a file.
- * @throws LlmctlError `url-not-gguf` for a web page or another format, `url-without-size`, `url-insecure` where it
+ * @throws LlmctlError `url-not-gguf` for a web page or another format, `url-without-size`, `url-insecure` when it
  *   redirects to plain http, or as {@link getFromHub}; TransientError when the last retry failed.
  */
 export async function probeUrl(url: string, { connection, retries, at }: ProbeOptions): Promise<ProbedFile> {
@@ -42,21 +42,18 @@ async function readAnswer(asked: Asked, { response, chunks }: HubAnswer): Promis
   if (sizeBytes === undefined) {
     throw new LlmctlError(
       "url-without-size",
-      `${describeUrl(asked.url)} cannot be fetched: its server does not say how large it is`,
+      `${describeUrl(asked.url)} cannot be fetched: its server does not tell its size`,
       {
         exit: "unavailable",
         ...placeOf(asked),
-        fix: "download it in another way, and name the file",
+        fix: "download it in another way, and name the file on disk",
       },
     );
   }
   return { sizeBytes, version: response.headers.get("etag") ?? response.headers.get("last-modified") ?? undefined };
 }
 
-/**
- * A short answer is read to its end: to let go of a connection that has just brought it all would be an error of that
- * connection.
- */
+/** A short answer is read to its end, so that the connection can carry the next request. */
 const longestAnswerBytes = 2 ** 20;
 
 async function readHead(chunks: HubAnswer["chunks"]): Promise<Buffer> {
@@ -78,25 +75,25 @@ function readSize({ status, headers }: HubResponse): number | undefined {
 function notGguf(asked: Asked, { headers }: HubResponse, head: Buffer): LlmctlError {
   const isPage = /html/i.test(headers.get("content-type") ?? "") || head[0] === "<".charCodeAt(0);
   const what = isPage
-    ? "is a web page, and not a GGUF file"
+    ? "is a web page, not a GGUF file"
     : `is not a GGUF file: it begins with ${JSON.stringify(head.toString("latin1"))}`;
   return new LlmctlError("url-not-gguf", `${describeUrl(asked.url)} ${what}`, {
     exit: "missingFile",
     ...placeOf(asked),
-    fix: "name the address that the file itself is downloaded from; one that asks for a login in a browser is none",
+    fix: "use the address of the file itself; an address that needs a login in a browser does not work",
   });
 }
 
-/** What was asked for in private must not come in the open. */
+/** A file requested over https must not come over plain http. */
 function checkRedirect(asked: Asked, response: HubResponse): void {
   if (new URL(asked.url).protocol !== "https:" || new URL(response.url).protocol === "https:") return;
   throw new LlmctlError(
     "url-insecure",
-    `${describeUrl(asked.url)} leads to an address without https, ${describeUrl(response.url)}`,
+    `${describeUrl(asked.url)} redirects to an address without https, ${describeUrl(response.url)}`,
     {
       exit: "unavailable",
       ...placeOf(asked),
-      fix: "name an address that stays with https",
+      fix: "use an address that stays on https",
     },
   );
 }

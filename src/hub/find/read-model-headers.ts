@@ -19,7 +19,7 @@ export type ModelPlace = ModelRef | URL;
 
 export interface HeaderOptions extends FindOptions, HubAccess {}
 
-/** A model's headers, and what it took to read them. */
+/** A model's headers, and the traffic that reading them took. */
 export interface ModelHeaders {
   readonly model: GgufModel;
   /** For people: `local file`, or the server's name. */
@@ -29,18 +29,17 @@ export interface ModelHeaders {
 }
 
 /**
- * Reads a model's headers where the model is: on disk, or by ranges of its files on a server. A Hub model that is
- * complete on disk is read there.
+ * Reads a model's headers from disk, or by ranges from a server. A model that is complete on disk is read there.
  * @throws GgufError for files that cannot be used; LlmctlError `hub-offline`, `hub-unreachable`, `interrupted`, or what
  *   {@link listAt}, {@link selectFiles} and {@link searchModel} throw.
  */
 export async function readModelHeaders(place: ModelPlace, options: HeaderOptions): Promise<ModelHeaders> {
   if (typeof place === "string") return readLocal(place, "local file", options);
-  if (place instanceof URL) return explained(describeUrl(place), options, () => readUrl(place, options));
+  if (place instanceof URL) return withKnownErrors(describeUrl(place), options, () => readUrl(place, options));
   const search = await searchModel(place, options);
   const [first] = "files" in search ? search.files.shards : [];
   if ("files" in search && first !== undefined) return readLocal(first.path, search.files.source, options);
-  return explained(describeRef(place), options, () =>
+  return withKnownErrors(describeRef(place), options, () =>
     "url" in place ? readFromUrl(place, options) : readFromHub(place, options),
   );
 }
@@ -97,7 +96,7 @@ async function readRemote(
   return { model, source, traffic };
 }
 
-async function explained<T>(what: string, options: HeaderOptions, read: () => Promise<T>): Promise<T> {
+async function withKnownErrors<T>(what: string, options: HeaderOptions, read: () => Promise<T>): Promise<T> {
   if (options.hub.offline) throw offlineError(what, options.at);
   try {
     return await read();
@@ -110,9 +109,7 @@ function explain(error: unknown, what: string, { signal, at }: HeaderOptions): u
   const place = at === undefined ? {} : { at };
   if (error instanceof GgufError) {
     const isBroken = error.code !== "file-unreadable";
-    return error.placed(
-      isBroken ? { ...place, fix: "use another file: this one is broken where it is published" } : place,
-    );
+    return error.placed(isBroken ? { ...place, fix: "use another file: the published one is broken" } : place);
   }
   if (error instanceof LlmctlError) return error;
   if (signal.aborted)

@@ -6,7 +6,7 @@ import type { HubModelRef } from "../../profiles/schema/schema.ts";
 import { describeRef } from "./describe-ref.ts";
 import { firstShard, hasTooManyShards, listShardNames, parseShardName, tooManyShards } from "./shard-names.ts";
 
-/** What a reference means among the files that there are. Names are relative to the repository, with `/`. */
+/** The files that a reference matches. Names are relative to the repository, with `/`. */
 export type Match =
   | { readonly kind: "one"; readonly names: readonly string[] }
   | { readonly kind: "none"; readonly known: readonly string[] }
@@ -15,21 +15,21 @@ export type Match =
   | { readonly kind: "incomplete"; readonly absent: readonly string[] }
   | { readonly kind: "too-many-shards"; readonly first: string };
 
-/** Weight formats as they end a file's name; `UD-` (Unsloth Dynamic) belongs to the format. */
+/** Weight format at the end of a file name; `UD-` (Unsloth Dynamic) is part of it. */
 const quantAtEnd = /(?:^|[-._])((?:UD-)?(?:I?Q\d+|TQ\d+|MXFP\d+|NVFP\d+|BF16|F16|F32)(?:_[A-Z0-9]+)*)$/i;
 
 /**
- * Where a format is looked for: the longest known one has 12 characters. Tried at each of its dashes, the pattern takes
- * quadratic time on names such as `a_Q1_Q1_Q1…`.
+ * Length of the end in which a format is searched; the longest known one has 12 characters. On a long name such as
+ * `a_Q1_Q1_Q1…` the pattern would take quadratic time.
  */
 const longestEnd = 32;
 
-/** Files beside the models that are no models: llama.cpp tells them by the same words. */
-const besideModels = /mmproj|imatrix|mtp-|eagle3-|dflash-|dspark-/i;
+/** Sidecar files, which are not models by themselves; llama.cpp recognizes them by the same words. */
+const sidecarWords = /mmproj|imatrix|mtp-|eagle3-|dflash-|dspark-/i;
 
 /**
- * Finds the files that a reference means; with neither quant nor file, the only model that there is. Pure, and says
- * what there is when there is not exactly one answer.
+ * Finds the files of a reference; without quant and file, those of the only model. When there is not exactly one match,
+ * it returns the candidates.
  */
 export function matchFiles(names: readonly string[], ref: HubModelRef): Match {
   const ggufs = names.filter((name) => /\.gguf$/i.test(name));
@@ -40,7 +40,7 @@ export function matchFiles(names: readonly string[], ref: HubModelRef): Match {
  * The exact files of a reference, first shard first.
  * @param names The `.gguf` files of a repository among its others, relative to it, with `/`.
  * @throws LlmctlError `quant-not-found`, `file-not-found`, `model-ambiguous`, `not-first-shard`, `too-many-shards` or
- *   `shards-missing`, saying what there is.
+ *   `shards-missing`; the message lists the candidates.
  */
 export function selectFiles(names: readonly string[], ref: HubModelRef, at?: string): string[] {
   const match = matchFiles(names, ref);
@@ -103,7 +103,7 @@ function notFoundError(known: readonly string[], ref: HubModelRef, place: { at?:
 }
 
 function matchQuant(names: readonly string[], quant: string | undefined): Match {
-  const models = names.filter((name) => !besideModels.test(posix.basename(name)));
+  const models = names.filter((name) => !sidecarWords.test(posix.basename(name)));
   const firsts = [...new Set(models.filter((name) => quant === undefined || hasQuant(name, quant)).map(firstShard))];
   if (firsts.length > 1) return { kind: "several", firsts: firsts.toSorted() };
   const first = firsts[0];
@@ -131,8 +131,8 @@ function matchSet(names: readonly string[], first: string): Match {
 }
 
 /**
- * Formats are compared whole: `Q2_K` is neither `UD-Q2_K` nor `Q2_K_L`. What is no format, such as `imat-Q4_K_M`, must
- * end the name.
+ * Formats must be equal: `Q2_K` is neither `UD-Q2_K` nor `Q2_K_L`. Other text, such as `imat-Q4_K_M`, must be the end
+ * of the name.
  */
 function hasQuant(name: string, quant: string): boolean {
   const wanted = quant.toLowerCase();
@@ -141,10 +141,7 @@ function hasQuant(name: string, quant: string): boolean {
   return stem === wanted || stem.endsWith(`-${wanted}`) || stem.endsWith(`.${wanted}`);
 }
 
-/**
- * The format in a file's name, or in its folder's where the file's name has none or less
- * (`UD-Q2_K_XL/model-Q2_K_XL.gguf`).
- */
+/** The format in a file's name, or in its folder's name when that says more (`UD-Q2_K_XL/model-Q2_K_XL.gguf`). */
 export function findQuant(name: string): string | undefined {
   const inFile = quantAtEnd.exec(stemOf(name).slice(-longestEnd))?.[1];
   const inFolder = quantAtEnd.exec(posix.basename(posix.dirname(name)).slice(-longestEnd))?.[1];
@@ -152,7 +149,7 @@ export function findQuant(name: string): string | undefined {
   return inFolder?.toLowerCase() === `ud-${inFile.toLowerCase()}` ? inFolder : inFile;
 }
 
-/** The file's name without folder, shard numbers and `.gguf`. */
+/** The file name without folder, shard numbers and `.gguf`. */
 function stemOf(name: string): string {
   const shard = parseShardName(name);
   return posix.basename(shard === undefined ? name.replace(/\.gguf$/i, "") : shard.prefix);

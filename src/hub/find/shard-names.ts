@@ -22,7 +22,7 @@ export function parseShardName(name: string): ShardName | undefined {
 
 /**
  * The names of the whole set that this file belongs to, first shard first; the file alone when it is not a shard.
- * @throws LlmctlError `too-many-shards`: each name is looked for, or asked a server for, and one name can claim 99,999.
+ * @throws LlmctlError `too-many-shards`: one name can claim 99,999 shards, and each would be searched or requested.
  */
 export function listShardNames(name: string): string[] {
   const shard = parseShardName(name);
@@ -31,7 +31,7 @@ export function listShardNames(name: string): string[] {
   return Array.from({ length: shard.count }, (_, i) => shardName(name, shard, i + 1));
 }
 
-/** The name of the first shard of the set that this file belongs to; its own when it is not a shard. */
+/** The name of the first shard of the set that this file belongs to; the same name when it is not a shard. */
 export function firstShard(name: string): string {
   const shard = parseShardName(name);
   return shard === undefined ? name : shardName(name, shard, 1);
@@ -55,12 +55,12 @@ export function tooManyShards(name: string, at?: string): LlmctlError {
     {
       exit: "missingFile",
       ...(at === undefined ? {} : { at }),
-      fix: "take another file: no model is published in so many",
+      fix: "use another file: no published model has so many shards",
     },
   );
 }
 
-/** As long as a path can be. The names of a set would be as many times longer as it has shards. */
+/** The limit of a path. All names of a set together are longer by its number of shards. */
 const longestName = 4096;
 
 /** For a message. */

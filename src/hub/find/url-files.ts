@@ -8,26 +8,26 @@ import { listShardNames, parseShardName } from "./shard-names.ts";
 /** One file of a model at an address. */
 export interface UrlFile {
   readonly url: string;
-  /** As the address has it. */
+  /** The name in the address. */
   readonly name: string;
-  /** Where it is once it was fetched. */
+  /** The final path on disk. */
   readonly path: string;
-  /** As the profile has it. */
+  /** The sha256 in the profile. */
   readonly digest: string | undefined;
 }
 
 interface ListOptions {
-  /** Where models of addresses are kept, as `findOptions` gives it. */
+  /** Folder of the models from addresses, as `findOptions` gives it. */
   readonly urlFolder?: string | undefined;
   readonly at?: string | undefined;
 }
 
 /**
- * The files of a model at an address, first shard first: those of a split set are beside each other there, and here.
- * @throws LlmctlError `not-first-shard`, or `bad-sha256` where there is not one digest for each file.
+ * The files of a model at an address, first shard first. The shards of a set are in one folder, there and on disk.
+ * @throws LlmctlError `not-first-shard`, or `bad-sha256` when there is not one digest for each file.
  */
 export function listUrlFiles(ref: UrlModelRef, { urlFolder, at }: ListOptions): UrlFile[] {
-  if (urlFolder === undefined) throw new Error("a model at an address, and no folder to keep it in");
+  if (urlFolder === undefined) throw new Error("a model at an address needs a folder");
   const address = new URL(ref.url);
   const pathnames = listShardNames(address.pathname);
   checkFirst(address, pathnames[0] ?? "", at);
@@ -42,7 +42,7 @@ export function listUrlFiles(ref: UrlModelRef, { urlFolder, at }: ListOptions): 
   });
 }
 
-/** Whose lock says who may fetch or delete a file. */
+/** The lock file of a file: only its holder may fetch or delete the file. */
 export function urlLockPath(urlFolder: string, path: string): string {
   return join(urlFolder, ".locks", `${basename(path)}.lock`);
 }
@@ -61,7 +61,7 @@ function checkFirst(address: URL, first: string, at: string | undefined): void {
   );
 }
 
-/** The digests that a profile has of a model's files; undefined for none. */
+/** The digests in the profile, one for each file; undefined when there are none. */
 export function listDigests({ sha256 }: UrlModelRef): readonly string[] | undefined {
   if (sha256 === undefined) return undefined;
   return (typeof sha256 === "string" ? [sha256] : sha256).map((digest) => digest.toLowerCase());
@@ -78,7 +78,7 @@ function checkDigests({ url }: UrlModelRef, { digests, files, at }: Digests): vo
   const given = digests.length === 1 ? "one sha256" : `${digests.length} sha256`;
   throw new LlmctlError(
     "bad-sha256",
-    `"${describeUrl(url)}" is a model of ${files === 1 ? "1 file" : `${files} files`}, and has ${given}`,
+    `"${describeUrl(url)}" is a model of ${files === 1 ? "1 file" : `${files} files`}, but the profile has ${given}`,
     {
       exit: "config",
       ...(at === undefined ? {} : { at }),
@@ -87,7 +87,7 @@ function checkDigests({ url }: UrlModelRef, { digests, files, at }: Digests): vo
   );
 }
 
-/** The end of a name tells a shard, so a long name loses its beginning. */
+/** The end of a name has the shard numbers, so a long name loses its beginning. */
 function nameOf(pathname: string): string {
   const name = decodeOrKeep(pathname.slice(pathname.lastIndexOf("/") + 1)).replaceAll(/[^\w.-]/g, "_");
   return (/\.gguf$/i.test(name) ? name : `${name}.gguf`).slice(-150);
@@ -97,6 +97,6 @@ function decodeOrKeep(text: string): string {
   try {
     return decodeURIComponent(text);
   } catch {
-    return text; // a lone "%" stands for itself
+    return text; // a lone "%" is kept
   }
 }

@@ -1,10 +1,10 @@
-/** From `start` up to, and without, `end`. */
+/** The bytes from `start` to `end`; the byte at `end` is not part of it. */
 export interface ByteRange {
   readonly start: number;
   readonly end: number;
 }
 
-/** Adds a range to others. @param ranges In order, neither touching nor overlapping, as the result is again. */
+/** Adds a range. @param ranges Sorted, and apart from each other. The result is so too. */
 export function addRange(ranges: readonly ByteRange[], range: ByteRange): ByteRange[] {
   const apart = ranges.filter(({ start, end }) => end < range.start || start > range.end);
   const touching = ranges.filter(({ start, end }) => end >= range.start && start <= range.end);
@@ -15,7 +15,7 @@ export function addRange(ranges: readonly ByteRange[], range: ByteRange): ByteRa
   return [...apart, whole].toSorted((a, b) => a.start - b.start);
 }
 
-/** Puts ranges in order, and those together that touch or overlap. */
+/** Sorts ranges, and joins those that touch or overlap. */
 export function joinRanges(ranges: readonly ByteRange[]): ByteRange[] {
   const joined: { start: number; end: number }[] = [];
   for (const { start, end } of ranges.toSorted((a, b) => a.start - b.start)) {
@@ -26,7 +26,7 @@ export function joinRanges(ranges: readonly ByteRange[]): ByteRange[] {
   return joined;
 }
 
-/** What the ranges leave out of `sizeBytes`. */
+/** The gaps that the ranges leave in a file of `sizeBytes`. */
 export function listGaps(ranges: readonly ByteRange[], sizeBytes: number): ByteRange[] {
   const starts = [0, ...ranges.map(({ end }) => end)];
   const ends = [...ranges.map(({ start }) => start), sizeBytes];

@@ -2,13 +2,12 @@ import { LlmctlError } from "../../base/errors.ts";
 import { getFromHub, type HttpConnection, type HubAnswer } from "./hub-connection.ts";
 
 /**
- * Where one file is to be had: an address of the Hub or another server, which may redirect to a signed one that holds
- * for a while. The signed one is asked for once, for all requests, until it holds no longer: the Hub limits how often
- * it may be asked.
+ * The address of one file on the Hub or another server. It may redirect to a signed address, which is valid for a
+ * while. All requests share the signed address until it expires, because the Hub limits the rate of requests.
  */
 export class FileAddress {
   readonly #url: string;
-  /** Settles to what is known when the request that asks the Hub has its answer. */
+  /** The signed address, as soon as the request to the Hub has its answer. */
   #signed: Promise<string | undefined> | undefined;
 
   constructor(url: string) {
@@ -49,13 +48,13 @@ export class FileAddress {
         return use(answer);
       });
     } finally {
-      // Without an answer nothing was learned, and the next request asks.
+      // Without an answer there is no signed address, and the next request asks the Hub.
       learn(undefined);
     }
   }
 }
 
-/** A signed address that has run out is answered with a 4xx: 403 as a rule, but 400, 401, 404 and 410 are seen too. */
+/** The answer to an expired address is a 4xx: usually 403, but 400, 401, 404 and 410 occur too. */
 function isRefusal(error: unknown): boolean {
   return error instanceof LlmctlError && ["hub-denied", "hub-not-found", "hub-error"].includes(error.code);
 }

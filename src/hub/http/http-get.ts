@@ -20,8 +20,8 @@ const redirectStatus = [301, 302, 303, 307, 308];
 const maxRedirects = 20;
 
 /**
- * Bounds the body of a redirect, which may be endless. A short body is read to its end, so that the connection can carry
- * the next request.
+ * Limits the body of a redirect, which may be endless. A short body is read to its end, so that its connection stays
+ * usable.
  */
 const maxRedirectBodyBytes = 64 << 10;
 

@@ -5,7 +5,7 @@ import type { HubResponse } from "./http-get.ts";
 import { parseByteCount } from "./remote-file.ts";
 import { TransientError, withRetries, type RetryRule } from "./retry.ts";
 
-/** What was fetched, failed attempts included. Grows as bytes come. */
+/** Traffic so far, failed attempts included. */
 export interface NetworkTraffic {
   bytesRead: number;
   requests: number;
@@ -20,12 +20,12 @@ export interface HttpFile {
   readonly traffic: NetworkTraffic;
 }
 
-/** The first request tells the file's size and brings as much as the header reader asks for first. */
+/** The first request also gets the file's size. The header reader starts with as many bytes. */
 const firstBytes = 2 ** 17;
 
 /**
- * Opens a file on an HTTP server; only the ranges that are asked for are fetched.
- * @throws GgufError `file-unreadable` when the server does not say how large the file is, LlmctlError as {@link
+ * Opens a file on an HTTP server. Only the ranges that are read are fetched.
+ * @throws GgufError `file-unreadable` when the server does not tell the size, LlmctlError as {@link
  *   getFromHub}, TransientError when the last retry failed.
  */
 export async function openHttpSource(file: HttpFile): Promise<ByteSource> {
@@ -41,15 +41,15 @@ export async function openHttpSource(file: HttpFile): Promise<ByteSource> {
       if (known.length === into.length) return;
       const { sizeBytes, etag } = await fetchInto(file, offset + known.length, into.subarray(known.length));
       if (sizeBytes === opened.sizeBytes && etag === opened.etag) return;
-      throw unreadable(file, "has changed while it was read", "try again");
+      throw unreadable(file, "changed while it was read", "try again");
     },
   };
 }
 
-/** What an answer says of the whole file. */
+/** What an answer tells about the whole file. */
 interface Whole {
   readonly sizeBytes: number;
-  /** Undefined where the server gives none; a weak one does not promise equal bytes. */
+  /** Undefined when there is none. A weak one counts as none: it does not promise equal bytes. */
   readonly etag: string | undefined;
 }
 
@@ -62,10 +62,7 @@ function fetchInto(file: HttpFile, offset: number, into: Uint8Array): Promise<Wh
   }, file.retries);
 }
 
-/**
- * A 206 must start where it was asked to; a 200 is the whole file, of which no more is taken than up to the last byte
- * wanted.
- */
+/** A 206 must start at the requested byte. A 200 is the whole file, which is read up to the last wanted byte. */
 async function readAnswer(
   file: HttpFile,
   { response, chunks }: HubAnswer,
@@ -77,8 +74,8 @@ async function readAnswer(
   if (sizeBytes === undefined) {
     throw unreadable(
       file,
-      "cannot be read in parts: its server does not say how large it is",
-      "download it, and name the file",
+      "cannot be read in parts: its server does not tell its size",
+      "download it, and name the file on disk",
     );
   }
   const end = Math.min(offset + into.length, sizeBytes);
@@ -88,7 +85,7 @@ async function readAnswer(
     const wanted = chunk.subarray(Math.max(0, offset - at), Math.max(0, end - at));
     into.set(wanted, Math.max(0, at - offset));
     at += chunk.length;
-    // The last chunk of a range is followed by its end, which leaves the connection fit for the next request.
+    // After the last chunk of a range comes the end of the answer, and the connection can carry the next request.
     if (at > end || (at === end && response.status !== 206)) break;
   }
   if (at < end) throw new TransientError(`the answer ended ${end - at} bytes early`);
@@ -99,7 +96,8 @@ async function readAnswer(
 function readRange(response: HubResponse, offset: number): { start: number; sizeBytes: number | undefined } {
   const range = response.headers.get("content-range") ?? "no content-range";
   const [, start, size] = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(range) ?? [];
-  if (Number(start) !== offset) throw new TransientError(`the server sent "${range}", which was not asked for`);
+  if (Number(start) !== offset)
+    throw new TransientError(`the server sent "${range}", which is not the requested range`);
   return { start: offset, sizeBytes: parseByteCount(size) };
 }
 

@@ -10,14 +10,14 @@ export interface RetryEvent {
   readonly delayMs: number;
 }
 
-/** What everything that talks to the Hub is given. */
+/** Settings of everything that sends requests to the Hub. */
 export interface HubAccess {
   readonly hub: HubSettings;
   readonly signal: AbortSignal;
   readonly onProgress: (event: RetryEvent) => void;
-  /** A transfer with no byte for this long is tried again; 30 s unless told. */
+  /** A transfer without a byte for this long is retried; 30 s by default. */
   readonly stallTimeoutMs?: number;
-  /** Waits between retries; real time unless told. */
+  /** Waits between retries; in real time by default. */
   readonly wait?: RetryRule["wait"];
 }
 
@@ -25,7 +25,7 @@ export function connect({ hub, signal, stallTimeoutMs = 30_000 }: Omit<HubAccess
   return { endpoint: hub.endpoint, token: hub.token, signal, stallTimeoutMs };
 }
 
-/** For addresses that a profile names: whatever server they lead to, it gets no token. */
+/** For addresses in a profile: no server behind them gets the token. */
 export function connectWithoutToken(access: Omit<HubAccess, "onProgress">): HttpConnection {
   const { endpoint: _endpoint, token: _token, ...connection } = connect(access);
   return connection;
@@ -39,13 +39,13 @@ export function retryRule({ signal, onProgress, wait = waitRealTime }: HubAccess
   return { signal, wait, onRetry: (reason, delayMs) => onProgress({ kind: "retry", reason, delayMs }) };
 }
 
-/** The Hub's own address of a file; it may redirect elsewhere. */
+/** The address of a file on the Hub; it may redirect to another server. */
 export function fileUrl({ endpoint }: HubSettings, hf: string, commit: string, name: string): string {
   return [endpoint, hf, "resolve", commit, ...name.split("/").map(encodeURIComponent)].join("/");
 }
 
 export function offlineError(what: string, at: string | undefined): LlmctlError {
-  return new LlmctlError("hub-offline", `${what} is not on this machine, and HF_HUB_OFFLINE forbids to fetch it`, {
+  return new LlmctlError("hub-offline", `${what} is not on this machine, and HF_HUB_OFFLINE forbids fetching it`, {
     exit: "unavailable",
     ...(at === undefined ? {} : { at }),
     fix: "unset HF_HUB_OFFLINE",

@@ -3,21 +3,19 @@ import { maskAddress } from "../../base/text/secrets.ts";
 import { httpGet, type HubFetch, type HubResponse } from "./http-get.ts";
 import { parseRetryAfter, TransientError } from "./retry.ts";
 
-/** A way to talk to a server, with what every request needs. */
+/** Settings of the requests to one server. */
 export interface HttpConnection {
-  /**
-   * The Hub's, without a slash at the end; undefined for a server that is to be none, which no token is ever sent to.
-   */
+  /** The address of the Hub, without a slash at the end; undefined for other servers, which never get a token. */
   readonly endpoint?: string | undefined;
   readonly token?: string | undefined;
   readonly signal: AbortSignal;
-  /** A transfer with no byte for this long is given up, and tried again. */
+  /** A transfer without a byte for this long fails with a TransientError. */
   readonly stallTimeoutMs: number;
-  /** Another way than {@link httpGet}, such as through a proxy. */
+  /** Replaces {@link httpGet}. */
   readonly fetch?: HubFetch | undefined;
 }
 
-/** A way to talk to the Hub. */
+/** Settings of the requests to the Hub. */
 export interface HubConnection extends HttpConnection {
   readonly endpoint: string;
 }
@@ -25,16 +23,17 @@ export interface HubConnection extends HttpConnection {
 /** An answer whose body is being read under the stall guard. */
 export interface HubAnswer {
   readonly response: HubResponse;
-  /** The body's chunks; @throws TransientError when the line drops or stalls. */
+  /** The chunks of the body; @throws TransientError when the connection drops or stalls. */
   readonly chunks: AsyncIterable<Uint8Array>;
 }
 
 /**
- * Sends a GET; redirects are followed. The token goes to the Hub's own origin alone (a redirect that leaves that origin
- * drops it).
- * @param url Of the Hub or of any other server; the latter never sees the token.
- * @param use Reads the answer; the connection is closed when it returns.
- * @throws TransientError for what may pass (5xx, 429, a lost or stalled line), LlmctlError for other answers than 2xx.
+ * Sends a GET and follows redirects. The token goes only to the Hub's own origin; a redirect to another origin drops
+ * it.
+ * @param url An address of the Hub, or of any other server, which never gets the token.
+ * @param use Reads the answer. The request ends when it returns.
+ * @throws TransientError for a failure that a retry may cure (5xx, 429, a lost or stalled connection); LlmctlError for
+ *   other statuses than 2xx.
  */
 export async function getFromHub<T>(
   url: string,
@@ -57,10 +56,10 @@ export async function getFromHub<T>(
 
 interface StallGuard {
   readonly signal: AbortSignal;
-  /** Lets the clock run; not while nobody asks for a byte, such as to keep to a rate. */
+  /** Starts the clock. It stands still while nobody waits for a byte, for example because of a rate limit. */
   readonly start: () => void;
   readonly stop: () => void;
-  /** Stops the clock and lets go of the connection. */
+  /** Stops the clock and ends the request. */
   readonly end: () => void;
 }
 
@@ -97,18 +96,18 @@ async function duringTransfer<T>(step: () => Promise<T>, guard: StallGuard): Pro
     return await step();
   } catch (error) {
     guard.signal.throwIfAborted();
-    throw isLostLine(error) ? lostLine(error) : error;
+    throw isConnectionError(error) ? connectionLost(error) : error;
   } finally {
     guard.stop();
   }
 }
 
 /** The system's errors and those of the HTTP client have a code, except that of an answer that is not HTTP. */
-function isLostLine(error: unknown): error is Error {
+function isConnectionError(error: unknown): error is Error {
   return systemErrorCode(error) !== undefined || (error instanceof Error && error.name === "HTTPParserError");
 }
 
-function lostLine(cause: Error): TransientError {
+function connectionLost(cause: Error): TransientError {
   return new TransientError(cause.message || systemErrorCode(cause) || "the connection was lost", { cause });
 }
 
@@ -125,7 +124,7 @@ function answerError(url: string, response: HubResponse, hub: HttpConnection): E
   const host = new URL(response.url).host;
   const hasMoved = new URL(response.url).origin !== new URL(url).origin;
   const isHub = isOfHub(url, hub);
-  // A signed address on another host that no longer holds is asked for again where it came from.
+  // An expired signed address on another host: the next attempt asks the Hub for a new one.
   const passes = status >= 500 || [408, 416, 425, 429].includes(status) || (hasMoved && [401, 403].includes(status));
   if (passes) {
     return new TransientError(`${host} answered ${status}`, {
@@ -134,12 +133,12 @@ function answerError(url: string, response: HubResponse, hub: HttpConnection): E
   }
   const at = maskAddress(response.url.split("?")[0] ?? "");
   if (status === 401 || status === 403) {
-    return new LlmctlError("hub-denied", `${host} does not give access (status ${status})`, {
+    return new LlmctlError("hub-denied", `${host} denies access (status ${status})`, {
       exit: "permission",
       at,
       fix: isHub
         ? deniedFix(hub)
-        : "use an address that needs no login; a model on Hugging Face is written { hf, file }, and HF_TOKEN sent there alone",
+        : "use an address that needs no login, or { hf, file } for a model on Hugging Face, which alone gets HF_TOKEN",
     });
   }
   if (status === 404) {

@@ -11,7 +11,7 @@ export interface HubSettings {
   /** Without a slash at the end. */
   readonly endpoint: string;
   readonly token?: string;
-  /** No network: what is not on disk is an error. */
+  /** No network: a model that is not on disk is an error. */
   readonly offline: boolean;
 }
 
@@ -25,7 +25,7 @@ export function readHubSettings(env: Env): HubSettings {
   if (!URL.canParse(endpoint) || !/^https?:$/.test(new URL(endpoint).protocol)) {
     throw new LlmctlError(
       "bad-setting",
-      `HF_ENDPOINT is "${maskAddress(endpoint)}", which is no http or https address`,
+      `HF_ENDPOINT is "${maskAddress(endpoint)}", which is not an http or https address`,
       {
         exit: "config",
         fix: "unset HF_ENDPOINT, or give an address such as https://huggingface.co",
@@ -52,12 +52,10 @@ function tokenPath(env: Env): string {
   return join(env["HF_HOME"] || join(env["XDG_CACHE_HOME"] || join(home, ".cache"), "huggingface"), "token");
 }
 
-/** Stops a file that is no token's, of which a message or a header would be made. */
+/** A larger file does not hold a token, and must not become part of a message or a header. */
 const mostBytes = 64 << 10;
 
-/**
- * A file that is not there, or not ours to read, is no token: most models need none, and the Hub says when one does.
- */
+/** A file that is missing or unreadable counts as no token: most models need none, and the Hub tells when one does. */
 function readToken(path: string): string | undefined {
   try {
     return readSmallFile(path, { owner: "anyone", most: mostBytes, follow: true })?.trim();
@@ -69,7 +67,7 @@ function readToken(path: string): string | undefined {
 
 function checkToken(token: string, what: string, fix: string): string {
   if (/^[\x21-\x7e]+$/.test(token)) return token;
-  throw new LlmctlError("bad-setting", `${what} characters that no token has`, { exit: "config", fix });
+  throw new LlmctlError("bad-setting", `${what} characters that a token cannot have`, { exit: "config", fix });
 }
 
 function isOn(value: string | undefined): boolean {

@@ -1,11 +1,11 @@
 import type { RetryRule } from "./retry.ts";
 
-/** Holds a stream of bytes, of any number of connections together, to a rate. */
+/** Limits the rate of all connections together. */
 export class RateLimit {
   readonly #bytesPerSecond: number;
   readonly #wait: RetryRule["wait"];
   readonly #now: () => number;
-  /** When all bytes so far would have come at the rate. */
+  /** The time at which all bytes so far would have arrived at the rate. */
   #dueMs = 0;
 
   /** @param now Milliseconds of a clock that never goes back. */
@@ -15,7 +15,7 @@ export class RateLimit {
     this.#now = now;
   }
 
-  /** Counts bytes that have come, and waits as long as they should have taken. @throws the signal's reason. */
+  /** Counts bytes that have arrived, and waits until they are due. @throws the signal's reason. */
   async take(bytes: number, signal: AbortSignal): Promise<void> {
     const nowMs = this.#now();
     this.#dueMs = Math.max(this.#dueMs, nowMs) + (bytes / this.#bytesPerSecond) * 1000;

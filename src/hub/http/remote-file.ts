@@ -1,10 +1,7 @@
-/**
- * The most that a server may say a file has: beyond it numbers are not exact. What no disk holds is refused by the
- * disk's free space.
- */
+/** The largest size that a server may announce: larger numbers are not exact. The check of free space comes later. */
 export const mostFileBytes = Number.MAX_SAFE_INTEGER;
 
-/** Reads the size that a header tells. @returns undefined for what is no number of bytes that a file can have. */
+/** Parses the size in a header. @returns undefined for text that is not a possible size. */
 export function parseByteCount(text: string | null | undefined): number | undefined {
   const size = text != null && /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
   return size <= mostFileBytes ? size : undefined;
@@ -12,9 +9,9 @@ export function parseByteCount(text: string | null | undefined): number | undefi
 
 /** One file on a server, before it is fetched. */
 export interface RemoteFile {
-  /** Relative to its repository or folder, with `/`; never leads out of it. */
+  /** Path below its repository or folder, with `/`; it never leads out of it. */
   readonly name: string;
   readonly sizeBytes: number;
-  /** Hex digest that the content must have; undefined where nobody says. */
+  /** Hex digest that the content must have; undefined when no digest is published. */
   readonly digest: string | undefined;
 }

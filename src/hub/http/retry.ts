@@ -1,7 +1,7 @@
-/** A failure that may pass by itself: a reset, a stall, an overloaded server. */
+/** A failure that a retry may cure: a reset, a stall, an overloaded server. */
 export class TransientError extends Error {
   override readonly name = "TransientError";
-  /** What the server asked for with `Retry-After`. */
+  /** The delay in the `Retry-After` header of the server. */
   readonly retryAfterMs: number;
 
   constructor(message: string, options: { retryAfterMs?: number | undefined; cause?: unknown } = {}) {
@@ -15,19 +15,18 @@ export interface RetryRule {
   /** Waits, or rejects with the signal's reason. */
   readonly wait: (ms: number, signal: AbortSignal) => Promise<unknown>;
   readonly onRetry: (reason: string, delayMs: number) => void;
-  /** A figure that grows with progress; a new height of it makes the count of failures start again. */
+  /** A number that grows with progress. When it has grown, the count of failures starts again. */
   readonly progress?: () => number;
 }
 
 const maxRetries = 5;
 const firstDelayMs = 1000;
-/** The Hub counts requests in windows of five minutes; a server that asks for more is asked again after this. */
+/** The Hub counts requests in windows of five minutes. A longer `Retry-After` is cut to this. */
 const longestDelayMs = 10 * 60_000;
 
 /**
- * Runs an attempt until it succeeds, at most 5 more times after failures in a row that may pass by themselves; delays
- * double from 1 s.
- * @throws the last TransientError, or at once anything else.
+ * Runs an attempt until it succeeds. It retries a TransientError up to 5 times in a row; the delay doubles from 1 s.
+ * @throws the last TransientError; any other error at once.
  */
 export async function withRetries<T>(attempt: () => Promise<T>, rule: RetryRule): Promise<T> {
   let progress = rule.progress?.() ?? 0;
@@ -47,16 +46,16 @@ export async function withRetries<T>(attempt: () => Promise<T>, rule: RetryRule)
   }
 }
 
-/** Connections tend to fail together: what one has said the others do not say again while it waits. */
-export function sayOnce(
+/** Connections tend to fail together. This reports a reason once, until the delay of its retry is over. */
+export function reportOnce(
   onRetry: RetryRule["onRetry"],
   now: () => number = () => performance.now(),
 ): RetryRule["onRetry"] {
-  const saidUntilMs = new Map<string, number>();
+  const reportedUntilMs = new Map<string, number>();
   return (reason, delayMs) => {
     const nowMs = now();
-    if (nowMs < (saidUntilMs.get(reason) ?? nowMs)) return;
-    saidUntilMs.set(reason, nowMs + delayMs);
+    if (nowMs < (reportedUntilMs.get(reason) ?? nowMs)) return;
+    reportedUntilMs.set(reason, nowMs + delayMs);
     onRetry(reason, delayMs);
   };
 }

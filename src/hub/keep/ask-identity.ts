@@ -6,9 +6,8 @@ import type { ModelLock } from "../find/model-lock.ts";
 import { matchFiles } from "../find/select-files.ts";
 
 /**
- * Asks the Hub which files these would be.
- * @returns the present commit and its digests; undefined when the sizes are others, as those of another upload or of
- *   damaged files.
+ * Asks the Hub for the commit and digests of files of unknown origin.
+ * @returns the current commit and its digests; undefined when the sizes differ, because of another upload or damage.
  * @throws LlmctlError as {@link listModel}.
  */
 export async function askIdentity(

@@ -1,17 +1,17 @@
 import { open } from "node:fs/promises";
 import { startHash } from "../download/running-digest.ts";
 
-/** Large enough that the time goes into the digest, small enough for the processor's cache. */
+/** Large enough that hashing dominates, small enough for the processor's cache. */
 const chunkBytes = 2 ** 20;
 
 interface HashOptions {
   readonly signal: AbortSignal;
-  /** Called with the bytes read as they grow. */
+  /** Called with the number of bytes read so far. */
   readonly onBytes: (doneBytes: number) => void;
 }
 
 /**
- * The digest of a file's content; the next piece is read while one is digested.
+ * The digest of a file's content. While it hashes one piece it reads the next.
  * @param like A digest of the wanted kind: 64 hex digits for sha256, 40 for git's blob id.
  * @throws the signal's reason when aborted, the system's error.
  */

@@ -5,7 +5,7 @@ import { readBounded } from "../../base/files/read-bounded.ts";
 import type { ModelFiles } from "../find/model-files.ts";
 import type { ModelLock } from "../find/model-lock.ts";
 
-/** What a file is according to the program that fetched it; whether it is that is for its digest to say. */
+/** A file according to the program that fetched it. Only its digest can prove it. */
 interface FileIdentity {
   readonly commit: string;
   /** Relative to the repository, with `/`. */
@@ -15,13 +15,13 @@ interface FileIdentity {
 
 const commitPattern = /^[0-9a-f]{40}$/;
 const digestPattern = /^([0-9a-f]{40}|[0-9a-f]{64})$/;
-/** A repository's folders are seldom more than one deep. */
+/** Folders of repositories are rarely deeper than one. */
 const maxDepth = 4;
 
 /**
- * Reads, without network, of which commit a model's files are: from the Hugging Face cache's own names, or from the
- * notes that the Python client leaves in a `local_dir`.
- * @returns undefined when that is not known of every file, or when it is not the same commit for all.
+ * Finds the commit of a model's files without network: by the names in the Hugging Face cache, or by the notes that the
+ * Python client leaves in a `local_dir`.
+ * @returns undefined when it is unknown for a file, or not the same for all files.
  */
 export async function identifyFiles({ shards }: ModelFiles): Promise<ModelLock | undefined> {
   const files = await Promise.all(
@@ -48,14 +48,14 @@ async function identifyCached(path: string): Promise<FileIdentity | undefined> {
     : undefined;
 }
 
-/** `FOLDER/NAME`, with `FOLDER/.cache/huggingface/download/NAME.metadata`: commit, ETag and time, a line each. */
+/** `FOLDER/NAME`, with `FOLDER/.cache/huggingface/download/NAME.metadata`: commit, ETag and time, one on each line. */
 async function identifyLocal(path: string): Promise<FileIdentity | undefined> {
   for (let folder = dirname(path), depth = 0; depth < maxDepth; folder = dirname(folder), depth += 1) {
     const name = relative(folder, path);
     const note = await readNote(join(folder, ".cache", "huggingface", "download", `${name}.metadata`));
     if (note === undefined) continue;
     const [commit = "", digest = "", time = ""] = note.split("\n");
-    // The Python client allows a second, too, for file systems that keep coarse times.
+    // The Python client also allows a second, because some file systems keep coarse times.
     const isCurrent = (await stat(path)).mtimeMs / 1000 - 1 <= Number(time);
     return isCurrent && commitPattern.test(commit) && digestPattern.test(digest)
       ? { commit, name: toHubName(name), digest }
@@ -64,14 +64,14 @@ async function identifyLocal(path: string): Promise<FileIdentity | undefined> {
   return undefined;
 }
 
-/** A note is a commit, an ETag and a time. What is larger is none. */
+/** A note is a commit, an ETag and a time. A larger file is not a note. */
 const mostBytes = 4096;
 
 async function readNote(path: string): Promise<string | undefined> {
   try {
     return await readBounded(path, mostBytes);
   } catch (error) {
-    // No note, or one that we may not read: nothing is known of the file.
+    // No note, or one that is unreadable: the file is unknown.
     if (["ENOENT", "ENOTDIR", "EACCES", "EPERM", "ENAMETOOLONG"].includes(systemErrorCode(error) ?? ""))
       return undefined;
     throw error;

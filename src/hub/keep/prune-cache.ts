@@ -10,24 +10,24 @@ import { refBytes, repoFolder } from "../find/hub-cache.ts";
 import { scanCache, scanUrlFolder, type CachedFile, type CachedModel } from "./scan-cache.ts";
 import { urlLockPath } from "../find/url-files.ts";
 
-/** What a prune would take away. */
+/** The models that a prune would delete. */
 export interface PrunePlan {
   readonly models: readonly CachedModel[];
-  /** What that gives back: a blob with several names counts once, one that is kept for another model not at all. */
+  /** Freed space. A blob with several names counts once; a blob that another model needs does not count. */
   readonly freedBytes: number;
-  /** Models that no profile uses, and that another process uses. */
+  /** Models that no profile uses, but another process does. */
   readonly held: readonly CachedModel[];
 }
 
-/** Where models are that came from the network. */
+/** The folders of fetched models. */
 export interface ModelFolders {
   readonly hubCache: string;
-  /** Of models from plain addresses. */
+  /** Folder of the models from plain addresses. */
   readonly urlFolder: string;
 }
 
 /**
- * Finds the models that nobody uses.
+ * Finds the models that nothing uses.
  * @param used Paths of the shards of every model that a profile names, as they are in snapshots.
  */
 export async function planPrune(folders: ModelFolders, used: ReadonlySet<string>): Promise<PrunePlan> {
@@ -53,13 +53,13 @@ export async function planPrune(folders: ModelFolders, used: ReadonlySet<string>
   return { models, freedBytes: [...freed.values()].reduce((sum, size) => sum + size, 0), held: unused.filter(isHeld) };
 }
 
-/** A link may lead anywhere; what lies outside the repository's own folder is not the cache's to delete. */
+/** A link may lead anywhere; only files in the repository's own folder may be deleted. */
 function isOfCache({ path, blob }: CachedFile, hubCache: string): boolean {
   const [repo = ""] = path.slice(hubCache.length + 1).split(sep);
   return blob === path || dirname(blob) === join(hubCache, repo, "blobs");
 }
 
-/** Takes models away: their names, the blobs that no other name leads to, and the folders and refs left empty. */
+/** Deletes models: their names, blobs without another name, and folders and refs that are then empty. */
 export async function prune(
   { models }: PrunePlan,
   { hubCache, urlFolder }: ModelFolders,
@@ -85,7 +85,7 @@ export async function prune(
   }
 }
 
-/** The name first: a reader then finds no file, and not a link to nothing. */
+/** The name first, so that a reader never finds a dangling link. */
 async function removeFile({ path, blob }: CachedFile, hubCache: string): Promise<void> {
   for (const file of [path, blob]) expectSafeForRoot(dirname(file));
   await rm(path, { force: true });
@@ -109,7 +109,7 @@ async function removeIfEmpty(folder: string): Promise<boolean> {
   }
 }
 
-/** A ref to a snapshot that is gone makes the Python client call the cache corrupted. */
+/** The Python client calls a cache corrupted when a ref leads to a missing snapshot. */
 async function removeStaleRefs(repo: string): Promise<void> {
   const commits = new Set((await listEntries(join(repo, "snapshots"))).map(({ name }) => name));
   for (const entry of (await listEntries(join(repo, "refs"))).filter((one) => one.isFile())) {

@@ -6,7 +6,7 @@ import { listTree } from "../../base/files/list-tree.ts";
 import { findQuant } from "../find/select-files.ts";
 import { firstShard, parseShardName } from "../find/shard-names.ts";
 
-/** A model in the Hugging Face cache, whoever has fetched it, or among those that came from plain addresses. */
+/** A model in the Hugging Face cache, whichever program fetched it, or one from a plain address. */
 export interface CachedModel {
   /** Repository and commit; undefined for one from an address. */
   readonly of: { readonly hf: string; readonly commit: string } | undefined;
@@ -21,12 +21,12 @@ export interface CachedModel {
 export interface CachedFile {
   /** In the snapshot. */
   readonly path: string;
-  /** What the path leads to: the blob, or the file itself where the cache was made without links. */
+  /** The target of the path: the blob, or the file itself in a cache without links. */
   readonly blob: string;
   readonly sizeBytes: number;
 }
 
-/** All GGUF models of the Hugging Face cache, by repository; what cannot be read is left out. */
+/** All GGUF models of the Hugging Face cache, by repository; unreadable ones are left out. */
 export async function scanCache(hubCache: string): Promise<readonly CachedModel[]> {
   const models: CachedModel[] = [];
   for (const folder of (await listFolder(hubCache)).filter((name) => name.startsWith("models--"))) {
@@ -38,7 +38,7 @@ export async function scanCache(hubCache: string): Promise<readonly CachedModel[
   return models;
 }
 
-/** All models that came from plain addresses. */
+/** All models from plain addresses. */
 export async function scanUrlFolder(folder: string): Promise<readonly CachedModel[]> {
   return scanFolder(folder, undefined);
 }
@@ -59,7 +59,7 @@ async function scanFolder(folder: string, of: CachedModel["of"]): Promise<Cached
   return models.filter(({ shards }) => shards.length > 0);
 }
 
-/** Files that are examined at once. */
+/** Concurrency limit. */
 const filesAtOnce = 64;
 
 async function readSet(
@@ -79,7 +79,7 @@ async function readSet(
   };
 }
 
-/** Empty for a file that is not there, such as one whose blob is gone. */
+/** Empty for a missing file, such as one whose blob was deleted. */
 async function examineFile(path: string): Promise<CachedFile[]> {
   try {
     const blob = await realpath(path);

@@ -8,7 +8,7 @@ import { ensureOwnFolder } from "../../base/files/own-folder.ts";
 import { parseJson } from "../../base/text/parse-json.ts";
 import { readSmallFile } from "../../base/files/read-small-file.ts";
 
-/** A record is a path, which has 4 kB at most, and some numbers. What is larger is none of ours. */
+/** A record is a path of at most 4 kB and a few numbers. A larger file is not a record. */
 const most = 64 << 10;
 
 const recordSchema = z.object({
@@ -20,16 +20,16 @@ const recordSchema = z.object({
   verifiedAt: z.iso.datetime(),
 });
 
-/** When a file's content was last seen to have this digest. */
+/** The digest of a file, and the time at which it was last computed. */
 export type VerifiedFile = Pick<z.infer<typeof recordSchema>, "digest" | "verifiedAt">;
 
 /**
- * What is known of a file's content; holds while its size and time of change stay what they were, so that 135 GB are
- * not read at each start.
+ * The known digest of a file. It is valid while size and time of change stay the same, so that 135 GB need not be read
+ * at each start.
  * @param lockFolder As {@link modelLockFolder} gives it; the records are in it.
  */
 export async function findVerified(lockFolder: string, path: string): Promise<VerifiedFile | undefined> {
-  const file = await lookAt(path);
+  const file = await statReal(path);
   try {
     const record = recordSchema.safeParse(parseJson(readSmallFile(recordPath(lockFolder, file.path), { most }) ?? ""));
     if (!record.success) return undefined;
@@ -42,23 +42,23 @@ export async function findVerified(lockFolder: string, path: string): Promise<Ve
   }
 }
 
-/** Notes that a file has this digest now. @throws the system's error. */
+/** Records the digest of a file. @throws the system's error. */
 export async function recordVerified(lockFolder: string, path: string, digest: string): Promise<void> {
-  const file = await lookAt(path);
+  const file = await statReal(path);
   const record = { version: 1, ...file, digest, verifiedAt: new Date().toISOString() };
   ensureOwnFolder(dirname(recordPath(lockFolder, file.path)));
   await writeFileAtomic(recordPath(lockFolder, file.path), `${JSON.stringify(record)}\n`);
 }
 
-/** Forgets what was noted of a file that has turned out to be another. */
+/** Deletes the record of a file whose content turned out to be different. */
 export async function forgetVerified(lockFolder: string, path: string): Promise<void> {
-  const record = recordPath(lockFolder, (await lookAt(path)).path);
+  const record = recordPath(lockFolder, (await statReal(path)).path);
   ensureOwnFolder(dirname(record));
   await rm(record, { force: true });
 }
 
-/** The file itself: the Hugging Face cache has several names for one blob. */
-async function lookAt(path: string): Promise<{ path: string; sizeBytes: number; modifiedMs: number }> {
+/** Of the file behind the links: the Hugging Face cache has several names for one blob. */
+async function statReal(path: string): Promise<{ path: string; sizeBytes: number; modifiedMs: number }> {
   const real = await realpath(path);
   const { size, mtimeMs } = await stat(real);
   return { path: real, sizeBytes: size, modifiedMs: mtimeMs };

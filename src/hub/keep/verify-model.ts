@@ -10,7 +10,7 @@ import { pullFix } from "../find/pull-fix.ts";
 import { listDigests } from "../find/url-files.ts";
 import { findVerified, forgetVerified, recordVerified } from "./verified-files.ts";
 
-/** What is told while files are read. `file` is a path. */
+/** Progress of a verification. `file` is a path. */
 export interface VerifyEvent {
   readonly kind: "verify";
   readonly file: string;
@@ -22,7 +22,7 @@ export interface VerifyOptions {
   readonly lockFolder: string;
   readonly signal: AbortSignal;
   readonly onProgress: (event: VerifyEvent) => void;
-  /** Read every file again, whatever is known of it. */
+  /** Read every file again, even when its digest is known. */
   readonly again?: boolean;
 }
 
@@ -36,8 +36,8 @@ export interface ExpectedFile {
 }
 
 /**
- * What a model's files are to be: what its reference is locked to, the digests that the profile has, or what the cache
- * itself says; undefined when nobody knows without asking the Hub.
+ * The expected files of a model: from its lock, from the digests in the profile, or from the names in the cache.
+ * Undefined when only the Hub can tell.
  */
 export async function findKnown(
   ref: RemoteModelRef,
@@ -59,7 +59,7 @@ export async function findKnown(
   );
 }
 
-/** The files with what they should be; undefined when nobody knows without asking the Hub. */
+/** The files with their expected digests; undefined when only the Hub can tell. */
 export async function expectFiles(
   files: ModelFiles,
   lock: ModelLock | undefined,
@@ -71,7 +71,7 @@ export async function expectFiles(
   );
 }
 
-/** The files whose content was not seen to be right since they last changed. */
+/** The files that were not verified since they last changed. */
 export async function listUnverified(files: readonly ExpectedFile[], lockFolder: string): Promise<ExpectedFile[]> {
   const unverified = await Promise.all(
     files.map(async (file) => ((await findVerified(lockFolder, file.path))?.digest === file.digest ? [] : [file])),
@@ -80,8 +80,7 @@ export async function listUnverified(files: readonly ExpectedFile[], lockFolder:
 }
 
 /**
- * Reads files and compares their content with what it should be; what was seen to be right is noted, and not read again
- * until it changes.
+ * Hashes files and compares the digests. A file that is right is recorded, and not read again until it changes.
  * @throws LlmctlError `model-damaged`, naming the file; the signal's reason when aborted.
  */
 export async function verifyFiles(files: readonly ExpectedFile[], options: VerifyOptions): Promise<void> {
@@ -98,10 +97,10 @@ async function verifyFile(
   const found = await hashFile(path, digest, { signal, onBytes });
   if (found === digest) return recordVerified(lockFolder, path, digest);
   await forgetVerified(lockFolder, path);
-  // The link alone would leave the damaged blob, which looks complete.
-  const wayOut = `delete "${await realpath(path)}"`;
-  throw new LlmctlError("model-damaged", `"${path}" is damaged: its digest is ${found}, and should be ${digest}`, {
+  // Deleting only the link would leave the damaged blob, which looks complete.
+  const deletion = `delete "${await realpath(path)}"`;
+  throw new LlmctlError("model-damaged", `"${path}" is damaged: its digest is ${found} instead of ${digest}`, {
     exit: "missingFile",
-    fix: profile === undefined ? wayOut : pullFix(profile, { before: `${wayOut}, then fetch it again with` }),
+    fix: profile === undefined ? deletion : pullFix(profile, { before: `${deletion}, then fetch it again with` }),
   });
 }

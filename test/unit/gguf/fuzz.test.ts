@@ -3,7 +3,7 @@ import { runInNewContext } from "node:vm";
 import { describe, expect, test } from "vitest";
 import { bufferSource } from "../../../src/gguf/byte-source.ts";
 import { mostLayers, readModelFacts } from "../../../src/gguf/model-facts.ts";
-import { limits } from "../../../src/gguf/parse-header.ts";
+import { limits } from "../../../src/gguf/limits.ts";
 import { readHeaderFrom } from "../../../src/gguf/read-header.ts";
 import { ggufFuzzer, mostBytes, strictSource } from "../../fuzz/gguf.ts";
 import { Random, seedOf } from "../../fuzz/random.ts";

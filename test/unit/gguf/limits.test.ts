@@ -5,7 +5,7 @@ import { describe, expect, test, vi } from "vitest";
 import { bufferSource, type ByteSource } from "../../../src/gguf/byte-source.ts";
 import { GgufError } from "../../../src/gguf/gguf-error.ts";
 import { findText } from "../../../src/gguf/metadata.ts";
-import { limits } from "../../../src/gguf/parse-header.ts";
+import { limits } from "../../../src/gguf/limits.ts";
 import { readHeaderFrom } from "../../../src/gguf/read-header.ts";
 import { readModel, readModelFrom } from "../../../src/gguf/read-model.ts";
 import { mostShards } from "../../../src/gguf/split-set.ts";

@@ -64,14 +64,14 @@ describe("a split set", () => {
 
   test("must be named by its first shard, which the refusal names", async () => {
     const error = await refusal(path(1));
-    expect(error.message).toBe(`${path(1)} is shard 2 of 3, a model is named by its first shard`);
+    expect(error.message).toBe(`${path(1)} is shard 2 of 3; a model is named by its first shard`);
     expect(error.fix).toBe(`name ${path(0)}`);
   });
 
   test("cannot be found under a name that says something else", async () => {
     await rename(path(0), join(folder, "model.gguf"));
     expect((await refusal(join(folder, "model.gguf"))).message).toContain(
-      "is the first of 3 shards but its name does not say so",
+      "is the first of 3 shards but its name does not tell",
     );
     await rename(join(folder, "model.gguf"), join(folder, "model-00001-of-00002.gguf"));
     await refusal(join(folder, "model-00001-of-00002.gguf"));

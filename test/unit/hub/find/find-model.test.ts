@@ -206,7 +206,7 @@ describe("a locked Hub model", () => {
     await put(`models/GLM-4.7-GGUF/${shards[1]}`, "cut off");
     await expect(findModel(ref, options)).rejects.toMatchObject({
       code: "model-missing",
-      message: expect.stringContaining(`${paths[1]} has 7 bytes, and ${shards[1]?.length} at the commit in use`),
+      message: expect.stringContaining(`${paths[1]} has 7 bytes, but had ${shards[1]?.length} at the commit in use`),
     });
   });
 });

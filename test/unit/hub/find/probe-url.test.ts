@@ -52,7 +52,7 @@ test.each<[string, Answer, object]>([
   [
     "a page",
     { text: "<html>" },
-    { code: "url-not-gguf", message: "https://models.example/m.gguf is a web page, and not a GGUF file" },
+    { code: "url-not-gguf", message: "https://models.example/m.gguf is a web page, not a GGUF file" },
   ],
   ["plain http", { from: "http://cdn.example/m.gguf", headers: { "content-length": "4" } }, { code: "url-insecure" }],
 ])("%s is refused, in words without the query", async (_, answer, error) => {

@@ -54,10 +54,10 @@ describe("a split set", () => {
   });
 
   test.each([
-    ["a".repeat(64), '"https://h/m-00001-of-00002.gguf" is a model of 2 files, and has one sha256'],
+    ["a".repeat(64), '"https://h/m-00001-of-00002.gguf" is a model of 2 files, but the profile has one sha256'],
     [
       Array(3).fill("a".repeat(64)) as string[],
-      '"https://h/m-00001-of-00002.gguf" is a model of 2 files, and has 3 sha256',
+      '"https://h/m-00001-of-00002.gguf" is a model of 2 files, but the profile has 3 sha256',
     ],
   ])("has a digest for each file or none", (sha256, message) => {
     expect(failure({ url: first, sha256 })).toMatchObject({ code: "bad-sha256", exit: "config", message });

@@ -33,7 +33,9 @@ describe("readHubSettings", () => {
   });
 
   test("refuses a token that no header can carry, without showing it", () => {
-    expect(() => readHubSettings({ HF_TOKEN: "hf_a\nb" })).toThrow("HF_TOKEN holds characters that no token has");
+    expect(() => readHubSettings({ HF_TOKEN: "hf_a\nb" })).toThrow(
+      "HF_TOKEN holds characters that a token cannot have",
+    );
   });
 });
 
@@ -72,6 +74,8 @@ describe("the token that the Python client keeps", () => {
 
   test("is refused when no header can carry it, without showing it", () => {
     const path = join(home, "broken");
-    expect(() => readHubSettings({ HF_TOKEN_PATH: path })).toThrow(`"${path}" holds characters that no token has`);
+    expect(() => readHubSettings({ HF_TOKEN_PATH: path })).toThrow(
+      `"${path}" holds characters that a token cannot have`,
+    );
   });
 });

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import {
   parseRetryAfter,
-  sayOnce,
+  reportOnce,
   TransientError,
   withRetries,
   type RetryRule,
@@ -65,11 +65,11 @@ describe("withRetries", () => {
   });
 });
 
-describe("sayOnce", () => {
+describe("reportOnce", () => {
   test("says the same only once while it waits", () => {
     const said: string[] = [];
     let nowMs = 0;
-    const say = sayOnce(
+    const say = reportOnce(
       (reason) => void said.push(reason),
       () => nowMs,
     );

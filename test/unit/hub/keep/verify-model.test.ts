@@ -79,7 +79,7 @@ describe("verifyFiles", () => {
     await expect(verify(wanted)).rejects.toMatchObject({
       code: "model-damaged",
       exit: "missingFile",
-      message: `"${path}" is damaged: its digest is ${sha256(content)}, and should be ${wanted}`,
+      message: `"${path}" is damaged: its digest is ${sha256(content)} instead of ${wanted}`,
     });
     expect(await findVerified(locks(), path)).toBeUndefined();
   });
