@@ -16,7 +16,8 @@ import {
 } from "./container.ts";
 import type { FlagCatalogue } from "../llama/ask/flag-catalogue.ts";
 import type { FlagEntry } from "../llama/ask/help-text.ts";
-import { renderServer, type RenderedFlag } from "../llama/render/render-command.ts";
+import { renderServer } from "../llama/render/render-command.ts";
+import type { RenderedFlag } from "../llama/render/flag-rule.ts";
 
 /** What computes in the image. */
 const imageBackends = ["cpu", "cuda", "rocm", "vulkan"] as const;

@@ -7,52 +7,62 @@ import {
   type ModelHeaders,
   type ModelPlace,
 } from "../hub/find/read-model-headers.ts";
-import { findBuildRule, type BuildRule } from "../llama/draft/build-vocab-rule.ts";
+import { findBuildVocabRule, type BuildVocabRule } from "../llama/draft/build-vocab-rule.ts";
 import { decideDraft, type DraftVerdict } from "../llama/draft/draft-gate.ts";
 import type { Profile } from "../profiles/schema/schema.ts";
 import { targetModel } from "../profiles/target.ts";
 
-/** What the headers of two models say about drafting with them. */
+/** Whether a draft may speed up a target, and everything that the verdict was made from. */
 export interface Judgement {
   readonly target: ModelHeaders;
+  /** Undefined for a drafting type that needs no draft model. */
   readonly draft: ModelHeaders | undefined;
+  /** The drafting type, in llama.cpp's words. */
   readonly type: string;
-  readonly build: BuildRule;
+  readonly build: BuildVocabRule;
   readonly verdict: DraftVerdict;
 }
 
-interface NamedPair {
+export interface JudgeOptions {
+  readonly paths: Paths;
+  /** In which a build of llama.cpp is asked for its flags. */
+  readonly env: NodeJS.ProcessEnv;
+}
+
+interface ModelPair {
   readonly target: ModelPlace;
   readonly draft: ModelPlace;
   readonly type: string;
 }
 
-/** Judges any two models by their headers, wherever they are. @throws LlmctlError as {@link readModelHeaders} */
+/** Judges any two models by their headers, on disk or on a server. @throws LlmctlError as {@link readModelHeaders}. */
 export async function judgePair(
-  { target, draft, type }: NamedPair,
+  { target, draft, type }: ModelPair,
   options: HeaderOptions,
-  place: { readonly paths: Paths; readonly env: NodeJS.ProcessEnv },
+  judging: JudgeOptions,
 ): Promise<Judgement> {
-  const build = await findBuildRule({ llama: {}, at: "installed builds", ...place });
+  const build = await findBuildVocabRule({ llama: {}, at: "installed builds", ...judging });
   const models = { target: await readModelHeaders(target, options), draft: await readModelHeaders(draft, options) };
   const verdict = decideDraft({ target: models.target.model, draft: models.draft.model, type, rule: build.rule });
   return { ...models, type, build, verdict };
 }
 
 /**
- * Judges a profile's two models by their headers, wherever they are; undefined when the profile asks for no drafting.
+ * Judges a profile's two models by their headers, on disk or on a server.
+ * @returns undefined when the profile asks for no drafting.
+ * @throws LlmctlError as {@link readModelHeaders}.
  */
 export async function judgeProfile(
   profile: Profile,
   access: HubAccess,
-  place: { readonly paths: Paths; readonly env: NodeJS.ProcessEnv },
+  judging: JudgeOptions,
 ): Promise<Judgement | undefined> {
   const { values } = profile;
   const targetRef = targetModel(profile);
   if (values.draft === undefined) return undefined;
   const { type, model } = values.draft;
-  const options = { ...access, ...findOptions(profile, place.paths) };
-  const build = await findBuildRule({ llama: values.llama, at: profile.at("llama"), ...place });
+  const options = { ...access, ...findOptions(profile, judging.paths) };
+  const build = await findBuildVocabRule({ llama: values.llama, at: profile.at("llama"), ...judging });
   const target = await readModelHeaders(targetRef, { ...options, at: profile.at("model") });
   const draft =
     model === undefined ? undefined : await readModelHeaders(model, { ...options, at: profile.at("draft", "model") });

@@ -1,118 +1,91 @@
+import type { LlmctlError } from "../base/errors.ts";
 import type { Paths } from "../base/files/paths.ts";
+import { printableName } from "../base/text/printable.ts";
+import { describeUrl } from "../hub/find/describe-ref.ts";
 import { findOptions, searchModel, urlModelFolder, urlSource } from "../hub/find/find-model.ts";
+import type { ModelFiles } from "../hub/find/model-files.ts";
 import { modelLockFolder, readModelLock } from "../hub/find/model-lock.ts";
+import { findQuant } from "../hub/find/select-files.ts";
 import { scanCache, scanUrlFolder, type CachedModel } from "../hub/keep/scan-cache.ts";
-import { findQuant, matchFiles } from "../hub/find/select-files.ts";
-import { firstShard } from "../hub/find/shard-names.ts";
-import { listUrlFiles } from "../hub/find/url-files.ts";
 import { findVerified } from "../hub/keep/verified-files.ts";
-import { LlmctlError } from "../base/errors.ts";
-import { listProfiles, profileFolders } from "../profiles/find.ts";
-import { loadProfile } from "../profiles/load.ts";
+import type { LoadOptions } from "../profiles/load.ts";
 import { listModelRefs } from "../profiles/model-refs.ts";
 import type { Profile, RemoteModelRef } from "../profiles/schema/schema.ts";
-import { listProfileStates } from "../supervisor/state/profile-states.ts";
+import { readAllProfiles } from "./all-profiles.ts";
 
 /** A model on this machine: in the Hugging Face cache, from a plain address, or where a profile finds it. */
-export interface KnownModel {
-  /** Undefined for one from an address. */
+export interface ModelOnDisk {
+  /** Undefined for a model from an address. */
   readonly hf: string | undefined;
-  /** Undefined for one of the Hub, and for one that no profile names any more. */
+  /** Undefined for a model of the Hub, and for one from an address that no profile names any more. */
   readonly url: string | undefined;
-  /** The first file's name, as it is where it lies. */
+  /** The name of the first file, as it is in its folder. */
   readonly name: string;
   readonly quant: string | undefined;
   readonly commit: string | undefined;
-  readonly shards: readonly { readonly path: string; readonly sizeBytes: number }[];
-  /** Shards of the set that are not here. */
+  readonly shards: ModelFiles["shards"];
+  /** How many shards of the set are missing. */
   readonly missing: number;
-  /** Of the profiles that use it. */
+  /** Names of the profiles that use it. */
   readonly profiles: readonly string[];
-  /** The profiles' words for it; undefined when none uses it. */
+  /** The profiles' reference to it; undefined when no profile uses it. */
   readonly ref: RemoteModelRef | undefined;
-  /** For people. */
+  /** Where it is, for people. */
   readonly source: string;
-  /** When all of it was last seen to be right. */
+  /** When its content was last verified, of the shard that was verified first; undefined when one never was. */
   readonly verifiedAt: string | undefined;
 }
 
-/** The profiles there are, and why others cannot be read. */
-export interface ReadProfiles {
-  readonly profiles: readonly Profile[];
+/** What `llmctl models` lists. */
+export interface ModelList {
+  readonly models: readonly ModelOnDisk[];
+  /** Why profiles cannot be read; which models they use is not known. */
   readonly problems: readonly LlmctlError[];
 }
 
-/** Every profile that `llmctl profile list` shows, and those that run or have run from elsewhere. */
-export async function readAllProfiles(paths: Paths): Promise<ReadProfiles> {
-  const folders = profileFolders({ paths, cwd: process.cwd() });
-  const listed = (await listProfiles(folders))
-    .filter(({ shadowedBy }) => shadowedBy === undefined)
-    .map(({ path }) => path);
-  const running = (await listProfileStates(paths))
-    .filter(({ presence }) => presence !== "gone")
-    .map(({ status }) => status.profile);
-  const profiles: Profile[] = [];
-  const problems: LlmctlError[] = [];
-  for (const path of new Set([...listed, ...running])) {
-    try {
-      profiles.push(await loadProfile(path, { folders, env: process.env }));
-    } catch (error) {
-      if (!(error instanceof LlmctlError)) throw error;
-      problems.push(error);
-    }
-  }
-  return { profiles, problems };
+export async function listModels(paths: Paths, load: LoadOptions): Promise<ModelList> {
+  const { profiles, problems } = await readAllProfiles(paths, load);
+  return { models: await listModelsOnDisk(profiles, paths), problems };
 }
 
-/** Every model that is here, those of profiles first. */
-export async function listKnownModels(profiles: readonly Profile[], paths: Paths): Promise<readonly KnownModel[]> {
+/** Every model on this machine that was fetched, models of profiles first. */
+export async function listModelsOnDisk(profiles: readonly Profile[], paths: Paths): Promise<readonly ModelOnDisk[]> {
   const used = await listUsed(profiles, paths);
   const usedPaths = new Set(used.flatMap(({ shards }) => shards.map(({ path }) => path)));
   const cached = [...(await scanCache(paths.hub)), ...(await scanUrlFolder(urlModelFolder(paths)))];
-  const unused = cached.filter(({ shards }) => !shards.some(({ path }) => usedPaths.has(path))).map(describeUnused);
+  const unused = cached.filter(({ shards }) => !shards.some(({ path }) => usedPaths.has(path))).map(toUnused);
   const lockFolder = modelLockFolder(paths.state);
   return Promise.all(
-    [...used, ...unused].map(async (model) => ({ ...model, verifiedAt: await findOldest(model.shards, lockFolder) })),
+    [...used, ...unused].map(async (model) => ({
+      ...model,
+      verifiedAt: await findVerifiedAt(model.shards, lockFolder),
+    })),
   );
 }
 
-function describeUnused({ of, ...model }: CachedModel): Omit<KnownModel, "verifiedAt"> {
-  const source = of === undefined ? urlSource : "Hugging Face cache";
-  return { ...model, hf: of?.hf, url: undefined, commit: of?.commit, profiles: [], ref: undefined, source };
-}
-
-/**
- * Paths in snapshots of everything that profiles use. Of a model that is not complete here, every set that the
- * reference could mean counts: a pull goes on from it.
- */
-export async function listUsedPaths(profiles: readonly Profile[], paths: Paths): Promise<ReadonlySet<string>> {
-  const used = new Set<string>();
-  const cached = await scanCache(paths.hub);
-  for (const { ref, profile } of listRefs(profiles)) {
-    const options = findOptions(profile, paths);
-    if ("url" in ref) {
-      for (const { path } of listUrlFiles(ref, options)) used.add(path);
-      continue;
-    }
-    const search = await searchModel(ref, options);
-    const meant = ref.file === undefined ? ref : { ...ref, file: firstShard(ref.file) };
-    const couldMean = cached.filter(({ of, name }) => of?.hf === ref.hf && matchFiles([name], meant).kind !== "none");
-    const shards = "files" in search ? search.files.shards : couldMean.flatMap((model) => model.shards);
-    for (const { path } of shards) used.add(path);
-  }
-  return used;
-}
-
-function listRefs(profiles: readonly Profile[]): { readonly ref: RemoteModelRef; readonly profile: Profile }[] {
+/** References to models that can be fetched, with the profile that has them. */
+export function listRemoteRefs(
+  profiles: readonly Profile[],
+): { readonly ref: RemoteModelRef; readonly profile: Profile }[] {
   return profiles.flatMap((profile) =>
     listModelRefs(profile.values).flatMap(({ ref }) => (typeof ref === "string" ? [] : [{ ref, profile }])),
   );
 }
 
-/** The models to be fetched that the profiles name and that are complete here, once each. */
-async function listUsed(profiles: readonly Profile[], paths: Paths): Promise<Omit<KnownModel, "verifiedAt">[]> {
-  const byPath = new Map<string, Omit<KnownModel, "verifiedAt">>();
-  for (const { ref, profile } of listRefs(profiles)) {
+/** `"OWNER/REPO" (QUANT)`, an address, or a file's name; printable, for people. */
+export function labelOnDisk({ hf, url, quant, name }: Pick<ModelOnDisk, "hf" | "url" | "quant" | "name">): string {
+  if (hf === undefined) return `"${printableName(url === undefined ? name : describeUrl(url))}"`;
+  return `"${printableName(hf)}" (${printableName(quant ?? name)})`;
+}
+
+export function sizeOnDisk({ shards }: Pick<ModelOnDisk, "shards">): number {
+  return shards.reduce((sum, shard) => sum + shard.sizeBytes, 0);
+}
+
+/** The models that the profiles refer to and that are complete on disk, once each. */
+async function listUsed(profiles: readonly Profile[], paths: Paths): Promise<Omit<ModelOnDisk, "verifiedAt">[]> {
+  const byPath = new Map<string, Omit<ModelOnDisk, "verifiedAt">>();
+  for (const { ref, profile } of listRemoteRefs(profiles)) {
     const search = await searchModel(ref, findOptions(profile, paths));
     const path = "files" in search ? search.files.shards[0]?.path : undefined;
     if (!("files" in search) || path === undefined) continue;
@@ -134,8 +107,13 @@ async function listUsed(profiles: readonly Profile[], paths: Paths): Promise<Omi
   return [...byPath.values()];
 }
 
-async function findOldest(shards: KnownModel["shards"], lockFolder: string): Promise<string | undefined> {
+function toUnused({ of, ...model }: CachedModel): Omit<ModelOnDisk, "verifiedAt"> {
+  const source = of === undefined ? urlSource : "Hugging Face cache";
+  return { ...model, hf: of?.hf, url: undefined, commit: of?.commit, profiles: [], ref: undefined, source };
+}
+
+async function findVerifiedAt(shards: ModelOnDisk["shards"], lockFolder: string): Promise<string | undefined> {
   const times = await Promise.all(shards.map(async ({ path }) => (await findVerified(lockFolder, path))?.verifiedAt));
-  const known = times.filter((time) => time !== undefined);
-  return known.length === shards.length ? known.toSorted()[0] : undefined;
+  const verified = times.filter((time) => time !== undefined);
+  return verified.length === shards.length ? verified.toSorted()[0] : undefined;
 }

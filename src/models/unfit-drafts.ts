@@ -3,60 +3,54 @@ import { findModel, findOptions, searchModel } from "../hub/find/find-model.ts";
 import type { HubAccess } from "../hub/http/hub-access.ts";
 import type { PullPlan } from "../hub/download/pull-plan.ts";
 import { describeRef } from "../hub/find/describe-ref.ts";
-import { findBuildRule } from "../llama/draft/build-vocab-rule.ts";
-import type { VocabRule } from "../llama/draft/vocab-rule.ts";
+import { findBuildVocabRule, type VocabRule } from "../llama/draft/build-vocab-rule.ts";
 import { draftMismatch } from "../llama/plan/plan-launch.ts";
 import { findSkippedDraft, noteSkippedDraft } from "../llama/draft/draft-skip-note.ts";
 import type { ModelRef, Profile, RemoteModelRef } from "../profiles/schema/schema.ts";
 import { targetModel } from "../profiles/target.ts";
 import type { NotFetched } from "./model-event.ts";
-import { judgeProfile } from "./judge-pair.ts";
+import { judgeProfile, type JudgeOptions } from "./judge-pair.ts";
 
-/** A draft that is not fetched because it cannot speed up its target. */
-export interface SkippedDraft {
+/** A draft that is not fetched, because its headers say that it cannot speed up its target. */
+export interface UnfitDraft {
   readonly profile: Profile;
   readonly ref: RemoteModelRef;
   readonly reason: string;
+  /** The rule that the judgement followed. */
   readonly rule: VocabRule;
   readonly sizeBytes: number;
 }
 
-interface Place {
-  readonly paths: Paths;
-  readonly env: NodeJS.ProcessEnv;
-}
-
-/** What is to be done about a reference; undefined for one that nothing is known of. */
+/** What a pull would do about a reference; undefined for one that was not planned. */
 type PlanOf = (ref: ModelRef) => PullPlan | undefined;
 
 /**
- * Judges the pairs of which something is still to be fetched, by their headers where they are published.
- * @throws LlmctlError `draft-mismatch` where the profile wants that, and what reading the headers throws; nothing has
- *   been fetched then.
+ * Judges the pairs of which files are missing, by the headers where they are published, before anything is fetched.
+ * @throws LlmctlError `draft-mismatch` if the profile says `on_mismatch: fail`, or as {@link judgeProfile}.
  */
-export async function findSkippedDrafts(
+export async function findUnfitDrafts(
   profiles: readonly Profile[],
   planOf: PlanOf,
-  { access, ...place }: Place & { readonly access: HubAccess },
-): Promise<SkippedDraft[]> {
-  const skipped: SkippedDraft[] = [];
+  { access, ...options }: JudgeOptions & { readonly access: HubAccess },
+): Promise<UnfitDraft[]> {
+  const unfit: UnfitDraft[] = [];
   for (const profile of profiles) {
     const { draft } = profile.values;
     const ref = draft?.model;
     if (draft === undefined || ref === undefined) continue;
-    const draftLacks = planOf(ref)?.kind === "fetch";
-    if (!draftLacks && planOf(targetModel(profile))?.kind !== "fetch") continue;
-    const judgement = await judgeProfile(atPlannedCommits(profile, planOf), access, place);
+    const isDraftMissing = planOf(ref)?.kind === "fetch";
+    if (!isDraftMissing && planOf(targetModel(profile))?.kind !== "fetch") continue;
+    const judgement = await judgeProfile(atPlannedCommits(profile, planOf), access, options);
     if (judgement === undefined || judgement.verdict.verdict === "on") continue;
     if (draft.on_mismatch === "fail") throw draftMismatch(profile, judgement.verdict);
-    if (!draftLacks || typeof ref === "string") continue;
+    if (!isDraftMissing || typeof ref === "string") continue;
     const sizeBytes = (judgement.draft?.model.shards ?? []).reduce((sum, shard) => sum + shard.sizeBytes, 0);
-    skipped.push({ profile, ref, reason: judgement.verdict.reason, rule: judgement.build.rule, sizeBytes });
+    unfit.push({ profile, ref, reason: judgement.verdict.reason, rule: judgement.build.rule, sizeBytes });
   }
-  return skipped;
+  return unfit;
 }
 
-/** The headers to judge are those of the commits that would be fetched. */
+/** The profile with its references at the commits that would be fetched: their headers are the ones to judge. */
 function atPlannedCommits(profile: Profile, planOf: PlanOf): Profile {
   const { draft } = profile.values;
   const place = (ref: ModelRef): ModelRef => {
@@ -68,27 +62,22 @@ function atPlannedCommits(profile: Profile, planOf: PlanOf): Profile {
   return { ...profile, values: { ...profile.values, model: place(targetModel(profile)), draft: placedDraft } };
 }
 
-/**
- * Whether an earlier pull has left out the profile's draft, and the reason still holds: a start then needs no network
- * to say so.
- */
-export async function isSkipNoted(profile: Profile, { paths, env }: Place): Promise<boolean> {
+/** Whether an earlier pull has left out the profile's draft for a reason that still holds. Needs no network. */
+export async function isKnownUnfit(profile: Profile, { paths, env }: JudgeOptions): Promise<boolean> {
   const { draft, llama } = profile.values;
   const model = targetModel(profile);
   if (draft?.model === undefined || typeof draft.model === "string" || draft.on_mismatch === "fail") return false;
   const options = findOptions(profile, paths);
-  const files = typeof model === "string" ? await findModel(model, options) : await searchModel(model, options);
-  const shards = "files" in files ? files.files.shards : "shards" in files ? files.shards : undefined;
-  if (shards === undefined) return false;
-  const { rule } = await findBuildRule({ llama, at: profile.at("llama"), paths, env });
-  return (
-    (await findSkippedDraft(paths.cache, { targetFiles: shards, draft: draft.model, type: draft.type, rule })) !==
-    undefined
-  );
+  const search =
+    typeof model === "string" ? { files: await findModel(model, options) } : await searchModel(model, options);
+  if (!("files" in search)) return false;
+  const { rule } = await findBuildVocabRule({ llama, at: profile.at("llama"), paths, env });
+  const pair = { targetFiles: search.files.shards, draft: draft.model, type: draft.type, rule };
+  return (await findSkippedDraft(paths.cache, pair)) !== undefined;
 }
 
-/** Notes why a draft was left out, for `up`; its target must be here. */
-export async function noteNotFetched({ profile, ref, reason, rule }: SkippedDraft, paths: Paths): Promise<void> {
+/** Notes why a draft was left out, so that a start can say it. The target must be on disk. */
+export async function noteUnfitDraft({ profile, ref, reason, rule }: UnfitDraft, paths: Paths): Promise<void> {
   const { shards } = await findModel(targetModel(profile), findOptions(profile, paths));
   await noteSkippedDraft(
     paths.cache,
@@ -97,7 +86,7 @@ export async function noteNotFetched({ profile, ref, reason, rule }: SkippedDraf
   );
 }
 
-/** For those who are told. */
-export function toNotFetched({ profile, ref, reason, sizeBytes }: SkippedDraft): NotFetched {
+/** The facts to report. */
+export function toNotFetched({ profile, ref, reason, sizeBytes }: UnfitDraft): NotFetched {
   return { model: describeRef(ref), profile: profile.name, reason, sizeBytes };
 }

@@ -8,25 +8,25 @@ import { jsonLine } from "../screen/json-text.ts";
 import { paint } from "../screen/paint.ts";
 import { ProgressBars } from "../screen/progress-bars.ts";
 
-/** Shows models as they are fetched and verified. */
+/** Shows what happens to models while they are fetched and verified. */
 export interface PullReporter {
   readonly show: OnModelEvent;
-  /** Takes away what is drawn in place. */
+  /** Erases the progress bars. */
   clear(): void;
 }
 
 type EventOf<Kind extends ModelEvent["kind"]> = Extract<ModelEvent, { readonly kind: Kind }>;
 
-/** For people: bars for the files that move, and lasting lines for what happened. */
+/** For people: a bar for each file in progress, and a line for each thing that has happened. */
 export class TerminalReporter implements PullReporter {
   readonly #stream: NodeJS.WriteStream;
-  readonly #onTotal: (text: string) => void;
+  readonly #onStage: (text: string) => void;
   #bars: ProgressBars;
 
-  /** @param onTotal Told what is under way, once a stage. */
-  constructor(stream: NodeJS.WriteStream, onTotal: (text: string) => void = () => {}) {
+  /** @param onStage Receives what is being done, when fetching and when verifying begins. */
+  constructor(stream: NodeJS.WriteStream, onStage: (text: string) => void = () => {}) {
     this.#stream = stream;
-    this.#onTotal = onTotal;
+    this.#onStage = onStage;
     this.#bars = new ProgressBars({ label: "total", stream });
   }
 
@@ -38,6 +38,8 @@ export class TerminalReporter implements PullReporter {
         return this.#beginVerify(event);
       case "not-fetched":
         return this.#say(describeNotFetched(event));
+      case "verify-result":
+        return this.clear(); // the command prints it
       case "bytes":
         return this.#bars.update(shortName(event.file), event.doneBytes, event.sizeBytes);
       case "verify":
@@ -50,9 +52,7 @@ export class TerminalReporter implements PullReporter {
         return this.#say(`${event.reason}; trying again in ${formatDuration(event.delayMs)}`, "yellow");
       case "file-done":
         this.#bars.finish(shortName(event.file));
-        return this.#say(
-          `${event.file}  ${formatSize(event.sizeBytes)}, ${event.verified ? "verified" : "not checked against a known digest"}`,
-        );
+        return this.#say(describeDone(event));
     }
   };
 
@@ -61,24 +61,27 @@ export class TerminalReporter implements PullReporter {
   }
 
   #beginFetch({ plans }: EventOf<"fetch-plan">): void {
-    this.clear();
-    this.#bars = new ProgressBars({ label: "total", stream: this.#stream });
+    this.#newBars("total");
     for (const { model, plan } of plans) {
       if (plan.kind === "complete") continue;
       this.#say(`${model}: ${describeFetch(plan)}`);
       for (const { name, haveBytes, sizeBytes } of plan.files) this.#bars.expect(shortName(name), haveBytes, sizeBytes);
     }
-    this.#onTotal("fetching models");
+    this.#onStage("fetching models");
   }
 
   #beginVerify({ files }: EventOf<"verify-plan">): void {
-    this.clear();
-    this.#bars = new ProgressBars({ label: "verifying", stream: this.#stream });
+    this.#newBars("verifying");
     for (const { path, sizeBytes } of files) this.#bars.expect(shortName(path), 0, sizeBytes);
-    this.#onTotal("verifying models");
+    this.#onStage("verifying models");
   }
 
-  /** Writes a line that stays, above the bars. */
+  #newBars(label: string): void {
+    this.clear();
+    this.#bars = new ProgressBars({ label, stream: this.#stream });
+  }
+
+  /** Writes a line; the bars are drawn again below it. */
   #say(text: string, colour?: Parameters<typeof paint>[0]): void {
     this.clear();
     const line = printableSentence(text);
@@ -86,7 +89,7 @@ export class TerminalReporter implements PullReporter {
   }
 }
 
-/** At most this often an event with a number of bytes goes out for one file: scripts draw too. */
+/** The shortest time between two progress events of one file: a script that draws them needs no more. */
 const jsonEveryMs = 500;
 
 /** For scripts: one JSON object a line. */
@@ -107,9 +110,10 @@ export class JsonReporter implements PullReporter {
         return;
       case "bytes":
       case "verify":
-        return this.#isSoon(event) ? undefined : this.#tellOf(event);
+        return this.#isTooSoon(event) ? undefined : this.#tellOf(event);
       case "verify-plan":
         return this.tell({ event: "verify-plan", files: event.files });
+      case "verify-result":
       case "not-fetched":
       case "waiting":
       case "retry":
@@ -128,10 +132,10 @@ export class JsonReporter implements PullReporter {
     this.tell({ event: kind, model, ...facts });
   }
 
-  #isSoon({ file, doneBytes, sizeBytes }: EventOf<"bytes" | "verify">): boolean {
+  #isTooSoon({ file, doneBytes, sizeBytes }: EventOf<"bytes" | "verify">): boolean {
     const nowMs = this.#now();
-    const isLast = doneBytes === sizeBytes;
-    if (!isLast && nowMs - (this.#toldMs.get(file) ?? Number.NEGATIVE_INFINITY) < jsonEveryMs) return true;
+    const sinceMs = nowMs - (this.#toldMs.get(file) ?? Number.NEGATIVE_INFINITY);
+    if (doneBytes !== sizeBytes && sinceMs < jsonEveryMs) return true;
     this.#toldMs.set(file, nowMs);
     return false;
   }
@@ -140,11 +144,18 @@ export class JsonReporter implements PullReporter {
 /** `100.0 GB of 135.0 GB to fetch, 3 files, commit c0ffee00`; an address has no commit. */
 export function describeFetch({ commit, files, missingBytes }: FetchPlan): string {
   const totalBytes = files.reduce((sum, file) => sum + file.sizeBytes, 0);
-  return `${formatSize(missingBytes)} of ${formatSize(totalBytes)} to fetch, ${countFiles(files.length)}${commit === undefined ? "" : `, commit ${commit.slice(0, 8)}`}`;
+  const sizes = `${formatSize(missingBytes)} of ${formatSize(totalBytes)}`;
+  const at = commit === undefined ? "" : `, commit ${commit.slice(0, 8)}`;
+  return `${sizes} to fetch, ${countFiles(files.length)}${at}`;
+}
+
+function describeDone({ file, sizeBytes, verified }: EventOf<"file-done">): string {
+  return `${file}  ${formatSize(sizeBytes)}, ${verified ? "verified" : "not checked against a known digest"}`;
 }
 
 export function describeNotFetched({ model, profile, reason, sizeBytes }: NotFetched): string {
-  return `${model}: not fetched (${formatSize(sizeBytes)}), "${profile}" will serve without drafting: ${reason}`;
+  const effect = `"${profile}" will serve without drafting`;
+  return `${model}: not fetched (${formatSize(sizeBytes)}), ${effect}: ${reason}`;
 }
 
 export function countFiles(count: number): string {
@@ -161,7 +172,7 @@ function planToJson(plan: PullPlan): Record<string, unknown> {
   };
 }
 
-/** The numbers of a shard are at the end of a long name, where a narrow window cuts it: `GLM-4.7-UD-Q2_K_XL 1/3`. */
+/** `GLM-4.7-UD-Q2_K_XL 1/3`: a narrow window cuts the end of a long name, where the number of a shard is. */
 function shortName(file: string): string {
   const name = posix.basename(file);
   const shard = parseShardName(name);

@@ -1,5 +1,5 @@
+import pMap from "p-map";
 import { exitCodes } from "../../base/exit-codes.ts";
-import { mapBounded } from "../../base/map-bounded.ts";
 import { findPaths, type Paths } from "../../base/files/paths.ts";
 import { type Finding, Findings } from "../../llama/plan/finding.ts";
 import { checkProfiles, type ProfileCheck } from "../../llama/plan/check-profile.ts";
@@ -56,14 +56,18 @@ export async function checkNamed(
   change: (profile: Profile) => Profile = (profile) => profile,
 ): Promise<NamedCheck[]> {
   const parsed: ParsedFiles = new Map();
-  const opened = await mapBounded(names, filesAtOnce, async (name) => {
-    const findings = new Findings();
-    return {
-      name,
-      findings,
-      profile: await findings.settle(async () => change(await openProfile(name, session.paths, parsed))),
-    };
-  });
+  const opened = await pMap(
+    names,
+    async (name) => {
+      const findings = new Findings();
+      return {
+        name,
+        findings,
+        profile: await findings.settle(async () => change(await openProfile(name, session.paths, parsed))),
+      };
+    },
+    { concurrency: filesAtOnce },
+  );
   const checks = await checkProfiles(
     opened.flatMap(({ profile }) => profile ?? []),
     session,

@@ -1,13 +1,13 @@
 import { LlmctlError } from "../../base/errors.ts";
 import { findPaths } from "../../base/files/paths.ts";
 import { printable, printableLine, printableSentence } from "../../base/text/printable.ts";
-import { checkBinary } from "../../llama/ask/binary-check.ts";
+import { checkBinary } from "../../llama/ask/check-binary.ts";
 import { findServer } from "../../llama/ask/builds.ts";
 import { childEnvironment } from "../../llama/ask/child-env.ts";
-import { askBinary, type FlagCatalogue } from "../../llama/ask/flag-catalogue.ts";
+import { readFlagCatalogue, type FlagCatalogue } from "../../llama/ask/flag-catalogue.ts";
 import type { FlagEntry } from "../../llama/ask/help-text.ts";
 import { cliMissing } from "../../llama/plan/plan-launch.ts";
-import { findRule } from "../../llama/render/flag-table.ts";
+import { findFlagRule } from "../../llama/render/flag-table.ts";
 import { readBuildOption } from "../options/build-option.ts";
 import { jsonText } from "../screen/json-text.ts";
 import { paint } from "../screen/paint.ts";
@@ -36,10 +36,13 @@ export async function flags(word: string | undefined, { build, cli, json }: Flag
   const found = await findServer(readBuildOption(build), paths.data, at);
   const file = cli ? (found.cli ?? cliMissing(found.server, at)) : found.server;
   await checkBinary(file, at);
-  const catalogue = await askBinary(file, { cacheDir: paths.cache, env: childEnvironment(process.env, {}, () => at) });
+  const catalogue = await readFlagCatalogue(file, {
+    cacheDir: paths.cache,
+    env: childEnvironment(process.env, {}, () => at),
+  });
   const all = catalogue.entries.map((entry) => ({
     ...entry,
-    key: findRule([...entry.names, ...entry.negations])?.key,
+    key: findFlagRule([...entry.names, ...entry.negations])?.key,
   }));
   const listed = word === undefined ? all : searchFlags(all, word);
   if (listed.length === 0) throw unknownFlag(word ?? "", catalogue);

@@ -89,17 +89,19 @@ function printJson(made: LaunchPlan | CliPlan, shown: object): number {
   return exitCode;
 }
 
-/** What the server's environment holds is for the server alone. */
+/**
+ * What the server's environment holds is for the server alone. Readers of this JSON know the wanted proof as
+ * `drafting`.
+ */
 function toJson(made: LaunchPlan | CliPlan): object {
   const refused = made.refused.map(({ flag, error: { message, fix } }) => ({
     key: flag?.key ?? null,
     message,
     fix: fix ?? null,
   }));
-  const env = hideValues(commandOf(made).env);
-  return "launch" in made
-    ? { ...made, launch: { ...made.launch, env }, refused }
-    : { ...made, command: { ...made.command, env }, refused };
+  const { proof: drafting, ...command } = commandOf(made);
+  const shown = { ...command, env: hideValues(command.env), drafting };
+  return "launch" in made ? { ...made, launch: shown, refused } : { ...made, command: shown, refused };
 }
 
 /** Said last, below the command that it is in. */
@@ -116,14 +118,14 @@ function findRefusal({ refused }: LaunchPlan | CliPlan): LlmctlError | undefined
 
 /** Says on stderr what the person should know before or while this plan runs. */
 export function showPlanNotes(made: LaunchPlan | CliPlan): void {
-  const { drafting } = commandOf(made);
+  const { proof } = commandOf(made);
   const lacking = made.refused
     .filter(({ error }) => error.exit === "unavailable")
     .map(({ error }) => describeInLine(error));
   for (const warning of [...lacking, ...made.warnings])
     process.stderr.write(`${paint("yellow", "note:")} ${printableSentence(warning)}\n`);
-  if (!drafting.wanted && drafting.reason !== noDraftAsked) {
-    process.stderr.write(`${paint("yellow", "drafting off:")} ${printableSentence(drafting.reason)}\n`);
+  if (!proof.wanted && proof.reason !== noDraftAsked) {
+    process.stderr.write(`${paint("yellow", "drafting off:")} ${printableSentence(proof.reason)}\n`);
   }
 }
 

@@ -8,7 +8,7 @@ import { findPaths } from "../../base/files/paths.ts";
 import { printableSentence } from "../../base/text/printable.ts";
 import { hasLogin } from "../../base/text/secrets.ts";
 import { parseDuration } from "../../base/text/units.ts";
-import { expectSafeForRoot } from "../../base/files/safe-way.ts";
+import { expectSafeForRoot } from "../../base/files/trusted-path.ts";
 import { askedPriority } from "../../llama/ask/priority-rights.ts";
 import { isSocketHost } from "../../profiles/rules/host-kinds.ts";
 import {

@@ -139,14 +139,14 @@ async function planOrExplain(
 }
 
 function unplanned(profile: Profile): Launch {
-  const drafting = { wanted: false, reason: "nothing is planned yet" } as const;
+  const proof = { wanted: false, reason: "nothing is planned yet" } as const;
   return {
     ...launchSettings(profile),
     file: "",
     args: [],
     env: {},
     files: [],
-    drafting,
+    proof,
     build: "",
     hash: unplannedHash,
   };

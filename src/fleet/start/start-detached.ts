@@ -13,8 +13,8 @@ import { followEvents } from "../../control/client.ts";
 import type { StatusEvent } from "../../control/messages.ts";
 import { eventLogPath } from "../../supervisor/log/event-log.ts";
 import type { Launch } from "../../supervisor/launch.ts";
-import { stateUnwritable } from "../../supervisor/state/lock.ts";
-import { openLogFile } from "../../supervisor/log/log-file.ts";
+import { stateUnwritable } from "../../supervisor/state/file-lock.ts";
+import { openLogForAppending } from "../../supervisor/log/open-log-for-appending.ts";
 import { type DetachedMessage, type RefusedStart, starterPipeFd, superviseCommand } from "./detached-message.ts";
 import { type Ending, supervisorGone } from "./wait-for-ready.ts";
 
@@ -111,7 +111,7 @@ function absoluteFolders(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
 function openSupervisorLog(stateDir: string, name: string): number {
   const path = eventLogPath(stateDir, name);
   try {
-    return openLogFile(path);
+    return openLogForAppending(path);
   } catch (cause) {
     throw stateUnwritable(path, cause);
   }

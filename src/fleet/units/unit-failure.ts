@@ -3,7 +3,7 @@ import { describeFix, type Fix } from "../../base/fix.ts";
 import type { Paths } from "../../base/files/paths.ts";
 import type { Status } from "../../control/messages.ts";
 import { eventLogPath, parseEventLine, toLine, type LoggedEvent } from "../../supervisor/log/event-log.ts";
-import { findForeignOwner, hasForeignState } from "../../supervisor/state/foreign-folder.ts";
+import { findForeignOwner, hasForeignState } from "../../supervisor/state/state-folder-owner.ts";
 import { readState } from "../../supervisor/state/state-file.ts";
 import { findLogEnd } from "../../supervisor/log/follow-log.ts";
 import { readTail } from "../../supervisor/log/last-log-lines.ts";

@@ -1,26 +1,27 @@
 import { LlmctlError } from "../../base/errors.ts";
 import type { Profile } from "../../profiles/schema/schema.ts";
 import { targetModel } from "../../profiles/target.ts";
-import type { Drafting, Launch } from "../../supervisor/launch.ts";
+import type { Launch, WantedProof } from "../../supervisor/launch.ts";
 import { type Finding, Findings } from "./finding.ts";
 import { type MemoryUse } from "./memory-use.ts";
 import { checkMemory } from "./fit-findings.ts";
 import { type AskedBuild, type CheckSession, mapOverProcessors } from "./plan-session.ts";
-import { findKeyFault, findOpenings } from "../server/access.ts";
+import { findKeyFileFault, findOpenAccess } from "../server/api-key-checks.ts";
 import { hasKeyComments } from "../server/api-keys.ts";
 import { childEnvironment } from "../ask/child-env.ts";
 import { addPort, isProfileRunning } from "./port-findings.ts";
 import { checkWorkerProfile } from "./check-worker.ts";
 import { type Device, findMissingDevices, namedDevices } from "../ask/devices.ts";
 import { askWorkers } from "../ask/rpc-workers.ts";
-import { tryCommandLines, type Trial, type TrialResult } from "../ask/dry-run-many.ts";
+import { dryRunAll, type DryRunRequest, type DryRunResult } from "../render/dry-run-batch.ts";
 import type { FoundModel } from "./model-reader.ts";
 import { type DraftDecision, decideDrafting, modelsToRender, noDraftAsked, readSidecars } from "./plan-launch.ts";
 import { findExceededLimits } from "./profile-limits.ts";
-import { commandLine, type RenderedFlag, type Rendering, renderServer } from "../render/render-command.ts";
-import { describeStrayConfig, describeStrayVariables } from "../render/stray-flags.ts";
+import { commandLine, type Rendering, renderServer } from "../render/render-command.ts";
+import type { RenderedFlag } from "../render/flag-rule.ts";
+import { describeConfigFiles, describeDroppedVariables } from "../render/flags-outside-profile.ts";
 import { describeMissingDigests } from "./missing-digests.ts";
-import { vocabRule } from "../draft/vocab-rule.ts";
+import { vocabRuleFromFlags } from "../draft/build-vocab-rule.ts";
 
 /** All that can be known of a profile before a start. */
 export interface ProfileCheck {
@@ -30,7 +31,7 @@ export interface ProfileCheck {
   readonly files: Launch["files"];
   readonly flags: readonly RenderedFlag[];
   readonly notes: Rendering["notes"];
-  readonly drafting: Drafting;
+  readonly drafting: WantedProof;
   /** Empty where the build cannot tell it. */
   readonly memory: readonly MemoryUse[];
   /** Errors first. */
@@ -48,7 +49,7 @@ export async function checkProfiles(profiles: readonly Profile[], session: Check
     profiles.filter((profile) => !isWorker(profile)),
     (profile) => prepare(profile, session),
   );
-  const trials = await tryCommandLines(prepared.flatMap(({ trial }) => trial ?? []));
+  const trials = await dryRunAll(prepared.flatMap(({ trial }) => trial ?? []));
   const byProfile = new Map(prepared.map((one) => [one.profile, one]));
   return mapOverProcessors(profiles, (profile) => {
     const one = byProfile.get(profile);
@@ -68,7 +69,7 @@ interface Prepared {
   readonly draft: DraftDecision;
   readonly sidecars: Launch["files"];
   /** Undefined where there is no build, or it cannot say the profile. */
-  readonly trial: Trial | undefined;
+  readonly trial: DryRunRequest | undefined;
   /** Found already, in better words than the binary has for it. */
   readonly hasKeyFault: boolean;
 }
@@ -82,7 +83,7 @@ async function prepare(profile: Profile, session: CheckSession): Promise<Prepare
   const build = await findings.settle(() => session.findBuild(profile, env));
   const models = new TolerantReader(profile, session, findings);
   const target = await models.read("model", targetModel(profile));
-  const rule = build === undefined ? "strict" : vocabRule((flag) => build.catalogue.has(flag));
+  const rule = build === undefined ? "strict" : vocabRuleFromFlags((flag) => build.catalogue.has(flag));
   const decided = await findings.settle(() =>
     decideDrafting(profile, target, models, { rule, cacheDir: session.paths.cache }),
   );
@@ -91,7 +92,7 @@ async function prepare(profile: Profile, session: CheckSession): Promise<Prepare
   const files = modelsToRender(target, draft, sidecars);
   const rendering = build && (await findings.settle(() => renderServer(profile, files, build.catalogue)));
   const trial = build && rendering && { server: build.server, env, profile, rendering };
-  const keyFault = findKeyFault(profile, build === undefined || hasKeyComments(build.catalogue));
+  const keyFault = findKeyFileFault(profile, build === undefined || hasKeyComments(build.catalogue));
   if (keyFault !== undefined) findings.fail(keyFault);
   addWarnings({ profile, findings, draft, isDecided: decided !== undefined });
   return {
@@ -143,12 +144,12 @@ function addWarnings({ profile, findings, draft: { drafting, warnings }, isDecid
     findings.add("warning", "drafting-off", { message: `drafting is off: ${drafting.reason}`, at });
   }
   for (const message of warnings) findings.add("warning", "draft-pair", { message, at });
-  for (const { code, ...opening } of findOpenings(profile)) findings.add("warning", code, opening);
+  for (const { code, ...opening } of findOpenAccess(profile)) findings.add("warning", code, opening);
 }
 
 async function finish(
   prepared: Prepared,
-  result: TrialResult | undefined,
+  result: DryRunResult | undefined,
   session: CheckSession,
 ): Promise<ProfileCheck> {
   const { profile, findings, build, target, draft, sidecars, trial } = prepared;
@@ -190,8 +191,8 @@ async function describeStray({ env, build, trial }: Prepared, session: CheckSess
   const args = trial === undefined ? [] : commandLine(trial.rendering);
   const configs = await session.readStrayConfig(env);
   return [
-    ...describeStrayVariables(session.env, env, build.catalogue),
-    ...describeStrayConfig(configs, args, build.catalogue),
+    ...describeDroppedVariables(session.env, env, build.catalogue),
+    ...describeConfigFiles(configs, args, build.catalogue),
   ];
 }
 
@@ -240,7 +241,7 @@ async function addMissingDevices(
 /** @param told Devices that are known to be missing, which the binary refuses, too. */
 function addRefusals(
   { findings, hasKeyFault }: Prepared,
-  result: TrialResult | undefined,
+  result: DryRunResult | undefined,
   told: ReadonlySet<string>,
 ): void {
   if (result instanceof LlmctlError) return findings.fail(result);

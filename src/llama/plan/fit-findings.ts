@@ -4,8 +4,9 @@ import type { Launch } from "../../supervisor/launch.ts";
 import type { Findings } from "./finding.ts";
 import { hostMemory, judgeMemory, type MemoryUse, sumMemory } from "./memory-use.ts";
 import type { CheckSession } from "./plan-session.ts";
-import type { Trial } from "../ask/dry-run-many.ts";
-import { fitArguments, type FitAnswer } from "../ask/fit-params.ts";
+import type { DryRunRequest } from "../render/dry-run-batch.ts";
+import { type FitAnswer } from "../ask/fit-params.ts";
+import { fitArguments } from "../render/fit-arguments.ts";
 import type { FlagCatalogue } from "../ask/flag-catalogue.ts";
 import type { DraftDecision } from "./plan-launch.ts";
 import { renderServer } from "../render/render-command.ts";
@@ -17,7 +18,7 @@ interface Catalogues {
 }
 
 interface MemoryCheck {
-  readonly trial: Trial;
+  readonly trial: DryRunRequest;
   /** Of the server. */
   readonly catalogue: FlagCatalogue;
   /** The target's, and what lies beside it. */
@@ -89,7 +90,7 @@ async function addUp(
   return sumMemory(parts, memories);
 }
 
-function options({ profile: { values }, rendering }: Trial) {
+function options({ profile: { values }, rendering }: DryRunRequest) {
   const hasFit = rendering.flags.every(({ key, args }) => key !== "fit" || args[1] !== "off");
   return {
     canMoveLayers: hasFit && (values.gpu_layers === undefined || values.gpu_layers === "auto"),
@@ -108,7 +109,7 @@ function addMisfit(answer: FitAnswer, findings: Findings, at: string): void {
 }
 
 /** The draft model on its own, as if it were a target. */
-function draftArguments({ profile }: Trial, path: string, { server, fit }: Catalogues): string[] {
+function draftArguments({ profile }: DryRunRequest, path: string, { server, fit }: Catalogues): string[] {
   const { draft, devices, ctx_size: ctxSize, flash_attn: flashAttention } = profile.values;
   const { gpu_layers, cache_type_k, cache_type_v, cpu_moe, n_cpu_moe, override_tensor } = draft ?? {};
   const values = profileSchema.parse({

@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { LlmctlError } from "../../base/errors.ts";
 import { describeInLine, type Fix } from "../../base/fix.ts";
 import type { Paths } from "../../base/files/paths.ts";
@@ -7,27 +6,30 @@ import type { ModelFiles } from "../../hub/find/model-files.ts";
 import { listSidecars } from "../../profiles/model-refs.ts";
 import type { Profile, ProfileValues } from "../../profiles/schema/schema.ts";
 import { targetModel } from "../../profiles/target.ts";
-import type { Drafting, Launch } from "../../supervisor/launch.ts";
-import { findKeyFault, findOpenings } from "../server/access.ts";
+import type { Launch, WantedProof } from "../../supervisor/launch.ts";
+import { findKeyFileFault, findOpenAccess } from "../server/api-key-checks.ts";
 import { hasKeyComments } from "../server/api-keys.ts";
-import { checkBinary } from "../ask/binary-check.ts";
+import { checkBinary } from "../ask/check-binary.ts";
 import { findServer } from "../ask/builds.ts";
-import { childEnvironment, strayConfig } from "../ask/child-env.ts";
+import { childEnvironment } from "../ask/child-env.ts";
+import { findLlamaConfigFiles } from "../ask/llama-config-files.ts";
 import { decideDraft } from "../draft/draft-gate.ts";
-import { dryRun, dryRunTimeoutMs, findAllRefused, type RefusedFlag } from "../ask/dry-run.ts";
-import { askBinary } from "../ask/flag-catalogue.ts";
+import { dryRun, dryRunTimeoutMs, findRefusedFlags, type RefusedFlag } from "../render/dry-run.ts";
+import { readFlagCatalogue } from "../ask/flag-catalogue.ts";
+import { withHash } from "./launch-hash.ts";
 import { launchSettings } from "./launch-settings.ts";
 import { type FoundModel, ModelReader } from "./model-reader.ts";
 import { findExceededLimits } from "./profile-limits.ts";
 import type { Program, ModelPaths } from "../render/flag-rule.ts";
-import { commandLine, renderCli, renderServer, type RenderedFlag, type Rendering } from "../render/render-command.ts";
+import { commandLine, renderCli, renderServer, type Rendering } from "../render/render-command.ts";
+import type { RenderedFlag } from "../render/flag-rule.ts";
 import { planWorker } from "./plan-worker.ts";
 import { withoutRpc } from "../render/rpc-flags.ts";
 import { sealEnv } from "./seal-env.ts";
 import { findSkippedDraft } from "../draft/draft-skip-note.ts";
-import { describeStrayConfig, describeStrayVariables } from "../render/stray-flags.ts";
+import { describeConfigFiles, describeDroppedVariables } from "../render/flags-outside-profile.ts";
 import { describeMissingDigests } from "./missing-digests.ts";
-import { vocabRule, type VocabRule } from "../draft/vocab-rule.ts";
+import { vocabRuleFromFlags, type VocabRule } from "../draft/build-vocab-rule.ts";
 
 interface PlanOptions {
   readonly paths: Paths;
@@ -72,7 +74,7 @@ export interface Command {
   readonly env: Readonly<Record<string, string>>;
   /** Files that the child reads while loading. */
   readonly files: ModelFiles["shards"];
-  readonly drafting: Drafting;
+  readonly proof: WantedProof;
   /** For people: the build's version line. */
   readonly build: string;
 }
@@ -96,7 +98,7 @@ export async function planLaunch(profile: Profile, options: PlanOptions): Promis
 async function planWorkerLaunch(profile: Profile, options: PlanOptions): Promise<LaunchPlan> {
   const { file, env, flags, build } = await planWorker(profile, options);
   const args = flags.flatMap((flag) => flag.args);
-  const drafting: Drafting = { wanted: false, reason: noDraftAsked };
+  const proof: WantedProof = { wanted: false, reason: noDraftAsked };
   const launch = withHash(await sealEnv(profile.values.env, options.paths.data), {
     ...launchSettings(profile),
     watchTraffic: false,
@@ -104,7 +106,7 @@ async function planWorkerLaunch(profile: Profile, options: PlanOptions): Promise
     args,
     env,
     files: [],
-    drafting,
+    proof,
     build,
   });
   return { launch, flags, notes: [], warnings: [unprotected], refused: [] };
@@ -132,11 +134,11 @@ async function planProgram(
   const found = await findServer(values.llama, paths.data, profile.at("llama"));
   const file = program === "llama-server" ? found.server : (found.cli ?? cliMissing(found.server, profile.at("llama")));
   await checkBinary(file, profile.at("llama"));
-  const catalogue = await askBinary(file, { cacheDir: paths.cache, env: childEnv });
+  const catalogue = await readFlagCatalogue(file, { cacheDir: paths.cache, env: childEnv });
   const models = new ModelReader(profile, paths, lacking);
   const target = await models.read("model", targetModel(profile));
   const draft = await decideDrafting(profile, target, models, {
-    rule: vocabRule((flag) => catalogue.has(flag)),
+    rule: vocabRuleFromFlags((flag) => catalogue.has(flag)),
     cacheDir: paths.cache,
   });
   const sidecars = await readSidecars(values, models);
@@ -147,9 +149,10 @@ async function planProgram(
   const args = commandLine(rendering);
   const trial = { env: childEnv, timeoutMs: dryRunTimeoutMs };
   const origin = { profile, rendering };
-  const keyFault = program === "llama-server" ? findKeyFault(profile, hasKeyComments(catalogue)) : undefined;
+  const keyFault = program === "llama-server" ? findKeyFileFault(profile, hasKeyComments(catalogue)) : undefined;
   if (lacking === "refuse" && keyFault !== undefined) throw keyFault;
-  const refused = lacking === "mark" ? addKeyFault(await findAllRefused(file, origin, trial), rendering, keyFault) : [];
+  const refused =
+    lacking === "mark" ? addKeyFault(await findRefusedFlags(file, origin, trial), rendering, keyFault) : [];
   if (lacking === "refuse")
     await dryRun(
       file,
@@ -162,20 +165,20 @@ async function planProgram(
       args,
       env: childEnv,
       files: [...target.files, ...draft.files, ...sidecars.files, ...plain],
-      drafting: draft.drafting,
+      proof: draft.drafting,
       build: `${found.label}: ${catalogue.version}`,
     },
     flags: rendering.flags,
     notes: rendering.notes,
     warnings: [
       ...models.missing,
-      ...(program === "llama-server" ? findOpenings(profile).map(describeInLine) : []),
+      ...(program === "llama-server" ? findOpenAccess(profile).map(describeInLine) : []),
       ...(values.rpc.workers === undefined ? [] : [unprotected]),
       ...(await describeMissingDigests(values, paths)),
       ...draft.warnings,
       ...findExceededLimits(profile, { target: target.model, flags: rendering.flags }).map(describeInLine),
-      ...describeStrayVariables(env, childEnv, catalogue),
-      ...describeStrayConfig(await strayConfig(childEnv), args, catalogue),
+      ...describeDroppedVariables(env, childEnv, catalogue),
+      ...describeConfigFiles(await findLlamaConfigFiles(childEnv), args, catalogue),
     ],
     refused,
   };
@@ -250,7 +253,7 @@ export function cliMissing(server: string, at: string): never {
 
 /** Whether a profile's server is to draft, and with what. */
 export interface DraftDecision {
-  readonly drafting: Drafting;
+  readonly drafting: WantedProof;
   readonly path?: string;
   readonly files: ModelFiles["shards"];
   readonly warnings: readonly string[];
@@ -308,29 +311,4 @@ export function draftMismatch(
     at: profile.at("draft", "model"),
     fix,
   });
-}
-
-/**
- * Two launches with the same hash run the same server in the same way. Of the environment only the profile's part
- * counts: `up` from a shell must find what systemd has started to be the same. Files and workers are named by the
- * arguments, the protocol by the program. What it depends on is no reason to load a model anew, nor is another version
- * of llmctl.
- */
-function withHash(profileEnv: string, launch: Omit<Launch, "hash">): Launch {
-  const {
-    version: _version,
-    files: _files,
-    env: _env,
-    dependsOn: _dependsOn,
-    protocol: _protocol,
-    rpcWorkers: _rpcWorkers,
-    ...rest
-  } = launch;
-  return {
-    ...launch,
-    hash: createHash("sha256")
-      .update(JSON.stringify({ profileEnv, ...rest }))
-      .digest("hex")
-      .slice(0, 16),
-  };
 }

@@ -1,18 +1,18 @@
 import { availableParallelism } from "node:os";
-import { mapBounded } from "../../base/map-bounded.ts";
+import pMap from "p-map";
 import type { Paths } from "../../base/files/paths.ts";
 import type { ModelRef, Profile } from "../../profiles/schema/schema.ts";
 import type { Launch } from "../../supervisor/launch.ts";
-import { checkBinary } from "../ask/binary-check.ts";
+import { checkBinary } from "../ask/check-binary.ts";
 import { findServer } from "../ask/builds.ts";
-import { type StrayConfig, strayConfig } from "../ask/child-env.ts";
+import { type LlamaConfigFile, findLlamaConfigFiles } from "../ask/llama-config-files.ts";
 import { type Device, listDevices } from "../ask/devices.ts";
-import { askFitOnce } from "../ask/fit-cache.ts";
+import { askFitCached } from "../ask/fit-params-cache.ts";
 import { findFitParams, type FitAnswer } from "../ask/fit-params.ts";
-import { askBinary, type FlagCatalogue } from "../ask/flag-catalogue.ts";
+import { readFlagCatalogue, type FlagCatalogue } from "../ask/flag-catalogue.ts";
 import { type FoundModel, ModelReader } from "./model-reader.ts";
 
-type Env = Readonly<Record<string, string>>;
+type ChildEnv = Readonly<Record<string, string>>;
 
 /** A build that has been asked for its flags. */
 export interface AskedBuild {
@@ -25,7 +25,7 @@ export interface AskedBuild {
 /** What a model is asked for in the words of one profile. */
 interface FitRequest {
   readonly server: string;
-  readonly env: Env;
+  readonly env: ChildEnv;
   readonly files: Launch["files"];
   /** Says the question in the flags that this program has. */
   readonly toArguments: (catalogue: FlagCatalogue) => readonly string[];
@@ -47,7 +47,7 @@ export class CheckSession {
   }
 
   /** @throws LlmctlError as `findServer`, `checkBinary` and `askBinary`. */
-  async findBuild(profile: Profile, childEnv: Env): Promise<AskedBuild> {
+  async findBuild(profile: Profile, childEnv: ChildEnv): Promise<AskedBuild> {
     const at = profile.at("llama");
     return this.#once(["build", profile.values.llama], async () => {
       const { server, label } = await findServer(profile.values.llama, this.paths.data, at);
@@ -56,12 +56,12 @@ export class CheckSession {
     });
   }
 
-  async readStrayConfig(env: Env): Promise<StrayConfig[]> {
-    return this.#once(["config", env["XDG_CONFIG_HOME"], env["HOME"]], () => strayConfig(env));
+  async readStrayConfig(env: ChildEnv): Promise<LlamaConfigFile[]> {
+    return this.#once(["config", env["XDG_CONFIG_HOME"], env["HOME"]], () => findLlamaConfigFiles(env));
   }
 
   /** @throws LlmctlError as {@link listDevices}. */
-  async listDevices(server: string, env: Env): Promise<Device[]> {
+  async listDevices(server: string, env: ChildEnv): Promise<Device[]> {
     return this.#once(["devices", server, env], () => listDevices(server, env));
   }
 
@@ -85,12 +85,12 @@ export class CheckSession {
     const args = toArguments(catalogue);
     const devices = await this.listDevices(server, env);
     return this.#once(["fit", program, env, args], () =>
-      askFitOnce({ program, args, env, catalogue, devices, files, cacheDir: this.paths.cache }),
+      askFitCached({ program, args, env, catalogue, devices, files, cacheDir: this.paths.cache }),
     );
   }
 
-  async #ask(program: string, env: Env): Promise<FlagCatalogue> {
-    return this.#once(["flags", program], () => askBinary(program, { cacheDir: this.paths.cache, env }));
+  async #ask(program: string, env: ChildEnv): Promise<FlagCatalogue> {
+    return this.#once(["flags", program], () => readFlagCatalogue(program, { cacheDir: this.paths.cache, env }));
   }
 
   async #once<T>(question: readonly unknown[], ask: () => Promise<T>): Promise<T> {
@@ -110,5 +110,5 @@ export class CheckSession {
 
 /** As many programs at once as there are processors. */
 export async function mapOverProcessors<T, R>(items: readonly T[], action: (item: T) => Promise<R>): Promise<R[]> {
-  return mapBounded(items, availableParallelism(), action);
+  return pMap(items, action, { concurrency: availableParallelism() });
 }

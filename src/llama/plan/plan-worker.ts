@@ -2,10 +2,11 @@ import { dirname, join } from "node:path";
 import { LlmctlError, type Problem } from "../../base/errors.ts";
 import type { Paths } from "../../base/files/paths.ts";
 import type { Profile } from "../../profiles/schema/schema.ts";
-import { checkBinary, explainFailedRun } from "../ask/binary-check.ts";
+import { checkBinary } from "../ask/check-binary.ts";
+import { explainFailedRun } from "../ask/failed-run.ts";
 import { findServer } from "../ask/builds.ts";
 import { childEnvironment } from "../ask/child-env.ts";
-import type { RenderedFlag } from "../render/render-command.ts";
+import type { RenderedFlag } from "../render/flag-rule.ts";
 import { runBriefly } from "../ask/run-briefly.ts";
 
 /** llama.cpp's RPC server, as the releases name it, newest first. */

@@ -3,9 +3,9 @@ import { join } from "node:path";
 import { createFileAtomic } from "../../base/files/atomic-write.ts";
 import { LlmctlError, systemErrorCode } from "../../base/errors.ts";
 import { readSmallFile } from "../../base/files/read-small-file.ts";
-import { expectSafeForRoot } from "../../base/files/safe-way.ts";
+import { expectSafeForRoot } from "../../base/files/trusted-path.ts";
 
-type Env = Readonly<Record<string, string>>;
+type ChildEnv = Readonly<Record<string, string>>;
 
 /**
  * Stands for a profile's `env` in the hash of its launch, which is told to Prometheus and in bug reports: without the
@@ -14,7 +14,7 @@ type Env = Readonly<Record<string, string>>;
  * another one.
  * @returns the same for the same variables of the same user. Where no key can be kept, only the names count.
  */
-export async function sealEnv(env: Env, dataDir: string): Promise<string> {
+export async function sealEnv(env: ChildEnv, dataDir: string): Promise<string> {
   const names = Object.keys(env);
   if (names.length === 0) return "";
   const key = await findKey(dataDir);

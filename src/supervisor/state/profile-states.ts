@@ -4,8 +4,8 @@ import { dirname } from "node:path";
 import { LlmctlError, systemErrorCode } from "../../base/errors.ts";
 import { expectOwnFolder, isOwn } from "../../base/files/own-folder.ts";
 import type { Paths } from "../../base/files/paths.ts";
-import { commandAs } from "../../base/run-as.ts";
-import { expectSafeWay, findOtherOwner } from "../../base/files/safe-way.ts";
+import { commandAs } from "../../base/describe-user.ts";
+import { expectTrustedPath, findOtherOwner } from "../../base/files/trusted-path.ts";
 import type { Status } from "../../control/messages.ts";
 import { profileNamePattern } from "../../base/text/profile-name.ts";
 import type { FoundSupervisor } from "./find-supervisor.ts";
@@ -172,7 +172,7 @@ export async function listStateNames({ state }: Paths): Promise<readonly string[
     if (!isOwn(info)) expectOwnFolder(state, info); // names its owner, where it cannot be read
     const entries = await readdir(state, { withFileTypes: true });
     if (entries.length > 0) expectOwnFolder(state, info);
-    expectSafeWay(dirname(state));
+    expectTrustedPath(dirname(state));
     return entries
       .filter((entry) => entry.isDirectory() && profileNamePattern.test(entry.name))
       .map((entry) => entry.name)

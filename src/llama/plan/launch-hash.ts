@@ -1,0 +1,28 @@
+import { createHash } from "node:crypto";
+import type { Launch } from "../../supervisor/launch.ts";
+
+/**
+ * Adds the hash of a launch. Two launches with the same hash run the same server in the same way. Of the environment
+ * only the profile's part counts: `up` from a shell must find what systemd has started to be the same. Files and
+ * workers are named by the arguments, the protocol by the program. A dependency is no reason to load a model anew, nor
+ * is another version of llmctl: so `proof` is hashed under `drafting`, its name in versions before 2.
+ */
+export function withHash(profileEnv: string, launch: Omit<Launch, "hash">): Launch {
+  const {
+    version: _version,
+    files: _files,
+    env: _env,
+    dependsOn: _dependsOn,
+    protocol: _protocol,
+    rpcWorkers: _rpcWorkers,
+    ...rest
+  } = launch;
+  const hashed = Object.entries(rest).map(([key, value]) => [key === "proof" ? "drafting" : key, value]);
+  return {
+    ...launch,
+    hash: createHash("sha256")
+      .update(JSON.stringify({ profileEnv, ...Object.fromEntries(hashed) }))
+      .digest("hex")
+      .slice(0, 16),
+  };
+}
