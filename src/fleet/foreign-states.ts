@@ -50,7 +50,10 @@ export async function findPlace(paths: Paths, name: string): Promise<StateOwner>
   return services;
 }
 
-/** A link of another user could lead to files that the caller did not ask for. @throws LlmctlError `foreign-folder` (77) */
+/**
+ * A link of another user could lead to files that the caller did not ask for.
+ * @throws LlmctlError `foreign-folder` (77)
+ */
 function expectNoForeignLink(stateDir: string): void {
   if (lstatOrNone(stateDir)?.isSymbolicLink() === true) expectOwnFolder(stateDir);
   expectTrustedPath(dirname(stateDir));

@@ -106,9 +106,9 @@ async function printChosen({ path, size, isWanted, most }: Choice, signal: Abort
 }
 
 /**
- * Prints a line, and waits for a reader that is slower than the disk, so that the log does not pile up in memory. A file
- * or a program gets the bytes that the server wrote, colours included, as `cat` would give them: a search has to find
- * them. On a terminal control characters are made visible.
+ * Prints a line, and waits for a reader that is slower than the disk, so that the log does not pile up in memory. A
+ * file or a program gets the bytes that the server wrote, colours included, as `cat` would give them: a search has to
+ * find them. On a terminal control characters are made visible.
  */
 async function printLine(line: string, signal: AbortSignal): Promise<void> {
   const { stdout } = process;

@@ -1,6 +1,5 @@
 import { LlmctlError } from "../../base/errors.ts";
 import { findPaths, type Paths } from "../../base/files/paths.ts";
-import { printableSentence } from "../../base/text/printable.ts";
 import type { Status } from "../../control/messages.ts";
 import { readApiKeys } from "../../llama/server/api-keys.ts";
 import { askLlamaCli } from "../../llama/ask/llama-cli-abilities.ts";
@@ -9,7 +8,7 @@ import type { Profile } from "../../profiles/schema/schema.ts";
 import { isSocketUrl } from "../../supervisor/child/endpoint.ts";
 import { findAnswering } from "../../supervisor/state/find-supervisor.ts";
 import { openProfile } from "../options/context.ts";
-import { paint } from "../screen/paint.ts";
+import { note } from "../screen/notes.ts";
 import { showPlanNotes } from "../look/plan.ts";
 import { runOnTerminal } from "./run-on-terminal.ts";
 
@@ -34,9 +33,8 @@ async function chatAlone(profile: Profile, paths: Paths, more: readonly string[]
   const plan = await planCli(drafts ? profile : withoutDraft(profile), options);
   showPlanNotes(plan);
   if (!drafts && profile.values.draft !== undefined) {
-    note(
-      `the llama-cli of this build cannot draft; after "llmctl up ${profile.name} -d", chat uses the server, which does`,
-    );
+    const up = `llmctl up ${profile.name} -d`;
+    note(`the llama-cli of this build cannot draft; after "${up}", chat uses the server, which does`);
   }
   return run(plan.command, [...plan.command.args, ...more]);
 }
@@ -93,8 +91,4 @@ async function run({ file, env }: Command, args: readonly string[]): Promise<num
     process.env[name] === undefined ? [] : [[name, process.env[name]]],
   );
   return runOnTerminal({ file, args, env: { ...Object.fromEntries(terminal), ...env } as Record<string, string> });
-}
-
-function note(text: string): void {
-  process.stderr.write(`${paint("yellow", "note:")} ${printableSentence(text)}\n`);
 }

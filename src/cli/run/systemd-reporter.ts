@@ -1,4 +1,4 @@
-import { printableSentence } from "../../base/text/printable.ts";
+import { warn } from "../screen/notes.ts";
 import type { Status, StatusEvent } from "../../control/messages.ts";
 import { createNotifier } from "../../services/notify.ts";
 import { describeDrafting } from "../../llama/server/draft-proof.ts";
@@ -20,7 +20,7 @@ export interface SystemdReporter {
 /** Reports readiness to systemd only after the proof of drafting, and extends a start for as long as it goes on. */
 export function createSystemdReporter(env: NodeJS.ProcessEnv): SystemdReporter {
   const notifier = createNotifier(env, {
-    onFailure: (error) => process.stderr.write(`llmctl: warning: ${printableSentence(error.message)}\n`),
+    onFailure: ({ message }) => warn(message),
   });
   const watchdog =
     notifier.watchdogIntervalMs === undefined
@@ -72,8 +72,9 @@ function describeReady({ url, drafting, traffic }: Status): string {
   const { tokensPerSecond = null, acceptanceRate = null } = traffic?.lastTenMinutes ?? {};
   const speed = tokensPerSecond === null ? [] : [`${tokensPerSecond.toFixed(1)} tokens/s`];
   const accepted = acceptanceRate === null ? [] : [`${Math.round(100 * acceptanceRate)} % of drafted tokens accepted`];
-  const lately = [...speed, ...accepted].join(", ");
-  return `ready on ${url}, drafting ${describeDrafting(drafting)}${lately === "" ? "" : `; last 10 minutes: ${lately}`}`;
+  const recent = [...speed, ...accepted].join(", ");
+  const recentPart = recent === "" ? "" : `; last 10 minutes: ${recent}`;
+  return `ready on ${url}, drafting ${describeDrafting(drafting)}${recentPart}`;
 }
 
 /** A start that has no supervisor yet; does nothing where systemd did not start this process. */
@@ -86,7 +87,7 @@ export interface HeldStart {
 /** Keeps a start from timing out while models are fetched and verified. */
 export function holdStart(env: NodeJS.ProcessEnv): HeldStart {
   const notifier = createNotifier(env, {
-    onFailure: (error) => process.stderr.write(`llmctl: warning: ${printableSentence(error.message)}\n`),
+    onFailure: ({ message }) => warn(message),
   });
   const extend = () => notifier.extendTimeout(extendMs);
   let extending: NodeJS.Timeout | undefined;

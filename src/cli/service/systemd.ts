@@ -227,10 +227,11 @@ async function makeUnit(nameOrPath: string, scope: UnitScope): Promise<MadeUnit>
 function withoutLogin(set: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
   const [name] = Object.entries(set).find(([, value]) => hasLogin(value)) ?? [];
   if (name === undefined) return set;
+  const without = `run this again without it (env -u ${name} …)`;
   throw new LlmctlError("secret-in-unit", `${name} holds a login, which a unit would show to everyone`, {
     exit: "config",
     at: name,
-    fix: `put it in ~/.config/llmctl/llmctl.env, which the unit reads, and run this again without it (env -u ${name} …)`,
+    fix: `put it in ~/.config/llmctl/llmctl.env, which the unit reads, and ${without}`,
   });
 }
 

@@ -104,7 +104,10 @@ function withWarning(status: Status, text: string): Status {
   return { ...status, warnings: [...status.warnings, text] };
 }
 
-/** The status of something that runs and whose state file is lost: unknown values are empty, {@link isSinceKnown} is false. */
+/**
+ * The status of something that runs and whose state file is lost: unknown values are empty, and {@link isSinceKnown} is
+ * false.
+ */
 export function lostStatus(name: string, known: Partial<Status>): Status {
   return {
     version: 1,
