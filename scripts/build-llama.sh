@@ -1,26 +1,28 @@
 #!/usr/bin/env bash
-# Builds llama.cpp's llama-server and llama-cli, and llama-fit-params where the source has it, and installs them into a folder of their own.
-# See --help.
+# Builds llama.cpp's llama-server and llama-cli, and llama-fit-params when the source has it, and installs them into one
+# folder per build. See --help.
 #
-# Layout under the prefix: ID/{bin/,manifest.json}, one folder a build, complete or absent; `current`, a link to one of them, and `previous`,
-# to the one before it; .work/ID (a build being made), .log/ID.log, .lock/ID. The parts that do the work are in build-llama/.
-# The last line on stdout is `manifest: PATH`. Problems go to stderr as `build-llama.sh: error: …`, each with its `  at:` and `  fix:`.
+# Layout under the prefix: ID/{bin/,manifest.json}, one folder per build, complete or absent; `current`, a link to one of
+# them, and `previous`, a link to the one before it; .work/ID (an unfinished build), .log/ID.log, .lock/ID. The parts that
+# do the work are in build-llama/. The last line on stdout is `manifest: PATH`. Problems go to stderr as
+# `build-llama.sh: error: …`, each with its `  at:` and `  fix:`.
 set -euo pipefail
 
 readonly default_ref=v0.5.0
 readonly default_repo=https://github.com/ggml-org/llama.cpp
 script_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 
-# Releases of llama.cpp that the npm package node-llama-cpp carries as a git bundle: ref, version of the package, hash of its tarball.
+# Releases of llama.cpp that the npm package node-llama-cpp has as a git bundle: ref, version of the package, hash of its
+# tarball.
 readonly npm_releases='v0.5.0 3.22.1 sha512-bltIipuWmc123H7tMIgDGKSsSrhmhlQYeVUC48XTjVW7XGJJiJJyCdlTMzQ/LiWoPkGDpcL4FviDpgw7qfTiDw==
 b7698 3.15.0 sha512-xQKl+MvKiA5QNi/CTwqLKMos7hefhRVyzJuNIAEwl7zvOoF+gNMOXEsR4Ojwl7qvgpcjsVeGKWSK3Rb6zoUP1w=='
 
 # Exit codes, as in the README's table.
 readonly failed=1 usage=2 missing=66 unavailable=69
 
-# What was asked for.
+# The options of the command line.
 ref='' repo='' source_dir='' bundle='' backend=auto cuda_arch='' portable=no rpc=no keep_current=no jobs='' prefix=''
-# What was found out.
+# Facts about the source and the machine.
 backend_why='' portable_why='' nvcc='' compiler='' cuda_version='' identity='' commit='' origin='' want='' key='' id=''
 work='' log='' child='' version='' smoke_result='' smoke_signal=''
 flags=()
@@ -49,7 +51,7 @@ With the same inputs again it does nothing.
 HELP
 }
 
-# The same folder as in src/base/paths.ts.
+# The same folder as in src/base/files/paths.ts.
 default_prefix() {
   if [[ -n ${LLMCTL_HOME:-} ]]; then
     echo "$LLMCTL_HOME/data/llama.cpp"
@@ -142,7 +144,8 @@ make_paths_absolute() {
 
 # ---- one build at a time ----
 
-# The lock is the kernel's, so it ends with the process however that dies. Compilers inherit it: what they still write to is locked, too.
+# A kernel lock, which ends with the process in every case. Compilers inherit it, so the folder stays locked while one of
+# them still writes.
 take_lock() {
   mkdir -p "$prefix/.lock" "$prefix/.log" "$prefix/.work" || fail 77 "cannot write to \"$prefix\"" 'choose another folder with --prefix'
   exec 9>>"$prefix/.lock/$id"
@@ -174,7 +177,7 @@ clean_up() {
   rm -rf "$work"
 }
 
-# Runs a command in the background, where a signal to this script ends it at once.
+# Runs a command in the background, so that a signal to this script ends the command at once.
 run() {
   "$@" &
   child=$!
@@ -203,7 +206,7 @@ name_build() {
   id+=-$key
 }
 
-# What -march=native and CUDA's `native` look at: a native build is for these only.
+# The inputs of -march=native and CUDA's `native`: a native build is for machines with the same values only.
 machine_features() {
   uname -m
   grep -m1 -E '^(flags|Features)' /proc/cpuinfo 2>/dev/null || sysctl -n machdep.cpu.brand_string 2>/dev/null || true

@@ -1,14 +1,14 @@
-# shellcheck shell=bash disable=SC2034,SC2086,SC2154 # shared variables and the numbers of exit codes come from ../build-llama.sh
-# Part of ../build-llama.sh, which sources it: flags, compiling, and advice where that fails.
+# shellcheck shell=bash disable=SC2034,SC2086,SC2154 # ../build-llama.sh has shared variables and exit codes
+# Part of ../build-llama.sh, which sources it: the flags, the compilation, and advice when it fails.
 
 choose_flags() {
   flags=(-DCMAKE_BUILD_TYPE=Release -DBUILD_SHARED_LIBS=OFF)
   flags+=(-DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF)
-  # Each of these is an option of some versions only; none may download at build time or need libcurl.
+  # Each of these options exists only in some versions. No build may download anything or need libcurl.
   flags+=(-DLLAMA_CURL=OFF -DLLAMA_BUILD_UI=OFF -DLLAMA_USE_PREBUILT_UI=OFF)
   if [[ $portable == yes ]]; then flags+=(-DGGML_NATIVE=OFF); fi
   if [[ $rpc == yes ]]; then flags+=(-DGGML_RPC=ON); fi
-  # A tree without its history cannot tell its own version.
+  # A source tree without history does not know its own version.
   if [[ $ref =~ ^v[0-9]+\.[0-9]+\.[0-9]+$ ]]; then flags+=(-DLLAMA_BUILD_IS_DEV=OFF); fi
   if [[ $ref =~ ^b([0-9]+)$ ]]; then flags+=("-DLLAMA_BUILD_NUMBER=${BASH_REMATCH[1]}"); fi
   case $backend in
@@ -46,17 +46,18 @@ compile() {
   ((status == 0)) || fail_with_log 'compiling llama.cpp failed'
 }
 
-# What is built. The last one, which says how much memory a model takes, came in December 2025 and costs a link, no more.
+# The programs. The last one tells how much memory a model needs. It exists since December 2025 and costs only one link
+# step.
 programs() {
   echo llama-server llama-cli
   if [[ -d $source_dir/tools/fit-params ]]; then echo llama-fit-params; fi
   if [[ $rpc == yes ]]; then rpc_program; fi
 }
 
-# The worker's name; it was renamed in March 2026.
+# The name of the RPC worker, which changed in March 2026.
 rpc_program() { sed -nE 's/^set\(TARGET ([a-z-]*rpc-server)\)$/\1/p' "$source_dir/tools/rpc/CMakeLists.txt"; }
 
-# Options that this version does not have would only bring warnings.
+# Options that this version does not have would cause warnings.
 keep_known_flags() {
   local flag name known=()
   for flag in "${flags[@]}"; do
@@ -71,7 +72,8 @@ keep_known_flags() {
   flags=("${known[@]}")
 }
 
-# Everything goes to the log; ninja's `[12/214] …` and make's `[ 12%] …` are shown, on a terminal in one line.
+# All output goes to the log. The progress lines of ninja (`[12/214] …`) and make (`[ 12%] …`) are shown, on a terminal in
+# one line.
 show_steps() {
   local line end=$'\n' shown=no
   if [[ -t 1 ]]; then end=$'\e[K\r'; fi
@@ -95,7 +97,7 @@ fail_with_log() {
   exit "${2:-$failed}"
 }
 
-# What to do about the failures that people really meet, by the words that cmake, nvcc and ld have for them.
+# Advice for common failures, by the messages of cmake, nvcc and ld.
 advise() {
   local step
   step=$(grep -n '^+ ' "$log" | tail -n 1 | cut -d: -f1) # only the command that failed: a repository out of reach is in the log, too

@@ -1,5 +1,5 @@
-# shellcheck shell=bash disable=SC2034,SC2086,SC2154 # shared variables and the numbers of exit codes come from ../build-llama.sh
-# Part of ../build-llama.sh, which sources it: what this machine has, and what it lacks.
+# shellcheck shell=bash disable=SC2034,SC2086,SC2154 # ../build-llama.sh has shared variables and exit codes
+# Part of ../build-llama.sh, which sources it: the tools and GPUs of this machine, and what is missing.
 
 choose_backend() {
   nvcc=$(find_nvcc)
@@ -27,7 +27,7 @@ find_nvcc() {
   done
 }
 
-# Compute capabilities of the GPUs here, one a line; nothing where there is no driver.
+# Compute capabilities of the GPUs, one per line; nothing without a driver.
 gpu_capabilities() {
   if has nvidia-smi; then nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | sort -u || true; fi
 }
@@ -51,7 +51,7 @@ check_tools() {
   if [[ $backend == metal && $(uname -s) != Darwin ]]; then fail $usage 'the metal backend needs a Mac'; fi
 }
 
-# need COMMAND PACKAGE: notes for check_tools what is not there
+# need COMMAND PACKAGE: notes a missing command for check_tools
 need() {
   if ! has "${1%% *}"; then absent+=("$1") packages+=("$2"); fi
 }
@@ -67,14 +67,14 @@ need_vulkan() {
   done
 }
 
-# The compiler's version is part of a build's key. A line of plain text, quoted in the manifest.
+# The compiler's version, one line of plain text: it is part of a build's key and of the manifest.
 read_compiler_versions() {
   # shellcheck disable=SC2046 # CXX may hold a command with arguments
   compiler=$($(cxx_command) --version | sed -n 1p)
   if [[ $backend == cuda ]]; then cuda_version=$("$nvcc" --version | sed -n 's/.*release \([0-9.]*\).*/\1/p'); fi
 }
 
-# nvcc without cuBLAS, or with a host compiler that it refuses, is found here instead of minutes later.
+# Detects nvcc without cuBLAS, or with a host compiler that it refuses, instead of failing minutes later.
 check_cuda() {
   [[ $backend == cuda ]] || return 0
   if [[ $portable == no && -z $cuda_arch && -z $(gpu_capabilities) ]]; then

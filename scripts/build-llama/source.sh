@@ -1,7 +1,7 @@
-# shellcheck shell=bash disable=SC2034,SC2086,SC2154 # shared variables and the numbers of exit codes come from ../build-llama.sh
-# Part of ../build-llama.sh, which sources it: which source is meant, and getting it.
+# shellcheck shell=bash disable=SC2034,SC2086,SC2154 # ../build-llama.sh has shared variables and exit codes
+# Part of ../build-llama.sh, which sources it: finds the wanted source and fetches it.
 
-# Sets ref (the build's name for people) and identity (what the key is made of), without the network for a release or a commit.
+# Sets ref (the build's name for people) and identity (the input of the key). Needs no network for a release or a commit.
 identify_source() {
   if [[ -n $source_dir ]]; then
     identify_folder
@@ -14,10 +14,10 @@ identify_source() {
   fi
 }
 
-# Releases and full commits stay what they are; anything else may move.
+# Releases and full commits never change; any other ref may move.
 is_fixed() { [[ $1 =~ ^([bv][0-9][0-9.]*|[0-9a-f]{40})$ ]]; }
 
-# Folders are known by commit; with changes, or without git, by the hash of all their files.
+# The identity of a folder is its commit; with changes, or without git, it is the hash of all its files.
 identify_folder() {
   local top
   origin="folder $source_dir"
@@ -75,7 +75,7 @@ fail_unknown_ref() {
   fail $missing "$repo has no release or branch \"$ref\"" "the newest release tested with llmctl is $default_ref"
 }
 
-# Prints the repository's refs of this name; fails soon where it does not answer.
+# Prints the repository's refs with this name; fails soon when the repository does not answer.
 ask_repo() {
   local limited=()
   if has timeout; then limited=(timeout 20); fi
@@ -99,7 +99,7 @@ fetch_source() {
   commit=$(git -C "$source_dir" rev-parse HEAD)
 }
 
-# Fails softly where the repository does not answer, finally where it has no such ref.
+# Returns an error when the repository does not answer, and ends the script when it has no such ref.
 fetch_repo() {
   local refs
   refs=$(ask_repo 2>>"$log") || return 1

@@ -1,7 +1,7 @@
-# shellcheck shell=bash disable=SC2034,SC2086,SC2154 # shared variables and the numbers of exit codes come from ../build-llama.sh
-# Part of ../build-llama.sh, which sources it: trying what was built on the demo models.
+# shellcheck shell=bash disable=SC2034,SC2086,SC2154 # ../build-llama.sh has shared variables and exit codes
+# Part of ../build-llama.sh, which sources it: tries the new build with the demo models.
 
-# Some machines cannot run what their own compiler makes for them (seen with AMX kernels): those get a portable build.
+# Some machines cannot run native code from their own compiler (seen with AMX kernels): they get a portable build.
 build_and_test() {
   compile
   if ! smoke_test && [[ -n $smoke_signal && $portable == no ]]; then
@@ -16,7 +16,8 @@ build_and_test() {
   say test "$smoke_result"
 }
 
-# Lets the demo target write 8 tokens, drafted by the demo draft where this version drafts. Sets version, smoke_result and, on failure, smoke_signal.
+# Generates 8 tokens with the demo target, and with the demo draft when this version drafts. Sets version, smoke_result
+# and, on failure, smoke_signal.
 smoke_test() {
   local server=$work/build/bin/llama-server models=$script_dir/../models
   local quiet=(env -i "PATH=$PATH" ${LD_LIBRARY_PATH:+"LD_LIBRARY_PATH=$LD_LIBRARY_PATH"} "HOME=$work" "XDG_CONFIG_HOME=$work" GGML_NO_BACKTRACE=1)
@@ -54,7 +55,7 @@ ask_server() {
     sleep 0.1
   done
   if [[ -n $url ]]; then smoke_result=$(complete_8_tokens "$url" 2>>"$output") || true; fi
-  # Without an answer it may be dying just now; then its own status counts, not that of our signals.
+  # Without an answer the server may be ending by itself: its own exit status counts, not the one after our signals.
   if [[ -n $smoke_result ]] || ! has_ended "$child" 3; then
     kill "$child" 2>/dev/null || true
     has_ended "$child" 10 || kill -9 "$child" 2>/dev/null || true
@@ -84,7 +85,7 @@ explain_smoke() {
   return 1
 }
 
-# Asks again while the model loads. Prints what came back, for people.
+# Repeats the request while the model loads. Prints the answer for people.
 complete_8_tokens() {
   # shellcheck disable=SC2016 # the dollars are JavaScript's
   node -e '

@@ -8,17 +8,17 @@ import { llmctlVersion } from "../base/version.ts";
 import { isEvent, isRefusal, isStatus, type Status, type StatusEvent } from "./messages.ts";
 import { isOwnSocket, isSocketOf } from "./socket-path.ts";
 
-/** Errors of a connection that mean that no supervisor is there, or that it ended just now. */
+/** Connection errors that mean that no supervisor runs, or that it has just ended. */
 const nobodyListens: ReadonlySet<string> = new Set(["ENOENT", "ENOTDIR", "ECONNREFUSED", "ECONNRESET", "EPIPE"]);
 
 /**
- * A supervisor answers within a millisecond; one that is starved by others may need a second. Of our own time, see
- * {@link limitRunningTime}.
+ * A supervisor answers within a millisecond, on an overloaded machine within a second. Counts only while our own
+ * process runs, see {@link limitRunningTime}.
  */
 const answerLimitMs = 3000;
-/** Metrics of a supervisor and its server together are some 50 kB; what listens in its place may send without end. */
+/** Metrics of supervisor and server are some 50 kB; an impostor on the socket could send without end. */
 const maxAnswerBytes = 8 << 20;
-/** A server is asked for its part, whose main loop may be at work. */
+/** Includes the server's own metrics, for which its main loop may be busy. */
 const metricsLimitMs = 10_000;
 
 /**
@@ -33,8 +33,8 @@ export async function fetchStatus(socketPath: string, timeoutMs = answerLimitMs)
 }
 
 /**
- * As {@link fetchStatus}, of what may be another user's supervisor: nothing of it is believed.
- * @returns undefined also where the socket is not that user's.
+ * Like {@link fetchStatus}, for another user's supervisor. The answer is for display only.
+ * @returns undefined also when the socket does not belong to that user.
  */
 export async function fetchForeignStatus(socketPath: string, owner: number): Promise<Status | undefined> {
   const isThere = isSocketOf(socketPath, owner);
@@ -43,7 +43,7 @@ export async function fetchForeignStatus(socketPath: string, owner: number): Pro
 }
 
 /**
- * Prometheus text of a supervisor and its server.
+ * Fetches the Prometheus text of a supervisor and its server.
  * @returns undefined when no supervisor listens on the socket.
  * @throws as {@link fetchStatus}.
  */
@@ -55,8 +55,7 @@ export async function fetchMetrics(socketPath: string): Promise<string | undefin
 /**
  * Asks a supervisor to stop; returns when the server and the supervisor's lock are gone.
  * @returns the last status, or undefined when no supervisor listens.
- * @throws LlmctlError `overruled` when somebody else's wish came after this one, and the server goes on or starts
- *   again.
+ * @throws LlmctlError `overruled` when another caller then asked for a restart.
  */
 export async function requestStop(socketPath: string, force: boolean): Promise<Status | undefined> {
   const response = await open(socketPath, "POST", "/stop", { body: { force, by: caller("down") } });
@@ -78,12 +77,12 @@ export async function requestRestart(socketPath: string, launch: unknown): Promi
 
 interface FollowOptions {
   readonly signal?: AbortSignal | undefined;
-  /** Also what has happened since the present start began. */
+  /** Begins with the events since the present start. */
   readonly fromStart?: boolean;
 }
 
 /**
- * Status changes of a supervisor, the present status first; ends with the supervisor. Yields nothing when no supervisor
+ * Yields the events of a supervisor, the present status first, until the supervisor ends; nothing when no supervisor
  * listens.
  */
 export async function* followEvents(
@@ -99,17 +98,17 @@ export async function* followEvents(
       yield event;
     }
   } finally {
-    // A reader that has seen enough must not be kept alive by the connection.
+    // An open connection would keep the reader's process alive.
     response.destroy();
   }
 }
 
-/** Who asks, for the supervisor's events. */
+/** Names the caller in the supervisor's events. */
 function caller(command: string): string {
   return `"llmctl ${command}" (pid ${process.pid})`;
 }
 
-interface RequestOptions {
+interface SocketRequestOptions {
   readonly body?: unknown;
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal | undefined;
@@ -119,7 +118,7 @@ async function open(
   socketPath: string,
   method: string,
   path: string,
-  options: RequestOptions,
+  options: SocketRequestOptions,
 ): Promise<IncomingMessage | undefined> {
   return isOwnSocket(socketPath) ? send(socketPath, method, path, options) : undefined;
 }
@@ -128,7 +127,7 @@ function send(
   socketPath: string,
   method: string,
   path: string,
-  options: RequestOptions,
+  options: SocketRequestOptions,
 ): Promise<IncomingMessage | undefined> {
   return new Promise((resolve, reject) => {
     const outgoing = request({
@@ -165,8 +164,8 @@ async function readStatusOf(socketPath: string, response: IncomingMessage): Prom
 }
 
 /**
- * The body of an answer.
- * @throws LlmctlError with the supervisor's own words when it is not 200, `unreadable-answer`.
+ * Reads the body of an answer.
+ * @throws LlmctlError from the supervisor's refusal when the status is not 200, `unreadable-answer`.
  */
 async function readText(socketPath: string, response: IncomingMessage): Promise<string> {
   const text = await readBody(socketPath, response);
@@ -189,11 +188,15 @@ async function readBody(socketPath: string, response: IncomingMessage): Promise<
 }
 
 function unreadable(socketPath: string): LlmctlError {
-  return new LlmctlError("unreadable-answer", `what answers is no supervisor that llmctl ${llmctlVersion} knows`, {
-    exit: "failed",
-    at: socketPath,
-    fix: "where a supervisor of another version has the socket, use the program of that version",
-  });
+  return new LlmctlError(
+    "unreadable-answer",
+    `the answer is not from a supervisor that llmctl ${llmctlVersion} knows`,
+    {
+      exit: "failed",
+      at: socketPath,
+      fix: "if a supervisor of another version runs, use the program of that version",
+    },
+  );
 }
 
 function cutOff(socketPath: string, cause: unknown): LlmctlError {

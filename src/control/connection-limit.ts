@@ -5,9 +5,8 @@ import { systemErrorCode } from "../base/errors.ts";
 import { readSoftLimit } from "../base/process-limits.ts";
 
 /**
- * What a client may take of an HTTP server of ours. A request is a few hundred bytes and comes within milliseconds;
- * Node looks every `connectionsCheckingInterval` for those that are late, also for connections that have not said a
- * word.
+ * Limits for clients of our HTTP servers. A request has a few hundred bytes and arrives within milliseconds. Every
+ * `connectionsCheckingInterval` Node closes late ones, and connections that have sent nothing.
  */
 export const httpLimits = {
   maxHeaderSize: 8 << 10,
@@ -17,22 +16,20 @@ export const httpLimits = {
   connectionsCheckingInterval: 5000,
 } as const;
 
-/** For an answer that is ready: a client that does not take it by then gets no more of it. */
+/** A client that does not read a ready answer for this long is disconnected. */
 export const unreadAnswerMs = 15_000;
 
-/** Every answer closes its connection, so a second request is never answered; a flood of them would only be kept. */
+/** Every answer closes its connection, so later requests are never answered; a flood of them is cut off. */
 const mostRequestsAtOnce = 8;
 
 const lookEveryMs = 5000;
 
-/** Where the system does not tell: macOS has this many unless it is told otherwise. */
+/** Assumed when the system does not tell: the default of macOS. */
 const commonDescriptorLimit = 256;
 
 interface Share {
   readonly most: number;
-  /**
-   * Of all descriptors that this process may have: what is left is for the server, its log, health checks and files.
-   */
+  /** Share of this process's descriptors; the rest is for the server, its log, health checks and files. */
   readonly ofDescriptors: number;
 }
 
@@ -42,9 +39,9 @@ interface Connection {
 }
 
 /**
- * Bounds the connections of one server. A new one over the bound closes the oldest: whoever asks is answered within a
- * millisecond, and need not wait for others who only sit there. Those that have asked for nothing yet are no better to
- * close: whoever has just come is one of them. A connection that is held is never closed for another.
+ * Limits the connections of one server. A new connection over the limit closes the oldest one: an answer takes a
+ * millisecond, so old connections are idle. Connections without a request are not closed first, since the newest is one
+ * of them. A held connection is never closed for another.
  */
 export class ConnectionLimit {
   readonly #share: Share;
@@ -56,16 +53,16 @@ export class ConnectionLimit {
     this.#share = share;
   }
 
-  /** How many connections there may be now; a running process can be given fewer descriptors. */
+  /** The limit now; the descriptor limit of a running process can be changed. */
   get most(): number {
     this.#descriptors = readSoftLimit("Max open files") ?? this.#descriptors;
     return Math.max(1, Math.min(this.#share.most, Math.floor(this.#descriptors * this.#share.ofDescriptors)));
   }
 
   /**
-   * For a server that takes connections from now on. Where there is no descriptor for a connection that waits, Node
-   * neither takes it nor says so, but looks again at once, without end: the server gets that error by and by, and
-   * should listen no more.
+   * Limits the connections of a server from now on. Without a free descriptor for a waiting connection Node retries in
+   * a busy loop and reports nothing. So a timer checks for a free descriptor and emits the error on the server, which
+   * should then stop listening.
    */
   watch(server: Server): void {
     const timer = setInterval(() => {
@@ -74,11 +71,11 @@ export class ConnectionLimit {
       if (error !== undefined) server.emit("error", error);
     }, lookEveryMs).unref();
     server.on("connection", (socket) => this.#admit(socket));
-    // Node would keep the connection open for another request.
+    // By default Node keeps the connection open for another request.
     server.on("checkExpectation", (_, response) => void response.writeHead(417, { connection: "close" }).end());
   }
 
-  /** Notes a request. @returns whether it is the connection's first, which alone is answered. */
+  /** Counts a request. @returns whether it is the connection's first, the only one that is answered. */
   takes({ socket }: IncomingMessage): boolean {
     const connection = this.#open.get(socket);
     if (connection === undefined) return false;
@@ -87,7 +84,7 @@ export class ConnectionLimit {
     return connection.requests === 1;
   }
 
-  /** From now on this connection is closed for no other one. */
+  /** Protects this connection from being closed for another. */
   hold({ socket }: IncomingMessage): void {
     const connection = this.#open.get(socket);
     if (connection !== undefined) connection.isHeld = true;
@@ -104,7 +101,7 @@ export class ConnectionLimit {
   }
 }
 
-/** Why no file can be opened now; undefined where one can. */
+/** The error of opening a file now; undefined when it succeeds. */
 function findShortage(): unknown {
   try {
     closeSync(openSync("/", "r"));

@@ -33,39 +33,39 @@ export const stateNames = [
 ] as const;
 
 /**
- * Whether the running server drafts. Counts are tokens of the proof request; the acceptance rate is `acceptedTokens /
- * draftTokens`.
+ * Whether the running server drafts. The counts are tokens of the proof request; the acceptance rate is
+ * `acceptedTokens / draftTokens`.
  */
 export type DraftingStatus =
   | { readonly state: "off"; readonly reason: string }
   | { readonly state: "unproven" }
   | { readonly state: "on"; readonly draftTokens: number; readonly acceptedTokens: number };
 
-/** What a server has generated and drafted over some span. Rates are null where there was nothing to divide by. */
+/** Generated and drafted tokens over some time. Rates are null when there is nothing to divide by. */
 export interface TrafficStatus {
-  /** Tokens that clients were given. */
+  /** Tokens sent to clients. */
   readonly tokens: number;
   readonly draftTokens: number;
   readonly acceptedTokens: number;
   /** Accepted / drafted, 0..1. */
   readonly acceptanceRate: number | null;
-  /** While generating; waiting and prompt processing do not count. */
+  /** Generation speed; waiting and prompt processing do not count. */
   readonly tokensPerSecond: number | null;
-  /** Tokens that one drafted step of the target model yielded, its own included; null on builds that do not say. */
+  /** Tokens per drafted step of the target model, including its own; null on builds that do not log it. */
   readonly meanAcceptedLength: number | null;
 }
 
-/** How far a load is: an estimate that never goes back. */
+/** Progress of a load: an estimate that never goes back. */
 export interface LoadProgress {
   readonly doneBytes: number;
   readonly totalBytes: number;
 }
 
-/** How the last server ended, when nobody asked for it. */
+/** The last unexpected exit of a server. */
 export interface LastExit {
   readonly kind: string;
   readonly message: string;
-  /** What to do: words, or a command of ours as data. */
+  /** What to do: text, or an llmctl command as data. */
   readonly fix: Fix | null;
   /** ISO 8601. */
   readonly time: string;
@@ -79,63 +79,63 @@ export interface Status {
   readonly version: 1;
   readonly name: string;
   readonly state: StateName;
-  /** When it entered this state, ISO 8601. */
+  /** When the profile entered this state, ISO 8601. */
   readonly since: string;
   /** Base URL while a server listens, else null. */
   readonly url: string | null;
   /** Process id of the server, null while there is none. */
   readonly pid: number | null;
   readonly supervisorPid: number;
-  /** Version of llmctl that the supervisor is of; absent in the words of a supervisor from before this key. */
+  /** Version of the supervisor's llmctl; absent from supervisors older than this key. */
   readonly llmctl?: string;
-  /** Version of the launches that it takes; absent likewise. */
+  /** Version of the launches that the supervisor accepts; absent from supervisors older than this key. */
   readonly launchVersion?: number;
   readonly drafting: DraftingStatus;
   /** Generation speed of the proof request in tokens per second, null before it. */
   readonly tokensPerSecond: number | null;
-  /** The same without drafting, measured right after it; null where that was not measured. */
+  /** The same without drafting, measured right after it; null when it was not measured. */
   readonly baselineTokensPerSecond: number | null;
-  /** Requests of clients to the present server, as its log tells them; null where the profile turns this off. */
+  /** Requests of clients to the present server, counted from its log; null when the profile turns this off. */
   readonly traffic: { readonly sinceStart: TrafficStatus; readonly lastTenMinutes: TrafficStatus } | null;
   /** From spawn to the first healthy answer, milliseconds; null before it. */
   readonly loadMs: number | null;
-  /** While it loads, where that can be told; else null. */
+  /** Progress during a load, if it can be measured; else null. */
   readonly load: LoadProgress | null;
-  /** How often a server was started since `up`. */
+  /** Number of server starts since `up`. */
   readonly runs: number;
-  /** How many of those starts followed an unexpected exit. */
+  /** Number of those starts that followed an unexpected exit. */
   readonly restarts: number;
-  /** The same by the kind of that exit. */
+  /** Restarts by the kind of that exit. */
   readonly restartsByCause: Readonly<Record<string, number>>;
   /** When the present server was started, ISO 8601; null while there is none. */
   readonly startedAt: string | null;
   readonly lastExit: LastExit | null;
-  /** What a start is put off for, in `backoff`; else null. Absent in the words of a supervisor from before this key. */
+  /** In `backoff`: the cause for which a start is postponed; else null. Absent from supervisors older than this key. */
   readonly waitingFor?: Omit<LastExit, "time"> | null;
   /** Milliseconds until the next start; null unless in `backoff`. */
   readonly retryInMs: number | null;
   readonly build: string;
-  /** What the server was, or would now be, started with; absent in the words of a supervisor from before this key. */
+  /** Command of the present or next start; absent from supervisors older than this key. */
   readonly command?: { readonly file: string; readonly args: readonly string[] };
   readonly profile: string;
   /** Names of the profiles that it depends on. */
   readonly dependsOn: readonly string[];
-  /** Identifies the configuration that runs. */
+  /** Hash of the launch: identifies the running configuration. */
   readonly hash: string;
   readonly log: string;
-  /** Things a person should know that stop nothing, such as a state file that cannot be written. */
+  /** Problems that stop nothing, such as a state file that cannot be written. */
   readonly warnings: readonly string[];
 }
 
-/** One line of `GET /events`: the status after a change, and what changed in words. */
+/** One line of `GET /events`: a message, and the status after it. */
 export interface StatusEvent {
   readonly time: string;
   /** Since the supervisor started. */
   readonly elapsedMs: number;
   readonly message: string;
-  /** Kind of the cause, where the server's end or the supervisor's own decision led here. */
+  /** Kind of the cause, when the server's exit or the supervisor's own decision led here. */
   readonly cause: string | null;
-  /** No change: a load has gone on. Not kept in the log. */
+  /** Only the progress of a load. Not written to the event log. */
   readonly isProgress?: true;
   readonly status: Status;
   /** How the supervisor ends; only on its last event. */
@@ -143,7 +143,7 @@ export interface StatusEvent {
 }
 
 /** The body of an answer that is not 2xx. A supervisor of an older version gives only the message. */
-export interface Refusal {
+export interface RefusalBody {
   readonly message: string;
   readonly code?: string;
   readonly exit?: ExitName;
@@ -151,11 +151,11 @@ export interface Refusal {
 }
 
 /*
- * What a supervisor answers, and what a state file says, may be another user's words, those of another version, or half
- * of what was written. It is checked before anyone relies on its shape.
+ * A supervisor's answer and a state file may come from another user or another version, or be incomplete. Their shape
+ * is checked before anyone relies on it.
  */
 
-/** Fixes name a second and a third command; more than this is no fix of ours. */
+/** Our fixes name up to three commands; a longer chain is not ours. */
 const mostFixes = 8;
 
 const isFix: Check = (value) => isFixWithin(value, mostFixes);
@@ -194,14 +194,14 @@ const drafting: Check = (value) => {
 /** ISO 8601. */
 const isTime: Check = (value) => typeof value === "string" && !Number.isNaN(Date.parse(value));
 
-/** A URL of HTTP, or of a unix socket, which is no URL by the standard. */
+/** A URL of HTTP or TCP, or `unix:///path`, which is not a URL by the standard. */
 const isUrl: Check = (value) =>
   typeof value === "string" &&
   (value.startsWith("unix:///") || (/^(?:http|tcp):\/\//.test(value) && URL.canParse(value)));
 
 const cause = { kind: isText, message: isText, fix: isNullOr(isFix) };
 
-/** The answer to `status`, and what a state file holds. */
+/** The answer to `status`, and the status in a state file. */
 export const isStatus = isShape<Status>({
   version: isOneOf(1),
   name: isText,
@@ -234,7 +234,7 @@ export const isStatus = isShape<Status>({
   warnings: isListOf(isText),
 });
 
-/** One line of the events. */
+/** One line of `GET /events`. */
 export const isEvent = isShape<StatusEvent>({
   time: isTime,
   elapsedMs: isNumber,
@@ -247,7 +247,7 @@ export const isEvent = isShape<StatusEvent>({
   ),
 });
 
-export const isRefusal = isShape<Refusal>({
+export const isRefusal = isShape<RefusalBody>({
   message: isText,
   code: isOptional(isText),
   exit: isOptional(isOneOf(...Object.keys(exitCodes))),

@@ -3,8 +3,8 @@ import { maxSentenceLength, printable, printableName, shorten } from "../base/te
 import { stateNames, type Status } from "./messages.ts";
 
 /**
- * A supervisor's status as Prometheus text. Loads prom-client, some MB: import it only where somebody asks.
- * Where a number is not known there is no sample; a counter begins anew with each server, as its traffic does.
+ * Renders a supervisor's status as Prometheus text. Loads prom-client, some MB: import it at the first scrape. An
+ * unknown number has no sample. Counters restart with each server, like its traffic.
  */
 export class MetricsBook {
   readonly #registry = new Registry();
@@ -43,7 +43,7 @@ export class MetricsBook {
     return this.#registry.contentType;
   }
 
-  /** @param nowMs wall clock, as `Date.now()` gives it. */
+  /** @param nowMs Wall clock, `Date.now()`. */
   async render(status: Status, nowMs: number): Promise<string> {
     this.#registry.resetMetrics();
     for (const state of stateNames) this.#state.set({ state }, state === status.state ? 1 : 0);
@@ -82,7 +82,7 @@ export class MetricsBook {
   }
 }
 
-/** A gauge that was reset says 0, which would be a lie about what is not known. */
+/** Removes the sample of an unknown number: a reset gauge would show a wrong 0. */
 function setKnown(gauge: Gauge, value: number | null): void {
   if (value === null) gauge.remove();
   else gauge.set(value);

@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { systemErrorCode } from "../base/errors.ts";
 import { ConnectionLimit, httpLimits, unreadAnswerMs } from "./connection-limit.ts";
 
-/** Prometheus text, and how it is called in HTTP. */
+/** Prometheus text with its HTTP content type. */
 export interface MetricsText {
   readonly contentType: string;
   readonly text: string;
@@ -14,7 +14,7 @@ interface MetricsServerOptions {
   readonly onFailure: (text: string) => void;
 }
 
-/** Prometheus and a few people; whoever reaches the port can connect. */
+/** For Prometheus and a few people, though anyone who reaches the port can connect. */
 const share = { most: 32, ofDescriptors: 1 / 8 } as const;
 
 const pauseMs = 1000;
@@ -27,7 +27,7 @@ interface ListenAddress {
   readonly address: string;
 }
 
-/** `GET /metrics` on a TCP port, for Prometheus. It reads no body and changes nothing, whoever asks. */
+/** Serves `GET /metrics` on a TCP port for Prometheus. Reads no body and changes nothing. */
 export class MetricsServer {
   readonly #options: MetricsServerOptions;
   readonly #connections = new ConnectionLimit(share);
@@ -40,9 +40,8 @@ export class MetricsServer {
   }
 
   /**
-   * Moves to this address; port 0 listens nowhere. Safe to repeat, also while it lacks a descriptor, which it waits
-   * for.
-   * @throws the system's error, and listens nowhere then.
+   * Listens on this address only; port 0 stops listening. Waits while no descriptor is free. Safe to repeat.
+   * @throws the system's error; then it listens nowhere.
    */
   async listen(host: string, port: number): Promise<void> {
     const place: ListenAddress = { host, port, address: port === 0 ? "" : `${host} ${port}` };
@@ -68,7 +67,7 @@ export class MetricsServer {
     await once(server, "listening");
     server.on("error", (error) => this.#pause(place, error));
     if (address === this.#address) this.#server = server;
-    else server.close(); // it was to move meanwhile
+    else server.close(); // listen() was called with another address meanwhile
   }
 
   close(): void {
@@ -79,7 +78,7 @@ export class MetricsServer {
     this.#address = "";
   }
 
-  /** While the system has no descriptor for a connection, it would be asked for one without end. */
+  /** Stops listening while no descriptor is free: Node would retry the accept in a busy loop. */
   #pause(place: ListenAddress, error: unknown): void {
     if (place.address !== this.#address) return;
     this.close();
@@ -103,8 +102,8 @@ export class MetricsServer {
         response.writeHead(200, { "content-type": contentType, "content-length": Buffer.byteLength(text) }).end(text);
       },
       (error: unknown) => {
-        // The reason names files of ours: it is for the owner, and not for the network.
-        this.#options.onFailure(`cannot tell the metrics: ${String(error)}`);
+        // The reason names files of ours: for the owner's eyes, not for the network.
+        this.#options.onFailure(`cannot render the metrics: ${String(error)}`);
         response.writeHead(500).end();
       },
     );

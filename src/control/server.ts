@@ -6,47 +6,45 @@ import { LlmctlError, systemErrorCode } from "../base/errors.ts";
 import { parseJsonOrNothing } from "../base/text/parse-json.ts";
 import { collectBounded } from "../base/files/read-bounded.ts";
 import { ConnectionLimit, httpLimits, unreadAnswerMs } from "./connection-limit.ts";
-import type { Refusal, Status, StatusEvent } from "./messages.ts";
+import type { RefusalBody, Status, StatusEvent } from "./messages.ts";
 import type { MetricsText } from "./metrics-server.ts";
 import { ensureSocketFolder } from "./socket-path.ts";
 
-/** A wish, and who has it. */
+/** Who sent a request. */
 interface Asker {
   /** For people: a command with its pid, or a signal. */
   readonly by: string;
 }
 
-/** What a supervisor lets others do. A handler that throws an LlmctlError refuses, with its words. */
+/** Handlers of the requests. A handler refuses by throwing an LlmctlError, whose message is the answer. */
 export interface ControlHandlers {
   readonly status: () => Status;
   readonly metrics: () => Promise<MetricsText>;
-  /** The present status as an event, for a reader that just came. */
+  /** The present status as an event, for a new reader. */
   readonly lastEvent: () => StatusEvent;
-  /** What has happened since the present start began, the last event included. */
+  /** Events since the present start began, including the last one. */
   readonly eventsOfStart: () => readonly StatusEvent[];
   /** Resolves when the server and the lock are gone. @throws LlmctlError `overruled` */
-  readonly stop: (wish: Asker & { readonly force: boolean }) => Promise<Status>;
-  /** `launch` is what the request carried, unchecked, or undefined to start the same one again. */
-  readonly restart: (wish: Asker & { readonly launch: unknown; readonly llmctl: string | undefined }) => void;
-  /** Something about the socket that people should know. */
+  readonly stop: (request: Asker & { readonly force: boolean }) => Promise<Status>;
+  /** `launch` is unchecked; undefined restarts with the same launch. */
+  readonly restart: (request: Asker & { readonly launch: unknown; readonly llmctl: string | undefined }) => void;
+  /** Called with problems of the socket, for people. */
   readonly onFailure: (text: string) => void;
 }
 
 /** A launch with a long environment is some 10 kB. */
 const maxBodyBytes = 1 << 20;
-/**
- * Events that wait for a reader that does not read, as one that is stopped (Ctrl-Z): some hundred. Then it is dropped.
- */
+/** Some hundred events: a reader that lets more wait, such as a stopped one (Ctrl-Z), is dropped. */
 const maxWaitingBytes = 1 << 20;
 /** For all readers together. */
 const maxAllWaitingBytes = 4 << 20;
-/** Commands of one user, and their followers. */
+/** For commands of one user, and readers of events. */
 const share = { most: 128, ofDescriptors: 1 / 4 } as const;
-/** Readers stay, and others need a connection for a moment. */
+/** Readers of events stay connected; the other connections are for short requests. */
 const readersShare = 1 / 2;
-/** For what is still on its way to readers when the supervisor ends. */
+/** Time for the last events to reach their readers when the supervisor ends. */
 const lastWordsMs = 1000;
-/** Words about who asked are shown to people, on one line. */
+/** Names of callers are shown to people on one line. */
 const maxAskerLength = 100;
 
 /**
@@ -60,12 +58,12 @@ export class ControlServer {
   /** The oldest first. */
   readonly #readers = new Set<ServerResponse>();
   readonly #connections = new ConnectionLimit(share);
-  /** The last one listens; earlier ones, whose sockets are gone, still have readers. */
+  /** The last one listens; earlier ones have lost their sockets and still have readers. */
   readonly #servers: Server[] = [];
   #socketPath = "";
   #inode: number | undefined;
   #onReader: () => void = () => undefined;
-  /** Ends with the first reader of events. */
+  /** Resolves when the first reader of events connects. */
   readonly firstReader = new Promise<void>((resolve) => (this.#onReader = resolve));
 
   constructor(handlers: ControlHandlers) {
@@ -77,9 +75,9 @@ export class ControlServer {
   }
 
   /**
-   * Starts to listen at the first of these paths where that is possible, or moves there; readers of events stay. A
-   * runtime folder may have vanished, as at the end of a login. The caller holds the profile's lock, so a socket file
-   * that is there is a dead one.
+   * Listens at the first possible of these paths: a runtime folder may have vanished at the end of a login. When called
+   * again, moves there and keeps the readers of events. The caller holds the profile's lock, so an existing socket file
+   * is dead.
    * @throws LlmctlError `foreign-folder`, `foreign-runtime-folder`; else the system's error of the last path.
    */
   async listen(socketPaths: readonly string[]): Promise<void> {
@@ -97,7 +95,7 @@ export class ControlServer {
   }
 
   async #listenAt(socketPath: string): Promise<void> {
-    // Before the new one is made: closing a server removes the file at its path, whoever made that.
+    // Before the new socket is made: closing a server removes the file at its path, even a new one.
     this.#servers.at(-1)?.close();
     rmSync(socketPath, { force: true });
     const server = createServer(httpLimits, (request, response) => {
@@ -112,8 +110,8 @@ export class ControlServer {
     });
     server.on("error", (error) => {
       this.#handlers.onFailure(`the control socket: ${error.message}`);
-      // While the system has no descriptor for a connection, it would be asked for one without end. Whoever looks after
-      // the socket makes it anew.
+      // Without a free descriptor Node would retry the accept in a busy loop. The supervisor's next check recreates the
+      // socket.
       server.close();
     });
     chmodSync(socketPath, 0o600);
@@ -127,7 +125,7 @@ export class ControlServer {
     return this.#inode !== undefined && (await readInode(this.#socketPath)) === this.#inode;
   }
 
-  /** Sends an event to everyone who follows, and drops who has not read for long. */
+  /** Sends an event to all readers, and drops those that do not read. */
   publish(event: StatusEvent): void {
     const line = `${JSON.stringify(event)}\n`;
     for (const reader of this.#readers) {
@@ -137,7 +135,7 @@ export class ControlServer {
     this.#dropUnread();
   }
 
-  /** Takes no new request and ends the event streams; answers that are under way still go out. */
+  /** Stops listening and ends the event streams; answers in progress are still sent. */
   close(): void {
     try {
       rmSync(this.#socketPath, { force: true });
@@ -147,7 +145,7 @@ export class ControlServer {
     this.#servers.at(-1)?.close();
     for (const reader of this.#readers) reader.end();
     this.#readers.clear();
-    // One that does not read must not keep this process.
+    // A reader that does not read must not keep this process alive.
     setTimeout(() => {
       for (const server of this.#servers) server.closeAllConnections();
     }, lastWordsMs).unref();
@@ -195,13 +193,13 @@ export class ControlServer {
     this.#onReader();
   }
 
-  /** What waits for many readers together is bounded, too. */
+  /** Limits the waiting bytes of all readers together. */
   #dropUnread(): void {
     const waiting = () => [...this.#readers].reduce((sum, { writableLength }) => sum + writableLength, 0);
     while (this.#readers.size > 0 && waiting() > maxAllWaitingBytes) this.#drop(this.#findLaziest());
   }
 
-  /** The reader for whom most is waiting; of those who have read all, the oldest. */
+  /** The reader with the most waiting bytes; if none waits, the oldest. */
   #findLaziest(): ServerResponse | undefined {
     return [...this.#readers].toSorted((one, other) => other.writableLength - one.writableLength)[0];
   }
@@ -223,7 +221,7 @@ async function readInode(path: string): Promise<number | undefined> {
 }
 
 function readAsker({ by }: Record<string, unknown>): string {
-  // A command of an older version does not say who it is.
+  // Commands of older versions do not send their name.
   if (typeof by !== "string") return "another llmctl";
   return by.replaceAll(/[\p{Cc}\p{Cf}]/gu, "").slice(0, maxAskerLength);
 }
@@ -249,7 +247,7 @@ function refuse(response: ServerResponse, error: unknown): void {
   });
 }
 
-function answerRefusal(response: ServerResponse, status: number, refusal: Refusal): void {
+function answerRefusal(response: ServerResponse, status: number, refusal: RefusalBody): void {
   end(response, status, { contentType: "application/json", text: JSON.stringify(refusal) });
 }
 

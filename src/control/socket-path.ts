@@ -4,23 +4,20 @@ import { LlmctlError, systemErrorCode } from "../base/errors.ts";
 import { describeUser, ensureOwnFolder, expectOwnFolder, isOwn } from "../base/files/own-folder.ts";
 import { type Paths, socketsBeside } from "../base/files/paths.ts";
 
-/** sun_path holds 104 bytes on macOS and 108 on Linux; Node cuts a longer path short without a word. */
+/** sun_path has 104 bytes on macOS and 108 on Linux; Node silently truncates a longer path. */
 const maxBytes = 103;
 
 type Folders = Pick<Paths, "runtime" | "state">;
 
-/**
- * Where a supervisor's control socket may be, the usual place first; where it is, the supervisor says in its lock and
- * its state.
- */
+/** Possible paths of a supervisor's control socket, the usual one first. Lock and state file record the actual one. */
 export function controlSocketPaths({ runtime, state }: Folders, name: string): readonly string[] {
   const folders = [...new Set([runtime, socketsBeside(state)])];
   return folders.map((folder) => join(folder, `${name}.sock`));
 }
 
 /**
- * Where a control socket can be made, the usual place first.
- * @throws LlmctlError `socket-path-too-long` where there is none.
+ * Paths at which a control socket can be created, the usual one first.
+ * @throws LlmctlError `socket-path-too-long` when there is none.
  */
 export function listSocketPlaces(folders: Folders, name: string): readonly string[] {
   const paths = controlSocketPaths(folders, name);
@@ -30,8 +27,8 @@ export function listSocketPlaces(folders: Folders, name: string): readonly strin
 }
 
 /**
- * Makes the folder of a control socket, or checks that it is ours.
- * @throws LlmctlError `foreign-runtime-folder`, `foreign-folder`; the system's error where it cannot be made.
+ * Creates the folder of a control socket, or checks that it is ours.
+ * @throws LlmctlError `foreign-runtime-folder`, `foreign-folder`; the system's error when it cannot be created.
  */
 export function ensureSocketFolder(socketPath: string): void {
   const folder = dirname(socketPath);
@@ -40,7 +37,7 @@ export function ensureSocketFolder(socketPath: string): void {
 }
 
 /**
- * Whether the socket at a path is ours, and in a folder where only we can put one: asked before anything is sent to it.
+ * Whether the socket at a path is ours, and in a folder that only we can write. Checked before anything is sent to it.
  * @returns false when there is no socket.
  * @throws LlmctlError `foreign-socket`, `foreign-folder`.
  */
@@ -54,14 +51,11 @@ export function isOwnSocket(path: string): boolean {
   } catch (error) {
     if (error instanceof LlmctlError) throw error;
     if (systemErrorCode(error) === undefined) throw error;
-    return false; // a folder that cannot be looked into has no socket of ours
+    return false; // an unreadable folder has no socket of ours
   }
 }
 
-/**
- * Whether there is a socket of this user's at a path, in a folder of theirs: of what another user runs, which root may
- * ask.
- */
+/** Whether there is a socket of another user at a path, in a folder of that user: root may send requests to it. */
 export function isSocketOf(path: string, owner: number): boolean {
   const info = lstatOrNone(path);
   const folder = lstatOrNone(dirname(path));
@@ -73,13 +67,14 @@ function lstatOrNone(path: string): Stats | undefined {
     return lstatSync(path, { throwIfNoEntry: false });
   } catch (error) {
     if (systemErrorCode(error) === undefined) throw error;
-    return undefined; // a folder on the way is a file, or not ours to look into
+    return undefined; // a part of the path is a file, or unreadable for us
   }
 }
 
 /**
- * `su` and `sudo -u` leave the variable of the user who called them. A folder of root's is only refused where it is for
- * root alone: others, such as /run and /tmp, are for everybody. @throws LlmctlError `foreign-runtime-folder`
+ * Refuses a runtime folder of another user: `su` and `sudo -u` keep the caller's XDG_RUNTIME_DIR. A folder of root is
+ * refused only if it is private; others, such as /run and /tmp, are for everybody.
+ * @throws LlmctlError `foreign-runtime-folder`
  */
 function expectOwnRuntime(folder: string): void {
   const info = lstatOrNone(folder);
@@ -91,7 +86,9 @@ function expectOwnRuntime(folder: string): void {
     {
       exit: "permission",
       at: folder,
-      fix: 'XDG_RUNTIME_DIR is of that user, as "su" leaves it: run "unset XDG_RUNTIME_DIR", or log in with "su -" or "sudo -i"',
+      fix:
+        'XDG_RUNTIME_DIR still names a folder of that user, as after "su": ' +
+        'run "unset XDG_RUNTIME_DIR", or log in with "su -" or "sudo -i"',
     },
   );
 }
@@ -100,7 +97,7 @@ function foreignSocket(path: string, uid: number): LlmctlError {
   return new LlmctlError("foreign-socket", `the control socket belongs to another user: ${describeUser(uid)}`, {
     exit: "permission",
     at: path,
-    fix: "run llmctl as that user; if it is nobody's, remove the file",
+    fix: "run llmctl as that user, or remove the file if nobody uses it",
   });
 }
 

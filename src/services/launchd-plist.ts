@@ -1,7 +1,7 @@
 import { codeOf } from "../base/text/control-characters.ts";
 import { expectWritable } from "./expect-writable.ts";
 
-/** What a property list needs to know; all paths absolute. */
+/** Values of a property list; all paths are absolute. */
 export interface LaunchdOptions {
   readonly name: string;
   readonly profilePath: string;
@@ -9,18 +9,18 @@ export interface LaunchdOptions {
   /** The program that Node runs: llmctl's `main.js`. */
   readonly execPath: string;
   readonly stopTimeoutMs: number;
-  /** Where what the supervisor prints goes; the server has a log of its own. */
+  /** File for the supervisor's output; the server has its own log. */
   readonly logPath: string;
   readonly environment: Readonly<Record<string, string>>;
 }
 
-/** Time for the supervisor, after the server's own deadline, to kill the server and see it gone. */
+/** Time for the supervisor to kill the server after the stop timeout, and to see it gone. */
 const stopMarginMs = 45_000;
 
 /**
- * Property list of an agent that runs one profile in the foreground. Untested on macOS. launchd knows no exit codes
- * that forbid another try: an agent that fails for good is started again every 30 s.
- * @throws LlmctlError `value-unwritable` for a value that XML has no way to say.
+ * Property list of an agent that runs one profile in the foreground. Untested on macOS. launchd cannot exclude exit
+ * codes from restarting: an agent with a permanent failure is started again every 30 s.
+ * @throws LlmctlError `value-unwritable` for a value that XML cannot express.
  * @see launchd.plist(5)
  */
 export function renderLaunchd(options: LaunchdOptions): string {
@@ -37,7 +37,7 @@ export function renderLaunchd(options: LaunchdOptions): string {
     ["KeepAlive", dictionary([["SuccessfulExit", "<false/>"]])],
     ["ThrottleInterval", "<integer>30</integer>"],
     ["ExitTimeOut", `<integer>${Math.ceil((options.stopTimeoutMs + stopMarginMs) / 1000)}</integer>`],
-    // Without it launchd slows down what works in the background.
+    // By default launchd throttles background processes.
     ["ProcessType", string("Interactive")],
     ["StandardOutPath", string(options.logPath)],
     ["StandardErrorPath", string(options.logPath)],
@@ -50,8 +50,8 @@ ${dictionary(entries)}
 `;
 }
 
-/** Characters that XML 1.0 has no escape for, either. */
-// oxlint-disable-next-line no-control-regex -- they are what it is about
+/** Characters that XML 1.0 cannot express even by an escape. */
+// oxlint-disable-next-line no-control-regex -- control characters are the subject
 const noXml = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff\p{Cs}]/u;
 
 function expectAllWritable({ nodePath, execPath, profilePath, logPath, environment }: LaunchdOptions): void {

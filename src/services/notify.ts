@@ -4,45 +4,44 @@ import type { Env } from "../base/environment.ts";
 import { LlmctlError } from "../base/errors.ts";
 import { printableSentence } from "../base/text/printable.ts";
 
-/** Sends one message of `KEY=VALUE` fields to the service manager; rejects when it could not be delivered. */
+/** Sends one message of `KEY=VALUE` fields to the service manager; rejects when it cannot be delivered. */
 type SendNotification = (fields: readonly string[]) => Promise<void>;
 
 /**
- * Tells systemd how this process does. Nothing here throws or has to be waited for; messages go out one at a time, in
- * the order of the calls, and what is asked for while one is under way goes out as one message in which the latest
- * value of a field wins.
+ * Reports the state of this process to systemd. No method throws or must be awaited. Messages are sent one at a time,
+ * in the order of the calls. Calls during a message are merged into the next one, with the latest value of each field.
  */
 export interface Notifier {
-  /** How often `pingWatchdog` must be called, in milliseconds; undefined when no watchdog waits for it. */
+  /** Interval at which `pingWatchdog` must be called, in milliseconds; undefined without a watchdog. */
   readonly watchdogIntervalMs: number | undefined;
   /** The server can take requests; a unit of `Type=notify` counts as started. */
   readonly ready: () => void;
-  /** One line that `systemctl status` shows. */
+  /** Sets the line that `systemctl status` shows. */
   readonly status: (text: string) => void;
   readonly pingWatchdog: () => void;
-  /** Asks for this much time from now on, in milliseconds, before a start or a stop counts as timed out. */
+  /** Extends the timeout of a start or stop to this many milliseconds from now. */
   readonly extendTimeout: (ms: number) => void;
-  /** Ends when all that was asked for has been sent or has failed; wait for it before the process ends. */
+  /** Resolves when all messages have been sent or have failed; await it before the process ends. */
   readonly flush: () => Promise<void>;
 }
 
 interface NotifierOptions {
-  /** Told about the first failure only; supervision goes on without notifications. */
+  /** Called for the first failure only; supervision goes on without notifications. */
   readonly onFailure: (error: LlmctlError) => void;
-  /** In place of the `systemd-notify` tool. */
+  /** Replaces the `systemd-notify` tool. */
   readonly send?: SendNotification;
   readonly pid?: number;
 }
 
 /**
- * Whether a service manager has started this process and waits for it to be ready, so that nobody watches. A desktop
- * that is a service itself may leave its variable to the terminals that it starts.
+ * Whether a service manager has started this process and waits for readiness, so that nobody watches. With a terminal
+ * it is false: a desktop that is itself a service may pass its NOTIFY_SOCKET to terminals.
  */
 export function isService(env: Env, hasTerminal: boolean = process.stdout.isTTY): boolean {
   return Boolean(env["NOTIFY_SOCKET"]) && !hasTerminal;
 }
 
-/** A notifier for the manager that `NOTIFY_SOCKET` names; without one, a notifier that does nothing. */
+/** A notifier for the manager in `NOTIFY_SOCKET`; without one, a notifier that does nothing. */
 export function createNotifier(env: Env, options: NotifierOptions): Notifier {
   const socket = env["NOTIFY_SOCKET"];
   if (!socket) return silentNotifier;
@@ -67,8 +66,7 @@ const silentNotifier: Notifier = {
 };
 
 /**
- * A third of the watchdog's time: two pings may be late before the manager acts. `WATCHDOG_PID` may name another
- * process of the unit.
+ * A third of the watchdog's time, so that two pings may be late. `WATCHDOG_PID` may name another process of the unit.
  */
 function watchdogInterval(env: Env, pid: number): number | undefined {
   const usec = Number(env["WATCHDOG_USEC"]);
@@ -98,7 +96,7 @@ class NotificationQueue {
   }
 
   async #sendAll(): Promise<void> {
-    // Calls of the same turn go out together.
+    // Merges calls of the same tick.
     await Promise.resolve();
     while (this.#waiting.size > 0) {
       const fields = [...this.#waiting].map(([field, value]) => `${field}=${value}`);
@@ -115,13 +113,13 @@ class NotificationQueue {
   #reportFailure(cause: unknown): void {
     if (this.#hasFailed) return;
     this.#hasFailed = true;
-    // The tool's own words are the last line, below the command that failed.
+    // The message is the failed command, then the tool's output, whose last line is the reason.
     const why = String(cause instanceof Error ? cause.message : cause)
       .trim()
       .split("\n")
       .at(-1);
     this.#onFailure(
-      new LlmctlError("notify-failed", `systemd could not be told the state: ${why}`, {
+      new LlmctlError("notify-failed", `cannot report the state to systemd: ${why}`, {
         exit: "unavailable",
         fix: 'install the "systemd-notify" tool, and keep NotifyAccess=all in the unit',
         cause,
@@ -131,8 +129,8 @@ class NotificationQueue {
 }
 
 /**
- * The tool waits until the manager has read the message. That wait is needed: the manager looks up the sender's unit by
- * its process, and drops a message whose sender is gone. Node cannot send the datagram itself.
+ * Sends with `systemd-notify`, as Node cannot send the datagram. The tool waits until the manager has read the message:
+ * the manager looks up the sender's unit by its process, and drops the message when that process is gone.
  */
 function sendWithTool(socket: string, path: string | undefined): SendNotification {
   const run = promisify(execFile);

@@ -3,8 +3,7 @@ import { LlmctlError } from "../base/errors.ts";
 import { systemHome, systemUser } from "./unit.ts";
 
 /**
- * Makes the user that services of the machine run as, where there is none: without a password or a shell. Safe to
- * repeat.
+ * Creates the user of system services if it is missing, without a password or a shell. Safe to repeat.
  * @throws LlmctlError `no-user`
  */
 export async function ensureSystemUser(): Promise<void> {
@@ -14,7 +13,7 @@ export async function ensureSystemUser(): Promise<void> {
     stdin: "ignore",
   });
   if (!failed) return;
-  throw new LlmctlError("no-user", `the user "${systemUser}" cannot be made: ${stderr.trim() || message}`, {
+  throw new LlmctlError("no-user", `cannot create the user "${systemUser}": ${stderr.trim() || message}`, {
     exit: "unavailable",
     fix: `useradd --system --home-dir ${systemHome} --shell /usr/sbin/nologin ${systemUser}`,
   });

@@ -4,9 +4,9 @@ import { LlmctlError } from "../base/errors.ts";
 import { unitName, type UnitScope } from "./unit.ts";
 
 /**
- * Runs one command of a service manager: the machine's, or the user's own.
- * @returns what it printed, and its exit code where `check` is false.
- * @throws LlmctlError `tool-missing`, `systemctl-failed` with systemctl's own words.
+ * Runs `systemctl` for the system's or the user's manager.
+ * @returns its output, and its exit code, which may be other than 0 if `check` is false.
+ * @throws LlmctlError `tool-missing`, `systemctl-failed` with systemctl's message.
  */
 export async function systemctl(
   scope: UnitScope,
@@ -27,14 +27,14 @@ export async function systemctl(
       `systemctl ${words.join(" ")} failed: ${stderr.trim() || stdout.trim()}`,
       {
         exit: "unavailable",
-        ...(scope === "user" ? { fix: "log in as that user itself, not by su or sudo, or use --system" } : {}),
+        ...(scope === "user" ? { fix: "log in as that user directly, not by su or sudo, or use --system" } : {}),
       },
     );
   }
   return { stdout: stdout.trim(), exitCode: exitCode ?? 1 };
 }
 
-/** Properties of a profile's unit. @throws LlmctlError as {@link systemctl}. */
+/** Reads properties of a profile's unit. @throws LlmctlError as {@link systemctl}. */
 export async function showUnit(
   scope: UnitScope,
   name: string,

@@ -4,20 +4,20 @@ import { escapeSpecifiers, quoteUnitWord, quoteArgument, quotePath, splitWords }
 import { serviceHome } from "../base/files/paths.ts";
 import { expectWritable } from "./expect-writable.ts";
 
-/** Whose manager runs a unit: the machine's, or one user's. */
+/** Which manager runs a unit: the system's or one user's. */
 export type UnitScope = "system" | "user";
 
-/** Who services of the machine run as, and where all is that they have. */
+/** User and home of system services. */
 export const systemUser = "llmctl";
 export const systemHome = serviceHome;
 export const systemEnvironment = { LLMCTL_HOME: systemHome, HF_HOME: `${systemHome}/huggingface` } as const;
 
-/** The name that systemd has for a profile's service. */
+/** Name of a profile's systemd unit. */
 export function unitName(profile: string): string {
   return `llmctl-${profile}.service`;
 }
 
-/** What a unit needs to know; all paths absolute. */
+/** Values of a unit; all paths are absolute. */
 export interface UnitOptions {
   readonly name: string;
   readonly description?: string;
@@ -26,26 +26,21 @@ export interface UnitOptions {
   readonly dependsOn: readonly string[];
   /** Folders whose file systems must be mounted first. */
   readonly mounts?: readonly string[];
-  /** Where the server listens; on loopback unless told. */
+  /** Host on which the server listens; by default loopback. */
   readonly host?: string;
   readonly nodePath: string;
   /** The program that Node runs: llmctl's `main.js`. */
   readonly execPath: string;
   readonly scope: UnitScope;
   readonly stopTimeoutMs: number;
-  /** What the server will ask the scheduler for; undefined when that needs no right. */
+  /** Scheduling priority of the server; undefined when it needs no privilege. */
   readonly priority?: { readonly fifo: number; readonly niceness: number } | undefined;
-  /**
-   * Folders that must stay writable beside the unit's own state and runtime folders; those that are missing are left
-   * out.
-   */
+  /** Folders that must stay writable besides the unit's own; systemd ignores missing ones. */
   readonly writable: readonly string[];
   readonly environment: Readonly<Record<string, string>>;
 }
 
-/**
- * What a new start cannot mend, and an end before it was ready that somebody asked for; systemd leaves the unit failed.
- */
+/** Exits after which systemd must not restart: permanent causes, and a requested stop before ready (`notRunning`). */
 const permanentExits: readonly ExitName[] = [
   "usage",
   "notRunning",
@@ -57,12 +52,12 @@ const permanentExits: readonly ExitName[] = [
   "config",
 ];
 
-/** Time for the supervisor, after the server's own deadline, to kill the server and see it gone. */
+/** Time for the supervisor to kill the server after the stop timeout, and to see it gone. */
 const stopMarginMs = 45_000;
 
 /**
- * Text of a service that runs one profile in the foreground under systemd's supervision.
- * @throws LlmctlError `value-unwritable` for a value that systemd has no way to say.
+ * Text of a service that runs one profile in the foreground under systemd.
+ * @throws LlmctlError `value-unwritable` for a value that a unit cannot express.
  */
 export function renderUnit(options: UnitOptions): string {
   expectAllWritable(options);
@@ -70,9 +65,9 @@ export function renderUnit(options: UnitOptions): string {
   return `${sections.map((lines) => lines.join("\n")).join("\n\n")}\n`;
 }
 
-/** What systemd refuses in the path of a program, however it is quoted (its `string_is_safe`). */
+/** Characters that systemd refuses in a program's path, however quoted (its `string_is_safe`). */
 const unsafeInProgram = /["'\\\p{Cc}\p{Zl}\p{Zp}\p{Cs}\p{NChar}]/u;
-/** For which it drops a line, or a variable, however it is quoted (its `utf8_is_valid`). */
+/** Characters for which systemd drops a line or a variable, however quoted (its `utf8_is_valid`). */
 const noText = /[\0\p{Cs}\p{NChar}]/u;
 
 function expectAllWritable({ nodePath, execPath, profilePath, environment, writable, scope }: UnitOptions): void {
@@ -88,15 +83,16 @@ function expectAllWritable({ nodePath, execPath, profilePath, environment, writa
 function unitSection({ name, description, dependsOn, mounts = [], host = "localhost" }: UnitOptions): string[] {
   const units = dependsOn.map(unitName);
   const network = isAlwaysThere(host) ? [] : ["network-online.target"];
-  // Unlike elsewhere systemd knows no escape for the end of a line here. Without it the supervisor itself waits for
-  // what is not mounted.
+  // RequiresMountsFor= has no escape for control characters, so such paths are left out: the supervisor itself waits
+  // for mounts.
   const paths = [...new Set(mounts)].filter((path) => !controlCharacter.test(path)).map(quotePath);
+  const title = description === undefined ? `llmctl ${name}` : `llmctl ${name}: ${description}`;
   return [
     "[Unit]",
-    `Description=${escapeSpecifiers(toClosedLine(`llmctl ${name}${description === undefined ? "" : `: ${description}`}`))}`,
+    `Description=${escapeSpecifiers(toClosedLine(title))}`,
     `After=${["network.target", ...network, ...units].join(" ")}`,
-    // Started by this unit they would be in its control group, and end with it. Not Requires=: a restart of theirs
-    // would load this model anew, too.
+    // If this unit started them itself, they would be in its control group and end with it. Not Requires=: their
+    // restart would reload this model, too.
     ...(network.length + units.length === 0 ? [] : [`Wants=${[...network, ...units].join(" ")}`]),
     ...(paths.length === 0 ? [] : [`RequiresMountsFor=${paths.join(" ")}`]),
     "StartLimitIntervalSec=10min",
@@ -107,7 +103,7 @@ function unitSection({ name, description, dependsOn, mounts = [], host = "localh
 function serviceSection(options: UnitOptions): string[] {
   const command = [
     quoteUnitWord(options.nodePath),
-    // A boot is no time to fetch 200 GB that nobody watches: `pull` does that, and a start without the files says so.
+    // --no-fetch: a boot must not download 200 GB unwatched. A start without the files fails and names `pull`.
     ...[options.execPath, "up", "--no-fetch", options.profilePath].map(quoteArgument),
   ];
   const prevented = permanentExits.map((exit) => exitCodes[exit].code).toSorted((a, b) => a - b);
@@ -121,9 +117,9 @@ function serviceSection(options: UnitOptions): string[] {
     // Secrets such as HF_TOKEN: a file that only its owner can read, /etc/llmctl/llmctl.env or
     // ~/.config/llmctl/llmctl.env.
     "EnvironmentFile=-%E/llmctl/llmctl.env",
-    // SIGTERM goes to the supervisor alone: a second one makes llama-server drop its requests.
+    // SIGTERM goes only to the supervisor: a second one would make llama-server drop its requests.
     "KillMode=mixed",
-    // Extended by the supervisor for as long as a load shows signs of life.
+    // The supervisor extends it while a load shows signs of life.
     "TimeoutStartSec=15min",
     `TimeoutStopSec=${Math.ceil((options.stopTimeoutMs + stopMarginMs) / 1000)}`,
     "WatchdogSec=60",
@@ -133,12 +129,12 @@ function serviceSection(options: UnitOptions): string[] {
     "OOMPolicy=continue",
     "LogRateLimitIntervalSec=0",
     "LimitMEMLOCK=infinity",
-    // Enough without any capability; a user's manager gives no more than it has itself.
+    // Limits suffice, no capability is needed. A user's manager cannot grant more than it has itself.
     ...(options.priority === undefined
       ? []
       : [`LimitRTPRIO=${options.priority.fifo}`, `LimitNICE=${options.priority.niceness}`]),
-    // A core file would hold API keys and prompts. To have one, LimitCORE=infinity and Environment=LLMCTL_CORE_DUMPS=1
-    // in a drop-in.
+    // A core file would contain API keys and prompts. A drop-in with LimitCORE=infinity and
+    // Environment=LLMCTL_CORE_DUMPS=1 allows one.
     "LimitCORE=0",
     "UMask=0077",
     ...(options.scope === "system" ? systemHardening(options) : []),
@@ -148,8 +144,9 @@ function serviceSection(options: UnitOptions): string[] {
 }
 
 /**
- * Works under a user's manager too. Left out on purpose: MemoryDenyWriteExecute kills Node, PrivateDevices hides GPUs,
- * ProcSubset=pid hides the CPUs, and SystemCallFilter needs EPERM in place of a kill because Node tries pkey_alloc.
+ * Hardening that works under a user's manager as well. Omitted on purpose: MemoryDenyWriteExecute kills Node,
+ * PrivateDevices hides GPUs, ProcSubset=pid hides the CPUs. SystemCallFilter needs EPERM rather than a kill, because
+ * Node tries pkey_alloc.
  */
 const hardening = [
   "NoNewPrivileges=yes",
@@ -163,14 +160,14 @@ const hardening = [
 ];
 
 /**
- * What needs the machine's manager: a user and a folder of its own, mounts, and capabilities to drop. Devices stay
- * open: a list of them is read when the service starts, and NVIDIA's driver adds some of its own only when they are
- * first used.
+ * Hardening that needs the system's manager: own user and folder, mounts, dropped capabilities. Devices are not
+ * restricted: systemd resolves a device list at the start of the service, and NVIDIA's driver creates some devices only
+ * at their first use.
  */
 function systemHardening({ writable }: UnitOptions): string[] {
   return [
     `User=${systemUser}`,
-    // GPUs that are reached by way of /dev/dri.
+    // For GPUs behind /dev/dri.
     "SupplementaryGroups=video render",
     "StateDirectory=llmctl",
     "StateDirectoryMode=0700",
@@ -194,19 +191,19 @@ function installSection({ scope }: UnitOptions): string[] {
   return ["[Install]", `WantedBy=${scope === "system" ? "multi-user.target" : "default.target"}`];
 }
 
-/** Addresses that need no network: loopback, all there are, and the path of a unix socket. */
+/** Whether a host needs no network: loopback, the wildcard address, or the path of a unix socket. */
 function isAlwaysThere(host: string): boolean {
   return /^(?:localhost|127\.[\d.]+|::1|0\.0\.0\.0|::|)$/i.test(host) || host.includes("/") || host.endsWith(".sock");
 }
 
-/** The words of a unit's command, as they were before they were quoted. */
+/** The unquoted words of a unit's command. */
 export function readCommand(unit: string): readonly string[] {
   return readSetting(unit, "ExecStart")
     .flatMap(splitWords)
     .map((word, index) => (index === 0 ? word : word.replaceAll("$$", "$")));
 }
 
-/** What a unit sets in the environment. */
+/** The environment that a unit sets. */
 export function readEnvironment(unit: string): Readonly<Record<string, string>> {
   const words = readSetting(unit, "Environment").flatMap(splitWords);
   return Object.fromEntries(words.map((word) => [word.slice(0, word.indexOf("=")), word.slice(word.indexOf("=") + 1)]));

@@ -7,7 +7,7 @@ import { logins, type World } from "./world.ts";
 
 const signals = ["SIGKILL", "SIGSEGV", "SIGSTOP", "SIGTERM"] as const;
 
-/** What is done to all profiles at once. What is taken away is given back sooner than it is taken. */
+/** Actions on all profiles at once. Those that give something back are more frequent than those that take it away. */
 const outside = [
   "fill the disk",
   "free the disk",
@@ -25,7 +25,7 @@ const outside = [
   "let the stopped clients go",
 ] as const;
 
-/** One thing that happens to one profile, or to all of them. */
+/** One action on one profile, or on all of them. */
 export type Action =
   | ({ readonly do: "command" } & CommandLine)
   | ({ readonly do: "stop a client" } & StoppedClient)
@@ -38,13 +38,13 @@ export type Action =
     }
   | { readonly do: (typeof outside)[number] };
 
-/** Up to three things at the same time. */
+/** Up to three actions at the same time. */
 export function stepArbitrary(names: readonly string[]): fc.Arbitrary<readonly Action[]> {
   const name = fc.constantFrom(...names);
   const login = fc.constantFrom(...logins);
   const command = fc.record({
     do: fc.constant("command" as const),
-    // Most is to be done to profiles that run.
+    // Most actions are for profiles that run.
     command: fc.oneof(
       { weight: 4, arbitrary: fc.constant("up -d" as const) },
       { weight: 3, arbitrary: fc.constantFrom(...commands) },
@@ -79,7 +79,7 @@ export function stepArbitrary(names: readonly string[]): fc.Arbitrary<readonly A
   return fc.array(action, { minLength: 1, maxLength: 3 }).filter(leavesAWord);
 }
 
-/** Where both files that tell of a server are harmed, and its supervisor is killed, nobody can know of it. */
+/** When both files that name a server are damaged and its supervisor is killed, nobody can find the server. */
 function leavesAWord(step: readonly Action[]): boolean {
   const harmed = step.filter(
     (action) => action.do === "harm" && (action.file === "state.json" || action.file === "server.lock"),
@@ -102,7 +102,7 @@ export function describeAction(action: Action): string {
   }
 }
 
-/** @returns what came of it, in a word. @throws when that is nothing that may come of it. */
+/** @returns the outcome in a word. @throws when this outcome is not allowed. */
 export async function perform(world: World, action: Action): Promise<string> {
   switch (action.do) {
     case "command":

@@ -19,7 +19,7 @@ export function commandArguments({ command, name }: CommandLine): string[] {
   return [...command.split(" "), name];
 }
 
-/** Which way a command may fail while others disturb it: by its exit code, what it must say then. */
+/** The allowed failures of a command while others disturb it: by exit code, the text that it must print. */
 type Failures = Readonly<Record<number, RegExp>>;
 
 const unreachable = /does not answer|wrote no error|its control socket is missing/;
@@ -34,8 +34,8 @@ const read: Failures = { 66: /was moved or deleted|has never run/ };
 const busy = /holds the profile's lock|with another configuration/;
 
 /**
- * Never: our own bug (70), wrong usage or profile (2, 78), another user's folder (77), a limit of time that nobody has
- * set (11).
+ * Never allowed: our own bug (70), wrong usage or profile (2, 78), another user's folder (77), a time limit that nobody
+ * has set (11).
  */
 const failures: Readonly<Record<Command, Failures>> = {
   "up -d": { ...start, 3: /is not running: it was stopped/, 75: busy },
@@ -48,7 +48,7 @@ const failures: Readonly<Record<Command, Failures>> = {
   "events -f": read,
 };
 
-/** @returns the exit code. @throws where this command may not end like that. */
+/** @returns the exit code. @throws when it is not allowed for this command. */
 export function expectPermitted({ command, name }: Pick<CommandLine, "command" | "name">, result: RunResult): string {
   const { exitCode, stdout, stderr } = result;
   const reason = exitCode === undefined ? undefined : failures[command][exitCode];
@@ -62,7 +62,7 @@ export function expectPermitted({ command, name }: Pick<CommandLine, "command" |
 /**
  * Runs a command to its end.
  * @returns its exit code.
- * @throws when it may not end like that, or did not do what it says.
+ * @throws when the exit code is not allowed, or the command did not do what it printed.
  */
 export async function runCommand(world: World, line: CommandLine): Promise<string> {
   const before = (await findServers([line.name])).get(line.name) ?? [];

@@ -3,8 +3,8 @@ import type { Listed } from "../support/processes.ts";
 import type { World } from "./world.ts";
 
 /**
- * Why a supervisor that lives could not be found by others, should one way to it be lost: a lock, its socket or its
- * state is missing.
+ * Why others could lose a living supervisor: one of the ways to find it (a lock, its socket or its state) is missing or
+ * wrong.
  */
 export async function whyNotFindable(world: World, listed: readonly Listed[]): Promise<string | undefined> {
   const reasons = await Promise.all(
@@ -14,7 +14,7 @@ export async function whyNotFindable(world: World, listed: readonly Listed[]): P
 }
 
 async function whyNot(world: World, { name, supervisorPid, pid }: Listed): Promise<string | undefined> {
-  // What was emptied cannot be written again.
+  // An emptied file cannot be restored.
   if (world.isDiskFull) return undefined;
   const lock = await readObject(world.statePath(name, "lock"));
   const socket = typeof lock?.["socket"] === "string" ? lock["socket"] : undefined;
@@ -34,7 +34,7 @@ function readPid(identity: unknown): number | undefined {
   return (identity as { readonly pid?: number } | null | undefined)?.pid;
 }
 
-/** @returns undefined where there is none, or half of one. */
+/** @returns undefined for a missing or incomplete file. */
 async function readObject(path: string): Promise<Readonly<Record<string, unknown>> | undefined> {
   try {
     return JSON.parse(await readFile(path, "utf8")) as Readonly<Record<string, unknown>>;

@@ -1,7 +1,7 @@
 import { mkdir, readFile, rename, rm, rmdir, stat, truncate } from "node:fs/promises";
 import type { World } from "./world.ts";
 
-/** What others do to the files of a profile. */
+/** Damage that others do to the files of a profile. */
 export const harms = [
   ["state.json", ["empty", "cut", "delete", "folder"]],
   ["server.log", ["empty", "delete", "move", "folder"]],
@@ -18,7 +18,7 @@ export interface Harm {
   readonly name: string;
 }
 
-/** Does harm to a file. @returns what came of it, in a word. */
+/** Damages a file. @returns the outcome in a word. */
 export async function harm(world: World, { file, how, name }: Harm): Promise<string> {
   const path = world.statePath(name, file);
   if (!(await isFile(path))) return "no file";
@@ -49,13 +49,13 @@ async function harmFile(path: string, how: Harm["how"]): Promise<void> {
   }
 }
 
-/** Takes the folders out of the places of files. */
+/** Removes the folders that were put in the places of files. */
 export async function takeFoldersAway(world: World): Promise<void> {
   for (const path of world.folders) {
     try {
       await rmdir(path);
     } catch (error) {
-      // A file is there again.
+      // The file has been restored meanwhile.
       if (!["ENOENT", "ENOTDIR"].includes((error as NodeJS.ErrnoException).code ?? "")) throw error;
     }
   }
@@ -63,8 +63,7 @@ export async function takeFoldersAway(world: World): Promise<void> {
 }
 
 /**
- * Whether only this file still tells of a server that has outlived its supervisor: nobody is there who would make it
- * anew.
+ * Whether only this file still names a server that has outlived its supervisor: no process would restore it.
  */
 async function isLastWord(world: World, { file, name }: Pick<Harm, "file" | "name">): Promise<boolean> {
   if (name !== world.kept || (file !== "state.json" && file !== "server.lock")) return false;
@@ -78,7 +77,7 @@ async function namesServer(path: string): Promise<boolean> {
   try {
     return (JSON.parse(await readFile(path, "utf8")) as { server?: unknown }).server != null;
   } catch {
-    return false; // none, cut or empty
+    return false; // missing, cut or empty
   }
 }
 

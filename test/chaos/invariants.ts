@@ -8,12 +8,12 @@ import { whyNotFindable } from "./findable.ts";
 import { findServers, findZombies } from "./servers.ts";
 import type { World } from "./world.ts";
 
-/** What was removed is there again within a few health intervals; a machine that others use needs longer. */
+/** A removed file is restored within a few health intervals; a busy machine needs longer. */
 const restoreLimitMs = 10_000;
 
 /**
- * Waits until every profile has come to rest, and looks whether all is as it must be.
- * @throws Error that names what does not hold.
+ * Waits until every profile has settled, then checks the invariants.
+ * @throws Error that names the broken one.
  */
 export async function expectSound(world: World): Promise<void> {
   const startMs = performance.now();
@@ -31,7 +31,7 @@ export async function expectSound(world: World): Promise<void> {
       unsound.find(Boolean) ??
       lost ??
       (zombies.length > 0 ? `dead and not reaped by their supervisors: ${zombies.join(", ")}` : "");
-    // A server that was replaced between the two looks is looked at again.
+    // A server that was replaced between the two checks is checked again.
     return why === "" && listed;
   };
   const listed = await until("all is sound", settled).catch((error: unknown) => {
@@ -43,11 +43,11 @@ export async function expectSound(world: World): Promise<void> {
   await expectNoBug(world);
 }
 
-/** A `down` that says that it has stopped a profile has done so. */
+/** A `down` that prints that it has stopped a profile has stopped it. */
 export async function expectStopped(names: readonly string[]): Promise<void> {
   for (const [name, pids] of await findServers(names))
     if (pids.length > 0)
-      throw new Error(`down says that it has stopped ${name}, and it has a server: ${pids.join(", ")}`);
+      throw new Error(`down printed that it has stopped ${name}, and it has a server: ${pids.join(", ")}`);
 }
 
 function find(listed: readonly Listed[], name: string): Listed | undefined {
@@ -58,7 +58,9 @@ function whyUnsound({ kept }: World, entry: Listed | undefined, servers: readonl
   const [server] = servers;
   if (entry === undefined)
     return server === undefined ? undefined : `a server (pid ${server}) of a profile that ps does not know`;
-  const says = `ps says of ${entry.name}: ${entry.presence}, ${entry.state}, pid ${entry.pid}; its server: ${server ?? "none"}`;
+  const says =
+    `ps says of ${entry.name}: ${entry.presence}, ${entry.state}, pid ${entry.pid}; its server: ` +
+    `${server ?? "none"}`;
   switch (entry.presence) {
     case "unresponsive":
       return says;
@@ -67,12 +69,12 @@ function whyUnsound({ kept }: World, entry: Listed | undefined, servers: readonl
     case "orphaned":
       return entry.name === kept && server === entry.pid ? undefined : says;
     case "live":
-      // All other states pass by themselves.
+      // All other states end by themselves.
       return isAlive(entry.supervisorPid) && entry.state === "ready" && entry.pid === server ? undefined : says;
   }
 }
 
-/** A server that ps calls ready answers; unless it stopped being that meanwhile. */
+/** A server that ps shows as ready answers, unless it changed meanwhile. */
 async function chat(world: World, { name, url, pid }: Listed): Promise<void> {
   try {
     await askForStory(url ?? "");
@@ -84,7 +86,7 @@ async function chat(world: World, { name, url, pid }: Listed): Promise<void> {
   }
 }
 
-/** The log and the events of one profile that serves can be read; which one, changes from look to look. */
+/** The log and the events of one ready profile can be read; each check takes another profile. */
 async function expectReadable(world: World, ready: readonly Listed[]): Promise<void> {
   const name = ready[world.chats % ready.length]?.name;
   if (name === undefined) return;
@@ -96,7 +98,7 @@ async function expectReadable(world: World, ready: readonly Listed[]): Promise<v
     await until(`${command} ${name} can be read`, async () => {
       const { exitCode, stderr } = await world.run([command, "-n", "1", name], world.nextLogin());
       if (exitCode === 0) return true;
-      // Events are written anew with the next one.
+      // A damaged event file is replaced with the next event.
       const isExcused = command === "events" || world.folders.has(world.statePath(name, file));
       const isMissing = exitCode === 66 && stderr.includes("was moved or deleted");
       if (!isMissing || (!isExcused && performance.now() > endMs))
@@ -106,7 +108,7 @@ async function expectReadable(world: World, ready: readonly Listed[]): Promise<v
   }
 }
 
-/** No supervisor has ended by a mistake of ours, or wrote of one. */
+/** No supervisor has ended by our own bug, or has logged one. */
 async function expectNoBug(world: World): Promise<void> {
   for (const name of world.names) {
     for (const file of ["supervisor.log", "supervisor.log.old"]) {
@@ -117,7 +119,7 @@ async function expectNoBug(world: World): Promise<void> {
   }
 }
 
-/** Every profile still works; and after it is down there is no process, lock, socket, port or temporary file of it. */
+/** Every profile still works, and after `down` no process, lock, socket, port or temporary file of it is left. */
 export async function expectNothingLeft(world: World): Promise<void> {
   const { home, names } = world;
   for (const name of names) {
@@ -125,7 +127,7 @@ export async function expectNothingLeft(world: World): Promise<void> {
     if (down.exitCode !== 0 && down.exitCode !== 3)
       throw new Error(`down ${name} ended with ${down.exitCode}: ${down.stderr}`);
   }
-  // Of supervisors that were killed; the next one may have its socket elsewhere.
+  // Sockets of killed supervisors: the next supervisor may use another path.
   for (const path of await listFiles(home.path)) if (path.endsWith(".sock")) await rm(path);
   for (const name of names) {
     const up = await world.run(["up", "-d", name], world.nextLogin());

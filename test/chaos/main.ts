@@ -9,9 +9,8 @@ import { asOrdinaryUser, withSmallDisk } from "../support/namespaces.ts";
 import { runChaos } from "./run-chaos.ts";
 
 /*
- * `npm run test:chaos [-- --seconds N] [--seed N]`: does random things to several profiles at once, real servers among
- * them, and after each step looks whether what must always hold still holds. The same seed gives the same steps; what
- * processes make of them is their own affair.
+ * `npm run test:chaos [-- --seconds N] [--seed N]`: disturbs several profiles at once, some with real servers, and checks
+ * the invariants after each step. The same seed gives the same steps, but not the same timing of the processes.
  */
 const { values } = parseArgs({ options: { seconds: { type: "string", default: "60" }, seed: { type: "string" } } });
 const seed = Number(values.seed ?? Math.floor(Math.random() * 2 ** 31));
@@ -20,8 +19,8 @@ const isOnSmallDisk = "LLMCTL_CHAOS_DISK" in process.env;
 process.exitCode = isOnSmallDisk ? await runChaos({ seed, seconds: Number(values.seconds) }) : await runOnSmallDisk();
 
 /**
- * A disk that can be filled is a mount of its own, which only this process and its children see. Root has folders of
- * its own, whatever its login is, so they are another user.
+ * The disk that is filled is a separate mount, which only this process and its children see. They run as another user
+ * than root, since root has its own folders whatever its login is.
  */
 async function runOnSmallDisk(): Promise<number> {
   await ensureLlamaBuild("v0.5.0");

@@ -8,10 +8,10 @@ interface ChaosOptions {
   readonly seconds: number;
 }
 
-/** More than fit into any run. */
+/** More steps than any run has time for. */
 const mostSteps = 20_000;
 
-/** @returns the exit code: 0 when everything held to the end of the time. */
+/** @returns the exit code: 0 when all invariants held until the end. */
 export async function runChaos({ seed, seconds }: ChaosOptions): Promise<number> {
   console.log(`seed ${seed}, ${seconds} s; again: npm run test:chaos -- --seed ${seed} --seconds ${seconds}`);
   const world = await World.create();
@@ -54,7 +54,7 @@ async function takeStep(world: World, step: readonly Action[], number: number): 
   await expectSound(world);
 }
 
-/** Whether a `down` says that it has stopped a profile that nobody has asked to start at the same time. */
+/** Whether a `down` printed that it has stopped a profile that no other command was starting at the same time. */
 function isStoppedForGood(name: string, step: readonly Action[], outcomes: readonly string[]): boolean {
   const isOf = (action: Action) => "name" in action && action.name === name;
   const isDown = (action: Action) => action.do === "command" && action.command.startsWith("down");

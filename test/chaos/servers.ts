@@ -1,19 +1,19 @@
 import { readdir, readFile } from "node:fs/promises";
 import { isAlive } from "../support/processes.ts";
 
-/** Living servers of each profile, found by what the system says of them and not by what llmctl says. */
+/** Living servers of each profile, from the system's list of processes and not from llmctl. */
 export async function findServers(names: readonly string[]): Promise<ReadonlyMap<string, readonly number[]>> {
   const found = new Map<string, number[]>(names.map((name) => [name, []]));
   for (const pid of (await readdir("/proc")).filter((entry) => /^\d+$/.test(entry))) {
     const words = (await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "")).split("\0");
     const name = words[words.indexOf("--alias") + 1];
-    // `setpriv` and the shell on the way to the server have its arguments, too, and its pid.
+    // `setpriv` and the shell that start the server have its arguments, too, and its pid.
     if (name !== undefined && words.includes("--alias") && isAlive(Number(pid))) found.get(name)?.push(Number(pid));
   }
   return found;
 }
 
-/** Children of these processes that are dead and wait to be reaped. */
+/** Dead children of these processes that wait to be reaped. */
 export async function findZombies(parents: readonly number[]): Promise<readonly string[]> {
   const pids = (await readdir("/proc")).filter((entry) => /^\d+$/.test(entry));
   const stats = await Promise.all(pids.map((pid) => readFile(`/proc/${pid}/stat`, "latin1").catch(() => "")));

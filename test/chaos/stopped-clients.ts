@@ -4,21 +4,21 @@ import { commandArguments, expectPermitted, type CommandLine } from "./commands.
 import { signalIfThere } from "./servers.ts";
 import type { World } from "./world.ts";
 
-/** Longest that a command may take when it is let go. */
+/** The longest time that a continued command may take. */
 const endLimitMs = 50_000;
 
 export interface StoppedClient extends CommandLine {
-  /** How far it has come when it is stopped. */
+  /** Its progress when it is stopped. */
   readonly afterMs: number;
-  /** What becomes of it. */
+  /** The signal that ends its stop. */
   readonly fate: "SIGCONT" | "SIGKILL";
 }
 
-/** Commands that were stopped with SIGSTOP, and stay so until they are let go. */
+/** Commands that were stopped with SIGSTOP, and stay stopped until they are continued. */
 export class StoppedClients {
   readonly #clients: { readonly client: StoppedClient; readonly running: RunningLlmctl }[] = [];
 
-  /** @returns how it ended where it was done before it was stopped. */
+  /** @returns its end when it ended before it was stopped. */
   async stop(world: World, client: StoppedClient): Promise<string> {
     const running = startLlmctl(commandArguments(client), { home: world.home, env: world.environment(client.login) });
     const early = await Promise.race([running.ended, sleep(client.afterMs)]);
@@ -28,7 +28,7 @@ export class StoppedClients {
     return "stopped";
   }
 
-  /** @returns how they ended. @throws when one may not end like that. */
+  /** @returns their ends. @throws when one is not allowed. */
   async letGo(): Promise<string> {
     const outcomes = this.#clients.splice(0).map(({ client, running }) => this.#end(client, running));
     return (await Promise.all(outcomes)).join(" ") || "nobody";
@@ -41,14 +41,14 @@ export class StoppedClients {
   async #end(client: StoppedClient, running: RunningLlmctl): Promise<string> {
     const { command, fate } = client;
     signalIfThere(running.pid, fate);
-    // What follows a log ends when it is told to, also before it has begun to.
+    // A command that follows a log ends with SIGTERM, also before it has begun to follow.
     const isFollower = command.endsWith(" -f");
     if (isFollower) signalIfThere(running.pid, "SIGTERM");
     const result = await Promise.race([running.ended, sleep(endLimitMs, undefined, { ref: false })]);
     if (result === undefined) {
       signalIfThere(running.pid, "SIGKILL");
       throw new Error(
-        `${command} ${client.name} was stopped and let go, and did not end:\n${running.lines.join("\n")}`,
+        `${command} ${client.name} was stopped and continued, and did not end:\n${running.lines.join("\n")}`,
       );
     }
     const isEnded = fate === "SIGKILL" || (isFollower && result.signal === "SIGTERM");

@@ -10,42 +10,42 @@ import { takeFoldersAway } from "./harm.ts";
 import { signalIfThere } from "./servers.ts";
 import { StoppedClients } from "./stopped-clients.ts";
 
-/** How a command's shell came to be: with a runtime folder, or, as cron and `su` have it, without. */
+/** The login of a command's shell: with a runtime folder, or without one, as under cron and `su`. */
 export const logins = ["session", "cron"] as const;
 
 export type Login = (typeof logins)[number];
 
 /**
- * How long a port or a disk is taken at most: longer than most steps, and shorter than a command may wait for the port.
+ * The longest time that a port or a disk is taken: longer than most steps, and shorter than a command's wait for a port.
  */
 const outageMs = 5000;
 
-/** Quick enough that hundreds of faults fit into a minute; too many failures to give up are rare, but may come. */
+/** Short times, so that hundreds of faults fit into a minute. A crash loop is rare, but can occur. */
 const quick = {
   health: { interval: "100ms", timeout: "500ms", failures: 2, hang_timeout: "2s", stall_timeout: "15s" },
   restart: { backoff: "50ms", backoff_max: "400ms", max_failures: 20, window: "30s" },
   stop: { timeout: "2s" },
 };
 
-/** The home of a user with four profiles, on a small disk of its own, and what the run has done to it. */
+/** The home of a user with four profiles on a small separate disk, and the disturbances of this run. */
 export class World {
   readonly home: TempHome;
   /**
-   * One that drafts, one with a fixed port, both real; two fake ones, of which one is kept when its supervisor dies.
+   * Two with real servers: one drafts, one has a fixed port. Two with fake servers: one outlives its supervisor.
    */
   readonly names: readonly string[];
-  /** The fixed port of one of them. */
+  /** The fixed port of one profile. */
   readonly port: number;
   /** The profile whose server outlives its supervisor. */
   readonly kept: string;
-  /** Folders that are in the places of files. */
+  /** Folders that were put in the places of files. */
   readonly folders = new Set<string>();
   readonly clients = new StoppedClients();
   chats = 0;
   isDiskFull = false;
   #thief: Server | undefined;
   #disk: NodeJS.Timeout | undefined;
-  /** One thing at a time is done to the runtime folder. */
+  /** Changes of the runtime folder wait for each other. */
   #runtimeTurn: Promise<unknown> = Promise.resolve();
   #looks = 0;
   readonly #stopped = new Set<number>();
@@ -53,7 +53,7 @@ export class World {
   private constructor(home: TempHome, port: number) {
     this.home = home;
     this.port = port;
-    // Of this run only: its servers are found by their names.
+    // Names of this run only, since its servers are found by them.
     this.names = ["draft", "port", "fake", "kept"].map((name) => `${name}-${process.pid}`);
     this.kept = `kept-${process.pid}`;
   }
@@ -67,7 +67,7 @@ export class World {
     return world;
   }
 
-  /** What a command is told of the user: all but the runtime folder is the same for each login. */
+  /** The environment of a command: each login has the same, except for the runtime folder. */
   environment(login: Login): Readonly<Record<string, string>> {
     const user = { LLMCTL_HOME: "", XDG_CONFIG_HOME: this.home.join("xdg") };
     return login === "session" ? { ...user, XDG_RUNTIME_DIR: this.#runtime } : user;
@@ -85,7 +85,7 @@ export class World {
     return llmctl(args, { home: this.home, env: this.environment(login) });
   }
 
-  /** The next login to look with: what is told must be the same for all. */
+  /** The login for the next check: the answers must be the same for all logins. */
   nextLogin(): Login {
     this.#looks += 1;
     return logins[this.#looks % logins.length] ?? "session";
@@ -109,7 +109,7 @@ export class World {
     await this.home.writeFakeProfile(this.kept, { loadMs: 100 }, { ...quick, alias: this.kept, orphan: "keep" });
   }
 
-  /** What `ps` says of every profile that has ever run. */
+  /** The entry in `ps` of every profile that has ever run. */
   async list(): Promise<readonly Listed[]> {
     const { stdout, stderr, exitCode } = await this.run(["ps", "--json"], this.nextLogin());
     if (exitCode !== 0) throw new Error(`ps ended with ${exitCode}: ${stderr}`);
@@ -127,10 +127,10 @@ export class World {
     this.#stopped.clear();
   }
 
-  /** For a while. @returns whether something was left to take. */
+  /** Fills the disk for a while. @returns whether it had free space. */
   async fillDisk(): Promise<boolean> {
     this.isDiskFull = true;
-    this.#disk = setTimeout(() => void this.freeDisk(), outageMs).unref(); // a file of ours can be removed
+    this.#disk = setTimeout(() => void this.freeDisk(), outageMs).unref(); // removing our own file cannot fail
     try {
       await writeFile(this.home.join("fill"), Buffer.alloc(64 << 20));
       return false;
@@ -146,12 +146,12 @@ export class World {
     this.isDiskFull = false;
   }
 
-  /** As at the end of a login. */
+  /** Removes the runtime folder, as at the end of a login. */
   removeRuntime(): Promise<void> {
     return this.#inTurn(() => this.#dropRuntime());
   }
 
-  /** Nobody can make it again. @returns false when somebody has done so before that. */
+  /** Puts a file in its place, so that nobody can create it. @returns false when somebody has created it before. */
   blockRuntime(): Promise<boolean> {
     return this.#inTurn(async () => {
       await this.#dropRuntime();
@@ -178,7 +178,7 @@ export class World {
 
   #inTurn<T>(act: () => Promise<T>): Promise<T> {
     const done = this.#runtimeTurn.then(act);
-    this.#runtimeTurn = done.catch(() => undefined); // told to who asked for it
+    this.#runtimeTurn = done.catch(() => undefined); // the caller gets the error
     return done;
   }
 
@@ -205,7 +205,7 @@ export class World {
     if (thief !== undefined) await new Promise((resolve) => thief.close(resolve));
   }
 
-  /** Takes back all that was done from outside. */
+  /** Undoes all disturbances. */
   async calm(): Promise<void> {
     this.wakeSupervisors();
     await this.freeDisk();
@@ -214,7 +214,7 @@ export class World {
     await takeFoldersAway(this);
   }
 
-  /** The last that each supervisor has noted. */
+  /** The last lines of each supervisor's log. */
   async describeLogs(): Promise<string> {
     const tails = this.names.map(async (name) => {
       const text = await readFile(this.statePath(name, "supervisor.log"), "utf8").catch(() => "(none)\n");

@@ -19,13 +19,13 @@ const props = { is_sleeping: false, total_slots: 1 };
 const slots = [{ id: 0, is_processing: true }];
 const timings = { predicted_n: 2, predicted_ms: 3, predicted_per_second: 9, draft_n: 4, draft_n_accepted: 3 };
 const choice = { choices: [{ delta: { content: "a", reasoning_content: "b" } }] };
-/** By the number of what is asked. */
+/** The requests; `wanted` is an index of this list. */
 const answers: readonly unknown[] = [
   [makeStatus(), makeStatus({ state: "stopped" }), {}, "# HELP", makeEvent(), choice, { timings }, {}, props, slots],
   [{ error: { message: "no" } }, { message: "no", code: "busy", exit: "busy" }, null],
 ].flat();
 
-/** What sends itself as a supervisor or a server: it is understood, or is an error of a known kind. */
+/** Answers of something that acts as a supervisor or a server: each is understood, or is an error of a known kind. */
 export const answersFuzzer: Fuzzer = {
   name: "answers",
   counts: { short: 3000, full: 50_000 },
@@ -99,10 +99,10 @@ async function ask(wanted: number, socketPath: string): Promise<string> {
       return "event";
     case 5:
       for await (const { text } of streamChat({ url: `unix://${socketPath}`, apiKey: undefined, messages: [], signal }))
-        if (typeof text !== "string") throw new Error("a piece of a chat that is no text");
+        if (typeof text !== "string") throw new Error("a piece of a chat that is not text");
       return "chat";
     case 6: {
-      // Documented to throw an Error, whose words the supervisor tells.
+      // Documented to throw an Error, whose message the supervisor reports.
       const proof = await llamaServerProtocol
         .prove(launch, endpoint, signal)
         .catch((error: unknown) => expectPlain(error));

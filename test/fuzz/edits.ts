@@ -17,7 +17,7 @@ const keys =
   );
 
 /**
- * Edits of a profile's text: what the key says afterwards is what was asked for, and every other key says what it said.
+ * Edits of a profile's text: afterwards the key has the new value, and every other key has its old one.
  */
 export const editsFuzzer: Fuzzer = {
   name: "edits",
@@ -64,7 +64,7 @@ function tryUnset(text: string, key: string): string {
   return "unset";
 }
 
-/** What is under the other keys of the outermost map. */
+/** The values of the other keys of the outermost map. */
 function expectOthers(before: string, after: string, changed: string | number | undefined): void {
   const others = [before, after].map((text) => {
     const { [String(changed)]: _, ...rest } = (parse(text) ?? {}) as Record<string, unknown>;

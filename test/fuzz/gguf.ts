@@ -33,7 +33,7 @@ const originals = ([1, 2, 3] as const).flatMap((version) =>
 );
 const types = ["draft-simple", "draft-mtp", "draft-eagle3", "draft-dflash"];
 
-/** Headers of models: read, asked for everything that is used of them, and compared as a draft. */
+/** Headers of models: each is read, asked for all facts that llmctl uses, and compared as a draft. */
 export const ggufFuzzer: Fuzzer = {
   name: "gguf",
   counts: { short: 20_000, full: 1_000_000 },
@@ -59,12 +59,12 @@ export const ggufFuzzer: Fuzzer = {
   },
 };
 
-/** The most memory that reading a header may take, for a file of this size. */
+/** The most memory that reading the header of a file of this size may take. */
 export function mostBytes(sizeBytes: number): number {
   return 4 * sizeBytes + 16 * 2 ** 20;
 }
 
-/** Bytes in memory that object to any read outside them, and to memory set aside that they do not warrant. */
+/** Bytes in memory that reject reads outside of them, and allocations that are too large for them. */
 export function strictSource(bytes: Uint8Array): ByteSource {
   const buffers = new Set<ArrayBufferLike>();
   let allocated = 0;
@@ -77,7 +77,7 @@ export function strictSource(bytes: Uint8Array): ByteSource {
       if (!buffers.has(into.buffer)) allocated += into.buffer.byteLength;
       buffers.add(into.buffer);
       if (allocated > mostBytes(bytes.length))
-        return Promise.reject(new Error(`${allocated} bytes set aside for ${bytes.length}`));
+        return Promise.reject(new Error(`${allocated} bytes allocated for ${bytes.length}`));
       into.set(bytes.subarray(offset, offset + into.length));
       return Promise.resolve();
     },

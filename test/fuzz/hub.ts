@@ -17,14 +17,14 @@ const content = buildGguf({ metadata: modelKeys(), tensors: [{ name: "token_embd
 const sha256 = createHash("sha256").update(content).digest("hex");
 const commit = "c0ffee".padEnd(40, "0");
 const names = ["m-Q4_K_M.gguf", "m-Q8_0-00001-of-00002.gguf", "m-Q8_0-00002-of-00002.gguf", "config.json"];
-/** What an answer without end sends before it gives up; the client must have left long before. */
+/** The bytes that an answer without end sends before it gives up; the client must close the connection long before. */
 const endlessBytes = 300e6;
-/** Longer than all retries take when nobody waits between them. */
+/** Longer than all retries without waits between them. */
 const hungMs = 60_000;
 
 /**
- * Answers of a Hub or of a plain web server: a file gets its name only with the content that was announced, and nothing
- * lands elsewhere.
+ * Answers of a Hub or of a plain web server: a file gets its name only with the announced content, and no file is
+ * written elsewhere.
  */
 export const hubFuzzer: Fuzzer = {
   name: "hub",
@@ -88,7 +88,7 @@ async function pull(ref: RemoteModelRef, endpoint: string, folder: string): Prom
   }
 }
 
-/** Everything is in the folders for it, and each file with a digest for a name holds what has that digest. */
+/** Checks that all files are in their folders, and that each file named by a digest has that digest. */
 async function expectHonest(folder: string): Promise<void> {
   const entries = await readdir(folder, { withFileTypes: true, recursive: true });
   const odd = (await readdir(folder)).filter((name) => !["hub", "models", "locks"].includes(name));
@@ -111,7 +111,7 @@ function answer(request: IncomingMessage, response: ServerResponse, random: Rand
   return sendContent(request, response, random);
 }
 
-/** Answers that are none. */
+/** Answers that are not valid. */
 function misbehave(response: ServerResponse, random: Random): void {
   const statuses = [301, 302, 307, 400, 401, 403, 404, 416, 429, 500, 502, 503, 599];
   switch (random.below(6)) {

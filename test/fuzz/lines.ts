@@ -4,7 +4,7 @@ import { explainExit } from "../../src/llama/server/exit-cause.ts";
 import { parseMemory } from "../../src/llama/ask/fit-params.ts";
 import { parseHelp } from "../../src/llama/ask/help-text.ts";
 import { parseLogTime } from "../../src/supervisor/log/log-time.ts";
-import { parseRefusal } from "../../src/llama/ask/refusal-text.ts";
+import { parseFlagRefusal } from "../../src/llama/ask/refusal-text.ts";
 import { parseLoadLine } from "../../src/llama/server/server-protocol.ts";
 import { parseTraffic } from "../../src/llama/server/traffic-lines.ts";
 import { parseEventLine } from "../../src/supervisor/log/event-log.ts";
@@ -29,13 +29,14 @@ const samples = [
   "error: invalid argument: --ctx-size-draft",
   "Available devices:\n  CUDA0: NVIDIA GeForce RTX 4090 (24210 MiB, 23875 MiB free)",
   "CUDA0 1024 512 256\nHost 10 20 30",
-  "llama_model_load: error loading model: tensor 'blk.0.attn_q.weight' data is not within the file bounds, model is corrupted or incomplete",
+  "llama_model_load: error loading model: tensor 'blk.0.attn_q.weight' data is not within the file bounds, model " +
+    "is corrupted or incomplete",
 ];
 const helps = ["llama-server-b7698", "llama-server-v0.5.0"].map(readHelp);
-/** Endless repetitions are what patterns are slow at. */
+/** Long repetitions make a bad pattern slow. */
 const repeated = ["<a ", "<a>", "(", "[", " ", "\t", "-", "--x ", ",", "{a,b}", "eval time = ", "1", "./", "\n", "a,"];
 
-/** Lines and texts that llama.cpp's programs print: every number is one, every port may be used. */
+/** Lines and texts that llama.cpp's programs print: every parsed number is finite, every port is valid. */
 export const linesFuzzer: Fuzzer = {
   name: "lines",
   counts: { short: 10_000, full: 300_000 },
@@ -73,7 +74,7 @@ function readHelpText(text: string): string {
 function readLine(line: string): string {
   const exit = { name: "p", signal: null, lastLines: line.split("\n"), oomKills: 0, wasReady: false };
   const cause = explainExit({ ...exit, code: 1 });
-  if (cause.message === "") throw new Error(`an exit without words: ${JSON.stringify(line)}`);
+  if (cause.message === "") throw new Error(`an exit without a message: ${JSON.stringify(line)}`);
   const [traffic, load, time, event] = [
     parseTraffic(line),
     parseLoadLine(line),
@@ -81,10 +82,10 @@ function readLine(line: string): string {
     parseEventLine(line),
   ];
   expectNumbers(line, [traffic, time, event, parseDevices(line), parseMemory(line)]);
-  parseRefusal(line);
+  parseFlagRefusal(line);
   parseRunMarker(line);
   if (load?.says === "listening" && "port" in load.endpoint && !isPort(load.endpoint.port))
-    throw new Error(`no port: ${JSON.stringify(line)}`);
+    throw new Error(`not a port: ${JSON.stringify(line)}`);
   if (traffic !== undefined) return "traffic";
   if (load !== undefined) return load.says;
   return time === undefined ? "nothing" : "time";
@@ -94,7 +95,7 @@ function isPort(port: number): boolean {
   return Number.isInteger(port) && port >= 1 && port <= 65_535;
 }
 
-/** Every number in a value, however deep, can be counted with. */
+/** Checks that every number in a value, at any depth, is finite. */
 function expectNumbers(line: string, value: unknown): void {
   if (typeof value === "number" && !(Number.isFinite(value) && value >= 0))
     throw new Error(`${value} from ${JSON.stringify(line)}`);

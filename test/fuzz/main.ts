@@ -10,9 +10,9 @@ import { statesFuzzer } from "./states.ts";
 import { yamlFuzzer } from "./yaml.ts";
 
 /*
- * `npm run test:fuzz [-- --full] [--only NAME,…] [--seed N] [--count N] [--first N]`: gives hostile input to everything
- * that reads foreign words. Each input is read or refused with a typed error, within 1 s of CPU and 200 MB. The same
- * seed gives the same inputs.
+ * `npm run test:fuzz [-- --full] [--only NAME,…] [--seed N] [--count N] [--first N]`: gives hostile input to every
+ * reader of foreign text. Each input is read or refused with a typed error, within 1 s of CPU and 200 MB. The same seed
+ * gives the same inputs.
  */
 const fuzzers = [
   ggufFuzzer,

@@ -1,9 +1,9 @@
 import type { Random } from "./random.ts";
 
-/** Values that lengths, counts and types are most likely to be handled wrongly at. */
+/** Values of lengths, counts and types that are most often handled wrongly. */
 const edges = [0, 1, 7, 8, 9, 12, 13, 127, 128, 255, 256, 65_535, 2 ** 31 - 1, 2 ** 31, 2 ** 32 - 1];
 
-/** Texts that a reader or a terminal may take for something else. */
+/** Texts that a reader or a terminal may misread. */
 export const nasty: readonly string[] = [
   ["", " ", "\n", "\r\n", "\t", "\0", "\u001b[2J", "\u009b31m", "\u202e", "\ud800", "\ufeff", "\u2028", "é", "𝔾", "🦙"],
   [
@@ -73,7 +73,7 @@ export function mutateBytes(original: Buffer, random: Random): Buffer {
   return random.oneIn(4) ? bytes.subarray(0, random.below(bytes.length + 1)) : bytes;
 }
 
-/** A text with up to four parts of it doubled, moved, removed or replaced. */
+/** A text with up to four of its parts doubled, moved, removed or replaced. */
 export function mutateText(original: string, random: Random): string {
   let text = original;
   for (let change = random.below(4); change >= 0; change -= 1) text = changeOnce(text, random);
@@ -103,7 +103,7 @@ function changeOnce(text: string, random: Random): string {
   }
 }
 
-/** A value of JSON with up to three parts of it replaced, removed or doubled. */
+/** A JSON value with up to three of its parts replaced, removed or doubled. */
 export function mutateJson(value: unknown, random: Random): unknown {
   let changed = value;
   for (let change = random.below(3); change >= 0; change -= 1) changed = changeInside(changed, random);

@@ -1,4 +1,4 @@
-/** Random choices from a seed: the same seed gives the same choices, so that a failure can be had again. */
+/** Random choices from a seed: the same seed gives the same choices, so a failure can be repeated. */
 export class Random {
   #state: number;
 
@@ -14,7 +14,7 @@ export class Random {
     return ((mixed ^ (mixed >>> 14)) >>> 0) % limit;
   }
 
-  /** True once in so many times. */
+  /** True once in this many calls, on average. */
   oneIn(times: number): boolean {
     return this.below(times) === 0;
   }

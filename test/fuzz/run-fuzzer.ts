@@ -2,18 +2,18 @@ import { inspect } from "node:util";
 import type { Fuzzer } from "./fuzzer.ts";
 import { Random, seedOf } from "./random.ts";
 
-/** No input may cost more: the time of this process, and the memory that it takes on the way. */
+/** The limits for one input: CPU time of this process, and growth of its memory. */
 const mostCpuMs = 1000;
 const mostGrowthBytes = 200e6;
 
 interface RunOptions {
   readonly seed: number;
   readonly count: number;
-  /** Number of the first input: 0, or that of a failure which is to be had again. */
+  /** Number of the first input: 0, or that of a failure to repeat. */
   readonly first: number;
 }
 
-/** Tries one fuzzer and prints a line about it. @returns whether nothing was found. */
+/** Runs one fuzzer and prints a line about it. @returns whether it found no failure. */
 export async function runFuzzer(fuzzer: Fuzzer, { seed, count, first }: RunOptions): Promise<boolean> {
   const outcomes = new Map<string, number>();
   let slowestMs = 0;
@@ -38,18 +38,20 @@ export async function runFuzzer(fuzzer: Fuzzer, { seed, count, first }: RunOptio
     outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
     if (cpuMs > mostCpuMs || growth > mostGrowthBytes) {
       tell(
-        `${fuzzer.name}: input ${index} took ${cpuMs.toFixed()} ms and ${(growth / 1e6).toFixed()} MB; again: ${again(index)}`,
+        `${fuzzer.name}: input ${index} took ${cpuMs.toFixed()} ms and ${(growth / 1e6).toFixed()} MB; again: ` +
+          `${again(index)}`,
       );
       return false;
     }
   }
   const told = [...outcomes].toSorted((a, b) => b[1] - a[1]).map(([outcome, times]) => `${outcome} ${times}`);
   tell(
-    `${fuzzer.name.padEnd(8)} ${count} inputs, seed ${seed}: slowest ${slowestMs.toFixed()} ms CPU, at most +${(growthBytes / 1e6).toFixed()} MB\n  ${told.join(", ")}`,
+    `${fuzzer.name.padEnd(8)} ${count} inputs, seed ${seed}: slowest ${slowestMs.toFixed()} ms CPU, at most ` +
+      `+${(growthBytes / 1e6).toFixed()} MB\n  ${told.join(", ")}`,
   );
   const missing = fuzzer.outcomes.filter((outcome) => !outcomes.has(outcome));
   if (missing.length > 0 && count > 1)
-    tell(`${fuzzer.name}: no input came as far as ${missing.join(", ")}: the fuzzer shows too little`);
+    tell(`${fuzzer.name}: no input had the outcome ${missing.join(", ")}: the fuzzer shows too little`);
   return count === 1 || missing.length === 0;
 }
 

@@ -14,7 +14,7 @@ import type { Fuzzer } from "./fuzzer.ts";
 import { mutateBytes, mutateJson, mutateText, nasty } from "./mutate.ts";
 import type { Random } from "./random.ts";
 
-/** After so many messages the supervisor is asked whether it still answers. */
+/** After this many messages the fuzzer checks that the supervisor still answers. */
 const askEvery = 100;
 
 /**
@@ -51,7 +51,7 @@ export const socketsFuzzer: Fuzzer = {
         sent += 1;
         if (sent % askEvery === 0 && (await fetchStatus(socketPath))?.name !== "p")
           throw new Error("the supervisor does not answer any more");
-        if (outcome === "500") throw new Error("the supervisor took a message for a fault of its own");
+        if (outcome === "500") throw new Error("the supervisor reported a bad message as its own fault");
         if (failures.length > 0) throw new Error(failures.join("; "));
         return outcome;
       },
@@ -89,12 +89,19 @@ function anyMessage(random: Random): Buffer {
   const body = random.oneIn(3) ? "" : anyBody(random);
   const path = random.oneIn(10) ? random.pick(nasty) : random.pick(paths);
   const headers = [
-    `${random.oneIn(6) ? random.pick(["PUT", "CONNECT", "OPTIONS", "get", "\0"]) : random.pick(["GET", "POST"])} ${path} HTTP/${random.oneIn(8) ? random.pick(["1.0", "2", ""]) : "1.1"}`,
+    `${random.oneIn(6) ? random.pick(["PUT", "CONNECT", "OPTIONS", "get", "\0"]) : random.pick(["GET", "POST"])} ` +
+      `${path} HTTP/${random.oneIn(8) ? random.pick(["1.0", "2", ""]) : "1.1"}`,
     "host: llmctl",
-    `content-length: ${random.oneIn(5) ? random.pick(["-1", "1e9", "99999999999", "0", "", "٣"]) : Buffer.byteLength(body)}`,
+    `content-length: ` +
+      `${random.oneIn(5) ? random.pick(["-1", "1e9", "99999999999", "0", "", "٣"]) : Buffer.byteLength(body)}`,
     ...(random.oneIn(5)
       ? [
-          `${random.pick(["transfer-encoding: chunked", "expect: 100-continue", "upgrade: websocket", "connection: upgrade"])}`,
+          random.pick([
+            "transfer-encoding: chunked",
+            "expect: 100-continue",
+            "upgrade: websocket",
+            "connection: upgrade",
+          ]),
         ]
       : []),
     ...(random.oneIn(10) ? [`x-${"h".repeat(random.below(20_000))}: ${random.pick(nasty)}`] : []),
@@ -104,7 +111,7 @@ function anyMessage(random: Random): Buffer {
   return random.oneIn(10) ? Buffer.concat([changed, changed]) : changed;
 }
 
-/** Nothing but the body is odd. */
+/** Only the body is odd. */
 function wish(what: string, body: string): Buffer {
   return Buffer.from(
     `POST /${what} HTTP/1.1\r\nhost: llmctl\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
@@ -116,7 +123,7 @@ function anyBody(random: Random): string {
   return random.oneIn(3) ? mutateText(body, random) : body;
 }
 
-/** Sends all of it, reads what comes and leaves. @returns the status of the first answer. */
+/** Sends the message, reads the answer and closes. @returns the status of the first answer. */
 async function send(message: Buffer, to: { path: string } | { host: string; port: number }): Promise<string> {
   const socket = connect(to);
   const chunks: Buffer[] = [];

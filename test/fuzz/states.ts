@@ -28,7 +28,7 @@ const record = {
   stopTimeoutMs: 5,
 };
 
-/** What other processes leave in files or send as JSON: taken whole, or not at all. */
+/** Files and JSON of other processes: each is accepted as a whole, or not at all. */
 export const statesFuzzer: Fuzzer = {
   name: "states",
   counts: { short: 5000, full: 100_000 },

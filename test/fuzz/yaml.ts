@@ -16,7 +16,7 @@ const shipped = readdirSync(shippedFolder).map((name) => readFileSync(join(shipp
 const texts = textKeys();
 const keys = Object.keys(profileJsonSchema().properties ?? {});
 
-/** Text of a profile that is nearly right: a shipped one with changes, or one of the schema's keys with odd values. */
+/** The text of a nearly correct profile: a shipped one with changes, or one with the schema's keys and odd values. */
 export function anyYaml(random: Random): string {
   if (!random.oneIn(3)) return mutateText(random.pick(shipped), random);
   const lines = Array.from({ length: 1 + random.below(6) }, () => `${random.pick(keys)}: ${anyValue(random, 3)}`);
@@ -24,8 +24,8 @@ export function anyYaml(random: Random): string {
 }
 
 /**
- * Pieces that a pattern may take for the begin of something, in an endless row of which it would look for the end from
- * each on.
+ * Pieces that begin something. In a long row of them a bad pattern looks for the end from each one, which takes
+ * quadratic time.
  */
 const starts = [
   "/",
@@ -48,10 +48,10 @@ const starts = [
   "é",
   "\n",
 ];
-/** With ten of them, a profile is as long as it may be. */
+/** Ten of them make the longest profile that is accepted. */
 const longest = 90_000;
 
-/** A profile of which some texts are very long. */
+/** A profile with some very long texts. */
 function longYaml(random: Random): string {
   const piece = random.pick(starts);
   const count = random.below(longest / (JSON.stringify(piece).length - 2));
@@ -78,7 +78,7 @@ function anyValue(random: Random, depth: number): string {
   }
 }
 
-/** Profiles as a person writes them: parsed, merged with what they extend, expanded and checked. */
+/** Profiles as people write them: parsed, merged with the profiles that they extend, expanded and checked. */
 export const yamlFuzzer: Fuzzer = {
   name: "yaml",
   counts: { short: 4000, full: 200_000 },

@@ -108,7 +108,7 @@ describe("a server that is kept when its supervisor is killed", () => {
     );
     expect(mended.lastExit).toMatchObject({
       kind: "exited",
-      message: expect.stringContaining("exit code is not known") as string,
+      message: expect.stringContaining("exit code is unknown") as string,
     });
     expect(await findServers(home)).toEqual([mended.pid]);
     await llmctl(["down", "p"], { home });

@@ -134,7 +134,9 @@ describe("one profile", () => {
     expect(codes(checked)).toEqual(["warning priority-not-permitted"]);
     expect(checked.findings[0]?.fix).toContain("LimitRTPRIO=90");
     expect(exitCode).toBe(0);
-    expect((await llmctl(["plan", "p"], { home, via })).stderr).toContain('priority "realtime" is not permitted');
+    expect((await llmctl(["plan", "p"], { home, via })).stderr).toContain(
+      'no permission to start a server with priority "realtime"',
+    );
   });
 
   test("a port that another process has", async () => {

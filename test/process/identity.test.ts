@@ -88,7 +88,7 @@ describe("whatever the login", () => {
     await new Promise((resolve) => changing.on("exit", resolve));
     const { exitCode, stderr } = await llmctl(["up", "-d", "p"], { home, env: session(), via });
     expect(stderr).toMatch(
-      /the runtime folder \S+ belongs to another user: "nobody" \(uid 65534\)\n {2}at: {2}\S+\n {2}fix: XDG_RUNTIME_DIR is of that user, as "su" leaves it/,
+      /the runtime folder \S+ belongs to another user: "nobody" \(uid 65534\)\n {2}at: {2}\S+\n {2}fix: XDG_RUNTIME_DIR still names a folder of that user, as after "su"/,
     );
     expect(exitCode).toBe(77);
     expect(await findServers(home)).toEqual([]);

@@ -3,7 +3,7 @@ import { type JsonSchema, profileJsonSchema, typesOf } from "../../src/profiles/
 
 export type Values = Readonly<Record<string, unknown>>;
 
-/** Keys that say how llmctl works, and not what the server is told; and raw flags, which any text is wrong for. */
+/** Keys that configure llmctl and not the server; and raw flags, for which random text is never valid. */
 const elsewhere = new Set([
   "extends",
   "description",
@@ -20,7 +20,7 @@ const elsewhere = new Set([
   "depends_on",
 ]);
 
-/** Values of any profile that the schema accepts, each key that the server is told about written or not. */
+/** Random values that the schema accepts; each key that reaches the server is present or absent. */
 export function anyProfileValues(): fc.Arbitrary<Values> {
   const { properties = {} } = profileJsonSchema();
   return anyMap(
@@ -28,7 +28,7 @@ export function anyProfileValues(): fc.Arbitrary<Values> {
   ) as fc.Arbitrary<Values>;
 }
 
-/** The JSON Schema asks for no key, because a profile that extends another may leave out any. */
+/** The JSON Schema requires no key, because a profile that extends another may leave out any. */
 function isRequired(key: string, properties: Readonly<Record<string, JsonSchema>>): boolean {
   return ["hf", "path", "url"].includes(key) || (key === "file" && !("quant" in properties));
 }

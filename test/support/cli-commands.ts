@@ -2,12 +2,12 @@ import type { Command } from "commander";
 import { createProgram } from "../../src/cli/program.ts";
 
 export interface NamedCommand {
-  /** The words that name it: `profile show`. */
+  /** The words of its name: `profile show`. */
   readonly path: readonly string[];
   readonly command: Command;
 }
 
-/** Every command that does something, subcommands included. */
+/** Every command with an action, including subcommands. */
 export function listCommands(program: Command = createProgram(() => {}), path: readonly string[] = []): NamedCommand[] {
   return program.commands.flatMap((command) => {
     const inner = [...path, command.name()];

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { connect, type NetConnectOpts, type Socket } from "node:net";
 
-/** Connections that somebody holds. Disposing of it lets go of them. */
+/** Open connections. Disposing of the crowd closes them. */
 export class Crowd implements Disposable {
   readonly sockets: readonly Socket[];
 
@@ -10,15 +10,15 @@ export class Crowd implements Disposable {
   }
 
   /**
-   * @param words What each of them says, and no more.
-   * @returns when each was made, or refused; a queue that is full makes them wait.
+   * @param words The only text that each connection sends.
+   * @returns when each connection was made or refused; a full queue makes them wait.
    */
   static async gather(to: NetConnectOpts, count: number, words = ""): Promise<Crowd> {
     const sockets: Socket[] = [];
     for (let made = 0; made < count; made += 1) {
       const socket = connect(to);
       sockets.push(socket);
-      socket.on("error", () => socket.destroy()); // closed by the other side, as it may
+      socket.on("error", () => socket.destroy()); // the other side may close it
       await Promise.race([once(socket, "connect"), once(socket, "close")]);
       if (words !== "" && !socket.destroyed) socket.write(words);
     }

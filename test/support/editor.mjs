@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /*
  * An editor for tests: edits the file as its environment says, each time by the next of `EDITS` (JSON: a list of
- * `[from, to]`, or of exit codes), counted in a file, and notes its arguments beside that.
+ * `[from, to]`, or of exit codes), counted in a file, and writes its arguments to another file.
  */
 import { appendFileSync, readFileSync, writeFileSync } from "node:fs";
 

@@ -1,32 +1,32 @@
 #!/usr/bin/env node
-// Stands in for llama-server v0.5.0 where a test needs a fault on demand. It speaks the real one's help text, log
-// lines, HTTP answers and signals, and loads no model. The faults come as JSON in the environment variable FAKE_LLAMA,
+// Replaces llama-server v0.5.0 in tests that need a fault on demand. It has the real one's help text, log lines, HTTP
+// answers and signals, and loads no model. The faults come as JSON in the environment variable FAKE_LLAMA,
 // or later by `POST /fault`:
 //
-//   loadMs            time that a load takes (default 0)
-//   requestMs         time that a completion takes (default 0)
-//   neverReady        loads for ever
-//   hog               takes all the memory there is while loading
-//   readBytes         reads that much of the model while loading
-//   longLineBytes     writes one line of that length while loading
+//   loadMs            time of a load (default 0)
+//   requestMs         time of a completion (default 0)
+//   neverReady        loads without end
+//   hog               allocates all memory while loading
+//   readBytes         reads this many bytes of the model while loading
+//   longLineBytes     writes one line of this length while loading
 //   exitWhileLoading  { code, lines }: logs the lines and exits
-//   crashAfterMs      after that time of being ready, does `crash`
-//   crashOnRequest    does `crash` when a completion is asked for
+//   crashAfterMs      does `crash` this long after it is ready
+//   crashOnRequest    does `crash` at a request for a completion
 //   crash             { signal } or { code } (default SIGKILL)
 //   ignoreTerm        logs SIGTERM and goes on
 //   exitDelayMs       time between the last request's end and the exit
-//   computeError      answers completions with 500, as one does whose GPU is gone
+//   computeError      answers completions with 500, as a server that lost its GPU
 //   logRequests       logs each request, as builds of January 2026 do
-//   noDraft           answers with timings that hold no draft counters
+//   noDraft           answers with timings without draft counters
 //   wedge             /health stays 200; completions and /slots are never answered
-//   silent            accepts connections and answers nothing; silentAfterMs: from that time on
+//   silent            accepts connections and answers nothing; with silentAfterMs from that time on
 //   stallStream       a stream stops after its first chunk
-//   says              text of its answers
+//   says              the text of its answers
 //   spam              { totalBytes } at once, or { bytesPerSecond }, to the log, once ready
 //   forkChild         "group" or "session": starts a grandchild, in this process group or in its own session
 //   devices           lines of --list-devices; other names are refused
 //   dumpEnv           file for { pid, argv, env, fds } of this process
-//   stateFile         grows by one byte a start; with `times`, the other faults apply to that many first starts only
+//   stateFile         grows by one byte per start; with `times`, the other faults apply to only that many first starts
 import { spawn } from "node:child_process";
 import {
   appendFileSync,
@@ -80,7 +80,7 @@ function findFlags() {
 }
 
 /**
- * Reads the arguments in their order, as the real one does: `--version` and `--help` end the program where they stand.
+ * Parses the arguments from left to right, as the real one does: `--version` and `--help` end the program at once.
  */
 function parseArguments(flags) {
   const found = new Map();
@@ -128,9 +128,9 @@ function readKeys() {
 }
 
 // -- start, load, stop
-// --------------------------------------------------------------------------------------------------------------------
+// ---------------------------------------------------------------------------------------------------------------------
 
-/** Counts this start and drops the faults when they were meant for earlier ones. */
+/** Counts this start, and drops faults that are only for earlier starts. */
 function countStart() {
   const { stateFile, times, dumpEnv } = faults;
   if (dumpEnv !== undefined) dump(dumpEnv);
@@ -145,7 +145,7 @@ function dump(path) {
     try {
       return [{ fd: Number(fd), target: readlinkSync(`/proc/self/fd/${fd}`) }];
     } catch {
-      return []; // The descriptor of this very listing is closed by now.
+      return []; // The descriptor of the directory listing itself is closed by now.
     }
   });
   writeFileSync(path, JSON.stringify({ pid: process.pid, argv: process.argv, env: process.env, fds }));
@@ -167,8 +167,8 @@ function serve() {
 }
 
 /**
- * As the real one: refuses a path that is there, whatever it is, and leaves its own behind. Node would remove the name
- * that it has bound.
+ * As the real one, refuses an existing path of any kind, and does not remove its socket at the end, which Node would
+ * do.
  */
 function listenOnSocket(server, path) {
   if (existsSync(path)) return server.emit("error", new Error("the path is there"));
@@ -201,7 +201,7 @@ function readModel(bytes) {
 
 function onLoaded(server, url) {
   if (isDrafting) log(`I common_speculative_init_result: loading draft model '${options.get("--spec-draft-model")}'`);
-  // Only now, as in the real one: a signal before this point kills the process.
+  // As in the real one, a signal before this point kills the process.
   for (const signal of ["SIGTERM", "SIGINT"])
     process.removeAllListeners(signal).on(signal, () => onStop(server, signal));
   state = "ready";
@@ -243,7 +243,7 @@ function spam({ totalBytes = 0, bytesPerSecond = 0 }) {
 }
 
 // -- HTTP
-// ---------------------------------------------------------------------------------------------------------------------------------
+// ---------------------------------------------------------------------------------------------------------------------
 
 function onRequest(request, response) {
   const path = (request.url ?? "/").split("?", 1)[0];
@@ -322,8 +322,7 @@ function onCompletion(path, request, response, model) {
 }
 
 /**
- * Three of four drafted tokens are accepted; as in the real one the draft counters are there only when something was
- * drafted.
+ * Three of four drafted tokens are accepted. As in the real one, the draft counters are present only after drafting.
  */
 function makeTimings(predicted) {
   const timings = {
@@ -380,7 +379,7 @@ function fail(response, code, type, message) {
 }
 
 // -- log
-// ----------------------------------------------------------------------------------------------------------------------------------
+// ---------------------------------------------------------------------------------------------------------------------
 
 /** One line in llama.cpp's format: minutes, seconds, milliseconds and microseconds since the start, then the text. */
 function log(text) {
@@ -393,8 +392,8 @@ function log(text) {
 }
 
 /**
- * Synchronous, as a C program's writes to stderr: what was logged before a crash is in the log. As there, a full disk
- * is no matter.
+ * Synchronous, as a C program's writes to stderr, so all lines before a crash are in the log. A full disk is ignored, as
+ * by a C program.
  */
 function writeAll(fd, text) {
   const bytes = Buffer.from(text);

@@ -35,7 +35,7 @@ export interface TensorPart {
 export interface GgufParts {
   readonly version?: number;
   readonly byteOrder?: "little" | "big";
-  /** An array of another file is copied as it stands; it must have the same byte order and version. */
+  /** An array of another file is copied unchanged; the files must have the same byte order and version. */
   readonly metadata?: Readonly<Record<string, Part | GgufArray>>;
   readonly tensors?: readonly TensorPart[];
 }

@@ -1,9 +1,9 @@
 import { buildGguf } from "./gguf-builder.ts";
 
-/** As the model cards of GLM-4.7 and GLM-4.5-Air have it. */
+/** The values in the model cards of GLM-4.7 and GLM-4.5-Air. */
 export const glm = { tokens: 151_552, merges: 318_088 };
 
-/** A file whose header is as large as a GLM's, with hardly any weights. @param edit Changes the token texts, by id. */
+/** A file whose header is as large as a GLM's, with almost no weights. @param edit Changes the token texts, by id. */
 export function buildGlmSized(layers: number, edit: (tokens: string[]) => void = () => {}): Buffer {
   const letters = "abcdefghijklmnopqrstuvwxyz";
   const word = (index: number) => `Ġ${letters[index % 26]}${index.toString(36)}`;

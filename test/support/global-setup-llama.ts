@@ -12,13 +12,13 @@ declare module "vitest" {
   interface ProvidedContext {
     /** The newest release that the project was tested with; `inject("llama")` in a test. */
     readonly llama: LlamaBuild;
-    /** That one, and one from before drafting got its flags of today. */
+    /** That release, and one from before drafting got its present flags. */
     readonly llamaBuilds: readonly LlamaBuild[];
   }
 }
 
 /**
- * Builds llama.cpp once for all test files. Without it nothing runs: a test that needs the real server is never
+ * Builds llama.cpp once for all test files. When that fails no test runs: a test that needs the real server is never
  * skipped.
  */
 export async function setup(project: TestProject): Promise<void> {

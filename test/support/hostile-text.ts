@@ -1,6 +1,6 @@
 import fc from "fast-check";
 
-/** What a terminal obeys, hides or turns around, in a text of others. */
+/** Characters in foreign text that a terminal obeys, hides or reorders. */
 export const hostileParts = [
   "\u001b[31;8m",
   "\u001b]0;title\u0007",
@@ -20,10 +20,10 @@ export const hostileParts = [
   "\u{e0041}\u{e007f}",
 ];
 
-/** All of them, as one name that files, headers, YAML and JSON can carry. */
+/** All of them in one name that is valid in files, headers, YAML and JSON. */
 export const hostileName = `n${hostileParts.join("-")}`;
 
-/** Any text, most of which has some of them, and halves of surrogate pairs. */
+/** Random text, mostly with some of these characters and halves of surrogate pairs. */
 export const hostileText: fc.Arbitrary<string> = fc
   .array(
     fc.oneof(
@@ -35,12 +35,12 @@ export const hostileText: fc.Arbitrary<string> = fc
   )
   .map((parts) => parts.join(""));
 
-/** What no output may hold. Joiners and selectors are left out: they have a sense in some places. */
+/** Characters that no output may contain. Joiners and selectors are missing here, since they have legitimate uses. */
 const neverShown =
   // oxlint-disable-next-line no-control-regex -- control characters are what this is about
-  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]|\p{Cs}/u;
+  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]|[\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e]|[\u2060-\u206f\ufeff\ufff9-\ufffb]|\p{Cs}/u;
 
-/** The first character that a terminal would obey or hide, with what is around it; undefined where all is well. */
+/** The first character that a terminal would obey or hide, with the text around it; undefined when there is none. */
 export function findHostile(text: string): string | undefined {
   const at = text.search(neverShown);
   return at < 0 ? undefined : JSON.stringify(text.slice(Math.max(0, at - 40), at + 20));

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { type JsonSchema, profileJsonSchema, typesOf } from "../../src/profiles/schema/json-schema.ts";
 
-/** What ends a line, a word, a value or a section somewhere, or is replaced somewhere. */
+/** Texts that in some format end a line, a word, a value or a section, or are replaced. */
 const pieces = [
   ..."\0\u0001\b\t\n\v\f\r\u001b\u007f\u0080\u0085\u009b\u00a0\u2028\u2029\ufeff\ufffe\uffff".split(""),
   ..."\\\"'`%$;#:,=[]{}()<>&|*?!~- a/é".split(""),
@@ -31,12 +31,12 @@ const pieces = [
   "<<",
 ];
 
-/** Short text of such pieces. */
+/** Short text made of such pieces. */
 export const hostileText: fc.Arbitrary<string> = fc
   .array(fc.constantFrom(...pieces), { minLength: 1, maxLength: 5 })
   .map((parts) => parts.join(""));
 
-/** As {@link hostileText}, but nothing that the system cannot tell: paths and variables can be any of it. */
+/** As {@link hostileText}, without characters that the system does not allow in paths and variables. */
 export const hostilePath: fc.Arbitrary<string> = hostileText.map((text) => `/${text.replaceAll(/[\0\p{Cs}]/gu, "")}`);
 
 type Path = readonly (string | number)[];
@@ -47,7 +47,7 @@ export interface TextKey {
   readonly with: (text: string) => Readonly<Record<string, unknown>>;
 }
 
-/** Every key that takes text by the schema, also in lists, maps and alternatives: a new one is among them by itself. */
+/** Every key that takes text by the schema, also in lists, maps and alternatives; new keys are found automatically. */
 export function textKeys(): TextKey[] {
   return [...findTexts(profileJsonSchema(), [])].map(({ path, fill }) => ({
     name: path.join("."),
@@ -73,7 +73,7 @@ function* findTexts(schema: JsonSchema, path: Path): Generator<Found> {
 }
 
 function* findInList({ items = {} }: JsonSchema, path: Path): Generator<Found> {
-  // Raw arguments begin with a flag that the build has.
+  // Raw arguments begin with a flag that the build knows.
   const before = path.length === 1 && path[0] === "args" ? ["--grammar"] : [];
   for (const one of findTexts(items, [...path, before.length]))
     yield { ...one, fill: (text) => [...before, one.fill(text)] };
@@ -94,7 +94,7 @@ function* findInMap({ properties, additionalProperties }: JsonSchema, path: Path
   }
 }
 
-/** What a map is not right without. */
+/** The values that a map must have. */
 function siblings(properties: Readonly<Record<string, JsonSchema>>, path: Path): Record<string, unknown> {
   if (path.length === 0 || path.at(-1) === "draft") return { model: "/models/m.gguf" };
   if ("hf" in properties)

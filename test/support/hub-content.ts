@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 
 const blockBytes = 2 ** 20;
 
-/** Bytes that are the same for the same seed, no two mebibytes of which are equal; quickly made, however many. */
+/** Bytes from a seed, made quickly; no two mebibytes of them are equal. */
 export function makeContent(sizeBytes: number, seed: string): Buffer {
   const random = Array.from({ length: blockBytes / 32 }, (_, i) => createHash("sha256").update(`${seed}${i}`).digest());
   const block = Buffer.concat(random);
@@ -11,7 +11,7 @@ export function makeContent(sizeBytes: number, seed: string): Buffer {
   return content;
 }
 
-/** Numbers from 0 to 1 that are the same for the same seed. */
+/** Numbers from 0 to 1 from a seed. */
 export function randomNumbers(count: number, seed: number): number[] {
   return Array.from(
     { length: count },

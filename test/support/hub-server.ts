@@ -14,17 +14,17 @@ interface ServedFile {
   readonly content: Buffer;
   /** Kept in git itself, listed with git's blob id and served by the Hub's own origin. */
   readonly inGit?: boolean;
-  /** What the listing says instead of the truth. */
+  /** False values for the listing. */
   readonly listedSize?: number;
 }
 
-/** A file outside of the Hub's repositories, as a plain web server has it. */
+/** A file outside of the Hub's repositories, as on a plain web server. */
 interface PlainFile {
   readonly content: Buffer;
   readonly type?: string;
   /** Without ranges and an ETag. */
   readonly isSimple?: boolean;
-  /** What is there from the second request on. */
+  /** The content from the second request on. */
   readonly next?: PlainFile;
 }
 
@@ -37,15 +37,14 @@ interface ServedRepo {
 }
 
 /**
- * Something that goes wrong with one answer. Byte counts are of that answer's body; the line drops once `when` is
- * settled.
+ * A fault of one answer. Byte counts are of the answer's body; the connection drops once `when` is settled.
  */
 type Fault =
   | { readonly kind: "status"; readonly status: number; readonly headers?: Readonly<Record<string, string>> }
   | { readonly kind: "drop"; readonly afterBytes: number; readonly when: Promise<unknown> }
   | { readonly kind: "stall" | "end-early"; readonly afterBytes: number }
   | { readonly kind: "flip-byte" | "ignore-range" | "wrong-range" }
-  /** An answer that goes well, before one that does not. */
+  /** An answer without a fault, before one with a fault. */
   | { readonly kind: "none" };
 
 interface SeenRequest {
@@ -60,14 +59,14 @@ export interface HubServer {
   readonly url: string;
   /** By `owner/name`. */
   readonly repos: Map<string, ServedRepo>;
-  /** By path, served by the Hub's origin but no part of the Hub. */
+  /** By path; served by the Hub's origin, but not part of the Hub. */
   readonly plain: Map<string, PlainFile>;
-  /** Each request to an origin takes the first fault of its list; none: it is answered well. */
+  /** Each request to an origin takes the first fault of its list; with an empty list it gets a correct answer. */
   readonly faults: { readonly hub: Fault[]; readonly cdn: Fault[] };
   readonly requests: SeenRequest[];
   /** The ranges of the requests for content so far, `whole` for those without one. */
   readonly fetched: () => string[];
-  /** Makes the addresses that redirects have led to so far answer with 403. */
+  /** Makes all redirect targets so far answer with 403. */
   readonly expireAddresses: () => void;
   readonly close: () => Promise<void>;
 }
@@ -107,7 +106,7 @@ export async function startHubServer(): Promise<HubServer> {
 
 const digests = new WeakMap<Buffer, string>();
 
-/** Large content is served in many answers, each of which asks for its digest. */
+/** Caches digests: large content is served in many answers, and each needs its digest. */
 export function sha256(content: Buffer): string {
   const known = digests.get(content) ?? createHash("sha256").update(content).digest("hex");
   digests.set(content, known);
@@ -121,7 +120,7 @@ export function gitBlobId(content: Buffer): string {
 interface State extends Pick<HubServer, "repos" | "plain" | "faults" | "requests"> {
   hubUrl: string;
   cdnUrl: string;
-  /** The one that addresses must have to be answered. */
+  /** The signature that addresses must have. */
   signature: number;
 }
 

@@ -5,15 +5,15 @@ import { execa } from "execa";
 
 const script = fileURLToPath(new URL("../../scripts/build-llama.sh", import.meta.url));
 
-/** Outside the checkout, so that a fresh one does not compile again. */
+/** Outside the checkout, so that a new checkout does not compile again. */
 export function buildsPrefix(env: NodeJS.ProcessEnv = process.env): string {
   return env["LLMCTL_TEST_BUILDS"] ?? join(env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "llmctl-test-builds");
 }
 
 /**
- * A portable CPU build of this release, made by the project's own script where it is not there yet: minutes then, else
- * well under a second. Safe to call from several processes at once. @throws when it cannot be built; a test that needs
- * it then fails, it is never skipped.
+ * A portable CPU build of this release. When it is missing, the project's own script builds it, which takes minutes;
+ * otherwise this takes well under a second. Several processes may call it at once. @throws when the build fails: a test
+ * that needs it then fails and is never skipped.
  */
 export async function ensureLlamaBuild(ref: string): Promise<{ server: string; cli: string }> {
   const args = [script, "--ref", ref, "--backend", "cpu", "--portable", "--rpc", "--prefix", buildsPrefix()];

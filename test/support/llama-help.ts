@@ -28,7 +28,7 @@ export function makeProfile(values: Readonly<Record<string, unknown>>): Profile 
   };
 }
 
-/** Some options as builds of early 2025 printed them. */
+/** Some options in the format of builds of early 2025. */
 export const oldHelp = `----- common params -----
 
 -h,    --help, --usage                  print usage and exit

@@ -3,28 +3,28 @@ import { join } from "node:path";
 import { execa } from "execa";
 
 export interface FakeSource {
-  /** What the server does when its native build is asked for a completion; a portable build always answers. */
+  /** What a native build's server does at a request for a completion; a portable build always answers. */
   readonly nativeCompletion?: "answers" | "dies";
-  /** What compiling does. */
+  /** What the compiler does. */
   readonly compile?: "works" | "fails" | "hangs";
-  /** Makes this source differ from another. */
+  /** Text that makes this source differ from another. */
   readonly note?: string;
   /** Whether there is a llama-fit-params, too. */
   readonly fitParams?: boolean;
-  /** The program in place of the server that answers as the build script's test wants it. */
+  /** The program that replaces the server which answers the build script's smoke test. */
   readonly server?: string;
 }
 
 const compileCommands = {
   works: "COMMAND ${CMAKE_COMMAND} -E echo compiled",
   fails:
-    'COMMAND ${CMAKE_COMMAND} -E echo "nvcc: error: unsupported GNU version! gcc versions later than 12 are not supported!" COMMAND false',
+    'COMMAND ${CMAKE_COMMAND} -E echo "nvcc: error: unsupported GNU version! gcc versions later than 12 are not ' +
+    'supported!" COMMAND false',
   hangs: "COMMAND ${CMAKE_COMMAND} -E sleep 300",
 } as const;
 
 /**
- * A source that real cmake and ninja build in no time: its "llama-server" is a script that answers as the real one
- * does.
+ * A source that real cmake and ninja build at once: its "llama-server" is a script that answers as the real one does.
  */
 export async function writeFakeSource(folder: string, { compile = "works", note = "", ...source }: FakeSource = {}) {
   await mkdir(folder, { recursive: true });
@@ -67,7 +67,10 @@ else if (args.includes("--help")) console.log("--spec-type none,draft-simple");
 else {
   const server = require("node:http").createServer((request, response) => {
     if (dies) process.kill(process.pid, "SIGILL");
-    else response.end(JSON.stringify({ tokens_predicted: 8, timings: args.includes("draft-simple") ? { draft_n: 5, draft_n_accepted: 4 } : {} }));
+    else {
+      const timings = args.includes("draft-simple") ? { draft_n: 5, draft_n_accepted: 4 } : {};
+      response.end(JSON.stringify({ tokens_predicted: 8, timings }));
+    }
   });
   server.listen(0, "127.0.0.1", () => console.error("listening on http://127.0.0.1:" + server.address().port));
 }

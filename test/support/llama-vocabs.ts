@@ -12,8 +12,8 @@ import type { Vocab } from "./tiny-body.ts";
 const script = fileURLToPath(new URL("../../scripts/build-llama.sh", import.meta.url));
 
 /**
- * The vocabularies that a release of llama.cpp has in its own `models/`, by name such as `llama-bpe`. They come from
- * the npm package from which `build-llama.sh` can take its source, and are kept beside the builds.
+ * The vocabularies in the `models/` folder of a llama.cpp release, by name such as `llama-bpe`. They come from the npm
+ * package that `build-llama.sh` can use as a source, and are kept in the folder of the builds.
  */
 export async function readLlamaVocabs(ref: string): Promise<Map<string, Vocab>> {
   const folder = join(buildsPrefix(), "vocabs", ref);
@@ -42,7 +42,7 @@ async function fetchVocabs(ref: string, folder: string): Promise<void> {
     const found = `sha512-${createHash("sha512")
       .update(await readFile(archive))
       .digest("base64")}`;
-    if (found !== hash) throw new Error(`node-llama-cpp@${version} is not the package that is expected: ${found}`);
+    if (found !== hash) throw new Error(`node-llama-cpp@${version} is not the expected package: ${found}`);
     await execa("tar", ["-xzf", archive, "-C", work, "package/llama/gitRelease.bundle"]);
     const git = async (...args: string[]) => execa("git", ["-C", work, ...args]);
     await git("init", "--quiet");
@@ -54,7 +54,7 @@ async function fetchVocabs(ref: string, folder: string): Promise<void> {
   }
 }
 
-/** The package and its hash as they stand in the build script. */
+/** The package and its hash in the build script. */
 async function findRelease(ref: string): Promise<{ readonly version: string; readonly hash: string }> {
   const releases = /npm_releases='([^']+)'/.exec(await readFile(script, "utf8"))?.[1]?.split("\n") ?? [];
   const [, version, hash] = releases.find((line) => line.startsWith(`${ref} `))?.split(" ") ?? [];

@@ -8,7 +8,7 @@ const program = fileURLToPath(new URL("../../dist/main.js", import.meta.url));
 
 export interface RunOptions {
   readonly home: TempHome;
-  /** Added to a small environment that holds PATH, HOME and LLMCTL_HOME; nothing else is inherited. */
+  /** Added to a small environment with PATH, HOME and LLMCTL_HOME; nothing else is inherited. */
   readonly env?: Readonly<Record<string, string>>;
   readonly input?: string;
   readonly cwd?: string;
@@ -24,7 +24,7 @@ export interface RunResult {
   readonly stderr: string;
 }
 
-/** Longest that one command may take; a test that waits for it fails with what was printed so far. */
+/** The longest time of one command; after it the test fails and shows the output so far. */
 const commandTimeoutMs = 50_000;
 
 const fixed = { reject: false, extendEnv: false, forceKillAfterDelay: false } as const;
@@ -60,7 +60,7 @@ export function llmctlCommand(args: readonly string[], via: readonly string[] = 
   return [file, ...rest];
 }
 
-/** The folder of this Node comes first, so that what starts with `env node` runs on the same one. */
+/** The folder of this Node comes first, so that scripts with `env node` run on the same Node. */
 function environment({ home, env }: RunOptions): Record<string, string> {
   const path = [dirname(process.execPath), process.env["PATH"]].join(":");
   return { PATH: path, HOME: home.path, LLMCTL_HOME: home.path, ...env };
@@ -75,7 +75,7 @@ interface Waiter {
 /** A command in the foreground. Disposing of it sends SIGTERM and waits for its end. */
 export class RunningLlmctl implements AsyncDisposable {
   readonly child: ReturnType<typeof spawn>;
-  /** What it has printed so far, stdout and stderr together. */
+  /** Its output so far, stdout and stderr together. */
   readonly lines: string[] = [];
   /** Its end; never rejects. */
   readonly ended: Promise<RunResult>;
@@ -96,7 +96,7 @@ export class RunningLlmctl implements AsyncDisposable {
   }
 
   /**
-   * The first line, printed already or in future, that the pattern matches. Rejects when the output ends without one.
+   * The first line, already printed or later, that the pattern matches. Rejects when the output ends without one.
    */
   waitForLine(pattern: RegExp): Promise<RegExpExecArray> {
     for (const line of this.lines) {

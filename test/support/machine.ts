@@ -4,7 +4,7 @@ import { llmctl, type RunResult } from "./llmctl.ts";
 import { asUser, withPlaces } from "./namespaces.ts";
 import { TempHome } from "./temp-home.ts";
 
-/** Who services of the machine run as here. */
+/** The user that the machine's services run as here. */
 export const serviceUid = 4711;
 /** Another user of the machine. */
 export const aliceUid = 4712;
@@ -13,7 +13,7 @@ type User = "root" | "service" | "alice";
 const uids = { root: 0, service: serviceUid, alice: aliceUid } as const;
 
 /**
- * A machine of its own, as far as llmctl knows one: `/var/lib`, `/run`, the units and the users are folders of a test.
+ * A separate machine for llmctl: `/var/lib`, `/run`, the units and the users are folders of a test.
  * Root's home is `/run/home`, alice's `/run/alice`; the service has `/var/lib/llmctl`. For a caller that is root.
  */
 export class Machine implements AsyncDisposable {
@@ -32,9 +32,11 @@ export class Machine implements AsyncDisposable {
 
   static async create(): Promise<Machine> {
     const home = await TempHome.create();
-    await chmod(home.path, 0o755); // others pass it
+    await chmod(home.path, 0o755); // other users must be able to pass it
     for (const folder of ["var-lib", "run", "units"]) await mkdir(home.join(folder), { mode: 0o755 });
-    const users = `\nllmctl:x:${serviceUid}:${serviceUid}::/var/lib/llmctl:/usr/sbin/nologin\nalice:x:${aliceUid}:${aliceUid}::/run/alice:/bin/sh\n`;
+    const users =
+      `\nllmctl:x:${serviceUid}:${serviceUid}::/var/lib/llmctl:/usr/sbin/nologin\n` +
+      `alice:x:${aliceUid}:${aliceUid}::/run/alice:/bin/sh\n`;
     await writeFile(home.join("passwd"), `${await readFile("/etc/passwd", "utf8")}${users}`);
     await makeFolder(home.join("var-lib/llmctl"), serviceUid);
     await makeFolder(home.join("run/alice"), aliceUid);
@@ -42,7 +44,7 @@ export class Machine implements AsyncDisposable {
     return new Machine(home);
   }
 
-  /** A path that a user of the machine writes as `/var/lib/…` or `/run/…`, as the test sees it. */
+  /** The test's path for a path of the machine, `/var/lib/…` or `/run/…`. */
   outside(path: string): string {
     return this.home.join(
       path
@@ -56,20 +58,20 @@ export class Machine implements AsyncDisposable {
     return user === "root" ? this.#places : [...this.#places, ...asUser(uids[user])];
   }
 
-  /** Runs llmctl as this user has it after a login. The service's user has all in its home. */
+  /** Runs llmctl with the environment of this user after a login. The service's user has all files in its home. */
   llmctl(user: User, args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<RunResult> {
     const homes = { root: "/run/home", service: "/var/lib/llmctl", alice: "/run/alice" };
     const own = { HOME: homes[user], LLMCTL_HOME: user === "service" ? "/var/lib/llmctl" : "" };
     return llmctl(args, { home: this.home, via: this.via(user), env: { ...own, ...env } });
   }
 
-  /** Runs a shell script with a user's own rights: what it plants is what that user can plant. */
+  /** Runs a shell script with the permissions of a user: it can create only files that the user can create. */
   async sh(user: User, script: string): Promise<string> {
     const { stdout } = await execa("/usr/bin/env", [...this.via(user), "sh", "-euc", script], { stdin: "ignore" });
     return stdout;
   }
 
-  /** Writes a profile of the fake server where this user's are. */
+  /** Writes a profile with the fake server into this user's folder. */
   async writeProfile(user: User, name: string, more: Readonly<Record<string, unknown>> = {}): Promise<void> {
     const path = await this.home.writeFakeProfile(name, {}, more);
     const folder = {

@@ -1,6 +1,6 @@
 import { type ExitCause, type Launch, launchVersion } from "../../src/supervisor/launch.ts";
 
-/** A launch with round numbers; nothing of it exists. */
+/** A launch with round numbers; none of its files exist. */
 export function makeLaunch(more: Partial<Launch> = {}): Launch {
   return {
     version: launchVersion,
@@ -37,11 +37,11 @@ export function makeLaunch(more: Partial<Launch> = {}): Launch {
   };
 }
 
-/** Passes. */
+/** A cause that may pass. */
 export const crashed: ExitCause = { kind: "crashed", message: "it crashed", permanent: false, exit: "diedBeforeReady" };
-/** Does not. */
+/** A permanent cause. */
 export const badFlag: ExitCause = { kind: "bad-flag", message: "a bad flag", permanent: true, exit: "config" };
-/** Lasts, unless somebody waits for it. */
+/** A permanent cause that may end when something outside becomes available. */
 export const notThere: ExitCause = {
   kind: "model-missing",
   message: "no model",

@@ -14,7 +14,7 @@ const cause = {
   fix: { run: ["logs", "p"], or: { before: "wait, then run", run: ["up", "p"] } },
 };
 
-/** A status that says something for each key. */
+/** A status with a value for each key. */
 export function makeStatus(more: Partial<Status> = {}): Status {
   return {
     version: 1,

@@ -4,8 +4,7 @@ import { systemErrorCode } from "../../src/base/errors.ts";
 import { until } from "./until.ts";
 
 /**
- * A cgroup with little memory, under the one that this process is in. Disposing of it fails while a process is left in
- * it.
+ * A cgroup with little memory below the cgroup of this process. Disposing of it fails while a process is left in it.
  */
 export class MemoryCgroup implements AsyncDisposable {
   readonly #folder: string;
@@ -15,7 +14,7 @@ export class MemoryCgroup implements AsyncDisposable {
   }
 
   /**
-   * Whether this machine has a memory controller and lets us use it; root in most containers, hardly ever anyone else.
+   * Whether this machine has a memory controller that this user may use: root in most containers, others almost never.
    */
   static async isPossible(): Promise<boolean> {
     try {
@@ -26,7 +25,7 @@ export class MemoryCgroup implements AsyncDisposable {
     }
   }
 
-  /** @throws where that is not possible. */
+  /** @throws when that is not possible. */
   static async create(limitBytes: number): Promise<MemoryCgroup> {
     const { parent, limitFile } = await findParent();
     const folder = join(parent, `llmctl-test-${process.pid}`);
@@ -35,12 +34,12 @@ export class MemoryCgroup implements AsyncDisposable {
     return new MemoryCgroup(folder);
   }
 
-  /** Runs what follows inside. */
+  /** The words that run the command after them inside. */
   get via(): string[] {
     return ["sh", "-c", 'echo $$ > "$0" && exec "$@"', join(this.#folder, "cgroup.procs")];
   }
 
-  /** A process that has ended stays in its cgroup until the kernel has taken it apart, which nothing tells. */
+  /** An ended process stays in its cgroup until the kernel has removed it, without an event. */
   async [Symbol.asyncDispose](): Promise<void> {
     await until(`${this.#folder} is empty`, async () => {
       try {

@@ -8,7 +8,7 @@ import { until } from "./until.ts";
 /** One entry of `ps --json`. */
 export type Listed = Status & { readonly presence: "live" | "unresponsive" | "orphaned" | "gone" };
 
-/** Whether a process runs; one that is dead and only waits to be reaped does not. */
+/** Whether a process runs; a dead one that waits to be reaped does not. */
 export function isAlive(pid: number): boolean {
   return identifyProcess(pid) !== undefined;
 }
@@ -26,13 +26,13 @@ export async function findServers(home: TempHome): Promise<number[]> {
     .map(({ pid }) => pid);
 }
 
-/** What `status --json` says now. */
+/** The output of `status --json`. */
 export async function readStatus(home: TempHome, name: string): Promise<Listed> {
   const { stdout } = await llmctl(["status", name, "--json"], { home });
   return JSON.parse(stdout) as Listed;
 }
 
-/** Waits for a status of a profile that may not have one yet. */
+/** Waits for the status of a profile that may not have one yet. */
 export async function untilStatus(
   home: TempHome,
   name: string,
@@ -49,7 +49,7 @@ export async function untilStatus(
 /**
  * Starts a profile in the background.
  * @returns its status once it is ready.
- * @throws with what was printed when it does not get ready.
+ * @throws with the output when it does not become ready.
  */
 export async function upDetached(
   home: TempHome,

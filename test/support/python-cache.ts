@@ -9,7 +9,7 @@ interface PythonFile {
 }
 
 /**
- * Lays files out as `snapshot_download(repo)` of huggingface_hub 2.4 does: blobs named by their ETag, links in
+ * Writes files in the layout of `snapshot_download(repo)` of huggingface_hub 2.4: blobs named by their ETag, links in
  * snapshots, a ref.
  */
 export async function putPythonCache(
@@ -36,8 +36,8 @@ export async function putPythonCache(
 }
 
 /**
- * Lays files out as `snapshot_download(repo, local_dir=folder)` of huggingface_hub 2.4 does: plain files, and notes of
- * what they are.
+ * Writes files in the layout of `snapshot_download(repo, local_dir=folder)` of huggingface_hub 2.4: plain files, and
+ * notes with their origin.
  */
 export async function putPythonFolder(folder: string, commit: string, files: readonly PythonFile[]): Promise<string[]> {
   const paths: string[] = [];

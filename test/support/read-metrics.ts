@@ -1,6 +1,6 @@
 import parse from "parse-prometheus-text-format";
 
-/** Samples of a Prometheus text, read by a parser of its own. */
+/** The samples of a Prometheus text, read by an independent parser. */
 export class Samples {
   readonly #metrics: ReturnType<typeof parse>;
 
@@ -12,7 +12,7 @@ export class Samples {
     return this.#metrics.map(({ name }) => name);
   }
 
-  /** The value of the only sample with these labels; undefined where there is none. */
+  /** The value of the only sample with these labels; undefined when there is none. */
   value(name: string, labels: Readonly<Record<string, string>> = {}): number | undefined {
     const samples = this.#metrics.find((metric) => metric.name === name)?.metrics ?? [];
     const matching = samples.filter((sample) =>
@@ -23,7 +23,7 @@ export class Samples {
   }
 }
 
-/** What a metrics port answers. */
+/** The answer of a metrics port. */
 export async function scrape(port: number): Promise<Samples> {
   const response = await fetch(`http://127.0.0.1:${port}/metrics`);
   if (!response.ok) throw new Error(`the metrics port answered ${response.status}`);

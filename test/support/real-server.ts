@@ -4,7 +4,7 @@ import { Readable } from "node:stream";
 import { readStatus, upDetached, type Listed } from "./processes.ts";
 import type { TempHome } from "./temp-home.ts";
 
-/** The status of a profile that has a server which listens. */
+/** The status of a profile with a listening server. */
 export type Serving = Listed & { readonly pid: number; readonly url: string };
 
 /** A completion's `timings`; the draft counters are absent when nothing was drafted. */
@@ -16,7 +16,7 @@ export interface Timings {
 
 const storyRequest = { messages: [{ role: "user", content: "Tell me a story about an otter." }], temperature: 0 };
 
-/** Of the demo models: `<|endoftext|>` and `<|im_end|>`. Builds of January 2026 do not heed `ignore_eos`. */
+/** Of the demo models: `<|endoftext|>` and `<|im_end|>`. Builds of January 2026 ignore `ignore_eos`. */
 const endTokens = [0, 2];
 
 /** Starts a profile in the background and waits until it is ready. */
@@ -41,9 +41,9 @@ interface Chunk {
 }
 
 /**
- * Asks for so many tokens without an end, and yields the answer's events as they come.
- * @param signal Hangs up.
- * @throws when the stream breaks off.
+ * Asks for this many tokens without an end token, and yields the answer's events as they come.
+ * @param signal Closes the connection.
+ * @throws when the stream ends early.
  */
 export async function* streamStory(url: string, maxTokens: number, signal?: AbortSignal): AsyncGenerator<Chunk> {
   const request = {
@@ -61,7 +61,7 @@ export async function* streamStory(url: string, maxTokens: number, signal?: Abor
   throw new Error("the stream broke off");
 }
 
-/** Asks for a story, greedily, so that the answer is the same each time. */
+/** Asks for a story with greedy sampling, so the answer is the same each time. */
 export async function askForStory(url: string): Promise<{ readonly text: string; readonly timings: Timings }> {
   const response = await post(`${url}/v1/chat/completions`, {
     ...storyRequest,
@@ -71,7 +71,7 @@ export async function askForStory(url: string): Promise<{ readonly text: string;
   return { text: answer.choices[0].message.content, timings: answer.timings };
 }
 
-/** @throws with the server's words when it answers anything but 2xx. */
+/** @throws with the server's answer for any status but 2xx. */
 async function post(url: string, body: unknown, signal?: AbortSignal): Promise<Response> {
   const headers = { "content-type": "application/json" };
   const response = await fetch(url, { method: "POST", body: JSON.stringify(body), headers, signal: signal ?? null });

@@ -13,12 +13,12 @@ export const shippedProfiles = readdirSync(folder).map((file) => file.replace(/\
 
 export const shippedPrograms = ["llama-server", "llama-cli"] as const;
 
-/** A shipped profile, as it would run with its models on disk. */
+/** The plan of a shipped profile with its models on disk. */
 export interface ShippedPlan {
   readonly profile: Profile;
-  /** Undefined when this build cannot do what the profile asks for. */
+  /** Undefined when this build does not support the profile. */
   readonly rendering: Rendering | undefined;
-  /** For the committed snapshot: each flag with its key, what was left out, and what is refused. */
+  /** For the committed snapshot: each flag with its key, the keys that were left out, and the refusals. */
   readonly text: string;
 }
 
@@ -34,7 +34,7 @@ export async function planShipped(
     return { profile, rendering, text: describe(rendering) };
   } catch (error) {
     if (!(error instanceof LlmctlError)) throw error;
-    // The version is that of the binary; the file is named after the build.
+    // Messages have the version of the binary; the snapshot has the build in its name.
     const lines = error.problems.map(({ message, at, fix }) =>
       `refused: ${message} (${at}; ${fix && describeFix(fix)})\n`.replaceAll(catalogue.version, "VERSION"),
     );
@@ -49,7 +49,7 @@ function describe({ flags, notes }: Rendering): string {
   ].join("");
 }
 
-/** Where the snapshot of a plan is committed, absolute. */
+/** The absolute path of a plan's committed snapshot. */
 export function snapshotPath(name: string, program: string, build: string): string {
   return join(import.meta.dirname, "../fixtures/plans", `${name}-${program}-${build}.txt`);
 }

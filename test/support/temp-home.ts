@@ -12,12 +12,12 @@ export const demoTarget = join(repository, "models/demo-target.gguf");
 export const demoDraft = join(repository, "models/demo-draft.gguf");
 export const fakeLlamaServer = join(repository, "test/support/fake-llama-server.mjs");
 
-/** Time for a process that is already on its way out to go. */
+/** The time for an ending process to end. */
 const lastExitMs = 2000;
 
 /**
- * A new, empty `LLMCTL_HOME`. Disposing of it fails, after killing them, when processes are left that use it: as `await
- * using home = …` or in `afterEach`, it proves that a test left none.
+ * A new, empty `LLMCTL_HOME`. Disposing of it kills the processes that still use it, and then fails: so `await using
+ * home = …`, or the same in `afterEach`, proves that a test left no process.
  */
 export class TempHome implements AsyncDisposable {
   readonly path: string;
@@ -111,7 +111,7 @@ async function openFiles(pid: string): Promise<string[]> {
   return Promise.all(fds.map((fd) => orEmpty(readlink(`/proc/${pid}/fd/${fd}`))));
 }
 
-/** A process may end, or belong to someone else, while it is being looked at. */
+/** A process may end meanwhile, or belong to someone else. */
 async function orEmpty(text: Promise<string>): Promise<string> {
   return text.catch(() => "");
 }

@@ -4,7 +4,7 @@ import type { TempHome } from "./temp-home.ts";
 import { until } from "./until.ts";
 
 /**
- * A command on a terminal of its own, of which it is the foreground process; `script` from util-linux is the terminal.
+ * A command on a separate terminal, as its foreground process; `script` from util-linux is the terminal.
  */
 export class Terminal implements AsyncDisposable {
   readonly #child: ReturnType<typeof start>;
@@ -17,7 +17,7 @@ export class Terminal implements AsyncDisposable {
     this.ended = this.#child.then(({ exitCode }) => ({ exitCode, output: this.output }));
   }
 
-  /** What the command has printed so far. */
+  /** The output of the command so far. */
   get output(): string {
     return this.#output.replaceAll("\r\n", "\n");
   }
@@ -35,7 +35,7 @@ export class Terminal implements AsyncDisposable {
     this.#child.stdin.write(keys);
   }
 
-  /** Ctrl-C, by way of the terminal: everyone in the foreground process group gets SIGINT. */
+  /** Ctrl-C through the terminal: every process in the foreground process group gets SIGINT. */
   pressCtrlC(): void {
     this.type("\u0003");
   }

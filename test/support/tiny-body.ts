@@ -16,9 +16,9 @@ export interface TinyBody {
   readonly width?: number;
   /** Whether a NextN layer follows, `declared` when only the keys speak of it; `glm4moe` only. */
   readonly nextn?: "none" | "declared" | "present";
-  /** The token that it always says. */
+  /** The token that it always generates. */
   readonly says: number;
-  /** Keys that come last; undefined takes one away. */
+  /** Keys that override the others; undefined removes one. */
   readonly keys?: KeyEdits;
 }
 
@@ -42,7 +42,7 @@ export function tokenTexts(vocab: Vocab): string[] {
   throw new Error("this vocabulary has no list of tokens");
 }
 
-/** The first token from `from` on that is a plain word: every tokenizer says it as text, and finds it again in that. */
+/** The first token from `from` on that is a plain word: every tokenizer turns it into text and back. */
 export function findWord(vocab: Vocab, from = 100): number {
   const part = vocab[tokensKey];
   if (typeof part !== "object" || !("count" in part))
@@ -106,7 +106,7 @@ function glmKeys(nextnLayers: number): Record<string, Part> {
     "glm4moe.expert_count": experts,
     "glm4moe.expert_used_count": 1,
     "glm4moe.expert_shared_count": 1,
-    // Builds of early 2026 do not start without it.
+    // Builds of early 2026 do not start without this key.
     "glm4moe.expert_weights_scale": { type: "float32", value: 1 },
     "glm4moe.expert_feed_forward_length": feedForward,
     "glm4moe.leading_dense_block_count": 0,
@@ -181,7 +181,7 @@ class Random {
     return { name: `${name}.weight`, ne: [width], data: bytesOf(new Float32Array(width).fill(1)) };
   }
 
-  /** Rows that all point in nearly one direction, so that whatever is read, the longest of them is what is said. */
+  /** Rows in nearly the same direction, so that after any input the longest row is the generated token. */
   embeddings(width: number, rows: number, says: number): Uint8Array {
     const values = new Float32Array(width * rows);
     for (let index = 0; index < values.length; index += 1) values[index] = 1 + 0.3 * this.#next();

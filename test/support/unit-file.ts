@@ -1,7 +1,7 @@
 /*
- * Unit files as systemd reads them, and containers as Podman's generator makes services of them: written from their
- * documentation, and compared once with systemd 252 and the generator of Podman 6. Strict where those are lenient: what
- * they would ignore or replace is an error here.
+ * Reads unit files as systemd does, and containers as Podman's generator does. Written from their documentation, and
+ * compared once with systemd 252 and the generator of Podman 6. Stricter than those: text that they would ignore or
+ * replace is an error here.
  */
 
 export interface UnitLine {
@@ -16,9 +16,9 @@ export function readUnitFile(text: string): UnitLine[] {
   let section = "";
   let before = "";
   for (const line of text.split(/[\n\r\0]/)) {
-    if (/[\p{Cs}\p{NChar}]/u.test(line)) throw new Error(`no text to systemd: ${JSON.stringify(line)}`);
+    if (/[\p{Cs}\p{NChar}]/u.test(line)) throw new Error(`not text for systemd: ${JSON.stringify(line)}`);
     const trimmed = line.trimStart();
-    // A comment does not end a line that is continued, and is none itself.
+    // A comment inside a continued line is skipped and does not end it.
     if (/^[#;]/.test(trimmed)) continue;
     const whole = before + (before === "" ? trimmed : line);
     const isContinued = (/\\+$/.exec(whole)?.[0].length ?? 0) % 2 === 1;
@@ -28,7 +28,7 @@ export function readUnitFile(text: string): UnitLine[] {
     const [, key, value] = /^([A-Za-z]+)=(.*)$/s.exec(whole.trim()) ?? [];
     if (header !== undefined) section = header;
     else if (key === undefined || value === undefined || section === "")
-      throw new Error(`no setting: ${JSON.stringify(whole)}`);
+      throw new Error(`not a setting: ${JSON.stringify(whole)}`);
     else found.push({ section, key, value });
   }
   return found;
@@ -39,7 +39,7 @@ export function valuesOf(lines: readonly UnitLine[], section: string, key: strin
   return lines.filter((line) => line.section === section && line.key === key).map(({ value }) => value);
 }
 
-/** @param isPathList Lists of paths have no escapes but of the next character. */
+/** @param isPathList In lists of paths a backslash escapes only the next character. */
 export function splitUnitWords(value: string, { isPathList = false } = {}): string[] {
   const words: string[] = [];
   let word: string | undefined;
@@ -63,7 +63,7 @@ export function splitUnitWords(value: string, { isPathList = false } = {}): stri
       word = undefined;
     } else word = (word ?? "") + char;
   }
-  if (quote !== "") throw new Error(`a quote without end: ${value}`);
+  if (quote !== "") throw new Error(`a quote without an end: ${value}`);
   return word === undefined ? words : [...words, word];
 }
 
@@ -84,7 +84,7 @@ const letters: Readonly<Record<string, string>> = {
 function unescapeOne(rest: string): { text: string; length: number } {
   const hex = /^(?:x([0-9a-f]{2})|u([0-9a-f]{4}))/i.exec(rest);
   const code = Number.parseInt(hex?.[1] ?? hex?.[2] ?? "", 16);
-  // A byte from 0x80 on is no text of its own.
+  // A single byte from 0x80 on is not text.
   if (hex !== null && code !== 0 && (hex[1] === undefined || code < 0x80))
     return { text: String.fromCodePoint(code), length: hex[0].length };
   const letter = letters[rest[0] ?? ""];
@@ -92,7 +92,7 @@ function unescapeOne(rest: string): { text: string; length: number } {
   return { text: letter, length: 1 };
 }
 
-/** What is left of text in which systemd replaces specifiers. */
+/** Text after systemd's replacement of specifiers. */
 export function expandSpecifiers(text: string): string {
   if (/%(?!%)/.test(text.replaceAll("%%", ""))) throw new Error(`a specifier: ${text}`);
   return text.replaceAll("%%", "%");
@@ -113,13 +113,13 @@ function withoutQuoted(value: string): string {
   return value.replaceAll(/"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'/gs, "q");
 }
 
-/** What is set in the environment. */
+/** The variables in the environment. */
 export function readEnvironmentLines(values: readonly string[]): Record<string, string> {
   const words = values.flatMap((value) => splitUnitWords(value)).map(expandSpecifiers);
   return Object.fromEntries(words.map((word) => [word.slice(0, word.indexOf("=")), word.slice(word.indexOf("=") + 1)]));
 }
 
-/** Podman's command as systemd gets it from the generator, and runs it. */
+/** Podman's command that the generator writes and systemd runs. */
 export interface PodmanCommand {
   readonly env: Readonly<Record<string, string>>;
   /** Host path and path inside. */
@@ -129,7 +129,7 @@ export interface PodmanCommand {
 }
 
 /**
- * A `.container` file as it is run: its words go through the generator, and then through systemd.
+ * A `.container` file as it runs: its words pass through the generator, and then through systemd.
  * @see podman-systemd.unit(5)
  */
 export function runContainerFile(text: string): PodmanCommand {
@@ -164,16 +164,17 @@ function splitForGenerator(value: string): string[] {
   return words.includes("") ? words.slice(0, words.indexOf("")) : words;
 }
 
-/** Of C1 it escapes the first alone, as a byte that is no text. */
+/** Of the C1 characters it escapes only the first one, as a byte that is not text. */
 function writeForSystemd(word: string): string {
   if (!/[\s\p{Cc}"'\\]/u.test(word)) return word;
   const escaped = word.replaceAll(/[\\"]/g, String.raw`\$&`);
-  return `"${escaped.replaceAll(/(?![\u0081-\u009f])\p{Cc}/gu, (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, "0")}`)}"`;
+  const toHex = (char: string) => `\\x${char.charCodeAt(0).toString(16).padStart(2, "0")}`;
+  return `"${escaped.replaceAll(/(?![\u0081-\u009f])\p{Cc}/gu, toHex)}"`;
 }
 
 function readVolume(value: string): [string, string] {
   const [source = "", target = "", options, ...more] = value.split(":");
-  if (options !== "ro" || more.length > 0) throw new Error(`no volume: ${value}`);
+  if (options !== "ro" || more.length > 0) throw new Error(`not a volume: ${value}`);
   return [source, target];
 }
 
@@ -185,6 +186,6 @@ function readMount(value: string): [string, string] {
     fields.map((field) => [field.slice(0, field.indexOf("=")), field.slice(field.indexOf("=") + 1)]),
   );
   const { type, source = "", destination = "", ro, ...more } = of;
-  if (type !== "bind" || ro !== "true" || Object.keys(more).length > 0) throw new Error(`no mount: ${value}`);
+  if (type !== "bind" || ro !== "true" || Object.keys(more).length > 0) throw new Error(`not a mount: ${value}`);
   return [source, destination];
 }

@@ -1,11 +1,12 @@
 import { setTimeout as delay } from "node:timers/promises";
 
-/** Long enough that only what never happens fails. */
+/** Long enough that only a condition that never becomes true fails. */
 const limitMs = 50_000;
 const lookEveryMs = 10;
 
 /**
- * Looks until there is something to see: for what no event tells, such as the end of a process that is not our child.
+ * Repeats a check until it succeeds, for conditions without an event, such as the end of a process that is not our
+ * child.
  * @returns what the check returned, as soon as it is neither `undefined` nor `false`. @throws after 50 s, with `what`.
  */
 export async function until<T>(what: string, check: () => T | Promise<T>): Promise<Exclude<T, undefined | false>> {

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs a command under a systemd user manager of its own, where process 1 need not be systemd; ends it, and all that it runs, afterwards.
+# Runs a command under a separate systemd user manager, and ends the manager and its services afterwards. Process 1 need
+# not be systemd.
 # As root: unshare --mount test/support/user-systemd.sh COMMAND…
 set -euo pipefail
 

@@ -11,13 +11,13 @@ const script = fileURLToPath(new URL("user-systemd.sh", import.meta.url));
 const env = { XDG_RUNTIME_DIR: "/run/user/0", DBUS_SESSION_BUS_ADDRESS: "unix:path=/run/user/0/bus" };
 
 /**
- * A real systemd user manager in a mount namespace of its own, with the home's units. Needs root and the package
- * systemd; where it cannot be had, the test that asks for it fails.
+ * A real systemd user manager in a separate mount namespace, with the home's units. Needs root and the package systemd;
+ * without them the test fails.
  */
 export class UserSystemd implements AsyncDisposable {
   readonly #home: TempHome;
   readonly #process: ChildProcess;
-  /** A process inside of the namespace. */
+  /** A process inside the namespace. */
   readonly #insidePid: number;
   readonly #namespaces: readonly string[];
 
@@ -28,7 +28,7 @@ export class UserSystemd implements AsyncDisposable {
     this.#namespaces = namespaces;
   }
 
-  /** @param network Whether it has a network of its own, with nothing but loopback. */
+  /** @param network Whether it has a separate network with only loopback. */
   static async start(home: TempHome, { network = false } = {}): Promise<UserSystemd> {
     const namespaces = ["--mount", ...(network ? ["--net"] : [])];
     const up = network ? "ip link set lo up; " : "";
@@ -48,13 +48,13 @@ export class UserSystemd implements AsyncDisposable {
     return ["nsenter", `--target=${this.#insidePid}`, ...this.#namespaces, "--"];
   }
 
-  /** Runs a program where this manager is. @throws where it fails. */
+  /** Runs a program in this manager's namespace. @throws when it fails. */
   async run(...command: readonly string[]): Promise<string> {
     const [file = "", ...rest] = [...this.#via, ...command];
     return (await execa(file, rest, { env })).stdout;
   }
 
-  /** Runs a command of llmctl where this manager is the user's. */
+  /** Runs a command of llmctl with this manager as the user's. */
   llmctl(...args: readonly string[]): Promise<RunResult> {
     return llmctl(args, { home: this.#home, via: this.#via, env });
   }

@@ -12,7 +12,7 @@ import type { ProfileValues } from "../../profiles/schema/schema.ts";
 
 const line = z.string().regex(/^[\x20-\x7e]{1,400}$/, "not a line of plain text");
 
-/** The manifest that `scripts/build-llama.sh` writes beside each build. llmctl uses no path from it. */
+/** The manifest that `scripts/build-llama.sh` writes into the folder of each build. llmctl uses no path from it. */
 const manifestSchema = z.object({
   schema: z.literal(1),
   id: line,

@@ -36,7 +36,8 @@ export function childEnvironment(
   const [first, ...rest] = Object.keys(profileEnv).flatMap((name) => explainRefused(name, at(name)) ?? []);
   if (first !== undefined)
     throw new LlmctlError("env-refused", first.message, { exit: "config", at: first.at, fix: first.fix }, rest);
-  // Without this a crash starts a debugger for a backtrace, which is slow, and whose output hides llama.cpp's last lines.
+  // Without this a crash starts a debugger for a backtrace, which is slow, and whose output hides llama.cpp's last
+  // lines.
   const env: Record<string, string> = { GGML_NO_BACKTRACE: "1" };
   for (const [name, value] of Object.entries(own)) {
     if (value !== undefined && inherited.test(name)) env[name] = value;

@@ -1,7 +1,7 @@
 import { LlmctlError } from "../../base/errors.ts";
 import type { Fix } from "../../base/fix.ts";
 import { howToGetBinary } from "./check-binary.ts";
-import { parseRefusal } from "./refusal-text.ts";
+import { parseFlagRefusal } from "./refusal-text.ts";
 import { type BriefRun, runBriefly } from "./run-briefly.ts";
 
 type FailedRun = Omit<BriefRun, "failed" | "stdout">;
@@ -26,7 +26,7 @@ export async function explainFailedRun(
     const libraries = await findMissingLibraries(file, env, run.stderr);
     if (libraries.length > 0) return libraryMissing(file, libraries);
   }
-  const refusal = parseRefusal(run.stderr);
+  const refusal = parseFlagRefusal(run.stderr);
   return failed(file, `failed to ${task}${refusal === undefined ? "" : `: ${refusal.message}`}`, refusal?.fix);
 }
 

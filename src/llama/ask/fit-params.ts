@@ -3,7 +3,7 @@ import { dirname, join } from "node:path";
 import { systemErrorCode } from "../../base/errors.ts";
 import { explainFailedRun } from "./failed-run.ts";
 import type { FlagCatalogue } from "./flag-catalogue.ts";
-import { parseRefusal } from "./refusal-text.ts";
+import { parseFlagRefusal } from "./refusal-text.ts";
 import { runBriefly } from "./run-briefly.ts";
 
 /** The memory that one model needs on one device, in MiB. */
@@ -60,7 +60,7 @@ export async function askFitParams({ program, args, env, catalogue }: FitQuestio
   });
   if (!result.failed) return canPrint ? { kind: "needs", parts: parseMemory(result.stdout) } : { kind: "fits" };
   const reason = /failed to fit params to free device memory: (.+)$/m.exec(result.stderr)?.[1];
-  if (result.exitCode === 1 && reason !== undefined && parseRefusal(result.stderr) !== undefined)
+  if (result.exitCode === 1 && reason !== undefined && parseFlagRefusal(result.stderr) !== undefined)
     return { kind: "does-not-fit", reason };
   throw await explainFailedRun(program, "tell how much memory the model needs", env, result);
 }

@@ -1,7 +1,7 @@
 import type { Fix } from "../../base/fix.ts";
 
 /** Why a llama.cpp program refused its command line, in its own words. */
-export interface Refusal {
+export interface FlagRefusal {
   readonly message: string;
   /** The flag that it names, in the spelling that it uses. */
   readonly flag?: string;
@@ -12,7 +12,7 @@ export interface Refusal {
  * Parses the error that a llama.cpp program wrote to stderr before it exited; undefined when it wrote nothing.
  * @see `parse` in llama.cpp's common/arg.cpp, whose formats are the same since early 2025
  */
-export function parseRefusal(stderr: string): Refusal | undefined {
+export function parseFlagRefusal(stderr: string): FlagRefusal | undefined {
   const unknown = /^error: invalid argument: (.+)$/m.exec(stderr)?.[1];
   if (unknown !== undefined) return { message: `invalid argument: ${unknown}`, flag: unknown };
   const [, flag, why] = /^error while handling argument "([^"]+)": (.+)$/m.exec(stderr) ?? [];

@@ -15,9 +15,9 @@ import { readFlagCatalogue } from "../ask/flag-catalogue.ts";
 export type VocabRule = "strict" | "translate" | "refuse";
 
 /**
- * The rule of a build, from the flags in its `--help`, since version numbers of bundles and shallow clones may be wrong.
- * Exactly the builds that translate have `--spec-replace`. `--spec-draft-n-max` is the name that later builds give to
- * `--draft-max`.
+ * The rule of a build, from the flags in its `--help`, since version numbers of bundles and shallow clones may be
+ * wrong. Exactly the builds that translate have `--spec-replace`. `--spec-draft-n-max` is the name that later builds
+ * give to `--draft-max`.
  */
 export function vocabRuleFromFlags(hasFlag: (flag: string) => boolean): VocabRule {
   if (hasFlag("--spec-replace")) return "translate";

@@ -68,8 +68,8 @@ interface DraftPair {
 /**
  * Decides from headers alone whether a draft can speed up a target on a build of llama.cpp.
  *
- * The verdict is that of llama.cpp, with one stricter rule: vocabularies whose sizes differ by up to 128 tokens pass its
- * check and then fail requests or abort the server, so they are refused here.
+ * The verdict is that of llama.cpp, with one stricter rule: vocabularies whose sizes differ by up to 128 tokens pass
+ * its check and then fail requests or abort the server, so they are refused here.
  * @see llama.cpp common/speculative.cpp `common_speculative_are_compatible`, in its version of each range of builds
  */
 export function decideDraft(question: DraftQuestion): DraftVerdict {

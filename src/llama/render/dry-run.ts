@@ -1,7 +1,7 @@
 import { LlmctlError } from "../../base/errors.ts";
 import type { Profile } from "../../profiles/schema/schema.ts";
 import { explainFailedRun } from "../ask/failed-run.ts";
-import { parseRefusal, type Refusal } from "../ask/refusal-text.ts";
+import { parseFlagRefusal, type FlagRefusal } from "../ask/refusal-text.ts";
 import type { Rendering } from "./render-command.ts";
 import type { RenderedFlag } from "./flag-rule.ts";
 import { withoutRpc } from "./rpc-flags.ts";
@@ -72,7 +72,7 @@ async function findRefused(
 ): Promise<RefusedFlag | undefined> {
   const result = await runBriefly(file, [...args, "--version"], options);
   if (!result.failed) return undefined;
-  const refusal = result.exitCode === 1 ? parseRefusal(result.stderr) : undefined;
+  const refusal = result.exitCode === 1 ? parseFlagRefusal(result.stderr) : undefined;
   if (refusal === undefined) throw await explainFailedRun(file, "check its command line", options.env, result);
   const flag = options.origin?.rendering.flags.find(
     ({ args: words }) => refusal.flag !== undefined && words.includes(refusal.flag),
@@ -82,7 +82,7 @@ async function findRefused(
 
 function explain(
   file: string,
-  refusal: Refusal,
+  refusal: FlagRefusal,
   flag: RenderedFlag | undefined,
   origin: CommandLineOrigin | undefined,
 ): LlmctlError {

@@ -172,7 +172,9 @@ export function serverOnly(rule: FlagRule): FlagRule {
   return { ...rule, serverOnly: true };
 }
 
-/** Passes a value with the first flag that the build has, unless the build lists the allowed values without this one. */
+/**
+ * Passes a value with the first flag that the build has, unless the build lists the allowed values without this one.
+ */
 export function passValue(
   catalogue: FlagCatalogue,
   key: string,

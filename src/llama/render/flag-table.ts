@@ -123,8 +123,8 @@ function renderPort({ server }: ProfileValues): string | undefined {
 }
 
 /**
- * Every profile key that llama-server gets, in the order of the command line. The order of the first rows is that of the
- * commands in the GLM-4.7 guide.
+ * Every profile key that llama-server gets, in the order of the command line. The order of the first rows is that of
+ * the commands in the GLM-4.7 guide.
  */
 export const flagTable: readonly FlagRule[] = [
   model,

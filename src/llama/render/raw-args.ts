@@ -92,7 +92,9 @@ function withDashes(name: string, catalogue: FlagCatalogue): string {
   return !catalogue.has(`--${name}`) && catalogue.has(`-${name}`) ? `-${name}` : `--${name}`;
 }
 
-/** Raw flags are for llama-server, so llama-cli leaves out one that it does not know; the server's rendering checks it. */
+/**
+ * Raw flags are for llama-server, so llama-cli leaves out one that it does not know; the server's rendering checks it.
+ */
 function isForServer(word: string, { program, catalogue }: RenderInput): boolean {
   const unknown = !catalogue.has(word) && catalogue.removedHint(word) === undefined;
   const rule = findFlagRule([word]);

@@ -33,11 +33,15 @@ const tellingTokens = 1000;
 function findDraftingFault(recent: TrafficStatus, baseline: number | null): string | undefined {
   if (recent.tokens < tellingTokens) return undefined;
   if (recent.draftTokens === 0) {
-    return "drafting has stopped: tokens are generated, but none was drafted for ten minutes; see the server's log, then restart the profile";
+    return (
+      "drafting has stopped: tokens are generated, but none was drafted for ten minutes; " +
+      "see the server's log, then restart the profile"
+    );
   }
   if (baseline === null || recent.tokensPerSecond === null || recent.tokensPerSecond >= baseline) return undefined;
   return (
-    "drafting costs more than it brings: the last ten minutes were slower than the same server without a draft when it started; " +
-    "try a smaller draft.n_max or a profile without a draft (long contexts and many requests at once are slower by themselves)"
+    "drafting costs more than it brings: the last ten minutes were slower than the same server without a draft " +
+    "when it started; try a smaller draft.n_max or a profile without a draft " +
+    "(long contexts and many requests at once are slower by themselves)"
   );
 }

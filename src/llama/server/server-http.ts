@@ -98,7 +98,8 @@ export async function examine(launch: Launch, endpoint: Endpoint, signal: AbortS
     if (status === 200) return { result: "well" };
     return status === 500 ? { result: "broken", reason: describeRefusal(status, body) } : { result: "unknown" };
   } catch {
-    return { result: "unknown" }; // refused, reset, aborted or too late: the supervisor learns more from the health checks and the exit
+    // refused, reset, aborted or too late: the supervisor learns more from the health checks and the exit
+    return { result: "unknown" };
   }
 }
 
@@ -205,7 +206,9 @@ interface Outgoing {
   readonly json?: unknown;
 }
 
-/** The key that the server of each launch was last known to accept. Its key file may have changed or gone since then. */
+/**
+ * The key that the server of each launch was last known to accept. Its key file may have changed or gone since then.
+ */
 const knownKeys = new WeakMap<Launch, string>();
 
 /** Reads the key that a starting server will accept, for our requests to it. */

@@ -22,8 +22,8 @@ export const llamaServerProtocol: ServerProtocol = {
 };
 
 /**
- * Parses a log line of a loading server. The texts are the same in all builds. Only some builds log requests, with lines
- * like `srv  log_server_r: request: GET /health 127.0.0.1 503`.
+ * Parses a log line of a loading server. The texts are the same in all builds. Only some builds log requests, with
+ * lines like `srv  log_server_r: request: GET /health 127.0.0.1 503`.
  */
 export function parseLoadLine(line: string): LoadLine | undefined {
   const endpoint = parseListening(line);

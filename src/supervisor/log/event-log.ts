@@ -5,17 +5,17 @@ import type { StateName, StatusEvent } from "../../control/messages.ts";
 import { stateUnwritable } from "../state/file-lock.ts";
 import { appendAll, openLogForAppending } from "./open-log-for-appending.ts";
 
-/** Some ten thousand changes. */
+/** Some ten thousand events. */
 const maxBytes = 1 << 20;
 
-/** One line of a supervisor's own log: a change, or something that a person should know. */
+/** One line of a supervisor's own log: a change of state, or a message for people. */
 export interface LoggedEvent {
   /** ISO 8601. */
   readonly time: string;
-  /** Since that supervisor started, milliseconds. */
+  /** Milliseconds since that supervisor started. */
   readonly elapsedMs: number;
   readonly state: StateName;
-  /** Kind of the cause, such as `killed`, where the server's end or our own decision led here. */
+  /** Kind of the cause, such as `killed`, when a server's exit or our own decision led here. */
   readonly cause: string | null;
   readonly message: string;
 }
@@ -30,14 +30,14 @@ function formatLine({ time, elapsedMs, status, cause, message }: StatusEvent): s
   return `${time} +${(elapsedMs / 1000).toFixed(3)} ${status.state} ${cause ?? "-"} ${toLine(message)}\n`;
 }
 
-/** A message as the event log holds it: people read that with tools that show all bytes to their terminal. */
+/** A message as one line, made printable: people read this log with tools that send all bytes to the terminal. */
 export function toLine(message: string): string {
   return printableLine(message.replaceAll(/\s+/g, " "));
 }
 
 /**
  * Reads a line of the event log.
- * @returns undefined for any other line, such as a stack of our own or a line that was cut.
+ * @returns undefined for any other line, such as a stack trace of ours or a truncated line.
  */
 export function parseEventLine(line: string): LoggedEvent | undefined {
   const match = /^(\d{4}-\S+Z) \+(\d{1,12}\.\d{3}) ([a-z]+) ([a-z0-9-]+) (.+)$/.exec(line);
@@ -52,9 +52,7 @@ export function parseEventLine(line: string): LoggedEvent | undefined {
   };
 }
 
-/**
- * The supervisor's own log, for people and for `llmctl events`; starts anew when it is large, or is not there any more.
- */
+/** The supervisor's own log, for people and for `llmctl events`. Truncated when large, recreated when missing. */
 export class EventLog {
   readonly #path: string;
   readonly #onFailure: (text: string) => void;

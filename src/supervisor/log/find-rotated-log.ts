@@ -3,7 +3,7 @@ import { lstat, type FileHandle } from "node:fs/promises";
 import { systemErrorCode } from "../../base/errors.ts";
 import { openLogForReading } from "./open-log-for-reading.ts";
 
-/** A rotation that has not ended for so long was cut short: its supervisor is dead. */
+/** A rotation that takes longer was interrupted by its supervisor's death. */
 const longestRotationMs = 5000;
 
 export interface OpenFile {
@@ -14,20 +14,17 @@ export interface OpenFile {
   readonly birth: string;
 }
 
-/** Tells a file from a later one that was given its inode, where the disk keeps that time. */
+/** Identifies a file also against a later one with the same inode, on file systems with a birth time. */
 function birthOf({ dev, ino, birthtimeMs }: Stats): string {
   return `${dev} ${ino} ${birthtimeMs}`;
 }
 
-/**
- * Tells a rotated file from others under each of its names; an inode alone may be given to another file when it is
- * removed.
- */
+/** Identifies a rotated file under all its names; an inode alone may be reused after a removal. */
 function identify(info: Stats | undefined): string | undefined {
   return info === undefined ? undefined : `${info.ino} ${info.mtimeMs}`;
 }
 
-/** The rotated file with the lowest number. @param own Files that are none, whatever they are called now. */
+/** Identity of the rotated file with the lowest number. @param own Births of files that are not rotated ones. */
 export async function findNewestRotated(
   path: string,
   own: ReadonlySet<string> = new Set(),
@@ -38,27 +35,27 @@ export async function findNewestRotated(
   }
 }
 
-/** Whether nothing has been rotated since this file was `.1`, and nothing is just now. */
+/** Whether no rotation has happened since this file was `.1`, and none is running. */
 export async function isStill(
   path: string,
   newestRotated: string | undefined,
   own?: ReadonlySet<string>,
 ): Promise<boolean> {
-  // before it is named `.1`, so that a rotation is seen here or there
+  // Checked before `.1`: a rotation at the same time shows in one of the two.
   const rotating = await statOrNone(`${path}.rotating`);
   if (rotating !== undefined && Date.now() - rotating.mtimeMs < longestRotationMs) return false;
   return (await findNewestRotated(path, own)) === newestRotated;
 }
 
-/** Whether somebody has deleted the rotated files. While files are being renamed, one of these is there. */
+/** Whether somebody has deleted the rotated files. During a rename at least one of these names exists. */
 export async function areRotatedGone(path: string): Promise<boolean> {
   for (const suffix of ["1", "rotating", "1"]) if ((await statOrNone(`${path}.${suffix}`)) !== undefined) return false;
   return true;
 }
 
 /**
- * The oldest file that was rotated since this one was `.1`; undefined when there is none, or files are just being
- * renamed. The reader closes it.
+ * Opens the oldest file that was rotated since this one was `.1`; undefined when there is none, or files are being
+ * renamed. The caller closes it.
  */
 export async function openRotatedAfter(
   path: string,
@@ -84,13 +81,13 @@ export async function openRotatedAfter(
   return undefined;
 }
 
-/** @returns undefined when there is none, or something that is not a file is in its place. */
+/** @returns undefined when there is no regular file. */
 export async function findFile(path: string): Promise<Stats | undefined> {
   const info = await statOrNone(path);
   return info?.isFile() === true ? info : undefined;
 }
 
-/** @returns undefined when there is none. */
+/** @returns undefined when there is no regular file. */
 export async function openFile(path: string): Promise<OpenFile | undefined> {
   const file = (await findFile(path)) === undefined ? undefined : await openLogForReading(path);
   if (file === undefined) return undefined;

@@ -13,18 +13,18 @@ import {
   type OpenFile,
 } from "./find-rotated-log.ts";
 
-/** Looked at even where no change was reported: a watch may miss a rotation, or not be possible. */
+/** Polled as well as watched: a watch may miss a rotation, or not be possible. */
 const lookEveryMs = 1000;
-/** A rotation takes some milliseconds from the truncation to the new name of what was there. */
+/** A rotation takes some milliseconds from the truncation to the rename to `.1`. */
 const rotationMs = 10;
 
-/** Where a log ended at some time. It may have been rotated, moved or deleted since. */
+/** The end of a log at one moment. The log may have been rotated, moved or deleted since. */
 export interface LogEnd {
-  /** Bytes of the file that was the present one. */
+  /** Size of the present file then. */
   readonly size: number;
   /** That file, for {@link followLog} or {@link closeLogEnd}; undefined when there was none. */
   readonly present: OpenFile | undefined;
-  /** Which file was `.1` then, see {@link identify}. */
+  /** Identity of the file that was `.1` then. */
   readonly newestRotated: string | undefined;
 }
 
@@ -45,16 +45,16 @@ export async function closeLogEnd({ present }: LogEnd): Promise<void> {
   await present?.file.close();
 }
 
-/** The end of a log that is still to come: all of it is new. */
+/** The end of a log that does not exist yet: all of it will be new. */
 export async function findComingLog(path: string): Promise<LogEnd> {
   return { size: 0, present: undefined, newestRotated: await findNewestRotated(path) };
 }
 
 /**
- * Yields the lines that are added to a log from an end of it on, until the signal is aborted. A file that was rotated
- * (its content is then in `.1`, see `rotate`) is first read to its end there; one that was truncated is read from its
- * start. Of one that was moved or deleted the rest is read, as its writer still has it open, then the file that is at
- * the path, without what that repeats (see `LogMirror`).
+ * Yields the lines that are added to a log after an end of it, until the signal is aborted. A rotated file (its content
+ * is then in `.1`, see `rotate`) is first read to its end there; a truncated one is read from its start. A moved or
+ * deleted file is read to its end, since its writer still has it open; then follows the new file at the path, without
+ * the bytes that it repeats (see `LogMirror`).
  */
 export async function* followLog(path: string, from: LogEnd, signal: AbortSignal): AsyncGenerator<string> {
   const follower = new Follower(path, from);
@@ -73,7 +73,9 @@ class Follower {
   readonly #path: string;
   readonly #cutter = new LineCutter();
   readonly #repeats = new RepeatSkipper();
-  /** Births of those that were at the path: one that was moved to a name of a rotated file is none. */
+  /**
+   * Births of all files that were at the path: moved to the name of a rotated file, they still are not rotated ones.
+   */
   readonly #own = new Set<string>();
   #present: OpenFile | undefined;
   #offset: number;
@@ -89,14 +91,14 @@ class Follower {
     if (present !== undefined) this.#own.add(present.birth);
   }
 
-  /** @returns what has come, or undefined when it is time to wait. */
+  /** @returns new lines, or undefined when there are none and the caller should wait. */
   async step(): Promise<Iterable<string> | AsyncIterable<string> | undefined> {
     const replacement = await this.#openReplacement();
     if (replacement !== undefined) return this.#moveTo(replacement);
     const rotated = await openRotatedAfter(this.#path, this.#newestRotated, this.#own);
     if (rotated !== undefined) return this.#readRotated(rotated);
     const { bytes, size } = await this.#readPresent();
-    // What was read may be of the file that came after the one that the offset is of.
+    // After a rotation the bytes may belong to another file than the offset.
     if (!(await isStill(this.#path, this.#newestRotated, this.#own))) return this.#waitForRotation();
     if (bytes.length > 0) {
       this.#offset += bytes.length;
@@ -117,17 +119,17 @@ class Follower {
   }
 
   /**
-   * A file at the path that is not the one that is read; undefined while nothing is in it. Once something is, whoever
-   * writes the old one brings all that comes there to the new one.
+   * Opens a new file at the path; undefined while it is the present one or empty. Once it has content, the writer of
+   * the old file copies everything new into it.
    */
   async #openReplacement(): Promise<OpenFile | undefined> {
     const info = await findFile(this.#path);
-    // While it is open nobody else is given its inode.
+    // The inode of an open file is not reused.
     if (info === undefined || (info.ino === this.#present?.inode && info.dev === this.#present.dev)) return undefined;
     const isRotated = (await findNewestRotated(this.#path, this.#own)) !== this.#newestRotated;
     if (this.#present !== undefined) {
       if (info.size === 0 && !isRotated) return undefined;
-      // It was rotated before it was moved.
+      // The present file was rotated before it was moved.
       if (isRotated && (await this.#present.file.stat()).size < this.#offset) return undefined;
     }
     return openFile(this.#path);
@@ -143,7 +145,7 @@ class Follower {
       yield* this.#cutter.rest();
     }
     if (before !== undefined) this.#repeats.expect({ inode: before.inode, byte: this.#offset });
-    // One that was moved back has nothing new but what comes.
+    // A file that was moved back has been read already: only later bytes are new.
     this.#offset = this.#own.has(next.birth) ? (await next.file.stat()).size : 0;
     this.#own.add(next.birth);
     this.#present = next;
@@ -176,7 +178,7 @@ class Follower {
   }
 }
 
-/** Waits for a change of a file, which may have come before. */
+/** Waits for a change of a file; a change before the wait counts. */
 class Changes {
   readonly #watch: QuietWatch;
   #hasChanged = false;

@@ -4,12 +4,12 @@ import { openLogForReading } from "./open-log-for-reading.ts";
 
 /** Read at a time, from the end backwards. */
 const chunkBytes = 64 * 1024;
-/** No more of a log is ever held in memory, however many lines are asked for. */
+/** Most bytes of a log in memory, however many lines are requested. */
 const mostBytes = 16 << 20;
 const newline = 0x0a;
 const runMarker = /^--- llmctl: run /;
 
-/** The last lines of the newest run in a server's log. @returns nothing when there is no log. */
+/** The last lines of the newest run in a server's log; none when there is no log. */
 export async function readLastRun(path: string, count: number): Promise<readonly string[]> {
   const lines = await readTail(path, count + 1);
   const start = lines.findLastIndex((line) => runMarker.test(line));
@@ -17,9 +17,8 @@ export async function readLastRun(path: string, count: number): Promise<readonly
 }
 
 /**
- * The last lines of a log, of its last 16 MiB at the most.
- * @param end Where the log is taken to end, in bytes; its size unless told.
- * @returns nothing when there is no log.
+ * The last lines of a log, within its last 16 MiB; none when there is no log.
+ * @param end Offset that counts as the end of the log; by default its size.
  */
 export async function readTail(path: string, count: number, end = Infinity): Promise<readonly string[]> {
   if (count === 0) return [];
@@ -35,7 +34,7 @@ export async function readTail(path: string, count: number, end = Infinity): Pro
 async function readBackwards(file: FileHandle, count: number, end: number): Promise<readonly string[]> {
   const chunks: Buffer[] = [];
   let from = end;
-  // Counted piece by piece: to put all together each time would take minutes for a line of many megabytes.
+  // Counted per piece: joining all pieces each time would take minutes for a line of many megabytes.
   let newlines = 0;
   while (from > 0 && end - from < mostBytes && newlines <= count) {
     const length = Math.min(from, chunkBytes);
@@ -50,7 +49,7 @@ async function readBackwards(file: FileHandle, count: number, end: number): Prom
   return lines.slice(-count);
 }
 
-/** A line of a server's log below our own text, where one of many megabytes would push that away. */
+/** Quotes a line of a server's log below our own text, shortened so that a huge line does not hide that text. */
 export function quoteLogLine(line: string): string {
   return `  | ${printable(shorten(line, maxSentenceLength))}\n`;
 }

@@ -1,12 +1,12 @@
-// A log that was moved or deleted goes on in a new file (see LogMirror): the line that says so, and what a reader skips.
+// After a log was moved or deleted, LogMirror continues it in a new file. A line of the new file says from where.
 
-/** How far a reader has come in a file, or where a new one goes on. */
+/** A position in a file: how far a reader has read it, or from where a new file continues it. */
 export interface LogPosition {
   readonly inode: number;
   readonly byte: number;
 }
 
-/** Where the line stands in a new log after which the content of others goes on, and from where. */
+/** Finds the continuation line in a new log: where it ends, and which positions the content after it continues. */
 export function findContinuation(
   text: string,
 ): { readonly end: number; readonly places: readonly LogPosition[] } | undefined {
@@ -26,14 +26,14 @@ export function formatContinuation(places: readonly LogPosition[]): string {
   return `--- llmctl: goes on from ${from}: the log that was here was moved or deleted`;
 }
 
-/** Leaves out of a new file what it repeats of those before. */
+/** Skips the bytes of a new file that repeat already read bytes of the files before it. */
 export class RepeatSkipper {
-  /** How far files were read from which the next may go on, by their inodes. */
+  /** By inode, how far each file was read that the next file may continue. */
   #read = new Map<number, number>();
   #isAwaiting = false;
   #left = 0;
 
-  /** The next file begins. What the one before it did not repeat any more, it may. */
+  /** The next file begins. It may repeat bytes that the previous file was still to repeat. */
   expect({ inode, byte }: LogPosition): void {
     this.#read.set(inode, byte + this.#left);
     this.#isAwaiting = true;
@@ -46,7 +46,7 @@ export class RepeatSkipper {
     const rest = bytes.subarray(skipped);
     const goesOn = this.#isAwaiting ? findContinuation(rest.toString("latin1")) : undefined;
     if (goesOn === undefined) return rest;
-    // Files of which nothing is known were not seen: rather twice than not at all.
+    // Unknown files were never read: their bytes are passed on, at worst twice.
     const known = goesOn.places.map(({ inode, byte }) => ({ inode, from: byte, read: this.#read.get(inode) ?? 0 }));
     this.#left = Math.max(0, ...known.map(({ from, read }) => read - from));
     this.#read = new Map(known.map(({ inode, read }) => [inode, read]));

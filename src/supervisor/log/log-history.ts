@@ -4,26 +4,21 @@ import { LineCutter, readFrom } from "./log-lines.ts";
 import { statOrNone } from "./find-rotated-log.ts";
 import { openLogForReading } from "./open-log-for-reading.ts";
 
-/** Lines that were written together, in order. */
+/** One line of a server's log, with its run and time. */
 export interface LogLine {
   readonly text: string;
-  /**
-   * Counts from 0, the run that the oldest kept file ends or holds; what stands before its marker belongs to it, too.
-   */
+  /** Number of the run among the kept ones, from 0; -1 before the first kept marker. */
   readonly run: number;
-  /**
-   * When it was written, as far as that is known: of a line without a time of its own the last time before it.
-   * Milliseconds since 1970.
-   */
+  /** Milliseconds since 1970 when the line was written; a line without a time has the last time before it. */
   readonly atMs: number;
-  /** Whether the build writes times at all, as far as the run has shown. */
+  /** Whether any line of the run so far has a time: some builds write none. */
   readonly hasTimes: boolean;
 }
 
 /**
- * All that is kept of a server's log, oldest first, rotated files included; never more than a piece of it in memory.
- * What a line of more than 64 KiB holds is given in parts.
- * @param end Where the present file is taken to end, in bytes.
+ * Yields all kept lines of a server's log, oldest first, rotated files included, with only a piece of it in memory. A
+ * line of more than 64 KiB is yielded in parts.
+ * @param end Offset that counts as the end of the present file.
  */
 export async function* readHistory(path: string, end: number): AsyncGenerator<readonly LogLine[]> {
   const cutter = new LineCutter();
@@ -41,21 +36,18 @@ export async function* readHistory(path: string, end: number): AsyncGenerator<re
   }
 }
 
-/** The present file last. */
+/** Oldest first, the present file last. */
 async function listFiles(path: string): Promise<readonly string[]> {
   const files = [path];
   for (let n = 1; (await statOrNone(`${path}.${n}`)) !== undefined; n += 1) files.unshift(`${path}.${n}`);
   return files;
 }
 
-/**
- * Tells of each line which run it is of, and when it was written: markers have the day and the time, lines the time
- * since their run began.
- */
+/** Finds run and time of each line: markers have date and time, other lines the time since their run began. */
 class RunClock {
   #run = -1;
   #marker = "";
-  /** Unknown before the first marker: what is older than all markers counts as old. */
+  /** Lines before the first marker have no known time and count as older than all others. */
   #startMs = Number.NEGATIVE_INFINITY;
   #atMs = Number.NEGATIVE_INFINITY;
   #hasTimes = false;
@@ -64,7 +56,7 @@ class RunClock {
     const started = parseRunMarker(text);
     const sinceStartMs = parseLogTime(text);
     if (started !== undefined && text === this.#marker) {
-      // The run goes on in a new file, as its log was moved or deleted.
+      // A repeated marker: the same run continues in a new file, as its log was moved or deleted.
     } else if (started !== undefined) {
       this.#marker = text;
       this.#run += 1;

@@ -1,10 +1,10 @@
 import type { FileHandle } from "node:fs/promises";
 
-export const chunkBytes = 64 * 1024;
-/** A line longer than this is given in parts. */
+const chunkBytes = 64 * 1024;
+/** A longer line is yielded in parts. */
 const longestLine = 64 * 1024;
 
-/** Cuts lines as bytes, so that a character cut by a read is whole again. */
+/** Cuts bytes into lines; a character that two reads have split is whole again. */
 export class LineCutter {
   #partial = "";
 
@@ -18,7 +18,7 @@ export class LineCutter {
     for (const line of lines) yield Buffer.from(line, "latin1").toString("utf8");
   }
 
-  /** A line without an end, which will not come any more. */
+  /** The unfinished last line, whose end will never come. */
   *rest(): Generator<string> {
     const line = this.#partial;
     this.#partial = "";
@@ -26,7 +26,7 @@ export class LineCutter {
   }
 }
 
-/** A file's bytes from an offset to its end, piece by piece; closes it. */
+/** Yields a file's bytes from an offset to its end in pieces, then closes the file. */
 export async function* readFrom(file: FileHandle, offset: number): AsyncGenerator<Buffer> {
   try {
     for (let at = offset; ;) {

@@ -4,33 +4,33 @@ import { appendAll, isAt, openLogForAppending } from "./open-log-for-appending.t
 import { rotate } from "./log-rotation.ts";
 
 const chunkBytes = 64 * 1024;
-/** A server that writes without end must not keep us: what is more waits for the next look. */
+/** Most bytes copied at a time: a server that writes without end must not block us. */
 const mostBytesALook = 16 << 20;
 
 interface MirrorOptions {
   readonly path: string;
-  /** The file that the server writes, which the path does not lead to any more. */
+  /** The file that the server writes, which is no longer at the path. */
   readonly source: number;
-  /** Where the copy begins: at what had come when the file was last seen in its place. */
+  /** Offset at which the copy begins: the file's size when it was last seen in its place. */
   readonly from: number;
   /** The marker of the present run. */
   readonly marker: () => string;
 }
 
 /**
- * A server goes on writing into the file that it was started with when that file is moved or deleted, also with its
- * folder. So a new file is made at the log's path, and gets what comes. It begins with the run's marker, as the times
- * in the lines count from that.
+ * Continues a log that was moved or deleted: the server goes on writing into the old file, so a new file is created at
+ * the log's path and gets a copy of everything new. It begins with the run's marker, from which the times in the lines
+ * count.
  */
 export class LogMirror {
   readonly #options: MirrorOptions;
-  /** What had come when the file lost its place. Whoever moved it may want to keep it, so it is never cut. */
+  /** Size of the old file when it lost its place. These bytes are never cut: whoever moved the file may want them. */
   readonly #keptBytes: number;
-  /** The new file; undefined while none can be made. */
+  /** The new file; undefined while it cannot be created. */
   #target: number | undefined;
-  /** Of the source. */
+  /** Copied bytes of the source. */
   #copied: number;
-  /** The end of the file that was at the path before, if that was one of ours. */
+  /** End of our previous new file, if that was moved or deleted as well. */
   #before: readonly LogPosition[] = [];
 
   constructor(options: MirrorOptions) {
@@ -40,8 +40,8 @@ export class LogMirror {
   }
 
   /**
-   * Makes a new file where there is none of ours, and copies what has come.
-   * @returns whether it made one. @throws as {@link openLogForAppending}.
+   * Creates the new file if it is not at the path, and copies the new bytes.
+   * @returns whether a file was created. @throws as {@link openLogForAppending}.
    */
   look(): boolean {
     const { path } = this.#options;
@@ -51,7 +51,7 @@ export class LogMirror {
     return isNew;
   }
 
-  /** Copies what is left; for a server that is gone. @returns the new file, which is the caller's from then on. */
+  /** Copies the rest after the server's end. @returns the new file, which the caller then owns. */
   finish(): number | undefined {
     while (this.#copy());
     const target = this.#target;
@@ -70,9 +70,9 @@ export class LogMirror {
   }
 
   /**
-   * Keeps the old file from growing without end, as nobody else looks after it: cuts off what has been copied. As in a
-   * rotation, what the server writes in the microseconds before that is lost. A file that is deleted is emptied.
-   * @returns where it goes on; undefined when it was not cut.
+   * Keeps the old file from growing without end: cuts off the copied bytes. As in a rotation, bytes that the server
+   * writes in the microseconds before that are lost. A deleted file is emptied.
+   * @returns the offset at which the server continues; undefined when nothing was cut.
    */
   cutIfLarge(maxBytes: number): number | undefined {
     const { source } = this.#options;
@@ -105,7 +105,7 @@ export class LogMirror {
     this.#target = fd;
   }
 
-  /** @returns whether anything had come. */
+  /** @returns whether there was anything to copy. */
   #copy(): boolean {
     const { source } = this.#options;
     const target = this.#target;

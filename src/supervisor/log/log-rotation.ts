@@ -19,25 +19,25 @@ const chunkBytes = 64 * 1024;
 
 interface Rotating {
   readonly path: string;
-  /** Of the file at the path. */
+  /** Descriptor of the file at the path. */
   readonly fd: number;
   readonly keep: number;
 }
 
 /**
- * Moves a file's content to `.1`, and `.1` to `.2` …, by copy and truncate: the server keeps its descriptor. What it
- * writes between the last copied byte and the truncation, some microseconds, is lost. `.1` appears only when the file
- * has been truncated, so that a reader who sees it knows to start the file anew.
+ * Moves a file's content to `.1`, and `.1` to `.2` …, by copy and truncate, since the server keeps its descriptor.
+ * Bytes written in the microseconds between the last copy and the truncation are lost. `.1` appears only after the
+ * truncation, so a reader that sees it reads the file from its start.
  */
 export function rotate({ path, fd, keep }: Rotating): void {
-  // What is renamed and removed here is reached by its name.
+  // Files are renamed and removed by name here: the folder must be ours.
   if (keep > 0) expectOwnFolder(dirname(path));
   if (keep > 0) copyTo(rotatingPath(path), { path, fd });
   ftruncateSync(fd, 0);
   if (keep > 0) shift(path, keep);
 }
 
-/** A rotation that was cut short: its content may stand nowhere else. */
+/** Finishes an interrupted rotation, whose content may exist nowhere else. */
 export function finishRotation(path: string, keep: number): void {
   const info = keep > 0 ? lstatSync(rotatingPath(path), { throwIfNoEntry: false }) : undefined;
   if (info === undefined) return;
@@ -56,7 +56,7 @@ function shift(path: string, keep: number): void {
 }
 
 function copyTo(target: string, { path, fd }: Omit<Rotating, "keep">): void {
-  // Made anew, so that what had its name gets none of it.
+  // Removed and created, so that nothing is written into another file with that name.
   rmSync(target, { force: true });
   copyFileSync(process.platform === "linux" ? `/proc/self/fd/${fd}` : path, target, constants.COPYFILE_EXCL);
   const copy = openOwnFile(target, constants.O_WRONLY | constants.O_APPEND);

@@ -1,7 +1,7 @@
 /**
- * When a line was logged, from its head `minutes.seconds.milliseconds.microseconds`.
- * @returns milliseconds since the server was started; undefined for other lines, and for all of builds that do not
- *   write it unless told (b7698).
+ * Parses the time at the head of a line: `minutes.seconds.milliseconds.microseconds`.
+ * @returns milliseconds since the server was started; undefined for other lines, and for builds that write no time by
+ *   default (b7698).
  * @see llama.cpp common/log.cpp
  */
 export function parseLogTime(line: string): number | undefined {

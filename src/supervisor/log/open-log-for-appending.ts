@@ -5,7 +5,7 @@ import { openOwnFile } from "../../base/files/own-file.ts";
 import { ensureOwnFolder } from "../../base/files/own-folder.ts";
 
 /**
- * Opens a log of ours to append to it, and makes it and its folder where they are missing.
+ * Opens a log of ours for appending; creates it and its folder if missing.
  * @throws LlmctlError `foreign-folder`, and as `openOwnFile`; the system's error.
  */
 export function openLogForAppending(path: string): number {
@@ -13,9 +13,7 @@ export function openLogForAppending(path: string): number {
   return openOwnFile(path, constants.O_RDWR | constants.O_CREAT | constants.O_APPEND, "log");
 }
 
-/**
- * Whether a path still names an open file: it may have been moved, deleted or replaced meanwhile, also by a link to it.
- */
+/** Whether a path still names an open file, which may have been moved, deleted or replaced (even by a link to it). */
 export function isAt(path: string, fd: number): boolean {
   const own = fstatSync(fd);
   try {
@@ -23,11 +21,11 @@ export function isAt(path: string, fd: number): boolean {
     return dev === own.dev && ino === own.ino;
   } catch (error) {
     if (!isSystemError(error)) throw error;
-    return false; // whoever opens it anew learns why it cannot be had
+    return false; // the reason shows when the path is opened again
   }
 }
 
-/** Appends all of it. @throws the system's error; a part may have been written then. */
+/** Appends all bytes. @throws the system's error; then a part may have been written. */
 export function appendAll(fd: number, data: Buffer): void {
   for (let at = 0; at < data.length;) at += writeSync(fd, data, at);
 }

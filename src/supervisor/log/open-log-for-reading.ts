@@ -6,13 +6,13 @@ import { foreignFile, noFollowFlags } from "../../base/files/own-file.ts";
 import { isOwn } from "../../base/files/own-folder.ts";
 import { isTrusted } from "../../base/files/trusted-path.ts";
 
-/** No such file: nothing, a link, a socket, or a file in the place of the folder. */
+/** Codes that mean "no log": nothing, a link, a socket, or a file in place of the folder. */
 const noLog: ReadonlySet<string> = new Set(["ENOENT", "ENOTDIR", "ELOOP", "ENXIO"]);
 
 /**
- * Opens a log to read it. Root may read those of other users, who could have put anything in their place.
- * @returns undefined where there is no file.
- * @throws LlmctlError `foreign-file` where it is neither of the folder's owner nor, in a folder of ours, of root's; the
+ * Opens a log for reading. Root may read logs of other users, who could have put anything in their place.
+ * @returns undefined when there is no regular file.
+ * @throws LlmctlError `foreign-file` when its owner is neither the folder's owner nor, in a folder of ours, root; the
  *   system's error.
  */
 export async function openLogForReading(path: string): Promise<FileHandle | undefined> {

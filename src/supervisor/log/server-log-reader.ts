@@ -1,9 +1,9 @@
 import type { ServerLog } from "./server-log.ts";
 
-/** A line without end is cut here: none that says something to us is that long. */
+/** Longer lines are cut: no line that we parse is that long. */
 const longestLine = 4096;
 
-/** Reads the lines that a server adds to its log, from the start of its run on. */
+/** Reads the lines that a server adds to its log, from the start of its run. */
 export class ServerLogReader {
   readonly #log: ServerLog;
   #offset: number;
@@ -14,14 +14,13 @@ export class ServerLogReader {
     this.#offset = log.runStart;
   }
 
-  /** The log was rotated; the rest of a line that was cut by it is still to come. */
+  /** Continues after a rotation; the rest of a line that the rotation has cut is still to come. */
   startAnew(): void {
     this.#offset = this.#log.cutAt;
   }
 
   /**
-   * The whole lines that came since the last call. Of more than `mostBytes` only the newest are read, the first of them
-   * perhaps cut.
+   * Yields complete lines since the last call; of more than `mostBytes` only the newest, the first of them perhaps cut.
    */
   *read(mostBytes: number): Generator<string> {
     const size = this.#log.sizeBytes;
@@ -30,7 +29,7 @@ export class ServerLogReader {
       this.#offset = size - mostBytes;
       this.#partial = "";
     }
-    // Up to the end that was seen: to ask whether there is more would cost another buffer, at each of many looks.
+    // Up to the size seen above: reading until the end of the file would cost another buffer at each of many calls.
     for (let left = mostBytes; this.#offset < size && left > 0;) {
       const bytes = this.#log.read(this.#offset);
       if (bytes.length === 0) break;
@@ -38,7 +37,7 @@ export class ServerLogReader {
       this.#offset += bytes.length;
       const lines = (this.#partial + bytes.toString("latin1")).split("\n");
       this.#partial = (lines.pop() ?? "").slice(0, longestLine);
-      // Also of those that ended: what looks through a line takes up to the square of its length.
+      // Complete lines are cut as well: some parsers take time quadratic in the length.
       for (const line of lines) yield line.length > longestLine ? line.slice(0, longestLine) : line;
     }
   }

@@ -5,16 +5,16 @@ import { LogMirror } from "./log-mirror.ts";
 import { finishRotation, rotate } from "./log-rotation.ts";
 
 const chunkBytes = 64 * 1024;
-/** Stops a line of 64 KiB, which would be part of messages, and of the state. */
+/** Cuts a huge line, which would become part of messages and of the state. */
 const longestTailLine = 4096;
 const runMarker = "--- llmctl: run ";
 
-/** The line before each run in a server's log: `--- llmctl: run 3, 2026-11-24T10:18:58.321Z: what is run`. */
+/** The line before each run in a server's log: `--- llmctl: run 3, 2026-11-24T10:18:58.321Z: COMMAND`. */
 export function formatRunMarker(number: number, text: string): string {
   return `${runMarker}${number}, ${new Date().toISOString()}: ${text}`;
 }
 
-/** When a run began, by its marker, ISO 8601; undefined for any other line. */
+/** Start of a run from its marker, ISO 8601; undefined for any other line. */
 export function parseRunMarker(line: string): string | undefined {
   const time = line.startsWith(runMarker)
     ? /^\d+, (\d{4}-\S{1,30}Z): /.exec(line.slice(runMarker.length))?.[1]
@@ -23,8 +23,8 @@ export function parseRunMarker(line: string): string | undefined {
 }
 
 /**
- * The server's output: a file that the server itself appends to, through a descriptor opened with O_APPEND, so that
- * neither a stalled nor a dead supervisor can block it or lose a line.
+ * The server's output file. The server appends to it through its own O_APPEND descriptor, so a stalled or dead
+ * supervisor can neither block it nor lose a line.
  */
 export class ServerLog {
   readonly path: string;
@@ -33,9 +33,9 @@ export class ServerLog {
   #runStart = 0;
   #cutAt = 0;
   #marker: string | undefined;
-  /** How much there was when the path was last seen to lead to the server's file. */
+  /** Size of the server's file when it was last seen at the path. */
   #seenBytes: number;
-  /** While it does not. */
+  /** The new file, while the server's file is not at the path. */
   #mirror: LogMirror | undefined;
 
   /** @throws the system's error, LlmctlError `not-a-file`. */
@@ -52,24 +52,22 @@ export class ServerLog {
     return this.#fd;
   }
 
-  /** Bytes in the file that the server writes. */
+  /** Size of the file that the server writes. */
   get sizeBytes(): number {
     return fstatSync(this.#fd).size;
   }
 
-  /**
-   * Whether the disk takes no more of it, or hardly. The server is not told to stop: what it writes meanwhile is lost.
-   */
+  /** Whether the disk is (almost) full. The server is not stopped for that; lines that it writes meanwhile are lost. */
   get isDiskFull(): boolean {
     const free = readFreeBytes(this.#fd) ?? readFreeBytes(this.path);
-    // Small files that are written and removed again leave some blocks free for a moment.
+    // Not 0: small files that come and go leave some blocks free for a moment.
     return free !== undefined && free < chunkBytes;
   }
 
   /**
-   * Sees whether the log is still in its place. Where it was moved, deleted or replaced, a new one is made that gets
-   * what the server writes, who keeps the old one until it ends. What is read here stays what the server writes.
-   * @returns whether a new one was made. @throws the system's error when none can be; then every look tries again.
+   * Checks whether the log is still in its place. After it was moved, deleted or replaced, a new file is created that
+   * gets a copy of the server's output; the server writes the old file until it ends, and this class reads that one.
+   * @returns whether a new file was created. @throws the system's error when it cannot be; the next call tries again.
    */
   look(): boolean {
     if (isAt(this.path, this.#fd)) {
@@ -89,7 +87,7 @@ export class ServerLog {
   }
 
   /**
-   * The server is gone: what it wrote last is brought to the log's place, where the next one is to write.
+   * After the server's end: copies its last output to the log's place, where the next server will write.
    * @throws as {@link look}.
    */
   endRun(): void {
@@ -103,7 +101,7 @@ export class ServerLog {
     this.#runStart = this.#seenBytes = this.sizeBytes;
   }
 
-  /** Marks the start of a run; {@link readRunTail} and {@link read} look no further back. */
+  /** Marks the start of a run; {@link readRunTail} reads no further back. */
   markRun(line: string): void {
     this.#marker = line;
     try {
@@ -118,18 +116,16 @@ export class ServerLog {
     try {
       writeSync(this.#fd, `${line}\n`);
     } finally {
-      // What an earlier run has said, such as where it listened, is not of this one, also where a full disk took no
-      // mark.
+      // Even if a full disk took no marker: lines of an earlier run, such as its address, must not count for this run.
       this.#runStart = this.sizeBytes;
       if (this.#mirror === undefined) this.#seenBytes = this.#runStart;
     }
   }
 
   /**
-   * Goes on with a run that an earlier supervisor has begun.
-   * @param from What {@link ServerLogReader} shall read of it. All is only there while it loads, as nothing is rotated
-   *   until then.
-   * @param pid The server, whose log may have been moved while nobody looked.
+   * Continues a run that an earlier supervisor has begun.
+   * @param from Where {@link ServerLogReader} starts. The whole run is there only during a load, before any rotation.
+   * @param pid The server, whose log may have been moved while no supervisor ran.
    */
   resumeRun(from: "all" | "what comes", pid?: number): void {
     if (pid !== undefined) this.#openOutput(pid);
@@ -146,13 +142,13 @@ export class ServerLog {
     this.#seenBytes = this.sizeBytes;
   }
 
-  /** The marker of a run that an earlier supervisor has begun; where it was rotated away, one that says so. */
+  /** The marker of a run that an earlier supervisor has begun, or a substitute if it was rotated away. */
   #readMarker(): string {
     const [line = ""] = this.read(this.#findRun()).toString("utf8").split("\n");
     return parseRunMarker(line) === undefined ? formatRunMarker(0, "a run whose beginning is not kept") : line;
   }
 
-  /** Where the last run begins, with its marker. */
+  /** Offset of the last run's marker. */
   #findRun(): number {
     const overlap = runMarker.length;
     for (let end = this.sizeBytes; end > 0; end -= chunkBytes - overlap) {
@@ -169,7 +165,7 @@ export class ServerLog {
     return this.#runStart;
   }
 
-  /** At most 64 KiB from an offset on. */
+  /** Reads at most 64 KiB from an offset. */
   read(offset: number): Buffer {
     const buffer = Buffer.allocUnsafe(chunkBytes);
     return buffer.subarray(0, readSync(this.#fd, buffer, 0, chunkBytes, offset));
@@ -178,7 +174,7 @@ export class ServerLog {
   /** The last lines of the present run, from its last 64 KiB. */
   readRunTail(count: number): string[] {
     const { sizeBytes } = this;
-    // A file that is shorter than where the run began was emptied by someone else.
+    // A file shorter than the run's start was emptied by someone else.
     const start = this.#runStart > sizeBytes ? 0 : this.#runStart;
     const tail = this.read(Math.max(start, sizeBytes - chunkBytes));
     return tail
@@ -189,7 +185,9 @@ export class ServerLog {
       .map((line) => line.slice(0, longestTailLine));
   }
 
-  /** Where the server goes on after {@link rotateIfLarge}: a file that was moved keeps what it had then. */
+  /**
+   * Offset at which the server continues after {@link rotateIfLarge}; not 0 for a moved file, which keeps its bytes.
+   */
   get cutAt(): number {
     return this.#cutAt;
   }
@@ -222,7 +220,7 @@ export class ServerLog {
   }
 }
 
-/** @returns undefined when there is no such file, or it is not ours to open. */
+/** @returns undefined when there is no such file or we may not open it. */
 function openIfThere(path: string): number | undefined {
   try {
     return openSync(path, constants.O_RDWR | constants.O_APPEND | constants.O_NONBLOCK);
@@ -232,7 +230,9 @@ function openIfThere(path: string): number | undefined {
   }
 }
 
-/** Free bytes on the disk of a file, also of an open one that was deleted; undefined where the system does not tell. */
+/**
+ * Free bytes on the disk of a file, even of a deleted one by its descriptor; undefined when the system does not tell.
+ */
 function readFreeBytes(file: string | number): number | undefined {
   try {
     const { bavail, bsize } = statfsSync(typeof file === "number" ? `/proc/self/fd/${file}` : file);

@@ -27,7 +27,7 @@ export const isIdentity = isShape<ProcessIdentity>({
 /**
  * Identifies a running process.
  * @returns undefined when there is none or it is a zombie.
- * @throws the system's error when it cannot tell now (EMFILE, ENOMEM …), which does not mean that the process is gone.
+ * @throws the system's error when it cannot tell now (EMFILE, ENOMEM …), which does not mean that it is gone.
  */
 export function identifyProcess(pid: number): ProcessIdentity | undefined {
   const startTime = process.platform === "linux" ? readLinuxStartTime(pid) : readStartTime(pid);

@@ -84,7 +84,7 @@ describe("a supervisor that listens", () => {
     expect(messages).toEqual(["ready", "stopping", "stopped"]);
   });
 
-  test("a follower may want what has happened since the present start began", async () => {
+  test("a follower can ask for the events since the present start began", async () => {
     const messages: string[] = [];
     for await (const { message } of followEvents(socketPath, { fromStart: true })) {
       messages.push(message);
@@ -94,7 +94,7 @@ describe("a supervisor that listens", () => {
     await server.firstReader;
   });
 
-  test("who asks is told on one short line, whatever the client says", async () => {
+  test("the name of a caller is one short line, whatever the client sends", async () => {
     await send("POST", "/stop", JSON.stringify({ by: `evil\u001b[2J\n${"x".repeat(200)}` }));
     await send("POST", "/stop", "{}");
     expect(calls).toEqual([
@@ -103,12 +103,12 @@ describe("a supervisor that listens", () => {
     ]);
   });
 
-  test("a follower that has seen enough lets go", async () => {
+  test("a follower that stops reading closes its connection", async () => {
     for await (const { message } of followEvents(socketPath)) if (message === "ready") break;
     expect(await fetchStatus(socketPath)).toEqual(status);
   });
 
-  test("a follower can be called off", async () => {
+  test("a follower can be aborted", async () => {
     const controller = new AbortController();
     const follow = async () => {
       for await (const _ of followEvents(socketPath, { signal: controller.signal })) controller.abort();
@@ -135,14 +135,14 @@ describe("a supervisor that listens", () => {
     expect(await fetchStatus(socketPath)).toEqual(status);
   });
 
-  test("after its end no socket is left", async () => {
+  test("no socket is left after its end", async () => {
     server.close();
     expect(await readdir(folder)).toEqual([]);
     expect(await fetchStatus(socketPath)).toBeUndefined();
   });
 });
 
-test("what a handler refuses is told to the client", async () => {
+test("a handler's refusal reaches the client", async () => {
   const refusing = handlers({
     restart: () => {
       throw new LlmctlError("launch-version", "not mine", { exit: "busy", fix: "go away" });
@@ -179,7 +179,7 @@ describe("where no supervisor listens", () => {
     expect(calls).toEqual([]);
   });
 
-  test("one that accepts and says nothing is unresponsive", async () => {
+  test("one that accepts and sends nothing is unresponsive", async () => {
     const silent = await listenSilently();
     await expect(fetchStatus(socketPath, 20)).rejects.toMatchObject({ code: "unresponsive", at: socketPath });
     silent.close();
@@ -264,7 +264,7 @@ describe("the place of a socket", () => {
   });
 });
 
-describe("a supervisor waits for nobody", () => {
+describe("nobody can make a supervisor wait", () => {
   test("a reader that does not read is dropped", async () => {
     await server.listen([socketPath]);
     const reader = connect(socketPath);
@@ -319,7 +319,7 @@ describe("a supervisor waits for nobody", () => {
     for (const reader of readers) reader.destroy();
   });
 
-  test("a request that cannot be read is not quoted: it may hold an environment", async () => {
+  test("an unreadable request is not quoted: it may contain an environment", async () => {
     await server.listen([socketPath]);
     for (const body of ['{"launch":{"env":{"A":"s3cret"', 's3cret"}', '"s3cret"']) {
       expect((await send("POST", "/restart", body)).message).not.toContain("s3cret");
@@ -341,7 +341,7 @@ describe("a supervisor waits for nobody", () => {
     await events.return(undefined);
   });
 
-  test("a file that others have put in its place is not its socket", async () => {
+  test("a file that others have put in its place does not count as its socket", async () => {
     await server.listen([socketPath]);
     await rm(socketPath);
     await writeFile(socketPath, "");
@@ -367,7 +367,7 @@ function send(
   });
 }
 
-describe("what answers in a supervisor's place", () => {
+describe("an impostor in a supervisor's place", () => {
   const head = "HTTP/1.1 200 OK\r\nconnection: close\r\n";
 
   test.each([
@@ -397,7 +397,7 @@ describe("what answers in a supervisor's place", () => {
     }
   });
 
-  test("an event that is none is an error", async () => {
+  test("a malformed event is an error", async () => {
     const impostor = createServer((socket) =>
       socket.once("data", () => socket.end(`${head}\r\n${JSON.stringify(event)}\n{}\n`)),
     );
@@ -410,7 +410,7 @@ describe("what answers in a supervisor's place", () => {
   });
 });
 
-describe("what listens on the socket and is no supervisor", () => {
+describe("a listener on the socket that is no supervisor", () => {
   async function answerWith(status: number, body: string | Buffer[]): Promise<Server> {
     const other = createHttpServer((_, response) => {
       response.writeHead(status);
@@ -446,7 +446,7 @@ describe("what listens on the socket and is no supervisor", () => {
     }
   });
 
-  test("may name an exit code that there is not", async () => {
+  test("may name an unknown exit code", async () => {
     const other = await answerWith(409, JSON.stringify({ message: "no", code: 7, exit: "toString", fix: "wait" }));
     try {
       await expect(fetchStatus(socketPath)).rejects.toMatchObject({ code: "unreadable-answer" });

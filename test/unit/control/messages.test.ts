@@ -44,7 +44,7 @@ describe("a status is refused", () => {
   });
 });
 
-test("a fix in a fix in a fix … without end is none", () => {
+test("an endless chain of fixes is refused", () => {
   const text = `{"message":"m","fix":${'{"run":[],"or":'.repeat(100_000)}"x"${"}".repeat(100_000)}}`;
   expect(isRefusal(JSON.parse(text))).toBe(false);
 });

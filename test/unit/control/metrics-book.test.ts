@@ -66,7 +66,7 @@ describe("a status as metrics", () => {
     expect(samples.value("llmctl_build_info", { build: 'b1 "cpu"' })).toBe(1);
   });
 
-  test("has no sample for what is not known, also after it was known", async () => {
+  test("has no sample for an unknown number, even if it was known before", async () => {
     const nothing = { ...spanStatus, acceptanceRate: null, tokensPerSecond: null };
     const samples = await read(
       { load: { doneBytes: 1, totalBytes: 4 } },
@@ -90,13 +90,13 @@ describe("a status as metrics", () => {
     expect(samples.value("llmctl_proof_tokens_per_second")).toBeUndefined();
   });
 
-  test("why it does not draft is a label, and only the present reason is there", async () => {
+  test("the reason for not drafting is a label, and only the present one exists", async () => {
     const off = await read({}, { drafting: { state: "off", reason: 'token 5 differs:\n"a"' } });
     expect(off.value("llmctl_drafting")).toBe(0);
     expect(off.value("llmctl_drafting", { state: "off", reason: 'token 5 differs:\n"a"' })).toBe(0);
   });
 
-  test("counters say the total, however often they are asked", async () => {
+  test("counters show the total, however often they are read", async () => {
     expect((await read({}, {}, {})).value("llmctl_tokens_total")).toBe(100);
   });
 });

@@ -91,12 +91,12 @@ describe("the metrics port", () => {
     expect(asked).toBe(0);
   });
 
-  test("lets who asks first go on, and refuses what comes", async () => {
+  test("answers 100 Continue, then refuses the method", async () => {
     const answer = await say(head("PUT /metrics HTTP/1.1", "expect: 100-continue", "content-length: 9"));
     expect(answer).toMatch(/^HTTP\/1\.1 100 Continue\r\n\r\nHTTP\/1\.1 405 /);
   });
 
-  test("speaks no other protocol", async () => {
+  test("supports no other protocol", async () => {
     expect(await say(head("GET /metrics HTTP/1.1", "connection: upgrade", "upgrade: websocket"))).toMatch(
       /^HTTP\/1\.1 200 /,
     );
@@ -111,12 +111,12 @@ describe("the metrics port", () => {
     expect(asked).toBe(2);
   });
 
-  test("tells the network nothing of why it cannot tell the metrics", async () => {
+  test("does not tell the network why it cannot render the metrics", async () => {
     read = () => Promise.reject(new Error("no /home/ada/x.js"));
     const answer = await say(head("GET /metrics HTTP/1.1"));
     expect(answer).toMatch(/^HTTP\/1\.1 500 /);
     expect(answer).not.toContain("ada");
-    expect(failures).toEqual(["cannot tell the metrics: Error: no /home/ada/x.js"]);
+    expect(failures).toEqual(["cannot render the metrics: Error: no /home/ada/x.js"]);
   });
 
   test("closes the oldest of too many connections, and goes on answering", async () => {

@@ -108,14 +108,14 @@ describe("one key over the builds", () => {
   });
 });
 
-describe("what a build cannot do", () => {
-  test("is refused where the profile would mean something else without it", () => {
+describe("a key that a build does not support", () => {
+  test("is refused when the profile would have another meaning without it", () => {
     expect(refusedAt({ reasoning_budget: 4096 }, catalogues["b7698"])).toEqual(["p.yaml:reasoning_budget"]);
     expect(refusedAt({ split_mode: "tensor" }, catalogues["b7698"])).toEqual(["p.yaml:split_mode"]);
     expect(refusedAt({ lora: ["/a,b.gguf"] }, catalogues["v0.5.0"])).toEqual(["p.yaml:lora"]);
   });
 
-  test("is left out with a reason where a server does without it", () => {
+  test("is left out with a reason when the server works without it", () => {
     const old = new FlagCatalogue("old", parseHelp(oldHelp));
     const values = {
       fit_target: [1024],
@@ -131,7 +131,9 @@ describe("what a build cannot do", () => {
   });
 
   test("adapters of builds that take one at a time", () => {
-    const text = `${oldHelp}--lora FNAME                            path to LoRA adapter (can be repeated to use multiple adapters)\n--lora-scaled FNAME SCALE               path to LoRA adapter with user defined scaling\n`;
+    const text =
+      `${oldHelp}--lora FNAME                            path to LoRA adapter (can be repeated to use ` +
+      `multiple adapters)\n--lora-scaled FNAME SCALE               path to LoRA adapter with user defined scaling\n`;
     const catalogue = new FlagCatalogue("old", parseHelp(text));
     expect(added({ lora: ["/a,b.gguf", "/c.gguf"] }, catalogue)).toBe("--lora /a,b.gguf --lora /c.gguf");
     expect(added({ lora: ["/a.gguf", { path: "/b.gguf", scale: 2 }] }, catalogue)).toBe(

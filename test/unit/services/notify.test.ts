@@ -54,7 +54,7 @@ describe("createNotifier", () => {
     expect(messages).toEqual([["STATUS=loading"], ["STATUS=loading 80 %", "WATCHDOG=1"]]);
   });
 
-  test("asks for more time in microseconds", async () => {
+  test("extends the timeout in microseconds", async () => {
     const { notifier, messages, take } = makeManager();
     notifier.extendTimeout(30_000.4);
     await take();
@@ -68,7 +68,7 @@ describe("createNotifier", () => {
     expect(messages).toEqual([["STATUS=failed: READY=1"]]);
   });
 
-  test("flush ends when everything has been taken", async () => {
+  test("flush resolves when everything has been sent", async () => {
     const { notifier, messages, take } = makeManager();
     notifier.ready();
     await nextTurn();
@@ -91,7 +91,7 @@ describe("createNotifier", () => {
     notifier.status("stopped");
     await take();
     expect(failures.map((error) => error.message)).toEqual([
-      "systemd could not be told the state: Failed to notify init system: No such file or directory",
+      "cannot report the state to systemd: Failed to notify init system: No such file or directory",
     ]);
     expect(messages).toHaveLength(3);
   });

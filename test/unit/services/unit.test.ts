@@ -27,7 +27,7 @@ describe("renderUnit", () => {
     expect(lines).toContain("NotifyAccess=all");
   });
 
-  test("has the units of what it depends on started first and stopped last", () => {
+  test("starts the units of its dependencies first and stops them last", () => {
     expect(linesOf()).toContain("After=network.target");
     expect(linesOf().join("\n")).not.toContain("Requires=");
     expect(linesOf({ dependsOn: ["embed", "rerank"] })).toEqual(
@@ -88,7 +88,8 @@ describe("renderUnit", () => {
       environment: { HF_HOME: "/srv/hub $x", LLMCTL_HOME: "/srv/l" },
     });
     expect(lines).toContain(
-      String.raw`ExecStart=/usr/bin/node /usr/lib/node_modules/llmctl/dist/main.js up --no-fetch "/srv/my \"models\"/50%%$$HOME\\.yaml"`,
+      "ExecStart=/usr/bin/node /usr/lib/node_modules/llmctl/dist/main.js up --no-fetch " +
+        String.raw`"/srv/my \"models\"/50%%$$HOME\\.yaml"`,
     );
     expect(lines).toContain('Environment="HF_HOME=/srv/hub $x"');
     expect(lines).toContain("Environment=LLMCTL_HOME=/srv/l");
@@ -143,7 +144,7 @@ describe("renderUnit", () => {
     expect(linesOf().join("\n")).not.toContain("LimitRTPRIO");
   });
 
-  test("never asks for what stops Node or hides a GPU", () => {
+  test("has no setting that stops Node or hides a GPU", () => {
     expect(renderUnit(options)).not.toMatch(/^(MemoryDenyWriteExecute|PrivateDevices|ProcSubset)/m);
   });
 });

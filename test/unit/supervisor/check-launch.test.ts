@@ -20,7 +20,7 @@ function check(value: unknown): Launch {
   return checkLaunch(JSON.parse(JSON.stringify(value)), running, "9.9.9");
 }
 
-test("what was planned passes as it is", () => {
+test("a planned launch passes unchanged", () => {
   expect(check(whole)).toEqual(whole);
   const { apiKeyFile: _, ...without } = whole;
   expect(check(without)).toEqual(without);
@@ -40,7 +40,7 @@ describe("is refused", () => {
     }
   });
 
-  test("with a NUL in a text, which Node would quote when it starts the server", () => {
+  test("with a NUL in a text, which Node would quote at the spawn", () => {
     for (const env of [{ A: "s3cret\0" }, { "s3cret\0": "x" }]) {
       expect(() => check({ ...whole, env })).toThrow(refusalOf("env"));
       expect(() => check({ ...whole, env })).not.toThrow("s3cret");

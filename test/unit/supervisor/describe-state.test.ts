@@ -59,13 +59,13 @@ describe("a state in one line", () => {
     expect(describeState(state, { status, sinceSpawnMs: 1200, askedBy: undefined, proofTexts })).toBe(line);
   });
 
-  test("says of what cannot be killed which process it is", () => {
+  test("a stuck process is named", () => {
     expect(
       describeState({ name: "stuck", next: "stop" }, { status, sinceSpawnMs: 0, askedBy: undefined, proofTexts }),
     ).toContain("pid 7 is still there after SIGKILL");
   });
 
-  test("says of an unhealthy server that it is not killed", () => {
+  test("an unhealthy server is said not to be killed", () => {
     expect(describeState({ name: "unhealthy" }, { status, sinceSpawnMs: 0, askedBy: undefined, proofTexts })).toMatch(
       /no longer answers.*not killed/,
     );

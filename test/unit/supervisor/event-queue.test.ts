@@ -22,7 +22,7 @@ function event(state: StateName): StatusEvent {
   return { time: "2026-01-01T00:00:00.000Z", elapsedMs: 0, message: state, cause: null, status: { state } as Status };
 }
 
-test("what a start passes is told when the step has been taken, in order", () => {
+test("events of a start are delivered after the step, in order", () => {
   add("preflight", "starting", "loading");
   expect(told).toEqual([]);
   vi.runAllTimers();
@@ -42,7 +42,7 @@ test.each<StateName>(["ready", "unhealthy", "backoff", "stopping", "killing", "s
   },
 );
 
-test("who is about to hear how things stand has nothing to hear again", () => {
+test("a new reader gets no event twice", () => {
   add("preflight", "starting");
   queue.flush();
   expect(told).toEqual(["preflight", "starting"]);
@@ -50,7 +50,7 @@ test("who is about to hear how things stand has nothing to hear again", () => {
   expect(told).toEqual(["preflight", "starting"]);
 });
 
-test("what telling gives rise to is told after it", () => {
+test("an event that a delivery causes is delivered after it", () => {
   queue = new EventQueue(({ message }) => {
     told.push(message);
     if (message === "starting") add("backoff");

@@ -122,20 +122,20 @@ describe("transitions", () => {
       expect(next(machine, event, launch)).toEqual({ machine, effects: [] });
   });
 
-  test("a restart during a preflight has it done again, once", () => {
+  test("a restart during a preflight repeats it, once", () => {
     const { machine } = next(inState({ name: "preflight" }), restart, launch);
     expect(machine.state).toEqual({ name: "preflight", again: true });
     expect(next(machine, { type: "preflight-passed" }, launch).machine.state).toEqual({ name: "preflight" });
   });
 
-  test("the latest wish decides what follows a stop", () => {
+  test("the latest request decides what follows a stop", () => {
     const { machine: stop } = next(inState(restarting), down, launch);
     expect(next(stop, exited(crashed), launch).machine.state.name).toBe("stopped");
     const { machine: again } = next(inState(stopping), restart, launch);
     expect(next(again, exited(crashed), launch).machine.state.name).toBe("preflight");
   });
 
-  test("a server that was killed for its silence comes back after a while, with that as the cause", () => {
+  test("a server that was killed as stalled is restarted after a backoff, with that cause", () => {
     const { machine } = next(inState({ name: "loading" }), { type: "stalled", epoch: 1 }, launch);
     const after = next(machine, exited(crashed), launch).machine;
     expect(after.state.name).toBe("backoff");
@@ -143,7 +143,7 @@ describe("transitions", () => {
     expect(failed).toMatchObject({ name: "failed", cause: { kind: "stalled", exit: "notReadyInTime" } });
   });
 
-  test("a server whose proof failed is stopped for good where its launch says so, and fails for that cause however it ends", () => {
+  test("a failed proof stops the server for good if the launch says so, with that cause however it ends", () => {
     const { machine } = next(inState({ name: "proving" }), notProved, strict);
     const { state } = next(machine, exited(crashed), strict).machine;
     expect(state).toMatchObject({ name: "failed", cause: badFlag });
@@ -165,7 +165,7 @@ describe("retries", () => {
     expect(delays(by, 9, 10)).toEqual([1000, 2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000, "failed"]);
   });
 
-  test("the delay varies by a fifth either way", () => {
+  test("the delay has a jitter of 20 %", () => {
     expect(delays(launch, 2, 10, 0)).toEqual([800, 1600]);
     expect(delays(launch, 2, 10, 1)).toEqual([1200, 2400]);
   });
@@ -233,7 +233,7 @@ function plain(name: State["name"]): State {
   }
 }
 
-test("what a start needs elsewhere is waited for without end, ever more rarely, and counts as no failure", () => {
+test("a start waits without end for dependencies elsewhere, ever more rarely, and counts no failure", () => {
   const delays: number[] = [];
   let machine = inState({ name: "preflight" });
   for (let i = 0; i < 10; i += 1) {
@@ -250,7 +250,7 @@ test("what a start needs elsewhere is waited for without end, ever more rarely, 
   );
 });
 
-describe("what may come by itself", () => {
+describe("a cause that may go away by itself", () => {
   const patient = (state: State): Machine => ({ ...inState(state), isPatient: true });
   const refused: Event = { type: "preflight-failed", cause: notThere };
 
@@ -295,7 +295,7 @@ describe("what may come by itself", () => {
     });
   });
 
-  test("does not make what lasts pass", () => {
+  test("does not turn a permanent cause into a temporary one", () => {
     expect(
       next(patient({ name: "preflight" }), { type: "preflight-failed", cause: badFlag }, launch).machine.state.name,
     ).toBe("failed");

@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { LlmctlError } from "../../../src/base/errors.ts";
 import { warnOnSystemError } from "../../../src/supervisor/warn-on-system-error.ts";
 
-test("what the system refuses, and what we know, is told", () => {
+test("errors of the system and known errors become warnings", () => {
   const told: string[] = [];
   const warn = (text: string) => told.push(text);
   expect(warnOnSystemError("cannot read", () => readFileSync("/none"), warn)).toBeUndefined();

@@ -89,7 +89,7 @@ describe("listBuilds", () => {
 });
 
 describe("findServer", () => {
-  test("a binary of the user's own wins; the llama-cli beside it is found", async () => {
+  test("the user's own binary comes first, and the llama-cli in its folder is found", async () => {
     const binary = join(data, "llama-server");
     expect(await findServer({ binary }, data, at)).toEqual({ server: binary, cli: undefined, label: binary });
     await writeFile(join(data, "llama-cli"), "");
@@ -110,7 +110,7 @@ describe("findServer", () => {
     expect((await findServer({ build: "v0.5.0-cpu-1" }, data, at)).label).toBe("llama.cpp v0.5.0 (cpu, portable)");
   });
 
-  test("of several builds of one ref the current one is meant, else the newest", async () => {
+  test("of several builds of one ref it takes the current one, else the newest", async () => {
     const older = await install("v0.5.0-cpu-1", "v0.5.0", { date: "2026-09-30T00:00:00.000Z" });
     const newer = await install("v0.5.0-cuda-2", "v0.5.0");
     expect((await findServer({ build: "v0.5.0" }, data, at)).server).toBe(join(newer, "bin/llama-server"));
@@ -118,7 +118,7 @@ describe("findServer", () => {
     expect((await findServer({ build: "v0.5.0" }, data, at)).server).toBe(join(older, "bin/llama-server"));
   });
 
-  test("nothing installed: says which command installs", async () => {
+  test("without a build the fix is the command that installs one", async () => {
     await expect(findServer({}, data, at)).rejects.toMatchObject({
       code: "build-missing",
       exit: "missingFile",
@@ -127,7 +127,7 @@ describe("findServer", () => {
     });
   });
 
-  test("none current: says which command chooses one", async () => {
+  test("without a current build the fix is the command that selects one", async () => {
     await install("v0.5.0-cpu-1", "v0.5.0");
     await makeCurrent("removed-by-hand");
     await expect(findServer({}, data, at)).rejects.toMatchObject({
@@ -146,7 +146,7 @@ describe("findServer", () => {
     });
   });
 
-  test("a broken build says what is wrong with it", async () => {
+  test("the error for a broken build names its fault", async () => {
     await install("bad", "v0.5.0", { backend: 7 });
     await expect(findServer({ build: "bad" }, data, at)).rejects.toMatchObject({
       code: "build-broken",
@@ -156,7 +156,7 @@ describe("findServer", () => {
 });
 
 describe("useBuild", () => {
-  test("makes another build the current one, and refuses one that is not there", async () => {
+  test("makes another build the current one, and refuses an unknown one", async () => {
     await install("v0.5.0-cpu-1", "v0.5.0");
     await install("b7698-cpu-2", "b7698");
     await makeCurrent("v0.5.0-cpu-1");

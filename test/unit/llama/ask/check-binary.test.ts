@@ -12,7 +12,7 @@ function elf(bits: 32 | 64, id: number, order: "LE" | "BE" = "LE"): Buffer {
   return head;
 }
 
-describe("what a file's first bytes say", () => {
+describe("the first bytes of a file", () => {
   test.each([
     ["an x86-64 program", elf(64, 62), "linux", "x86_64"],
     ["an arm64 program", elf(64, 183), "linux", "aarch64"],

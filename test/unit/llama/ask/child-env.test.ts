@@ -5,7 +5,7 @@ import { childEnvironment } from "../../../../src/llama/ask/child-env.ts";
 const at = (name: string) => `p.yaml:env.${name}`;
 
 describe("the server's environment", () => {
-  test("keeps what a program and its GPU libraries need", () => {
+  test("keeps the variables that a program and its GPU libraries need", () => {
     const own = {
       PATH: "/bin",
       HOME: "/home/u",
@@ -23,7 +23,7 @@ describe("the server's environment", () => {
     expect(childEnvironment(own, {}, at)).toEqual({ ...own, GGML_NO_BACKTRACE: "1" });
   });
 
-  test("drops flags in disguise, systemd's variables, tokens and everything unknown", () => {
+  test("drops variables that are flags, systemd's variables, tokens and everything unknown", () => {
     const own = {
       LLAMA_ARG_TEMPERATURE: "0.1",
       LLAMA_LOG_FILE: "/x",

@@ -40,7 +40,7 @@ describe("the devices of a profile", () => {
   const missing = (text: string) =>
     namedDevices(profile.values).flatMap((key) => findMissingDevices(profile, key, parseDevices(text)));
 
-  test("each that is missing is named at its place, with those that are there", () => {
+  test("an error names each missing device at its place, and the devices that the build has", () => {
     expect(missing(cuda)).toEqual([
       {
         name: "CUDA7",
@@ -57,7 +57,7 @@ describe("the devices of a profile", () => {
     ]);
   });
 
-  test("a build for the processor alone has none of them, but none", () => {
+  test("a build for the processor alone has no device but none", () => {
     expect(missing("Available devices:\n").map(({ at }) => at)).toEqual([
       "p.yaml:devices.0",
       "p.yaml:devices.1",
@@ -71,7 +71,7 @@ describe("hostile output", () => {
     expect(parseDevices(`  ${words.repeat(300_000)}`)).toEqual([]);
   });
 
-  test("is read up to a number of lines, and numbers that no memory has are none", () => {
+  test("is read up to a limit of lines, and lines with impossible numbers are skipped", () => {
     expect(parseDevices("  A: b (1 MiB, 1 MiB free)\n".repeat(30_000)).length).toBeLessThan(5000);
     expect(parseDevices(`  A: b (${"9".repeat(400)} MiB, 1 MiB free)`)).toEqual([]);
   });

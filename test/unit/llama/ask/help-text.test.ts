@@ -28,7 +28,7 @@ describe.each(captures)("%s", (capture) => {
   const entries = parseHelp(text);
   const counted = countIndependently(text);
 
-  test("every option is understood and none is invented", () => {
+  test("every option is parsed and none is invented", () => {
     expect(entries).toHaveLength(counted.options);
     expect(entries.filter(({ env }) => env !== undefined)).toHaveLength(counted.envs);
     const spellings = entries.flatMap(({ names, negations }) => [...names, ...negations]);
@@ -102,7 +102,7 @@ describe("one entry", () => {
     expect(find(entries, name).default).toBe(standard);
   });
 
-  test("a removed flag carries what replaces it", () => {
+  test("a removed flag has its replacement", () => {
     expect(find(entries, "--draft-max").removed).toBe("--spec-draft-n-max or --spec-ngram-mod-n-max");
     expect(find(entries, "--spec-draft-n-max").removed).toBeUndefined();
   });
@@ -167,7 +167,7 @@ test("a layout of early 2025", () => {
   expect(find(entries, "--flash-attn").hints).toEqual([]);
 });
 
-test("noise before, between and after the options is not taken for one", () => {
+test("lines before, between and after the options are not parsed as options", () => {
   const noisy = `ggml_cuda_init: found 1 device\n${oldHelp}\nexample usage:\n  text with --flags\n`;
   expect(parseHelp(noisy)).toEqual(parseHelp(oldHelp));
 });

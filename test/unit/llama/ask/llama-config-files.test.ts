@@ -24,7 +24,7 @@ describe("config files of llama.cpp", () => {
     expect(await findLlamaConfigFiles({ HOME: join(folder, "home") }, join(folder, "etc"))).toEqual([]);
   });
 
-  test("of the system and of the user, with the names of what they set", async () => {
+  test("of the system and of the user, with the names of their settings", async () => {
     const etc = await write(
       "etc",
       "; all\nctx-size = 1\n# x = y\n[*]\ntemp=0.3\n[default]\r\napi-key = s3cret\n[some-model]\nseed = 3\n",
@@ -62,7 +62,7 @@ describe("a hostile config file of llama.cpp", () => {
     expect((await findLlamaConfigFiles({}, folder))[0]?.settings).toEqual(["ctx-size"]);
   });
 
-  test("that is too large is told, and not read", async () => {
+  test("that is too large is reported, and not read", async () => {
     await writeFile(join(folder, "llama.cpp", "config.ini"), "a = 1\n".repeat(1_000_000));
     expect((await findLlamaConfigFiles({}, folder))[0]?.settings).toEqual(["(too large to be read)"]);
   });

@@ -29,14 +29,14 @@ describe("rights to a priority", () => {
   test.each([
     ["root", { status: status(0, all, none) }],
     ["a user with the ambient capability", { status: status(1000, all, "0000000000800000") }],
-  ])("%s may all", (_, more) => {
+  ])("%s permits every priority", (_, more) => {
     expect(parsePriorityRights({ ...user, ...more }).mayAll).toBe(true);
   });
 
   test.each([
     ["root without the capability", { status: status(0, "000001ffff7fffff", none) }],
     ["root of a user namespace", { status: status(0, all, none), uidMap: "         0       1000          1\n" }],
-  ])("%s may not", (_, more) => {
+  ])("%s permits none", (_, more) => {
     expect(parsePriorityRights({ ...user, ...more }).mayAll).toBe(false);
   });
 
@@ -52,7 +52,7 @@ describe("rights to a priority", () => {
 describe("a priority that is not permitted", () => {
   const rights = parsePriorityRights(user);
 
-  test("both limits are named, and what a systemd unit needs", () => {
+  test("the message names both limits, the fix the settings of a systemd unit", () => {
     expect(findPriorityProblem("realtime", rights)).toEqual({
       message:
         'this user has no permission to start a server with priority "realtime" ' +
@@ -76,11 +76,11 @@ describe("a priority that is not permitted", () => {
   test.each([
     { mayAll: true, fifo: 0, niceness: 20 },
     { mayAll: false, fifo: 90, niceness: -20 },
-  ])("nothing is said to who has %j", (enough) => {
+  ])("a user with %j gets no message", (enough) => {
     expect(findPriorityProblem("realtime", enough)).toBeUndefined();
   });
 
-  test("only what is lacking is named", () => {
+  test("the message names only the missing permissions", () => {
     const problem = findPriorityProblem("realtime", { mayAll: false, fifo: 99, niceness: 0 });
     expect(problem?.message).toContain("(RLIMIT_NICE is 20, 40 is needed)");
   });

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { parseRefusal } from "../../../../src/llama/ask/refusal-text.ts";
+import { parseFlagRefusal } from "../../../../src/llama/ask/refusal-text.ts";
 
 const start = "0.00.000.264 I srv  llama_server: initializing ...\n";
 
@@ -36,5 +36,5 @@ test.each([
   ["anything else", "a\nlast words\n", { message: "last words" }],
   ["nothing", " \n", undefined],
 ])("%s", (_, stderr, expected) => {
-  expect(parseRefusal(stderr)).toEqual(expected);
+  expect(parseFlagRefusal(stderr)).toEqual(expected);
 });

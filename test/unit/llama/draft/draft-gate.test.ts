@@ -106,7 +106,7 @@ describe("draft-simple", () => {
     ]);
   });
 
-  test("each rule does with a mismatch what its builds do", async () => {
+  test("the verdict of a mismatch is the behaviour of the builds with the rule", async () => {
     const sides = { draft: vocabulary(32, { 9: "other" }) };
     expect(await decide(sides, { rule: "strict" })).toMatchObject({
       verdict: "off",
@@ -167,7 +167,7 @@ describe("draft-simple", () => {
     });
   });
 
-  test("bos and eos ids count for newer builds only where they are added", async () => {
+  test("newer builds compare bos and eos ids only when they are added", async () => {
     const other = { draft: { "tokenizer.ggml.bos_token_id": 3 } };
     const adding = { "tokenizer.ggml.add_bos_token": true };
     expect(await decide(other)).toMatchObject({ verdict: "on" });
@@ -178,7 +178,7 @@ describe("draft-simple", () => {
     expect(await decide({ draft: { "tokenizer.ggml.add_eos_token": true } })).toMatchObject({ verdict: "off" });
   });
 
-  test("absent keys count as what llama.cpp derives", async () => {
+  test("absent keys have the values that llama.cpp derives", async () => {
     const { "tokenizer.ggml.bos_token_id": _bos, ...rest } = modelKeys({ "tokenizer.ggml.pre": "llama-bpe" });
     const draft = await modelFrom({ metadata: rest, tensors: draftTensors });
     const explicit = modelKeys({
@@ -190,7 +190,7 @@ describe("draft-simple", () => {
     expect(decideDraft({ target, draft, type: "draft-simple", rule: "strict" })).toMatchObject({ verdict: "on" });
   });
 
-  test("vocabularies of different types are a mismatch for newer builds; older ones only tell none from some", async () => {
+  test("newer builds refuse different types of vocabularies, older ones only a missing vocabulary", async () => {
     const spm = {
       "tokenizer.ggml.model": "llama",
       "tokenizer.ggml.add_bos_token": false,
@@ -208,12 +208,12 @@ describe("draft-simple", () => {
     });
   });
 
-  test("a draft that holds NextN tensors is a plain draft all the same", async () => {
+  test("a draft with NextN tensors is still a plain draft", async () => {
     const air = { draft: { "llama.nextn_predict_layers": 1, "llama.embedding_length": 32 }, draftTensors: [nextn] };
     expect(await decide(air)).toMatchObject({ verdict: "on" });
   });
 
-  test("the fix offers the target's own NextN layer where it has one", async () => {
+  test("the fix suggests the target's own NextN layer when it has one", async () => {
     const verdict = await decide({
       target: { "llama.nextn_predict_layers": 1 },
       targetTensors: [nextn],
@@ -222,7 +222,7 @@ describe("draft-simple", () => {
     expect(verdict).toMatchObject({ fix: expect.stringContaining("draft.type: draft-mtp") });
   });
 
-  test("without a draft model it is refused where some builds crash on that, else off", async () => {
+  test("without a draft model it is refused when some builds crash on that, else off", async () => {
     expect(await decideAlone("draft-simple")).toMatchObject({ verdict: "refuse", fix: "set draft.model" });
     expect(await decide({}, { draft: undefined, rule: "translate" })).toMatchObject({
       verdict: "off",
@@ -251,14 +251,14 @@ describe("draft-simple", () => {
     });
   });
 
-  test("a list that is too short is refused on older builds, too, although they do not see it", async () => {
+  test("a list that is too short is refused on older builds, too, although they do not detect it", async () => {
     const short = { draft: { "tokenizer.ggml.token_type": [1] } };
     expect(await decide(short, { rule: "translate" })).toMatchObject({ verdict: "refuse", llamaCpp: "drafts" });
     const absent = { draft: { ...short.draft, "tokenizer.ggml.tokens": 1 } };
     expect(await decide(absent, { rule: "translate" })).toMatchObject({ verdict: "refuse", llamaCpp: "exits" });
   });
 
-  test("a file whose NextN layers were left out is loaded by newer builds only", async () => {
+  test("only newer builds load a file without its NextN layers", async () => {
     const declared = { "llama.nextn_predict_layers": 1 };
     for (const sides of [{ target: declared }, { draft: declared }]) {
       expect(await decide(sides)).toMatchObject({ verdict: "on" });
@@ -287,7 +287,7 @@ describe("warnings that llama.cpp does not give", () => {
     expect(verdict.warnings).toEqual([expect.stringContaining(warning)]);
   });
 
-  test("a draft's context is held against the one that is wanted", async () => {
+  test("a draft's context is compared with the wanted one", async () => {
     const sides = { draft: { "llama.context_length": 256 } };
     expect((await decide(sides, { ctxSize: 256 })).warnings).toEqual([]);
     expect((await decide(sides, { ctxSize: 0 })).warnings).toHaveLength(1);
@@ -304,7 +304,7 @@ describe("draft-mtp", () => {
     });
   });
 
-  test("is refused where there is none, or where its tensors were left out", async () => {
+  test("is refused without the layer, or without its tensors", async () => {
     expect(await decideAlone("draft-mtp")).toMatchObject({ verdict: "refuse", llamaCpp: "exits" });
     expect(await decideAlone("draft-mtp", { target: declared })).toMatchObject({
       verdict: "refuse",
@@ -312,7 +312,7 @@ describe("draft-mtp", () => {
     });
   });
 
-  test("takes a head of the target's width only", async () => {
+  test("accepts only a head of the target's width", async () => {
     const head = { draft: declared, draftTensors: [nextn] };
     expect(await decide(head, { type: "draft-mtp" })).toMatchObject({ verdict: "on" });
     const narrow = { draft: { ...declared, "llama.embedding_length": 32 }, draftTensors: [nextn] };
@@ -349,7 +349,7 @@ describe("heads made for one target", () => {
     });
   });
 
-  test("a whole model is no head", async () => {
+  test("a whole model is not a head", async () => {
     expect(await decide({}, { type: "draft-eagle3" })).toMatchObject({
       verdict: "off",
       llamaCpp: "serves-without-drafting",

@@ -5,7 +5,7 @@ import { readCatalogue } from "../../../support/llama-help.ts";
 const v050 = readCatalogue("v0.5.0");
 const b7698 = readCatalogue("b7698");
 
-test("variables that are flags to the build are told, with the key to set instead", () => {
+test("a note lists variables that the build reads as flags, with the key to set instead", () => {
   const own = {
     PATH: "/bin",
     LLAMA_ARG_CTX_SIZE: "1",
@@ -20,7 +20,7 @@ test("variables that are flags to the build are told, with the key to set instea
   ]);
 });
 
-test("names that only an older build reads are told of that build", () => {
+test("a name that only an older build reads is listed for that build", () => {
   const own = { LLAMA_CHAT_TEMPLATE_KWARGS: "{}" };
   expect(describeDroppedVariables(own, {}, b7698)).toEqual([
     expect.stringContaining("LLAMA_CHAT_TEMPLATE_KWARGS (chat_template_kwargs)"),
@@ -29,7 +29,7 @@ test("names that only an older build reads are told of that build", () => {
   expect(describeDroppedVariables({ PATH: "/bin" }, {}, v050)).toEqual([]);
 });
 
-test("a config file: what the command line says wins, the rest applies", () => {
+test("a config file: the command line overrides its settings, the others apply", () => {
   const config = {
     path: "/etc/llama.cpp/config.ini",
     settings: ["ctx-size", "ngl", "LLAMA_ARG_THREADS", "no-such-flag"],
@@ -39,7 +39,8 @@ test("a config file: what the command line says wins, the rest applies", () => {
       "flags of the profile override ctx-size, LLAMA_ARG_THREADS",
   ]);
   expect(describeConfigFiles([{ ...config, settings: ["jinja"] }], ["--no-jinja"], v050)).toEqual([
-    "llama.cpp itself reads /etc/llama.cpp/config.ini: none of its settings applies; flags of the profile override jinja",
+    "llama.cpp itself reads /etc/llama.cpp/config.ini: none of its settings applies; flags of the profile " +
+      "override jinja",
   ]);
   expect(describeConfigFiles([], [], v050)).toEqual([]);
 });

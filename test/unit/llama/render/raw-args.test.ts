@@ -164,7 +164,7 @@ describe("problems", () => {
     );
   });
 
-  test("all of them at once, each at its place, and right ones between them still count", () => {
+  test("all of them at once, each at its place, and valid flags between them are kept", () => {
     const { flags, problems } = check(["--nope", "1", "2", "--cache-reuse", "256", "--split-mode", "x", "--port", "1"]);
     expect(problems.map(({ at }) => at)).toEqual(["p.yaml:args.0", "p.yaml:args.5", "p.yaml:args.7"]);
     expect(flags.map(({ key }) => key)).toEqual(["args[3]"]);
@@ -184,7 +184,7 @@ describe("problems", () => {
     [["token=s3cret"]],
     [{ "hf-token": "s3cret" }],
     [{ hft: "s3cret" }],
-  ])("no secret stands on a command line, and none is repeated: %j", (args) => {
+  ])("no secret is on a command line or in a message: %j", (args) => {
     const { flags, problems } = check(args);
     expect(flags).toEqual([]);
     expect(problems).toHaveLength(1);
@@ -193,7 +193,7 @@ describe("problems", () => {
 });
 
 describe("as a map", () => {
-  test("names can go without their dashes; true is a flag alone, false none, a list several values", () => {
+  test("names may have no dashes; true is a flag alone, false no flag, a list several values", () => {
     const args = {
       "--cache-reuse": 256,
       "no-repack": true,
@@ -232,7 +232,7 @@ describe("as a map", () => {
   });
 });
 
-describe("a key that llmctl asks nothing of", () => {
+describe("a key whose value llmctl does not read", () => {
   test("leaves its flag to raw args until the profile sets it", () => {
     expect(check(["--cache-reuse", "256"]).problems).toEqual([]);
     expect(check(["--cache-reuse", "256"], { cache_reuse: 64 }).problems[0]?.fix).toBe("set cache_reuse instead");

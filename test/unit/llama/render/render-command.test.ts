@@ -68,10 +68,13 @@ describe("GLM-4.7 as its guide runs it", () => {
   });
 
   const newer =
-    `${start} --spec-draft-model /m/draft.gguf --spec-type draft-simple --threads -1 --fit on --prio 3 ${sampling} --ctx-size 16384 ` +
-    "--host 127.0.0.1 --port 8001 --jinja --device CUDA0 --spec-draft-device CUDA0,CUDA1 --spec-draft-n-max 16 --spec-draft-p-min 0.75";
+    `${start} --spec-draft-model /m/draft.gguf --spec-type draft-simple --threads -1 --fit on --prio 3 ` +
+    `${sampling} --ctx-size 16384 ` +
+    "--host 127.0.0.1 --port 8001 --jinja --device CUDA0 --spec-draft-device CUDA0,CUDA1 --spec-draft-n-max 16 " +
+    "--spec-draft-p-min 0.75";
   const older =
-    `${start} --model-draft /m/draft.gguf --threads -1 --fit on --prio 3 ${sampling} --ctx-size 16384 --ctx-size-draft 16384 ` +
+    `${start} --model-draft /m/draft.gguf --threads -1 --fit on --prio 3 ${sampling} --ctx-size 16384 ` +
+    `--ctx-size-draft 16384 ` +
     "--host 127.0.0.1 --port 8001 --jinja --device CUDA0 --device-draft CUDA0,CUDA1";
 
   test.each([
@@ -83,14 +86,14 @@ describe("GLM-4.7 as its guide runs it", () => {
     expect(commandLine(render(glm47Spec, catalogues[build])).join(" ")).toBe(expected);
   });
 
-  test("says what was not needed", () => {
+  test("has notes for the keys that were not needed", () => {
     expect(render(glm47Spec, catalogues["b7698"]).notes.map(({ key }) => key)).toEqual(["draft.type"]);
     expect(render(glm47Spec, catalogues["v0.5.0"]).notes).toEqual([
       { key: "draft.ctx_size", reason: "not needed on this build: the draft shares the target's context" },
     ]);
   });
 
-  test("nothing of the draft is passed when drafting is off", () => {
+  test("no key of the draft is passed when drafting is off", () => {
     const rendering = render(glm47Spec, catalogues["v0.5.0"], { draftingOff: "the vocabularies differ" });
     expect(commandLine(rendering).join(" ")).not.toMatch(/draft|spec/);
     expect(rendering.notes).toEqual([{ key: "draft.model", reason: "drafting is off: the vocabularies differ" }]);
@@ -103,16 +106,19 @@ describe("for llama-cli", () => {
 
   test("GLM-4.7 with a draft as its guide runs it", () => {
     expect(commandLine(cli(glm47Spec, "b7698")).join(" ")).toBe(
-      `--model /m/target.gguf --model-draft /m/draft.gguf --threads -1 --fit on --prio 3 ${sampling} --ctx-size 16384 ` +
+      `--model /m/target.gguf --model-draft /m/draft.gguf --threads -1 --fit on --prio 3 ${sampling} --ctx-size ` +
+        `16384 ` +
         "--ctx-size-draft 16384 --jinja --device CUDA0 --device-draft CUDA0,CUDA1",
     );
     expect(commandLine(cli(glm47Spec, "v0.5.0")).join(" ")).toBe(
-      `--model /m/target.gguf --spec-draft-model /m/draft.gguf --spec-type draft-simple --threads -1 --fit on --prio 3 ${sampling} ` +
-        "--ctx-size 16384 --jinja --device CUDA0 --spec-draft-device CUDA0,CUDA1 --spec-draft-n-max 16 --spec-draft-p-min 0.75",
+      `--model /m/target.gguf --spec-draft-model /m/draft.gguf --spec-type draft-simple --threads -1 --fit on ` +
+        `--prio 3 ${sampling} ` +
+        "--ctx-size 16384 --jinja --device CUDA0 --spec-draft-device CUDA0,CUDA1 --spec-draft-n-max 16 " +
+        "--spec-draft-p-min 0.75",
     );
   });
 
-  test("what is about requests is left out with a note", () => {
+  test("keys for clients are left out with a note", () => {
     const { flags, notes } = cli(
       { alias: "a", server: { metrics: true }, args: ["--cache-reuse", "256", "-ub", "64"] },
       "v0.5.0",
@@ -121,13 +127,13 @@ describe("for llama-cli", () => {
     expect(notes.map(({ key }) => key)).toEqual(["alias", "server.host", "server.port", "server.metrics", "args[0]"]);
   });
 
-  test("a raw flag that was removed, or that a key says, is wrong there too", () => {
+  test("a raw flag that was removed, or that has a key, is an error there, too", () => {
     const problems = problemsOf(() => cli({ args: ["--draft-max", "4", "--spec-replace"] }, "v0.5.0"));
     expect(problems.map(({ at }) => at)).toEqual(["p.yaml:args.0"]);
   });
 });
 
-describe("what a draft model does unless told", () => {
+describe("the defaults of a draft model", () => {
   const flagsOf = (draft: Values, build: keyof typeof catalogues) =>
     added({ draft: { model: "/m/draft.gguf", ...draft } }, catalogues[build]).replace(
       /^.*draft\.gguf ?(--spec-type \S+ ?)?/,
@@ -224,7 +230,8 @@ describe("one key over the builds", () => {
       "draft lengths",
       draft({ n_max: 8, n_min: 2, p_min: 1 }),
       "b10068",
-      "--spec-draft-model /m/draft.gguf --spec-type draft-simple --spec-draft-n-max 8 --spec-draft-n-min 2 --spec-draft-p-min 1.0",
+      "--spec-draft-model /m/draft.gguf --spec-type draft-simple --spec-draft-n-max 8 --spec-draft-n-min 2 " +
+        "--spec-draft-p-min 1.0",
     ],
     ["draft layers", draft({ gpu_layers: "all" }), "b7698", "--model-draft /m/draft.gguf --gpu-layers-draft all"],
     [
@@ -255,7 +262,8 @@ describe("one key over the builds", () => {
       "n-grams beside a model",
       draft({ type: "ngram-mod,draft-simple" }),
       "v0.5.0",
-      "--spec-draft-model /m/draft.gguf --spec-type ngram-mod,draft-simple --spec-draft-n-max 16 --spec-draft-p-min 0.75",
+      "--spec-draft-model /m/draft.gguf --spec-type ngram-mod,draft-simple --spec-draft-n-max 16 " +
+        "--spec-draft-p-min 0.75",
     ],
     [
       "the model's own head",
@@ -280,7 +288,7 @@ describe("builds of early 2025", () => {
     expect(added(values, old)).toBe(expected);
   });
 
-  test("what is the default there, or can be borne, is left out with a reason", () => {
+  test("a key that is the default there, or that the server works without, is left out with a reason", () => {
     const values = { flash_attn: "auto", gpu_layers: "auto", fit: false, mmap: true, jinja: false };
     expect(added(values, old)).toBe("");
     expect(
@@ -290,7 +298,7 @@ describe("builds of early 2025", () => {
     ).toEqual(Object.keys(values).sort());
   });
 
-  test("what cannot be had is refused, all at once, each at its place", () => {
+  test("unsupported keys are refused, all at once, each at its place", () => {
     const values = { alias: "x", priority: "low", sampling: { temp: 1 }, draft: { type: "ngram-mod" }, parallel: 2 };
     const problems = problemsOf(() => render(values, old));
     expect(problems.map(({ at }) => at)).toEqual([
@@ -338,7 +346,7 @@ describe("impossible drafting", () => {
   });
 });
 
-test("a value outside the build's list names what the build takes", () => {
+test("the error for a value outside the build's list names the allowed values", () => {
   const text = parseHelp(oldHelp.replace("--mlock        ", "-ctk,  --cache-type-k {f16,q8_0}\n--mlock        "));
   const [problem] = problemsOf(() => render({ cache_type_k: "q4_0" }, new FlagCatalogue("odd", text)));
   expect(problem).toEqual({
@@ -365,8 +373,10 @@ test("rpc.workers of a build without RPC, and rpc.cache of a server", () => {
   });
 });
 
-test("rpc.workers stands before the devices that it makes", () => {
-  const help = `${oldHelp}--rpc SERVERS                           comma-separated list of RPC servers\n-dev,  --device <dev1,dev2,..>          devices\n`;
+test("rpc.workers comes before the devices that it makes", () => {
+  const help =
+    `${oldHelp}--rpc SERVERS                           comma-separated list of RPC servers\n-dev,  ` +
+    `--device <dev1,dev2,..>          devices\n`;
   const line = commandLine(
     render({ devices: ["RPC0"], rpc: { workers: ["h:1", "i:2"] } }, new FlagCatalogue("rpc", parseHelp(help))),
   );

@@ -44,14 +44,14 @@ test.each([
   expect(findOpenAccess(makeProfile({ server: { api_key_file: keys } })).map(({ code }) => code)).toEqual(codes);
 });
 
-test("a key file that cannot be looked at is for others to tell", () => {
+test("a key file without access is reported by another check", () => {
   symlinkSync("loop", join(folder, "loop"));
   for (const path of [join(folder, "loop"), join(keys, "below"), join(folder, "missing")]) {
     expect(findOpenAccess(makeProfile({ server: { api_key_file: path } }))).toEqual([]);
   }
 });
 
-test("a key file is looked at before each start", () => {
+test("the key file is checked before each start", () => {
   const launch = makeLaunch({ apiKeyFile: keys });
   expect(checkKeyFile(launch)).toBeUndefined();
   writeFileSync(keys, "\n");

@@ -44,7 +44,7 @@ describe("the keys of a file", () => {
     expect(readApiKey(path)).toBe(keys[0]);
   });
 
-  test.each(["", "\n", "\n\n\n", "# none yet\n", "#\n\n"])("%j: there is none, which would open the server", (text) => {
+  test.each(["", "\n", "\n\n\n", "# none yet\n", "#\n\n"])("%j has no key, which would open the server", (text) => {
     writeFileSync(path, text);
     const error = refuse();
     expect(error).toMatchObject({ code: "api-keys-unusable", exit: "config", at: "p.yaml:3:3" });
@@ -88,7 +88,7 @@ describe("the keys of a file", () => {
     expect(JSON.stringify(error.problems)).not.toContain(secret);
   });
 
-  test("that are wrong in several ways are told at once, each kind with its lines", () => {
+  test("several kinds of faults are reported at once, each with its lines", () => {
     writeFileSync(path, `a\r\n b\n${"c\r\n".repeat(7)}`);
     expect(refuse().problems.map(({ message }) => message)).toEqual([
       '"server.api_key_file" has a carriage return (CR) at the end of line 1, 3, 4, 5, 6 and 3 more',

@@ -60,7 +60,7 @@ describe("a typed error for", () => {
     '{"choices":[null]}',
     '{"choices":[{"delta":null}]}',
     '{"error":null}',
-  ])("an answer that breaks off after %s, which says nothing", async (event) => {
+  ])("an answer that ends early after %s, an event without text", async (event) => {
     answer = (response) => void response.end(`data: ${event}\n\n`);
     await expect(chat()).rejects.toMatchObject({ code: "chat-failed" });
   });

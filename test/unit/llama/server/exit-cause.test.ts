@@ -8,7 +8,7 @@ function ended(lastLines: readonly string[], more: Partial<ServerExit> = {}): Se
   return { name: "coder", code: 1, signal: null, lastLines, oomKills: 0, wasReady: false, ...more };
 }
 
-describe("what llama-server said last", () => {
+describe("the last lines of llama-server", () => {
   // As b7698 and v0.5.0 log it, the telling line among those that follow it.
   test.each([
     [
@@ -38,7 +38,8 @@ describe("what llama-server said last", () => {
     [
       "a missing library",
       [
-        "/opt/llama-server: error while loading shared libraries: libcublas.so.12: cannot open shared object file: No such file or directory",
+        "/opt/llama-server: error while loading shared libraries: libcublas.so.12: cannot open shared object " +
+          "file: No such file or directory",
       ],
       "library-missing",
       "missingFile",
@@ -81,7 +82,8 @@ describe("what llama-server said last", () => {
     [
       "a truncated file",
       [
-        "llama_model_load: error loading model: tensor 'blk.0.ffn_up.weight' data is not within the file bounds, model is corrupted or incomplete",
+        "llama_model_load: error loading model: tensor 'blk.0.ffn_up.weight' data is not within the file bounds, " +
+          "model is corrupted or incomplete",
         "srv    load_model: failed to load model, '/m/x.gguf'",
       ],
       "model-corrupt",
@@ -108,7 +110,7 @@ describe("what llama-server said last", () => {
     ],
     ["a worker's port", ["Failed to create server socket"], "port-in-use", "unavailable", ""],
     ["an unknown pre-tokenizer", ["unknown pre-tokenizer type: 'glm9'"], "model-unsupported", "config", "glm9"],
-  ])("%s lasts: it is not tried again", (_, lines, kind, exit, what) => {
+  ])("%s is permanent: the server is not started again", (_, lines, kind, exit, what) => {
     const cause = explainExit(ended(lines));
     expect(cause).toMatchObject({ kind, exit, permanent: true });
     expect(cause.message).toContain(what);
@@ -198,7 +200,8 @@ describe("what llama-server said last", () => {
     [
       "a full GPU",
       [
-        "ggml_backend_cuda_buffer_type_alloc_buffer: allocating 9000.00 MiB on device 0: cudaMalloc failed: out of memory",
+        "ggml_backend_cuda_buffer_type_alloc_buffer: allocating 9000.00 MiB on device 0: cudaMalloc failed: out " +
+          "of memory",
       ],
       "gpu-out-of-memory",
     ],
@@ -303,7 +306,7 @@ test.each<[string, readonly string[], Partial<ServerExit>, readonly string[]]>([
   ],
   ["an abort", [], { code: null, signal: "SIGABRT" }, ["logs", "coder"]],
   ["an exit code", [], { code: 7 }, ["logs", "coder"]],
-])("what to do about %s is a command with the profile's own name", (_, lines, more, run) => {
+])("the fix for %s is a command with the profile's name", (_, lines, more, run) => {
   expect(explainExit(ended(lines, more)).fix).toMatchObject({ run });
 });
 

@@ -60,21 +60,21 @@ describe("the server's own metrics", () => {
     return readMetrics(makeLaunch(launch), endpoint, never);
   }
 
-  test("are asked for of a server that has them", async () => {
+  test("are read from a server that has them", async () => {
     expect(await read({ args: ["--metrics"] }, {})).toBe("llamacpp:n_decode_total 1");
   });
 
-  test("a sleeping server is left asleep", async () => {
+  test("a sleeping server stays asleep", async () => {
     expect(await read({ args: ["--metrics"] }, { is_sleeping: true })).toBeUndefined();
     expect(asked).toEqual(["/props"]);
   });
 
-  test("a server without them is not asked at all", async () => {
+  test("a server without them gets no request", async () => {
     expect(await read({ args: [] }, {})).toBeUndefined();
     expect(asked).toEqual([]);
   });
 
-  test("an answer that is none, or not there, is undefined", async () => {
+  test("an invalid or missing answer is undefined", async () => {
     answerWith(501, {});
     expect(await readMetrics(makeLaunch({ args: ["--metrics"] }), endpoint, never)).toBeUndefined();
     expect(await readMetrics(makeLaunch({ args: ["--metrics"] }), { ...endpoint, port: 1 }, never)).toBeUndefined();
@@ -94,7 +94,7 @@ describe("an examination", () => {
     return examine(makeLaunch({ args }), endpoint, never);
   }
 
-  test("goes well where a request does", async () => {
+  test("passes when a request succeeds", async () => {
     expect(await examineServer([], {}, 200)).toEqual({ result: "well" });
     expect(asked).toEqual(["/props", "/v1/chat/completions"]);
   });
@@ -106,14 +106,14 @@ describe("an examination", () => {
     });
   });
 
-  test("blames no server for a refusal, or for no answer", async () => {
+  test("does not call a server broken after a refusal, or without an answer", async () => {
     expect(await examineServer([], {}, 401)).toEqual({ result: "unknown" });
     expect(await examineServer([], {}, 503)).toEqual({ result: "unknown" });
     expect(await examine(makeLaunch(), { ...endpoint, port: 1 }, never)).toEqual({ result: "unknown" });
     expect(await examine(makeLaunch(), endpoint, AbortSignal.abort())).toEqual({ result: "unknown" });
   });
 
-  test("wakes nobody, and asks no text of a server that makes none", async () => {
+  test("wakes no server, and asks no text of a server for embeddings", async () => {
     expect(await examineServer([], { is_sleeping: true }, 200)).toEqual({ result: "unknown" });
     expect(asked).toEqual(["/props"]);
     for (const flag of ["--embeddings", "--rerank"]) {
@@ -139,12 +139,12 @@ describe("health", () => {
     expect(await checkHealth(endpoint, 20, never)).toBe("timeout");
   });
 
-  test("half an answer is a timeout as well", async () => {
+  test("half an answer is a timeout, too", async () => {
     answer = (_request, _body, response) => void response.writeHead(200, { "content-length": "10" }).write("{");
     expect(await checkHealth(endpoint, 50, never)).toBe("timeout");
   });
 
-  test("a connection that is refused, broken off or called off is unreachable", async () => {
+  test("a server is unreachable when the connection is refused, reset or aborted", async () => {
     answer = (request) => request.socket.destroy();
     expect(await checkHealth(endpoint, 5000, never)).toBe("unreachable");
     answer = () => undefined;
@@ -180,7 +180,7 @@ describe("the proof request", () => {
     ]);
   });
 
-  test("then measures plain steps, in requests that leave no room for a draft", async () => {
+  test("then measures the speed without drafting, with requests too short for a draft", async () => {
     const steps = [9, 5, 4, 5, 70];
     const asked: unknown[] = [];
     answer = (_request, body, response) => {
@@ -194,7 +194,7 @@ describe("the proof request", () => {
     expect(asked).toEqual([64, 2, 2, 2, 2, 2]);
   });
 
-  test("knows no plain speed of a server that drafts all the same, or that drafts nothing", async () => {
+  test("has no speed without drafting for a server that still drafts, or that never drafts", async () => {
     answerWith(200, { timings: { predicted_n: 2, predicted_ms: 5, draft_n: 1, draft_n_accepted: 1 } });
     expect((await prove(makeLaunch(), endpoint, never)).baselineTokensPerSecond).toBeUndefined();
     answerWith(200, { timings: { predicted_n: 64, predicted_ms: 64 } });
@@ -252,7 +252,7 @@ describe("the proof request", () => {
       ["is emptied", () => writeFile(apiKeyFile, "")],
       ["gets another key", () => writeFile(apiKeyFile, "second\n")],
       ["becomes a folder", async () => rm(apiKeyFile).then(() => mkdir(apiKeyFile))],
-    ])("goes on with the key that the server took when it %s", async (_how, change) => {
+    ])("keeps the key that the server accepted when it %s", async (_how, change) => {
       const launch = makeLaunch({ apiKeyFile });
       expect(await isBusy(launch, endpoint, never)).toBe(true);
       await change();
@@ -260,7 +260,7 @@ describe("the proof request", () => {
       expect(new Set(given)).toEqual(new Set(["Bearer first"]));
     });
 
-    test("tries the new key once the old one is refused, and keeps to it", async () => {
+    test("tries the new key when the old one is refused, and keeps it", async () => {
       const launch = makeLaunch({ apiKeyFile });
       expect(await isBusy(launch, endpoint, never)).toBe(true);
       await writeFile(apiKeyFile, "second\n");
@@ -270,7 +270,7 @@ describe("the proof request", () => {
       expect(given.filter((key) => key === "Bearer first")).toHaveLength(3);
     });
 
-    test("asks without a key where there was none to begin with, and says what the server says", async () => {
+    test("sends no key when there was none at first, and reports the server's answer", async () => {
       await rm(apiKeyFile);
       const launch = makeLaunch({ apiKeyFile });
       await expect(prove(launch, endpoint, never)).rejects.toThrow("the server answered 401");
@@ -289,14 +289,14 @@ describe("the proof request", () => {
     await expect(prove(makeLaunch(), endpoint, never)).rejects.toThrow(message);
   });
 
-  test("is broken off with its signal", async () => {
+  test("is aborted with its signal", async () => {
     const controller = new AbortController();
     answer = () => controller.abort();
     await expect(prove(makeLaunch(), endpoint, controller.signal)).rejects.toThrow("abort");
   });
 });
 
-describe("a line of a server that loads", () => {
+describe("a log line of a loading server", () => {
   test.each([
     ["main: server is listening on http://127.0.0.1:8080 - starting the main loop", "127.0.0.1", 8080],
     ["0.00.010.036 I srv  llama_server: listening on http://127.0.0.1:33581", "127.0.0.1", 33_581],
@@ -327,11 +327,11 @@ describe("a line of a server that loads", () => {
     "listening on unix:///tmp/x",
     "listening on http://127.0.0.1:123456",
     "",
-  ])("says nothing more: %s", (line) => expect(parseLoadLine(line)).toBeUndefined());
+  ])("has no meaning: %s", (line) => expect(parseLoadLine(line)).toBeUndefined());
 });
 
 describe("an address in a server's log", () => {
-  test.each(["0", "65536", "99999"])("with the port %s is none", (port) => {
+  test.each(["0", "65536", "99999"])("with the port %s is ignored", (port) => {
     expect(parseLoadLine(`srv  main: server is listening on http://127.0.0.1:${port}`)).toBeUndefined();
   });
 

@@ -3,12 +3,13 @@ import { parseTraffic } from "../../../../src/llama/server/traffic-lines.ts";
 
 const none = { tokens: 0, seconds: 0, draftTokens: 0, acceptedTokens: 0, drafts: 0, acceptedLengths: 0 };
 
-describe("what a line of the server's log says about a request", () => {
+describe("a log line about a request", () => {
   test("its generated tokens and the time for them, on new builds and old", () => {
     const speed = { ...none, tokens: 64, seconds: 0.0521 };
     expect(
       parseTraffic(
-        "0.00.866.497 I slot print_timing: id  0 | task 0 |        eval time =      52.10 ms /    64 tokens (    0.83 ms per token,  1209.14 tokens per second)",
+        "0.00.866.497 I slot print_timing: id  0 | task 0 |        eval time =      52.10 ms /    64 tokens (    " +
+          "0.83 ms per token,  1209.14 tokens per second)",
       ),
     ).toEqual(speed);
     expect(
@@ -23,9 +24,10 @@ describe("what a line of the server's log says about a request", () => {
     expect(parseTraffic("draft acceptance rate = 0.57576 (   19 accepted /    33 generated)")).toEqual(drafted);
   });
 
-  test("how many steps checked a draft, where the build tells the mean length", () => {
+  test("how many steps checked a draft, on builds that log the mean length", () => {
     const line =
-      "0.00.866.502 I slot print_timing: id  0 | task 0 | draft acceptance = 0.84211 (   48 accepted /    57 generated), mean len =  4.20";
+      "0.00.866.502 I slot print_timing: id  0 | task 0 | draft acceptance = 0.84211 (   48 accepted /    57 " +
+      "generated), mean len =  4.20";
     expect(parseTraffic(line)).toEqual({
       ...none,
       draftTokens: 57,
@@ -35,7 +37,7 @@ describe("what a line of the server's log says about a request", () => {
     });
   });
 
-  test("no step, where every draft was refused", () => {
+  test("no step, when every draft was rejected", () => {
     const line = "draft acceptance = 0.00000 (    0 accepted /     9 generated), mean len =  1.00";
     expect(parseTraffic(line)).toEqual({ ...none, draftTokens: 9 });
   });
@@ -48,7 +50,7 @@ describe("what a line of the server's log says about a request", () => {
   ])("nothing: %s", (line) => expect(parseTraffic(line)).toBeUndefined());
 });
 
-describe("numbers that are none", () => {
+describe("invalid numbers", () => {
   const huge = "9".repeat(400);
   test.each([
     "eval time = 1..5 ms /    64 tokens",
@@ -62,7 +64,7 @@ describe("numbers that are none", () => {
     "draft acceptance = 1.00000 (   48 accepted /    9 generated)",
     `draft acceptance = 1.00000 (   ${huge} accepted /    ${huge} generated)`,
     "draft acceptance = 0..5 (   4 accepted /    9 generated)",
-  ])("count for nothing: case %#", (line) => expect(parseTraffic(line)).toBeUndefined());
+  ])("are ignored: case %#", (line) => expect(parseTraffic(line)).toBeUndefined());
 
   test.each(["1..5", "nan", "1.0000000001", huge, "0"])(
     "a mean length that is none or tiny (case %#) makes no more steps than tokens, and sums that are numbers",

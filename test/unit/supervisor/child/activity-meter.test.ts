@@ -36,7 +36,7 @@ describe("a server shows that it works", () => {
   });
 });
 
-test("the little that our own questions cost a server does not count, however long it goes on", () => {
+test("the cost of our own health checks does not count as life, however long it goes on", () => {
   const { life, signs } = watchSigns();
   // A hundredth of a second in every ten.
   for (let second = 10; second <= 900; second += 10) {
@@ -46,14 +46,14 @@ test("the little that our own questions cost a server does not count, however lo
   expect(life.silentMs(900_000)).toBe(900_000);
 });
 
-test("a server that begins to compute after an hour is seen as soon as it has used a tenth of a second", () => {
+test("a server that begins to compute after an hour shows life after a tenth of a second of CPU time", () => {
   const { life, signs } = watchSigns();
   for (let second = 10; second <= 3600; second += 10) life.look(second * 1000);
   signs.now = { ...still, cpuTicks: still.cpuTicks + 11 };
   expect(life.look(3_600_200)).toBe(true);
 });
 
-test("where the system tells nothing but the log, the log counts", () => {
+test("without CPU and I/O counters only the log counts", () => {
   const signs = { now: { logBytes: 1, cpuTicks: undefined, taken: undefined } };
   const life = new ActivityMeter(
     1,

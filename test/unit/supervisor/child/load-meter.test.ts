@@ -15,7 +15,7 @@ function measure(...taken: [number, number, number][]): (number | undefined)[] {
 }
 
 describe("how far a load is", () => {
-  test("is told by the way in which most came, without what was there before", () => {
+  test("counts the way in which most bytes came, without those from before", () => {
     expect(measure([50, 0, 70], [150, 0, 70], [150, 300, 70], [150, 300, 770])).toEqual([100, 300, 700]);
   });
 
@@ -25,7 +25,7 @@ describe("how far a load is", () => {
 
   test("is never full", () => expect(measure([0, 0, 0], [9000, 0, 0])).toEqual([990]));
 
-  test("is not known of a process that is gone, nor of a launch without files", () => {
+  test("is unknown for a process that is gone and for a launch without files", () => {
     expect(new LoadMeter(files, 1, () => undefined).measure()).toBeUndefined();
     expect(new LoadMeter([], 1, () => ({ read: 1, fetched: 1, mapped: 1 })).measure()).toBeUndefined();
   });

@@ -33,9 +33,9 @@ describe("the count of OOM kills", () => {
     expect(readFrom(vmstat)).toBe(7);
   });
 
-  test("is not known where nobody tells", () => expect(readFrom({})).toBeUndefined());
+  test("is unknown when the system does not tell", () => expect(readFrom({})).toBeUndefined());
 
-  test("is told by this machine", () => expect(readOomKills()).toBeGreaterThanOrEqual(0));
+  test("is known on this machine", () => expect(readOomKills()).toBeGreaterThanOrEqual(0));
 });
 
 const events = "low 0\nhigh 0\nmax 9\noom 4\noom_kill 3\noom_group_kill 0\n";

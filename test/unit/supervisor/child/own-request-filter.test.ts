@@ -13,20 +13,20 @@ const nothing: TokenTraffic = {
 const speed = { ...nothing, tokens: 64, seconds: 0.1 };
 const drafted = { ...nothing, draftTokens: 33, acceptedTokens: 19 };
 
-test("the first lines of a run are of our own requests, however late they are logged", () => {
+test("the first lines of a run belong to our own requests, however late they are logged", () => {
   const own = new OwnRequestFilter();
   own.add(2);
   expect([speed, drafted, speed].map((line) => own.includes(line))).toEqual([true, true, true]);
   expect([speed, drafted, speed, speed].map((line) => own.includes(line))).toEqual([false, false, false, false]);
 });
 
-test("a drafting line that comes behind our last line of speed is ours", () => {
+test("a drafting line after our last line of speed belongs to us", () => {
   const own = new OwnRequestFilter();
   own.add(1);
   expect([speed, drafted, speed, drafted].map((line) => own.includes(line))).toEqual([true, true, false, false]);
 });
 
-test("without requests of ours all lines are of clients, also of one that took no time to measure", () => {
+test("without own requests all lines belong to clients, even a line without a measurable time", () => {
   const own = new OwnRequestFilter();
   expect([{ ...nothing, tokens: 1 }, speed, drafted].map((line) => own.includes(line))).toEqual([false, false, false]);
 });

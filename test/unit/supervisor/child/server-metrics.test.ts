@@ -4,7 +4,7 @@ import { ServerMetrics } from "../../../../src/supervisor/child/server-metrics.t
 beforeEach(() => void vi.useFakeTimers({ toFake: ["performance", "setTimeout", "clearTimeout"] }));
 afterEach(() => void vi.useRealTimers());
 
-test("an answer is good for some seconds, for all who ask", async () => {
+test("an answer is reused for some seconds", async () => {
   let asked = 0;
   const metrics = new ServerMetrics(async () => `answer ${(asked += 1)}`);
   expect(await Promise.all([metrics.read(), metrics.read()])).toEqual(["answer 1", "answer 1"]);
@@ -14,7 +14,7 @@ test("an answer is good for some seconds, for all who ask", async () => {
   expect(await metrics.read()).toBe("answer 2");
 });
 
-test("a server that is busy with a prompt is asked once, and the last answer stands until it answers", async () => {
+test("a busy server is asked once, and its last answer is used until it answers", async () => {
   const answers: ((text: string) => void)[] = [];
   const metrics = new ServerMetrics(() => new Promise((resolve) => answers.push(resolve)));
   const first = metrics.read();

@@ -6,7 +6,7 @@ import { explainSpawnFailure, kill, killGroup, terminate } from "../../../../src
 
 afterEach(() => vi.restoreAllMocks());
 
-test("a process that may not be signalled is a known error; one that is gone is none", () => {
+test("a process that may not be signalled is a known error, a process that is gone is no error", () => {
   const system = vi.spyOn(process, "kill").mockImplementation(() => {
     throw Object.assign(new Error("kill EPERM"), { code: "EPERM", syscall: "kill" });
   });
@@ -27,7 +27,7 @@ test.each(["EAGAIN", "EMFILE", "ENFILE", "ENOMEM"])(
   },
 );
 
-test("how Node was called is not repeated when a start fails", async () => {
+test("a failed start does not quote the arguments of the spawn", async () => {
   const call = () => spawn("/bin/true", { env: { A: "s3cret\0" } });
   expect(call).toThrow("s3cret");
   const error = await Promise.resolve()
@@ -39,7 +39,7 @@ test("how Node was called is not repeated when a start fails", async () => {
   });
 });
 
-test("what a server has started is ended with it, in another session too", async () => {
+test("descendants of a server are killed with it, even in another session", async () => {
   const server = spawn("sh", ["-c", "setsid sh -c 'echo $$; exec sleep 1000' & exec sleep 1000"], {
     detached: true,
     stdio: ["ignore", "pipe", "inherit"],

@@ -11,18 +11,18 @@ test("tells each suspend once, for how long it was", () => {
   expect(meter.look(140_000 + 2 * hour, 45_000)).toBe(hour);
 });
 
-test("a process that is stopped is no machine that is suspended", () => {
+test("a stopped process does not count as a suspended machine", () => {
   const meter = new SuspendMeter(100_000, 5000);
   expect(meter.look(100_000 + hour, 5000 + hour)).toBe(0);
 });
 
-test("clocks that are read one after the other, or count whole seconds, are no suspend", () => {
+test("clocks that are read one after the other, or count whole seconds, show no suspend", () => {
   const meter = new SuspendMeter(100_000, 5999);
   for (let nowMs = 6000; nowMs < 1_000_000; nowMs += 999)
     expect(meter.look(Math.floor((nowMs + 94_001) / 1000) * 1000, nowMs)).toBe(0);
 });
 
-test("where the time since boot is not told, or not always, there is no suspend", () => {
+test("without the time since boot no suspend is reported", () => {
   const meter = new SuspendMeter(undefined, 5000);
   expect(meter.look(undefined, 15_000)).toBe(0);
   expect(meter.look(110_000 + hour, 25_000)).toBe(0);

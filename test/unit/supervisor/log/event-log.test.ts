@@ -34,7 +34,7 @@ describe("the event log", () => {
     expect((await lines()).map((line) => parseEventLine(line)?.cause)).toEqual(["bad-sha256"]);
   });
 
-  test("has one line a change, whatever the message holds", async () => {
+  test("has one line for each event, whatever the message contains", async () => {
     log.append(event("failed", "first\nsecond\r\nthird", "exited"));
     expect((await lines()).map((line) => parseEventLine(line)?.message)).toEqual(["first second third"]);
   });
@@ -52,13 +52,13 @@ describe("the event log", () => {
     expect(await lines()).toHaveLength(1);
   });
 
-  test("that cannot be written is said, and stops nothing", async () => {
+  test("that cannot be written is reported, and stops nothing", async () => {
     await mkdir(path);
     log.append(event("ready", "ready", null));
     expect(failures).toEqual([expect.stringContaining("a folder is in the place of a file")]);
   });
 
-  test("that was moved or deleted, with its folder too, is made anew", async () => {
+  test("that was moved or deleted, even with its folder, is recreated", async () => {
     log.append(event("ready", "one", null));
     await rename(path, join(folder, "moved"));
     log.append(event("ready", "two", null));
@@ -78,7 +78,7 @@ function event(state: Status["state"], message: string, cause: string | null): S
   return { time, elapsedMs: 24_500, message, cause, status: { state } as Status };
 }
 
-test("a line with a number that is none is no event", () => {
+test("a line with a malformed number is not an event", () => {
   const line = (seconds: string) => `2026-01-01T00:00:00.000Z +${seconds} ready - it is`;
   expect(parseEventLine(line("1.500"))?.elapsedMs).toBe(1500);
   expect(parseEventLine(line(`${"9".repeat(400)}.000`))).toBeUndefined();

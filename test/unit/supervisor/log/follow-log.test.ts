@@ -72,7 +72,7 @@ test.each([
   log.close();
 });
 
-test("a rotation that was cut short long ago keeps nobody from reading on", async () => {
+test("a rotation that was interrupted long ago is no obstacle for a reader", async () => {
   const log = new ServerLog(path, { maxBytes: 1, keep: 2 });
   writeFileSync(`${path}.rotating`, "line 0\n");
   utimesSync(`${path}.rotating`, new Date(0), new Date(0));
@@ -82,7 +82,7 @@ test("a rotation that was cut short long ago keeps nobody from reading on", asyn
   log.close();
 });
 
-test("there is no end of a log that is not there", async () => expect(await findLogEnd(path)).toBeUndefined());
+test("a missing log has no end", async () => expect(await findLogEnd(path)).toBeUndefined());
 
 describe("a log that is lost", () => {
   /** A log with one line that was seen, and a reader that waits for what comes. */
@@ -139,7 +139,7 @@ describe("a log that is lost", () => {
     log.close();
   });
 
-  test("and that nobody copies from is read to its end, too", async () => {
+  test("without a copy of its end is read to its end, too", async () => {
     writeFileSync(path, "");
     const { lines } = await follow();
     const old = openSync(path, "a");
@@ -151,7 +151,7 @@ describe("a log that is lost", () => {
     expect(await lines).toEqual(["one", "two", "end"]);
   });
 
-  test("with its rotated ones keeps nobody from reading on", async () => {
+  test("with its rotated files is no obstacle for a reader", async () => {
     writeFileSync(`${path}.1`, "older\n");
     writeFileSync(path, "");
     const { lines } = await follow();
@@ -168,7 +168,7 @@ describe("a log that is lost", () => {
   });
 });
 
-test("there is no end of a folder", async () => {
+test("a folder has no log end", async () => {
   mkdirSync(path);
   expect(await findLogEnd(path)).toBeUndefined();
 });

@@ -114,13 +114,13 @@ test("while something else is in its place nothing is lost", () => {
   expect(() => log.look()).toThrow("EISDIR");
   rmdirSync(path);
   execFileSync("mkfifo", [path]);
-  expect(() => log.look()).toThrow("not a file");
+  expect(() => log.look()).toThrow("not a regular file");
   rmSync(path);
   expect(log.look()).toBe(true);
   expect(content()).toMatch(/\none\n$/);
 });
 
-test("a run begins all the same while something else is in its place", () => {
+test("a run begins even while something else is in the log's place", () => {
   rmSync(path);
   mkdirSync(path);
   expect(() => log.markRun("--- run 2")).toThrow("EISDIR");
@@ -147,7 +147,7 @@ test("a moved file is cut back to what it had, and the new one is rotated", () =
   expect(content()).toBe("next\n");
 });
 
-test("a deleted file is emptied, one that has another name is not", () => {
+test("a deleted file is emptied, a moved one is not", () => {
   linkSync(path, join(folder, "other"));
   rmSync(path);
   log.look();
@@ -163,7 +163,7 @@ test("a deleted file is emptied, one that has another name is not", () => {
   expect(log.runStart).toBe(0);
 });
 
-test("what is in the way keeps the server's file from growing no less", () => {
+test("the server's file is cut back even while something is in the log's place", () => {
   rmSync(path);
   writeFileSync(join(folder, "link"), "");
   mkdirSync(path);
@@ -173,7 +173,7 @@ test("what is in the way keeps the server's file from growing no less", () => {
   expect(log.sizeBytes).toBe(0);
 });
 
-test("how full the disk is can be told of a deleted file, too", () => {
+test("the free space is known even for a deleted file", () => {
   rmSync(join(folder, "p"), { recursive: true });
   expect(log.isDiskFull).toBe(false);
   expect(existsSync(path)).toBe(false);

@@ -12,6 +12,6 @@ test.each([
   else expect(parseLogTime(line)).toBeCloseTo(ms, 6);
 });
 
-test("a time with a number that is none is no time", () => {
+test("a malformed time is no time", () => {
   expect(parseLogTime(`${"9".repeat(400)}.00.000.000 I line`)).toBeUndefined();
 });

@@ -30,7 +30,7 @@ describe("a log follower", () => {
     expect([...follower.read(plenty)]).toEqual([]);
   });
 
-  test("cuts lines that are longer than any that says something, whether they end or not", () => {
+  test("cuts lines that are longer than any parsed line, complete or not", () => {
     const follower = new ServerLogReader(log);
     appendFileSync(log.path, `${"x".repeat(60_000)}\n${"y".repeat(60_000)}`);
     appendFileSync(log.path, `${"y".repeat(60_000)}\nshort\n`);
@@ -38,7 +38,7 @@ describe("a log follower", () => {
     expect(lines.map((line) => line.length)).toEqual([4096, 4096, 5]);
   });
 
-  test("a look at which nothing has come reads nothing: there may be a hundred a second", () => {
+  test("a call without new bytes reads nothing: there may be a hundred calls a second", () => {
     const read = vi.spyOn(log, "read");
     const follower = new ServerLogReader(log);
     expect([...follower.read(plenty)]).toEqual([]);
@@ -70,13 +70,13 @@ describe("a log follower", () => {
     expect([...follower.read(plenty)]).toEqual(["new"]);
   });
 
-  test("passes over what is more than it may read", () => {
+  test("skips bytes beyond its limit", () => {
     const follower = new ServerLogReader(log);
     appendFileSync(log.path, `${"x".repeat(500)}\nlast but one\nlast\n`);
     expect([...follower.read(10)]).toEqual([" one", "last"]);
   });
 
-  test("cuts a line without end", () => {
+  test("cuts an endless line", () => {
     const follower = new ServerLogReader(log);
     appendFileSync(log.path, "y".repeat(300_000));
     expect([...follower.read(plenty)]).toEqual([]);

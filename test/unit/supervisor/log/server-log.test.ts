@@ -54,7 +54,7 @@ describe("rotation", () => {
     log.close();
   });
 
-  test("keeps nothing where nothing is to be kept", () => {
+  test("keeps no file when none is to be kept", () => {
     const log = new ServerLog(path, { maxBytes: 10, keep: 0 });
     appendFileSync(path, lines(0, 20));
     expect(log.rotateIfLarge()).toBe(true);
@@ -63,7 +63,7 @@ describe("rotation", () => {
     log.close();
   });
 
-  test("the server's descriptor goes on at the start of the emptied file, without a gap", () => {
+  test("the server's descriptor continues at the start of the emptied file, without a gap", () => {
     const log = new ServerLog(path, { maxBytes: 10, keep: 1 });
     appendFileSync(log.fd, lines(0, 20));
     log.rotateIfLarge();
@@ -72,7 +72,7 @@ describe("rotation", () => {
     log.close();
   });
 
-  test("what large files hold is kept whole", () => {
+  test("large files are kept whole", () => {
     const log = new ServerLog(path, { maxBytes: 10, keep: 1 });
     const content = lines(0, 50_000);
     appendFileSync(path, content);
@@ -83,7 +83,7 @@ describe("rotation", () => {
 });
 
 describe("a run", () => {
-  test("its marker tells when it began", () => {
+  test("its marker has the time of its beginning", () => {
     const before = Date.now();
     expect(Date.parse(parseRunMarker(formatRunMarker(3, "/bin/server --x")) ?? "")).toBeGreaterThanOrEqual(before);
     expect(parseRunMarker("--- llmctl: run away")).toBeUndefined();
@@ -140,7 +140,7 @@ describe("a run", () => {
     log.close();
   });
 
-  test("after a rotation, or when someone else has emptied the file, its tail begins with what is left", () => {
+  test("after a rotation, or a truncation by someone else, its tail begins with the remaining bytes", () => {
     const log = new ServerLog(path, { maxBytes: 100, keep: 1 });
     log.markRun("--- run");
     appendFileSync(path, lines(0, 30));

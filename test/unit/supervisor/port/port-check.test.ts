@@ -15,7 +15,7 @@ beforeEach(async () => {
 afterEach(() => holder.close());
 
 describe("a port in use", () => {
-  test("is refused for good, and its owner is named", async () => {
+  test("is refused permanently, and the error names its owner", async () => {
     const cause = await checkPort({ host: "127.0.0.1", port });
     expect(cause).toMatchObject({
       kind: "port-in-use",
@@ -31,13 +31,13 @@ describe("a port in use", () => {
   });
 });
 
-test("a port that was let go is free, and has no owner", async () => {
+test("a closed port is free and has no owner", async () => {
   await once(holder.close(), "close");
   expect(await checkPort({ host: "127.0.0.1", port })).toBeUndefined();
   expect(findPortOwner(port)).toBeUndefined();
 });
 
-test("a process that listens is found to, and one that does not is not", async () => {
+test("a listening process is found, one that does not listen is not", async () => {
   expect(findListeningPort(process.pid)).toEqual(expect.any(Number));
   expect(findListeningPort(2 ** 30)).toBeUndefined();
 });
@@ -85,7 +85,7 @@ describe("an address without a port", () => {
   );
 });
 
-test("an address of another machine is told as such", async () => {
+test("an address of another machine is an error that says so", async () => {
   expect(await checkPort({ host: "192.0.2.1", port })).toMatchObject({
     kind: "host-not-local",
     message: '"192.0.2.1" is not an address of this machine',

@@ -40,12 +40,12 @@ async function leaveStale(): Promise<void> {
 }
 
 describe("the path of a socket", () => {
-  test("with nothing there is free", async () => {
+  test("that does not exist is free", async () => {
     expect(await check()).toBeUndefined();
     await removeStaleSocket(socketPath);
   });
 
-  test("where somebody listens is in use, and its owner is named", async () => {
+  test("with a listener is in use, and the error names its owner", async () => {
     await listen(socketPath);
     expect(await check()).toMatchObject({
       kind: "port-in-use",
@@ -60,7 +60,7 @@ describe("the path of a socket", () => {
     expect(existsSync(socketPath)).toBe(true);
   });
 
-  test("with a socket of ours that nobody listens on is free, and only a start removes it", async () => {
+  test("with a stale socket of ours is free, and only a start removes it", async () => {
     await leaveStale();
     expect(await check()).toBeUndefined();
     expect(existsSync(socketPath)).toBe(true);
@@ -86,7 +86,7 @@ describe("the path of a socket", () => {
     expect(existsSync(socketPath)).toBe(true);
   });
 
-  test("in a folder that is not there says how to make it", async () => {
+  test("in a missing folder says how to create it", async () => {
     socketPath = join(folder, "run/x.sock");
     expect(await check()).toMatchObject({
       exit: "missingFile",

@@ -44,7 +44,7 @@ test("a record is read as it was written, and a later one takes its whole place 
   expect(readLockRecord(path)).toBe("released");
 });
 
-test("it is known whether the file says so already", () => {
+test("it is known whether the file already has the record", () => {
   writeLockRecord(fd, makeLockRecord("p"));
   expect(holdsLockRecord(fd, makeLockRecord("p"))).toBe(true);
   expect(holdsLockRecord(fd, makeLockRecord("q"))).toBe(false);
@@ -81,7 +81,7 @@ test.each([
   expect(readLockRecord(path)).toEqual({ holder: thisProcess, profile: "p" });
 });
 
-test("a pipe in its place says nothing, and keeps nobody waiting", () => {
+test("a pipe in its place has no record and does not block", () => {
   execFileSync("mkfifo", [`${path}.pipe`]);
   expect(readLockRecord(`${path}.pipe`)).toBeUndefined();
 });

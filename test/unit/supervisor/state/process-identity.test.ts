@@ -14,7 +14,7 @@ const comm = "/proc/self/comm";
 const name = readFileSync(comm, "utf8").trim();
 afterEach(() => writeFileSync(comm, name));
 
-test("a process is told by pid, start time and boot", () => {
+test("a process is identified by pid, start time and boot", () => {
   const self = identifyProcess(process.pid);
   expect(self).toEqual({
     pid: process.pid,
@@ -42,7 +42,7 @@ test.each([") Z 1 9 9", "a b) (c", ")))", "S"])('a name such as "%s" does not co
   expect(readCpuTicks(process.pid)).toBeLessThan(ticks + 1000);
 });
 
-test("a process is known by its last arguments, whatever runs it", () => {
+test("a process is recognised by its last arguments, whatever interpreter runs it", () => {
   const words = readFileSync("/proc/self/cmdline", "utf8").split("\0").slice(0, -1);
   expect(hasArguments(process.pid, words.slice(1))).toBe(true);
   expect(hasArguments(process.pid, [])).toBe(true);
@@ -58,14 +58,14 @@ test("the same pid at another time, or after another boot, is another process", 
   expect(isRunning({ ...self, bootId: "another" })).toBe(false);
 });
 
-test("a pid that nobody has is no process", () => {
+test("an unused pid is no process", () => {
   const none = 2 ** 30;
   expect(identifyProcess(none)).toBeUndefined();
   expect(readCpuTicks(none)).toBeUndefined();
   expect(readBytesTaken(none)).toBeUndefined();
 });
 
-test("what a process reads is counted", () => {
+test("bytes that a process reads are counted", () => {
   const before = readBytesTaken(process.pid)?.read ?? 0;
   const { length } = readFileSync(process.execPath);
   expect(readBytesTaken(process.pid)?.read).toBeGreaterThanOrEqual(before + length);

@@ -26,19 +26,19 @@ const record: StateRecord = {
   server: null,
 };
 
-test("what was written is read again; only its user may", async () => {
+test("a written state is read again, and only its user may read it", async () => {
   await writeState(folder, record);
   expect(await readState(folder, "p")).toEqual(record);
   expect((await stat(stateFilePath(folder, "p"))).mode & 0o777).toBe(0o600);
 });
 
-test("a state of before there were some keys is read", async () => {
+test("a state that lacks newer keys is read", async () => {
   const { llmctl: _, launchVersion: _v, waitingFor: _w, command: _c, dependsOn: _d, ...older } = record.status;
   await writeState(folder, { ...record, status: older as Status });
   expect((await readState(folder, "p"))?.status).toEqual({ ...older, dependsOn: [] });
 });
 
-test("what a writer has left that was killed goes with the next supervisor's first state, and nothing else does", async () => {
+test("a supervisor's first state removes the unfinished file of a killed writer, and nothing else", async () => {
   await writeState(folder, record);
   const path = stateFilePath(folder, "p");
   const others = [join(dirname(path), "server.log"), `${path}.bak`, join(dirname(path), "other.json.1-2.tmp")];
@@ -47,13 +47,13 @@ test("what a writer has left that was killed goes with the next supervisor's fir
   expect((await readdir(dirname(path))).toSorted()).toEqual([path, ...others].map((file) => basename(file)).toSorted());
 });
 
-test("where nothing was written there is none", async () => {
+test("there is none if none was written", async () => {
   expect(await readState(folder, "p")).toBeUndefined();
   await writeFile(join(folder, "q"), "a file");
   expect(await readState(folder, "q")).toBeUndefined();
 });
 
-test("a pipe in its place keeps nobody waiting", async () => {
+test("a pipe in its place does not block", async () => {
   await mkdir(join(folder, "p"));
   execFileSync("mkfifo", [stateFilePath(folder, "p")]);
   expect(await readState(folder, "p")).toBeUndefined();
