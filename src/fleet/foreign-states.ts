@@ -17,17 +17,16 @@ import {
 } from "../supervisor/state/profile-states.ts";
 import { listUnits, readUnit, unitPath } from "../services/unit-files.ts";
 
-/** Folders, and whose they are where they are not the caller's. */
+/** Folders of states, and their owner where that is not the caller. */
 interface StateOwner {
   readonly paths: Paths;
   readonly owner?: number;
 }
 
 /**
- * The state of a profile, whoever runs it: the caller, the user whose home `LLMCTL_HOME` is, or the user of the
- * machine's services.
+ * The state of a profile that the caller runs, or the owner of `LLMCTL_HOME`, or the user of the machine's services.
  * @returns undefined when it has never run.
- * @throws LlmctlError `other-user` (77) with the command to run, where the caller may not look there; as
+ * @throws LlmctlError `other-user` (77) with the command to run, where the caller may not look into that folder; as
  *   `readProfileState`.
  */
 export async function readStateOfAnyone(paths: Paths, name: string): Promise<ProfileState | undefined> {
@@ -35,13 +34,13 @@ export async function readStateOfAnyone(paths: Paths, name: string): Promise<Pro
   return place.owner === undefined ? readProfileState(place.paths, name) : readForeign(place.paths, name, place.owner);
 }
 
-/** Where the state and the logs of a profile are. @throws as {@link readStateOfAnyone}. */
+/** The folders that hold the state and the logs of a profile. @throws as {@link readStateOfAnyone}. */
 export async function findPlace(paths: Paths, name: string): Promise<StateOwner> {
   expectProfileName(name);
   const owner = findReadableOwner(paths.state);
   if (owner !== undefined) return { paths, owner };
   if (lstatOrNone(join(paths.state, name)) !== undefined) {
-    expectUnled(paths.state);
+    expectNoForeignLink(paths.state);
     return { paths };
   }
   const elsewhere = await explainElsewhere(paths, name);
@@ -51,15 +50,18 @@ export async function findPlace(paths: Paths, name: string): Promise<StateOwner>
   return services;
 }
 
-/** What is read by way of another user's link is not what was asked for. @throws LlmctlError `foreign-folder` (77) */
-function expectUnled(stateDir: string): void {
+/**
+ * A link of another user could lead to files that the caller did not ask for.
+ * @throws LlmctlError `foreign-folder` (77)
+ */
+function expectNoForeignLink(stateDir: string): void {
   if (lstatOrNone(stateDir)?.isSymbolicLink() === true) expectOwnFolder(stateDir);
   expectTrustedPath(dirname(stateDir));
 }
 
 /**
- * Why a profile that the caller does not run is not there: it is a service of the machine.
- * @returns undefined where it is none.
+ * The error for a profile that the caller does not run because it is a service of the machine.
+ * @returns undefined where it is no such service.
  */
 export async function explainElsewhere(paths: Paths, name: string): Promise<LlmctlError | undefined> {
   if (paths.state === servicePaths().state || !(await isMachineService(paths, name))) return undefined;
@@ -69,7 +71,7 @@ export async function explainElsewhere(paths: Paths, name: string): Promise<Llmc
   });
 }
 
-/** What all run that the caller may look at. */
+/** The states of all users that the caller may look at. */
 export interface StatesOfAll {
   readonly states: readonly ProfileState[];
   /** Names of services of the machine that the caller may not look at. */
@@ -86,7 +88,7 @@ export async function listStatesOfAll(paths: Paths): Promise<StatesOfAll> {
   return { states: [...own, ...(await listForeign(services.paths, services.owner))], unseen: [] };
 }
 
-/** The present command as the user of the machine's services. */
+/** The present command line, run as the user of the machine's services. */
 export function serviceCommand(): string {
   return commandAs(systemUser, systemEnvironment);
 }
@@ -95,7 +97,7 @@ function servicePaths(): Paths {
   return findPaths({ ...process.env, ...systemEnvironment });
 }
 
-/** Where the machine's services are, where the caller may look there. */
+/** The folders of the machine's services; undefined where the caller may not look into them. */
 function findServices(paths: Paths): Required<StateOwner> | undefined {
   const services = servicePaths();
   if (paths.state === services.state) return undefined;
@@ -109,7 +111,7 @@ function findServices(paths: Paths): Required<StateOwner> | undefined {
 }
 
 /**
- * @returns whose a folder of states is; undefined where it is the caller's, or none is there.
+ * @returns the owner of a folder of states; undefined where that is the caller, or where there is no folder.
  * @throws LlmctlError where it cannot be read.
  */
 function findReadableOwner(stateDir: string): number | undefined {
@@ -124,13 +126,13 @@ function findReadableOwner(stateDir: string): number | undefined {
   }
 }
 
-/** @throws the system's error, of a folder that cannot be looked into. */
+/** @throws the system's error where the folder above cannot be searched. */
 function lstatOrNone(path: string): Stats | undefined {
   try {
     return lstatSync(path, { throwIfNoEntry: false });
   } catch (error) {
     if (systemErrorCode(error) !== "ENOTDIR") throw error;
-    return undefined; // a file in the place of the folder
+    return undefined; // a file has the place of the folder
   }
 }
 
@@ -141,7 +143,7 @@ async function isMachineService(paths: Paths, name: string): Promise<boolean> {
   return services !== undefined && hasForeignState(services.paths.state, name, services.owner);
 }
 
-/** Root's own units may run what they like; ours says where its state is. */
+/** A unit that llmctl wrote names its home; other units of that name may run anything. */
 async function isServiceUnit(name: string): Promise<boolean> {
   const text = await readUnit(unitPath("system", name));
   return text !== undefined && readEnvironment(text)["LLMCTL_HOME"] === systemHome;
@@ -153,7 +155,7 @@ async function listServices(): Promise<string[]> {
   return names.filter((_, index) => are[index]);
 }
 
-/** @param onNone What is to be done where nothing is there: a folder that says nothing may be refused. */
+/** @param onNone Called where the folder is empty, and may throw: of the caller's `LLMCTL_HOME` that is an error. */
 async function listForeign(
   { state, ...paths }: Paths,
   owner: number,
@@ -185,7 +187,7 @@ async function readOrExplain(paths: Paths, name: string, owner: number): Promise
 }
 
 async function readForeign(paths: Paths, name: string, owner: number): Promise<ProfileState | undefined> {
-  // Loaded here, so that `ps` is quick where nobody else runs anything.
+  // Loaded here, so that `ps` is quick where no other user runs anything.
   const { readForeignState } = await import("../supervisor/state/foreign-state.ts");
   const found = await readForeignState(paths, name, owner);
   return found === undefined ? undefined : { name, ...found, user: userOf(owner) };

@@ -1,8 +1,8 @@
 /**
- * In which order to stop profiles: one group after the other, those of a group at the same time.
- * @param dependencies What each running profile depends on.
- * @returns the names in groups; whatever depends on a profile, also by way of one that is not to be stopped, is in an
- *   earlier group.
+ * The order in which to stop profiles: one group after the other, those of a group at the same time.
+ * @param dependencies The names that each running profile depends on.
+ * @returns the names in groups. A profile that depends on another one is in an earlier group, also where a profile
+ *   that is not to be stopped is between the two.
  */
 export function stopOrder(
   names: readonly string[],
@@ -13,8 +13,7 @@ export function stopOrder(
   while (left.length > 0) {
     const needed = new Set(left.flatMap((name) => [...reach(name, dependencies)]));
     const free = left.filter((name) => !needed.has(name));
-    // Profiles that were edited between their starts can depend on each other in a circle: then there is no order to
-    // keep.
+    // Profiles that were edited between their starts can depend on each other in a circle; then no order is right.
     const group = free.length > 0 ? free : left;
     groups.push(group);
     left = left.filter((name) => !group.includes(name));

@@ -127,7 +127,7 @@ describe("parts of a log", () => {
     await writeFile(log, `${marker("2026-01-01T10:00:00.000Z")}only\n`);
     const { exitCode, stderr } = await llmctl(["logs", "p", "--previous"], { home });
     expect(exitCode).toBe(66);
-    expect(stderr).toContain('of "p" no run before the newest is kept');
+    expect(stderr).toContain('the log of "p" holds no run before the newest one');
   });
 
   test("--since goes by the times of runs and lines, and takes whole runs of a build that writes none", async () => {

@@ -64,6 +64,16 @@ describe("when the supervisor is killed", () => {
     await expectSupervisorGone(startLlmctl(["up", "p"], { home }), "exited");
   });
 
+  test("the up that started it says with which code it exited, where it wrote nothing", async () => {
+    await home.writeFakeProfile("p");
+    const exits = home.join("exits.mjs");
+    await writeFile(exits, 'if (process.argv[2] === "__supervise") process.exit(7);');
+    const env = { NODE_OPTIONS: `--import=${exits}` };
+    const { exitCode, stderr } = await llmctl(["up", "-d", "p"], { home, env });
+    expect(stderr).toContain('the supervisor of "p" exited with code 7 and wrote no error\n');
+    expect(exitCode).toBe(1);
+  });
+
   async function expectSupervisorGone(waiting: RunningLlmctl, how: string): Promise<void> {
     await waiting.waitForLine(/loading/);
     const { supervisorPid } = await untilStatus(home, "p", "loading", ({ state }) => state === "loading");

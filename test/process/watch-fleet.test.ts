@@ -119,6 +119,7 @@ describe("the stream of all profiles", () => {
     process.kill(supervisorPid, "SIGKILL");
     await reader.untilIs("p", "gone ready");
     const second = await upDetached(home, "p");
+    expect(second.supervisorPid).not.toBe(supervisorPid);
     await until("the new supervisor is read", () => {
       const state = reader.states.get("p");
       return state?.presence === "live" && state.status.supervisorPid === second.supervisorPid;

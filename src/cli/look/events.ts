@@ -15,7 +15,7 @@ interface EventsOptions {
 }
 
 /**
- * Prints what a supervisor did, and with `follow` what it does; needs no supervisor.
+ * Prints the last events of a supervisor, and with `follow` the coming ones; needs no running supervisor.
  * @throws LlmctlError `no-events`.
  */
 export async function events(name: string, { follow, json, lines }: EventsOptions): Promise<number> {

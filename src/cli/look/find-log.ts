@@ -7,19 +7,19 @@ import { findComingLog, findLogEnd, type LogEnd } from "../../supervisor/log/fol
 interface WantedLog {
   readonly name: string;
   readonly path: string;
-  /** What it holds, and the name of the command. */
+  /** `log`: output of the server. `events`: changes of the supervisor. */
   readonly kind: "log" | "events";
 }
 
-/** Why a log is not there, and whether it will come. */
+/** The error for a log that is not there, and whether the log will come. */
 interface Absence {
   readonly error: LlmctlError;
-  /** Its supervisor runs, and makes it anew. */
+  /** Its supervisor runs, and makes a new one. */
   readonly isComing: boolean;
 }
 
 /**
- * Where a log ends now. Who follows it waits for one that was moved or deleted under a running supervisor.
+ * Finds the present end of a log. With `follow` it waits for a log that was moved or deleted while its supervisor runs.
  * @throws LlmctlError `no-log`, `no-events`.
  */
 export async function findWantedLog(paths: Paths, log: WantedLog, follow: boolean): Promise<LogEnd> {
@@ -31,7 +31,7 @@ export async function findWantedLog(paths: Paths, log: WantedLog, follow: boolea
   return findComingLog(log.path);
 }
 
-/** A log that is not there was moved or deleted, unless its profile has never run. */
+/** A log is missing because it was moved or deleted, or because its profile has never run. */
 async function explainAbsence(paths: Paths, { name, path, kind }: WantedLog): Promise<Absence> {
   const absence = (message: string, fix: Fix, isComing = false): Absence => ({
     error: new LlmctlError(`no-${kind}`, message, { exit: "missingFile", at: path, fix }),

@@ -19,7 +19,8 @@ interface LogsOptions {
 }
 
 /**
- * Prints the end of a server's log, or a part of what is kept of it, and with `follow` what comes; needs no supervisor.
+ * Prints the end of a server's log, or another part of it, and with `follow` the coming lines; needs no running
+ * supervisor.
  * @throws LlmctlError `no-log`, `no-previous-run`.
  */
 export async function logs(name: string, { follow, lines, previous, since }: LogsOptions): Promise<number> {
@@ -46,7 +47,7 @@ interface Log {
   readonly size: number;
 }
 
-/** Which lines are meant; looks through the log where that depends on what comes later. */
+/** The test for wanted lines. It reads the whole log first: a run is known by the run that follows it. */
 async function choose(
   log: Log,
   { previous, since }: Pick<LogsOptions, "previous" | "since">,
@@ -54,14 +55,14 @@ async function choose(
   const runs = await findRuns(log);
   const newest = runs.length - 1;
   if (previous && newest < 1) {
-    throw new LlmctlError("no-previous-run", `of "${log.name}" no run before the newest is kept`, {
+    throw new LlmctlError("no-previous-run", `the log of "${log.name}" holds no run before the newest one`, {
       exit: "missingFile",
       at: log.path,
-      fix: "log.keep and log.max_size of the profile say how much is kept",
+      fix: "log.keep and log.max_size of the profile decide how much is kept",
     });
   }
   const sinceMs = since?.getTime() ?? Number.NEGATIVE_INFINITY;
-  // Builds without times in their lines: of a run it is known only that it ended before the next began.
+  // Some builds write no times into their lines: all that is known is that a run ended before the next one began.
   const mayReach = (run: number) => run === newest || (runs[run + 1]?.startMs ?? 0) >= sinceMs;
   const isSince = ({ run, atMs }: LogLine) => (runs[run]?.hasTimes === false ? mayReach(run) : atMs >= sinceMs);
   return (line) => (!previous || line.run === newest - 1) && isSince(line);
@@ -72,7 +73,7 @@ interface Run {
   hasTimes: boolean;
 }
 
-/** The runs that a log has markers of, oldest first. */
+/** The runs whose markers are in a log, oldest first. */
 async function findRuns({ path, size }: Log): Promise<readonly Run[]> {
   const { readHistory } = await import("../../supervisor/log/log-history.ts");
   const runs: Run[] = [];
@@ -105,9 +106,9 @@ async function printChosen({ path, size, isWanted, most }: Choice, signal: Abort
 }
 
 /**
- * Waits for a reader that is slower than the disk: a log must not pile up in memory. A file or a program gets what the
- * server has written, as `cat` on the log would give it, colours and all: it is data there, and whoever searches it
- * must find it. A terminal obeys nothing in it.
+ * Prints a line, and waits for a reader that is slower than the disk, so that the log does not pile up in memory. A
+ * file or a program gets the bytes that the server wrote, colours included, as `cat` would give them: a search has to
+ * find them. On a terminal control characters are made visible.
  */
 async function printLine(line: string, signal: AbortSignal): Promise<void> {
   const { stdout } = process;
@@ -117,7 +118,7 @@ async function printLine(line: string, signal: AbortSignal): Promise<void> {
   });
 }
 
-/** Aborted by Ctrl-C, and when the reader of our output is gone. */
+/** A signal that aborts on Ctrl-C, and when the reader of our output is gone. */
 export function interrupted(): AbortSignal {
   const controller = new AbortController();
   process.once("SIGINT", () => controller.abort());

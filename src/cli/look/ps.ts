@@ -11,8 +11,8 @@ interface PsOptions {
 }
 
 /**
- * Lists what runs and what has failed; with `all` also what was stopped.
- * @returns the exit code: that of the first that is refused.
+ * Lists the profiles that run or have failed; with `all` also those that were stopped.
+ * @returns the exit code; that of the first profile whose folder or socket is refused.
  */
 export async function ps({ all, json }: PsOptions): Promise<number> {
   const { states, unseen } = await listStates(findPaths(), { all });
@@ -32,7 +32,7 @@ export async function ps({ all, json }: PsOptions): Promise<number> {
   return exitCodeOf(refused[0]);
 }
 
-/** The JSON of a profile's state; `user` only where it is not the caller. */
+/** The JSON of a profile's state; `user` only where that is not the caller. */
 export function describeAsJson({
   presence,
   status,

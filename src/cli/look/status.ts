@@ -67,7 +67,7 @@ function describePids({ pid, supervisorPid }: Status): string | undefined {
   return pid === null && supervisor === "" ? undefined : `${pid ?? "-"}${supervisor}`;
 }
 
-/** A dead supervisor's last word is from before its end. */
+/** The last fix of a killed supervisor is older than its end. */
 function describeNextStep({ name, waitingFor, lastExit }: Status, isDead: boolean): string | undefined {
   const fix: Fix | null | undefined = isDead ? { run: ["up", name] } : (waitingFor ?? lastExit)?.fix;
   return fix == null ? undefined : describeFix(fix);
@@ -77,14 +77,14 @@ function describeExit(exit: Status["lastExit"]): string | undefined {
   return exit === null ? undefined : `${exit.message} (${exit.time})`;
 }
 
-/** The proof request, with drafting and without. */
+/** The speed of the proof request, with drafting and without. */
 function describeSpeed({ tokensPerSecond: speed, baselineTokensPerSecond: baseline }: Status): string | undefined {
   if (speed === null) return undefined;
   const compared = baseline === null ? "" : `, ${baseline.toFixed(1)} without a draft`;
   return `${speed.toFixed(1)} tokens/s in the proof request${compared}`;
 }
 
-/** What clients were given: `1200 tokens, 35.1 tokens/s, 77 % of drafted tokens accepted, 3.9 a step`. */
+/** Requests of clients: `1200 tokens, 35.1 tokens/s, 77 % of drafted tokens accepted, 3.9 tokens a step`. */
 function describeTraffic(traffic: TrafficStatus | undefined): string | undefined {
   if (traffic === undefined || traffic.tokens === 0) return undefined;
   const { tokens, tokensPerSecond, acceptanceRate, meanAcceptedLength } = traffic;

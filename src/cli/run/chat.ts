@@ -1,6 +1,5 @@
 import { LlmctlError } from "../../base/errors.ts";
 import { findPaths, type Paths } from "../../base/files/paths.ts";
-import { printableSentence } from "../../base/text/printable.ts";
 import type { Status } from "../../control/messages.ts";
 import { readApiKeys } from "../../llama/server/api-keys.ts";
 import { askLlamaCli } from "../../llama/ask/llama-cli-abilities.ts";
@@ -9,14 +8,14 @@ import type { Profile } from "../../profiles/schema/schema.ts";
 import { isSocketUrl } from "../../supervisor/child/endpoint.ts";
 import { findAnswering } from "../../supervisor/state/find-supervisor.ts";
 import { openProfile } from "../options/context.ts";
-import { paint } from "../screen/paint.ts";
+import { note } from "../screen/notes.ts";
 import { showPlanNotes } from "../look/plan.ts";
 import { runOnTerminal } from "./run-on-terminal.ts";
 
 /**
- * Chats on this terminal with a profile's model: through its server when that runs, so that the model is not loaded
- * twice, else with a llama-cli of its own.
- * @param more Flags for llama-cli, behind those of the profile.
+ * Chats on this terminal with a profile's model. When its server runs, the chat goes through it, so that the model is
+ * not loaded twice; else llama-cli loads the model.
+ * @param more Flags for llama-cli, after those of the profile.
  * @returns llama-cli's own exit code.
  */
 export async function chat(nameOrPath: string, more: readonly string[]): Promise<number> {
@@ -34,9 +33,8 @@ async function chatAlone(profile: Profile, paths: Paths, more: readonly string[]
   const plan = await planCli(drafts ? profile : withoutDraft(profile), options);
   showPlanNotes(plan);
   if (!drafts && profile.values.draft !== undefined) {
-    note(
-      `the llama-cli of this build cannot draft; after "llmctl up ${profile.name} -d", chat uses the server, which does`,
-    );
+    const up = `llmctl up ${profile.name} -d`;
+    note(`the llama-cli of this build cannot draft; after "${up}", chat uses the server, which does`);
   }
   return run(plan.command, [...plan.command.args, ...more]);
 }
@@ -73,23 +71,19 @@ async function chatWithServer(profile: Profile, { paths, status, more }: Running
     return (await import("./server-chat.ts")).serverChat({ url, apiKey });
   }
   const { command, flags } = await planCli(withoutDraft(profile), options);
-  // What a request says goes before the server's own defaults, and llama-cli always says it.
+  // The values of a request override the defaults of the server, and llama-cli always sends some.
   const sampling = flags.filter(({ key }) => key.startsWith("sampling.")).flatMap(({ args }) => args);
   return run(command, ["--server-base", url, ...sampling, ...more]);
 }
 
 function noFlags(name: string, more: readonly string[]): LlmctlError {
-  return new LlmctlError(
-    "usage",
-    `"${more.join(" ")}" is for llama-cli, which cannot chat with a server that runs already`,
-    {
-      exit: "usage",
-      fix: { before: "leave the flags out, or run", run: ["down", name], after: "first" },
-    },
-  );
+  return new LlmctlError("usage", `"${more.join(" ")}" is for llama-cli, which cannot chat with this running server`, {
+    exit: "usage",
+    fix: { before: "leave the flags out, or run", run: ["down", name], after: "first" },
+  });
 }
 
-/** What programs on a terminal want to know of it; a server has none. */
+/** Variables that describe the terminal; the environment of a server has none of them. */
 const terminalNames = ["TERM", "COLORTERM", "NO_COLOR"];
 
 async function run({ file, env }: Command, args: readonly string[]): Promise<number> {
@@ -97,8 +91,4 @@ async function run({ file, env }: Command, args: readonly string[]): Promise<num
     process.env[name] === undefined ? [] : [[name, process.env[name]]],
   );
   return runOnTerminal({ file, args, env: { ...Object.fromEntries(terminal), ...env } as Record<string, string> });
-}
-
-function note(text: string): void {
-  process.stderr.write(`${paint("yellow", "note:")} ${printableSentence(text)}\n`);
 }

@@ -1,6 +1,6 @@
 import { findPaths } from "../../base/files/paths.ts";
-import { stopProfiles, type StopEvent } from "../../fleet/stop-profiles.ts";
-import { reportError } from "../screen/report-error.ts";
+import { stopProfiles } from "../../fleet/stop-profiles.ts";
+import { showStop } from "../screen/show-stop.ts";
 
 interface DownOptions {
   /** All that run, in place of names. */
@@ -11,31 +11,5 @@ interface DownOptions {
 
 /** `down`: stops profiles. @returns the exit code. @throws LlmctlError as `stopProfiles`. */
 export function down(names: readonly string[], options: DownOptions): Promise<number> {
-  return stopProfiles(names, { ...options, paths: findPaths(), onEvent: show });
-}
-
-function show(event: StopEvent): void {
-  switch (event.kind) {
-    case "nothing-running":
-      process.stdout.write("nothing is running\n");
-      return;
-    case "stopped":
-      process.stdout.write(`stopped "${event.name}"${describe(event)}\n`);
-      return;
-    case "error":
-      reportError(event.error);
-  }
-}
-
-function describe({ found }: Extract<StopEvent, { kind: "stopped" }>): string {
-  switch (found.kind) {
-    case "supervisor":
-      return "";
-    case "server":
-      return `: its supervisor was gone, the server (pid ${found.pid}) was still there`;
-    case "unit": {
-      const again = found.state.includes("auto-restart") ? ", and systemd would have started it again" : "";
-      return `: ${found.unit} was ${found.state}${again}`;
-    }
-  }
+  return stopProfiles(names, { ...options, paths: findPaths(), onEvent: showStop });
 }

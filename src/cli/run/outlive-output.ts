@@ -3,17 +3,17 @@ import { WriteStream } from "node:tty";
 import { isSystemError } from "../../base/errors.ts";
 
 /**
- * What waits for a reader that does not read: some hundred lines. What comes after that is lost to it; the event log
- * has it, too.
+ * The most output that waits for a reader that does not read: some hundred lines. Later lines are dropped; the event
+ * log has them as well.
  */
 const maxWaitingBytes = 1 << 16;
-/** For what is still on its way to a reader when all is done. */
+/** The time that a slow reader has for the last lines when everything else is done. */
 const lastWordsMs = 1000;
 
 /**
- * What a supervisor prints may find no room, no reader and no terminal any more, or one that takes nothing (Ctrl-S, a
- * frozen ssh, a pipe that nobody reads): its server goes on. For other commands the first are failures, and the others
- * keep them waiting.
+ * Makes the output of a supervisor unable to end it or to hold it up. The disk may be full, the reader or the terminal
+ * gone; or the reader takes nothing (Ctrl-S, a frozen ssh, a pipe that nobody reads). The server has to go on in all of
+ * these cases. Other commands fail in the first ones, and wait in the others.
  */
 export function outliveOutput(): void {
   for (const stream of [process.stdout, process.stderr]) {
@@ -26,7 +26,7 @@ export function outliveOutput(): void {
   }
 }
 
-/** Ends the process once it has its exit code, where only unread output keeps it. */
+/** Ends the process once it has its exit code and only unread output keeps it. */
 export function leaveUnread(): void {
   setInterval(() => {
     if (process.exitCode !== undefined) process.exit();
@@ -34,9 +34,9 @@ export function leaveUnread(): void {
 }
 
 /**
- * Node writes to a terminal only as fast as that takes it, and does nothing else meanwhile. It has opened the terminal
- * for itself, so others who write to it see no difference; where that was not possible, what it has is the descriptor
- * of all of them, and stays as it is.
+ * Node blocks while a terminal does not take its output. It usually has a descriptor of its own for the terminal, which
+ * can be made non-blocking without a difference for other processes. Where it shares descriptor 1 or 2 with them, that
+ * one stays as it is.
  */
 function neverWait(stream: NodeJS.WriteStream): void {
   if (!(stream instanceof WriteStream)) return;
@@ -51,7 +51,7 @@ function dropUnread(stream: Socket): void {
   stream.write = (...args: unknown[]) => (stream.writableLength > maxWaitingBytes ? false : write(...args));
 }
 
-/** Whether a terminal that closes is one that this command was given, and not only the one it was started from. */
+/** Whether this command was given a terminal, and not only started from one. */
 export function hasTerminal(): boolean {
   return process.stdin.isTTY || process.stdout.isTTY || process.stderr.isTTY;
 }

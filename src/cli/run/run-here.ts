@@ -5,6 +5,7 @@ import { readFailure } from "../../fleet/start/wait-for-ready.ts";
 import { protocolOf } from "../../llama/server/protocols.ts";
 import { isService } from "../../services/notify.ts";
 import { supervise, type Supervision } from "../../supervisor/supervise.ts";
+import { noteInterrupt } from "../screen/notes.ts";
 import { EventScreen, showFailure } from "../screen/show-events.ts";
 import { hasTerminal, leaveUnread, outliveOutput } from "./outlive-output.ts";
 import { createSystemdReporter } from "./systemd-reporter.ts";
@@ -68,7 +69,7 @@ function stopOnSignals(supervision: Supervision): void {
     const isEcho = signal === "SIGHUP" || (firstSignalMs !== undefined && performance.now() - firstSignalMs < echoMs);
     if (firstSignalMs !== undefined) return isEcho ? undefined : supervision.forceDown(`a second ${signal}`);
     firstSignalMs = performance.now();
-    if (signal === "SIGINT") process.stderr.write("\nstopping; press Ctrl-C again to stop at once\n");
+    if (signal === "SIGINT") noteInterrupt("stopping; press Ctrl-C again to stop at once");
     supervision.down(signal);
   };
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, stop);

@@ -8,16 +8,16 @@ interface TerminalProgram {
   readonly env: NodeJS.ProcessEnv;
 }
 
-/** What other processes send to us is meant for the program; what the terminal sends, it has sent to both. */
+/** Signals of other processes are meant for the program. Those of the terminal reach both processes anyway. */
 const passedOn = ["SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2"] as const;
 const fromTerminal = ["SIGINT", "SIGQUIT"] as const;
 
 /**
- * Runs a program that has our terminal to itself until it ends: it inherits our streams and stays in our process group,
- * so that keys, Ctrl-C and changes of the window's size reach it from the terminal directly. So does what it prints: an
- * editor or llama-cli draws on the terminal, and nothing here can tell that from what a model has it print.
- * @returns its exit code; 128 and the signal's number when a signal has ended it, as shells say it. @throws the
- *   system's error when it cannot be started.
+ * Runs a program that has our terminal to itself until it ends. It inherits our streams and stays in our process group:
+ * keys, Ctrl-C and changes of the window's size reach it from the terminal directly. Its output is not filtered: an
+ * editor or llama-cli draws on the terminal, and nothing here can tell that from the text of a model.
+ * @returns its exit code; 128 plus the signal's number when a signal has ended it, as in shells.
+ * @throws the system's error when it cannot be started.
  */
 export async function runOnTerminal({ file, args, env }: TerminalProgram): Promise<number> {
   const settings = readSettings();

@@ -39,7 +39,7 @@ export async function serverChat(server: ServerChat): Promise<number> {
 
 /**
  * Prints the answer as it comes.
- * @returns the chat with what was said of it; as it was before the question when that failed.
+ * @returns the chat with the answer; without the question when the answer failed.
  */
 async function answer(
   server: ServerChat,

@@ -1,29 +1,26 @@
-import { printableSentence } from "../../base/text/printable.ts";
+import { warn } from "../screen/notes.ts";
 import type { Status, StatusEvent } from "../../control/messages.ts";
 import { createNotifier } from "../../services/notify.ts";
 import { describeDrafting } from "../../llama/server/draft-proof.ts";
 
-/** How much longer a start may take, told again and again while it goes on. */
+/** By how much a start is extended, and how often, while it goes on. */
 const extendMs = 120_000;
 const extendEveryMs = 30_000;
 /** Each message costs a process. */
 const trafficEveryMs = 30_000;
 
-/** Passes what happens on to systemd; does nothing where no systemd started us. */
+/** Passes events on to systemd; does nothing where systemd did not start this process. */
 export interface SystemdReporter {
   report(event: StatusEvent): void;
-  /** From now on also tells how fast the server has been of late. */
+  /** From now on also reports the speed of the last ten minutes. */
   watch(read: () => Status): void;
   close(): void;
 }
 
-/**
- * Tells systemd about readiness only when the proof has passed, and keeps a start alive for as long as the supervisor
- * does.
- */
+/** Reports readiness to systemd only after the proof of drafting, and extends a start for as long as it goes on. */
 export function createSystemdReporter(env: NodeJS.ProcessEnv): SystemdReporter {
   const notifier = createNotifier(env, {
-    onFailure: (error) => process.stderr.write(`llmctl: warning: ${printableSentence(error.message)}\n`),
+    onFailure: ({ message }) => warn(message),
   });
   const watchdog =
     notifier.watchdogIntervalMs === undefined
@@ -42,14 +39,14 @@ export function createSystemdReporter(env: NodeJS.ProcessEnv): SystemdReporter {
   };
   return {
     report({ message, status, isProgress }) {
-      // A load goes on twice a second: the manager is told each percent once.
+      // Progress of a load comes twice a second; systemd is told each percent once.
       if (isProgress && message === told) return;
       tell(status.state === "ready" ? describeReady(status) : message);
       if (status.state === "ready") {
         settle();
         notifier.ready();
       } else if (status.state === "stopping" || status.state === "killing") {
-        // No STOPPING=1: the manager takes it for the end of the service, and a restart goes on after this.
+        // No STOPPING=1: systemd takes it for the end of the service, and a restart goes on after this.
         settle();
       } else if (env["NOTIFY_SOCKET"] && starting === undefined && status.state !== "unhealthy") {
         notifier.extendTimeout(extendMs);
@@ -75,11 +72,12 @@ function describeReady({ url, drafting, traffic }: Status): string {
   const { tokensPerSecond = null, acceptanceRate = null } = traffic?.lastTenMinutes ?? {};
   const speed = tokensPerSecond === null ? [] : [`${tokensPerSecond.toFixed(1)} tokens/s`];
   const accepted = acceptanceRate === null ? [] : [`${Math.round(100 * acceptanceRate)} % of drafted tokens accepted`];
-  const lately = [...speed, ...accepted].join(", ");
-  return `ready on ${url}, drafting ${describeDrafting(drafting)}${lately === "" ? "" : `; last 10 minutes: ${lately}`}`;
+  const recent = [...speed, ...accepted].join(", ");
+  const recentPart = recent === "" ? "" : `; last 10 minutes: ${recent}`;
+  return `ready on ${url}, drafting ${describeDrafting(drafting)}${recentPart}`;
 }
 
-/** What is done before there is a supervisor; does nothing where no systemd started us. */
+/** A start that has no supervisor yet; does nothing where systemd did not start this process. */
 export interface HeldStart {
   /** One line that `systemctl status` shows. */
   readonly status: (text: string) => void;
@@ -89,7 +87,7 @@ export interface HeldStart {
 /** Keeps a start from timing out while models are fetched and verified. */
 export function holdStart(env: NodeJS.ProcessEnv): HeldStart {
   const notifier = createNotifier(env, {
-    onFailure: (error) => process.stderr.write(`llmctl: warning: ${printableSentence(error.message)}\n`),
+    onFailure: ({ message }) => warn(message),
   });
   const extend = () => notifier.extendTimeout(extendMs);
   let extending: NodeJS.Timeout | undefined;

@@ -1,9 +1,9 @@
 import { exitCodes } from "../../base/exit-codes.ts";
 import { findPaths } from "../../base/files/paths.ts";
-import { printableSentence } from "../../base/text/printable.ts";
 import { startProfiles } from "../../fleet/start/start-profiles.ts";
 import { findLoadOptions } from "../options/context.ts";
 import { interruptible } from "../screen/interruptible.ts";
+import { noteInterrupt, warn } from "../screen/notes.ts";
 import { StartScreen } from "../screen/start-screen.ts";
 import { hasTerminal } from "./outlive-output.ts";
 import { holdStart } from "./systemd-reporter.ts";
@@ -31,7 +31,7 @@ export async function up(namesOrPaths: readonly string[], { detach, ...options }
     paths,
     env: process.env,
     load: findLoadOptions(paths),
-    warn: (text) => process.stderr.write(`llmctl: warning: ${printableSentence(text)}\n`),
+    warn,
     host: {
       onEvent: (event) => screen.show(event),
       whileModels: (action) => whileModels(screen, action),
@@ -61,7 +61,7 @@ async function whileModels(screen: StartScreen, action: (signal: AbortSignal) =>
 /** Ctrl-C ends the wait, and not the supervisor. */
 async function leaveOnInterrupt(name: string, action: () => Promise<number>): Promise<number> {
   const onInterrupt = () => {
-    process.stderr.write(`\n"${name}" goes on loading in the background; stop it: llmctl down ${name}\n`);
+    noteInterrupt(`"${name}" goes on loading in the background; stop it: llmctl down ${name}`);
     process.exit(exitCodes.interrupted.code);
   };
   process.once("SIGINT", onInterrupt);

@@ -1,7 +1,7 @@
 import { printableSentence } from "../../base/text/printable.ts";
 import { formatDuration, formatSize } from "../../base/text/units.ts";
 import type { LoadProgress, StateName, StatusEvent } from "../../control/messages.ts";
-import type { StartFailure } from "../../fleet/start/wait-for-ready.ts";
+import type { StartFailure } from "../../fleet/start/start-event.ts";
 import { quoteLogLine } from "../../supervisor/log/last-log-lines.ts";
 import { formatProblem } from "./report-error.ts";
 import { paint } from "./paint.ts";

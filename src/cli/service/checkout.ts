@@ -3,14 +3,14 @@ import { dirname, join } from "node:path";
 import { LlmctlError } from "../../base/errors.ts";
 
 /**
- * Refuses to have a service run a program that may move or change under it.
- * @param program Path of llmctl's `main.js`; a link, as `npm link` makes one, is followed.
- * @throws LlmctlError `in-checkout` for a working copy, `in-npx-cache` for what npx keeps for a while.
+ * Refuses a program that may move or change while a service runs it.
+ * @param program Path of llmctl's `main.js`; a link, such as one of `npm link`, is followed.
+ * @throws LlmctlError `in-checkout` for a working copy, `in-npx-cache` for a program in the cache of npx.
  */
 export async function expectInstalled(program: string): Promise<void> {
   const path = await realpath(program);
   if (path.includes("/_npx/")) {
-    throw new LlmctlError("in-npx-cache", "this llmctl is in the cache of npx, which is emptied at times", {
+    throw new LlmctlError("in-npx-cache", "this llmctl is in the cache of npx, which npm may empty", {
       exit: "config",
       at: path,
       fix: "npm install --global llmctl",
@@ -20,7 +20,7 @@ export async function expectInstalled(program: string): Promise<void> {
   if (root === undefined) return;
   throw new LlmctlError(
     "in-checkout",
-    "this llmctl runs from a working copy, which may move or change under a service",
+    "this llmctl runs from a working copy, which may move or change while a service runs it",
     {
       exit: "config",
       at: root,
@@ -30,17 +30,21 @@ export async function expectInstalled(program: string): Promise<void> {
 }
 
 /**
- * The same of the profile.
+ * Refuses a profile that may move or change while a service runs it.
  * @throws LlmctlError `in-checkout`
  */
 export async function expectProfileKept(profilePath: string): Promise<void> {
   const root = await findCheckout(dirname(await realpath(profilePath)));
   if (root === undefined) return;
-  throw new LlmctlError("in-checkout", "this profile is in a working copy, which may move or change under a service", {
-    exit: "config",
-    at: profilePath,
-    fix: "run this in another folder, where ./profiles is not found first; or add --from-checkout",
-  });
+  throw new LlmctlError(
+    "in-checkout",
+    "this profile is in a working copy, which may move or change while a service runs it",
+    {
+      exit: "config",
+      at: profilePath,
+      fix: "run this in a folder that has no ./profiles; or add --from-checkout",
+    },
+  );
 }
 
 async function findCheckout(folder: string): Promise<string | undefined> {

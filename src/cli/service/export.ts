@@ -27,12 +27,12 @@ import { openProfile } from "../options/context.ts";
 import { createHubAccess } from "../look/header-access.ts";
 
 export interface ExportOptions {
-  /** Of llama.cpp, in the image; the one that comes with llmctl unless told. */
+  /** The release of llama.cpp in the image; by default the newest that llmctl was tested with. */
   readonly release?: string | undefined;
   readonly image?: string | undefined;
   readonly backend?: ImageBackend | undefined;
   readonly gpus?: number | undefined;
-  /** The folder that holds the models, or on Kubernetes the claim. */
+  /** The folder that holds the models; on Kubernetes the claim. */
   readonly models?: string | undefined;
   readonly replicas: number;
 }
@@ -55,18 +55,18 @@ export async function exportProfile(format: ExportFormat, nameOrPath: string, op
 }
 
 /**
- * What containers' registries and engines take: host, path, tag and digest. It is a word of Podman's command, so no
- * dash leads it.
+ * The name of an image as registries and engines take it: host, path, tag and digest. It is a word of Podman's command,
+ * so it must not begin with a dash.
  */
 const imageName = /^\w[\w.:/@+[\]-]*$/;
-/** Of a PersistentVolumeClaim: a DNS subdomain (RFC 1123). */
+/** The name of a PersistentVolumeClaim: a DNS subdomain (RFC 1123). */
 const claimName = /^(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*$/;
 
 function checkName(what: string, name: string, pattern: RegExp): void {
   if (pattern.test(name)) return;
   throw new LlmctlError("bad-name", `${quote(name)} cannot be the name of a${what === "image" ? "n" : ""} ${what}`, {
     exit: "usage",
-    fix: `give the ${what} that there is`,
+    fix: `give the name of an existing ${what}`,
   });
 }
 
@@ -91,14 +91,14 @@ function localFolder(spec: ContainerSpec, models: string | undefined): { readonl
   return {};
 }
 
-/** Never root, whoever asks. */
+/** The user of the container: never root. */
 function user(): { uid: number; gid: number } {
   const uid = process.getuid?.() ?? 0;
   return uid === 0 ? { uid: 1000, gid: 1000 } : { uid, gid: process.getgid?.() ?? uid };
 }
 
 /**
- * A file that is not here, or not ours to read, is for the machine that will have it.
+ * Checks the file of keys. It may be missing or unreadable here: the machine that runs the container has it.
  * @throws LlmctlError `api-keys-unusable`.
  */
 function checkKeys(profile: Profile, catalogue: FlagCatalogue): void {
@@ -115,7 +115,7 @@ function checkAllHere({ name, files }: ContainerSpec): void {
   });
 }
 
-/** Where each model is here and how the container will know it; what is not here is looked up on the Hub. */
+/** Finds each model on this machine, else on the Hub, and names it for the container. */
 async function placeModels(profile: Profile, paths: Paths, catalogue: FlagCatalogue): Promise<ContainerModels> {
   const { draft } = profile.values;
   const target = await placeModel(profile, ["model"], targetModel(profile), paths);
@@ -129,7 +129,7 @@ async function placeModels(profile: Profile, paths: Paths, catalogue: FlagCatalo
   return { ...placed, ...(drafting === undefined ? {} : { draft: drafting }) };
 }
 
-/** The projector and the adapters that are no plain paths; a path is brought as the flags name it. */
+/** The projector and the adapters that are references; plain paths are mounted under the name that the flags give. */
 async function placeSidecars(profile: Profile, paths: Paths): Promise<Map<string, PlacedFile[]>> {
   const sidecars = new Map<string, PlacedFile[]>();
   for (const { key, ref } of listSidecars(profile.values)) {
@@ -161,13 +161,13 @@ async function placeModel(profile: Profile, key: KeyPath, ref: ModelRef, paths: 
   return Promise.all(plan.files.shards.map(({ path, sizeBytes }) => placeFile(path, sizeBytes, nameOf(path))));
 }
 
-/** A file of the Hub's cache is a link, which would lead nowhere in the container. */
+/** A file of the Hub's cache is a link, which would be broken in the container. */
 async function placeFile(path: string, sizeBytes: number, name: string): Promise<PlacedFile> {
   return { name, source: await realpath(path), sizeBytes, path };
 }
 
 /**
- * The draft gate's verdict, where both models are here.
+ * The reason why the draft gate turns drafting off, where both models are on this machine.
  * @throws LlmctlError `draft-mismatch` where the profile wants that.
  */
 async function findDraftingOff(

@@ -4,7 +4,7 @@ import { parseDuration } from "../../base/text/units.ts";
 import { renderLaunchd } from "../../services/launchd-plist.ts";
 import { openProfile } from "../options/context.ts";
 
-/** What a tool that Homebrew has installed needs to be found by. */
+/** Also finds the tools that Homebrew has installed. */
 const searchPath = "/opt/homebrew/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin";
 
 /**

@@ -31,7 +31,7 @@ import { describeFailure, describeGone } from "./unit-rows.ts";
 import { startUnit } from "../../fleet/units/start-unit.ts";
 import { listMounts } from "../../fleet/units/unit-mounts.ts";
 
-/** What decides where files are, and where the Hub is; a service does not see the caller's shell. */
+/** Variables that decide the folders and the address of the Hub; a service does not see the caller's shell. */
 const passedOn = [
   "LLMCTL_HOME",
   "HF_HOME",
@@ -57,7 +57,7 @@ interface InstallOptions extends ScopeOptions {
   readonly fromCheckout: boolean;
 }
 
-/** Whose manager is meant; unless said, the machine's for root and the user's own for everyone else. */
+/** Without an option: the machine's manager for root, and the user's own for everyone else. */
 function chooseScope({ user = false, system = false }: ScopeOptions): UnitScope {
   if (user && system) throw new LlmctlError("two-scopes", "--user and --system exclude each other", { exit: "usage" });
   return system || (!user && process.getuid?.() === 0) ? "system" : "user";
@@ -69,8 +69,8 @@ export async function systemdShow(nameOrPath: string, options: ScopeOptions): Pr
 }
 
 /**
- * `systemd install`: writes the unit, after having shown what it changes in one that is there, and has it start at
- * boot. Safe to repeat.
+ * `systemd install`: writes the unit and enables it at boot; shows first what would change in a unit that is there.
+ * Safe to repeat.
  * @throws LlmctlError `in-checkout`, `unit-differs` when there is nobody to ask, `not-root`, `systemctl-failed` …
  */
 export async function systemdInstall(nameOrPath: string, options: InstallOptions): Promise<void> {
@@ -93,7 +93,7 @@ export async function systemdInstall(nameOrPath: string, options: InstallOptions
   await systemctl(scope, ["enable", "--quiet", unit]);
   if (!options.now)
     return say(`it starts with the next boot, or now: systemctl ${scope === "user" ? "--user " : ""}start ${unit}`);
-  // What runs unchanged keeps its loaded model.
+  // A service that runs an unchanged unit keeps its loaded model.
   const isChanged = present !== undefined && present !== text;
   await startUnit({
     name,
@@ -155,7 +155,7 @@ export async function systemdStatus(name: string, options: ScopeOptions): Promis
   return of("ActiveState") === "active" ? 0 : 3;
 }
 
-/** Whether a unit is what would be written now, in words. A unit may be of a profile that is not found by its name. */
+/** Compares a unit with the one that would be written now. Its profile may be a file that is not found by name. */
 async function compareUnit(
   present: string,
   name: string,
@@ -214,23 +214,24 @@ async function makeUnit(nameOrPath: string, scope: UnitScope): Promise<MadeUnit>
         : [...(env["LLMCTL_HOME"] ? [resolve(env["LLMCTL_HOME"])] : [paths.cache]), paths.hub]),
       ...(isSocketHost(values.server.host) ? [dirname(values.server.host)] : []),
     ],
-    // The service's own user has a home of its own, and nothing of root's.
+    // The user of the service has a home of its own, and none of root's variables.
     environment: scope === "system" ? systemEnvironment : withoutLogin(set),
   });
   return { name, text, profilePath: path };
 }
 
 /**
- * Every user of the machine may read a unit, and ask systemd for its environment.
+ * Refuses a login in the environment: every user of the machine may read a unit, and ask systemd for its environment.
  * @throws LlmctlError `secret-in-unit` (78)
  */
 function withoutLogin(set: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
   const [name] = Object.entries(set).find(([, value]) => hasLogin(value)) ?? [];
   if (name === undefined) return set;
+  const without = `run this again without it (env -u ${name} …)`;
   throw new LlmctlError("secret-in-unit", `${name} holds a login, which a unit would show to everyone`, {
     exit: "config",
     at: name,
-    fix: `put it in ~/.config/llmctl/llmctl.env, which the unit reads, and run this again without it (env -u ${name} …)`,
+    fix: `put it in ~/.config/llmctl/llmctl.env, which the unit reads, and ${without}`,
   });
 }
 

@@ -2,7 +2,7 @@ import { LlmctlError } from "../../base/errors.ts";
 import type { Paths } from "../../base/files/paths.ts";
 import { findSupervisor } from "../../supervisor/state/find-supervisor.ts";
 
-/** Why a unit cannot be started: the profile has a supervisor already. @returns undefined when none is found. */
+/** The error for a unit whose profile has a supervisor already. @returns undefined when it has none. */
 export async function runsElsewhere(name: string, paths: Paths): Promise<LlmctlError | undefined> {
   const found = await findSupervisor(paths, name);
   if (found === undefined) return undefined;

@@ -22,8 +22,9 @@ import { type Ending, supervisorGone } from "./wait-for-ready.ts";
 const endingWaitMs = 1000;
 
 /**
- * Starts a supervisor of its own session, with no descriptor of ours but one pipe, and yields what it does.
- * @throws LlmctlError of the supervisor, when it could not start.
+ * Starts a supervisor in a session of its own and yields its events. Of this process it inherits one pipe and no other
+ * descriptor.
+ * @throws LlmctlError of the supervisor when it could not start; `supervisor-gone` when it exited without a last event.
  */
 export async function* startDetached(
   launch: Launch,
@@ -81,7 +82,7 @@ async function expectStarted(child: ChildProcess): Promise<void> {
       {
         exit: systemErrorCode(cause) === "EACCES" ? "permission" : "unavailable",
         at: process.execPath,
-        fix: "see that this user may run that file, and may have one more process (ulimit -u)",
+        fix: "check that this user may run that file, and may have one more process (ulimit -u)",
         cause,
       },
     );
@@ -89,8 +90,8 @@ async function expectStarted(child: ChildProcess): Promise<void> {
 }
 
 /**
- * A supervisor fetches nothing and its server has an environment of its own, which comes in the launch: a token that
- * lies in the memory of a process for months can only be lost. So can the login in an address.
+ * The environment without tokens and logins. A supervisor fetches nothing, and the environment of its server comes in
+ * the launch; a secret in the memory of a process that runs for months could only leak.
  */
 function withoutSecrets(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const isSecret = (name: string) => maySecretBe(name) || /_proxy$/i.test(name);
@@ -101,7 +102,7 @@ function withoutSecrets(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   );
 }
 
-/** The supervisor has another working folder, and must find the same files. */
+/** The supervisor has another working folder, and has to find the same files. */
 function absoluteFolders(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const known = ["HOME", "LLMCTL_HOME"].filter((name) => env[name]);
   return { ...env, ...Object.fromEntries(known.map((name) => [name, resolve(env[name] ?? "")])) };

@@ -1,8 +1,7 @@
-import type { StatusEvent } from "../../control/messages.ts";
+import type { Status, StatusEvent } from "../../control/messages.ts";
 import type { LaunchPlan } from "../../llama/plan/plan-launch.ts";
 import type { ModelEvent } from "../../models/model-event.ts";
 import type { ExitCause } from "../../supervisor/launch.ts";
-import type { StartFailure } from "./wait-for-ready.ts";
 
 /** What a start or a restart reports while it goes on; the one who asked for it draws it. */
 export type StartEvent =
@@ -28,3 +27,11 @@ export type StartEvent =
   | { readonly kind: "nothing-running" };
 
 export type OnStartEvent = (event: StartEvent) => void;
+
+/** A start that its supervisor has given up. */
+export interface StartFailure {
+  readonly status: Status;
+  /** The end of the server's log; empty where no server was started. */
+  readonly lastLines: readonly string[];
+  readonly exitCode: number;
+}

@@ -1,19 +1,11 @@
 import { exitCodes } from "../../base/exit-codes.ts";
 import { LlmctlError } from "../../base/errors.ts";
 import type { Paths } from "../../base/files/paths.ts";
-import type { Status, StatusEvent } from "../../control/messages.ts";
+import type { StatusEvent } from "../../control/messages.ts";
 import { eventLogPath } from "../../supervisor/log/event-log.ts";
 import { readLastRun } from "../../supervisor/log/last-log-lines.ts";
 import type { Launch } from "../../supervisor/launch.ts";
-import type { OnStartEvent } from "./start-event.ts";
-
-/** A start that its supervisor has given up. */
-export interface StartFailure {
-  readonly status: Status;
-  /** The end of the server's log; empty where no server was started. */
-  readonly lastLines: readonly string[];
-  readonly exitCode: number;
-}
+import type { OnStartEvent, StartFailure } from "./start-event.ts";
 
 const mostLines = 20;
 

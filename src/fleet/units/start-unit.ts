@@ -76,9 +76,10 @@ async function notStarted(
 }
 
 function waits({ name, scope }: StartUnitOptions, { message, fix }: NonNullable<Status["waitingFor"]>): LlmctlError {
+  const known = fix === null ? "" : `${describeFix(fix)}; `;
   const stop = `systemctl ${scope === "user" ? "--user " : ""}stop ${unitName(name)}`;
   return new LlmctlError("service-waits", `${unitName(name)} waits: ${message}`, {
     exit: "unavailable",
-    fix: `${fix === null ? "" : `${describeFix(fix)}; `}it starts by itself when nothing is missing any more, or stop it: ${stop}`,
+    fix: `${known}it starts by itself when nothing is missing any more, or stop it: ${stop}`,
   });
 }

@@ -105,7 +105,7 @@ function withWarning(status: Status, text: string): Status {
 }
 
 /**
- * The status of something that runs and whose state file is lost: unknown values are empty, {@link isSinceKnown} is
+ * The status of something that runs and whose state file is lost: unknown values are empty, and {@link isSinceKnown} is
  * false.
  */
 export function lostStatus(name: string, known: Partial<Status>): Status {
