@@ -58,7 +58,9 @@ function whyUnsound({ kept }: World, entry: Listed | undefined, servers: readonl
   const [server] = servers;
   if (entry === undefined)
     return server === undefined ? undefined : `a server (pid ${server}) of a profile that ps does not know`;
-  const says = `ps says of ${entry.name}: ${entry.presence}, ${entry.state}, pid ${entry.pid}; its server: ${server ?? "none"}`;
+  const says =
+    `ps says of ${entry.name}: ${entry.presence}, ${entry.state}, pid ${entry.pid}; its server: ` +
+    `${server ?? "none"}`;
   switch (entry.presence) {
     case "unresponsive":
       return says;

@@ -29,7 +29,8 @@ const samples = [
   "error: invalid argument: --ctx-size-draft",
   "Available devices:\n  CUDA0: NVIDIA GeForce RTX 4090 (24210 MiB, 23875 MiB free)",
   "CUDA0 1024 512 256\nHost 10 20 30",
-  "llama_model_load: error loading model: tensor 'blk.0.attn_q.weight' data is not within the file bounds, model is corrupted or incomplete",
+  "llama_model_load: error loading model: tensor 'blk.0.attn_q.weight' data is not within the file bounds, " +
+    "model is corrupted or incomplete",
 ];
 const helps = ["llama-server-b7698", "llama-server-v0.5.0"].map(readHelp);
 /** Endless repetitions are what patterns are slow at. */

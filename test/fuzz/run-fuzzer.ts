@@ -38,14 +38,16 @@ export async function runFuzzer(fuzzer: Fuzzer, { seed, count, first }: RunOptio
     outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
     if (cpuMs > mostCpuMs || growth > mostGrowthBytes) {
       tell(
-        `${fuzzer.name}: input ${index} took ${cpuMs.toFixed()} ms and ${(growth / 1e6).toFixed()} MB; again: ${again(index)}`,
+        `${fuzzer.name}: input ${index} took ${cpuMs.toFixed()} ms and ${(growth / 1e6).toFixed()} MB; ` +
+          `again: ${again(index)}`,
       );
       return false;
     }
   }
   const told = [...outcomes].toSorted((a, b) => b[1] - a[1]).map(([outcome, times]) => `${outcome} ${times}`);
   tell(
-    `${fuzzer.name.padEnd(8)} ${count} inputs, seed ${seed}: slowest ${slowestMs.toFixed()} ms CPU, at most +${(growthBytes / 1e6).toFixed()} MB\n  ${told.join(", ")}`,
+    `${fuzzer.name.padEnd(8)} ${count} inputs, seed ${seed}: slowest ${slowestMs.toFixed()} ms CPU, at most ` +
+      `+${(growthBytes / 1e6).toFixed()} MB\n  ${told.join(", ")}`,
   );
   const missing = fuzzer.outcomes.filter((outcome) => !outcomes.has(outcome));
   if (missing.length > 0 && count > 1)

@@ -93,7 +93,7 @@ test("a supervisor that does not answer is told as such, and nobody waits for it
   await llmctl(["down", "p"], { home });
 });
 
-test("a supervisor that was stopped for a while does not take its own absence for a fault of the server, which goes on meanwhile", async () => {
+test("a supervisor that was paused does not take its own pause for a fault of the server", async () => {
   const health = { interval: "50ms", timeout: "100ms", failures: 1, hang_timeout: "300ms" };
   await home.writeFakeProfile("p", { spam: { bytesPerSecond: 200_000 } }, { health });
   const { pid, supervisorPid } = await upDetached(home, "p");
@@ -146,7 +146,7 @@ test("status says what became of a profile whose supervisor was killed, and what
 });
 
 describe("where setpriv is missing", () => {
-  test("a guard ends the server with its supervisor, and leaves neither server nor itself when the server goes down", async () => {
+  test("a guard ends the server with its supervisor, and leaves nothing when the server stops", async () => {
     const { pid, supervisorPid, warnings } = await upWithGuard();
     expect(warnings).toEqual([]);
     expect(await findGuards(pid)).toHaveLength(1);

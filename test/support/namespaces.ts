@@ -43,7 +43,8 @@ function inNamespace(mounts: string, ...paths: readonly string[]): string[] {
   const { failed, stderr } = execaSync(unshare[0] ?? "", [...unshare.slice(1), "true"], { reject: false });
   if (failed)
     throw new Error(
-      `this test needs a mount namespace, which is not permitted here (run it as root, or permit user namespaces): ${stderr}`,
+      "this test needs a mount namespace, which is not permitted here (run it as root, or permit user " +
+        `namespaces): ${stderr}`,
     );
   return [...unshare, "sh", "-c", `set -e; ${mounts}; shift ${paths.length}; exec "$@"`, "sh", ...paths];
 }

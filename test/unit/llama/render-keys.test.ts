@@ -131,7 +131,9 @@ describe("what a build cannot do", () => {
   });
 
   test("adapters of builds that take one at a time", () => {
-    const text = `${oldHelp}--lora FNAME                            path to LoRA adapter (can be repeated to use multiple adapters)\n--lora-scaled FNAME SCALE               path to LoRA adapter with user defined scaling\n`;
+    const text =
+      `${oldHelp}--lora FNAME                            path to LoRA adapter (can be repeated to use multiple ` +
+      "adapters)\n--lora-scaled FNAME SCALE               path to LoRA adapter with user defined scaling\n";
     const catalogue = new FlagCatalogue("old", parseHelp(text));
     expect(added({ lora: ["/a,b.gguf", "/c.gguf"] }, catalogue)).toBe("--lora /a,b.gguf --lora /c.gguf");
     expect(added({ lora: ["/a.gguf", { path: "/b.gguf", scale: 2 }] }, catalogue)).toBe(

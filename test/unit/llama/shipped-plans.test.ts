@@ -27,7 +27,8 @@ describe("the commands of the GLM-4.7 guide, on the build that they were written
     [
       "glm47-spec",
       "llama-cli",
-      `${target} --model-draft /models/draft.gguf ${common} --ctx-size-draft 16384 --jinja --device CUDA0 --device-draft CUDA0,CUDA1`,
+      `${target} --model-draft /models/draft.gguf ${common} --ctx-size-draft 16384 --jinja --device CUDA0 ` +
+        "--device-draft CUDA0,CUDA1",
     ],
     // With the address that llmctl always says.
     ["glm47", "llama-server", `${target} --alias unsloth/GLM-4.7 ${common} --host 127.0.0.1 --port 8001 --jinja`],

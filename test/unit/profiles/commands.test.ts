@@ -17,7 +17,8 @@ describe("profile list", () => {
     await using folder = await ProfileFolder.create(files);
     const text = await profileList(folder.options().folders, { width: 200 });
     expect(text.replaceAll(folder.cwd, "").replace(/ {2,}/g, "  ")).toBe(
-      "NAME  FILE  DESCRIPTION\nbase  /far/base.yaml\ncoder  /near/coder.yaml  Writes code\ncoder  /far/coder.yaml  hidden by /near/coder.yaml\n",
+      "NAME  FILE  DESCRIPTION\nbase  /far/base.yaml\ncoder  /near/coder.yaml  Writes code\ncoder  " +
+        "/far/coder.yaml  hidden by /near/coder.yaml\n",
     );
   });
 

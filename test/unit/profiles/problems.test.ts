@@ -186,7 +186,8 @@ test.each([
   [
     "http://models.example/m.gguf",
     'is an http address, whose content anybody on the network path can change, "http://models.example/m.gguf"',
-    "write https://; http:// is only for servers on this machine (localhost, 127.0.0.1, [::1]), so a mirror in your network needs https, too",
+    "write https://; http:// is only for servers on this machine (localhost, 127.0.0.1, [::1]), so a mirror " +
+      "in your network needs https, too",
   ],
   [
     "https://me:secret@models.example/m.gguf?key=secret",

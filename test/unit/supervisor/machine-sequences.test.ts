@@ -209,7 +209,7 @@ class World {
 }
 
 describe("whatever happens, in whatever order", () => {
-  test("there is never a second server or proof, no second SIGTERM before a deadline, and the end comes only when the server is gone", () => {
+  test("there is never a second server, a second proof or an early SIGTERM, and no end before the server is gone", () => {
     fc.assert(
       fc.property(launches, fc.boolean(), fc.array(turns, longest), (launch, isPatient, sequence) => {
         const world = new World(launch, isPatient);

@@ -143,7 +143,7 @@ describe("transitions", () => {
     expect(failed).toMatchObject({ name: "failed", cause: { kind: "stalled", exit: "notReadyInTime" } });
   });
 
-  test("a server whose proof failed is stopped for good where its launch says so, and fails for that cause however it ends", () => {
+  test("a server whose proof failed is stopped for good if its launch says so, with that cause however it ends", () => {
     const { machine } = next(inState({ name: "proving" }), notProved, strict);
     const { state } = next(machine, exited(crashed), strict).machine;
     expect(state).toMatchObject({ name: "failed", cause: badFlag });

@@ -11,7 +11,8 @@ test.each([
   ],
   [
     "a bad value",
-    `${start}error while handling argument "--temp": stof\n\nusage:\n--temp N   temperature\n\n\nto show complete usage, run with -h\n`,
+    `${start}error while handling argument "--temp": stof\n\nusage:\n--temp N   temperature\n\n\nto show ` +
+      "complete usage, run with -h\n",
     { message: "--temp: not a number that it can take (stof)", flag: "--temp" },
   ],
   [

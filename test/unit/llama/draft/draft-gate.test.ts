@@ -190,7 +190,7 @@ describe("draft-simple", () => {
     expect(decideDraft({ target, draft, type: "draft-simple", rule: "strict" })).toMatchObject({ verdict: "on" });
   });
 
-  test("vocabularies of different types are a mismatch for newer builds; older ones only tell none from some", async () => {
+  test("different vocabulary types are a mismatch for newer builds; older ones only tell none from some", async () => {
     const spm = {
       "tokenizer.ggml.model": "llama",
       "tokenizer.ggml.add_bos_token": false,

@@ -68,10 +68,13 @@ describe("GLM-4.7 as its guide runs it", () => {
   });
 
   const newer =
-    `${start} --spec-draft-model /m/draft.gguf --spec-type draft-simple --threads -1 --fit on --prio 3 ${sampling} --ctx-size 16384 ` +
-    "--host 127.0.0.1 --port 8001 --jinja --device CUDA0 --spec-draft-device CUDA0,CUDA1 --spec-draft-n-max 16 --spec-draft-p-min 0.75";
+    `${start} --spec-draft-model /m/draft.gguf --spec-type draft-simple --threads -1 --fit on --prio 3 ` +
+    `${sampling} --ctx-size 16384 ` +
+    "--host 127.0.0.1 --port 8001 --jinja --device CUDA0 --spec-draft-device CUDA0,CUDA1 --spec-draft-n-max " +
+    "16 --spec-draft-p-min 0.75";
   const older =
-    `${start} --model-draft /m/draft.gguf --threads -1 --fit on --prio 3 ${sampling} --ctx-size 16384 --ctx-size-draft 16384 ` +
+    `${start} --model-draft /m/draft.gguf --threads -1 --fit on --prio 3 ${sampling} --ctx-size 16384 ` +
+    "--ctx-size-draft 16384 " +
     "--host 127.0.0.1 --port 8001 --jinja --device CUDA0 --device-draft CUDA0,CUDA1";
 
   test.each([
@@ -103,12 +106,15 @@ describe("for llama-cli", () => {
 
   test("GLM-4.7 with a draft as its guide runs it", () => {
     expect(commandLine(cli(glm47Spec, "b7698")).join(" ")).toBe(
-      `--model /m/target.gguf --model-draft /m/draft.gguf --threads -1 --fit on --prio 3 ${sampling} --ctx-size 16384 ` +
+      `--model /m/target.gguf --model-draft /m/draft.gguf --threads -1 --fit on --prio 3 ${sampling} ` +
+        "--ctx-size 16384 " +
         "--ctx-size-draft 16384 --jinja --device CUDA0 --device-draft CUDA0,CUDA1",
     );
     expect(commandLine(cli(glm47Spec, "v0.5.0")).join(" ")).toBe(
-      `--model /m/target.gguf --spec-draft-model /m/draft.gguf --spec-type draft-simple --threads -1 --fit on --prio 3 ${sampling} ` +
-        "--ctx-size 16384 --jinja --device CUDA0 --spec-draft-device CUDA0,CUDA1 --spec-draft-n-max 16 --spec-draft-p-min 0.75",
+      "--model /m/target.gguf --spec-draft-model /m/draft.gguf --spec-type draft-simple --threads -1 --fit " +
+        `on --prio 3 ${sampling} ` +
+        "--ctx-size 16384 --jinja --device CUDA0 --spec-draft-device CUDA0,CUDA1 --spec-draft-n-max 16 " +
+        "--spec-draft-p-min 0.75",
     );
   });
 
@@ -224,7 +230,8 @@ describe("one key over the builds", () => {
       "draft lengths",
       draft({ n_max: 8, n_min: 2, p_min: 1 }),
       "b10068",
-      "--spec-draft-model /m/draft.gguf --spec-type draft-simple --spec-draft-n-max 8 --spec-draft-n-min 2 --spec-draft-p-min 1.0",
+      "--spec-draft-model /m/draft.gguf --spec-type draft-simple --spec-draft-n-max 8 --spec-draft-n-min 2 " +
+        "--spec-draft-p-min 1.0",
     ],
     ["draft layers", draft({ gpu_layers: "all" }), "b7698", "--model-draft /m/draft.gguf --gpu-layers-draft all"],
     [
@@ -255,7 +262,8 @@ describe("one key over the builds", () => {
       "n-grams beside a model",
       draft({ type: "ngram-mod,draft-simple" }),
       "v0.5.0",
-      "--spec-draft-model /m/draft.gguf --spec-type ngram-mod,draft-simple --spec-draft-n-max 16 --spec-draft-p-min 0.75",
+      "--spec-draft-model /m/draft.gguf --spec-type ngram-mod,draft-simple --spec-draft-n-max 16 " +
+        "--spec-draft-p-min 0.75",
     ],
     [
       "the model's own head",
@@ -366,7 +374,9 @@ test("rpc.workers of a build without RPC, and rpc.cache of a server", () => {
 });
 
 test("rpc.workers stands before the devices that it makes", () => {
-  const help = `${oldHelp}--rpc SERVERS                           comma-separated list of RPC servers\n-dev,  --device <dev1,dev2,..>          devices\n`;
+  const help =
+    `${oldHelp}--rpc SERVERS                           comma-separated list of RPC servers\n-dev,  --device ` +
+    "<dev1,dev2,..>          devices\n";
   const line = commandLine(
     render({ devices: ["RPC0"], rpc: { workers: ["h:1", "i:2"] } }, new FlagCatalogue("rpc", parseHelp(help))),
   );

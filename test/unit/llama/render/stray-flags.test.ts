@@ -15,7 +15,8 @@ test("variables that are flags to the build are told, with the key to set instea
     LLAMA_ARG_X: undefined,
   };
   expect(describeStrayVariables(own, { PATH: "/bin" }, v050)).toEqual([
-    "flags in your environment do not reach the server, set keys or args instead: LLAMA_API_KEY, LLAMA_ARG_CTX_SIZE (ctx_size), LLAMA_ARG_POLL",
+    "flags in your environment do not reach the server, set keys or args instead: LLAMA_API_KEY, " +
+      "LLAMA_ARG_CTX_SIZE (ctx_size), LLAMA_ARG_POLL",
   ]);
 });
 
@@ -34,7 +35,8 @@ test("a config file: what the command line says wins, the rest applies", () => {
     settings: ["ctx-size", "ngl", "LLAMA_ARG_THREADS", "no-such-flag"],
   };
   expect(describeStrayConfig([config], ["-c", "1", "--threads", "2"], v050)).toEqual([
-    "llama.cpp itself reads /etc/llama.cpp/config.ini: ngl, no-such-flag in it applies too; flags of the profile win over ctx-size, LLAMA_ARG_THREADS",
+    "llama.cpp itself reads /etc/llama.cpp/config.ini: ngl, no-such-flag in it applies too; flags of the " +
+      "profile win over ctx-size, LLAMA_ARG_THREADS",
   ]);
   expect(describeStrayConfig([{ ...config, settings: ["jinja"] }], ["--no-jinja"], v050)).toEqual([
     "llama.cpp itself reads /etc/llama.cpp/config.ini: nothing in it applies; flags of the profile win over jinja",

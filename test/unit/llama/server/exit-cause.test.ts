@@ -37,7 +37,8 @@ describe("what llama-server said last", () => {
     [
       "a missing library",
       [
-        "/opt/llama-server: error while loading shared libraries: libcublas.so.12: cannot open shared object file: No such file or directory",
+        "/opt/llama-server: error while loading shared libraries: libcublas.so.12: cannot open shared object " +
+          "file: No such file or directory",
       ],
       "library-missing",
       "missingFile",
@@ -80,7 +81,8 @@ describe("what llama-server said last", () => {
     [
       "a truncated file",
       [
-        "llama_model_load: error loading model: tensor 'blk.0.ffn_up.weight' data is not within the file bounds, model is corrupted or incomplete",
+        "llama_model_load: error loading model: tensor 'blk.0.ffn_up.weight' data is not within the file " +
+          "bounds, model is corrupted or incomplete",
         "srv    load_model: failed to load model, '/m/x.gguf'",
       ],
       "model-corrupt",
@@ -197,7 +199,8 @@ describe("what llama-server said last", () => {
     [
       "a full GPU",
       [
-        "ggml_backend_cuda_buffer_type_alloc_buffer: allocating 9000.00 MiB on device 0: cudaMalloc failed: out of memory",
+        "ggml_backend_cuda_buffer_type_alloc_buffer: allocating 9000.00 MiB on device 0: cudaMalloc failed: " +
+          "out of memory",
       ],
       "gpu-out-of-memory",
     ],

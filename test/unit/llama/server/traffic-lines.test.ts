@@ -8,7 +8,8 @@ describe("what a line of the server's log says about a request", () => {
     const speed = { ...none, tokens: 64, seconds: 0.0521 };
     expect(
       parseTraffic(
-        "0.00.866.497 I slot print_timing: id  0 | task 0 |        eval time =      52.10 ms /    64 tokens (    0.83 ms per token,  1209.14 tokens per second)",
+        "0.00.866.497 I slot print_timing: id  0 | task 0 |        eval time =      52.10 ms /    64 tokens " +
+          "(    0.83 ms per token,  1209.14 tokens per second)",
       ),
     ).toEqual(speed);
     expect(
@@ -25,7 +26,8 @@ describe("what a line of the server's log says about a request", () => {
 
   test("how many steps checked a draft, where the build tells the mean length", () => {
     const line =
-      "0.00.866.502 I slot print_timing: id  0 | task 0 | draft acceptance = 0.84211 (   48 accepted /    57 generated), mean len =  4.20";
+      "0.00.866.502 I slot print_timing: id  0 | task 0 | draft acceptance = 0.84211 (   48 accepted /    57 " +
+      "generated), mean len =  4.20";
     expect(parseTraffic(line)).toEqual({
       ...none,
       draftTokens: 57,

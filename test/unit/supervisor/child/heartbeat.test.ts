@@ -27,7 +27,7 @@ test("a main loop is asked at its time, and the wait is that of the open questio
   expect(beatUntil(1160, 1200)).toBe(2);
 });
 
-test("a question that stays without an answer is given up for another, ever more rarely, and the wait goes on", async () => {
+test("an unanswered question is repeated, ever more rarely, and the wait goes on", async () => {
   expect(beatUntil(1000, 1190)).toBe(1);
   expect(beatUntil(1200, 1390)).toBe(2);
   expect(questions[0]?.signal.aborted).toBe(true);

@@ -27,7 +27,7 @@ afterEach(async () => {
   rmSync(folder, { recursive: true });
 });
 
-test("a load of which nothing is seen but our own questions in its log is silent, and they do not make more of them", async () => {
+test("a load that only logs our own questions counts as silent, and causes no more of them", async () => {
   const launch = makeLaunch({ port: 8001 });
   let questions = 0;
   let watch: ServerWatch | undefined;

@@ -38,7 +38,7 @@ test("a state of before there were some keys is read", async () => {
   expect((await readState(folder, "p"))?.status).toEqual({ ...older, dependsOn: [] });
 });
 
-test("what a writer has left that was killed goes with the next supervisor's first state, and nothing else does", async () => {
+test("the next supervisor's first state removes the temporary files of a killed writer, and nothing else", async () => {
   await writeState(folder, record);
   const path = stateFilePath(folder, "p");
   const others = [join(dirname(path), "server.log"), `${path}.bak`, join(dirname(path), "other.json.1-2.tmp")];
