@@ -331,7 +331,7 @@ test("the lock of a server that was adopted is made anew, and still tells who th
 });
 
 describe("across pid namespaces", () => {
-  test("a supervisor in a container with its folders here is found and stopped, and its pid is not believed", async () => {
+  test("a supervisor in a container with its folders here is found and stopped; its pid is ignored", async () => {
     await home.writeFakeProfile("p", {}, quick);
     const inside = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"];
     await using up = startLlmctl(["up", "p"], { home, via: inside });

@@ -14,7 +14,7 @@ beforeEach(async () => {
 });
 afterEach(() => home[Symbol.asyncDispose]());
 
-test("errors of the system in a supervisor's timers are reported, and a crashed server is restarted all the same", async () => {
+test("errors of the system in timers are reported, and a crashed server is restarted all the same", async () => {
   await home.writeFakeProfile(
     "p",
     {},

@@ -40,7 +40,7 @@ async function run(command: string, build: FakeBuild, ...options: string[]): Pro
 const current = () => readlink(home.join("data/llama.cpp/current"));
 
 describe("llmctl upgrade", () => {
-  test("switches to a build on which all profiles start and the demo drafts; --rollback goes back and forth", async () => {
+  test("switches to a build on which all profiles start and the demo drafts; --rollback goes back", async () => {
     await run("build", { note: "one" });
     const first = await current();
     await home.writeProfile("mine", { extends: "demo", args: ["--slot-prompt-similarity", "0.4"] });

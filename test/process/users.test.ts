@@ -216,7 +216,7 @@ describe.skipIf(process.getuid?.() !== 0 && process.env["CI"] === undefined)("tw
       expect((await machine.llmctl("root", ["status", "p"])).exitCode).toBe(3);
     });
 
-    test("links and pipes of the service user in place of files that root reads are not followed and do not block", async () => {
+    test("links and pipes of the service user in place of root's files are not followed and do not block", async () => {
       await machine.writeProfile("service", "p");
       await machine.llmctl("service", ["up", "-d", "p"]);
       await machine.llmctl("service", ["down", "p"]);

@@ -294,7 +294,7 @@ describe("a file that is no good", () => {
     expect(await failure(read(deep))).toMatchObject({ code: "limit-exceeded" });
   });
 
-  test("what llama.cpp refuses is not valid: empty or double names, unknown types, bad alignment, half blocks", async () => {
+  test("what llama.cpp refuses is not valid: empty or double names, unknown types, half blocks", async () => {
     const twice = (name: string) => [
       { name, ne: [1] },
       { name, ne: [1] },

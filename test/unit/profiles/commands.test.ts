@@ -7,7 +7,8 @@ import { ProfileFolder } from "./profile-folder.ts";
 
 const files = {
   "near/coder.yaml":
-    'description: Writes code\nextends: base\ndraft: { model: /d.gguf, devices: [CUDA0] }\nenv: { HF_TOKEN: hf_abc, LANG: C }\nargs: ["a\\nb"]\n',
+    "description: Writes code\nextends: base\ndraft: { model: /d.gguf, devices: [CUDA0] }\n" +
+    'env: { HF_TOKEN: hf_abc, LANG: C }\nargs: ["a\\nb"]\n',
   "far/base.yaml": "model: /m.gguf\nsampling:\n  temp: 0.5\n",
   "far/coder.yaml": "model: m",
 };

@@ -66,7 +66,8 @@ describe("one profile", () => {
     ["https://huggingface.co/o/r/blob/v1/m.gguf", { hf: "o/r", file: "m.gguf", revision: "v1" }],
   ])("takes %s for an address, wherever a file may be", async (written, ref) => {
     await using folder = await ProfileFolder.create({
-      "near/coder.yaml": `model: "${written}"\ndraft: { model: "${written}" }\nmmproj: "${written}"\nlora: ["${written}"]\n`,
+      "near/coder.yaml":
+        `model: "${written}"\ndraft: { model: "${written}" }\n` + `mmproj: "${written}"\nlora: ["${written}"]\n`,
     });
     const { values, at } = await folder.load("coder");
     expect([values.model, values.draft?.model, values.mmproj, values.lora?.[0]]).toEqual([ref, ref, ref, ref]);

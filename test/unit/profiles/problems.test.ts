@@ -112,7 +112,8 @@ describe("a model reference", () => {
     ],
     [
       "model:",
-      '"model" must be the path or https address of a GGUF file, a map with hf and quant or a map with url, but it is empty',
+      '"model" must be the path or https address of a GGUF file, ' +
+        "a map with hf and quant or a map with url, but it is empty",
     ],
     ["alias: x", 'profile "coder" has no "model"'],
     ["model: { quant: Q8_0 }", '"model" has no "hf"'],

@@ -45,7 +45,8 @@ describe("the devices of a profile", () => {
       {
         name: "CUDA7",
         message:
-          'there is no device "CUDA7" for this build: it has CUDA0 (NVIDIA GeForce RTX 4090), CUDA1 (NVIDIA RTX 6000 Ada Generation)',
+          'there is no device "CUDA7" for this build: ' +
+          "it has CUDA0 (NVIDIA GeForce RTX 4090), CUDA1 (NVIDIA RTX 6000 Ada Generation)",
         at: "p.yaml:devices.1",
         fix: "name a device that is there",
       },
