@@ -1,7 +1,7 @@
 import { toClosedLine } from "../base/text/control-characters.ts";
 
-// This room is frozen: the exports keep working, and get no new features. `plan-container.ts` makes a `ContainerSpec` of
-// a profile, this file has what all formats share, and each format has a file that renders it.
+// This room is frozen: the exports keep working, and get no new features. `plan-container.ts` makes a
+// `ContainerSpec` of a profile, this file has what all formats share, and each format has a file that renders it.
 
 /** What a container needs that runs one profile's server, in any format; plain data. */
 export interface ContainerSpec {

@@ -11,10 +11,10 @@ import type { Random } from "./random.ts";
 import { anyYaml } from "./yaml.ts";
 
 const source = makeSource("p", "/work/p.yaml", "/work");
-const keys =
-  "alias ctx_size server.port server.host draft.n_max draft.model.hf model.quant env.A env.B.C devices[0] devices[9] x.y.z a".split(
-    " ",
-  );
+const keys = (
+  "alias ctx_size server.port server.host draft.n_max draft.model.hf model.quant " +
+  "env.A env.B.C devices[0] devices[9] x.y.z a"
+).split(" ");
 
 /**
  * Edits of a profile's text: afterwards the key has the new value, and every other key has its old one.

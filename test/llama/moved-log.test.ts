@@ -20,7 +20,7 @@ describe.each(inject("llamaBuilds"))("the log of $ref", ({ server }) => {
   });
   afterEach(() => home[Symbol.asyncDispose]());
 
-  test("that is deleted comes back with what the server says of its requests, and traffic is read all the while", async () => {
+  test("that is deleted comes back with the server's next lines, and traffic is read all the while", async () => {
     const { url, pid } = await upServing(home, "story");
     await rm(home.join("state", "story", "server.log"));
     await askForStory(url);

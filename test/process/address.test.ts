@@ -65,7 +65,7 @@ function asked(): string[] {
 }
 
 describe("pull", () => {
-  test("fetches an address into the data folder, says that nothing vouches for it, and needs no network afterwards", async () => {
+  test("fetches an address into the data folder, says that it is unverified, and then needs no network", async () => {
     await writeProfile({ model: address() });
     const { exitCode, stdout, stderr } = await run(["pull", "p"]);
     expect(stderr).toContain("Tiny-Q8_0.gguf  526.0 kB, not checked against a known digest");

@@ -43,10 +43,11 @@ describe("a profile", () => {
     expect(stderr).toMatch(/at: {2}\S*config\/profiles\/p\.yaml:\d+:\d+/);
   });
 
-  test("with an unknown key, a wrong type and an impossible value: all are told at once, each with its place", async () => {
+  test("with an unknown key, a wrong type and an impossible value: all are reported, each with its place", async () => {
     await home.writeProfile(
       "p",
-      `model: ${demoTarget}\nctx_sise: 512\nparallel: two\nserver: { port: 99999 }\nhealth:\n  interval: soon\nsampling: { top_p: 1.5 }\n`,
+      `model: ${demoTarget}\nctx_sise: 512\nparallel: two\nserver: { port: 99999 }\nhealth:\n  interval: ` +
+        "soon\nsampling: { top_p: 1.5 }\n",
     );
     const { exitCode, stderr } = await refused();
     expect(exitCode).toBe(78);

@@ -183,12 +183,15 @@ describe("bundles", () => {
 describe("the npm package in place of GitHub", () => {
   test("a tarball that is not the one expected is refused", async () => {
     const PATH = await fakePrograms({
-      git: `case "$*" in *ls-remote*) echo "fatal: Could not resolve host: github.com" >&2; exit 128;; esac; exec ${findTool("git")} "$@"`,
+      git:
+        `case "$*" in *ls-remote*) echo "fatal: Could not resolve host: github.com" >&2; exit 128;; esac; exec ` +
+        `${findTool("git")} "$@"`,
       npm: 'while [ $# -gt 1 ]; do shift; done; echo forged > "$1/node-llama-cpp-3.22.1.tgz"',
     });
     const { exitCode, stdout, stderr } = await start(["--ref", "v0.5.0", "--portable"], { PATH });
     expect(stdout).toContain(
-      "cannot reach https://github.com/ggml-org/llama.cpp: taking the same release from the npm package node-llama-cpp 3.22.1",
+      "cannot reach https://github.com/ggml-org/llama.cpp: taking the same release from the npm package " +
+        "node-llama-cpp 3.22.1",
     );
     expect(stderr).toContain("error: node-llama-cpp@3.22.1 is not the package that is expected");
     expect(exitCode).toBe(66);

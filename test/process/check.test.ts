@@ -153,12 +153,15 @@ describe("one profile", () => {
 });
 
 describe("memory", () => {
-  const help = `"${process.execPath}" "${fakeLlamaServer}" --help; echo "--fit-print [on|off]                    print the memory"`;
+  const help =
+    `"${process.execPath}" "${fakeLlamaServer}" --help; echo "--fit-print [on|off]                    print ` +
+    `the memory"`;
 
   test("is asked of the build's own llama-fit-params, for both models", async () => {
     const { server } = await countingServer();
     await writeFitParams(
-      `case "$*" in --help) ${help};; --version) echo "version: 1" >&2;; *demo-draft*) echo "Host 10 1 1 ";; *) echo "$*" > "${home.join("asked")}"; echo "Host 90 4 4 ";; esac`,
+      `case "$*" in --help) ${help};; --version) echo "version: 1" >&2;; *demo-draft*) echo "Host 10 1 1 ";; ` +
+        `*) echo "$*" > "${home.join("asked")}"; echo "Host 90 4 4 ";; esac`,
     );
     await home.writeFakeProfile("p", {}, { llama: { binary: server }, ctx_size: 256, alias: "a" });
     const { checked } = await checkJson<Checked>(["p"]);
@@ -170,7 +173,8 @@ describe("memory", () => {
   test("is asked once for the same model, and again for one that has changed", async () => {
     const { server } = await countingServer();
     await writeFitParams(
-      `case "$*" in --help) ${help};; --version) echo "version: 1" >&2;; *) echo "$*" >> "${home.join("asked")}"; echo "Host 90 4 4 ";; esac`,
+      `case "$*" in --help) ${help};; --version) echo "version: 1" >&2;; *) echo "$*" >> ` +
+        `"${home.join("asked")}"; echo "Host 90 4 4 ";; esac`,
     );
     const model = home.join("model.gguf");
     await copyFile(demoTarget, model);
@@ -188,7 +192,8 @@ describe("memory", () => {
   test("of several devices is asked each time, since it depends on how much of them is free", async () => {
     const { server } = await countingServer();
     await writeFitParams(
-      `case "$*" in --help) ${help};; --version) echo "version: 1" >&2;; *) echo "$*" >> "${home.join("asked")}"; echo "CUDA0 90 4 4 "; echo "CUDA1 90 4 4 ";; esac`,
+      `case "$*" in --help) ${help};; --version) echo "version: 1" >&2;; *) echo "$*" >> ` +
+        `"${home.join("asked")}"; echo "CUDA0 90 4 4 "; echo "CUDA1 90 4 4 ";; esac`,
     );
     const devices = ["CUDA0: a GPU (500 MiB, 400 MiB free)", "CUDA1: a GPU (500 MiB, 400 MiB free)"];
     await home.writeFakeProfile("p", { devices }, { llama: { binary: server }, draft: undefined });
@@ -197,7 +202,7 @@ describe("memory", () => {
     expect((await readFile(home.join("asked"), "utf8")).trim().split("\n")).toHaveLength(2);
   });
 
-  test("that a device does not have is an error where layers are fixed, and a note where llama.cpp may move them", async () => {
+  test("that a device lacks is an error if layers are fixed, and a note if llama.cpp may move them", async () => {
     const { server } = await countingServer();
     await writeFitParams(
       `case "$*" in --help) ${help};; --version) echo "version: 1" >&2;; *) echo "CUDA0 900 1 1 ";; esac`,

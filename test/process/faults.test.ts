@@ -89,7 +89,8 @@ describe("a server that dies while loading", () => {
   test.each([
     ["srv: error: invalid argument: --spam", 78, "bad-flag"],
     [
-      "llama_model_load: error loading model: tensor 'a' data is not within the file bounds, model is corrupted or incomplete",
+      "llama_model_load: error loading model: tensor 'a' data is not within the file bounds, model is " +
+        "corrupted or incomplete",
       66,
       "model-corrupt",
     ],
@@ -193,7 +194,7 @@ describe("a ready server", () => {
     await down();
   });
 
-  test("whose main loop is stuck while it answers health checks is unhealthy, and replaced when nothing else moves", async () => {
+  test("whose main loop is stuck while /health answers is unhealthy, and replaced when nothing moves", async () => {
     const health = { interval: "50ms", timeout: "100ms", failures: 2, hang_timeout: "300ms" };
     await home.writeFakeProfile("p", {}, { health, restart: quick });
     const { pid } = await upDetached(home, "p");

@@ -114,7 +114,8 @@ describe("asking a binary", () => {
 
   test("a missing shared library is named", async () => {
     const program = await makeProgram(
-      "echo 'llama-server: error while loading shared libraries: libcublas.so.12: cannot open shared object file: No such file or directory' >&2; exit 127",
+      "echo 'llama-server: error while loading shared libraries: libcublas.so.12: cannot open shared object " +
+        "file: No such file or directory' >&2; exit 127",
     );
     await expect(readFlagCatalogue(program, { cacheDir, env })).rejects.toMatchObject({
       code: "binary-library-missing",

@@ -123,7 +123,7 @@ describe("whatever the login", () => {
     expect((await llmctl(["down", "p"], { home, env: absolute(), via })).exitCode).toBe(0);
   });
 
-  test("a home below a folder of another user's, as of a project or on a storage server, is used all the same", async () => {
+  test("a home below another user's folder, as of a project or on a storage server, is used all the same", async () => {
     await chmod(home.path, 0o777);
     await chown(home.path, 4711, 4711);
     expect(await llmctl(["up", "-d", "p"], { home, env: session(), via })).toMatchObject({ exitCode: 0, stderr: "" });
@@ -331,7 +331,7 @@ test("the lock of a server that was adopted is made anew, and still tells who th
 });
 
 describe("across pid namespaces", () => {
-  test("a supervisor in a container, its folders here, is found and stopped from here, and its pid is not believed", async () => {
+  test("a supervisor in a container with its folders here is found and stopped; its pid is ignored", async () => {
     await home.writeFakeProfile("p", {}, quick);
     const inside = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"];
     await using up = startLlmctl(["up", "p"], { home, via: inside });

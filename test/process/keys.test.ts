@@ -55,7 +55,7 @@ test.each<[string, () => Promise<unknown>, number, string, string[][]]>([
   expect(await findServers(home)).toEqual([]);
 });
 
-test("a key file that cannot be read, and a folder in which no socket can be made, are errors of their own", async () => {
+test("an unreadable key file and a folder where no socket can be created are errors of their own", async () => {
   const isRoot = process.geteuid?.() === 0;
   await writeFile(keys, `${secret}\n`, { mode: isRoot ? 0o600 : 0 });
   await mkdir(home.join("closed"), { mode: 0o500 });

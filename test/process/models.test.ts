@@ -93,7 +93,7 @@ describe("up", () => {
     expect(kinds.lastIndexOf("header")).toBeLessThan(kinds.indexOf("content"));
   });
 
-  test("never fetches a draft that cannot speed up its target, and says why each time without asking again", async () => {
+  test("never fetches a draft that cannot speed up its target, and says why without asking again", async () => {
     await writeProfile("p", "Q2_K");
     const first = await run(["up", "p", "-d"]);
     expect(first.stderr).toContain('"p" will serve without drafting: token 7 differs');

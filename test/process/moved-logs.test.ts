@@ -107,7 +107,7 @@ describe.each(losses)("a log that is %s", (_, lose) => {
   });
 });
 
-test("a folder in the place of the log stops nothing, is told, and is not needed any more when it is gone", async () => {
+test("a folder in place of the log stops nothing, is reported, and is forgotten when it is gone", async () => {
   await home.writeFakeProfile("p", {}, quick);
   const { pid } = await upDetached(home, "p");
   await rm(log);

@@ -107,7 +107,8 @@ describe("a service that lacks something at its start", () => {
   test("waits for a device whose driver is loaded later", async () => {
     await writeFile(
       home.join("server"),
-      `#!/bin/sh\n[ -e ${home.join("driver")} ] && export FAKE_LLAMA='{"devices":["CUDA0: a GPU (1 MiB, 1 MiB free)"]}'\n` +
+      `#!/bin/sh\n[ -e ${home.join("driver")} ] && export FAKE_LLAMA='{"devices":["CUDA0: a GPU (1 MiB, 1 ` +
+        `MiB free)"]}'\n` +
         `exec ${process.execPath} ${fakeLlamaServer} "$@"\n`,
       { mode: 0o755 },
     );
@@ -315,7 +316,9 @@ describe("a server that has served, and is to be started again", () => {
   test("waits where only the server itself finds that something is missing", async () => {
     const fault = home.join("fault");
     const line = "E srv start: couldn't bind HTTP server socket, hostname: 127.0.0.1, port: 80";
-    const script = `#!/bin/sh\n[ ! -e ${fault} ] || { echo "${line}" >&2; exit 1; }\nexec ${process.execPath} ${fakeLlamaServer} "$@"\n`;
+    const script =
+      `#!/bin/sh\n[ ! -e ${fault} ] || { echo "${line}" >&2; exit 1; }\nexec ${process.execPath} ` +
+      `${fakeLlamaServer} "$@"\n`;
     await writeFile(home.join("server"), script, { mode: 0o755 });
     await home.writeFakeProfile("p", {}, { ...soon, llama: { binary: home.join("server") } });
     const { pid } = await upDetached(home, "p");

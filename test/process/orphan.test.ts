@@ -60,7 +60,7 @@ test("one whose lock file was removed and made anew still is", async () => {
   expect(await find()).toMatchObject({ identity: { pid } });
 });
 
-test("one that only has the file open, one that has nothing to do with it, and the first process of all are none", async () => {
+test("a process that only has the file open, an unrelated one and process 1 are none", async () => {
   for (const pid of [await startHolder("open"), process.pid, 1]) {
     await note(pid);
     expect(holdsLock(pid, lockPath)).toBe(false);

@@ -244,7 +244,7 @@ describe("profile edit", () => {
     expect(await readFile(/your text is in (.+)/.exec(stderr)?.[1] ?? "", "utf8")).toBe(text.replace("512", "1024"));
   });
 
-  test("on a terminal, opens the failing line again until it is right; meanwhile the profile is as it was", async () => {
+  test("on a terminal, opens the failing line again until it is valid; the profile stays as it was", async () => {
     await writeFile(home.join("vi"), `#!/bin/sh\nexec '${process.execPath}' '${editor}' "$@"\n`, { mode: 0o755 });
     const variables = Object.entries({ ...edits(["512", "many"], ["many", "1024"]), EDITOR: home.join("vi") });
     const command = [

@@ -236,7 +236,9 @@ describe("what a crash leaves", () => {
     const boom =
       'import fs from "node:fs/promises"; import { syncBuiltinESMExports } from "node:module"; fs.readdir = async () => { setImmediate(() => { throw new Error("boom"); }); await new Promise(() => {}); }; syncBuiltinESMExports();';
     await mkdir(home.join("state"), { mode: 0o700 });
-    const NODE_OPTIONS = `--report-uncaught-exception --report-directory=${folder} --import=data:text/javascript,${encodeURIComponent(boom)}`;
+    const NODE_OPTIONS =
+      `--report-uncaught-exception --report-directory=${folder} ` +
+      `--import=data:text/javascript,${encodeURIComponent(boom)}`;
     expect((await llmctl(["ps"], { home, env: { ...env, NODE_OPTIONS } })).exitCode).not.toBe(0);
     const texts = await Promise.all((await readdir(folder)).map((name) => readFile(join(folder, name), "utf8")));
     expect(texts.join()).not.toContain(marker);

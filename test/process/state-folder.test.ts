@@ -196,7 +196,7 @@ test("a folder whose path is too long for a socket is refused, and ps finds noth
   expect((await llmctl(["ps"], { home, env: { LLMCTL_HOME } })).stdout).toContain("nothing is running");
 });
 
-test("a state file that cannot be written ends a start, and no supervisor is left that others would wait for", async () => {
+test("a state file that cannot be written ends a start, and no idle supervisor is left", async () => {
   await mkdir(home.join("state", "p", "state.json"), { recursive: true, mode: 0o700 });
   await expectRefused(74, /cannot write \S+state\.json: a folder is in the place of a file/);
   expect((await llmctl(["down", "p"], { home })).exitCode).toBe(3);
@@ -243,7 +243,7 @@ async function findWarnings(): Promise<readonly string[]> {
   return status?.warnings ?? [];
 }
 
-test("a folder in the place of the state file is refused before anything is started, and leaves no process", async () => {
+test("a folder in place of the state file is refused before a start, and leaves no process", async () => {
   await mkdir(home.join("state", "p", "state.json", "full"), { recursive: true });
   await expectRefused(74, /cannot write \S+state\.json: a folder is in the place of a file/);
 });

@@ -116,7 +116,8 @@ test("a service whose profile runs already is started once, and says who runs it
   expect(await show("ActiveState", "NRestarts", "ExecMainStatus")).toEqual(["failed", "0", "75"]);
   expect(await status()).toMatch(
     new RegExp(
-      `^failure +not started: "p" already runs, .* pid ${supervisorPid}; stop it with "llmctl down p".* \\[already-running\\]`,
+      `^failure +not started: "p" already runs, .* pid ${supervisorPid}; stop it with "llmctl down p".* ` +
+        "\\[already-running\\]",
       "m",
     ),
   );

@@ -216,7 +216,7 @@ describe.skipIf(process.getuid?.() !== 0 && process.env["CI"] === undefined)("tw
       expect((await machine.llmctl("root", ["status", "p"])).exitCode).toBe(3);
     });
 
-    test("what the service user has put in the place of what root reads is not followed, and holds root up nowhere", async () => {
+    test("links and pipes of the service user in place of root's files are not followed and do not block", async () => {
       await machine.writeProfile("service", "p");
       await machine.llmctl("service", ["up", "-d", "p"]);
       await machine.llmctl("service", ["down", "p"]);
@@ -268,7 +268,9 @@ describe.skipIf(process.getuid?.() !== 0 && process.env["CI"] === undefined)("tw
       await machine.writeProfile("service", "p");
       await machine.llmctl("service", ["up", "-d", "p"]);
       await machine.llmctl("service", ["down", "p"]);
-      const script = `import { createServer } from "node:http"; createServer((_, res) => res.end(process.argv[1])).listen("/var/lib/llmctl/run/p.sock", () => console.log("listening"));`;
+      const script =
+        `import { createServer } from "node:http"; createServer((_, res) => ` +
+        `res.end(process.argv[1])).listen("/var/lib/llmctl/run/p.sock", () => console.log("listening"));`;
       const command = [...machine.via("service"), process.execPath, "--input-type=module", "-e", script];
       for (const answer of ["nonsense", "[]", '{"version":1,"name":"p","state":"ready"}']) {
         await machine.sh("service", "mkdir -p /var/lib/llmctl/run; rm -f /var/lib/llmctl/run/p.sock");
@@ -285,7 +287,8 @@ describe.skipIf(process.getuid?.() !== 0 && process.env["CI"] === undefined)("tw
       await machine.writeProfile("root", "p");
       await machine.sh(
         "service",
-        "cd /var/lib/llmctl; ln -s /run config; ln -s /run huggingface; ln -s /run state; ln -s /run data; ln -s /run cache",
+        "cd /var/lib/llmctl; ln -s /run config; ln -s /run huggingface; ln -s /run state; ln -s /run data; " +
+          "ln -s /run cache",
       );
       const bin = machine.home.join("bin");
       await mkdir(bin);
@@ -339,11 +342,12 @@ describe.skipIf(process.getuid?.() !== 0 && process.env["CI"] === undefined)("tw
       expect(await machine.sh("root", "find /run/alice -user root")).toBe("");
     });
 
-    test("with the HOME of another user, as sudo may keep it, root writes nothing by way of that user's links", async () => {
+    test("with the HOME of another user, as sudo may keep it, root follows none of that user's links", async () => {
       await machine.writeProfile("alice", "p");
       await machine.sh(
         "alice",
-        "cd /run/alice; mkdir -p .cache .local; ln -s /run/home .local/share; ln -s /run/home .cache/llmctl; ln -s /run/home .config/other",
+        "cd /run/alice; mkdir -p .cache .local; ln -s /run/home .local/share; ln -s /run/home .cache/llmctl; " +
+          "ln -s /run/home .config/other",
       );
       const env = { HOME: "/run/alice" };
       expect(await machine.llmctl("root", ["up", "-d", "p"], env)).toMatchObject({ exitCode: 0, stderr: "" });

@@ -239,7 +239,7 @@ describe("a launch that crosses versions", () => {
     return JSON.parse(stdout) as Record<string, unknown>;
   }
 
-  test("is refused where its version is another, or one of its values is not known; the running server goes on", async () => {
+  test("is refused with another version or an unknown value; the running server goes on", async () => {
     await home.writeFakeProfile("p");
     const { pid } = await upDetached(home, "p");
     await readLaunch();

@@ -123,7 +123,8 @@ function report(results: readonly Run[]): boolean {
   const of = (pick: (run: Run) => number) => median(results.map(pick));
   console.log(`2 GB over loopback, ${runs} runs of each in turns, medians:`);
   console.log(
-    `  curl: ${rate(of((run) => run.curlMs))}, and sha256sum after it: ${rate(of((run) => run.curlMs + run.sha256sumMs))}`,
+    `  curl: ${rate(of((run) => run.curlMs))}, and sha256sum after it: ` +
+      `${rate(of((run) => run.curlMs + run.sha256sumMs))}`,
   );
   console.log(`  llmctl pull, start and sync to the disk included: ${rate(of((run) => run.pullMs))}`);
   console.log(

@@ -65,7 +65,8 @@ function report(bare: readonly BareStart[], restarts: readonly Restart[]): boole
     ["all: a bare start | a crash to ready, without the backoff", bareMs, restartMs],
   ];
   console.log(
-    `crash to ready again, ${bare.length} runs of each in turns, bare | under supervision, whose clock counts whole milliseconds:`,
+    `crash to ready again, ${bare.length} runs of each in turns, bare | under supervision, whose clock ` +
+      "counts whole milliseconds:",
   );
   for (const [what, ...columns] of rows) {
     console.log(`  ${what}: ${columns.map((column) => (column === undefined ? "-" : describe(column))).join(" | ")}`);

@@ -33,8 +33,8 @@ const reasons: readonly { readonly text: string; readonly reason: string }[] = [
 ];
 
 /** Words that follow the program's name in prose about it. */
-const prose =
-  /llmctl (?:does|finds|reads|asks|was|is|itself|runs|services|keeps|that|read it)\b|this llmctl\b|the newest that llmctl\b/;
+const verbs = "does|finds|reads|asks|was|is|itself|runs|services|keeps|that|read it";
+const prose = new RegExp(String.raw`llmctl (?:${verbs})\b|this llmctl\b|the newest that llmctl\b`);
 
 test("no text spells a command of ours that is a fix: such a fix is data", () => {
   const spelled = listSources(src).flatMap((path) =>

@@ -52,7 +52,7 @@ describe("the KV cache of one token, f16", () => {
     expect((await facts()).kvBytesPerToken).toBe(2 * 2 * (16 + 16) * 2);
   });
 
-  test("is that of the model cards for GLM-4.7: 92 trunk layers, 8 heads of 128, the NextN layer left out", async () => {
+  test("is that of the model cards of GLM-4.7: 92 trunk layers, 8 heads of 128, without the NextN layer", async () => {
     const glm = await facts({
       "general.architecture": "glm4moe",
       "glm4moe.block_count": 93,

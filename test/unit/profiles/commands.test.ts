@@ -7,7 +7,8 @@ import { ProfileFolder } from "./profile-folder.ts";
 
 const files = {
   "near/coder.yaml":
-    'description: Writes code\nextends: base\ndraft: { model: /d.gguf, devices: [CUDA0] }\nenv: { HF_TOKEN: hf_abc, LANG: C }\nargs: ["a\\nb"]\n',
+    "description: Writes code\nextends: base\ndraft: { model: /d.gguf, devices: [CUDA0] }\n" +
+    'env: { HF_TOKEN: hf_abc, LANG: C }\nargs: ["a\\nb"]\n',
   "far/base.yaml": "model: /m.gguf\nsampling:\n  temp: 0.5\n",
   "far/coder.yaml": "model: m",
 };
@@ -17,7 +18,8 @@ describe("profile list", () => {
     await using folder = await ProfileFolder.create(files);
     const text = await profileList(folder.options().folders, { width: 200 });
     expect(text.replaceAll(folder.cwd, "").replace(/ {2,}/g, "  ")).toBe(
-      "NAME  FILE  DESCRIPTION\nbase  /far/base.yaml\ncoder  /near/coder.yaml  Writes code\ncoder  /far/coder.yaml  hidden by /near/coder.yaml\n",
+      "NAME  FILE  DESCRIPTION\nbase  /far/base.yaml\ncoder  /near/coder.yaml  Writes code\ncoder  " +
+        "/far/coder.yaml  hidden by /near/coder.yaml\n",
     );
   });
 

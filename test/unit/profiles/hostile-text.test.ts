@@ -89,6 +89,8 @@ test("a line too many at the end of a path is explained", async () => {
 
 test("prose may have lines", async () => {
   const lines = JSON.stringify("a\n\tb\r\n");
-  const yaml = `model: m\ndescription: ${lines}\nenv: { A: ${lines} }\nchat_template: ${lines}\nargs: ["--grammar", ${lines}]\n`;
+  const yaml =
+    `model: m\ndescription: ${lines}\nenv: { A: ${lines} }\nchat_template: ${lines}\nargs: ["--grammar", ` +
+    `${lines}]\n`;
   expect(await refuse(`${yaml}chat_template_kwargs: { a: ${lines} }\n`)).toBeUndefined();
 });

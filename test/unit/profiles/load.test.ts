@@ -34,7 +34,8 @@ describe("one profile", () => {
   test("makes paths absolute from its own folder or from home, and leaves other text alone", async () => {
     await using folder = await ProfileFolder.create({
       "near/coder.yaml":
-        "model: ../m.gguf\nmodel_dirs: [~/models, /data]\nalias: ../m\ndraft: { model: ~/d.gguf }\nserver: { api_key_file: keys }\n",
+        "model: ../m.gguf\nmodel_dirs: [~/models, /data]\nalias: ../m\ndraft: { model: ~/d.gguf }\nserver: { " +
+        "api_key_file: keys }\n",
     });
     const { values } = await folder.load("coder");
     expect(values.model).toBe(join(folder.cwd, "m.gguf"));
@@ -65,7 +66,8 @@ describe("one profile", () => {
     ["https://huggingface.co/o/r/blob/v1/m.gguf", { hf: "o/r", file: "m.gguf", revision: "v1" }],
   ])("takes %s for an address, wherever a file may be", async (written, ref) => {
     await using folder = await ProfileFolder.create({
-      "near/coder.yaml": `model: "${written}"\ndraft: { model: "${written}" }\nmmproj: "${written}"\nlora: ["${written}"]\n`,
+      "near/coder.yaml":
+        `model: "${written}"\ndraft: { model: "${written}" }\n` + `mmproj: "${written}"\nlora: ["${written}"]\n`,
     });
     const { values, at } = await folder.load("coder");
     expect([values.model, values.draft?.model, values.mmproj, values.lora?.[0]]).toEqual([ref, ref, ref, ref]);
@@ -310,7 +312,7 @@ describe("${env:…}", () => {
     expect(values.description).toBe("a{bc} d}e ${x");
   });
 
-  test("that cannot be read is not repeated where it is a value of the server's environment, or in an address", async () => {
+  test("that cannot be read is not repeated if it is in the server's environment or in an address", async () => {
     const error = await refuseText("model: 'https://me:s3cret@models.example/${env:1A}'\nenv: { A: 's3cret${env:}' }");
     expect(error.problems.map(({ message }) => message)).toContain('"env.A" has a reference that cannot be read');
     expect(JSON.stringify(error.problems)).not.toContain("s3cret");

@@ -112,7 +112,8 @@ describe("a model reference", () => {
     ],
     [
       "model:",
-      '"model" must be the path or https address of a GGUF file, a map with hf and quant or a map with url, but it is empty',
+      '"model" must be the path or https address of a GGUF file, ' +
+        "a map with hf and quant or a map with url, but it is empty",
     ],
     ["alias: x", 'profile "coder" has no "model"'],
     ["model: { quant: Q8_0 }", '"model" has no "hf"'],
@@ -186,7 +187,8 @@ test.each([
   [
     "http://models.example/m.gguf",
     'is an http address, whose content anybody on the network path can change, "http://models.example/m.gguf"',
-    "write https://; http:// is only for servers on this machine (localhost, 127.0.0.1, [::1]), so a mirror in your network needs https, too",
+    "write https://; http:// is only for servers on this machine (localhost, 127.0.0.1, [::1]), so a mirror " +
+      "in your network needs https, too",
   ],
   [
     "https://me:secret@models.example/m.gguf?key=secret",
