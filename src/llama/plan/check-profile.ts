@@ -4,7 +4,7 @@ import { targetModel } from "../../profiles/target.ts";
 import type { Drafting, Launch } from "../../supervisor/launch.ts";
 import { type Finding, Findings } from "./finding.ts";
 import { type MemoryUse } from "./memory-use.ts";
-import { checkMemory } from "./fit-findings.ts";
+import { checkMemory } from "./memory-findings.ts";
 import { type AskedBuild, type CheckSession, mapOverProcessors } from "./plan-session.ts";
 import { findKeyFault, findOpenings } from "../server/access.ts";
 import { hasKeyComments } from "../server/api-keys.ts";

@@ -23,7 +23,7 @@ import type { Program, ModelPaths } from "../render/flag-rule.ts";
 import { commandLine, renderCli, renderServer, type RenderedFlag, type Rendering } from "../render/render-command.ts";
 import { planWorker } from "./plan-worker.ts";
 import { withoutRpc } from "../render/rpc-flags.ts";
-import { sealEnv } from "./seal-env.ts";
+import { sealEnv } from "./launch-hash.ts";
 import { findSkippedDraft } from "../draft/draft-skip-note.ts";
 import { describeStrayConfig, describeStrayVariables } from "../render/stray-flags.ts";
 import { describeMissingDigests } from "./missing-digests.ts";
