@@ -3,7 +3,7 @@ import { mapBounded } from "../../base/map-bounded.ts";
 import { findPaths, type Paths } from "../../base/files/paths.ts";
 import { type Finding, Findings } from "../../llama/plan/finding.ts";
 import { checkProfiles, type ProfileCheck } from "../../llama/plan/check-profile.ts";
-import { CheckSession } from "../../llama/plan/plan-session.ts";
+import { PlanSession } from "../../llama/plan/plan-session.ts";
 import { listProfileNames, profileFolders } from "../../profiles/find.ts";
 import type { ParsedFiles } from "../../profiles/load.ts";
 import type { Profile } from "../../profiles/schema/schema.ts";
@@ -29,7 +29,7 @@ interface CheckOptions {
 export async function check(namesOrPaths: readonly string[], { all, json }: CheckOptions): Promise<number> {
   const paths = findPaths();
   const names = all ? await listNames(paths) : namesOrPaths;
-  const checks = await checkNamed(names, new CheckSession(paths, process.env));
+  const checks = await checkNamed(names, new PlanSession(paths, process.env));
   const isSingle = !all && names.length === 1;
   const [only] = checks;
   if (json) process.stdout.write(jsonText(isSingle && only ? toJson(only) : checks.map(toJson)));
@@ -52,7 +52,7 @@ export async function listNames(paths: Paths): Promise<string[]> {
  */
 export async function checkNamed(
   names: readonly string[],
-  session: CheckSession,
+  session: PlanSession,
   change: (profile: Profile) => Profile = (profile) => profile,
 ): Promise<NamedCheck[]> {
   const parsed: ParsedFiles = new Map();

@@ -5,7 +5,7 @@ import type { Drafting, Launch } from "../../supervisor/launch.ts";
 import { type Finding, Findings } from "./finding.ts";
 import { type MemoryUse } from "./memory-use.ts";
 import { checkMemory } from "./memory-findings.ts";
-import { type AskedBuild, type CheckSession, mapOverProcessors } from "./plan-session.ts";
+import { type AskedBuild, type PlanSession, mapOverProcessors } from "./plan-session.ts";
 import { findKeyFault, findOpenings } from "../server/access.ts";
 import { hasKeyComments } from "../server/api-keys.ts";
 import { childEnvironment } from "../ask/child-env.ts";
@@ -14,7 +14,7 @@ import { checkWorkerProfile } from "./check-worker.ts";
 import { type Device, findMissingDevices, namedDevices } from "../ask/devices.ts";
 import { askWorkers } from "../ask/rpc-workers.ts";
 import { tryCommandLines, type Trial, type TrialResult } from "../ask/dry-run-many.ts";
-import type { FoundModel } from "./model-reader.ts";
+import type { ProfileModel } from "./model-reader.ts";
 import { type DraftDecision, decideDrafting, modelsToRender, noDraftAsked, readSidecars } from "./plan-launch.ts";
 import { findExceededLimits } from "./profile-limits.ts";
 import { commandLine, type RenderedFlag, type Rendering, renderServer } from "../render/render-command.ts";
@@ -42,7 +42,7 @@ export interface ProfileCheck {
  * not need what failed. The steps are those of `planLaunch`; beyond them it looks at each device, at memory and at the
  * port.
  */
-export async function checkProfiles(profiles: readonly Profile[], session: CheckSession): Promise<ProfileCheck[]> {
+export async function checkProfiles(profiles: readonly Profile[], session: PlanSession): Promise<ProfileCheck[]> {
   const isWorker = ({ values }: Profile) => values.kind === "rpc-worker";
   const prepared = await mapOverProcessors(
     profiles.filter((profile) => !isWorker(profile)),
@@ -64,7 +64,7 @@ interface Prepared {
   readonly findings: Findings;
   readonly env: Readonly<Record<string, string>>;
   readonly build: AskedBuild | undefined;
-  readonly target: FoundModel;
+  readonly target: ProfileModel;
   readonly draft: DraftDecision;
   readonly sidecars: Launch["files"];
   /** Undefined where there is no build, or it cannot say the profile. */
@@ -73,7 +73,7 @@ interface Prepared {
   readonly hasKeyFault: boolean;
 }
 
-async function prepare(profile: Profile, session: CheckSession): Promise<Prepared> {
+async function prepare(profile: Profile, session: PlanSession): Promise<Prepared> {
   const findings = new Findings();
   const { values } = profile;
   const profileEnv = (own: Readonly<Record<string, string>>) =>
@@ -112,16 +112,16 @@ async function prepare(profile: Profile, session: CheckSession): Promise<Prepare
  */
 class TolerantReader {
   readonly #profile: Profile;
-  readonly #session: CheckSession;
+  readonly #session: PlanSession;
   readonly #findings: Findings;
 
-  constructor(profile: Profile, session: CheckSession, findings: Findings) {
+  constructor(profile: Profile, session: PlanSession, findings: Findings) {
     this.#profile = profile;
     this.#session = session;
     this.#findings = findings;
   }
 
-  async read(...[key, ref]: Parameters<ReaderMethods["read"]>): Promise<FoundModel> {
+  async read(...[key, ref]: Parameters<ReaderMethods["read"]>): Promise<ProfileModel> {
     const found = await this.#findings.settle(() => this.#session.readModel(this.#profile, key, ref));
     return found ?? { path: `<${key}>`, files: [], model: undefined };
   }
@@ -149,7 +149,7 @@ function addWarnings({ profile, findings, draft: { drafting, warnings }, isDecid
 async function finish(
   prepared: Prepared,
   result: TrialResult | undefined,
-  session: CheckSession,
+  session: PlanSession,
 ): Promise<ProfileCheck> {
   const { profile, findings, build, target, draft, sidecars, trial } = prepared;
   const { flags, notes } = trial?.rendering ?? { flags: [], notes: [] };
@@ -185,7 +185,7 @@ async function finish(
   };
 }
 
-async function describeStray({ env, build, trial }: Prepared, session: CheckSession): Promise<string[]> {
+async function describeStray({ env, build, trial }: Prepared, session: PlanSession): Promise<string[]> {
   if (build === undefined) return [];
   const args = trial === undefined ? [] : commandLine(trial.rendering);
   const configs = await session.readStrayConfig(env);
@@ -219,7 +219,7 @@ async function askForDevices({
 async function addMissingDevices(
   { profile, findings, build, env }: Prepared,
   remote: readonly Device[] | undefined,
-  session: CheckSession,
+  session: PlanSession,
 ): Promise<ReadonlySet<string>> {
   const isBelieved = (name: string) =>
     profile.values.rpc.workers !== undefined && remote === undefined && /^RPC/i.test(name);

@@ -3,13 +3,13 @@ import type { Profile } from "../../profiles/schema/schema.ts";
 import { Findings } from "./finding.ts";
 import { addPort, isProfileRunning } from "./port-findings.ts";
 import type { ProfileCheck } from "./check-profile.ts";
-import type { CheckSession } from "./plan-session.ts";
+import type { PlanSession } from "./plan-session.ts";
 import { findMissingDevices, namedDevices } from "../ask/devices.ts";
 import { noDraftAsked } from "./plan-launch.ts";
 import { planWorker } from "./plan-worker.ts";
 
 /** All that can be known of a worker before its start: its program, its flags, its devices and its port. */
-export async function checkWorkerProfile(profile: Profile, session: CheckSession): Promise<ProfileCheck> {
+export async function checkWorkerProfile(profile: Profile, session: PlanSession): Promise<ProfileCheck> {
   const findings = new Findings();
   const plan = await findings.settle(() => planWorker(profile, session));
   if (plan !== undefined) {

@@ -3,7 +3,7 @@ import { profileSchema } from "../../profiles/schema/schema.ts";
 import type { Launch } from "../../supervisor/launch.ts";
 import type { Findings } from "./finding.ts";
 import { hostMemory, judgeMemory, type MemoryUse, sumMemory } from "./memory-use.ts";
-import type { CheckSession } from "./plan-session.ts";
+import type { PlanSession } from "./plan-session.ts";
 import type { Trial } from "../ask/dry-run-many.ts";
 import { fitArguments, type FitAnswer } from "../ask/fit-params.ts";
 import type { FlagCatalogue } from "../ask/flag-catalogue.ts";
@@ -33,7 +33,7 @@ interface MemoryCheck {
  * fit.
  * @returns what each memory is asked for; empty where that is not known.
  */
-export async function checkMemory(check: MemoryCheck, session: CheckSession): Promise<MemoryUse[]> {
+export async function checkMemory(check: MemoryCheck, session: PlanSession): Promise<MemoryUse[]> {
   const { trial, findings } = check;
   // A device may then take more than it has.
   if (trial.env["GGML_CUDA_ENABLE_UNIFIED_MEMORY"] !== undefined) return [];
@@ -67,7 +67,7 @@ export async function checkMemory(check: MemoryCheck, session: CheckSession): Pr
 
 async function askOfBoth(
   { trial, catalogue, files, draft: { path, files: draftFiles } }: MemoryCheck,
-  session: CheckSession,
+  session: PlanSession,
 ): Promise<FitAnswer[]> {
   const { server, env, rendering } = trial;
   const target = await session.askFit({ server, env, files, toArguments: (fit) => fitArguments(rendering.flags, fit) });
@@ -80,7 +80,7 @@ async function askOfBoth(
 async function addUp(
   answers: readonly FitAnswer[],
   { trial, isRunning }: MemoryCheck,
-  session: CheckSession,
+  session: PlanSession,
 ): Promise<MemoryUse[]> {
   const parts = answers.flatMap((answer) => (answer.kind === "needs" ? answer.parts : []));
   const isOnDevices = parts.some(({ device }) => device !== "Host");

@@ -8,7 +8,7 @@ import type { ModelFiles } from "../../hub/find/model-files.ts";
 import type { ModelRef, Profile, RemoteModelRef } from "../../profiles/schema/schema.ts";
 
 /** A model of a profile, and what its headers say. */
-export interface FoundModel {
+export interface ProfileModel {
   /** For the command line; in angle brackets when the file is not here. */
   readonly path: string;
   readonly files: ModelFiles["shards"];
@@ -29,7 +29,7 @@ export class ModelReader {
     this.#lacking = lacking;
   }
 
-  async read(key: string, ref: ModelRef): Promise<FoundModel> {
+  async read(key: string, ref: ModelRef): Promise<ProfileModel> {
     const at = this.#placeOf(key);
     try {
       const files = await findModel(ref, this.#options(at));

@@ -17,7 +17,7 @@ import { decideDraft } from "../draft/draft-gate.ts";
 import { dryRun, dryRunTimeoutMs, findAllRefused, type RefusedFlag } from "../ask/dry-run.ts";
 import { askBinary } from "../ask/flag-catalogue.ts";
 import { launchSettings } from "./launch-settings.ts";
-import { type FoundModel, ModelReader } from "./model-reader.ts";
+import { type ProfileModel, ModelReader } from "./model-reader.ts";
 import { findExceededLimits } from "./profile-limits.ts";
 import type { Program, ModelPaths } from "../render/flag-rule.ts";
 import { commandLine, renderCli, renderServer, type RenderedFlag, type Rendering } from "../render/render-command.ts";
@@ -194,7 +194,7 @@ function addKeyFault(
 
 /** What the rendering is told of the models. */
 export function modelsToRender(
-  target: FoundModel,
+  target: ProfileModel,
   { path, drafting }: DraftDecision,
   { paths }: SidecarFiles,
 ): ModelPaths {
@@ -215,7 +215,7 @@ export interface SidecarFiles {
 
 /** Finds the projector and the adapters that are no plain paths. @throws what `models` throws. */
 export async function readSidecars(values: ProfileValues, models: Pick<ModelReader, "read">): Promise<SidecarFiles> {
-  const found = new Map<string, FoundModel>();
+  const found = new Map<string, ProfileModel>();
   for (const { key, ref } of listSidecars(values)) {
     if (typeof ref !== "string") found.set(key.join("."), await models.read(key.join("."), ref));
   }
@@ -267,7 +267,7 @@ interface DecideOptions {
  */
 export async function decideDrafting(
   profile: Profile,
-  target: FoundModel,
+  target: ProfileModel,
   models: Pick<ModelReader, "read" | "lacks">,
   { rule, cacheDir }: DecideOptions,
 ): Promise<DraftDecision> {

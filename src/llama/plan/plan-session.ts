@@ -10,7 +10,7 @@ import { type Device, listDevices } from "../ask/devices.ts";
 import { askFitOnce } from "../ask/fit-cache.ts";
 import { findFitParams, type FitAnswer } from "../ask/fit-params.ts";
 import { askBinary, type FlagCatalogue } from "../ask/flag-catalogue.ts";
-import { type FoundModel, ModelReader } from "./model-reader.ts";
+import { type ProfileModel, ModelReader } from "./model-reader.ts";
 
 type Env = Readonly<Record<string, string>>;
 
@@ -36,7 +36,7 @@ interface FitRequest {
  * environment; each model's headers are read once. What fails is asked again for the next profile, whose message then
  * names its own place.
  */
-export class CheckSession {
+export class PlanSession {
   readonly paths: Paths;
   readonly env: NodeJS.ProcessEnv;
   readonly #known = new Map<string, Promise<unknown>>();
@@ -66,7 +66,7 @@ export class CheckSession {
   }
 
   /** @throws LlmctlError as {@link ModelReader.read}. */
-  async readModel(profile: Profile, key: string, ref: ModelRef): Promise<FoundModel> {
+  async readModel(profile: Profile, key: string, ref: ModelRef): Promise<ProfileModel> {
     return this.#once(["model", ref, profile.values.model_dirs], () => this.reader(profile).read(key, ref));
   }
 
