@@ -58,7 +58,7 @@ describe("one profile", () => {
     await home.writeFakeProfile("p");
     const { exitCode, stdout } = await llmctl(["check", "p"], { home });
     expect(stdout).toMatch(
-      /^ok +profile .+\nok +build .+\nok +files .+\n.+\nok +flags +\d+ accepted by the binary\nok +drafting .+\nnothing to object to$/,
+      /^ok +profile .+\nok +build .+\nok +files .+\n.+\nok +flags +\d+ accepted by the binary\nok +drafting .+\nno problems found$/,
     );
     expect(exitCode).toBe(0);
   });

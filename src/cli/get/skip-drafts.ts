@@ -6,7 +6,7 @@ import type { PullPlan } from "../../hub/download/pull-plan.ts";
 import { describeRef } from "../../hub/find/describe-ref.ts";
 import { findBuildRule } from "../../llama/draft/build-vocab-rule.ts";
 import type { VocabRule } from "../../llama/draft/vocab-rule.ts";
-import { draftMismatch } from "../../llama/plan/plan-launch.ts";
+import { findDraftingOff } from "../../llama/plan/draft-decision.ts";
 import { findSkippedDraft, noteSkippedDraft } from "../../llama/draft/draft-skip-note.ts";
 import type { ModelRef, Profile, RemoteModelRef } from "../../profiles/schema/schema.ts";
 import { targetModel } from "../../profiles/target.ts";
@@ -42,11 +42,10 @@ export async function findSkippedDrafts(
     const draftLacks = planOf(ref)?.kind === "fetch";
     if (!draftLacks && planOf(targetModel(profile))?.kind !== "fetch") continue;
     const judgement = await judgeProfile(atPlannedCommits(profile, planOf), access, paths);
-    if (judgement === undefined || judgement.verdict.verdict === "on") continue;
-    if (draft.on_mismatch === "fail") throw draftMismatch(profile, judgement.verdict);
-    if (!draftLacks || typeof ref === "string") continue;
+    const reason = judgement && findDraftingOff(profile, judgement.verdict);
+    if (judgement === undefined || reason === undefined || !draftLacks || typeof ref === "string") continue;
     const sizeBytes = (judgement.draft?.model.shards ?? []).reduce((sum, shard) => sum + shard.sizeBytes, 0);
-    skipped.push({ profile, ref, reason: judgement.verdict.reason, rule: judgement.build.rule, sizeBytes });
+    skipped.push({ profile, ref, reason, rule: judgement.build.rule, sizeBytes });
   }
   return skipped;
 }

@@ -7,7 +7,7 @@ import type { Finding } from "../../llama/plan/finding.ts";
 import { PlanSession } from "../../llama/plan/plan-session.ts";
 import type { Profile } from "../../profiles/schema/schema.ts";
 import { buildAside, type ScriptOptions } from "./build.ts";
-import { checkNamed, listNames, type NamedCheck } from "../look/check.ts";
+import { checkNamed, listNames, type NamedCheck } from "../look/check-named.ts";
 import { formatFinding } from "../look/check-report.ts";
 import { tryDemo } from "./try-demo.ts";
 

@@ -1,12 +1,10 @@
 import { LlmctlError } from "../../base/errors.ts";
 import { findPaths } from "../../base/files/paths.ts";
 import { printable, printableLine, printableSentence } from "../../base/text/printable.ts";
-import { checkBinary } from "../../llama/ask/binary-check.ts";
-import { findServer } from "../../llama/ask/builds.ts";
+import { askBuild } from "../../llama/ask/asked-build.ts";
 import { childEnvironment } from "../../llama/ask/child-env.ts";
-import { askBinary, type FlagCatalogue } from "../../llama/ask/flag-catalogue.ts";
+import type { FlagCatalogue } from "../../llama/ask/flag-catalogue.ts";
 import type { FlagEntry } from "../../llama/ask/help-text.ts";
-import { cliMissing } from "../../llama/plan/plan-launch.ts";
 import { findRule } from "../../llama/render/flag-table.ts";
 import { readBuildOption } from "../options/build-option.ts";
 import { jsonText } from "../screen/json-text.ts";
@@ -33,17 +31,16 @@ interface ListedFlag extends FlagEntry {
 export async function flags(word: string | undefined, { build, cli, json }: FlagsCommandOptions): Promise<number> {
   const paths = findPaths();
   const at = build === undefined ? "the current build" : "--build";
-  const found = await findServer(readBuildOption(build), paths.data, at);
-  const file = cli ? (found.cli ?? cliMissing(found.server, at)) : found.server;
-  await checkBinary(file, at);
-  const catalogue = await askBinary(file, { cacheDir: paths.cache, env: childEnvironment(process.env, {}, () => at) });
+  const program = cli ? "llama-cli" : "llama-server";
+  const env = childEnvironment(process.env, {}, () => at);
+  const { label, catalogue } = await askBuild({ llama: readBuildOption(build), at, program, paths, env });
   const all = catalogue.entries.map((entry) => ({
     ...entry,
     key: findRule([...entry.names, ...entry.negations])?.key,
   }));
   const listed = word === undefined ? all : searchFlags(all, word);
   if (listed.length === 0) throw unknownFlag(word ?? "", catalogue);
-  const head = { program: cli ? "llama-cli" : "llama-server", build: found.label, version: catalogue.version };
+  const head = { program, build: label, version: catalogue.version };
   if (json) process.stdout.write(jsonText({ ...head, flags: listed }));
   else
     process.stdout.write(

@@ -3,6 +3,7 @@ import { findPaths, type Paths } from "../../base/files/paths.ts";
 import { llmctlVersion } from "../../base/version.ts";
 import { followEvents, requestRestart } from "../../control/client.ts";
 import { planLaunch, type LaunchPlan } from "../../llama/plan/plan-launch.ts";
+import { PlanSession } from "../../llama/plan/plan-session.ts";
 import { loadInOrder } from "../../profiles/dependencies.ts";
 import { loadProfile } from "../../profiles/load.ts";
 import { otherVersion } from "../../supervisor/check-launch.ts";
@@ -77,6 +78,7 @@ async function planAll(namesOrPaths: readonly string[], paths: Paths): Promise<r
   const asked = await Promise.all(
     namesOrPaths.map(async (nameOrPath) => (await loadProfile(nameOrPath, options)).name),
   );
+  const session = new PlanSession(paths, process.env);
   const plans: LaunchPlan[] = [];
   for (const profile of await loadInOrder(namesOrPaths, options)) {
     if (!asked.includes(profile.name)) continue;
@@ -86,7 +88,7 @@ async function planAll(namesOrPaths: readonly string[], paths: Paths): Promise<r
     // One from before this key could not say no, and would take a launch of another version for one of its own.
     if (status.launchVersion !== launchVersion)
       throw otherVersion(profile.name, status.llmctl, `llmctl ${llmctlVersion}`);
-    const plan = await planLaunch(profile, { paths, env: process.env });
+    const plan = await planLaunch(profile, { paths, env: process.env, session });
     showPlanNotes(plan);
     plans.push(plan);
   }

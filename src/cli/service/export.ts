@@ -7,10 +7,9 @@ import { findModel, findOptions } from "../../hub/find/find-model.ts";
 import { planPull } from "../../hub/download/pull-model.ts";
 import { findKeyFault } from "../../llama/server/access.ts";
 import { hasKeyComments } from "../../llama/server/api-keys.ts";
-import { decideDraft } from "../../llama/draft/draft-gate.ts";
 import type { FlagCatalogue } from "../../llama/ask/flag-catalogue.ts";
 import { type ContainerModels, type ImageBackend, planContainer } from "../../export/plan-container.ts";
-import { draftMismatch } from "../../llama/plan/plan-launch.ts";
+import { findDraftingOff, judgeDraft } from "../../llama/plan/draft-decision.ts";
 import { exportRelease, readReleaseCatalogue } from "../../llama/ask/release-catalogue.ts";
 import { vocabRule } from "../../llama/draft/vocab-rule.ts";
 import { quote } from "../../profiles/yaml/quote-value.ts";
@@ -115,7 +114,7 @@ async function placeModels(profile: Profile, paths: Paths, catalogue: FlagCatalo
   if (draft === undefined) return placed;
   const drafting =
     draft.model === undefined ? undefined : await placeModel(profile, ["draft", "model"], draft.model, paths);
-  const draftingOff = await findDraftingOff(profile, target, drafting, catalogue);
+  const draftingOff = await judgePlaced(profile, { target, draft: drafting }, catalogue);
   if (draftingOff !== undefined) return { ...placed, draftingOff };
   return { ...placed, ...(drafting === undefined ? {} : { draft: drafting }) };
 }
@@ -157,28 +156,26 @@ async function placeFile(path: string, sizeBytes: number, name: string): Promise
   return { name, source: await realpath(path), sizeBytes, path };
 }
 
+interface PlacedPair {
+  readonly target: readonly PlacedFile[];
+  readonly draft: readonly PlacedFile[] | undefined;
+}
+
 /**
- * The draft gate's verdict, where both models are here.
- * @throws LlmctlError `draft-mismatch` where the profile wants that.
+ * Why the container is to serve without drafting; undefined where it may draft, or a model is not on this machine.
+ * @throws LlmctlError `draft-mismatch` where the profile does not want to serve without drafting.
  */
-async function findDraftingOff(
+async function judgePlaced(
   profile: Profile,
-  target: readonly PlacedFile[],
-  draft: readonly PlacedFile[] | undefined,
+  { target, draft }: PlacedPair,
   catalogue: FlagCatalogue,
 ): Promise<string | undefined> {
-  const { draft: wanted, ctx_size: ctxSize } = profile.values;
   const [targetPath, draftPath] = [target[0]?.path, draft?.[0]?.path];
-  if (wanted === undefined || targetPath === undefined || (draft !== undefined && draftPath === undefined))
-    return undefined;
-  const verdict = decideDraft({
+  if (targetPath === undefined || (draft !== undefined && draftPath === undefined)) return undefined;
+  const verdict = judgeDraft(profile, {
     target: await readModel(targetPath),
     draft: draftPath === undefined ? undefined : await readModel(draftPath),
-    type: wanted.type,
     rule: vocabRule((flag) => catalogue.has(flag)),
-    ctxSize,
   });
-  if (verdict.verdict === "on") return undefined;
-  if (wanted.on_mismatch === "fail") throw draftMismatch(profile, verdict);
-  return verdict.reason;
+  return findDraftingOff(profile, verdict);
 }

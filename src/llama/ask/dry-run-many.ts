@@ -1,13 +1,14 @@
 import { LlmctlError } from "../../base/errors.ts";
 import type { Profile } from "../../profiles/schema/schema.ts";
-import { mapOverProcessors } from "../plan/plan-session.ts";
+import { mapOverProcessors } from "./map-over-processors.ts";
 import { dryRun, dryRunTimeoutMs, findAllRefused, type RefusedFlag } from "./dry-run.ts";
 import type { Rendering } from "../render/render-command.ts";
 import { withoutRpc } from "../render/rpc-flags.ts";
 
 /** A command line that its binary is to try. */
 export interface Trial {
-  readonly server: string;
+  /** Absolute path of the binary. */
+  readonly file: string;
   readonly env: Readonly<Record<string, string>>;
   readonly profile: Profile;
   readonly rendering: Rendering;
@@ -39,7 +40,7 @@ function groupTrials(trials: readonly Trial[]): Trial[][] {
   const chains: Trial[][] = [];
   const open = new Map<string, Trial[]>();
   for (const trial of trials) {
-    const key = JSON.stringify([trial.server, trial.env]);
+    const key = JSON.stringify([trial.file, trial.env]);
     const known = open.get(key);
     if (known !== undefined && known.length < mostAtOnce) {
       known.push(trial);
@@ -57,7 +58,7 @@ async function takesAll(chain: readonly Trial[]): Promise<boolean> {
   if (first === undefined) return true;
   const args = chain.flatMap(({ rendering }) => withoutRpc(rendering.flags).flatMap((flag) => flag.args));
   try {
-    await dryRun(first.server, args, { env: first.env, timeoutMs: dryRunTimeoutMs });
+    await dryRun(first.file, args, { env: first.env, timeoutMs: dryRunTimeoutMs });
     return true;
   } catch (error) {
     if (error instanceof LlmctlError) return false;
@@ -65,9 +66,9 @@ async function takesAll(chain: readonly Trial[]): Promise<boolean> {
   }
 }
 
-async function tryOne({ server, env, profile, rendering }: Trial): Promise<TrialResult> {
+async function tryOne({ file, env, profile, rendering }: Trial): Promise<TrialResult> {
   try {
-    return await findAllRefused(server, { profile, rendering }, { env, timeoutMs: dryRunTimeoutMs });
+    return await findAllRefused(file, { profile, rendering }, { env, timeoutMs: dryRunTimeoutMs });
   } catch (error) {
     if (error instanceof LlmctlError) return error;
     throw error;

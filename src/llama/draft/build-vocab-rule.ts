@@ -1,10 +1,8 @@
 import { LlmctlError } from "../../base/errors.ts";
 import type { Paths } from "../../base/files/paths.ts";
 import type { ProfileValues } from "../../profiles/schema/schema.ts";
-import { checkBinary } from "../ask/binary-check.ts";
-import { findServer } from "../ask/builds.ts";
+import { askBuild, describeBuild } from "../ask/asked-build.ts";
 import { childEnvironment } from "../ask/child-env.ts";
-import { askBinary } from "../ask/flag-catalogue.ts";
 import { vocabRule, type VocabRule } from "./vocab-rule.ts";
 
 /** How a pair of models is to be judged. */
@@ -27,14 +25,10 @@ interface BuildRuleOptions {
 /** The rule of the installed build; where there is none that works, that of the builds that are current. */
 export async function findBuildRule({ llama, at, paths, env }: BuildRuleOptions): Promise<BuildRule> {
   try {
-    const { server, label } = await findServer(llama, paths.data, at);
-    await checkBinary(server, at);
-    const catalogue = await askBinary(server, { cacheDir: paths.cache, env: childEnvironment(env, {}, () => at) });
-    return {
-      rule: vocabRule((flag) => catalogue.has(flag)),
-      build: `${label}: ${catalogue.version}`,
-      problem: undefined,
-    };
+    const childEnv = childEnvironment(env, {}, () => at);
+    const asked = await askBuild({ llama, at, program: "llama-server", paths, env: childEnv });
+    const rule = vocabRule((flag) => asked.catalogue.has(flag));
+    return { rule, build: describeBuild(asked), problem: undefined };
   } catch (error) {
     if (!(error instanceof LlmctlError)) throw error;
     return { rule: "strict", build: undefined, problem: error.message };

@@ -1,20 +1,50 @@
-import { createHmac, randomBytes } from "node:crypto";
+import { createHash, createHmac, randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { createFileAtomic } from "../../base/files/atomic-write.ts";
 import { LlmctlError, systemErrorCode } from "../../base/errors.ts";
 import { readSmallFile } from "../../base/files/read-small-file.ts";
 import { expectSafeForRoot } from "../../base/files/safe-way.ts";
+import type { Launch } from "../../supervisor/launch.ts";
 
 type Env = Readonly<Record<string, string>>;
 
+interface HashOptions {
+  /** Variables of the profile, not of the caller: `up` from a shell and a start by systemd give the same hash. */
+  readonly profileEnv: Env;
+  readonly dataDir: string;
+}
+
 /**
- * Stands for a profile's `env` in the hash of its launch, which is told to Prometheus and in bug reports: without the
- * key of this user nobody can try out which value a short secret has. The key is beside the builds, on whose place a
- * launch depends anyway: states may be removed while their servers run on, and a new key would make the same profile
- * another one.
- * @returns the same for the same variables of the same user. Where no key can be kept, only the names count.
+ * Adds the hash of a launch. Two launches with the same hash run the same server in the same way. Some keys do not
+ * count: files and workers are named by the arguments already, the protocol follows from the program, and neither a
+ * dependency nor another version of llmctl is a reason to load a model anew.
  */
-export async function sealEnv(env: Env, dataDir: string): Promise<string> {
+export async function addHash(
+  launch: Omit<Launch, "hash">,
+  { profileEnv: own, dataDir }: HashOptions,
+): Promise<Launch> {
+  const {
+    version: _version,
+    files: _files,
+    env: _env,
+    dependsOn: _dependsOn,
+    protocol: _protocol,
+    rpcWorkers: _rpcWorkers,
+    ...rest
+  } = launch;
+  const profileEnv = await sealEnv(own, dataDir);
+  const counted = JSON.stringify({ profileEnv, ...rest });
+  return { ...launch, hash: createHash("sha256").update(counted).digest("hex").slice(0, 16) };
+}
+
+/**
+ * Stands for a profile's `env` in the hash of its launch, which is shown to Prometheus and in bug reports. It is keyed
+ * by a secret of this user, so that nobody else can try values until the hash of a short secret matches. The secret is
+ * beside the builds, on whose place a launch depends anyway: states may be removed while their servers run on, and a
+ * new secret would change the hash of a profile that has not changed.
+ * @returns the same text for the same variables of the same user. Where no secret can be kept, only the names count.
+ */
+async function sealEnv(env: Env, dataDir: string): Promise<string> {
   const names = Object.keys(env);
   if (names.length === 0) return "";
   const key = await findKey(dataDir);
@@ -26,7 +56,7 @@ async function findKey(dataDir: string): Promise<string | undefined> {
   try {
     return readKey(path) ?? (await makeKey(dataDir, path));
   } catch (error) {
-    // Whoever starts something is told of a folder that cannot be used; for a plan that is only shown, nothing is lost.
+    // A start reports a folder that cannot be used elsewhere; a plan that is only shown does not need one.
     if (error instanceof LlmctlError || systemErrorCode(error) !== undefined) return undefined;
     throw error;
   }

@@ -7,7 +7,7 @@ import type { PlanSession } from "./plan-session.ts";
 import type { Trial } from "../ask/dry-run-many.ts";
 import { fitArguments, type FitAnswer } from "../ask/fit-params.ts";
 import type { FlagCatalogue } from "../ask/flag-catalogue.ts";
-import type { DraftDecision } from "./plan-launch.ts";
+import type { DraftDecision } from "./draft-decision.ts";
 import { renderServer } from "../render/render-command.ts";
 
 /** What the two programs of one build take. */
@@ -69,7 +69,7 @@ async function askOfBoth(
   { trial, catalogue, files, draft: { path, files: draftFiles } }: MemoryCheck,
   session: PlanSession,
 ): Promise<FitAnswer[]> {
-  const { server, env, rendering } = trial;
+  const { file: server, env, rendering } = trial;
   const target = await session.askFit({ server, env, files, toArguments: (fit) => fitArguments(rendering.flags, fit) });
   if (path === undefined) return target === undefined ? [] : [target];
   const toArguments = (fit: FlagCatalogue) => draftArguments(trial, path, { server: catalogue, fit });
@@ -84,7 +84,7 @@ async function addUp(
 ): Promise<MemoryUse[]> {
   const parts = answers.flatMap((answer) => (answer.kind === "needs" ? answer.parts : []));
   const isOnDevices = parts.some(({ device }) => device !== "Host");
-  const devices = isOnDevices ? await session.listDevices(trial.server, trial.env) : [];
+  const devices = isOnDevices ? await session.listDevices(trial.file, trial.env) : [];
   const memories = [...devices, hostMemory()].map((one) => (isRunning ? { ...one, freeMib: one.totalMib } : one));
   return sumMemory(parts, memories);
 }

@@ -1,40 +1,42 @@
-import { availableParallelism } from "node:os";
-import { mapBounded } from "../../base/map-bounded.ts";
 import type { Paths } from "../../base/files/paths.ts";
+import { findModel, type FindOptions } from "../../hub/find/find-model.ts";
+import type { ModelFiles } from "../../hub/find/model-files.ts";
+import { readModel, type GgufModel } from "../../gguf/read-model.ts";
 import type { ModelRef, Profile } from "../../profiles/schema/schema.ts";
 import type { Launch } from "../../supervisor/launch.ts";
-import { checkBinary } from "../ask/binary-check.ts";
-import { findServer } from "../ask/builds.ts";
+import { type AskedBuild, askBuild } from "../ask/asked-build.ts";
 import { type StrayConfig, strayConfig } from "../ask/child-env.ts";
 import { type Device, listDevices } from "../ask/devices.ts";
 import { askFitOnce } from "../ask/fit-cache.ts";
 import { findFitParams, type FitAnswer } from "../ask/fit-params.ts";
 import { askBinary, type FlagCatalogue } from "../ask/flag-catalogue.ts";
-import { type ProfileModel, ModelReader } from "./model-reader.ts";
+import { askWorkerProgram, type WorkerProgram } from "../ask/worker-program.ts";
+import type { Program } from "../render/flag-rule.ts";
 
 type Env = Readonly<Record<string, string>>;
 
-/** A build that has been asked for its flags. */
-export interface AskedBuild {
-  readonly server: string;
-  /** For people. */
-  readonly label: string;
-  readonly catalogue: FlagCatalogue;
+/** A model of a profile, and the content of its headers. */
+export interface ProfileModel {
+  /** For the command line; in angle brackets when the file is not on this machine. */
+  readonly path: string;
+  readonly files: ModelFiles["shards"];
+  /** Undefined when the file is not on this machine, or cannot be read. */
+  readonly model: GgufModel | undefined;
 }
 
-/** What a model is asked for in the words of one profile. */
+/** A question about the memory that a model takes with the flags of one profile. */
 interface FitRequest {
   readonly server: string;
   readonly env: Env;
   readonly files: Launch["files"];
-  /** Says the question in the flags that this program has. */
+  /** Writes the question in the flags of llama-fit-params. */
   readonly toArguments: (catalogue: FlagCatalogue) => readonly string[];
 }
 
 /**
- * What the checks of many profiles share: each build is asked for its flags once, and for its devices once an
- * environment; each model's headers are read once. What fails is asked again for the next profile, whose message then
- * names its own place.
+ * The answers that one command needs, for one profile or for many: a build is asked for its flags once, and for its
+ * devices once for each environment; a model is searched, and its headers are read, once. A question that fails is
+ * asked again for the next profile, whose error then names its own place.
  */
 export class PlanSession {
   readonly paths: Paths;
@@ -46,14 +48,18 @@ export class PlanSession {
     this.env = env;
   }
 
-  /** @throws LlmctlError as `findServer`, `checkBinary` and `askBinary`. */
-  async findBuild(profile: Profile, childEnv: Env): Promise<AskedBuild> {
+  /** @throws LlmctlError as {@link askBuild}. */
+  async findBuild(profile: Profile, program: Program, env: Env): Promise<AskedBuild> {
+    const { llama } = profile.values;
     const at = profile.at("llama");
-    return this.#once(["build", profile.values.llama], async () => {
-      const { server, label } = await findServer(profile.values.llama, this.paths.data, at);
-      await checkBinary(server, at);
-      return { server, label, catalogue: await this.#ask(server, childEnv) };
-    });
+    return this.#once(["build", program, llama], () => askBuild({ llama, at, program, paths: this.paths, env }));
+  }
+
+  /** @throws LlmctlError as {@link askWorkerProgram}. */
+  async findWorker(profile: Profile, env: Env): Promise<WorkerProgram> {
+    const { llama } = profile.values;
+    const at = profile.at("llama");
+    return this.#once(["worker", llama], () => askWorkerProgram({ llama, at, paths: this.paths, env }));
   }
 
   async readStrayConfig(env: Env): Promise<StrayConfig[]> {
@@ -65,13 +71,14 @@ export class PlanSession {
     return this.#once(["devices", server, env], () => listDevices(server, env));
   }
 
-  /** @throws LlmctlError as {@link ModelReader.read}. */
-  async readModel(profile: Profile, key: string, ref: ModelRef): Promise<ProfileModel> {
-    return this.#once(["model", ref, profile.values.model_dirs], () => this.reader(profile).read(key, ref));
-  }
-
-  reader(profile: Profile): ModelReader {
-    return new ModelReader(profile, this.paths, "refuse");
+  /** Finds a model's files and reads its headers. @throws LlmctlError as `findModel` and `readModel`. */
+  async readModel(ref: ModelRef, options: FindOptions): Promise<ProfileModel> {
+    return this.#once(["model", ref, options.modelDirs], async () => {
+      const { shards } = await findModel(ref, options);
+      const [first] = shards;
+      if (first === undefined) throw new Error("a model without files");
+      return { path: first.path, files: shards, model: await readModel(first.path) };
+    });
   }
 
   /**
@@ -106,9 +113,4 @@ export class PlanSession {
       throw error;
     }
   }
-}
-
-/** As many programs at once as there are processors. */
-export async function mapOverProcessors<T, R>(items: readonly T[], action: (item: T) => Promise<R>): Promise<R[]> {
-  return mapBounded(items, availableParallelism(), action);
 }
