@@ -111,6 +111,16 @@ describe("one profile", () => {
     expect(exitCode).toBe(66);
   });
 
+  test("a projector and an adapter that are missing, as a start would find them", async () => {
+    await home.writeFakeProfile("p", {}, { draft: undefined, mmproj: "/gone/mmproj.gguf", lora: ["/gone/lora.gguf"] });
+    const { exitCode, checked } = await checkJson<Checked>(["p"]);
+    expect(codes(checked)).toEqual(["error model-missing", "error model-missing"]);
+    expect(exitCode).toBe(66);
+    const { exitCode: planned, stderr } = await llmctl(["plan", "p"], { home });
+    expect(stderr).toContain('model file "/gone/mmproj.gguf" is missing');
+    expect(planned).toBe(0);
+  });
+
   test("whose draft does not fit starts without it, or not at all", async () => {
     const profile = (onMismatch: string) => ({
       model: demoTarget,
