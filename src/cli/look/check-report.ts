@@ -38,9 +38,8 @@ function showGood({ profile, build, files, flags, notes, drafting, memory, findi
     ({ code }) => code === "flag-refused" || code === "device-missing" || code === "binary-failed",
   );
   if (flags.length > 0 && !isRefused) {
-    good(
-      `flags     ${flags.length} accepted by the binary${notes.length === 0 ? "" : `, ${notes.length} not needed on this build`}`,
-    );
+    const leftOut = notes.length === 0 ? "" : `, ${notes.length} not needed on this build`;
+    good(`flags     ${flags.length} accepted by the binary${leftOut}`);
   }
   const isDraftBad = findings.some(({ rank, at }) => rank === "error" && at === profile.at("draft", "model"));
   if (drafting.wanted && !isDraftBad && files.length > 0)

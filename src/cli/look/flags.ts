@@ -18,15 +18,15 @@ interface FlagsCommandOptions {
   readonly json: boolean;
 }
 
-/** A flag of a build, and the key of a profile that says the same. */
+/** A flag of a build, and the profile key of the same meaning. */
 interface ListedFlag extends FlagEntry {
   readonly key: string | undefined;
 }
 
 /**
- * Prints what a build takes; with a word, only the flags that speak of it, with all that the build says about them.
+ * Prints the flags of a build; with a word, only the flags that mention it, with all that the build says about them.
  * JSON: `{ program, build, version, flags }`, each flag as `FlagEntry` with `key`.
- * @throws LlmctlError `flag-unknown` when no flag speaks of the word.
+ * @throws LlmctlError `flag-unknown` when no flag mentions the word.
  */
 export async function flags(word: string | undefined, { build, cli, json }: FlagsCommandOptions): Promise<number> {
   const paths = findPaths();
@@ -51,7 +51,7 @@ export async function flags(word: string | undefined, { build, cli, json }: Flag
 
 function unknownFlag(word: string, catalogue: FlagCatalogue): LlmctlError {
   const near = catalogue.closest(word.startsWith("-") ? word : `--${word}`);
-  return new LlmctlError("flag-unknown", `no flag of llama.cpp ${catalogue.version} speaks of "${word}"`, {
+  return new LlmctlError("flag-unknown", `no flag of llama.cpp ${catalogue.version} mentions "${word}"`, {
     exit: "failed",
     ...(near === undefined ? {} : { fix: `did you mean "${near}"?` }),
   });
@@ -76,12 +76,12 @@ export function searchFlags(all: readonly ListedFlag[], word: string): ListedFla
   return all.filter((flag) => texts(flag).some((text) => text.toLowerCase().replaceAll("_", "-").includes(wanted)));
 }
 
-/** @param brief One line a flag, instead of all that is known of each. */
+/** @param brief One line for each flag, instead of all that is known about it. */
 export function describeFlags(title: string, listed: readonly ListedFlag[], brief: boolean): string {
   const sections = [...new Set(listed.map(({ section }) => section))];
   const blocks = sections.map((section) => {
-    const own = listed.filter((flag) => flag.section === section);
-    return `\n${paint("bold", printableLine(section), process.stdout)}\n${own.map(brief ? describeBriefly : describeFully).join("")}`;
+    const own = listed.filter((flag) => flag.section === section).map(brief ? describeBriefly : describeFully);
+    return `\n${paint("bold", printableLine(section), process.stdout)}\n${own.join("")}`;
   });
   return `# ${printableSentence(title)}\n${blocks.join("")}`;
 }

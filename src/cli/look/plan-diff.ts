@@ -49,7 +49,9 @@ function without(flags: readonly (readonly string[])[], others: readonly (readon
   return flags.filter((flag) => !known.has(flag.join("\0")));
 }
 
-/** One line for each change, `-` for the running command and `+` for the planned one; or a sentence that there is none. */
+/**
+ * One line for each change: `-` for the running command, `+` for the planned one. Else a sentence that there is none.
+ */
 export function describeDiff(name: string, { removed, added, file, otherSettings }: CommandDiff): string {
   const removedLine = (text: string) => paint("red", `- ${printableLine(text)}`, process.stdout);
   const addedLine = (text: string) => paint("green", `+ ${printableLine(text)}`, process.stdout);

@@ -5,14 +5,14 @@ import { describeBuild } from "../ask/asked-build.ts";
 import { tryCommandLines, type TrialResult } from "../ask/dry-run-many.ts";
 import { mapOverProcessors } from "../ask/map-over-processors.ts";
 import type { RenderedFlag, Rendering } from "../render/render-command.ts";
-import { checkWorker } from "./check-worker.ts";
 import { addMissingDevices, findRemoteDevices } from "./device-findings.ts";
 import { noDraftAsked } from "./draft-decision.ts";
 import { type Finding, Findings } from "./finding.ts";
 import { checkMemory } from "./memory-findings.ts";
 import type { MemoryUse } from "./memory-use.ts";
 import type { PlanSession } from "./plan-session.ts";
-import { addPlanWarnings } from "./plan-warnings.ts";
+import { addPlanWarnings, addRpcWarning } from "./plan-warnings.ts";
+import { planWorker } from "./plan-worker.ts";
 import { addPort, isProfileRunning } from "./port-findings.ts";
 import { addKeyFault, type Planning, prepareCommand, type PreparedCommand } from "./prepare-command.ts";
 
@@ -64,7 +64,7 @@ async function finishCheck(
   session: PlanSession,
 ): Promise<ProfileCheck> {
   const { profile, build, target, draft, sidecars, trial } = prepared;
-  const { flags, notes } = trial?.rendering ?? { flags: [], notes: [] };
+  const { flags, notes } = trial?.rendering ?? noFlags;
   const planning = { session, findings };
   const isRunning = await isProfileRunning(profile, session.paths, findings);
   const missing = await checkDevices(prepared, isRunning, planning);
@@ -88,6 +88,8 @@ async function finishCheck(
     findings: findings.ranked,
   };
 }
+
+const noFlags: Rendering = { flags: [], notes: [] };
 
 /** @returns the names of devices that are missing. */
 async function checkDevices(
@@ -126,7 +128,10 @@ function addNotes({ profile, draft }: PreparedCommand, notes: Rendering["notes"]
 
 async function checkWorkerProfile(profile: Profile, session: PlanSession): Promise<ProfileCheck> {
   const findings = new Findings("collect");
-  const plan = await checkWorker(profile, { session, findings });
+  const plan = await findings.settle(() => planWorker(profile, session));
+  if (plan !== undefined)
+    await addMissingDevices(profile, { server: plan.server, env: plan.env }, { session, findings });
+  addRpcWarning(profile, findings);
   if (!(await isProfileRunning(profile, session.paths, findings))) await addPort(profile, findings);
   return {
     profile,

@@ -10,7 +10,7 @@ import type { FlagCatalogue } from "../ask/flag-catalogue.ts";
 import type { DraftDecision } from "./draft-decision.ts";
 import { renderServer } from "../render/render-command.ts";
 
-/** What the two programs of one build take. */
+/** The flags of the two programs of one build. */
 interface Catalogues {
   readonly server: FlagCatalogue;
   readonly fit: FlagCatalogue;
@@ -18,24 +18,24 @@ interface Catalogues {
 
 interface MemoryCheck {
   readonly trial: Trial;
-  /** Of the server. */
+  /** The flags of the server. */
   readonly catalogue: FlagCatalogue;
-  /** The target's, and what lies beside it. */
+  /** Those of the target, of the projector and of the adapters. */
   readonly files: Launch["files"];
   readonly draft: DraftDecision;
   readonly findings: Findings;
-  /** What it takes is not free then, and yet its own. */
+  /** The memory of a running server is not free, but a restart gets it back. */
   readonly isRunning: boolean;
 }
 
 /**
- * Has the build itself say how much memory the models take, where it has the program for it, and notes what does not
+ * Asks the build itself how much memory the models take, where it has the program for it, and finds models that do not
  * fit.
- * @returns what each memory is asked for; empty where that is not known.
+ * @returns the need of each memory; empty where it is not known.
  */
 export async function checkMemory(check: MemoryCheck, session: PlanSession): Promise<MemoryUse[]> {
   const { trial, findings } = check;
-  // A device may then take more than it has.
+  // With unified memory a device may hold more than its own memory.
   if (trial.env["GGML_CUDA_ENABLE_UNIFIED_MEMORY"] !== undefined) return [];
   const at = trial.profile.at("model");
   if (trial.profile.values.rpc.workers !== undefined) {
@@ -107,7 +107,7 @@ function addMisfit(answer: FitAnswer, findings: Findings, at: string): void {
   });
 }
 
-/** The draft model on its own, as if it were a target. */
+/** The flags for the draft model on its own, as if it were a target. */
 function draftArguments({ profile }: Trial, path: string, { server, fit }: Catalogues): string[] {
   const { draft, devices, ctx_size: ctxSize, flash_attn: flashAttention } = profile.values;
   const { gpu_layers, cache_type_k, cache_type_v, cpu_moe, n_cpu_moe, override_tensor } = draft ?? {};

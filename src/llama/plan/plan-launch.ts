@@ -37,7 +37,7 @@ interface Explained {
   readonly notes: Rendering["notes"];
   /** Warnings and notes; with `mark` also an error for each model that is not on this machine. */
   readonly findings: readonly Finding[];
-  /** Flags that the binary refuses, such as a device that this machine lacks; empty unless the plan is made with `mark`. */
+  /** Flags that the binary refuses, such as a missing device; empty unless the plan is made with `mark`. */
   readonly refused: readonly RefusedFlag[];
 }
 

@@ -32,7 +32,7 @@ export interface PreparedCommand {
   readonly target: ProfileModel;
   readonly draft: DraftDecision;
   readonly sidecars: SidecarFiles;
-  /** Undefined where there is no build, or where it has no flags for the profile; both are errors among the findings. */
+  /** Undefined where there is no build, or where it lacks a flag; both are errors among the findings. */
   readonly trial: Trial | undefined;
   /** Why the API keys cannot be used. */
   readonly keyFault: LlmctlError | undefined;
@@ -93,7 +93,7 @@ function modelPaths(target: ProfileModel, { path, drafting }: DraftDecision, { p
   };
 }
 
-/** The flags that the binary refuses, with our own words for a key file: the binary sees only that it cannot open it. */
+/** Adds our own error about a key file, in place of the binary's: that one only says that it cannot open the file. */
 export function addKeyFault(
   refused: readonly RefusedFlag[],
   { trial, keyFault: error }: Pick<PreparedCommand, "trial" | "keyFault">,
