@@ -5,8 +5,9 @@ import type { Findings } from "./finding.ts";
 import { hostMemory, judgeMemory, type MemoryUse, sumMemory } from "./memory-use.ts";
 import type { PlanSession } from "./plan-session.ts";
 import type { Trial } from "../ask/dry-run-many.ts";
-import { fitArguments, type FitAnswer } from "../ask/fit-params.ts";
-import type { FlagCatalogue } from "../ask/flag-catalogue.ts";
+import { askFitOnce } from "../ask/fit-cache.ts";
+import { findFitParams, fitArguments, type FitAnswer } from "../ask/fit-params.ts";
+import { askBinary, type FlagCatalogue } from "../ask/flag-catalogue.ts";
 import type { DraftDecision } from "./draft-decision.ts";
 import { renderServer } from "../render/render-command.ts";
 
@@ -46,7 +47,7 @@ export async function checkMemory(check: MemoryCheck, session: PlanSession): Pro
     return [];
   }
   try {
-    const answers = await askOfBoth(check, session);
+    const answers = await askForBoth(check, session);
     for (const answer of answers) addMisfit(answer, findings, at);
     const uses = await addUp(answers, check, session);
     for (const { rank, device, ...problem } of judgeMemory(uses, options(trial))) {
@@ -65,16 +66,46 @@ export async function checkMemory(check: MemoryCheck, session: PlanSession): Pro
   }
 }
 
-async function askOfBoth(
+async function askForBoth(
   { trial, catalogue, files, draft: { path, files: draftFiles } }: MemoryCheck,
   session: PlanSession,
 ): Promise<FitAnswer[]> {
   const { file: server, env, rendering } = trial;
-  const target = await session.askFit({ server, env, files, toArguments: (fit) => fitArguments(rendering.flags, fit) });
+  const target = await askFit(session, {
+    server,
+    env,
+    files,
+    toArguments: (fit) => fitArguments(rendering.flags, fit),
+  });
   if (path === undefined) return target === undefined ? [] : [target];
   const toArguments = (fit: FlagCatalogue) => draftArguments(trial, path, { server: catalogue, fit });
-  const draft = await session.askFit({ server, env, files: draftFiles, toArguments });
+  const draft = await askFit(session, { server, env, files: draftFiles, toArguments });
   return [target, draft].filter((answer) => answer !== undefined);
+}
+
+/** A question about the memory that a model takes with the flags of one profile. */
+interface FitRequest {
+  readonly server: string;
+  readonly env: Readonly<Record<string, string>>;
+  readonly files: Launch["files"];
+  /** Writes the question in the flags of llama-fit-params. */
+  readonly toArguments: (catalogue: FlagCatalogue) => readonly string[];
+}
+
+/** @returns the answer of the llama-fit-params beside a server; undefined where there is none. */
+async function askFit(
+  session: PlanSession,
+  { server, env, files, toArguments }: FitRequest,
+): Promise<FitAnswer | undefined> {
+  const cacheDir = session.paths.cache;
+  const program = await session.once(["fit-params", server], () => findFitParams(server));
+  if (program === undefined) return undefined;
+  const catalogue = await session.once(["flags", program], () => askBinary(program, { cacheDir, env }));
+  const args = toArguments(catalogue);
+  const devices = await session.listDevices(server, env);
+  return session.once(["fit", program, env, args], () =>
+    askFitOnce({ program, args, env, catalogue, devices, files, cacheDir }),
+  );
 }
 
 async function addUp(

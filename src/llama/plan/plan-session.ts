@@ -3,13 +3,9 @@ import { findModel, type FindOptions } from "../../hub/find/find-model.ts";
 import type { ModelFiles } from "../../hub/find/model-files.ts";
 import { readModel, type GgufModel } from "../../gguf/read-model.ts";
 import type { ModelRef, Profile } from "../../profiles/schema/schema.ts";
-import type { Launch } from "../../supervisor/launch.ts";
 import { type AskedBuild, askBuild } from "../ask/asked-build.ts";
 import { type StrayConfig, strayConfig } from "../ask/child-env.ts";
 import { type Device, listDevices } from "../ask/devices.ts";
-import { askFitOnce } from "../ask/fit-cache.ts";
-import { findFitParams, type FitAnswer } from "../ask/fit-params.ts";
-import { askBinary, type FlagCatalogue } from "../ask/flag-catalogue.ts";
 import { askWorkerProgram, type WorkerProgram } from "../ask/worker-program.ts";
 import type { Program } from "../render/flag-rule.ts";
 
@@ -22,15 +18,6 @@ export interface ProfileModel {
   readonly files: ModelFiles["shards"];
   /** Undefined when the file is not on this machine, or cannot be read. */
   readonly model: GgufModel | undefined;
-}
-
-/** A question about the memory that a model takes with the flags of one profile. */
-interface FitRequest {
-  readonly server: string;
-  readonly env: Env;
-  readonly files: Launch["files"];
-  /** Writes the question in the flags of llama-fit-params. */
-  readonly toArguments: (catalogue: FlagCatalogue) => readonly string[];
 }
 
 /**
@@ -52,28 +39,28 @@ export class PlanSession {
   async findBuild(profile: Profile, program: Program, env: Env): Promise<AskedBuild> {
     const { llama } = profile.values;
     const at = profile.at("llama");
-    return this.#once(["build", program, llama], () => askBuild({ llama, at, program, paths: this.paths, env }));
+    return this.once(["build", program, llama], () => askBuild({ llama, at, program, paths: this.paths, env }));
   }
 
   /** @throws LlmctlError as {@link askWorkerProgram}. */
   async findWorker(profile: Profile, env: Env): Promise<WorkerProgram> {
     const { llama } = profile.values;
     const at = profile.at("llama");
-    return this.#once(["worker", llama], () => askWorkerProgram({ llama, at, paths: this.paths, env }));
+    return this.once(["worker", llama], () => askWorkerProgram({ llama, at, paths: this.paths, env }));
   }
 
   async readStrayConfig(env: Env): Promise<StrayConfig[]> {
-    return this.#once(["config", env["XDG_CONFIG_HOME"], env["HOME"]], () => strayConfig(env));
+    return this.once(["config", env["XDG_CONFIG_HOME"], env["HOME"]], () => strayConfig(env));
   }
 
   /** @throws LlmctlError as {@link listDevices}. */
   async listDevices(server: string, env: Env): Promise<Device[]> {
-    return this.#once(["devices", server, env], () => listDevices(server, env));
+    return this.once(["devices", server, env], () => listDevices(server, env));
   }
 
   /** Finds a model's files and reads its headers. @throws LlmctlError as `findModel` and `readModel`. */
   async readModel(ref: ModelRef, options: FindOptions): Promise<ProfileModel> {
-    return this.#once(["model", ref, options.modelDirs], async () => {
+    return this.once(["model", ref, options.modelDirs], async () => {
       const { shards } = await findModel(ref, options);
       const [first] = shards;
       if (first === undefined) throw new Error("a model without files");
@@ -82,35 +69,21 @@ export class PlanSession {
   }
 
   /**
-   * Asks the llama-fit-params beside a server; undefined where there is none.
-   * @throws LlmctlError as `askFitParams`, `askBinary` and {@link listDevices}.
+   * Asks a question that was not asked before, else gives the known answer.
+   * @param question Begins with the kind of the answer, and holds all that the answer depends on.
    */
-  async askFit({ server, env, files, toArguments }: FitRequest): Promise<FitAnswer | undefined> {
-    const program = await this.#once(["fit-params", server], () => findFitParams(server));
-    if (program === undefined) return undefined;
-    const catalogue = await this.#ask(program, env);
-    const args = toArguments(catalogue);
-    const devices = await this.listDevices(server, env);
-    return this.#once(["fit", program, env, args], () =>
-      askFitOnce({ program, args, env, catalogue, devices, files, cacheDir: this.paths.cache }),
-    );
-  }
-
-  async #ask(program: string, env: Env): Promise<FlagCatalogue> {
-    return this.#once(["flags", program], () => askBinary(program, { cacheDir: this.paths.cache, env }));
-  }
-
-  async #once<T>(question: readonly unknown[], ask: () => Promise<T>): Promise<T> {
+  async once<T>(question: readonly unknown[], ask: () => Promise<T>): Promise<T> {
     const key = JSON.stringify(question);
-    const known = this.#known.get(key) as Promise<T> | undefined; // the key begins with the kind of the answer
-    if (known !== undefined) return known;
+    const known = this.#known.get(key) as Promise<T> | undefined;
+    if (known !== undefined) {
+      const answer = await known.then(
+        (value) => ({ value }),
+        () => undefined, // asked again: the error is to name the place of this profile
+      );
+      if (answer !== undefined) return answer.value;
+    }
     const asked = ask();
     this.#known.set(key, asked);
-    try {
-      return await asked;
-    } catch (error) {
-      this.#known.delete(key);
-      throw error;
-    }
+    return asked;
   }
 }
