@@ -1,4 +1,4 @@
-import type { ExitName } from "./exit-codes.ts";
+import { exitCodes, type ExitName } from "./exit-codes.ts";
 import type { Fix } from "./fix.ts";
 
 /** One thing that is wrong: what happened, where, and what to do about it. */
@@ -17,7 +17,7 @@ interface ErrorOptions extends Omit<Problem, "message"> {
 }
 
 /**
- * A failure that llmctl knows. Anything else that is thrown counts as our own bug.
+ * A failure that llmctl foresees; anything else that is thrown is a bug of llmctl.
  * Rooms throw it and never print; `main.ts` prints it once.
  */
 export class LlmctlError extends Error {
@@ -44,7 +44,7 @@ export class LlmctlError extends Error {
   }
 }
 
-/** Several failures as one, with the problems of all: the code and the exit code are those of the first. */
+/** Joins failures into one error with all their problems; the code and the exit code are those of the first. */
 export function joinErrors(first: LlmctlError, more: readonly LlmctlError[]): LlmctlError {
   if (more.length === 0) return first;
   const { code, message, exit, problems } = first;
@@ -53,6 +53,11 @@ export function joinErrors(first: LlmctlError, more: readonly LlmctlError[]): Ll
     ...others,
     ...more.flatMap((error) => error.problems),
   ]);
+}
+
+/** The exit code of a command that ends with this error. What is no LlmctlError is a bug of ours. */
+export function exitCodeOf(error: unknown): number {
+  return exitCodes[error instanceof LlmctlError ? error.exit : "bug"].code;
 }
 
 function placed(options: ErrorOptions): Omit<Problem, "message"> {
@@ -70,8 +75,8 @@ export function systemErrorCode(error: unknown): string | undefined {
 }
 
 /**
- * Whether the system refused something: a disk, a right, a limit. Node gives such an error the name of the system call,
- * and none to an error about how it was called.
+ * Whether the operating system refused a request: a full disk, a missing permission, a limit. Node sets `syscall` on
+ * such an error, and not on an error about wrong arguments.
  */
 export function isSystemError(error: unknown): error is Error {
   return error instanceof Error && "syscall" in error;

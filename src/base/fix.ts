@@ -1,26 +1,26 @@
 import { quoteForShell } from "./text/quote-for-shell.ts";
 
-/** What to do about a problem: one command of ours where one mends it, else words for people. */
+/** What to do about a problem: an llmctl command where one solves it, else text. */
 export type Fix = string | CommandFix;
 
 /**
- * A command of ours that mends a problem: programs take `run`, and people read all of it, as {@link describeFix} spells
- * it. Part of the JSON of errors, findings and states, so keys are only ever added.
+ * An llmctl command that solves a problem. Programs read `run`; people read the whole fix as {@link describeFix} spells
+ * it. It is part of the JSON of errors, findings and states, so keys are only ever added.
  */
 export interface CommandFix {
-  /** The words after `llmctl`, each as the program gets it: not quoted. */
+  /** The arguments of `llmctl`, not quoted. */
   readonly run: readonly string[];
-  /** Words in the place of "run" before the command, such as `delete the file, then run`; none where empty. */
+  /** Text before the command in place of "run", such as `delete the file, then run`; empty for no text. */
   readonly before?: string;
-  /** Words after the command, such as `for what runs`. */
+  /** Text after the command, such as `for what runs`. */
   readonly after?: string;
   /** The command that follows this one. */
   readonly andThen?: CommandFix;
-  /** What else would do. */
+  /** An alternative. */
   readonly or?: Fix;
 }
 
-/** A problem in one line: what happened, and what to do where that is known. */
+/** A problem on one line: what happened, and the fix if there is one. */
 export function describeInLine({ message, fix }: { readonly message: string; readonly fix?: Fix | undefined }): string {
   return fix === undefined ? message : `${message}; ${describeFix(fix)}`;
 }
@@ -35,7 +35,7 @@ export function describeFix(fix: Fix): string {
 
 function describeCommand({ run, before = "run", after = "", andThen, or }: CommandFix): string {
   const command = ["llmctl", ...run].map(quoteForShell).join(" ");
-  // Quotes say where the command ends: after a colon, with nothing behind it, there is no need.
+  // Quotes mark the end of the command; after a colon, with no text behind it, they are not needed.
   if (before.endsWith(":") && after === "" && andThen === undefined && or === undefined) return `${before} ${command}`;
   const lead = before === "" ? "" : `${before} `;
   const gap = after === "" || /^[,;:]/.test(after) ? "" : " ";

@@ -1,8 +1,6 @@
 import { readFileSync } from "node:fs";
 
-/**
- * The version of this llmctl, read as this is loaded: the files of the package may be replaced while a supervisor runs.
- */
+/** The version of this llmctl, read when the module is loaded: npm may replace the package while a supervisor runs. */
 export const llmctlVersion: string = readVersion();
 
 function readVersion(): string {

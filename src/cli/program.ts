@@ -2,6 +2,7 @@ import { Argument, Command, CommanderError, Help, Option } from "commander";
 import { exitCodes } from "../base/exit-codes.ts";
 import { LlmctlError } from "../base/errors.ts";
 import { llmctlVersion } from "../base/version.ts";
+import { superviseCommand } from "../fleet/start/detached-message.ts";
 import { addChecking } from "./options/check-commands.ts";
 import type { ExportFormat, ExportOptions } from "./service/export.ts";
 import { addGetting } from "./options/fetch-commands.ts";
@@ -16,14 +17,17 @@ import { addServices } from "./options/service-commands.ts";
  * `pull` need.
  */
 
-const superviseCommand = "__supervise";
-
 /** Runs a command line, and reports what goes wrong, as JSON where that was asked for. @returns the exit code. */
 export async function runProgram(argv: readonly string[]): Promise<number> {
   // A supervisor lives for months: it does not carry the command line along.
   if (argv[2] === superviseCommand) {
     onCrash(reportError);
-    return (await import("./run/detached.ts")).superviseDetached();
+    const [{ outliveOutput }, { superviseDetached }] = await Promise.all([
+      import("./run/outlive-output.ts"),
+      import("../fleet/start/supervise-detached.ts"),
+    ]);
+    outliveOutput();
+    return superviseDetached();
   }
   let code = 0;
   const program = createProgram((result) => {

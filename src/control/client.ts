@@ -1,33 +1,19 @@
 import { request, type IncomingMessage } from "node:http";
 import { LlmctlError, systemErrorCode } from "../base/errors.ts";
-import type { ExitName } from "../base/exit-codes.ts";
-import type { Fix } from "../base/fix.ts";
-import { limitOwnTime } from "../base/own-time.ts";
+import { limitRunningTime } from "../base/running-time-limit.ts";
 import { parseJsonOrNothing } from "../base/text/parse-json.ts";
 import { collectBounded } from "../base/files/read-bounded.ts";
 import { readLines } from "../base/files/read-lines.ts";
 import { llmctlVersion } from "../base/version.ts";
-import { isEvent, isRefusal, isStatus } from "./check-answer.ts";
-import type { Status, StatusEvent } from "./messages.ts";
+import { isEvent, isRefusal, isStatus, type Status, type StatusEvent } from "./messages.ts";
 import { isOwnSocket, isSocketOf } from "./socket-path.ts";
 
 /** Errors of a connection that mean that no supervisor is there, or that it ended just now. */
 const nobodyListens: ReadonlySet<string> = new Set(["ENOENT", "ENOTDIR", "ECONNREFUSED", "ECONNRESET", "EPIPE"]);
 
 /**
- * The body of an answer of the control socket that is not 2xx; a supervisor of an older version gives the message
- * alone.
- */
-export interface Refusal {
-  readonly message: string;
-  readonly code?: string;
-  readonly exit?: ExitName;
-  readonly fix?: Fix;
-}
-
-/**
  * A supervisor answers within a millisecond; one that is starved by others may need a second. Of our own time, see
- * {@link limitOwnTime}.
+ * {@link limitRunningTime}.
  */
 const answerLimitMs = 3000;
 /** Metrics of a supervisor and its server together are some 50 kB; what listens in its place may send without end. */
@@ -156,7 +142,7 @@ function send(
     const { timeoutMs } = options;
     let answer: IncomingMessage | undefined;
     const expire = () => (answer ?? outgoing).destroy(unresponsive(socketPath));
-    const cancelLimit = timeoutMs === undefined ? () => undefined : limitOwnTime(timeoutMs, expire);
+    const cancelLimit = timeoutMs === undefined ? () => undefined : limitRunningTime(timeoutMs, expire);
     outgoing.on("response", (response) => {
       answer = response;
       response.on("close", cancelLimit);

@@ -2,7 +2,7 @@ import { closeSync, openSync } from "node:fs";
 import type { IncomingMessage, Server } from "node:http";
 import type { Socket } from "node:net";
 import { systemErrorCode } from "../base/errors.ts";
-import { readSoftLimit } from "../base/files/soft-limit.ts";
+import { readSoftLimit } from "../base/process-limits.ts";
 
 /**
  * What a client may take of an HTTP server of ours. A request is a few hundred bytes and comes within milliseconds;

@@ -5,9 +5,8 @@ import { isMap } from "../base/text/check-shape.ts";
 import { LlmctlError, systemErrorCode } from "../base/errors.ts";
 import { parseJsonOrNothing } from "../base/text/parse-json.ts";
 import { collectBounded } from "../base/files/read-bounded.ts";
-import type { Refusal } from "./client.ts";
 import { ConnectionLimit, httpLimits, unreadAnswerMs } from "./connection-limit.ts";
-import type { Status, StatusEvent } from "./messages.ts";
+import type { Refusal, Status, StatusEvent } from "./messages.ts";
 import type { MetricsText } from "./metrics-server.ts";
 import { ensureSocketFolder } from "./socket-path.ts";
 

@@ -15,19 +15,16 @@ import {
   stopMarginSeconds,
 } from "./container.ts";
 
-/** Who runs the server and where the models are, where a container is run on one machine. */
+/** The user that runs the server and the place of the models, for a container on one machine. */
 export interface LocalOptions {
-  /** Of the user whose files it reads. */
+  /** The user whose files the container reads. */
   readonly uid: number;
   readonly gid: number;
-  /**
-   * A folder that holds the models as the spec names them; each file is mounted from where it is, where this is
-   * undefined.
-   */
+  /** A folder that holds the models under the names of the spec; undefined mounts each file from its own place. */
   readonly models?: string;
 }
 
-/** What is mounted into the container, host path first. */
+/** The mounts of the container, host path first. */
 export function mounts({ files }: ContainerSpec, { models }: Pick<LocalOptions, "models">): [string, string][] {
   if (models !== undefined) return [[models, modelsFolder]];
   return files.flatMap(({ name, source }) =>
@@ -105,7 +102,7 @@ function gpuKeys(gpu: Gpu): object {
   }
 }
 
-/** Compose replaces `$NAME`, wherever it stands. */
+/** Compose replaces `$NAME` everywhere. */
 function escape(text: string): string {
   return text.replaceAll("$", "$$$$");
 }

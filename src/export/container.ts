@@ -1,72 +1,75 @@
 import { toClosedLine } from "../base/text/control-characters.ts";
 
-/** What a container that runs one profile's server needs, whoever runs it; plain data. */
+// This room is frozen: the exports keep working, and get no new features. `plan-container.ts` makes a `ContainerSpec` of
+// a profile, this file has what all formats share, and each format has a file that renders it.
+
+/** What a container needs that runs one profile's server, in any format; plain data. */
 export interface ContainerSpec {
-  /** Of the profile. */
+  /** The name of the profile. */
   readonly name: string;
   readonly description?: string;
   readonly image: string;
-  /** For the image's own entry point, llama-server. */
+  /** Arguments of llama-server, the entry point of the image. */
   readonly args: readonly string[];
-  /** The key that each of the arguments is from, for people: `draft.n_max`, `args[2]`. */
+  /** The key of each argument, for messages: `draft.n_max`, `args[2]`. */
   readonly argKeys?: readonly string[];
-  /** Where keys were written, for messages. */
+  /** The places of keys, for messages. */
   readonly places?: Readonly<Record<string, string>>;
   readonly env: Readonly<Record<string, string>>;
-  /** Variables whose values are secrets, which the text names and does not hold. */
+  /** Variables whose values are secrets: the text has their names and not their values. */
   readonly secretEnv: readonly string[];
-  /** The file with API keys on the machine that exports; undefined where clients need none. */
+  /** The file with API keys on the exporting machine; undefined when clients need no key. */
   readonly apiKeyFile?: string;
-  /** What is read from the models' folder. */
+  /** The files that the server reads from the folder of the models. */
   readonly files: readonly ContainerFile[];
   readonly gpu: Gpu;
-  /** Where clients reach the server, outside of the container. */
+  /** The address where clients reach the server, outside the container. */
   readonly publish: { readonly host: string; readonly port: number };
   readonly probes: Probes;
   /** Longest wait for running requests, in milliseconds. */
   readonly stopTimeoutMs: number;
-  /** Whether it locks its memory. */
+  /** Whether the server locks its memory. */
   readonly mlock: boolean;
-  /** What a person should know, for the head of the text. */
+  /** Notes for the head of the text. */
   readonly notes: readonly string[];
 }
 
 export interface ContainerFile {
-  /** Relative to the models' folder, with `/`. */
+  /** Relative to the folder of the models, with `/`. */
   readonly name: string;
-  /** Where it is on this machine, absolute and no link; undefined where it is not here. */
+  /** Its path on this machine, absolute, with links resolved; undefined when it is not here. */
   readonly source?: string;
   readonly sizeBytes: number;
 }
 
-/** How the container gets at graphics cards, and how many of them. */
+/** How the container reaches GPUs, and how many it gets. */
 export type Gpu = { readonly kind: "none" } | { readonly kind: "cuda" | "rocm" | "vulkan"; readonly count: number };
 
 export interface Probes {
   /**
-   * No sign of life for this long ends a load under llmctl; where only a clock can be had, a load gets {@link
-   * startupPatience} times this.
+   * llmctl ends a load without a sign of life after this time. A container runtime knows only the total time of a load,
+   * which may be {@link startupPatience} times this.
    */
   readonly stallTimeoutMs: number;
-  /** Between two checks of a running server. */
+  /** Time between two checks of a running server. */
   readonly intervalMs: number;
   readonly timeoutMs: number;
-  /** Failed checks before no request is sent to it. */
+  /** Failed checks before the server gets no more requests. */
   readonly failures: number;
-  /** Of failed checks before it is restarted; 0 never restarts it. */
+  /** Time of failed checks before the server is restarted; 0: never. */
   readonly hangTimeoutMs: number;
 }
 
-/** In the container; the image's own health check asks there, too. */
+/** The port in the container, where the health check of the image asks, too. */
 export const containerPort = 8080;
 export const modelsFolder = "/models";
-/** The only folder that can be written. */
+/** The only folder that the server may write. */
 export const scratchFolder = "/tmp";
 export const apiKeysPath = "/run/secrets/api-keys";
 
 /**
- * Nobody outside sees signs of life, so the clock that is left must be slow: an hour, as long as `health.stall_timeout`
- * is 15 minutes.
+ * Outside the container there are no signs of life, only a clock, so it must be slow: an hour with the default
+ * `health.stall_timeout` of 15 minutes.
  */
 const startupPatience = 4;
 
@@ -76,14 +79,14 @@ export function startupSeconds({ stallTimeoutMs }: Probes): number {
 }
 
 /**
- * In whole seconds, at least one, which less is to none of the formats; and no more than they all can hold, with what
- * is added: 30 years.
+ * Whole seconds: at least one, since no format takes less, and at most 30 years, which all formats hold with
+ * what is added.
  */
 export function seconds(ms: number): number {
   return Math.min(1_000_000_000, Math.max(1, Math.ceil(ms / 1000)));
 }
 
-/** What every export adds to the profile's environment. */
+/** The environment of every export: its own variables and those of the profile. */
 export function containerEnv({ env }: ContainerSpec): Record<string, string> {
   return { HOME: scratchFolder, GGML_NO_BACKTRACE: "1", ...env };
 }
@@ -96,14 +99,14 @@ export const healthCommand: readonly string[] = [
   `http://127.0.0.1:${containerPort}/health`,
 ];
 
-/** Time for the server to end by itself after it was told to. */
+/** Time for the server to exit after SIGTERM. */
 export const stopMarginSeconds = 15;
 
 /**
- * Waits for running requests, before anything tells the server to stop: from its first SIGTERM on it works on none. It
- * ends at once where the server does not tell of its slots; a sleeping server is not asked, as that would wake it.
- * Needs no more than the image has: sh, timeout, curl and grep.
- * @param delaySeconds Before the first look, for those who send requests to hear of the stop.
+ * A command that waits for running requests before the server gets SIGTERM, after which it works on none. It ends at
+ * once when the server does not serve its slots; a sleeping server is not asked, since that would wake it. It needs
+ * only sh, timeout, curl and grep, which the image has.
+ * @param delaySeconds Wait before the first check, until clients know of the stop.
  */
 export function drainCommand({ stopTimeoutMs, apiKeyFile }: ContainerSpec, delaySeconds: number): string[] {
   const key = apiKeyFile === undefined ? "" : ` -H "Authorization: Bearer $(grep -m1 '^[^#]' ${apiKeysPath})"`;
@@ -121,8 +124,8 @@ export function drainCommand({ stopTimeoutMs, apiKeyFile }: ContainerSpec, delay
 }
 
 /**
- * The head of every export, as comments: each of them one line to every reader, such as those of Podman that continue
- * comments, too.
+ * The head of every export as comments. Each is one line for every reader, also for Podman, which continues comments
+ * after a backslash.
  */
 export function headLines({ name, description, notes }: ContainerSpec, usage: readonly string[]): string[] {
   const title = `llmctl profile ${name}${description === undefined ? "" : `: ${description}`}`;

@@ -22,15 +22,15 @@ interface KubernetesOptions {
   readonly claim: string;
 }
 
-/** Time for a pod that stops to leave the Service's endpoints on every node. */
+/** Time for a stopping pod to leave the endpoints of the Service on every node. */
 const endpointsSeconds = 5;
-/** For the image, which has several GB with CUDA, and for the scheduler. */
+/** Time to pull the image, which has several GB with CUDA, and to schedule the pod. */
 const pullSeconds = 900;
 const startupPeriodSeconds = 10;
 const livenessPeriodSeconds = 30;
 const gpuResources = { cuda: "nvidia.com/gpu", rocm: "amd.com/gpu", vulkan: undefined } as const;
 
-/** YAML of a Deployment and its Service; each replica loads the model for itself. */
+/** The YAML of a Deployment and its Service; each replica loads the model by itself. */
 export function renderKubernetes(spec: ContainerSpec, options: KubernetesOptions): string {
   const head = headLines(spec, [
     `The claim "${options.claim}" holds, as its users may read them:`,
@@ -60,7 +60,7 @@ function describeLimits({ gpu, mlock }: ContainerSpec): string[] {
   ];
 }
 
-/** A profile's name as a DNS label. */
+/** The name of the profile as a DNS label. */
 function objectName({ name }: ContainerSpec): string {
   const label = name.replaceAll(/[._]/g, "-").slice(0, 50);
   return `llmctl-${label.replace(/-+$/, "")}`;
@@ -78,9 +78,9 @@ function deployment(spec: ContainerSpec, { replicas, claim }: KubernetesOptions)
     metadata: { name: objectName(spec), labels: labels(spec) },
     spec: {
       replicas,
-      // A second copy of the model while the first is still there has no GPU to go to.
+      // A second pod beside the first would find no free GPU.
       strategy: { type: "RollingUpdate", rollingUpdate: { maxSurge: 0, maxUnavailable: 1 } },
-      // Else a load of more than ten minutes counts as a failed rollout.
+      // The default of ten minutes would count a longer load as a failed rollout.
       progressDeadlineSeconds: startupSeconds(spec.probes) + pullSeconds,
       selector: { matchLabels: labels(spec) },
       template: {
@@ -140,15 +140,16 @@ function container(spec: ContainerSpec): IContainer {
 }
 
 /**
- * Kubernetes replaces `$(NAME)` in arguments and variables, and takes two dollars for one. Each is doubled: behind one
- * alone it takes the next byte for a character, and so breaks one of several bytes.
+ * Kubernetes replaces `$(NAME)` in arguments and variables, and reads two dollars as one. Every dollar is doubled:
+ * after a single one Kubernetes copies the next byte as a character, which breaks a character of several bytes.
  */
 function escapeReferences(text: string): string {
   return text.replaceAll("$", "$$$$");
 }
 
 /**
- * A model on the CPU stays in memory as a whole, so that much is asked for; without a limit, as its cache comes on top.
+ * A model on the CPU stays in memory as a whole, so the pod requests that much. There is no limit, since the context
+ * comes on top.
  */
 function resources({ gpu, files }: ContainerSpec): NonNullable<IContainer["resources"]> {
   if (gpu.kind === "none") {
@@ -160,8 +161,8 @@ function resources({ gpu, files }: ContainerSpec): NonNullable<IContainer["resou
 }
 
 /**
- * `/health` is 503 while the model loads, so only the startup probe may see that: it has all the patience, and the
- * others begin after it. Readiness takes a server out of the Service; liveness restarts it, which costs a whole load,
+ * `/health` is 503 while the model loads, so only the startup probe may see that: it has the long timeout, and the
+ * others begin after it. Readiness takes a server out of the Service. Liveness restarts it, which costs a whole load,
  * and so waits for `health.hang_timeout`.
  */
 function probes(patience: Probes): Pick<IContainer, "startupProbe" | "readinessProbe" | "livenessProbe"> {

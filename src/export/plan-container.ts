@@ -16,8 +16,8 @@ import {
 } from "./container.ts";
 import type { FlagCatalogue } from "../llama/ask/flag-catalogue.ts";
 import type { FlagEntry } from "../llama/ask/help-text.ts";
-import type { ModelPaths } from "../llama/render/flag-rule.ts";
-import { renderServer, type RenderedFlag } from "../llama/render/render-command.ts";
+import type { ModelPaths, RenderedFlag } from "../llama/render/flag-rule.ts";
+import { renderServer } from "../llama/render/render-command.ts";
 
 /** The backends of llama.cpp's images. */
 const imageBackends = ["cpu", "cuda", "rocm", "vulkan"] as const;

@@ -14,16 +14,16 @@ import {
   startupSeconds,
   stopMarginSeconds,
 } from "./container.ts";
-import { escapeSpecifiers, quoteArgument } from "../services/unit-words.ts";
+import { escapeSpecifiers, quoteArgument } from "../services/unit-quoting.ts";
 import { expectWritable, unwritable } from "../services/expect-writable.ts";
 
-/** For the image, which has several GB with CUDA. */
+/** Time to pull the image, which has several GB with CUDA. */
 const pullSeconds = 900;
 
 /**
- * Text of a `.container` file, from which Podman makes a service of the user who starts it: so its words are read
- * twice, and what Podman's generator writes is what systemd reads.
- * @throws LlmctlError `value-unwritable` for a value that would not come through that.
+ * The text of a `.container` file, from which Podman makes a service of the user who starts it. Its words are read
+ * twice: by Podman's generator, and by systemd from the output of the generator.
+ * @throws LlmctlError `value-unwritable` for a value that would not survive that.
  * @see podman-systemd.unit(5); Podman 5 or later
  */
 export function renderQuadlet(spec: ContainerSpec, options: Pick<LocalOptions, "models">): string {
@@ -37,7 +37,7 @@ export function renderQuadlet(spec: ContainerSpec, options: Pick<LocalOptions, "
   return `${sections.map((lines) => lines.join("\n")).join("\n\n")}\n`;
 }
 
-/** The generator writes U+0080 as a byte that is no text, and systemd takes none of the others. */
+/** The generator writes U+0080 as an invalid byte, and systemd refuses the other characters. */
 // oxlint-disable-next-line no-control-regex -- they are what it is about
 const unspeakable = /[\0\u0080\p{Cs}\p{NChar}]/u;
 
@@ -46,8 +46,8 @@ function expectAllWritable(spec: ContainerSpec, options: Pick<LocalOptions, "mod
   for (const [index, text] of args.entries()) {
     const owner = argKeys[index] ?? "an argument";
     const at = places[owner];
-    // The generator would drop this argument and all behind it, and systemd would begin a command of its own behind
-    // this one.
+    // The generator would drop an empty argument with all arguments behind it, and systemd would start a new command
+    // behind a single ";".
     if (text === "") throw unwritable(owner, "is empty, which a Quadlet file cannot say", at);
     if (text === ";") throw unwritable(owner, 'is ";" alone, which a Quadlet file cannot say', at);
     expectWritable({ owner, text, at }, "a Quadlet file", unspeakable);
@@ -56,7 +56,7 @@ function expectAllWritable(spec: ContainerSpec, options: Pick<LocalOptions, "mod
     const owner = `env.${name}`;
     expectWritable({ owner, text, at: places[owner] }, "a Quadlet file", unspeakable);
   }
-  // Of these the generator makes more than an argument: what the service needs mounted.
+  // The generator also makes mount dependencies of these paths.
   for (const text of mounts(spec, options).flat())
     expectWritable({ owner: "the path of a model", text }, "a Quadlet file", controlCharacter);
 }
@@ -94,7 +94,7 @@ function containerSection(spec: ContainerSpec, options: Pick<LocalOptions, "mode
     ...secrets(spec),
     ...mounts(spec, options).map(mount),
     `PublishPort=${host}:${publish.port}:${containerPort}`,
-    // The user's own number inside, too: not root, and able to read what the user can.
+    // The same user id inside the container: not root, and able to read the files of the user.
     "UserNS=keep-id",
     "ReadOnly=true",
     "DropCapability=all",
@@ -106,7 +106,7 @@ function containerSection(spec: ContainerSpec, options: Pick<LocalOptions, "mode
     `HealthInterval=${seconds(probes.intervalMs)}s`,
     `HealthTimeout=${seconds(probes.timeoutMs)}s`,
     `HealthRetries=${probes.failures}`,
-    // While it loads: never a reason to kill it.
+    // A failed check while the server loads never kills it.
     `HealthStartupCmd=${healthCommand.join(" ")}`,
     "HealthStartupInterval=5s",
     "HealthStartupRetries=0",
@@ -118,7 +118,8 @@ function containerSection(spec: ContainerSpec, options: Pick<LocalOptions, "mode
 function mount([source, target]: readonly [string, string]): string {
   if ([source, target].every((path) => /^[\w@%+=,./-]+$/.test(path)))
     return `Volume=${escapeSpecifiers(`${source}:${target}`)}:ro`;
-  return `Mount=${quoteArgument(["type=bind", `source=${source}`, `destination=${target}`, "ro=true"].map(csvField).join(","))}`;
+  const fields = ["type=bind", `source=${source}`, `destination=${target}`, "ro=true"];
+  return `Mount=${quoteArgument(fields.map(csvField).join(","))}`;
 }
 
 function csvField(text: string): string {
@@ -150,7 +151,7 @@ function serviceSection(spec: ContainerSpec): string[] {
     "[Service]",
     "Restart=on-failure",
     `TimeoutStartSec=${startupSeconds(spec.probes) + pullSeconds}`,
-    // Before Podman's own command, which stops the container.
+    // Runs before Podman's own command, which stops the container.
     `ExecStop=-${drain.map(quoteArgument).join(" ")}`,
     `TimeoutStopSec=${seconds(spec.stopTimeoutMs) + 2 * stopMarginSeconds}`,
   ];

@@ -3,10 +3,10 @@ import { dirname, join } from "node:path";
 import { LlmctlError, systemErrorCode } from "../base/errors.ts";
 import { expectOwnFolder } from "../base/files/own-folder.ts";
 import { findPaths, type Paths } from "../base/files/paths.ts";
-import { commandAs, findUserName } from "../base/run-as.ts";
-import { expectSafeWay } from "../base/files/safe-way.ts";
+import { commandAs, findUserName } from "../base/describe-user.ts";
+import { expectTrustedPath } from "../base/files/trusted-path.ts";
 import { expectProfileName, profileNamePattern } from "../base/text/profile-name.ts";
-import { findForeignOwner, hasForeignState } from "../supervisor/state/foreign-folder.ts";
+import { findForeignOwner, hasForeignState } from "../supervisor/state/state-folder-owner.ts";
 import { readEnvironment, systemEnvironment, systemHome, systemUser } from "../services/unit.ts";
 import {
   listProfileStates,
@@ -54,7 +54,7 @@ export async function findPlace(paths: Paths, name: string): Promise<StateOwner>
 /** What is read by way of another user's link is not what was asked for. @throws LlmctlError `foreign-folder` (77) */
 function expectUnled(stateDir: string): void {
   if (lstatOrNone(stateDir)?.isSymbolicLink() === true) expectOwnFolder(stateDir);
-  expectSafeWay(dirname(stateDir));
+  expectTrustedPath(dirname(stateDir));
 }
 
 /**

@@ -1,6 +1,6 @@
 import { readdir } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { nameSome } from "../base/text/list-some.ts";
+import { listSome } from "../base/text/list-some.ts";
 import { GgufError } from "./gguf-error.ts";
 import { findInteger } from "./metadata.ts";
 import type { GgufHeader } from "./parse-header.ts";
@@ -14,7 +14,7 @@ const shardName = /^(?<prefix>.+)-(?<number>\d{5})-of-(?<count>\d{5})\.gguf$/;
  */
 export const mostShards = 4096;
 
-interface ShardName {
+interface ShardPath {
   readonly prefix: string;
   /** From 1 on. */
   readonly number: number;
@@ -22,7 +22,7 @@ interface ShardName {
 }
 
 /** Takes a shard's file name apart; undefined for a file that is not one of a set. */
-export function parseShardName(path: string): ShardName | undefined {
+export function parseShardPath(path: string): ShardPath | undefined {
   const groups = shardName.exec(basename(path))?.groups;
   if (groups?.["prefix"] === undefined) return undefined;
   return { prefix: groups["prefix"], number: Number(groups["number"]), count: Number(groups["count"]) };
@@ -43,7 +43,7 @@ export async function findShards(path: string, first: GgufHeader): Promise<strin
   const count = findInteger(first, "split.count") ?? 1;
   const number = (findInteger(first, "split.no") ?? 0) + 1;
   if (count <= 1 && number === 1) return [path];
-  const name = parseShardName(path);
+  const name = parseShardPath(path);
   if (number !== 1) throw notFirst(path, number, count, name);
   if (name === undefined || name.count !== count) throw misnamed(path, count);
   checkShardCount(path, count);
@@ -91,9 +91,9 @@ export function checkShards(headers: readonly GgufHeader[]): void {
   });
 }
 
-async function checkFolder(path: string, name: ShardName, shards: readonly string[]): Promise<void> {
+async function checkFolder(path: string, name: ShardPath, shards: readonly string[]): Promise<void> {
   const present = (await readdir(dirname(path))).filter((file) => {
-    const shard = parseShardName(file);
+    const shard = parseShardPath(file);
     return shard?.prefix === name.prefix && shard.count === name.count;
   });
   const there = new Set(present);
@@ -101,7 +101,7 @@ async function checkFolder(path: string, name: ShardName, shards: readonly strin
   if (missing.length > 0) {
     throw new GgufError(
       "split-set",
-      `${path} lacks ${missing.length} of its ${shards.length} shards: ${nameSome(missing, 5)}`,
+      `${path} lacks ${missing.length} of its ${shards.length} shards: ${listSome(missing, 5)}`,
       {
         fix: "download the missing shards into the same folder",
       },
@@ -110,12 +110,12 @@ async function checkFolder(path: string, name: ShardName, shards: readonly strin
   const wanted = new Set(shards);
   const extra = present.filter((file) => !wanted.has(file));
   if (extra.length === 0) return;
-  throw new GgufError("split-set", `${path} is a set of ${shards.length}, but beside it lies ${nameSome(extra, 5)}`, {
+  throw new GgufError("split-set", `${path} is a set of ${shards.length}, but beside it lies ${listSome(extra, 5)}`, {
     fix: "remove the extra shards, or download the set again",
   });
 }
 
-function notFirst(path: string, number: number, count: number, name: ShardName | undefined): GgufError {
+function notFirst(path: string, number: number, count: number, name: ShardPath | undefined): GgufError {
   const first = name === undefined ? undefined : join(dirname(path), formatShardName(name.prefix, 1, name.count));
   return new GgufError("split-set", `${path} is shard ${number} of ${count}, a model is named by its first shard`, {
     fix: first === undefined ? "name the first shard" : `name ${first}`,

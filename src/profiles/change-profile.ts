@@ -9,11 +9,11 @@ import type { SourceText } from "./yaml/located.ts";
 const byteOrderMark = Buffer.from([0xef, 0xbb, 0xbf]);
 
 /**
- * Changes a profile's file, when what comes of it is a valid profile: other readers see the old text or the new one.
- * @param change From the text there is to the text there shall be.
- * @returns whether anything was written.
- * @throws LlmctlError as loading does, with the places in the changed text; `profile-changed` when someone else wrote
- *   the file meanwhile.
+ * Changes the file of a profile if the result is a valid profile. Other readers see the old text or the new one.
+ * @param change Makes the new text from the present one.
+ * @returns whether the file was written.
+ * @throws LlmctlError as loading does, with places in the changed text; `profile-changed` when somebody else has
+ * written the file in the meantime.
  */
 export async function changeProfile(
   source: SourceText,
@@ -29,7 +29,7 @@ export async function changeProfile(
 }
 
 /**
- * Puts a text that was checked in the place of the one that it was made from.
+ * Replaces the text of a file by a checked one that was made from it.
  * @throws LlmctlError `profile-changed`, `profile-unwritable`.
  */
 export async function replaceText(source: SourceText, before: string, after: string): Promise<void> {
@@ -42,7 +42,7 @@ export async function replaceText(source: SourceText, before: string, after: str
 }
 
 /**
- * Writes a new profile, when it is a valid one.
+ * Writes a new profile if it is valid.
  * @throws LlmctlError as loading does; `profile-exists`, `profile-unwritable`.
  */
 export async function createProfile(source: SourceText, text: string, load: LoadOptions): Promise<void> {
@@ -50,12 +50,12 @@ export async function createProfile(source: SourceText, text: string, load: Load
   await writing(source, () => createFileAtomic(source.path, text, 0o644));
 }
 
-/** @throws LlmctlError `profile-invalid` and the like when this text would be no valid profile in the file's place. */
+/** @throws LlmctlError `profile-invalid` and others when the text would not be a valid profile in this file. */
 export async function checkProfileText(source: SourceText, text: string, load: LoadOptions): Promise<void> {
   await resolveProfile(source.path, { ...load, instead: { path: source.path, text } });
 }
 
-/** As {@link checkProfileText}, for a text that nobody has seen yet, which the places in it say. */
+/** As {@link checkProfileText}, for a text that is in no file yet; places in it say so. */
 async function checkUnwritten(source: SourceText, text: string, load: LoadOptions): Promise<void> {
   try {
     await checkProfileText(source, text, load);
@@ -81,7 +81,7 @@ async function writing(source: SourceText, write: () => Promise<void>): Promise<
     throw new LlmctlError("profile-unwritable", `profile ${quote(source.name)} cannot be written (${code})`, {
       exit: ["EACCES", "EPERM", "EROFS"].includes(code) ? "permission" : "io",
       at: source.path,
-      fix: "use a user who may write there, or a profile of your own that extends it",
+      fix: "run it as a user who may write there, or make a profile of your own that extends it",
       cause,
     });
   }
@@ -96,9 +96,13 @@ export function profileExists(source: SourceText): LlmctlError {
 }
 
 function changedMeanwhile(source: SourceText): LlmctlError {
-  return new LlmctlError("profile-changed", `profile ${quote(source.name)} was changed by someone else meanwhile`, {
-    exit: "busy",
-    at: source.path,
-    fix: "look at it, and make your change again",
-  });
+  return new LlmctlError(
+    "profile-changed",
+    `profile ${quote(source.name)} was changed by someone else in the meantime`,
+    {
+      exit: "busy",
+      at: source.path,
+      fix: "look at the file, and make your change again",
+    },
+  );
 }

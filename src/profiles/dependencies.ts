@@ -5,23 +5,23 @@ import { quote } from "./yaml/quote-value.ts";
 import type { Profile } from "./schema/schema.ts";
 
 /**
- * Loads profiles with all that they depend on, each once: what others depend on comes before them, else in the order
- * asked for.
+ * Loads profiles and everything that they depend on, each once. A dependency comes before the profiles that need it;
+ * else the order is the one asked for.
  * @throws LlmctlError of a profile that cannot be loaded, `dependency-unknown`, `dependency-cycle`, `profile-twice` for
- *   two files of one name
+ * two files of one name
  */
 export async function loadInOrder(namesOrPaths: readonly string[], options: LoadOptions): Promise<readonly Profile[]> {
   const walk = new Walk(options);
   const asked: Profile[] = [];
   for (const nameOrPath of namesOrPaths) asked.push(await loadProfile(nameOrPath, options));
-  // All that were asked for are known by name before the first dependency is followed: a file that was named wins over
-  // one that is found.
+  // All profiles that were asked for are known by name before a dependency is followed: a file that the user named wins
+  // over one that is found.
   for (const profile of asked) walk.know(profile);
   for (const profile of asked) await walk.visit(profile, []);
   return walk.order;
 }
 
-/** A walk through the dependencies, deepest first. */
+/** Walks through the dependencies, depth first. */
 class Walk {
   readonly order: Profile[] = [];
   readonly #known = new Map<string, Profile>();
@@ -46,7 +46,7 @@ class Walk {
     this.#known.set(profile.name, profile);
   }
 
-  /** @param chain The profiles that led here, each depending on the next. */
+  /** @param chain The profiles on the way to this one, each depending on the next. */
   async visit(profile: Profile, chain: readonly Profile[]): Promise<void> {
     if (this.order.some(({ name }) => name === profile.name)) return;
     const longer = [...chain, profile];

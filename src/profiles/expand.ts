@@ -1,4 +1,5 @@
 import { dirname, join, resolve } from "node:path";
+import type { Env } from "../base/environment.ts";
 import { findHome } from "../base/files/home-folder.ts";
 import { isSecret } from "../base/text/secrets.ts";
 import { isSocketHost } from "./rules/host-kinds.ts";
@@ -13,12 +14,10 @@ import {
   type LocatedScalar,
 } from "./yaml/located.ts";
 
-export type Env = Readonly<Record<string, string | undefined>>;
-
-/** What may be an address as well as a path; `*` stands for every item of a list. */
+/** Keys whose value is an address or a path; `*` stands for every item of a list. */
 const addressKeys = ["model", "draft.model", "mmproj", "lora.*"];
 
-/** What is a path when it is text. */
+/** Keys whose value is a path if it is text. */
 const pathKeys = [
   "model_dirs.*",
   "lora.*.path",
@@ -29,15 +28,14 @@ const pathKeys = [
 ];
 
 /**
- * The most characters that variables may add to a profile: each may have 128 kB, and be named some hundred thousand
- * times in a profile of 1 MiB.
+ * The most characters that variables may add to a profile. A variable may have 128 kB, and a profile of 1 MiB can name
+ * some hundred thousand.
  */
 const mostExpanded = 4 << 20;
 
 /**
- * Replaces `${env:NAME}` and `${env:NAME:-default}` in every text value; the default also stands in for an empty
- * variable. The result is always text, there is no escape, and `extends` is left alone because it is followed before
- * this.
+ * Replaces `${env:NAME}` and `${env:NAME:-default}` in every text value; the default also replaces an empty variable.
+ * The result is always text, and there is no escape. `extends` is left alone because it was followed before.
  */
 export function expandEnv(
   root: LocatedMap,
@@ -49,7 +47,7 @@ export function expandEnv(
     if (typeof scalar.value !== "string" || !scalar.value.includes("${env:") || path[0] === "extends") return scalar;
     const report = (message: string, fix: string) =>
       findings.push({ message: `${quote(showKey(path))} ${message}`, place: nearestPlace(root, path), fix });
-    // Whatever else a profile says ends up on a command line, which every user of the machine can read.
+    // Any other value may end up on a command line, which every user of the machine can read.
     const isPrivate = path[0] === "env" || isAddress(scalar.value);
     return { ...scalar, value: expandText(scalar.value, { env, report, budget, isPrivate }), expanded: true };
   });
@@ -60,7 +58,7 @@ interface Expansion {
   readonly env: Env;
   readonly report: (message: string, fix: string) => void;
   readonly budget: { left: number };
-  /** The value is shown to nobody. */
+  /** The value appears in no message. */
   readonly isPrivate: boolean;
 }
 
@@ -79,13 +77,13 @@ function expandText(text: string, { env, budget, isPrivate, ...expansion }: Expa
     if (budget.left >= 0) return value;
     if (!isTold)
       report(
-        `is longer than ${mostExpanded} characters, with the variables in it and before it`,
+        `and the values before it have more than ${mostExpanded} characters, variables included`,
         "name fewer variables, or shorter ones",
       );
     isTold = true;
     return "";
   };
-  // Behind the last bracket the pattern would look for one from each reference on, through all of the text.
+  // The pattern would search from each reference to the end of the text: it only gets the text up to the last bracket.
   const end = text.lastIndexOf("}") + 1;
   if (text.includes("${env:", end)) tellUnread();
   const expanded = text
@@ -97,8 +95,8 @@ function expandText(text: string, { env, budget, isPrivate, ...expansion }: Expa
       }
       if (!isPrivate && isSecret(name)) {
         report(
-          `uses the environment variable ${quote(name)}, which by its name is a secret, and is seen by others`,
-          "use it in env alone",
+          `uses the environment variable ${quote(name)}, which is a secret by its name, in a value that others can see`,
+          "use it only in env",
         );
         return whole;
       }
@@ -115,8 +113,8 @@ function expandText(text: string, { env, budget, isPrivate, ...expansion }: Expa
 }
 
 /**
- * Makes every path absolute: `~/` is the home folder, `file:` may stand before it, else it is relative to the YAML file
- * that wrote it. An http(s) address where a model may be becomes the map that it is short for.
+ * Makes every path absolute. `~/` is the home folder, and `file:` may precede a path; other paths are relative to the
+ * YAML file that holds them. An http(s) address in place of a model becomes the map that it stands for.
  */
 export function resolvePaths(root: LocatedMap, env: Env): LocatedMap {
   const home = findHome(env);
@@ -129,12 +127,12 @@ export function resolvePaths(root: LocatedMap, env: Env): LocatedMap {
   });
 }
 
-/** A URL is told as what it is, and not made a path of. */
+/** A URL is reported as such and does not become a path. */
 function isSocketPath(host: LocatedScalar["value"]): boolean {
   return typeof host === "string" && isSocketHost(host) && !/^[a-z][a-z0-9+.-]*:/i.test(host);
 }
 
-/** One of Hugging Face names a file there; any other a file of some server. */
+/** An address at Hugging Face names a file of a repository there; any other a file of some server. */
 function readAddress(scalar: LocatedScalar): LocatedMap | undefined {
   const { value, place } = scalar;
   if (!isAddress(value)) return undefined;
@@ -156,7 +154,7 @@ function resolvePath(scalar: LocatedScalar, home: string): LocatedScalar {
   return { ...scalar, value: path };
 }
 
-/** `file:///models/a%20b.gguf` is an address and `file:../models/a.gguf` is not; both are written. */
+/** `file:///models/a%20b.gguf` is a URL, `file:../models/a.gguf` is not; people write both. */
 function withoutScheme(text: string): string {
   if (/^file:\/\/(?:localhost)?\//i.test(text)) return decodeOrKeep(new URL(text).pathname);
   return text.replace(/^file:(?!\/\/)/i, "");

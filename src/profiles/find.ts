@@ -19,32 +19,31 @@ export interface ListedProfile {
   /** Absolute when the folder is. */
   readonly path: string;
   readonly description?: string;
-  /** Path of the file of the same name that is found before this one. */
+  /** Path of the file with the same name that is found first. */
   readonly shadowedBy?: string;
-  /** Why the file cannot be read as YAML; its keys are not checked here. */
+  /** Why the file is not valid YAML; its keys are not checked here. */
   readonly problem?: string;
 }
 
 /**
- * Where profiles are looked for, first match wins: the project's, the user's, the system's, then those shipped in the
- * package.
+ * The search folders of profiles, first match wins: of the project, of the user, of the system, then of the package.
  */
 export function profileFolders(options: {
   readonly paths: Pick<Paths, "config">;
   readonly cwd: string;
 }): readonly string[] {
   const folders = [resolve(options.cwd, "profiles"), join(options.paths.config, "profiles"), "/etc/llmctl/profiles"];
-  // In the package's own folder the shipped profiles are also those of the working directory; the user's own come first
-  // there, too.
+  // In the package's own folder, the shipped profiles are also those of the working directory; the user's own come
+  // first there, too.
   return [...folders.filter((folder) => folder !== shippedFolder), shippedFolder];
 }
 
-/** Whether a file is one of the package's, which an upgrade replaces. */
+/** Whether a file is part of the package; an upgrade replaces it. */
 export function isShipped(path: string): boolean {
   return dirname(path) === shippedFolder;
 }
 
-/** Names of the profiles that people wrote, those of the package left out; nothing in them is checked. */
+/** Names of all profiles except the shipped ones; their content is not checked. */
 export async function listOwnNames(folders: readonly string[]): Promise<string[]> {
   const files = await Promise.all(folders.filter((folder) => folder !== shippedFolder).map(profileFiles));
   return [...new Set(files.flat().map(profileName))].toSorted();
@@ -56,7 +55,7 @@ function isProfilePath(nameOrPath: string): boolean {
 }
 
 /**
- * The file that a name or a path stands for; a path is not looked at yet.
+ * The file that a name or a path stands for; a path is not checked yet.
  * @throws LlmctlError `profile-unknown`, `profile-name`
  */
 export async function findProfile(nameOrPath: string, folders: readonly string[], cwd: string): Promise<SourceText> {
@@ -82,7 +81,7 @@ export async function listProfileNames(folders: readonly string[]): Promise<stri
   return [...new Set(files.flat().map(profileName))].toSorted();
 }
 
-/** All profiles in the folders, by name; cheap: reads each file's description and checks nothing else. */
+/** All profiles in the folders, by name. It reads the description of each file and checks nothing else. */
 export async function listProfiles(folders: readonly string[]): Promise<ListedProfile[]> {
   const listed = new Map<string, string>();
   const profiles: ListedProfile[] = [];
@@ -121,14 +120,14 @@ export async function readProfileText(source: SourceText): Promise<string> {
   }
 }
 
-/** At most one byte more than the limit. */
+/** Reads at most one byte more than the limit. */
 async function readLimited(source: SourceText): Promise<Uint8Array> {
   try {
-    // Asked before opening: opening a FIFO would wait for a writer.
+    // Checked before opening, since opening a FIFO waits for a writer.
     if (!(await stat(source.path)).isFile()) throw unreadable(source, "is not a regular file");
     const file = await open(source.path);
     try {
-      const buffer = Buffer.allocUnsafe(maxBytes + 1); // only what is read is looked at
+      const buffer = Buffer.allocUnsafe(maxBytes + 1); // only the bytes that were read are used
       let length = 0;
       for (let read = -1; read !== 0 && length < buffer.length; length += read) {
         read = (await file.read(buffer, length, buffer.length - length)).bytesRead;
@@ -158,7 +157,7 @@ function unreadable(source: SourceText, what: string, cause?: unknown): LlmctlEr
   });
 }
 
-/** The error for a name that no folder has; suggests the nearest one. */
+/** The error for a name that no folder has; it suggests the nearest one. */
 export async function unknownProfile(name: string, folders: readonly string[]): Promise<LlmctlError> {
   const known = await listProfileNames(folders);
   const near = findClosest(name, known);
@@ -208,7 +207,7 @@ async function describe(name: string, path: string): Promise<Pick<ListedProfile,
   }
 }
 
-/** A folder or file that is not there, or that we may not look into, holds no profile for us. */
+/** A missing folder or file, or one that this user may not read, holds no profile. */
 async function unlessMissing<T>(action: Promise<T>, otherwise: T): Promise<T> {
   try {
     return await action;

@@ -5,14 +5,14 @@ interface HubAddress {
   revision?: string;
 }
 
-/** Whether a value is text that starts as the address of a web server does. */
+/** Whether a value is text that starts like the address of a web server. */
 export function isAddress(value: unknown): value is string {
   return typeof value === "string" && /^https?:\/\//i.test(value);
 }
 
 const hubHosts = /^https?:\/\/(?:www\.)?(?:huggingface\.co|hf\.co)\//i;
 
-/** Reads the address of a file on Hugging Face, which says all that a reference needs; undefined for any other text. */
+/** Reads the address of a file on Hugging Face; undefined for any other text. */
 export function readHubAddress(text: string): HubAddress | undefined {
   if (!hubHosts.test(text)) return undefined;
   const [, hf, revision, file] = /^\/(\w[\w.-]*\/\w[\w.-]*)\/(?:resolve|blob)\/([^/]+)\/(.+)$/.exec(pathOf(text)) ?? [];

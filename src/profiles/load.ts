@@ -1,7 +1,8 @@
 import { realpath } from "node:fs/promises";
 import { dirname } from "node:path";
 import { LlmctlError, systemErrorCode } from "../base/errors.ts";
-import { type Env, expandEnv, resolvePaths } from "./expand.ts";
+import type { Env } from "../base/environment.ts";
+import { expandEnv, resolvePaths } from "./expand.ts";
 import { explainIssues } from "./schema/explain-issues.ts";
 import { findAll, findProfile, readProfileText, unknownProfile } from "./find.ts";
 import { profileJsonSchema } from "./schema/json-schema.ts";
@@ -26,22 +27,25 @@ import {
 } from "./yaml/located.ts";
 
 export interface LoadOptions {
-  /** Where names are looked up, first match wins: `profileFolders`. */
+  /** Search folders of names, first match wins: `profileFolders`. */
   readonly folders: readonly string[];
   /** For `${env:NAME}` and `~`. */
   readonly env: Env;
-  /** What a path given by the user is relative to, and what messages leave out; the process's own unless told. */
+  /**
+   * The folder that a path from the user is relative to, and that messages leave out; the working directory of the
+   * process by default.
+   */
   readonly cwd?: string;
-  /** Text that stands in for what a file holds, or will hold: to check it before it is put in place. */
+  /** Text to use in place of what a file holds, to check it before it is written. */
   readonly instead?: { readonly path: string; readonly text: string };
-  /** Files that were parsed already: for whoever loads many profiles that extend the same ones. */
+  /** Files that were parsed already, for callers that load many profiles with the same parents. */
   readonly parsed?: ParsedFiles;
 }
 
-/** What was made of a file's text, by path. */
+/** The parsed text of each file, by path. */
 export type ParsedFiles = Map<string, { readonly text: string; readonly parsed: ReturnType<typeof readYaml> }>;
 
-/** A checked profile with what was written for it, in all files that it was made from. */
+/** A checked profile, and what its files say, merged. */
 export interface ResolvedProfile {
   readonly profile: Profile;
   readonly written: LocatedMap;
@@ -57,7 +61,7 @@ export async function loadProfile(nameOrPath: string, options: LoadOptions): Pro
 }
 
 /**
- * Whether a profile is only there for others to extend: it has no model of its own, nor from what it extends.
+ * Whether a profile exists only to be extended: neither it nor what it extends has a model.
  * @throws LlmctlError as {@link loadProfile} does for a file that cannot be read.
  */
 export async function isTemplate(nameOrPath: string, options: LoadOptions): Promise<boolean> {
@@ -66,7 +70,7 @@ export async function isTemplate(nameOrPath: string, options: LoadOptions): Prom
   return chain.complete && !chain.root.entries.has("model") && !isWorker(chain.root);
 }
 
-/** As {@link loadProfile}, and keeps what was written, to tell written values from defaults. */
+/** As {@link loadProfile}; it also returns what the files say, to tell written values from defaults. */
 export async function resolveProfile(nameOrPath: string, options: LoadOptions): Promise<ResolvedProfile> {
   const cwd = options.cwd ?? process.cwd();
   const source = await findProfile(nameOrPath, options.folders, cwd);
@@ -75,7 +79,7 @@ export async function resolveProfile(nameOrPath: string, options: LoadOptions): 
   const root = resolvePaths(expanded.root, options.env);
   const checked = checkValues(root, chain.complete);
   const unexpanded = new Set(expanded.findings.map((finding) => finding.place));
-  // A value that could not be expanded would only be called wrong a second time.
+  // A value that could not be expanded would be reported a second time.
   const others = checked.findings.filter((finding) => !unexpanded.has(finding.place));
   const findings = [...chain.findings, ...expanded.findings, ...others];
   if (findings.length > 0 || !checked.values) throw invalid(findings, chain.sources);
@@ -96,12 +100,12 @@ function isExpanded(root: LocatedMap, path: KeyPath): boolean {
 }
 
 interface Chain {
-  /** All files merged; as much as could be read. */
+  /** All files merged, as far as they could be read. */
   readonly root: LocatedMap;
   /** The files, child first. */
   readonly sources: readonly SourceText[];
   readonly findings: readonly ProfileProblem[];
-  /** False when a parent is missing, so that what it would have given is not called missing too. */
+  /** False when a parent is missing; the keys that it would have given are then not reported as missing. */
   readonly complete: boolean;
 }
 
@@ -118,7 +122,7 @@ async function readChain(first: SourceText, options: LoadOptions & { readonly cw
     if (sources.length === mostFiles) throw tooLongChain(next, sources);
     sources.push(next);
     maps.push(root);
-    // Nothing can be said about the keys of a file that is not valid YAML.
+    // The keys of a file that is not valid YAML cannot be checked.
     if (own.length > 0) throw invalid([...findings, ...own], sources);
     const parent = await findParent(root, sources, options);
     if (parent && "message" in parent) findings.push(parent);
@@ -127,13 +131,13 @@ async function readChain(first: SourceText, options: LoadOptions & { readonly cw
   return { root: maps.reduceRight(merge), sources, findings, complete: findings.length === 0 };
 }
 
-/** Stops a chain of thousands of files, each of which is looked for in every folder and compared with all before it. */
+/** Bounds the chain: each file is searched in every folder and compared with all files before it. */
 const mostFiles = 32;
 
 function tooLongChain(next: SourceText, [first = next]: readonly SourceText[]): LlmctlError {
   return new LlmctlError(
     "profile-invalid",
-    `profile ${quote(first.name)} extends one that extends one, more than ${mostFiles} times`,
+    `profile ${quote(first.name)} has a chain of more than ${mostFiles} profiles that extend each other`,
     {
       exit: "config",
       at: next.shown,
@@ -151,8 +155,8 @@ function parseOnce(text: string, source: SourceText, files: ParsedFiles | undefi
 }
 
 /**
- * The file that a profile extends, or why there is none; undefined when it extends nothing, or names it wrongly (which
- * the schema reports).
+ * The file that a profile extends, or the problem when there is none. Undefined when it extends nothing, and when the
+ * name is not valid, which the schema reports.
  */
 async function findParent(
   root: LocatedMap,
@@ -171,7 +175,7 @@ async function findParent(
   );
   for (const path of candidates) {
     if (!seen.includes(await realpath(path))) return makeSource(name, path, cwd);
-    // A profile may extend one of its own name further down the search path; any other repetition is a cycle.
+    // A profile may extend one of the same name further down the search path; any other repetition is a cycle.
     if (name !== source.name) break;
   }
   if (candidates.length === 0) {
@@ -191,7 +195,7 @@ async function findParent(
   };
 }
 
-/** A file that is only to be written is no other one by any of its names. */
+/** A file that does not exist yet cannot be in the chain under another name. */
 async function realpathOfNew(path: string): Promise<string> {
   try {
     return await realpath(path);
@@ -209,7 +213,7 @@ function checkValues(
   const parsed = profileSchema.safeParse(toPlain(root));
   const explained = parsed.success ? [] : explainIssues(parsed.error.issues, { root, schema: profileJsonSchema() });
   const findings = [...explained, ...rules];
-  // What is wrong as a whole needs no word about its characters.
+  // The characters of a value that is wrong anyway are not reported.
   const wrong = new Set(findings.map(({ place }) => place));
   const text = checkTextRules(root).filter(({ place }) => !wrong.has(place));
   return { ...(parsed.success ? { values: parsed.data } : {}), findings: [...findings, ...text] };

@@ -2,13 +2,13 @@ import type { ModelRef } from "./schema/schema-model.ts";
 import type { ProfileValues } from "./schema/schema.ts";
 import type { KeyPath } from "./yaml/located.ts";
 
-/** A file that a profile names, and the key that names it. */
+/** A file that a profile names, and its key. */
 interface NamedRef {
   readonly key: KeyPath;
   readonly ref: ModelRef;
 }
 
-/** All files that a profile has loaded: the target, the draft, and what lies beside them. */
+/** All model files of a profile: target, draft and sidecars. */
 export function listModelRefs(values: ProfileValues): NamedRef[] {
   const { model } = values;
   const draft = values.draft?.model;
@@ -19,7 +19,7 @@ export function listModelRefs(values: ProfileValues): NamedRef[] {
   ];
 }
 
-/** The projector and the adapters. */
+/** The sidecars: projector and adapters. */
 export function listSidecars({ mmproj, lora = [] }: Pick<ProfileValues, "mmproj" | "lora">): NamedRef[] {
   const adapters = lora.map((one, index) => ({ key: ["lora", index], ref: adapterRef(one) }));
   return [...(mmproj === undefined ? [] : [{ key: ["mmproj"], ref: mmproj }]), ...adapters];
@@ -27,7 +27,7 @@ export function listSidecars({ mmproj, lora = [] }: Pick<ProfileValues, "mmproj"
 
 type Adapter = NonNullable<ProfileValues["lora"]>[number];
 
-/** Where an adapter is, without its scale. */
+/** The file of an adapter, without its scale. */
 export function adapterRef(adapter: Adapter): ModelRef {
   if (typeof adapter === "string") return adapter;
   if ("path" in adapter) return adapter.path;

@@ -1,9 +1,8 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
+import type { Env } from "../base/environment.ts";
 import { LlmctlError } from "../base/errors.ts";
 import { printableSentence } from "../base/text/printable.ts";
-
-type Env = Readonly<Record<string, string | undefined>>;
 
 /** Sends one message of `KEY=VALUE` fields to the service manager; rejects when it could not be delivered. */
 type SendNotification = (fields: readonly string[]) => Promise<void>;

@@ -1,6 +1,6 @@
 import { controlCharacter, toClosedLine } from "../base/text/control-characters.ts";
 import { exitCodes, type ExitName } from "../base/exit-codes.ts";
-import { escapeSpecifiers, quoteUnitWord, quoteArgument, quotePath, splitWords } from "./unit-words.ts";
+import { escapeSpecifiers, quoteUnitWord, quoteArgument, quotePath, splitWords } from "./unit-quoting.ts";
 import { serviceHome } from "../base/files/paths.ts";
 import { expectWritable } from "./expect-writable.ts";
 

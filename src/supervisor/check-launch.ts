@@ -17,15 +17,15 @@ import { llmctlVersion } from "../base/version.ts";
 import { type Launch, launchVersion } from "./launch.ts";
 
 /*
- * Every value of a launch that comes over the control socket is checked on arrival: what was not as it should be would
- * else be found out when the running server is gone.
+ * Every value of a launch from the control socket is checked on arrival: otherwise a bad value would show only after
+ * the running server is gone.
  */
 
-/** No program can be given a NUL, and Node's error about one quotes it. */
+/** No argument or variable can contain a NUL, and Node's error about one quotes it. */
 const isText: Check = (value) => isAnyText(value) && !String(value).includes("\0");
 const isTextMap: Check = (value) => isMap(value) && Object.entries(value).flat().every(isText);
 
-const drafting: Check = (value) =>
+const proof: Check = (value) =>
   isMap(value) &&
   (value["wanted"] === true
     ? isOneOf("serve", "fail")(value["onFailure"])
@@ -47,7 +47,7 @@ const launchChecks: Checks<Launch> = {
   apiKeyFile: isOptional(isText),
   files: isListOf(isShape<Launch["files"][number]>({ path: isText, sizeBytes: isNumber })),
   rpcWorkers: isListOf(isText),
-  drafting,
+  proof,
   watchTraffic: isBoolean,
   health: isShape<Launch["health"]>({
     intervalMs: isNumber,
@@ -73,9 +73,9 @@ const launchChecks: Checks<Launch> = {
 };
 
 /**
- * A launch that came from another process, in place of the one that runs.
- * @param from Version of the llmctl that sent it; undefined where it is too old to say.
- * @throws LlmctlError `launch-version`, `launch-refused`: what runs goes on as it is.
+ * Checks a launch that another process sent to replace the running one.
+ * @param from Version of the llmctl that sent it; undefined when that version is too old to send it.
+ * @throws LlmctlError `launch-version`, `launch-refused`; the running server stays as it is.
  */
 export function checkLaunch(
   value: unknown,
@@ -83,22 +83,23 @@ export function checkLaunch(
   from: string | undefined,
 ): Launch {
   const { name } = running;
-  if (!isMap(value)) throw refused(name, "the request carries none");
+  if (!isMap(value)) throw refused(name, "the request has none");
   if (value["version"] !== launchVersion)
     throw otherVersion(name, llmctlVersion, `llmctl ${from ?? "of an earlier version"}`);
   const wrong = findWrong(value, launchChecks);
-  if (wrong !== undefined) throw refused(name, `its "${wrong}" is not what this version knows`);
+  if (wrong !== undefined) throw refused(name, `this version does not know its "${wrong}"`);
   const launch = value as unknown as Launch;
-  if (launch.name !== name) throw refused(name, `it is of "${launch.name}"`);
-  if (launch.protocol !== running.protocol) throw refused(name, "the profile has become one of another kind");
+  if (launch.name !== name) throw refused(name, `it belongs to "${launch.name}"`);
+  if (launch.protocol !== running.protocol) throw refused(name, "the profile is now of another kind");
   return launch;
 }
 
-/** The error where a supervisor cannot take what another version of llmctl has planned. */
+/** The error for a launch that another version of llmctl planned and this supervisor cannot run. */
 export function otherVersion(name: string, supervisor: string | undefined, caller: string): LlmctlError {
   return new LlmctlError(
     "launch-version",
-    `"${name}" was started by llmctl ${supervisor ?? "of an earlier version"}, which cannot take a new configuration from ${caller}; it runs on as it is`,
+    `"${name}" was started by llmctl ${supervisor ?? "of an earlier version"}, ` +
+      `which cannot take a new configuration from ${caller}; it runs on as it is`,
     {
       exit: "busy",
       fix: { before: "restart it with", run: ["down", name], andThen: { before: "", run: ["up", "-d", name] } },

@@ -1,29 +1,34 @@
 import { exitCodes, type ExitName } from "../base/exit-codes.ts";
 import { formatDuration } from "../base/text/units.ts";
-import type { DraftingStatus, LoadProgress, Status, StatusEvent } from "../control/messages.ts";
+import type { LoadProgress, Status, StatusEvent } from "../control/messages.ts";
+import type { ProofTexts } from "./launch.ts";
 import { initialMachine } from "./machine.ts";
 import type { Machine, State } from "./machine-types.ts";
 
 interface Circumstances {
   readonly status: Status;
-  /** Since the server was started, 0 when there is none. */
+  /** Time since the server was spawned; 0 when there is none. */
   readonly sinceSpawnMs: number;
-  /** Who had the last wish, in words. */
+  /** Who sent the last request (down, restart), in words. */
   readonly askedBy: string | undefined;
+  readonly proofTexts: ProofTexts;
 }
 
 /** One line for people about a state that was just entered. */
-export function describeState(state: State, { status, sinceSpawnMs, askedBy }: Circumstances): string {
+export function describeState(state: State, { status, sinceSpawnMs, askedBy, proofTexts }: Circumstances): string {
   const asked = askedBy === undefined ? "" : `, asked for by ${askedBy}`;
   switch (state.name) {
     case "ready":
-      return `ready on ${status.url} in ${formatDuration(sinceSpawnMs)} · drafting ${describeDrafting(status.drafting)}`;
+      return `ready on ${status.url} in ${formatDuration(sinceSpawnMs)} · ${proofTexts.describe(status.drafting)}`;
     case "proving":
-      return `server is up on ${status.url} after ${formatDuration(status.loadMs ?? 0)}, asking it to draft`;
+      return `server is up on ${status.url} after ${formatDuration(status.loadMs ?? 0)}, ${proofTexts.asking}`;
     case "unhealthy":
       return "unhealthy: the server no longer answers; it is not killed while it shows signs of life";
     case "backoff":
-      return `${(state.waitingFor ?? status.lastExit)?.message ?? "the server is gone"}; next start in ${formatDuration(state.delayMs)}`;
+      return (
+        ((state.waitingFor ?? status.lastExit)?.message ?? "the server is gone") +
+        `; next start in ${formatDuration(state.delayMs)}`
+      );
     case "failed":
       return `failed: ${state.cause.message}`;
     case "stopping":
@@ -43,25 +48,13 @@ export function describeState(state: State, { status, sinceSpawnMs, askedBy }: C
   }
 }
 
-/** How far a load is: `41 %`. */
+/** Progress of a load: `41 %`. */
 export function describeLoad({ doneBytes, totalBytes }: LoadProgress): string {
   return `${Math.floor((100 * doneBytes) / totalBytes)} %`;
 }
 
-/** How drafting is, in words: `on, 71 of 92 tokens accepted`. */
-export function describeDrafting(drafting: DraftingStatus): string {
-  switch (drafting.state) {
-    case "on":
-      return `on, ${drafting.acceptedTokens} of ${drafting.draftTokens} tokens accepted`;
-    case "off":
-      return `off: ${drafting.reason}`;
-    case "unproven":
-      return "not proven yet";
-  }
-}
-
 /**
- * Something that has just happened, in words, and how things stand then.
+ * An event: a message for people, and the status after it.
  * @param elapsedMs Since the supervisor started.
  */
 export function makeEvent(
@@ -85,7 +78,7 @@ function findCause(state: State, { lastExit }: Pick<Status, "lastExit">): string
   return "cause" in state ? (state.cause?.kind ?? null) : null;
 }
 
-/** How a supervision has ended; undefined while it goes on. */
+/** The exit of a supervision that has ended; undefined while it runs. */
 function findEnd(machine: Machine): ExitName | undefined {
   const { state } = machine;
   if (state.name === "failed") return state.cause.exit;

@@ -1,14 +1,13 @@
 import type { StateName, StatusEvent } from "../control/messages.ts";
 
-/** States that a start passes on its way to ready, some of them within a millisecond. */
+/** States on the way to ready; a start passes some of them within a millisecond. */
 const passing: ReadonlySet<StateName> = new Set(["preflight", "starting", "loading", "proving"]);
-/** Longer than a step from one of them to the next takes, shorter than anybody notices. */
+/** Longer than the step from one such state to the next, shorter than a person notices. */
 const laterMs = 5;
 
 /**
- * Tells events, in order. One of a state that lasts is told at once, with all before it. One of a state on the way to
- * ready is told a moment later: a server is not started later, and not asked later, for the sake of logs, disks and
- * readers.
+ * Delivers events in order. Events of lasting states are delivered at once, together with all earlier ones. Events of
+ * states on the way to ready are delivered a moment later, so that logs, disks and readers do not delay the start.
  */
 export class EventQueue {
   readonly #tell: (event: StatusEvent) => void;
@@ -25,7 +24,7 @@ export class EventQueue {
     else this.#timer ??= setTimeout(() => this.flush(), laterMs);
   }
 
-  /** Tells what waits now, as to who is about to hear how things stand. */
+  /** Delivers all waiting events now, such as before a new reader is told the status. */
   flush(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;

@@ -4,10 +4,10 @@ import { ensureOwnFolder } from "../base/files/own-folder.ts";
 import { makeEvent } from "./describe-state.ts";
 import { EventLog, eventLogPath } from "./log/event-log.ts";
 import type { ExitCause } from "./launch.ts";
-import { self } from "./state/lock-note.ts";
+import { thisProcess } from "./state/lock-record.ts";
 import { initialMachine } from "./machine.ts";
 import { findOrphan } from "./state/orphan.ts";
-import { takeOwnership } from "./state/ownership.ts";
+import { takeSupervisorLock } from "./state/profile-locks.ts";
 import { writeState } from "./state/state-file.ts";
 import { StatusBoard, type ShownLaunch } from "./status-board.ts";
 
@@ -18,10 +18,10 @@ interface FailedStart {
 }
 
 /**
- * Leaves word of a start that nobody watched and that failed before there was a supervisor: in the event log, and in
- * the state where that is nobody else's.
- * @param warn Told what cannot be written.
- * @throws LlmctlError as `takeOwnership`, and the system's error.
+ * Records a start that nobody watched and that failed before there was a supervisor: in the event log, and in the state
+ * file unless a supervisor or a server owns it.
+ * @param warn Called with what cannot be written.
+ * @throws LlmctlError as `takeSupervisorLock`, and the system's error.
  */
 export async function recordFailedStart(
   folders: { readonly runtime: string; readonly state: string },
@@ -38,12 +38,12 @@ export async function recordFailedStart(
   const status = board.read(machine.state, launch, { pid: null, log: join(folder, "server.log") });
   const event = makeEvent(`not started: ${describeInLine(cause)}`, { machine, status, elapsedMs: performance.now() });
   new EventLog(eventLogPath(folders.state, name), warn).append(event);
-  const lock = await takeOwnership(folders, name);
+  const lock = await takeSupervisorLock(folders, name);
   if (lock === undefined) return;
   try {
-    // What is known of a server that has outlived its supervisor must not be lost.
+    // The state file is needed to find a server that has outlived its supervisor.
     if ((await findOrphan(folders, name)) !== undefined) return;
-    await writeState(folders.state, { status, supervisor: self, server: null });
+    await writeState(folders.state, { status, supervisor: thisProcess, server: null });
   } finally {
     lock.release();
   }
@@ -55,7 +55,7 @@ const nothing: Omit<ShownLaunch, "name" | "profilePath"> = {
   file: "",
   args: [],
   watchTraffic: false,
-  drafting: { wanted: false, reason: "nothing was started" },
+  proof: { wanted: false, reason: "nothing was started" },
   build: "",
   hash: "",
 };

@@ -2,15 +2,15 @@ import { stat } from "node:fs/promises";
 import { systemErrorCode } from "../base/errors.ts";
 import type { ExitCause, Launch } from "./launch.ts";
 
-/** What the system lacks for a moment: descriptors, processes, memory. */
+/** Error codes of a temporary shortage of descriptors, processes or memory. */
 export const shortageCodes: ReadonlySet<string> = new Set(["EAGAIN", "EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"]);
 
 /**
- * What the system says of a file whose file system is not mounted yet, or whose server or device has gone for a while:
- * NFS and FUSE among them.
+ * Error codes that may go away by themselves: the file system (also NFS, FUSE) is not mounted yet, or its server or
+ * device is gone for a while.
  * @see errno(3)
  */
-export const comingCodes: ReadonlySet<string> = new Set([
+export const mayComeCodes: ReadonlySet<string> = new Set([
   "ENOENT",
   "ENOTDIR",
   "ENODEV",
@@ -27,17 +27,14 @@ export const comingCodes: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Whether the program and the files that it will read are there: a plan may be months old when its server is started
- * anew.
- * @returns the first that is not.
+ * Checks that the program and the files that it will read exist: at a restart the launch may be months old.
+ * @returns the cause for the first missing file.
  */
 export async function checkFiles({ file, files, apiKeyFile }: Launch): Promise<ExitCause | undefined> {
   const needed = [
     { path: file, kind: "binary-missing", what: "program" },
     ...files.map(({ path }) => ({ path, kind: "model-missing", what: "model file" })),
-    ...(apiKeyFile === undefined
-      ? []
-      : [{ path: apiKeyFile, kind: "api-key-file-missing", what: "file of the API keys" }]),
+    ...(apiKeyFile === undefined ? [] : [{ path: apiKeyFile, kind: "api-key-file-missing", what: "API key file" }]),
   ];
   const causes = await Promise.all(needed.map(checkFile));
   return causes.find((cause) => cause !== undefined);
@@ -61,7 +58,7 @@ async function checkFile({ path, kind, what }: NeededFile): Promise<ExitCause | 
       message: isAbsent ? `the ${what} "${path}" is missing` : `the ${what} "${path}" cannot be reached (${code})`,
       fix: "check the path, and that its file system is mounted",
       permanent: true,
-      ...(comingCodes.has(code) ? { mayCome: true as const } : {}),
+      ...(mayComeCodes.has(code) ? { mayCome: true as const } : {}),
       exit: code === "EACCES" || code === "EPERM" ? "permission" : "missingFile",
     };
   }

@@ -1,8 +1,9 @@
 import type { ExitName } from "../base/exit-codes.ts";
 import type { Fix } from "../base/fix.ts";
+import type { DraftingStatus, TrafficStatus } from "../control/messages.ts";
 
 /** Raised with every change of {@link Launch}, or of what one of its values means. */
-export const launchVersion = 1;
+export const launchVersion = 2;
 
 /**
  * Everything the supervisor needs to run one server: plain data, printable, sendable over the control socket. The
@@ -11,13 +12,13 @@ export const launchVersion = 1;
  */
 export interface Launch {
   /**
-   * Of this shape: a launch crosses versions, from a new command line to a supervisor that has run for months. See
-   * {@link launchVersion}.
+   * Version of this shape, see {@link launchVersion}: a new command line may send a launch to a supervisor that has run
+   * for months.
    */
   readonly version: number;
   /** Name of the profile. */
   readonly name: string;
-  /** How to talk to it. */
+  /** Which {@link ServerProtocol} the server speaks. */
   readonly protocol: "llama-server" | "rpc-worker";
   /** Profiles that were ready before this one was started, and that are stopped after it. */
   readonly dependsOn: readonly string[];
@@ -27,24 +28,24 @@ export interface Launch {
   /** The whole environment of the child; nothing is inherited. */
   readonly env: Readonly<Record<string, string>>;
   readonly cwd: string;
-  /** Where the server will listen; port 0: the server picks one and its log says which. */
+  /** Address on which the server will listen. With port 0 the server picks a port and logs it. */
   readonly host: string;
   readonly port: number;
   /**
-   * The unix socket that the server listens on in place of an address, absolute; `host` is the loopback then, for our
-   * own metrics.
+   * Absolute path of a unix socket on which the server listens in place of an address. `host` is then the loopback
+   * address, for our own metrics.
    */
   readonly socketPath?: string;
-  /** Where Prometheus may ask, on the same host; 0: nowhere. */
+  /** Port for Prometheus on the same host; 0 for none. */
   readonly metricsPort: number;
   /** File with API keys, one a line, for our own requests; undefined when none is needed. */
   readonly apiKeyFile?: string;
   /** Files the child reads while loading; their sizes in bytes give the progress of a load. */
   readonly files: readonly { readonly path: string; readonly sizeBytes: number }[];
-  /** Workers on other machines that it computes with, as `host:port`. */
+  /** RPC workers on other machines, as `host:port`. */
   readonly rpcWorkers: readonly string[];
-  readonly drafting: Drafting;
-  /** Whether to read from the server's log what it generates and drafts. */
+  readonly proof: WantedProof;
+  /** Whether to count generated and drafted tokens from the server's log. */
   readonly watchTraffic: boolean;
   readonly health: {
     readonly intervalMs: number;
@@ -63,7 +64,7 @@ export interface Launch {
     readonly backoffMaxMs: number;
   };
   readonly stopTimeoutMs: number;
-  /** What becomes of the server when its supervisor dies; a server that is kept is adopted by the next supervisor. */
+  /** What happens to the server when its supervisor dies. The next supervisor adopts a server that is kept. */
   readonly orphan: "kill" | "keep";
   readonly log: { readonly maxBytes: number; readonly keep: number };
   /** For people: the build's version line. */
@@ -74,60 +75,80 @@ export interface Launch {
   readonly hash: string;
 }
 
-/** Whether drafting is wanted, and what to do when the running server turns out not to draft. */
-export type Drafting =
+/**
+ * Whether a proof request is wanted once the server answers, and what to do when it fails; else why none is. Only the
+ * {@link ServerProtocol} knows what is proved.
+ */
+export type WantedProof =
   | { readonly wanted: true; readonly onFailure: "serve" | "fail" }
   | { readonly wanted: false; readonly reason: string };
 
-/** Where a running server answers. */
+/** Address at which a running server answers. */
 export type Endpoint = { readonly host: string; readonly port: number } | { readonly socketPath: string };
 
-/** What a server says in its log while it loads. */
+/** A log line of a loading server that the supervisor acts on. */
 export type LoadLine =
   | { readonly says: "listening"; readonly endpoint: Endpoint }
-  /** It will be healthy in an instant, or is. */
+  /** The server is healthy now or within milliseconds. */
   | { readonly says: "loaded" }
-  /** It was asked for its health, as we do all the time. */
+  /** The server logs a health check, which we send all the time. */
   | { readonly says: "asked" };
 
-/** What one probe of a server's health found. */
+/** Result of one health check. */
 export type Health = "ready" | "loading" | "unreachable" | "timeout" | "error";
 
-/** What the proof request found. Rates are in tokens per second. */
+/** Result of the proof request. Rates are in tokens per second. */
 export interface Proof {
-  /** Requests that it took; the server logs them as it logs those of clients. */
+  /** Number of requests that the proof took. The server logs them like requests of clients. */
   readonly requests: number;
-  readonly draftTokens: number;
-  readonly acceptedTokens: number;
+  readonly verdict: ProofVerdict;
   readonly tokensPerSecond: number;
-  /** Speed of the same server where it did not draft; undefined when it could not be measured. */
+  /** Speed of the same server without the proved feature; undefined when it could not be measured. */
   readonly baselineTokensPerSecond: number | undefined;
 }
 
-/** Whether a server still computes; `unknown` where it was not asked, did not answer in time, or is gone. */
+/** Whether the server does what its profile asks for (`on`), or why not, in the shape of its status. */
+type ProofVerdict = Exclude<DraftingStatus, { readonly state: "unproven" }>;
+
+/** Texts for people about the proof. */
+export interface ProofTexts {
+  /** Completes "server is up on …, ". */
+  readonly asking: string;
+  /** What is known about the proof, as the end of "ready on …": `drafting on, 71 of 92 tokens accepted`. */
+  readonly describe: (status: DraftingStatus) => string;
+  /** The cause with which a server is stopped whose launch says that a failed proof is a failure. */
+  readonly explainFailure: (reason: string) => ExitCause;
+  /**
+   * Judges the traffic of a server whose proof has succeeded.
+   * @returns a warning; the same text for the same fault.
+   */
+  readonly findFault: (lastTenMinutes: TrafficStatus, baselineTokensPerSecond: number | null) => string | undefined;
+}
+
+/** Whether a server still computes; `unknown` when it was not asked, did not answer in time, or is gone. */
 export type Examination =
   | { readonly result: "well" | "unknown" }
   | {
       readonly result: "broken";
-      /** What it answered, for people. */
+      /** The server's answer, for people. */
       readonly reason: string;
     };
 
-/** What one line of a server's log, or many, say about generated and drafted tokens. */
+/** Generated and drafted tokens, counted from one or many lines of a server's log. */
 export interface TokenTraffic {
-  /** Generated after the first one of each answer. */
+  /** Tokens generated after the first one of each answer. */
   readonly tokens: number;
-  /** Spent generating them. */
+  /** Time spent generating them. */
   readonly seconds: number;
   readonly draftTokens: number;
   readonly acceptedTokens: number;
-  /** Steps of the target model that checked a draft; 0 on builds that do not say. */
+  /** Steps of the target model that checked a draft; 0 on builds that do not log it. */
   readonly drafts: number;
-  /** Tokens that those steps yielded, their own included. */
+  /** Tokens yielded by those steps, including the target's own. */
   readonly acceptedLengths: number;
 }
 
-/** Why a server is gone, for people and for the restart policy. */
+/** Why a server ended, for people and for the restart policy. */
 export interface ExitCause {
   /**
    * Stable, kebab-case: `bad-flag`, `model-missing`, `model-corrupt`, `port-in-use`, `out-of-memory`, `killed`,
@@ -136,64 +157,63 @@ export interface ExitCause {
   readonly kind: string;
   readonly message: string;
   readonly fix?: Fix;
-  /** A permanent cause is never retried, unless it may come. */
+  /** A permanent cause is never retried, except as described for `mayCome`. */
   readonly permanent: boolean;
   /**
-   * Something outside of the server (an address, a mount, a file, a driver, whoever has the port) is not there yet and
-   * may come by itself. Where nobody watches the start, and after the server has been ready, it is waited for.
+   * The cause is outside the server and may go away by itself: an address, a mount, a file or a driver is not available
+   * yet, or another process has the port. The supervisor waits for it when nobody watches the start, and when the
+   * server has been ready before.
    */
   readonly mayCome?: true;
-  /** Name of the exit code that `up` ends with when this is why the server never got ready. */
+  /** Name of the exit code of `up` when the server never got ready for this cause. */
   readonly exit: ExitName;
 }
 
-/** How a server ended without being asked to; of one that was adopted neither code nor signal is known. */
+/** How a server ended unexpectedly. Code and signal of an adopted server are unknown. */
 export interface ServerExit {
   /** The profile's name. */
   readonly name: string;
   readonly code: number | null;
   readonly signal: string | null;
-  /** The end of what it logged in this run. */
+  /** The last lines that it logged in this run. */
   readonly lastLines: readonly string[];
-  /**
-   * Processes that the kernel has ended for want of memory since the server was started: of our cgroup where it tells,
-   * else of the machine.
-   */
+  /** Out-of-memory kills since the server was started: in our cgroup if the kernel counts them, else on the machine. */
   readonly oomKills: number;
   /** Whether it had answered a health check before. */
   readonly wasReady: boolean;
 }
 
-/** What the supervisor must be told about the server that it runs; `llama/server-protocol.ts` has the real one. */
+/** What the supervisor must know about the server that it runs. `llama/server/` has the real ones. */
 export interface ServerProtocol {
   /**
-   * Asks before each start whether what the server needs beside its program and models is there: its keys, workers of
-   * other machines.
-   * @returns why not.
+   * Checks before each start whether everything besides program and models is available: API keys, workers on other
+   * machines.
+   * @returns the cause if not.
    */
   readonly checkNeeds: (launch: Launch) => Promise<ExitCause | undefined>;
-  /** Asks once whether the server can take a request. Never throws for an answer of the server. */
+  /** Checks once whether the server can take a request. Never throws for an answer of the server. */
   readonly checkHealth: (endpoint: Endpoint, timeoutMs: number, signal: AbortSignal) => Promise<Health>;
-  /** What one line of its log says while it loads; undefined for most. */
+  /** Parses one log line of a loading server; undefined for most lines. */
   readonly parseLoadLine: (line: string) => LoadLine | undefined;
-  /** What a line of the log says about a request that has ended; undefined for any other line. */
+  /** Parses the log line of a request that has ended; undefined for any other line. */
   readonly parseTraffic: (line: string) => TokenTraffic | undefined;
-  /** Sends one short request and reports its draft counters. @throws when the request fails or times out. */
+  /** Sends the proof request and judges the answer. @throws when the request fails or times out. */
   readonly prove: (launch: Launch, endpoint: Endpoint, signal: AbortSignal) => Promise<Proof>;
+  readonly proofTexts: ProofTexts;
   /**
-   * Asks the server's main loop, which the health check does not reach. Ends when it has answered, when the server is
-   * gone, or at once where the question would wake a sleeping model or keep it awake. Never rejects.
+   * Probes the server's main loop, which the health check does not reach. Resolves when the loop has answered, when the
+   * server is gone, or at once when the probe would wake a sleeping model or keep it awake. Never rejects.
    */
   readonly askMainLoop: (launch: Launch, endpoint: Endpoint, signal: AbortSignal) => Promise<void>;
   /**
-   * Asks a server that was ready for a few tokens, since the machine's sleep may have cost it its GPU. Waits its turn
-   * behind clients. Nothing is asked of one that sleeps, or that generates no text. Never rejects.
+   * Asks a ready server for a few tokens after a suspend, which may have cost it its GPU. The request waits its turn
+   * behind clients. A server that sleeps or generates no text is not asked. Never rejects.
    */
   readonly examine: (launch: Launch, endpoint: Endpoint, signal: AbortSignal) => Promise<Examination>;
-  /** Whether it has requests to finish; false when it cannot be asked. Never throws. */
+  /** Whether the server has unfinished requests; false when it cannot be asked. Never throws. */
   readonly isBusy: (launch: Launch, endpoint: Endpoint, signal: AbortSignal) => Promise<boolean>;
-  /** What the server tells Prometheus; undefined where it does not tell, may sleep, or is gone. Never rejects. */
+  /** The server's own Prometheus text; undefined when it has none, may sleep, or is gone. Never rejects. */
   readonly readMetrics: (launch: Launch, endpoint: Endpoint, signal: AbortSignal) => Promise<string | undefined>;
-  /** Explains an exit that nobody asked for, from its code or signal and the last lines of its log. */
+  /** Explains an unexpected exit from its code or signal and the last lines of its log. */
   readonly explainExit: (exit: ServerExit) => ExitCause;
 }

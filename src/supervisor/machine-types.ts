@@ -7,9 +7,7 @@ export type Next = "stop" | "restart" | "back off";
 /** The supervisor's state. An `epoch` numbers the spawn it belongs to; events of another epoch are dropped. */
 export type State =
   | { readonly name: "stopped" }
-  /**
-   * `again`: a restart was asked for meanwhile, perhaps with another launch; what this preflight finds does not count.
-   */
+  /** `again`: a restart was requested meanwhile, perhaps with another launch, so this preflight's result is dropped. */
   | { readonly name: "preflight"; readonly again?: true }
   | { readonly name: "starting" | "loading" | "proving" | "unhealthy" }
   | { readonly name: "ready"; readonly failedChecks: number }
@@ -26,22 +24,22 @@ export interface Machine {
   /** When each recent unexpected exit happened. */
   readonly failuresMs: readonly number[];
   /**
-   * Starts that were put off since the server was last ready, because something was not there yet that is none of ours.
+   * Number of starts postponed since the server was last ready, because a dependency outside this machine or profile
+   * (worker, address, mount) is not available yet.
    */
-  readonly waits: number;
-  /** Whether what may come is waited for: nobody watches the start, or the server has been ready before. */
+  readonly postponements: number;
+  /** Whether to wait for causes that `mayCome`: nobody watches the start, or the server has been ready before. */
   readonly isPatient: boolean;
 }
 
-/** What can happen. `random` is uniform in 0..1. */
+/** All events. `random` is uniform in 0..1. */
 export type Event =
   | { readonly type: "up" | "down" | "restart" | "force" | "preflight-passed" | "orphan-found" }
   | { readonly type: "preflight-failed"; readonly cause: ExitCause }
   | { readonly type: "deadline" }
   | { readonly type: "spawned" | "proved" | "stalled" | "hung" | "drained"; readonly epoch: number }
-  | { readonly type: "lost"; readonly epoch: number; readonly cause: ExitCause }
+  | { readonly type: "lost" | "not-proved"; readonly epoch: number; readonly cause: ExitCause }
   | { readonly type: "health"; readonly epoch: number; readonly health: Health }
-  | { readonly type: "not-proved"; readonly epoch: number; readonly reason: string }
   | {
       readonly type: "exited";
       readonly epoch: number;
@@ -50,7 +48,7 @@ export type Event =
       readonly random: number;
     };
 
-/** What the loop must do, in order. A `deadline` belongs to the state it was set in: leaving the state cancels it. */
+/** What the loop must do, in order. A `deadline` belongs to the state that set it: leaving the state cancels it. */
 export type Effect =
   | { readonly do: "preflight" | "drain" | "terminate" | "kill" | "prove" }
   | { readonly do: "spawn" | "adopt"; readonly epoch: number }

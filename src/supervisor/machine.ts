@@ -1,20 +1,22 @@
 import type { StateName } from "../control/messages.ts";
 import type { ExitCause, Health, Launch } from "./launch.ts";
-import type { Effect, Event, Machine, Next, State, Transition } from "./machine-types.ts";
-import { crashLoop, hung, notDrafting, stalled } from "./supervision-causes.ts";
+import type { Event, Machine, Next, State, Transition } from "./machine-types.ts";
+import { afterFailedPreflight, backOff } from "./restart-policy.ts";
+import { hung, stalled } from "./supervision-causes.ts";
+import { enter, fail, stay, stayIn } from "./transition.ts";
 
-/** A second signal that comes before the first was taken is lost in it. */
+/** A signal that arrives before the previous one is handled is lost: the kernel keeps only one pending. */
 const betweenSignalsMs = 250;
-/** llama-server exits within 20 ms of its second SIGTERM; what it has to give back takes as long when it is killed. */
+/** llama-server exits within 20 ms of its second SIGTERM; freeing its memory takes as long as after a SIGKILL. */
 const hurryDeadlineMs = 2000;
-/** Time for the kernel to end a killed process; a GPU driver that is busy freeing memory needs seconds. */
+/** Time for the kernel to end a killed process: a GPU driver needs seconds to free memory. */
 const killDeadlineMs = 30_000;
 
 export const initialMachine: Machine = {
   state: { name: "stopped" },
   epoch: 0,
   failuresMs: [],
-  waits: 0,
+  postponements: 0,
   isPatient: false,
 };
 
@@ -34,8 +36,8 @@ export function isLive(state: State): boolean {
 }
 
 /**
- * The whole policy of supervision: pure, total, the same answer for the same arguments. An event that means nothing in
- * a state, or that belongs to an earlier spawn, changes nothing.
+ * The whole policy of supervision: pure, total and deterministic. An event that means nothing in the present state, or
+ * belongs to an earlier spawn, changes nothing.
  */
 export function next(machine: Machine, event: Event, launch: Launch): Transition {
   if ("epoch" in event && event.epoch !== machine.epoch) return stay(machine);
@@ -47,7 +49,7 @@ export function next(machine: Machine, event: Event, launch: Launch): Transition
     case "orphan-found":
       return onPreflight(machine, () => begin(machine, "adopt"));
     case "preflight-failed":
-      return onPreflight(machine, () => onNotPossible(machine, event.cause, launch));
+      return onPreflight(machine, () => afterFailedPreflight(machine, event.cause, launch));
     case "spawned":
       return machine.state.name === "starting" ? enter(machine, { name: "loading" }) : stay(machine);
     case "health":
@@ -55,7 +57,7 @@ export function next(machine: Machine, event: Event, launch: Launch): Transition
     case "proved":
       return machine.state.name === "proving" ? enter(machine, { name: "ready", failedChecks: 0 }) : stay(machine);
     case "not-proved":
-      return onNotProved(machine, event.reason, launch);
+      return onNotProved(machine, event.cause, launch);
     case "stalled":
       return machine.state.name === "starting" || machine.state.name === "loading"
         ? kill(machine, "back off", stalled(launch))
@@ -81,7 +83,7 @@ export function next(machine: Machine, event: Event, launch: Launch): Transition
   }
 }
 
-/** What a preflight has found, unless another is wanted by now. */
+/** Acts on the result of a preflight, unless a restart has made it outdated. */
 function onPreflight(machine: Machine, act: () => Transition): Transition {
   if (machine.state.name !== "preflight") return stay(machine);
   return machine.state.again === true ? startAnew(machine) : act();
@@ -105,7 +107,7 @@ function onHealth(machine: Machine, health: Health, launch: Launch): Transition 
 }
 
 function ready(machine: Machine, launch: Launch): Transition {
-  return launch.drafting.wanted
+  return launch.proof.wanted
     ? enter(machine, { name: "proving" }, [{ do: "prove" }])
     : enter(machine, { name: "ready", failedChecks: 0 });
 }
@@ -117,16 +119,11 @@ function onFailedCheck(machine: Machine, failedChecks: number, launch: Launch): 
   );
 }
 
-/**
- * A server that answers but does not draft is a mistake in the profile, not a crash: it is served as it is, or not at
- * all.
- */
-function onNotProved(machine: Machine, reason: string, launch: Launch): Transition {
+/** A failed proof is a mistake in the profile, not a crash: the server is kept as it is, or stopped for good. */
+function onNotProved(machine: Machine, cause: ExitCause, launch: Launch): Transition {
   if (machine.state.name !== "proving") return stay(machine);
-  const refused = launch.drafting.wanted && launch.drafting.onFailure === "fail";
-  return refused
-    ? terminate(machine, "stop", launch, notDrafting(reason))
-    : enter(machine, { name: "ready", failedChecks: 0 });
+  const refused = launch.proof.wanted && launch.proof.onFailure === "fail";
+  return refused ? terminate(machine, "stop", launch, cause) : enter(machine, { name: "ready", failedChecks: 0 });
 }
 
 function onExited(machine: Machine, event: Extract<Event, { type: "exited" }>, launch: Launch): Transition {
@@ -166,41 +163,6 @@ function onGone(
   }
 }
 
-function backOff(
-  machine: Machine,
-  cause: ExitCause,
-  { nowMs, random }: { nowMs: number; random: number },
-  launch: Launch,
-): Transition {
-  const { restart } = launch;
-  if (restart.policy !== "never" && isWaitedFor(machine, cause)) return putOff(machine, cause, launch);
-  if (cause.permanent || restart.policy === "never") return fail(machine, cause);
-  const failuresMs = [...machine.failuresMs.filter((atMs) => nowMs - atMs < restart.windowMs), nowMs];
-  if (failuresMs.length >= restart.maxFailures) return fail({ ...machine, failuresMs }, crashLoop(failuresMs, cause));
-  const delayMs = Math.min(restart.backoffMs * 2 ** (failuresMs.length - 1), restart.backoffMaxMs);
-  // A fifth either way, so that servers that died together do not load together.
-  const jittered = Math.round(delayMs * (0.8 + 0.4 * random));
-  return enter({ ...machine, failuresMs }, { name: "backoff", delayMs: jittered }, [{ do: "deadline", ms: jittered }]);
-}
-
-function onNotPossible(machine: Machine, cause: ExitCause, launch: Launch): Transition {
-  const isFinal = cause.permanent && !isWaitedFor(machine, cause);
-  return isFinal || launch.restart.policy === "never" ? fail(machine, cause) : putOff(machine, cause, launch);
-}
-
-/** A person who watches wants to hear at once what is wrong; a boot, and a server that has served, have time. */
-function isWaitedFor({ isPatient }: Machine, { mayCome }: ExitCause): boolean {
-  return isPatient && mayCome === true;
-}
-
-/** What a start needs elsewhere may come; waiting for it is no failure of the server's, and has no end. */
-function putOff(machine: Machine, cause: ExitCause, { restart }: Launch): Transition {
-  const delayMs = Math.min(restart.backoffMs * 2 ** machine.waits, restart.backoffMaxMs);
-  return enter({ ...machine, waits: machine.waits + 1 }, { name: "backoff", delayMs, waitingFor: cause }, [
-    { do: "deadline", ms: delayMs },
-  ]);
-}
-
 function onDeadline(machine: Machine): Transition {
   const { state } = machine;
   switch (state.name) {
@@ -229,7 +191,7 @@ function onDown(machine: Machine, launch: Launch): Transition {
     case "killing":
     case "stuck":
       return stayIn(machine, { name: state.name, next: "stop" });
-    // Stopped: not started yet. A supervision that has ended takes no event.
+    // Here "stopped" means not started yet: after its end a supervision takes no event.
     case "stopped":
     case "preflight":
     case "backoff":
@@ -258,14 +220,14 @@ function onRestart(machine: Machine, launch: Launch): Transition {
     case "failed":
       return startAnew(machine);
     case "preflight":
-      // Its launch has been looked at in part already; the next preflight looks at the one that was asked for.
+      // This preflight has already checked part of the old launch. The next one checks the new launch.
       return stayIn(machine, { name: "preflight", again: true });
   }
 }
 
 function onForce(machine: Machine): Transition {
   const { state } = machine;
-  // It is being killed already: a second deadline would outlive the first.
+  // A second deadline would outlive the first.
   if (state.name === "killing") return stayIn(machine, { name: "killing", next: "stop" });
   return isLive(state) ? kill(machine, "stop") : stay(machine);
 }
@@ -274,18 +236,18 @@ function start(machine: Machine): Transition {
   return enter(machine, { name: "preflight" }, [{ do: "preflight" }]);
 }
 
-/** A person's wish forgets what was. */
+/** Up and restart, which a person asks for, reset the failure counts. */
 function startAnew(machine: Machine): Transition {
-  return start({ ...machine, failuresMs: [], waits: 0 });
+  return start({ ...machine, failuresMs: [], postponements: 0 });
 }
 
-/** A server that is adopted goes the same way as one that is started: it counts as ready when it has answered. */
+/** An adopted server goes through the same states as a spawned one: it is ready when it has answered. */
 function begin(machine: Machine, how: "spawn" | "adopt"): Transition {
   const epoch = machine.epoch + 1;
   return enter({ ...machine, epoch }, { name: "starting" }, [{ do: how, epoch }]);
 }
 
-/** Only a server that was ready can have requests to finish, and only one that still answers can be asked. */
+/** Only a ready server is drained: others have no requests to finish, or do not answer. */
 function terminate(machine: Machine, then: Next, launch: Launch, cause?: ExitCause): Transition {
   const drains = machine.state.name === "ready";
   return enter(
@@ -297,14 +259,14 @@ function terminate(machine: Machine, then: Next, launch: Launch, cause?: ExitCau
 
 function onDrained(machine: Machine): Transition {
   const { state } = machine;
-  // When the drain took too long, it has been asked already.
+  // After a drain that took too long, SIGTERM has already been sent.
   if (state.name !== "stopping" || state.terminations > 0) return stay(machine);
   return { machine: { ...machine, state: { ...state, terminations: 1 } }, effects: [{ do: "terminate" }] };
 }
 
 /**
- * From its first SIGTERM on, llama-server waits for its clients to leave; at the second it exits at once; SIGKILL needs
- * no consent.
+ * The next signal of a stop whose time is over. After the first SIGTERM llama-server waits for its clients to leave,
+ * after the second it exits at once; SIGKILL needs no cooperation.
  */
 function hurry(machine: Machine, state: Extract<State, { name: "stopping" }>): Transition {
   if (state.terminations === 2) return kill(machine, state.next, state.cause);
@@ -320,22 +282,4 @@ function kill(machine: Machine, then: Next, cause?: ExitCause): Transition {
     { do: "kill" },
     { do: "deadline", ms: killDeadlineMs },
   ]);
-}
-
-function fail(machine: Machine, cause: ExitCause): Transition {
-  return enter(machine, { name: "failed", cause }, [{ do: "finish", exit: cause.exit }]);
-}
-
-function stay(machine: Machine): Transition {
-  return { machine, effects: [] };
-}
-
-/** A changed wish; what is under way, and its deadline, go on. */
-function stayIn(machine: Machine, state: State): Transition {
-  return { machine: { ...machine, state }, effects: [] };
-}
-
-function enter(machine: Machine, state: State, effects: readonly Effect[] = []): Transition {
-  const served = state.name === "ready" ? { waits: 0, isPatient: true } : {};
-  return { machine: { ...machine, ...served, state }, effects };
 }

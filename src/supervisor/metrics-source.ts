@@ -1,10 +1,10 @@
-import { LateImport } from "../base/late-import.ts";
+import { LazyImport } from "../base/lazy-import.ts";
 import type { MetricsBook } from "../control/metrics-book.ts";
 import type { MetricsText } from "../control/metrics-server.ts";
 import type { StatusEvent } from "../control/messages.ts";
 import type { Supervisor } from "./supervisor.ts";
 
-/** Counts and rates of the same state; a change is told at once. */
+/** A rendering is reused for this long unless an event has happened since. */
 const freshMs = 1000;
 
 interface Rendered {
@@ -14,14 +14,14 @@ interface Rendered {
 }
 
 /**
- * What a supervisor and its server tell Prometheus. What renders it is loaded when first asked: most supervisors never
- * are.
+ * Prometheus text of a supervisor and its server. The renderer is loaded at the first scrape: most supervisors are
+ * never scraped.
  */
-export class Metrics {
+export class MetricsSource {
   readonly #supervisor: Supervisor;
-  readonly #module = new LateImport(
+  readonly #module = new LazyImport(
     () => import("../control/metrics-book.ts"),
-    // Run from source this file ends in .ts, and so does that one.
+    // The ending of this file: .ts when run from source, .js when built.
     () => new URL(`../control/metrics-book${import.meta.url.slice(-3)}`, import.meta.url).href,
   );
   #book: MetricsBook | undefined;
@@ -38,8 +38,8 @@ export class Metrics {
   }
 
   /**
-   * Loads what renders it, for who knows that somebody will ask.
-   * @throws what importing throws; the next call tries again.
+   * Loads the renderer before the first scrape.
+   * @throws as the import; the next call tries again.
    */
   async prepare(): Promise<MetricsBook> {
     const { MetricsBook } = await this.#module.get();

@@ -1,26 +1,33 @@
 import { llmctlVersion } from "../base/version.ts";
-import type { DraftingStatus, LastExit, LoadProgress, Status, TrafficStatus } from "../control/messages.ts";
+import type { DraftingStatus, LastExit, LoadProgress, Status } from "../control/messages.ts";
 import { formatUrl } from "./child/endpoint.ts";
-import { type Endpoint, type ExitCause, type Launch, launchVersion, type TokenTraffic } from "./launch.ts";
+import {
+  type Endpoint,
+  type ExitCause,
+  type Launch,
+  launchVersion,
+  type ProofTexts,
+  type TokenTraffic,
+} from "./launch.ts";
 import type { State } from "./machine-types.ts";
 import type { ProofResult } from "./child/server-run.ts";
 import { TrafficMeter } from "./child/traffic-meter.ts";
 
-/** What is told of a launch. */
+/** The part of a launch that the status shows. */
 export type ShownLaunch = Pick<
   Launch,
-  "name" | "protocol" | "dependsOn" | "file" | "args" | "watchTraffic" | "drafting" | "build" | "profilePath" | "hash"
+  "name" | "protocol" | "dependsOn" | "file" | "args" | "watchTraffic" | "proof" | "build" | "profilePath" | "hash"
 >;
 
-/** What a supervisor knows beyond the state of its machine, and how it is told to others. */
+/** Collects everything that the status shows besides the machine's state, and builds the status. */
 export class StatusBoard {
   readonly warnings = new Set<string>();
   endpoint: Endpoint | undefined;
-  drafting: DraftingStatus = { state: "unproven" };
-  /** From spawn to the first healthy answer. */
+  /** Time from spawn to the first healthy answer. */
   loadMs: number | null = null;
   load: LoadProgress | null = null;
   runs = 0;
+  #proof: DraftingStatus = { state: "unproven" };
   #tokensPerSecond: number | null = null;
   #baselineTokensPerSecond: number | null = null;
   #traffic = new TrafficMeter();
@@ -31,8 +38,8 @@ export class StatusBoard {
   readonly #restartsByCause: Record<string, number> = {};
   #retryAtMs = 0;
 
-  /** A new run knows nothing of the one before it. */
-  startRun(launch: Pick<Launch, "drafting">): void {
+  /** Forgets the previous run. */
+  startRun(launch: Pick<Launch, "proof">): void {
     this.endpoint = undefined;
     this.loadMs = null;
     this.#startedAt = null;
@@ -40,21 +47,21 @@ export class StatusBoard {
     this.#tokensPerSecond = null;
     this.#baselineTokensPerSecond = null;
     this.#traffic = new TrafficMeter();
-    this.drafting = launch.drafting.wanted ? { state: "unproven" } : { state: "off", reason: launch.drafting.reason };
+    this.#proof = launch.proof.wanted ? { state: "unproven" } : { state: "off", reason: launch.proof.reason };
   }
 
   noteSpawn(): void {
     this.#startedAt = new Date();
   }
 
-  /** A start that follows an unexpected exit. */
+  /** Counts a start that follows an unexpected exit. */
   noteRestart(): void {
     this.#restarts += 1;
     const cause = this.#lastExit?.kind ?? "unknown";
     this.#restartsByCause[cause] = (this.#restartsByCause[cause] ?? 0) + 1;
   }
 
-  /** @param retryInMs What is left of a backoff. */
+  /** @param retryInMs Remaining time of a backoff. */
   enter(state: State, retryInMs = 0): void {
     this.#since = new Date();
     if (state.name !== "loading") this.load = null;
@@ -70,19 +77,14 @@ export class StatusBoard {
     const { proof } = result;
     this.#tokensPerSecond = proof?.tokensPerSecond ?? null;
     this.#baselineTokensPerSecond = proof?.baselineTokensPerSecond ?? null;
-    this.drafting =
-      result.kind === "failed"
-        ? { state: "off", reason: result.reason }
-        : { state: "on", draftTokens: result.proof.draftTokens, acceptedTokens: result.proof.acceptedTokens };
+    this.#proof = result.kind === "failed" ? { state: "off", reason: result.reason } : result.proof.verdict;
   }
 
-  /**
-   * @returns what a person should be told about the drafting of the last ten minutes; the same text for the same fault.
-   */
-  noteTraffic(traffic: TokenTraffic): string | undefined {
+  /** @returns the warning of `findFault` about the last ten minutes, if any. */
+  noteTraffic(traffic: TokenTraffic, findFault: ProofTexts["findFault"]): string | undefined {
     this.#traffic.add(traffic, performance.now());
-    if (this.drafting.state !== "on") return undefined;
-    return findDraftingFault(this.#traffic.lastTenMinutes(performance.now()), this.#baselineTokensPerSecond);
+    if (this.#proof.state !== "on") return undefined;
+    return findFault(this.#traffic.lastTenMinutes(performance.now()), this.#baselineTokensPerSecond);
   }
 
   read(state: State, launch: ShownLaunch, where: { readonly pid: number | null; readonly log: string }): Status {
@@ -99,7 +101,7 @@ export class StatusBoard {
       supervisorPid: process.pid,
       llmctl: llmctlVersion,
       launchVersion,
-      drafting: this.drafting,
+      drafting: this.#proof,
       tokensPerSecond: this.#tokensPerSecond,
       baselineTokensPerSecond: this.#baselineTokensPerSecond,
       traffic: launch.watchTraffic
@@ -123,21 +125,6 @@ export class StatusBoard {
       warnings: [...this.warnings],
     };
   }
-}
-
-/** Fewer tokens than this in ten minutes say nothing: one long prompt or a few short answers are not typical. */
-const tellingTokens = 1000;
-
-function findDraftingFault(recent: TrafficStatus, baseline: number | null): string | undefined {
-  if (recent.tokens < tellingTokens) return undefined;
-  if (recent.draftTokens === 0) {
-    return "drafting has stopped: tokens are generated, but none was drafted for ten minutes; see the server's log, then restart the profile";
-  }
-  if (baseline === null || recent.tokensPerSecond === null || recent.tokensPerSecond >= baseline) return undefined;
-  return (
-    "drafting costs more than it brings: the last ten minutes were slower than the same server without a draft when it started; " +
-    "try a smaller draft.n_max or a profile without a draft (long contexts and many requests at once are slower by themselves)"
-  );
 }
 
 function describeWait(cause: ExitCause | undefined): Omit<LastExit, "time"> | null {

@@ -12,10 +12,10 @@ import { forbidCoreDumps } from "./child/core-dumps.ts";
 import { EventLog, eventLogPath } from "./log/event-log.ts";
 import { EventQueue } from "./event-queue.ts";
 import type { ExitCause, Launch, ServerProtocol } from "./launch.ts";
-import { stateUnwritable } from "./state/lock.ts";
-import { Metrics } from "./metrics-source.ts";
+import { stateUnwritable } from "./state/file-lock.ts";
+import { MetricsSource } from "./metrics-source.ts";
 import { findAdoptable, type Orphan } from "./state/orphan.ts";
-import { takeOwnership } from "./state/ownership.ts";
+import { takeSupervisorLock } from "./state/profile-locks.ts";
 import { Registration } from "./state/registration.ts";
 import { checkHostAddress, checkPort } from "./port/port-check.ts";
 import { PortLock } from "./port/port-lock.ts";
@@ -32,24 +32,24 @@ export interface SuperviseOptions extends Pick<SupervisorOptions, "plan" | "isPa
 
 /** A supervisor at work in this process. */
 export interface Supervision {
-  /** Resolves when the server is gone and nothing of ours is left but the state file and the logs. */
+  /** Resolves when the server is gone and only the state file and the logs are left. */
   readonly finished: Promise<ExitName>;
-  /** Ends when somebody has come to read the events. */
+  /** Resolves when the first reader of events has connected. */
   readonly firstReader: Promise<void>;
   readonly socketPath: string;
-  /** Starts the server; until then only the socket is there. */
+  /** Starts the server; until then there is only the socket. */
   start(): void;
   status(): Status;
-  /** Whether somebody asked for a stop over the control socket, rather than by a signal to this process. */
+  /** Whether a stop was requested over the control socket, rather than by a signal to this process. */
   wasAskedToStop(): boolean;
-  /** @param by who asks, in words. */
+  /** @param by Who asks, in words. */
   down(by: string): void;
   forceDown(by: string): void;
 }
 
 /**
  * Makes this process the one supervisor of a profile: takes the lock, opens the control socket, keeps the state file.
- * It starts the server when it is told to.
+ * `start()` then starts the server.
  * @throws LlmctlError `already-running` when another one runs, `state-unwritable`, `lock-failed`,
  *   `socket-path-too-long`, `foreign-folder` …
  */
@@ -61,16 +61,16 @@ export async function supervise({
   plan,
   isPatient,
 }: SuperviseOptions): Promise<Supervision> {
-  // V8 begins to learn how to run a function well at its eighth call. Much here is called a second time only after a
-  // crash, when somebody waits.
+  // V8 collects type feedback from a function's eighth call on. After a crash, when somebody waits, most functions here
+  // are called for the second time only: collect it from the first call.
   setFlagsFromString("--no-lazy-feedback-allocation");
   const { name } = launch;
   const socketPlaces = listSocketPlaces(paths, name);
-  const lock = await takeOwnership(paths, name);
+  const lock = await takeSupervisorLock(paths, name);
   if (lock === undefined) throw alreadyRunning(name);
   const orphan = await findAdoptable(paths, launch);
-  const place = new Registration({ paths, name, lock, warn: (text) => supervisor.warn(text) });
-  if (orphan === undefined) await place.lockServer();
+  const registration = new Registration({ paths, name, lock, warn: (text) => supervisor.warn(text) });
+  if (orphan === undefined) await registration.lockServer();
   const ports = new PortLock(paths.state);
   const supervisor = openSupervisor(join(paths.state, name), {
     launch,
@@ -78,12 +78,12 @@ export async function supervise({
     orphan,
     plan,
     isPatient,
-    lockServer: () => place.lockServer(),
-    noteServer: (server) => place.noteServer(server),
+    lockServer: () => registration.lockServer(),
+    recordServer: (server) => registration.recordServer(server),
     preflight: async (coming) => {
       await offerMetrics(metricsServer, metrics, coming, (text) => supervisor.warn(text));
       const [address, files] = await Promise.all([takeAddress(ports, coming), checkFiles(coming)]);
-      // Not together with the two: while another profile has the address, its server may have the workers, too.
+      // Only after the two: a profile that still has the address may have the workers, too.
       return address ?? files ?? protocol.checkNeeds(coming);
     },
     onEvent: (event) => queue.add(event),
@@ -98,7 +98,7 @@ export async function supervise({
     control.publish(event);
     onEvent(event);
   };
-  const metrics = new Metrics(supervisor);
+  const metrics = new MetricsSource(supervisor);
   const metricsServer = new MetricsServer({ read: () => metrics.read(), onFailure: (text) => supervisor.warn(text) });
   const events = new EventLog(eventLogPath(paths.state, name), (text) => supervisor.warn(text));
   const saver = new StateSaver(paths.state, supervisor, () => control.socketPath);
@@ -107,7 +107,7 @@ export async function supervise({
     status: () => supervisor.status(),
     metrics: () => metrics.read(),
     lastEvent: () => {
-      queue.flush(); // else who comes now would hear an event again
+      queue.flush(); // otherwise a new reader would get an event twice
       return { ...supervisor.lastEvent, status: supervisor.status() };
     },
     eventsOfStart: () => {
@@ -130,12 +130,12 @@ export async function supervise({
     control.close();
     metricsServer.close();
     ports.release();
-    place.release();
+    registration.release();
   };
-  // Made before the socket: a stop may be asked for as soon as that is there.
+  // Made before the socket: a stop may be requested as soon as the socket exists.
   const finished = supervisor.finished.then(async (exit) => {
-    // Whoever hears the last word may read the state file at once, and whoever takes the lock next writes it.
-    await place.leave();
+    // A reader of the last event may read the state file at once, and the next holder of the lock writes it.
+    await registration.leave();
     await saver.settled();
     tell(supervisor.lastEvent);
     release();
@@ -144,15 +144,15 @@ export async function supervise({
   try {
     await saver.saveFirst();
     await openSocket(control, socketPlaces);
-    noteInLocks(place, control.socketPath, { orphan, launch, folder: join(paths.state, name) });
+    recordInLocks(registration, control.socketPath, { orphan, launch, folder: join(paths.state, name) });
   } catch (error) {
-    // With its socket open this process would live on, and hold the profile.
+    // An open socket would keep this process alive and the profile locked.
     release();
     throw error;
   }
   await forbidCoreDumps((text) => supervisor.warn(text));
-  place.keep({ control, saver, everyMs: () => supervisor.healthIntervalMs });
-  // An orphan uses its own port; should another profile have locked it meanwhile, the next start finds that out.
+  registration.keep({ control, saver, everyMs: () => supervisor.healthIntervalMs });
+  // An orphan uses its own port. If another profile has locked that port meanwhile, the next start reports it.
   if (orphan !== undefined) await ports.take(launch);
   return {
     finished,
@@ -174,17 +174,21 @@ async function openSocket(control: ControlServer, places: readonly string[]): Pr
   }
 }
 
-interface Noted {
+interface RecordedInLocks {
   readonly launch: Launch;
   readonly orphan: Orphan | undefined;
   readonly folder: string;
 }
 
-function noteInLocks(place: Registration, socketPath: string, { launch, orphan, folder }: Noted): void {
+function recordInLocks(
+  registration: Registration,
+  socketPath: string,
+  { launch, orphan, folder }: RecordedInLocks,
+): void {
   try {
-    place.noteSocket(socketPath);
+    registration.recordSocket(socketPath);
     const { hash, stopTimeoutMs } = launch;
-    if (orphan !== undefined) place.adoptServer({ identity: orphan.identity, hash, stopTimeoutMs });
+    if (orphan !== undefined) registration.adoptServer({ identity: orphan.identity, hash, stopTimeoutMs });
   } catch (cause) {
     throw stateUnwritable(join(folder, "lock"), cause);
   }
@@ -205,16 +209,16 @@ function openSupervisor(folder: string, options: Omit<SupervisorOptions, "folder
   }
 }
 
-/** Nobody's server is kept from starting because nobody can watch it. */
+/** A metrics port that cannot be opened is a warning: it must not keep the server from starting. */
 async function offerMetrics(
   server: MetricsServer,
-  metrics: Metrics,
+  metrics: MetricsSource,
   { host, metricsPort }: Launch,
   warn: (text: string) => void,
 ): Promise<void> {
   try {
     await server.listen(host, metricsPort);
-    // Prometheus will ask: what renders the answer is loaded now, and not when its files may be gone.
+    // Prometheus will scrape: load the renderer now, as an upgrade may remove its files later.
     if (metricsPort !== 0) await metrics.prepare();
   } catch (error) {
     warn(`no metrics on port ${metricsPort}: ${error instanceof Error ? error.message : String(error)}`);

@@ -1,6 +1,6 @@
 import type { ExitCause, Launch } from "./launch.ts";
 
-// Causes that the supervisor itself finds; what a server says of its end is explained by its protocol.
+// Causes that the supervisor itself finds. The protocol explains the server's own last words.
 
 export function stalled(launch: Launch): ExitCause {
   return {
@@ -19,13 +19,15 @@ export function stalled(launch: Launch): ExitCause {
 export function hung(launch: Launch): ExitCause {
   return {
     kind: "hung",
-    message: `the server answered no health check, logged nothing and used no CPU for ${launch.health.hangTimeoutMs / 1000} s`,
+    message:
+      "the server answered no health check, logged nothing and used no CPU " +
+      `for ${launch.health.hangTimeoutMs / 1000} s`,
     permanent: false,
     exit: "failed",
   };
 }
 
-/** Such a server aborts as soon as it has something to compute. */
+/** A server without its worker aborts at the next computation. */
 export const workerLost: ExitCause = {
   kind: "rpc-worker-lost",
   message: "a worker of rpc.workers has closed its connection",
@@ -37,20 +39,12 @@ export const workerLost: ExitCause = {
 export function brokenBySuspend(reason: string): ExitCause {
   return {
     kind: "broken-by-suspend",
-    message: `the server computes no more since the machine was suspended: ${reason}`,
-    fix: "see the end of its log; NVIDIA's driver keeps a GPU's memory through a suspend where NVreg_PreserveVideoMemoryAllocations=1 is set",
+    message: `the server has stopped computing since the machine was suspended: ${reason}`,
+    fix:
+      "see the end of its log; NVIDIA's driver keeps a GPU's memory through a suspend " +
+      "when NVreg_PreserveVideoMemoryAllocations=1 is set",
     permanent: false,
     exit: "failed",
-  };
-}
-
-export function notDrafting(reason: string): ExitCause {
-  return {
-    kind: "not-drafting",
-    message: `the server does not draft: ${reason}`,
-    fix: 'set draft.on_mismatch to "disable" to serve without drafting, or give a draft model that fits',
-    permanent: true,
-    exit: "config",
   };
 }
 

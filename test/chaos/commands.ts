@@ -22,7 +22,7 @@ export function commandArguments({ command, name }: CommandLine): string[] {
 /** Which way a command may fail while others disturb it: by its exit code, what it must say then. */
 type Failures = Readonly<Record<number, RegExp>>;
 
-const unreachable = /does not answer|ended without a word|its control socket is not there/;
+const unreachable = /does not answer|wrote no error|its control socket is missing/;
 const start: Failures = {
   1: unreachable,
   10: /failed/,

@@ -4,7 +4,7 @@ import { createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { LlmctlError } from "../../src/base/errors.ts";
-import { isEvent, isStatus } from "../../src/control/check-answer.ts";
+import { isEvent, isStatus } from "../../src/control/messages.ts";
 import { fetchMetrics, fetchStatus, followEvents, requestRestart, requestStop } from "../../src/control/client.ts";
 import { streamChat } from "../../src/llama/server/chat-stream.ts";
 import { llamaServerProtocol } from "../../src/llama/server/server-protocol.ts";
@@ -108,7 +108,10 @@ async function ask(wanted: number, socketPath: string): Promise<string> {
         .catch((error: unknown) => expectPlain(error));
       return proof === undefined
         ? "not proven"
-        : expectCounts([proof.draftTokens, proof.acceptedTokens, proof.tokensPerSecond]);
+        : expectCounts([
+            ...Object.values(proof.verdict).filter((value) => typeof value === "number"),
+            proof.tokensPerSecond,
+          ]);
     }
     case 7:
       await llamaServerProtocol.checkHealth(endpoint, 5000, signal);

@@ -3,7 +3,7 @@ import { parse } from "yaml";
 import { LlmctlError } from "../../src/base/errors.ts";
 import { setInYaml, unsetInYaml } from "../../src/profiles/yaml/edit-yaml.ts";
 import { parseKey } from "../../src/profiles/yaml/key-path.ts";
-import { parseNewValue } from "../../src/profiles/yaml/new-value.ts";
+import { parseValueArgument } from "../../src/profiles/yaml/value-argument.ts";
 import { makeSource } from "../../src/profiles/yaml/located.ts";
 import type { Fuzzer } from "./fuzzer.ts";
 import { nasty } from "./mutate.ts";
@@ -42,9 +42,9 @@ export const editsFuzzer: Fuzzer = {
 };
 
 function trySet(text: string, key: string, typed: string): string {
-  const { value } = parseNewValue(typed, false);
+  const { value } = parseValueArgument(typed, false);
   const path = parseKey(key) ?? [];
-  const edited = setInYaml(text, path, parseNewValue(typed, false), source);
+  const edited = setInYaml(text, path, parseValueArgument(typed, false), source);
   const after = parse(edited) as unknown;
   const found = path.reduce<unknown>(
     (one, part) => (one as Record<string | number, unknown> | undefined)?.[part],

@@ -4,7 +4,7 @@ import { explainExit } from "../../src/llama/server/exit-cause.ts";
 import { parseMemory } from "../../src/llama/ask/fit-params.ts";
 import { parseHelp } from "../../src/llama/ask/help-text.ts";
 import { parseLogTime } from "../../src/supervisor/log/log-time.ts";
-import { explainFlagRefusal } from "../../src/llama/ask/refused-flag.ts";
+import { parseRefusal } from "../../src/llama/ask/refusal-text.ts";
 import { parseLoadLine } from "../../src/llama/server/server-protocol.ts";
 import { parseTraffic } from "../../src/llama/server/traffic-lines.ts";
 import { parseEventLine } from "../../src/supervisor/log/event-log.ts";
@@ -81,7 +81,7 @@ function readLine(line: string): string {
     parseEventLine(line),
   ];
   expectNumbers(line, [traffic, time, event, parseDevices(line), parseMemory(line)]);
-  explainFlagRefusal(line);
+  parseRefusal(line);
   parseRunMarker(line);
   if (load?.says === "listening" && "port" in load.endpoint && !isPort(load.endpoint.port))
     throw new Error(`no port: ${JSON.stringify(line)}`);

@@ -3,9 +3,9 @@ import { writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { LlmctlError } from "../../src/base/errors.ts";
-import { isEvent, isRefusal } from "../../src/control/check-answer.ts";
+import { isEvent, isRefusal } from "../../src/control/messages.ts";
 import { checkLaunch } from "../../src/supervisor/check-launch.ts";
-import { readNote } from "../../src/supervisor/state/lock-note.ts";
+import { readLockRecord } from "../../src/supervisor/state/lock-record.ts";
 import { readState, stateFilePath } from "../../src/supervisor/state/state-file.ts";
 import { makeLaunch } from "../support/make-launch.ts";
 import { makeEvent, makeStatus } from "../support/make-status.ts";
@@ -14,7 +14,7 @@ import { mutateJson, mutateText } from "./mutate.ts";
 import type { Random } from "./random.ts";
 
 const identity = { pid: 12, startTime: "34", bootId: "56", pidNamespace: "pid:[1]" };
-const note = {
+const lockRecord = {
   holder: identity,
   profile: "p",
   socket: "/run/p.sock",
@@ -32,7 +32,17 @@ const record = {
 export const statesFuzzer: Fuzzer = {
   name: "states",
   counts: { short: 5000, full: 100_000 },
-  outcomes: ["state", "no state", "note", "no note", "launch", "launch-refused", "launch-version", "event", "no event"],
+  outcomes: [
+    "state",
+    "no state",
+    "lock record",
+    "no lock record",
+    "launch",
+    "launch-refused",
+    "launch-version",
+    "event",
+    "no event",
+  ],
   open: async () => {
     const folder = await mkdtemp(join(tmpdir(), "llmctl-fuzz-"));
     const path = stateFilePath(folder, "p");
@@ -49,8 +59,8 @@ export const statesFuzzer: Fuzzer = {
             return "state";
           }
           case 1: {
-            writeFileSync(path, anyText(note, random));
-            return readNote(path) === undefined ? "no note" : "note";
+            writeFileSync(path, anyText(lockRecord, random));
+            return readLockRecord(path) === undefined ? "no lock record" : "lock record";
           }
           case 2:
             return tryLaunch(mutateJson(makeLaunch(), random));

@@ -8,8 +8,8 @@ import type { DraftVerdict } from "../../src/llama/draft/draft-gate.ts";
 import { decideDraft } from "../../src/llama/draft/draft-gate.ts";
 import { FlagCatalogue } from "../../src/llama/ask/flag-catalogue.ts";
 import { parseHelp } from "../../src/llama/ask/help-text.ts";
-import type { VocabRule } from "../../src/llama/draft/vocab-rule.ts";
-import { vocabRule } from "../../src/llama/draft/vocab-rule.ts";
+import type { VocabRule } from "../../src/llama/draft/build-vocab-rule.ts";
+import { vocabRuleFromFlags } from "../../src/llama/draft/build-vocab-rule.ts";
 import type { Observed } from "./observe-server.ts";
 import { observeServer } from "./observe-server.ts";
 import type { Pair, PairModel } from "./pairs.ts";
@@ -41,7 +41,7 @@ export class GateComparison implements AsyncDisposable {
     const folder = await mkdtemp(join(tmpdir(), "llmctl-gate-"));
     return new GateComparison(
       server,
-      vocabRule((flag) => flags.has(flag)),
+      vocabRuleFromFlags((flag) => flags.has(flag)),
       folder,
     );
   }

@@ -1,6 +1,6 @@
 import { execa } from "execa";
 import type { DraftVerdict } from "../../src/llama/draft/draft-gate.ts";
-import type { VocabRule } from "../../src/llama/draft/vocab-rule.ts";
+import type { VocabRule } from "../../src/llama/draft/build-vocab-rule.ts";
 
 /** What a server did, in the gate's words, and the line, status or signal that shows it. */
 export interface Observed {

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { describe, expect, inject, test } from "vitest";
-import { findAllRefused } from "../../src/llama/ask/dry-run.ts";
-import { askBinary } from "../../src/llama/ask/flag-catalogue.ts";
+import { findRefusedFlags } from "../../src/llama/render/dry-run.ts";
+import { readFlagCatalogue } from "../../src/llama/ask/flag-catalogue.ts";
 import { planShipped, shippedPrograms, shippedProfiles, snapshotPath } from "../support/shipped-plans.ts";
 import { TempHome } from "../support/temp-home.ts";
 
@@ -16,11 +16,13 @@ describe.each(inject("llamaBuilds"))("on $ref", ({ ref, server, cli }) => {
       "%s becomes the committed command, which the binary accepts but for devices",
       async (name) => {
         await using home = await TempHome.create();
-        const catalogue = await askBinary(file, { cacheDir: join(home.path, "cache"), env });
+        const catalogue = await readFlagCatalogue(file, { cacheDir: join(home.path, "cache"), env });
         const { profile, rendering, text } = await planShipped(name, program, catalogue);
         await expect(text).toMatchFileSnapshot(snapshotPath(name, program, ref));
         const refused =
-          rendering === undefined ? [] : await findAllRefused(file, { profile, rendering }, { env, timeoutMs: 30_000 });
+          rendering === undefined
+            ? []
+            : await findRefusedFlags(file, { profile, rendering }, { env, timeoutMs: 30_000 });
         expect(
           refused.map(({ flag }) => flag?.key).filter((key) => key !== "devices" && key !== "draft.devices"),
         ).toEqual([]);

@@ -2,8 +2,8 @@ import { chmod, mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { dryRun } from "../../src/llama/ask/dry-run.ts";
-import { askBinary } from "../../src/llama/ask/flag-catalogue.ts";
+import { dryRun } from "../../src/llama/render/dry-run.ts";
+import { readFlagCatalogue } from "../../src/llama/ask/flag-catalogue.ts";
 import { renderServer } from "../../src/llama/render/render-command.ts";
 import { makeProfile, readCatalogue, readHelp } from "../support/llama-help.ts";
 
@@ -46,7 +46,7 @@ async function cacheFiles(): Promise<string[]> {
 
 describe("asking a binary", () => {
   test("reads its version and its flags", async () => {
-    const catalogue = await askBinary(await makeServer(), { cacheDir, env });
+    const catalogue = await readFlagCatalogue(await makeServer(), { cacheDir, env });
     expect(catalogue.version).toBe("7698 (79efbb1)");
     expect(catalogue.entries).toEqual(readCatalogue("b7698").entries);
     expect(catalogue.has("--ctx_size_draft")).toBe(true);
@@ -55,11 +55,11 @@ describe("asking a binary", () => {
 
   test("asks once, then reads the cache, and asks again when the file changes", async () => {
     const program = await makeServer();
-    const first = await askBinary(program, { cacheDir, env });
-    expect(await askBinary(program, { cacheDir, env })).toEqual(first);
+    const first = await readFlagCatalogue(program, { cacheDir, env });
+    expect(await readFlagCatalogue(program, { cacheDir, env })).toEqual(first);
     expect(await calls(program)).toBe(2);
     await utimes(program, 1, 1);
-    await askBinary(program, { cacheDir, env });
+    await readFlagCatalogue(program, { cacheDir, env });
     expect(await calls(program)).toBe(4);
     expect(await cacheFiles()).toHaveLength(1);
   });
@@ -68,24 +68,24 @@ describe("asking a binary", () => {
     "a broken cache file is ignored and rewritten: %s",
     async (broken) => {
       const program = await makeServer();
-      await askBinary(program, { cacheDir, env });
+      await readFlagCatalogue(program, { cacheDir, env });
       const [file = ""] = await cacheFiles();
       const good = await readFile(file, "utf8");
       await writeFile(file, broken);
-      expect((await askBinary(program, { cacheDir, env })).version).toBe("7698 (79efbb1)");
+      expect((await readFlagCatalogue(program, { cacheDir, env })).version).toBe("7698 (79efbb1)");
       expect(await readFile(file, "utf8")).toBe(good);
     },
   );
 
   test("a cache folder that cannot be written does not matter", async () => {
     await writeFile(cacheDir, "a file");
-    expect((await askBinary(await makeServer(), { cacheDir, env })).version).toBe("7698 (79efbb1)");
+    expect((await readFlagCatalogue(await makeServer(), { cacheDir, env })).version).toBe("7698 (79efbb1)");
   });
 
   test("gives the binary the environment that it is told, and no other", async () => {
     const program = await makeProgram(`env > "$0.env-$1"; cat "${folder}/help.txt"; echo "version: 1 (a)" >&2`);
     await writeFile(join(folder, "help.txt"), readHelp("llama-server-b7698"));
-    await askBinary(program, { cacheDir, env: { ...env, GGML_X: "1" } });
+    await readFlagCatalogue(program, { cacheDir, env: { ...env, GGML_X: "1" } });
     const seen = await readFile(`${program}.env---help`, "utf8");
     expect(seen).toContain("GGML_X=1");
     expect(seen).not.toContain("VITEST");
@@ -95,7 +95,7 @@ describe("asking a binary", () => {
     [
       "garbage",
       "echo garbage",
-      { code: "help-unreadable", message: "the --help text is not that of a llama.cpp program" },
+      { code: "help-unreadable", message: "the --help text does not come from a llama.cpp program" },
     ],
     [
       "a complaint",
@@ -105,7 +105,7 @@ describe("asking a binary", () => {
     ["death", "kill -ILL $$", { code: "binary-failed", message: expect.stringContaining("died of SIGILL") }],
   ])("%s is an error that names the file", async (_, lines, expected) => {
     const program = await makeProgram(lines);
-    await expect(askBinary(program, { cacheDir, env })).rejects.toMatchObject({
+    await expect(readFlagCatalogue(program, { cacheDir, env })).rejects.toMatchObject({
       ...expected,
       exit: "missingFile",
       at: program,
@@ -116,7 +116,7 @@ describe("asking a binary", () => {
     const program = await makeProgram(
       "echo 'llama-server: error while loading shared libraries: libcublas.so.12: cannot open shared object file: No such file or directory' >&2; exit 127",
     );
-    await expect(askBinary(program, { cacheDir, env })).rejects.toMatchObject({
+    await expect(readFlagCatalogue(program, { cacheDir, env })).rejects.toMatchObject({
       code: "binary-library-missing",
       message: expect.stringContaining("libcublas.so.12"),
       fix: expect.stringContaining("CUDA"),
@@ -130,7 +130,7 @@ describe("asking a binary", () => {
       "bin/ldd",
     );
     const program = await makeProgram("exit 127");
-    const rejected = askBinary(program, { cacheDir, env: { PATH: `${join(ldd, "..")}:${env.PATH}` } });
+    const rejected = readFlagCatalogue(program, { cacheDir, env: { PATH: `${join(ldd, "..")}:${env.PATH}` } });
     await expect(rejected).rejects.toMatchObject({
       code: "binary-library-missing",
       message: expect.stringContaining("libfoo.so.1, libbar.so"),
@@ -141,7 +141,7 @@ describe("asking a binary", () => {
     const program = join(folder, "llama-server");
     await writeFile(program, "#!/no/such/shell\n");
     await chmod(program, 0o755);
-    await expect(askBinary(program, { cacheDir, env })).rejects.toMatchObject({
+    await expect(readFlagCatalogue(program, { cacheDir, env })).rejects.toMatchObject({
       code: "binary-failed",
       message: expect.stringContaining("interpreter"),
     });
@@ -165,7 +165,7 @@ describe("dry run", () => {
     await expect(dryRun(program, [], options)).rejects.toMatchObject({
       code: "flag-refused",
       exit: "config",
-      message: 'llama.cpp refuses "args[0]": --cache-reuse: not a number that it can take (stoi)',
+      message: 'llama.cpp refuses "args[0]": --cache-reuse: not a number, or out of range (stoi)',
       at: "p.yaml:args.0",
     });
   });

@@ -95,7 +95,7 @@ describe("a model file", () => {
 describe("a llama-server", () => {
   test.each([
     ["missing", async () => home.join("llama-server"), 66, /"\S+llama-server" does not exist/],
-    ["not executable", () => writeProgram("llama-server", "#!/bin/sh\n", 0o644), 77, /may not be executed/],
+    ["not executable", () => writeProgram("llama-server", "#!/bin/sh\n", 0o644), 77, /no permission to run/],
     ["for another machine", forAnotherMachine, 66, /is built for .*; this machine is/],
     [
       "neither program nor script",
@@ -107,10 +107,10 @@ describe("a llama-server", () => {
       "a script that prints garbage",
       () => writeProgram("llama-server", "#!/bin/sh\necho garbage\n"),
       66,
-      /is not that of a llama\.cpp program/,
+      /does not come from a llama\.cpp program/,
     ],
     ["a script that fails", () => writeProgram("llama-server", "#!/bin/sh\necho 'no way' >&2\nexit 3\n"), 66, /no way/],
-    ["with a help text that cannot be parsed", withStrangeHelp, 66, /is not that of a llama\.cpp program/],
+    ["with a help text that cannot be parsed", withStrangeHelp, 66, /does not come from a llama\.cpp program/],
   ])("%s: refused, with the file's name", async (_, make, code, said) => {
     await home.writeFakeProfile("p", {}, { llama: { binary: await make() } });
     const { exitCode, stderr } = await refused();
@@ -173,7 +173,7 @@ describe("a command line", () => {
       await writeFile(home.join("kept"), "");
       for (const name of ["..", ".", "", "../run", ".models", "a/b", "/etc", "a\nb", "A", "x".repeat(65)]) {
         const { exitCode, stderr, stdout } = await llmctl([command, name], { home });
-        expect(stderr).toContain(`is no name of a profile\n  fix: see "llmctl ps --all"`);
+        expect(stderr).toContain(`is not a profile name\n  fix: see "llmctl ps --all"`);
         expect({ exitCode, stdout }).toEqual({ exitCode: 2, stdout: "" });
       }
       expect((await readdir(home.path)).toSorted()).toContain("kept");

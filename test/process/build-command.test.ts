@@ -47,7 +47,7 @@ describe("llmctl build", () => {
     );
   });
 
-  test("--use changes which one is current", async () => {
+  test("--use changes the current build", async () => {
     await run({ source: await makeSource("one"), portable: true });
     const first = await readlink(join(home, "data/llama.cpp/current"));
     await run({ source: await makeSource("two"), portable: true });
@@ -56,7 +56,7 @@ describe("llmctl build", () => {
     expect(await readlink(join(home, "data/llama.cpp/current"))).toBe(first);
   });
 
-  test("a failure carries the script's words, place, advice and exit code", async () => {
+  test("a failure has the message, place, fix and exit code of the script", async () => {
     const stderr = vi.spyOn(process.stderr, "write").mockReturnValue(true);
     const source = await writeFakeSource(join(home, "source"), { compile: "fails" });
     await expect(run({ source, portable: true })).rejects.toMatchObject({

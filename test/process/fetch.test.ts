@@ -218,8 +218,8 @@ function startPull({
 }: ProcessOptions = {}): PullProcess {
   const script = `
     import { readdirSync, writeFileSync, writeSync } from "node:fs";
-    import { pullModel } from ${JSON.stringify(join(dist, "hub/pull-model.js"))};
-    import { readHubSettings } from ${JSON.stringify(join(dist, "hub/hub-settings.js"))};
+    import { pullModel } from ${JSON.stringify(join(dist, "hub/download/pull-model.js"))};
+    import { readHubSettings } from ${JSON.stringify(join(dist, "hub/http/hub-settings.js"))};
     const hubCache = ${JSON.stringify(hubCache)};
     const say = (line) => writeSync(1, line + "\\n");
     const onProgress = (event) => {

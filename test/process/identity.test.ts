@@ -194,7 +194,7 @@ describe("until it is made anew", () => {
     );
     const { warnings } = await readStatus(home, "p");
     expect(warnings).toContainEqual(
-      expect.stringMatching(/^cannot keep its lock: .*a folder is in the place of a file/),
+      expect.stringMatching(/^cannot restore its lock: .*a folder is in the place of a file/),
     );
     await rm(statePath("p", "lock"), { recursive: true });
     await expectOne(pid);
@@ -359,7 +359,7 @@ describe("across pid namespaces", () => {
     for (const command of ["up", "down"]) {
       const { exitCode, stderr } = await llmctl(command === "up" ? ["up", "-d", "p"] : ["down", "p"], { home });
       expect(stderr).toMatch(
-        /holds its lock, but its control socket is not there[^]*if it runs in a container, run llmctl there/,
+        /holds its lock, but its control socket is missing[^]*if it runs in a container, run llmctl there/,
       );
       expect(exitCode).toBe(1);
     }
@@ -469,7 +469,7 @@ describe("one port on several addresses", () => {
   test("one with a zone is refused at once where it is not here", async () => {
     await serve("a", "fe80::1%lo", 8001);
     const { exitCode, stderr } = await llmctl(["up", "-d", "a"], { home });
-    expect(stderr).toContain('"fe80::1%lo" is no address of this machine');
+    expect(stderr).toContain('"fe80::1%lo" is not an address of this machine');
     expect(exitCode).toBe(69);
   });
 });

@@ -211,14 +211,14 @@ describe("a command that mends something is data in every answer", () => {
   test("of status and ps, with the profile's own name", async () => {
     await home.writeFakeProfile("p", { exitWhileLoading: { code: 1, lines: ["error: invalid argument: --x"] } });
     const up = await llmctl(["up", "-d", "p"], { home });
-    expect(up.stderr).toContain('fix: see "llmctl plan p" for where the flag comes from');
-    const fix = { run: ["plan", "p"], before: "see", after: "for where the flag comes from" };
+    expect(up.stderr).toContain('fix: see "llmctl plan p" for the key that the flag comes from');
+    const fix = { run: ["plan", "p"], before: "see", after: "for the key that the flag comes from" };
     const status = await llmctl(["status", "p", "--json"], { home });
     expect(JSON.parse(status.stdout)).toMatchObject({ lastExit: { kind: "bad-flag", fix } });
     const ps = await llmctl(["ps", "--json"], { home });
     expect(JSON.parse(ps.stdout)).toMatchObject([{ lastExit: { fix } }]);
     expect((await llmctl(["status", "p"], { home })).stdout).toMatch(
-      /^fix +see "llmctl plan p" for where the flag comes from$/m,
+      /^fix +see "llmctl plan p" for the key that the flag comes from$/m,
     );
   });
 });

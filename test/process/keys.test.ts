@@ -73,7 +73,7 @@ test("a key file that cannot be read, and a folder in which no socket can be mad
   const unusable = await llmctl(["check", "q"], options);
   expect(unusable).toMatchObject({
     exitCode: 77,
-    stdout: expect.stringContaining("no permission to make a socket in"),
+    stdout: expect.stringContaining("no permission to create a socket in"),
   });
 });
 

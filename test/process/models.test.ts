@@ -67,7 +67,7 @@ const snapshot = (at: string, name = targetName) => join(hubCache, "models--unsl
 const hubRequests = () => server.requests.filter(({ origin }) => origin === "hub").map(({ path }) => path);
 
 describe("up", () => {
-  test("fetches what is missing before it starts, and needs no network the next time", async () => {
+  test("fetches missing models before it starts, and needs no network the next time", async () => {
     await writeProfile("p", "Q4_0");
     const first = await run(["up", "p", "-d"]);
     expect(first.stderr).toContain("Tiny-UD-Q2_K_XL.gguf  526.0 kB, verified");
@@ -116,7 +116,7 @@ describe("up", () => {
     expect(server.fetched()).toEqual([]);
   });
 
-  test("fetches nothing where that is forbidden", async () => {
+  test("fetches nothing with --no-fetch, and nothing offline", async () => {
     await writeProfile("p");
     const { exitCode, stderr } = await run(["up", "p", "--no-fetch"]);
     expect(stderr).toContain('fix: run "llmctl pull p"');
@@ -126,7 +126,7 @@ describe("up", () => {
   });
 });
 
-describe("files of the Python client", () => {
+describe("files that the Python client has fetched", () => {
   test("are found in its cache, read once, and used without network", async () => {
     const [path = ""] = await putPythonCache(hubCache, hf, commit, [{ name: targetName, content: target }]);
     const foreign = join(hubCache, "models--unsloth--Tiny-GGUF/blobs", `${sha256(draft)}.incomplete`);
@@ -145,7 +145,7 @@ describe("files of the Python client", () => {
     expect(server.requests).toEqual([]);
   });
 
-  test("are found in a folder that it was told to fill", async () => {
+  test("are found in the folder of a local_dir download", async () => {
     const [path] = await putPythonFolder(home.join("models", hf), commit, [{ name: targetName, content: target }]);
     await writeProfile("p", undefined, { model_dirs: [home.join("models")] });
     expect((await run(["up", "p", "-d"], offline)).exitCode).toBe(0);
@@ -154,7 +154,7 @@ describe("files of the Python client", () => {
     expect(model).toMatchObject({ commit, shards: [{ path }], profiles: ["p"], verifiedAt: expect.any(String) });
   });
 
-  test("that are damaged are not used, and the blob to delete is named", async () => {
+  test("are not used when they are damaged, and the error names the blob to delete", async () => {
     const [path = ""] = await putPythonCache(hubCache, hf, commit, [{ name: targetName, content: target }]);
     const file = await open(path, "r+");
     await file.write(Buffer.from([7]), 0, 1, target.length - 1);
@@ -169,7 +169,7 @@ describe("files of the Python client", () => {
     expect(await readFile(path)).toEqual(target);
   });
 
-  test("are not read where --no-verify says so, and count as not verified", async () => {
+  test("are not read with --no-verify, and count as not verified", async () => {
     await putPythonCache(hubCache, hf, commit, [{ name: targetName, content: target }]);
     await writeProfile("p");
     const { stdout } = await run(["pull", "p", "--no-verify", "--json"]);
@@ -191,7 +191,7 @@ describe("a locked model", () => {
     expect(server.requests).toEqual([]);
   });
 
-  test("is shown as outdated, and moves on when told to", async () => {
+  test("is shown as outdated, and moves to the new commit with --update", async () => {
     const [shown] = JSON.parse((await run(["outdated", "--json"])).stdout) as unknown[];
     expect(shown).toEqual({
       model: `"${hf}" (UD-Q2_K_XL)`,
@@ -213,7 +213,7 @@ describe("a locked model", () => {
     expect((await run(["pull", "--update", "p"])).stdout).toContain("nothing to fetch");
   });
 
-  test("says how to move on when the Hub no longer has its commit", async () => {
+  test("names the command to move on when the Hub no longer has its commit", async () => {
     await rm(join(hubCache, "models--unsloth--Tiny-GGUF"), { recursive: true });
     const { exitCode, stderr } = await run(["pull", "p"]);
     expect(stderr).toContain(`is locked to commit ${commit}, which the Hub no longer has`);
@@ -223,7 +223,7 @@ describe("a locked model", () => {
 });
 
 describe("models", () => {
-  test("verify finds a byte that has changed, and forgets that it was right", async () => {
+  test("verify finds a changed byte, and forgets that the file was verified", async () => {
     await writeProfile("p");
     await run(["pull", "p"]);
     expect((await run(["models", "verify", "p"])).stdout).toContain("all as it should be");
@@ -235,7 +235,7 @@ describe("models", () => {
     expect((await run(["models", "verify", "q"])).stderr).toContain('no model of "q" is here');
   });
 
-  test("verify asks the Hub what files are of which nothing tells", async () => {
+  test("verify asks the Hub for the digests of files of unknown origin", async () => {
     await putPythonFolder(home.join("models", hf), commit, [{ name: targetName, content: target }]);
     await rm(home.join("models", hf, ".cache"), { recursive: true });
     await writeProfile("p", undefined, { model_dirs: [home.join("models")] });
@@ -244,7 +244,7 @@ describe("models", () => {
     expect((await run(["models", "verify"], offline)).stdout).toContain("all as it should be");
   });
 
-  test("prune deletes what no profile uses, once it was told to", async () => {
+  test("prune deletes the models that no profile uses, after a confirmation", async () => {
     await writeProfile("p", "Q4_0");
     await run(["pull", "p"]);
     await writeProfile("p");
@@ -258,7 +258,7 @@ no profile uses these; deleting them frees ${(draft.length / 1000).toFixed(1)} k
     expect((await run(["models", "prune", "--yes"])).stdout).toBe("nothing to delete: profiles use all that is here");
   });
 
-  test("prune leaves alone what is here of a model that a profile uses and that is not complete", async () => {
+  test("prune keeps the files of an incomplete model that a profile uses", async () => {
     const names = [1, 2].map((i) => `Q8_0/Tiny-Q8_0-0000${i}-of-00002.gguf`);
     const [first = ""] = await putPythonCache(hubCache, hf, commit, [{ name: names[0] ?? "", content: draft }]);
     await home.writeProfile("p", { model: { hf, quant: "Q8_0" } });
@@ -266,7 +266,7 @@ no profile uses these; deleting them frees ${(draft.length / 1000).toFixed(1)} k
     expect(await readFile(first)).toEqual(draft);
   });
 
-  test("prune leaves alone what another process holds", async () => {
+  test("prune keeps a model that another process uses", async () => {
     await putPythonCache(hubCache, hf, commit, [{ name: targetName, content: target }]);
     const held = await open(snapshot(commit), "r");
     try {
@@ -293,7 +293,7 @@ no profile uses these; deleting them frees ${(draft.length / 1000).toFixed(1)} k
     },
   );
 
-  test("prune does nothing while it cannot know what a profile uses", async () => {
+  test("prune deletes nothing while a profile cannot be read", async () => {
     await putPythonCache(hubCache, hf, commit, [{ name: targetName, content: target }]);
     await home.writeProfile("broken", "model: [");
     const { exitCode, stderr } = await run(["models", "prune", "--yes"]);
@@ -303,7 +303,7 @@ no profile uses these; deleting them frees ${(draft.length / 1000).toFixed(1)} k
   });
 });
 
-test("pull --json is one event a line, and Ctrl-C keeps what came", async () => {
+test("pull --json prints one event a line, and Ctrl-C keeps the fetched bytes", async () => {
   await writeProfile("p");
   server.faults.cdn.push({ kind: "stall", afterBytes: 300_000 });
   await using pulling = startLlmctl(["pull", "p", "--json"], { home, env: { HF_ENDPOINT: server.url } });

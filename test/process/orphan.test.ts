@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { holdsLock } from "../../src/supervisor/state/lock-holder.ts";
+import { holdsLock } from "../../src/supervisor/state/proc-locks.ts";
 import { findOrphan } from "../../src/supervisor/state/orphan.ts";
 import { identifyProcess, isOwnProcess, readOwner } from "../../src/supervisor/state/process-identity.ts";
 

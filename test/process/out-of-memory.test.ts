@@ -26,7 +26,7 @@ test.skipIf(isLeftOut)(
       { restart: { backoff: "1ms" } },
     );
     const { exitCode, stdout } = await llmctl(["up", "-d", "p"], { home, via: box.via });
-    expect(stdout).toContain("the kernel killed the server: the memory ran out; next start in");
+    expect(stdout).toContain("the kernel killed the server because the memory ran out; next start in");
     expect(exitCode).toBe(0);
     expect(await readStatus(home, "p")).toMatchObject({
       state: "ready",

@@ -239,7 +239,7 @@ describe("profile edit", () => {
     await writeFile(script, `sed -i s/512/256/ '${path}'; sed -i s/512/1024/ "$1"\n`);
     const { exitCode, stderr } = await llmctl(["profile", "edit", "p"], { home, env: { EDITOR: `sh ${script}` } });
     expect(exitCode).toBe(75);
-    expect(stderr).toContain("was changed by someone else meanwhile");
+    expect(stderr).toContain("was changed by someone else in the meantime");
     expect(await readFile(path, "utf8")).toBe(text.replace("512", "256"));
     expect(await readFile(/your text is in (.+)/.exec(stderr)?.[1] ?? "", "utf8")).toBe(text.replace("512", "1024"));
   });

@@ -370,8 +370,8 @@ function startPull(
   more: { readonly dryRun?: boolean; readonly update?: boolean; readonly json?: boolean } = {},
 ): ChildProcess & { lines: string[] } {
   return startScript(`
-    import { pull } from ${source("cli/pull.ts")};
-    import { reportError } from ${source("cli/report-error.ts")};
+    import { pull } from ${source("cli/get/pull.ts")};
+    import { reportError } from ${source("cli/screen/report-error.ts")};
     const options = { dryRun: false, update: false, verify: true, json: false, ...${JSON.stringify(more)} };
     try { process.exitCode = await pull(${JSON.stringify(names)}, options); } catch (error) { process.exitCode = reportError(error); }
   `);
@@ -388,8 +388,8 @@ async function writeProfile(name: string, text: string): Promise<void> {
   await writeFile(path, text);
 }
 
-describe("the process", () => {
-  test("shows what it fetches and ends with where it is", async () => {
+describe("llmctl pull", () => {
+  test("prints the files that it fetches, and where the model is", async () => {
     await writeProfile("tiny", `model: { hf: ${hf}, quant: UD-Q2_K_XL }\n`);
     await writeProfile("other", `model: { hf: ${hf}, quant: Q8_0 }\n`);
     const dry = await finish(startPull(["tiny", "other"], { dryRun: true }));
@@ -402,7 +402,7 @@ describe("the process", () => {
     expect(code).toBe(0);
   });
 
-  test("ends on Ctrl-C with code 130 and says how to go on", async () => {
+  test("ends on Ctrl-C with code 130 and names the command to resume", async () => {
     await writeProfile("tiny", `model: { hf: ${hf}, quant: Q8_0 }\n`);
     server.faults.cdn.push({ kind: "stall", afterBytes: 1000 });
     const child = startPull(["tiny"]);
@@ -421,13 +421,13 @@ describe("the process", () => {
     expect(code).toBe(0);
   });
 
-  test("without permission to read a model says so", async () => {
+  test("reports a model that it may not read", async () => {
     const path = join(dir, "private.gguf");
     await writeFile(path, "GGUF");
     await chmod(path, 0);
     const child = startScript(
       `
-      import { findModel } from ${source("hub/find-model.ts")};
+      import { findModel } from ${source("hub/find/find-model.ts")};
       const error = await findModel(${JSON.stringify(path)}, { hubCache: "/none", modelDirs: [], profile: "tiny" }).catch((caught) => caught);
       console.log(error.code, error.exit);
     `,

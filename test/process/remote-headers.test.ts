@@ -65,7 +65,7 @@ describe("inspect", () => {
     expect(askedBytes()).toBe(131_072);
   });
 
-  test("names the quants when the reference does not tell which", async () => {
+  test("lists the quants when the reference names none", async () => {
     const { exitCode, stderr } = await run(["inspect", `hf:${hf}`]);
     expect(stderr).toContain("could mean 3 models: Draft-Q4_0.gguf, Stranger-Q2_K.gguf, Target-Q8_0.gguf");
     expect(exitCode).toBe(78);
@@ -88,7 +88,7 @@ describe("inspect", () => {
     });
   });
 
-  test("reads a file at an address, and says what it cost", async () => {
+  test("reads a file at an address, and prints the bytes and requests", async () => {
     const { stdout } = await run(["inspect", `${server.url}/${hf}/resolve/${commit}/Draft-Q4_0.gguf`]);
     expect(stdout).toContain("architecture   llama\n");
     expect(stdout).toMatch(/\n\nread 131\.1 kB of headers in 1 request$/);
@@ -102,7 +102,7 @@ describe("inspect", () => {
     expect(huge.length).toBeGreaterThan(40_000_000);
   });
 
-  test("tells a file that was cut off where it is published", async () => {
+  test("reports a file that is truncated where it is published", async () => {
     publish({ "Cut-Q8_0.gguf": target.subarray(0, 600) });
     const { exitCode, stderr } = await run(["inspect", `hf:${hf}:Q8_0`]);
     expect(stderr).toMatch(
@@ -112,7 +112,7 @@ describe("inspect", () => {
     expect(exitCode).toBe(66);
   });
 
-  test("sends the token to the Hub and not where it redirects to", async () => {
+  test("sends the token to the Hub and not to the target of its redirect", async () => {
     publish({ "Target-Q8_0.gguf": target }, "secret");
     await runJson(["inspect", `hf:${hf}:Q8_0`], { HF_TOKEN: "secret" });
     const sent = (origin: string) =>
@@ -134,7 +134,7 @@ describe("inspect", () => {
     }
   });
 
-  test("asks nobody when HF_HUB_OFFLINE forbids it", async () => {
+  test("sends no request with HF_HUB_OFFLINE", async () => {
     const { exitCode, stderr } = await run(["inspect", `hf:${hf}:Q8_0`], { HF_HUB_OFFLINE: "1" });
     expect(stderr).toContain("HF_HUB_OFFLINE forbids to fetch it");
     expect(exitCode).toBe(69);
@@ -151,7 +151,7 @@ describe("check of two models", () => {
     expect(exitCode).toBe(0);
   });
 
-  test("is off for a pair that does not, with the first difference, what llama.cpp does, and the fix", async () => {
+  test("is off for a pair that does not fit, with the first difference, the outcome in llama.cpp, and the fix", async () => {
     const args = ["check", `hf:${hf}:Q8_0`, `hf:${hf}:Q2_K`];
     const { exitCode, stdout } = await run(args);
     expect(stdout).toContain('off   drafting  token 7 differs: target "token7", draft "another"\n');
@@ -169,7 +169,7 @@ describe("check of two models", () => {
     });
   });
 
-  test("reads a file on this machine where one is named", async () => {
+  test("reads a local file", async () => {
     await writeFile(home.join("target.gguf"), target);
     expect(await runJson(["check", "target.gguf", `hf:${hf}:Q4_0`])).toMatchObject({
       verdict: "on",
@@ -197,7 +197,7 @@ describe("check of two models", () => {
 });
 
 describe("check --remote", () => {
-  test("judges a profile of which nothing is here, by the rule of its build", async () => {
+  test("judges a profile without local files, by the rule of its build", async () => {
     await home.writeProfile("p", {
       model: { hf, quant: "Q8_0" },
       draft: { model: { hf, quant: "Q2_K" } },
@@ -209,7 +209,7 @@ describe("check --remote", () => {
     expect(exitCode).toBe(78);
   });
 
-  test("reads what is here on this machine", async () => {
+  test("reads the models that are on this machine", async () => {
     await home.writeProfile("p", { model: { hf, quant: "Q8_0" }, draft: { model: { hf, quant: "Q4_0" } } });
     await run(["pull", "p"]);
     server.requests.length = 0;
@@ -240,7 +240,7 @@ describe("pull", () => {
     expect((await run(["check", "p"])).exitCode).toBe(0);
   });
 
-  test("that lost its note of the draft counts it as missing", async () => {
+  test("counts the draft as missing when its note is lost", async () => {
     await home.writeProfile("p", profile("disable"));
     await run(["pull", "p"]);
     await rm(home.join("cache/skipped-drafts"), { recursive: true });
@@ -249,7 +249,7 @@ describe("pull", () => {
     expect(exitCode).toBe(66);
   });
 
-  test("fails before the first byte where the profile wants that", async () => {
+  test("fails before the first byte with on_mismatch: fail", async () => {
     await home.writeProfile("p", profile("fail"));
     const { exitCode, stderr } = await run(["pull", "p"]);
     expect(stderr).toContain(
@@ -260,7 +260,7 @@ describe("pull", () => {
     await expect(access(home.join(".cache/huggingface"))).rejects.toMatchObject({ code: "ENOENT" });
   });
 
-  test("fetches the draft once it has been put right", async () => {
+  test("fetches the draft once the published file is right", async () => {
     await home.writeProfile("p", profile("disable"));
     await run(["pull", "p"]);
     const right = await editGguf(stranger, (metadata) => Object.assign(metadata, { "tokenizer.ggml.tokens": tokens }));

@@ -87,8 +87,8 @@ describe("what is no file in the place of one of ours hangs nobody", () => {
   });
 
   test.each([
-    ["lock", "a pipe", pipe, "what is in its place is not a file"],
-    ["server.lock", "a pipe", pipe, "what is in its place is not a file"],
+    ["lock", "a pipe", pipe, "the path is not a regular file"],
+    ["server.lock", "a pipe", pipe, "the path is not a regular file"],
     ["lock", "a folder", folder, "a folder is in the place of a file"],
     // Found when the control socket is open already.
     ["state.json", "a folder", folder, "a folder is in the place of a file"],

@@ -54,23 +54,24 @@ describe("when the supervisor is killed", () => {
 
   test("the up that started it says so", async () => {
     await home.writeFakeProfile("p", { neverReady: true });
-    await expectSupervisorGone(startLlmctl(["up", "-d", "p"], { home }));
+    await expectSupervisorGone(startLlmctl(["up", "-d", "p"], { home }), "was ended by SIGKILL");
   });
 
   test("an up that found it running says so", async () => {
     await home.writeFakeProfile("p", { neverReady: true });
     await llmctl(["up", "-d", "p", "--timeout", "1ms"], { home });
     await untilStatus(home, "p", "loading", ({ state }) => state === "loading");
-    await expectSupervisorGone(startLlmctl(["up", "p"], { home }));
+    await expectSupervisorGone(startLlmctl(["up", "p"], { home }), "exited");
   });
 
-  async function expectSupervisorGone(waiting: RunningLlmctl): Promise<void> {
+  async function expectSupervisorGone(waiting: RunningLlmctl, how: string): Promise<void> {
     await waiting.waitForLine(/loading/);
     const { supervisorPid } = await untilStatus(home, "p", "loading", ({ state }) => state === "loading");
     process.kill(supervisorPid, "SIGKILL");
     const { exitCode, stderr } = await waiting.ended;
     expect(exitCode).toBe(1);
-    expect(stderr).toMatch(/the supervisor of "p" ended without a word\n {2}fix: see \S+supervisor\.log/);
+    expect(stderr).toContain(`the supervisor of "p" ${how} and wrote no error\n`);
+    expect(stderr).toMatch(/\n {2}fix: see \S+supervisor\.log/);
     await until("no server is left", async () => (await findServers(home)).length === 0);
   }
 });

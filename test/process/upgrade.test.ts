@@ -40,7 +40,7 @@ async function run(command: string, build: FakeBuild, ...options: string[]): Pro
 const current = () => readlink(home.join("data/llama.cpp/current"));
 
 describe("llmctl upgrade", () => {
-  test("switches to a build on which every profile still starts and the demo drafts; --rollback goes back, and forth", async () => {
+  test("switches to a build on which every profile starts and the demo drafts; --rollback switches back and forth", async () => {
     await run("build", { note: "one" });
     const first = await current();
     await home.writeProfile("mine", { extends: "demo", args: ["--slot-prompt-similarity", "0.4"] });
@@ -63,7 +63,7 @@ describe("llmctl upgrade", () => {
     expect(await readdir(home.join("state")).catch(() => [])).toEqual([]);
   });
 
-  test("refuses where a profile would break, and says which, where and why; unless told", async () => {
+  test("refuses a build on which a profile would not start, with name, place and reason, unless it is told to switch", async () => {
     await run("build", { note: "one" });
     const first = await current();
     await home.writeProfile("mine", { extends: "demo", args: ["--slot-prompt-similarity", "0.4"] });
@@ -83,7 +83,7 @@ describe("llmctl upgrade", () => {
     expect(await current()).not.toBe(first);
   });
 
-  test("a profile that is broken already, or keeps a build of its own, is no reason to stay", async () => {
+  test("switches although a profile is broken already or names a build of its own", async () => {
     await run("build", { note: "one" });
     await home.writeProfile("broken", { extends: "demo", args: ["--no-such-flag"] });
     await home.writeProfile("pinned", {
@@ -96,7 +96,7 @@ describe("llmctl upgrade", () => {
     expect(exitCode).toBe(0);
   });
 
-  test("stays where the demo pair does not draft on the new build", async () => {
+  test("keeps the current build when the demo pair does not draft on the new one", async () => {
     await run("build", { note: "one" });
     const first = await current();
     const { exitCode, stderr } = await run(
@@ -123,11 +123,11 @@ describe("llmctl upgrade", () => {
     await llmctl(["down", "mine"], { home });
   });
 
-  test("the build that is current already is nothing to do, and there is nothing to go back to", async () => {
+  test("does nothing for the current build, and --rollback fails without an earlier build", async () => {
     await run("build", { note: "one" });
     expect((await run("upgrade", { note: "one" })).stdout).toMatch(/^current +\S+, as before$/m);
     const { exitCode, stderr } = await llmctl(["upgrade", "--rollback"], { home });
-    expect(stderr).toContain("it is not known which build was current before");
+    expect(stderr).toContain("no earlier current build is known");
     expect(exitCode).toBe(66);
   });
 });

@@ -142,7 +142,7 @@ describe.skipIf(process.getuid?.() !== 0 && process.env["CI"] === undefined)("tw
       const victim = await plantAsService();
       const { exitCode, stderr } = await machine.llmctl("root", args, { LLMCTL_HOME: "/var/lib/llmctl" });
       expect(stderr).toMatch(
-        /the folder \/var\/lib\/llmctl(?:\/state)? belongs to "llmctl" \(uid 4711\), (?:not to you|who could lead)/,
+        /the folder \/var\/lib\/llmctl(?:\/state)? belongs to "llmctl" \(uid 4711\), (?:not to you|who could redirect)/,
       );
       expect(stderr).toContain(`sudo -u llmctl env LLMCTL_HOME=/var/lib/llmctl llmctl ${line}`);
       expect(exitCode).toBe(77);
@@ -332,7 +332,7 @@ describe.skipIf(process.getuid?.() !== 0 && process.env["CI"] === undefined)("tw
       ]) {
         const { exitCode, stderr } = await machine.llmctl("root", args, { LLMCTL_HOME: "/run/alice/new" });
         expect(stderr).toMatch(
-          /the folder \/run\/alice belongs to "alice" \(uid 4712\), who could lead [^]*sudo -u alice env LLMCTL_HOME=\/run\/alice\/new llmctl/,
+          /the folder \/run\/alice belongs to "alice" \(uid 4712\), who could redirect [^]*sudo -u alice env LLMCTL_HOME=\/run\/alice\/new llmctl/,
         );
         expect(exitCode).toBe(77);
       }
@@ -456,7 +456,7 @@ describe.skipIf(process.getuid?.() !== 0 && process.env["CI"] === undefined)("tw
         ["forget", "p"],
       ]) {
         const { exitCode, stderr } = await llmctl(args, { home });
-        expect(stderr).toContain(`the folder ${home.path} belongs to uid ${aliceUid}, who could lead`);
+        expect(stderr).toContain(`the folder ${home.path} belongs to uid ${aliceUid}, who could redirect`);
         expect(exitCode).toBe(77);
       }
       await chown(home.path, 0, 0);

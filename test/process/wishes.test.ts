@@ -5,6 +5,7 @@ import { existsSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { execaSync } from "execa";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { launchVersion } from "../../src/supervisor/launch.ts";
 import { llmctl, llmctlCommand, startLlmctl } from "../support/llmctl.ts";
 import { findServers, readStatus, untilGone, untilStatus, upDetached } from "../support/processes.ts";
 import { TempHome } from "../support/temp-home.ts";
@@ -245,7 +246,8 @@ describe("a launch that crosses versions", () => {
     for (const [launch, code] of [
       [{ version: 99, name: "p", file: "/bin/true", args: [] }, "launch-version"],
       [{ name: "p", file: "/bin/true", args: [] }, "launch-version"],
-      [{ version: 1, name: "p", file: "/bin/true", args: [], protocol: "llama-server" }, "launch-refused"],
+      [{ version: 1, name: "p", file: "/bin/true", args: [], protocol: "llama-server" }, "launch-version"],
+      [{ version: launchVersion, name: "p", file: "/bin/true", args: [], protocol: "llama-server" }, "launch-refused"],
       ["p", "launch-refused"],
       [null, "launch-refused"],
     ] as const) {

@@ -117,14 +117,14 @@ function traffic(make: () => string): Case {
     const { ServerLog } = (await load("supervisor/log/server-log.js")) as unknown as {
       ServerLog: new (path: string, limits: object) => { path: string };
     };
-    const { LogFollower } = (await load("supervisor/log/log-follower.js")) as unknown as {
-      LogFollower: new (log: unknown) => { read: (mostBytes: number) => Iterable<string> };
+    const { ServerLogReader } = (await load("supervisor/log/server-log-reader.js")) as unknown as {
+      ServerLogReader: new (log: unknown) => { read: (mostBytes: number) => Iterable<string> };
     };
     const { parseTraffic } = await load("llama/server/traffic-lines.js");
     const { parseLoadLine } = await load("llama/server/server-protocol.js");
     const { explainExit } = await load("llama/server/exit-cause.js");
     const log = new ServerLog(join(folder, "server.log"), { maxBytes: 1 << 30, keep: 1 });
-    const follower = new LogFollower(log);
+    const follower = new ServerLogReader(log);
     writeFileSync(log.path, make());
     return () => {
       const lines: string[] = [];

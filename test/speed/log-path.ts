@@ -59,7 +59,7 @@ async function timeSupervised(home: TempHome): Promise<number> {
     file: "/bin/dd",
     args: writer,
     port: 9,
-    drafting: { wanted: false, reason: "there is no model" },
+    proof: { wanted: false, reason: "there is no model" },
     log: { maxBytes: 64 << 20, keep: 1 },
     health: { ...makeLaunch().health, intervalMs: 1000 },
     restart: { ...makeLaunch().restart, policy: "never" },

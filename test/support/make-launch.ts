@@ -16,7 +16,7 @@ export function makeLaunch(more: Partial<Launch> = {}): Launch {
     metricsPort: 0,
     files: [],
     rpcWorkers: [],
-    drafting: { wanted: true, onFailure: "serve" },
+    proof: { wanted: true, onFailure: "serve" },
     watchTraffic: true,
     health: {
       intervalMs: 5000,

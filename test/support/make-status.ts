@@ -25,7 +25,7 @@ export function makeStatus(more: Partial<Status> = {}): Status {
     pid: 12,
     supervisorPid: 11,
     llmctl: "0.1.0",
-    launchVersion: 1,
+    launchVersion: 2,
     drafting: { state: "on", draftTokens: 4, acceptedTokens: 3 },
     tokensPerSecond: 9.5,
     baselineTokensPerSecond: null,

@@ -4,14 +4,14 @@ import { open } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { writeFileAtomic } from "./atomic-write.ts";
 import { LlmctlError, systemErrorCode } from "../errors.ts";
-import { noTricks } from "./own-file.ts";
+import { noFollowFlags } from "./own-file.ts";
 import { parseJson } from "../text/parse-json.ts";
-import { expectSafeWay, isTrusted } from "./safe-way.ts";
+import { expectTrustedPath, isTrusted } from "./trusted-path.ts";
 
 /**
- * Where the answer to a question is kept, a file each, in a folder for each kind of them.
- * @param question Names the file, and so must say all that the answer depends on, unless the answer itself says the
- *   rest; anything that JSON can say.
+ * The file that caches the answer to a question. Each kind of question has a folder of its own.
+ * @param question Any JSON value. The file is named by its hash, so it must hold everything that the answer depends on,
+ * except what the answer itself records.
  */
 export function answerPath(cacheDir: string, kind: string, question: unknown): string {
   return join(
@@ -21,12 +21,10 @@ export function answerPath(cacheDir: string, kind: string, question: unknown): s
   );
 }
 
-/** The largest answer, the flags of a build, has some 100 kB. What is larger is none of ours. */
+/** The largest answer, the flags of a build, has some 100 kB; llmctl did not write a larger file. */
 const mostBytes = 4 << 20;
 
-/**
- * @returns undefined where there is none, or none that can be read, used or believed: the question is asked again then.
- */
+/** @returns undefined when no usable answer is cached; the caller then asks the question again. */
 export async function readAnswer<T>(path: string, isUsable: (value: unknown) => value is T): Promise<T | undefined> {
   try {
     const answer = parseJson(await readText(path));
@@ -37,9 +35,9 @@ export async function readAnswer<T>(path: string, isUsable: (value: unknown) => 
   }
 }
 
-/** @returns nothing of what another user has put there, whose answers would decide for us. */
+/** @returns an empty text for a file of another user, since a cached answer decides what llmctl does. */
 async function readText(path: string): Promise<string> {
-  const file = await open(path, constants.O_RDONLY | noTricks);
+  const file = await open(path, constants.O_RDONLY | noFollowFlags);
   try {
     const info = await file.stat();
     return info.isFile() && info.size <= mostBytes && isTrusted(info) ? await file.readFile("utf8") : "";
@@ -48,10 +46,10 @@ async function readText(path: string): Promise<string> {
   }
 }
 
-/** Only saves time: a folder that is full, read-only or another user's stops nothing. */
+/** The cache only saves time: a folder that is full, read-only or another user's is not an error. */
 export async function keepAnswer(path: string, answer: unknown): Promise<void> {
   try {
-    expectSafeWay(dirname(path));
+    expectTrustedPath(dirname(path));
     await writeFileAtomic(path, JSON.stringify(answer));
   } catch (error) {
     if (systemErrorCode(error) === undefined && !(error instanceof LlmctlError)) throw error;

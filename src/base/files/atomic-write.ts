@@ -3,13 +3,14 @@ import type { Stats } from "node:fs";
 import { type FileHandle, link, lstat, open, readdir, realpath, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { makeFolder } from "./own-folder.ts";
-import { expectSafeForRoot } from "./safe-way.ts";
+import { expectSafeForRoot } from "./trusted-path.ts";
 
 /**
- * Writes a file so that a reader, or a crash at any byte, sees the old content or the new, never a part: written beside
- * its place, synced, renamed, and the folder synced. Missing folders are made with mode 0700.
- * @throws LlmctlError `foreign-folder` where root would write below a folder of another user's; the system's error
- *   (ENOSPC, EACCES …). The old file is then untouched and nothing is left beside it.
+ * Writes a file atomically: a reader, and a crash at any byte, sees the old content or the new. The data goes to a
+ * temporary file in the same folder, which is synced and renamed; then the folder is synced. Missing folders are
+ * created with mode 0700.
+ * @throws LlmctlError `foreign-folder` when root would write below another user's folder; the system's error (ENOSPC,
+ * EACCES …). The old file is then unchanged, and no temporary file remains.
  */
 export async function writeFileAtomic(path: string, data: string | Uint8Array, mode = 0o600): Promise<void> {
   prepareFolder(dirname(path));
@@ -17,12 +18,12 @@ export async function writeFileAtomic(path: string, data: string | Uint8Array, m
 }
 
 /**
- * As {@link writeFileAtomic}, for a file that must not be there yet.
- * @throws the system's error, EEXIST when there is one.
+ * As {@link writeFileAtomic}, for a file that must not exist yet.
+ * @throws the system's error: EEXIST when the file exists.
  */
 export async function createFileAtomic(path: string, data: string | Uint8Array, mode = 0o600): Promise<void> {
   prepareFolder(dirname(path));
-  // Unlike a rename, a link never takes the place of a file.
+  // Unlike rename, link fails when the path exists.
   const place = async (temporary: string) => {
     await link(temporary, path);
     await rm(temporary);
@@ -31,12 +32,12 @@ export async function createFileAtomic(path: string, data: string | Uint8Array, 
 }
 
 /**
- * As {@link writeFileAtomic}, for a file that is there: it keeps its mode and owner, and a link to it goes on being
- * one.
+ * As {@link writeFileAtomic}, for a file that exists: it keeps its mode and owner, and a symbolic link to it stays a
+ * link.
  */
 export async function replaceFileAtomic(path: string, data: string | Uint8Array): Promise<void> {
   expectSafeForRoot(dirname(path));
-  // A link of another user's, too.
+  // The link itself may belong to another user.
   if ((await lstat(path)).isSymbolicLink()) expectSafeForRoot(path);
   const target = await realpath(path);
   expectSafeForRoot(dirname(target));
@@ -49,8 +50,7 @@ function prepareFolder(folder: string): void {
 }
 
 /**
- * Removes what writers of this file have left that were killed before they were done; for the only one that writes it
- * now.
+ * Removes the temporary files of writers that were killed. Only the one process that may write this file now calls it.
  */
 export async function removeUnfinished(path: string): Promise<void> {
   const folder = dirname(path);
@@ -88,11 +88,11 @@ async function writeBeside(path: string, data: string | Uint8Array, { mode, like
 async function makeLike(file: FileHandle, { mode, uid, gid }: Pick<Stats, "mode" | "uid" | "gid">): Promise<void> {
   const own = await file.stat();
   if (own.uid !== uid || own.gid !== gid) await file.chown(uid, gid);
-  // Not by way of open, whose mode the umask cuts.
+  // The mode given to `open` is cut by the umask.
   await file.chmod(mode & 0o7777);
 }
 
-/** Makes a rename in this folder last through a power cut. */
+/** Makes a rename in this folder survive a power failure. */
 export async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder, "r");
   try {

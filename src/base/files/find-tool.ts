@@ -15,6 +15,6 @@ function isProgram(path: string): boolean {
     accessSync(path, constants.X_OK);
     return statSync(path).isFile();
   } catch {
-    return false; // not there, or not ours to run
+    return false; // missing, or not executable for this user
   }
 }

@@ -1,13 +1,13 @@
 import { homedir } from "node:os";
 import { resolve } from "node:path";
+import type { Env } from "../environment.ts";
 import { LlmctlError } from "../errors.ts";
 
 /**
- * The home folder of the caller. A user without HOME and without an entry in the passwd file, as containers have them,
- * uses `LLMCTL_HOME`.
- * @throws LlmctlError `no-home` where none of the three is known.
+ * The home folder of the caller. A user without HOME and without a passwd entry, as in containers, uses `LLMCTL_HOME`.
+ * @throws LlmctlError `no-home` when none of the three is known.
  */
-export function findHome(env: Readonly<Record<string, string | undefined>>): string {
+export function findHome(env: Env): string {
   const home = env["HOME"] || readPasswdHome() || env["LLMCTL_HOME"];
   if (home) return resolve(home);
   throw new LlmctlError(
@@ -16,7 +16,7 @@ export function findHome(env: Readonly<Record<string, string | undefined>>): str
     {
       exit: "config",
       at: `uid ${process.getuid?.() ?? "unknown"}`,
-      fix: "set LLMCTL_HOME to a folder for all that llmctl keeps, or HOME",
+      fix: "set HOME, or set LLMCTL_HOME to a folder for all files of llmctl",
     },
   );
 }

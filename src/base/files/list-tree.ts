@@ -4,15 +4,15 @@ import { join } from "node:path";
 import { LlmctlError, systemErrorCode } from "../errors.ts";
 
 /**
- * Stops folders without end: links to folders above them make more paths than a disk has files. Repositories have some
- * hundred files.
+ * Bounds the walk: links to parent folders make more paths than a disk has files. Model repositories have some hundred
+ * files.
  */
 export const treeLimits = { entries: 200_000, depth: 16 } as const;
 
 /**
- * The files below a folder, relative to it. A link to a folder is followed, each folder entered once. (Node's own
- * recursive `readdir` follows links in a circle: with two of them it does not end.)
- * @throws LlmctlError `folder-too-large`; the system's error where the folder itself cannot be read.
+ * The files below a folder, relative to it. Links to folders are followed, and each folder is entered once. (Node's
+ * recursive `readdir` does not end where two links form a cycle.)
+ * @throws LlmctlError `folder-too-large`; the system's error when the folder itself cannot be read.
  */
 export async function listTree(
   folder: string,
@@ -38,13 +38,13 @@ export async function listTree(
   return files;
 }
 
-/** A link that leads nowhere counts as a file: whoever opens it learns that. */
+/** A dangling link counts as a file; opening it gives the error. */
 async function isFolder(path: string, entry: Dirent): Promise<boolean> {
   if (!entry.isSymbolicLink()) return entry.isDirectory();
   return (await orNothing(stat(path)))?.isDirectory() ?? false;
 }
 
-/** What is gone meanwhile, or not ours to read, holds nothing for us. */
+/** A folder that has vanished, or that this user may not read, counts as empty. */
 async function orNothing<T>(action: Promise<T>): Promise<T | undefined> {
   try {
     return await action;
@@ -64,7 +64,7 @@ function tooLarge(
     {
       exit: "config",
       at: folder,
-      fix: "name a folder with models alone",
+      fix: "name a folder that holds only models",
     },
   );
 }

@@ -1,22 +1,23 @@
 import { closeSync, constants, fstatSync, openSync, type Stats } from "node:fs";
 import { LlmctlError } from "../errors.ts";
 import { isOwn } from "./own-folder.ts";
-import { describeUser } from "../run-as.ts";
+import { describeUser } from "../describe-user.ts";
 
 /**
- * A link is not followed. O_NONBLOCK is for a pipe in the file's place, which would keep us until somebody reads it; to
- * a file it means nothing.
+ * Flags for a path where somebody else may have placed something: a link is not followed, and a named pipe does not
+ * block. O_NONBLOCK has no effect on a regular file.
  */
-export const noTricks = constants.O_NOFOLLOW | constants.O_NONBLOCK;
+export const noFollowFlags = constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
 /**
- * Opens a file of ours to write it: what the path led to when it was opened is ours, a file, and has no other name.
- * @param flags Beside those that follow no link.
- * @param what Such as `lock file`, for people.
+ * Opens a file of this user for writing. It checks the opened file and not the path: it must be a regular file of this
+ * user without a second hard link.
+ * @param flags In addition to {@link noFollowFlags}.
+ * @param what What an error calls the file, such as `lock file`.
  * @throws LlmctlError `not-a-file`, `foreign-file` and `linked-file` (77); the system's error.
  */
 export function openOwnFile(path: string, flags: number, what = "file"): number {
-  const fd = openSync(path, flags | noTricks, 0o600);
+  const fd = openSync(path, flags | noFollowFlags, 0o600);
   try {
     expectOwnFile(path, fstatSync(fd), what);
     return fd;
@@ -32,15 +33,15 @@ function expectOwnFile(path: string, info: Stats, what: string): void {
   expectPlainFile(path, info, what);
 }
 
-/** As {@link openOwnFile}, for a file that may be another user's, as in a cache that several share. */
+/** As {@link openOwnFile}, for a file that may belong to another user, as in a shared cache. */
 export function expectPlainFile(path: string, info: Stats, what = "file"): void {
   if (!info.isFile()) throw notAFile(path);
-  // What is written here would be written there, too.
+  // Writing would change the file under its other name, too.
   if (info.nlink > 1) throw linkedFile(path, what);
 }
 
 export function notAFile(path: string): LlmctlError {
-  return new LlmctlError("not-a-file", "what is in its place is not a file", {
+  return new LlmctlError("not-a-file", "the path is not a regular file", {
     exit: "io",
     at: path,
     fix: "remove it",
@@ -58,11 +59,11 @@ export function foreignFile(path: string, uid: number, what = "file"): LlmctlErr
 function linkedFile(path: string, what: string): LlmctlError {
   return new LlmctlError(
     "linked-file",
-    `the ${what} has another name elsewhere (a hard link), and what is written to it is written there`,
+    `the ${what} has a second hard link, and writing to it would change that file, too`,
     {
       exit: "permission",
       at: path,
-      fix: "look what it is (find / -xdev -samefile FILE), and remove this name of it",
+      fix: "find its other name (find / -xdev -samefile FILE), then remove this one",
     },
   );
 }

@@ -12,28 +12,28 @@ import {
 } from "node:fs";
 import { dirname } from "node:path";
 import { LlmctlError, systemErrorCode } from "../errors.ts";
-import { commandAs, describeUser } from "../run-as.ts";
-import { expectSafeWay } from "./safe-way.ts";
+import { commandAs, describeUser } from "../describe-user.ts";
+import { expectTrustedPath } from "./trusted-path.ts";
 
 export { describeUser };
 
-/** Bits of a mode by which others can put files into a folder, or take them away. */
+/** Mode bits that let other users add files to a folder or remove them. */
 const writableByOthers = 0o022;
 
 /**
- * Makes a folder for locks, sockets or state, with mode 0700, or checks that the one that is there is ours alone, and
- * that the way to it is safe. Safe to repeat.
- * @throws LlmctlError `foreign-folder` (77) for a folder of another user, a link, one that holds something and can be
- *   written by others, and one below a folder of another user's; the system's error where it cannot be made.
+ * Creates a folder for locks, sockets or state with mode 0700. A folder that exists must belong to this user alone, and
+ * the path to it must be trusted. Safe to repeat.
+ * @throws LlmctlError `foreign-folder` (77) for a folder of another user, a link, a folder with content that others can
+ * write, and an untrusted path; the system's error when the folder cannot be created.
  */
 export function ensureOwnFolder(path: string): void {
   const present = lstatSync(path, { throwIfNoEntry: false });
-  // Named before what is above it: it is nearer to what was asked for.
+  // The folder itself is reported before a folder above it: it is what the caller asked for.
   if (present !== undefined && (present.isSymbolicLink() || !isOwn(present))) expectOwnFolder(path, present);
-  expectSafeWay(dirname(path));
+  expectTrustedPath(dirname(path));
   makeFolder(path);
   const info = lstatSync(path);
-  // A folder of ours that was made by hand or by a mount: nobody has put anything into it yet, and from now on nobody
+  // An empty folder that was created by hand or by a mount: nobody has placed anything in it, and with mode 0700 nobody
   // else can.
   const isOpen = (info.mode & writableByOthers) !== 0;
   const isNew = isOpen && info.isDirectory() && isOwn(info) && readdirSync(path).length === 0;
@@ -52,8 +52,8 @@ function closeToOthers(path: string, { ino, dev, mode }: Stats): void {
 }
 
 /**
- * Makes a folder of ours and those above it. Node's own recursive mkdir never ends where the system refuses a folder
- * with ENOENT, as in /proc.
+ * Creates a folder and its parents with mode 0700. (Node's recursive mkdir does not end where the system refuses a
+ * folder with ENOENT, as in /proc.)
  * @throws the system's error.
  */
 export function makeFolder(path: string): void {
@@ -70,21 +70,21 @@ function makeOne(path: string): void {
   try {
     mkdirSync(path, { mode: 0o700 });
   } catch (error) {
-    // A read-only file system says of a folder that is there only that it is read-only.
+    // On a read-only file system, mkdir of an existing folder fails with EROFS and not with EEXIST.
     if (systemErrorCode(error) !== "EEXIST" && !statSync(path, { throwIfNoEntry: false })?.isDirectory()) throw error;
   }
 }
 
 /**
- * Checks a folder that others could have made before us.
+ * Checks a folder that another user could have created first.
  * @throws LlmctlError `foreign-folder` as {@link ensureOwnFolder}.
  */
 export function expectOwnFolder(path: string, info: Stats = lstatSync(path)): void {
   if (info.isSymbolicLink())
     throw foreignFolder(
       path,
-      "is a link, and what it leads to may be another user's",
-      `put a folder in its place, or ${elsewhere}`,
+      "is a link, and its target may belong to another user",
+      `replace it with a folder, or ${elsewhere}`,
     );
   if (!info.isDirectory()) throw Object.assign(new Error(`${path} is not a folder`), { code: "ENOTDIR" });
   if (!isOwn(info)) {
@@ -95,12 +95,12 @@ export function expectOwnFolder(path: string, info: Stats = lstatSync(path)): vo
     throw foreignFolder(
       path,
       "can be written by other users",
-      `look whether all that is in it is yours, then run: chmod 700 ${path}`,
+      `check that everything in it is yours, then run: chmod 700 ${path}`,
     );
   }
 }
 
-/** True for a file of the calling user's; always true where the system has no users. */
+/** True for a file of the calling user; always true on a system without user ids. */
 export function isOwn({ uid }: Pick<Stats, "uid">): boolean {
   return process.getuid === undefined || uid === process.getuid();
 }

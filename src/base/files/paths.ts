@@ -1,17 +1,16 @@
 import { isAbsolute, join, resolve } from "node:path";
+import type { Env } from "../environment.ts";
 import { findHome } from "./home-folder.ts";
 
-type Env = Readonly<Record<string, string | undefined>>;
-
-/** The folders that llmctl uses; absolute paths, created by whoever writes there first (mode 0700). */
+/** The folders that llmctl uses: absolute paths. The first writer creates a folder (mode 0700). */
 export interface Paths {
-  /** Control sockets, where they can be there: it may vanish, or be another user's. */
+  /** Control sockets. This folder may vanish or belong to another user; see {@link socketsBeside}. */
   readonly runtime: string;
-  /** One folder a profile: lock, state and logs; the same for every way in which a user can log in. */
+  /** One folder per profile with lock, state and logs; the same however the user has logged in. */
   readonly state: string;
   /** Installed llama.cpp builds. */
   readonly data: string;
-  /** What can be made again: flag catalogues, downloaded sources. */
+  /** What can be rebuilt: flag catalogues, downloaded sources. */
   readonly cache: string;
   /** The user's own profiles. */
   readonly config: string;
@@ -22,27 +21,27 @@ export interface Paths {
 }
 
 /**
- * Root's own: never the folder of the user that services of the machine run as, who could put links into it. Not below
- * HOME, which sudo may keep.
+ * State of root. It is not in the home of the service user, who could place links there, and not below HOME, which sudo
+ * may keep.
  */
 const rootState = "/var/lib/llmctl-root";
 
-/** Home of the machine's services. */
+/** Home of the user that system services run as. */
 export const serviceHome = "/var/lib/llmctl";
-/** Where their units are. */
+/** Folder of the unit files of system services. */
 export const unitFolder = "/etc/systemd/system";
 
 /**
  * Where llmctl keeps its files.
  *
- * `LLMCTL_HOME` puts all of it, but the caches of models, under one folder; else root uses `/run` and `/var/lib`, and
- * everyone else the XDG base directories.
+ * `LLMCTL_HOME` puts everything except the model caches under one folder. Without it, root uses `/run` and `/var/lib`,
+ * and other users the XDG base directories.
  */
 export function findPaths(env: Env = process.env, uid: number = process.getuid?.() ?? -1): Paths {
   const home = findHome(env);
   const xdg = (name: string, standard: string) => xdgFolder(env[`XDG_${name}_HOME`]) ?? join(home, standard);
   const hubHome = env["HF_HOME"] || join(xdg("CACHE", ".cache"), "huggingface");
-  // The second name is the older one, which the Python client and llama.cpp still read.
+  // The second name is older; the Python client and llama.cpp still read it.
   const hub = resolve(env["HF_HUB_CACHE"] || env["HUGGINGFACE_HUB_CACHE"] || join(hubHome, "hub"));
   const llamaCache = resolve(env["LLAMA_CACHE"] || join(xdg("CACHE", ".cache"), "llama.cpp"));
   if (env["LLMCTL_HOME"]) {
@@ -70,7 +69,7 @@ export function findPaths(env: Env = process.env, uid: number = process.getuid?.
   return { runtime: runtimeHome === undefined ? socketsBeside(state) : join(runtimeHome, "llmctl"), state, ...shared };
 }
 
-/** The folder for control sockets where no runtime folder can be used. No profile has a name with a leading dot. */
+/** The folder for control sockets when the runtime folder cannot be used. No profile has a name with a leading dot. */
 export function socketsBeside(state: string): string {
   return join(state, ".run");
 }

@@ -2,9 +2,9 @@ import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 
 /**
- * Text of a file that others may have put there, links followed: a pipe would keep a reader waiting for ever, and a
- * huge file, or one such as `/dev/zero`, would fill its memory.
- * @returns undefined where it is no regular file, or has more than `mostBytes`.
+ * Reads the text of a file that somebody else may have placed; links are followed. A named pipe would block the reader
+ * for ever, and a huge file, or `/dev/zero`, would fill its memory.
+ * @returns undefined for what is not a regular file, and for a file larger than `mostBytes`.
  * @throws the system's error.
  */
 export async function readBounded(path: string, mostBytes: number): Promise<string | undefined> {
@@ -12,8 +12,8 @@ export async function readBounded(path: string, mostBytes: number): Promise<stri
   try {
     const info = await file.stat();
     if (!info.isFile() || info.size > mostBytes) return undefined;
-    // Files of /proc say that they are empty, and others may grow while they are read: only the end tells how long a
-    // file is.
+    // Files in /proc report size 0, and other files may grow while they are read: only reading to the end tells the
+    // size.
     return (await collectBounded(readChunks(file, Math.max(info.size, leastChunkBytes) + 1), mostBytes))?.toString(
       "utf8",
     );
@@ -25,8 +25,8 @@ export async function readBounded(path: string, mostBytes: number): Promise<stri
 const leastChunkBytes = 16 << 10;
 
 /**
- * All that there is.
- * @param bytes Of the first chunk, which holds all of a file that does not grow; of those behind it a little.
+ * Reads to the end of the file.
+ * @param bytes Size of the first chunk, which holds the whole of a file that does not grow.
  */
 async function* readChunks(file: FileHandle, bytes: number): AsyncGenerator<Uint8Array> {
   for (let size = bytes; ; size = leastChunkBytes) {
@@ -37,9 +37,8 @@ async function* readChunks(file: FileHandle, bytes: number): AsyncGenerator<Uint
 }
 
 /**
- * All of a body that others send.
- * @returns undefined as soon as it is longer than `mostBytes`, without waiting for its end; the source is then let go
- *   of.
+ * Collects a body from an untrusted sender.
+ * @returns undefined as soon as it is longer than `mostBytes`; the source is then closed.
  */
 export async function collectBounded(
   chunks: AsyncIterable<Uint8Array>,

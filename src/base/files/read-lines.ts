@@ -3,15 +3,15 @@ import type { Readable } from "node:stream";
 import { LlmctlError } from "../errors.ts";
 
 /**
- * Stops a line without end, which would be kept until it ends. The longest lines of ours, events with a status, have
- * some 20 kB.
+ * Bounds a line that never ends, which would be buffered in memory. The longest lines that llmctl writes, events with a
+ * status, have some 20 kB.
  */
 const longestLineBytes = 4 << 20;
 
 /**
- * The whole lines of a stream as they come. A stream that breaks or is destroyed just ends, and a last line that was
- * cut is dropped: what that means, the reader knows from the lines before. (node:readline waits for ever on a stream
- * that is destroyed.)
+ * Yields the complete lines of a stream as they arrive. A stream that fails or is destroyed ends the iteration, and an
+ * incomplete last line is dropped; the caller judges from the lines before what that means. (node:readline waits for
+ * ever on a destroyed stream.)
  * @throws LlmctlError `line-too-long`; the stream is destroyed then.
  */
 export async function* readLines(stream: Readable, mostBytes: number = longestLineBytes): AsyncGenerator<string> {
@@ -28,17 +28,17 @@ export async function* readLines(stream: Readable, mostBytes: number = longestLi
   }
 }
 
-/** @returns undefined at the end, and where the stream is broken or destroyed. */
+/** @returns undefined at the end, and when the stream has failed or was destroyed. */
 async function nextChunk(chunks: AsyncIterator<string | Buffer>): Promise<string | Buffer | undefined> {
   try {
     const { done, value } = await chunks.next();
     return done === true ? undefined : value;
   } catch {
-    return undefined; // broken or destroyed
+    return undefined; // failed or destroyed
   }
 }
 
-/** Each byte is looked at once, however small the pieces of a line are. */
+/** Joins chunks to lines. It scans each byte once, however small the chunks are. */
 class LineJoiner {
   readonly #mostBytes: number;
   readonly #decoder = new StringDecoder("utf8");

@@ -1,25 +1,25 @@
 import { closeSync, constants, fstatSync, openSync, readFileSync } from "node:fs";
-import { foreignFile, noTricks } from "./own-file.ts";
+import { foreignFile, noFollowFlags } from "./own-file.ts";
 
-/** A state or a lock's note is some kilobytes. What is larger is none of ours. */
+/** A state file or the note in a lock has some kilobytes; llmctl did not write a larger file. */
 const standardBytes = 1 << 20;
 
 interface SmallFileOptions {
-  /** Whose file it must be; ours unless told. */
+  /** User id of the owner that the file must have; the calling user by default. */
   readonly owner?: number | "anyone" | undefined;
-  /** Bytes. */
+  /** The largest size that is read, in bytes. */
   readonly most?: number;
-  /** Such as `lock file`, for people. */
+  /** What an error calls the file, such as `lock file`. */
   readonly what?: string;
-  /** For a file of the user's own, who may have put a link there. */
+  /** Follow a symbolic link, for files that users manage themselves. */
   readonly follow?: boolean;
 }
 
 /**
- * Text of a small file of ours, in a folder where anything may have been put since: a pipe would keep a reader waiting
- * for ever, a huge file would fill its memory, and a link would lead it elsewhere. What another user has written
- * decides nothing.
- * @returns undefined where it is no file, or too large.
+ * Reads a small file of this user from a folder where something else may have been placed since: a named pipe would
+ * block the reader for ever, a huge file would fill its memory, and a link would lead it to another file. A file of
+ * another user is refused, so its content decides nothing.
+ * @returns undefined for what is not a regular file, and for a file that is too large.
  * @throws LlmctlError `foreign-file` (77); the system's error.
  */
 export function readSmallFile(
@@ -31,7 +31,7 @@ export function readSmallFile(
     follow = false,
   }: SmallFileOptions = {},
 ): string | undefined {
-  const fd = openSync(path, constants.O_RDONLY | (follow ? constants.O_NONBLOCK : noTricks));
+  const fd = openSync(path, constants.O_RDONLY | (follow ? constants.O_NONBLOCK : noFollowFlags));
   try {
     const info = fstatSync(fd);
     if (owner !== "anyone" && info.uid !== owner) throw foreignFile(path, info.uid, what);

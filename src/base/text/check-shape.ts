@@ -1,10 +1,10 @@
 /*
- * Checks of values that other processes have sent or left in files. Written by hand, since zod would cost each
- * supervisor 13 MB for as long as it lives, and each command the time to load it.
+ * Checks values that other processes have sent or left in files. They do not use zod, which would cost each supervisor
+ * 13 MB of memory and each command the time to load it.
  */
 
 export type Check = (value: unknown) => boolean;
-/** A check for each key, so that the compiler misses one that is forgotten. */
+/** One check per key; the compiler reports a missing one. */
 export type Checks<T> = { readonly [Key in keyof Required<T>]: Check };
 
 export const isText: Check = (value) => typeof value === "string";
@@ -12,7 +12,7 @@ export const isText: Check = (value) => typeof value === "string";
 export const isNumber: Check = (value) => typeof value === "number" && Number.isFinite(value) && value >= 0;
 export const isBoolean: Check = (value) => typeof value === "boolean";
 export const isPort: Check = (value) => Number.isInteger(value) && Number(value) >= 0 && Number(value) <= 65535;
-/** A whole number as a process id is. */
+/** A positive whole number, as a process id is. */
 export const isPid: Check = (value) => Number.isSafeInteger(value) && Number(value) >= 1;
 
 export function isOneOf(...words: readonly unknown[]): Check {
@@ -43,7 +43,7 @@ export function isShape<T>(checks: Checks<T>): (value: unknown) => value is T {
   return (value): value is T => isMap(value) && findWrong(value, checks) === undefined;
 }
 
-/** The first key whose value is not as it should be. */
+/** The first key whose value fails its check. */
 export function findWrong(
   value: Readonly<Record<string, unknown>>,
   checks: Readonly<Record<string, Check>>,

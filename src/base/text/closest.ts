@@ -5,8 +5,8 @@ import { closest, distance } from "fastest-levenshtein";
  * same letters in another order are near.
  */
 export function findClosest(word: string, all: readonly string[]): string | undefined {
-  // A word of others, or a listing, may be of any length, and each letter is compared with each. Nobody mistypes a name
-  // that long.
+  // Word and list may come from others and have any length, and the comparison takes quadratic time. Nobody mistypes a
+  // name that long.
   const known = word.length > longestWord ? [] : all.slice(0, mostKnown).filter((one) => isOfLength(one, word.length));
   if (known.length === 0) return undefined;
   const letters = sortLetters(word);

@@ -1,7 +1,7 @@
 /**
- * Characters that end a line, steer a terminal or are no text at all: C0, DEL and C1, the separators of lines and
- * paragraphs, halves of surrogate pairs, which no file can hold, and noncharacters, for which systemd drops a line. A
- * reader may take any of them for the end of a value.
+ * Characters that end a line, control a terminal or are not text: C0, DEL and C1, separators of lines and paragraphs,
+ * halves of surrogate pairs, which no file can hold, and noncharacters, for which systemd drops a line. A reader may
+ * take any of them for the end of a value.
  */
 export const controlCharacter = /[\p{Cc}\p{Zl}\p{Zp}\p{Cs}\p{NChar}]/u;
 
@@ -10,14 +10,14 @@ export function nameCharacter(character: string): string {
   return `U+${codeOf(character).toString(16).toUpperCase().padStart(4, "0")}`;
 }
 
-/** Prose on one line: breaks, whatever else steers, and what is no character become single blanks. */
+/** Prose on one line: line breaks, control characters and noncharacters become single spaces. */
 export function toOneLine(text: string): string {
   return text.replaceAll(/[\s\p{Cc}\p{Zl}\p{Zp}\p{Cs}\p{NChar}]+/gu, " ").trim();
 }
 
 /**
- * As {@link toOneLine}, without backslashes at the end: behind one, some readers take the next line for more of this
- * one, and there is no escape for it.
+ * As {@link toOneLine}, without trailing backslashes: after one, some readers take the next line as a continuation, and
+ * they have no escape for it.
  */
 export function toClosedLine(text: string): string {
   const line = toOneLine(text);

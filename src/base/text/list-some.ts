@@ -1,5 +1,7 @@
-/** Names for a message: a listing that somebody else has made may have a hundred thousand, each of a kilobyte. */
-export function nameSome(names: readonly string[], most = 40, between = ", "): string {
+/**
+ * The first names of a list, for a message: a list from others may have a hundred thousand names of a kilobyte each.
+ */
+export function listSome(names: readonly string[], most = 40, between = ", "): string {
   const shown = names
     .slice(0, most)
     .map((name) => (name.length > longestName ? `${name.slice(0, longestName)}…` : name));

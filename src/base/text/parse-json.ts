@@ -1,6 +1,6 @@
-/** What a text of others may hold. */
+/** Limits for JSON from others. */
 export interface JsonLimits {
-  /** Stops `[[[[…`: what walks over the value is recursive. */
+  /** Stops `[[[[…`: the code that walks over the value is recursive. */
   readonly depth: number;
   /** Stops `[[],[],…`: each value takes up to twenty times its bytes in memory. */
   readonly values: number;
@@ -9,18 +9,15 @@ export interface JsonLimits {
 /** Far above anything that llmctl reads: a page of the Hub's listing has some 20,000 values, a status some hundred. */
 export const jsonLimits: JsonLimits = { depth: 64, values: 400_000 };
 
-/**
- * A text that is beyond the limits. A kind of the error for what is no JSON at all, as whoever reads it has the same
- * use for both.
- */
+/** JSON beyond the limits. It is a SyntaxError because callers treat both in the same way. */
 export class JsonLimitError extends SyntaxError {
   override readonly name = "JsonLimitError";
 }
 
 /**
- * As `JSON.parse`, for a text of which others say what it holds. Its size is for whoever reads it to limit. Node's own
- * error quotes what it could not read, which may be a secret.
- * @throws SyntaxError, {@link JsonLimitError} before anything is made of the text.
+ * As `JSON.parse`, for text from others; the caller limits its size. Node's own error quotes the text, which may be a
+ * secret.
+ * @throws SyntaxError, {@link JsonLimitError} before the text is parsed.
  */
 export function parseJson(text: string, limits: JsonLimits = jsonLimits): unknown {
   checkLimits(text, limits);
@@ -32,8 +29,8 @@ export function parseJson(text: string, limits: JsonLimits = jsonLimits): unknow
 }
 
 /**
- * As {@link parseJson}, for whoever has the same use for what is not JSON and for too much of it.
- * @returns undefined for either.
+ * As {@link parseJson}.
+ * @returns undefined for text that is not JSON, and for JSON beyond the limits.
  */
 export function parseJsonOrNothing(text: string): unknown {
   try {
@@ -66,7 +63,7 @@ function checkLimits(text: string, limits: JsonLimits): void {
   }
 }
 
-/** Where the string ends that begins here; the text's end for one that does not. */
+/** The index of the quote that ends the string; the length of the text when there is none. */
 function endOfString(text: string, start: number): number {
   for (let at = start + 1; at < text.length; at += 1) {
     const char = text.charCodeAt(at);

@@ -1,10 +1,13 @@
 /*
- * Foreign text is what others have written: model files, profiles, the Hub, servers, the environment, the command line.
- * A terminal obeys some of its characters, and draws nothing for others. Here they are made visible, as `\x1b`,
- * `\u202e` or `\U000e0041`. Letters of every script, marks and emoji stay as they are.
+ * Foreign text comes from model files, profiles, the Hub, servers, the environment and the command line. Some of its
+ * characters control a terminal, and others are invisible. Here they are made visible, as `\x1b`, `\u202e` or
+ * `\U000e0041`. Letters of every script, marks and emoji stay as they are.
  */
 
-/** Scripts whose spelling needs the joiners: between letters of others they only make two names look the same. */
+/**
+ * Scripts that need joiners for their spelling. Between letters of other scripts a joiner only makes two names look
+ * alike.
+ */
 const joiningScripts = [
   ["Arabic", "Syriac", "Mandaic", "Nko", "Adlam", "Mongolian", "Phags_Pa", "Hanifi_Rohingya"],
   [
@@ -35,8 +38,8 @@ const tagFlags = ["gbeng", "gbsct", "gbwls"]
   .join("|");
 
 /**
- * What has a sense where it stands. Looks back only: the answer of a model comes in pieces, and what follows is not
- * here yet.
+ * Invisible characters with a meaning after the characters before them. The patterns only look behind: the answer of a
+ * model comes in pieces, and the characters that follow are not here yet.
  */
 const meant = [
   tagFlags,
@@ -47,18 +50,21 @@ const meant = [
   String.raw`(?<=\p{sc=Mongolian})[\u180b-\u180f]`,
 ].join("|");
 
-/** Signs that Unicode counts among the invisible ones although they are drawn. */
+/** Characters that are drawn although Unicode counts them as invisible. */
 const drawn = String.raw`\u0600-\u0605\u06dd\u070f\u0890\u0891\u08e2\u{110bd}\u{110cd}\u{13430}-\u{1343f}`;
 
-/** Control and format characters, separators of lines and paragraphs, lone surrogates, and what is drawn as nothing. */
+/**
+ * Control and format characters, separators of lines and paragraphs, lone surrogates, and characters that are drawn as
+ * nothing.
+ */
 const hidden = String.raw`(?![${drawn}])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\p{Default_Ignorable_Code_Point}]`;
 
-/** Made when it is needed: it takes longer than the rest of a short command, and nearly every text is harmless. */
+/** Compiled on first use: that takes longer than the rest of a short command, and nearly every text is harmless. */
 let pattern: RegExp | undefined;
 const harmless = /^[\t\n -~]*$/;
 const harmlessLine = /^[ -~]*$/;
 
-/** Names of characters in one line that a block of text may have. */
+/** Short escapes of characters that stay as they are in a block of text. */
 const shortNames: Readonly<Record<string, string>> = {
   "\n": String.raw`\n`,
   "\r": String.raw`\r`,
@@ -73,8 +79,8 @@ export function printable(text: string): string {
 }
 
 /**
- * One line of foreign text for people: newlines and tabs are shown too, as they would end the line or look like
- * columns.
+ * One line of foreign text for people: newlines and tabs are escaped as well, since they would end the line or look
+ * like columns.
  */
 export function printableLine(text: string): string {
   return escapeHidden(text, describeChar);
@@ -85,32 +91,35 @@ const maxNameLength = 300;
 /** A sentence with some names in it. */
 export const maxSentenceLength = 2000;
 
-/** A name that others have given, in one line and not too long for one. */
+/** A foreign name, on one line and shortened. */
 export function printableName(text: string): string {
   return printableLine(shorten(text, maxNameLength));
 }
 
-/** A sentence that may hold names that others have given. */
+/** A sentence that may contain foreign names. */
 export function printableSentence(text: string): string {
   return printableLine(shorten(text, maxSentenceLength));
 }
 
-/** Leaves the middle out: a sentence says at its end what is wrong, and a path which file it is. */
+/** Cuts the middle: a sentence ends with what is wrong, and a path with the name of the file. */
 export function shorten(text: string, most: number): string {
   if (text.length <= most) return text;
   const tail = Math.floor(most / 3);
-  // Half of a surrogate pair would be shown as one.
+  // Half of a surrogate pair would be shown as an escape.
   const start = text.slice(0, most - 1 - tail).replace(/[\ud800-\udbff]$/, "");
   return `${start}…${text.slice(-tail).replace(/^[\udc00-\udfff]/, "")}`;
 }
 
-/** JSON with the exact values, of characters that can be printed: what a terminal would obey or hide is escaped. */
+/** JSON with the exact values; characters that control a terminal or are invisible are escaped. */
 export function printableJson(value: unknown, indent?: number): string {
   const text = JSON.stringify(value, undefined, indent);
   return harmless.test(text) ? text : escapeHidden(text, (char) => (char === "\n" ? char : describeUnits(char)));
 }
 
-/** For a language with escapes of its own. @param escape Given each character that cannot be printed in one line. */
+/**
+ * Replaces each character that cannot be printed on one line.
+ * @param show Gives the escape of a character, in the language of the text.
+ */
 export function escapeHidden(text: string, show: (char: string) => string): string {
   if (harmlessLine.test(text)) return text;
   pattern ??= new RegExp(`(${meant})|${hidden}`, "gu");

@@ -9,8 +9,8 @@ export const profileNamePattern = /^[a-z0-9][a-z0-9._-]{0,63}$/;
  */
 export function expectProfileName(name: string): void {
   if (profileNamePattern.test(name)) return;
-  throw new LlmctlError("bad-name", `"${name}" is no name of a profile`, {
+  throw new LlmctlError("bad-name", `"${name}" is not a profile name`, {
     exit: "usage",
-    fix: { before: "see", run: ["ps", "--all"], after: "for the names of what has run" },
+    fix: { before: "see", run: ["ps", "--all"], after: "for the names of profiles that have run" },
   });
 }

@@ -1,14 +1,14 @@
 import { escapeHidden } from "./printable.ts";
 
-/** A word of a command line as a shell reads it back. */
+/** Quotes a word of a command line for a shell. */
 export function quoteForShell(word: string): string {
-  // zsh takes a leading equals sign for a command's path.
+  // zsh expands a leading equals sign to the path of a command.
   return /^[\w@%+:,./-][\w@%+=:,./-]*$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`;
 }
 
 /**
- * The same in one line of characters that can be printed. Where that needs escapes, bash and zsh read it back, with a
- * locale of UTF-8.
+ * As {@link quoteForShell}, on one line of printable characters. Where that needs escapes, bash and zsh read them in a
+ * UTF-8 locale.
  */
 export function quoteForShellInLine(word: string): string {
   const text = word.replaceAll("\\", String.raw`\\`).replaceAll("'", String.raw`\'`);

@@ -6,7 +6,7 @@ import { execa } from "execa";
 import { LlmctlError, type Problem } from "../../base/errors.ts";
 import { exitCodes, type ExitName } from "../../base/exit-codes.ts";
 import { findPaths } from "../../base/files/paths.ts";
-import { expectSafeForRoot } from "../../base/files/safe-way.ts";
+import { expectSafeForRoot } from "../../base/files/trusted-path.ts";
 import { buildsFolder, listBuilds, useBuild } from "../../llama/ask/builds.ts";
 import { jsonText } from "../screen/json-text.ts";
 import { ProgressLine } from "../screen/progress.ts";
@@ -14,7 +14,7 @@ import { formatTable } from "../screen/table.ts";
 
 const script = fileURLToPath(new URL("../../../scripts/build-llama.sh", import.meta.url));
 
-/** Which build to make, as typed; the script checks them. */
+/** What to build, as typed; the script checks the values. */
 export interface ScriptOptions {
   readonly ref?: string | undefined;
   readonly repo?: string | undefined;
@@ -30,18 +30,18 @@ export interface ScriptOptions {
 /** Options of `llmctl build`. */
 export interface BuildOptions extends ScriptOptions {
   readonly prefix?: string | undefined;
-  /** Only show what is installed. */
+  /** Only list the installed builds. */
   readonly list?: boolean | undefined;
   /** With `list` or `use`. */
   readonly json?: boolean | undefined;
-  /** Only make this build, by id or ref, the current one. */
+  /** Only make this build, by id or ref, the current build. */
   readonly use?: string | undefined;
 }
 
 /**
- * `llmctl build`: builds llama.cpp by the script and shows how far it is, or lists what is installed, or changes which
- * build is current.
- * @throws LlmctlError with the script's own words, `build-failed`; or those of `useBuild`.
+ * `llmctl build`: builds llama.cpp with `scripts/build-llama.sh` and shows the progress, lists the installed builds, or
+ * makes one of them the current build.
+ * @throws LlmctlError `build-failed` with the script's own message, `build-interrupted`, or as {@link useBuild}.
  */
 export async function build(options: BuildOptions): Promise<void> {
   const { data } = findPaths();
@@ -84,11 +84,11 @@ function scriptArguments({ portable, rpc, list: _list, json: _json, use: _use, .
 }
 
 /**
- * Builds without making the build the current one.
- * @returns its id.
+ * Builds and installs llama.cpp; the current build stays the same.
+ * @returns the id of the new build.
  * @throws LlmctlError `build-failed`, `build-interrupted`.
  */
-export async function buildAside(options: ScriptOptions): Promise<string> {
+export async function installBuild(options: ScriptOptions): Promise<string> {
   const { data } = findPaths();
   expectSafeForRoot(buildsFolder(data));
   const manifest = await runScript([...scriptArguments({ ...options, prefix: buildsFolder(data) }), "--keep-current"]);
@@ -96,10 +96,10 @@ export async function buildAside(options: ScriptOptions): Promise<string> {
   return basename(dirname(manifest));
 }
 
-/** @returns the path of the manifest that it names. */
+/** @returns the path of the manifest of the new build; undefined when the script prints none. */
 async function runScript(args: readonly string[]): Promise<string | undefined> {
   const child = execa("bash", [script, ...args], { stdin: "ignore", buffer: false, reject: false });
-  const stop = () => child.kill("SIGTERM"); // it removes what it has begun
+  const stop = () => child.kill("SIGTERM"); // the script then removes its unfinished work
   process.on("SIGINT", stop).on("SIGTERM", stop);
   const screen = new BuildScreen();
   const problems: Problem[] = [];
@@ -128,7 +128,7 @@ async function forEachLine(input: Readable, use: (line: string) => void): Promis
   for await (const line of createInterface({ input })) use(line);
 }
 
-/** Shows the script's lines as they are, but the compiler's steps as progress. */
+/** Shows the compiler's steps as a progress line, and the other lines of the script unchanged. */
 class BuildScreen {
   #progress: ProgressLine | undefined;
 
@@ -166,7 +166,7 @@ function readStep(line: string): { done: number; total: number } | undefined {
   return done === undefined ? undefined : { done: Number(done), total: Number(total ?? 100) };
 }
 
-/** Collects the script's own problems. @returns whether the line was part of one. */
+/** Collects the problems that the script reports. @returns whether the line is part of a problem. */
 function readProblem(line: string, problems: Problem[]): boolean {
   const [, message] = /^build-llama\.sh: error: (.*)$/.exec(line) ?? [];
   if (message !== undefined) problems.push({ message });
@@ -185,7 +185,7 @@ function failure(problems: readonly Problem[], ending: string, exitCode: number 
   return new LlmctlError("build-failed", first.message, { exit, ...first }, more);
 }
 
-/** The script uses llmctl's own exit codes, and the shell's for signals. */
+/** The script ends with llmctl's exit codes; 143 is the shell's for SIGTERM. */
 function exitName(code: number | undefined): ExitName {
   if (code === undefined || code === 143) return "interrupted";
   const names = Object.keys(exitCodes) as ExitName[];

@@ -1,63 +1,45 @@
 import { posix } from "node:path";
 import { printableName, printableSentence } from "../../base/text/printable.ts";
 import { formatDuration, formatSize } from "../../base/text/units.ts";
-import type { PullEvent } from "../../hub/download/pull-model.ts";
 import type { FetchPlan, PullPlan } from "../../hub/download/pull-plan.ts";
 import { parseShardName } from "../../hub/find/shard-names.ts";
-import type { VerifyEvent } from "../../hub/keep/verify-model.ts";
+import type { ModelEvent, NotFetched, OnModelEvent } from "../../models/model-event.ts";
 import { jsonLine } from "../screen/json-text.ts";
 import { paint } from "../screen/paint.ts";
 import { ProgressBars } from "../screen/progress-bars.ts";
 
-/** What is told of one model; `model` is its reference for people. */
-export type ModelEvent = PullEvent | VerifyEvent;
-
-/** Shows models as they are fetched and verified. */
+/** Shows what happens to models while they are fetched and verified. */
 export interface PullReporter {
-  /** All that will be fetched, before the first byte: the total is that of all models together. */
-  begin(plans: readonly { readonly model: string; readonly plan: PullPlan }[]): void;
-  report(model: string, event: ModelEvent): void;
-  /** Files of another program that are read once. */
-  beginVerify(files: readonly { readonly path: string; readonly sizeBytes: number }[]): void;
-  /** Takes away what is drawn in place. */
+  readonly show: OnModelEvent;
+  /** Erases the progress bars. */
   clear(): void;
 }
 
-/** For people: bars for the files that move, and lasting lines for what happened. */
+type EventOf<Kind extends ModelEvent["kind"]> = Extract<ModelEvent, { readonly kind: Kind }>;
+
+/** For people: a bar for each file in progress, and a line for each thing that has happened. */
 export class TerminalReporter implements PullReporter {
   readonly #stream: NodeJS.WriteStream;
-  readonly #onTotal: (text: string) => void;
+  readonly #onStage: (text: string) => void;
   #bars: ProgressBars;
 
-  /** @param onTotal Told what is under way, once a stage. */
-  constructor(stream: NodeJS.WriteStream, onTotal: (text: string) => void = () => {}) {
+  /** @param onStage Receives what is being done, when fetching and when verifying begins. */
+  constructor(stream: NodeJS.WriteStream, onStage: (text: string) => void = () => {}) {
     this.#stream = stream;
-    this.#onTotal = onTotal;
+    this.#onStage = onStage;
     this.#bars = new ProgressBars({ label: "total", stream });
   }
 
-  begin(plans: Parameters<PullReporter["begin"]>[0]): void {
-    this.clear();
-    this.#bars = new ProgressBars({ label: "total", stream: this.#stream });
-    for (const { model, plan } of plans) {
-      if (plan.kind === "complete") continue;
-      this.say(`${model}: ${describeFetch(plan)}`);
-      for (const { name, haveBytes, sizeBytes } of plan.files) this.#bars.expect(shortName(name), haveBytes, sizeBytes);
-    }
-    this.#onTotal("fetching models");
-  }
-
-  beginVerify(files: Parameters<PullReporter["beginVerify"]>[0]): void {
-    this.clear();
-    this.#bars = new ProgressBars({ label: "verifying", stream: this.#stream });
-    for (const { path, sizeBytes } of files) this.#bars.expect(shortName(path), 0, sizeBytes);
-    this.#onTotal("verifying models");
-  }
-
-  report(_model: string, event: ModelEvent): void {
+  readonly show = (event: ModelEvent): void => {
     switch (event.kind) {
-      case "plan":
-        return;
+      case "fetch-plan":
+        return this.#beginFetch(event);
+      case "verify-plan":
+        return this.#beginVerify(event);
+      case "not-fetched":
+        return this.#say(describeNotFetched(event));
+      case "verify-result":
+        return this.clear(); // the command prints it
       case "bytes":
         return this.#bars.update(shortName(event.file), event.doneBytes, event.sizeBytes);
       case "verify":
@@ -65,30 +47,49 @@ export class TerminalReporter implements PullReporter {
         if (event.doneBytes === event.sizeBytes) this.#bars.finish(shortName(event.file));
         return;
       case "waiting":
-        return this.say(`${event.file}: another process is fetching it, waiting for that`);
+        return this.#say(`${event.file}: another process is fetching it, waiting for that`);
       case "retry":
-        return this.say(`${event.reason}; trying again in ${formatDuration(event.delayMs)}`, "yellow");
+        return this.#say(`${event.reason}; trying again in ${formatDuration(event.delayMs)}`, "yellow");
       case "file-done":
         this.#bars.finish(shortName(event.file));
-        return this.say(
-          `${event.file}  ${formatSize(event.sizeBytes)}, ${event.verified ? "verified" : "not checked against a known digest"}`,
-        );
+        return this.#say(describeDone(event));
     }
-  }
+  };
 
   clear(): void {
     this.#bars.clear();
   }
 
-  /** Writes a line that stays, above the bars. */
-  say(text: string, colour?: Parameters<typeof paint>[0]): void {
+  #beginFetch({ plans }: EventOf<"fetch-plan">): void {
+    this.#newBars("total");
+    for (const { model, plan } of plans) {
+      if (plan.kind === "complete") continue;
+      this.#say(`${model}: ${describeFetch(plan)}`);
+      for (const { name, haveBytes, sizeBytes } of plan.files) this.#bars.expect(shortName(name), haveBytes, sizeBytes);
+    }
+    this.#onStage("fetching models");
+  }
+
+  #beginVerify({ files }: EventOf<"verify-plan">): void {
+    this.#newBars("verifying");
+    for (const { path, sizeBytes } of files) this.#bars.expect(shortName(path), 0, sizeBytes);
+    this.#onStage("verifying models");
+  }
+
+  #newBars(label: string): void {
+    this.clear();
+    this.#bars = new ProgressBars({ label, stream: this.#stream });
+  }
+
+  /** Writes a line; the bars are drawn again below it. */
+  #say(text: string, colour?: Parameters<typeof paint>[0]): void {
     this.clear();
     const line = printableSentence(text);
     this.#stream.write(`${colour === undefined ? line : paint(colour, line, this.#stream)}\n`);
   }
 }
 
-/** At most this often an event with a number of bytes goes out for one file: scripts draw too. */
+/** The shortest time between two progress events of one file: a script that draws them needs no more. */
 const jsonEveryMs = 500;
 
 /** For scripts: one JSON object a line. */
@@ -102,19 +103,24 @@ export class JsonReporter implements PullReporter {
     this.#now = now;
   }
 
-  begin(plans: Parameters<PullReporter["begin"]>[0]): void {
-    for (const { model, plan } of plans) this.tell({ event: "plan", model, ...planToJson(plan) });
-  }
-
-  beginVerify(files: Parameters<PullReporter["beginVerify"]>[0]): void {
-    this.tell({ event: "verify-plan", files });
-  }
-
-  report(model: string, { kind, ...facts }: ModelEvent): void {
-    if (kind === "plan") return;
-    if ((kind === "bytes" || kind === "verify") && "file" in facts && this.#isSoon(facts)) return;
-    this.tell({ event: kind, model, ...facts });
-  }
+  readonly show = (event: ModelEvent): void => {
+    switch (event.kind) {
+      case "fetch-plan":
+        for (const { model, plan } of event.plans) this.tell({ event: "plan", model, ...planToJson(plan) });
+        return;
+      case "bytes":
+      case "verify":
+        return this.#isTooSoon(event) ? undefined : this.#tellOf(event);
+      case "verify-plan":
+        return this.tell({ event: "verify-plan", files: event.files });
+      case "verify-result":
+      case "not-fetched":
+      case "waiting":
+      case "retry":
+      case "file-done":
+        return this.#tellOf(event);
+    }
+  };
 
   tell(event: Readonly<Record<string, unknown>>): void {
     this.#write(jsonLine(event));
@@ -122,17 +128,14 @@ export class JsonReporter implements PullReporter {
 
   clear(): void {}
 
-  #isSoon({
-    file,
-    ...bytes
-  }: {
-    readonly file: string;
-    readonly doneBytes?: number;
-    readonly sizeBytes?: number;
-  }): boolean {
+  #tellOf({ kind, model, ...facts }: Extract<ModelEvent, { readonly model: string }>): void {
+    this.tell({ event: kind, model, ...facts });
+  }
+
+  #isTooSoon({ file, doneBytes, sizeBytes }: EventOf<"bytes" | "verify">): boolean {
     const nowMs = this.#now();
-    const isLast = bytes.doneBytes === bytes.sizeBytes;
-    if (!isLast && nowMs - (this.#toldMs.get(file) ?? Number.NEGATIVE_INFINITY) < jsonEveryMs) return true;
+    const sinceMs = nowMs - (this.#toldMs.get(file) ?? Number.NEGATIVE_INFINITY);
+    if (doneBytes !== sizeBytes && sinceMs < jsonEveryMs) return true;
     this.#toldMs.set(file, nowMs);
     return false;
   }
@@ -141,7 +144,18 @@ export class JsonReporter implements PullReporter {
 /** `100.0 GB of 135.0 GB to fetch, 3 files, commit c0ffee00`; an address has no commit. */
 export function describeFetch({ commit, files, missingBytes }: FetchPlan): string {
   const totalBytes = files.reduce((sum, file) => sum + file.sizeBytes, 0);
-  return `${formatSize(missingBytes)} of ${formatSize(totalBytes)} to fetch, ${countFiles(files.length)}${commit === undefined ? "" : `, commit ${commit.slice(0, 8)}`}`;
+  const sizes = `${formatSize(missingBytes)} of ${formatSize(totalBytes)}`;
+  const at = commit === undefined ? "" : `, commit ${commit.slice(0, 8)}`;
+  return `${sizes} to fetch, ${countFiles(files.length)}${at}`;
+}
+
+function describeDone({ file, sizeBytes, verified }: EventOf<"file-done">): string {
+  return `${file}  ${formatSize(sizeBytes)}, ${verified ? "verified" : "not checked against a known digest"}`;
+}
+
+export function describeNotFetched({ model, profile, reason, sizeBytes }: NotFetched): string {
+  const effect = `"${profile}" will serve without drafting`;
+  return `${model}: not fetched (${formatSize(sizeBytes)}), ${effect}: ${reason}`;
 }
 
 export function countFiles(count: number): string {
@@ -158,7 +172,7 @@ function planToJson(plan: PullPlan): Record<string, unknown> {
   };
 }
 
-/** The numbers of a shard are at the end of a long name, where a narrow window cuts it: `GLM-4.7-UD-Q2_K_XL 1/3`. */
+/** `GLM-4.7-UD-Q2_K_XL 1/3`: a narrow window cuts the end of a long name, where the number of a shard is. */
 function shortName(file: string): string {
   const name = posix.basename(file);
   const shard = parseShardName(name);

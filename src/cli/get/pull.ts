@@ -1,72 +1,53 @@
 import { findPaths } from "../../base/files/paths.ts";
 import { printableSentence } from "../../base/text/printable.ts";
 import { formatSize } from "../../base/text/units.ts";
-import { readHubSettings } from "../../hub/http/hub-settings.ts";
 import type { ModelFiles } from "../../hub/find/model-files.ts";
-import { modelLockFolder } from "../../hub/find/model-lock.ts";
-import { describeRef } from "../../hub/find/describe-ref.ts";
-import { describeMissingDigests } from "../../llama/plan/missing-digests.ts";
+import { readHubSettings } from "../../hub/http/hub-settings.ts";
+import { planModels, type ModelsPlan, type PlannedRequest } from "../../models/plan-models.ts";
+import { noteMissingDigests, pullModels, type PulledModels } from "../../models/pull-models.ts";
+import { toNotFetched, type UnfitDraft } from "../../models/unfit-drafts.ts";
 import { openProfiles } from "../options/context.ts";
-import { fetchModels, planModels, type CompleteModel, type ModelsPlan, type PlannedModel } from "./fetch-models.ts";
 import { interruptible } from "../screen/interruptible.ts";
 import { paint } from "../screen/paint.ts";
-import { countFiles, describeFetch, JsonReporter, TerminalReporter, type PullReporter } from "./pull-reporter.ts";
-import { describeNotFetched, noteNotFetched, type SkippedDraft } from "./skip-drafts.ts";
-import { settleModels } from "./verify-models.ts";
+import {
+  countFiles,
+  describeFetch,
+  describeNotFetched,
+  JsonReporter,
+  TerminalReporter,
+  type PullReporter,
+} from "./pull-reporter.ts";
 
 interface PullCommandOptions {
   /** Only say what would be fetched. */
   readonly dryRun: boolean;
-  /** Move on to the commits that the branches mean now. */
+  /** Move on to the commits that the branches have now. */
   readonly update: boolean;
-  /** Read what another program has fetched. */
+  /** Read the content of files that another program has fetched. */
   readonly verify: boolean;
-  /** Events for scripts, one JSON object a line. */
+  /** Print events for scripts, one JSON object a line. */
   readonly json: boolean;
   /** Bytes per second at most. */
   readonly limitRate?: number | undefined;
 }
 
 /**
- * Fetches what the profiles' target and draft models lack on disk, but for drafts whose headers say that they cannot
- * speed up their target. Ctrl-C keeps what came.
+ * `llmctl pull`: fetches the files that the models of profiles lack, except drafts whose headers say that they cannot
+ * speed up their target. Ctrl-C keeps what was fetched.
  * @returns the exit code.
  */
 export async function pull(names: readonly string[], options: PullCommandOptions): Promise<number> {
+  const { dryRun, json, ...pulling } = options;
   const paths = findPaths();
   const hub = readHubSettings(process.env);
   const profiles = await openProfiles(names, paths);
-  const output = options.json ? jsonOutput() : textOutput();
+  const output = json ? jsonOutput() : textOutput();
   await interruptible(async (signal) => {
-    const tellUnchecked = async () => {
-      for (const { values } of profiles)
-        for (const message of await describeMissingDigests(values, paths)) output.note(message);
-    };
-    const fetching = {
-      paths,
-      hub,
-      signal,
-      reporter: output.reporter,
-      update: options.update,
-      limitRate: options.limitRate,
-    };
+    const shared = { ...pulling, paths, env: process.env, hub, signal, onEvent: output.reporter.show };
     try {
-      const plan = await planModels(profiles, fetching);
-      if (options.dryRun) {
-        output.showPlan(plan);
-        return await tellUnchecked();
-      }
-      const models = await fetchModels(plan, fetching);
-      for (const skipped of plan.skipped) await noteNotFetched(skipped, paths);
-      await settleModels(models, {
-        lockFolder: modelLockFolder(paths.state),
-        reporter: output.reporter,
-        signal,
-        verify: options.verify,
-      });
-      output.reporter.clear();
-      output.showDone(models, plan.skipped);
-      await tellUnchecked();
+      if (dryRun) output.showPlan(await planModels(profiles, shared));
+      else output.showDone(await pullModels(profiles, shared));
+      for (const note of await noteMissingDigests(profiles, shared)) output.note(note);
     } finally {
       output.reporter.clear();
     }
@@ -74,54 +55,54 @@ export async function pull(names: readonly string[], options: PullCommandOptions
   return 0;
 }
 
-interface Output {
+interface PullOutput {
   readonly reporter: PullReporter;
   readonly note: (message: string) => void;
   readonly showPlan: (plan: ModelsPlan) => void;
-  readonly showDone: (models: readonly CompleteModel[], skipped: readonly SkippedDraft[]) => void;
+  readonly showDone: (pulled: PulledModels) => void;
 }
 
-function textOutput(): Output {
+function textOutput(): PullOutput {
+  const reporter = new TerminalReporter(process.stderr);
   const say = (line: string) => process.stdout.write(`${printableSentence(line)}\n`);
-  const saySkipped = (skipped: readonly SkippedDraft[]) => skipped.forEach((one) => say(describeNotFetched(one)));
+  const sayUnfit = (unfit: readonly UnfitDraft[]) => unfit.forEach((one) => say(describeNotFetched(toNotFetched(one))));
   return {
-    reporter: new TerminalReporter(process.stderr),
+    reporter,
     note: (message) => process.stdout.write(`${paint("yellow", "note:")} ${printableSentence(message)}\n`),
-    showPlan: ({ models, skipped }) => {
-      for (const model of models) for (const line of describePlanned(model)) say(line);
-      saySkipped(skipped);
+    showPlan: ({ requests, unfit }) => {
+      for (const request of requests) for (const line of describePlanned(request)) say(line);
+      sayUnfit(unfit);
     },
-    showDone: (models, skipped) => {
-      for (const { label, files, wasFetched } of models)
+    showDone: ({ fulfilled, unfit }) => {
+      reporter.clear();
+      for (const { label, files, wasFetched } of fulfilled)
         say(`${label}: ${describeFiles(files)}${wasFetched ? "" : ", nothing to fetch"}`);
-      saySkipped(skipped);
+      sayUnfit(unfit);
     },
   };
 }
 
-function jsonOutput(): Output {
+function jsonOutput(): PullOutput {
   const reporter = new JsonReporter((line) => process.stdout.write(line));
-  const tellSkipped = (skipped: readonly SkippedDraft[]) => {
-    for (const { profile, ref, reason, sizeBytes } of skipped) {
-      reporter.tell({ event: "not-fetched", model: describeRef(ref), profile: profile.name, reason, sizeBytes });
-    }
+  const tellUnfit = (unfit: readonly UnfitDraft[]) => {
+    for (const one of unfit) reporter.show({ kind: "not-fetched", ...toNotFetched(one) });
   };
   return {
     reporter,
     note: (message) => reporter.tell({ event: "note", message }),
-    showPlan: ({ models, skipped }) => {
-      reporter.begin(models.map(({ label, plan }) => ({ model: label, plan })));
-      tellSkipped(skipped);
+    showPlan: ({ requests, unfit }) => {
+      reporter.show({ kind: "fetch-plan", plans: requests.map(({ label, plan }) => ({ model: label, plan })) });
+      tellUnfit(unfit);
     },
-    showDone: (models, skipped) => {
-      for (const { label, files } of models)
+    showDone: ({ fulfilled, unfit }) => {
+      for (const { label, files } of fulfilled)
         reporter.tell({ event: "done", model: label, files: files.shards, source: files.source });
-      tellSkipped(skipped);
+      tellUnfit(unfit);
     },
   };
 }
 
-function describePlanned({ label, plan }: PlannedModel): string[] {
+function describePlanned({ label, plan }: PlannedRequest): string[] {
   if (plan.kind === "complete") return [`${label}: ${describeFiles(plan.files)}, nothing to fetch`];
   const files = plan.files.map(({ name, sizeBytes, haveBytes }) => {
     const have = haveBytes === 0 ? "" : haveBytes === sizeBytes ? ", here" : `, ${formatSize(haveBytes)} here`;

@@ -17,10 +17,10 @@ const demo = fileURLToPath(new URL("../../../profiles/demo.yaml", import.meta.ur
 const lastLines = 20;
 
 /**
- * Starts the demo pair on an installed build, has it draft, and stops it. It has folders of its own: a demo of the
- * user's that runs is not touched.
- * @returns what came of it, for people.
- * @throws LlmctlError `demo-failed`, `interrupted`, or what `planLaunch` throws.
+ * Starts the demo pair on an installed build, waits until it has drafted, and stops it. It uses folders of its own, so
+ * that a running demo of the user is not touched.
+ * @returns the result, for people.
+ * @throws LlmctlError `demo-failed`, `interrupted`, or as {@link planLaunch}.
  */
 export async function tryDemo(build: string, paths: Paths): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), "llmctl-demo-"));
@@ -39,7 +39,7 @@ export async function tryDemo(build: string, paths: Paths): Promise<string> {
   }
 }
 
-/** Not to draft, or to die once, is to fail. */
+/** The demo fails when it does not draft, and when the server exits once. */
 function strict(profile: Profile, build: string): Profile {
   const { draft, restart } = profile.values;
   const failing = draft && { ...draft, on_mismatch: "fail" as const };
@@ -49,7 +49,7 @@ function strict(profile: Profile, build: string): Profile {
   };
 }
 
-/** @returns the event that says ready, or the last one. */
+/** @returns the event of the server being ready; the last event when it never is. */
 async function runUntilReady(launch: Launch, paths: Paths): Promise<StatusEvent> {
   let settle: (event: StatusEvent) => void = () => {};
   const settled = new Promise<StatusEvent>((resolve) => (settle = resolve));
@@ -74,10 +74,10 @@ async function runUntilReady(launch: Launch, paths: Paths): Promise<StatusEvent>
 function failed(build: string, { status }: StatusEvent): LlmctlError {
   if (status.state === "stopped")
     return new LlmctlError("interrupted", "the demo pair was interrupted", { exit: "interrupted" });
-  const reason =
-    status.lastExit?.message ?? (status.drafting.state === "off" ? status.drafting.reason : `it is ${status.state}`);
+  const { drafting, lastExit, state } = status;
+  const reason = lastExit?.message ?? (drafting.state === "off" ? drafting.reason : `it is ${state}`);
   return new LlmctlError("demo-failed", `the demo pair does not run on ${build}: ${reason}`, {
     exit: "failed",
-    fix: "the current build is what it was; see the lines of the server's log above",
+    fix: "see the lines of the server's log above; the current build has not changed",
   });
 }

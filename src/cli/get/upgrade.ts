@@ -6,23 +6,23 @@ import { type Build, listBuilds, useBuild, useBuildBefore } from "../../llama/as
 import type { Finding } from "../../llama/plan/finding.ts";
 import { PlanSession } from "../../llama/plan/plan-session.ts";
 import type { Profile } from "../../profiles/schema/schema.ts";
-import { buildAside, type ScriptOptions } from "./build.ts";
+import { installBuild, type ScriptOptions } from "./build.ts";
 import { checkNamed, listNames, type NamedCheck } from "../look/check-named.ts";
 import { formatFinding } from "../look/check-report.ts";
 import { tryDemo } from "./try-demo.ts";
 
 interface UpgradeOptions extends ScriptOptions {
-  /** Only go back to the build before. */
+  /** Only make the previous build the current build again. */
   readonly rollback: boolean;
-  /** Switch although a profile that starts now would not start any more. */
+  /** Switch although a profile that starts on the current build would not start on the new one. */
   readonly evenIfProfilesBreak: boolean;
 }
 
 /**
- * `llmctl upgrade`: makes a build aside, checks every profile against it, runs the demo pair on it, and only then makes
- * it the current one. Servers that run keep the build that they were started with, until they are restarted.
- * @throws LlmctlError `upgrade-breaks-profiles`, `demo-failed`, or what building throws; the current build is then what
- *   it was.
+ * `llmctl upgrade`: builds llama.cpp, checks every profile on the new build, runs the demo pair on it, and then makes
+ * it the current build. A running server keeps its build until it is restarted.
+ * @throws LlmctlError `upgrade-breaks-profiles`, `demo-failed`, or as {@link installBuild}; the current build then
+ *   stays the same.
  */
 export async function upgrade({ rollback, evenIfProfilesBreak, ...options }: UpgradeOptions): Promise<number> {
   const paths = findPaths();
@@ -31,7 +31,7 @@ export async function upgrade({ rollback, evenIfProfilesBreak, ...options }: Upg
     return 0;
   }
   const before = await findCurrent(paths);
-  const id = await buildAside(options);
+  const id = await installBuild(options);
   if (before?.id === id) {
     say("current", `${id}, as before`);
     return 0;
@@ -53,8 +53,8 @@ async function findCurrent({ data }: Paths): Promise<Build | undefined> {
 }
 
 /**
- * Checks on the new build every profile that runs on the current one, and shows what would be worse.
- * @returns the names of those that break.
+ * Checks every profile that uses the current build on the new build, and prints the errors and warnings that are new.
+ * @returns the names of the profiles that would not start any more.
  */
 async function findBroken(id: string, before: Build | undefined, paths: Paths): Promise<string[]> {
   const session = new PlanSession(paths, process.env);
@@ -64,10 +64,8 @@ async function findBroken(id: string, before: Build | undefined, paths: Paths): 
   const concerned = then.filter(({ profile }) => profile?.values.llama.build === id);
   const worse = concerned.map((check) => ({ name: check.name, findings: findWorse(check, now) }));
   const broken = worse.filter(({ findings }) => findings.some(({ rank }) => rank === "error")).map(({ name }) => name);
-  say(
-    "profiles",
-    `${concerned.length} checked, ${broken.length} would break; ${then.length - concerned.length} do not follow the current build`,
-  );
+  const others = `${then.length - concerned.length} do not follow the current build`;
+  say("profiles", `${concerned.length} checked, ${broken.length} would break; ${others}`);
   for (const { name, findings } of worse) {
     for (const finding of findings)
       process.stdout.write(formatFinding({ ...finding, message: `${name}: ${finding.message}` }));
@@ -75,14 +73,14 @@ async function findBroken(id: string, before: Build | undefined, paths: Paths): 
   return broken;
 }
 
-/** The profile on another build, where it leaves the choice to the current one. */
+/** The profile on another build; unchanged if it names a build or a program of its own. */
 function onBuild(id: string, profile: Profile): Profile {
   const { llama } = profile.values;
   const isFree = llama.build === undefined && llama.binary === undefined;
   return isFree ? { ...profile, values: { ...profile.values, llama: { build: id } } } : profile;
 }
 
-/** Errors and warnings that the same profile does not have now. A missing model is missing on both. */
+/** Errors and warnings that the profile does not have on the current build. */
 function findWorse({ name, findings }: NamedCheck, now: readonly NamedCheck[]): Finding[] {
   const known = now.find((one) => one.name === name)?.findings ?? [];
   const isKnown = (finding: Finding) =>
@@ -95,6 +93,8 @@ function refused(id: string, before: Build | undefined, broken: readonly string[
   const stays = before === undefined ? "no build is current" : `"${before.id}" stays the current build`;
   return new LlmctlError("upgrade-breaks-profiles", `${who} would not start on ${id}; ${stays}`, {
     exit: "config",
-    fix: "correct the profiles, or give them a build of their own (llama.build), then upgrade again; or add --even-if-profiles-break",
+    fix:
+      "correct the profiles, or give them a build of their own (llama.build), then upgrade again; " +
+      "or add --even-if-profiles-break",
   });
 }

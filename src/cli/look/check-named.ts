@@ -1,4 +1,4 @@
-import { mapBounded } from "../../base/map-bounded.ts";
+import pMap from "p-map";
 import type { Paths } from "../../base/files/paths.ts";
 import { type Finding, Findings } from "../../llama/plan/finding.ts";
 import { checkProfiles, type ProfileCheck } from "../../llama/plan/check-profile.ts";
@@ -31,14 +31,12 @@ export async function checkNamed(
   change: (profile: Profile) => Profile = (profile) => profile,
 ): Promise<NamedCheck[]> {
   const parsed: ParsedFiles = new Map();
-  const opened = await mapBounded(names, filesAtOnce, async (name) => {
+  const open = async (name: string) => {
     const findings = new Findings("collect");
-    return {
-      name,
-      findings,
-      profile: await findings.settle(async () => change(await openProfile(name, session.paths, parsed))),
-    };
-  });
+    const read = async () => change(await openProfile(name, session.paths, parsed));
+    return { name, findings, profile: await findings.settle(read) };
+  };
+  const opened = await pMap(names, open, { concurrency: filesAtOnce });
   const checks = await checkProfiles(
     opened.flatMap(({ profile }) => profile ?? []),
     session,

@@ -10,14 +10,8 @@ import { noDraftAsked } from "../../llama/plan/draft-decision.ts";
 import { checkLine, good } from "./check-line.ts";
 import { openProfile } from "../options/context.ts";
 import { jsonLine, jsonText } from "../screen/json-text.ts";
-import {
-  createHubAccess,
-  formatTraffic,
-  judgePair,
-  judgeProfile,
-  withoutProfile,
-  type Judgement,
-} from "../get/judge-pair.ts";
+import { judgePair, judgeProfile, type Judgement } from "../../models/judge-pair.ts";
+import { createHubAccess, formatTraffic, headerOptions } from "./header-access.ts";
 import { parseModelArgument } from "../options/model-argument.ts";
 
 interface PairOptions {
@@ -30,13 +24,16 @@ interface PairOptions {
 export async function checkPair(target: string, draft: string, { json, type }: PairOptions): Promise<number> {
   const paths = findPaths();
   const pair = { target: parseModelArgument(target), draft: parseModelArgument(draft), type };
-  return report(await judgePair(pair, withoutProfile(createHubAccess(), paths), paths), json);
+  return report(await judgePair(pair, headerOptions(paths), { paths, env: process.env }), json);
 }
 
 /** `llmctl check NAME --remote`: the same for a profile's models, which need not be on this machine. */
 export async function checkRemote(nameOrPath: string, json: boolean): Promise<number> {
   const paths = findPaths();
-  const judgement = await judgeProfile(await openProfile(nameOrPath, paths), createHubAccess(), paths);
+  const judgement = await judgeProfile(await openProfile(nameOrPath, paths), createHubAccess(), {
+    paths,
+    env: process.env,
+  });
   if (judgement !== undefined) return report(judgement, json);
   process.stdout.write(
     json ? jsonLine({ verdict: "off", reason: noDraftAsked }) : `drafting is off: ${noDraftAsked}\n`,

@@ -5,7 +5,7 @@ import { askBuild } from "../../llama/ask/asked-build.ts";
 import { childEnvironment } from "../../llama/ask/child-env.ts";
 import type { FlagCatalogue } from "../../llama/ask/flag-catalogue.ts";
 import type { FlagEntry } from "../../llama/ask/help-text.ts";
-import { findRule } from "../../llama/render/flag-table.ts";
+import { findFlagRule } from "../../llama/render/flag-table.ts";
 import { readBuildOption } from "../options/build-option.ts";
 import { jsonText } from "../screen/json-text.ts";
 import { paint } from "../screen/paint.ts";
@@ -36,7 +36,7 @@ export async function flags(word: string | undefined, { build, cli, json }: Flag
   const { label, catalogue } = await askBuild({ llama: readBuildOption(build), at, program, paths, env });
   const all = catalogue.entries.map((entry) => ({
     ...entry,
-    key: findRule([...entry.names, ...entry.negations])?.key,
+    key: findFlagRule([...entry.names, ...entry.negations])?.key,
   }));
   const listed = word === undefined ? all : searchFlags(all, word);
   if (listed.length === 0) throw unknownFlag(word ?? "", catalogue);

@@ -8,7 +8,7 @@ import { readModelFacts } from "../../gguf/model-facts.ts";
 import type { GgufModel } from "../../gguf/read-model.ts";
 import { readModelHeaders, type ModelHeaders } from "../../hub/find/read-model-headers.ts";
 import { jsonText } from "../screen/json-text.ts";
-import { createHubAccess, formatTraffic, withoutProfile } from "../get/judge-pair.ts";
+import { formatTraffic, headerOptions } from "./header-access.ts";
 import { parseModelArgument } from "../options/model-argument.ts";
 
 /**
@@ -16,10 +16,7 @@ import { parseModelArgument } from "../options/model-argument.ts";
  * @param name A file, an address, or `hf:owner/repo[:quant]`.
  */
 export async function inspect(name: string, options: { readonly json?: boolean }): Promise<void> {
-  const { model, traffic } = await readModelHeaders(
-    parseModelArgument(name),
-    withoutProfile(createHubAccess(), findPaths()),
-  );
+  const { model, traffic } = await readModelHeaders(parseModelArgument(name), headerOptions(findPaths()));
   const bytesRead = traffic?.bytesRead ?? 0;
   if (options.json === true) process.stdout.write(jsonText({ ...toJson(model), bytesRead }));
   else process.stdout.write(`${formatModel(model)}${describeTraffic(traffic)}`);

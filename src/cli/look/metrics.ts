@@ -2,7 +2,7 @@ import { findPaths } from "../../base/files/paths.ts";
 import { fetchMetrics } from "../../control/client.ts";
 import { expectProfileName } from "../../base/text/profile-name.ts";
 import { findAnswering } from "../../supervisor/state/find-supervisor.ts";
-import { notRunning } from "../run/down.ts";
+import { notRunning } from "../../fleet/not-running.ts";
 
 /** Prints a running profile's numbers as Prometheus text. @returns the exit code. @throws LlmctlError `not-running`. */
 export async function metrics(name: string): Promise<number> {

@@ -9,7 +9,7 @@ import type { Profile } from "../../profiles/schema/schema.ts";
 import { findAnswering } from "../../supervisor/state/find-supervisor.ts";
 import { readBuildOption } from "../options/build-option.ts";
 import { openProfile } from "../options/context.ts";
-import { notRunning } from "../run/down.ts";
+import { notRunning } from "../../fleet/not-running.ts";
 import { describeError } from "../screen/error-document.ts";
 import { jsonText } from "../screen/json-text.ts";
 import { paint } from "../screen/paint.ts";
@@ -90,7 +90,10 @@ function printJson(made: LaunchPlan | CliPlan, shown: object): number {
   return exitCode;
 }
 
-/** Without the values of the environment: they are for the server alone. */
+/**
+ * Without the values of the environment: they are for the server alone. Readers of this JSON know the wanted proof as
+ * `drafting`.
+ */
 function toJson(made: LaunchPlan | CliPlan): object {
   const { flags, notes } = made;
   const refused = made.refused.map(({ flag, error: { message, fix } }) => ({
@@ -98,12 +101,13 @@ function toJson(made: LaunchPlan | CliPlan): object {
     message,
     fix: fix ?? null,
   }));
-  const env = hideValues(commandOf(made).env);
-  const command = "launch" in made ? { launch: { ...made.launch, env } } : { command: { ...made.command, env } };
-  return { ...command, flags, notes, warnings: describeWarnings(made), refused };
+  const { proof: drafting, ...command } = commandOf(made);
+  const shown = { ...command, env: hideValues(command.env), drafting };
+  const rest = { flags, notes, warnings: describeWarnings(made), refused };
+  return "launch" in made ? { launch: shown, ...rest } : { command: shown, ...rest };
 }
 
-/** One line for each finding; drafting that is off is told apart from them, with the drafting of the launch. */
+/** One line for each finding; drafting that is off is told apart from them, with the proof of the launch. */
 function describeWarnings({ findings }: LaunchPlan | CliPlan): string[] {
   return findings.filter(({ code }) => code !== "drafting-off").map(describeInLine);
 }
@@ -122,14 +126,14 @@ function findRefusal({ refused }: LaunchPlan | CliPlan): LlmctlError | undefined
 
 /** Prints the warnings of a plan on stderr. */
 export function showPlanNotes(made: LaunchPlan | CliPlan): void {
-  const { drafting } = commandOf(made);
+  const { proof } = commandOf(made);
   const lacking = made.refused
     .filter(({ error }) => error.exit === "unavailable")
     .map(({ error }) => describeInLine(error));
   for (const warning of [...lacking, ...describeWarnings(made)])
     process.stderr.write(`${paint("yellow", "note:")} ${printableSentence(warning)}\n`);
-  if (!drafting.wanted && drafting.reason !== noDraftAsked) {
-    process.stderr.write(`${paint("yellow", "drafting off:")} ${printableSentence(drafting.reason)}\n`);
+  if (!proof.wanted && proof.reason !== noDraftAsked) {
+    process.stderr.write(`${paint("yellow", "drafting off:")} ${printableSentence(proof.reason)}\n`);
   }
 }
 

@@ -1,12 +1,9 @@
-import { existsSync, lstatSync, readdirSync } from "node:fs";
-import { systemErrorCode } from "../../base/errors.ts";
-import { exitCodes } from "../../base/exit-codes.ts";
-import { isOwn } from "../../base/files/own-folder.ts";
-import { findPaths, type Paths, serviceHome, unitFolder } from "../../base/files/paths.ts";
+import { exitCodeOf } from "../../base/errors.ts";
+import { findPaths } from "../../base/files/paths.ts";
 import type { DraftingStatus, Status } from "../../control/messages.ts";
 import { jsonText } from "../screen/json-text.ts";
-import type { StatesOfAll } from "../../fleet/foreign-states.ts";
-import { isSinceKnown, listProfileStates, type ProfileState } from "../../supervisor/state/profile-states.ts";
+import { listStates } from "../../fleet/list-states.ts";
+import { isSinceKnown, type ProfileState } from "../../supervisor/state/profile-states.ts";
 
 interface PsOptions {
   readonly all: boolean;
@@ -18,11 +15,7 @@ interface PsOptions {
  * @returns the exit code: that of the first that is refused.
  */
 export async function ps({ all, json }: PsOptions): Promise<number> {
-  const paths = findPaths();
-  const { states: found, unseen } = isAlone(paths)
-    ? { states: await listProfileStates(paths), unseen: [] }
-    : await listOfAll(paths);
-  const states = found.filter((state) => all || isWorthShowing(state));
+  const { states, unseen } = await listStates(findPaths(), { all });
   if (json) process.stdout.write(jsonText(states.map(describeAsJson)));
   else if (states.length === 0) process.stdout.write("nothing is running\n");
   else await printTable(states);
@@ -36,27 +29,7 @@ export async function ps({ all, json }: PsOptions): Promise<number> {
   if (refused.length === 0) return 0;
   const { reportError } = await import("../screen/report-error.ts");
   if (!json) for (const error of refused) reportError(error);
-  return exitCodes[refused[0]?.exit ?? "failed"].code;
-}
-
-async function listOfAll(paths: Paths): Promise<StatesOfAll> {
-  const { listStatesOfAll } = await import("../../fleet/foreign-states.ts");
-  return listStatesOfAll(paths);
-}
-
-/**
- * Whether nobody but the caller runs anything that `ps` would show: then the usual `ps` need not wait for the code that
- * looks at others.
- */
-function isAlone({ state }: Paths): boolean {
-  try {
-    const own = lstatSync(state, { throwIfNoEntry: false });
-    if ((own !== undefined && !isOwn(own)) || existsSync(serviceHome)) return false;
-    return !existsSync(unitFolder) || !readdirSync(unitFolder).some((name) => name.startsWith("llmctl-"));
-  } catch (error) {
-    if (systemErrorCode(error) === undefined) throw error;
-    return false; // whoever looks closer says why
-  }
+  return exitCodeOf(refused[0]);
 }
 
 /** The JSON of a profile's state; `user` only where it is not the caller. */
@@ -66,10 +39,6 @@ export function describeAsJson({
   user,
 }: ProfileState): Status & Pick<ProfileState, "presence" | "user"> {
   return { presence, ...(user === undefined ? {} : { user }), ...status };
-}
-
-function isWorthShowing({ presence, status }: ProfileState): boolean {
-  return presence !== "gone" || status.state !== "stopped";
 }
 
 async function printTable(states: readonly ProfileState[]): Promise<void> {
@@ -92,7 +61,7 @@ async function printTable(states: readonly ProfileState[]): Promise<void> {
   process.stdout.write(formatTable(header, rows, process.stdout.columns ?? Infinity));
 }
 
-/** A supervisor that ended without saying so was killed, whatever its last word was; nobody knows when. */
+/** A supervisor that ended without a last event was killed, whatever its last state was; nobody knows when. */
 export function describePresence(presence: ProfileState["presence"], state: string, load = ""): string {
   if (presence === "live") return load === "" ? state : `${state} ${load}`;
   if (presence === "gone") return state === "stopped" || state === "failed" ? state : "dead";

@@ -81,5 +81,7 @@ function addModels(program: Command, done: (code: number) => void): void {
     .command("prune")
     .description("delete the fetched models that no profile uses, after having asked")
     .option("--yes", "do not ask", false)
-    .action(async (options: { yes: boolean }) => done(await (await import("../get/models.ts")).modelsPrune(options)));
+    .action(async (options: { yes: boolean }) =>
+      done(await (await import("../get/models-prune.ts")).modelsPrune(options)),
+    );
 }

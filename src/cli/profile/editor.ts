@@ -1,9 +1,8 @@
 import { basename } from "node:path";
+import type { Env } from "../../base/environment.ts";
 import { LlmctlError } from "../../base/errors.ts";
 import { findTool } from "../../base/files/find-tool.ts";
 import { runOnTerminal } from "../run/run-on-terminal.ts";
-
-type Env = Readonly<Record<string, string | undefined>>;
 
 /** How a command line of this editor opens a file at a line; undefined for one that is only given the file. */
 const lineArguments: Readonly<Record<string, (file: string, line: number) => readonly string[]>> = {

@@ -3,7 +3,7 @@ import { access, copyFile, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { LlmctlError, type Problem, systemErrorCode } from "../../base/errors.ts";
 import { printableLine } from "../../base/text/printable.ts";
-import { expectSafeForRoot } from "../../base/files/safe-way.ts";
+import { expectSafeForRoot } from "../../base/files/trusted-path.ts";
 import { checkProfileText, replaceText } from "../../profiles/change-profile.ts";
 import { readProfileText } from "../../profiles/find.ts";
 import { quote } from "../../profiles/yaml/quote-value.ts";

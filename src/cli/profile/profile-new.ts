@@ -10,7 +10,7 @@ import type { LoadOptions } from "../../profiles/load.ts";
 import { profileNamePattern } from "../../base/text/profile-name.ts";
 import { quote } from "../../profiles/yaml/quote-value.ts";
 import type { ModelRef } from "../../profiles/schema/schema.ts";
-import { type NewProfile, newProfileText } from "../../profiles/schema/template.ts";
+import { type NewProfile, newProfileText } from "../../profiles/schema/new-profile-text.ts";
 import { makeSource, type SourceText } from "../../profiles/yaml/located.ts";
 import { askFor, canAsk } from "../screen/ask.ts";
 import { findLoadOptions } from "../options/context.ts";

@@ -5,7 +5,7 @@ import { setInYaml, unsetInYaml } from "../../profiles/yaml/edit-yaml.ts";
 import { profileJsonSchema, schemaAt } from "../../profiles/schema/json-schema.ts";
 import { parseKey } from "../../profiles/yaml/key-path.ts";
 import { resolveProfile } from "../../profiles/load.ts";
-import { type NewValue, parseNewValue } from "../../profiles/yaml/new-value.ts";
+import { type ValueArgument, parseValueArgument } from "../../profiles/yaml/value-argument.ts";
 import { quote } from "../../profiles/yaml/quote-value.ts";
 import { findLocated, type KeyPath, showKey, showPlace, toPlain } from "../../profiles/yaml/located.ts";
 import { findOwnProfile, noteRunning, type OwnProfile } from "./own-profile.ts";
@@ -13,7 +13,7 @@ import { showWritten } from "./profile.ts";
 
 interface Assignment {
   readonly path: KeyPath;
-  readonly value: NewValue;
+  readonly value: ValueArgument;
 }
 
 /** `profile set NAME KEY=VALUE …`: all of them, or none. */
@@ -58,7 +58,7 @@ function readAssignment(word: string): Assignment {
   if (equals < 0) throw badWord(word, "is not KEY=VALUE", "write it like draft.n_max=8");
   const path = readKey(word.slice(0, equals));
   const isText = schemaAt(profileJsonSchema(), path)?.type === "string";
-  return { path, value: parseNewValue(word.slice(equals + 1), isText) };
+  return { path, value: parseValueArgument(word.slice(equals + 1), isText) };
 }
 
 function readKey(word: string): KeyPath {

@@ -3,7 +3,7 @@ import { findPaths, type Paths } from "../../base/files/paths.ts";
 import { printableSentence } from "../../base/text/printable.ts";
 import type { Status } from "../../control/messages.ts";
 import { readApiKeys } from "../../llama/server/api-keys.ts";
-import { askCli } from "../../llama/ask/cli-abilities.ts";
+import { askLlamaCli } from "../../llama/ask/llama-cli-abilities.ts";
 import { type Command, planCli } from "../../llama/plan/plan-launch.ts";
 import type { Profile } from "../../profiles/schema/schema.ts";
 import { isSocketUrl } from "../../supervisor/child/endpoint.ts";
@@ -30,7 +30,7 @@ export async function chat(nameOrPath: string, more: readonly string[]): Promise
 
 async function chatAlone(profile: Profile, paths: Paths, more: readonly string[]): Promise<number> {
   const options = { paths, env: process.env };
-  const { drafts } = await askCli(profile, options);
+  const { drafts } = await askLlamaCli(profile, options);
   const plan = await planCli(drafts ? profile : withoutDraft(profile), options);
   showPlanNotes(plan);
   if (!drafts && profile.values.draft !== undefined) {
@@ -64,7 +64,7 @@ async function chatWithServer(profile: Profile, { paths, status, more }: Running
   const options = { paths, env: process.env };
   // llama-cli has no way to send a key, nor to connect to a unix socket.
   const keyFile = values.server.api_key_file;
-  const connects = keyFile === undefined && !isSocketUrl(url) && (await askCli(profile, options)).connects;
+  const connects = keyFile === undefined && !isSocketUrl(url) && (await askLlamaCli(profile, options)).connects;
   const [apiKey] =
     keyFile === undefined ? [] : readApiKeys(keyFile, { at: profile.at("server", "api_key_file"), hasComments: true });
   note(`"${name}" is running: this is a chat with its server, ${url}`);

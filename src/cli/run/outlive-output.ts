@@ -50,3 +50,8 @@ function dropUnread(stream: Socket): void {
   const write = stream.write.bind(stream) as (...args: unknown[]) => boolean;
   stream.write = (...args: unknown[]) => (stream.writableLength > maxWaitingBytes ? false : write(...args));
 }
+
+/** Whether a terminal that closes is one that this command was given, and not only the one it was started from. */
+export function hasTerminal(): boolean {
+  return process.stdin.isTTY || process.stdout.isTTY || process.stderr.isTTY;
+}

@@ -1,7 +1,7 @@
 import { printableSentence } from "../../base/text/printable.ts";
 import type { Status, StatusEvent } from "../../control/messages.ts";
 import { createNotifier } from "../../services/notify.ts";
-import { describeDrafting } from "../../supervisor/describe-state.ts";
+import { describeDrafting } from "../../llama/server/draft-proof.ts";
 
 /** How much longer a start may take, told again and again while it goes on. */
 const extendMs = 120_000;

@@ -5,13 +5,13 @@ import { findPaths, type Paths } from "../../base/files/paths.ts";
 import { readModel } from "../../gguf/read-model.ts";
 import { findModel, findOptions } from "../../hub/find/find-model.ts";
 import { planPull } from "../../hub/download/pull-model.ts";
-import { findKeyFault } from "../../llama/server/access.ts";
+import { findKeyFileFault } from "../../llama/server/api-key-checks.ts";
 import { hasKeyComments } from "../../llama/server/api-keys.ts";
 import type { FlagCatalogue } from "../../llama/ask/flag-catalogue.ts";
 import { type ContainerModels, type ImageBackend, planContainer } from "../../export/plan-container.ts";
 import { findDraftingOff, judgeDraft } from "../../llama/plan/draft-decision.ts";
 import { exportRelease, readReleaseCatalogue } from "../../llama/ask/release-catalogue.ts";
-import { vocabRule } from "../../llama/draft/vocab-rule.ts";
+import { vocabRuleFromFlags } from "../../llama/draft/build-vocab-rule.ts";
 import { quote } from "../../profiles/yaml/quote-value.ts";
 import { listSidecars } from "../../profiles/model-refs.ts";
 import type { ModelRef, Profile } from "../../profiles/schema/schema.ts";
@@ -22,7 +22,7 @@ import type { ContainerFile, ContainerSpec } from "../../export/container.ts";
 import { renderKubernetes } from "../../export/kubernetes.ts";
 import { renderQuadlet } from "../../export/quadlet.ts";
 import { openProfile } from "../options/context.ts";
-import { createHubAccess } from "../get/judge-pair.ts";
+import { createHubAccess } from "../look/header-access.ts";
 
 export type ExportFormat = "quadlet" | "compose" | "kubernetes";
 
@@ -92,7 +92,7 @@ function user(): { uid: number; gid: number } {
  * @throws LlmctlError `api-keys-unusable`.
  */
 function checkKeys(profile: Profile, catalogue: FlagCatalogue): void {
-  const fault = findKeyFault(profile, hasKeyComments(catalogue));
+  const fault = findKeyFileFault(profile, hasKeyComments(catalogue));
   if (fault?.exit === "config") throw fault;
 }
 
@@ -175,7 +175,7 @@ async function judgePlaced(
   const verdict = judgeDraft(profile, {
     target: await readModel(targetPath),
     draft: draftPath === undefined ? undefined : await readModel(draftPath),
-    rule: vocabRule((flag) => catalogue.has(flag)),
+    rule: vocabRuleFromFlags((flag) => catalogue.has(flag)),
   });
   return findDraftingOff(profile, verdict);
 }

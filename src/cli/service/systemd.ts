@@ -8,7 +8,7 @@ import { findPaths } from "../../base/files/paths.ts";
 import { printableSentence } from "../../base/text/printable.ts";
 import { hasLogin } from "../../base/text/secrets.ts";
 import { parseDuration } from "../../base/text/units.ts";
-import { expectSafeForRoot } from "../../base/files/safe-way.ts";
+import { expectSafeForRoot } from "../../base/files/trusted-path.ts";
 import { askedPriority } from "../../llama/ask/priority-rights.ts";
 import { isSocketHost } from "../../profiles/rules/host-kinds.ts";
 import {
@@ -25,9 +25,11 @@ import { openProfile } from "../options/context.ts";
 import { showUnit, systemctl } from "../../services/systemctl.ts";
 import { ensureSystemUser } from "../../services/system-user.ts";
 import { readUnit, unitPath } from "../../services/unit-files.ts";
-import { describeFailure, findGone, findLastFailure } from "./unit-health.ts";
-import { startUnit } from "./start-unit.ts";
-import { listMounts } from "./unit-mounts.ts";
+import { findLastFailure } from "../../fleet/units/unit-failure.ts";
+import { findGoneFiles } from "../../services/gone-files.ts";
+import { describeFailure, describeGone } from "./unit-rows.ts";
+import { startUnit } from "../../fleet/units/start-unit.ts";
+import { listMounts } from "../../fleet/units/unit-mounts.ts";
 
 /** What decides where files are, and where the Hub is; a service does not see the caller's shell. */
 const passedOn = [
@@ -142,9 +144,14 @@ export async function systemdStatus(name: string, options: ScopeOptions): Promis
   say(`at boot   ${of("UnitFileState") || "unknown"}`);
   say(`state     ${of("ActiveState")} (${of("SubState")}), last result ${of("Result")}, ${of("NRestarts")} restarts`);
   if (of("StatusText") !== "") say(`says      ${of("StatusText")}`);
-  const gone = await findGone(present, name);
+  const gone = (await findGoneFiles(present, name)).flatMap(describeGone);
   const failure = await findLastFailure(findPaths({ ...process.env, ...readEnvironment(present) }), name, shown);
-  for (const row of [...gone, ...(gone.length === 0 ? rows : []), ...describeFailure(failure)]) say(row);
+  for (const row of [
+    ...gone,
+    ...(gone.length === 0 ? rows : []),
+    ...(failure === undefined ? [] : describeFailure(failure)),
+  ])
+    say(row);
   return of("ActiveState") === "active" ? 0 : 3;
 }
 

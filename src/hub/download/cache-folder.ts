@@ -1,7 +1,7 @@
 import { mkdir, open, type FileHandle } from "node:fs/promises";
 import { systemErrorCode } from "../../base/errors.ts";
-import { expectPlainFile, noTricks, notAFile } from "../../base/files/own-file.ts";
-import { expectSafeForRoot } from "../../base/files/safe-way.ts";
+import { expectPlainFile, noFollowFlags, notAFile } from "../../base/files/own-file.ts";
+import { expectSafeForRoot } from "../../base/files/trusted-path.ts";
 
 /**
  * Makes a folder of models, of locks or of names, readable to all whom the umask lets, as the Python client does:
@@ -30,7 +30,7 @@ export async function openCacheFile(path: string, flags: number): Promise<FileHa
 
 async function openPlainly(path: string, flags: number): Promise<FileHandle> {
   try {
-    return await open(path, flags | noTricks, 0o666);
+    return await open(path, flags | noFollowFlags, 0o666);
   } catch (error) {
     throw ["ELOOP", "ENXIO"].includes(systemErrorCode(error) ?? "") ? notAFile(path) : error;
   }

@@ -8,7 +8,7 @@ import type { HubResponse } from "../http/http-get.ts";
 import { PartFile, type PartWriter } from "./part-file.ts";
 import type { RemoteFile } from "../http/remote-file.ts";
 import { TransientError, withRetries } from "../http/retry.ts";
-import { workThrough } from "./concurrency.ts";
+import { runConcurrently } from "./run-concurrently.ts";
 import type { Transfer } from "./transfer.ts";
 
 export interface BlobDownload {
@@ -108,8 +108,8 @@ async function fetchMissing(part: PartFile, rangeBytes: number, download: BlobDo
   const address = new FileAddress(download.url);
   const pieceBytes = Math.max(rangeBytes, Math.ceil(download.file.sizeBytes / mostRanges));
   const ranges = rangeBytes === Infinity ? part.missing : cutRanges(part.missing, pieceBytes);
-  await workThrough(ranges, { count: transfer.limits.connections, signal: hub.signal }, (range, signal) =>
-    transfer.places.use((gathered) =>
+  await runConcurrently(ranges, { limit: transfer.limits.connections, signal: hub.signal }, (range, signal) =>
+    transfer.buffers.use((gathered) =>
       fetchRange(range, { part, address, gathered, download, hub: { ...hub, signal } }),
     ),
   );

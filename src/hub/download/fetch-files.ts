@@ -11,7 +11,8 @@ import { readRecord } from "./part-record.ts";
 import { RateLimit } from "../http/rate-limit.ts";
 import type { RemoteFile } from "../http/remote-file.ts";
 import { sayOnce } from "../http/retry.ts";
-import { Places, workThrough } from "./concurrency.ts";
+import { Pool } from "./pool.ts";
+import { runConcurrently } from "./run-concurrently.ts";
 import { standardLimits, type Transfer, type TransferLimits } from "./transfer.ts";
 
 /** What is told while files come. `file` is the name where it comes from; several files move at once. */
@@ -66,7 +67,7 @@ export async function fetchFiles(
   const transfer = startTransfer(tasks, store, options);
   await transfer.checkSpace();
   const digests = new Map<FileTask, string>();
-  await workThrough(tasks, { count: transfer.limits.files, signal: options.signal }, async (task, signal) => {
+  await runConcurrently(tasks, { limit: transfer.limits.files, signal: options.signal }, async (task, signal) => {
     const inTime = { ...options, signal };
     digests.set(task, await fetchFile(task, { transfer, connection: connect(inTime), options: inTime }));
   });
@@ -79,7 +80,7 @@ function startTransfer(tasks: readonly FileTask[], store: Store, options: FetchO
   const ours = new Map<string, number>();
   return {
     limits,
-    places: new Places(limits.connections, () => Buffer.allocUnsafeSlow(limits.stepBytes)),
+    buffers: new Pool(limits.connections, () => Buffer.allocUnsafeSlow(limits.stepBytes)),
     rate: limitRate === undefined ? undefined : new RateLimit(limitRate, wait),
     retries: { ...retries, onRetry: sayOnce(retries.onRetry) },
     noteBytes: (file, doneBytes) => void ours.set(file.name, doneBytes),

@@ -1,5 +1,5 @@
 import type { RemoteFile } from "../http/remote-file.ts";
-import type { Places } from "./concurrency.ts";
+import type { Pool } from "./pool.ts";
 import type { RateLimit } from "../http/rate-limit.ts";
 import type { RetryRule } from "../http/retry.ts";
 
@@ -26,8 +26,8 @@ export const standardLimits: TransferLimits = { connections: 8, files: 3, rangeB
 /** What all downloads of one pull share. */
 export interface Transfer {
   readonly limits: TransferLimits;
-  /** Each connection gathers what comes in a buffer of its own. */
-  readonly places: Places<Buffer<ArrayBuffer>>;
+  /** One buffer for each connection, which gathers what comes. A request waits for a free one. */
+  readonly buffers: Pool<Buffer<ArrayBuffer>>;
   readonly rate: RateLimit | undefined;
   readonly retries: RetryRule;
   readonly noteBytes: (file: RemoteFile, doneBytes: number) => void;

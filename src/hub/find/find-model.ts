@@ -1,10 +1,10 @@
 import { readdir } from "node:fs/promises";
 import { basename, join, sep } from "node:path";
+import pMap from "p-map";
 import { LlmctlError } from "../../base/errors.ts";
 import type { Fix } from "../../base/fix.ts";
 import { listTree } from "../../base/files/list-tree.ts";
-import { mapBounded } from "../../base/map-bounded.ts";
-import { nameSome } from "../../base/text/list-some.ts";
+import { listSome } from "../../base/text/list-some.ts";
 import type { Paths } from "../../base/files/paths.ts";
 import type { HubModelRef, ModelRef, Profile, RemoteModelRef, UrlModelRef } from "../../profiles/schema/schema.ts";
 import { findCommit, repoFolder } from "./hub-cache.ts";
@@ -16,6 +16,9 @@ import { pullFix } from "./pull-fix.ts";
 import { matchFiles, mismatchError } from "./select-files.ts";
 import { listShardNames, parseShardName } from "./shard-names.ts";
 import { listUrlFiles, type UrlFile } from "./url-files.ts";
+
+/** The sizes of a large set are asked for together, with few requests in the queue of the file system. */
+const filesAtOnce = 64;
 
 export interface FindOptions {
   /** The Hugging Face cache, as `findPaths().hub` gives it. */
@@ -61,7 +64,7 @@ export async function findModel(ref: ModelRef, options: FindOptions): Promise<Mo
   const search = await searchModel(ref, options);
   if ("files" in search) return search.files;
   const what =
-    search.absent.length === 0 ? "is not on this machine" : `is not complete: ${nameSome(search.absent, 10)}`;
+    search.absent.length === 0 ? "is not on this machine" : `is not complete: ${listSome(search.absent, 10)}`;
   throw new LlmctlError("model-missing", `${describeRef(ref)} ${what}`, {
     exit: "missingFile",
     ...placeOf(options),
@@ -87,7 +90,9 @@ async function searchUrlModel(
 ): Promise<ModelSearch> {
   const files = listUrlFiles(ref, options);
   const paths = files.map(({ path }) => path);
-  const sizes = await mapBounded(paths, 64, (path) => measureFile(path, options, deleteFix(options)));
+  const sizes = await pMap(paths, (path) => measureFile(path, options, deleteFix(options)), {
+    concurrency: filesAtOnce,
+  });
   if (sizes.every((size) => size === undefined)) return { absent: [] };
   const absent = files.flatMap((file, i) => findUrlFault(file, sizes[i], lock?.files[i]) ?? []);
   return absent.length === 0 ? completeFiles(paths, sizes, urlSource) : { absent };
@@ -176,7 +181,9 @@ async function searchPlace(
     return { absent: match.absent.map((name) => `${join(folder, prefix + name)} is missing`) };
   if (match.kind !== "one") throw mismatchError(match, ref, options.at);
   const paths = match.names.map((name) => join(folder, prefix + name));
-  const sizes = await mapBounded(paths, 64, (path) => measureFile(path, options, deleteFix(options)));
+  const sizes = await pMap(paths, (path) => measureFile(path, options, deleteFix(options)), {
+    concurrency: filesAtOnce,
+  });
   const absent = paths.flatMap(
     (path, i) => findFault(path, sizes[i], lock?.files[i]?.sizeBytes, "at the commit in use") ?? [],
   );
@@ -209,11 +216,11 @@ async function findLocal(path: string, options: FindOptions): Promise<ModelFiles
       fix: `name "${paths[0]}"`,
     });
   }
-  const sizes = await mapBounded(paths, 64, (each) => measureFile(each, options, fix));
+  const sizes = await pMap(paths, (each) => measureFile(each, options, fix), { concurrency: filesAtOnce });
   const search = completeFiles(paths, sizes, "local file");
   if ("files" in search) return search.files;
   const of = paths.length === 1 ? "" : ` (${search.absent.length} of ${paths.length} shards)`;
-  const message = `model file "${nameSome(search.absent, 10, '", "')}" is missing${of}`;
+  const message = `model file "${listSome(search.absent, 10, '", "')}" is missing${of}`;
   throw new LlmctlError("model-missing", message, { exit: "missingFile", ...placeOf(options), fix });
 }
 

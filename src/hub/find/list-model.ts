@@ -119,7 +119,9 @@ async function readJsonAnswer({ response, chunks }: HubAnswer): Promise<Response
   const isList = new URL(url).pathname.includes("/tree/");
   const isAsAsked = isList ? Array.isArray(value) && value.every(isMap) : isMap(value);
   if (!isAsAsked) throw notAHub(url, "does not answer as a Hub does");
-  return Object.assign(new Response(null, { headers }), { json: async () => value });
+  return Object.assign(new Response(null, { headers: { link: headers.get("link") ?? "" } }), {
+    json: async () => value,
+  });
 }
 
 /** @throws LlmctlError when the chunks take too long together, each of which came in time. */

@@ -1,7 +1,7 @@
 import { posix } from "node:path";
 import { findClosest } from "../../base/text/closest.ts";
 import { LlmctlError } from "../../base/errors.ts";
-import { nameSome } from "../../base/text/list-some.ts";
+import { listSome } from "../../base/text/list-some.ts";
 import type { HubModelRef } from "../../profiles/schema/schema.ts";
 import { describeRef } from "./describe-ref.ts";
 import { firstShard, hasTooManyShards, listShardNames, parseShardName, tooManyShards } from "./shard-names.ts";
@@ -57,7 +57,7 @@ export function mismatchError(match: Exclude<Match, { kind: "one" }>, ref: HubMo
     case "several":
       return new LlmctlError(
         "model-ambiguous",
-        `${describeRef(ref)} could mean ${match.firsts.length} models: ${nameSome(match.firsts)}`,
+        `${describeRef(ref)} could mean ${match.firsts.length} models: ${listSome(match.firsts)}`,
         {
           exit: "config",
           ...place,
@@ -78,7 +78,7 @@ export function mismatchError(match: Exclude<Match, { kind: "one" }>, ref: HubMo
     case "incomplete":
       return new LlmctlError(
         "shards-missing",
-        `${describeRef(ref)} is not complete: ${nameSome(match.absent)} is missing`,
+        `${describeRef(ref)} is not complete: ${listSome(match.absent)} is missing`,
         {
           exit: "missingFile",
           ...place,
@@ -94,7 +94,7 @@ function notFoundError(known: readonly string[], ref: HubModelRef, place: { at?:
   const message =
     known.length === 0
       ? `"${ref.hf}" has no GGUF model`
-      : `"${ref.hf}" has no ${kind} "${wanted}"; it has ${nameSome(known)}`;
+      : `"${ref.hf}" has no ${kind} "${wanted}"; it has ${listSome(known)}`;
   return new LlmctlError(`${kind}-not-found`, message, {
     exit: "config",
     ...place,

@@ -1,126 +1,134 @@
-import { get as getHttp, type IncomingMessage } from "node:http";
-import type { Socket } from "node:net";
-import { get as getHttps } from "node:https";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import type { Dispatcher } from "undici";
 import { LlmctlError } from "../../base/errors.ts";
+import { makeHttpClient, type HttpClient } from "./http-client.ts";
 
-/** As much of `fetch` as the Hub needs. */
+/** The part of `fetch` that downloads need. */
 export type HubFetch = (
   url: string,
   init: { readonly headers: Readonly<Record<string, string>>; readonly signal: AbortSignal },
 ) => Promise<HubResponse>;
 
-/** As much of a `Response` as the Hub needs. */
-export interface HubResponse extends Pick<Response, "status" | "ok" | "url" | "headers"> {
+/** The part of a `Response` that downloads need. */
+export interface HubResponse extends Pick<Response, "status" | "ok" | "url"> {
+  readonly headers: Pick<Headers, "get">;
   readonly body: AsyncIterable<Uint8Array> | null;
 }
 
 const redirectStatus = [301, 302, 303, 307, 308];
-/** As many as `fetch` follows. */
+/** The limit of `fetch`. */
 const maxRedirects = 20;
 
 /**
- * Stops a body of a redirect that has no end. A short one is read, which leaves the connection fit for the next
- * request.
+ * Bounds the body of a redirect, which may be endless. A short body is read to its end, so that the connection can carry
+ * the next request.
  */
-const longestRedirectBytes = 64 << 10;
+const maxRedirectBodyBytes = 64 << 10;
 
-/** An answer, and where it leads on. */
-interface Hop {
-  readonly answer: HubResponse;
-  /** Lets go of an answer that is not the last. */
-  readonly skip: () => void;
-}
+let made: Promise<HttpClient> | undefined;
+/** Requests that have no answer yet. */
+let pending = 0;
 
 /**
- * Follows redirects. The `authorization` goes to the origin that was asked for alone, however they lead on.
- * @throws LlmctlError `bad-redirect` for one that leads to no web address, such as `file:` or half an address: it will
- *   lead there again.
+ * Sends a GET and follows redirects. The `authorization` header goes only to the origin that was asked first.
+ * @throws the signal's reason, an error with a code when the connection fails, or LlmctlError `bad-redirect` for a
+ *   redirect to anything but a web address, such as `file:` or half an address: a retry would meet it again.
  */
-export function followRedirects(ask: (address: URL, init: Parameters<HubFetch>[1]) => Promise<Hop>): HubFetch {
-  return async (url, { headers, signal }) => {
-    let address = new URL(url);
-    let sent = { "user-agent": "llmctl", ...headers };
-    for (let redirects = 0; ; redirects += 1) {
-      const { answer, skip } = await ask(address, { headers: sent, signal });
-      const location = answer.headers.get("location");
-      if (!redirectStatus.includes(answer.status) || location === null || redirects === maxRedirects) return answer;
-      skip();
-      const next = resolveRedirect(location, address);
-      if (next.origin !== address.origin) sent = withoutAuthorization(sent);
-      address = next;
-    }
-  };
-}
+export const httpGet: HubFetch = async (url, { headers, signal }) => {
+  const client = await (made ??= makeHttpClient(process.env));
+  // A connection is free for the next request one turn of the event loop after the end of an answer.
+  await nextTurn();
+  let address = new URL(url);
+  let sent = { "user-agent": "llmctl", ...headers };
+  for (let redirects = 0; ; redirects += 1) {
+    const answer = await request(client, address, { headers: sent, signal });
+    const location = getHeader(answer, "location");
+    if (!redirectStatus.includes(answer.statusCode) || location === null || redirects === maxRedirects)
+      return toResponse(answer, address);
+    // The end of that body is not awaited; the signal ends it as well.
+    void answer.body.dump({ limit: maxRedirectBodyBytes });
+    const next = resolveRedirect(location, address);
+    if (next.origin !== address.origin) sent = withoutAuthorization(sent);
+    address = next;
+  }
+};
 
 function resolveRedirect(location: string, from: URL): URL {
   const next = URL.canParse(location, from.href) ? new URL(location, from) : undefined;
   if (next !== undefined && ["http:", "https:"].includes(next.protocol)) return next;
-  const where = next === undefined ? "what is no address" : `an address with "${next.protocol.slice(0, 40)}"`;
-  throw new LlmctlError("bad-redirect", `${from.host} leads to ${where}, which is not followed`, {
+  const where = next === undefined ? "something that is not an address" : `a "${next.protocol.slice(0, 40)}" address`;
+  throw new LlmctlError("bad-redirect", `${from.host} redirects to ${where}, which llmctl does not follow`, {
     exit: "unavailable",
     at: from.origin + from.pathname,
-    fix: "check the address, or HF_ENDPOINT, and proxies on the way",
-  });
-}
-
-/**
- * A `fetch` as far as the Hub needs it, which takes a third of the memory: it copies no chunk once more, and loads
- * less.
- * @throws the signal's reason, the system's error of a connection that is lost, or as {@link followRedirects}.
- */
-export const httpGet: HubFetch = followRedirects(async (address, { headers, signal }) => {
-  const body = await request(address, headers, signal);
-  const { statusCode: status = 0, headers: received } = body;
-  const fields = Object.entries(received).flatMap(([name, value]) =>
-    value === undefined ? [] : [[name, String(value)] as [string, string]],
-  );
-  const answer = { status, ok: status >= 200 && status < 300, url: address.href, headers: new Headers(fields), body };
-  return { answer, skip: () => skipBody(body) };
-});
-
-function skipBody(body: IncomingMessage): void {
-  let bytes = 0;
-  body.on("error", () => undefined); // of an answer that nobody reads
-  body.on("data", (chunk: Buffer) => {
-    bytes += chunk.length;
-    if (bytes > longestRedirectBytes) body.destroy();
+    fix: "check the address, HF_ENDPOINT, and any proxy on the way",
   });
 }
 
 function withoutAuthorization(headers: Readonly<Record<string, string>>): { "user-agent": string } {
-  return {
-    "user-agent": "llmctl",
-    ...Object.fromEntries(Object.entries(headers).filter(([name]) => name !== "authorization")),
-  };
+  const kept = Object.entries(headers).filter(([name]) => name !== "authorization");
+  return { "user-agent": "llmctl", ...Object.fromEntries(kept) };
 }
 
-const listened = new WeakSet<Socket>();
+type Answer = Dispatcher.ResponseData;
 
-/**
- * The request tells what goes wrong on its connection. Where it was let go of between the answer's end and the next
- * request, the connection has the error alone, and without a listener it would end this process.
- */
-function listenOnce(socket: Socket): void {
-  if (listened.has(socket)) return;
-  listened.add(socket);
-  socket.on("error", () => undefined);
-}
-
+/** The library looks at the signal only once there is a connection, so this looks at it before that. */
 function request(
+  { dispatcher, dropConnecting }: HttpClient,
   address: URL,
-  headers: Readonly<Record<string, string>>,
-  signal: AbortSignal,
-): Promise<IncomingMessage> {
+  { headers, signal }: Parameters<HubFetch>[1],
+): Promise<Answer> {
   return new Promise((resolve, reject) => {
-    const get = address.protocol === "https:" ? getHttps : getHttp;
-    const outgoing = get(address, { headers, signal }, resolve);
-    outgoing.on("error", reject);
-    outgoing.on("socket", listenOnce);
-    // Nobody asked to change the protocol: without a listener, the request would have no end.
-    outgoing.on("upgrade", (answer, socket) => {
-      socket.on("error", () => undefined);
-      socket.destroy();
-      resolve(answer);
-    });
+    signal.throwIfAborted();
+    pending += 1;
+    const settle = () => {
+      signal.removeEventListener("abort", onAbort);
+      pending -= 1;
+      if (pending === 0) dropConnecting();
+    };
+    const onAbort = () => {
+      settle();
+      reject(signal.reason as Error);
+    };
+    signal.addEventListener("abort", onAbort);
+    dispatcher
+      .request({
+        origin: address.origin,
+        path: address.pathname + address.search,
+        method: "GET",
+        headers: { ...authorize(address), ...headers },
+        signal,
+        // The stall guard of the caller decides how long a server may be silent.
+        headersTimeout: 0,
+        bodyTimeout: 0,
+      })
+      .finally(() => signal.aborted || settle())
+      .then(resolve, reject);
   });
+}
+
+/** An address may carry a name and a password, as that of a mirror does. */
+function authorize({ username, password }: URL): Record<string, string> {
+  if (username === "" && password === "") return {};
+  const [name, secret] = [username, password].map(decodePart);
+  return { authorization: `Basic ${Buffer.from(`${name}:${secret}`).toString("base64")}` };
+}
+
+/** A redirect may lead to an address with half an escape sequence. */
+function decodePart(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+function toResponse(answer: Answer, address: URL): HubResponse {
+  const { statusCode: status, body } = answer;
+  const headers = { get: (name: string) => getHeader(answer, name) };
+  return { status, ok: status >= 200 && status < 300, url: address.href, headers, body };
+}
+
+function getHeader({ headers }: Answer, name: string): string | null {
+  const value = headers[name];
+  return value === undefined ? null : String(value);
 }

@@ -2,7 +2,6 @@ import { setTimeout as delay } from "node:timers/promises";
 import { LlmctlError } from "../../base/errors.ts";
 import type { HttpConnection, HubConnection } from "./hub-connection.ts";
 import type { HubSettings } from "./hub-settings.ts";
-import { findProxyFetch } from "./proxy-fetch.ts";
 import type { RetryRule } from "./retry.ts";
 
 export interface RetryEvent {
@@ -23,7 +22,7 @@ export interface HubAccess {
 }
 
 export function connect({ hub, signal, stallTimeoutMs = 30_000 }: Omit<HubAccess, "onProgress">): HubConnection {
-  return { endpoint: hub.endpoint, token: hub.token, signal, stallTimeoutMs, fetch: findProxyFetch(process.env) };
+  return { endpoint: hub.endpoint, token: hub.token, signal, stallTimeoutMs };
 }
 
 /** For addresses that a profile names: whatever server they lead to, it gets no token. */

@@ -90,18 +90,22 @@ async function* readChunks({ body }: HubResponse, guard: StallGuard): AsyncGener
   }
 }
 
-/** A lost line is a system error; `fetch` tells it as a TypeError, and the reason is in its cause. */
+/** @throws TransientError for a failure of the connection or of HTTP. */
 async function duringTransfer<T>(step: () => Promise<T>, guard: StallGuard): Promise<T> {
   guard.start();
   try {
     return await step();
   } catch (error) {
     guard.signal.throwIfAborted();
-    if (error instanceof TypeError) throw lostLine(error.cause instanceof Error ? error.cause : error);
-    throw systemErrorCode(error) === undefined ? error : lostLine(error as Error);
+    throw isLostLine(error) ? lostLine(error) : error;
   } finally {
     guard.stop();
   }
+}
+
+/** The system's errors and those of the HTTP client have a code, except that of an answer that is not HTTP. */
+function isLostLine(error: unknown): error is Error {
+  return systemErrorCode(error) !== undefined || (error instanceof Error && error.name === "HTTPParserError");
 }
 
 function lostLine(cause: Error): TransientError {

@@ -1,7 +1,8 @@
 import { join } from "node:path";
+import type { Env } from "../../base/environment.ts";
 import { LlmctlError, systemErrorCode } from "../../base/errors.ts";
 import { findHome } from "../../base/files/home-folder.ts";
-import { withoutSlashes } from "../../base/text/without-slashes.ts";
+import { trimTrailingSlashes } from "../../base/text/trim-trailing-slashes.ts";
 import { readSmallFile } from "../../base/files/read-small-file.ts";
 import { maskAddress } from "../../base/text/secrets.ts";
 
@@ -14,15 +15,13 @@ export interface HubSettings {
   readonly offline: boolean;
 }
 
-type Env = Readonly<Record<string, string | undefined>>;
-
 /**
  * Reads `HF_ENDPOINT`, `HF_TOKEN` (or the token that the Python client's `hf auth login` left in a file) and
  * `HF_HUB_OFFLINE` as the Python client does.
  * @throws LlmctlError `bad-setting`; a token is never part of a message.
  */
 export function readHubSettings(env: Env): HubSettings {
-  const endpoint = withoutSlashes(env["HF_ENDPOINT"] || "https://huggingface.co");
+  const endpoint = trimTrailingSlashes(env["HF_ENDPOINT"] || "https://huggingface.co");
   if (!URL.canParse(endpoint) || !/^https?:$/.test(new URL(endpoint).protocol)) {
     throw new LlmctlError(
       "bad-setting",

@@ -3,7 +3,7 @@ import { readdir, rm, rmdir } from "node:fs/promises";
 import { basename, dirname, join, sep } from "node:path";
 import { systemErrorCode } from "../../base/errors.ts";
 import { readBounded } from "../../base/files/read-bounded.ts";
-import { expectSafeForRoot } from "../../base/files/safe-way.ts";
+import { expectSafeForRoot } from "../../base/files/trusted-path.ts";
 import { withBlobLock } from "../download/blob-lock.ts";
 import { findHeldFiles } from "./held-files.ts";
 import { refBytes, repoFolder } from "../find/hub-cache.ts";

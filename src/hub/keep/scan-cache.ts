@@ -1,8 +1,8 @@
 import { readdir, realpath, stat } from "node:fs/promises";
 import { join, sep } from "node:path";
+import pMap from "p-map";
 import { systemErrorCode } from "../../base/errors.ts";
 import { listTree } from "../../base/files/list-tree.ts";
-import { mapBounded } from "../../base/map-bounded.ts";
 import { findQuant } from "../find/select-files.ts";
 import { firstShard, parseShardName } from "../find/shard-names.ts";
 
@@ -47,7 +47,7 @@ async function scanFolder(folder: string, of: CachedModel["of"]): Promise<Cached
   const names = (await listFolder(folder, true))
     .map((name) => name.split(sep).join("/"))
     .filter((name) => /\.gguf$/i.test(name));
-  // By what is there, and not by what a name claims: one can claim 99,999 others.
+  // Grouped by the files that exist: one name can claim 99,999 others.
   const sets = new Map<string, string[]>();
   for (const name of names) {
     const first = firstShard(name);
@@ -55,15 +55,32 @@ async function scanFolder(folder: string, of: CachedModel["of"]): Promise<Cached
     if (set === undefined) sets.set(first, [name]);
     else set.push(name);
   }
-  const models = await mapBounded([...sets], 64, async ([name, set]) => {
-    const shards = (await mapBounded(set, 64, (shard) => lookAt(join(folder, shard)))).flat();
-    return { of, name, quant: findQuant(name), shards, missing: (parseShardName(name)?.count ?? 1) - shards.length };
-  });
+  const models = await pMap(sets, ([name, set]) => readSet(folder, name, set, of), { concurrency: filesAtOnce });
   return models.filter(({ shards }) => shards.length > 0);
 }
 
+/** Files that are examined at once. */
+const filesAtOnce = 64;
+
+async function readSet(
+  folder: string,
+  name: string,
+  set: readonly string[],
+  of: CachedModel["of"],
+): Promise<CachedModel> {
+  const shards = await pMap(set, (shard) => examineFile(join(folder, shard)), { concurrency: filesAtOnce });
+  const found = shards.flat();
+  return {
+    of,
+    name,
+    quant: findQuant(name),
+    shards: found,
+    missing: (parseShardName(name)?.count ?? 1) - found.length,
+  };
+}
+
 /** Empty for a file that is not there, such as one whose blob is gone. */
-async function lookAt(path: string): Promise<CachedFile[]> {
+async function examineFile(path: string): Promise<CachedFile[]> {
   try {
     const blob = await realpath(path);
     const stats = await stat(blob);

@@ -1,10 +1,9 @@
 import { LlmctlError } from "../../base/errors.ts";
 import type { Paths } from "../../base/files/paths.ts";
 import type { ProfileValues } from "../../profiles/schema/schema.ts";
-import type { Program } from "../render/flag-rule.ts";
-import { checkBinary } from "./binary-check.ts";
+import { checkBinary } from "./check-binary.ts";
 import { findServer } from "./builds.ts";
-import { askBinary, type FlagCatalogue } from "./flag-catalogue.ts";
+import { readFlagCatalogue, type FlagCatalogue } from "./flag-catalogue.ts";
 
 /** A program of a build that has been asked for its flags. */
 export interface AskedBuild {
@@ -19,7 +18,7 @@ interface BuildQuestion {
   readonly llama: ProfileValues["llama"];
   /** Where the build is named, for messages. */
   readonly at: string;
-  readonly program: Program;
+  readonly program: "llama-server" | "llama-cli";
   readonly paths: Paths;
   /** The whole environment of the program. */
   readonly env: Readonly<Record<string, string>>;
@@ -27,7 +26,7 @@ interface BuildQuestion {
 
 /**
  * Finds a program of a build, checks that it can be started, and asks it for its version and its flags.
- * @throws LlmctlError `cli-missing` for a build without llama-cli, and what `findServer`, `checkBinary` and `askBinary`
+ * @throws LlmctlError `cli-missing` for a build without llama-cli, and what `findServer`, `checkBinary` and `readFlagCatalogue`
  *   throw.
  */
 export async function askBuild({ llama, at, program, paths, env }: BuildQuestion): Promise<AskedBuild> {
@@ -35,7 +34,7 @@ export async function askBuild({ llama, at, program, paths, env }: BuildQuestion
   const file = program === "llama-server" ? server : cli;
   if (file === undefined) throw cliMissing(server, at);
   await checkBinary(file, at);
-  return { file, label, catalogue: await askBinary(file, { cacheDir: paths.cache, env }) };
+  return { file, label, catalogue: await readFlagCatalogue(file, { cacheDir: paths.cache, env }) };
 }
 
 function cliMissing(server: string, at: string): LlmctlError {

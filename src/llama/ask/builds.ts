@@ -7,12 +7,12 @@ import { findClosest } from "../../base/text/closest.ts";
 import { LlmctlError, systemErrorCode } from "../../base/errors.ts";
 import { parseJson as parseBounded } from "../../base/text/parse-json.ts";
 import { readBounded } from "../../base/files/read-bounded.ts";
-import { expectOwnPrograms, expectSafeForRoot } from "../../base/files/safe-way.ts";
+import { expectOwnPrograms, expectSafeForRoot } from "../../base/files/trusted-path.ts";
 import type { ProfileValues } from "../../profiles/schema/schema.ts";
 
 const line = z.string().regex(/^[\x20-\x7e]{1,400}$/, "not a line of plain text");
 
-/** What `scripts/build-llama.sh` writes beside each build; no path is taken from it. */
+/** The manifest that `scripts/build-llama.sh` writes beside each build. llmctl uses no path from it. */
 const manifestSchema = z.object({
   schema: z.literal(1),
   id: line,
@@ -24,7 +24,7 @@ const manifestSchema = z.object({
   date: z.iso.datetime(),
 });
 
-/** A manifest is well under 4 KiB; a larger file is not read. */
+/** A manifest is well under 4 KiB; llmctl does not read a file above this size. */
 const maxManifestBytes = 64 * 1024;
 
 /** An installed build of llama.cpp. Paths are absolute. */
@@ -34,10 +34,10 @@ export interface Build {
   /** Release or commit that it was built from. */
   readonly ref: string;
   readonly commit: string;
-  /** As its `llama-server --version` says it. */
+  /** The output of its `llama-server --version`. */
   readonly version: string;
   readonly backend: string;
-  /** Built without instructions that only the building machine may have. */
+  /** Built only with CPU instructions that other machines have, too. */
   readonly portable: boolean;
   readonly folder: string;
   readonly server: string;
@@ -53,7 +53,7 @@ interface BrokenBuild {
   readonly problem: string;
 }
 
-/** All builds, newest first. A broken one is listed apart and stops none of the others from being used. */
+/** All builds, newest first. The broken ones are listed separately and do not affect the others. */
 export interface Builds {
   readonly builds: readonly Build[];
   readonly broken: readonly BrokenBuild[];
@@ -64,7 +64,7 @@ export function buildsFolder(dataDir: string): string {
   return join(dataDir, "llama.cpp");
 }
 
-/** Reads what is installed. No folder yet means no builds. */
+/** Reads the installed builds: none when there is no folder yet. */
 export async function listBuilds(dataDir: string): Promise<Builds> {
   const folder = buildsFolder(dataDir);
   const current = await readLink(join(folder, "current"));
@@ -100,7 +100,7 @@ async function readBuild(folder: string, current: boolean): Promise<Build | Brok
   const server = join(folder, "bin/llama-server");
   try {
     const { date, ...manifest } = await readManifest(join(folder, "manifest.json"));
-    if (manifest.id !== id) throw new Error(`its manifest.json is that of "${manifest.id}"`);
+    if (manifest.id !== id) throw new Error(`its manifest.json belongs to build "${manifest.id}"`);
     await access(server, constants.X_OK);
     const { ref, commit, version, backend, portable } = manifest;
     return {
@@ -124,7 +124,7 @@ async function readBuild(folder: string, current: boolean): Promise<Build | Brok
 async function readManifest(path: string): Promise<z.infer<typeof manifestSchema>> {
   const { size } = await stat(path);
   const text = await readBounded(path, maxManifestBytes);
-  if (text === undefined) throw new Error(`manifest.json has ${size} bytes, which no manifest has`);
+  if (text === undefined) throw new Error(`manifest.json has ${size} bytes, too many for a manifest`);
   const result = manifestSchema.safeParse(parseJson(text));
   if (result.success) return result.data;
   const issue = result.error.issues[0];
@@ -139,23 +139,23 @@ function parseJson(text: string): unknown {
   }
 }
 
-/** A llama-server to run, found but not yet looked at. */
+/** The llama-server of a build or a profile; nothing has checked its file yet. */
 export interface FoundServer {
   readonly server: string;
-  /** The llama-cli beside it; undefined where there is none. */
+  /** The llama-cli in the same folder; undefined when there is none. */
   readonly cli: string | undefined;
-  /** For people: which build, or the path of a binary of the user's own. */
+  /** For people: the build, or the path of the user's own binary. */
   readonly label: string;
 }
 
 /**
  * The llama-server that a profile wants: its own `binary`, else its `build`, else the current build.
- * @param at Where the profile says so.
- * @throws LlmctlError `build-missing` where none is installed or current, `build-unknown` for a name that is not
- *   installed; `foreign-folder` (77).
+ * @param at The place of the key `llama` in the profile.
+ * @throws LlmctlError `build-missing` when no build is installed or current, `build-unknown` when no installed build
+ *   has the name; `foreign-folder` (77).
  */
 export async function findServer(llama: ProfileValues["llama"], dataDir: string, at: string): Promise<FoundServer> {
-  // Whoever finds one asks it for its version.
+  // Every caller then runs the binary, at least for its version.
   expectOwnPrograms();
   if (llama.binary !== undefined) {
     const cli = join(dirname(llama.binary), "llama-cli");
@@ -189,7 +189,7 @@ function pickCurrent({ builds }: Builds, at: string): Build {
   throw new LlmctlError("build-missing", "no build of llama.cpp is the current one", { exit: "missingFile", at, fix });
 }
 
-/** By id, or by ref: then the current one, else the newest. */
+/** Finds a build by id, else by ref. Of several builds of one ref the current one comes first, then the newest. */
 function pickBuild({ builds, broken }: Builds, name: string, at: string): Build {
   const matching = builds.filter((build) => build.id === name || build.ref === name);
   const build = matching.find((one) => one.id === name) ?? matching.find((one) => one.current) ?? matching[0];
@@ -214,15 +214,16 @@ function unknownBuild(builds: readonly Build[], name: string, at: string): Llmct
     exit: "missingFile",
     at,
     fix: {
-      ...(near === undefined ? {} : { before: `did you mean "${near}"? else run` }),
+      ...(near === undefined ? {} : { before: `did you mean "${near}"? if not, run` }),
       run: ["build", "--ref", name],
     },
   });
 }
 
 /**
- * Makes an installed build, by id or ref, the current one, and notes which one was it before.
- * @param at Where the name comes from.
+ * Makes an installed build the current one, and links the one that was current before as `previous`.
+ * @param name Its id or ref.
+ * @param at The option or place that gave the name.
  * @throws LlmctlError as findServer.
  */
 export async function useBuild(name: string, dataDir: string, at = "--use"): Promise<Build> {
@@ -232,9 +233,9 @@ export async function useBuild(name: string, dataDir: string, at = "--use"): Pro
 }
 
 /**
- * Makes the build that was current before this one the current one again; the next time it is the other way round.
- * @throws LlmctlError `build-missing` where nothing is known of an earlier one, `build-unknown` and `build-broken`
- *   where it is gone.
+ * Makes the previous build the current one again. A second call changes back.
+ * @throws LlmctlError `build-missing` when no earlier build is known, `build-unknown` or `build-broken` when it is
+ *   gone.
  */
 export async function useBuildBefore(dataDir: string): Promise<Build> {
   const folder = buildsFolder(dataDir);
@@ -243,9 +244,9 @@ export async function useBuildBefore(dataDir: string): Promise<Build> {
     const fix = {
       before: "see",
       run: ["build", "--list"],
-      after: "for the builds there are, then name one with --use",
+      after: "for the installed builds, then name one with --use",
     };
-    throw new LlmctlError("build-missing", "it is not known which build was current before", {
+    throw new LlmctlError("build-missing", "no earlier current build is known", {
       exit: "missingFile",
       at: folder,
       fix,
@@ -254,7 +255,10 @@ export async function useBuildBefore(dataDir: string): Promise<Build> {
   return useBuild(before, dataDir, "--rollback");
 }
 
-/** A crash between the two leaves the old build current, and a link to it as the one before, which counts as none. */
+/**
+ * A crash between the two links leaves the old build current and also linked as the previous one, which
+ * {@link useBuildBefore} reads as "no previous build".
+ */
 async function makeCurrent(id: string, dataDir: string): Promise<void> {
   const folder = buildsFolder(dataDir);
   const before = await readLink(join(folder, "current"));
@@ -263,7 +267,7 @@ async function makeCurrent(id: string, dataDir: string): Promise<void> {
   await setLink(join(folder, "current"), id);
 }
 
-/** A reader, or a crash, sees the old link or the new one. */
+/** Atomic: a reader sees the old link or the new one, also after a crash. */
 async function setLink(path: string, target: string): Promise<void> {
   expectSafeForRoot(dirname(path));
   const temporary = join(dirname(path), `.${basename(path)}.${process.pid}`);

@@ -1,24 +1,24 @@
 import type { Problem } from "../../base/errors.ts";
 import type { Fix } from "../../base/fix.ts";
 import type { Profile } from "../../profiles/schema/schema.ts";
-import { explainFailedRun } from "./binary-check.ts";
+import { explainFailedRun } from "./failed-run.ts";
 import { runBriefly } from "./run-briefly.ts";
 
-/** A device that a build can compute on, beside the processor. */
+/** A device that a build can compute on, other than the processor. */
 export interface Device {
-  /** As `--device` takes it: `CUDA0`, `Vulkan1`, `RPC0`. */
+  /** The name for `--device`: `CUDA0`, `Vulkan1`, `RPC0`. */
   readonly name: string;
   readonly description: string;
   readonly totalMib: number;
   readonly freeMib: number;
 }
 
-/** With CUDA the driver is woken first, which takes seconds on some machines. */
+/** A CUDA build first wakes the driver, which takes seconds on some machines. */
 const listTimeoutMs = 60_000;
 
 /**
  * The devices of this machine that a build can use.
- * @throws what `explainFailedRun` makes of a binary that cannot list them.
+ * @throws LlmctlError of `explainFailedRun` when the binary cannot list them.
  */
 export async function listDevices(file: string, env: Readonly<Record<string, string>>): Promise<Device[]> {
   const result = await runBriefly(file, ["--list-devices"], { env, timeoutMs: listTimeoutMs });
@@ -27,18 +27,18 @@ export async function listDevices(file: string, env: Readonly<Record<string, str
 }
 
 /**
- * Reads what `--list-devices` prints; the same lines in all builds, with nothing or `(none)` below the head where there
- * are no devices.
+ * Parses the output of `--list-devices`, which all builds print alike. Without devices nothing, or `(none)`, follows
+ * the first line.
  * @see `common_print_available_devices` in llama.cpp's common/arg.cpp
  */
 export function parseDevices(text: string): Device[] {
   return text.split("\n").slice(0, mostLines).flatMap(parseDevice);
 }
 
-/** Stops a list without end; it would be compared with each device of a profile. */
+/** Limits a list without end: each device of a profile is compared with all of its lines. */
 const mostLines = 4096;
 
-/** In two steps, each of which looks at every character once: with one pattern a line of colons takes cubic time. */
+/** Two steps that look at each character once: a single pattern takes cubic time on a line of colons. */
 function parseDevice(line: string): Device[] {
   const memory = / \((\d{1,9}) MiB, (\d{1,9}) MiB free\)\r?$/.exec(line);
   const colon = line.indexOf(": ", "  ?".length);
@@ -53,7 +53,7 @@ function parseDevice(line: string): Device[] {
   ];
 }
 
-/** The key of a profile that names devices. */
+/** A key of a profile that names devices. */
 export interface DeviceKey {
   readonly path: readonly string[];
   readonly names: readonly string[];
@@ -67,13 +67,13 @@ export function namedDevices({ devices, draft }: Profile["values"]): DeviceKey[]
   ];
 }
 
-/** A device that a profile names and that is not there. */
+/** A device that a profile names and the build does not have here. */
 interface MissingDevice extends Required<Problem> {
   readonly name: string;
 }
 
 /**
- * Every named device that the build does not have here. llama.cpp takes the names in any case, and `none` for the
+ * Every named device that the build does not have here. llama.cpp ignores the case of names, and `none` means the
  * processor alone.
  */
 export function findMissingDevices(
@@ -88,7 +88,7 @@ export function findMissingDevices(
       : [
           {
             name,
-            message: `there is no device "${name}" for this build: ${describeDevices(devices)}`,
+            message: `this build has no device "${name}" here: ${describeDevices(devices)}`,
             at: profile.at(...path, index),
             fix: adviseDevice(name, devices),
           },
@@ -106,8 +106,8 @@ function adviseDevice(name: string, devices: readonly Device[]): Fix {
   const kind = /^[A-Za-z]+/.exec(name)?.[0].toLowerCase() ?? "";
   const isKindThere = devices.some((device) => device.name.toLowerCase().startsWith(kind));
   if (!isKindThere && (kind === "cuda" || kind === "vulkan")) {
-    const before = "name a device that is there; or see that its driver works, and build for it:";
+    const before = "name one of these devices; or make sure that the driver works, and build for it:";
     return { before, run: ["build", "--backend", kind] };
   }
-  return devices.length === 0 ? "remove the key" : "name a device that is there";
+  return devices.length === 0 ? "remove the key" : "name one of these devices";
 }

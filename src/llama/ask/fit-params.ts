@@ -1,28 +1,27 @@
 import { access, constants } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { systemErrorCode } from "../../base/errors.ts";
-import { explainFailedRun } from "./binary-check.ts";
+import { explainFailedRun } from "./failed-run.ts";
 import type { FlagCatalogue } from "./flag-catalogue.ts";
-import { explainFlagRefusal } from "./refused-flag.ts";
-import type { RenderedFlag } from "../render/render-command.ts";
+import { parseRefusal } from "./refusal-text.ts";
 import { runBriefly } from "./run-briefly.ts";
 
-/** What one model takes of one memory, in MiB. */
+/** The memory that one model needs on one device, in MiB. */
 export interface MemoryPart {
-  /** As `--list-devices` names it, or `Host`. */
+  /** The name in `--list-devices`, or `Host`. */
   readonly device: string;
   readonly modelMib: number;
   readonly contextMib: number;
   readonly computeMib: number;
 }
 
-/** The answer of llama-fit-params; builds before 2026-03 say only whether a model fits. */
+/** The answer of llama-fit-params. Builds before March 2026 answer only whether a model fits. */
 export type FitAnswer =
   | { readonly kind: "needs"; readonly parts: readonly MemoryPart[] }
   | { readonly kind: "fits" }
   | { readonly kind: "does-not-fit"; readonly reason: string };
 
-/** The llama-fit-params that was built together with this server; undefined where there is none. */
+/** The llama-fit-params in the folder of this server; undefined when there is none. */
 export async function findFitParams(server: string): Promise<string | undefined> {
   const path = join(dirname(server), "llama-fit-params");
   try {
@@ -32,17 +31,6 @@ export async function findFitParams(server: string): Promise<string | undefined>
     if (systemErrorCode(error) === undefined) throw error;
     return undefined;
   }
-}
-
-/** Keys that do not change how much memory a model takes, or that are not about the target. */
-const irrelevant =
-  /^(?:alias|draft|threads\w*|fit\w*|numa|priority|sampling|server|jinja|reasoning\w*|chat_template\w*)(?:\.|$)/;
-
-/** A server's flags in so far as llama-fit-params has them and they matter to it. */
-export function fitArguments(flags: readonly RenderedFlag[], catalogue: FlagCatalogue): string[] {
-  return flags
-    .filter(({ key, args: [name = ""] }) => !irrelevant.test(key) && catalogue.has(name))
-    .flatMap(({ args }) => args);
 }
 
 export interface FitQuestion {
@@ -55,12 +43,12 @@ export interface FitQuestion {
   readonly catalogue: FlagCatalogue;
 }
 
-/** It maps the model's header and allocates nothing; half a second with a large vocabulary. */
+/** The program maps the model's header and allocates nothing: half a second with a large vocabulary. */
 const timeoutMs = 60_000;
 
 /**
- * Asks llama.cpp itself how much memory a model takes. Reads the model's header and allocates nothing of its size.
- * @throws what `explainFailedRun` makes of a program that does not answer.
+ * Asks llama.cpp itself how much memory a model needs. The program reads the model's header and loads no weights.
+ * @throws LlmctlError of `explainFailedRun` when the program does not answer.
  * @see llama.cpp tools/fit-params, common/fit.cpp `common_fit_print`
  */
 export async function askFitParams({ program, args, env, catalogue }: FitQuestion): Promise<FitAnswer> {
@@ -72,12 +60,12 @@ export async function askFitParams({ program, args, env, catalogue }: FitQuestio
   });
   if (!result.failed) return canPrint ? { kind: "needs", parts: parseMemory(result.stdout) } : { kind: "fits" };
   const reason = /failed to fit params to free device memory: (.+)$/m.exec(result.stderr)?.[1];
-  if (result.exitCode === 1 && reason !== undefined && explainFlagRefusal(result.stderr) !== undefined)
+  if (result.exitCode === 1 && reason !== undefined && parseRefusal(result.stderr) !== undefined)
     return { kind: "does-not-fit", reason };
-  throw await explainFailedRun(program, "tell the memory that the model takes", env, result);
+  throw await explainFailedRun(program, "tell how much memory the model needs", env, result);
 }
 
-/** Reads lines of a device's name and its MiB of model, context and compute buffers; `Host` comes last. */
+/** Parses lines with a device's name and the MiB of its model, context and compute buffers; `Host` comes last. */
 export function parseMemory(text: string): MemoryPart[] {
   return [...text.matchAll(/^(\S{1,200}) (\d{1,9}) (\d{1,9}) (\d{1,9}) ?\r?$/gm)].map(
     ([, device = "", model, context, compute]) => ({

@@ -3,25 +3,25 @@ import { resolve } from "node:path";
 import { answerPath, keepAnswer, readAnswer } from "../../base/files/answer-cache.ts";
 import { findClosest } from "../../base/text/closest.ts";
 import { LlmctlError } from "../../base/errors.ts";
-import { explainFailedRun } from "./binary-check.ts";
+import { explainFailedRun } from "./failed-run.ts";
 import { type FlagEntry, parseHelp } from "./help-text.ts";
 import { runBriefly } from "./run-briefly.ts";
 
-/** A spelling that a build knows. */
-export interface FlagMatch {
-  /** As the build writes it. */
+/** A spelling of a flag that a build knows. */
+export interface KnownFlag {
+  /** The spelling in the build's help text. */
   readonly name: string;
   readonly entry: FlagEntry;
   /** The spelling is one of the entry's negations. */
   readonly negated: boolean;
 }
 
-/** What one llama.cpp program takes. Flags that it lists only to say that they have been removed count as absent. */
+/** The flags of one llama.cpp program. A flag that its help lists only as removed counts as absent. */
 export class FlagCatalogue {
   /** The program's own version, such as `0.5.0-dev (build 1, commit de3ff81)` or `7698 (79efbb1)`. */
   readonly version: string;
   readonly entries: readonly FlagEntry[];
-  readonly #flags = new Map<string, FlagMatch>();
+  readonly #flags = new Map<string, KnownFlag>();
   readonly #removed = new Map<string, string>();
 
   constructor(version: string, entries: readonly FlagEntry[]) {
@@ -41,12 +41,12 @@ export class FlagCatalogue {
     return this.find(name) !== undefined;
   }
 
-  find(name: string): FlagMatch | undefined {
+  find(name: string): KnownFlag | undefined {
     return this.#flags.get(canonical(name));
   }
 
-  /** The first of these names that the build has. */
-  findFirst(names: readonly string[]): FlagMatch | undefined {
+  /** The first of these names that the build knows. */
+  findFirst(names: readonly string[]): KnownFlag | undefined {
     for (const name of names) {
       const match = this.find(name);
       if (match !== undefined) return match;
@@ -54,23 +54,23 @@ export class FlagCatalogue {
     return undefined;
   }
 
-  /** What the program names instead of a flag that it has removed (may be empty); undefined for any other name. */
+  /** The replacement that the program names for a removed flag, or ""; undefined for any other name. */
   removedHint(name: string): string | undefined {
     return this.#removed.get(canonical(name));
   }
 
-  /** The flag that was probably meant. */
+  /** The flag that a misspelled name most probably means. */
   closest(name: string): string | undefined {
     return findClosest(canonical(name), [...this.#flags.keys()]);
   }
 }
 
-/** llama.cpp takes `--a_b` for `--a-b`. */
+/** llama.cpp reads `--a_b` as `--a-b`. */
 function canonical(name: string): string {
   return name.startsWith("--") ? name.replaceAll("_", "-") : name;
 }
 
-/** Changes when the shape of a cached catalogue does. */
+/** Raised when the shape of a cached catalogue changes. */
 const cacheFormat = 1;
 
 interface CachedCatalogue {
@@ -83,12 +83,12 @@ interface CachedCatalogue {
 }
 
 /**
- * What this binary takes: from its `--version` and `--help`, or from the cache when its path, size and mtime have not
- * changed. Check the file with `checkBinary` first.
+ * The flags of this binary: from its `--version` and `--help`, or from the cache while its path, size and mtime stay
+ * the same. Call `checkBinary` first.
  * @param options.env The whole environment of the binary.
- * @throws LlmctlError `help-unreadable`, or what `explainFailedRun` makes of a binary that cannot run.
+ * @throws LlmctlError `help-unreadable`, or that of `explainFailedRun` when the binary cannot run.
  */
-export async function askBinary(
+export async function readFlagCatalogue(
   file: string,
   options: { readonly cacheDir: string; readonly env: Readonly<Record<string, string>> },
 ): Promise<FlagCatalogue> {
@@ -113,7 +113,7 @@ export async function askBinary(
   return new FlagCatalogue(fresh.version, entries);
 }
 
-/** One short run of the binary; anything but exit code 0 is explained and thrown. */
+/** One short run of the binary. @throws LlmctlError of `explainFailedRun` for any exit code but 0. */
 async function run(
   file: string,
   flag: string,
@@ -139,7 +139,7 @@ function parseHelpOf(file: string, text: string): FlagEntry[] {
   }
 }
 
-/** `version: …` stands on stderr, beside the backends' own lines; a wrapper script may send it to stdout. */
+/** `version: …` is on stderr, among the lines of the backends; a wrapper script may send it to stdout. */
 function parseVersion(output: { readonly stdout: string; readonly stderr: string }): string {
   return /^version: (.+)$/m.exec(`${output.stderr}\n${output.stdout}`)?.[1]?.trim() ?? "of unknown version";
 }

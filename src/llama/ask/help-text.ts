@@ -1,28 +1,28 @@
 import { LlmctlError } from "../../base/errors.ts";
 
-/** One option of a llama.cpp program, as its `--help` tells it. */
+/** One option in the `--help` of a llama.cpp program. */
 export interface FlagEntry {
-  /** All spellings that say the thing itself, in the text's order: `-fa`, `--flash-attn`. Never empty. */
+  /** All spellings that are not negations, in the text's order: `-fa`, `--flash-attn`. Never empty. */
   readonly names: readonly string[];
-  /** Spellings that say its opposite: `--no-mmap`. */
+  /** Spellings that mean the opposite: `--no-mmap`. */
   readonly negations: readonly string[];
-  /** Hints of the values it takes: none, one, or two (`START`, `END`). */
+  /** The hints for its values: none, one, or two (`START`, `END`). */
   readonly hints: readonly string[];
-  /** Every value that the text lists as allowed; absent where it lists none. */
+  /** Every value that the text lists as allowed; absent when it lists none. */
   readonly choices?: readonly string[];
-  /** Several of the choices can be given, joined by commas. */
+  /** The value can be several of the choices, joined by commas. */
   readonly list?: true;
   readonly default?: string;
   readonly env?: string;
   /** `common`, `sampling`, `speculative`, `example-specific`. */
   readonly section: string;
-  /** Still listed, but refused by the program: what it names instead, such as `--spec-draft-n-max`. */
+  /** Set for a flag that the program lists and refuses: its replacement, such as `--spec-draft-n-max`, or "". */
   readonly removed?: string;
   readonly deprecated?: true;
   readonly help: string;
 }
 
-/** The names, the hint and the help of one option, before anything in them is understood. */
+/** One option of the text, split into lines and not parsed yet. */
 interface RawEntry {
   readonly head: string;
   readonly section: string;
@@ -30,26 +30,27 @@ interface RawEntry {
 }
 
 /**
- * Help text starts at this column; a head that does not leave three spaces before it stands on a line of its own. The
- * same in every version since early 2025 (`common_arg::to_string` in llama.cpp's common/arg.cpp).
+ * The help of an option starts at this column. Names that leave fewer than three spaces before it get a line of their
+ * own. The same in every version since early 2025 (`common_arg::to_string` in llama.cpp's common/arg.cpp).
  */
 const helpColumn = 40;
 const gap = 3;
 
 /**
- * What a help text may be: it is what any program says that a profile names. Those of llama.cpp have 60 kB, 300
- * options, and 3 kB for one.
+ * Limits of a help text, since a profile can name any program. The texts of llama.cpp have 60 kB, 300 options, and at
+ * most 3 kB for one option.
  */
 export const helpLimits = {
   characters: 1 << 20,
   entries: 4000,
-  /** What an option's patterns look through, which try each word of it. */
+  /** The patterns for one option try each of its words, so its length is limited, too. */
   entryCharacters: 16 << 10,
 } as const;
 
 /**
  * Reads the `--help` text of llama-server or llama-cli.
- * @throws LlmctlError `help-unreadable` when the text is not that of a llama.cpp program, or beyond {@link helpLimits}.
+ * @throws LlmctlError `help-unreadable` when the text does not come from a llama.cpp program or exceeds
+ *   {@link helpLimits}.
  */
 export function parseHelp(text: string): FlagEntry[] {
   if (text.length > helpLimits.characters) throw unreadable(`: it has more than ${helpLimits.characters} characters`);
@@ -58,13 +59,13 @@ export function parseHelp(text: string): FlagEntry[] {
   const isLong = raw.some((entry) => sizeOf(entry) > helpLimits.entryCharacters);
   if (isLong) throw unreadable(`: it has more than ${helpLimits.entryCharacters} characters for one option`);
   const entries = raw.map(parseEntry);
-  // Any program may print lines that begin with a dash; every llama.cpp program that we start has --model.
+  // Many programs print lines that begin with a dash; every llama.cpp program that llmctl starts has --model.
   if (!entries.some((entry) => entry.names.includes("--model"))) throw unreadable();
   return entries;
 }
 
 function unreadable(why = ""): LlmctlError {
-  return new LlmctlError("help-unreadable", `the --help text is not that of a llama.cpp program${why}`, {
+  return new LlmctlError("help-unreadable", `the --help text does not come from a llama.cpp program${why}`, {
     exit: "missingFile",
     fix: { before: "name a llama-server of llama.cpp, or run", run: ["build"] },
   });
@@ -78,7 +79,7 @@ function splitEntries(text: string): RawEntry[] {
   const entries: RawEntry[] = [];
   let section = "";
   let current: RawEntry | undefined;
-  // At every line end that a pattern's dot stops at: a pattern that finds no end is tried again from each of its words.
+  // Split at every line end that stops a dot in a pattern: a pattern that finds no end is tried again from each word.
   for (const line of text.split(/\r\n|[\n\r\u2028\u2029]/)) {
     const title = /^-{5} (.+?)(?: params)? -{5}$/.exec(line)?.[1];
     if (title !== undefined) {
@@ -120,7 +121,7 @@ function parseEntry({ head, section, lines }: RawEntry): FlagEntry {
   };
 }
 
-/** `-ngl,  --gpu-layers, --n-gpu-layers N`: names up to the first that no comma follows, then the hints. */
+/** `-ngl,  --gpu-layers, --n-gpu-layers N`: names up to the first one without a comma behind it, then the hints. */
 function parseHead(head: string): { spellings: string[]; hints: string[] } {
   const match = /^(?<names>-[^\s,]+(?:, +-[^\s,]+)*)(?: (?<hints>.+))?$/.exec(head);
   const spellings = (match?.groups?.["names"] ?? head).split(/, +/);
@@ -130,8 +131,8 @@ function parseHead(head: string): { spellings: string[]; hints: string[] } {
 }
 
 /**
- * Positive spellings come first, then the negative ones, of which a short one (`-nkvo`) stands before its long one
- * (`--no-kv-offload`). An option that has only a `--no-` name (old builds' `--no-mmap`) is no negation of anything.
+ * Positive spellings come first, then the negative ones, with a short one (`-nkvo`) before its long one
+ * (`--no-kv-offload`). In an option that has only `--no-` names (`--no-mmap` of old builds) they are no negations.
  */
 function splitNegations(spellings: readonly string[]): { names: string[]; negations: string[] } {
   const isNegative = (name: string | undefined) => name?.startsWith("--no-") ?? false;
@@ -166,7 +167,7 @@ function closingParenthesis(text: string): number {
 
 /**
  * The allowed values, from the hint (`[on|off|auto]`, `{none,linear,yarn}`, `none,draft-simple,…`) or the help
- * (`allowed values: …`, `- mmap: …`). Not from `<0|1>`: the programs take other numbers there too.
+ * (`allowed values: …`, `- mmap: …`). Not from `<0|1>`: there the programs accept other numbers, too.
  */
 function parseChoices(
   hints: readonly string[],
@@ -186,7 +187,7 @@ function parseChoices(
     .map((line) => /^- ([a-z][\w.+-]*)(?: \(default\))?: /.exec(line)?.[1])
     .filter((word) => word !== undefined);
   if (bullets.length < 2) return {};
-  // --reasoning-format takes its default `auto`, which has no line of its own.
+  // The default `auto` of --reasoning-format has no line of its own in the list.
   const unlisted =
     standard !== undefined && /^[a-z-]+$/.test(standard) && !bullets.includes(standard) ? [standard] : [];
   return { choices: [...bullets, ...unlisted] };

@@ -6,8 +6,8 @@ import type { ProfileValues } from "../../profiles/schema/schema.ts";
 type Priority = NonNullable<ProfileValues["priority"]>;
 
 /**
- * What `--prio` asks the kernel for: a niceness for the process, and SCHED_FIFO at this priority for the threads that
- * compute. It goes on with a warning where that is refused.
+ * The request of `--prio` to the kernel: a niceness for the process, and SCHED_FIFO at this priority for the threads
+ * that compute. When the kernel refuses, llama.cpp warns and goes on.
  * @see llama.cpp v0.5.0 common/common.cpp `set_process_priority` (not called by b7698), ggml-cpu.c
  *   `ggml_thread_apply_priority`
  */
@@ -17,14 +17,14 @@ const asked: Readonly<Partial<Record<Priority, { readonly niceness: number; read
   realtime: { niceness: -20, fifo: 90 },
 };
 
-/** What a priority asks for; undefined for one that needs no right. */
+/** The request of a priority; undefined for one that needs no permission. */
 export function askedPriority(
   priority: Priority | undefined,
 ): { readonly niceness: number; readonly fifo: number } | undefined {
   return priority === undefined ? undefined : asked[priority];
 }
 
-/** What a server that is started from here may ask for. */
+/** The priorities that the kernel permits to a server started by this process. */
 export interface PriorityRights {
   /** CAP_SYS_NICE, which permits everything. */
   readonly mayAll: boolean;
@@ -34,7 +34,7 @@ export interface PriorityRights {
   readonly niceness: number;
 }
 
-/** Our own rights, as a child has them; undefined where the kernel does not tell (no /proc). */
+/** The permissions that a child of this process has; undefined on a system without /proc. */
 export function readPriorityRights(): PriorityRights | undefined {
   try {
     const [limits, status, uidMap] = ["limits", "status", "uid_map"].map((name) =>
@@ -50,16 +50,16 @@ export function readPriorityRights(): PriorityRights | undefined {
 /** `CAP_SYS_NICE` in the kernel's capability sets. @see linux/capability.h */
 const sysNice = 1n << 23n;
 
-/** Reads the files of these names in `/proc/PID`. */
+/** Parses three files of `/proc/PID`. */
 export function parsePriorityRights(files: {
   readonly limits: string;
   readonly status: string;
   readonly uidMap: string;
 }): PriorityRights {
   const uid = /^Uid:\s+\d+\s+(\d+)/m.exec(files.status)?.[1];
-  // What a child keeps through exec: root all that is in the bounding set, everyone else what is ambient.
+  // The capabilities that a child has after exec: the bounding set for root, the ambient set for everyone else.
   const set = new RegExp(`^${uid === "0" ? "CapBnd" : "CapAmb"}:\\s+([0-9a-f]+)$`, "m").exec(files.status)?.[1];
-  // Root of a user namespace has capabilities over that only; the scheduler wants them over the machine.
+  // Root of a user namespace has capabilities over the namespace only; the scheduler wants them over the machine.
   const isWholeMachine = /^\s*0\s+0\s+4294967295\s*$/.test(files.uidMap);
   return {
     mayAll: isWholeMachine && (BigInt(`0x${set ?? "0"}`) & sysNice) !== 0n,
@@ -73,7 +73,7 @@ function readLimit(limits: string, name: string): number {
   return soft === "unlimited" ? Number.POSITIVE_INFINITY : Number(soft ?? 0);
 }
 
-/** Why the kernel would refuse this priority to a server that is started from here; undefined when it would not. */
+/** Why the kernel refuses this priority to a server started by this process; undefined when it permits it. */
 export function findPriorityProblem(priority: Priority, rights: PriorityRights): Omit<Problem, "at"> | undefined {
   const wanted = asked[priority];
   if (wanted === undefined || rights.mayAll) return undefined;
@@ -85,9 +85,13 @@ export function findPriorityProblem(priority: Priority, rights: PriorityRights):
   ];
   if (lacking.length === 0) return undefined;
   return {
-    message: `priority "${priority}" is not permitted to a server that is started from here (${lacking.join("; ")}): llama.cpp will warn, and run at normal priority`,
+    message:
+      `this user has no permission to start a server with priority "${priority}" (${lacking.join("; ")}): ` +
+      "llama.cpp will warn and run at normal priority",
     fix:
-      `for a service set LimitRTPRIO=${wanted.fifo} and LimitNICE=${wanted.niceness}, without RestrictRealtime, as "llmctl systemd show" does; ` +
-      `for a login rtprio ${wanted.fifo} and nice ${wanted.niceness} in /etc/security/limits.conf; or write priority: normal`,
+      `for a service set LimitRTPRIO=${wanted.fifo} and LimitNICE=${wanted.niceness}, without RestrictRealtime, ` +
+      'as "llmctl systemd show" does; ' +
+      `for a login set rtprio ${wanted.fifo} and nice ${wanted.niceness} in /etc/security/limits.conf; ` +
+      "or write priority: normal",
   };
 }

@@ -1,19 +1,19 @@
 import { readFile } from "node:fs/promises";
 import { LlmctlError } from "../../base/errors.ts";
 import type { Paths } from "../../base/files/paths.ts";
-import { checkBinary } from "./binary-check.ts";
+import { checkBinary } from "./check-binary.ts";
 import { findServer } from "./builds.ts";
 import { childEnvironment } from "./child-env.ts";
-import { askBinary, FlagCatalogue } from "./flag-catalogue.ts";
+import { readFlagCatalogue, FlagCatalogue } from "./flag-catalogue.ts";
 import { parseHelp } from "./help-text.ts";
 
-/** The release that exports are rendered for unless told; what its llama-server takes comes with the package. */
+/** The default release of exports; the help text of its llama-server is in this package. */
 export const exportRelease = "v0.5.0";
 
 /**
- * What the llama-server of a release takes, where the release itself is not here but in an image: from the package, or
- * from an installed build of the same release.
- * @throws LlmctlError `release-unknown` where neither has it.
+ * The flags of a release that runs in an image and not on this machine: from the package, or from an installed build of
+ * the same release.
+ * @throws LlmctlError `release-unknown` when neither has it.
  */
 export async function readReleaseCatalogue(release: string, paths: Paths): Promise<FlagCatalogue> {
   if (release === exportRelease) {
@@ -24,7 +24,7 @@ export async function readReleaseCatalogue(release: string, paths: Paths): Promi
   try {
     const { server } = await findServer({ build: release }, paths.data, at);
     await checkBinary(server, at);
-    return await askBinary(server, { cacheDir: paths.cache, env: childEnvironment(process.env, {}, () => at) });
+    return await readFlagCatalogue(server, { cacheDir: paths.cache, env: childEnvironment(process.env, {}, () => at) });
   } catch (cause) {
     if (!(cause instanceof LlmctlError) || !["build-missing", "build-unknown"].includes(cause.code)) throw cause;
     throw new LlmctlError(

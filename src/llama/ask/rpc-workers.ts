@@ -3,27 +3,28 @@ import type { ExitCause, Launch } from "../../supervisor/launch.ts";
 import { type Device, parseDevices } from "./devices.ts";
 import { runBriefly } from "./run-briefly.ts";
 
-type Env = Readonly<Record<string, string>>;
+type ChildEnv = Readonly<Record<string, string>>;
 
-/** What a worker of this machine's build, on this network, cannot be used for. */
+/** Why this machine's build cannot use a worker. */
 export interface WorkerProblem extends Required<Pick<Problem, "message" | "fix">> {
   readonly worker: string;
 }
 
 /**
- * A worker that can be used tells its devices at once; the binary's own wait for one that serves another program has no
- * end.
+ * A usable worker lists its devices at once. The binary itself waits without end for a worker that serves another
+ * program.
  */
 const answerTimeoutMs = 5000;
 
 /**
- * Has the server's own binary greet each worker, as it will when it starts: address, protocol and devices are then as
- * it finds them. A worker serves one program at a time, so never ask those of a server that runs.
- * @returns the devices of all, in the order of the workers, or the first worker's problem.
+ * Runs the server's own binary to connect to each worker, as the server does when it starts: so address, protocol and
+ * devices are those that the server will find. A worker serves one program at a time: never ask the workers of a
+ * running server.
+ * @returns the devices of all workers, in their order, or the problem of the first worker that has one.
  */
 export async function askWorkers(
   file: string,
-  env: Env,
+  env: ChildEnv,
   workers: readonly string[],
 ): Promise<readonly Device[] | WorkerProblem> {
   const answers = await Promise.all(workers.map((worker) => askWorker(file, env, worker)));
@@ -31,12 +32,12 @@ export async function askWorkers(
   return problem ?? answers.flatMap((answer) => ("worker" in answer ? [] : answer)).map(rename);
 }
 
-/** Each was asked alone, and so counted from 0. Builds of 2025 name them by address instead. */
+/** Each worker was asked alone, so its names begin with RPC0. Builds of 2025 use the address as a name instead. */
 function rename(device: Device, index: number): Device {
   return { ...device, name: device.name.replace(/^RPC\d+$/, `RPC${index}`) };
 }
 
-async function askWorker(file: string, env: Env, worker: string): Promise<readonly Device[] | WorkerProblem> {
+async function askWorker(file: string, env: ChildEnv, worker: string): Promise<readonly Device[] | WorkerProblem> {
   const result = await runBriefly(file, ["--rpc", worker, "--list-devices"], {
     env: { ...env, GGML_NO_BACKTRACE: "1" },
     timeoutMs: answerTimeoutMs,
@@ -53,7 +54,7 @@ function explain(
     const message = `worker ${worker} does not answer: it is out of reach, or serves another program`;
     return {
       message,
-      fix: "see that its machine is up, that no firewall is between, and that no other server uses it",
+      fix: "make sure that its machine is up, that no firewall blocks it, and that no other server uses it",
     };
   }
   if (/version mismatch|malformed response/.test(stderr)) {
@@ -65,8 +66,8 @@ function explain(
 }
 
 /**
- * Whether the workers of a launch can be used now.
- * @returns why not; passing, since the machine of a worker may be starting, too.
+ * Why the workers of a launch cannot be used now; undefined when they can. Never a permanent cause: the machine of a
+ * worker may still be starting.
  */
 export async function checkWorkers({ file, env, rpcWorkers }: Launch): Promise<ExitCause | undefined> {
   const answer = rpcWorkers.length === 0 ? [] : await askWorkers(file, env, rpcWorkers);

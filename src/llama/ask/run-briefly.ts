@@ -1,4 +1,4 @@
-import { LateImport } from "../../base/late-import.ts";
+import { LazyImport } from "../../base/lazy-import.ts";
 
 /** How a short run ended; the part of execa's result that matters. */
 export interface BriefRun {
@@ -6,9 +6,9 @@ export interface BriefRun {
   readonly timedOut: boolean;
   readonly exitCode?: number | undefined;
   readonly signal?: string | undefined;
-  /** It said more than it may. */
+  /** Its output exceeded `maxBytes`. */
   readonly isMaxBuffer?: boolean | undefined;
-  /** The system's error where it could not be started. */
+  /** The system's error code when the program could not be started. */
   readonly code?: string | undefined;
   readonly stdout: string;
   readonly stderr: string;
@@ -18,22 +18,22 @@ interface BriefOptions {
   /** The whole environment of the program. */
   readonly env: Readonly<Record<string, string>>;
   readonly timeoutMs: number;
-  /** Of each stream. */
+  /** The limit for each of the two streams. */
   readonly maxBytes?: number;
 }
 
-/** Most supervisors never run one, and live for months. */
-const execaModule = new LateImport(
+/** Loaded on first use: most supervisors run no such program, and live for months. */
+const execaModule = new LazyImport(
   () => import("execa"),
   () => import.meta.resolve("execa"),
 );
 
-/** For a program that is killed to be gone, and for what it has said to come. */
-const lastWordsMs = 200;
+/** The time for a killed program to end and for the rest of its output to arrive. */
+const outputGraceMs = 200;
 
 /**
- * Runs a program that is to answer and end, without input; one that does not end in time is killed, and one that says
- * more than `maxBytes` is not listened to any longer. Never rejects.
+ * Runs a program that prints an answer and ends, without input. Kills one that does not end in time, and stops reading
+ * after `maxBytes`. Never rejects.
  */
 export async function runBriefly(
   file: string,
@@ -50,11 +50,11 @@ export async function runBriefly(
     maxBuffer: maxBytes,
     reject: false,
   });
-  // What it has started may outlive it, and hold its output open: that is not waited for.
+  // A child of the program may outlive it and keep its output open: do not wait for that.
   const giveUp = setTimeout(() => {
     running.stdout?.destroy();
     running.stderr?.destroy();
-  }, timeoutMs + lastWordsMs);
+  }, timeoutMs + outputGraceMs);
   try {
     return await running;
   } finally {

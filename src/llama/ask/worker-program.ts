@@ -2,7 +2,8 @@ import { dirname, join } from "node:path";
 import { LlmctlError } from "../../base/errors.ts";
 import type { Paths } from "../../base/files/paths.ts";
 import type { ProfileValues } from "../../profiles/schema/schema.ts";
-import { checkBinary, explainFailedRun } from "./binary-check.ts";
+import { checkBinary } from "./check-binary.ts";
+import { explainFailedRun } from "./failed-run.ts";
 import { findServer } from "./builds.ts";
 import { runBriefly } from "./run-briefly.ts";
 

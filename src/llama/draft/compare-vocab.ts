@@ -1,30 +1,30 @@
 import { printableJson } from "../../base/text/printable.ts";
 import { TextWalker, sameLayout } from "../../gguf/gguf-array.ts";
 import type { TokenizerFacts } from "../../gguf/tokenizer-facts.ts";
-import type { VocabRule } from "./vocab-rule.ts";
+import type { VocabRule } from "./build-vocab-rule.ts";
 
-/** Token texts from this id on must be equal. @see llama.cpp `SPEC_VOCAB_CHECK_START_TOKEN_ID` */
+/** From this id on, token texts must be equal. @see llama.cpp `SPEC_VOCAB_CHECK_START_TOKEN_ID` */
 export const firstComparedId = 5;
 
 /** Vocabularies may differ in size by this many tokens. @see llama.cpp `SPEC_VOCAB_MAX_SIZE_DIFFERENCE` */
 const mostSizeDifference = 128;
 
-/** One token id and what each vocabulary has there. */
+/** A token id whose text differs in the two vocabularies. */
 export interface TokenDifference {
   readonly id: number;
   readonly target: string;
   readonly draft: string;
 }
 
-/** Why llama.cpp calls two vocabularies incompatible. */
+/** Why llama.cpp finds two vocabularies incompatible. */
 export interface VocabMismatch {
   readonly kind: "type" | "bos" | "eos" | "size" | "text";
   readonly reason: string;
 }
 
 /**
- * llama.cpp's own comparison, `common_speculative_are_compatible`, in its order: the first mismatch counts.
- * @param textDifference First difference from {@link firstComparedId} on, as {@link findTokenDifference} finds it.
+ * llama.cpp's own comparison, `common_speculative_are_compatible`, in the same order: it returns the first mismatch.
+ * @param textDifference The result of {@link findTokenDifference} from {@link firstComparedId} on.
  */
 export function findMismatch(
   target: TokenizerFacts,
@@ -39,12 +39,12 @@ export function findMismatch(
     };
   }
   for (const role of ["bos", "eos"] as const) {
-    const [ours, theirs] = [readRole(target, role), readRole(draft, role)];
+    const [ours, theirs] = [findSpecialToken(target, role), findSpecialToken(draft, role)];
     const idCounts = rule !== "strict" || ours.isAdded;
     if (ours.isAdded === theirs.isAdded && (!idCounts || ours.id === theirs.id)) continue;
     return {
       kind: role,
-      reason: `the ${role} tokens differ: target ${describeRole(ours)}, draft ${describeRole(theirs)}`,
+      reason: `the ${role} tokens differ: target ${describeSpecialToken(ours)}, draft ${describeSpecialToken(theirs)}`,
     };
   }
   const difference = Math.abs(target.tokenCount - draft.tokenCount);
@@ -61,8 +61,8 @@ export function describeDifference({ id, target, draft }: TokenDifference): stri
 }
 
 /**
- * The first token id in `from`..`to` (exclusive) whose texts differ for llama.cpp: it takes a text to end at its first
- * NUL and calls an empty one `[EMPTY_id]`. Vocabularies that are equal byte by byte are not walked.
+ * The first token id in `from`..`to` (exclusive) whose texts differ for llama.cpp, where a text ends at its first NUL
+ * and an empty text is `[EMPTY_id]`. Vocabularies with equal bytes are not walked.
  */
 export function findTokenDifference(
   target: TokenizerFacts,
@@ -89,7 +89,7 @@ function readTokenText(walker: TextWalker, id: number): Buffer {
   return text.length === 0 ? Buffer.from(`[EMPTY_${id}]`) : text;
 }
 
-/** A tokenizer that our table does not know is compared by its name. */
+/** Unknown tokenizers are compared by their names. */
 function sameType(a: TokenizerFacts, b: TokenizerFacts): boolean {
   return a.vocabType === b.vocabType && (a.vocabType !== "unknown" || a.model === b.model);
 }
@@ -98,20 +98,20 @@ function nameType(facts: TokenizerFacts): string {
   return facts.vocabType === "unknown" ? quote(facts.model ?? "") : facts.vocabType;
 }
 
-interface Role {
+interface SpecialToken {
   readonly isAdded: boolean;
   readonly id: number | undefined;
 }
 
-function readRole(facts: TokenizerFacts, role: "bos" | "eos"): Role {
+function findSpecialToken(facts: TokenizerFacts, role: "bos" | "eos"): SpecialToken {
   return role === "bos" ? { isAdded: facts.addBos, id: facts.bosId } : { isAdded: facts.addEos, id: facts.eosId };
 }
 
-function describeRole({ isAdded, id }: Role): string {
+function describeSpecialToken({ isAdded, id }: SpecialToken): string {
   return `${id ?? "none"}${isAdded ? ", added" : ", not added"}`;
 }
 
-/** A token's text for a message: quoted, and cut where a vocabulary holds a long one. */
+/** A token's text for a message: quoted, and cut when it is long. */
 function quote(text: string): string {
   return printableJson(text.length > 60 ? `${text.slice(0, 60)}…` : text);
 }

@@ -3,7 +3,7 @@ import { answerPath, readAnswer } from "../../base/files/answer-cache.ts";
 import { writeFileAtomic } from "../../base/files/atomic-write.ts";
 import type { ModelFiles } from "../../hub/find/model-files.ts";
 import type { RemoteModelRef } from "../../profiles/schema/schema.ts";
-import type { VocabRule } from "./vocab-rule.ts";
+import type { VocabRule } from "./build-vocab-rule.ts";
 
 /** A target on disk, and a draft that was judged by its headers on its server. */
 interface JudgedPair {

@@ -5,8 +5,9 @@ import type { TokenizerFacts } from "../../gguf/tokenizer-facts.ts";
 import { describeDifference, findTokenDifference, firstComparedId } from "./compare-vocab.ts";
 
 /**
- * What llama.cpp permits without a word although it lowers the acceptance rate, or makes drafting slower than none.
- * @param ctxSize Context that is wanted, in tokens; 0 or undefined takes the target's own.
+ * Differences that llama.cpp permits without a warning although they lower the acceptance rate, or make drafting slower
+ * than no drafting.
+ * @param ctxSize The profile's context size in tokens; 0 or undefined means that of the target.
  */
 export function findPairWarnings(target: ModelFacts, draft: ModelFacts, ctxSize: number | undefined): string[] {
   return [
@@ -25,13 +26,14 @@ function tokenizerWarnings(target: TokenizerFacts, draft: TokenizerFacts): strin
     warnings.push(`llmctl does not know the tokenizer "${target.model}"; only its tokens were compared`);
   if (target.pre !== draft.pre) {
     warnings.push(
-      `the pre-tokenizers differ (target "${target.pre}", draft "${draft.pre}"): the draft was trained on text cut in another way`,
+      `the pre-tokenizers differ (target "${target.pre}", draft "${draft.pre}"): ` +
+        "the draft was trained on text that was split differently",
     );
   }
   if (!sameArrays(target.merges, draft.merges))
-    warnings.push("the merges differ: the draft was trained on text cut in another way");
+    warnings.push("the merges differ: the draft was trained on text that was split differently");
   if (!sameArrays(target.tokenTypes, draft.tokenTypes))
-    warnings.push("the token types differ: a control token of one may be text of the other");
+    warnings.push("the token types differ: a control token of one model may be text in the other");
   const early = findTokenDifference(target, draft, 0, firstComparedId);
   if (early !== undefined)
     warnings.push(`${describeDifference(early)}; llama.cpp does not compare the first ${firstComparedId} tokens`);
@@ -59,17 +61,18 @@ function roleWarnings(target: TokenizerFacts, draft: TokenizerFacts): string[] {
 function templateWarnings(target: ModelFacts, draft: ModelFacts): string[] {
   return target.chatTemplateHash === draft.chatTemplateHash
     ? []
-    : ["the chat templates differ: the draft reads prompts in a form that it may not have been trained on"];
+    : ["the chat templates differ: the draft may not have been trained on prompts in this form"];
 }
 
 function sizeWarnings(target: ModelFacts, draft: ModelFacts, ctxSize: number | undefined): string[] {
   const warnings: string[] = [];
   if (draft.parameters >= target.parameters)
-    warnings.push("the draft has no fewer parameters than the target: drafting will hardly be faster than none");
+    warnings.push("the draft has no fewer parameters than the target: drafting will hardly be faster than no drafting");
   const wanted = ctxSize === undefined || ctxSize === 0 ? target.contextLength : ctxSize;
   if (wanted !== undefined && draft.contextLength !== undefined && draft.contextLength < wanted) {
     warnings.push(
-      `the draft was trained for ${draft.contextLength} tokens, the context is ${wanted}: beyond that it will propose little of use`,
+      `the draft was trained for ${draft.contextLength} tokens and the context is ${wanted}: ` +
+        "beyond its length few of its tokens will be accepted",
     );
   }
   return warnings;

@@ -1,10 +1,11 @@
 import { LlmctlError } from "../../base/errors.ts";
 import type { Profile } from "../../profiles/schema/schema.ts";
-import type { Drafting, Launch } from "../../supervisor/launch.ts";
+import type { Launch, WantedProof } from "../../supervisor/launch.ts";
 import { describeBuild } from "../ask/asked-build.ts";
-import { tryCommandLines, type TrialResult } from "../ask/dry-run-many.ts";
+import { dryRunAll, type DryRunResult } from "../render/dry-run-batch.ts";
 import { mapOverProcessors } from "../ask/map-over-processors.ts";
-import type { RenderedFlag, Rendering } from "../render/render-command.ts";
+import type { RenderedFlag } from "../render/flag-rule.ts";
+import type { Rendering } from "../render/render-command.ts";
 import { addMissingDevices, findRemoteDevices } from "./device-findings.ts";
 import { noDraftAsked } from "./draft-decision.ts";
 import { type Finding, Findings } from "./finding.ts";
@@ -24,7 +25,7 @@ export interface ProfileCheck {
   readonly files: Launch["files"];
   readonly flags: readonly RenderedFlag[];
   readonly notes: Rendering["notes"];
-  readonly drafting: Drafting;
+  readonly drafting: WantedProof;
   /** Empty where the build cannot tell it. */
   readonly memory: readonly MemoryUse[];
   /** Errors first. */
@@ -48,7 +49,7 @@ export async function checkProfiles(profiles: readonly Profile[], session: PlanS
     const findings = new Findings("collect");
     return { findings, prepared: await prepareCommand(profile, "llama-server", { session, findings }) };
   });
-  const trials = await tryCommandLines(started.flatMap(({ prepared: { trial } }) => trial ?? []));
+  const trials = await dryRunAll(started.flatMap(({ prepared: { trial } }) => trial ?? []));
   const byProfile = new Map(started.map((one) => [one.prepared.profile, one]));
   return mapOverProcessors(profiles, (profile) => {
     const one = byProfile.get(profile);
@@ -60,7 +61,7 @@ export async function checkProfiles(profiles: readonly Profile[], session: PlanS
 
 async function finishCheck(
   { findings, prepared }: StartedCheck,
-  result: TrialResult | undefined,
+  result: DryRunResult | undefined,
   session: PlanSession,
 ): Promise<ProfileCheck> {
   const { profile, build, target, draft, sidecars, trial } = prepared;
@@ -110,7 +111,11 @@ interface RefusalOptions {
   readonly findings: Findings;
 }
 
-function addRefusals(prepared: PreparedCommand, result: TrialResult = [], { missing, findings }: RefusalOptions): void {
+function addRefusals(
+  prepared: PreparedCommand,
+  result: DryRunResult = [],
+  { missing, findings }: RefusalOptions,
+): void {
   const refused = result instanceof LlmctlError ? [{ error: result }] : result;
   for (const { flag, error } of addKeyFault(refused, prepared)) {
     const words = flag?.args.flatMap((word) => word.split(",")) ?? [];

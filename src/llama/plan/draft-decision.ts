@@ -1,10 +1,10 @@
 import { LlmctlError } from "../../base/errors.ts";
 import type { ModelFiles } from "../../hub/find/model-files.ts";
 import type { Profile } from "../../profiles/schema/schema.ts";
-import type { Drafting } from "../../supervisor/launch.ts";
+import type { WantedProof } from "../../supervisor/launch.ts";
 import { decideDraft, type DraftQuestion, type DraftVerdict } from "../draft/draft-gate.ts";
 import { findSkippedDraft } from "../draft/draft-skip-note.ts";
-import type { VocabRule } from "../draft/vocab-rule.ts";
+import type { VocabRule } from "../draft/build-vocab-rule.ts";
 import type { ModelReader } from "./model-reader.ts";
 import type { ProfileModel } from "./plan-session.ts";
 
@@ -13,7 +13,7 @@ export const noDraftAsked = "the profile asks for none";
 
 /** Whether a profile's server is to draft, and with which files. */
 export interface DraftDecision {
-  readonly drafting: Drafting;
+  readonly drafting: WantedProof;
   /** Of the draft model; undefined where none is loaded. */
   readonly path?: string;
   readonly files: ModelFiles["shards"];

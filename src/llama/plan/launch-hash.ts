@@ -1,28 +1,15 @@
-import { createHash, createHmac, randomBytes } from "node:crypto";
-import { join } from "node:path";
-import { createFileAtomic } from "../../base/files/atomic-write.ts";
-import { LlmctlError, systemErrorCode } from "../../base/errors.ts";
-import { readSmallFile } from "../../base/files/read-small-file.ts";
-import { expectSafeForRoot } from "../../base/files/safe-way.ts";
+import { createHash } from "node:crypto";
 import type { Launch } from "../../supervisor/launch.ts";
 
-type Env = Readonly<Record<string, string>>;
-
-interface HashOptions {
-  /** Variables of the profile, not of the caller: `up` from a shell and a start by systemd give the same hash. */
-  readonly profileEnv: Env;
-  readonly dataDir: string;
-}
-
 /**
- * Adds the hash of a launch. Two launches with the same hash run the same server in the same way. Some keys do not
- * count: files and workers are named by the arguments already, the protocol follows from the program, and neither a
- * dependency nor another version of llmctl is a reason to load a model anew.
+ * Adds the hash of a launch. Two launches with the same hash run the same server in the same way. Of the environment
+ * only the profile's part counts, so that `up` from a shell and a start by systemd give the same hash. Files and
+ * workers are named by the arguments already, and the protocol follows from the program. Neither a dependency nor
+ * another version of llmctl is a reason to load a model anew: so `proof` is hashed under `drafting`, its name in
+ * versions before 2.
+ * @param profileEnv The profile's variables, as `sealEnv` gives them.
  */
-export async function addHash(
-  launch: Omit<Launch, "hash">,
-  { profileEnv: own, dataDir }: HashOptions,
-): Promise<Launch> {
+export function withHash(profileEnv: string, launch: Omit<Launch, "hash">): Launch {
   const {
     version: _version,
     files: _files,
@@ -32,51 +19,12 @@ export async function addHash(
     rpcWorkers: _rpcWorkers,
     ...rest
   } = launch;
-  const profileEnv = await sealEnv(own, dataDir);
-  const counted = JSON.stringify({ profileEnv, ...rest });
-  return { ...launch, hash: createHash("sha256").update(counted).digest("hex").slice(0, 16) };
-}
-
-/**
- * Stands for a profile's `env` in the hash of its launch, which is shown to Prometheus and in bug reports. It is keyed
- * by a secret of this user, so that nobody else can try values until the hash of a short secret matches. The secret is
- * beside the builds, on whose place a launch depends anyway: states may be removed while their servers run on, and a
- * new secret would change the hash of a profile that has not changed.
- * @returns the same text for the same variables of the same user. Where no secret can be kept, only the names count.
- */
-async function sealEnv(env: Env, dataDir: string): Promise<string> {
-  const names = Object.keys(env);
-  if (names.length === 0) return "";
-  const key = await findKey(dataDir);
-  return key === undefined ? names.join(" ") : createHmac("sha256", key).update(JSON.stringify(env)).digest("hex");
-}
-
-async function findKey(dataDir: string): Promise<string | undefined> {
-  const path = join(dataDir, ".hash-key");
-  try {
-    return readKey(path) ?? (await makeKey(dataDir, path));
-  } catch (error) {
-    // A start reports a folder that cannot be used elsewhere; a plan that is only shown does not need one.
-    if (error instanceof LlmctlError || systemErrorCode(error) !== undefined) return undefined;
-    throw error;
-  }
-}
-
-async function makeKey(dataDir: string, path: string): Promise<string | undefined> {
-  expectSafeForRoot(dataDir);
-  try {
-    await createFileAtomic(path, `${randomBytes(32).toString("hex")}\n`);
-  } catch (error) {
-    if (systemErrorCode(error) !== "EEXIST") throw error; // else another command was faster
-  }
-  return readKey(path);
-}
-
-function readKey(path: string): string | undefined {
-  try {
-    return /^[0-9a-f]{64}$/m.exec(readSmallFile(path) ?? "")?.[0];
-  } catch (error) {
-    if (systemErrorCode(error) === "ENOENT") return undefined;
-    throw error;
-  }
+  const hashed = Object.entries(rest).map(([key, value]) => [key === "proof" ? "drafting" : key, value]);
+  return {
+    ...launch,
+    hash: createHash("sha256")
+      .update(JSON.stringify({ profileEnv, ...Object.fromEntries(hashed) }))
+      .digest("hex")
+      .slice(0, 16),
+  };
 }

@@ -12,7 +12,7 @@ export function launchSettings({
   name,
   path,
   values,
-}: Profile): Omit<Launch, "file" | "args" | "env" | "files" | "drafting" | "build" | "hash"> {
+}: Profile): Omit<Launch, "file" | "args" | "env" | "files" | "proof" | "build" | "hash"> {
   const { server, health, restart, stop, log } = values;
   return {
     version: launchVersion,

@@ -4,10 +4,11 @@ import type { Launch } from "../../supervisor/launch.ts";
 import type { Findings } from "./finding.ts";
 import { hostMemory, judgeMemory, type MemoryUse, sumMemory } from "./memory-use.ts";
 import type { PlanSession } from "./plan-session.ts";
-import type { Trial } from "../ask/dry-run-many.ts";
-import { askFitOnce } from "../ask/fit-cache.ts";
-import { findFitParams, fitArguments, type FitAnswer } from "../ask/fit-params.ts";
-import { askBinary, type FlagCatalogue } from "../ask/flag-catalogue.ts";
+import type { DryRunRequest } from "../render/dry-run-batch.ts";
+import { askFitCached } from "../ask/fit-params-cache.ts";
+import { findFitParams, type FitAnswer } from "../ask/fit-params.ts";
+import { fitArguments } from "../render/fit-arguments.ts";
+import { readFlagCatalogue, type FlagCatalogue } from "../ask/flag-catalogue.ts";
 import type { DraftDecision } from "./draft-decision.ts";
 import { renderServer } from "../render/render-command.ts";
 
@@ -18,7 +19,7 @@ interface Catalogues {
 }
 
 interface MemoryCheck {
-  readonly trial: Trial;
+  readonly trial: DryRunRequest;
   /** The flags of the server. */
   readonly catalogue: FlagCatalogue;
   /** Those of the target, of the projector and of the adapters. */
@@ -100,11 +101,11 @@ async function askFit(
   const cacheDir = session.paths.cache;
   const program = await session.once(["fit-params", server], () => findFitParams(server));
   if (program === undefined) return undefined;
-  const catalogue = await session.once(["flags", program], () => askBinary(program, { cacheDir, env }));
+  const catalogue = await session.once(["flags", program], () => readFlagCatalogue(program, { cacheDir, env }));
   const args = toArguments(catalogue);
   const devices = await session.listDevices(server, env);
   return session.once(["fit", program, env, args], () =>
-    askFitOnce({ program, args, env, catalogue, devices, files, cacheDir }),
+    askFitCached({ program, args, env, catalogue, devices, files, cacheDir }),
   );
 }
 
@@ -120,7 +121,7 @@ async function addUp(
   return sumMemory(parts, memories);
 }
 
-function options({ profile: { values }, rendering }: Trial) {
+function options({ profile: { values }, rendering }: DryRunRequest) {
   const hasFit = rendering.flags.every(({ key, args }) => key !== "fit" || args[1] !== "off");
   return {
     canMoveLayers: hasFit && (values.gpu_layers === undefined || values.gpu_layers === "auto"),
@@ -139,7 +140,7 @@ function addMisfit(answer: FitAnswer, findings: Findings, at: string): void {
 }
 
 /** The flags for the draft model on its own, as if it were a target. */
-function draftArguments({ profile }: Trial, path: string, { server, fit }: Catalogues): string[] {
+function draftArguments({ profile }: DryRunRequest, path: string, { server, fit }: Catalogues): string[] {
   const { draft, devices, ctx_size: ctxSize, flash_attn: flashAttention } = profile.values;
   const { gpu_layers, cache_type_k, cache_type_v, cpu_moe, n_cpu_moe, override_tensor } = draft ?? {};
   const values = profileSchema.parse({

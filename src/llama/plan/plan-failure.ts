@@ -1,5 +1,5 @@
 import { LlmctlError, systemErrorCode } from "../../base/errors.ts";
-import { comingCodes } from "../../supervisor/file-check.ts";
+import { mayComeCodes } from "../../supervisor/file-check.ts";
 import type { ExitCause } from "../../supervisor/launch.ts";
 
 /**
@@ -37,7 +37,7 @@ export function explainPlanFailure(error: unknown): ExitCause | undefined {
     return { kind, message, ...(fix === undefined ? {} : { fix }), permanent: true, ...coming, exit };
   }
   const code = systemErrorCode(error);
-  if (code === undefined || !comingCodes.has(code)) return undefined;
+  if (code === undefined || !mayComeCodes.has(code)) return undefined;
   return { kind: "file-unreachable", message: (error as Error).message, permanent: true, mayCome: true, exit: "io" };
 }
 
@@ -46,7 +46,7 @@ function mayCome({ code, message, cause }: LlmctlError): boolean {
   if (code === "flag-refused") return absentToBinary.test(message);
   if (code === "binary-failed") return lackedOrSlow.test(message);
   for (let reason = cause; reason instanceof Error; reason = reason.cause) {
-    if (comingCodes.has(systemErrorCode(reason) ?? "")) return true;
+    if (mayComeCodes.has(systemErrorCode(reason) ?? "")) return true;
   }
   return false;
 }

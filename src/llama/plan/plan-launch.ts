@@ -2,18 +2,19 @@ import type { LlmctlError } from "../../base/errors.ts";
 import type { Paths } from "../../base/files/paths.ts";
 import type { ModelFiles } from "../../hub/find/model-files.ts";
 import type { Profile } from "../../profiles/schema/schema.ts";
-import type { Drafting, Launch } from "../../supervisor/launch.ts";
+import type { Launch, WantedProof } from "../../supervisor/launch.ts";
 import { describeBuild } from "../ask/asked-build.ts";
-import { dryRun, dryRunTimeoutMs, findAllRefused, type RefusedFlag } from "../ask/dry-run.ts";
-import type { Trial } from "../ask/dry-run-many.ts";
-import type { Program } from "../render/flag-rule.ts";
-import { commandLine, type RenderedFlag, type Rendering } from "../render/render-command.ts";
+import { dryRun, dryRunTimeoutMs, findRefusedFlags, type RefusedFlag } from "../render/dry-run.ts";
+import type { DryRunRequest } from "../render/dry-run-batch.ts";
+import type { Program, RenderedFlag } from "../render/flag-rule.ts";
+import { commandLine, type Rendering } from "../render/render-command.ts";
 import { withoutRpc } from "../render/rpc-flags.ts";
 import { noDraftAsked } from "./draft-decision.ts";
 import { type Finding, Findings } from "./finding.ts";
-import { addHash } from "./launch-hash.ts";
+import { withHash } from "./launch-hash.ts";
 import { launchSettings } from "./launch-settings.ts";
 import { PlanSession } from "./plan-session.ts";
+import { sealEnv } from "./seal-env.ts";
 import { addPlanWarnings, addRpcWarning } from "./plan-warnings.ts";
 import { planWorker } from "./plan-worker.ts";
 import { addKeyFault, type Planning, prepareCommand, type PreparedCommand } from "./prepare-command.ts";
@@ -60,7 +61,7 @@ export interface Command {
   readonly env: Readonly<Record<string, string>>;
   /** Files that the child reads while loading. */
   readonly files: ModelFiles["shards"];
-  readonly drafting: Drafting;
+  readonly proof: WantedProof;
   /** For people: the build's version line. */
   readonly build: string;
 }
@@ -76,8 +77,8 @@ export async function planLaunch(profile: Profile, options: PlanOptions): Promis
     values.kind === "rpc-worker"
       ? await planWorkerProgram(profile, options)
       : await planProgram(profile, "llama-server", options);
-  const sealing = { profileEnv: values.env, dataDir: options.paths.data };
-  return { launch: await addHash({ ...launchSettings(profile), ...command }, sealing), ...explained };
+  const profileEnv = await sealEnv(values.env, options.paths.data);
+  return { launch: withHash(profileEnv, { ...launchSettings(profile), ...command }), ...explained };
 }
 
 /**
@@ -117,14 +118,14 @@ async function planProgram(profile: Profile, program: Program, options: PlanOpti
 
 /** Has the binary parse its command line. @throws the first refusal, where the policy of the findings says so. */
 async function tryCommand(
-  trial: Trial,
+  trial: DryRunRequest,
   keyFault: LlmctlError | undefined,
   { policy }: Findings,
 ): Promise<readonly RefusedFlag[]> {
   const { file, env, profile, rendering } = trial;
   const origin = { profile, rendering };
   const options = { env, timeoutMs: dryRunTimeoutMs };
-  if (policy !== "throw") return addKeyFault(await findAllRefused(file, origin, options), { trial, keyFault });
+  if (policy !== "throw") return addKeyFault(await findRefusedFlags(file, origin, options), { trial, keyFault });
   if (keyFault !== undefined) throw keyFault;
   const args = withoutRpc(rendering.flags).flatMap((flag) => flag.args);
   await dryRun(file, args, { ...options, origin });
@@ -133,14 +134,14 @@ async function tryCommand(
 
 function toCommand(
   { env, target, draft, sidecars }: PreparedCommand,
-  { file, rendering }: Trial,
+  { file, rendering }: DryRunRequest,
 ): Omit<Command, "build"> {
   return {
     file,
     args: commandLine(rendering),
     env,
     files: [...target.files, ...draft.files, ...sidecars.files],
-    drafting: draft.drafting,
+    proof: draft.drafting,
   };
 }
 
@@ -149,7 +150,7 @@ async function planWorkerProgram(profile: Profile, options: PlanOptions): Promis
   const { file, env, flags, build } = await planWorker(profile, session);
   addRpcWarning(profile, findings);
   const args = flags.flatMap((flag) => flag.args);
-  const drafting: Drafting = { wanted: false, reason: noDraftAsked };
-  const command = { file, args, env, files: [], drafting, build };
+  const proof: WantedProof = { wanted: false, reason: noDraftAsked };
+  const command = { file, args, env, files: [], proof, build };
   return { command, flags, notes: [], findings: findings.ranked, refused: [] };
 }

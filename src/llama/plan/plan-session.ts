@@ -4,12 +4,12 @@ import type { ModelFiles } from "../../hub/find/model-files.ts";
 import { readModel, type GgufModel } from "../../gguf/read-model.ts";
 import type { ModelRef, Profile } from "../../profiles/schema/schema.ts";
 import { type AskedBuild, askBuild } from "../ask/asked-build.ts";
-import { type StrayConfig, strayConfig } from "../ask/child-env.ts";
+import { findLlamaConfigFiles, type LlamaConfigFile } from "../ask/llama-config-files.ts";
 import { type Device, listDevices } from "../ask/devices.ts";
 import { askWorkerProgram, type WorkerProgram } from "../ask/worker-program.ts";
 import type { Program } from "../render/flag-rule.ts";
 
-type Env = Readonly<Record<string, string>>;
+type ChildEnv = Readonly<Record<string, string>>;
 
 /** A model of a profile, and the content of its headers. */
 export interface ProfileModel {
@@ -36,25 +36,25 @@ export class PlanSession {
   }
 
   /** @throws LlmctlError as {@link askBuild}. */
-  async findBuild(profile: Profile, program: Program, env: Env): Promise<AskedBuild> {
+  async findBuild(profile: Profile, program: Program, env: ChildEnv): Promise<AskedBuild> {
     const { llama } = profile.values;
     const at = profile.at("llama");
     return this.once(["build", program, llama], () => askBuild({ llama, at, program, paths: this.paths, env }));
   }
 
   /** @throws LlmctlError as {@link askWorkerProgram}. */
-  async findWorker(profile: Profile, env: Env): Promise<WorkerProgram> {
+  async findWorker(profile: Profile, env: ChildEnv): Promise<WorkerProgram> {
     const { llama } = profile.values;
     const at = profile.at("llama");
     return this.once(["worker", llama], () => askWorkerProgram({ llama, at, paths: this.paths, env }));
   }
 
-  async readStrayConfig(env: Env): Promise<StrayConfig[]> {
-    return this.once(["config", env["XDG_CONFIG_HOME"], env["HOME"]], () => strayConfig(env));
+  async findConfigFiles(env: ChildEnv): Promise<LlamaConfigFile[]> {
+    return this.once(["config", env["XDG_CONFIG_HOME"], env["HOME"]], () => findLlamaConfigFiles(env));
   }
 
   /** @throws LlmctlError as {@link listDevices}. */
-  async listDevices(server: string, env: Env): Promise<Device[]> {
+  async listDevices(server: string, env: ChildEnv): Promise<Device[]> {
     return this.once(["devices", server, env], () => listDevices(server, env));
   }
 

@@ -1,7 +1,7 @@
 import type { Profile } from "../../profiles/schema/schema.ts";
 import { commandLine, type Rendering } from "../render/render-command.ts";
-import { describeStrayConfig, describeStrayVariables } from "../render/stray-flags.ts";
-import { findOpenings } from "../server/access.ts";
+import { describeConfigFiles, describeDroppedVariables } from "../render/flags-outside-profile.ts";
+import { findOpenAccess } from "../server/api-key-checks.ts";
 import { noDraftAsked } from "./draft-decision.ts";
 import type { Findings } from "./finding.ts";
 import { describeMissingDigests } from "./missing-digests.ts";
@@ -13,7 +13,7 @@ export async function addPlanWarnings(prepared: PreparedCommand, { session, find
   const { profile, program, target, trial } = prepared;
   addDraftWarnings(prepared, findings);
   if (program === "llama-server")
-    for (const { code, ...opening } of findOpenings(profile)) findings.add("warning", code, opening);
+    for (const { code, ...opening } of findOpenAccess(profile)) findings.add("warning", code, opening);
   addRpcWarning(profile, findings);
   const limits = findExceededLimits(profile, { target: target.model, flags: trial?.rendering.flags ?? [] });
   for (const { code, ...limit } of limits) findings.add("warning", code, limit);
@@ -44,8 +44,8 @@ async function addStrayFlags({ env, build, trial }: PreparedCommand, { session, 
   if (build === undefined) return;
   const args = commandLine(trial?.rendering ?? noFlags);
   const messages = [
-    ...describeStrayVariables(session.env, env, build.catalogue),
-    ...describeStrayConfig(await session.readStrayConfig(env), args, build.catalogue),
+    ...describeDroppedVariables(session.env, env, build.catalogue),
+    ...describeConfigFiles(await session.findConfigFiles(env), args, build.catalogue),
   ];
   for (const message of messages) findings.add("warning", "stray-flags", { message });
 }

@@ -1,7 +1,7 @@
 import { LlmctlError, type Problem } from "../../base/errors.ts";
 import type { Profile } from "../../profiles/schema/schema.ts";
 import { childEnvironment } from "../ask/child-env.ts";
-import type { RenderedFlag } from "../render/render-command.ts";
+import type { RenderedFlag } from "../render/flag-rule.ts";
 import type { PlanSession } from "./plan-session.ts";
 
 /** The command of a worker, and the key that each of its flags comes from. */

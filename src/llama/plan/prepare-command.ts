@@ -3,12 +3,12 @@ import type { Profile } from "../../profiles/schema/schema.ts";
 import { targetModel } from "../../profiles/target.ts";
 import type { AskedBuild } from "../ask/asked-build.ts";
 import { childEnvironment } from "../ask/child-env.ts";
-import type { RefusedFlag } from "../ask/dry-run.ts";
-import type { Trial } from "../ask/dry-run-many.ts";
-import { vocabRule } from "../draft/vocab-rule.ts";
+import type { RefusedFlag } from "../render/dry-run.ts";
+import type { DryRunRequest } from "../render/dry-run-batch.ts";
+import { vocabRuleFromFlags } from "../draft/build-vocab-rule.ts";
 import type { ModelPaths, Program } from "../render/flag-rule.ts";
 import { renderCli, renderServer } from "../render/render-command.ts";
-import { findKeyFault } from "../server/access.ts";
+import { findKeyFileFault } from "../server/api-key-checks.ts";
 import { hasKeyComments } from "../server/api-keys.ts";
 import { decideDrafting, type DraftDecision, noDraftAsked } from "./draft-decision.ts";
 import type { Findings } from "./finding.ts";
@@ -33,7 +33,7 @@ export interface PreparedCommand {
   readonly draft: DraftDecision;
   readonly sidecars: SidecarFiles;
   /** Undefined where there is no build, or where it lacks a flag; both are errors among the findings. */
-  readonly trial: Trial | undefined;
+  readonly trial: DryRunRequest | undefined;
   /** Why the API keys cannot be used. */
   readonly keyFault: LlmctlError | undefined;
 }
@@ -59,7 +59,7 @@ export async function prepareCommand(
   const build = await findings.settle(() => session.findBuild(profile, program, env));
   const models = new ModelReader(profile, session, findings);
   const target = await models.read(["model"], targetModel(profile));
-  const rule = build === undefined ? "strict" : vocabRule((flag) => build.catalogue.has(flag));
+  const rule = build === undefined ? "strict" : vocabRuleFromFlags((flag) => build.catalogue.has(flag));
   const draft =
     (await findings.settle(() => decideDrafting(profile, { target, models, rule, cacheDir: session.paths.cache }))) ??
     undecidedDraft;
@@ -80,7 +80,7 @@ async function findEnvironment(profile: Profile, { session, findings }: Planning
 }
 
 function findFaultOfKeys(profile: Profile, build: AskedBuild | undefined): LlmctlError | undefined {
-  return findKeyFault(profile, build === undefined || hasKeyComments(build.catalogue));
+  return findKeyFileFault(profile, build === undefined || hasKeyComments(build.catalogue));
 }
 
 /** The files that the flags name. */

@@ -3,7 +3,7 @@ import { readContextLength } from "../../gguf/model-facts.ts";
 import type { GgufModel } from "../../gguf/read-model.ts";
 import type { Profile } from "../../profiles/schema/schema.ts";
 import { findPriorityProblem, readPriorityRights } from "../ask/priority-rights.ts";
-import type { RenderedFlag } from "../render/render-command.ts";
+import type { RenderedFlag } from "../render/flag-rule.ts";
 
 /** A limit that the profile exceeds, and that llama.cpp itself only logs. */
 export interface ExceededLimit extends Problem {

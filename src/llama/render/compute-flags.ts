@@ -11,7 +11,7 @@ import {
 
 const neverFits = "not needed on this build: it never changes unset options";
 
-/** Where weights and context go. */
+/** The devices that hold the weights and the context. */
 export const placementRules: readonly FlagRule[] = [
   switchRule("cpu_moe", ["--cpu-moe"], (values) => values.cpu_moe),
   integerRule("n_cpu_moe", ["--n-cpu-moe"], (values) => values.n_cpu_moe),
@@ -31,7 +31,7 @@ export const placementRules: readonly FlagRule[] = [
   valueRule("numa", ["--numa"], (values) => values.numa),
 ];
 
-/** How the context is computed, stretched and kept. */
+/** How the context is computed, extended and cached. */
 export const contextRules: readonly FlagRule[] = [
   integerRule("threads_batch", ["--threads-batch"], (values) => values.threads_batch),
   integerRule("batch_size", ["--batch-size"], (values) => values.batch_size),
@@ -56,7 +56,7 @@ export const contextRules: readonly FlagRule[] = [
   serverOnly(integerRule("cache_reuse", ["--cache-reuse"], (values) => values.cache_reuse)),
   serverOnly(
     unlessLacking(
-      "this build keeps no contexts of earlier prompts",
+      "this build caches no contexts of earlier prompts",
       integerRule("cache_ram", ["--cache-ram"], (values) => values.cache_ram),
     ),
   ),

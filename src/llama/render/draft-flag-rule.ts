@@ -1,13 +1,13 @@
 import type { ProfileValues } from "../../profiles/schema/schema.ts";
 import { leftOut, type RenderOutcome, type FlagRule, type RenderInput } from "./flag-rule.ts";
 
-/** What a profile says about drafting. */
-export type Draft = NonNullable<ProfileValues["draft"]>;
+/** The key `draft` of a profile. */
+export type DraftSettings = NonNullable<ProfileValues["draft"]>;
 
-/** Makes the rule silent where the profile does not draft, or drafting is off. */
+/** A rule that renders nothing when the profile has no `draft`, or when drafting is off. */
 export function draftRule(
   rule: Omit<FlagRule, "render"> & {
-    readonly render: (draft: Draft, source: RenderInput) => RenderOutcome | undefined;
+    readonly render: (draft: DraftSettings, source: RenderInput) => RenderOutcome | undefined;
   },
 ): FlagRule {
   return {
@@ -19,11 +19,11 @@ export function draftRule(
   };
 }
 
-/** A key that is about the draft model, and so means nothing to types that draft without one. */
+/** A key for the draft model, which has no meaning for types that draft without one. */
 export function draftModelRule<T>(
   key: string,
   flags: readonly string[],
-  read: (draft: Draft) => T | undefined,
+  read: (draft: DraftSettings) => T | undefined,
   render: (value: T, source: RenderInput) => RenderOutcome,
 ): FlagRule {
   return draftRule({
@@ -37,7 +37,7 @@ export function draftModelRule<T>(
   });
 }
 
-/** Several types can be asked for, joined by commas. */
-export function splitTypes(draft: Draft): string[] {
+/** The drafting types of a profile, which are joined by commas. */
+export function splitTypes(draft: DraftSettings): string[] {
   return draft.type.split(",").map((type) => type.trim());
 }

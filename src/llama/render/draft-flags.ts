@@ -1,10 +1,11 @@
-import { type Draft, draftRule, splitTypes } from "./draft-flag-rule.ts";
-import type { FlagCatalogue, FlagMatch } from "../ask/flag-catalogue.ts";
+import { needsDraftModel } from "../../profiles/rules/drafting-types.ts";
+import { type DraftSettings, draftRule, splitTypes } from "./draft-flag-rule.ts";
+import type { FlagCatalogue, KnownFlag } from "../ask/flag-catalogue.ts";
 import { allNgramLengthFlags, ngramLengthFlags } from "./ngram-flags.ts";
 import { formatFloat, impossible, leftOut, type RenderOutcome, passed, passValue, type FlagRule } from "./flag-rule.ts";
 
 const modelFlags = ["--spec-draft-model", "--model-draft"];
-/** Says once that drafting is off. */
+/** The only draft rule with a note when drafting is off; the others render nothing then. */
 export const draftModel: FlagRule = {
   key: "draft.model",
   flags: modelFlags,
@@ -18,9 +19,9 @@ export const draftModel: FlagRule = {
 };
 
 /**
- * The type is always said where the build has a flag for it: without it, builds since April 2026 load the draft model
- * and never use it, or guess a type from the file and abort. Earlier builds draft as soon as they have a draft model,
- * and their `--spec-type`, where there is one, names only what to do besides.
+ * The type is always passed to a build that has the flag. Without it, builds since April 2026 load the draft model and
+ * never use it, or guess a type from the file and abort. Earlier builds draft as soon as they have a draft model; their
+ * `--spec-type`, if they have it, only adds n-gram types.
  */
 export const draftType: FlagRule = draftRule({
   key: "draft.type",
@@ -30,25 +31,20 @@ export const draftType: FlagRule = draftRule({
     const contradiction = findContradiction(draft, types);
     if (contradiction !== undefined) return contradiction;
     const flag = catalogue.findFirst(["--spec-type"]);
-    // A build whose list of types cannot be read is told all of them; it will say which it does not know.
+    // When the help lists no types, all of the profile's are passed, and the build itself refuses unknown ones.
     const offered = flag === undefined ? [] : (flag.entry.choices ?? types);
-    const toSay = types.filter((type) => type !== "draft-simple" || offered.includes(type));
-    const unknown = toSay.filter((type) => !offered.includes(type));
+    const toPass = types.filter((type) => type !== "draft-simple" || offered.includes(type));
+    const unknown = toPass.filter((type) => !offered.includes(type));
     if (unknown.length > 0) return unknownTypes(unknown, ["draft-simple", ...offered], catalogue.version);
-    if (flag === undefined || toSay.length === 0)
+    if (flag === undefined || toPass.length === 0)
       return leftOut("not needed on this build: it drafts as soon as it has a draft model");
-    return passed([flag.name, toSay.join(",")]);
+    return passed([flag.name, toPass.join(",")]);
   },
 });
 
-/** A type that drafts with a model; `draft-mtp` has it inside the target. */
-function needsModel(type: string): boolean {
-  return type.startsWith("draft-") && type !== "draft-mtp";
-}
-
-function findContradiction(draft: Draft, types: readonly string[]): RenderOutcome | undefined {
+function findContradiction(draft: DraftSettings, types: readonly string[]): RenderOutcome | undefined {
   if (types.includes("none")) return impossible('draft.type "none" drafts nothing', "remove the key draft");
-  if (draft.model === undefined && types.some(needsModel)) {
+  if (draft.model === undefined && types.some(needsDraftModel)) {
     return impossible(`draft.type "${draft.type}" needs a draft model`, "set draft.model, or another draft.type");
   }
   if (draft.model !== undefined && !types.some((type) => type.startsWith("draft-"))) {
@@ -69,31 +65,30 @@ function unknownTypes(unknown: readonly string[], offered: readonly string[], ve
 }
 
 /**
- * What a profile with a draft model means where it says nothing. Until April 2026 it was what the builds did, and the
- * pairs that people use were tuned with it; then builds went to 3 tokens of any probability, and the same profile would
- * have drafted otherwise.
+ * The defaults of a profile with a draft model. They are those of the builds until April 2026, which people tuned their
+ * pairs with. Since then builds draft 3 tokens of any probability, and the same profile would draft differently.
  */
 const simpleDefaults = { n_max: 16, n_min: undefined, p_min: 0.75 } as const;
 
-type Length = keyof typeof simpleDefaults;
+type LengthKey = keyof typeof simpleDefaults;
 
-/** The value that holds on every build; undefined where the build is to decide. */
-function meant(draft: Draft, key: Length): number | undefined {
+/** The value for every build; undefined when the build's own default applies. */
+function wantedLength(draft: DraftSettings, key: LengthKey): number | undefined {
   return draft[key] ?? (splitTypes(draft).includes("draft-simple") ? simpleDefaults[key] : undefined);
 }
 
-interface Target {
+interface FlagTarget {
   readonly catalogue: FlagCatalogue;
   readonly flags: readonly string[];
 }
 
-/** Passes what a profile means, but where the build does that unless told. */
-function passMeant(draft: Draft, key: Length, { catalogue, flags }: Target): RenderOutcome | undefined {
-  const value = meant(draft, key);
+/** Passes the profile's value, unless it is the build's default. */
+function passWanted(draft: DraftSettings, key: LengthKey, { catalogue, flags }: FlagTarget): RenderOutcome | undefined {
+  const value = wantedLength(draft, key);
   const match = catalogue.findFirst(flags);
   const written = draft[key] !== undefined;
   if (value === undefined || (!written && match === undefined)) return undefined;
-  const own = match === undefined ? undefined : ownDefault(match);
+  const own = match === undefined ? undefined : defaultOf(match);
   if (value === own) return written ? leftOut(`${value} is this build's default`) : undefined;
   const outcome = passValue(catalogue, `draft.${key}`, flags, key === "p_min" ? formatFloat(value) : String(value));
   return written || outcome.kind !== "flags"
@@ -101,13 +96,13 @@ function passMeant(draft: Draft, key: Length, { catalogue, flags }: Target): Ren
     : passed(outcome.args, "llmctl's default, the same on every build");
 }
 
-/** Help texts of January 2026 and before round 0.75 to one place. */
-function ownDefault({ name, entry }: FlagMatch): number | undefined {
+/** The default in the help text. Texts until January 2026 round 0.75 to 0.8. */
+function defaultOf({ name, entry }: KnownFlag): number | undefined {
   if (entry.default === undefined) return undefined;
   return name === "--draft-p-min" && entry.default === "0.8" ? 0.75 : Number(entry.default);
 }
 
-/** How many tokens are drafted: each family of types has its own flags since April 2026. */
+/** How many tokens are drafted. Since April 2026 each family of types has its own flags. */
 function draftLength(key: "n_max" | "n_min", drafted: readonly string[], ngramMod: string): FlagRule {
   return draftRule({
     key: `draft.${key}`,
@@ -115,15 +110,15 @@ function draftLength(key: "n_max" | "n_min", drafted: readonly string[], ngramMo
     shared: [ngramMod, ...(key === "n_max" ? allNgramLengthFlags : [])],
     render(draft, { catalogue }) {
       const types = splitTypes(draft);
-      if (types.some((type) => type.startsWith("draft-"))) return passMeant(draft, key, { catalogue, flags: drafted });
+      if (types.some((type) => type.startsWith("draft-"))) return passWanted(draft, key, { catalogue, flags: drafted });
       if (draft[key] === undefined) return undefined;
       const older = drafted.slice(1);
       const fixed = key === "n_max" ? ngramLengthFlags(types) : undefined;
-      if (fixed !== undefined) return passMeant(draft, key, { catalogue, flags: fixed });
-      if (types.includes("ngram-mod")) return passMeant(draft, key, { catalogue, flags: [ngramMod, ...older] });
+      if (fixed !== undefined) return passWanted(draft, key, { catalogue, flags: fixed });
+      if (types.includes("ngram-mod")) return passWanted(draft, key, { catalogue, flags: [ngramMod, ...older] });
       return catalogue.findFirst(older) === undefined
-        ? leftOut(`${draft.type} has flags of its own on this build; give them in args`)
-        : passMeant(draft, key, { catalogue, flags: older });
+        ? leftOut(`on this build ${draft.type} has its own flags: give them in args`)
+        : passWanted(draft, key, { catalogue, flags: older });
     },
   });
 }
@@ -137,7 +132,7 @@ export const draftProbability: FlagRule = draftRule({
   flags: probabilityFlags,
   render(draft, { catalogue }) {
     if (splitTypes(draft).some((type) => type.startsWith("draft-")))
-      return passMeant(draft, "p_min", { catalogue, flags: probabilityFlags });
-    return draft.p_min === undefined ? undefined : leftOut(`${draft.type} knows no probabilities`);
+      return passWanted(draft, "p_min", { catalogue, flags: probabilityFlags });
+    return draft.p_min === undefined ? undefined : leftOut(`${draft.type} computes no probabilities`);
   },
 });

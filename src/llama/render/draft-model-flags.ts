@@ -1,4 +1,4 @@
-import { type Draft, draftModelRule } from "./draft-flag-rule.ts";
+import { type DraftSettings, draftModelRule } from "./draft-flag-rule.ts";
 import { renderGpuLayers } from "./gpu-layers-flag.ts";
 import { leftOut, noFlag, passed, passValue, type FlagRule } from "./flag-rule.ts";
 
@@ -14,7 +14,10 @@ export const draftCtxSize: FlagRule = draftModelRule(
 );
 
 const deviceFlags = ["--spec-draft-device", "--device-draft"];
-/** Unset, the draft goes where the target goes, as on v0.5.0; builds before it would spread it over all devices. */
+/**
+ * By default the draft uses the target's devices, as on v0.5.0. Older builds would spread it over all devices, so they
+ * get the flag.
+ */
 export const draftDevices: FlagRule = {
   key: "draft.devices",
   flags: deviceFlags,
@@ -26,7 +29,7 @@ export const draftDevices: FlagRule = {
     const match = source.catalogue.findFirst(deviceFlags);
     return match === undefined
       ? noFlag(source.catalogue, "draft.devices")
-      : passed([match.name, devices.join(",")], "follows devices");
+      : passed([match.name, devices.join(",")], "the same as devices");
   },
 };
 const givenDevices = draftModelRule(
@@ -44,11 +47,11 @@ export const draftGpuLayers: FlagRule = draftModelRule(
   (layers, { catalogue }) => renderGpuLayers(catalogue, "draft.gpu_layers", gpuLayersFlags, layers),
 );
 
-/** A key whose value goes behind a flag unchanged. */
+/** A key whose value follows a flag unchanged. */
 function draftValue(
   key: string,
   flags: readonly string[],
-  read: (draft: Draft) => string | number | undefined,
+  read: (draft: DraftSettings) => string | number | undefined,
 ): FlagRule {
   return draftModelRule(`draft.${key}`, flags, read, (value, { catalogue }) =>
     passValue(catalogue, `draft.${key}`, flags, String(value)),
@@ -67,7 +70,7 @@ const cpuMoe = draftModelRule(
   },
 );
 
-/** How the draft model is loaded and computed, in the words that the target has too. */
+/** How the draft model is loaded and computed: the keys have the same names as those of the target. */
 export const draftModelRules: readonly FlagRule[] = [
   draftValue("threads", ["--spec-draft-threads", "--threads-draft"], (draft) => draft.threads),
   draftValue("cache_type_k", ["--spec-draft-type-k", "--cache-type-k-draft"], (draft) => draft.cache_type_k),

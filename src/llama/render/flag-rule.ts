@@ -1,6 +1,6 @@
 import type { Fix } from "../../base/fix.ts";
 import type { ModelRef, ProfileValues } from "../../profiles/schema/schema.ts";
-import type { FlagCatalogue, FlagMatch } from "../ask/flag-catalogue.ts";
+import type { FlagCatalogue, KnownFlag } from "../ask/flag-catalogue.ts";
 
 /** The model files to name on the command line, absolute; first shards of split sets. */
 export interface ModelPaths {
@@ -9,51 +9,61 @@ export interface ModelPaths {
   readonly draft?: string;
   /** Why drafting is off although the profile asks for it. */
   readonly draftingOff?: string;
-  /** What had to be fetched beside the models, by its key: `mmproj`, `lora.0`. */
+  /** The sidecar files, by key: `mmproj`, `lora.0`. */
   readonly sidecars?: ReadonlyMap<string, string>;
 }
 
-/** The programs of llama.cpp that a profile can be said to. */
+/** The programs of llama.cpp that a profile can be rendered for. */
 export type Program = "llama-server" | "llama-cli";
 
-/** What a rule renders from. */
+/** The input of every rule. */
 export interface RenderInput {
-  /** Whose flags the catalogue holds. */
+  /** The program that the catalogue describes. */
   readonly program: Program;
   readonly values: ProfileValues;
   readonly models: ModelPaths;
   readonly catalogue: FlagCatalogue;
 }
 
-/** What becomes of one key on one build. */
+/** The result for one key on one build. */
 export type RenderOutcome =
   | { readonly kind: "flags"; readonly args: readonly string[]; readonly note?: string }
-  /** Nothing is passed, and that is right or bearable: `reason` says why. */
+  /** Nothing is passed, for this reason, and the server works as the profile wants or nearly so. */
   | { readonly kind: "left-out"; readonly reason: string }
   | { readonly kind: "impossible"; readonly message: string; readonly fix: Fix };
+
+/** One flag with its values, and the profile key that it came from. */
+export interface RenderedFlag {
+  /** For people: `draft.n_max`, `args[2]`, `args.no-repack`. */
+  readonly key: string;
+  /** For `Profile.at`. */
+  readonly path: readonly (string | number)[];
+  readonly args: readonly string[];
+  readonly note?: string;
+}
 
 /** How one profile key becomes flags. */
 export interface FlagRule {
   readonly key: string;
   /**
-   * Every flag that says what the key says, over all builds, newest first. Raw `args` may not use them, unless
-   * `rawToo`.
+   * Every flag with the meaning of the key, over all builds, newest first. Raw `args` may not use them, unless
+   * `allowedInRawArgs`.
    */
   readonly flags: readonly string[];
-  /** llmctl itself asks nothing of the value: raw `args` may use the flags of a key that the profile does not set. */
-  readonly rawToo?: true;
-  /** Flags that the rule can use but that can also say more; raw `args` may use them where this rule did not. */
+  /** llmctl itself does not read the value, so raw `args` may use the flags when the profile does not set the key. */
+  readonly allowedInRawArgs?: true;
+  /** Flags that the rule can use and that have other meanings, too: raw `args` may use them when this rule did not. */
   readonly shared?: readonly string[];
-  /** About requests of others, which llama-cli does not take. */
+  /** The key is about clients and their requests, which llama-cli does not have. */
   readonly serverOnly?: true;
   /** @returns undefined when the profile does not set the key. */
   readonly render: (source: RenderInput) => RenderOutcome | undefined;
 }
 
-/** Reads a key's value as llama.cpp writes it; undefined when the profile does not set it. */
+/** Reads a key's value in llama.cpp's notation; undefined when the profile does not set it. */
 export type ReadValue = (values: ProfileValues) => string | undefined;
 
-/** A key whose value goes behind a flag unchanged; refused by builds that have none of the flags. */
+/** A key whose value follows a flag unchanged; impossible on builds that have none of the flags. */
 export function valueRule(key: string, flags: readonly string[], read: ReadValue): FlagRule {
   return {
     key,
@@ -65,7 +75,7 @@ export function valueRule(key: string, flags: readonly string[], read: ReadValue
   };
 }
 
-/** A key whose whole number goes behind a flag. */
+/** A key whose whole number follows a flag. */
 export function integerRule(
   key: string,
   flags: readonly string[],
@@ -74,7 +84,7 @@ export function integerRule(
   return valueRule(key, flags, (values) => read(values)?.toString());
 }
 
-/** A key whose number is written with a fraction, as llama.cpp writes it. */
+/** A key whose number is written with a fraction, in llama.cpp's notation. */
 export function floatRule(
   key: string,
   flags: readonly string[],
@@ -86,7 +96,7 @@ export function floatRule(
   });
 }
 
-/** A rule for what some builds lack, and a server does without: left out there with this reason. */
+/** A rule for a flag that a server works without: builds that lack it leave the key out, for this reason. */
 export function unlessLacking(reason: string, rule: FlagRule): FlagRule {
   return {
     ...rule,
@@ -97,16 +107,16 @@ export function unlessLacking(reason: string, rule: FlagRule): FlagRule {
   };
 }
 
-/** Flags that turn something on, and those that turn it off. */
-interface Pair {
+/** The flags that turn a feature on, and those that turn it off. */
+interface SwitchFlags {
   readonly on: readonly string[];
   readonly off: readonly string[];
 }
 
-/** A key with a flag for each of its values. A build that has only one of the two does the other unless told. */
+/** A key with one flag for "on" and one for "off". The value without a flag is the build's default. */
 export function pairRule(
   key: string,
-  { on, off }: Pair,
+  { on, off }: SwitchFlags,
   read: (values: ProfileValues) => boolean | undefined,
 ): FlagRule {
   return {
@@ -120,13 +130,13 @@ export function pairRule(
       const opposite = catalogue.findFirst(value ? off : on);
       if (opposite === undefined && value) return noFlag(catalogue, key);
       return leftOut(
-        opposite === undefined ? "this build has no such thing" : `${value ? "on" : "off"} is this build's default`,
+        opposite === undefined ? "this build has no such feature" : `${value ? "on" : "off"} is this build's default`,
       );
     },
   };
 }
 
-/** A flag without a value: what it turns on is off unless told. */
+/** A flag without a value, for a feature that is off by default. */
 export function switchRule(
   key: string,
   flags: readonly string[],
@@ -145,27 +155,24 @@ export function switchRule(
   };
 }
 
-/** The path of what lies beside the models. */
+/** The path of a sidecar file. */
 export function sidecarPath(models: ModelPaths, key: string, ref: ModelRef): string {
   const path = typeof ref === "string" ? ref : models.sidecars?.get(key);
   if (path === undefined) throw new Error(`a profile with ${key} is rendered without its file`);
   return path;
 }
 
-/** Says that nothing in llmctl depends on a rule. */
-export function rawToo(rule: FlagRule): FlagRule {
-  return { ...rule, rawToo: true };
+/** Marks a rule whose flags raw `args` may use, because llmctl itself does not read the value. */
+export function allowInRawArgs(rule: FlagRule): FlagRule {
+  return { ...rule, allowedInRawArgs: true };
 }
 
-/** Says that a rule is about requests of others. */
+/** Marks a rule that is about clients and their requests. */
 export function serverOnly(rule: FlagRule): FlagRule {
   return { ...rule, serverOnly: true };
 }
 
-/**
- * Passes a value behind the first of the flags that the build has, when the build lists no values or this one among
- * them.
- */
+/** Passes a value with the first flag that the build has, unless the build lists the allowed values without this one. */
 export function passValue(
   catalogue: FlagCatalogue,
   key: string,
@@ -183,16 +190,16 @@ export function passValue(
 }
 
 /**
- * Whether a build that lists a flag's values lists this one; `true`, `1` … are other words for `on` (`is_truthy` in
- * common/arg.cpp).
+ * Whether a build allows a value: its help lists no values, or lists this one. `true`, `1` … count as `on`, as in
+ * `is_truthy` of common/arg.cpp.
  */
-export function allows({ entry }: FlagMatch, value: string): boolean {
+export function allows({ entry }: KnownFlag, value: string): boolean {
   if (entry.choices === undefined) return true;
   const parts = entry.list === true ? value.split(",") : [value];
-  return parts.every((part) => entry.choices?.includes(part) || entry.choices?.includes(plainWords[part] ?? part));
+  return parts.every((part) => entry.choices?.includes(part) || entry.choices?.includes(switchWords[part] ?? part));
 }
 
-const plainWords: Readonly<Record<string, string>> = {
+const switchWords: Readonly<Record<string, string>> = {
   enabled: "on",
   true: "on",
   "1": "on",
@@ -221,7 +228,7 @@ export function noFlag(catalogue: FlagCatalogue, key: string): RenderOutcome {
   );
 }
 
-/** llama.cpp's own way to write a number with a fraction: `1.0`, `0.95`. */
+/** A number with a fraction in llama.cpp's notation: `1.0`, `0.95`. */
 export function formatFloat(value: number): string {
   return Number.isInteger(value) ? value.toFixed(1) : String(value);
 }

@@ -4,7 +4,8 @@ import { draftMax, draftMin, draftModel, draftProbability, draftType } from "./d
 import { draftCtxSize, draftDevices, draftGpuLayers, draftModelRules } from "./draft-model-flags.ts";
 import { renderGpuLayers } from "./gpu-layers-flag.ts";
 import { ngramSize } from "./ngram-flags.ts";
-import { adapterRules, chatRules } from "./chat-flags.ts";
+import { adapterRules } from "./adapter-flags.ts";
+import { chatRules } from "./chat-flags.ts";
 import { contextRules, placementRules } from "./compute-flags.ts";
 import {
   floatRule,
@@ -15,15 +16,15 @@ import {
   pairRule,
   passed,
   passValue,
-  rawToo,
+  allowInRawArgs,
   type FlagRule,
   serverOnly,
   valueRule,
 } from "./flag-rule.ts";
 import { rpcCache, rpcWorkers } from "./rpc-flags.ts";
-import { moreServerRules, serverRules } from "./server-flags.ts";
+import { serverRules, reservedServerRules } from "./server-flags.ts";
 
-/** `--prio` of llama.cpp, in its numbers. */
+/** The numbers of llama.cpp's `--prio`. */
 const priorities = { low: -1, normal: 0, medium: 1, high: 2, realtime: 3 } as const;
 
 const model: FlagRule = {
@@ -51,18 +52,15 @@ const priority: FlagRule = {
   flags: ["--prio"],
   render({ values, catalogue }) {
     if (values.priority === undefined) return undefined;
-    // The number -1 came later than the flag.
+    // The first builds with the flag do not accept -1.
     if (values.priority === "low" && !/\blow\b/.test(catalogue.find("--prio")?.entry.help ?? "")) {
-      return impossible(
-        `llama.cpp ${catalogue.version} has no priority "low"`,
-        "write normal, or use a build that has it",
-      );
+      return impossible(`llama.cpp ${catalogue.version} has no priority "low"`, "write normal, or use a newer build");
     }
     return passValue(catalogue, "priority", ["--prio"], String(priorities[values.priority]));
   },
 };
 
-/** A flag without a value until mid-2025, then `on`, `off` or `auto`. */
+/** Until mid-2025 a flag without a value; since then it takes `on`, `off` or `auto`. */
 const flashAttention: FlagRule = {
   key: "flash_attn",
   flags: ["--flash-attn"],
@@ -74,7 +72,7 @@ const flashAttention: FlagRule = {
       return passValue(catalogue, "flash_attn", ["--flash-attn"], wanted);
     if (wanted === "on") return passed([match.name]);
     return leftOut(
-      wanted === "off" ? "off is this build's default" : "this build cannot choose by itself; its default is off",
+      wanted === "off" ? "off is this build's default" : "this build has no automatic choice; its default is off",
     );
   },
 };
@@ -88,7 +86,7 @@ const gpuLayers: FlagRule = {
       : renderGpuLayers(catalogue, "gpu_layers", ["--gpu-layers"], values.gpu_layers),
 };
 
-/** One flag says both how to load and whether to lock since August 2026; before, each had its own. */
+/** Since August 2026 one flag sets both how to load and whether to lock; before, each had its own flag. */
 const mlock: FlagRule = {
   key: "mlock",
   flags: ["--mlock"],
@@ -109,7 +107,7 @@ const mmap: FlagRule = {
   render({ values, catalogue }) {
     if (values.mmap === undefined) return undefined;
     if (catalogue.has("--load-mode")) {
-      if (values.mlock === true) return leftOut("said together with mlock");
+      if (values.mlock === true) return leftOut("passed together with mlock");
       return passValue(catalogue, "mmap", ["--load-mode"], values.mmap ? "mmap" : "none");
     }
     const match = catalogue.find(values.mmap ? "--mmap" : "--no-mmap");
@@ -118,14 +116,17 @@ const mmap: FlagRule = {
   },
 };
 
-/** A unix socket has none. */
+/** Undefined for a unix socket. */
 function renderPort({ server }: ProfileValues): string | undefined {
   if (isSocketHost(server.host)) return undefined;
   return server.port === "auto" ? "0" : String(server.port);
 }
 
-/** Every key of a profile that llama-server is told, in the order of its command line. */
-export const renderTable: readonly FlagRule[] = [
+/**
+ * Every profile key that llama-server gets, in the order of the command line. The order of the first rows is that of the
+ * commands in the GLM-4.7 guide.
+ */
+export const flagTable: readonly FlagRule[] = [
   model,
   serverOnly(valueRule("alias", ["--alias"], (values) => values.alias)),
   draftModel,
@@ -157,13 +158,13 @@ export const renderTable: readonly FlagRule[] = [
   draftMin,
   draftProbability,
   ngramSize,
-  ...serverRules,
-  ...[...draftModelRules, ...placementRules, ...contextRules, ...chatRules, ...adapterRules, ...moreServerRules].map(
-    rawToo,
+  ...reservedServerRules,
+  ...[...draftModelRules, ...placementRules, ...contextRules, ...chatRules, ...adapterRules, ...serverRules].map(
+    allowInRawArgs,
   ),
 ];
 
-/** The key that says what one of these flags says, on this build or another. */
-export function findRule(names: readonly string[]): FlagRule | undefined {
-  return renderTable.find(({ flags }) => flags.some((flag) => names.includes(flag)));
+/** The rule whose key has the meaning of one of these flags, on this build or another. */
+export function findFlagRule(names: readonly string[]): FlagRule | undefined {
+  return flagTable.find(({ flags }) => flags.some((flag) => names.includes(flag)));
 }

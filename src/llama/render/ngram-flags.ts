@@ -1,33 +1,41 @@
+import { draftingTypes } from "../../profiles/rules/drafting-types.ts";
 import { draftRule, splitTypes } from "./draft-flag-rule.ts";
 import { leftOut, passValue, type FlagRule } from "./flag-rule.ts";
 
-/** The n-gram types whose drafts have a length of their own; `ngram-mod` has a longest and a shortest. */
-const fixedTypes = ["ngram-simple", "ngram-map-k", "ngram-map-k4v"];
+/** The n-gram types whose drafts have one length, and those with a longest and a shortest one. */
+const fixedTypes = ngramTypes("fixed");
+const rangeTypes = ngramTypes("range");
 
-/** Each type has its own flags since April 2026; before, all shared one. */
+function ngramTypes(wanted: "fixed" | "range"): string[] {
+  return Object.entries(draftingTypes).flatMap(([name, type]) =>
+    type.source === "ngram" && type.length === wanted ? [name] : [],
+  );
+}
+
+/** Since April 2026 each type has its own flags; before, all types shared one. */
 const sizeFlags = (type: string) =>
-  type === "ngram-mod"
-    ? ["--spec-ngram-mod-n-match", "--spec-ngram-size-n"]
+  rangeTypes.includes(type)
+    ? [`--spec-${type}-n-match`, "--spec-ngram-size-n"]
     : [`--spec-${type}-size-n`, "--spec-ngram-size-n"];
 
-/** Flags for the length of what a type drafts; undefined for one that is not of fixed length. */
+/** The flags for the draft length of the first type with a fixed length; undefined when there is none. */
 export function ngramLengthFlags(types: readonly string[]): string[] | undefined {
   const type = types.find((one) => fixedTypes.includes(one));
   return type === undefined ? undefined : [`--spec-${type}-size-m`, "--spec-ngram-size-m"];
 }
 
-/** All that {@link ngramLengthFlags} can name. */
+/** Every flag that {@link ngramLengthFlags} can return. */
 export const allNgramLengthFlags = fixedTypes.flatMap((type) => ngramLengthFlags([type]) ?? []);
 
 export const ngramSize: FlagRule = draftRule({
   key: "draft.ngram_size",
   flags: [],
-  shared: ["ngram-mod", ...fixedTypes].flatMap(sizeFlags),
+  shared: [...rangeTypes, ...fixedTypes].flatMap(sizeFlags),
   render(draft, { catalogue }) {
     if (draft.ngram_size === undefined) return undefined;
-    const type = splitTypes(draft).find((one) => one === "ngram-mod" || fixedTypes.includes(one));
+    const type = splitTypes(draft).find((one) => rangeTypes.includes(one) || fixedTypes.includes(one));
     return type === undefined
-      ? leftOut(`${draft.type} looks for no n-grams of one size`)
+      ? leftOut(`${draft.type} has no n-gram size`)
       : passValue(catalogue, "draft.ngram_size", sizeFlags(type), String(draft.ngram_size));
   },
 });

@@ -1,41 +1,41 @@
 import type { Problem } from "../../base/errors.ts";
 import type { Profile } from "../../profiles/schema/schema.ts";
-import type { FlagCatalogue, FlagMatch } from "../ask/flag-catalogue.ts";
+import type { FlagCatalogue, KnownFlag } from "../ask/flag-catalogue.ts";
 import { ownedFlags, secretFlag } from "./owned-flags.ts";
 import { allows, type FlagRule, type RenderInput } from "./flag-rule.ts";
-import { findRule, renderTable } from "./flag-table.ts";
+import { findFlagRule, flagTable } from "./flag-table.ts";
 
 /** One flag of a profile's `args` with its values. */
-export interface RawFlag extends RawOrigin {
+export interface RawFlag extends RawFlagPlace {
   readonly args: readonly string[];
-  readonly match: FlagMatch;
+  readonly match: KnownFlag;
 }
 
-interface RawOrigin {
+interface RawFlagPlace {
   /** For people: `args[2]`, `args.cache-reuse`. */
   readonly key: string;
   /** For `Profile.at`. */
   readonly path: readonly (string | number)[];
 }
 
-/** A flag as it was written, before it is known whether the build has it. */
-interface WrittenFlag extends RawOrigin {
+/** A flag as the profile has it, not yet looked up in the build's catalogue. */
+interface WrittenFlag extends RawFlagPlace {
   readonly word: string;
   readonly values: readonly string[];
-  /** How to write a value for it. */
+  /** How to add a value to it. */
   readonly howToAdd: string;
 }
 
-/** What became of a profile's `args`. */
+/** The result for a profile's `args`. */
 interface CheckedRawArgs {
   readonly flags: RawFlag[];
-  /** Flags that only the server has, in a rendering for llama-cli. */
+  /** Flags that only the server has and a rendering for llama-cli leaves out. */
   readonly notes: { readonly key: string; readonly reason: string }[];
   /** Each at its place in the profile. */
   readonly problems: Problem[];
 }
 
-/** Reads a profile's `args` as this build would, and checks them against it and against the profile's own keys. */
+/** Parses a profile's `args` as this build does, and checks them against the build and the profile's own keys. */
 export function checkRawArgs(profile: Profile, source: RenderInput): CheckedRawArgs {
   const { args } = profile.values;
   const { catalogue } = source;
@@ -74,50 +74,48 @@ function readList(args: readonly string[], catalogue: FlagCatalogue): WrittenFla
 
 type RawMap = Exclude<Profile["values"]["args"], readonly string[]>;
 
-/**
- * `true` is a flag without a value; `false` one that is not passed, so that a profile can put aside what it extends.
- */
+/** `true` is a flag without a value. `false` removes a flag that the profile inherits with `extends`. */
 function readMap(args: RawMap, catalogue: FlagCatalogue): WrittenFlag[] {
   return Object.entries(args).flatMap(([name, value]) => {
     if (value === false) return [];
     const values = value === true ? [] : [value].flat().map(String);
     const word = withDashes(name, catalogue);
     return [
-      { key: `args.${name}`, path: ["args", name], word, values, howToAdd: `write it behind the name: "${name}: …"` },
+      { key: `args.${name}`, path: ["args", name], word, values, howToAdd: `write it after the name: "${name}: …"` },
     ];
   });
 }
 
-/** In a map a flag can be written by its bare name. */
+/** In a map a flag may be written without its dashes. */
 function withDashes(name: string, catalogue: FlagCatalogue): string {
   if (name.startsWith("-")) return name;
   return !catalogue.has(`--${name}`) && catalogue.has(`-${name}`) ? `-${name}` : `--${name}`;
 }
 
-/** A raw flag is written for llama-server; whether that build has it is for the server's rendering to say. */
+/** Raw flags are for llama-server, so llama-cli leaves out one that it does not know; the server's rendering checks it. */
 function isForServer(word: string, { program, catalogue }: RenderInput): boolean {
   const unknown = !catalogue.has(word) && catalogue.removedHint(word) === undefined;
-  const rule = findRule([word]);
+  const rule = findFlagRule([word]);
   return program === "llama-cli" && unknown && word.startsWith("-") && (rule === undefined || rule.serverOnly === true);
 }
 
-/** The values behind a known flag: as many as it takes, but never a flag that the build knows. */
-function flagValues(args: readonly string[], index: number, { entry }: FlagMatch, catalogue: FlagCatalogue): string[] {
-  const behind = args.slice(index + 1, index + 1 + entry.hints.length);
-  const stop = behind.findIndex((word) => catalogue.has(word));
-  return stop < 0 ? behind : behind.slice(0, stop);
+/** The values after a known flag: as many as it takes, but never a flag that the build knows. */
+function flagValues(args: readonly string[], index: number, { entry }: KnownFlag, catalogue: FlagCatalogue): string[] {
+  const following = args.slice(index + 1, index + 1 + entry.hints.length);
+  const stop = following.findIndex((word) => catalogue.has(word));
+  return stop < 0 ? following : following.slice(0, stop);
 }
 
-/** What seems to belong to an unknown flag, so that it is not reported as well. */
+/** The words that probably belong to an unknown flag: they are not reported as further unknown flags. */
 function looseValues(args: readonly string[], index: number): string[] {
-  const behind = args.slice(index + 1);
-  const stop = behind.findIndex((word) => /^-{1,2}[A-Za-z]/.test(word));
-  return stop < 0 ? behind : behind.slice(0, stop);
+  const following = args.slice(index + 1);
+  const stop = following.findIndex((word) => /^-{1,2}[A-Za-z]/.test(word));
+  return stop < 0 ? following : following.slice(0, stop);
 }
 
 function explainUnknown(word: string, source: RenderInput): Problem {
   const { catalogue } = source;
-  const rule = findRule([word]);
+  const rule = findFlagRule([word]);
   if (rule !== undefined) return coveredBy(word, rule);
   const replacement = catalogue.removedHint(word);
   if (replacement !== undefined) {
@@ -128,24 +126,24 @@ function explainUnknown(word: string, source: RenderInput): Problem {
   const match = name === word ? undefined : catalogue.find(name);
   if (match !== undefined) return findConflict(name, match, source) ?? explainJoined(word, name);
   if (!word.startsWith("-"))
-    return { message: `"${name}" is not a flag`, fix: "write each flag and each value as an item of its own" };
+    return { message: `"${name}" is not a flag`, fix: "write each flag and each value as a separate item" };
   const near = catalogue.closest(name);
   const fix = near === undefined ? "remove it" : `did you mean "${near}"?`;
-  // What stands behind the name may be a secret.
+  // The message has only the name: a value after it may be a secret.
   return { message: `"${name}" is unknown to llama.cpp ${catalogue.version}`, fix };
 }
 
 function explainJoined(word: string, name: string): Problem {
   const value = word.slice(name.length + 1);
   return {
-    message: `"${word}" holds a flag and its value in one`,
+    message: `"${word}" is a flag and its value in one item`,
     fix: `write them as two items: "${name}", "${value}"`,
   };
 }
 
 function findFault(
   { word, values, howToAdd }: WrittenFlag,
-  match: FlagMatch,
+  match: KnownFlag,
   source: RenderInput,
 ): Problem | undefined {
   const { entry } = match;
@@ -170,13 +168,14 @@ function findFault(
   };
 }
 
-/** Why a known flag is not for raw args, whatever its value. */
-function findConflict(word: string, match: FlagMatch, source: RenderInput): Problem | undefined {
+/** Why raw args may not use a known flag, whatever its value. */
+function findConflict(word: string, match: KnownFlag, source: RenderInput): Problem | undefined {
   const { entry } = match;
   const names = [...entry.names, ...entry.negations];
-  const rule = findRule(names);
-  if (rule !== undefined && (rule.rawToo !== true || rule.render(source) !== undefined)) return coveredBy(word, rule);
-  const sharing = renderTable.find((other) => usesShared(other, names, source));
+  const rule = findFlagRule(names);
+  if (rule !== undefined && (rule.allowedInRawArgs !== true || rule.render(source) !== undefined))
+    return coveredBy(word, rule);
+  const sharing = flagTable.find((other) => usesShared(other, names, source));
   if (sharing !== undefined) return coveredBy(word, sharing);
   const owner = ownedFlags.find(({ flags }) => flags.some((flag) => names.includes(flag)));
   if (owner !== undefined && !match.negated) return { message: `"${word}" ${owner.why}`, fix: owner.fix };
@@ -186,7 +185,7 @@ function findConflict(word: string, match: FlagMatch, source: RenderInput): Prob
       fix: "remove it; the key env can hold secrets",
     };
   if (entry.help.includes("can download weights"))
-    return { message: `"${word}" chooses a model of its own`, fix: "name the model in the key model" };
+    return { message: `"${word}" selects its own model`, fix: "name the model in the key model" };
   return undefined;
 }
 
@@ -197,5 +196,5 @@ function usesShared(rule: FlagRule, names: readonly string[], source: RenderInpu
 }
 
 function coveredBy(word: string, { key }: FlagRule): Problem {
-  return { message: `"${word}" says what the key ${key} says`, fix: `set ${key} instead` };
+  return { message: `"${word}" has the same meaning as the key ${key}`, fix: `set ${key} instead` };
 }

@@ -2,37 +2,34 @@ import { LlmctlError, type Problem } from "../../base/errors.ts";
 import type { Profile } from "../../profiles/schema/schema.ts";
 import type { FlagCatalogue } from "../ask/flag-catalogue.ts";
 import { checkRawArgs, type RawFlag } from "./raw-args.ts";
-import { leftOut, type RenderOutcome, type ModelPaths, type FlagRule, type RenderInput } from "./flag-rule.ts";
-import { renderTable } from "./flag-table.ts";
+import {
+  leftOut,
+  type RenderOutcome,
+  type ModelPaths,
+  type FlagRule,
+  type RenderedFlag,
+  type RenderInput,
+} from "./flag-rule.ts";
+import { flagTable } from "./flag-table.ts";
 
-/** One flag with its values, and the profile key that it came from. */
-export interface RenderedFlag {
-  /** For people: `draft.n_max`, `args[2]`, `args.no-repack`. */
-  readonly key: string;
-  /** For `Profile.at`. */
-  readonly path: readonly (string | number)[];
-  readonly args: readonly string[];
-  readonly note?: string;
-}
-
-/** A profile in the words of one build. */
+/** A profile in the flags of one build. */
 export interface Rendering {
   /** In the order of the command line. */
   readonly flags: readonly RenderedFlag[];
-  /** Keys that nothing was passed for, and why that is so. */
+  /** Keys that were left out, and why. */
   readonly notes: readonly { readonly key: string; readonly reason: string }[];
 }
 
-/** The command line that a rendering stands for, without the program. */
+/** The command line of a rendering, without the program. */
 export function commandLine(rendering: Rendering): string[] {
   return rendering.flags.flatMap(({ args }) => args);
 }
 
 /**
- * Says a profile in the flags of the llama-server that the catalogue describes. Reads nothing and starts nothing; the
- * model files need not exist.
- * @throws LlmctlError `profile-unrenderable` with every key and raw flag that this build cannot do, each at its place
- *   in the YAML.
+ * Renders a profile in the flags of the llama-server that the catalogue describes. Reads nothing and starts nothing;
+ * the model files need not exist.
+ * @throws LlmctlError `profile-unrenderable` with every key and raw flag that this build does not support, each at its
+ *   place in the YAML.
  */
 export function renderServer(profile: Profile, models: ModelPaths, catalogue: FlagCatalogue): Rendering {
   return render(profile, { program: "llama-server", values: profile.values, models, catalogue });
@@ -40,7 +37,7 @@ export function renderServer(profile: Profile, models: ModelPaths, catalogue: Fl
 
 /**
  * As {@link renderServer}, in the flags of a llama-cli: the same model and the same drafting, for one person at a
- * terminal. What is about requests of others, raw flags of the server among it, is left out with a note.
+ * terminal. Keys and raw flags for clients are left out with a note.
  */
 export function renderCli(profile: Profile, models: ModelPaths, catalogue: FlagCatalogue): Rendering {
   return render(profile, { program: "llama-cli", values: profile.values, models, catalogue });
@@ -50,7 +47,7 @@ function render(profile: Profile, source: RenderInput): Rendering {
   const flags: RenderedFlag[] = [];
   const notes: { key: string; reason: string }[] = [];
   const problems: Problem[] = [];
-  for (const rule of renderTable) {
+  for (const rule of flagTable) {
     const outcome = renderRule(rule, source);
     const path = rule.key.split(".");
     if (outcome?.kind === "flags") {
@@ -70,7 +67,7 @@ function render(profile: Profile, source: RenderInput): Rendering {
 function renderRule(rule: FlagRule, source: RenderInput): RenderOutcome | undefined {
   const outcome = rule.render(source);
   const unwanted = rule.serverOnly === true && source.program === "llama-cli" && outcome !== undefined;
-  return unwanted ? leftOut("llama-cli takes no requests of others") : outcome;
+  return unwanted ? leftOut("llama-cli serves no clients") : outcome;
 }
 
 function failOn(problems: readonly Problem[], profile: Profile): void {

@@ -1,9 +1,8 @@
-import type { RenderedFlag } from "./render-command.ts";
-import { impossible, leftOut, passed, type FlagRule } from "./flag-rule.ts";
+import { impossible, leftOut, passed, type FlagRule, type RenderedFlag } from "./flag-rule.ts";
 
 /**
- * Stands before every flag that names a device: llama.cpp reads from left to right, and `--device RPC0` exists only
- * behind it.
+ * Comes before every flag that names a device: llama.cpp parses from left to right, and knows the device `RPC0` only
+ * after `--rpc`.
  */
 export const rpcWorkers: FlagRule = {
   key: "rpc.workers",
@@ -22,13 +21,12 @@ export const rpcWorkers: FlagRule = {
 export const rpcCache: FlagRule = {
   key: "rpc.cache",
   flags: [],
-  render: ({ values }) =>
-    values.rpc.cache === undefined ? undefined : leftOut("only a worker keeps the weights that it is sent"),
+  render: ({ values }) => (values.rpc.cache === undefined ? undefined : leftOut("only a worker caches weights")),
 };
 
 /**
- * The flags that a binary can check without its workers. It connects to each while it reads its command line, aborts
- * where one is down, and waits for ever where one serves another program, as it does while this very profile runs.
+ * The flags that a binary can check without its workers. While it parses `--rpc` it connects to each worker: it aborts
+ * when one is down, and waits without end when one serves another program, as while this profile runs.
  */
 export function withoutRpc(flags: readonly RenderedFlag[]): RenderedFlag[] {
   return flags.filter(({ key, args }) => key !== rpcWorkers.key && !args.some((word) => /\bRPC(?:\d|\[)/.test(word)));

@@ -1,13 +1,13 @@
 import { integerRule, pairRule, type FlagRule, serverOnly, switchRule, valueRule } from "./flag-rule.ts";
 
-/** What llmctl itself needs to know of the HTTP server, but where it listens. */
-export const serverRules: readonly FlagRule[] = [
+/** Keys of the HTTP server whose values llmctl itself uses, so raw `args` may not set them. */
+export const reservedServerRules: readonly FlagRule[] = [
   valueRule("server.api_key_file", ["--api-key-file"], ({ server }) => server.api_key_file),
   switchRule("server.metrics", ["--metrics"], ({ server }) => server.metrics || undefined),
 ].map(serverOnly);
 
-/** The rest of it. */
-export const moreServerRules: readonly FlagRule[] = [
+/** Keys of the HTTP server whose values llmctl itself does not read. */
+export const serverRules: readonly FlagRule[] = [
   pairRule("server.slots", { on: ["--slots"], off: ["--no-slots"] }, ({ server }) => server.slots),
   valueRule("server.slot_save_path", ["--slot-save-path"], ({ server }) => server.slot_save_path),
   switchRule("server.props", ["--props"], ({ server }) => server.props),

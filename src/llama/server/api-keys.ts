@@ -3,28 +3,27 @@ import { LlmctlError, type Problem, systemErrorCode } from "../../base/errors.ts
 import { quoteForShell } from "../../base/text/quote-for-shell.ts";
 import type { FlagCatalogue } from "../ask/flag-catalogue.ts";
 
-/** A key has some 64 characters; a file of this size is another one that was named by mistake, a model perhaps. */
+/** A key has some 64 characters. A larger file was named by mistake: perhaps it is a model. */
 const maxFileBytes = 1 << 20;
 
 /**
- * llama-server refuses a request with a longer line in its head (8192 bytes, `CPPHTTPLIB_HEADER_MAX_LENGTH` of
- * cpp-httplib).
+ * llama-server refuses a request with a header line above 8192 bytes (`CPPHTTPLIB_HEADER_MAX_LENGTH` of cpp-httplib),
+ * and the line with the key has a few bytes more than the key.
  */
 const maxKeyBytes = 8000;
 
 interface KeyFileOptions {
-  /** Where the profile names the file. */
+  /** The place of the key `server.api_key_file` in the profile. */
   readonly at: string;
-  /** Builds before spring 2026 take a line that begins with a hash for a key. */
+  /** False for builds before spring 2026, which read a line that begins with a hash as a key. */
   readonly hasComments: boolean;
 }
 
 /**
- * The keys that llama-server would take from a file: a line each, without its line feed and otherwise as it is; empty
- * lines and comments are none. A file without any would leave the server open to everybody, and a key that no client
- * can send would lock all of them out.
+ * The keys that llama-server would read from a file: each line is a key, except empty lines and comments. A file
+ * without keys would leave the server open to everybody, and a key that no client can send would lock all clients out.
  * @throws LlmctlError `api-key-file-missing`, `api-key-file-unreadable`, or `api-keys-unusable` with every line that is
- *   wrong. No message holds anything of the file.
+ *   wrong. No message quotes the file.
  * @see llama.cpp common/arg.cpp, `--api-key-file`
  */
 export function readApiKeys(path: string, { at, hasComments }: KeyFileOptions): readonly string[] {
@@ -40,13 +39,11 @@ export function readApiKeys(path: string, { at, hasComments }: KeyFileOptions): 
   throw new LlmctlError("api-keys-unusable", message, { exit: "config", ...where }, more);
 }
 
-/**
- * The first key of a file, for requests of ours; undefined where there is none, or none that can be read. Never throws.
- */
+/** The first key of a file, for our own requests; undefined when the file has none or cannot be read. Never throws. */
 export function readApiKey(path: string | undefined): string | undefined {
   if (path === undefined) return undefined;
   try {
-    // What a start would refuse is read as well as it can be: the file may have changed since the server took its keys.
+    // Tolerant of lines that a start would refuse: the file may have changed since the server read it.
     return splitLines(readKeyFile(path, ""))
       .map((line) => line.trim())
       .find((line) => isKey(line) && isSendable(line));
@@ -56,18 +53,18 @@ export function readApiKey(path: string | undefined): string | undefined {
   }
 }
 
-/** Whether a build takes lines that begin with a hash for comments, as its help says then; else they are keys. */
+/** Whether a line that begins with a hash is a comment for a build, as its help says; for others it is a key. */
 export function hasKeyComments(catalogue: FlagCatalogue): boolean {
   return catalogue.find("--api-key-file")?.entry.help.includes("comment") ?? true;
 }
 
-/** How to make a key file; its keys are for no other user's eyes, not for a moment either. */
+/** The commands that make a key file. */
 export function howToMakeKeyFile(path: string): string {
   const file = quoteForShell(path);
   return `openssl rand -hex 32 > ${file}; chmod 600 ${file}`;
 }
 
-/** Never waits: a pipe or a device is opened without, and refused. */
+/** Never waits: a pipe or a device is opened without blocking, and refused. */
 function readKeyFile(path: string, at: string): Buffer {
   let file: number | undefined;
   try {
@@ -84,22 +81,23 @@ function readKeyFile(path: string, at: string): Buffer {
 }
 
 function notAFile(path: string, at: string, stats: Stats): LlmctlError {
-  const what = stats.isDirectory() ? "a folder" : stats.isFIFO() ? "a pipe" : "no regular file";
+  const example = stats.isDirectory() ? `${path}/api-keys` : "FILE";
+  const what = stats.isDirectory() ? "a folder" : stats.isFIFO() ? "a pipe" : "not a regular file";
   return new LlmctlError("api-key-file-unreadable", `"server.api_key_file" is ${what}: ${path}`, {
     exit: "missingFile",
     at,
-    fix: `name a file with one key a line; to make one: ${howToMakeKeyFile(stats.isDirectory() ? `${path}/api-keys` : "FILE")}`,
+    fix: `name a file with one key per line; to make one: ${howToMakeKeyFile(example)}`,
   });
 }
 
 function tooLarge(path: string, at: string, { size }: Stats): LlmctlError {
   return new LlmctlError(
     "api-keys-unusable",
-    `"server.api_key_file" has ${size} bytes, which is too much for keys: ${path}`,
+    `"server.api_key_file" has ${size} bytes, too many for a file of keys: ${path}`,
     {
       exit: "config",
       at,
-      fix: "name a file with one key a line",
+      fix: "name a file with one key per line",
     },
   );
 }
@@ -110,7 +108,7 @@ function explainUnreadable(path: string, at: string, cause: unknown): LlmctlErro
     return new LlmctlError("api-key-file-unreadable", `no permission to read "server.api_key_file": ${path}`, {
       exit: "permission",
       at,
-      fix: `let the user that llmctl runs as read it: sudo chown "$USER" ${quoteForShell(path)}`,
+      fix: `give the file to the user that runs llmctl: sudo chown "$USER" ${quoteForShell(path)}`,
       cause,
     });
   }
@@ -129,7 +127,7 @@ function explainUnreadable(path: string, at: string, cause: unknown): LlmctlErro
   });
 }
 
-/** Each byte is one character: what matters are bytes. */
+/** Each byte becomes one character, since llama-server compares bytes. */
 function splitLines(bytes: Buffer): string[] {
   return bytes.toString("latin1").split("\n");
 }
@@ -142,11 +140,11 @@ function isSendable(line: string): boolean {
   return /^[\u0020-\u007e]+$/.test(line);
 }
 
-/** What is wrong with a line, and what to do about it. */
+/** A fault of a line; `faults` has its text and fix. */
 type Fault = keyof typeof faults;
 
 const faults = {
-  utf16: { what: "is UTF-16, at", fix: "save it as plain ASCII or UTF-8 text" },
+  utf16: { what: "is UTF-16, from", fix: "save it as plain ASCII or UTF-8 text" },
   mark: { what: "begins with a byte order mark (BOM), which would be part of the key on", fix: "save it without one" },
   carriageReturn: {
     what: "has a carriage return (CR) at the end of",
@@ -157,21 +155,24 @@ const faults = {
     fix: "remove it: it would be part of the key, and no client can send it",
   },
   control: { what: "has a control character in", fix: "remove it: no client can send it" },
-  comment: { what: "has a comment, which this build of llama.cpp takes for a key, on", fix: "remove it" },
-  behind: {
-    what: "has a comment behind the key, which would be part of it, on",
-    fix: "write the comment on a line of its own, from its start",
+  comment: { what: "has a comment, which this build of llama.cpp reads as a key, on", fix: "remove it" },
+  commentAfterKey: {
+    what: "has a comment after the key, which would be part of the key, on",
+    fix: "write the comment on a separate line that begins with the hash",
   },
-  quoted: { what: "has quotes around the key, which would be part of it, on", fix: "remove the quotes" },
-  scheme: { what: 'has "Bearer" before the key, which would be part of it, on', fix: "write only the key" },
+  quoted: { what: "has quotes around the key, which would be part of the key, on", fix: "remove the quotes" },
+  scheme: { what: 'has "Bearer" before the key, which would be part of the key, on', fix: "write only the key" },
   ascii: {
-    what: "has a character other than ASCII in",
-    fix: "use letters, digits and ASCII signs: clients send others each in their own way",
+    what: "has a non-ASCII character in",
+    fix: "use letters, digits and ASCII signs: each client sends other characters differently",
   },
-  escape: { what: "has a percent sign with two digits, which some builds decode, in", fix: "use another key" },
+  escape: {
+    what: "has a percent sign with two hexadecimal digits, which some builds decode, in",
+    fix: "use another key",
+  },
   long: {
     what: `has more than ${maxKeyBytes} bytes in`,
-    fix: "use a shorter key: llama-server takes none of that length",
+    fix: "use a shorter key: llama-server refuses requests with a key of that length",
   },
 } as const;
 
@@ -194,9 +195,9 @@ function findFault(line: string, hasComments: boolean): Fault | undefined {
   if (line.startsWith("#")) return hasComments ? undefined : "comment";
   if (line.endsWith("\r")) return "carriageReturn";
   if (/^[ \t]|[ \t]$/.test(line)) return "blank";
-  // oxlint-disable-next-line no-control-regex -- that is what is looked for
+  // oxlint-disable-next-line no-control-regex -- control characters are what this looks for
   if (/[\u0000-\u001f\u007f]/.test(line)) return "control";
-  if (/ #/.test(line)) return "behind";
+  if (/ #/.test(line)) return "commentAfterKey";
   if (/^(["']).*\1$/.test(line)) return "quoted";
   if (/^bearer /i.test(line)) return "scheme";
   if (!isSendable(line)) return "ascii";
@@ -204,7 +205,7 @@ function findFault(line: string, hasComments: boolean): Fault | undefined {
   return line.length > maxKeyBytes ? "long" : undefined;
 }
 
-/** So many line numbers are told. */
+/** Most line numbers in one message. */
 const mostNumbers = 5;
 
 function toProblem(path: string, fault: Fault, lines: readonly number[]): Problem {
@@ -219,8 +220,8 @@ function toProblem(path: string, fault: Fault, lines: readonly number[]): Proble
 
 function noKey(path: string, at: string): Problem {
   return {
-    message: `"server.api_key_file" holds no key, and llama-server would serve everybody without one: ${path}`,
+    message: `"server.api_key_file" holds no key, and without keys llama-server serves everybody: ${path}`,
     at,
-    fix: `put a key in it: ${howToMakeKeyFile(path)}`,
+    fix: `write a key to it: ${howToMakeKeyFile(path)}`,
   };
 }

@@ -13,14 +13,14 @@ export interface ChatMessage {
   readonly content: string;
 }
 
-/** A part of an answer, as it comes. */
+/** A part of an answer, in the order of arrival. */
 export interface ChatPiece {
   readonly kind: "thought" | "text";
   readonly text: string;
 }
 
 interface ChatRequest {
-  /** Of a llama-server, as its status tells it. */
+  /** The URL of a llama-server, from its status. */
   readonly url: string;
   readonly apiKey: string | undefined;
   readonly messages: readonly ChatMessage[];
@@ -41,7 +41,7 @@ export async function* streamChat({ url, apiKey, messages, signal }: ChatRequest
     if (line.startsWith("data: ")) yield* readPieces(parseEvent(line.slice("data: ".length), url), url);
   }
   signal.throwIfAborted();
-  throw failed(url, "it broke off");
+  throw failed(url, "the answer ended early");
 }
 
 interface Post {
@@ -50,7 +50,7 @@ interface Post {
   readonly body: string;
 }
 
-/** Not by `fetch`: it knows no unix sockets, and gives up a prompt that takes longer than five minutes. */
+/** Not `fetch`: it has no unix sockets, and gives up when a prompt takes longer than five minutes. */
 async function post(url: string, { apiKey, signal, body }: Post): Promise<IncomingMessage> {
   const outgoing = request({
     ...connectOptions(parseUrl(url)),
@@ -63,7 +63,7 @@ async function post(url: string, { apiKey, signal, body }: Post): Promise<Incomi
       ...(apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` }),
     },
   });
-  // Once there is a response, what breaks off ends its stream, too.
+  // After the response has begun, an error ends its stream, too, so this listener ignores it.
   outgoing.on("error", () => undefined);
   outgoing.end(body);
   try {
@@ -75,12 +75,12 @@ async function post(url: string, { apiKey, signal, body }: Post): Promise<Incomi
   }
 }
 
-/** Stops a refusal without end; those of llama-server have some hundred bytes. */
+/** Limits an error answer without end; those of llama-server have some hundred bytes. */
 const mostRefusalBytes = 64 << 10;
-/** Stops an event without end; those of llama-server have some hundred bytes, the last one perhaps its whole prompt. */
+/** Limits an event without end; those of llama-server have some hundred bytes, and the last one may have the prompt. */
 const mostEventBytes = 4 << 20;
 
-/** @returns undefined for an answer that breaks off, that does not end, or that is not llama-server's. */
+/** @returns undefined for an answer that ends early, is too long, or does not come from llama-server. */
 async function readRefusal(response: IncomingMessage): Promise<string | undefined> {
   try {
     const body = await collectBounded(response, mostRefusalBytes);
@@ -103,7 +103,7 @@ async function* readEvents(response: IncomingMessage, url: string): AsyncGenerat
 function parseEvent(text: string, url: string): object {
   const event = parseJsonOrNothing(text);
   if (typeof event === "object" && event !== null) return event;
-  throw failed(url, "it sent what is no JSON object");
+  throw failed(url, "it sent an event that is not a JSON object");
 }
 
 function* readPieces(event: object, url: string): Generator<ChatPiece> {
@@ -112,7 +112,7 @@ function* readPieces(event: object, url: string): Generator<ChatPiece> {
   const choices = isMap(event) ? event["choices"] : undefined;
   const choice: unknown = Array.isArray(choices) ? choices[0] : undefined;
   const delta = isMap(choice) ? choice["delta"] : undefined;
-  if (!isMap(delta)) return; // the last event of builds that add their timings, or none of llama-server's
+  if (!isMap(delta)) return; // the last event of builds that add timings, or an event of another server
   const { content, reasoning_content: thought } = delta;
   if (typeof thought === "string" && thought !== "") yield { kind: "thought", text: thought };
   if (typeof content === "string" && content !== "") yield { kind: "text", text: content };
@@ -125,11 +125,11 @@ function readError(answer: unknown): string | undefined {
   return isMap(error) && typeof error["message"] === "string" ? error["message"].slice(0, longestReason) : undefined;
 }
 
-/** Of a server's words, in a message. */
+/** Most characters of a server's error that a message quotes. */
 const longestReason = 2000;
 
 function failed(url: string, why: string, cause?: unknown): LlmctlError {
-  return new LlmctlError("chat-failed", `the server gave no whole answer: ${why}`, {
+  return new LlmctlError("chat-failed", `the server gave no complete answer: ${why}`, {
     exit: "unavailable",
     at: url,
     cause,

@@ -1,188 +1,25 @@
 import type { ExitName } from "../../base/exit-codes.ts";
 import type { Fix } from "../../base/fix.ts";
 import type { ExitCause, ServerExit } from "../../supervisor/launch.ts";
+import { type FixFor, type KnownLogLine, knownLogLines } from "./exit-log-lines.ts";
 
-/** What to do, where the profile's name may be wanted. */
-type FixFor = Fix | ((name: string) => Fix);
-
-interface KnownLine {
-  /** Matches one line of the log; a group named `what` is quoted in the message. */
-  readonly line: RegExp;
-  readonly kind: string;
-  readonly message: string;
-  readonly fix?: FixFor;
-  readonly permanent: boolean;
-  readonly mayCome?: true;
-  readonly exit: ExitName;
-}
-
-/**
- * What llama-server says before it ends with exit code 1, which it does for nearly every failure. The most telling
- * first, since one failure logs several of these.
- * @see llama.cpp common/arg.cpp, src/llama-model-loader.cpp, tools/server/server.cpp (b7698 to v0.5.0)
- */
-const knownLines: readonly KnownLine[] = [
-  {
-    line: /error while handling argument "[^"]+": invalid device: (?<what>\S+)/,
-    kind: "device-missing",
-    message: "the server does not know a device",
-    fix: (name) => ({ before: "see", run: ["check", name], after: "for the devices of this machine" }),
-    permanent: true,
-    mayCome: true,
-    exit: "unavailable",
-  },
-  {
-    line: /error while handling argument "[^"]+": (?:error: failed to open file '(?<what>[^']+)'|not a directory: (?<what2>.+))/,
-    kind: "file-missing",
-    message: "a file or folder that a flag names is missing",
-    fix: "check the path and its permissions in the profile",
-    permanent: true,
-    mayCome: true,
-    exit: "missingFile",
-  },
-  {
-    line: /error: invalid argument: (?<what>\S+)|error while handling argument "(?<what2>[^"]+)"/,
-    kind: "bad-flag",
-    message: "the server does not understand a flag",
-    fix: (name) => ({ before: "see", run: ["plan", name], after: "for where the flag comes from" }),
-    permanent: true,
-    exit: "config",
-  },
-  {
-    line: /error: (?:unknown|invalid) device: (?<what>\S+)/,
-    kind: "bad-flag",
-    message: "the worker does not know a device",
-    fix: (name) => ({ before: "see", run: ["check", name], after: "for the devices of this machine" }),
-    permanent: true,
-    mayCome: true,
-    exit: "config",
-  },
-  {
-    line: /Remote RPC server crashed or returned malformed response|Failed to connect to (?<what>\S+:\d+)|RPC server version mismatch/,
-    kind: "rpc-worker-lost",
-    message: "a worker of rpc.workers is gone",
-    fix: 'see on its machine why: "llmctl ps"; this server is started again when all its workers answer',
-    permanent: false,
-    exit: "unavailable",
-  },
-  {
-    line: /couldn't bind HTTP server socket, hostname: .*\.sock, port/,
-    kind: "port-in-use",
-    message: "the server could not listen on its unix socket",
-    fix: "see that nothing else listens on server.host, and that its folder can be written",
-    permanent: true,
-    exit: "unavailable",
-  },
-  {
-    line: /couldn't bind HTTP server socket|couldn't bind to server socket|Failed to create server socket/,
-    kind: "port-in-use",
-    message: "the server could not listen on its port",
-    fix: 'set server.port to a free one, or to "auto"',
-    permanent: true,
-    mayCome: true,
-    exit: "unavailable",
-  },
-  {
-    line: /error while loading shared libraries: (?<what>[^:]+)/,
-    kind: "library-missing",
-    message: "a shared library is missing",
-    fix: { before: "install the package that has it, or build llama.cpp on this machine:", run: ["build"] },
-    permanent: true,
-    mayCome: true,
-    exit: "missingFile",
-  },
-  {
-    line: /cudaMalloc failed: out of memory|CUDA error: out of memory|unable to allocate (?<what>CUDA\d+|Vulkan\d+|Metal) buffer|ErrorOutOfDeviceMemory/,
-    kind: "gpu-out-of-memory",
-    message: "the GPU has too little memory",
-    fix: "lower ctx_size or gpu_layers, set fit: true, or free the GPU (nvidia-smi shows who uses it)",
-    permanent: false,
-    exit: "diedBeforeReady",
-  },
-  {
-    line: /failed to allocate buffer|unable to allocate|std::bad_alloc|failed to mmap|cannot allocate memory/i,
-    kind: "out-of-memory",
-    message: "the machine has too little memory",
-    fix: "lower ctx_size, take a smaller quant, or stop what else uses the memory",
-    permanent: false,
-    exit: "diedBeforeReady",
-  },
-  {
-    line: /unknown model architecture: '(?<what>[^']+)'|unknown pre-tokenizer type: '(?<what2>[^']+)'|unknown tokenizer: '(?<what3>[^']+)'/,
-    kind: "model-unsupported",
-    message: "this build of llama.cpp does not know the model",
-    fix: { before: "build a newer llama.cpp:", run: ["build"] },
-    permanent: true,
-    exit: "config",
-  },
-  {
-    line: /failed to open GGUF file '(?<what>[^']+)' \(Permission denied\)/,
-    kind: "model-unreadable",
-    message: "a model file may not be read by this user",
-    fix: "check its permissions and those of its folders",
-    permanent: true,
-    exit: "permission",
-  },
-  {
-    line: /failed to open GGUF file '(?<what>[^']+)'|failed to open '?(?<what2>\S+\.gguf)/,
-    kind: "model-missing",
-    message: "a model file cannot be opened",
-    fix: "check the path and its permissions in the profile",
-    permanent: true,
-    mayCome: true,
-    exit: "missingFile",
-  },
-  {
-    line: /invalid magic characters|failed to read magic|bad GGUF version|is not within the file bounds|model is corrupted|tensors expected but/,
-    kind: "model-corrupt",
-    message: "a model file is damaged or incomplete",
-    fix: (name) => ({ before: "fetch it again:", run: ["pull", name] }),
-    permanent: true,
-    exit: "missingFile",
-  },
-  {
-    // What a driver says that is still being loaded; "system not yet initialized" is that of machines with NVLink until
-    // their fabric manager runs.
-    line: /CUDA error: (?<what>no CUDA-capable device is detected|system not yet initialized|initialization error)/,
-    kind: "gpu-not-ready",
-    message: "the GPU driver is not ready",
-    fix: "see nvidia-smi; machines with NVLink need nvidia-fabricmanager to run",
-    permanent: false,
-    mayCome: true,
-    exit: "diedBeforeReady",
-  },
-  {
-    line: /CUDA error: (?<what>.+)/,
-    kind: "gpu-error",
-    message: "the GPU driver reported an error",
-    fix: "look at dmesg for Xid messages; a driver update or a reboot may be needed",
-    permanent: false,
-    exit: "diedBeforeReady",
-  },
-  {
-    line: /failed to load (?:draft )?model, '(?<what>[^']+)'|error loading model: (?<what2>.+)/,
-    kind: "model-not-loaded",
-    message: "a model could not be loaded",
-    permanent: false,
-    exit: "diedBeforeReady",
-  },
-];
-
-const signalCauses: Readonly<Record<string, Pick<KnownLine, "kind" | "message" | "fix">>> = {
+const signalCauses: Readonly<Record<string, Pick<KnownLogLine, "kind" | "message" | "fix">>> = {
   SIGKILL: {
     kind: "killed",
     message: "the server was killed (SIGKILL)",
-    fix: 'if nobody did that, the kernel ran out of memory: see "dmesg | grep -i oom"; lower ctx_size or take a smaller quant',
+    fix:
+      'if nobody did that, the kernel ran out of memory: see "dmesg | grep -i oom"; ' +
+      "lower ctx_size or use a smaller quant",
   },
   SIGSEGV: {
     kind: "crashed",
     message: "the server crashed (SIGSEGV)",
-    fix: { before: "a native build may not suit this CPU:", run: ["build", "--portable"] },
+    fix: { before: "a native build may not suit this CPU; make a portable one:", run: ["build", "--portable"] },
   },
   SIGILL: {
     kind: "crashed",
     message: "the server used an instruction that this CPU does not have (SIGILL)",
-    fix: { before: "build on this machine, or for any:", run: ["build", "--portable"] },
+    fix: { before: "make a build that runs on any CPU:", run: ["build", "--portable"] },
   },
   SIGABRT: {
     kind: "aborted",
@@ -193,14 +30,16 @@ const signalCauses: Readonly<Record<string, Pick<KnownLine, "kind" | "message" |
 
 const hostOutOfMemory: Pick<ExitCause, "kind" | "message" | "fix"> = {
   kind: "host-out-of-memory",
-  message: "the kernel killed the server: the memory ran out",
-  fix: "lower ctx_size, take a smaller quant, or stop what else uses the memory; a container or service may have a limit of its own",
+  message: "the kernel killed the server because the memory ran out",
+  fix:
+    "lower ctx_size, use a smaller quant, or stop other programs that use the memory; " +
+    "a container or service may have a limit of its own",
 };
 
 /** Explains how a server ended, from its exit code or signal and the end of its log. */
 export function explainExit(exit: ServerExit): ExitCause {
-  // What was logged before a SIGKILL or SIGTERM from outside does not explain it; an abort or a crash is often the last
-  // word on an error.
+  // The log does not explain a SIGKILL or SIGTERM from outside. It often explains an abort or a crash: some builds end
+  // that way after an error.
   const ownEnd = exit.signal === null || exit.signal === "SIGABRT" || exit.signal === "SIGSEGV";
   const known = ownEnd ? findKnown(exit) : undefined;
   if (known !== undefined) return known;
@@ -217,7 +56,7 @@ export function explainExit(exit: ServerExit): ExitCause {
     kind: "exited",
     message:
       exit.code === null
-        ? "the server is gone; as it was adopted, its exit code is not known"
+        ? "the server is gone; its exit code is unknown because this supervisor did not start it"
         : `the server exited with code ${exit.code}`,
     fix: { before: "see the end of its log:", run: ["logs", exit.name] },
     permanent: false,
@@ -225,11 +64,11 @@ export function explainExit(exit: ServerExit): ExitCause {
   };
 }
 
-/** Of a line, in a message: paths have up to 4096 characters. */
+/** Most characters of a log line that a message quotes; a path can have 4096. */
 const longestWords = 1000;
 
 function findKnown(exit: ServerExit): ExitCause | undefined {
-  for (const { line, message, fix, ...rest } of knownLines) {
+  for (const { line, message, fix, ...rest } of knownLogLines) {
     const match = exit.lastLines.map((text) => line.exec(text)).find((found) => found !== null);
     if (match == null) continue;
     const what = Object.values(match.groups ?? {}).find((group) => group !== undefined);

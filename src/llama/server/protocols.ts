@@ -2,7 +2,7 @@ import type { Launch, ServerProtocol } from "../../supervisor/launch.ts";
 import { llamaServerProtocol } from "./server-protocol.ts";
 import { workerProtocol } from "./worker-protocol.ts";
 
-/** How to talk to what a launch starts. */
+/** The protocol of the program that a launch starts. */
 export function protocolOf({ protocol }: Launch): ServerProtocol {
   return protocol === "rpc-worker" ? workerProtocol : llamaServerProtocol;
 }

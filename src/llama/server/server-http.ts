@@ -3,7 +3,7 @@ import type { Endpoint, Examination, Health, Launch, Proof } from "../../supervi
 import { parseJson } from "../../base/text/parse-json.ts";
 import { readApiKey } from "./api-keys.ts";
 
-/** No answer that we ask for is longer; a server that sends more is not llama-server. */
+/** Every answer to our requests is shorter; a server that sends more is not llama-server. */
 const maxAnswerBytes = 4 << 20;
 
 /**
@@ -11,8 +11,8 @@ const maxAnswerBytes = 4 << 20;
  * @see llama.cpp tools/server/README.md, GET /health
  */
 export async function checkHealth(endpoint: Endpoint, timeoutMs: number, signal: AbortSignal): Promise<Health> {
-  // Not AbortSignal.timeout and AbortSignal.any: they live until the next full garbage collection, and this is asked
-  // for months.
+  // Not AbortSignal.timeout and AbortSignal.any: they stay in memory until the next full garbage collection, and this
+  // function is called for months.
   const asking = new AbortController();
   const abort = () => asking.abort();
   let isTimeOver = false;
@@ -26,7 +26,7 @@ export async function checkHealth(endpoint: Endpoint, timeoutMs: number, signal:
     const { status } = await send(endpoint, { method: "GET", path: "/health", signal: asking.signal });
     return status === 200 ? "ready" : status === 503 ? "loading" : "error";
   } catch {
-    // Refused, reset or aborted: the server is not there, or not yet.
+    // Refused, reset or aborted: the server is gone, or does not listen yet.
     return isTimeOver ? "timeout" : "unreachable";
   } finally {
     clearTimeout(timer);
@@ -35,9 +35,10 @@ export async function checkHealth(endpoint: Endpoint, timeoutMs: number, signal:
 }
 
 /**
- * One greedy request of 64 tokens, after which the draft counters must have moved: the only sign of drafting that every
- * build gives. `draft_n` is absent, not 0, when nothing was drafted. Then, to compare, a few steps without a draft.
- * @throws Error when the server refuses, cannot be reached, or answers with something else.
+ * Sends one greedy request for 64 tokens, after which the draft counters must have moved: no other sign of drafting
+ * exists on every build. `draft_n` is absent, not 0, when nothing was drafted. Then measures a few steps without a
+ * draft for comparison.
+ * @throws Error when the server refuses, cannot be reached, or sends another kind of answer.
  */
 export async function prove(launch: Launch, endpoint: Endpoint, signal: AbortSignal): Promise<Proof> {
   let requests = 0;
@@ -50,8 +51,10 @@ export async function prove(launch: Launch, endpoint: Endpoint, signal: AbortSig
   const baselineTokensPerSecond = draftTokens > 0 && launch.watchTraffic ? await measureBaseline(complete) : undefined;
   return {
     requests,
-    draftTokens,
-    acceptedTokens: readCount(timings["draft_n_accepted"]),
+    verdict:
+      draftTokens === 0
+        ? { state: "off", reason: "the proof request drafted no token" }
+        : { state: "on", draftTokens, acceptedTokens: readCount(timings["draft_n_accepted"]) },
     tokensPerSecond: readCount(timings["predicted_per_second"]),
     baselineTokensPerSecond,
   };
@@ -60,9 +63,9 @@ export async function prove(launch: Launch, endpoint: Endpoint, signal: AbortSig
 type Timings = Readonly<Record<string, unknown>>;
 
 /**
- * The speed of plain steps of the target model. A request for two tokens takes its first from the prompt and has room
- * for one step, too little for a draft: newer builds do not let a request turn drafting off.
- * @returns tokens per second, the median of five; undefined where the server drafted all the same.
+ * The speed of the target model without drafting. Newer builds do not let a request turn drafting off, so this asks for
+ * two tokens: the first one comes with the prompt, which leaves one step, too few for a draft.
+ * @returns tokens per second, the median of five requests; undefined when the server still drafted.
  */
 async function measureBaseline(complete: (tokens: number) => Promise<Timings>): Promise<number | undefined> {
   const stepMs: number[] = [];
@@ -82,8 +85,8 @@ async function generate(launch: Launch, endpoint: Endpoint, tokens: number, sign
 }
 
 /**
- * Asks for eight tokens. A server whose GPU is gone aborts, is stuck, or answers 500 from then on: the first two are
- * seen without us, as soon as it has something to compute.
+ * Asks for eight tokens. A server that has lost its GPU aborts, hangs, or answers 500 to every request. The supervisor
+ * detects the first two itself, as soon as the server has to compute.
  */
 export async function examine(launch: Launch, endpoint: Endpoint, signal: AbortSignal): Promise<Examination> {
   const makesNoText = ["--embeddings", "--embedding", "--rerank", "--reranking"].some((flag) =>
@@ -95,7 +98,7 @@ export async function examine(launch: Launch, endpoint: Endpoint, signal: AbortS
     if (status === 200) return { result: "well" };
     return status === 500 ? { result: "broken", reason: describeRefusal(status, body) } : { result: "unknown" };
   } catch {
-    return { result: "unknown" }; // refused, reset, aborted or too late: the watch and the server's exit say more
+    return { result: "unknown" }; // refused, reset, aborted or too late: the supervisor learns more from the health checks and the exit
   }
 }
 
@@ -112,15 +115,15 @@ function askForTokens(launch: Launch, endpoint: Endpoint, tokens: number, signal
       messages: [{ role: "user", content: "Tell me a story about an otter." }],
       max_tokens: tokens,
       temperature: 0,
-      // A reply that ends at once would leave nothing to draft.
+      // Without this a reply may end at once, with nothing to draft.
       ignore_eos: true,
     },
   });
 }
 
 /**
- * Whether a slot is at work.
- * @returns false when the server does not tell (`--no-slots`), sleeps, or cannot be reached. Never throws.
+ * Whether a slot is processing a request.
+ * @returns false when the server has no `/slots` (`--no-slots`), sleeps, or cannot be reached. Never throws.
  */
 export async function isBusy(launch: Launch, endpoint: Endpoint, signal: AbortSignal): Promise<boolean> {
   try {
@@ -130,22 +133,22 @@ export async function isBusy(launch: Launch, endpoint: Endpoint, signal: AbortSi
       (parseJson(slots.body) as { is_processing?: unknown }[]).some((slot) => slot.is_processing === true)
     );
   } catch {
-    return false; // refused, reset, aborted, or not llama-server's words: nobody is left to wait for
+    return false; // refused, reset, aborted, or another kind of answer: there is no request to wait for
   }
 }
 
-/** Asks for the slots, which the main loop answers between two steps. */
+/** Requests `/slots`, which the main loop answers between two steps. */
 export async function askMainLoop(launch: Launch, endpoint: Endpoint, signal: AbortSignal): Promise<void> {
   if (maySleep(launch)) return;
   try {
     await askSlots(launch, endpoint, signal);
   } catch {
-    return; // refused, reset or aborted: the health check says so, too
+    return; // refused, reset or aborted: the health check fails, too
   }
 }
 
 /**
- * The server's own Prometheus text; undefined without `--metrics`, of a server that may sleep, and where it cannot be
+ * The server's own Prometheus text; undefined without `--metrics`, for a server that may sleep, or when it cannot be
  * reached. Never rejects.
  */
 export async function readMetrics(
@@ -159,8 +162,8 @@ export async function readMetrics(
 }
 
 /**
- * Whether the server falls asleep when it is not asked for long: `/slots`, and `/metrics` on builds of January 2026,
- * would keep it awake.
+ * Whether the server falls asleep after some time without requests. `/slots`, and on builds of January 2026 also
+ * `/metrics`, would keep it awake.
  */
 function maySleep({ args }: Launch): boolean {
   const flag = args.indexOf("--sleep-idle-seconds");
@@ -168,7 +171,7 @@ function maySleep({ args }: Launch): boolean {
 }
 
 /**
- * @returns undefined of a sleeping server: it has nothing to do, and `/slots` would wake it and make it load its model.
+ * @returns undefined for a sleeping server: it has no requests, and `/slots` would wake it and make it load its model.
  */
 function askSlots(launch: Launch, endpoint: Endpoint, signal: AbortSignal): Promise<Answer | undefined> {
   return askAwake(launch, endpoint, "/slots", signal);
@@ -202,20 +205,17 @@ interface Outgoing {
   readonly json?: unknown;
 }
 
-/**
- * What the servers of these launches were last known to take; their files may have changed, or gone, since they were
- * read.
- */
+/** The key that the server of each launch was last known to accept. Its key file may have changed or gone since then. */
 const knownKeys = new WeakMap<Launch, string>();
 
-/** Reads the key that a server is about to take, for our requests to it. */
+/** Reads the key that a starting server will accept, for our requests to it. */
 export function rememberApiKey(launch: Launch): void {
   const key = readApiKey(launch.apiKeyFile);
   if (key === undefined) knownKeys.delete(launch);
   else knownKeys.set(launch, key);
 }
 
-/** Sends a request with the server's key; where that is refused, with the one that is in the file by now. */
+/** Sends a request with the server's key; after a 401 once more, with the key that the file has now. */
 async function sendWithKey(launch: Launch, endpoint: Endpoint, outgoing: Omit<Outgoing, "apiKey">): Promise<Answer> {
   if (!knownKeys.has(launch)) rememberApiKey(launch);
   const apiKey = knownKeys.get(launch);
@@ -247,7 +247,7 @@ function send(endpoint: Endpoint, { method, path, signal, apiKey, json }: Outgoi
       let bytes = 0;
       response.on("data", (chunk: Buffer) => {
         bytes += chunk.length;
-        if (bytes > maxAnswerBytes) outgoing.destroy(new Error("the answer is too long to be llama-server's"));
+        if (bytes > maxAnswerBytes) outgoing.destroy(new Error("the answer is too long for llama-server"));
         else chunks.push(chunk);
       });
       response.on("error", reject);
@@ -259,7 +259,7 @@ function send(endpoint: Endpoint, { method, path, signal, apiKey, json }: Outgoi
   });
 }
 
-/** For `request` of node:http. A server that listens on all addresses is talked to on the loopback. */
+/** Options for `request` of node:http. A server that listens on all addresses is reached through the loopback. */
 export function connectOptions(
   endpoint: Endpoint,
 ): { readonly host: string; readonly port: number } | { readonly socketPath: string } {

@@ -1,15 +1,17 @@
 import type { Endpoint, LoadLine, ServerProtocol } from "../../supervisor/launch.ts";
-import { checkKeyFile } from "./access.ts";
+import { checkKeyFile } from "./api-key-checks.ts";
+import { draftProofTexts } from "./draft-proof.ts";
 import { explainExit } from "./exit-cause.ts";
 import { checkWorkers } from "../ask/rpc-workers.ts";
 import { askMainLoop, checkHealth, examine, isBusy, prove, readMetrics } from "./server-http.ts";
 import { parseTraffic } from "./traffic-lines.ts";
 
-/** What the supervisor must know about llama-server. */
+/** Everything that the supervisor knows about llama-server. */
 export const llamaServerProtocol: ServerProtocol = {
   checkNeeds: async (launch) => checkKeyFile(launch) ?? checkWorkers(launch),
   checkHealth,
   prove,
+  proofTexts: draftProofTexts,
   parseTraffic,
   askMainLoop,
   examine,
@@ -20,8 +22,8 @@ export const llamaServerProtocol: ServerProtocol = {
 };
 
 /**
- * The words are the same in all builds; only some of them log requests, each in a line like `srv  log_server_r:
- * request: GET /health 127.0.0.1 503`.
+ * Parses a log line of a loading server. The texts are the same in all builds. Only some builds log requests, with lines
+ * like `srv  log_server_r: request: GET /health 127.0.0.1 503`.
  */
 export function parseLoadLine(line: string): LoadLine | undefined {
   const endpoint = parseListening(line);
@@ -31,8 +33,8 @@ export function parseLoadLine(line: string): LoadLine | undefined {
 }
 
 /**
- * `… listening on http://127.0.0.1:8080` or `unix:///run/coder.sock`, in all builds; some add ` - starting the main
- * loop`.
+ * Parses `… listening on http://127.0.0.1:8080` or `unix:///run/coder.sock`, the same in all builds; some add ` -
+ * starting the main loop`.
  */
 export function parseListening(line: string): Endpoint | undefined {
   const socketPath = /listening on unix:\/\/(.+?\.sock)(?: - starting the main loop)?$/.exec(line)?.[1];
@@ -40,6 +42,6 @@ export function parseListening(line: string): Endpoint | undefined {
   const match = /listening on https?:\/\/(?:\[([^\]]+)\]|([^\s:]+)):(\d{1,5})(?:\s|$)/.exec(line);
   const host = match?.[1] ?? match?.[2];
   const port = Number(match?.[3]);
-  // What is no port is none of its words, be it a prompt that it has logged.
+  // With an impossible port this is not llama-server's own line; perhaps it is a logged prompt.
   return host === undefined || port < 1 || port > 65_535 ? undefined : { host, port };
 }

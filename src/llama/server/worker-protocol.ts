@@ -1,12 +1,13 @@
 import { connect } from "node:net";
 import type { Endpoint, Health, ServerProtocol } from "../../supervisor/launch.ts";
 import { isListenedOn, isListeningKnown } from "../../supervisor/port/listening-sockets.ts";
+import { draftProofTexts } from "./draft-proof.ts";
 import { explainExit } from "./exit-cause.ts";
 
 /**
- * What the supervisor must know about llama.cpp's RPC server. It serves one client at a time, has place for two that
- * wait, and tells nothing of itself: connecting to it to see how it is would take the place of a server that comes
- * back.
+ * Everything that the supervisor knows about llama.cpp's RPC server. It serves one client at a time, lets two more
+ * wait, and reports nothing about itself. Health checks do not connect to it: a connection could take the place of a
+ * server that reconnects.
  */
 export const workerProtocol: ServerProtocol = {
   checkHealth: checkWorkerHealth,
@@ -15,13 +16,14 @@ export const workerProtocol: ServerProtocol = {
   parseLoadLine: (line) => (/^Starting RPC server\b/.test(line) ? { says: "loaded" } : undefined),
   parseTraffic: () => undefined,
   prove: async () => Promise.reject(new Error("a worker does not draft")),
+  proofTexts: draftProofTexts,
   askMainLoop: async () => undefined,
   examine: async () => ({ result: "unknown" }),
   isBusy: async () => false,
   readMetrics: async () => undefined,
 };
 
-/** Where the system does not tell who listens, a connection that is closed at once is the only way. */
+/** On a system without a list of listening sockets the check connects, and closes the connection at once. */
 async function checkWorkerHealth(endpoint: Endpoint, timeoutMs: number, signal: AbortSignal): Promise<Health> {
   const isThere =
     "port" in endpoint && isListeningKnown()

@@ -3,7 +3,7 @@ import { isAddress } from "../hub-address.ts";
 import { quote } from "../yaml/quote-value.ts";
 import { type ProfileProblem, findLocated, type KeyPath, showKey, type LocatedMap } from "../yaml/located.ts";
 
-/** What the addresses of files must be, beyond their form. */
+/** Checks the addresses of files beyond their form. */
 export function checkAddresses(root: LocatedMap): ProfileProblem[] {
   const lora = findLocated(root, ["lora"])?.value;
   const adapters = lora?.kind === "list" ? lora.items.map((_, index) => ["lora", index]) : [];
@@ -17,14 +17,14 @@ function checkUrl(root: LocatedMap, path: KeyPath): ProfileProblem[] {
   const address = written?.value.kind === "scalar" ? written.value.value : undefined;
   if (model === undefined || written === undefined || !isAddress(address)) return [];
   const problem = findProblem(address);
-  // What was written as one value has one place.
+  // A short form has one place for the whole value.
   const place = model.value.place === written.place ? model.place : written.place;
   return problem === undefined
     ? []
     : [{ message: `${quote(showKey(path))} ${problem.message}`, place, fix: problem.fix }];
 }
 
-/** An adapter's path is no place for an address, as its digest could not be said beside it. */
+/** An adapter's `path` cannot be an address, since its digest could not be given. */
 function checkPath(root: LocatedMap, path: KeyPath): ProfileProblem[] {
   const written = findLocated(root, path);
   if (written?.value.kind !== "scalar" || !isAddress(written.value.value)) return [];
@@ -39,19 +39,22 @@ const longestAddress = 8192;
 function findProblem(text: string): { readonly message: string; readonly fix: string } | undefined {
   if (text.length > longestAddress)
     return { message: `is an address of ${text.length} characters`, fix: "check the address" };
-  if (!URL.canParse(text)) return { message: `is no address, ${quote(maskAddress(text))}`, fix: "check the address" };
+  if (!URL.canParse(text))
+    return { message: `is not a valid address, ${quote(maskAddress(text))}`, fix: "check the address" };
   const url = new URL(text);
   const shown = quote(`${url.origin}${url.pathname}`);
   if (url.username !== "" || url.password !== "") {
     return {
-      message: `is written with a login, which would end up in logs, ${shown}`,
+      message: `has a login, which would end up in logs, ${shown}`,
       fix: "use an address that needs no login",
     };
   }
   if (url.protocol === "https:" || isLoopback(url.hostname)) return undefined;
   return {
-    message: `is an address that anybody on the way can change the content of, ${shown}`,
-    fix: "write https://; http:// is for servers on this machine alone (localhost, 127.0.0.1, [::1]), so a mirror in your network needs https, too",
+    message: `is an http address, whose content anybody on the network path can change, ${shown}`,
+    fix:
+      "write https://; http:// is only for servers on this machine (localhost, 127.0.0.1, [::1]), " +
+      "so a mirror in your network needs https, too",
   };
 }
 

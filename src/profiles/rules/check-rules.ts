@@ -1,4 +1,5 @@
 import { checkAddresses } from "./address-rules.ts";
+import { needsDraftModel } from "./drafting-types.ts";
 import { checkHostRules } from "./host-rules.ts";
 import { quote } from "../yaml/quote-value.ts";
 import { checkWorker, isWorker } from "./worker-rules.ts";
@@ -13,13 +14,8 @@ import {
 } from "../yaml/located.ts";
 
 /**
- * Drafting types that need no model of their own: n-grams of the text so far, and prediction layers inside the target.
- */
-const modelFreeType = /^(none|ngram-[\w-]+|draft-mtp)$/;
-
-/**
- * What one key asks of another, in a profile that is read with all it extends. Works on what was written, so that these
- * problems show together with all others.
+ * Checks rules between keys, in a profile merged with everything that it extends. It works on the text of the files, so
+ * that these problems are reported together with all others.
  */
 export function checkRules(root: LocatedMap): ProfileProblem[] {
   return [
@@ -33,7 +29,7 @@ export function checkRules(root: LocatedMap): ProfileProblem[] {
   ];
 }
 
-/** The schema cannot require it, since a worker has none. */
+/** The schema cannot require a model, since a worker has none. */
 function checkHasModel(root: LocatedMap): ProfileProblem[] {
   if (root.entries.has("model")) return [];
   return [
@@ -63,7 +59,7 @@ function checkIsNoProjector(root: LocatedMap, path: KeyPath): ProfileProblem[] {
   if (file === undefined || !/mmproj/i.test(name.slice(name.lastIndexOf("/") + 1))) return [];
   return [
     {
-      message: `${quote(showKey(key))} is a projector, ${quote(name)}, and no model`,
+      message: `${quote(showKey(key))} is a projector, ${quote(name)}, not a model`,
       place: file.place,
       fix: 'name it under "mmproj"',
     },
@@ -73,10 +69,11 @@ function checkIsNoProjector(root: LocatedMap, path: KeyPath): ProfileProblem[] {
 function checkExclusivePair(root: LocatedMap, path: KeyPath): ProfileProblem[] {
   const map = findLocated(root, path)?.value;
   if (map?.kind !== "map") return [];
+  const owner = path.length === 0 ? `profile ${quote(root.place.source.name)}` : quote(showKey(path));
   return exclusiveKeys
     .filter((pair) => pair.every((key) => map.entries.has(key)))
     .map(([one, other]) => ({
-      message: `${path.length === 0 ? `profile ${quote(root.place.source.name)}` : quote(showKey(path))} has both ${quote(one)} and ${quote(other)}`,
+      message: `${owner} has both ${quote(one)} and ${quote(other)}`,
       place: nearestPlace(root, [...path, other]),
       fix: "keep one of them",
     }));
@@ -87,7 +84,7 @@ function checkDraft(root: LocatedMap): ProfileProblem[] {
   if (draft?.value.kind !== "map") return [];
   const written = findLocated(draft.value, ["type"])?.value;
   const type = written?.kind === "scalar" && typeof written.value === "string" ? written.value : "draft-simple";
-  const needsModel = type.split(",").filter((one) => !modelFreeType.test(one.trim()));
+  const needsModel = type.split(",").filter((one) => needsDraftModel(one.trim()));
   const findings: ProfileProblem[] = [];
   if (needsModel.length > 0 && !draft.value.entries.has("model")) {
     findings.push({

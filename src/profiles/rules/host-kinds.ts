@@ -10,7 +10,7 @@ loopback.addSubnet("127.0.0.0", 8, "ipv4");
 loopback.addAddress("::1", "ipv6");
 
 /**
- * Whether only this machine's own programs reach a server there. Names other than localhost are not looked up: they
+ * Whether only programs of this machine reach a server on this host. Names other than localhost are not looked up and
  * count as open.
  */
 export function isLocalHost(host: string): boolean {

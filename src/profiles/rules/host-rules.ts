@@ -1,4 +1,4 @@
-import { withoutSlashes } from "../../base/text/without-slashes.ts";
+import { trimTrailingSlashes } from "../../base/text/trim-trailing-slashes.ts";
 import { isIP } from "node:net";
 import { controlCharacter } from "../../base/text/control-characters.ts";
 import { maskAddress } from "../../base/text/secrets.ts";
@@ -8,12 +8,11 @@ import { isWorker } from "./worker-rules.ts";
 import { type ProfileProblem, findLocated, type LocatedMap } from "../yaml/located.ts";
 
 /**
- * sun_path holds 104 bytes on macOS and 108 on Linux, a final zero among them; Node cuts a longer path short without a
- * word.
+ * sun_path holds 104 bytes on macOS and 108 on Linux, with a final zero. Node truncates a longer path without an error.
  */
 const maxSocketPathBytes = 103;
 
-/** What `server.host` must be beyond text: an address, a name, or the path of a unix socket. */
+/** Checks `server.host` beyond being text: it is an address, a name, or the path of a unix socket. */
 export function checkHostRules(root: LocatedMap): ProfileProblem[] {
   const written = findLocated(root, ["server", "host"]);
   const host = written?.value.kind === "scalar" ? written.value.value : undefined;
@@ -31,22 +30,22 @@ export function checkHostRules(root: LocatedMap): ProfileProblem[] {
   return isSocketHost(host) && !isWorker(root) ? checkPortRule(root) : [];
 }
 
-/** Two answers to where the server listens cannot both be meant, and llama-server would take no notice of the port. */
+/** With a unix socket, llama-server would ignore the port. */
 function checkPortRule(root: LocatedMap): ProfileProblem[] {
   const port = findLocated(root, ["server", "port"]);
   if (port?.value.kind !== "scalar" || typeof port.value.value !== "number") return [];
   return [
     {
-      message: `"server.port" is ${port.value.value}, and "server.host" is a unix socket, which has no port`,
+      message: `"server.port" is ${port.value.value}, but "server.host" is a unix socket, which has no port`,
       place: port.place,
-      fix: "remove the port; where it comes from a profile that this one extends, write port: auto",
+      fix: "remove the port; if it comes from a profile that this one extends, write port: auto",
     },
   ];
 }
 
-type Problem = Pick<ProfileProblem, "message"> & { readonly fix: string };
+type HostProblem = Pick<ProfileProblem, "message"> & { readonly fix: string };
 
-function explainHost(host: string): Problem | undefined {
+function explainHost(host: string): HostProblem | undefined {
   if (/^[a-z][a-z0-9+.-]*:\/|^(?:unix|file):/i.test(host)) return explainUrl(host);
   if (isSocketHost(host)) return explainSocket(host);
   if (isIP(host) !== 0) return undefined;
@@ -56,20 +55,20 @@ function explainHost(host: string): Problem | undefined {
     return { message: "is an address with a port", fix: writeOnly(bare, port) };
   }
   if (host.includes("/")) {
-    const name = withoutSlashes(host);
+    const name = trimTrailingSlashes(host);
     const fix = `write an address such as 127.0.0.1; the path of a unix socket ends in .sock: ${name}.sock`;
-    return { message: "is no address, and no path of a unix socket", fix };
+    return { message: "is neither an address nor the path of a unix socket", fix };
   }
   const [, name, behind] = /^([\w.-]+):(\d*)$/.exec(host) ?? [];
   if (name !== undefined) return { message: "is an address with a port", fix: writeOnly(name, behind) };
   if (host === "*")
-    return { message: "is no address", fix: "write 0.0.0.0 for all addresses, or :: for those of IPv6, too" };
+    return { message: "is not an address", fix: "write 0.0.0.0 for all IPv4 addresses, or :: for those of IPv6, too" };
   return /^[^\s/:[\]@*?#,]+$/.test(host) && !controlCharacter.test(host)
     ? undefined
-    : { message: "is no address", fix: "write an address such as 127.0.0.1, or a name" };
+    : { message: "is not an address", fix: "write an address such as 127.0.0.1, or a name" };
 }
 
-function explainUrl(text: string): Problem {
+function explainUrl(text: string): HostProblem {
   const path = /^(?:unix|file):(?:\/\/)?(.+)$/i.exec(text)?.[1];
   if (path !== undefined) {
     return {
@@ -91,12 +90,12 @@ function writeOnly(host: string, port = ""): string {
   return `write only the address: host: ${host}${isPort ? `, port: ${Number(port)}` : ""}`;
 }
 
-function explainSocket(path: string): Problem | undefined {
+function explainSocket(path: string): HostProblem | undefined {
   if (controlCharacter.test(path)) return { message: "is a path with control characters", fix: "choose another path" };
   const bytes = Buffer.byteLength(path);
   if (bytes <= maxSocketPathBytes) return undefined;
   return {
-    message: `is a path of ${bytes} bytes, and that of a unix socket has at most ${maxSocketPathBytes}`,
+    message: `is a path of ${bytes} bytes, but the path of a unix socket has at most ${maxSocketPathBytes}`,
     fix: "choose a shorter path, such as one in /run/user/UID",
   };
 }

@@ -3,8 +3,8 @@ import { quote } from "../yaml/quote-value.ts";
 import { type ProfileProblem, type KeyPath, mapMap, nearestPlace, showKey, type LocatedMap } from "../yaml/located.ts";
 
 /**
- * Keys whose text can have more than one line. All others, new ones too, are paths, names, addresses: one line of a
- * file or a command.
+ * Keys whose text may have several lines. All other values, also of new keys, are paths, names or addresses: one line
+ * of a file or a command.
  */
 const proseKeys: readonly string[] = ["description", "env", "args", "chat_template", "chat_template_kwargs"];
 
@@ -12,8 +12,7 @@ const proseKeys: readonly string[] = ["description", "env", "args", "chat_templa
 const halfCharacter = /\p{Cs}/u;
 
 /**
- * No value but prose may hold a control character: what is written for other programs has each value on a line of its
- * own.
+ * Refuses control characters in all values but prose: texts for other programs have each value on a line of its own.
  */
 export function checkTextRules(root: LocatedMap): ProfileProblem[] {
   const findings: ProfileProblem[] = [];
@@ -42,6 +41,6 @@ function explain(character: string, { text, path, root }: Holder): ProfileProble
   return {
     message: `${quote(showKey(path))} holds ${what}, ${nameCharacter(character)}: ${quote(text)}`,
     place: nearestPlace(root, path),
-    fix: isBlock ? "write it behind the key, on one line" : "write it without",
+    fix: isBlock ? "write the value behind the key, on one line" : `write it without ${what}`,
   };
 }

@@ -4,7 +4,7 @@ import { profileJsonSchema, schemaAt } from "../schema/json-schema.ts";
 import { quote } from "../yaml/quote-value.ts";
 import { type ProfileProblem, findLocated, nearestPlace, type LocatedMap } from "../yaml/located.ts";
 
-/** What a profile with `kind: rpc-worker` may say. */
+/** The keys that a profile with `kind: rpc-worker` may have. */
 const workerKeys: readonly string[] = [
   "description",
   "extends",
@@ -29,7 +29,7 @@ export function isWorker(root: LocatedMap): boolean {
   return kind?.kind === "scalar" && kind.value === "rpc-worker";
 }
 
-/** What a worker's profile says that only a server understands, and whether it would listen where it must not. */
+/** Checks a worker's profile for keys that only a server understands, and for an address that it must not listen on. */
 export function checkWorker(root: LocatedMap): ProfileProblem[] {
   return [...findServerKeys(root), ...checkAddress(root)];
 }
@@ -53,7 +53,9 @@ function findServerKeys(root: LocatedMap): ProfileProblem[] {
   });
 }
 
-/** The loopback, and what RFC 1918, RFC 6598 (as overlay networks use it) and RFC 3927 keep off the internet. */
+/**
+ * The loopback, and the networks that RFC 1918, RFC 6598 (used by overlay networks) and RFC 3927 keep off the internet.
+ */
 const privateNetworks = new BlockList();
 for (const [net, prefix] of [
   ["127.0.0.0", 8],
@@ -66,14 +68,13 @@ for (const [net, prefix] of [
   privateNetworks.addSubnet(net, prefix);
 
 /**
- * Whether a worker there can be reached from the internet only by mistake. Names are not looked up: they count as
- * private.
+ * Whether the internet can reach a worker on this host only by mistake. Names are not looked up and count as private.
  */
 function isPrivateHost(host: string): boolean {
   return isIP(host) === 0 || (isIP(host) === 4 && privateNetworks.check(host));
 }
 
-/** A worker does what anyone who reaches it says. */
+/** A worker executes what anyone who reaches it asks for. */
 function checkAddress(root: LocatedMap): ProfileProblem[] {
   const findings: ProfileProblem[] = [];
   const host = findLocated(root, ["server", "host"])?.value;
@@ -94,7 +95,7 @@ function checkAddress(root: LocatedMap): ProfileProblem[] {
   const port = findLocated(root, ["server", "port"])?.value;
   if (port?.kind !== "scalar" || typeof port.value !== "number") {
     findings.push({
-      message: "a worker needs a fixed port, which servers name it by",
+      message: "a worker needs a fixed port, since servers name it by its port",
       place: nearestPlace(root, ["server", "port"]),
       fix: 'add "port" under "server", such as 50052',
     });

@@ -20,13 +20,13 @@ interface Explained {
   readonly schema: JsonSchema;
 }
 
-/** What the schema found, in llmctl's words: which key, what it must be, what was written, and where. */
+/** The problems that the schema found, in words of llmctl: which key, what it must be, what was written, and where. */
 export function explainIssues(issues: readonly Issue[], context: Explained): ProfileProblem[] {
   return issues.flatMap((issue) => explain(issue, [], context));
 }
 
 function explain(issue: Issue, under: KeyPath, context: Explained): ProfileProblem[] {
-  // YAML keys are text and list positions numbers; no path of ours holds a symbol.
+  // YAML keys are text and list positions are numbers; no path here has a symbol.
   const path: KeyPath = [...under, ...issue.path.filter((key) => typeof key !== "symbol")];
   if (issue.code === "unrecognized_keys") return issue.keys.map((key) => unknownKey(key, path, context));
   if (issue.code === "invalid_key") return [badName(path, context)];
@@ -35,7 +35,7 @@ function explain(issue: Issue, under: KeyPath, context: Explained): ProfileProbl
 }
 
 /**
- * Someone who wrote a map meant the alternative that is a map and has most of its keys: its own problems say more than
+ * A map was meant as the alternative that is a map and has most of its keys; the problems of that one say more than
  * "none fits".
  */
 function chooseBranch(
@@ -50,7 +50,7 @@ function chooseBranch(
   return maps.toSorted((one, other) => countUnknown(one) - countUnknown(other))[0];
 }
 
-/** How many keys an alternative does not have. */
+/** The number of keys that an alternative does not have. */
 function countUnknown(issues: readonly Issue[]): number {
   return issues.reduce((sum, issue) => sum + (issue.code === "unrecognized_keys" ? issue.keys.length : 0), 0);
 }
@@ -76,7 +76,7 @@ function suggestKey(key: string, path: KeyPath, schema: JsonSchema): string {
 }
 
 function badName(path: KeyPath, { root }: Explained): ProfileProblem {
-  // What stands behind an equals sign was meant as the value.
+  // The text behind an equals sign was meant as the value, which may be secret.
   const [name = ""] = String(path.at(-1)).split("=", 1);
   return {
     message: `${quote(showKey(path.slice(0, -1)))} has the name ${quote(name)}, which no environment variable can have`,
@@ -85,7 +85,7 @@ function badName(path: KeyPath, { root }: Explained): ProfileProblem {
   };
 }
 
-/** A number or a word that somebody forgot to put in quotes: `1`, `true`. */
+/** A number or a word that lacks quotes: `1`, `true`. */
 const longestPlain = 4;
 
 function wrongValue(path: KeyPath, { root, schema }: Explained): ProfileProblem {
@@ -93,7 +93,7 @@ function wrongValue(path: KeyPath, { root, schema }: Explained): ProfileProblem 
   const written = findLocated(root, path)?.value;
   if (!written) return missing(path, place);
   const expected = expectations(schemaAt(schema, path) ?? {});
-  // A value of the server's environment is repeated in no message, unless it is too short for a secret.
+  // A value of the server's environment appears in no message, unless it is too short for a secret.
   const isHidden = path[0] === "env" && !(written.kind === "scalar" && written.text.length <= longestPlain);
   const fix = isHidden
     ? "put the value in quotes, or write env as a map of names and values"

@@ -22,16 +22,15 @@ export interface JsonSchema {
 }
 
 /**
- * The JSON Schema of a profile as it is written: what an editor checks, and where error messages find their words. No
- * key is required, because the profile named by `extends` can complete any map; the loader asks for `model` after the
- * merge.
+ * The JSON Schema of a profile as it is written: editors check it, and error messages take their words from it. No key
+ * is required, because the profile named by `extends` can complete any map; the rules ask for `model` after the merge.
  */
 export function profileJsonSchema(): JsonSchema {
   made ??= makeSchema();
   return made;
 }
 
-/** Every wrong profile needs it, and it never changes. */
+/** Made once: every error in a profile needs it, and it never changes. */
 let made: JsonSchema | undefined;
 
 function makeSchema(): JsonSchema {
@@ -45,7 +44,7 @@ function makeSchema(): JsonSchema {
   }) as JsonSchema;
 }
 
-/** The schema of one key; undefined for a key that there is not. */
+/** The schema of one key; undefined for an unknown key. */
 export function schemaAt(schema: JsonSchema, path: readonly (string | number)[]): JsonSchema | undefined {
   let found: JsonSchema | undefined = schema;
   for (const key of path) found = found && child(found, key);
@@ -59,13 +58,16 @@ function child(schema: JsonSchema, key: string | number): JsonSchema | undefined
   return schema.additionalProperties || undefined;
 }
 
-/** All keys of a map's schema, those of its alternatives included. */
+/** All keys of a map's schema, with those of its alternatives. */
 export function keysOf(schema: JsonSchema | undefined): string[] {
   const own = Object.keys(schema?.properties ?? {});
   return [...own, ...(schema?.anyOf ?? []).flatMap(keysOf)];
 }
 
-/** What a value must be, one phrase an alternative: `["a whole number of at least 0", "auto", "all"]`. */
+/**
+ * The kinds of value that a schema accepts, one phrase per alternative: `["a whole number of at least 0", "auto",
+ * "all"]`.
+ */
 export function expectations(schema: JsonSchema): string[] {
   if (schema.title !== undefined) return [schema.title];
   if (schema.anyOf) return schema.anyOf.flatMap(expectations);

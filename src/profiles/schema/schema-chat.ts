@@ -4,7 +4,7 @@ import { count, rate, text } from "./schema-values.ts";
 
 const penalty = z.number().min(-2).max(2);
 
-/** Defaults of what a request may also set by itself. */
+/** Defaults for values that a request may also set. */
 export const sampling = z
   .strictObject({
     temp: z
@@ -16,21 +16,21 @@ export const sampling = z
     top_k: count.optional().meta({ description: "Top-k sampling; 0 turns it off", examples: [40] }),
     min_p: rate
       .optional()
-      .meta({ description: "Least probability relative to the best token, 0..1", examples: [0.05] }),
+      .meta({ description: "Lowest probability relative to the best token, 0..1", examples: [0.05] }),
     presence_penalty: penalty
       .optional()
-      .meta({ description: "Against tokens that were there before, -2..2", examples: [1.5] }),
+      .meta({ description: "Penalty for tokens that occurred before, -2..2", examples: [1.5] }),
     frequency_penalty: penalty
       .optional()
-      .meta({ description: "Against tokens by how often they were there, -2..2", examples: [0] }),
+      .meta({ description: "Penalty for tokens by how often they occurred, -2..2", examples: [0] }),
     repeat_penalty: z
       .number()
       .min(0)
       .optional()
-      .meta({ description: "Against repetition; 1 turns it off", examples: [1.05] }),
+      .meta({ description: "Penalty for repetition; 1 turns it off", examples: [1.05] }),
     repeat_last_n: count
       .optional()
-      .meta({ description: "How many of the last tokens the penalties look at", examples: [64] }),
+      .meta({ description: "Number of last tokens that the penalties look at", examples: [64] }),
     seed: z
       .int()
       .min(-1)
@@ -38,12 +38,12 @@ export const sampling = z
       .meta({ description: "Random seed; -1 is random", examples: [42] }),
   })
   .default({})
-  .meta({ description: "Defaults for requests that set nothing themselves", examples: [{ temp: 1.0, top_p: 0.95 }] });
+  .meta({ description: "Defaults for requests that do not set a value", examples: [{ temp: 1.0, top_p: 0.95 }] });
 
-/** How chats become prompts, and answers messages. */
+/** How a chat becomes a prompt, and an answer a message. */
 export const chatKeys = {
   chat_template: text.optional().meta({
-    description: "Name of a built-in chat template, or its text; the model's own unless told",
+    description: "Name of a built-in chat template, or its text; default: that of the model",
     examples: ["chatml"],
   }),
   chat_template_file: text
@@ -60,18 +60,18 @@ export const chatKeys = {
   reasoning_format: z
     .enum(["none", "deepseek", "deepseek-legacy", "auto"])
     .optional()
-    .meta({ description: "Where thoughts stand in an answer", examples: ["deepseek"] }),
+    .meta({ description: "Where the thinking stands in an answer", examples: ["deepseek"] }),
   reasoning_budget: z
     .int()
     .min(-1)
     .optional()
-    .meta({ description: "Most tokens of thought; -1 without limit, 0 none", examples: [4096] }),
+    .meta({ description: "Largest number of thinking tokens; -1: no limit, 0: none", examples: [4096] }),
   reasoning_effort: text
     .optional()
-    .meta({ description: "How hard to think, in the words of the model's template", examples: ["high"] }),
+    .meta({ description: "How hard to think, in the words of the chat template", examples: ["high"] }),
 };
 
-/** What is loaded beside the model, or asked of it instead of text. */
+/** Sidecars, and models that are not for text. */
 export const adapterKeys = {
   lora: lora.optional(),
   mmproj: mmproj.optional(),
@@ -90,5 +90,5 @@ export const adapterKeys = {
   pooling: z
     .enum(["none", "mean", "cls", "last", "rank"])
     .optional()
-    .meta({ description: "How token embeddings become one; the model's own unless told", examples: ["last"] }),
+    .meta({ description: "How token embeddings become one; default: that of the model", examples: ["last"] }),
 };

@@ -3,7 +3,7 @@ import { cacheType, count, tensorOverrides } from "./schema-values.ts";
 
 const batch = z.int().min(1);
 
-/** Where the target model's weights and its context go. */
+/** Where the weights and the context of the target model are kept. */
 export const placementKeys = {
   cpu_moe: z
     .boolean()
@@ -23,8 +23,8 @@ export const placementKeys = {
     .array(z.number().min(0))
     .min(1)
     .optional()
-    .meta({ description: "Share of the model that each GPU gets, in the order of devices", examples: [[3, 1]] }),
-  main_gpu: count.optional().meta({ description: "GPU of a model that is not split, by its number", examples: [0] }),
+    .meta({ description: "Share of the model for each GPU, in the order of devices", examples: [[3, 1]] }),
+  main_gpu: count.optional().meta({ description: "Number of the GPU for a model that is not split", examples: [0] }),
   kv_offload: z
     .boolean()
     .optional()
@@ -33,7 +33,7 @@ export const placementKeys = {
     .array(count)
     .min(1)
     .optional()
-    .meta({ description: "MiB that fit leaves free on each device; one number is for all", examples: [[1024]] }),
+    .meta({ description: "MiB that fit leaves free on each device; one number counts for all", examples: [[1024]] }),
   fit_ctx: count.optional().meta({ description: "Smallest context that fit may choose, in tokens", examples: [4096] }),
   numa: z
     .enum(["distribute", "isolate", "numactl"])
@@ -49,9 +49,9 @@ export const contextKeys = {
     .int()
     .min(-1)
     .optional()
-    .meta({ description: "CPU threads for prompts; `threads` unless told", examples: [16] }),
-  batch_size: batch.optional().meta({ description: "Most tokens of prompts taken together", examples: [2048] }),
-  ubatch_size: batch.optional().meta({ description: "Most tokens computed in one step", examples: [512] }),
+    .meta({ description: "CPU threads for prompts; default: `threads`", examples: [16] }),
+  batch_size: batch.optional().meta({ description: "Largest number of prompt tokens in a batch", examples: [2048] }),
+  ubatch_size: batch.optional().meta({ description: "Largest number of tokens computed in one step", examples: [512] }),
   cache_type_k: cacheType.optional().meta({ description: "Data type of the key cache", examples: ["q8_0"] }),
   cache_type_v: cacheType.optional().meta({ description: "Data type of the value cache", examples: ["q8_0"] }),
   rope: z
@@ -64,12 +64,12 @@ export const contextKeys = {
         .number()
         .min(0)
         .optional()
-        .meta({ description: "How often the context is longer than trained", examples: [4] }),
+        .meta({ description: "How many times longer the context is than in training", examples: [4] }),
       freq_base: z
         .number()
         .min(0)
         .optional()
-        .meta({ description: "Base frequency; the model's unless told", examples: [1000000] }),
+        .meta({ description: "Base frequency; default: that of the model", examples: [1000000] }),
       freq_scale: z
         .number()
         .min(0)
@@ -84,7 +84,7 @@ export const contextKeys = {
   yarn: z
     .strictObject({
       orig_ctx: count.optional().meta({
-        description: "Context that the model was trained for; the model's own unless told",
+        description: "Context that the model was trained for; default: that of the model",
         examples: [32768],
       }),
       ext_factor: factor.optional().meta({ description: "Extrapolation mix; -1 lets llama.cpp choose", examples: [1] }),
@@ -103,7 +103,7 @@ export const contextKeys = {
   kv_unified: z
     .boolean()
     .optional()
-    .meta({ description: "One context for all slots together, instead of an equal share for each", examples: [true] }),
+    .meta({ description: "One context for all slots, instead of an equal share for each", examples: [true] }),
   swa_full: z
     .boolean()
     .optional()
@@ -121,10 +121,10 @@ export const contextKeys = {
     .meta({ description: "Reuse the context of a prompt with the same beginning", examples: [true] }),
   cache_reuse: count
     .optional()
-    .meta({ description: "Shortest run of tokens worth reusing when a prompt has shifted; 0 is off", examples: [256] }),
+    .meta({ description: "Shortest run of tokens to reuse when a prompt has shifted; 0: off", examples: [256] }),
   cache_ram: z
     .int()
     .min(-1)
     .optional()
-    .meta({ description: "MiB of RAM for contexts of earlier prompts; -1 without limit, 0 off", examples: [8192] }),
+    .meta({ description: "MiB of RAM for contexts of earlier prompts; -1: no limit, 0: off", examples: [8192] }),
 };

@@ -6,20 +6,20 @@ import { cacheType, count, devices, gpuLayers, rate, tensorOverrides, text } fro
 export const draft = z.strictObject({
   model: model.optional(),
   type: text.default("draft-simple").meta({
-    description: "Drafting type, in the words of the build's --spec-type; always made explicit on builds that have it",
+    description: "Drafting type, in the words of the build's --spec-type; always passed to builds that have it",
     examples: ["draft-simple", "draft-mtp", "ngram-mod"],
   }),
   devices: devices.optional().meta({ description: "Devices for the draft model", examples: [["CUDA0", "CUDA1"]] }),
   ctx_size: count
     .optional()
-    .meta({ description: "Context of the draft model in tokens, on builds that let it be set", examples: [16384] }),
+    .meta({ description: "Context of the draft model in tokens, on builds with an option for it", examples: [16384] }),
   n_max: count.optional().meta({
-    description: "Most tokens drafted at a time; 16 with draft-simple unless told, on every build",
+    description: "Largest number of tokens per draft; default with draft-simple: 16, on every build",
     examples: [16],
   }),
-  n_min: count.optional().meta({ description: "Fewest tokens worth drafting", examples: [0] }),
+  n_min: count.optional().meta({ description: "Smallest number of tokens per draft", examples: [0] }),
   p_min: rate.optional().meta({
-    description: "Least probability of a drafted token, 0..1; 0.75 with draft-simple unless told, on every build",
+    description: "Lowest probability of a drafted token, 0..1; default with draft-simple: 0.75, on every build",
     examples: [0.75],
   }),
   ngram_size: z
@@ -27,7 +27,7 @@ export const draft = z.strictObject({
     .min(1)
     .optional()
     .meta({
-      description: "Tokens that must be the same for an ngram type to go on as the text did before",
+      description: "Number of equal tokens after which an ngram type drafts what followed them before",
       examples: [12],
     }),
   gpu_layers: gpuLayers
@@ -37,7 +37,7 @@ export const draft = z.strictObject({
     .int()
     .min(-1)
     .optional()
-    .meta({ description: "CPU threads of the draft model; those of the target unless told", examples: [8] }),
+    .meta({ description: "CPU threads of the draft model; default: those of the target", examples: [8] }),
   cache_type_k: cacheType
     .optional()
     .meta({ description: "Data type of the draft model's key cache", examples: ["q8_0"] }),
@@ -59,7 +59,7 @@ export const draft = z.strictObject({
     .enum(["disable", "fail"])
     .default("disable")
     .meta({
-      description: "When the draft cannot speed up this target: serve without drafting and say so, or refuse to start",
+      description: "When the draft cannot speed up the target: serve without drafting and say so, or refuse to start",
       examples: ["fail"],
     }),
 });

@@ -9,14 +9,12 @@ const hf = z
     description: "Hugging Face repository",
     examples: ["unsloth/GLM-4.7-GGUF"],
   });
-const revision = text.optional().meta({ description: "Branch, tag or commit; `main` unless told", examples: ["main"] });
+const revision = text.optional().meta({ description: "Branch, tag or commit; default: `main`", examples: ["main"] });
 
 const hubModel = z
   .strictObject({
     hf,
-    quant: text
-      .optional()
-      .meta({ description: "Weight format, as it stands in the file's name", examples: ["UD-Q2_K_XL"] }),
+    quant: text.optional().meta({ description: "Weight format, as in the name of the file", examples: ["UD-Q2_K_XL"] }),
     file: text.optional().meta({
       description: "Exact file (the first shard of a set), instead of `quant`",
       examples: ["model-Q4_K_M.gguf"],
@@ -25,7 +23,7 @@ const hubModel = z
   })
   .meta({ title: "a map with hf and quant" });
 
-/** What lies beside models has no quant to be found by. */
+/** A sidecar has no quant to be found by. */
 const hubFile = z
   .strictObject({ hf, file: text.meta({ description: "Exact file", examples: ["mmproj-F16.gguf"] }), revision })
   .meta({ title: "a map with hf and file" });
@@ -50,21 +48,19 @@ const urlModel = z
       .union([sha256, z.array(sha256).min(1)])
       .optional()
       .meta({
-        description: "Digest that the file must have; of a split set a list with one for each shard",
+        description: "Digest that the file must have; for a split set a list with one per shard",
         examples: [digest],
       }),
   })
   .meta({ title: "a map with url" });
 
-/**
- * An address is the map with `url`, or with `hf` and `file`, by the time that the schema sees it: `resolvePaths` does
- * that.
- */
+/** `resolvePaths` turns an address into the map with `url`, or with `hf` and `file`, before the schema sees it. */
 const placeOf = (what: string) => text.meta({ title: `the path or https address of ${what}` });
 
 export const model = z.union([placeOf("a GGUF file"), hubModel, urlModel]).meta({
   description:
-    "A GGUF file (relative to this YAML file; the first shard of a split set), a model on Hugging Face, or a file at an https address",
+    "A GGUF file (relative to this YAML file; the first shard of a split set), a model on Hugging Face, " +
+    "or a file at an https address",
   examples: [
     "../models/demo-target.gguf",
     { hf: "unsloth/GLM-4.7-GGUF", quant: "UD-Q2_K_XL" },
@@ -74,14 +70,15 @@ export const model = z.union([placeOf("a GGUF file"), hubModel, urlModel]).meta(
 
 export const mmproj = z.union([placeOf("a projector"), hubFile, urlModel]).meta({
   description:
-    "Projector for images and audio: a file (relative to this YAML file), one on Hugging Face, or one at an https address",
+    "Projector for images and audio: a file (relative to this YAML file), one on Hugging Face, " +
+    "or one at an https address",
   examples: ["mmproj-F16.gguf", { hf: "unsloth/Qwen3-VL-8B-Instruct-GGUF", file: "mmproj-F16.gguf" }],
 });
 
 const scale = z
   .number()
   .optional()
-  .meta({ description: "How strongly it applies; 1 unless told", examples: [0.5] });
+  .meta({ description: "How strongly it applies; default: 1", examples: [0.5] });
 
 export const lora = z
   .array(
@@ -103,17 +100,14 @@ export const lora = z
     examples: [["../adapters/style.gguf"], [{ hf: "owner/style-lora-GGUF", file: "style-F16.gguf", scale: 0.5 }]],
   });
 
-/** Where a file of a profile is: a path (absolute after loading), on Hugging Face, or at an address. */
+/** The place of a file: a path (absolute after loading), a file on Hugging Face, or an address. */
 export type ModelRef = string | RemoteModelRef;
 
-/** What may have to be fetched. */
+/** A file that may have to be fetched. */
 export type RemoteModelRef = HubModelRef | UrlModelRef;
 
 /** A model on Hugging Face. A profile sets exactly one of `quant` and `file`. */
 export type HubModelRef = z.infer<typeof hubModel>;
 
-/**
- * A file at an address of any server; of a split set the first shard. `sha256` is its digest, or has one for each
- * shard.
- */
+/** A file at an address of any server; the first shard of a split set. `sha256` is its digest, or has one per shard. */
 export type UrlModelRef = z.infer<typeof urlModel>;

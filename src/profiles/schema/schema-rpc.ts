@@ -22,13 +22,14 @@ export const rpcKeys = {
         .optional()
         .meta({
           description:
-            "Workers whose devices the server uses as RPC0, RPC1 …; on a private network only, since nothing protects it",
+            "Workers whose devices the server uses as RPC0, RPC1 …; " +
+            "only on a private network, since the protocol protects nothing",
           examples: [["10.0.0.2:50052"]],
         }),
       cache: z
         .boolean()
         .optional()
-        .meta({ description: "Of a worker: keep the weights that it is sent on its own disk", examples: [true] }),
+        .meta({ description: "For a worker: keep the weights that it receives on its own disk", examples: [true] }),
     })
     .default({})
     .meta({ description: "Devices of other machines", examples: [{ workers: ["10.0.0.2:50052"] }] }),

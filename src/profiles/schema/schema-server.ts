@@ -13,12 +13,13 @@ export const server = z
       .union([z.int().min(1).max(65535), z.literal("auto")])
       .default("auto")
       .meta({
-        description: "TCP port; auto takes a free one at each start; a unix socket has none",
+        description: "TCP port; auto takes a free one at each start; with a unix socket there is none",
         examples: [8001],
       }),
     api_key_file: text.optional().meta({
       description:
-        "File with one API key a line (relative to this YAML file); without one, whoever reaches the server can use it",
+        "File with one API key per line (relative to this YAML file); " +
+        "without it, whoever reaches the server can use it",
       examples: ["/etc/llmctl/api-keys"],
     }),
     metrics: z
@@ -32,14 +33,15 @@ export const server = z
       .optional()
       .meta({
         description:
-          "TCP port of server.host, or of 127.0.0.1 for a unix socket, on which llmctl itself serves /metrics, with those of llama-server where metrics is true",
+          "TCP port of server.host, or of 127.0.0.1 with a unix socket, on which llmctl itself serves /metrics; " +
+          "with metrics: true it includes those of llama-server",
         examples: [9464],
       }),
     slots: z
       .boolean()
       .optional()
       .meta({
-        description: "Serve /slots, which tells prompts to who may ask; without it a stop waits for no request",
+        description: "Serve /slots, which shows prompts to every client; without it a stop does not wait for requests",
         examples: [false],
       }),
     slot_save_path: text
@@ -61,7 +63,7 @@ export const server = z
       .min(1)
       .optional()
       .meta({
-        description: "Free the model's memory after so many seconds without a request; the next one loads it again",
+        description: "Free the model's memory after this many seconds without a request; the next one loads it again",
         examples: [900],
       }),
   })

@@ -1,7 +1,7 @@
 import { z } from "zod";
 
-// A title says what a value is in the words of the error messages: `"health.interval" must be a duration such as …`.
-// The patterns accept what base/units.ts reads.
+// A title names the kind of value in error messages: `"health.interval" must be a duration such as …`. The patterns
+// accept what base/text/units.ts reads.
 export const duration = (standard: string) =>
   z
     .string()

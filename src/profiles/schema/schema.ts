@@ -20,14 +20,15 @@ const rawArgs = z
   .default([])
   .meta({
     description:
-      "Flags of llama-server that no key covers; checked against the installed build. In a map, true is a flag without a value, and false one that is not passed",
+      "Flags of llama-server that no key covers; checked against the installed build. " +
+      "In a map, true is a flag without a value, and false is a flag that is not passed",
     examples: [["--lookup-cache-static", "words.bin"], { "lookup-cache-static": "words.bin", "no-repack": true }],
   });
 const flashAttention = z.enum(["on", "off", "auto"]);
 
 /**
- * The shape of a profile after `extends` and `${env:…}` are done, key by key; rules.ts has what one key asks of
- * another. Its keys are intent; none is a flag of one llama.cpp build.
+ * The shape of a profile after `extends` and `${env:…}` were resolved, key by key; the folder `rules` has the rules
+ * between keys. Keys say intent; none is a flag of one llama.cpp build.
  */
 export const profileSchema = z
   .strictObject({
@@ -49,10 +50,10 @@ export const profileSchema = z
       .default([])
       .meta({
         description:
-          "Profiles that must be ready before this one is started; `up` starts them, and `down` stops them after it",
+          "Profiles that must be ready before this one is started; `up` starts them first, and `down` stops them last",
         examples: [["embedding"]],
       }),
-    /** Set in every profile but a worker's; `targetModel` reads it. */
+    /** Every profile but a worker has it; `targetModel` reads it. */
     model: model.optional(),
     model_dirs: z
       .array(text)
@@ -81,7 +82,7 @@ export const profileSchema = z
     fit: z
       .boolean()
       .optional()
-      .meta({ description: "Let llama.cpp fit unset options to the memory there is", examples: [true] }),
+      .meta({ description: "Let llama.cpp fit unset options to the free memory", examples: [true] }),
     priority: z
       .enum(["low", "normal", "medium", "high", "realtime"])
       .optional()
@@ -113,7 +114,7 @@ export const profileSchema = z
       .record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/), z.string())
       .default({})
       .meta({
-        description: "Environment of the server, added to a clean one",
+        description: "Environment variables of the server, added to a clean environment",
         examples: [{ CUDA_VISIBLE_DEVICES: "0,1" }],
       }),
     args: rawArgs,
@@ -121,7 +122,7 @@ export const profileSchema = z
       .strictObject({
         build: text
           .optional()
-          .meta({ description: "An installed build; the current one unless told", examples: ["v0.5.0"] }),
+          .meta({ description: "An installed build; default: the current one", examples: ["v0.5.0"] }),
         binary: text.optional().meta({
           description: "Path of a llama-server of your own, instead of `build`",
           examples: ["/opt/llama.cpp/llama-server"],
@@ -142,11 +143,11 @@ export const profileSchema = z
           .default(3)
           .meta({ description: "Failed checks in a row before the server counts as unhealthy", examples: [3] }),
         stall_timeout: duration("15m").meta({
-          description: "A load with no sign of life (log, CPU, I/O) for this long has failed",
+          description: "A load that shows no sign of life (log, CPU, I/O) for this long has failed",
           examples: ["15m"],
         }),
         hang_timeout: duration("15m").meta({
-          description: "An unhealthy server that neither logs nor uses CPU for this long is restarted; 0s never does",
+          description: "An unhealthy server that neither logs nor uses CPU for this long is restarted; 0s: never",
           examples: ["15m"],
         }),
         watch_traffic: z
@@ -174,7 +175,7 @@ export const profileSchema = z
           .min(1)
           .default(5)
           .meta({ description: "Unexpected exits within `window` that count as a crash loop", examples: [5] }),
-        window: duration("10m").meta({ description: "Window of the crash loop count", examples: ["10m"] }),
+        window: duration("10m").meta({ description: "Time span of the crash loop count", examples: ["10m"] }),
         backoff: duration("1s").meta({ description: "First delay; doubles up to `backoff_max`", examples: ["1s"] }),
         backoff_max: duration("60s").meta({ description: "Longest delay", examples: ["60s"] }),
       })
@@ -183,7 +184,9 @@ export const profileSchema = z
     stop: z
       .strictObject({
         timeout: duration("60s").meta({
-          description: "After SIGTERM, time for running requests to end before the server is killed",
+          description:
+            "Longest wait for the running requests of a ready server, which gets SIGTERM after it; " +
+            "a server that is not ready gets SIGTERM at once, and has this long to exit",
           examples: ["60s"],
         }),
       })
@@ -194,7 +197,8 @@ export const profileSchema = z
       .default("kill")
       .meta({
         description:
-          "When llmctl itself is killed: end the server with it, or let it serve on until the next `up` takes it over as it is",
+          "When llmctl itself is killed: kill the server with it, " +
+          "or keep the server until the next `up` adopts it as it is",
         examples: ["keep"],
       }),
     log: z
@@ -208,7 +212,7 @@ export const profileSchema = z
   .meta({ title: "llmctl profile", description: "How llmctl runs one model" });
 
 /**
- * A profile's values, all defaults filled in; durations and sizes still as text (`parseDuration`, `parseSize` read
+ * The values of a profile with all defaults; durations and sizes are still text (`parseDuration` and `parseSize` read
  * them).
  */
 export type ProfileValues = z.infer<typeof profileSchema>;
@@ -219,11 +223,11 @@ export interface Profile {
   /** The YAML file it came from, absolute. */
   readonly path: string;
   readonly values: ProfileValues;
-  /** Names in `env` whose values came, by `${env:…}`, from the environment of this process. */
+  /** Names in `env` whose values came from the environment of this process, by `${env:…}`. */
   readonly envFromOutside?: readonly string[];
   /**
-   * Where a key was written, for messages: `file:line:column`, of the nearest written ancestor; `path` for keys that
-   * nobody wrote.
+   * The place of a key, for messages: `file:line:column` of the nearest ancestor that is written; `path` for a key that
+   * is not.
    */
   readonly at: (...key: (string | number)[]) => string;
 }

@@ -1,16 +1,16 @@
 import { isDeepStrictEqual } from "node:util";
 import { isCollection, isMap, isScalar, isSeq, type Node, type Pair, parse, parseDocument, type YAMLMap } from "yaml";
 import { LlmctlError } from "../../base/errors.ts";
-import type { NewValue } from "./new-value.ts";
+import type { ValueArgument } from "./value-argument.ts";
 import { quote } from "./quote-value.ts";
 import { readYaml } from "./read-yaml.ts";
-import { withKey, withoutKey } from "./plain-keys.ts";
+import { withKey, withoutKey } from "./edit-plain-value.ts";
 import { type KeyPath, showKey, type SourceText, toPlain, toProblem } from "./located.ts";
 
 /*
- * Edits are splices of the text at places that the parser names, never a document printed anew: a printer has its own
- * ideas about quotes, blank lines and indentation. What a splice means is read back from its result, so that one that
- * would change anything else (through an alias, say) is refused instead of written.
+ * Edits replace parts of the text at places that the parser names; the document is never printed anew, since a printer
+ * has its own style of quotes, blank lines and indentation. Each result is parsed again: an edit that would change
+ * anything else (through an alias, say) is refused and not written.
  */
 
 type AnyMap = YAMLMap<Node, Node | null>;
@@ -25,10 +25,10 @@ interface Splice {
 
 /**
  * Sets one key of a profile's YAML text; every byte outside the value, or outside the new line, stays.
- * @throws LlmctlError `profile-invalid` for text that is no YAML, `profile-uneditable` where the key cannot be written
- *   without touching more.
+ * @throws LlmctlError `profile-invalid` for text that is not YAML, `profile-uneditable` when the key cannot be written
+ * without changing more.
  */
-export function setInYaml(text: string, path: KeyPath, value: NewValue, source: SourceText): string {
+export function setInYaml(text: string, path: KeyPath, value: ValueArgument, source: SourceText): string {
   const wanted = withKey(readPlain(text, source), path, value.value);
   if (wanted === undefined) throw uneditable("set", path, source);
   const spot = findSpot(text, path);
@@ -40,7 +40,7 @@ export function setInYaml(text: string, path: KeyPath, value: NewValue, source: 
 }
 
 /**
- * Removes one key, with the lines that it stands on, and the maps that it leaves empty.
+ * Removes one key with its lines, and the maps that this leaves empty.
  * @returns undefined when the text does not have the key. @throws LlmctlError as {@link setInYaml}.
  */
 export function unsetInYaml(text: string, path: KeyPath, source: SourceText): string | undefined {
@@ -54,7 +54,7 @@ export function unsetInYaml(text: string, path: KeyPath, source: SourceText): st
 function readPlain(text: string, source: SourceText): unknown {
   const { root, findings } = readYaml(text, source);
   const [first, ...more] = findings.map(toProblem);
-  // A file of nothing but comments is a fine one to write the first key into.
+  // The first key may be written into a file with comments only.
   if (first === undefined || parseDocument(text, { prettyErrors: false }).contents === null) return toPlain(root);
   const { message, ...where } = first;
   throw new LlmctlError("profile-invalid", message, { exit: "config", ...where }, more);
@@ -77,14 +77,14 @@ function uneditable(verb: "set" | "unset", path: KeyPath, source: SourceText): L
   );
 }
 
-/** Where a key is, or as far as the text has it. */
+/** The place of a key, as far as the text has it. */
 interface Spot {
-  /** The maps from the root to the last one there is. */
+  /** The maps from the root to the last one that exists. */
   readonly maps: readonly AnyMap[];
-  /** The pair, or the item of a list, at the end of what the text has; undefined for the root. */
+  /** The pair or list item at the end of the existing path; undefined for the root. */
   readonly holder: AnyPair | Node | undefined;
   readonly value: Node | null;
-  /** Keys that the text does not have. */
+  /** The keys that the text does not have. */
   readonly rest: readonly string[];
   readonly indentStep: number;
 }
@@ -117,8 +117,8 @@ function child(value: Node | null, key: string | number | undefined): AnyPair | 
   return isSeq<Node>(value) && typeof key === "number" ? value.items[key] : undefined;
 }
 
-/** Text goes in the quotes that it stood in before. */
-function orderSpellings({ value, spellings }: NewValue, spot: Spot): readonly string[] {
+/** New text takes the quotes of the old one. */
+function orderSpellings({ value, spellings }: ValueArgument, spot: Spot): readonly string[] {
   const style = spot.rest.length === 0 && isScalar(spot.value) ? spot.value.type : undefined;
   const mark = style === "QUOTE_DOUBLE" ? '"' : style === "QUOTE_SINGLE" ? "'" : undefined;
   if (mark === undefined || typeof value !== "string") return spellings;
@@ -146,7 +146,7 @@ function replaceValue(text: string, holder: AnyPair | Node, value: Node | null, 
     const colon = endOfColon(holder);
     if (isEmpty(value)) return [{ start: colon, end: colon, text: `${hasColon(holder) ? "" : ":"} ${spelling}` }];
     if (isCollection(value) && !value.flow) {
-      // The comment behind the colon stays; the lines of the map or list go.
+      // The comment behind the colon stays; the lines of the map or list are removed.
       const lines = { start: startOfLine(text, start), end: endOfLine(text, endOfValue(value)), text: "" };
       return [{ start: colon, end: colon, text: ` ${spelling}` }, lines];
     }
@@ -164,7 +164,7 @@ function addToFlow(map: AnyMap, rest: readonly string[], spelling: string): Spli
   return { start: end, end, text: `, ${entry}` };
 }
 
-/** Behind the last key, and behind the comments that are indented like what is under that key. */
+/** Inserts behind the last key, and behind the comments that are indented like its content. */
 function addToBlock(text: string, map: AnyMap, { rest, indentStep }: Spot, spelling: string): Splice {
   const last = map.items.at(-1);
   const indent = indentOf(text, map);
@@ -198,7 +198,7 @@ function writeKey(key: string): string {
 function spliceAway(text: string, path: KeyPath): Splice[] {
   const { maps } = findSpot(text, path);
   let depth = maps.length - 1;
-  // A map that would be left empty goes as a whole, but for the root.
+  // A map that would be empty is removed as a whole, except the root.
   while (depth > 0 && maps[depth]?.items.length === 1) depth -= 1;
   const map = maps[depth];
   const at = map?.items.findIndex((pair) => isScalar(pair.key) && pair.key.value === path[depth]) ?? -1;
@@ -239,7 +239,8 @@ function endOfPair(pair: AnyPair): number {
 }
 
 /**
- * Behind the last character that is part of the value; a block map's own range goes on over comments and blank lines.
+ * The offset behind the last character of the value. A block map's own range includes comments and blank lines behind
+ * it.
  */
 function endOfValue(value: Node): number {
   if (isMap<Node, Node | null>(value) && !value.flow) {
@@ -258,8 +259,8 @@ function startOfLine(text: string, offset: number): number {
 }
 
 /**
- * Behind the line break; an offset that is at the start of a line, where a block of text ends, is the end of the line
- * before.
+ * The offset behind the line break. An offset at the start of a line, where a block of text ends, is the end of the
+ * line before.
  */
 function endOfLine(text: string, offset: number): number {
   if (offset > 0 && text[offset - 1] === "\n") return offset;
@@ -272,7 +273,7 @@ function indentOf(text: string, map: AnyMap): number {
   return start - startOfLine(text, start);
 }
 
-/** How far the file's own first nested map is indented. */
+/** The indentation of the file's first nested map. */
 function findIndentStep(text: string, root: Node | null): number {
   if (!isMap<Node, Node | null>(root)) return 2;
   const nested = root.items.map((pair) => pair.value).find((value) => isMap<Node, Node | null>(value) && !value.flow);

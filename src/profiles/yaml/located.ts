@@ -7,19 +7,19 @@ export interface SourceText {
   readonly name: string;
   /** Absolute. */
   readonly path: string;
-  /** For people: relative to the working directory when the file is beneath it. */
+  /** The path for messages: relative to the working directory when the file is beneath it. */
   readonly shown: string;
 }
 
-/** Where something stands; line and column from 1. */
+/** A place in a file; line and column start at 1. */
 export interface SourcePlace {
   readonly source: SourceText;
   readonly line: number;
   readonly column: number;
 }
 
-/** What was written in a profile's file, before any meaning is given to it. */
-export type Located = LocatedMap | WrittenList | LocatedScalar;
+/** A value of a profile's file with its place, before it gets a meaning. */
+export type Located = LocatedMap | LocatedList | LocatedScalar;
 
 export interface LocatedMap {
   readonly kind: "map";
@@ -33,7 +33,7 @@ export interface LocatedEntry {
   readonly value: Located;
 }
 
-interface WrittenList {
+interface LocatedList {
   readonly kind: "list";
   readonly items: readonly Located[];
   readonly place: SourcePlace;
@@ -42,7 +42,7 @@ interface WrittenList {
 export interface LocatedScalar {
   readonly kind: "scalar";
   readonly value: string | number | boolean | null;
-  /** As it stands in the file, for messages. */
+  /** The text in the file, for messages. */
   readonly text: string;
   /** Set when `${env:…}` was replaced in it. */
   readonly expanded?: true;
@@ -51,7 +51,7 @@ export interface LocatedScalar {
 
 export type KeyPath = readonly (string | number)[];
 
-/** A problem that still knows its place, so that all of them can be put in the order of the file. */
+/** A problem with its place as data, so that problems can be sorted by place. */
 export interface ProfileProblem {
   readonly message: string;
   readonly place: SourcePlace;
@@ -73,7 +73,7 @@ export function toProblem(finding: ProfileProblem): Problem {
   return { message, at: showPlace(place), ...(fix === undefined ? {} : { fix }) };
 }
 
-/** A key as people write it: `draft.devices[0]`. */
+/** A key as users write it: `draft.devices[0]`. */
 export function showKey(path: KeyPath): string {
   return path.reduce<string>(
     (text, key) => (typeof key === "number" ? `${text}[${key}]` : text === "" ? key : `${text}.${key}`),
@@ -81,7 +81,7 @@ export function showKey(path: KeyPath): string {
   );
 }
 
-/** What was written at a key, with the key's place (a list item's own); undefined when nobody wrote it. */
+/** The value at a key, with the place of the key (of a list item its own); undefined when the key is not written. */
 export function findLocated(root: Located, path: KeyPath): LocatedEntry | undefined {
   let found: LocatedEntry | undefined = { place: root.place, value: root };
   for (const key of path) found = found && step(found.value, key);
@@ -94,7 +94,7 @@ function step(from: Located, key: string | number): LocatedEntry | undefined {
   return item && { place: item.place, value: item };
 }
 
-/** The place of the key, or of its nearest written ancestor; the root's when there is none. */
+/** The place of the key, or of its nearest ancestor that is written; else that of the root. */
 export function nearestPlace(root: Located, path: KeyPath): SourcePlace {
   for (let length = path.length; length > 0; length -= 1) {
     const found = findLocated(root, path.slice(0, length));
@@ -109,7 +109,9 @@ export function toPlain(written: Located): unknown {
   return Object.fromEntries([...written.entries].map(([key, entry]) => [key, toPlain(entry.value)]));
 }
 
-/** Keys of one map of which only one can be given: naming one in a child profile puts the parent's other aside. */
+/**
+ * Keys of one map that exclude each other: a child profile that has one of them removes the other one of its parent.
+ */
 export const exclusiveKeys: readonly (readonly [string, string])[] = [
   ["quant", "file"],
   ["build", "binary"],
@@ -118,8 +120,8 @@ export const exclusiveKeys: readonly (readonly [string, string])[] = [
 ];
 
 /**
- * Keys that say where a file is, the first of which tells the form: a child profile that uses one form puts the keys of
- * the parent's aside.
+ * The forms of a reference to a file; the first key of each tells which form it is. A child profile that uses one form
+ * removes the keys of the other form of its parent.
  */
 const fileForms = [
   ["hf", "quant", "file", "revision"],
@@ -132,14 +134,11 @@ function putFormsAside(entries: Map<string, LocatedEntry>, child: LocatedMap): v
     if (isOther && fileForms.some((other) => other.some((key) => child.entries.has(key))))
       form.forEach((key) => entries.delete(key));
   }
-  // A digest is that of one address.
+  // A digest belongs to one address.
   if (child.entries.has("url")) entries.delete("sha256");
 }
 
-/**
- * The child over its parent: maps merge, lists and single values replace. Every value keeps the place where it was
- * written.
- */
+/** Merges a child over its parent: maps merge, lists and single values replace. Every value keeps its place. */
 export function merge(parent: LocatedMap, child: LocatedMap): LocatedMap {
   const entries = new Map(parent.entries);
   for (const pair of exclusiveKeys) {
@@ -156,7 +155,7 @@ export function merge(parent: LocatedMap, child: LocatedMap): LocatedMap {
 
 type Change = (scalar: LocatedScalar, path: KeyPath) => Located;
 
-/** A copy with every single value passed through `change`. */
+/** A copy in which `change` was applied to every single value. */
 export function mapScalars(written: Located, change: Change, path: KeyPath = []): Located {
   if (written.kind === "scalar") return change(written, path);
   if (written.kind === "list")

@@ -1,6 +1,6 @@
 import { printableJson } from "../../base/text/printable.ts";
 
-/** The user's own words in quotes, safe to print: control characters escaped, long text cut. */
+/** The user's own words in quotes, safe to print: control characters escaped, long text shortened. */
 export function quote(text: string): string {
   return printableJson(text.length <= 60 ? text : `${text.slice(0, 59)}…`);
 }

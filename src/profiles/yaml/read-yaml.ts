@@ -25,23 +25,23 @@ import {
 } from "./located.ts";
 
 /**
- * Bounds on a profile, far above any real one. Nesting is measured on the parser's stack (about two tokens a level)
- * before the document is composed: the composer recurses, and a file of 1 MB of `{` has ended the whole process there.
+ * Limits of a profile, far above any real one. Nesting is measured on the parser's stack (about two tokens a level)
+ * before the document is composed: composing is recursive, and 1 MB of `{` once ended the whole process.
  */
 const limits = {
   nesting: 64,
   tokens: 100_000,
-  /** Aliases count as often as they are used: nine lines of them can stand for a billion values. */
+  /** Counted per use of an alias: nine lines of aliases can stand for a billion values. */
   values: 10_000,
   /**
-   * Of all texts, likewise: an alias of a long text costs nothing here, but its bytes wherever the profile is written
-   * or printed.
+   * Of all texts, counted the same way: an alias of a long text costs nothing here, but its bytes wherever the profile
+   * is written or printed.
    */
   characters: 4 << 20,
   syntaxProblems: 5,
 };
 
-/** What a file says, and what is wrong with how it says it; with problems in it, `root` holds what could be read. */
+/** The content of a file and its problems; with problems, `root` holds what could be read. */
 export interface ReadYaml {
   readonly root: LocatedMap;
   readonly findings: readonly ProfileProblem[];
@@ -57,12 +57,12 @@ interface Reading {
   characters: number;
 }
 
-/** Parses a profile's text. @throws LlmctlError `profile-invalid` when the text is beyond the bounds above. */
+/** Parses the text of a profile. @throws LlmctlError `profile-invalid` when the text exceeds the limits above. */
 export function readYaml(text: string, source: SourceText): ReadYaml {
   const lines = new LineCounter();
   const reading: Reading = { source, text, lines, anchors: new Map(), findings: [], values: 0, characters: 0 };
   checkBounds(text, reading);
-  // Keys that stand twice are found by readMap: it knows their names, and the library's check takes quadratic time.
+  // Duplicate keys are found by readMap, which knows their names; the check of the library takes quadratic time.
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: false });
   const errors = [...document.errors, ...document.warnings].slice(0, limits.syntaxProblems);
   const start = placeAt(reading, 0);
@@ -84,19 +84,19 @@ function checkBounds(text: string, reading: Reading): void {
   let tokens = 0;
   for (const lexeme of new Lexer().lex(text)) {
     tokens += 1;
-    // The tokens themselves are not wanted here, only how deeply they nest.
+    // Only the nesting of the tokens is needed.
     for (const _ of parser.next(lexeme));
     if (parser.stack.length > limits.nesting) throw refuse(reading, parser.offset, "nests too deeply");
     if (tokens > limits.tokens) throw refuse(reading, parser.offset, `holds more than ${limits.tokens} YAML tokens`);
   }
-  // The document's own parser counts the lines again.
+  // The parser of the document counts the lines again.
   reading.lines.lineStarts.length = 0;
 }
 
 function readNode(node: Node | null, reading: Reading, place: SourcePlace, depth = 0): Located {
   reading.values += 1;
   const offset = node?.range?.[0];
-  if (depth > limits.nesting) throw refuse(reading, offset, "nests without end: an alias holds itself");
+  if (depth > limits.nesting) throw refuse(reading, offset, "nests without end: an alias contains itself");
   if (reading.values > limits.values) throw refuse(reading, offset, `holds more than ${limits.values} values`);
   const here = offset === undefined ? place : placeAt(reading, offset);
   if (isAlias(node)) return readAlias(node.source, reading, here, depth);
@@ -132,7 +132,7 @@ function checkText(
   if (isBroken(text)) reading.findings.push({ message: `${named(reading)} holds half of a character`, place });
 }
 
-/** Half of a surrogate pair, as "\ud800" makes it: no file's name and no address can have it. */
+/** Half of a surrogate pair, as from "\ud800": no file name and no address can have it. */
 function isBroken(text: string): boolean {
   return /\p{Cs}/u.test(text);
 }
@@ -181,7 +181,7 @@ function readKey(
     });
   } else if (earlier) {
     reading.findings.push({
-      // What stands behind an equals sign was meant as the value.
+      // The text behind an equals sign was meant as the value, which may be secret.
       message: `${named(reading)} has the key ${quote(key.split("=", 1)[0] ?? "")} twice`,
       place,
       fix: `keep one of them; the first is on line ${earlier.place.line}`,
@@ -208,27 +208,26 @@ function syntaxFinding(error: YAMLError, reading: Reading): ProfileProblem {
     return {
       message: `${named(reading)} holds more than one YAML document`,
       place,
-      fix: "write one profile a file, without a second ---",
+      fix: "write one profile per file, without a second ---",
     };
   }
   const said = error.message.slice(0, 1).toLowerCase() + error.message.slice(1);
   const fix = line.includes("${env:")
     ? { fix: "put text with ${env:…} in quotes when it stands between { } or [ ]" }
     : {};
-  // The library's words quote what it could not read.
+  // The library's message quotes the text that it could not read.
   if (isInEnv(text, place.line))
     return { message: unreadableInEnv(reading), place, fix: "put the value in quotes", ...fix };
   return { message: `${named(reading)} is not valid YAML: ${said}`, place, ...fix };
 }
 
 /**
- * Whether a line belongs to the key `env`, whose values are repeated in no message; of a map in braces it cannot be
- * told.
+ * Whether a line belongs to the key `env`, whose values appear in no message. In a map in braces this cannot be told.
  */
 function isInEnv(text: string, line: number): boolean {
   const lines = text.split("\n", line).filter((one) => /^\s*[^\s#]/.test(one) && !/^(?:---|%)/.test(one));
   const indents = lines.map((one) => one.search(/\S/));
-  // A whole profile may be indented, and a key of its own line stands before a colon of its own line.
+  // A whole profile may be indented, and a colon may stand on a line of its own.
   const top =
     lines.findLast((one, index) => (indents[index] ?? 0) <= (indents[0] ?? 0) && !/^\s*:/.test(one))?.trimStart() ?? "";
   return /^(?:\?\s*)?["']?env\b/.test(top) || /^\{|[{,]\s*["']?env\b/.test(top);

@@ -1,17 +1,17 @@
 import { execFile } from "node:child_process";
 import { findTool } from "../../base/files/find-tool.ts";
-import { readSoftLimit } from "../../base/files/soft-limit.ts";
+import { readSoftLimit } from "../../base/process-limits.ts";
 
-/** For who looks for the cause of a crash: `LLMCTL_CORE_DUMPS=1` leaves the limit as it is. */
+/** `LLMCTL_CORE_DUMPS=1` keeps the limit, for someone who investigates a crash. */
 export function mayDumpCore(env: NodeJS.ProcessEnv = process.env): boolean {
   return env["LLMCTL_CORE_DUMPS"] === "1";
 }
 
 /**
- * A crash of this process, or of the server that inherits its limit, would write its memory to a disk: API keys, the
- * server's environment, prompts. Node cannot set a limit, a tool of the package that has `setpriv` can. Most machines
- * allow no core files anyway.
- * @param warn Told why core files are still possible.
+ * Sets this process's limit for core files to 0; the server inherits it. A core file would write API keys, the server's
+ * environment and prompts to a disk. Node cannot set a limit, so `prlimit` of util-linux does. Most machines allow no
+ * core files anyway.
+ * @param warn Called with the reason when core files are still possible.
  */
 export async function forbidCoreDumps(warn: (text: string) => void): Promise<void> {
   const tool = findTool("prlimit");

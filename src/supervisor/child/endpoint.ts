@@ -1,6 +1,6 @@
 import type { Endpoint, Launch } from "../launch.ts";
 
-/** Where the server of a launch will answer; undefined when it picks a port by itself. */
+/** The endpoint that a launch plans; undefined when the server picks its port. */
 export function plannedEndpoint({
   host,
   port,
@@ -12,17 +12,14 @@ export function plannedEndpoint({
 
 const socketScheme = "unix://";
 
-/**
- * `http://127.0.0.1:8001`, `http://[::1]:8001`, or `unix:///run/coder.sock`, in which the path is as it is: nothing in
- * it is escaped.
- */
+/** `http://127.0.0.1:8001`, `http://[::1]:8001`, or `unix:///run/coder.sock` with the path unescaped. */
 export function formatUrl(endpoint: Endpoint, scheme: "http" | "tcp"): string {
   if ("socketPath" in endpoint) return `${socketScheme}${endpoint.socketPath}`;
   const { host, port } = endpoint;
   return `${scheme}://${host.includes(":") ? `[${host}]` : host}:${port}`;
 }
 
-/** What {@link formatUrl} has written. */
+/** Parses the result of {@link formatUrl}. */
 export function parseUrl(url: string): Endpoint {
   if (isSocketUrl(url)) return { socketPath: url.slice(socketScheme.length) };
   const { hostname, port } = new URL(url);

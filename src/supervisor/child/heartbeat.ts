@@ -1,26 +1,25 @@
 /**
- * A question to a server's main loop. Ends with the answer, also where the server is gone or cannot be asked; never
- * rejects.
+ * Probes a server's main loop. Resolves with the answer, or when the server is gone or cannot be asked; never rejects.
  */
 type Ask = (signal: AbortSignal) => Promise<void>;
 
 interface HeartbeatOptions {
-  /** From a question to the next. */
+  /** Interval between two probes. */
   readonly everyMs: number;
   readonly nowMs: number;
-  /** Ends it. */
+  /** Stops the heartbeat. */
   readonly signal: AbortSignal;
 }
 
 /**
- * Asks a server's main loop something from time to time. Its health check says nothing about that loop: other threads
- * answer it, also when the loop is stuck for good.
+ * Probes a server's main loop from time to time. The health check says nothing about that loop: other threads answer it
+ * even when the loop is stuck for good.
  */
 export class Heartbeat {
   readonly #ask: Ask;
   readonly #everyMs: number;
   readonly #signal: AbortSignal;
-  /** When the first question without an answer was asked; undefined when there is none. */
+  /** When the first unanswered probe was sent; undefined when all are answered. */
   #openSinceMs: number | undefined;
   #nextMs: number;
   #question = new AbortController();
@@ -30,14 +29,13 @@ export class Heartbeat {
     this.#everyMs = everyMs;
     this.#signal = signal;
     this.#nextMs = nowMs + everyMs;
-    // One listener, and not a signal made of two for each question, which would live until the next full garbage
-    // collection.
+    // One listener rather than AbortSignal.any for each probe, which lives until the next full garbage collection.
     signal.addEventListener("abort", () => this.#question.abort());
   }
 
   /**
-   * Asks when it is time to. A question without an answer is given up for another, since a server may lose one; each of
-   * them waits twice as long as the one before, since what they cost the server must not look like life.
+   * Sends a probe when it is due. An unanswered probe is replaced by a new one, since a server may lose one. Each waits
+   * twice as long as the previous one: the cost of many probes would look like a sign of life.
    */
   beat(nowMs: number): void {
     if (nowMs < this.#nextMs) return;
@@ -54,7 +52,7 @@ export class Heartbeat {
     }); // never rejects
   }
 
-  /** How long there has been no answer, milliseconds; 0 when none is waited for. */
+  /** Milliseconds without an answer; 0 when no probe is open. */
   waitedMs(nowMs: number): number {
     return this.#openSinceMs === undefined ? 0 : nowMs - this.#openSinceMs;
   }

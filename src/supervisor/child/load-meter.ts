@@ -3,9 +3,9 @@ import type { Launch } from "../launch.ts";
 import { readBytesTaken, type BytesTaken } from "../state/process-identity.ts";
 
 /**
- * How far a load is, by what the process has taken in against the sizes of the files that it loads. An estimate: a file
- * may be read, mapped from the disk or mapped from the page cache, and libraries count, too; so it never goes back, and
- * is full only when the server says that it is ready.
+ * Estimates the progress of a load: bytes that the process has read or mapped, compared with the sizes of its files. A
+ * file may be read, mapped from the disk or mapped from the page cache, and libraries count too. So the estimate never
+ * goes back, and stays below 100 % until the server is ready.
  */
 export class LoadMeter {
   readonly #totalBytes: number;
@@ -19,7 +19,7 @@ export class LoadMeter {
     this.#before = read();
   }
 
-  /** @returns undefined where nothing is known. */
+  /** @returns undefined when the system does not tell or the sizes are unknown. */
   measure(): LoadProgress | undefined {
     const now = this.#read();
     if (now === undefined || this.#before === undefined || this.#totalBytes === 0) return undefined;

@@ -1,12 +1,11 @@
 import { readFileSync } from "node:fs";
 
-/** Reads a file of /proc or /sys; throws when it is not there. */
+/** Reads a file of /proc or /sys; throws when it does not exist. */
 type ReadText = (path: string) => string;
 
 /**
- * How many processes the kernel has ended for want of memory: of our memory cgroup, to which a server belongs as we do,
- * else of the whole machine.
- * @returns undefined where neither is told.
+ * Number of out-of-memory kills so far: in our memory cgroup, which the server shares, or else on the whole machine.
+ * @returns undefined when the system counts neither.
  * @see Documentation/admin-guide/cgroup-v2.rst, memory.events; cgroup-v1/memory.rst, memory.oom_control
  */
 export function readOomKills(read: ReadText = (path) => readFileSync(path, "latin1")): number | undefined {

@@ -1,15 +1,14 @@
 import { setTimeout as sleep } from "node:timers/promises";
 
-/** Prometheus scrapes every 15 s or more; several readers at once must not become several questions. */
+/** Prometheus scrapes every 15 s or more; several readers within this time share one request. */
 const freshMs = 5000;
 
-/** A scrape has 10 s by default, and our own part of the answer is there at once. */
+/** A scrape times out after 10 s by default, and our own part of the answer is ready at once. */
 const longestWaitMs = 1000;
 
 /**
- * What one server tells about itself in Prometheus text, some seconds old at most while it answers. Its main loop
- * answers, which a long prompt holds up for minutes: then the last answer is given, and no second question is asked, as
- * questions look like life.
+ * Caches the Prometheus text of one server for some seconds. The server's main loop answers, which a long prompt delays
+ * for minutes. Then the last answer is returned and no second request is sent: requests look like signs of life.
  */
 export class ServerMetrics {
   readonly #ask: () => Promise<string | undefined>;
@@ -17,7 +16,7 @@ export class ServerMetrics {
   #askedMs = -Infinity;
   #asking: Promise<void> | undefined;
 
-  /** @param ask never rejects; undefined for a server that does not tell. */
+  /** @param ask Never rejects; resolves to undefined when the server has no metrics. */
   constructor(ask: () => Promise<string | undefined>) {
     this.#ask = ask;
   }

@@ -3,11 +3,11 @@ import { once } from "node:events";
 import { isSystemError, LlmctlError, systemErrorCode } from "../../base/errors.ts";
 import { findTool } from "../../base/files/find-tool.ts";
 import { mayDumpCore } from "./core-dumps.ts";
-import { comingCodes, shortageCodes } from "../file-check.ts";
+import { mayComeCodes, shortageCodes } from "../file-check.ts";
 import type { ExitCause, Launch } from "../launch.ts";
 import { findDescendants, identifyProcess, isRunning, type ProcessIdentity } from "../state/process-identity.ts";
 
-/** How a process ended; exactly one of the two is set, of a process that was adopted none. */
+/** How a process ended: exactly one is set, or neither for an adopted process. */
 export interface ProcessExit {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
@@ -21,23 +21,23 @@ export interface ServerProcess {
 }
 
 /**
- * Dies when its parent is already gone, else becomes the server under the same pid. Without the comparison a supervisor
- * that dies between fork and prctl would leave a server behind.
+ * Exits when its parent is already gone, otherwise becomes the server under the same pid. Without this check a
+ * supervisor that dies between fork and prctl would leave a server behind.
  */
 const parentGuard = '[ "$PPID" = "$0" ] || exit 125; exec "$@"';
 
-/** Before a guard: its server leaves no core file, which would hold API keys and prompts. */
+/** Prefix of both guards: the server writes no core file, which would contain API keys and prompts. */
 const withoutCore = "ulimit -S -c 0; ";
 
 /**
- * For where the kernel does not end a process with its parent, or no tool asks it to: leaves a shell behind that waits
- * for the end of a pipe, which comes when this process is gone, and then kills the server's group, itself included. It
- * is there before the server is, and has neither the server's lock nor its words.
+ * For systems without a parent-death signal, or without `setpriv`: a background shell waits for the end of a pipe,
+ * which comes when this process is gone, and then kills the server's group, itself included. It starts before the
+ * server, and inherits neither the server's lock nor its log.
  */
 const pipeGuard =
   `(exec /bin/sh -c 'read -r _; kill -s KILL -- "-$0"' "$$" <&4 >/dev/null 2>&1 3>&- 4>&-) & ` + `exec 4>&-; exec "$@"`;
 
-/** The command that starts a server and ties its life to this process, or does not. */
+/** The command that starts a server, tied to the life of this process unless the launch says `keep`. */
 function guarded({ file, args, orphan }: Launch): {
   readonly command: readonly [string, ...string[]];
   readonly needsPipe: boolean;
@@ -65,8 +65,8 @@ function guarded({ file, args, orphan }: Launch): {
 }
 
 /**
- * Starts the server: own session (a Ctrl-C on our terminal never reaches it), output straight into the log, the lock
- * inherited, and, unless it shall outlive us, a promise that it dies with this process.
+ * Spawns the server: in its own session (Ctrl-C on our terminal never reaches it), with its output going directly into
+ * the log, with the lock inherited, and, unless `orphan` is `keep`, killed when this process dies.
  * @throws the system's error (ENOENT, EACCES, EAGAIN …).
  */
 export async function spawnServer(
@@ -87,7 +87,7 @@ export async function spawnServer(
   return { pid, identity: identifyIfTold(pid), exited };
 }
 
-/** A server that runs is not given up because the system does not say when it started. */
+/** A running server is kept even when the system does not tell its start time. */
 function identifyIfTold(pid: number): ProcessIdentity | undefined {
   try {
     return identifyProcess(pid);
@@ -97,10 +97,10 @@ function identifyIfTold(pid: number): ProcessIdentity | undefined {
   }
 }
 
-/** Another process's child is seen to be gone by looking, which takes some 20 µs. */
+/** The exit of a process that is not our child must be polled; a poll takes some 20 µs. */
 const lookEveryMs = 50;
 
-/** A server that an earlier supervisor has started. How it ends cannot be known. */
+/** A server that an earlier supervisor has started. Its exit code cannot be known. */
 export function adoptServer(identity: ProcessIdentity): ServerProcess {
   const exited = new Promise<ProcessExit>((resolve) => {
     const timer = setInterval(() => {
@@ -112,7 +112,7 @@ export function adoptServer(identity: ProcessIdentity): ServerProcess {
   return { pid: identity.pid, identity, exited };
 }
 
-/** A system that cannot say so now, as when no file can be opened, does not say that a server is gone. */
+/** An error of the system, such as no free descriptor, does not mean that the server is gone. */
 function mayRun(identity: ProcessIdentity): boolean {
   try {
     return isRunning(identity);
@@ -123,12 +123,12 @@ function mayRun(identity: ProcessIdentity): boolean {
 }
 
 /**
- * Too many processes or open files pass, which is no failure of the server's, and a file may come; everything else
- * about a program that cannot be started stays wrong.
+ * Explains why a server could not be spawned. A shortage of processes or descriptors is temporary, and a missing file
+ * `mayCome`; everything else is permanent.
  */
 export function explainSpawnFailure(file: string, error: unknown): ExitCause {
   const code = systemErrorCode(error);
-  // Node's errors about how it was called quote what it was called with, the environment too.
+  // Node's argument errors quote the arguments, including the environment: never show them.
   const why =
     isSystemError(error) || error instanceof LlmctlError
       ? error.message
@@ -137,28 +137,25 @@ export function explainSpawnFailure(file: string, error: unknown): ExitCause {
     kind: "not-started",
     message: `cannot start ${file}: ${why}`,
     permanent: code === undefined || !shortageCodes.has(code),
-    ...(code !== undefined && comingCodes.has(code) ? { mayCome: true } : {}),
+    ...(code !== undefined && mayComeCodes.has(code) ? { mayCome: true } : {}),
     exit: code === "EACCES" ? "permission" : "missingFile",
   };
 }
 
-/**
- * Asks a server to stop, once: llama-server takes a second signal as an order to exit at once. A stopped process is
- * woken to hear it.
- */
+/** Sends SIGTERM, then SIGCONT: a stopped process handles SIGTERM only after it is continued. */
 export function terminate(pid: number): void {
   signal(pid, "SIGTERM");
   wake(pid);
 }
 
-/** Lets a process go on that was stopped with SIGSTOP; nothing to any other. */
+/** Continues a process that was stopped with SIGSTOP; no effect on others. */
 export function wake(pid: number): void {
   signal(pid, "SIGCONT");
 }
 
 /**
- * Ends a server and everything it started: the descendants that left its group, too.
- * @throws as {@link killGroup}, when all were tried.
+ * Kills a server and its descendants, including those that left its process group.
+ * @throws as {@link killGroup}, after all were tried.
  */
 export function kill(pid: number): void {
   const failures: unknown[] = [];
@@ -172,19 +169,19 @@ export function kill(pid: number): void {
   if (failures.length > 0) throw failures[0];
 }
 
-/** Ends what is left of a server's process group. @throws LlmctlError `not-permitted`. */
+/** Kills a server's process group. @throws LlmctlError `not-permitted`. */
 export function killGroup(pid: number): void {
   signal(-pid, "SIGKILL");
 }
 
-/** @throws LlmctlError `not-permitted`: a process may have taken on another user, and a sandbox may forbid it. */
+/** @throws LlmctlError `not-permitted`: the process has changed its user, or a sandbox forbids signals. */
 function signal(pid: number, name: NodeJS.Signals): void {
   try {
     process.kill(pid, name);
   } catch (cause) {
-    if (systemErrorCode(cause) === "ESRCH") return; // it is gone already, which is what we want
+    if (systemErrorCode(cause) === "ESRCH") return; // already gone
     if (!isSystemError(cause)) throw cause;
-    const fix = "stop it as the user that it belongs to, or as root";
+    const fix = "stop it as the user that owns it, or as root";
     throw new LlmctlError("not-permitted", `cannot send ${name} to process ${Math.abs(pid)}: ${cause.message}`, {
       exit: "permission",
       fix,

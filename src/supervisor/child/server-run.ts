@@ -6,14 +6,14 @@ import { ServerMetrics } from "./server-metrics.ts";
 import { killGroup, wake, type ProcessExit, type ServerProcess } from "./server-process.ts";
 import type { ServerWatch } from "./server-watch.ts";
 
-/** A killed process first loses its sockets, then gives back its memory, then is seen to be gone. */
+/** A killed process closes its sockets first, then frees its memory, and only then is reported as exited. */
 const exitAfterHangUpMs = 2000;
 
-/** A server, and how things were just before it. */
+/** A spawned or adopted server. */
 export interface StartedServer {
   readonly server: ServerProcess;
   readonly startedMs: number;
-  /** Counted until then. */
+  /** The system's count of out-of-memory kills before the start. */
   readonly oomKills: number;
 }
 
@@ -21,17 +21,17 @@ interface RunOptions extends StartedServer {
   readonly launch: Launch;
   readonly protocol: ServerProtocol;
   readonly watch: ServerWatch;
-  /** Where it answers, as soon as that is known. */
+  /** The server's endpoint, as soon as it is known. */
   readonly endpoint: () => Endpoint | undefined;
 }
 
-/** What a proof request came to; `unwanted` where nobody waits for it any more, or the server's exit says more. */
+/** Result of a proof request; `unwanted` when nobody waits for it any more, or the server's exit explains more. */
 export type ProofResult =
   | { readonly kind: "proved"; readonly proof: Proof }
   | { readonly kind: "failed"; readonly reason: string; readonly proof?: Proof }
   | { readonly kind: "unwanted" };
 
-/** One spawn of a server, or one that was adopted: what is asked of it, until it is gone. */
+/** One run of a server, spawned or adopted: sends it requests until it is gone. */
 export class ServerRun {
   readonly server: ServerProcess;
   readonly watch: ServerWatch;
@@ -59,11 +59,11 @@ export class ServerRun {
     try {
       const proof = await protocol.prove(launch, at, this.#limit(given));
       this.watch.noteOwnRequests(proof.requests);
-      return proof.draftTokens === 0
-        ? { kind: "failed", reason: "the proof request drafted no token", proof }
+      return proof.verdict.state === "off"
+        ? { kind: "failed", reason: proof.verdict.reason, proof }
         : { kind: "proved", proof };
     } catch (error) {
-      // A server that dies breaks its connections first. Its exit, which follows, says more than they do.
+      // A dying server closes its connections before its exit is reported, and the exit explains more.
       const isGone = await Promise.race([server.exited.then(() => true), sleep(exitAfterHangUpMs, false)]);
       if (given.aborted || isGone) return { kind: "unwanted" };
       return {
@@ -73,7 +73,7 @@ export class ServerRun {
     }
   }
 
-  /** After the machine was suspended. */
+  /** Checks after a suspend of the machine whether the server still computes. */
   async examine(): Promise<Examination> {
     const { launch, protocol, endpoint } = this.#options;
     const at = endpoint();
@@ -83,7 +83,7 @@ export class ServerRun {
     return examination;
   }
 
-  /** A server that is asked to stop waits for its clients to leave, and we are one while we ask for tokens. */
+  /** Aborts our own requests: a server that is being stopped waits for its clients, and we are one of them. */
   giveUpAsking(): void {
     this.#asking.abort();
     this.#asking = new AbortController();
@@ -93,22 +93,22 @@ export class ServerRun {
     return AbortSignal.any([signal, AbortSignal.timeout(this.#options.launch.health.proofTimeoutMs)]);
   }
 
-  /** Waits until it has no request to finish, or is gone. */
+  /** Waits until the server has no unfinished request, or is gone. */
   async drain(onWait: () => void): Promise<void> {
     const { launch, protocol, server, endpoint } = this.#options;
     const at = endpoint();
     if (at === undefined) return;
     const { signal } = this.#gone;
-    wake(server.pid); // a process that was stopped (SIGSTOP) could not answer
+    wake(server.pid); // a process that is stopped (SIGSTOP) cannot answer
     await drain(() => protocol.isBusy(launch, at, signal), onWait, signal);
   }
 
-  /** Ends what it has left behind. @throws as {@link killGroup}. */
+  /** Kills processes that the server has left behind. @throws as {@link killGroup}. */
   killRest(): void {
     killGroup(this.server.pid);
   }
 
-  /** Explains its end. */
+  /** Explains the server's exit. */
   explainExit(
     exit: ProcessExit,
     { lastLines, wasReady }: { readonly lastLines: readonly string[]; readonly wasReady: boolean },
@@ -118,7 +118,7 @@ export class ServerRun {
     return protocol.explainExit({ ...exit, name: launch.name, lastLines, oomKills, wasReady });
   }
 
-  /** Asks and watches no more. */
+  /** Ends all requests and the watch. */
   end(): void {
     this.watch.stop();
     this.#asking.abort();

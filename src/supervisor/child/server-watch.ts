@@ -5,21 +5,21 @@ import { plannedEndpoint } from "./endpoint.ts";
 import { Heartbeat } from "./heartbeat.ts";
 import { findListeningPort, hasLostPeer } from "../port/listening-sockets.ts";
 import { LoadMeter } from "./load-meter.ts";
-import { LogFollower } from "../log/log-follower.ts";
-import { OwnRequests } from "./own-requests.ts";
+import { ServerLogReader } from "../log/server-log-reader.ts";
+import { OwnRequestFilter } from "./own-request-filter.ts";
 import type { ServerLog } from "../log/server-log.ts";
-import { SignsOfLife } from "./signs-of-life.ts";
+import { ActivityMeter } from "./activity-meter.ts";
 import { readSinceBootMs, SuspendMeter } from "./suspend-meter.ts";
-import { tolerate } from "../tolerate.ts";
+import { warnOnSystemError } from "../warn-on-system-error.ts";
 
-/** What is being watched for: a load that ends, a server that stays well, or one that comes back. */
+/** What the watch waits for: the end of a load, a failed check, or the recovery of an unhealthy server. */
 export type WatchPhase = "loading" | "ready" | "unhealthy";
 
 interface WatchOptions {
   readonly launch: Launch;
   readonly protocol: ServerProtocol;
   readonly pid: number;
-  /** Where the server answers, when that is known before its log has said so. */
+  /** The server's endpoint, when it is known before the log tells it. */
   readonly endpoint: Endpoint | undefined;
   readonly log: ServerLog;
   readonly onEndpoint: (endpoint: Endpoint) => void;
@@ -27,34 +27,33 @@ interface WatchOptions {
   readonly onLoad: (load: LoadProgress) => void;
   /** A request has ended. */
   readonly onTraffic: (traffic: TokenTraffic) => void;
-  /** Nothing has moved for the time that the phase allows. */
+  /** No sign of life for the time that the phase allows. */
   readonly onSilence: () => void;
-  /** A worker that it computes with is gone, and it will not find another. */
+  /** An RPC worker of the server is gone; the server does not reconnect. */
   readonly onLost: () => void;
-  /** The log was not in its place any more, and was begun anew there. */
+  /** The log file was moved or deleted, and a new one was created in its place. */
   readonly onLogMoved: () => void;
-  /** The machine was suspended for so long while the server was up. */
+  /** The machine was suspended for this long while the server was up. */
   readonly onResume: (suspendedMs: number) => void;
-  /** Something of ours failed that the server need not suffer for. */
+  /** Something failed that does not affect the server. */
   readonly onWarning: (text: string) => void;
 }
 
-/** While loading, the log says when to look; the timer is for a server that loads without a word. */
+/** During a load the log triggers checks; this timer is for a server that logs nothing. */
 const loadingIntervalMs = 250;
-/** llama-server logs "model loaded" some instants before or after /health turns to 200. */
+/** llama-server logs "model loaded" some milliseconds before or after /health turns to 200. */
 const recheckMs = 3;
 const rechecks = 10;
-/** Health checks a heartbeat: it takes the main loop's time, if little. */
+/** Health checks per heartbeat, which costs the main loop a little time. */
 const checksABeat = 6;
-/** What a server logs between two looks, unless it is asked to log everything; more is passed over. */
+/** More than a server logs between two reads, unless it logs everything; older bytes are skipped. */
 const mostLogBytes = 1 << 20;
 /**
- * A check that took this much longer than its time limit says that we were stopped or suspended, not that the server is
- * ill.
+ * A check that exceeds its time limit by this much means that we were stopped or suspended, not that the server failed.
  */
 const lagMs = 1000;
 
-/** Watches one run of a server: its health, its address, its signs of life. */
+/** Watches one run of a server: health checks, endpoint, load, traffic, signs of life. */
 export class ServerWatch {
   readonly #options: WatchOptions;
   readonly #abort = new AbortController();
@@ -64,33 +63,33 @@ export class ServerWatch {
   #timer: NodeJS.Timeout | undefined;
   #checking = false;
   #rechecksLeft = 0;
-  /** Two, since clients may be served, and that be logged, before the load counts as ended. */
-  readonly #loadLines: LogFollower;
-  readonly #trafficLines: LogFollower;
+  /** Two readers: clients may be served, and logged, before the load counts as ended. */
+  readonly #loadLines: ServerLogReader;
+  readonly #trafficLines: ServerLogReader;
   #isLogReadable = true;
-  /** How much of the log is about our own health checks. */
+  /** Bytes of the log about our own health checks. */
   #ownLogBytes = 0;
-  readonly #own = new OwnRequests();
+  readonly #own = new OwnRequestFilter();
   readonly #meter: LoadMeter;
   #heartbeat: Heartbeat | undefined;
-  readonly #life: SignsOfLife;
+  readonly #life: ActivityMeter;
   readonly #suspends = new SuspendMeter(readSinceBootMs(), performance.now());
 
   constructor(options: WatchOptions) {
     this.#options = options;
-    this.#loadLines = new LogFollower(options.log);
-    this.#trafficLines = new LogFollower(options.log);
+    this.#loadLines = new ServerLogReader(options.log);
+    this.#trafficLines = new ServerLogReader(options.log);
     this.#meter = new LoadMeter(options.launch.files, options.pid);
-    this.#life = new SignsOfLife(options.pid, () => this.#readLogBytes(), performance.now());
+    this.#life = new ActivityMeter(options.pid, () => this.#readLogBytes(), performance.now());
     const endpoint = options.endpoint ?? plannedEndpoint(options.launch);
     if (endpoint !== undefined) this.#setEndpoint(endpoint);
-    // Without a watch (too many watches, file removed) the timer sees the same a little later.
+    // Without a file watch (too many watches, file removed) the timer does the same a little later.
     this.#watcher = watchQuietly(options.log.path, () => this.#onLogChange());
     this.#onLogChange();
     this.#schedule(0);
   }
 
-  /** From loading on to serving, and between well and ill. */
+  /** Changes the phase. */
   enter(phase: WatchPhase): void {
     if (phase === this.#phase) return;
     this.#phase = phase;
@@ -100,7 +99,7 @@ export class ServerWatch {
     this.#schedule(this.#intervalMs());
   }
 
-  /** This many requests were not of clients. */
+  /** Excludes this many requests from the traffic of clients. */
   noteOwnRequests(count: number): void {
     this.#own.add(count);
   }
@@ -131,7 +130,7 @@ export class ServerWatch {
     if (!this.#abort.signal.aborted) this.#timer = setTimeout(() => this.#tick(), delayMs);
   }
 
-  /** Whatever fails in a look, the next one comes, and the server is asked for its health. */
+  /** One look. Whatever fails in it, the next look is scheduled and the health check is sent. */
   #tick(): void {
     if (this.#phase === "loading") this.#followLoad();
     else this.#serve();
@@ -142,8 +141,7 @@ export class ServerWatch {
   }
 
   /**
-   * Whether a heartbeat is late. Then nothing else is asked: answers to our own questions would look like signs of
-   * life.
+   * Whether a heartbeat is late. Then no other request is sent: answers to our own requests look like signs of life.
    */
   #waitsForMainLoop(): boolean {
     const nowMs = performance.now();
@@ -181,9 +179,9 @@ export class ServerWatch {
     this.#keepLog(() => log.rotateIfLarge() && this.#trafficLines.startAnew());
   }
 
-  /** Nothing about a log is worth a server. */
+  /** A failure of the log is only a warning: the server goes on. */
   #keepLog<T>(step: () => T): T | undefined {
-    return tolerate("cannot keep the server's log", step, this.#options.onWarning);
+    return warnOnSystemError("cannot keep the server's log", step, this.#options.onWarning);
   }
 
   #lookAtLog(): void {
@@ -207,9 +205,9 @@ export class ServerWatch {
   }
 
   /**
-   * Reads what the server has logged since the last time, where it can be read.
-   * @returns whether it is worth asking for its health: not after any line, since a build that logs our question would
-   *   be asked again for that.
+   * Reads the new lines of the log.
+   * @returns whether a line calls for a health check: not every line does, since a build that logs health checks would
+   *   then be checked without end.
    */
   #readLoadLog(): boolean {
     let isWorthAsking = false;
@@ -225,10 +223,7 @@ export class ServerWatch {
     return isWorthAsking;
   }
 
-  /**
-   * What a server says while the disk is full is lost, and a log may not be readable; the system knows where it
-   * listens, too.
-   */
+  /** Asks the system for the server's port when the log is lost (full disk) or unreadable. */
   #findUnlogged(): void {
     const { log, pid, launch } = this.#options;
     const port = log.isDiskFull || !this.#isLogReadable ? findListeningPort(pid) : undefined;
@@ -256,7 +251,7 @@ export class ServerWatch {
     setTimeout(() => void this.#check(), recheckMs); // handles its own failures
   }
 
-  /** @returns whether anything has moved since the last look. */
+  /** @returns whether there was a sign of life since the last look. */
   #lookForLife(): boolean {
     const { launch, onSilence } = this.#options;
     const nowMs = performance.now();

@@ -1,31 +1,31 @@
 import type { Launch } from "../launch.ts";
-import { stateUnwritable } from "../state/lock.ts";
-import type { LockedServer } from "../state/lock-note.ts";
+import { stateUnwritable } from "../state/file-lock.ts";
+import type { LockedServer } from "../state/lock-record.ts";
 import { readOomKills } from "./oom-kills.ts";
 import { formatRunMarker, type ServerLog } from "../log/server-log.ts";
 import { spawnServer, type ServerProcess } from "./server-process.ts";
 import type { StartedServer } from "./server-run.ts";
 import { removeStaleSocket } from "../port/socket-check.ts";
 
-/** Who the next server will be known to. */
-export interface ServerKeeper {
-  /** The descriptor of the server's lock, which the server inherits. @throws LlmctlError when another one has it. */
+/** Makes the next server findable, should its supervisor die: by the server's lock and the record in it. */
+export interface ServerRegistry {
+  /** Takes the server's lock. @returns its descriptor, for the server to inherit. @throws LlmctlError `lock-held`. */
   readonly lockServer: () => Promise<number>;
-  /** Notes which server it is that has inherited the lock. @throws the system's error. */
-  readonly noteServer: (server: LockedServer) => void;
+  /** Writes into the lock file which server has inherited the lock. @throws the system's error. */
+  readonly recordServer: (server: LockedServer) => void;
 }
 
-interface ServerStartOptions extends ServerKeeper {
+interface ServerStartOptions extends ServerRegistry {
   readonly launch: Launch;
-  /** Of the supervisor's servers this one's number, from 1. */
+  /** Number of this server among the supervisor's servers, from 1. */
   readonly epoch: number;
   readonly log: ServerLog;
   readonly warn: (text: string) => void;
 }
 
 /**
- * Starts a server that writes into the log and holds the lock. A full disk is no reason not to: what cannot be written
- * is a warning.
+ * Starts a server that writes into the log and holds the lock. A record or marker that cannot be written, as on a full
+ * disk, is a warning.
  * @throws as `lockServer` and {@link spawnServer}.
  */
 export async function startServer(options: ServerStartOptions): Promise<StartedServer> {
@@ -35,7 +35,7 @@ export async function startServer(options: ServerStartOptions): Promise<StartedS
   const startedMs = performance.now();
   const oomKills = readOomKills() ?? 0;
   const server = await spawnServer(launch, { log: log.fd, lock: await lockServer() });
-  noteServer(server, options);
+  recordServer(server, options);
   return { server, oomKills, startedMs };
 }
 
@@ -47,12 +47,12 @@ function markRun({ launch, epoch, log, warn }: ServerStartOptions): void {
   }
 }
 
-/** Should the state file not be written, and this process be killed, the lock still tells who the server is. */
-function noteServer({ identity }: ServerProcess, options: ServerStartOptions): void {
+/** The record identifies the server even if this process is killed before it writes the state file. */
+function recordServer({ identity }: ServerProcess, options: ServerStartOptions): void {
   try {
     const { hash, stopTimeoutMs } = options.launch;
-    if (identity !== undefined) options.noteServer({ identity, hash, stopTimeoutMs });
+    if (identity !== undefined) options.recordServer({ identity, hash, stopTimeoutMs });
   } catch (error) {
-    options.warn(`cannot note the server in its lock: ${String(error)}`);
+    options.warn(`cannot record the server in its lock: ${String(error)}`);
   }
 }

@@ -1,10 +1,10 @@
 import { uptime } from "node:os";
 import { isSystemError } from "../../base/errors.ts";
 
-/** The system tells the time since boot in hundredths of a second; some in whole ones. */
+/** Above the resolution of the time since boot: 10 ms, on some systems 1 s. */
 const shortestSuspendMs = 5000;
 
-/** Milliseconds since boot; undefined in a sandbox that does not tell. */
+/** Milliseconds since boot; undefined in a sandbox that hides it. */
 export function readSinceBootMs(): number | undefined {
   try {
     return uptime() * 1000;
@@ -15,21 +15,21 @@ export function readSinceBootMs(): number | undefined {
 }
 
 /**
- * Tells how long the machine was suspended, from two clocks of which one stands still meanwhile: what people do to the
- * time of day says nothing. Times are milliseconds.
+ * Measures how long the machine was suspended, from two clocks of which only one stops during a suspend. Independent of
+ * the time of day, which people may change. Times are milliseconds.
  */
 export class SuspendMeter {
   #asleepMs: number | undefined;
 
   /**
-   * @param sinceBootMs Counts on while the machine is suspended; undefined where it is not known.
-   * @param nowMs Stands still.
+   * @param sinceBootMs Counts during a suspend; undefined when unknown.
+   * @param nowMs Stops during a suspend.
    */
   constructor(sinceBootMs: number | undefined, nowMs: number) {
     this.#asleepMs = sinceBootMs === undefined ? undefined : sinceBootMs - nowMs;
   }
 
-  /** @returns for how long since the last look; 0 where it was not, or nobody knows. */
+  /** @returns the length of a suspend since the last call; 0 if there was none or it is unknown. */
   look(sinceBootMs: number | undefined, nowMs: number): number {
     if (sinceBootMs === undefined) return 0;
     const asleepMs = sinceBootMs - nowMs;

@@ -5,14 +5,14 @@ const spanMs = 10 * 60_000;
 const bucketMs = 10_000;
 
 /**
- * What a server has generated and drafted: since its start, and in the last ten minutes to ten seconds. Needs some 60
- * small records.
+ * Sums generated and drafted tokens since the server's start and over the last ten minutes, with a resolution of ten
+ * seconds. Keeps some 60 small records.
  */
 export class TrafficMeter {
   #total: TokenTraffic = nothing;
   #buckets: { readonly startMs: number; sum: TokenTraffic }[] = [];
 
-  /** @param nowMs a monotonic clock, the same for all calls. */
+  /** @param nowMs Monotonic clock, the same for all calls. */
   add(traffic: TokenTraffic, nowMs: number): void {
     this.#total = plus(this.#total, traffic);
     const last = this.#buckets.at(-1);

@@ -2,8 +2,8 @@ import { closeSync, fstatSync, ftruncateSync } from "node:fs";
 import { join } from "node:path";
 import { printableLine } from "../../base/text/printable.ts";
 import type { StateName, StatusEvent } from "../../control/messages.ts";
-import { stateUnwritable } from "../state/lock.ts";
-import { appendAll, openLogFile } from "./log-file.ts";
+import { stateUnwritable } from "../state/file-lock.ts";
+import { appendAll, openLogForAppending } from "./open-log-for-appending.ts";
 
 /** Some ten thousand changes. */
 const maxBytes = 1 << 20;
@@ -66,7 +66,7 @@ export class EventLog {
 
   append(event: StatusEvent): void {
     try {
-      const fd = openLogFile(this.#path);
+      const fd = openLogForAppending(this.#path);
       try {
         if (fstatSync(fd).size > maxBytes) ftruncateSync(fd, 0);
         appendAll(fd, Buffer.from(formatLine(event)));

@@ -1,6 +1,6 @@
 import type { FileHandle } from "node:fs/promises";
 import { maxSentenceLength, printable, shorten } from "../../base/text/printable.ts";
-import { openLog } from "./open-log.ts";
+import { openLogForReading } from "./open-log-for-reading.ts";
 
 /** Read at a time, from the end backwards. */
 const chunkBytes = 64 * 1024;
@@ -23,7 +23,7 @@ export async function readLastRun(path: string, count: number): Promise<readonly
  */
 export async function readTail(path: string, count: number, end = Infinity): Promise<readonly string[]> {
   if (count === 0) return [];
-  const file = await openLog(path);
+  const file = await openLogForReading(path);
   if (file === undefined) return [];
   try {
     return await readBackwards(file, count, Math.min(end, (await file.stat()).size));

@@ -1,7 +1,8 @@
 import { parseLogTime } from "./log-time.ts";
 import { parseRunMarker } from "./server-log.ts";
-import { LineCutter, readFrom, statOrNone } from "./follow-log.ts";
-import { openLog } from "./open-log.ts";
+import { LineCutter, readFrom } from "./log-lines.ts";
+import { statOrNone } from "./find-rotated-log.ts";
+import { openLogForReading } from "./open-log-for-reading.ts";
 
 /** Lines that were written together, in order. */
 export interface LogLine {
@@ -29,7 +30,7 @@ export async function* readHistory(path: string, end: number): AsyncGenerator<re
   const clock = new RunClock();
   for (const file of await listFiles(path)) {
     let left = file === path ? end : Infinity;
-    const opened = await openLog(file);
+    const opened = await openLogForReading(file);
     if (opened === undefined) continue; // moved or deleted meanwhile
     for await (const bytes of readFrom(opened, 0)) {
       const lines = [...cutter.cut(bytes.subarray(0, Math.min(left, bytes.length)))];

@@ -1,34 +1,11 @@
 import { closeSync, fstatSync, ftruncateSync, readSync, writeSync } from "node:fs";
-import { appendAll, isAt, openLogFile } from "./log-file.ts";
+import { formatContinuation, type LogPosition } from "./log-continuation.ts";
+import { appendAll, isAt, openLogForAppending } from "./open-log-for-appending.ts";
 import { rotate } from "./log-rotation.ts";
 
 const chunkBytes = 64 * 1024;
 /** A server that writes without end must not keep us: what is more waits for the next look. */
 const mostBytesALook = 16 << 20;
-
-/** How far a reader has come in a file, or where a new one goes on. */
-export interface LogPlace {
-  readonly inode: number;
-  readonly byte: number;
-}
-
-/** Where the line stands in a new log after which the content of others goes on, and from where. */
-export function findGoesOn(text: string): { readonly end: number; readonly places: readonly LogPlace[] } | undefined {
-  const match = /^--- llmctl: goes on from ((?:byte \d{1,20} of inode \d{1,20}(?: and )?){1,100}): [^\n]*\n/m.exec(
-    text,
-  );
-  if (match === null) return undefined;
-  const places = [...(match[1] ?? "").matchAll(/byte (\d+) of inode (\d+)/g)];
-  return {
-    end: match.index + match[0].length,
-    places: places.map(([, byte, inode]) => ({ byte: Number(byte), inode: Number(inode) })),
-  };
-}
-
-function formatGoesOn(places: readonly LogPlace[]): string {
-  const from = places.map(({ byte, inode }) => `byte ${byte} of inode ${inode}`).join(" and ");
-  return `--- llmctl: goes on from ${from}: the log that was here was moved or deleted`;
-}
 
 interface MirrorOptions {
   readonly path: string;
@@ -54,7 +31,7 @@ export class LogMirror {
   /** Of the source. */
   #copied: number;
   /** The end of the file that was at the path before, if that was one of ours. */
-  #before: readonly LogPlace[] = [];
+  #before: readonly LogPosition[] = [];
 
   constructor(options: MirrorOptions) {
     this.#options = options;
@@ -64,7 +41,7 @@ export class LogMirror {
 
   /**
    * Makes a new file where there is none of ours, and copies what has come.
-   * @returns whether it made one. @throws as {@link openLogFile}.
+   * @returns whether it made one. @throws as {@link openLogForAppending}.
    */
   look(): boolean {
     const { path } = this.#options;
@@ -117,10 +94,10 @@ export class LogMirror {
       this.#before = [{ inode, byte }];
       this.close();
     }
-    const fd = openLogFile(this.#options.path);
+    const fd = openLogForAppending(this.#options.path);
     try {
       const own = { inode: fstatSync(this.#options.source).ino, byte: this.#copied };
-      appendAll(fd, Buffer.from(`${this.#options.marker()}\n${formatGoesOn([own, ...this.#before])}\n`));
+      appendAll(fd, Buffer.from(`${this.#options.marker()}\n${formatContinuation([own, ...this.#before])}\n`));
     } catch (error) {
       closeSync(fd);
       throw error;

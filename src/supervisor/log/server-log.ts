@@ -1,6 +1,6 @@
 import { closeSync, constants, fstatSync, openSync, readSync, statfsSync, writeSync } from "node:fs";
 import { systemErrorCode } from "../../base/errors.ts";
-import { isAt, openLogFile } from "./log-file.ts";
+import { isAt, openLogForAppending } from "./open-log-for-appending.ts";
 import { LogMirror } from "./log-mirror.ts";
 import { finishRotation, rotate } from "./log-rotation.ts";
 
@@ -43,7 +43,7 @@ export class ServerLog {
     this.path = path;
     this.#limits = limits;
     finishRotation(path, limits.keep);
-    this.#fd = openLogFile(path);
+    this.#fd = openLogForAppending(path);
     this.#seenBytes = this.sizeBytes;
   }
 
@@ -127,7 +127,7 @@ export class ServerLog {
 
   /**
    * Goes on with a run that an earlier supervisor has begun.
-   * @param from What {@link LogFollower} shall read of it. All is only there while it loads, as nothing is rotated
+   * @param from What {@link ServerLogReader} shall read of it. All is only there while it loads, as nothing is rotated
    *   until then.
    * @param pid The server, whose log may have been moved while nobody looked.
    */

@@ -1,13 +1,13 @@
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { isIP } from "node:net";
 
-/** What /proc says of a TCP socket, in this network namespace. */
+/** A TCP socket of this network namespace, as /proc lists it. */
 interface Socket {
-  /** As it is written in an address: `127.0.0.1`, `::1`; the wildcard is `0.0.0.0` or `::`. */
+  /** Local address: `127.0.0.1`, `::1`; the wildcard is `0.0.0.0` or `::`. */
   readonly host: string;
   readonly port: number;
   readonly remotePort: number;
-  /** The link that stands for it in /proc/PID/fd, such as `socket:[4711]`. */
+  /** Target of its link in /proc/PID/fd, such as `socket:[4711]`. */
   readonly link: string;
 }
 
@@ -30,8 +30,8 @@ function listSockets(state: string): readonly Socket[] {
 }
 
 /**
- * Of `0100007F:C384`, or of 32 digits: words of four bytes, each as this machine stores it. An IPv4 address in IPv6 is
- * told as IPv4.
+ * Host of `0100007F:C384` or of 32 digits: words of four bytes, each in the machine's byte order. An IPv4-mapped IPv6
+ * address is returned as IPv4.
  */
 function hostOf(address = ""): string {
   const words = /[\dA-F]{8}/g;
@@ -45,23 +45,23 @@ function hostOf(address = ""): string {
   return new URL(`http://[${groups.join(":")}]`).hostname.slice(1, -1);
 }
 
-/** Whether a socket that listens takes what goes to this address; a name may be any of them. */
+/** Whether a listening socket accepts connections to this address; a host name counts as any address. */
 function takes(socket: Socket, host: string | undefined): boolean {
   const isWildcard = (one: string) => one === "0.0.0.0" || one === "::";
   return host === undefined || isIP(host) === 0 || isWildcard(host) || isWildcard(socket.host) || socket.host === host;
 }
 
-/** Of `0100007F:C384`. */
+/** Port of `0100007F:C384`. */
 function portOf(address = ""): number {
   return Number.parseInt(address.split(":")[1] ?? "", 16);
 }
 
-/** False where there is no /proc that tells. */
+/** Whether /proc lists the listening sockets; false on systems without it. */
 export function isListeningKnown(): boolean {
   return readText("/proc/net/tcp") !== "";
 }
 
-/** @param host Only on this address, or on all of them. */
+/** @param host Restricts the search to one address. */
 export function isListenedOn(port: number, host?: string): boolean {
   return listSockets(listening).some((socket) => socket.port === port && takes(socket, host));
 }
@@ -72,8 +72,7 @@ interface Owner {
 }
 
 /**
- * The process that listens on a TCP port of an address; undefined when none does, when it is not ours to see, or where
- * there is no /proc.
+ * The process that listens on a TCP port; undefined when there is none, it is not visible to us, or /proc is missing.
  */
 export function findPortOwner(port: number, host?: string): Owner | undefined {
   return findOwner(
@@ -84,11 +83,11 @@ export function findPortOwner(port: number, host?: string): Owner | undefined {
 }
 
 /**
- * The process that listens on a unix socket; undefined as for {@link findPortOwner}. The path must be as it was bound.
+ * The process that listens on a unix socket; undefined as for {@link findPortOwner}. The path must equal the bound one.
  */
 export function findSocketOwner(path: string): Owner | undefined {
-  // Num RefCount Protocol Flags Type St Inode Path, of which the flag 00010000 is that of a socket that listens. @see
-  // proc_pid_net(5)
+  // Columns: Num RefCount Protocol Flags Type St Inode Path; flag 00010000 marks a listening socket.
+  // @see proc_pid_net(5)
   const rows = readText("/proc/net/unix", "utf8").split("\n").slice(1);
   const fields = rows.map((row) => /^\S+ \S+ \S+ 00010000 \S+ \S+ +(\d+) (.*)$/.exec(row) ?? []);
   return findOwner(fields.flatMap(([, inode, bound]) => (bound === path ? [`socket:[${inode}]`] : [])));
@@ -104,15 +103,15 @@ function findOwner(socketLinks: readonly string[]): Owner | undefined {
   return undefined;
 }
 
-/** The TCP port that a process listens on; undefined when there is none, or when that is not ours to see. */
+/** The TCP port that a process listens on; undefined when there is none or it is not visible to us. */
 export function findListeningPort(pid: number): number | undefined {
   const links = new Set(listLinks(String(pid)));
   return listSockets(listening).find(({ link }) => links.has(link))?.port;
 }
 
 /**
- * Whether a process holds a connection to one of these ports that the other side has closed.
- * @param ownPort Of a client that has closed its connection to this one, the port may happen to be one of them.
+ * Whether a process holds a connection to one of these remote ports that the other side has closed.
+ * @param ownPort Connections to this local port are ignored: a client's port may happen to be one of `ports`.
  */
 export function hasLostPeer(pid: number, ports: readonly number[], ownPort: number | undefined): boolean {
   const lost = listSockets(closedByPeer).filter(

@@ -9,9 +9,9 @@ import { checkSocket } from "./socket-check.ts";
 type Address = Pick<Launch, "host" | "port" | "socketPath">;
 
 /**
- * Whether a server could listen here now. Asked before every start, since builds up to b8390 share a busy port without
- * a word and the newer ones only say so after they were started.
- * @returns why not, or undefined when the address is free. Port 0 always is.
+ * Checks whether a server could listen on this address now. Done before every start: builds up to b8390 silently share
+ * a busy port, and newer ones fail only after they were started.
+ * @returns the cause if not; undefined when the address is free, as it always is for port 0.
  */
 export async function checkPort({ host, port, socketPath }: Address): Promise<ExitCause | undefined> {
   if (socketPath !== undefined) return checkSocket(socketPath);
@@ -22,11 +22,11 @@ export async function checkPort({ host, port, socketPath }: Address): Promise<Ex
 }
 
 /**
- * Whether a server could listen on this address, on any port. Asked where it picks the port itself.
- * @returns why not. Of anything but a missing address the server tells itself.
+ * Checks whether a server that picks its own port could listen on this host.
+ * @returns the cause if the machine does not have this address; the server itself reports anything else.
  */
 export async function checkHostAddress(host: string): Promise<ExitCause | undefined> {
-  // llama-server takes it for the path of a unix socket
+  // llama-server treats such a host as the path of a unix socket.
   if (host.includes("/") || host.endsWith(".sock")) return undefined;
   const error = await tryToListen(host, 0);
   const cause = error === undefined ? undefined : await explainRefusal(error, { host, port: 0 });
@@ -36,7 +36,7 @@ export async function checkHostAddress(host: string): Promise<ExitCause | undefi
 async function explainRefusal(error: Error, { host, port }: Pick<Launch, "host" | "port">): Promise<ExitCause> {
   const cause = { permanent: true, exit: "unavailable" } as const;
   const code = systemErrorCode(error);
-  // An address with a zone, such as fe80::1%tun0, before its interface is there.
+  // An address with a zone, such as fe80::1%tun0, before its interface exists.
   const isZoneMissing = code === "EINVAL" && host.includes("%");
   switch (isZoneMissing ? "EADDRNOTAVAIL" : code) {
     case "EADDRINUSE":
@@ -48,7 +48,7 @@ async function explainRefusal(error: Error, { host, port }: Pick<Launch, "host" 
         ...cause,
         mayCome: true,
         kind: "host-not-local",
-        message: `"${host}" is no address of this machine`,
+        message: `"${host}" is not an address of this machine`,
         fix: 'set server.host to "127.0.0.1", or to "0.0.0.0" for all addresses',
       };
     case "EACCES":
@@ -78,8 +78,8 @@ function tryToListen(host: string, port: number): Promise<Error | undefined> {
 }
 
 /**
- * True when nobody listens, but connections of a server that ended still wait out their last minute: builds up to b8390
- * leave them such that we may not have the port, and the next server may.
+ * Whether nobody listens on a port that is still in use: closed connections of an ended server are in TIME_WAIT. Builds
+ * up to b8390 leave them so that we cannot bind the port, but the next server can.
  */
 function isOnlyLeftOver(host: string, port: number): boolean {
   return isListeningKnown() && !isListenedOn(port, host);

@@ -5,12 +5,13 @@ import { join } from "node:path";
 import { LlmctlError, systemErrorCode } from "../../base/errors.ts";
 import { shortageCodes } from "../file-check.ts";
 import type { ExitCause, Launch } from "../launch.ts";
-import { takeLock, takeSharedLock, type Lock } from "../state/lock.ts";
-import { makeNote, readNote } from "../state/lock-note.ts";
+import { takeLock, takeSharedLock, type Lock } from "../state/file-lock.ts";
+import { makeLockRecord, readLockRecord } from "../state/lock-record.ts";
 
 /**
- * Holds the fixed address of the present launch: two profiles may name one port, and builds up to b8390 would both
- * listen on it. Addresses of one port may be taken by as many profiles; the wildcard is all of them.
+ * Reserves the fixed address of the current launch among profiles: two profiles may name one port, and builds up to
+ * b8390 would both listen on it. Different addresses of one port may belong to different profiles; the wildcard address
+ * excludes all others.
  */
 export class PortLock {
   readonly #folder: string;
@@ -18,11 +19,11 @@ export class PortLock {
   #locks: Lock[] = [];
 
   constructor(stateDir: string) {
-    // No profile has a name with a leading dot.
+    // No profile name begins with a dot.
     this.#folder = join(stateDir, ".ports");
   }
 
-  /** @returns why the address cannot be had, or undefined. Never rejects for a lock that cannot be made. */
+  /** @returns the cause if the address cannot be reserved. Never rejects for a lock that cannot be made. */
   async take(launch: Pick<Launch, "name" | "host" | "port" | "socketPath">): Promise<ExitCause | undefined> {
     const { host, port, socketPath } = launch;
     const ip = port === 0 ? "" : await canonicalAddress(host);
@@ -69,7 +70,7 @@ export class PortLock {
   }
 
   #lockAlone(name: string, path: string, what: string): ExitCause | undefined {
-    const lock = takeLock(path, makeNote(name));
+    const lock = takeLock(path, makeLockRecord(name));
     if (lock === undefined) return takenByProfile(what, path);
     this.#locks.push(lock);
     return undefined;
@@ -85,11 +86,11 @@ export class PortLock {
 const wildcards: ReadonlySet<string> = new Set(["0.0.0.0", "::"]);
 
 /**
- * The same address has many spellings: names, `127.1`, `::ffff:127.0.0.1`, `0:0:0:0:0:0:0:1`. What cannot be resolved
- * stands for itself.
+ * One spelling of an address that has many: names, `127.1`, `::ffff:127.0.0.1`, `0:0:0:0:0:0:0:1`. A name that cannot
+ * be resolved is returned as it is.
  */
 async function canonicalAddress(host: string): Promise<string> {
-  // An address with a zone (`fe80::1%eth0`) is another on each interface, and no URL has one.
+  // An address with a zone (`fe80::1%eth0`) differs per interface, and URLs do not accept zones.
   const [bare = host, ...zone] = isIP(host) === 6 ? host.split("%") : [host];
   if (zone.length > 0) return `${canonicalIpv6(bare)}%${zone.join("%")}`;
   const address = isIP(host) === 6 ? canonicalIpv6(host) : await resolve(host);
@@ -107,13 +108,13 @@ async function resolve(host: string): Promise<string> {
   try {
     return (await lookup(host)).address;
   } catch {
-    return host; // whether one can listen there is asked after this
+    return host; // the port check that follows reports it
   }
 }
 
 function takenByProfile(what: string, lockPath: string): ExitCause {
-  const note = readNote(lockPath);
-  const profile = note === undefined || note === "released" ? undefined : note.profile;
+  const lockRecord = readLockRecord(lockPath);
+  const profile = lockRecord === undefined || lockRecord === "released" ? undefined : lockRecord.profile;
   return {
     kind: "port-in-use",
     message: `${what} is taken by ${profile === undefined ? "another profile" : `the profile "${profile}"`}`,

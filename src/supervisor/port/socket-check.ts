@@ -3,26 +3,24 @@ import { access, lstat, rm } from "node:fs/promises";
 import { connect } from "node:net";
 import { dirname } from "node:path";
 import { LlmctlError, systemErrorCode } from "../../base/errors.ts";
-import { expectSafeForRoot } from "../../base/files/safe-way.ts";
-import { comingCodes } from "../file-check.ts";
+import { expectSafeForRoot } from "../../base/files/trusted-path.ts";
+import { mayComeCodes } from "../file-check.ts";
 import type { ExitCause } from "../launch.ts";
 import { findSocketOwner } from "./listening-sockets.ts";
 
-/** The kernel itself answers a connection to a unix socket, at once; a full queue is an answer, too. */
+/** The kernel answers a connection to a unix socket at once, also when its queue is full. */
 const answerTimeoutMs = 2000;
 
-/**
- * What is at the path of a socket. `stale`: a socket that nobody listens on, as llama-server leaves it when it ends.
- */
+/** What is at the path of a socket. `stale`: a socket without a listener, as llama-server leaves it behind. */
 type Found =
   | { readonly kind: "nothing" | "in-use" | "no-socket" }
   | { readonly kind: "stale"; readonly stats: Stats }
   | { readonly kind: "hidden"; readonly error: unknown };
 
 /**
- * Whether a server could listen on this unix socket now. Changes nothing: a stale socket of ours counts as free, since
- * {@link removeStaleSocket} makes it so.
- * @returns why not, or undefined.
+ * Checks whether a server could listen on this unix socket now. Changes nothing: a stale socket of ours counts as free,
+ * since {@link removeStaleSocket} removes it before the start.
+ * @returns the cause if not.
  */
 export async function checkSocket(path: string): Promise<ExitCause | undefined> {
   const found = await look(path);
@@ -55,7 +53,7 @@ export async function checkSocket(path: string): Promise<ExitCause | undefined> 
       return {
         ...cause,
         kind: "not-a-socket",
-        message: `"${path}" is there, and is no socket`,
+        message: `"${path}" exists and is not a socket`,
         fix: "move it away, or set server.host to another path",
         exit: "config",
       };
@@ -65,7 +63,7 @@ export async function checkSocket(path: string): Promise<ExitCause | undefined> 
 }
 
 /**
- * Removes a socket of ours that nobody listens on; for the holder of the profile's lock only.
+ * Removes a stale socket of ours. Only the holder of the profile's lock may call it.
  * @throws the system's error.
  */
 export async function removeStaleSocket(path: string): Promise<void> {
@@ -73,7 +71,7 @@ export async function removeStaleSocket(path: string): Promise<void> {
   if (found.kind !== "stale" || !isOurs(found.stats)) return;
   expectSafeForRoot(dirname(path));
   const now = await lstat(path);
-  // Another server may have put its own there since.
+  // Another server may have created its own socket since.
   if (now.ino === found.stats.ino && now.ctimeMs === found.stats.ctimeMs) await rm(path, { force: true });
 }
 
@@ -89,7 +87,7 @@ async function look(path: string): Promise<Found> {
       case "ECONNREFUSED":
         return { kind: "stale", stats };
       default:
-        // No permission, a full queue, a socket of another type: somebody has it.
+        // No permission, a full queue, another socket type: somebody uses it.
         return { kind: "in-use" };
     }
   } catch (error) {
@@ -115,7 +113,7 @@ function isOurs({ uid }: Stats): boolean {
   return uid === process.geteuid?.();
 }
 
-/** Why root must not remove a socket by this path: somebody else could lead it elsewhere meanwhile. */
+/** Whether root must not remove a socket by this path, because another user could redirect the path meanwhile. */
 function findForeignWay(path: string): ExitCause | undefined {
   try {
     expectSafeForRoot(dirname(path));
@@ -127,7 +125,7 @@ function findForeignWay(path: string): ExitCause | undefined {
   }
 }
 
-/** Whether a socket can be made there. */
+/** Checks whether a socket can be created there. */
 async function checkFolder(path: string): Promise<ExitCause | undefined> {
   try {
     await access(dirname(path), constants.W_OK | constants.X_OK);
@@ -145,18 +143,18 @@ function unusable(path: string, error: unknown): ExitCause {
     return {
       ...cause,
       mayCome: true,
-      message: `there is no folder "${folder}" for the server's socket`,
-      fix: `make it: mkdir -p ${folder}`,
+      message: `the folder "${folder}" for the server's socket does not exist`,
+      fix: `create it: mkdir -p ${folder}`,
       exit: "missingFile",
     };
   }
   if (code === "EACCES" || code === "EPERM" || code === "EROFS") {
-    const message = `no permission to make a socket in "${folder}"`;
-    return { ...cause, message, fix: "set server.host to a path in a folder of yours", exit: "permission" };
+    const message = `no permission to create a socket in "${folder}"`;
+    return { ...cause, message, fix: "set server.host to a path in a folder that you own", exit: "permission" };
   }
   return {
     ...cause,
-    ...(code !== undefined && comingCodes.has(code) ? { mayCome: true } : {}),
+    ...(code !== undefined && mayComeCodes.has(code) ? { mayCome: true } : {}),
     message: `cannot use the socket "${path}": ${error instanceof Error ? error.message : String(error)}`,
     exit: "unavailable",
   };

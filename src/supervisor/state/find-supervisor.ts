@@ -4,54 +4,51 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { LlmctlError, systemErrorCode } from "../../base/errors.ts";
 import { expectOwnFolder } from "../../base/files/own-folder.ts";
 import type { Paths } from "../../base/files/paths.ts";
-import { expectSafeWay } from "../../base/files/safe-way.ts";
+import { expectTrustedPath } from "../../base/files/trusted-path.ts";
 import { fetchStatus } from "../../control/client.ts";
 import type { Status } from "../../control/messages.ts";
 import { controlSocketPaths } from "../../control/socket-path.ts";
-import { isLocked } from "./lock.ts";
-import { isHolderRunning, readNote } from "./lock-note.ts";
+import { isLocked } from "./file-lock.ts";
+import { isHolderRunning, readLockRecord } from "./lock-record.ts";
 import { isRunning } from "./process-identity.ts";
 import { readState } from "./state-file.ts";
 
 export type SupervisorFolders = Pick<Paths, "runtime" | "state">;
 
 /**
- * The lock of a profile's supervisor. It lives with the state, which is the same for every way in which a user can log
- * in.
+ * Path of a profile's supervisor lock. It lies beside the state, whose folder is the same for every way in which a user
+ * can log in.
  */
 export function supervisorLockPath(stateDir: string, name: string): string {
   return join(stateDir, name, "lock");
 }
 
-/** The lock of a profile's server, which holds it for as long as it lives. */
+/** Path of a profile's server lock, which the server holds for as long as it lives. */
 export function serverLockPath(stateDir: string, name: string): string {
   return join(stateDir, name, "server.lock");
 }
 
-/** A supervisor that runs. */
+/** A running supervisor. */
 export type FoundSupervisor =
   | { readonly answers: true; readonly socketPath: string; readonly status: Status }
-  /**
-   * It holds the lock and does not answer: it is stopped, starts or ends just now, or its socket is being made anew.
-   */
+  /** It holds the lock and does not answer: it is stopped (SIGSTOP), starting, ending, or recreating its socket. */
   | { readonly answers: false; readonly pid: number | undefined; readonly reason: LlmctlError };
 
 /**
- * A supervisor that starts has its lock some ten milliseconds before its socket, and one that ends gives up the socket
- * first.
+ * A starting supervisor has its lock some ten milliseconds before its socket; an ending one removes the socket first.
  */
 const settleMs = 300;
-/** One whose socket was removed makes it anew within a health interval, 5 s unless the profile says otherwise. */
+/** A supervisor recreates a removed socket within one health interval, 5 s by default. */
 const renewMs = 6000;
 const lookEveryMs = 50;
 
 /**
- * Finds the supervisor of a profile: by its socket, wherever it says that is, else by its lock. The state file alone
- * decides nothing: it may be lost, and its pid means nothing in another pid namespace.
- * @param waitMs How long one that holds its lock and has no socket is given to have one.
- * @returns undefined where none runs.
- * @throws LlmctlError `foreign-folder` where the profile's state is another user's; `foreign-socket`, where only a
- *   socket of another user's is there.
+ * Finds the supervisor of a profile by its socket, otherwise by its lock. The state file alone decides nothing: it may
+ * be lost, and its pid means nothing in another pid namespace.
+ * @param waitMs How long to wait for the socket of a supervisor that holds its lock.
+ * @returns undefined when none runs.
+ * @throws LlmctlError `foreign-folder` when another user owns the profile's state; `foreign-socket` when the only
+ *   socket belongs to another user.
  */
 export async function findSupervisor(
   folders: SupervisorFolders,
@@ -78,31 +75,35 @@ async function look(folders: SupervisorFolders, name: string): Promise<FoundSupe
     }
   }
   const lockPath = supervisorLockPath(folders.state, name);
-  const note = readNote(lockPath);
-  const pid = note === undefined || note === "released" ? undefined : note.holder.pid;
+  const lockRecord = readLockRecord(lockPath);
+  const pid = lockRecord === undefined || lockRecord === "released" ? undefined : lockRecord.holder.pid;
   if (isLockHeld(lockPath)) return { answers: false, pid, reason: refused ?? noSocket(lockPath, pid) };
-  const lockless = await findLockless(folders, name);
+  const lockless = await findSupervisorWithoutLock(folders, name);
   if (lockless !== undefined) return { answers: false, pid: lockless, reason: refused ?? noLock(lockPath, lockless) };
   if (refused !== undefined) throw refused;
   return undefined;
 }
 
 /**
- * A supervisor that runs and whose lock file was removed, until it makes it anew: its server's lock names it, and its
- * state. One that ends says in its locks that it holds them no more.
+ * Finds a running supervisor whose lock file was removed and not yet recreated: its server's lock and its state file
+ * still name it. A supervisor that ends marks its locks as released.
  * @returns its pid.
  */
-export async function findLockless({ state }: SupervisorFolders, name: string): Promise<number | undefined> {
-  const note = readNote(serverLockPath(state, name));
-  if (note !== undefined && note !== "released" && isHolderRunning(note) === true) return note.holder.pid;
-  const isRemoved = readNote(supervisorLockPath(state, name)) === undefined;
+export async function findSupervisorWithoutLock(
+  { state }: SupervisorFolders,
+  name: string,
+): Promise<number | undefined> {
+  const lockRecord = readLockRecord(serverLockPath(state, name));
+  if (lockRecord !== undefined && lockRecord !== "released" && isHolderRunning(lockRecord) === true)
+    return lockRecord.holder.pid;
+  const isRemoved = readLockRecord(supervisorLockPath(state, name)) === undefined;
   const supervisor = isRemoved ? (await readState(state, name))?.supervisor : undefined;
   return supervisor !== undefined && isRunning(supervisor) ? supervisor.pid : undefined;
 }
 
 /**
- * As {@link findSupervisor}, for whoever wants to ask it something.
- * @throws LlmctlError `unresponsive`, `no-socket` where it does not answer.
+ * Like {@link findSupervisor}, for a caller that needs an answer.
+ * @throws LlmctlError `unresponsive`, `no-socket` when a supervisor runs and does not answer.
  */
 export async function findAnswering(
   folders: SupervisorFolders,
@@ -113,32 +114,32 @@ export async function findAnswering(
   throw found.reason;
 }
 
-/** Where the supervisor says that its socket is, by its lock and its state, and where it usually is. */
+/** Possible paths of the socket: those recorded in the lock and the state file, then the usual ones. */
 async function listSockets(folders: SupervisorFolders, name: string): Promise<readonly string[]> {
-  const note = readNote(supervisorLockPath(folders.state, name));
-  const noted = note === undefined || note === "released" ? undefined : note.socket;
+  const lockRecord = readLockRecord(supervisorLockPath(folders.state, name));
+  const noted = lockRecord === undefined || lockRecord === "released" ? undefined : lockRecord.socket;
   const recorded = (await readState(folders.state, name))?.socket;
   const known = [noted, recorded].filter((path) => path !== undefined);
   return [...new Set([...known, ...controlSocketPaths(folders, name)])];
 }
 
-/** Whether any process holds a lock; the kernel is asked where the file's words do not tell. */
+/** Whether any process holds a lock: by the record in its file, or by the kernel when the record does not tell. */
 export function isLockHeld(path: string): boolean {
-  const isRunning = isHolderRunning(readNote(path));
+  const isRunning = isHolderRunning(readLockRecord(path));
   return isRunning === "unknown" ? isLocked(path) : isRunning;
 }
 
-/** Whoever can write into the folder of a state could have any process stopped by it. */
+/** Anyone who can write a state folder could make us stop any process: it must be ours alone. */
 function expectOwnState(stateDir: string, name: string): void {
   for (const folder of [stateDir, join(stateDir, name)]) {
     try {
       const info = lstatSync(folder, { throwIfNoEntry: false });
       if (info === undefined) return;
       expectOwnFolder(folder, info);
-      expectSafeWay(dirname(folder));
+      expectTrustedPath(dirname(folder));
     } catch (error) {
       if (error instanceof LlmctlError || systemErrorCode(error) === undefined) throw error;
-      return; // a file in its place, or a folder that cannot be looked into: there is no state of ours
+      return; // a file in its place, or an unreadable folder: there is no state of ours
     }
   }
 }
@@ -150,16 +151,16 @@ function noLock(lockPath: string, pid: number): LlmctlError {
     {
       exit: "failed",
       at: lockPath,
-      fix: "it makes them anew within one health interval: try again",
+      fix: "it recreates them within one health interval: try again",
     },
   );
 }
 
 function noSocket(lockPath: string, pid: number | undefined): LlmctlError {
   const who = pid === undefined ? "" : ` (pid ${pid})`;
-  return new LlmctlError("no-socket", `the supervisor${who} holds its lock, but its control socket is not there`, {
+  return new LlmctlError("no-socket", `the supervisor${who} holds its lock, but its control socket is missing`, {
     exit: "failed",
     at: lockPath,
-    fix: "it makes its socket anew within one health interval: try again; if it runs in a container, run llmctl there",
+    fix: "it recreates its socket within one health interval: try again; if it runs in a container, run llmctl there",
   });
 }

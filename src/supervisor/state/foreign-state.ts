@@ -3,23 +3,23 @@ import { fetchForeignStatus } from "../../control/client.ts";
 import type { Status } from "../../control/messages.ts";
 import { controlSocketPaths } from "../../control/socket-path.ts";
 import { type SupervisorFolders, supervisorLockPath } from "./find-supervisor.ts";
-import { hasForeignState } from "./foreign-folder.ts";
-import { isHolderRunning, readNote } from "./lock-note.ts";
+import { hasForeignState } from "./state-folder-owner.ts";
+import { isHolderRunning, readLockRecord } from "./lock-record.ts";
 import { readOwner } from "./process-identity.ts";
 import { readState } from "./state-file.ts";
 
-/** What another user's profile says of itself: nothing of it is more than words, and nothing follows from it. */
+/** The state of another user's profile, for display only: no decision is based on it. */
 export interface ForeignState {
-  /** `live`: its supervisor has answered. `unresponsive`: a process of that user's has the lock, as the lock says. */
+  /** `live`: its supervisor has answered. `unresponsive`: by its record, a process of that user holds the lock. */
   readonly presence: "live" | "unresponsive" | "gone";
   readonly status: Status;
 }
 
 /**
- * Reads the state of another user's profile: asks its supervisor, else takes what is left in its file. Only for whoever
- * may look into that user's folders, as root may. Files are read where they are that user's and no links; nothing is
- * written, locked or signalled.
- * @returns undefined where it has never run.
+ * Reads the state of another user's profile from its supervisor, otherwise from its state file. Only for a caller that
+ * may read that user's folders, such as root. Reads only files that belong to that user and are no links; writes, locks
+ * and signals nothing.
+ * @returns undefined when the profile has never run.
  * @throws LlmctlError `foreign-file`, `foreign-folder`.
  */
 export async function readForeignState(
@@ -29,9 +29,9 @@ export async function readForeignState(
 ): Promise<ForeignState | undefined> {
   if (!hasForeignState(folders.state, name, owner)) return undefined;
   const lockPath = supervisorLockPath(folders.state, name);
-  const note = readNote(lockPath, owner);
+  const lockRecord = readLockRecord(lockPath, owner);
   const record = await readState(folders.state, name, owner);
-  const noted = note === undefined || note === "released" ? undefined : note.socket;
+  const noted = lockRecord === undefined || lockRecord === "released" ? undefined : lockRecord.socket;
   const known = [noted, record?.socket].filter((path) => path !== undefined);
   for (const path of new Set([...known, ...controlSocketPaths(folders, name)])) {
     const status = await ask(path, owner);
@@ -39,8 +39,8 @@ export async function readForeignState(
   }
   if (record === undefined) return undefined;
   const { status } = record;
-  const holder = note === undefined || note === "released" ? undefined : note.holder.pid;
-  const isHeld = holder !== undefined && isHolderRunning(note) === true && readOwner(holder) === owner;
+  const holder = lockRecord === undefined || lockRecord === "released" ? undefined : lockRecord.holder.pid;
+  const isHeld = holder !== undefined && isHolderRunning(lockRecord) === true && readOwner(holder) === owner;
   return { presence: isHeld ? "unresponsive" : "gone", status };
 }
 

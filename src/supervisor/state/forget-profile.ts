@@ -3,14 +3,14 @@ import { rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { LlmctlError, systemErrorCode } from "../../base/errors.ts";
 import { type SupervisorFolders, findSupervisor, serverLockPath, supervisorLockPath } from "./find-supervisor.ts";
-import { takeLock, stateUnwritable } from "./lock.ts";
-import { makeNote } from "./lock-note.ts";
+import { takeLock, stateUnwritable } from "./file-lock.ts";
+import { makeLockRecord } from "./lock-record.ts";
 import { findOrphan } from "./orphan.ts";
 
 /**
- * Removes the folder of a profile's state and logs, if nothing of it runs. Whoever starts the profile meanwhile has its
- * lock or waits for ours, and then makes the folder anew.
- * @returns false where there is no such folder.
+ * Removes the folder of a profile's state and logs, unless the profile runs. A start at the same time either holds the
+ * lock already, or waits for ours and then recreates the folder.
+ * @returns false when there is no such folder.
  * @throws LlmctlError `still-running`, `state-unwritable`, `foreign-folder`.
  */
 export async function forgetProfile(folders: SupervisorFolders, name: string): Promise<boolean> {
@@ -19,11 +19,11 @@ export async function forgetProfile(folders: SupervisorFolders, name: string): P
     throw stillRunning(name);
   if (!(await exists(folder))) return false;
   const locks = [supervisorLockPath(folders.state, name), serverLockPath(folders.state, name)].map((path) =>
-    takeLock(path, makeNote(name)),
+    takeLock(path, makeLockRecord(name)),
   );
   try {
     if (locks.includes(undefined)) throw stillRunning(name);
-    // Renamed first: what is removed half is no profile's any more.
+    // Renamed first: a half removed folder must not count as a profile's state.
     const aside = join(folders.state, `.forgotten-${name}-${randomBytes(4).toString("hex")}`);
     await rename(folder, aside);
     await rm(aside, { recursive: true, force: true });

@@ -5,40 +5,40 @@ import { parseUrl } from "../child/endpoint.ts";
 import { type SupervisorFolders, serverLockPath } from "./find-supervisor.ts";
 import type { Endpoint, Launch } from "../launch.ts";
 import { findListeningPort } from "../port/listening-sockets.ts";
-import { isLocked } from "./lock.ts";
-import { findLocker, holdsLock } from "./lock-holder.ts";
-import { readNote, type LockedServer } from "./lock-note.ts";
+import { isLocked } from "./file-lock.ts";
+import { findLockHolder, holdsLock } from "./proc-locks.ts";
+import { readLockRecord, type LockedServer } from "./lock-record.ts";
 import { hasArguments, isOwnProcess, isRunning, type ProcessIdentity } from "./process-identity.ts";
 import { killGroup, terminate } from "../child/server-process.ts";
 import { readState } from "./state-file.ts";
 
-/** A signal's work is seen by looking: another process's child cannot be awaited. */
+/** The exit of a process that is not our child must be polled. */
 const lookEveryMs = 20;
-/** As long as llama-server may take to give back its memory when it is killed. */
+/** Time for a killed llama-server to free its memory. */
 const killWaitMs = 30_000;
 
-/** A server that outlived its supervisor, and where it answers as far as that is known. */
+/** A server to adopt: it outlived its supervisor, and runs exactly the launch that is to be started. */
 export interface Orphan {
   readonly identity: ProcessIdentity;
   readonly endpoint: Endpoint | undefined;
 }
 
-/** A server whose supervisor is gone, and what is known of it. */
+/** A server that outlived its supervisor, with everything known about it. */
 export interface AbandonedServer {
   readonly identity: ProcessIdentity;
-  /** How long it may take to end its clients' requests; undefined when an older version has left it. */
+  /** The server's time to stop; undefined when an older version has started it. */
   readonly stopTimeoutMs: number | undefined;
-  /** Identifies the configuration that it runs; undefined when an older version has left it, and its state is lost. */
+  /** Hash of its launch; undefined when an older version has started it and its state file is lost. */
   readonly hash: string | undefined;
-  /** Whether a file names another process that runs: then it is not known which of them to believe. */
+  /** Whether lock and state file name two different running processes, so that neither can be trusted. */
   readonly isDisputed: boolean;
-  /** The last status of its supervisor, as it is now; undefined where that is lost. */
+  /** The last status of its supervisor with the present pid and port; undefined when the state file is lost. */
   readonly status: Status | undefined;
 }
 
 /**
- * A server of this profile whose supervisor is gone; undefined when there is none. For whoever knows that no supervisor
- * runs. The server's lock, which it has inherited, and the state file each tell who it is: one of them may be lost.
+ * Finds a server of this profile that outlived its supervisor; undefined when there is none. The caller knows that no
+ * supervisor runs. The server's lock and the state file both identify it, as one of them may be lost.
  */
 export async function findOrphan({ state }: SupervisorFolders, name: string): Promise<AbandonedServer | undefined> {
   const record = await readState(state, name);
@@ -64,34 +64,34 @@ export async function findOrphan({ state }: SupervisorFolders, name: string): Pr
 }
 
 /**
- * Whether what a file names is a server of this profile: it runs, is ours, and has the server's lock. A file alone
- * could name any process, and whoever is found here may be ended.
+ * Whether a process named by a file is a server of this profile: it runs, is ours, and holds the server's lock. A file
+ * alone could name any process, and the caller may kill it.
  */
 function isServer(identity: ProcessIdentity, lockPath: string): boolean {
-  // 1 is the first process of the machine or of a container, and as a group, everybody.
+  // Pid 1 is init, of the machine or of a container; kill(-1) would signal every process.
   if (identity.pid === 1 || !isRunning(identity) || !isOwnProcess(identity.pid)) return false;
   return holdsLock(identity.pid, lockPath) ?? isLocked(lockPath);
 }
 
 function readLockedServer(stateDir: string, name: string): LockedServer | undefined {
-  const note = readNote(serverLockPath(stateDir, name));
-  return note === undefined || note === "released" ? undefined : note.server;
+  const lockRecord = readLockRecord(serverLockPath(stateDir, name));
+  return lockRecord === undefined || lockRecord === "released" ? undefined : lockRecord.server;
 }
 
-/** A server of which neither file tells: it has its lock open. */
+/** Finds a server that neither file names: it holds the server's lock. */
 function findUnknownServer(stateDir: string, name: string): ProcessIdentity | undefined {
   const path = serverLockPath(stateDir, name);
-  return readNote(path) !== "released" && isLocked(path) ? findLocker(path) : undefined;
+  return readLockRecord(path) !== "released" && isLocked(path) ? findLockHolder(path) : undefined;
 }
 
-/** The system knows its present port, should the state be of an earlier run. */
+/** Replaces the port: the state file may be of an earlier run, the system knows the present port. */
 function withPort(url: string, port: number): string {
   return url.replace(/^(\w+:\/\/.*):\d+$/, `$1:${port}`);
 }
 
 /**
- * Makes room for the server of a launch; for the supervisor of the profile only. A server that outlived its supervisor
- * is ended, or, where the launch says so and it runs exactly this launch, left to be adopted.
+ * Ends a server that outlived its supervisor, so that the launch can be started; with `orphan: keep`, returns it for
+ * adoption if it runs exactly this launch. Only for the supervisor of the profile.
  * @throws LlmctlError `orphan-differs`, `orphan-stuck` when it cannot be ended.
  */
 export async function findAdoptable(folders: SupervisorFolders, launch: Launch): Promise<Orphan | undefined> {
@@ -102,8 +102,7 @@ export async function findAdoptable(folders: SupervisorFolders, launch: Launch):
     await endOrphan(orphan, launch.name);
     return undefined;
   }
-  // The hash covers the arguments as they were planned; the process's own words say that this is still the program that
-  // was started then.
+  // The hash covers the planned arguments; the arguments in /proc prove that the process is still that program.
   if (hash === launch.hash && !isDisputed && hasArguments(identity.pid, launch.args))
     return { identity, endpoint: findEndpoint(launch, identity, status) };
   throw new LlmctlError(
@@ -117,7 +116,7 @@ export async function findAdoptable(folders: SupervisorFolders, launch: Launch):
   );
 }
 
-/** Where the state is lost, the system says on which port it listens. */
+/** The orphan's endpoint by its status; without a status, by its listening port. */
 function findEndpoint(
   { host, socketPath }: Launch,
   { pid }: ProcessIdentity,
@@ -130,8 +129,8 @@ function findEndpoint(
 }
 
 /**
- * Ends a server whose supervisor is gone: SIGTERM, after which it waits for its clients, and SIGKILL to its group when
- * its time is over, or at once when it is not to wait. Returns when it is gone.
+ * Ends a server that outlived its supervisor: SIGTERM, then SIGKILL to its group after its stop timeout, or SIGKILL at
+ * once with `now`. Returns when the server is gone.
  * @throws LlmctlError `orphan-stuck`.
  */
 export async function endOrphan(
@@ -148,7 +147,7 @@ export async function endOrphan(
     `an old server of "${name}" (pid ${identity.pid}) is still there after SIGKILL`,
     {
       exit: "busy",
-      fix: "a process that cannot be killed waits for a driver or a disk; a reboot ends it",
+      fix: "it waits for a driver or a disk; only a reboot ends such a process",
     },
   );
 }

@@ -3,21 +3,20 @@ import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { isOptional, isPid, isShape, isText } from "../../base/text/check-shape.ts";
 import { systemErrorCode } from "../../base/errors.ts";
 
-/** A process that can be told from a later one with the same pid. */
+/** Identifies a process, also against a later one with the same pid. */
 export interface ProcessIdentity {
   readonly pid: number;
-  /** Start time as the system gives it: clock ticks since boot on Linux. */
+  /** Start time in the system's format: clock ticks since boot on Linux. */
   readonly startTime: string;
-  /** Changes at each boot; empty where the system has none. */
+  /** Changes at each boot; empty on systems without one. */
   readonly bootId: string;
   /**
-   * The pid namespace that the pid is of, such as `pid:[4026531836]`; absent where the system has none, and in files of
-   * older versions.
+   * Pid namespace of the pid, such as `pid:[4026531836]`; absent on systems without one and in files of older versions.
    */
   readonly pidNamespace?: string;
 }
 
-/** Whether a value that was read from a file has the shape of an identity. */
+/** Whether a value from a file has the shape of an identity. */
 export const isIdentity = isShape<ProcessIdentity>({
   pid: isPid,
   startTime: isText,
@@ -27,8 +26,8 @@ export const isIdentity = isShape<ProcessIdentity>({
 
 /**
  * Identifies a running process.
- * @returns undefined when there is none, or when it is dead and only waits to be reaped.
- * @throws the system's error when it cannot tell now (EMFILE, ENOMEM …): a process is not gone for that.
+ * @returns undefined when there is none or it is a zombie.
+ * @throws the system's error when it cannot tell now (EMFILE, ENOMEM …), which does not mean that the process is gone.
  */
 export function identifyProcess(pid: number): ProcessIdentity | undefined {
   const startTime = process.platform === "linux" ? readLinuxStartTime(pid) : readStartTime(pid);
@@ -38,7 +37,7 @@ export function identifyProcess(pid: number): ProcessIdentity | undefined {
 }
 
 /**
- * True while exactly this process runs. A reused pid and a zombie count as gone.
+ * Whether exactly this process runs. A reused pid and a zombie count as gone.
  * @throws as {@link identifyProcess}.
  */
 export function isRunning(identity: ProcessIdentity): boolean {
@@ -47,16 +46,15 @@ export function isRunning(identity: ProcessIdentity): boolean {
 }
 
 /**
- * False for a process of another pid namespace, such as one in a container that shares our folders: its pid means
- * nothing here, and whether it runs only its lock tells.
+ * Whether a process is in our pid namespace. One in a container that shares our folders is not: its pid means nothing
+ * here, and only its lock tells whether it runs.
  */
 export function isOfHere({ pidNamespace }: ProcessIdentity): boolean {
   return pidNamespace === undefined || pidNamespace === readPidNamespace();
 }
 
 /**
- * Whether a process is ours, or another user's whom a signal of root's would reach, too. A process that has taken on
- * another user is that user's.
+ * Whether a process runs as our user. Root could signal other users' processes too; they count as not ours.
  * @throws as {@link identifyProcess}.
  */
 export function isOwnProcess(pid: number): boolean {
@@ -66,7 +64,7 @@ export function isOwnProcess(pid: number): boolean {
 
 /** Who a process runs as; undefined when it is gone. @throws as {@link identifyProcess}. */
 export function readOwner(pid: number): number | undefined {
-  // Not the owner of the folder in /proc: of a program with rights of its own (setcap) that is root.
+  // Not the owner of the /proc folder: for a program with file capabilities (setcap) that is root.
   const uid =
     process.platform === "linux"
       ? /^Uid:\s+\d+\s+(\d+)/m.exec(readIfThere(`/proc/${pid}/status`) ?? "")?.[1]
@@ -74,9 +72,7 @@ export function readOwner(pid: number): number | undefined {
   return uid === undefined || uid === "" ? undefined : Number(uid);
 }
 
-/**
- * Whether a process was started with these arguments, whatever comes before them; false where the system does not tell.
- */
+/** Whether a process's command line ends with these arguments; false when the system does not tell. */
 export function hasArguments(pid: number, args: readonly string[]): boolean {
   try {
     const words = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0").slice(0, -1);
@@ -86,7 +82,7 @@ export function hasArguments(pid: number, args: readonly string[]): boolean {
   }
 }
 
-/** CPU time that a process has used, in clock ticks; undefined when it is gone or the system does not tell. */
+/** CPU time used by a process, in clock ticks; undefined when it is gone or the system does not tell. */
 export function readCpuTicks(pid: number): number | undefined {
   const fields = tryReadStatFields(pid);
   const user = Number(fields?.[11]);
@@ -94,17 +90,17 @@ export function readCpuTicks(pid: number): number | undefined {
   return Number.isFinite(user + system) ? user + system : undefined;
 }
 
-/** Bytes that came into a process in different ways, each counted by the kernel since its start or as it is now. */
+/** Bytes taken in by a process, counted by the kernel in three ways. */
 export interface BytesTaken {
-  /** By read(2), page cache included. */
+  /** Read by read(2) since its start, also from the page cache. */
   readonly read: number;
-  /** From a disk, for page faults too. */
+  /** Fetched from a disk since its start, also by page faults. */
   readonly fetched: number;
-  /** Pages of files that are mapped and in memory. */
+  /** In mapped pages of files that are in memory now. */
   readonly mapped: number;
 }
 
-/** What a process has taken in; undefined when it is gone or the system does not tell. */
+/** Reads the bytes taken in by a process; undefined when it is gone or the system does not tell. */
 export function readBytesTaken(pid: number): BytesTaken | undefined {
   try {
     const io = readFileSync(`/proc/${pid}/io`, "latin1");
@@ -122,7 +118,7 @@ function readLinuxStartTime(pid: number): string | undefined {
   return state === undefined || state === "Z" || state === "X" ? undefined : fields?.[19];
 }
 
-/** The processes that a process has started, and those that they have, as far as the system tells. */
+/** All descendants of a process, as far as the system tells. */
 export function findDescendants(pid: number): readonly number[] {
   const parents = process.platform === "linux" ? readLinuxParents() : readParents();
   const found = new Set([pid]);
@@ -161,7 +157,7 @@ function readParents(): Parents {
       .map((row) => row.trim().split(/\s+/).map(Number))
       .map(([child = 0, parent = 0]) => [child, parent] as const);
   } catch {
-    return []; // no such tool, or no process can be made
+    return []; // no such tool, or no process can be spawned
   }
 }
 
@@ -182,14 +178,14 @@ function tryReadStatFields(pid: number): readonly string[] | undefined {
   }
 }
 
-const notThere = new Set(["ENOENT", "ESRCH", "ENOTDIR", "EACCES", "EPERM"]);
+const absentCodes = new Set(["ENOENT", "ESRCH", "ENOTDIR", "EACCES", "EPERM"]);
 
-/** @returns undefined of a process that is gone or not ours to see, and where there is no /proc. */
+/** @returns undefined when the process is gone or not visible to us, and when there is no /proc. */
 function readIfThere(path: string): string | undefined {
   try {
     return readFileSync(path, "latin1");
   } catch (error) {
-    if (notThere.has(systemErrorCode(error) ?? "")) return undefined;
+    if (absentCodes.has(systemErrorCode(error) ?? "")) return undefined;
     throw error;
   }
 }

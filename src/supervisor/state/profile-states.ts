@@ -4,24 +4,27 @@ import { dirname } from "node:path";
 import { LlmctlError, systemErrorCode } from "../../base/errors.ts";
 import { expectOwnFolder, isOwn } from "../../base/files/own-folder.ts";
 import type { Paths } from "../../base/files/paths.ts";
-import { commandAs } from "../../base/run-as.ts";
-import { expectSafeWay, findOtherOwner } from "../../base/files/safe-way.ts";
+import { commandAs } from "../../base/describe-user.ts";
+import { expectTrustedPath, findOtherOwner } from "../../base/files/trusted-path.ts";
 import type { Status } from "../../control/messages.ts";
 import { profileNamePattern } from "../../base/text/profile-name.ts";
+import type { FoundSupervisor } from "./find-supervisor.ts";
 
-/** What `ps` and `status` say of a profile: the supervisor's own word, or what is left of it. */
+/** The state of a profile, as `ps` and `status` show it: the supervisor's own status, or what is left of that. */
 export interface ProfileState {
   readonly name: string;
   /**
-   * `live`: its supervisor answered. `unresponsive`: it runs but does not answer. `orphaned`: the server runs without a
-   * supervisor. `gone`: nothing runs; the status is the last one. `unknown`: its folder or socket is refused, as
-   * another user's.
+   * - `live`: its supervisor answered
+   * - `unresponsive`: its supervisor runs but does not answer
+   * - `orphaned`: the server runs without a supervisor
+   * - `gone`: nothing runs; the status is the last one
+   * - `unknown`: its folder or socket is refused, as another user's
    */
   readonly presence: "live" | "unresponsive" | "orphaned" | "gone" | "unknown";
   readonly status: Status;
   /** Of `unresponsive` and `unknown`: why. */
   readonly error?: LlmctlError;
-  /** Who runs it, where that is not the caller; what it says is then that user's word, and no more. */
+  /** Who runs it, where that is not the caller. The status is then only what that user claims. */
   readonly user?: string;
 }
 
@@ -37,9 +40,14 @@ async function readOrExplain(paths: Paths, name: string): Promise<ProfileState |
   try {
     return await readProfileState(paths, name);
   } catch (error) {
-    if (!(error instanceof LlmctlError)) throw error;
-    return { name, presence: "unknown", status: lostStatus(name, { warnings: [error.message] }), error };
+    return refusedState(name, error);
   }
+}
+
+/** The state of a profile whose folder or socket is refused. @throws what is no LlmctlError. */
+export function refusedState(name: string, error: unknown): ProfileState {
+  if (!(error instanceof LlmctlError)) throw error;
+  return { name, presence: "unknown", status: lostStatus(name, { warnings: [error.message] }), error };
 }
 
 /**
@@ -51,6 +59,19 @@ export async function readProfileState(paths: Paths, name: string): Promise<Prof
   const { findSupervisor } = await import("./find-supervisor.ts");
   const found = await findSupervisor(paths, name);
   if (found?.answers === true) return { name, presence: "live", status: found.status };
+  return readUnanswered(paths, name, found);
+}
+
+/**
+ * The state of a profile of which no supervisor answers.
+ * @param found The supervisor that runs and does not answer; undefined where none runs.
+ * @returns undefined when the profile has never run.
+ */
+export async function readUnanswered(
+  paths: Paths,
+  name: string,
+  found: Extract<FoundSupervisor, { answers: false }> | undefined,
+): Promise<ProfileState | undefined> {
   const { readState } = await import("./state-file.ts");
   const status = (await readState(paths.state, name))?.status;
   if (found !== undefined) {
@@ -83,7 +104,7 @@ function withWarning(status: Status, text: string): Status {
   return { ...status, warnings: [...status.warnings, text] };
 }
 
-/** Something runs, and its state file is lost: what is not known is empty, and {@link isSinceKnown} false. */
+/** The status of something that runs and whose state file is lost: unknown values are empty, {@link isSinceKnown} is false. */
 export function lostStatus(name: string, known: Partial<Status>): Status {
   return {
     version: 1,
@@ -131,7 +152,7 @@ export async function listRunningDependencies(paths: Paths): Promise<ReadonlyMap
       const status = (await readState(paths.state, name))?.status ?? (await readOrExplain(paths, name))?.status;
       return status?.dependsOn ?? [];
     } catch (error) {
-      // One that is refused may run: whoever wants to stop it is told why it cannot be asked.
+      // One that is refused may run: the stop then tells why it cannot be asked.
       if (error instanceof LlmctlError) return [];
       throw error;
     }
@@ -142,16 +163,16 @@ export async function listRunningDependencies(paths: Paths): Promise<ReadonlyMap
 }
 
 /**
- * Names of the profiles of which there is a state, whatever is in it.
+ * Names of the profiles that have a folder of state, whatever is in it.
  * @throws LlmctlError `foreign-folder`, `state-unreadable`.
  */
-async function listStateNames({ state }: Paths): Promise<readonly string[]> {
+export async function listStateNames({ state }: Paths): Promise<readonly string[]> {
   try {
     const info = lstatSync(state);
     if (!isOwn(info)) expectOwnFolder(state, info); // names its owner, where it cannot be read
     const entries = await readdir(state, { withFileTypes: true });
     if (entries.length > 0) expectOwnFolder(state, info);
-    expectSafeWay(dirname(state));
+    expectTrustedPath(dirname(state));
     return entries
       .filter((entry) => entry.isDirectory() && profileNamePattern.test(entry.name))
       .map((entry) => entry.name)
@@ -159,7 +180,7 @@ async function listStateNames({ state }: Paths): Promise<readonly string[]> {
   } catch (error) {
     const code = systemErrorCode(error);
     if (code === "ENOENT") return [];
-    if (code === undefined) throw error; // also that it is another user's
+    if (code === undefined) throw error; // such as `foreign-folder`
     throw unreadableState(state, error);
   }
 }

@@ -3,17 +3,17 @@ import type { Paths } from "../../base/files/paths.ts";
 import type { ControlServer } from "../../control/server.ts";
 import { listSocketPlaces } from "../../control/socket-path.ts";
 import { serverLockPath, supervisorLockPath } from "./find-supervisor.ts";
-import { noteHeldLock, takeLock, type Lock } from "./lock.ts";
-import { type LockedServer, makeNote } from "./lock-note.ts";
-import { takeServerLock } from "./ownership.ts";
+import { recordInheritedLock, takeLock, type Lock } from "./file-lock.ts";
+import { type LockedServer, makeLockRecord } from "./lock-record.ts";
+import { takeServerLock } from "./profile-locks.ts";
 import { isRunning } from "./process-identity.ts";
 import type { StateSaver } from "./state-saver.ts";
-import { describeTolerable, tolerate } from "../tolerate.ts";
+import { describeSystemError, warnOnSystemError } from "../warn-on-system-error.ts";
 
 interface RegistrationOptions {
   readonly paths: Paths;
   readonly name: string;
-  /** The supervisor's. */
+  /** The supervisor's lock. */
   readonly lock: Lock;
   readonly warn: (text: string) => void;
 }
@@ -24,23 +24,23 @@ interface Kept {
   readonly everyMs: () => number;
 }
 
-/** A check costs a few system calls; health checks may come a hundred times a second. */
+/** Shortest interval: a profile may set a health interval of 10 ms. */
 const shortestMs = 200;
 
 /**
- * What makes a supervisor findable: its lock, its server's lock, its socket and its state file. Others may remove any
- * of them (the end of a login, a cleaner of temporary folders, a person): at each health interval what is missing is
- * made anew.
+ * Keeps a supervisor findable: by its lock, its server's lock, its socket and its state file. Others may remove any of
+ * them (the end of a login, a cleaner of temporary folders, a person), so at each health interval missing ones are
+ * recreated.
  */
 export class Registration {
   readonly #options: RegistrationOptions;
   #lock: Lock;
-  /** Undefined while a server was adopted, which holds its lock itself. */
+  /** Undefined while an adopted server runs, which holds its lock itself. */
   #serverLock: Lock | undefined;
   #server: LockedServer | undefined;
   #socketPath: string | undefined;
   #timer: NodeJS.Timeout | undefined;
-  #looking: Promise<void> | undefined;
+  #checking: Promise<void> | undefined;
   #hasLeft = false;
 
   constructor(options: RegistrationOptions) {
@@ -48,7 +48,7 @@ export class Registration {
     this.#lock = options.lock;
   }
 
-  /** @returns the descriptor that the server inherits. @throws LlmctlError `lock-held`. */
+  /** @returns the descriptor of the lock, for the server to inherit. @throws LlmctlError `lock-held`. */
   async lockServer(): Promise<number> {
     const { paths, name } = this.#options;
     this.#serverLock ??= await takeServerLock(paths.state, name);
@@ -56,63 +56,64 @@ export class Registration {
   }
 
   /** @throws the system's error. */
-  noteServer(server: LockedServer): void {
+  recordServer(server: LockedServer): void {
     this.#server = server;
-    this.#serverLock?.note(makeNote(this.#options.name, { server }));
+    this.#serverLock?.record(makeLockRecord(this.#options.name, { server }));
   }
 
-  /** Of a server that has outlived its last supervisor. @throws as {@link noteHeldLock}. */
+  /** Records a server that outlived its last supervisor. @throws as {@link recordInheritedLock}. */
   adoptServer(server: LockedServer): void {
     this.#server = server;
-    this.#renewServerNote(server);
+    this.#renewServerRecord(server);
   }
 
   /** @throws the system's error. */
-  noteSocket(socketPath: string): void {
+  recordSocket(socketPath: string): void {
     this.#socketPath = socketPath;
-    this.#lock.note(makeNote(this.#options.name, { socket: socketPath }));
+    this.#lock.record(makeLockRecord(this.#options.name, { socket: socketPath }));
   }
 
-  /** From now on looks at each interval, until it is left. */
+  /** Checks at each interval until {@link leave}. */
   keep(kept: Kept): void {
-    const look = () => {
-      this.#looking = this.#restore(kept)
-        .catch((error: unknown) => this.#options.warn(`cannot keep its lock, socket and state: ${String(error)}`))
+    const check = () => {
+      this.#checking = this.#restore(kept)
+        .catch((error: unknown) => this.#options.warn(`cannot restore its lock, socket and state: ${String(error)}`))
         .finally(() => {
-          if (!this.#hasLeft) this.#timer = setTimeout(look, Math.max(shortestMs, kept.everyMs())).unref();
+          if (!this.#hasLeft) this.#timer = setTimeout(check, Math.max(shortestMs, kept.everyMs())).unref();
         });
     };
-    this.#timer = setTimeout(look, Math.max(shortestMs, kept.everyMs())).unref();
+    this.#timer = setTimeout(check, Math.max(shortestMs, kept.everyMs())).unref();
   }
 
-  /** Restores nothing any more. */
+  /** Ends the checks. */
   async leave(): Promise<void> {
     this.#hasLeft = true;
     clearTimeout(this.#timer);
-    await this.#looking;
+    await this.#checking;
   }
 
   release(): void {
     if (this.#serverLock !== undefined) this.#serverLock.release();
-    else tolerate("cannot release the server's lock", () => this.#releaseAdopted(), this.#options.warn);
+    else warnOnSystemError("cannot release the server's lock", () => this.#releaseAdopted(), this.#options.warn);
     this.#lock.release();
   }
 
-  /** A start that failed leaves the server to the next one, who must be able to find it. */
+  /** Marks the lock of an adopted server as released only if the server is gone: the next supervisor must find it. */
   #releaseAdopted(): void {
-    if (this.#server !== undefined && !isRunning(this.#server.identity)) noteHeldLock(this.#serverLockPath, undefined);
+    if (this.#server !== undefined && !isRunning(this.#server.identity))
+      recordInheritedLock(this.#serverLockPath, undefined);
   }
 
   get #serverLockPath(): string {
     return serverLockPath(this.#options.paths.state, this.#options.name);
   }
 
-  /** What cannot be made anew must not keep the rest from it. */
+  /** Restores each part on its own: a part that fails must not stop the others. */
   async #restore({ control, saver }: Kept): Promise<void> {
     await this.#step("its lock", () => this.#lockAgain());
     await this.#step("its server's lock", () => this.#lockServerAgain());
     await this.#step("its socket", () => this.#listenAgain(control, saver));
-    await this.#step("what its locks say", () => this.#renewNotes());
+    await this.#step("its lock records", () => this.#renewRecords());
     await saver.restore();
   }
 
@@ -120,7 +121,7 @@ export class Registration {
     try {
       await restore();
     } catch (error) {
-      this.#options.warn(describeTolerable(`cannot keep ${what}`, error));
+      this.#options.warn(describeSystemError(`cannot restore ${what}`, error));
     }
   }
 
@@ -132,19 +133,19 @@ export class Registration {
     saver.save();
   }
 
-  /** The lock file was removed. Until it is here again, only the socket keeps a second supervisor away. */
+  /** Recreates a removed lock file. Until then only the socket keeps a second supervisor from starting. */
   #lockAgain(): void {
     const { paths, name, warn } = this.#options;
     ensureOwnFolder(paths.state);
     if (this.#lock.isInPlace()) return;
-    const lock = takeLock(supervisorLockPath(paths.state, name), makeNote(name));
+    const lock = takeLock(supervisorLockPath(paths.state, name), makeLockRecord(name));
     if (lock === undefined)
-      return warn("its lock file was removed, and another process has the one that was made since");
+      return warn("its lock file was removed, and another process holds the lock of the new file");
     this.#lock.release();
     this.#lock = lock;
   }
 
-  /** A server that runs keeps the removed file; the next one inherits the new one. */
+  /** Recreates a removed server lock. The running server keeps the removed file; the next one inherits the new one. */
   async #lockServerAgain(): Promise<void> {
     const { paths, name } = this.#options;
     const removed = this.#serverLock;
@@ -153,16 +154,16 @@ export class Registration {
     removed.release();
   }
 
-  /** Somebody may have emptied the files. */
-  #renewNotes(): void {
+  /** Rewrites the records: somebody may have emptied the files. */
+  #renewRecords(): void {
     const { name } = this.#options;
-    if (this.#socketPath !== undefined) this.#lock.note(makeNote(name, { socket: this.#socketPath }));
-    if (this.#server !== undefined) this.#renewServerNote(this.#server);
+    if (this.#socketPath !== undefined) this.#lock.record(makeLockRecord(name, { socket: this.#socketPath }));
+    if (this.#server !== undefined) this.#renewServerRecord(this.#server);
   }
 
-  #renewServerNote(server: LockedServer): void {
-    const note = makeNote(this.#options.name, { server });
-    if (this.#serverLock === undefined) noteHeldLock(this.#serverLockPath, note);
-    else this.#serverLock.note(note);
+  #renewServerRecord(server: LockedServer): void {
+    const record = makeLockRecord(this.#options.name, { server });
+    if (this.#serverLock === undefined) recordInheritedLock(this.#serverLockPath, record);
+    else this.#serverLock.record(record);
   }
 }

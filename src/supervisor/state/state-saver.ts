@@ -1,18 +1,18 @@
 import { lstat } from "node:fs/promises";
 import { type LlmctlError, systemErrorCode } from "../../base/errors.ts";
-import { stateUnwritable } from "./lock.ts";
-import { self } from "./lock-note.ts";
+import { stateUnwritable } from "./file-lock.ts";
+import { thisProcess } from "./lock-record.ts";
 import { stateFilePath, writeFirstState, writeState, type StateRecord } from "./state-file.ts";
 import type { Supervisor } from "../supervisor.ts";
 
-/** Keeps the state file up to date, one write at a time; of several changes meanwhile the last is written. */
+/** Keeps the state file up to date with one write at a time; of several changes meanwhile only the last is written. */
 export class StateSaver {
   readonly #stateDir: string;
   readonly #supervisor: Supervisor;
   readonly #socketPath: () => string;
   #writing: Promise<void> | undefined;
   #again = false;
-  /** The file as it was last written, to tell it from one that somebody else has changed. */
+  /** Inode, size and time of the file as last written, to detect a change by somebody else. */
   #written = "";
 
   constructor(stateDir: string, supervisor: Supervisor, socketPath: () => string) {
@@ -36,13 +36,12 @@ export class StateSaver {
   }
 
   save(): void {
-    // Not at once: a write that fails before it waits for anything would end before it is noted, and then be waited for
-    // without end.
+    // Deferred by a microtask: a write that fails synchronously would reset #writing before it is set here.
     if (this.#writing === undefined) this.#writing = Promise.resolve().then(() => this.#write());
     else this.#again = true;
   }
 
-  /** Writes the file again where it is no longer what was written. */
+  /** Writes the file again if it is no longer as last written. */
   async restore(): Promise<void> {
     if (
       this.#writing === undefined &&
@@ -64,7 +63,7 @@ export class StateSaver {
         await writeState(this.#stateDir, this.#record());
         this.#written = await describeFile(this.#path);
       } catch (error) {
-        // what is there is no longer what should be: the next look writes it, when the disk has room again
+        // The file is outdated: the next check writes it again, such as when the disk has room.
         this.#written = "";
         this.#supervisor.warn(this.#stateUnwritable(error).message);
       }
@@ -77,7 +76,7 @@ export class StateSaver {
     const socket = this.#socketPath();
     return {
       status: this.#supervisor.status(),
-      supervisor: self,
+      supervisor: thisProcess,
       ...(socket === "" ? {} : { socket }),
       server,
       stopTimeoutMs,

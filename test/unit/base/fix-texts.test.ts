@@ -7,6 +7,7 @@ const src = join(import.meta.dirname, "../../../src");
 /** Texts that name a command of ours and are no fix of this machine's, or none of one command. */
 const reasons: readonly { readonly text: string; readonly reason: string }[] = [
   { text: 'see on its machine why: "llmctl ps"', reason: "it is to be run on another machine" },
+  { text: 'run "llmctl ps" on the worker', reason: "it is to be run on another machine" },
   { text: 'start it on its machine: "llmctl up"', reason: "it is to be run on another machine" },
   { text: "run llmctl as that user", reason: "the same command, but by somebody else" },
   { text: "run llmctl as its owner", reason: "the same command, but by somebody else" },

@@ -104,7 +104,7 @@ describe("foreign text of any kind makes neither sequences nor lines", () => {
     fc.assert(
       fc.property(hostileText, (text) => {
         const lines: string[] = [];
-        new JsonReporter((line) => lines.push(line)).report(text, { kind: "retry", reason: text, delayMs: 1 });
+        new JsonReporter((line) => lines.push(line)).show({ kind: "retry", model: text, reason: text, delayMs: 1 });
         for (const json of [jsonText({ text }), jsonLine({ text }), ...lines]) expectPrintable(json);
         expect(JSON.parse(jsonLine({ [text]: text }))).toEqual({ [text]: text });
         expect(JSON.parse(lines[0] ?? "")).toMatchObject({ model: text, reason: text });
@@ -137,8 +137,8 @@ test("a name of megabytes is told in part", async () => {
 
 test("commands leave JSON to its one printer, which escapes what a terminal would obey", () => {
   const folder = new URL("../../../src/cli/", import.meta.url);
-  // Two talk to other processes, and one compares.
-  const others = ["detached.ts", "fetch-models.ts"];
+  // It talks to another process.
+  const others = ["detached.ts"];
   const sources = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".ts"));
   const own = sources.filter((name) => !others.includes(basename(name)));
   const found = own.filter((name) => readFileSync(new URL(name, folder), "utf8").includes("JSON.stringify("));

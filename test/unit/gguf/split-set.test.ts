@@ -6,7 +6,7 @@ import { bufferSource } from "../../../src/gguf/byte-source.ts";
 import { GgufError } from "../../../src/gguf/gguf-error.ts";
 import { readModelFacts } from "../../../src/gguf/model-facts.ts";
 import { readModel, readModelFrom } from "../../../src/gguf/read-model.ts";
-import { parseShardName } from "../../../src/gguf/split-set.ts";
+import { parseShardPath } from "../../../src/gguf/split-set.ts";
 import { buildGguf, modelKeys, writeSplitSet } from "../../support/gguf-builder.ts";
 
 const parts = {
@@ -125,11 +125,11 @@ describe("a split set that is not on this disk", () => {
 });
 
 test("shard names are taken apart", () => {
-  expect(parseShardName("/m/GLM-4.7-UD-Q2_K_XL-00002-of-00003.gguf")).toEqual({
+  expect(parseShardPath("/m/GLM-4.7-UD-Q2_K_XL-00002-of-00003.gguf")).toEqual({
     prefix: "GLM-4.7-UD-Q2_K_XL",
     number: 2,
     count: 3,
   });
-  expect(parseShardName("/m/GLM-4.7.gguf")).toBeUndefined();
-  expect(parseShardName("/m/GLM-2-of-3.gguf")).toBeUndefined();
+  expect(parseShardPath("/m/GLM-4.7.gguf")).toBeUndefined();
+  expect(parseShardPath("/m/GLM-2-of-3.gguf")).toBeUndefined();
 });

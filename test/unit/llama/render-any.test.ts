@@ -81,7 +81,8 @@ describe.each(programs)("any profile that validates, on $name", (program) => {
       }),
       settings,
     );
-    expect(rendered).toBeGreaterThan(10);
+    // About 20 of 100 random profiles render on the oldest build; the number only shows that the test tests something.
+    expect(rendered).toBeGreaterThan(3);
   });
 
   test("loses no key: each is passed or its absence explained", () => {

@@ -7,7 +7,7 @@ import { changeProfile, createProfile } from "../../../src/profiles/change-profi
 import { setInYaml } from "../../../src/profiles/yaml/edit-yaml.ts";
 import { type JsonSchema, profileJsonSchema } from "../../../src/profiles/schema/json-schema.ts";
 import { parseKey } from "../../../src/profiles/yaml/key-path.ts";
-import { parseNewValue } from "../../../src/profiles/yaml/new-value.ts";
+import { parseValueArgument } from "../../../src/profiles/yaml/value-argument.ts";
 import { makeSource, type SourceText } from "../../../src/profiles/yaml/located.ts";
 import { ProfileFolder } from "./profile-folder.ts";
 
@@ -104,7 +104,7 @@ test.each(shown)("set %s to its example %j, then show says so and where", async 
   await using folder = await ProfileFolder.create({ "near/p.yaml": before });
   const source = sourceIn(folder, "p");
   const path = parseKey(key) ?? [];
-  const value = parseNewValue(JSON.stringify(example), false);
+  const value = parseValueArgument(JSON.stringify(example), false);
   await changeProfile(source, (text) => setInYaml(text, path, value, source), folder.options());
   const { values, origins } = JSON.parse(await profileShow("p", folder.options(), { json: true })) as {
     values: object;

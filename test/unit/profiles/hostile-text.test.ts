@@ -4,8 +4,8 @@ import { parse } from "yaml";
 import { LlmctlError } from "../../../src/base/errors.ts";
 import { setInYaml } from "../../../src/profiles/yaml/edit-yaml.ts";
 import { loadProfile } from "../../../src/profiles/load.ts";
-import { parseNewValue } from "../../../src/profiles/yaml/new-value.ts";
-import { newProfileText } from "../../../src/profiles/schema/template.ts";
+import { parseValueArgument } from "../../../src/profiles/yaml/value-argument.ts";
+import { newProfileText } from "../../../src/profiles/schema/new-profile-text.ts";
 import { makeSource } from "../../../src/profiles/yaml/located.ts";
 import { hostileText } from "../../support/hostile-values.ts";
 
@@ -29,7 +29,12 @@ test("a key that is set changes that key alone, and leaves no control character 
   const before = "model: /m.gguf # the model\nenv: { A: x }\nalias: y\n";
   fc.assert(
     fc.property(text, fc.constantFrom(["env", "A"], ["env", "B"], ["alias"], ["description"]), (value, path) => {
-      const after = setInYaml(before, path, { ...parseNewValue(`x${value}`, true) }, makeSource("p", "/p.yaml", "/"));
+      const after = setInYaml(
+        before,
+        path,
+        { ...parseValueArgument(`x${value}`, true) },
+        makeSource("p", "/p.yaml", "/"),
+      );
       const wanted = parse(before) as Record<string, unknown>;
       const [first = "", second] = path;
       wanted[first] = second === undefined ? `x${value}` : { A: "x", [second]: `x${value}` };
@@ -79,7 +84,7 @@ test.each([
 });
 
 test("a line too many at the end of a path is explained", async () => {
-  expect(await refuse("model: |\n  m.gguf\n")).toMatchObject({ fix: "write it behind the key, on one line" });
+  expect(await refuse("model: |\n  m.gguf\n")).toMatchObject({ fix: "write the value behind the key, on one line" });
 });
 
 test("prose may have lines", async () => {

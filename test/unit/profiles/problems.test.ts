@@ -185,15 +185,15 @@ test("any known key with one letter wrong is an unknown key with its place and a
 test.each([
   [
     "http://models.example/m.gguf",
-    'is an address that anybody on the way can change the content of, "http://models.example/m.gguf"',
-    "write https://; http:// is for servers on this machine alone (localhost, 127.0.0.1, [::1]), so a mirror in your network needs https, too",
+    'is an http address, whose content anybody on the network path can change, "http://models.example/m.gguf"',
+    "write https://; http:// is only for servers on this machine (localhost, 127.0.0.1, [::1]), so a mirror in your network needs https, too",
   ],
   [
     "https://me:secret@models.example/m.gguf?key=secret",
-    'is written with a login, which would end up in logs, "https://models.example/m.gguf"',
+    'has a login, which would end up in logs, "https://models.example/m.gguf"',
     "use an address that needs no login",
   ],
-  ["https://", 'is no address, "https://"', "check the address"],
+  ["https://", 'is not a valid address, "https://"', "check the address"],
 ])("the address %s is refused, as one value and in a map", async (address, message, fix) => {
   const problem = { message: `"model" ${message}`, fix };
   expect(await only(`model: ${address}\n`)).toMatchObject({ ...problem, at: "near/coder.yaml:1:1" });
@@ -211,12 +211,12 @@ test.each([
     'profile "coder" has an unknown key "quant" in "model"',
   ],
   ["model: { sha256: abc }", '"model" has no "url"'],
-  ["model: { hf: o/r, file: mmproj-F16.gguf }", '"model.file" is a projector, "mmproj-F16.gguf", and no model'],
+  ["model: { hf: o/r, file: mmproj-F16.gguf }", '"model.file" is a projector, "mmproj-F16.gguf", not a model'],
   ["model: m.gguf\nmmproj: { hf: o/r, quant: F16 }", '"mmproj" has no "file"'],
   ["model: m.gguf\nlora: [{ path: https://models.example/a.gguf }]", '"lora[0].path" is an address'],
   [
     "model: m.gguf\nlora: [{ url: http://models.example/a.gguf, scale: 2 }]",
-    '"lora[0]" is an address that anybody on the way can change the content of',
+    '"lora[0]" is an http address, whose content anybody on the network path can change',
   ],
 ])("%s is refused", async (yaml, message) => {
   const { problems } = await refuseText(`${yaml}\n`);
@@ -255,7 +255,7 @@ describe("a worker", () => {
 
   test("has a port that servers know", async () => {
     expect(await only("kind: rpc-worker\n")).toMatchObject({
-      message: "a worker needs a fixed port, which servers name it by",
+      message: "a worker needs a fixed port, since servers name it by its port",
     });
     expect(await only("kind: rpc-worker\nserver: { port: auto }\n")).toMatchObject({
       fix: 'add "port" under "server", such as 50052',

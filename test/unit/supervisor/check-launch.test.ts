@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { LlmctlError } from "../../../src/base/errors.ts";
 import { checkLaunch } from "../../../src/supervisor/check-launch.ts";
-import type { Launch } from "../../../src/supervisor/launch.ts";
+import { type Launch, launchVersion } from "../../../src/supervisor/launch.ts";
 import { makeLaunch } from "../../support/make-launch.ts";
 
 const running = { name: "p", protocol: "llama-server" } as const;
@@ -10,7 +10,7 @@ const whole = makeLaunch({
   apiKeyFile: "/keys",
   files: [{ path: "/m.gguf", sizeBytes: 1 }],
   rpcWorkers: ["host:1"],
-  drafting: { wanted: true, onFailure: "fail" },
+  proof: { wanted: true, onFailure: "fail" },
   dependsOn: ["q"],
   args: ["--port", "0"],
 });
@@ -48,18 +48,18 @@ describe("is refused", () => {
   });
 
   test("of another version, with the versions of both", () => {
-    for (const version of [0, 2, "1", undefined]) {
+    for (const version of [0, launchVersion - 1, launchVersion + 1, `${launchVersion}`, undefined]) {
       expect(() => check({ ...whole, version })).toThrow(
         /was started by llmctl \d\S+, which cannot take a new configuration from llmctl 9\.9\.9/,
       );
     }
-    expect(() => checkLaunch({ ...whole, version: 2 }, running, undefined)).toThrow(
+    expect(() => checkLaunch({ ...whole, version: launchVersion + 1 }, running, undefined)).toThrow(
       "from llmctl of an earlier version",
     );
   });
 
   test("of another profile or another kind of profile", () => {
-    expect(() => check({ ...whole, name: "q" })).toThrow('it is of "q"');
+    expect(() => check({ ...whole, name: "q" })).toThrow('it belongs to "q"');
     expect(() => check({ ...whole, protocol: "rpc-worker" })).toThrow("of another kind");
   });
 
@@ -78,7 +78,7 @@ describe("is refused", () => {
 });
 
 function refusalOf(path: string): RegExp {
-  return new RegExp(`its "${path.split(".")[0]}" is not what this version knows`);
+  return new RegExp(`this version does not know its "${path.split(".")[0]}"`);
 }
 
 /** All keys, `health.intervalMs` too. */

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import type { DraftingStatus, Status } from "../../../src/control/messages.ts";
-import { describeDrafting, describeState } from "../../../src/supervisor/describe-state.ts";
+import { describeState } from "../../../src/supervisor/describe-state.ts";
 import type { State } from "../../../src/supervisor/machine-types.ts";
+import type { ProofTexts } from "../../../src/supervisor/launch.ts";
 import { crashed } from "../../support/make-launch.ts";
 
 const on: DraftingStatus = { state: "on", draftTokens: 92, acceptedTokens: 71 };
@@ -33,15 +34,19 @@ const status: Status = {
   warnings: [],
 };
 
+const proofTexts: ProofTexts = {
+  asking: "asking it to prove it",
+  describe: ({ state }) => `proof ${state}`,
+  explainFailure: () => crashed,
+  findFault: () => undefined,
+};
+
 describe("a state in one line", () => {
   test.each<[State, string]>([
     [{ name: "preflight" }, "preflight"],
     [{ name: "loading" }, "loading"],
-    [{ name: "proving" }, "server is up on http://127.0.0.1:8080 after 1.1 s, asking it to draft"],
-    [
-      { name: "ready", failedChecks: 0 },
-      "ready on http://127.0.0.1:8080 in 1.2 s · drafting on, 71 of 92 tokens accepted",
-    ],
+    [{ name: "proving" }, "server is up on http://127.0.0.1:8080 after 1.1 s, asking it to prove it"],
+    [{ name: "ready", failedChecks: 0 }, "ready on http://127.0.0.1:8080 in 1.2 s · proof on"],
     [{ name: "backoff", delayMs: 2000 }, "the server was killed (SIGKILL); next start in 2.0 s"],
     [{ name: "backoff", delayMs: 2000, waitingFor: crashed }, "it crashed; next start in 2.0 s"],
     [{ name: "failed", cause: crashed }, "failed: it crashed"],
@@ -51,26 +56,18 @@ describe("a state in one line", () => {
     [{ name: "killing", next: "back off", cause: crashed }, "killing the server: it crashed"],
     [{ name: "stopped" }, "stopped"],
   ])("%j: %s", (state, line) => {
-    expect(describeState(state, { status, sinceSpawnMs: 1200, askedBy: undefined })).toBe(line);
+    expect(describeState(state, { status, sinceSpawnMs: 1200, askedBy: undefined, proofTexts })).toBe(line);
   });
 
   test("says of what cannot be killed which process it is", () => {
-    expect(describeState({ name: "stuck", next: "stop" }, { status, sinceSpawnMs: 0, askedBy: undefined })).toContain(
-      "pid 7 is still there after SIGKILL",
-    );
+    expect(
+      describeState({ name: "stuck", next: "stop" }, { status, sinceSpawnMs: 0, askedBy: undefined, proofTexts }),
+    ).toContain("pid 7 is still there after SIGKILL");
   });
 
   test("says of an unhealthy server that it is not killed", () => {
-    expect(describeState({ name: "unhealthy" }, { status, sinceSpawnMs: 0, askedBy: undefined })).toMatch(
+    expect(describeState({ name: "unhealthy" }, { status, sinceSpawnMs: 0, askedBy: undefined, proofTexts })).toMatch(
       /no longer answers.*not killed/,
     );
   });
-});
-
-test.each<[DraftingStatus, string]>([
-  [on, "on, 71 of 92 tokens accepted"],
-  [{ state: "off", reason: "the profile asks for none" }, "off: the profile asks for none"],
-  [{ state: "unproven" }, "not proven yet"],
-])("drafting %j: %s", (drafting, words) => {
-  expect(describeDrafting(drafting)).toBe(words);
 });

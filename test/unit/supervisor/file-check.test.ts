@@ -31,7 +31,7 @@ test.each([
   [{ model: "gone/m.gguf" }, "model-missing", "the model file"],
   // A file in place of a folder.
   [{ model: "keys/m.gguf" }, "model-missing", "the model file"],
-  [{ keys: "gone" }, "api-key-file-missing", "the file of the API keys"],
+  [{ keys: "gone" }, "api-key-file-missing", "the API key file"],
 ])("%j is missing and may come", async (names, kind, what) => {
   const cause = await check(names);
   expect(cause).toMatchObject({ kind, permanent: true, mayCome: true, exit: "missingFile" });

@@ -18,7 +18,7 @@ const launches = fc
     const { restart } = makeLaunch();
     return makeLaunch({
       restart: { ...restart, policy },
-      drafting: wanted ? { wanted, onFailure } : { wanted, reason: "not asked" },
+      proof: wanted ? { wanted, onFailure } : { wanted, reason: "not asked" },
     });
   });
 
@@ -116,7 +116,7 @@ class World {
       case "proved":
         return this.#proofs === 0 ? undefined : this.dispatch({ type: "proved", epoch });
       case "not-proved":
-        return this.#proofs === 0 ? undefined : this.dispatch({ type: "not-proved", epoch, reason: "why" });
+        return this.#proofs === 0 ? undefined : this.dispatch({ type: "not-proved", epoch, cause: badFlag });
       case "exited":
         this.#nowMs += turn.passedMs;
         return this.exit(turn.cause, turn.random);
@@ -254,10 +254,9 @@ describe("whatever happens, in whatever order", () => {
       }),
       fc.record({ type: fc.constant("preflight-failed"), cause: causes }),
       fc.record({ type: fc.constantFrom("spawned", "stalled", "hung", "drained"), epoch: fc.nat(3) }),
-      fc.record({ type: fc.constant("lost"), epoch: fc.nat(3), cause: causes }),
+      fc.record({ type: fc.constantFrom("lost", "not-proved"), epoch: fc.nat(3), cause: causes }),
       fc.record({ type: fc.constant("health"), epoch: fc.nat(3), health: fc.constantFrom(...healths) }),
       fc.record({ type: fc.constant("proved"), epoch: fc.nat(3) }),
-      fc.record({ type: fc.constant("not-proved"), epoch: fc.nat(3), reason: fc.string() }),
       fc.record({
         type: fc.constant("exited"),
         epoch: fc.nat(3),

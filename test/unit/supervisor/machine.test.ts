@@ -6,11 +6,11 @@ import { badFlag, crashed, makeLaunch, notThere } from "../../support/make-launc
 
 const launch = makeLaunch();
 const never = makeLaunch({ restart: { ...launch.restart, policy: "never" } });
-const undrafted = makeLaunch({ drafting: { wanted: false, reason: "not asked" } });
-const strict = makeLaunch({ drafting: { wanted: true, onFailure: "fail" } });
+const undrafted = makeLaunch({ proof: { wanted: false, reason: "not asked" } });
+const strict = makeLaunch({ proof: { wanted: true, onFailure: "fail" } });
 
 function inState(state: State, failuresMs: readonly number[] = []): Machine {
-  return { state, epoch: 1, failuresMs, waits: 0, isPatient: false };
+  return { state, epoch: 1, failuresMs, postponements: 0, isPatient: false };
 }
 
 function exited(cause: ExitCause, nowMs = 0, random = 0.5): Event {
@@ -31,7 +31,7 @@ const deadline: Event = { type: "deadline" };
 const good: Event = { type: "health", epoch: 1, health: "ready" };
 const bad: Event = { type: "health", epoch: 1, health: "timeout" };
 const lost: Event = { type: "lost", epoch: 1, cause: crashed };
-const notProved: Event = { type: "not-proved", epoch: 1, reason: "why" };
+const notProved: Event = { type: "not-proved", epoch: 1, cause: badFlag };
 
 /** Effects as short words: `deadline 7000`. */
 function effectsOf(machine: Machine, event: Event, by: Launch): string[] {
@@ -143,10 +143,10 @@ describe("transitions", () => {
     expect(failed).toMatchObject({ name: "failed", cause: { kind: "stalled", exit: "notReadyInTime" } });
   });
 
-  test("a server that may not run without drafting fails for that reason, however it ends", () => {
+  test("a server whose proof failed is stopped for good where its launch says so, and fails for that cause however it ends", () => {
     const { machine } = next(inState({ name: "proving" }), notProved, strict);
     const { state } = next(machine, exited(crashed), strict).machine;
-    expect(state).toMatchObject({ name: "failed", cause: { kind: "not-drafting", exit: "config" } });
+    expect(state).toMatchObject({ name: "failed", cause: badFlag });
   });
 });
 
@@ -242,11 +242,11 @@ test("what a start needs elsewhere is waited for without end, ever more rarely, 
     machine = next(machine, deadline, launch).machine;
   }
   expect(delays).toEqual([1000, 2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000, 60_000, 60_000]);
-  expect(machine).toMatchObject({ state: { name: "preflight" }, failuresMs: [], waits: 10 });
+  expect(machine).toMatchObject({ state: { name: "preflight" }, failuresMs: [], postponements: 10 });
   const starting = next(machine, { type: "preflight-passed" }, launch).machine;
-  expect(starting).toMatchObject({ state: { name: "starting" }, waits: 10 });
+  expect(starting).toMatchObject({ state: { name: "starting" }, postponements: 10 });
   expect(next({ ...starting, state: { name: "proving" } }, { type: "proved", epoch: 2 }, launch).machine).toMatchObject(
-    { waits: 0 },
+    { postponements: 0 },
   );
 });
 
@@ -262,7 +262,7 @@ describe("what may come by itself", () => {
     expect(machine).toMatchObject({
       state: { name: "backoff", delayMs: 1000, waitingFor: notThere },
       failuresMs: [],
-      waits: 1,
+      postponements: 1,
     });
     expect(effects).toEqual([{ do: "deadline", ms: 1000 }]);
     expect(next(patient(state), event, never).machine.state.name).toBe("failed");

@@ -45,7 +45,7 @@ async function watchCrashes(runs: number, explain: () => void): Promise<readonly
     folder,
     orphan: undefined,
     lockServer: async () => lock,
-    noteServer: () => undefined,
+    recordServer: () => undefined,
     preflight: async () => undefined,
     onEvent: (event) => events.push(event),
   });

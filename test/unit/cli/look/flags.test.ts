@@ -1,11 +1,11 @@
 import { describe, expect, test } from "vitest";
 import { describeFlags, searchFlags } from "../../../../src/cli/look/flags.ts";
-import { findRule } from "../../../../src/llama/render/flag-table.ts";
+import { findFlagRule } from "../../../../src/llama/render/flag-table.ts";
 import { readCatalogue } from "../../../support/llama-help.ts";
 
 const all = readCatalogue("v0.5.0").entries.map((entry) => ({
   ...entry,
-  key: findRule([...entry.names, ...entry.negations])?.key,
+  key: findFlagRule([...entry.names, ...entry.negations])?.key,
 }));
 const search = (word: string) => searchFlags(all, word).map(({ names }) => names.at(-1));
 

@@ -64,7 +64,7 @@ describe("listBuilds", () => {
     ["not JSON", "{", "manifest.json is not JSON"],
     ["not an object", "7", /^manifest\.json: .*object/],
     ["a newer schema", JSON.stringify({ schema: 2 }), /^manifest\.json: schema: /],
-    ["far too large", " ".repeat(70_000), "manifest.json has 70000 bytes, which no manifest has"],
+    ["far too large", " ".repeat(70_000), "manifest.json has 70000 bytes, too many for a manifest"],
   ])("a manifest that is %s makes that build broken and no other", async (_, text, problem) => {
     await install("good", "v0.5.0");
     const folder = await install("bad", "b7698");
@@ -82,7 +82,7 @@ describe("listBuilds", () => {
     expect(builds).toEqual([]);
     expect(Object.fromEntries(broken.map(({ id, problem }) => [id, problem]))).toEqual({
       coloured: "manifest.json: ref: not a line of plain text",
-      copied: 'its manifest.json is that of "another"',
+      copied: 'its manifest.json belongs to build "another"',
       emptied: expect.stringContaining("ENOENT"),
     });
   });
@@ -142,7 +142,7 @@ describe("findServer", () => {
       code: "build-unknown",
       message: 'no build "v0.5.1" of llama.cpp is installed; installed: v0.5.0-cpu-1',
       at,
-      fix: { before: 'did you mean "v0.5.0"? else run', run: ["build", "--ref", "v0.5.1"] },
+      fix: { before: 'did you mean "v0.5.0"? if not, run', run: ["build", "--ref", "v0.5.1"] },
     });
   });
 
@@ -166,7 +166,7 @@ describe("useBuild", () => {
     expect(await readlink(join(data, "llama.cpp/current"))).toBe("b7698-cpu-2");
   });
 
-  test("notes which was current before, so that one can go back, and forth", async () => {
+  test("links the previous build, so that a rollback can go back and forth", async () => {
     await install("v0.5.0-cpu-1", "v0.5.0");
     await install("b7698-cpu-2", "b7698");
     await makeCurrent("b7698-cpu-2");

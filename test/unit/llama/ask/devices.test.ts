@@ -45,9 +45,10 @@ describe("the devices of a profile", () => {
       {
         name: "CUDA7",
         message:
-          'there is no device "CUDA7" for this build: it has CUDA0 (NVIDIA GeForce RTX 4090), CUDA1 (NVIDIA RTX 6000 Ada Generation)',
+          'this build has no device "CUDA7" here: it has CUDA0 (NVIDIA GeForce RTX 4090), ' +
+          "CUDA1 (NVIDIA RTX 6000 Ada Generation)",
         at: "p.yaml:devices.1",
-        fix: "name a device that is there",
+        fix: "name one of these devices",
       },
       expect.objectContaining({
         at: "p.yaml:draft.devices.1",

@@ -143,7 +143,8 @@ test("allowed values of v0.5.0's server are those that it lists", () => {
     "--cache-type-k-draft": cacheTypes,
     "--cache-type-v-draft": cacheTypes,
     "--spec-type":
-      "none draft-simple draft-eagle3 draft-mtp draft-dflash draft-dspark ngram-simple ngram-map-k ngram-map-k4v ngram-mod ngram-cache",
+      "none draft-simple draft-eagle3 draft-mtp draft-dflash draft-dspark " +
+      "ngram-simple ngram-map-k ngram-map-k4v ngram-mod ngram-cache",
     "--pooling": "none mean cls last rank",
     "--reasoning-format": "none deepseek deepseek-legacy auto",
     "--reasoning": "on off auto",
@@ -221,6 +222,6 @@ describe("a hostile help text", () => {
     ["one option's lines", `--model X\n--a X\n${`${column}words\n`.repeat(4000)}`],
     ["its options", `--model X\n${"--a X\n".repeat(helpLimits.entries)}`],
   ])("that is too long in %s is refused", (_, text) => {
-    expect(() => parseHelp(text)).toThrow(/^the --help text is not that of a llama\.cpp program: it /);
+    expect(() => parseHelp(text)).toThrow(/^the --help text does not come from a llama\.cpp program: it /);
   });
 });

@@ -55,8 +55,13 @@ describe("a priority that is not permitted", () => {
   test("both limits are named, and what a systemd unit needs", () => {
     expect(findPriorityProblem("realtime", rights)).toEqual({
       message:
-        'priority "realtime" is not permitted to a server that is started from here (RLIMIT_RTPRIO is 0, 90 is needed; RLIMIT_NICE is 0, 40 is needed): llama.cpp will warn, and run at normal priority',
-      fix: 'for a service set LimitRTPRIO=90 and LimitNICE=-20, without RestrictRealtime, as "llmctl systemd show" does; for a login rtprio 90 and nice -20 in /etc/security/limits.conf; or write priority: normal',
+        'this user has no permission to start a server with priority "realtime" ' +
+        "(RLIMIT_RTPRIO is 0, 90 is needed; RLIMIT_NICE is 0, 40 is needed): " +
+        "llama.cpp will warn and run at normal priority",
+      fix:
+        "for a service set LimitRTPRIO=90 and LimitNICE=-20, without RestrictRealtime, " +
+        'as "llmctl systemd show" does; for a login set rtprio 90 and nice -20 in /etc/security/limits.conf; ' +
+        "or write priority: normal",
     });
   });
 

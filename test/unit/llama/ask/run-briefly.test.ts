@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { explainFailedRun } from "../../../../src/llama/ask/binary-check.ts";
+import { explainFailedRun } from "../../../../src/llama/ask/failed-run.ts";
 import { runBriefly } from "../../../../src/llama/ask/run-briefly.ts";
 
 const env = { PATH: process.env["PATH"] ?? "" };
@@ -17,13 +17,13 @@ test.each(["sleep 60 & echo $!; exec sleep 60", "sleep 60 & echo $!"])(
   },
 );
 
-test("a program that says too much is stopped, and the reason is told", async () => {
+test("a program that prints too much is stopped, and the error says so", async () => {
   const run = await sh("exec yes", { timeoutMs: 60_000, maxBytes: 10_000 });
   expect(run.failed).toBe(true);
   expect(run.stdout.length).toBeLessThanOrEqual(10_000);
   const error = await explainFailedRun("/bin/x", "answer --help", env, run);
   expect(error).toMatchObject({
     code: "binary-failed",
-    message: '"/bin/x" says too much when it has to answer --help',
+    message: '"/bin/x" printed too much when asked to answer --help',
   });
 });

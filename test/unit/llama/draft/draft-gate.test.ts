@@ -6,7 +6,7 @@ import { findArray } from "../../../../src/gguf/metadata.ts";
 import { readModel } from "../../../../src/gguf/read-model.ts";
 import type { DraftQuestion, DraftVerdict } from "../../../../src/llama/draft/draft-gate.ts";
 import { decideDraft } from "../../../../src/llama/draft/draft-gate.ts";
-import { vocabRule } from "../../../../src/llama/draft/vocab-rule.ts";
+import { vocabRuleFromFlags } from "../../../../src/llama/draft/build-vocab-rule.ts";
 import type { GgufParts, Part, TensorPart } from "../../../support/gguf-builder.ts";
 import { editGguf, modelFrom, modelKeys } from "../../../support/gguf-builder.ts";
 
@@ -280,7 +280,7 @@ describe("warnings that llama.cpp does not give", () => {
     ["the eom tokens differ (target none, draft 4)", { draft: { "tokenizer.ggml.eom_token_id": 4 } }],
     ["the fim_pre tokens differ (target 3, draft none)", { target: { "tokenizer.ggml.fim_pre_token_id": 3 } }],
     ["the draft has no fewer parameters", { draftTensors: [{ name: "more", ne: [64, 64] }] }],
-    ["the draft was trained for 256 tokens, the context is 512", { draft: { "llama.context_length": 256 } }],
+    ["the draft was trained for 256 tokens and the context is 512", { draft: { "llama.context_length": 256 } }],
   ])("%s", async (warning, sides) => {
     const verdict = await decide(sides);
     expect(verdict.verdict).toBe("on");
@@ -372,14 +372,14 @@ describe("heads made for one target", () => {
 });
 
 describe("other drafting types", () => {
-  test("ngram types need no draft model, and say when one is there for nothing", async () => {
+  test("ngram types need no draft model, and a draft model without use is reported", async () => {
     expect(await decideAlone("ngram-mod")).toEqual({ verdict: "on", llamaCpp: "drafts", warnings: [] });
     expect((await decide({}, { type: "ngram-mod,ngram-cache" })).warnings).toEqual([
       expect.stringContaining("the draft model is never used"),
     ]);
   });
 
-  test("in a list, the type that fails decides", async () => {
+  test("in a list, the failing type decides", async () => {
     const sides = { draft: vocabulary(32, { 9: "other" }) };
     expect(await decide(sides, { type: "ngram-mod,draft-simple" })).toMatchObject({ verdict: "off" });
     expect(await decide({}, { type: "ngram-mod,draft-simple" })).toEqual({
@@ -393,7 +393,7 @@ describe("other drafting types", () => {
     expect(await decideAlone("none")).toMatchObject({ verdict: "off" });
   });
 
-  test("a type that is not known is not judged, and that is said", async () => {
+  test("an unknown type is not judged, and a warning says so", async () => {
     expect((await decideAlone("draft-new")).warnings).toEqual([
       'llmctl does not know the drafting type "draft-new"; the models were not compared',
     ]);
@@ -401,7 +401,7 @@ describe("other drafting types", () => {
 });
 
 test("the rule of a build follows from its flags", () => {
-  const flags = (...names: string[]) => vocabRule((flag) => names.includes(flag));
+  const flags = (...names: string[]) => vocabRuleFromFlags((flag) => names.includes(flag));
   expect(flags("--model-draft", "--draft-max")).toBe("refuse");
   expect(flags("--model-draft", "--draft-max", "--spec-replace")).toBe("translate");
   expect(flags("--model-draft", "--spec-draft-n-max", "--spec-type")).toBe("strict");

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { formatMemory, judgeMemory, sumMemory } from "../../../../src/llama/plan/memory-use.ts";
-import { fitArguments, parseMemory } from "../../../../src/llama/ask/fit-params.ts";
+import { parseMemory } from "../../../../src/llama/ask/fit-params.ts";
+import { fitArguments } from "../../../../src/llama/render/fit-arguments.ts";
 import { renderServer } from "../../../../src/llama/render/render-command.ts";
 import { makeProfile, readCatalogue } from "../../../support/llama-help.ts";
 

@@ -76,17 +76,22 @@ describe("problems", () => {
     [
       "removed, but a key says it",
       ["--draft-max", "3"],
-      '"--draft-max" says what the key draft.n_max says',
+      '"--draft-max" has the same meaning as the key draft.n_max',
       "set draft.n_max instead",
     ],
     [
       "of another build, but a key says it",
       ["--ctx-size-draft", "3"],
-      "says what the key draft.ctx_size says",
+      "has the same meaning as the key draft.ctx_size",
       "set draft.ctx_size instead",
     ],
-    ["covered by a key", ["-c", "4096"], '"-c" says what the key ctx_size says', "set ctx_size instead"],
-    ["covered by a key, negated", ["--no-jinja"], '"--no-jinja" says what the key jinja says', "set jinja instead"],
+    ["covered by a key", ["-c", "4096"], '"-c" has the same meaning as the key ctx_size', "set ctx_size instead"],
+    [
+      "covered by a key, negated",
+      ["--no-jinja"],
+      '"--no-jinja" has the same meaning as the key jinja',
+      "set jinja instead",
+    ],
     ["no value", ["--cache-reuse"], '"--cache-reuse" lacks its value (N)', "write the value as the next item"],
     [
       "a flag where the value should be",
@@ -104,37 +109,37 @@ describe("problems", () => {
     [
       "value behind an equals sign",
       ["--cache-reuse=256"],
-      "holds a flag and its value in one",
+      "is a flag and its value in one item",
       'two items: "--cache-reuse", "256"',
     ],
     [
       "value behind a space",
       ["--cache-reuse 256"],
-      "holds a flag and its value in one",
+      "is a flag and its value in one item",
       'two items: "--cache-reuse", "256"',
     ],
-    ["a stray value", ["256"], '"256" is not a flag', "an item of its own"],
-    ["owned: port", ["--port", "1"], "says what the key server.port says", "set server.port instead"],
-    ["owned: host", ["--host", "::"], "says what the key server.host says", "set server.host instead"],
-    ["owned: model", ["-m", "x"], "says what the key model says", "set model instead"],
+    ["a stray value", ["256"], '"256" is not a flag', "a separate item"],
+    ["owned: port", ["--port", "1"], "has the same meaning as the key server.port", "set server.port instead"],
+    ["owned: host", ["--host", "::"], "has the same meaning as the key server.host", "set server.host instead"],
+    ["owned: model", ["-m", "x"], "has the same meaning as the key model", "set model instead"],
     ["owned: model elsewhere", ["-hf", "a/b"], "names a model", "hf: OWNER/REPO"],
     ["owned: api key", ["--api-key", "s3cret"], "shows the key to every user", "server.api_key_file"],
     [
       "owned: key file",
       ["--api-key-file", "/k"],
-      "says what the key server.api_key_file says",
+      "has the same meaning as the key server.api_key_file",
       "set server.api_key_file instead",
     ],
     [
       "owned: key file, joined",
       ["--api_key_file=/k"],
-      "says what the key server.api_key_file says",
+      "has the same meaning as the key server.api_key_file",
       "set server.api_key_file instead",
     ],
     ["owned: log", ["--log-disable"], "hides the log", "remove it"],
-    ["owned: prefix", ["--api-prefix", "/x"], "moves the server away", "proxy"],
-    ["prints and ends", ["--list-devices"], "print something and end", "remove it"],
-    ["presets", ["--gpt-oss-20b-default"], "chooses a model of its own", "key model"],
+    ["owned: prefix", ["--api-prefix", "/x"], "changes the address", "proxy"],
+    ["prints and ends", ["--list-devices"], "print something and exit", "remove it"],
+    ["presets", ["--gpt-oss-20b-default"], "selects its own model", "key model"],
   ])("%s: %j", (_, args, message, fix) => {
     const { flags, problems } = check(args);
     expect(problems).toHaveLength(1);
@@ -145,17 +150,17 @@ describe("problems", () => {
   });
 
   test("the same flag is judged by the build", () => {
-    expect(check(["--license"], {}, b7698).problems[0]?.message).toContain("print something and end");
+    expect(check(["--license"], {}, b7698).problems[0]?.message).toContain("print something and exit");
     expect(check(["--license"]).problems[0]?.message).toContain("unknown");
     expect(check(["--direct-io"], {}, b7698).problems).toEqual([]);
   });
 
   test("a flag shared with a key that is set", () => {
     expect(check(["--load-mode", "dio"], { mlock: true }).problems[0]?.message).toBe(
-      '"--load-mode" says what the key mlock says',
+      '"--load-mode" has the same meaning as the key mlock',
     );
     expect(check(["--load-mode", "dio"], { mmap: false }).problems[0]?.message).toBe(
-      '"--load-mode" says what the key mmap says',
+      '"--load-mode" has the same meaning as the key mmap',
     );
   });
 
@@ -211,11 +216,11 @@ describe("as a map", () => {
   test.each([
     [{ "cache-reus": 256 }, '"--cache-reus" is unknown to llama.cpp v0.5.0', 'did you mean "--cache-reuse"?'],
     [{ "spec-ngram-size-m": 3 }, "has been removed", "use the respective --spec-ngram-*-size-m"],
-    [{ "cache-reuse": true }, '"--cache-reuse" lacks its value (N)', "write it behind the name"],
+    [{ "cache-reuse": true }, '"--cache-reuse" lacks its value (N)', "write it after the name"],
     [{ "no-repack": 1 }, '"--no-repack" takes no value, not 1 values', "write true"],
     [{ "cache-reuse": [1, 2] }, '"--cache-reuse" takes N, not 2 values', "write N"],
     [{ "split-mode": "rows" }, '"--split-mode" does not take "rows"', "takes none, layer, row, tensor"],
-    [{ "ctx-size": 4096 }, '"--ctx-size" says what the key ctx_size says', "set ctx_size instead"],
+    [{ "ctx-size": 4096 }, '"--ctx-size" has the same meaning as the key ctx_size', "set ctx_size instead"],
     [{ "api-key": "s3cret" }, "shows the key to every user", "server.api_key_file"],
   ])("%j is wrong at its own line", (args, message, fix) => {
     const { flags, problems } = check(args);

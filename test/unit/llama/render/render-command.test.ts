@@ -361,7 +361,7 @@ test("rpc.workers of a build without RPC, and rpc.cache of a server", () => {
   });
   expect(render({ rpc: { cache: true } }, catalogues.b7698).notes).toContainEqual({
     key: "rpc.cache",
-    reason: "only a worker keeps the weights that it is sent",
+    reason: "only a worker caches weights",
   });
 });
 

@@ -72,11 +72,11 @@ describe("the keys of a file", () => {
     ["blank at the start or the end", `key\n\n${secret} \n`, 3],
     ["blank at the start or the end", `${secret}\t\n`, 1],
     ["blank at the start or the end", "key\n   \n", 2],
-    ["comment behind", `${secret} # of ada\n`, 1],
+    ["comment after the key", `${secret} # of ada\n`, 1],
     ["quotes", `"${secret}"\n`, 1],
     ["quotes", `'${secret}'\n`, 1],
     ["Bearer", `key\nBearer ${secret}\n`, 2],
-    ["other than ASCII", `${secret}\u00c3\u00a4\n`, 1],
+    ["non-ASCII", `${secret}\u00c3\u00a4\n`, 1],
     ["percent sign", `${secret}%2F\n`, 1],
     ["8000 bytes", `key\n${secret.repeat(2000)}\n`, 2],
   ])("%s in %j, line %i", (what, text, line) => {
@@ -96,7 +96,7 @@ describe("the keys of a file", () => {
     ]);
   });
 
-  test("builds without comments would take them for keys", () => {
+  test("builds without comments read them as keys", () => {
     expect(["b7698", "b8390", "b10068", "v0.5.0"].map((build) => hasKeyComments(readCatalogue(build)))).toEqual([
       false,
       false,
@@ -104,7 +104,7 @@ describe("the keys of a file", () => {
       true,
     ]);
     writeFileSync(path, "key\n# of ada\n");
-    expect(refuse(false).message).toMatch(/comment, which this build of llama.cpp takes for a key, on line 2$/);
+    expect(refuse(false).message).toMatch(/comment, which this build of llama.cpp reads as a key, on line 2$/);
   });
 });
 
@@ -116,7 +116,7 @@ describe("a key file that cannot be read", () => {
     ["is below a file", () => (writeFileSync(path, ""), (path = join(path, "keys"))), "missingFile", "does not exist"],
     ["is a folder", () => mkdirSync(path), "missingFile", "is a folder"],
     ["is a pipe, which nobody writes to", () => execFileSync("mkfifo", [path]), "missingFile", "is a pipe"],
-    ["is a device", () => (path = "/dev/zero"), "missingFile", "is no regular file"],
+    ["is a device", () => (path = "/dev/zero"), "missingFile", "is not a regular file"],
     ["is too large", () => writeFileSync(path, Buffer.alloc(2 << 20, "k")), "config", "has 2097152 bytes"],
   ])("%s", (_how, make, exit, message) => {
     make();

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { exitCodes } from "../../../../src/base/exit-codes.ts";
 import { explainExit } from "../../../../src/llama/server/exit-cause.ts";
+import { knownLogLines } from "../../../../src/llama/server/exit-log-lines.ts";
 import type { ServerExit } from "../../../../src/supervisor/launch.ts";
 
 function ended(lastLines: readonly string[], more: Partial<ServerExit> = {}): ServerExit {
@@ -165,14 +166,14 @@ describe("what llama-server said last", () => {
       "libcuda",
     ],
     ["a worker's device", "error: unknown device: CUDA7", "bad-flag", "config", "CUDA7"],
-  ])("%s that is missing may come", (_, line, kind, exit, what) => {
+  ])("%s that is missing may appear later", (_, line, kind, exit, what) => {
     const cause = explainExit(ended([line]));
     expect(cause).toMatchObject({ kind, exit, permanent: true, mayCome: true });
     expect(cause.message).toContain(what);
   });
 
   test.each(["no CUDA-capable device is detected", "system not yet initialized"])(
-    "a driver that says %j may be on its way",
+    "a driver that says %j may still be loading",
     (what) => {
       expect(explainExit(ended([`CUDA error: ${what}`]))).toMatchObject({
         kind: "gpu-not-ready",
@@ -187,7 +188,7 @@ describe("what llama-server said last", () => {
     ["a damaged model", "gguf_init_from_file_impl: failed to read magic"],
     ["a flag", "error: invalid argument: --what"],
     ["a value", 'error while handling argument "--port": stoi'],
-  ])("%s does not come right by itself", (_, line) => {
+  ])("%s stays until somebody changes something", (_, line) => {
     const cause = explainExit(ended([line]));
     expect(cause.permanent).toBe(true);
     expect(cause.mayCome).toBeUndefined();
@@ -218,7 +219,7 @@ describe("what llama-server said last", () => {
     ["no memory at all", ["terminate called after throwing an instance of 'std::bad_alloc'"], "out-of-memory"],
     ["a GPU error", ["CUDA error: an illegal memory access was encountered"], "gpu-error"],
     ["a draft that does not load", ["srv    load_model: failed to load draft model, '/m/d.gguf'"], "model-not-loaded"],
-  ])("%s may pass: it is tried again", (_, lines, kind) => {
+  ])("%s may pass: the server is started again", (_, lines, kind) => {
     expect(explainExit(ended(lines))).toMatchObject({ kind, permanent: false, exit: "diedBeforeReady" });
   });
 
@@ -231,7 +232,7 @@ describe("what llama-server said last", () => {
     expect(exit).toMatchObject({ kind: "rpc-worker-lost", permanent: false, exit: "unavailable" });
   });
 
-  test("of several causes the most telling counts, wherever it stands", () => {
+  test("the most telling of several lines counts, wherever it stands", () => {
     const lines = [
       "srv    load_model: failed to load model, '/m/x.gguf'",
       "cudaMalloc failed: out of memory",
@@ -252,13 +253,13 @@ describe("what llama-server said last", () => {
   });
 });
 
-describe("without a word", () => {
+describe("with no line that explains it", () => {
   test.each([
     [{ code: null, signal: "SIGKILL" }, "killed", "the server was killed (SIGKILL)"],
     [
       { code: null, signal: "SIGKILL", oomKills: 1 },
       "host-out-of-memory",
-      "the kernel killed the server: the memory ran out",
+      "the kernel killed the server because the memory ran out",
     ],
     [{ code: null, signal: "SIGTERM", oomKills: 1 }, "killed", "the server was ended by SIGTERM"],
     [{ code: null, signal: "SIGSEGV" }, "crashed", "the server crashed (SIGSEGV)"],
@@ -280,10 +281,10 @@ describe("without a word", () => {
   });
 });
 
-test("of a server that was adopted it is not known how it ended, unless its log says so", () => {
+test("the exit code of an adopted server is unknown, but its log may explain the end", () => {
   expect(explainExit(ended([], { code: null }))).toMatchObject({
     kind: "exited",
-    message: "the server is gone; as it was adopted, its exit code is not known",
+    message: "the server is gone; its exit code is unknown because this supervisor did not start it",
     permanent: false,
   });
   expect(explainExit(ended(["CUDA error: an illegal memory access was encountered"], { code: null })).kind).toBe(
@@ -304,4 +305,29 @@ test.each<[string, readonly string[], Partial<ServerExit>, readonly string[]]>([
   ["an exit code", [], { code: 7 }, ["logs", "coder"]],
 ])("what to do about %s is a command with the profile's own name", (_, lines, more, run) => {
   expect(explainExit(ended(lines, more)).fix).toMatchObject({ run });
+});
+
+// The recipe for a new exit cause: a row in `knownLogLines`, and here a line as the server logs it.
+test("every row of the table is the first to match its own example", () => {
+  const examples = [
+    'error while handling argument "--device": invalid device: CUDA7',
+    `error while handling argument "--grammar-file": error: failed to open file '/g.gbnf'`,
+    "error: invalid argument: --nope",
+    "error: unknown device: CUDA7",
+    "ggml-rpc.cpp:1200: Failed to connect to 10.0.0.2:50052",
+    "srv start: couldn't bind HTTP server socket, hostname: /run/a.sock, port: 8080",
+    "srv start: couldn't bind HTTP server socket, hostname: 127.0.0.1, port: 8080",
+    "x: error while loading shared libraries: libcuda.so.1: cannot open",
+    "CUDA error: out of memory",
+    "terminate called after throwing an instance of 'std::bad_alloc'",
+    "error loading model: unknown model architecture: 'new'",
+    "gguf_init_from_file: failed to open GGUF file '/m.gguf' (Permission denied)",
+    "gguf_init_from_file: failed to open GGUF file '/m.gguf'",
+    "gguf_init_from_file_impl: failed to read magic",
+    "CUDA error: system not yet initialized",
+    "CUDA error: an illegal memory access was encountered",
+    "srv    load_model: failed to load model, '/m/x.gguf'",
+  ];
+  const matched = examples.map((line) => knownLogLines.findIndex((row) => row.line.test(line)));
+  expect(matched).toEqual([...knownLogLines.keys()]);
 });

@@ -170,8 +170,7 @@ describe("the proof request", () => {
     const quiet = makeLaunch({ watchTraffic: false });
     expect(await prove(quiet, endpoint, never)).toMatchObject({
       requests: 1,
-      draftTokens: 92,
-      acceptedTokens: 71,
+      verdict: { state: "on", draftTokens: 92, acceptedTokens: 71 },
       tokensPerSecond: 12.5,
     });
     expect(seen).toEqual([
@@ -203,13 +202,14 @@ describe("the proof request", () => {
   });
 
   test.each([
-    [{}, 0],
-    [{ timings: { draft_n: null } }, 0],
-    [{ timings: { draft_n: "7" } }, 0],
-    [{ timings: { draft_n: 0, draft_n_accepted: 0 } }, 0],
-  ])("counters that are not there are 0: %j", async (body, tokens) => {
+    {},
+    { timings: { draft_n: null } },
+    { timings: { draft_n: "7" } },
+    { timings: { draft_n: 0, draft_n_accepted: 0 } },
+  ])("proves nothing when the counters are missing or 0: %j", async (body) => {
     answerWith(200, body);
-    expect((await prove(makeLaunch(), endpoint, never)).draftTokens).toBe(tokens);
+    const { verdict } = await prove(makeLaunch(), endpoint, never);
+    expect(verdict).toEqual({ state: "off", reason: "the proof request drafted no token" });
   });
 
   test("uses the first key of the key file", async () => {

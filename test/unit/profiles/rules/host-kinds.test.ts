@@ -44,7 +44,7 @@ describe("server.host", () => {
     ["/run/coder", "ends in .sock: /run/coder.sock"],
     ["run/coder/", "ends in .sock: run/coder.sock"],
     ["10.0.0.0/8", "write an address such as 127.0.0.1"],
-    ["*", "write 0.0.0.0 for all addresses"],
+    ["*", "write 0.0.0.0 for all IPv4 addresses"],
     ["gpu box", "write an address such as 127.0.0.1, or a name"],
     ["[::1", "write an address such as 127.0.0.1, or a name"],
     ["/run/a\nb.sock", "choose another path"],
@@ -83,13 +83,13 @@ describe("server.host", () => {
     expect(Buffer.byteLength(path(103))).toBe(103);
     expect(await load({ host: path(103) })).toBe(path(103));
     const problem = await problemOf({ host: path(104) });
-    expect(problem?.message).toContain("is a path of 104 bytes, and that of a unix socket has at most 103");
+    expect(problem?.message).toContain("is a path of 104 bytes, but the path of a unix socket has at most 103");
     expect(problem?.fix).toContain("shorter");
   });
 
   test("that is a socket has no port", async () => {
     const problem = await problemOf({ host: "/run/coder.sock", port: 8001 });
-    expect(problem?.message).toBe('"server.port" is 8001, and "server.host" is a unix socket, which has no port');
+    expect(problem?.message).toBe('"server.port" is 8001, but "server.host" is a unix socket, which has no port');
     expect(problem?.fix).toContain("port: auto");
   });
 

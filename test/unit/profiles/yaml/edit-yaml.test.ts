@@ -6,13 +6,13 @@ import { parse } from "yaml";
 import { LlmctlError } from "../../../../src/base/errors.ts";
 import { setInYaml, unsetInYaml } from "../../../../src/profiles/yaml/edit-yaml.ts";
 import { parseKey } from "../../../../src/profiles/yaml/key-path.ts";
-import { parseNewValue } from "../../../../src/profiles/yaml/new-value.ts";
+import { parseValueArgument } from "../../../../src/profiles/yaml/value-argument.ts";
 import { makeSource } from "../../../../src/profiles/yaml/located.ts";
 
 const source = makeSource("p", "/work/p.yaml", "/work");
 
 function set(text: string, key: string, typed: string, isText = false): string {
-  return setInYaml(text, parseKey(key) ?? [], parseNewValue(typed, isText), source);
+  return setInYaml(text, parseKey(key) ?? [], parseValueArgument(typed, isText), source);
 }
 
 function unset(text: string, key: string): string | undefined {
@@ -136,12 +136,12 @@ describe("a typed value", () => {
     ["two\nlines", "two\nlines"],
     [`${"[".repeat(100)}1${"]".repeat(100)}`, `${"[".repeat(100)}1${"]".repeat(100)}`],
   ])("%j is %j", (typed, value) => {
-    expect(parseNewValue(typed, false).value).toEqual(value);
+    expect(parseValueArgument(typed, false).value).toEqual(value);
   });
 
   test("is text where a key takes nothing else", () => {
-    expect(parseNewValue("0", true).value).toBe("0");
-    expect(parseNewValue("'0'", true).value).toBe("0");
+    expect(parseValueArgument("0", true).value).toBe("0");
+    expect(parseValueArgument("'0'", true).value).toBe("0");
     expect(set("env: { A: x }\n", "env.B", "0,1", true)).toBe('env: { A: x, B: "0,1" }\n');
   });
 });
@@ -205,7 +205,7 @@ describe("for any profile and any value", { timeout: 60_000 }, () => {
     fc.assert(
       fc.property(written, spelled, fc.boolean(), ({ text, before, after, key }, typed, isText) => {
         const edited = set(text, key, typed, isText);
-        expect(at(parse(edited), key)).toEqual(parseNewValue(typed, isText).value);
+        expect(at(parse(edited), key)).toEqual(parseValueArgument(typed, isText).value);
         expect(edited.startsWith(before)).toBe(true);
         expect(edited.endsWith(after)).toBe(true);
       }),
@@ -221,7 +221,7 @@ describe("for any profile and any value", { timeout: 60_000 }, () => {
         spelled,
         ({ text }, key, typed) => {
           const edited = set(text, key, typed);
-          expect(at(parse(edited), key)).toEqual(parseNewValue(typed, false).value);
+          expect(at(parse(edited), key)).toEqual(parseValueArgument(typed, false).value);
           let same = 0;
           while (same < text.length && text[same] === edited[same]) same += 1;
           expect(edited.endsWith(text.slice(same))).toBe(true);

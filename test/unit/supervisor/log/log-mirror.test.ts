@@ -16,8 +16,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execFileSync } from "node:child_process";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { LogFollower } from "../../../../src/supervisor/log/log-follower.ts";
-import { findGoesOn } from "../../../../src/supervisor/log/log-mirror.ts";
+import { ServerLogReader } from "../../../../src/supervisor/log/server-log-reader.ts";
+import { findContinuation } from "../../../../src/supervisor/log/log-continuation.ts";
 import { formatRunMarker, ServerLog } from "../../../../src/supervisor/log/server-log.ts";
 
 let folder: string;
@@ -66,8 +66,8 @@ test.each([
   log.look();
   const before = { inode: fstatSync(log.fd).ino, byte: `${marker}\nseen\n`.length };
   expect(content().startsWith(`${marker}\n--- llmctl: goes on from byte `)).toBe(true);
-  expect(findGoesOn(content())?.places).toEqual([before]);
-  expect(content().slice(findGoesOn(content())?.end)).toBe("not seen\nafter\nlater\n");
+  expect(findContinuation(content())?.places).toEqual([before]);
+  expect(content().slice(findContinuation(content())?.end)).toBe("not seen\nafter\nlater\n");
   expect(statSync(path).mode & 0o777).toBe(0o600);
   expect(statSync(join(folder, "p")).mode & 0o777).toBe(0o700);
   expect(log.readRunTail(3)).toEqual(["not seen", "after", "later"]);
@@ -94,8 +94,8 @@ test("one that is lost again goes on where the last one ended", () => {
   say("two\n");
   expect(log.look()).toBe(true);
   const own = { inode: fstatSync(log.fd).ino, byte: `${marker}\none\n`.length };
-  expect(findGoesOn(content())?.places).toEqual([own, { inode: ino, byte: size }]);
-  expect(content().slice(findGoesOn(content())?.end)).toBe("two\n");
+  expect(findContinuation(content())?.places).toEqual([own, { inode: ino, byte: size }]);
+  expect(content().slice(findContinuation(content())?.end)).toBe("two\n");
 });
 
 test("one that is moved back is the log again", () => {
@@ -133,7 +133,7 @@ test("a moved file is cut back to what it had, and the new one is rotated", () =
   say("kept\n");
   renameSync(path, moved);
   log.look();
-  const follower = new LogFollower(log);
+  const follower = new ServerLogReader(log);
   say(`${"x".repeat(1500)}\n`);
   expect([...follower.read(1 << 20)].at(-1)).toHaveLength(1500);
   log.look();

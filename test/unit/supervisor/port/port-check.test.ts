@@ -88,7 +88,7 @@ describe("an address without a port", () => {
 test("an address of another machine is told as such", async () => {
   expect(await checkPort({ host: "192.0.2.1", port })).toMatchObject({
     kind: "host-not-local",
-    message: '"192.0.2.1" is no address of this machine',
+    message: '"192.0.2.1" is not an address of this machine',
     exit: "unavailable",
   });
 });

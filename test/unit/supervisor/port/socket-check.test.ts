@@ -80,7 +80,7 @@ describe("the path of a socket", () => {
     expect(await check()).toMatchObject({
       kind: "not-a-socket",
       exit: "config",
-      message: `"${socketPath}" is there, and is no socket`,
+      message: `"${socketPath}" exists and is not a socket`,
     });
     await removeStaleSocket(socketPath);
     expect(existsSync(socketPath)).toBe(true);
@@ -91,7 +91,7 @@ describe("the path of a socket", () => {
     expect(await check()).toMatchObject({
       exit: "missingFile",
       mayCome: true,
-      fix: `make it: mkdir -p ${join(folder, "run")}`,
+      fix: `create it: mkdir -p ${join(folder, "run")}`,
     });
     writeFileSync(join(folder, "file"), "");
     socketPath = join(folder, "file/x.sock");

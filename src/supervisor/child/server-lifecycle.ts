@@ -1,0 +1,245 @@
+import { randomInt } from "node:crypto";
+import { formatDuration } from "../../base/text/units.ts";
+import type { LoadProgress, StateName } from "../../control/messages.ts";
+import type { Endpoint, ExitCause, Launch, ServerProtocol } from "../launch.ts";
+import type { ServerLog } from "../log/server-log.ts";
+import type { Event, Machine } from "../machine-types.ts";
+import { removeStaleSocket } from "../port/socket-check.ts";
+import type { Orphan } from "../state/orphan.ts";
+import type { ProcessIdentity } from "../state/process-identity.ts";
+import type { StatusBoard } from "../status-board.ts";
+import { brokenBySuspend, workerLost } from "../supervision-causes.ts";
+import { runInBackground, warnOnSystemError } from "../warn-on-system-error.ts";
+import { readOomKills } from "./oom-kills.ts";
+import { adoptServer, explainSpawnFailure, kill, terminate, type ProcessExit } from "./server-process.ts";
+import { ServerRun, type StartedServer } from "./server-run.ts";
+import { ServerWatch } from "./server-watch.ts";
+import { startServer, type ServerRegistry } from "./start-server.ts";
+
+/** The supervisor's loop, which owns the state: a server's lifecycle reads the state and reports events. */
+interface SupervisorLoop {
+  readonly machine: () => Machine;
+  readonly launch: () => Launch;
+  readonly dispatch: (event: Event) => void;
+  /** Tells people something that changes no state. */
+  readonly publish: (message: string) => void;
+  readonly publishLoad: (load: LoadProgress) => void;
+  readonly warn: (text: string) => void;
+}
+
+interface LifecycleOptions extends ServerRegistry {
+  readonly protocol: ServerProtocol;
+  readonly log: ServerLog;
+  readonly board: StatusBoard;
+  readonly loop: SupervisorLoop;
+  /** A server to adopt in place of the first start. */
+  readonly orphan: Orphan | undefined;
+}
+
+/**
+ * Performs the machine's effects on the server, one server after the other: spawns or adopts it, watches it, has it
+ * prove itself and drain, sends signals, and reports its end. Decides nothing: each result is an event for the machine.
+ */
+export class ServerLifecycle {
+  readonly #options: LifecycleOptions;
+  readonly #loop: SupervisorLoop;
+  readonly #board: StatusBoard;
+  #run: ServerRun | undefined;
+  #orphan: Orphan | undefined;
+  /** When the last server was seen to be gone; undefined once the next start has begun. */
+  #goneMs: number | undefined;
+
+  constructor(options: LifecycleOptions) {
+    this.#options = options;
+    this.#loop = options.loop;
+    this.#board = options.board;
+    this.#orphan = options.orphan;
+  }
+
+  get pid(): number | null {
+    return this.#run?.server.pid ?? null;
+  }
+
+  get identity(): ProcessIdentity | null {
+    return this.#run?.server.identity ?? this.#orphan?.identity ?? null;
+  }
+
+  /** Since the present server was started; 0 when there is none. */
+  get sinceSpawnMs(): number {
+    return this.#run?.sinceMs ?? 0;
+  }
+
+  get hasOrphan(): boolean {
+    return this.#orphan !== undefined;
+  }
+
+  async readMetrics(): Promise<string | undefined> {
+    return this.#run?.metrics.read();
+  }
+
+  /** The machine has entered a state. */
+  onState(name: StateName, before: StateName): void {
+    if (name === "preflight") this.#goneMs = undefined;
+    if (name === "ready" || name === "unhealthy") this.#run?.watch.enter(name);
+    if (name === "stopping" || name === "killing") this.#run?.watch.stop();
+    if (before === "proving" || name === "stopping") this.#run?.giveUpAsking();
+  }
+
+  /**
+   * What is left of a deadline. A backoff counts from the server's end: the work after an exit happens within it and
+   * delays the next start no further.
+   */
+  leftOf(ms: number): number {
+    const isBackoff = this.#loop.machine().state.name === "backoff";
+    return isBackoff && this.#goneMs !== undefined ? Math.max(0, ms - (performance.now() - this.#goneMs)) : ms;
+  }
+
+  terminate(): void {
+    if (this.#run !== undefined) terminate(this.#run.server.pid);
+  }
+
+  kill(): void {
+    if (this.#run !== undefined) kill(this.#run.server.pid);
+  }
+
+  async spawn(epoch: number): Promise<void> {
+    this.#forgetRun();
+    this.#board.runs += 1;
+    const { log, lockServer, recordServer } = this.#options;
+    const launch = this.#loop.launch();
+    let started: StartedServer;
+    try {
+      started = await startServer({ launch, epoch, log, lockServer, recordServer, warn: this.#loop.warn });
+    } catch (error) {
+      return this.#onExit(epoch, explainSpawnFailure(launch.file, error));
+    }
+    this.#begin(epoch, started);
+    // A stop that was asked for while the process was being spawned found no process to signal.
+    const { state } = this.#loop.machine();
+    if (state.name === "stopping") this.#try("cannot terminate", () => terminate(started.server.pid));
+    if (state.name === "killing") this.#try("cannot kill", () => kill(started.server.pid));
+  }
+
+  adopt(epoch: number): void {
+    const orphan = this.#orphan;
+    if (orphan === undefined) return;
+    this.#orphan = undefined;
+    const { identity, endpoint } = orphan;
+    const from = endpoint === undefined ? "all" : "what comes";
+    this.#try("cannot read the server's log", () => this.#options.log.resumeRun(from, identity.pid));
+    this.#loop.publish(`took over the server (pid ${identity.pid}), which had outlived its supervisor`);
+    const server = adoptServer(identity);
+    this.#begin(epoch, { server, oomKills: readOomKills() ?? 0, startedMs: performance.now() }, endpoint);
+  }
+
+  async prove(epoch: number): Promise<void> {
+    const result = await this.#run?.prove();
+    if (result === undefined || result.kind === "unwanted") return;
+    if (epoch === this.#loop.machine().epoch) this.#board.noteProof(result);
+    if (result.kind === "proved") return this.#loop.dispatch({ type: "proved", epoch });
+    const cause = this.#options.protocol.proofTexts.explainFailure(result.reason);
+    this.#loop.dispatch({ type: "not-proved", epoch, cause });
+  }
+
+  async drain(epoch: number): Promise<void> {
+    const limit = formatDuration(this.#loop.launch().stopTimeoutMs);
+    await this.#run?.drain(() => this.#loop.publish(`waiting for running requests to end, at most ${limit}`));
+    this.#loop.dispatch({ type: "drained", epoch });
+  }
+
+  #begin(epoch: number, started: StartedServer, endpoint?: Endpoint): void {
+    if (endpoint !== undefined) this.#board.endpoint = endpoint;
+    const run = new ServerRun({
+      ...started,
+      launch: this.#loop.launch(),
+      protocol: this.#options.protocol,
+      watch: this.#watch(epoch, started.server.pid, endpoint),
+      endpoint: () => this.#board.endpoint,
+    });
+    this.#run = run;
+    this.#board.noteSpawn();
+    const handled = started.server.exited.then((exit) => this.#onServerExit(epoch, run, exit));
+    runInBackground(handled, this.#loop.warn);
+    this.#loop.dispatch({ type: "spawned", epoch });
+  }
+
+  #watch(epoch: number, pid: number, endpoint: Endpoint | undefined): ServerWatch {
+    const { protocol, log } = this.#options;
+    const { machine, launch, dispatch, publish, publishLoad, warn } = this.#loop;
+    return new ServerWatch({
+      launch: launch(),
+      protocol,
+      pid,
+      endpoint,
+      log,
+      onEndpoint: (found) => (this.#board.endpoint = found),
+      onHealth: (health) => {
+        if (health === "ready" && machine().state.name === "loading") this.#board.loadMs = this.sinceSpawnMs;
+        dispatch({ type: "health", epoch, health });
+      },
+      onLoad: publishLoad,
+      onTraffic: (traffic) => {
+        const fault = this.#board.noteTraffic(traffic, protocol.proofTexts.findFault);
+        if (fault !== undefined) warn(fault);
+      },
+      onSilence: () => dispatch({ type: machine().state.name === "unhealthy" ? "hung" : "stalled", epoch }),
+      onLost: () => dispatch({ type: "lost", epoch, cause: workerLost }),
+      onLogMoved: () => publish("the server's log was moved or deleted: it goes on in a new file in its place"),
+      onResume: (suspendedMs) => runInBackground(this.#examine(epoch, suspendedMs), warn),
+      onWarning: warn,
+    });
+  }
+
+  async #examine(epoch: number, suspendedMs: number): Promise<void> {
+    const { machine, dispatch, publish } = this.#loop;
+    publish(
+      `the machine was suspended for ${formatDuration(suspendedMs)}; the server is asked whether it still computes`,
+    );
+    const examination = await this.#run?.examine();
+    if (epoch !== machine().epoch) return;
+    if (examination?.result === "well") publish("the server computes as before the machine was suspended");
+    if (examination?.result === "broken") dispatch({ type: "lost", epoch, cause: brokenBySuspend(examination.reason) });
+  }
+
+  async #onServerExit(epoch: number, run: ServerRun, exit: ProcessExit): Promise<void> {
+    this.#goneMs = performance.now();
+    const { log } = this.#options;
+    const { name } = this.#loop.machine().state;
+    const wasReady = name === "ready" || name === "unhealthy";
+    this.#try("cannot kill the processes that the server has left behind", () => run.killRest());
+    const lastLines = this.#try("cannot read the end of the server's log", () => log.readRunTail(100)) ?? [];
+    this.#try("cannot keep the server's log", () => log.endRun());
+    await this.#removeSocket();
+    this.#onExit(epoch, run.explainExit(exit, { lastLines, wasReady }));
+  }
+
+  /** llama-server leaves its socket behind. The next start checks again, so a failure only leaves a file. */
+  async #removeSocket(): Promise<void> {
+    const { socketPath } = this.#loop.launch();
+    if (socketPath === undefined) return;
+    try {
+      await removeStaleSocket(socketPath);
+    } catch (error) {
+      this.#loop.warn(`cannot remove the server's socket ${socketPath}: ${String(error)}`);
+    }
+  }
+
+  #onExit(epoch: number, cause: ExitCause): void {
+    const { name } = this.#loop.machine().state;
+    const isExpected = name === "stopping" || name === "killing" || name === "stuck";
+    this.#forgetRun();
+    if (!isExpected) this.#board.noteExit(cause);
+    const random = randomInt(1 << 30) / (1 << 30);
+    this.#loop.dispatch({ type: "exited", epoch, cause, nowMs: performance.now(), random });
+  }
+
+  #forgetRun(): void {
+    this.#run?.end();
+    this.#run = undefined;
+    this.#board.startRun(this.#loop.launch());
+  }
+
+  #try<T>(what: string, step: () => T): T | undefined {
+    return warnOnSystemError(what, step, this.#loop.warn);
+  }
+}

@@ -1,0 +1,62 @@
+import { chmodSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { checkKeyFile, findOpenAccess } from "../../../../src/llama/server/api-key-checks.ts";
+import { makeProfile } from "../../../support/llama-help.ts";
+import { makeLaunch } from "../../../support/make-launch.ts";
+
+let folder: string;
+let keys: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "llmctl-keys-"));
+  keys = join(folder, "keys");
+  writeFileSync(keys, "sesame\n", { mode: 0o600 });
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+describe("a server without keys", () => {
+  test.each(["0.0.0.0", "::", "192.168.1.2", "10.0.0.2", "2001:db8::1", "gpu-box"])(
+    "on %s is open to whoever reaches it",
+    (host) => {
+      const [opening, ...more] = findOpenAccess(makeProfile({ server: { host } }));
+      expect(more).toEqual([]);
+      expect(opening).toMatchObject({ code: "no-api-key", at: "p.yaml:server.host" });
+      expect(opening?.message).toBe(`whoever reaches ${host} can use the server: it asks for no API key`);
+      expect(opening?.fix).toContain("openssl rand -hex 32");
+      expect(findOpenAccess(makeProfile({ server: { host, api_key_file: keys } }))).toEqual([]);
+    },
+  );
+
+  test.each(["127.0.0.1", "127.0.0.2", "::1", "localhost", "/run/coder.sock"])("on %s is for this machine", (host) => {
+    expect(findOpenAccess(makeProfile({ server: { host } }))).toEqual([]);
+  });
+});
+
+test.each([
+  [0o600, []],
+  [0o400, []],
+  [0o644, ["api-key-file-open"]],
+  [0o640, ["api-key-file-open"]],
+  [0o602, ["api-key-file-open"]],
+])("a key file of mode %o of ours: %j", (mode, codes) => {
+  chmodSync(keys, mode);
+  expect(findOpenAccess(makeProfile({ server: { api_key_file: keys } })).map(({ code }) => code)).toEqual(codes);
+});
+
+test("a key file that cannot be looked at is for others to tell", () => {
+  symlinkSync("loop", join(folder, "loop"));
+  for (const path of [join(folder, "loop"), join(keys, "below"), join(folder, "missing")]) {
+    expect(findOpenAccess(makeProfile({ server: { api_key_file: path } }))).toEqual([]);
+  }
+});
+
+test("a key file is looked at before each start", () => {
+  const launch = makeLaunch({ apiKeyFile: keys });
+  expect(checkKeyFile(launch)).toBeUndefined();
+  writeFileSync(keys, "\n");
+  expect(checkKeyFile(launch)).toMatchObject({ kind: "api-keys-unusable", permanent: false, exit: "config" });
+  rmSync(keys);
+  expect(checkKeyFile(launch)).toMatchObject({ kind: "api-key-file-missing", permanent: false, exit: "missingFile" });
+  expect(checkKeyFile(makeLaunch())).toBeUndefined();
+});

@@ -1,0 +1,67 @@
+import { describe, expect, test } from "vitest";
+import { ActivityMeter } from "../../../../src/supervisor/child/activity-meter.ts";
+
+const still = { logBytes: 100, cpuTicks: 50, taken: { read: 1000, fetched: 1000, mapped: 1000 } };
+
+/** A server of which the test says what it shows. */
+function watchSigns(): { life: ActivityMeter; signs: { now: typeof still } } {
+  const signs = { now: still };
+  return {
+    signs,
+    life: new ActivityMeter(
+      1,
+      () => 0,
+      0,
+      () => signs.now,
+    ),
+  };
+}
+
+describe("a server shows that it works", () => {
+  test.each([
+    ["by a line in its log", { ...still, logBytes: 101 }],
+    ["by a log that was rotated", { ...still, logBytes: 0 }],
+    ["by reading", { ...still, taken: { ...still.taken, read: 1001 } }],
+    ["by a page fetched from the disk", { ...still, taken: { ...still.taken, fetched: 1001 } }],
+    ["by mapping while other pages are given back", { ...still, taken: { read: 1000, fetched: 1001, mapped: 0 } }],
+    ["by using a core", { ...still, cpuTicks: 150 }],
+  ])("%s", (_, now) => {
+    const { life, signs } = watchSigns();
+    expect(life.look(1000)).toBe(false);
+    signs.now = now;
+    expect(life.look(2000)).toBe(true);
+    expect(life.silentMs(2500)).toBe(500);
+    expect(life.look(3000)).toBe(false);
+    expect(life.silentMs(3000)).toBe(1000);
+  });
+});
+
+test("the little that our own questions cost a server does not count, however long it goes on", () => {
+  const { life, signs } = watchSigns();
+  // A hundredth of a second in every ten.
+  for (let second = 10; second <= 900; second += 10) {
+    signs.now = { ...signs.now, cpuTicks: signs.now.cpuTicks + 1 };
+    expect(life.look(second * 1000)).toBe(false);
+  }
+  expect(life.silentMs(900_000)).toBe(900_000);
+});
+
+test("a server that begins to compute after an hour is seen as soon as it has used a tenth of a second", () => {
+  const { life, signs } = watchSigns();
+  for (let second = 10; second <= 3600; second += 10) life.look(second * 1000);
+  signs.now = { ...still, cpuTicks: still.cpuTicks + 11 };
+  expect(life.look(3_600_200)).toBe(true);
+});
+
+test("where the system tells nothing but the log, the log counts", () => {
+  const signs = { now: { logBytes: 1, cpuTicks: undefined, taken: undefined } };
+  const life = new ActivityMeter(
+    1,
+    () => 0,
+    0,
+    () => signs.now,
+  );
+  expect(life.look(1000)).toBe(false);
+  signs.now = { ...signs.now, logBytes: 2 };
+  expect(life.look(2000)).toBe(true);
+});
