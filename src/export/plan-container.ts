@@ -191,8 +191,8 @@ function bringFiles(
 }
 
 /**
- * Brings the paths in a flag's value as llama.cpp reads them: commas separate them only in a list, and a colon separates
- * a scale only in a list with scales; everywhere else both are part of a path.
+ * Brings the paths in a flag's value as llama.cpp reads them: commas separate them only in a list, and a colon
+ * separates a scale only in a list with scales; everywhere else both are part of a path.
  */
 function bringNamed(word: string, { hints, help }: FlagEntry, bring: (path: string) => string): string {
   if (!hints.some((hint) => /FNAME|FILE|PATH/.test(hint))) return word;

@@ -150,7 +150,9 @@ describe("one profile", () => {
     expect(codes(checked)).toEqual(["warning priority-not-permitted"]);
     expect(checked.findings[0]?.fix).toContain("LimitRTPRIO=90");
     expect(exitCode).toBe(0);
-    expect((await llmctl(["plan", "p"], { home, via })).stderr).toContain('priority "realtime" is not permitted');
+    expect((await llmctl(["plan", "p"], { home, via })).stderr).toContain(
+      'no permission to start a server with priority "realtime"',
+    );
   });
 
   test("a port that another process has", async () => {
@@ -213,7 +215,7 @@ describe("memory", () => {
     expect((await readFile(home.join("asked"), "utf8")).trim().split("\n")).toHaveLength(2);
   });
 
-  test("that exceeds a device is an error where layers are fixed, and a note where llama.cpp may move them", async () => {
+  test("that exceeds a device is an error where layers are fixed, and a note where they can move", async () => {
     const { server } = await countingServer();
     await writeFitParams(`case "$*" in ${basics} *) echo "CUDA0 900 1 1 ";; esac`);
     const gpu = { devices: ["CUDA0: a GPU (500 MiB, 400 MiB free)"] };

@@ -26,8 +26,8 @@ interface BuildQuestion {
 
 /**
  * Finds a program of a build, checks that it can be started, and asks it for its version and its flags.
- * @throws LlmctlError `cli-missing` for a build without llama-cli, and what `findServer`, `checkBinary` and `readFlagCatalogue`
- *   throw.
+ * @throws LlmctlError `cli-missing` for a build without llama-cli, and as `findServer`, `checkBinary` and
+ *   `readFlagCatalogue`.
  */
 export async function askBuild({ llama, at, program, paths, env }: BuildQuestion): Promise<AskedBuild> {
   const { server, cli, label } = await findServer(llama, paths.data, at);
