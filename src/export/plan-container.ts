@@ -16,10 +16,10 @@ import {
 } from "./container.ts";
 import type { FlagCatalogue } from "../llama/ask/flag-catalogue.ts";
 import type { FlagEntry } from "../llama/ask/help-text.ts";
+import type { ModelPaths, RenderedFlag } from "../llama/render/flag-rule.ts";
 import { renderServer } from "../llama/render/render-command.ts";
-import type { RenderedFlag } from "../llama/render/flag-rule.ts";
 
-/** What computes in the image. */
+/** The backends of llama.cpp's images. */
 const imageBackends = ["cpu", "cuda", "rocm", "vulkan"] as const;
 export type ImageBackend = (typeof imageBackends)[number];
 
@@ -29,25 +29,25 @@ export interface ContainerModels {
   readonly draft?: readonly ContainerFile[];
   /** Why drafting is off although the profile asks for it. */
   readonly draftingOff?: string;
-  /** What had to be fetched beside the models, by its key: `mmproj`, `lora.0`. */
+  /** The projector and the adapters that are no plain paths, by key: `mmproj`, `lora.0`. */
   readonly sidecars?: ReadonlyMap<string, readonly ContainerFile[]>;
 }
 
 export interface ContainerChoice {
-  /** Of the release that is in the image. */
+  /** The flags of the release that is in the image. */
   readonly catalogue: FlagCatalogue;
   readonly release: string;
-  /** Instead of the official one. */
+  /** In place of the official image. */
   readonly image?: string | undefined;
-  /** By the profile's devices unless told. */
+  /** Chosen by the profile's devices unless given. */
   readonly backend?: ImageBackend | undefined;
-  /** By the profile's devices unless told. */
+  /** As many as the profile's devices need unless given. */
   readonly gpus?: number | undefined;
 }
 
 /**
- * Says a profile as a container of llama.cpp's own image: the flags of the image's release, with the paths and the
- * address that hold inside. Reads nothing and starts nothing.
+ * Plans a container of llama.cpp's own image for a profile: the flags of the image's release, with the paths and the
+ * address inside the container. Reads nothing and starts nothing.
  * @throws LlmctlError `profile-unrenderable`, `device-not-in-image`, `no-address` or `file-names-clash`.
  * @see llama.cpp docs/docker.md
  */
@@ -58,45 +58,54 @@ export function planContainer(profile: Profile, models: ContainerModels, choice:
   const host = publishedHost(profile);
   const gpu = chooseGpu(profile, backend, choice.gpus);
   const inside = { ...profile, values: { ...values, server: insideServer(server) } };
-  const { target, draft, draftingOff, sidecars = new Map<string, readonly ContainerFile[]>() } = models;
-  const rendering = renderServer(
-    inside,
-    {
-      target: insidePath(target),
-      sidecars: new Map([...sidecars].map(([key, placed]) => [key, insidePath(placed)])),
-      ...(draft === undefined ? {} : { draft: insidePath(draft) }),
-      ...(draftingOff === undefined ? {} : { draftingOff }),
-    },
-    choice.catalogue,
-  );
-  const { args, files } = bringFiles(rendering.flags, choice.catalogue);
-  const keys = rendering.flags.map(({ key, path }) => [key, path] as const);
+  const { flags, notes } = renderServer(inside, insidePaths(models), choice.catalogue);
+  const { args, files } = bringFiles(flags, choice.catalogue);
   const { env, secretEnv } = splitSecrets(profile);
   return {
     name,
     ...(values.description === undefined ? {} : { description: values.description }),
     image: choice.image ?? officialImage(backend, choice.release),
     args,
-    argKeys: rendering.flags.flatMap((flag) => flag.args.map(() => flag.key)),
-    places: Object.fromEntries(
-      [...keys, ...Object.keys(env).map((one) => [`env.${one}`, ["env", one]] as const)].map(([key, path]) => [
-        key,
-        profile.at(...path),
-      ]),
-    ),
+    argKeys: flags.flatMap((flag) => flag.args.map(() => flag.key)),
+    places: listPlaces(profile, flags, env),
     env,
     secretEnv,
     ...(server.api_key_file === undefined ? {} : { apiKeyFile: server.api_key_file }),
-    files: distinct([...target, ...(draft ?? []), ...[...sidecars.values()].flat(), ...files]),
+    files: distinct([...listFiles(models), ...files]),
     gpu,
     publish: { host, port: server.port === "auto" ? containerPort : server.port },
-    ...patience(values),
+    ...probeSettings(values),
     mlock: values.mlock === true,
-    notes: [...rendering.notes.map(({ key, reason }) => `${key} is left out: ${reason}`), ...warn(values)],
+    notes: [...notes.map(({ key, reason }) => `${key} is left out: ${reason}`), ...warn(values)],
   };
 }
 
-/** Newest builds of a release carry its tag; the tag without one moves with the newest release. */
+/** The files that the flags name, as the container sees them. */
+function insidePaths({ target, draft, draftingOff, sidecars }: ContainerModels): ModelPaths {
+  return {
+    target: insidePath(target),
+    sidecars: new Map([...(sidecars ?? [])].map(([key, placed]) => [key, insidePath(placed)])),
+    ...(draft === undefined ? {} : { draft: insidePath(draft) }),
+    ...(draftingOff === undefined ? {} : { draftingOff }),
+  };
+}
+
+function listFiles({ target, draft = [], sidecars }: ContainerModels): ContainerFile[] {
+  return [...target, ...draft, ...[...(sidecars?.values() ?? [])].flat()];
+}
+
+/** Where the profile sets each key and each variable, for errors. */
+function listPlaces(
+  profile: Profile,
+  flags: readonly RenderedFlag[],
+  env: Readonly<Record<string, string>>,
+): Readonly<Record<string, string>> {
+  const keys = flags.map(({ key, path }) => [key, profile.at(...path)]);
+  const variables = Object.keys(env).map((name) => [`env.${name}`, profile.at("env", name)]);
+  return Object.fromEntries([...keys, ...variables]);
+}
+
+/** The tag with the release stays with it; the one without a release moves to each new one. */
 function officialImage(backend: ImageBackend, release: string): string {
   return `ghcr.io/ggml-org/llama.cpp:server${backend === "cpu" ? "" : `-${backend}`}-${release}`;
 }
@@ -140,11 +149,11 @@ function chooseGpu(profile: Profile, backend: ImageBackend, count: number | unde
   });
 }
 
-/** Stops a number that a name only claims: a Quadlet has a line for each. */
+/** Bounds a number that comes from the name of a device: a Quadlet has a line for each GPU. */
 const mostGpus = 256;
 
 function deviceNumber(device: string): number {
-  // Of a name that may be as long as a profile: the pattern would look for the end from each digit on.
+  // Only the start: a name may be as long as a profile, and the pattern looks for its end from each digit on.
   return Number(/\d+$/.exec(device.slice(0, 40))?.[0] ?? 0);
 }
 
@@ -163,7 +172,7 @@ function insidePath([first]: readonly ContainerFile[]): string {
   return `${modelsFolder}/${first.name}`;
 }
 
-/** Whatever else the flags name of this machine's files comes into the models' folder, too. */
+/** Brings all other files of this machine that the flags name into the models' folder. */
 function bringFiles(
   flags: readonly RenderedFlag[],
   catalogue: FlagCatalogue,
@@ -182,8 +191,8 @@ function bringFiles(
 }
 
 /**
- * What llama.cpp would take for paths in a flag's value: a comma or a colon is part of a path, but in a list, and in
- * one with scales.
+ * Brings the paths in a flag's value as llama.cpp reads them: commas separate them only in a list, and a colon
+ * separates a scale only in a list with scales; everywhere else both are part of a path.
  */
 function bringNamed(word: string, { hints, help }: FlagEntry, bring: (path: string) => string): string {
   if (!hints.some((hint) => /FNAME|FILE|PATH/.test(hint))) return word;
@@ -213,7 +222,7 @@ function distinct(files: readonly ContainerFile[]): ContainerFile[] {
   return [...byName.values()];
 }
 
-/** What the profile takes from the environment of whoever exports it is for the environment of whoever runs it, too. */
+/** A variable that the profile takes from the environment at the export is taken from the environment at the start. */
 function splitSecrets({ values, envFromOutside = [] }: Profile): { env: Record<string, string>; secretEnv: string[] } {
   const entries = Object.entries(values.env);
   const isOutside = (key: string) => isSecret(key) || hasLogin(values.env[key] ?? "") || envFromOutside.includes(key);
@@ -235,14 +244,14 @@ function publishedHost(profile: Profile): string {
       fix: "export a profile whose server.host is an IP address, such as 127.0.0.1",
     });
   }
-  throw new LlmctlError("no-address", `"${host}" is no address that a container's port can be published on`, {
+  throw new LlmctlError("no-address", `a container's port cannot be published on "${host}": it is not an IP address`, {
     exit: "config",
     at: profile.at("server", "host"),
     fix: "write an IP address, such as 127.0.0.1 or 0.0.0.0",
   });
 }
 
-function patience({ health, stop }: ProfileValues): Pick<ContainerSpec, "probes" | "stopTimeoutMs"> {
+function probeSettings({ health, stop }: ProfileValues): Pick<ContainerSpec, "probes" | "stopTimeoutMs"> {
   return {
     probes: {
       stallTimeoutMs: readDuration(health.stall_timeout),
@@ -266,11 +275,11 @@ function warn({ priority, server, draft, rpc }: ProfileValues): string[] {
   return [
     ...(draft === undefined
       ? []
-      : ["llmctl is not in the container: that it drafts is to be seen in its log, as draft acceptance"]),
+      : ["llmctl is not in the container: whether the server drafts is only in its log, as draft acceptance"]),
     ...(raised
-      ? [`priority ${priority} is not allowed in a container like this; the server says so and runs at normal priority`]
+      ? [`priority ${priority} is not permitted in a container; the server logs that and runs at normal priority`]
       : []),
-    ...(server.slot_save_path === undefined ? [] : ["contexts that are saved last no longer than the container"]),
+    ...(server.slot_save_path === undefined ? [] : ["saved contexts are lost with the container"]),
     ...(rpc.workers === undefined
       ? []
       : ["rpc.workers must be reachable from the container, and run the image's release of llama.cpp"]),

@@ -3,6 +3,7 @@ import type { Paths } from "../base/files/paths.ts";
 import { llmctlVersion } from "../base/version.ts";
 import { followEvents, requestRestart } from "../control/client.ts";
 import { planLaunch, type LaunchPlan } from "../llama/plan/plan-launch.ts";
+import { PlanSession } from "../llama/plan/plan-session.ts";
 import { loadInOrder } from "../profiles/dependencies.ts";
 import { loadProfile, type LoadOptions } from "../profiles/load.ts";
 import { otherVersion } from "../supervisor/check-launch.ts";
@@ -84,6 +85,7 @@ async function planAll(
   { paths, env, load, onEvent }: RestartOptions,
 ): Promise<readonly LaunchPlan[]> {
   const asked = await Promise.all(namesOrPaths.map(async (nameOrPath) => (await loadProfile(nameOrPath, load)).name));
+  const session = new PlanSession(paths, env);
   const plans: LaunchPlan[] = [];
   for (const profile of await loadInOrder(namesOrPaths, load)) {
     if (!asked.includes(profile.name)) continue;
@@ -93,7 +95,7 @@ async function planAll(
     // A supervisor of before this key takes any launch for one of its own version; it cannot refuse one.
     if (status.launchVersion !== launchVersion)
       throw otherVersion(profile.name, status.llmctl, `llmctl ${llmctlVersion}`);
-    const plan = await planLaunch(profile, { paths, env });
+    const plan = await planLaunch(profile, { paths, env, session });
     onEvent({ kind: "plan", plan });
     plans.push(plan);
   }

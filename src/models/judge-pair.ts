@@ -9,6 +9,7 @@ import {
 } from "../hub/find/read-model-headers.ts";
 import { findBuildVocabRule, type BuildVocabRule } from "../llama/draft/build-vocab-rule.ts";
 import { decideDraft, type DraftVerdict } from "../llama/draft/draft-gate.ts";
+import { judgeDraft } from "../llama/plan/draft-decision.ts";
 import type { Profile } from "../profiles/schema/schema.ts";
 import { targetModel } from "../profiles/target.ts";
 
@@ -66,6 +67,6 @@ export async function judgeProfile(
   const target = await readModelHeaders(targetRef, { ...options, at: profile.at("model") });
   const draft =
     model === undefined ? undefined : await readModelHeaders(model, { ...options, at: profile.at("draft", "model") });
-  const question = { target: target.model, draft: draft?.model, type, rule: build.rule, ctxSize: values.ctx_size };
-  return { target, draft, type, build, verdict: decideDraft(question) };
+  const verdict = judgeDraft(profile, { target: target.model, draft: draft?.model, rule: build.rule });
+  return { target, draft, type, build, verdict };
 }

@@ -4,7 +4,7 @@ import type { HubAccess } from "../hub/http/hub-access.ts";
 import type { PullPlan } from "../hub/download/pull-plan.ts";
 import { describeRef } from "../hub/find/describe-ref.ts";
 import { findBuildVocabRule, type VocabRule } from "../llama/draft/build-vocab-rule.ts";
-import { draftMismatch } from "../llama/plan/plan-launch.ts";
+import { findDraftingOff } from "../llama/plan/draft-decision.ts";
 import { findSkippedDraft, noteSkippedDraft } from "../llama/draft/draft-skip-note.ts";
 import type { ModelRef, Profile, RemoteModelRef } from "../profiles/schema/schema.ts";
 import { targetModel } from "../profiles/target.ts";
@@ -41,11 +41,10 @@ export async function findUnfitDrafts(
     const isDraftMissing = planOf(ref)?.kind === "fetch";
     if (!isDraftMissing && planOf(targetModel(profile))?.kind !== "fetch") continue;
     const judgement = await judgeProfile(atPlannedCommits(profile, planOf), access, options);
-    if (judgement === undefined || judgement.verdict.verdict === "on") continue;
-    if (draft.on_mismatch === "fail") throw draftMismatch(profile, judgement.verdict);
-    if (!isDraftMissing || typeof ref === "string") continue;
+    const reason = judgement && findDraftingOff(profile, judgement.verdict);
+    if (judgement === undefined || reason === undefined || !isDraftMissing || typeof ref === "string") continue;
     const sizeBytes = (judgement.draft?.model.shards ?? []).reduce((sum, shard) => sum + shard.sizeBytes, 0);
-    unfit.push({ profile, ref, reason: judgement.verdict.reason, rule: judgement.build.rule, sizeBytes });
+    unfit.push({ profile, ref, reason, rule: judgement.build.rule, sizeBytes });
   }
   return unfit;
 }

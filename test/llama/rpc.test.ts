@@ -119,6 +119,8 @@ describe.each(inject("llamaBuilds"))("a server with workers on $ref", ({ server 
     const { stdout, stderr } = await llmctl(["plan", "story"], { home });
     expect(stdout).toContain(`--rpc ${workers.join(",")}`);
     expect(stderr).toContain("neither passwords nor encryption");
+    for (const name of ["first", "story"])
+      expect((await llmctl(["check", name], { home })).stdout).toContain("neither passwords nor encryption");
   });
 });
 

@@ -57,9 +57,15 @@ describe("one profile", () => {
   test("that is right: what was looked at, and exit code 0", async () => {
     await home.writeFakeProfile("p");
     const { exitCode, stdout } = await llmctl(["check", "p"], { home });
-    expect(stdout).toMatch(
-      /^ok +profile .+\nok +build .+\nok +files .+\n.+\nok +flags +\d+ accepted by the binary\nok +drafting .+\nnothing to object to$/,
-    );
+    const lines = [
+      "ok +profile .+",
+      "ok +build .+",
+      "ok +files .+\\n.+",
+      "ok +flags +\\d+ accepted by the binary",
+      "ok +drafting .+",
+      "no problems found",
+    ];
+    expect(stdout).toMatch(new RegExp(`^${lines.join("\\n")}$`));
     expect(exitCode).toBe(0);
   });
 
@@ -111,6 +117,16 @@ describe("one profile", () => {
     expect(exitCode).toBe(66);
   });
 
+  test("a projector and an adapter that are missing, as a start would find them", async () => {
+    await home.writeFakeProfile("p", {}, { draft: undefined, mmproj: "/gone/mmproj.gguf", lora: ["/gone/lora.gguf"] });
+    const { exitCode, checked } = await checkJson<Checked>(["p"]);
+    expect(codes(checked)).toEqual(["error model-missing", "error model-missing"]);
+    expect(exitCode).toBe(66);
+    const { exitCode: planned, stderr } = await llmctl(["plan", "p"], { home });
+    expect(stderr).toContain('model file "/gone/mmproj.gguf" is missing');
+    expect(planned).toBe(0);
+  });
+
   test("whose draft does not fit starts without it, or not at all", async () => {
     const profile = (onMismatch: string) => ({
       model: demoTarget,
@@ -153,14 +169,14 @@ describe("one profile", () => {
 });
 
 describe("memory", () => {
-  const help =
-    `"${process.execPath}" "${fakeLlamaServer}" --help; echo "--fit-print [on|off]                    print ` +
-    `the memory"`;
+  const printFlag = `echo "--fit-print [on|off]                    print the memory"`;
+  const help = `"${process.execPath}" "${fakeLlamaServer}" --help; ${printFlag}`;
+  const basics = `--help) ${help};; --version) echo "version: 1" >&2;;`;
 
   test("is asked of the build's own llama-fit-params, for both models", async () => {
     const { server } = await countingServer();
     await writeFitParams(
-      `case "$*" in --help) ${help};; --version) echo "version: 1" >&2;; *demo-draft*) echo "Host 10 1 1 ";; ` +
+      `case "$*" in ${basics} *demo-draft*) echo "Host 10 1 1 ";; ` +
         `*) echo "$*" > "${home.join("asked")}"; echo "Host 90 4 4 ";; esac`,
     );
     await home.writeFakeProfile("p", {}, { llama: { binary: server }, ctx_size: 256, alias: "a" });
@@ -172,10 +188,7 @@ describe("memory", () => {
 
   test("is asked once for the same model, and again for one that has changed", async () => {
     const { server } = await countingServer();
-    await writeFitParams(
-      `case "$*" in --help) ${help};; --version) echo "version: 1" >&2;; *) echo "$*" >> ` +
-        `"${home.join("asked")}"; echo "Host 90 4 4 ";; esac`,
-    );
+    await writeFitParams(`case "$*" in ${basics} *) echo "$*" >> "${home.join("asked")}"; echo "Host 90 4 4 ";; esac`);
     const model = home.join("model.gguf");
     await copyFile(demoTarget, model);
     await home.writeFakeProfile("p", {}, { llama: { binary: server }, model, draft: undefined });
@@ -192,8 +205,8 @@ describe("memory", () => {
   test("of several devices is asked each time, since it depends on how much of them is free", async () => {
     const { server } = await countingServer();
     await writeFitParams(
-      `case "$*" in --help) ${help};; --version) echo "version: 1" >&2;; *) echo "$*" >> ` +
-        `"${home.join("asked")}"; echo "CUDA0 90 4 4 "; echo "CUDA1 90 4 4 ";; esac`,
+      `case "$*" in ${basics} *) echo "$*" >> "${home.join("asked")}"; ` +
+        `echo "CUDA0 90 4 4 "; echo "CUDA1 90 4 4 ";; esac`,
     );
     const devices = ["CUDA0: a GPU (500 MiB, 400 MiB free)", "CUDA1: a GPU (500 MiB, 400 MiB free)"];
     await home.writeFakeProfile("p", { devices }, { llama: { binary: server }, draft: undefined });
@@ -202,11 +215,9 @@ describe("memory", () => {
     expect((await readFile(home.join("asked"), "utf8")).trim().split("\n")).toHaveLength(2);
   });
 
-  test("that a device lacks is an error if layers are fixed, and a note if llama.cpp may move them", async () => {
+  test("that exceeds a device is an error where layers are fixed, and a note where they can move", async () => {
     const { server } = await countingServer();
-    await writeFitParams(
-      `case "$*" in --help) ${help};; --version) echo "version: 1" >&2;; *) echo "CUDA0 900 1 1 ";; esac`,
-    );
+    await writeFitParams(`case "$*" in ${basics} *) echo "CUDA0 900 1 1 ";; esac`);
     const gpu = { devices: ["CUDA0: a GPU (500 MiB, 400 MiB free)"] };
     const shared = { llama: { binary: server }, draft: undefined };
     await home.writeFakeProfile("fixed", gpu, { ...shared, gpu_layers: 99 });
@@ -217,9 +228,7 @@ describe("memory", () => {
 
   test("that cannot be told is a note", async () => {
     const { server } = await countingServer();
-    await writeFitParams(
-      `case "$*" in --help) ${help};; --version) echo "version: 1" >&2;; *) echo "no such tensor" >&2; exit 1;; esac`,
-    );
+    await writeFitParams(`case "$*" in ${basics} *) echo "no such tensor" >&2; exit 1;; esac`);
     await home.writeFakeProfile("p", {}, { llama: { binary: server } });
     const { exitCode, checked } = await checkJson<Checked>(["p"]);
     expect(checked.findings).toMatchObject([

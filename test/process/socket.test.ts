@@ -41,7 +41,7 @@ test("a server on a unix socket is proved, shown, asked for metrics, and leaves 
   expect(await askHealth()).toBe(200);
   expect((await llmctl(["status", "p"], { home })).stdout).toContain(`url          unix://${path}\n`);
   expect((await llmctl(["ps"], { home })).stdout).toContain(`unix://${path}`);
-  expect((await llmctl(["check", "p"], { home })).stdout).toContain("nothing to object to");
+  expect((await llmctl(["check", "p"], { home })).stdout).toContain("no problems found");
   const samples = await scrape(port);
   expect(samples.value("llmctl_drafting", { state: "on" })).toBe(1);
   expect(samples.value("llamacpp:tokens_predicted_total")).toBeGreaterThan(0);

@@ -4,10 +4,10 @@ import { LlmctlError } from "../../base/errors.ts";
 import { printableSentence } from "../../base/text/printable.ts";
 import { type Build, listBuilds, useBuild, useBuildBefore } from "../../llama/ask/builds.ts";
 import type { Finding } from "../../llama/plan/finding.ts";
-import { CheckSession } from "../../llama/plan/plan-session.ts";
+import { PlanSession } from "../../llama/plan/plan-session.ts";
 import type { Profile } from "../../profiles/schema/schema.ts";
 import { installBuild, type ScriptOptions } from "./build.ts";
-import { checkNamed, listNames, type NamedCheck } from "../look/check.ts";
+import { checkNamed, listNames, type NamedCheck } from "../look/check-named.ts";
 import { formatFinding } from "../look/check-report.ts";
 import { tryDemo } from "./try-demo.ts";
 
@@ -57,7 +57,7 @@ async function findCurrent({ data }: Paths): Promise<Build | undefined> {
  * @returns the names of the profiles that would not start any more.
  */
 async function findBroken(id: string, before: Build | undefined, paths: Paths): Promise<string[]> {
-  const session = new CheckSession(paths, process.env);
+  const session = new PlanSession(paths, process.env);
   const names = await listNames(paths);
   const now = before === undefined ? [] : await checkNamed(names, session, (profile) => onBuild(before.id, profile));
   const then = await checkNamed(names, session, (profile) => onBuild(id, profile));

@@ -1,7 +1,7 @@
 import { printableSentence } from "../../base/text/printable.ts";
 import { paint } from "../screen/paint.ts";
 
-/** One line of a check that went well; others stand below its second column. */
+/** Prints a step of a check that went well; more lines stand below its second column. */
 export function good(...lines: readonly string[]): void {
   checkLine("green", "ok", ...lines);
 }

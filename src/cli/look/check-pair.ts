@@ -6,7 +6,7 @@ import { formatSize } from "../../base/text/units.ts";
 import type { ModelHeaders } from "../../hub/find/read-model-headers.ts";
 import { describeDifference } from "../../llama/draft/compare-vocab.ts";
 import { outcomeTexts } from "../../llama/draft/draft-gate.ts";
-import { noDraftAsked } from "../../llama/plan/plan-launch.ts";
+import { noDraftAsked } from "../../llama/plan/draft-decision.ts";
 import { checkLine, good } from "./check-line.ts";
 import { openProfile } from "../options/context.ts";
 import { jsonLine, jsonText } from "../screen/json-text.ts";

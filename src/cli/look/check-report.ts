@@ -4,20 +4,20 @@ import { type Finding, type Rank, ranks } from "../../llama/plan/finding.ts";
 import { formatMemory } from "../../llama/plan/memory-use.ts";
 import type { ProfileCheck } from "../../llama/plan/check-profile.ts";
 import { good } from "./check-line.ts";
-import type { NamedCheck } from "./check.ts";
+import type { NamedCheck } from "./check-named.ts";
 import { paint } from "../screen/paint.ts";
 import { formatTable } from "../screen/table.ts";
 
 const colours = { error: "red", warning: "yellow", note: "dim" } as const satisfies Record<Rank, string>;
 
-/** Shows one profile: what went well, then all that was found, errors first. */
+/** Shows one profile: the steps that went well, then all findings, errors first. */
 export function showCheck(one: NamedCheck): void {
   if (one.profile !== undefined) showGood(one);
   for (const finding of one.findings) process.stdout.write(formatFinding(finding));
-  process.stdout.write(`${count(one.findings) || "nothing to object to"}\n`);
+  process.stdout.write(`${count(one.findings) || "no problems found"}\n`);
 }
 
-/** Shows many profiles: a line for each, then all that was found, errors first. */
+/** Shows many profiles: a line for each, then all findings, errors first. */
 export function showChecks(checks: readonly NamedCheck[], width: number): void {
   const rows = checks.map((one) => [one.name, count(one.findings) || "ok"]);
   process.stdout.write(formatTable(["PROFILE", "RESULT"], rows, width));
@@ -26,7 +26,7 @@ export function showChecks(checks: readonly NamedCheck[], width: number): void {
   );
   for (const { name, one } of all) process.stdout.write(formatFinding({ ...one, message: `${name}: ${one.message}` }));
   const profiles = checks.length === 1 ? "1 profile" : `${checks.length} profiles`;
-  process.stdout.write(`${profiles}: ${count(all.map(({ one }) => one)) || "nothing to object to"}\n`);
+  process.stdout.write(`${profiles}: ${count(all.map(({ one }) => one)) || "no problems found"}\n`);
 }
 
 function showGood({ profile, build, files, flags, notes, drafting, memory, findings }: ProfileCheck): void {
@@ -38,9 +38,8 @@ function showGood({ profile, build, files, flags, notes, drafting, memory, findi
     ({ code }) => code === "flag-refused" || code === "device-missing" || code === "binary-failed",
   );
   if (flags.length > 0 && !isRefused) {
-    good(
-      `flags     ${flags.length} accepted by the binary${notes.length === 0 ? "" : `, ${notes.length} not needed on this build`}`,
-    );
+    const leftOut = notes.length === 0 ? "" : `, ${notes.length} not needed on this build`;
+    good(`flags     ${flags.length} accepted by the binary${leftOut}`);
   }
   const isDraftBad = findings.some(({ rank, at }) => rank === "error" && at === profile.at("draft", "model"));
   if (drafting.wanted && !isDraftBad && files.length > 0)
@@ -48,7 +47,7 @@ function showGood({ profile, build, files, flags, notes, drafting, memory, findi
   if (memory.length > 0) good(`memory    ${memory.map(formatMemory).join(", ")}`);
 }
 
-/** What was found, where, and what to do, below each other. */
+/** The message, the place and the fix of a finding, each on a line of its own. */
 export function formatFinding({ rank, message, at, fix }: Finding): string {
   const indent = " ".repeat(9);
   const lines = [`${paint(colours[rank], rank.padEnd(7), process.stdout)}  ${printableSentence(message)}`];
@@ -57,7 +56,7 @@ export function formatFinding({ rank, message, at, fix }: Finding): string {
   return `${lines.join("\n")}\n`;
 }
 
-/** `2 errors, 1 warning`; empty for nothing. */
+/** `2 errors, 1 warning`; empty where there is no finding. */
 function count(findings: readonly Finding[]): string {
   return ranks
     .flatMap((rank) => {

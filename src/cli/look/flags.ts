@@ -1,12 +1,10 @@
 import { LlmctlError } from "../../base/errors.ts";
 import { findPaths } from "../../base/files/paths.ts";
 import { printable, printableLine, printableSentence } from "../../base/text/printable.ts";
-import { checkBinary } from "../../llama/ask/check-binary.ts";
-import { findServer } from "../../llama/ask/builds.ts";
+import { askBuild } from "../../llama/ask/asked-build.ts";
 import { childEnvironment } from "../../llama/ask/child-env.ts";
-import { readFlagCatalogue, type FlagCatalogue } from "../../llama/ask/flag-catalogue.ts";
+import type { FlagCatalogue } from "../../llama/ask/flag-catalogue.ts";
 import type { FlagEntry } from "../../llama/ask/help-text.ts";
-import { cliMissing } from "../../llama/plan/plan-launch.ts";
 import { findFlagRule } from "../../llama/render/flag-table.ts";
 import { readBuildOption } from "../options/build-option.ts";
 import { jsonText } from "../screen/json-text.ts";
@@ -20,33 +18,29 @@ interface FlagsCommandOptions {
   readonly json: boolean;
 }
 
-/** A flag of a build, and the key of a profile that says the same. */
+/** A flag of a build, and the profile key of the same meaning. */
 interface ListedFlag extends FlagEntry {
   readonly key: string | undefined;
 }
 
 /**
- * Prints what a build takes; with a word, only the flags that speak of it, with all that the build says about them.
+ * Prints the flags of a build; with a word, only the flags that mention it, with all that the build says about them.
  * JSON: `{ program, build, version, flags }`, each flag as `FlagEntry` with `key`.
- * @throws LlmctlError `flag-unknown` when no flag speaks of the word.
+ * @throws LlmctlError `flag-unknown` when no flag mentions the word.
  */
 export async function flags(word: string | undefined, { build, cli, json }: FlagsCommandOptions): Promise<number> {
   const paths = findPaths();
   const at = build === undefined ? "the current build" : "--build";
-  const found = await findServer(readBuildOption(build), paths.data, at);
-  const file = cli ? (found.cli ?? cliMissing(found.server, at)) : found.server;
-  await checkBinary(file, at);
-  const catalogue = await readFlagCatalogue(file, {
-    cacheDir: paths.cache,
-    env: childEnvironment(process.env, {}, () => at),
-  });
+  const program = cli ? "llama-cli" : "llama-server";
+  const env = childEnvironment(process.env, {}, () => at);
+  const { label, catalogue } = await askBuild({ llama: readBuildOption(build), at, program, paths, env });
   const all = catalogue.entries.map((entry) => ({
     ...entry,
     key: findFlagRule([...entry.names, ...entry.negations])?.key,
   }));
   const listed = word === undefined ? all : searchFlags(all, word);
   if (listed.length === 0) throw unknownFlag(word ?? "", catalogue);
-  const head = { program: cli ? "llama-cli" : "llama-server", build: found.label, version: catalogue.version };
+  const head = { program, build: label, version: catalogue.version };
   if (json) process.stdout.write(jsonText({ ...head, flags: listed }));
   else
     process.stdout.write(
@@ -57,7 +51,7 @@ export async function flags(word: string | undefined, { build, cli, json }: Flag
 
 function unknownFlag(word: string, catalogue: FlagCatalogue): LlmctlError {
   const near = catalogue.closest(word.startsWith("-") ? word : `--${word}`);
-  return new LlmctlError("flag-unknown", `no flag of llama.cpp ${catalogue.version} speaks of "${word}"`, {
+  return new LlmctlError("flag-unknown", `no flag of llama.cpp ${catalogue.version} mentions "${word}"`, {
     exit: "failed",
     ...(near === undefined ? {} : { fix: `did you mean "${near}"?` }),
   });
@@ -82,12 +76,12 @@ export function searchFlags(all: readonly ListedFlag[], word: string): ListedFla
   return all.filter((flag) => texts(flag).some((text) => text.toLowerCase().replaceAll("_", "-").includes(wanted)));
 }
 
-/** @param brief One line a flag, instead of all that is known of each. */
+/** @param brief One line for each flag, instead of all that is known about it. */
 export function describeFlags(title: string, listed: readonly ListedFlag[], brief: boolean): string {
   const sections = [...new Set(listed.map(({ section }) => section))];
   const blocks = sections.map((section) => {
-    const own = listed.filter((flag) => flag.section === section);
-    return `\n${paint("bold", printableLine(section), process.stdout)}\n${own.map(brief ? describeBriefly : describeFully).join("")}`;
+    const own = listed.filter((flag) => flag.section === section).map(brief ? describeBriefly : describeFully);
+    return `\n${paint("bold", printableLine(section), process.stdout)}\n${own.join("")}`;
   });
   return `# ${printableSentence(title)}\n${blocks.join("")}`;
 }

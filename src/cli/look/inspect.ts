@@ -12,7 +12,7 @@ import { formatTraffic, headerOptions } from "./header-access.ts";
 import { parseModelArgument } from "../options/model-argument.ts";
 
 /**
- * `llmctl inspect MODEL`: what a model's headers say, for a person or as JSON.
+ * `llmctl inspect MODEL`: the content of a model's headers, for a person or as JSON.
  * @param name A file, an address, or `hf:owner/repo[:quant]`.
  */
 export async function inspect(name: string, options: { readonly json?: boolean }): Promise<void> {
@@ -48,13 +48,11 @@ type Row = readonly [string, string | undefined];
 function fileRows(model: GgufModel, facts: ModelFacts): Row[] {
   const { version, byteOrder, metadata } = model.header;
   const files = facts.shards.length === 1 ? "1 file" : `${facts.shards.length} shards`;
-  const tensors = model.shards.reduce((sum, shard) => sum + shard.tensors.length, 0);
+  const count = model.shards.reduce((sum, shard) => sum + shard.tensors.length, 0);
+  const tensors = count === 1 ? "1 tensor" : `${count} tensors`;
   return [
     ["file", `${facts.shards[0]?.path} (${files}, ${formatSize(facts.sizeBytes)})`],
-    [
-      "format",
-      `GGUF version ${version}, ${byteOrder}-endian, ${metadata.size} keys, ${tensors === 1 ? "1 tensor" : `${tensors} tensors`}`,
-    ],
+    ["format", `GGUF version ${version}, ${byteOrder}-endian, ${metadata.size} keys, ${tensors}`],
     ["name", facts.name],
     ["architecture", facts.architecture],
   ];

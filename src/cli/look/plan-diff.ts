@@ -4,11 +4,11 @@ import type { Status } from "../../control/messages.ts";
 import { paint } from "../screen/paint.ts";
 import { quoteForShellInLine } from "../../base/text/quote-for-shell.ts";
 
-/** What a restart would change of a running command. Flags with their values, as they stand on the command line. */
+/** The changes that a restart would make to a running command. Flags with their values, as on the command line. */
 export interface CommandDiff {
   readonly removed: readonly (readonly string[])[];
   readonly added: readonly (readonly string[])[];
-  /** The program that runs, and the one that is planned; undefined when it stays. */
+  /** The program that runs, and the one that is planned; undefined when they are the same. */
   readonly file?: { readonly from: string; readonly to: string };
   /** Something else of the launch differs, such as its health checks or its environment. */
   readonly otherSettings: boolean;
@@ -49,15 +49,17 @@ function without(flags: readonly (readonly string[])[], others: readonly (readon
   return flags.filter((flag) => !known.has(flag.join("\0")));
 }
 
-/** One line a change, `-` for what runs and `+` for what would; says so when there is none. */
+/**
+ * One line for each change: `-` for the running command, `+` for the planned one. Else a sentence that there is none.
+ */
 export function describeDiff(name: string, { removed, added, file, otherSettings }: CommandDiff): string {
-  const gone = (text: string) => paint("red", `- ${printableLine(text)}`, process.stdout);
-  const come = (text: string) => paint("green", `+ ${printableLine(text)}`, process.stdout);
+  const removedLine = (text: string) => paint("red", `- ${printableLine(text)}`, process.stdout);
+  const addedLine = (text: string) => paint("green", `+ ${printableLine(text)}`, process.stdout);
   const shell = (flag: readonly string[]) => flag.map(quoteForShellInLine).join(" ");
   const lines = [
-    ...(file === undefined ? [] : [gone(file.from), come(file.to)]),
-    ...removed.map((flag) => gone(shell(flag))),
-    ...added.map((flag) => come(shell(flag))),
+    ...(file === undefined ? [] : [removedLine(file.from), addedLine(file.to)]),
+    ...removed.map((flag) => removedLine(shell(flag))),
+    ...added.map((flag) => addedLine(shell(flag))),
   ];
   const restart = `"llmctl restart ${name}" takes it up`;
   if (lines.length > 0)

@@ -3,7 +3,8 @@ import { describeInLine } from "../../base/fix.ts";
 import { findPaths, type Paths } from "../../base/files/paths.ts";
 import { printableLine, printableSentence } from "../../base/text/printable.ts";
 import { hideValues } from "../../base/text/secrets.ts";
-import { type CliPlan, noDraftAsked, planCli, planLaunch, type LaunchPlan } from "../../llama/plan/plan-launch.ts";
+import { noDraftAsked } from "../../llama/plan/draft-decision.ts";
+import { type CliPlan, planCli, planLaunch, type LaunchPlan } from "../../llama/plan/plan-launch.ts";
 import type { Profile } from "../../profiles/schema/schema.ts";
 import { findAnswering } from "../../supervisor/state/find-supervisor.ts";
 import { readBuildOption } from "../options/build-option.ts";
@@ -21,11 +22,11 @@ interface PlanCommandOptions {
   readonly cli: boolean;
   /** Another build than the profile's: an installed one, or the path of a llama-server. */
   readonly build?: string;
-  /** Compare with what is running. */
+  /** Compare with the command that is running. */
   readonly diff: boolean;
 }
 
-/** Prints the exact command of a profile, one flag a line with the key it came from; starts nothing. */
+/** Prints the exact command of a profile, one flag on each line with the key that it came from; starts nothing. */
 export async function plan(nameOrPath: string, { json, cli, build, diff }: PlanCommandOptions): Promise<number> {
   const paths = findPaths();
   const opened = await openProfile(nameOrPath, paths);
@@ -81,7 +82,7 @@ function showDiff(made: LaunchPlan, diff: CommandDiff, json: boolean): number {
   return 0;
 }
 
-/** One document: the plan, and the error where a value in it is one that no machine takes. @returns the exit code. */
+/** Prints one document: the plan, and the error where no machine takes one of its values. @returns the exit code. */
 function printJson(made: LaunchPlan | CliPlan, shown: object): number {
   const wrong = findRefusal(made);
   const { document, exitCode } = wrong === undefined ? { document: {}, exitCode: 0 } : describeError(wrong);
@@ -90,10 +91,11 @@ function printJson(made: LaunchPlan | CliPlan, shown: object): number {
 }
 
 /**
- * What the server's environment holds is for the server alone. Readers of this JSON know the wanted proof as
+ * Without the values of the environment: they are for the server alone. Readers of this JSON know the wanted proof as
  * `drafting`.
  */
 function toJson(made: LaunchPlan | CliPlan): object {
+  const { flags, notes } = made;
   const refused = made.refused.map(({ flag, error: { message, fix } }) => ({
     key: flag?.key ?? null,
     message,
@@ -101,28 +103,34 @@ function toJson(made: LaunchPlan | CliPlan): object {
   }));
   const { proof: drafting, ...command } = commandOf(made);
   const shown = { ...command, env: hideValues(command.env), drafting };
-  return "launch" in made ? { ...made, launch: shown, refused } : { ...made, command: shown, refused };
+  const rest = { flags, notes, warnings: describeWarnings(made), refused };
+  return "launch" in made ? { launch: shown, ...rest } : { command: shown, ...rest };
 }
 
-/** Said last, below the command that it is in. */
+/** One line for each finding; drafting that is off is told apart from them, with the proof of the launch. */
+function describeWarnings({ findings }: LaunchPlan | CliPlan): string[] {
+  return findings.filter(({ code }) => code !== "drafting-off").map(describeInLine);
+}
+
+/** To be called last: the error then stands below the command. */
 function failOnRefusal(made: LaunchPlan | CliPlan): void {
   const wrong = findRefusal(made);
   if (wrong !== undefined) throw wrong;
 }
 
-/** What a machine lacks is marked in a plan; a value that no machine takes is an error. */
+/** The refusals of values that no machine takes; a device that this machine lacks is only marked. */
 function findRefusal({ refused }: LaunchPlan | CliPlan): LlmctlError | undefined {
   const [first, ...more] = refused.map(({ error }) => error).filter(({ exit }) => exit !== "unavailable");
   return first && joinErrors(first, more);
 }
 
-/** Says on stderr what the person should know before or while this plan runs. */
+/** Prints the warnings of a plan on stderr. */
 export function showPlanNotes(made: LaunchPlan | CliPlan): void {
   const { proof } = commandOf(made);
   const lacking = made.refused
     .filter(({ error }) => error.exit === "unavailable")
     .map(({ error }) => describeInLine(error));
-  for (const warning of [...lacking, ...made.warnings])
+  for (const warning of [...lacking, ...describeWarnings(made)])
     process.stderr.write(`${paint("yellow", "note:")} ${printableSentence(warning)}\n`);
   if (!proof.wanted && proof.reason !== noDraftAsked) {
     process.stderr.write(`${paint("yellow", "drafting off:")} ${printableSentence(proof.reason)}\n`);

@@ -7,10 +7,9 @@ import { findModel, findOptions } from "../../hub/find/find-model.ts";
 import { planPull } from "../../hub/download/pull-model.ts";
 import { findKeyFileFault } from "../../llama/server/api-key-checks.ts";
 import { hasKeyComments } from "../../llama/server/api-keys.ts";
-import { decideDraft } from "../../llama/draft/draft-gate.ts";
 import type { FlagCatalogue } from "../../llama/ask/flag-catalogue.ts";
 import { type ContainerModels, type ImageBackend, planContainer } from "../../export/plan-container.ts";
-import { draftMismatch } from "../../llama/plan/plan-launch.ts";
+import { findDraftingOff, judgeDraft } from "../../llama/plan/draft-decision.ts";
 import { exportRelease, readReleaseCatalogue } from "../../llama/ask/release-catalogue.ts";
 import { vocabRuleFromFlags } from "../../llama/draft/build-vocab-rule.ts";
 import { quote } from "../../profiles/yaml/quote-value.ts";
@@ -124,7 +123,7 @@ async function placeModels(profile: Profile, paths: Paths, catalogue: FlagCatalo
   if (draft === undefined) return placed;
   const drafting =
     draft.model === undefined ? undefined : await placeModel(profile, ["draft", "model"], draft.model, paths);
-  const draftingOff = await findDraftingOff(profile, target, drafting, catalogue);
+  const draftingOff = await judgePlaced(profile, { target, draft: drafting }, catalogue);
   if (draftingOff !== undefined) return { ...placed, draftingOff };
   return { ...placed, ...(drafting === undefined ? {} : { draft: drafting }) };
 }
@@ -166,28 +165,26 @@ async function placeFile(path: string, sizeBytes: number, name: string): Promise
   return { name, source: await realpath(path), sizeBytes, path };
 }
 
+interface PlacedPair {
+  readonly target: readonly PlacedFile[];
+  readonly draft: readonly PlacedFile[] | undefined;
+}
+
 /**
- * The reason why the draft gate turns drafting off, where both models are on this machine.
- * @throws LlmctlError `draft-mismatch` where the profile wants that.
+ * Why the container is to serve without drafting; undefined where it may draft, or a model is not on this machine.
+ * @throws LlmctlError `draft-mismatch` where the profile does not want to serve without drafting.
  */
-async function findDraftingOff(
+async function judgePlaced(
   profile: Profile,
-  target: readonly PlacedFile[],
-  draft: readonly PlacedFile[] | undefined,
+  { target, draft }: PlacedPair,
   catalogue: FlagCatalogue,
 ): Promise<string | undefined> {
-  const { draft: wanted, ctx_size: ctxSize } = profile.values;
   const [targetPath, draftPath] = [target[0]?.path, draft?.[0]?.path];
-  if (wanted === undefined || targetPath === undefined || (draft !== undefined && draftPath === undefined))
-    return undefined;
-  const verdict = decideDraft({
+  if (targetPath === undefined || (draft !== undefined && draftPath === undefined)) return undefined;
+  const verdict = judgeDraft(profile, {
     target: await readModel(targetPath),
     draft: draftPath === undefined ? undefined : await readModel(draftPath),
-    type: wanted.type,
     rule: vocabRuleFromFlags((flag) => catalogue.has(flag)),
-    ctxSize,
   });
-  if (verdict.verdict === "on") return undefined;
-  if (wanted.on_mismatch === "fail") throw draftMismatch(profile, verdict);
-  return verdict.reason;
+  return findDraftingOff(profile, verdict);
 }

@@ -1,10 +1,8 @@
 import { LlmctlError } from "../../base/errors.ts";
 import type { Paths } from "../../base/files/paths.ts";
 import type { ProfileValues } from "../../profiles/schema/schema.ts";
-import { checkBinary } from "../ask/check-binary.ts";
-import { findServer } from "../ask/builds.ts";
+import { askBuild, describeBuild } from "../ask/asked-build.ts";
 import { childEnvironment } from "../ask/child-env.ts";
-import { readFlagCatalogue } from "../ask/flag-catalogue.ts";
 
 /**
  * What a build does with a draft whose vocabulary does not match:
@@ -44,17 +42,10 @@ interface BuildRuleOptions {
 /** The rule of the profile's build; when it is missing or does not run, the rule of current llama.cpp. */
 export async function findBuildVocabRule({ llama, at, paths, env }: BuildRuleOptions): Promise<BuildVocabRule> {
   try {
-    const { server, label } = await findServer(llama, paths.data, at);
-    await checkBinary(server, at);
-    const catalogue = await readFlagCatalogue(server, {
-      cacheDir: paths.cache,
-      env: childEnvironment(env, {}, () => at),
-    });
-    return {
-      rule: vocabRuleFromFlags((flag) => catalogue.has(flag)),
-      build: `${label}: ${catalogue.version}`,
-      problem: undefined,
-    };
+    const childEnv = childEnvironment(env, {}, () => at);
+    const asked = await askBuild({ llama, at, program: "llama-server", paths, env: childEnv });
+    const rule = vocabRuleFromFlags((flag) => asked.catalogue.has(flag));
+    return { rule, build: describeBuild(asked), problem: undefined };
   } catch (error) {
     if (!(error instanceof LlmctlError)) throw error;
     return { rule: "strict", build: undefined, problem: error.message };

@@ -5,7 +5,7 @@ import type { ModelFiles } from "../../hub/find/model-files.ts";
 import type { RemoteModelRef } from "../../profiles/schema/schema.ts";
 import type { VocabRule } from "./build-vocab-rule.ts";
 
-/** A target on disk, and a draft that was judged by its headers where it is published. */
+/** A target on disk, and a draft that was judged by its headers on its server. */
 interface JudgedPair {
   readonly targetFiles: ModelFiles["shards"];
   readonly draft: RemoteModelRef;
@@ -20,15 +20,15 @@ function isNote(value: unknown): value is z.infer<typeof noteSchema> {
 }
 
 /**
- * Notes why a draft was not fetched, so that a start without it can say why it does not draft. The note holds for these
- * target files, this reference and this rule; where it does not hold or is lost, the draft counts as missing and a pull
+ * Notes why a draft was not fetched, so that a start without it can say why it does not draft. The note is valid for
+ * these target files, this reference and this rule. Without a valid note the draft counts as missing, and the next pull
  * judges it again.
  */
 export async function noteSkippedDraft(cacheDir: string, pair: JudgedPair, reason: string): Promise<void> {
   await writeFileAtomic(notePath(cacheDir, pair), `${JSON.stringify({ reason })}\n`);
 }
 
-/** Why this draft was not fetched; undefined when nothing is known. */
+/** Why the last pull did not fetch this draft; undefined without a valid note. */
 export async function findSkippedDraft(cacheDir: string, pair: JudgedPair): Promise<string | undefined> {
   return (await readAnswer(notePath(cacheDir, pair), isNote))?.reason;
 }

@@ -1,27 +1,21 @@
 import { LlmctlError } from "../../base/errors.ts";
 import type { Profile } from "../../profiles/schema/schema.ts";
-import { targetModel } from "../../profiles/target.ts";
 import type { Launch, WantedProof } from "../../supervisor/launch.ts";
-import { type Finding, Findings } from "./finding.ts";
-import { type MemoryUse } from "./memory-use.ts";
-import { checkMemory } from "./fit-findings.ts";
-import { type AskedBuild, type CheckSession, mapOverProcessors } from "./plan-session.ts";
-import { findKeyFileFault, findOpenAccess } from "../server/api-key-checks.ts";
-import { hasKeyComments } from "../server/api-keys.ts";
-import { childEnvironment } from "../ask/child-env.ts";
-import { addPort, isProfileRunning } from "./port-findings.ts";
-import { checkWorkerProfile } from "./check-worker.ts";
-import { type Device, findMissingDevices, namedDevices } from "../ask/devices.ts";
-import { askWorkers } from "../ask/rpc-workers.ts";
-import { dryRunAll, type DryRunRequest, type DryRunResult } from "../render/dry-run-batch.ts";
-import type { FoundModel } from "./model-reader.ts";
-import { type DraftDecision, decideDrafting, modelsToRender, noDraftAsked, readSidecars } from "./plan-launch.ts";
-import { findExceededLimits } from "./profile-limits.ts";
-import { commandLine, type Rendering, renderServer } from "../render/render-command.ts";
+import { describeBuild } from "../ask/asked-build.ts";
+import { dryRunAll, type DryRunResult } from "../render/dry-run-batch.ts";
+import { mapOverProcessors } from "../ask/map-over-processors.ts";
 import type { RenderedFlag } from "../render/flag-rule.ts";
-import { describeConfigFiles, describeDroppedVariables } from "../render/flags-outside-profile.ts";
-import { describeMissingDigests } from "./missing-digests.ts";
-import { vocabRuleFromFlags } from "../draft/build-vocab-rule.ts";
+import type { Rendering } from "../render/render-command.ts";
+import { addMissingDevices, findRemoteDevices } from "./device-findings.ts";
+import { noDraftAsked } from "./draft-decision.ts";
+import { type Finding, Findings } from "./finding.ts";
+import { checkMemory } from "./memory-findings.ts";
+import type { MemoryUse } from "./memory-use.ts";
+import type { PlanSession } from "./plan-session.ts";
+import { addPlanWarnings, addRpcWarning } from "./plan-warnings.ts";
+import { planWorker } from "./plan-worker.ts";
+import { addPort, isProfileRunning } from "./port-findings.ts";
+import { addKeyFault, type Planning, prepareCommand, type PreparedCommand } from "./prepare-command.ts";
 
 /** All that can be known of a profile before a start. */
 export interface ProfileCheck {
@@ -38,145 +32,55 @@ export interface ProfileCheck {
   readonly findings: readonly Finding[];
 }
 
+/** A profile whose command line is to be tried, with what was found so far. */
+interface StartedCheck {
+  readonly findings: Findings;
+  readonly prepared: PreparedCommand;
+}
+
 /**
- * Does everything of a start but the start, for any number of profiles, and goes on after a failure with whatever does
- * not need what failed. The steps are those of `planLaunch`; beyond them it looks at each device, at memory and at the
- * port.
+ * Takes every step of a start but the start, for any number of profiles. After a failed step it goes on with those that
+ * do not need it. The steps are those of `planLaunch`; beyond them a check looks at each device, at the memory and at
+ * the port.
  */
-export async function checkProfiles(profiles: readonly Profile[], session: CheckSession): Promise<ProfileCheck[]> {
-  const isWorker = ({ values }: Profile) => values.kind === "rpc-worker";
-  const prepared = await mapOverProcessors(
-    profiles.filter((profile) => !isWorker(profile)),
-    (profile) => prepare(profile, session),
-  );
-  const trials = await dryRunAll(prepared.flatMap(({ trial }) => trial ?? []));
-  const byProfile = new Map(prepared.map((one) => [one.profile, one]));
+export async function checkProfiles(profiles: readonly Profile[], session: PlanSession): Promise<ProfileCheck[]> {
+  const servers = profiles.filter(({ values }) => values.kind !== "rpc-worker");
+  const started = await mapOverProcessors(servers, async (profile) => {
+    const findings = new Findings("collect");
+    return { findings, prepared: await prepareCommand(profile, "llama-server", { session, findings }) };
+  });
+  const trials = await dryRunAll(started.flatMap(({ prepared: { trial } }) => trial ?? []));
+  const byProfile = new Map(started.map((one) => [one.prepared.profile, one]));
   return mapOverProcessors(profiles, (profile) => {
     const one = byProfile.get(profile);
-    return one === undefined
-      ? checkWorkerProfile(profile, session)
-      : finish(one, one.trial && trials.get(one.trial), session);
+    if (one === undefined) return checkWorkerProfile(profile, session);
+    const { trial } = one.prepared;
+    return finishCheck(one, trial && trials.get(trial), session);
   });
 }
 
-/** A profile up to its command line. */
-interface Prepared {
-  readonly profile: Profile;
-  readonly findings: Findings;
-  readonly env: Readonly<Record<string, string>>;
-  readonly build: AskedBuild | undefined;
-  readonly target: FoundModel;
-  readonly draft: DraftDecision;
-  readonly sidecars: Launch["files"];
-  /** Undefined where there is no build, or it cannot say the profile. */
-  readonly trial: DryRunRequest | undefined;
-  /** Found already, in better words than the binary has for it. */
-  readonly hasKeyFault: boolean;
-}
-
-async function prepare(profile: Profile, session: CheckSession): Promise<Prepared> {
-  const findings = new Findings();
-  const { values } = profile;
-  const profileEnv = (own: Readonly<Record<string, string>>) =>
-    childEnvironment(session.env, own, (name) => profile.at("env", name));
-  const env = (await findings.settle(() => profileEnv(values.env))) ?? profileEnv({});
-  const build = await findings.settle(() => session.findBuild(profile, env));
-  const models = new TolerantReader(profile, session, findings);
-  const target = await models.read("model", targetModel(profile));
-  const rule = build === undefined ? "strict" : vocabRuleFromFlags((flag) => build.catalogue.has(flag));
-  const decided = await findings.settle(() =>
-    decideDrafting(profile, target, models, { rule, cacheDir: session.paths.cache }),
-  );
-  const draft = decided ?? { drafting: { wanted: false, reason: "the draft does not fit" }, files: [], warnings: [] };
-  const sidecars = await readSidecars(values, models);
-  const files = modelsToRender(target, draft, sidecars);
-  const rendering = build && (await findings.settle(() => renderServer(profile, files, build.catalogue)));
-  const trial = build && rendering && { server: build.server, env, profile, rendering };
-  const keyFault = findKeyFileFault(profile, build === undefined || hasKeyComments(build.catalogue));
-  if (keyFault !== undefined) findings.fail(keyFault);
-  addWarnings({ profile, findings, draft, isDecided: decided !== undefined });
-  return {
-    profile,
-    findings,
-    env,
-    build,
-    target,
-    draft,
-    sidecars: sidecars.files,
-    trial,
-    hasKeyFault: keyFault !== undefined,
-  };
-}
-
-/**
- * Reads models for {@link decideDrafting}: one that cannot be read is a finding, and counts as one that is not here.
- */
-class TolerantReader {
-  readonly #profile: Profile;
-  readonly #session: CheckSession;
-  readonly #findings: Findings;
-
-  constructor(profile: Profile, session: CheckSession, findings: Findings) {
-    this.#profile = profile;
-    this.#session = session;
-    this.#findings = findings;
-  }
-
-  async read(...[key, ref]: Parameters<ReaderMethods["read"]>): Promise<FoundModel> {
-    const found = await this.#findings.settle(() => this.#session.readModel(this.#profile, key, ref));
-    return found ?? { path: `<${key}>`, files: [], model: undefined };
-  }
-
-  async lacks(...args: Parameters<ReaderMethods["lacks"]>): Promise<boolean> {
-    return this.#session.reader(this.#profile).lacks(...args);
-  }
-}
-
-type ReaderMethods = Parameters<typeof decideDrafting>[2];
-
-interface Decided extends Pick<Prepared, "profile" | "findings" | "draft"> {
-  readonly isDecided: boolean;
-}
-
-function addWarnings({ profile, findings, draft: { drafting, warnings }, isDecided }: Decided): void {
-  const at = profile.at("draft", "model");
-  if (isDecided && !drafting.wanted && drafting.reason !== noDraftAsked) {
-    findings.add("warning", "drafting-off", { message: `drafting is off: ${drafting.reason}`, at });
-  }
-  for (const message of warnings) findings.add("warning", "draft-pair", { message, at });
-  for (const { code, ...opening } of findOpenAccess(profile)) findings.add("warning", code, opening);
-}
-
-async function finish(
-  prepared: Prepared,
+async function finishCheck(
+  { findings, prepared }: StartedCheck,
   result: DryRunResult | undefined,
-  session: CheckSession,
+  session: PlanSession,
 ): Promise<ProfileCheck> {
-  const { profile, findings, build, target, draft, sidecars, trial } = prepared;
-  const { flags, notes } = trial?.rendering ?? { flags: [], notes: [] };
+  const { profile, build, target, draft, sidecars, trial } = prepared;
+  const { flags, notes } = trial?.rendering ?? noFlags;
+  const planning = { session, findings };
   const isRunning = await isProfileRunning(profile, session.paths, findings);
-  const remote = isRunning ? undefined : await askForDevices(prepared);
-  const unknown = await addMissingDevices(prepared, remote, session);
-  addRefusals(prepared, result, unknown);
-  for (const { code, ...limit } of findExceededLimits(profile, { target: target.model, flags }))
-    findings.add("warning", code, limit);
-  for (const message of await describeMissingDigests(profile.values, session.paths))
-    findings.add("note", "no-digest", { message });
-  for (const message of await describeStray(prepared, session)) findings.add("warning", "stray-flags", { message });
-  const isSound = trial !== undefined && findings.ranked.every(({ rank }) => rank !== "error");
-  const files = [...target.files, ...sidecars];
+  const missing = await checkDevices(prepared, isRunning, planning);
+  addRefusals(prepared, result, { missing, findings });
+  await addPlanWarnings(prepared, planning);
+  const files = [...target.files, ...sidecars.files];
   const memory =
-    isSound && build
-      ? await checkMemory({ trial, catalogue: build.catalogue, files, draft, findings, isRunning }, session)
-      : [];
+    build === undefined || trial === undefined || findings.hasErrors
+      ? []
+      : await checkMemory({ trial, catalogue: build.catalogue, files, draft, findings, isRunning }, session);
   if (!isRunning) await addPort(profile, findings);
-  const isOff = !draft.drafting.wanted; // then what is left out for that reason is told already
-  for (const { key, reason } of notes.filter(({ key: left }) => !isOff || !left.startsWith("draft."))) {
-    findings.add("note", "key-left-out", { message: `${key}: ${reason}`, at: profile.at(...key.split(".")) });
-  }
+  addNotes(prepared, notes, findings);
   return {
     profile,
-    build: build && `${build.label}: ${build.catalogue.version}`,
+    build: build && describeBuild(build),
     files: [...files, ...draft.files],
     flags,
     notes,
@@ -186,68 +90,62 @@ async function finish(
   };
 }
 
-async function describeStray({ env, build, trial }: Prepared, session: CheckSession): Promise<string[]> {
-  if (build === undefined) return [];
-  const args = trial === undefined ? [] : commandLine(trial.rendering);
-  const configs = await session.readStrayConfig(env);
-  return [
-    ...describeDroppedVariables(session.env, env, build.catalogue),
-    ...describeConfigFiles(configs, args, build.catalogue),
-  ];
-}
+const noFlags: Rendering = { flags: [], notes: [] };
 
-/** The devices of the workers, with a finding where one cannot be used; undefined where they are not known. */
-async function askForDevices({
-  profile,
-  findings,
-  build,
-  trial,
-  env,
-}: Prepared): Promise<readonly Device[] | undefined> {
-  const { workers } = profile.values.rpc;
-  if (workers === undefined || build === undefined || trial === undefined) return undefined;
-  const answer = await askWorkers(build.server, env, workers);
-  if (!("worker" in answer)) return answer;
-  const at = profile.at("rpc", "workers", workers.indexOf(answer.worker));
-  findings.fail(new LlmctlError("rpc-worker-unusable", answer.message, { exit: "unavailable", at, fix: answer.fix }));
-  return undefined;
-}
-
-/**
- * @param remote Devices of workers; undefined where they could not be asked: then those that are named are believed.
- * @returns the names of those that are missing.
- */
-async function addMissingDevices(
-  { profile, findings, build, env }: Prepared,
-  remote: readonly Device[] | undefined,
-  session: CheckSession,
+/** @returns the names of devices that are missing. */
+async function checkDevices(
+  { profile, build, trial, env }: PreparedCommand,
+  isRunning: boolean,
+  planning: Planning,
 ): Promise<ReadonlySet<string>> {
-  const isBelieved = (name: string) =>
-    profile.values.rpc.workers !== undefined && remote === undefined && /^RPC/i.test(name);
-  const keys = namedDevices(profile.values);
-  if (build === undefined || keys.length === 0) return new Set();
-  const local = await findings.settle(() => session.listDevices(build.server, env));
-  const devices = [...(local ?? []), ...(remote ?? [])];
-  const missing =
-    local === undefined
-      ? []
-      : keys.flatMap((key) => findMissingDevices(profile, key, devices)).filter(({ name }) => !isBelieved(name));
-  for (const { name: _name, ...problem } of missing) {
-    findings.fail(new LlmctlError("device-missing", problem.message, { exit: "unavailable", ...problem }));
-  }
-  return new Set(missing.map(({ name }) => name));
+  if (build === undefined) return new Set();
+  const question = { server: build.file, env };
+  // A worker serves one program at a time, and a running server has it.
+  const remote = isRunning || trial === undefined ? undefined : await findRemoteDevices(profile, question, planning);
+  return addMissingDevices(profile, { ...question, remote }, planning);
 }
 
-/** @param told Devices that are known to be missing, which the binary refuses, too. */
+interface RefusalOptions {
+  /** Devices that are known to be missing: the binary refuses them as well, in other words. */
+  readonly missing: ReadonlySet<string>;
+  readonly findings: Findings;
+}
+
 function addRefusals(
-  { findings, hasKeyFault }: Prepared,
-  result: DryRunResult | undefined,
-  told: ReadonlySet<string>,
+  prepared: PreparedCommand,
+  result: DryRunResult = [],
+  { missing, findings }: RefusalOptions,
 ): void {
-  if (result instanceof LlmctlError) return findings.fail(result);
-  for (const { flag, error } of result ?? []) {
-    if (hasKeyFault && flag?.key === "server.api_key_file") continue;
+  const refused = result instanceof LlmctlError ? [{ error: result }] : result;
+  for (const { flag, error } of addKeyFault(refused, prepared)) {
     const words = flag?.args.flatMap((word) => word.split(",")) ?? [];
-    if (!words.some((word) => told.has(word))) findings.fail(error);
+    if (!words.some((word) => missing.has(word))) findings.fail(error);
   }
+}
+
+/** Keys that the build gets no flag for. Where drafting is off, its keys are left out for a reason that is told. */
+function addNotes({ profile, draft }: PreparedCommand, notes: Rendering["notes"], findings: Findings): void {
+  for (const { key, reason } of notes) {
+    if (!draft.drafting.wanted && key.startsWith("draft.")) continue;
+    findings.add("note", "key-left-out", { message: `${key}: ${reason}`, at: profile.at(...key.split(".")) });
+  }
+}
+
+async function checkWorkerProfile(profile: Profile, session: PlanSession): Promise<ProfileCheck> {
+  const findings = new Findings("collect");
+  const plan = await findings.settle(() => planWorker(profile, session));
+  if (plan !== undefined)
+    await addMissingDevices(profile, { server: plan.server, env: plan.env }, { session, findings });
+  addRpcWarning(profile, findings);
+  if (!(await isProfileRunning(profile, session.paths, findings))) await addPort(profile, findings);
+  return {
+    profile,
+    build: plan?.build,
+    files: [],
+    flags: plan?.flags ?? [],
+    notes: [],
+    drafting: { wanted: false, reason: noDraftAsked },
+    memory: [],
+    findings: findings.ranked,
+  };
 }

@@ -3,9 +3,11 @@ import type { Launch } from "../../supervisor/launch.ts";
 
 /**
  * Adds the hash of a launch. Two launches with the same hash run the same server in the same way. Of the environment
- * only the profile's part counts: `up` from a shell must find what systemd has started to be the same. Files and
- * workers are named by the arguments, the protocol by the program. A dependency is no reason to load a model anew, nor
- * is another version of llmctl: so `proof` is hashed under `drafting`, its name in versions before 2.
+ * only the profile's part counts, so that `up` from a shell and a start by systemd give the same hash. Files and
+ * workers are named by the arguments already, and the protocol follows from the program. Neither a dependency nor
+ * another version of llmctl is a reason to load a model anew: so `proof` is hashed under `drafting`, its name in
+ * versions before 2.
+ * @param profileEnv The profile's variables, as `sealEnv` gives them.
  */
 export function withHash(profileEnv: string, launch: Omit<Launch, "hash">): Launch {
   const {

@@ -5,8 +5,8 @@ import type { Profile, ProfileValues } from "../../profiles/schema/schema.ts";
 import { type Launch, launchVersion } from "../../supervisor/launch.ts";
 
 /**
- * What a launch takes from the profile as it is, whatever the build and the models: how to watch, restart, stop and log
- * the server.
+ * The part of a launch that comes from the profile alone, whatever the build and the models: how to watch, restart,
+ * stop and log the server.
  */
 export function launchSettings({
   name,
@@ -25,7 +25,7 @@ export function launchSettings({
     metricsPort: server.metrics_port ?? 0,
     ...(server.api_key_file === undefined ? {} : { apiKeyFile: server.api_key_file }),
     rpcWorkers: values.rpc.workers ?? [],
-    watchTraffic: health.watch_traffic,
+    watchTraffic: health.watch_traffic && values.kind !== "rpc-worker",
     health: {
       intervalMs: readDuration(health.interval),
       timeoutMs: readDuration(health.timeout),

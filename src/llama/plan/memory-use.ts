@@ -5,7 +5,7 @@ import type { Device } from "../ask/devices.ts";
 import type { MemoryPart } from "../ask/fit-params.ts";
 import type { Rank } from "./finding.ts";
 
-/** What a profile's models take of one memory of this machine, in MiB. */
+/** The part of one memory of this machine that the models of a profile need, in MiB. */
 export interface MemoryUse {
   /** As `--list-devices` names it, or `Host`. */
   readonly device: string;
@@ -15,7 +15,7 @@ export interface MemoryUse {
 }
 
 interface MemoryOptions {
-  /** llama.cpp may keep in RAM what a device cannot hold. */
+  /** llama.cpp may keep layers in RAM that a device cannot hold. */
   readonly canMoveLayers: boolean;
   /** The kernel may drop pages of the model and read them again. */
   readonly isMapped: boolean;
@@ -23,7 +23,7 @@ interface MemoryOptions {
 
 export type MemoryFinding = Omit<Problem, "at"> & { readonly rank: Rank; readonly device: string };
 
-/** This machine's RAM in the shape of a device; of a container with a limit that much. */
+/** This machine's RAM in the shape of a device; in a container, no more than its limit. */
 export function hostMemory(): Device {
   const limit = process.constrainedMemory() || Number.POSITIVE_INFINITY;
   return {
@@ -37,7 +37,7 @@ export function hostMemory(): Device {
 const mib = 2 ** 20;
 const toMib = (bytes: number): number => Math.floor(bytes / mib);
 
-/** Adds up what models take, memory by memory; the part of a device that did not tell its size is left out. */
+/** Adds up the needs of the models for each memory. A device that did not tell its size is left out. */
 export function sumMemory(parts: readonly MemoryPart[], devices: readonly Device[]): MemoryUse[] {
   return devices.flatMap(({ name, totalMib, freeMib }) => {
     const own = parts.filter(({ device }) => device === name);
@@ -46,7 +46,7 @@ export function sumMemory(parts: readonly MemoryPart[], devices: readonly Device
   });
 }
 
-/** What does not fit, and what llama.cpp would make of it. */
+/** A finding for each memory that is too small, with the outcome that llama.cpp would have. */
 export function judgeMemory(uses: readonly MemoryUse[], options: MemoryOptions): MemoryFinding[] {
   return uses.flatMap((use) =>
     use.needsMib <= use.freeMib ? [] : [use.device === "Host" ? judgeHost(use, options) : judgeDevice(use, options)],

@@ -4,7 +4,7 @@ import { modelLockFolder, readModelLock } from "../../hub/find/model-lock.ts";
 import { listModelRefs } from "../../profiles/model-refs.ts";
 import type { ProfileValues, UrlModelRef } from "../../profiles/schema/schema.ts";
 
-/** Says of each file at an address that the profile has no digest of it, and what to write to have one. */
+/** One sentence for each model at an address whose digest the profile does not name, with the key to write. */
 export async function describeMissingDigests(values: ProfileValues, paths: Paths): Promise<string[]> {
   const refs = listModelRefs(values).flatMap(({ ref }) =>
     typeof ref === "object" && "url" in ref && ref.sha256 === undefined ? [ref] : [],

@@ -1,61 +1,94 @@
 import { basename, posix } from "node:path";
 import { LlmctlError } from "../../base/errors.ts";
-import { describeInLine } from "../../base/fix.ts";
-import type { Paths } from "../../base/files/paths.ts";
-import { readModel, type GgufModel } from "../../gguf/read-model.ts";
-import { findModel, findOptions, searchModel, type FindOptions } from "../../hub/find/find-model.ts";
+import { findModel, findOptions, type FindOptions } from "../../hub/find/find-model.ts";
 import type { ModelFiles } from "../../hub/find/model-files.ts";
-import type { ModelRef, Profile, RemoteModelRef } from "../../profiles/schema/schema.ts";
+import { listSidecars } from "../../profiles/model-refs.ts";
+import type { ModelRef, Profile } from "../../profiles/schema/schema.ts";
+import type { KeyPath } from "../../profiles/yaml/located.ts";
+import type { Findings } from "./finding.ts";
+import type { PlanSession, ProfileModel } from "./plan-session.ts";
 
-/** A model of a profile, and what its headers say. */
-export interface FoundModel {
-  /** For the command line; in angle brackets when the file is not here. */
-  readonly path: string;
+/** The projector and the adapters of a profile. */
+export interface SidecarFiles {
+  /** Those that are no plain paths, by key, for `ModelPaths`. */
+  readonly paths: ReadonlyMap<string, string>;
   readonly files: ModelFiles["shards"];
-  /** Undefined when the file is not here. */
-  readonly model: GgufModel | undefined;
 }
 
-/** Finds models and reads their headers, with messages that name the profile's key. */
+/**
+ * Reads the models of one profile. Errors name the key of the profile; one that does not end the plan is a finding, and
+ * the model then counts as one that is not on this machine.
+ */
 export class ModelReader {
-  readonly missing: string[] = [];
   readonly #profile: Profile;
-  readonly #paths: Paths;
-  readonly #lacking: "refuse" | "mark";
+  readonly #session: PlanSession;
+  readonly #findings: Findings;
 
-  constructor(profile: Profile, paths: Paths, lacking: "refuse" | "mark") {
+  constructor(profile: Profile, session: PlanSession, findings: Findings) {
     this.#profile = profile;
-    this.#paths = paths;
-    this.#lacking = lacking;
+    this.#session = session;
+    this.#findings = findings;
   }
 
-  async read(key: string, ref: ModelRef): Promise<FoundModel> {
-    const at = this.#placeOf(key);
+  async read(key: KeyPath, ref: ModelRef): Promise<ProfileModel> {
+    const options = this.#options(key);
     try {
-      const files = await findModel(ref, this.#options(at));
-      const [first] = files.shards;
-      if (first === undefined) throw new Error("a model without files");
-      return { path: first.path, files: files.shards, model: await readModel(first.path) };
+      return await this.#session.readModel(ref, options);
     } catch (error) {
-      if (!(error instanceof LlmctlError)) throw error;
-      if (error.code !== "model-missing" || this.#lacking === "refuse") throw placedAt(error, at);
-      this.missing.push(describeInLine(error));
+      this.#note(error, options.at);
       return { path: `<${describeRef(ref)}>`, files: [], model: undefined };
     }
   }
 
-  /** Whether a model that can be fetched is not complete on disk. */
-  async lacks(key: string, ref: RemoteModelRef): Promise<boolean> {
-    return !("files" in (await searchModel(ref, this.#options(this.#placeOf(key)))));
+  /** Whether a model is not, or not completely, on this machine. */
+  async lacks(key: KeyPath, ref: ModelRef): Promise<boolean> {
+    try {
+      await this.#session.readModel(ref, this.#options(key));
+      return false;
+    } catch (error) {
+      if (error instanceof LlmctlError) return error.code === "model-missing";
+      throw error;
+    }
   }
 
-  /** @param key Such as `draft.model` or `lora.0`. */
-  #placeOf(key: string): string {
-    return this.#profile.at(...key.split(".").map((part) => (/^\d+$/.test(part) ? Number(part) : part)));
+  /**
+   * Finds the projector and the adapters. The plain paths among them are looked for as well: a server loads the model
+   * before it says that one of them is missing.
+   */
+  async readSidecars(): Promise<SidecarFiles> {
+    const paths = new Map<string, string>();
+    const files: ModelFiles["shards"][number][] = [];
+    for (const { key, ref } of listSidecars(this.#profile.values)) {
+      if (typeof ref === "string") {
+        files.push(...(await this.#findFiles(key, ref)));
+        continue;
+      }
+      const found = await this.read(key, ref);
+      paths.set(key.join("."), found.path);
+      files.push(...found.files);
+    }
+    return { paths, files };
   }
 
-  #options(at: string): FindOptions {
-    return { ...findOptions(this.#profile, this.#paths), at };
+  async #findFiles(key: KeyPath, ref: string): Promise<ModelFiles["shards"]> {
+    const options = this.#options(key);
+    try {
+      return (await findModel(ref, options)).shards;
+    } catch (error) {
+      this.#note(error, options.at);
+      return [];
+    }
+  }
+
+  #note(error: unknown, at: string): void {
+    if (!(error instanceof LlmctlError)) throw error;
+    const placed = placedAt(error, at);
+    if (error.code === "model-missing") this.#findings.lack(placed);
+    else this.#findings.fail(placed);
+  }
+
+  #options(key: KeyPath): FindOptions & { readonly at: string } {
+    return { ...findOptions(this.#profile, this.#session.paths), at: this.#profile.at(...key) };
   }
 }
 
@@ -64,7 +97,7 @@ function describeRef(ref: ModelRef): string {
   return "url" in ref ? posix.basename(new URL(ref.url).pathname) : `${ref.hf}:${ref.quant ?? ref.file}`;
 }
 
-/** The rooms that read files know their path; a person also wants to know which key named it. */
+/** The rooms that read files name the file; a person must also know the key that named it. */
 function placedAt(error: LlmctlError, at: string): LlmctlError {
   const [first = { message: error.message }, ...more] = error.problems;
   const place = first.at === undefined || first.at === at ? at : `${at} (${first.at})`;

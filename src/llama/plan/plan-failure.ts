@@ -3,8 +3,8 @@ import { mayComeCodes } from "../../supervisor/file-check.ts";
 import type { ExitCause } from "../../supervisor/launch.ts";
 
 /**
- * Codes of errors about a file that is not there: its file system may be mounted later. A file that is there and wrong
- * stays wrong.
+ * Codes of errors about a missing file: its file system may be mounted later. A file that exists and is wrong stays
+ * wrong.
  */
 const absentFile: ReadonlySet<string> = new Set([
   "model-missing",
@@ -18,17 +18,17 @@ const absentFile: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * What the binary says of a device that has no driver yet, and of a file or folder that a flag names.
+ * The binary's errors about a device that has no driver yet, and about a missing file or folder that a flag names.
  * @see llama.cpp common/arg.cpp
  */
 const absentToBinary = /: (?:invalid device: |error: failed to open file '|not a directory: )/;
 
-/** A machine that boots is slow; and an interpreter is a file, too. */
+/** A program may be slow while the machine boots, and the interpreter of a script may be missing as well. */
 const lackedOrSlow = /in time$|is missing$/;
 
 /**
- * Why a launch could not be planned, for a supervisor that may wait for what is missing.
- * @returns undefined for an error that is neither ours nor the system's word on a file.
+ * Why a launch could not be planned, for a supervisor that may wait until a missing file or device is there.
+ * @returns undefined for a bug: any error that is neither an LlmctlError nor a system error about a file.
  */
 export function explainPlanFailure(error: unknown): ExitCause | undefined {
   if (error instanceof LlmctlError) {

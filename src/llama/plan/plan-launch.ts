@@ -1,35 +1,23 @@
-import { LlmctlError } from "../../base/errors.ts";
-import { describeInLine, type Fix } from "../../base/fix.ts";
+import type { LlmctlError } from "../../base/errors.ts";
 import type { Paths } from "../../base/files/paths.ts";
-import { findModel, findOptions } from "../../hub/find/find-model.ts";
 import type { ModelFiles } from "../../hub/find/model-files.ts";
-import { listSidecars } from "../../profiles/model-refs.ts";
-import type { Profile, ProfileValues } from "../../profiles/schema/schema.ts";
-import { targetModel } from "../../profiles/target.ts";
+import type { Profile } from "../../profiles/schema/schema.ts";
 import type { Launch, WantedProof } from "../../supervisor/launch.ts";
-import { findKeyFileFault, findOpenAccess } from "../server/api-key-checks.ts";
-import { hasKeyComments } from "../server/api-keys.ts";
-import { checkBinary } from "../ask/check-binary.ts";
-import { findServer } from "../ask/builds.ts";
-import { childEnvironment } from "../ask/child-env.ts";
-import { findLlamaConfigFiles } from "../ask/llama-config-files.ts";
-import { decideDraft } from "../draft/draft-gate.ts";
+import { describeBuild } from "../ask/asked-build.ts";
 import { dryRun, dryRunTimeoutMs, findRefusedFlags, type RefusedFlag } from "../render/dry-run.ts";
-import { readFlagCatalogue } from "../ask/flag-catalogue.ts";
+import type { DryRunRequest } from "../render/dry-run-batch.ts";
+import type { Program, RenderedFlag } from "../render/flag-rule.ts";
+import { commandLine, type Rendering } from "../render/render-command.ts";
+import { withoutRpc } from "../render/rpc-flags.ts";
+import { noDraftAsked } from "./draft-decision.ts";
+import { type Finding, Findings } from "./finding.ts";
 import { withHash } from "./launch-hash.ts";
 import { launchSettings } from "./launch-settings.ts";
-import { type FoundModel, ModelReader } from "./model-reader.ts";
-import { findExceededLimits } from "./profile-limits.ts";
-import type { Program, ModelPaths } from "../render/flag-rule.ts";
-import { commandLine, renderCli, renderServer, type Rendering } from "../render/render-command.ts";
-import type { RenderedFlag } from "../render/flag-rule.ts";
-import { planWorker } from "./plan-worker.ts";
-import { withoutRpc } from "../render/rpc-flags.ts";
+import { PlanSession } from "./plan-session.ts";
 import { sealEnv } from "./seal-env.ts";
-import { findSkippedDraft } from "../draft/draft-skip-note.ts";
-import { describeConfigFiles, describeDroppedVariables } from "../render/flags-outside-profile.ts";
-import { describeMissingDigests } from "./missing-digests.ts";
-import { vocabRuleFromFlags, type VocabRule } from "../draft/build-vocab-rule.ts";
+import { addPlanWarnings, addRpcWarning } from "./plan-warnings.ts";
+import { planWorker } from "./plan-worker.ts";
+import { addKeyFault, type Planning, prepareCommand, type PreparedCommand } from "./prepare-command.ts";
 
 interface PlanOptions {
   readonly paths: Paths;
@@ -39,19 +27,18 @@ interface PlanOptions {
    * angle brackets, and what the binary refuses is part of the result.
    */
   readonly lacking?: "refuse" | "mark";
+  /** Answers that the plans of one command share; of its own paths and environment. */
+  readonly session?: PlanSession;
 }
 
-/** How a command came about. */
+/** A command, and how it came about. */
 interface Explained {
   readonly flags: readonly RenderedFlag[];
   /** Keys that this build gets no flag for, and why. */
   readonly notes: Rendering["notes"];
-  /** What a person should know, and that stops nothing. */
-  readonly warnings: readonly string[];
-  /**
-   * What the binary does not accept, such as a device that this machine lacks; empty unless the plan is made with
-   * `mark`.
-   */
+  /** Warnings and notes; with `mark` also an error for each model that is not on this machine. */
+  readonly findings: readonly Finding[];
+  /** Flags that the binary refuses, such as a missing device; empty unless the plan is made with `mark`. */
   readonly refused: readonly RefusedFlag[];
 }
 
@@ -65,7 +52,7 @@ export interface CliPlan extends Explained {
   readonly command: Command;
 }
 
-/** What is to be run, whoever runs it. */
+/** A program to run, with all that it needs. */
 export interface Command {
   /** Absolute path of the program. */
   readonly file: string;
@@ -79,44 +66,23 @@ export interface Command {
   readonly build: string;
 }
 
-/** Why a profile without a `draft` key does not draft. */
-export const noDraftAsked = "the profile asks for none";
-
 /**
- * From a profile to what the supervisor runs: finds the build and the model files, reads the headers, decides about
- * drafting, renders the flags, and lets the binary itself parse them. Starts no server and changes nothing but the flag
- * cache.
- * @throws LlmctlError for everything that would keep the server from starting, as far as it can be known before.
+ * Plans a launch for the supervisor: finds the build and the model files, reads the headers, decides about drafting,
+ * renders the flags, and lets the binary itself parse them. Starts no server and changes nothing but the flag cache.
+ * @throws LlmctlError the first error that would keep the server from starting, as far as it can be known before.
  */
 export async function planLaunch(profile: Profile, options: PlanOptions): Promise<LaunchPlan> {
-  if (profile.values.kind === "rpc-worker") return planWorkerLaunch(profile, options);
-  const { command, ...explained } = await planProgram(profile, "llama-server", options);
-  const env = await sealEnv(profile.values.env, options.paths.data);
-  return { launch: withHash(env, { ...launchSettings(profile), ...command }), ...explained };
+  const { values } = profile;
+  const { command, ...explained } =
+    values.kind === "rpc-worker"
+      ? await planWorkerProgram(profile, options)
+      : await planProgram(profile, "llama-server", options);
+  const profileEnv = await sealEnv(values.env, options.paths.data);
+  return { launch: withHash(profileEnv, { ...launchSettings(profile), ...command }), ...explained };
 }
-
-async function planWorkerLaunch(profile: Profile, options: PlanOptions): Promise<LaunchPlan> {
-  const { file, env, flags, build } = await planWorker(profile, options);
-  const args = flags.flatMap((flag) => flag.args);
-  const proof: WantedProof = { wanted: false, reason: noDraftAsked };
-  const launch = withHash(await sealEnv(profile.values.env, options.paths.data), {
-    ...launchSettings(profile),
-    watchTraffic: false,
-    file,
-    args,
-    env,
-    files: [],
-    proof,
-    build,
-  });
-  return { launch, flags, notes: [], warnings: [unprotected], refused: [] };
-}
-
-/** Upstream's own words for its RPC: fragile and insecure. */
-const unprotected = "llama.cpp's RPC has neither passwords nor encryption: keep it on a private network";
 
 /**
- * From a profile to its llama-cli, as {@link planLaunch} does it for the server.
+ * Plans a profile's llama-cli, as {@link planLaunch} does it for the server.
  * @throws LlmctlError as planLaunch, and `cli-missing` for a llama-server that has no llama-cli beside it. Builds whose
  *   llama-cli cannot draft refuse a profile with a draft model (`profile-unrenderable`).
  */
@@ -124,191 +90,67 @@ export async function planCli(profile: Profile, options: PlanOptions): Promise<C
   return planProgram(profile, "llama-cli", options);
 }
 
-async function planProgram(
-  profile: Profile,
-  program: Program,
-  { paths, env, lacking = "refuse" }: PlanOptions,
-): Promise<CliPlan> {
-  const { values } = profile;
-  const childEnv = childEnvironment(env, values.env, (name) => profile.at("env", name));
-  const found = await findServer(values.llama, paths.data, profile.at("llama"));
-  const file = program === "llama-server" ? found.server : (found.cli ?? cliMissing(found.server, profile.at("llama")));
-  await checkBinary(file, profile.at("llama"));
-  const catalogue = await readFlagCatalogue(file, { cacheDir: paths.cache, env: childEnv });
-  const models = new ModelReader(profile, paths, lacking);
-  const target = await models.read("model", targetModel(profile));
-  const draft = await decideDrafting(profile, target, models, {
-    rule: vocabRuleFromFlags((flag) => catalogue.has(flag)),
-    cacheDir: paths.cache,
-  });
-  const sidecars = await readSidecars(values, models);
-  const plain = lacking === "refuse" ? await findPlainSidecars(profile, paths) : [];
-  const files = modelsToRender(target, draft, sidecars);
-  const rendering =
-    program === "llama-server" ? renderServer(profile, files, catalogue) : renderCli(profile, files, catalogue);
-  const args = commandLine(rendering);
-  const trial = { env: childEnv, timeoutMs: dryRunTimeoutMs };
-  const origin = { profile, rendering };
-  const keyFault = program === "llama-server" ? findKeyFileFault(profile, hasKeyComments(catalogue)) : undefined;
-  if (lacking === "refuse" && keyFault !== undefined) throw keyFault;
-  const refused =
-    lacking === "mark" ? addKeyFault(await findRefusedFlags(file, origin, trial), rendering, keyFault) : [];
-  if (lacking === "refuse")
-    await dryRun(
-      file,
-      withoutRpc(rendering.flags).flatMap((flag) => flag.args),
-      { ...trial, origin },
-    );
+function startPlanning({
+  paths,
+  env,
+  lacking = "refuse",
+  session = new PlanSession(paths, env),
+}: PlanOptions): Planning {
+  return { session, findings: new Findings(lacking === "refuse" ? "throw" : "mark") };
+}
+
+async function planProgram(profile: Profile, program: Program, options: PlanOptions): Promise<CliPlan> {
+  const planning = startPlanning(options);
+  const prepared = await prepareCommand(profile, program, planning);
+  const { build, trial } = prepared;
+  if (build === undefined || trial === undefined) throw new Error("a plan went on after an error");
+  const refused = await tryCommand(trial, prepared.keyFault, planning.findings);
+  await addPlanWarnings(prepared, planning);
+  const { flags, notes } = trial.rendering;
   return {
-    command: {
-      file,
-      args,
-      env: childEnv,
-      files: [...target.files, ...draft.files, ...sidecars.files, ...plain],
-      proof: draft.drafting,
-      build: `${found.label}: ${catalogue.version}`,
-    },
-    flags: rendering.flags,
-    notes: rendering.notes,
-    warnings: [
-      ...models.missing,
-      ...(program === "llama-server" ? findOpenAccess(profile).map(describeInLine) : []),
-      ...(values.rpc.workers === undefined ? [] : [unprotected]),
-      ...(await describeMissingDigests(values, paths)),
-      ...draft.warnings,
-      ...findExceededLimits(profile, { target: target.model, flags: rendering.flags }).map(describeInLine),
-      ...describeDroppedVariables(env, childEnv, catalogue),
-      ...describeConfigFiles(await findLlamaConfigFiles(childEnv), args, catalogue),
-    ],
+    command: { ...toCommand(prepared, trial), build: describeBuild(build) },
+    flags,
+    notes,
+    findings: planning.findings.ranked,
     refused,
   };
 }
 
-/** The binary itself refuses only a key file that it cannot open. */
-function addKeyFault(
-  refused: readonly RefusedFlag[],
-  { flags }: Rendering,
-  error: LlmctlError | undefined,
-): readonly RefusedFlag[] {
-  if (error === undefined) return refused;
-  const flag = flags.find(({ key }) => key === "server.api_key_file");
-  return [{ ...(flag === undefined ? {} : { flag }), error }, ...refused.filter((one) => one.flag !== flag)];
+/** Has the binary parse its command line. @throws the first refusal, where the policy of the findings says so. */
+async function tryCommand(
+  trial: DryRunRequest,
+  keyFault: LlmctlError | undefined,
+  { policy }: Findings,
+): Promise<readonly RefusedFlag[]> {
+  const { file, env, profile, rendering } = trial;
+  const origin = { profile, rendering };
+  const options = { env, timeoutMs: dryRunTimeoutMs };
+  if (policy !== "throw") return addKeyFault(await findRefusedFlags(file, origin, options), { trial, keyFault });
+  if (keyFault !== undefined) throw keyFault;
+  const args = withoutRpc(rendering.flags).flatMap((flag) => flag.args);
+  await dryRun(file, args, { ...options, origin });
+  return [];
 }
 
-/** What the rendering is told of the models. */
-export function modelsToRender(
-  target: FoundModel,
-  { path, drafting }: DraftDecision,
-  { paths }: SidecarFiles,
-): ModelPaths {
+function toCommand(
+  { env, target, draft, sidecars }: PreparedCommand,
+  { file, rendering }: DryRunRequest,
+): Omit<Command, "build"> {
   return {
-    target: target.path,
-    sidecars: paths,
-    ...(path === undefined ? {} : { draft: path }),
-    ...(drafting.wanted || drafting.reason === noDraftAsked ? {} : { draftingOff: drafting.reason }),
+    file,
+    args: commandLine(rendering),
+    env,
+    files: [...target.files, ...draft.files, ...sidecars.files],
+    proof: draft.drafting,
   };
 }
 
-/** What is loaded beside the models, and had to be fetched. */
-export interface SidecarFiles {
-  /** By key, for `ModelPaths`. */
-  readonly paths: ReadonlyMap<string, string>;
-  readonly files: ModelFiles["shards"];
-}
-
-/** Finds the projector and the adapters that are no plain paths. @throws what `models` throws. */
-export async function readSidecars(values: ProfileValues, models: Pick<ModelReader, "read">): Promise<SidecarFiles> {
-  const found = new Map<string, FoundModel>();
-  for (const { key, ref } of listSidecars(values)) {
-    if (typeof ref !== "string") found.set(key.join("."), await models.read(key.join("."), ref));
-  }
-  return {
-    paths: new Map([...found].map(([key, { path }]) => [key, path])),
-    files: [...found.values()].flatMap(({ files }) => files),
-  };
-}
-
-/**
- * The projector and the adapters that are plain paths: a server says that one is missing only after it has loaded the
- * model.
- * @throws as `findModel`.
- */
-async function findPlainSidecars(profile: Profile, paths: Paths): Promise<ModelFiles["shards"]> {
-  const found = listSidecars(profile.values).map(async ({ key, ref }) =>
-    typeof ref === "string"
-      ? (await findModel(ref, { ...findOptions(profile, paths), at: profile.at(...key) })).shards
-      : [],
-  );
-  return (await Promise.all(found)).flat();
-}
-
-/** @throws LlmctlError `cli-missing`, always. */
-export function cliMissing(server: string, at: string): never {
-  throw new LlmctlError("cli-missing", `there is no llama-cli beside "${server}"`, {
-    exit: "missingFile",
-    at,
-    fix: { run: ["build"], after: ", which makes both", or: "name a build in llama.build" },
-  });
-}
-
-/** Whether a profile's server is to draft, and with what. */
-export interface DraftDecision {
-  readonly drafting: WantedProof;
-  readonly path?: string;
-  readonly files: ModelFiles["shards"];
-  readonly warnings: readonly string[];
-}
-
-interface DecideOptions {
-  readonly rule: VocabRule;
-  readonly cacheDir: string;
-}
-
-/**
- * Reads the draft's headers and decides by them.
- * @throws LlmctlError `draft-mismatch` where the profile wants that, and what `models` throws.
- */
-export async function decideDrafting(
-  profile: Profile,
-  target: FoundModel,
-  models: Pick<ModelReader, "read" | "lacks">,
-  { rule, cacheDir }: DecideOptions,
-): Promise<DraftDecision> {
-  const { draft, ctx_size: ctxSize } = profile.values;
-  if (draft === undefined) return { drafting: { wanted: false, reason: noDraftAsked }, files: [], warnings: [] };
-  if (draft.on_mismatch === "disable" && draft.model !== undefined && typeof draft.model !== "string") {
-    const skipped = await findSkippedDraft(cacheDir, {
-      targetFiles: target.files,
-      draft: draft.model,
-      type: draft.type,
-      rule,
-    });
-    if (skipped !== undefined && (await models.lacks("draft.model", draft.model))) {
-      return { drafting: { wanted: false, reason: skipped }, files: [], warnings: [] };
-    }
-  }
-  const found = draft.model === undefined ? undefined : await models.read("draft.model", draft.model);
-  const accepted: DraftDecision = {
-    drafting: { wanted: true, onFailure: draft.on_mismatch === "fail" ? "fail" : "serve" },
-    ...(found === undefined ? {} : { path: found.path }),
-    files: found?.files ?? [],
-    warnings: [],
-  };
-  if (target.model === undefined || (found !== undefined && found.model === undefined)) return accepted;
-  const verdict = decideDraft({ target: target.model, draft: found?.model, type: draft.type, rule, ctxSize });
-  if (verdict.verdict === "on") return { ...accepted, warnings: verdict.warnings };
-  if (draft.on_mismatch === "fail") throw draftMismatch(profile, verdict);
-  return { drafting: { wanted: false, reason: verdict.reason }, files: [], warnings: verdict.warnings };
-}
-
-/** What `on_mismatch: fail` makes of a verdict that is not `on`. */
-export function draftMismatch(
-  profile: Profile,
-  { reason, fix }: { readonly reason: string; readonly fix: Fix },
-): LlmctlError {
-  return new LlmctlError("draft-mismatch", `the draft cannot speed up this target: ${reason}`, {
-    exit: "config",
-    at: profile.at("draft", "model"),
-    fix,
-  });
+async function planWorkerProgram(profile: Profile, options: PlanOptions): Promise<CliPlan> {
+  const { session, findings } = startPlanning(options);
+  const { file, env, flags, build } = await planWorker(profile, session);
+  addRpcWarning(profile, findings);
+  const args = flags.flatMap((flag) => flag.args);
+  const proof: WantedProof = { wanted: false, reason: noDraftAsked };
+  const command = { file, args, env, files: [], proof, build };
+  return { command, flags, notes: [], findings: findings.ranked, refused: [] };
 }

@@ -1,42 +1,31 @@
-import { availableParallelism } from "node:os";
-import pMap from "p-map";
 import type { Paths } from "../../base/files/paths.ts";
+import { findModel, type FindOptions } from "../../hub/find/find-model.ts";
+import type { ModelFiles } from "../../hub/find/model-files.ts";
+import { readModel, type GgufModel } from "../../gguf/read-model.ts";
 import type { ModelRef, Profile } from "../../profiles/schema/schema.ts";
-import type { Launch } from "../../supervisor/launch.ts";
-import { checkBinary } from "../ask/check-binary.ts";
-import { findServer } from "../ask/builds.ts";
-import { type LlamaConfigFile, findLlamaConfigFiles } from "../ask/llama-config-files.ts";
+import { type AskedBuild, askBuild } from "../ask/asked-build.ts";
+import { findLlamaConfigFiles, type LlamaConfigFile } from "../ask/llama-config-files.ts";
 import { type Device, listDevices } from "../ask/devices.ts";
-import { askFitCached } from "../ask/fit-params-cache.ts";
-import { findFitParams, type FitAnswer } from "../ask/fit-params.ts";
-import { readFlagCatalogue, type FlagCatalogue } from "../ask/flag-catalogue.ts";
-import { type FoundModel, ModelReader } from "./model-reader.ts";
+import { askWorkerProgram, type WorkerProgram } from "../ask/worker-program.ts";
+import type { Program } from "../render/flag-rule.ts";
 
 type ChildEnv = Readonly<Record<string, string>>;
 
-/** A build that has been asked for its flags. */
-export interface AskedBuild {
-  readonly server: string;
-  /** For people. */
-  readonly label: string;
-  readonly catalogue: FlagCatalogue;
-}
-
-/** What a model is asked for in the words of one profile. */
-interface FitRequest {
-  readonly server: string;
-  readonly env: ChildEnv;
-  readonly files: Launch["files"];
-  /** Says the question in the flags that this program has. */
-  readonly toArguments: (catalogue: FlagCatalogue) => readonly string[];
+/** A model of a profile, and the content of its headers. */
+export interface ProfileModel {
+  /** For the command line; in angle brackets when the file is not on this machine. */
+  readonly path: string;
+  readonly files: ModelFiles["shards"];
+  /** Undefined when the file is not on this machine, or cannot be read. */
+  readonly model: GgufModel | undefined;
 }
 
 /**
- * What the checks of many profiles share: each build is asked for its flags once, and for its devices once an
- * environment; each model's headers are read once. What fails is asked again for the next profile, whose message then
- * names its own place.
+ * The answers that one command needs, for one profile or for many: a build is asked for its flags once, and for its
+ * devices once for each environment; a model is searched, and its headers are read, once. A question that fails is
+ * asked again for the next profile, whose error then names its own place.
  */
-export class CheckSession {
+export class PlanSession {
   readonly paths: Paths;
   readonly env: NodeJS.ProcessEnv;
   readonly #known = new Map<string, Promise<unknown>>();
@@ -46,69 +35,55 @@ export class CheckSession {
     this.env = env;
   }
 
-  /** @throws LlmctlError as `findServer`, `checkBinary` and `askBinary`. */
-  async findBuild(profile: Profile, childEnv: ChildEnv): Promise<AskedBuild> {
+  /** @throws LlmctlError as {@link askBuild}. */
+  async findBuild(profile: Profile, program: Program, env: ChildEnv): Promise<AskedBuild> {
+    const { llama } = profile.values;
     const at = profile.at("llama");
-    return this.#once(["build", profile.values.llama], async () => {
-      const { server, label } = await findServer(profile.values.llama, this.paths.data, at);
-      await checkBinary(server, at);
-      return { server, label, catalogue: await this.#ask(server, childEnv) };
-    });
+    return this.once(["build", program, llama], () => askBuild({ llama, at, program, paths: this.paths, env }));
   }
 
-  async readStrayConfig(env: ChildEnv): Promise<LlamaConfigFile[]> {
-    return this.#once(["config", env["XDG_CONFIG_HOME"], env["HOME"]], () => findLlamaConfigFiles(env));
+  /** @throws LlmctlError as {@link askWorkerProgram}. */
+  async findWorker(profile: Profile, env: ChildEnv): Promise<WorkerProgram> {
+    const { llama } = profile.values;
+    const at = profile.at("llama");
+    return this.once(["worker", llama], () => askWorkerProgram({ llama, at, paths: this.paths, env }));
+  }
+
+  async findConfigFiles(env: ChildEnv): Promise<LlamaConfigFile[]> {
+    return this.once(["config", env["XDG_CONFIG_HOME"], env["HOME"]], () => findLlamaConfigFiles(env));
   }
 
   /** @throws LlmctlError as {@link listDevices}. */
   async listDevices(server: string, env: ChildEnv): Promise<Device[]> {
-    return this.#once(["devices", server, env], () => listDevices(server, env));
+    return this.once(["devices", server, env], () => listDevices(server, env));
   }
 
-  /** @throws LlmctlError as {@link ModelReader.read}. */
-  async readModel(profile: Profile, key: string, ref: ModelRef): Promise<FoundModel> {
-    return this.#once(["model", ref, profile.values.model_dirs], () => this.reader(profile).read(key, ref));
-  }
-
-  reader(profile: Profile): ModelReader {
-    return new ModelReader(profile, this.paths, "refuse");
+  /** Finds a model's files and reads its headers. @throws LlmctlError as `findModel` and `readModel`. */
+  async readModel(ref: ModelRef, options: FindOptions): Promise<ProfileModel> {
+    return this.once(["model", ref, options.modelDirs], async () => {
+      const { shards } = await findModel(ref, options);
+      const [first] = shards;
+      if (first === undefined) throw new Error("a model without files");
+      return { path: first.path, files: shards, model: await readModel(first.path) };
+    });
   }
 
   /**
-   * Asks the llama-fit-params beside a server; undefined where there is none.
-   * @throws LlmctlError as `askFitParams`, `askBinary` and {@link listDevices}.
+   * Asks a question that was not asked before, else gives the known answer.
+   * @param question Begins with the kind of the answer, and holds all that the answer depends on.
    */
-  async askFit({ server, env, files, toArguments }: FitRequest): Promise<FitAnswer | undefined> {
-    const program = await this.#once(["fit-params", server], () => findFitParams(server));
-    if (program === undefined) return undefined;
-    const catalogue = await this.#ask(program, env);
-    const args = toArguments(catalogue);
-    const devices = await this.listDevices(server, env);
-    return this.#once(["fit", program, env, args], () =>
-      askFitCached({ program, args, env, catalogue, devices, files, cacheDir: this.paths.cache }),
-    );
-  }
-
-  async #ask(program: string, env: ChildEnv): Promise<FlagCatalogue> {
-    return this.#once(["flags", program], () => readFlagCatalogue(program, { cacheDir: this.paths.cache, env }));
-  }
-
-  async #once<T>(question: readonly unknown[], ask: () => Promise<T>): Promise<T> {
+  async once<T>(question: readonly unknown[], ask: () => Promise<T>): Promise<T> {
     const key = JSON.stringify(question);
-    const known = this.#known.get(key) as Promise<T> | undefined; // the key begins with the kind of the answer
-    if (known !== undefined) return known;
+    const known = this.#known.get(key) as Promise<T> | undefined;
+    if (known !== undefined) {
+      const answer = await known.then(
+        (value) => ({ value }),
+        () => undefined, // asked again: the error is to name the place of this profile
+      );
+      if (answer !== undefined) return answer.value;
+    }
     const asked = ask();
     this.#known.set(key, asked);
-    try {
-      return await asked;
-    } catch (error) {
-      this.#known.delete(key);
-      throw error;
-    }
+    return asked;
   }
-}
-
-/** As many programs at once as there are processors. */
-export async function mapOverProcessors<T, R>(items: readonly T[], action: (item: T) => Promise<R>): Promise<R[]> {
-  return pMap(items, action, { concurrency: availableParallelism() });
 }

@@ -7,8 +7,8 @@ import { checkPort } from "../../supervisor/port/port-check.ts";
 import type { Findings } from "./finding.ts";
 
 /**
- * Whether the profile runs. A supervisor that does not answer is a finding about this profile, and ends no check of
- * others.
+ * Whether the profile runs. A supervisor that does not answer is a finding about this profile; the checks of others go
+ * on.
  */
 export async function isProfileRunning({ name }: Profile, paths: Paths, findings: Findings): Promise<boolean> {
   const found = await findings.settle(() => findSupervisor(paths, name));
@@ -17,7 +17,7 @@ export async function isProfileRunning({ name }: Profile, paths: Paths, findings
   return found !== undefined;
 }
 
-/** Whether the profile's port or socket is free; only of one that does not run, whose port would be its own. */
+/** Finds a port or socket that is taken. Not for a profile that runs: it has taken the port itself. */
 export async function addPort(profile: Profile, findings: Findings): Promise<void> {
   const { host, port } = profile.values.server;
   const isSocket = isSocketHost(host);

@@ -5,18 +5,18 @@ import type { Profile } from "../../profiles/schema/schema.ts";
 import { findPriorityProblem, readPriorityRights } from "../ask/priority-rights.ts";
 import type { RenderedFlag } from "../render/flag-rule.ts";
 
-/** A limit that the profile goes beyond, and that llama.cpp itself only logs. */
+/** A limit that the profile exceeds, and that llama.cpp itself only logs. */
 export interface ExceededLimit extends Problem {
   readonly code: "context-beyond-training" | "priority-not-permitted";
 }
 
 interface LimitOptions {
-  /** Undefined where the file is not here. */
+  /** Undefined where the file is not on this machine. */
   readonly target: GgufModel | undefined;
   readonly flags: readonly RenderedFlag[];
 }
 
-/** Where the server would run, but not as the profile wants it. */
+/** The limits for which the server would run, but not as the profile wants it. */
 export function findExceededLimits(profile: Profile, { target, flags }: LimitOptions): ExceededLimit[] {
   return [...contextLimit(profile, target, flags), ...priorityLimit(profile)];
 }
@@ -31,7 +31,7 @@ function contextLimit(
 ): ExceededLimit[] {
   const { ctx_size: ctxSize = 0, parallel = 1 } = profile.values;
   const trained = target === undefined ? undefined : readContextLength(target);
-  // Several slots share the context; where each gets its part is the build's choice.
+  // Several slots share the context, each build in its own way: the limit is that of all slots together.
   if (
     trained === undefined ||
     ctxSize <= trained * parallel ||
@@ -42,9 +42,13 @@ function contextLimit(
   return [
     {
       code: "context-beyond-training",
-      message: `ctx_size is ${ctxSize}, but the model was trained for ${trained} tokens: llama.cpp gives a request no more than that${slots}`,
+      message:
+        `ctx_size is ${ctxSize}, but the model was trained for ${trained} tokens: ` +
+        `llama.cpp gives a request no more than that${slots}`,
       at: profile.at("ctx_size"),
-      fix: `set ctx_size: ${trained * parallel}, or stretch the context with the rope flags that the model's makers name`,
+      fix:
+        `set ctx_size: ${trained * parallel}, ` +
+        "or stretch the context with the rope flags that the model's makers name",
     },
   ];
 }

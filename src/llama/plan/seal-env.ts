@@ -8,11 +8,11 @@ import { expectSafeForRoot } from "../../base/files/trusted-path.ts";
 type ChildEnv = Readonly<Record<string, string>>;
 
 /**
- * Stands for a profile's `env` in the hash of its launch, which is told to Prometheus and in bug reports: without the
- * key of this user nobody can try out which value a short secret has. The key is beside the builds, on whose place a
- * launch depends anyway: states may be removed while their servers run on, and a new key would make the same profile
- * another one.
- * @returns the same for the same variables of the same user. Where no key can be kept, only the names count.
+ * Stands for a profile's `env` in the hash of its launch, which is shown to Prometheus and in bug reports. It is keyed
+ * by a secret of this user, so that nobody else can try values until the hash of a short secret matches. The secret is
+ * beside the builds, on whose place a launch depends anyway: states may be removed while their servers run on, and a
+ * new secret would change the hash of a profile that has not changed.
+ * @returns the same text for the same variables of the same user. Where no secret can be kept, only the names count.
  */
 export async function sealEnv(env: ChildEnv, dataDir: string): Promise<string> {
   const names = Object.keys(env);
@@ -26,7 +26,7 @@ async function findKey(dataDir: string): Promise<string | undefined> {
   try {
     return readKey(path) ?? (await makeKey(dataDir, path));
   } catch (error) {
-    // Whoever starts something is told of a folder that cannot be used; for a plan that is only shown, nothing is lost.
+    // A start reports a folder that cannot be used elsewhere; a plan that is only shown does not need one.
     if (error instanceof LlmctlError || systemErrorCode(error) !== undefined) return undefined;
     throw error;
   }

@@ -1,13 +1,14 @@
 import { LlmctlError } from "../../base/errors.ts";
 import type { Profile } from "../../profiles/schema/schema.ts";
-import { mapOverProcessors } from "../plan/plan-session.ts";
+import { mapOverProcessors } from "../ask/map-over-processors.ts";
 import { dryRun, dryRunTimeoutMs, findRefusedFlags, type RefusedFlag } from "./dry-run.ts";
 import type { Rendering } from "./render-command.ts";
 import { withoutRpc } from "./rpc-flags.ts";
 
 /** A command line, and the binary and environment to try it with. */
 export interface DryRunRequest {
-  readonly server: string;
+  /** Absolute path of the binary. */
+  readonly file: string;
   readonly env: Readonly<Record<string, string>>;
   readonly profile: Profile;
   readonly rendering: Rendering;
@@ -39,7 +40,7 @@ function groupRequests(requests: readonly DryRunRequest[]): DryRunRequest[][] {
   const chains: DryRunRequest[][] = [];
   const open = new Map<string, DryRunRequest[]>();
   for (const request of requests) {
-    const key = JSON.stringify([request.server, request.env]);
+    const key = JSON.stringify([request.file, request.env]);
     const known = open.get(key);
     if (known !== undefined && known.length < mostAtOnce) {
       known.push(request);
@@ -57,7 +58,7 @@ async function acceptsAll(chain: readonly DryRunRequest[]): Promise<boolean> {
   if (first === undefined) return true;
   const args = chain.flatMap(({ rendering }) => withoutRpc(rendering.flags).flatMap((flag) => flag.args));
   try {
-    await dryRun(first.server, args, { env: first.env, timeoutMs: dryRunTimeoutMs });
+    await dryRun(first.file, args, { env: first.env, timeoutMs: dryRunTimeoutMs });
     return true;
   } catch (error) {
     if (error instanceof LlmctlError) return false;
@@ -65,9 +66,9 @@ async function acceptsAll(chain: readonly DryRunRequest[]): Promise<boolean> {
   }
 }
 
-async function tryOne({ server, env, profile, rendering }: DryRunRequest): Promise<DryRunResult> {
+async function tryOne({ file, env, profile, rendering }: DryRunRequest): Promise<DryRunResult> {
   try {
-    return await findRefusedFlags(server, { profile, rendering }, { env, timeoutMs: dryRunTimeoutMs });
+    return await findRefusedFlags(file, { profile, rendering }, { env, timeoutMs: dryRunTimeoutMs });
   } catch (error) {
     if (error instanceof LlmctlError) return error;
     throw error;

@@ -92,7 +92,7 @@ describe("planContainer", () => {
     const { args, files, notes } = plan({ server: { slot_save_path: "/var/slots" } });
     expect(valueOf(args, "--slot-save-path")).toBe("/tmp");
     expect(files).toEqual(target);
-    expect(notes).toContain("contexts that are saved last no longer than the container");
+    expect(notes).toContain("saved contexts are lost with the container");
   });
 
   test("devices of workers are none of the image's", () => {
@@ -182,7 +182,7 @@ describe("planContainer", () => {
   });
 
   test("says what a container like this cannot do", () => {
-    expect(plan({ priority: "realtime" }).notes.join("\n")).toContain("priority realtime is not allowed");
+    expect(plan({ priority: "realtime" }).notes.join("\n")).toContain("priority realtime is not permitted");
     expect(plan({ draft: { model: "/d.gguf" } }, {}, { draftingOff: "token 5 differs" }).args).not.toContain(
       "--spec-draft-model",
     );

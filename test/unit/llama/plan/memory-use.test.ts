@@ -29,7 +29,7 @@ describe("memory", () => {
     ]);
   });
 
-  test("more than a device has is an error, more than is free a warning, or a note if llama.cpp moves layers", () => {
+  test("more than a device has is an error, more than it has free a warning, and a note where layers can move", () => {
     const [, full] = sumMemory([...target, ...draft], devices);
     const short = { device: "CUDA0", needsMib: 24_000, freeMib: 10_000, totalMib: 24_077 };
     if (full === undefined) throw new Error("no second device");

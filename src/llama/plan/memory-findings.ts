@@ -3,15 +3,16 @@ import { profileSchema } from "../../profiles/schema/schema.ts";
 import type { Launch } from "../../supervisor/launch.ts";
 import type { Findings } from "./finding.ts";
 import { hostMemory, judgeMemory, type MemoryUse, sumMemory } from "./memory-use.ts";
-import type { CheckSession } from "./plan-session.ts";
+import type { PlanSession } from "./plan-session.ts";
 import type { DryRunRequest } from "../render/dry-run-batch.ts";
-import { type FitAnswer } from "../ask/fit-params.ts";
+import { askFitCached } from "../ask/fit-params-cache.ts";
+import { findFitParams, type FitAnswer } from "../ask/fit-params.ts";
 import { fitArguments } from "../render/fit-arguments.ts";
-import type { FlagCatalogue } from "../ask/flag-catalogue.ts";
-import type { DraftDecision } from "./plan-launch.ts";
+import { readFlagCatalogue, type FlagCatalogue } from "../ask/flag-catalogue.ts";
+import type { DraftDecision } from "./draft-decision.ts";
 import { renderServer } from "../render/render-command.ts";
 
-/** What the two programs of one build take. */
+/** The flags of the two programs of one build. */
 interface Catalogues {
   readonly server: FlagCatalogue;
   readonly fit: FlagCatalogue;
@@ -19,24 +20,24 @@ interface Catalogues {
 
 interface MemoryCheck {
   readonly trial: DryRunRequest;
-  /** Of the server. */
+  /** The flags of the server. */
   readonly catalogue: FlagCatalogue;
-  /** The target's, and what lies beside it. */
+  /** Those of the target, of the projector and of the adapters. */
   readonly files: Launch["files"];
   readonly draft: DraftDecision;
   readonly findings: Findings;
-  /** What it takes is not free then, and yet its own. */
+  /** The memory of a running server is not free, but a restart gets it back. */
   readonly isRunning: boolean;
 }
 
 /**
- * Has the build itself say how much memory the models take, where it has the program for it, and notes what does not
+ * Asks the build itself how much memory the models take, where it has the program for it, and finds models that do not
  * fit.
- * @returns what each memory is asked for; empty where that is not known.
+ * @returns the need of each memory; empty where it is not known.
  */
-export async function checkMemory(check: MemoryCheck, session: CheckSession): Promise<MemoryUse[]> {
+export async function checkMemory(check: MemoryCheck, session: PlanSession): Promise<MemoryUse[]> {
   const { trial, findings } = check;
-  // A device may then take more than it has.
+  // With unified memory a device may hold more than its own memory.
   if (trial.env["GGML_CUDA_ENABLE_UNIFIED_MEMORY"] !== undefined) return [];
   const at = trial.profile.at("model");
   if (trial.profile.values.rpc.workers !== undefined) {
@@ -47,7 +48,7 @@ export async function checkMemory(check: MemoryCheck, session: CheckSession): Pr
     return [];
   }
   try {
-    const answers = await askOfBoth(check, session);
+    const answers = await askForBoth(check, session);
     for (const answer of answers) addMisfit(answer, findings, at);
     const uses = await addUp(answers, check, session);
     for (const { rank, device, ...problem } of judgeMemory(uses, options(trial))) {
@@ -66,26 +67,56 @@ export async function checkMemory(check: MemoryCheck, session: CheckSession): Pr
   }
 }
 
-async function askOfBoth(
+async function askForBoth(
   { trial, catalogue, files, draft: { path, files: draftFiles } }: MemoryCheck,
-  session: CheckSession,
+  session: PlanSession,
 ): Promise<FitAnswer[]> {
-  const { server, env, rendering } = trial;
-  const target = await session.askFit({ server, env, files, toArguments: (fit) => fitArguments(rendering.flags, fit) });
+  const { file: server, env, rendering } = trial;
+  const target = await askFit(session, {
+    server,
+    env,
+    files,
+    toArguments: (fit) => fitArguments(rendering.flags, fit),
+  });
   if (path === undefined) return target === undefined ? [] : [target];
   const toArguments = (fit: FlagCatalogue) => draftArguments(trial, path, { server: catalogue, fit });
-  const draft = await session.askFit({ server, env, files: draftFiles, toArguments });
+  const draft = await askFit(session, { server, env, files: draftFiles, toArguments });
   return [target, draft].filter((answer) => answer !== undefined);
+}
+
+/** A question about the memory that a model takes with the flags of one profile. */
+interface FitRequest {
+  readonly server: string;
+  readonly env: Readonly<Record<string, string>>;
+  readonly files: Launch["files"];
+  /** Writes the question in the flags of llama-fit-params. */
+  readonly toArguments: (catalogue: FlagCatalogue) => readonly string[];
+}
+
+/** @returns the answer of the llama-fit-params beside a server; undefined where there is none. */
+async function askFit(
+  session: PlanSession,
+  { server, env, files, toArguments }: FitRequest,
+): Promise<FitAnswer | undefined> {
+  const cacheDir = session.paths.cache;
+  const program = await session.once(["fit-params", server], () => findFitParams(server));
+  if (program === undefined) return undefined;
+  const catalogue = await session.once(["flags", program], () => readFlagCatalogue(program, { cacheDir, env }));
+  const args = toArguments(catalogue);
+  const devices = await session.listDevices(server, env);
+  return session.once(["fit", program, env, args], () =>
+    askFitCached({ program, args, env, catalogue, devices, files, cacheDir }),
+  );
 }
 
 async function addUp(
   answers: readonly FitAnswer[],
   { trial, isRunning }: MemoryCheck,
-  session: CheckSession,
+  session: PlanSession,
 ): Promise<MemoryUse[]> {
   const parts = answers.flatMap((answer) => (answer.kind === "needs" ? answer.parts : []));
   const isOnDevices = parts.some(({ device }) => device !== "Host");
-  const devices = isOnDevices ? await session.listDevices(trial.server, trial.env) : [];
+  const devices = isOnDevices ? await session.listDevices(trial.file, trial.env) : [];
   const memories = [...devices, hostMemory()].map((one) => (isRunning ? { ...one, freeMib: one.totalMib } : one));
   return sumMemory(parts, memories);
 }
@@ -108,7 +139,7 @@ function addMisfit(answer: FitAnswer, findings: Findings, at: string): void {
   });
 }
 
-/** The draft model on its own, as if it were a target. */
+/** The flags for the draft model on its own, as if it were a target. */
 function draftArguments({ profile }: DryRunRequest, path: string, { server, fit }: Catalogues): string[] {
   const { draft, devices, ctx_size: ctxSize, flash_attn: flashAttention } = profile.values;
   const { gpu_layers, cache_type_k, cache_type_v, cpu_moe, n_cpu_moe, override_tensor } = draft ?? {};
