@@ -1,11 +1,10 @@
 import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { packageFolder } from "./package-folder.ts";
 
-/**
- * The version of this llmctl, read as this is loaded: the files of the package may be replaced while a supervisor runs.
- */
+/** The version of this llmctl. It is read at the start: an upgrade may replace the package while a supervisor runs. */
 export const llmctlVersion: string = readVersion();
 
 function readVersion(): string {
-  return (JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { version: string })
-    .version;
+  return (JSON.parse(readFileSync(join(packageFolder, "package.json"), "utf8")) as { version: string }).version;
 }

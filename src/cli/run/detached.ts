@@ -1,12 +1,12 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, writeSync } from "node:fs";
-import { resolve } from "node:path";
+import { join, resolve } from "node:path";
 import type { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 import { exitCodes, type ExitName } from "../../base/exit-codes.ts";
 import { LlmctlError, type Problem, systemErrorCode } from "../../base/errors.ts";
+import { packageFolder } from "../../base/package-folder.ts";
 import { findPaths, type Paths } from "../../base/files/paths.ts";
 import { parseJson } from "../../base/text/parse-json.ts";
 import { collectBounded } from "../../base/files/read-bounded.ts";
@@ -48,7 +48,7 @@ export async function* startDetached(
   signal: AbortSignal | undefined,
 ): AsyncGenerator<StatusEvent> {
   const log = openSupervisorLog(paths.state, launch.name);
-  const main = fileURLToPath(new URL("../../main.js", import.meta.url));
+  const main = join(packageFolder, "dist", "main.js");
   const child = spawn(process.execPath, [main, superviseCommand], {
     cwd: "/",
     env: absoluteFolders(withoutSecrets(process.env)),
