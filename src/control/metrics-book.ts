@@ -3,7 +3,7 @@ import { maxSentenceLength, printable, printableName, shorten } from "../base/te
 import { stateNames, type Status } from "./messages.ts";
 
 /**
- * A supervisor's status as Prometheus text. Loads prom-client, some MB: import it only where somebody asks.
+ * A supervisor's status as Prometheus text.
  * Where a number is not known there is no sample; a counter begins anew with each server, as its traffic does.
  */
 export class MetricsBook {

@@ -214,8 +214,6 @@ async function offerMetrics(
 ): Promise<void> {
   try {
     await server.listen(host, metricsPort);
-    // Prometheus will ask: what renders the answer is loaded now, and not when its files may be gone.
-    if (metricsPort !== 0) await metrics.prepare();
   } catch (error) {
     warn(`no metrics on port ${metricsPort}: ${error instanceof Error ? error.message : String(error)}`);
   }
