@@ -1,6 +1,7 @@
 import { exitCodes } from "../../base/exit-codes.ts";
 import { LlmctlError } from "../../base/errors.ts";
 import type { Fix } from "../../base/fix.ts";
+import { mapStack } from "./source-stack.ts";
 
 /** Version of {@link ErrorDocument}: counts up when a key changes its meaning or goes, not when one is added. */
 export const errorDocumentVersion = 1;
@@ -41,6 +42,6 @@ function describeBug(error: unknown): ErrorDocument {
     at: null,
     fix: "this is a bug in llmctl; please report it with its stack",
   };
-  const stack = isError ? (error.stack ?? null) : null;
+  const stack = isError && error.stack !== undefined ? mapStack(error.stack) : null;
   return { version: errorDocumentVersion, error: { code: "internal-error", ...problem, problems: [problem], stack } };
 }

@@ -5,6 +5,7 @@ import { printableSentence } from "../../base/text/printable.ts";
 import { describeError } from "./error-document.ts";
 import { jsonLine } from "./json-text.ts";
 import { paint } from "./paint.ts";
+import { mapStack } from "./source-stack.ts";
 
 /** Prints an error on stderr, once, and says which exit code it has. */
 export function reportError(error: unknown): number {
@@ -12,7 +13,7 @@ export function reportError(error: unknown): number {
     for (const problem of error.problems) process.stderr.write(`${formatProblem(problem)}\n`);
     return exitCodes[error.exit].code;
   }
-  const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  const stack = error instanceof Error ? mapStack(error.stack ?? error.message) : String(error);
   process.stderr.write(
     `${paint("red", "llmctl: internal error:")} ${stack}\n  fix: this is a bug in llmctl; please report it with the lines above\n`,
   );
