@@ -28,7 +28,7 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
   let code = 0;
   const program = createProgram((result) => {
     code = result;
-  });
+  }, argv[2]);
   const json = isJsonAsked(program, argv.slice(2));
   const report = json ? reportErrorAsJson : reportError;
   onCrash(report);
@@ -48,8 +48,30 @@ function onCrash(report: (error: unknown) => number): void {
   process.once("uncaughtException", (error) => process.exit(report(error)));
 }
 
-/** The program with all its commands. @param done Told the exit code of a command that has another one than 0. */
-export function createProgram(done: (code: number) => void): Command {
+/** Adds commands. @param done Is called with the exit code of a command, where that may be another than 0. */
+type AddCommands = (program: Command, done: (code: number) => void) => void;
+
+/** The order is that of the help text. */
+const groups: readonly { readonly add: AddCommands; readonly names: readonly string[] }[] = [
+  { add: addRunning, names: ["up", "down", "restart"] },
+  { add: addForgetting, names: ["forget"] },
+  { add: addChatting, names: ["chat"] },
+  { add: addLooking, names: ["ps", "status", "logs", "events", "metrics"] },
+  { add: addPlanning, names: ["plan", "flags"] },
+  { add: addChecking, names: ["check", "inspect"] },
+  { add: addGetting, names: ["pull", "outdated", "models", "build", "upgrade"] },
+  { add: addProfile, names: ["profile"] },
+  { add: addServices, names: ["systemd", "launchd"] },
+  { add: addExport, names: ["export"] },
+];
+
+/**
+ * The program with its commands.
+ * @param done Is called with the exit code of a command, where that may be another than 0.
+ * @param word The first word of the command line. If it names a command, the other groups are left out: all commands
+ *   cost as much as a tenth of a bare start of Node.
+ */
+export function createProgram(done: (code: number) => void, word?: string): Command {
   const program = new Command("llmctl")
     .description("Runs llama.cpp's llama-server under supervision, with speculative decoding that is proven to be on")
     .version(llmctlVersion)
@@ -60,14 +82,8 @@ export function createProgram(done: (code: number) => void): Command {
     .configureOutput({ outputError: () => {} }) // what it throws is reported as all other errors are
     .configureHelp({ optionDescription: describeOption })
     .hook("preAction", (_, action) => refuseJsonOfParent(action));
-  addRunning(program, done);
-  addForgetting(program, done);
-  addChatting(program, done);
-  addLooking(program, done);
-  addGetting(program, done);
-  addProfile(program);
-  addServices(program, done);
-  addExport(program);
+  const named = groups.filter(({ names }) => word !== undefined && names.includes(word));
+  for (const { add } of named.length === 0 ? groups : named) add(program, done);
   return program;
 }
 
@@ -192,6 +208,9 @@ function addLooking(program: Command, done: (code: number) => void): void {
     .command("metrics <name>")
     .description("print what Prometheus can scrape: the supervisor's numbers, and those of its server")
     .action(async (name: string) => done(await (await import("./look/metrics.ts")).metrics(name)));
+}
+
+function addPlanning(program: Command, done: (code: number) => void): void {
   program
     .command("plan <profile>")
     .description("print the exact command and where each flag comes from; starts nothing")
@@ -212,7 +231,6 @@ function addLooking(program: Command, done: (code: number) => void): void {
     .action(async (word: string | undefined, options: { build?: string; cli: boolean; json: boolean }) =>
       done(await (await import("./look/flags.ts")).flags(word, options)),
     );
-  addChecking(program, done);
 }
 
 function addExport(program: Command): void {
