@@ -1,9 +1,8 @@
-import { Argument, Command, CommanderError, Help, Option } from "commander";
+import { Argument, Command, CommanderError, type CommandUnknownOpts, Help, Option } from "@commander-js/extra-typings";
 import { exitCodes } from "../base/exit-codes.ts";
 import { LlmctlError } from "../base/errors.ts";
 import { llmctlVersion } from "../base/version.ts";
 import { addChecking } from "./options/check-commands.ts";
-import type { ExportFormat, ExportOptions } from "./service/export.ts";
 import { addGetting } from "./options/fetch-commands.ts";
 import { isJsonAsked } from "./screen/json-asked.ts";
 import { addProfile } from "./options/profile-commands.ts";
@@ -102,7 +101,7 @@ function addRunning(program: Command, done: (code: number) => void): void {
     .option("--no-fetch", "do not fetch what is missing")
     .option("--no-verify", "do not read what another program has fetched")
     .addOption(timeout)
-    .action(async (names: string[], { timeout: timeoutMs, ...options }: UpFlags, command: Command) => {
+    .action(async (names, { timeout: timeoutMs, ...options }, command) => {
       checkNames(names, options.all, command);
       done(await (await import("./run/up.ts")).up(names, { ...options, timeoutMs }));
     });
@@ -111,7 +110,7 @@ function addRunning(program: Command, done: (code: number) => void): void {
     .description("stop profiles, those that depend on others first; returns when their servers are gone")
     .option("-a, --all", "all that run", false)
     .option("--now", "do not wait for running requests", false)
-    .action(async (names: string[], options: { all: boolean; now: boolean }, command: Command) => {
+    .action(async (names, options, command) => {
       checkNames(names, options.all, command);
       done(await (await import("./run/down.ts")).down(names, options));
     });
@@ -120,12 +119,10 @@ function addRunning(program: Command, done: (code: number) => void): void {
     .description("stop servers and start them as their profiles now say")
     .option("-a, --all", "all that run", false)
     .addOption(timeout)
-    .action(
-      async (names: string[], { all, timeout: timeoutMs }: { all: boolean; timeout?: number }, command: Command) => {
-        checkNames(names, all, command);
-        done(await (await import("./run/restart.ts")).restart(names, { all, timeoutMs }));
-      },
-    );
+    .action(async (names, { all, timeout: timeoutMs }, command) => {
+      checkNames(names, all, command);
+      done(await (await import("./run/restart.ts")).restart(names, { all, timeoutMs }));
+    });
 }
 
 /** A command of its own and no flag of `ps`: what looks at things should not remove logs. */
@@ -134,22 +131,14 @@ function addForgetting(program: Command, done: (code: number) => void): void {
     .command("forget [names...]")
     .description("remove the state and the logs of profiles that do not run; profiles and models stay")
     .option("-a, --all", "all that do not run", false)
-    .action(async (names: string[], options: { all: boolean }, command: Command) => {
+    .action(async (names, options, command) => {
       checkNames(names, options.all, command);
       done(await (await import("./profile/forget.ts")).forget(names, options));
     });
 }
 
-interface UpFlags {
-  readonly detach: boolean;
-  readonly all: boolean;
-  readonly fetch: boolean;
-  readonly verify: boolean;
-  readonly timeout?: number;
-}
-
 /** Names, or `--all` in their place. */
-function checkNames(names: readonly string[], all: boolean, command: Command): void {
+function checkNames(names: readonly string[], all: boolean, command: CommandUnknownOpts): void {
   if (names.length === 0 && !all) command.error("error: missing the name of a profile, or --all");
   if (names.length > 0 && all) command.error("error: --all stands in the place of names");
 }
@@ -159,14 +148,7 @@ function addChatting(program: Command, done: (code: number) => void): void {
     .command("chat <profile> [flags...]")
     .description("chat with a profile's model on this terminal")
     .usage("[options] <profile> [-- flags of llama-cli]")
-    .action(async (name: string, flags: string[]) => done(await (await import("./run/chat.ts")).chat(name, flags)));
-}
-
-interface LogsFlags {
-  readonly follow: boolean;
-  readonly previous: boolean;
-  readonly lines?: number;
-  readonly since?: Date;
+    .action(async (name, flags) => done(await (await import("./run/chat.ts")).chat(name, flags)));
 }
 
 function addLooking(program: Command, done: (code: number) => void): void {
@@ -175,14 +157,12 @@ function addLooking(program: Command, done: (code: number) => void): void {
     .description("list what runs and what has failed")
     .option("-a, --all", "also what was stopped", false)
     .option("--json", "print JSON, for scripts", false)
-    .action(async (options: { all: boolean; json: boolean }) => done(await (await import("./look/ps.ts")).ps(options)));
+    .action(async (options) => done(await (await import("./look/ps.ts")).ps(options)));
   program
     .command("status <name>")
     .description("show one profile")
     .option("--json", "print JSON, for scripts", false)
-    .action(async (name: string, { json }: { json: boolean }) =>
-      done(await (await import("./look/status.ts")).status(name, json)),
-    );
+    .action(async (name, { json }) => done(await (await import("./look/status.ts")).status(name, json)));
   program
     .command("logs <name>")
     .description("print the end of a server's log")
@@ -192,7 +172,7 @@ function addLooking(program: Command, done: (code: number) => void): void {
     .addOption(
       new Option("--since <time>", "only what is newer: 10m, or a time such as 2026-11-24T10:18").argParser(readTime),
     )
-    .action(async (name: string, { follow, previous, lines, since }: LogsFlags) =>
+    .action(async (name, { follow, previous, lines, since }) =>
       done(await (await import("./look/logs.ts")).logs(name, { follow, previous, lines, since })),
     );
   program
@@ -201,13 +181,11 @@ function addLooking(program: Command, done: (code: number) => void): void {
     .option("-f, --follow", "go on with what happens, until Ctrl-C", false)
     .option("-n, --lines <count>", "how many changes", readCount, 100)
     .option("--json", "print JSON, one object a line", false)
-    .action(async (name: string, options: { follow: boolean; lines: number; json: boolean }) =>
-      done(await (await import("./look/events.ts")).events(name, options)),
-    );
+    .action(async (name, options) => done(await (await import("./look/events.ts")).events(name, options)));
   program
     .command("metrics <name>")
     .description("print what Prometheus can scrape: the supervisor's numbers, and those of its server")
-    .action(async (name: string) => done(await (await import("./look/metrics.ts")).metrics(name)));
+    .action(async (name) => done(await (await import("./look/metrics.ts")).metrics(name)));
 }
 
 function addPlanning(program: Command, done: (code: number) => void): void {
@@ -218,9 +196,7 @@ function addPlanning(program: Command, done: (code: number) => void): void {
     .addOption(new Option("--diff", "only what a restart would change of what is running").default(false))
     .addOption(new Option("--cli", "the command of llama-cli instead").default(false).conflicts("diff"))
     .option("--json", "print JSON, for scripts", false)
-    .action(async (name: string, options: { build?: string; diff: boolean; cli: boolean; json: boolean }) =>
-      done(await (await import("./look/plan.ts")).plan(name, options)),
-    );
+    .action(async (name, options) => done(await (await import("./look/plan.ts")).plan(name, options)));
   program
     .command("flags [word]")
     .description("list the flags of a build, or what it says about those that speak of a word")
@@ -228,9 +204,7 @@ function addPlanning(program: Command, done: (code: number) => void): void {
     .option("--build <build>", "of another installed build, or the path of a llama-server")
     .option("--cli", "of llama-cli instead of llama-server", false)
     .option("--json", "print JSON, for scripts", false)
-    .action(async (word: string | undefined, options: { build?: string; cli: boolean; json: boolean }) =>
-      done(await (await import("./look/flags.ts")).flags(word, options)),
-    );
+    .action(async (word, options) => done(await (await import("./look/flags.ts")).flags(word, options)));
 }
 
 function addExport(program: Command): void {
@@ -255,7 +229,7 @@ function addExport(program: Command): void {
       "folder that holds the models, or claim on Kubernetes (default: where they are here; models)",
     )
     .option("--replicas <count>", "how many servers, on Kubernetes", readCount, 1)
-    .action(async (format: ExportFormat, name: string, options: ExportOptions) => {
+    .action(async (format, name, options) => {
       process.stdout.write(await (await import("./service/export.ts")).exportProfile(format, name, options));
     });
 }
@@ -266,8 +240,8 @@ function describeOption(option: Option): string {
 }
 
 /** Commander gives an option to the outermost command that has it: `models verify --json` would be that of `models`. */
-function refuseJsonOfParent(action: Command): void {
-  for (let outer = action.parent; outer !== null; outer = outer.parent) {
+function refuseJsonOfParent(action: CommandUnknownOpts): void {
+  for (let outer: CommandUnknownOpts | null = action.parent; outer !== null; outer = outer.parent) {
     if (outer.opts()["json"] === true) action.error("error: unknown option '--json'");
   }
 }

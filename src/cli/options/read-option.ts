@@ -1,4 +1,4 @@
-import { InvalidArgumentError } from "commander";
+import { InvalidArgumentError } from "@commander-js/extra-typings";
 import { parseDuration, parseSize } from "../../base/text/units.ts";
 
 // What the values of options become; commander tells a wrong one with the option's name.
