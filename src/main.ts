@@ -4,7 +4,7 @@ import { runProgram } from "./cli/program.ts";
 import { guardOutput } from "./cli/screen/guard-output.ts";
 import { reportError } from "./cli/screen/report-error.ts";
 
-// A closed terminal or a reader that went away (`llmctl logs | head`) must not look like a crash of ours.
+// A closed terminal, or a reader that went away (`llmctl logs | head`), must not look like a crash.
 for (const stream of [process.stdout, process.stderr]) {
   guardOutput(stream);
   stream.on("error", (error: NodeJS.ErrnoException) => {
@@ -12,8 +12,8 @@ for (const stream of [process.stdout, process.stderr]) {
   });
 }
 
-// The first process of a container gets no signal that it has no handler for. What a command handles itself, it has a
-// second one for.
+// The first process of a container receives only signals that it has a handler for. A command that handles a signal
+// itself adds a second handler.
 if (process.pid === 1) {
   for (const [signal, number] of [
     ["SIGHUP", 1],

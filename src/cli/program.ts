@@ -11,15 +11,15 @@ import { reportError, reportErrorAsJson } from "./screen/report-error.ts";
 import { addServices } from "./options/service-commands.ts";
 
 /*
- * Every command loads its own code when it runs, so that a quick one such as `ps` does not wait for what only `up` or
- * `pull` need.
+ * Every command loads its own code when it runs, so that a quick command such as `ps` does not wait for code that only
+ * `up` or `pull` needs.
  */
 
 const superviseCommand = "__supervise";
 
-/** Runs a command line, and reports what goes wrong, as JSON where that was asked for. @returns the exit code. */
+/** Runs a command line and reports its error, as JSON if the command line asks for it. @returns the exit code. */
 export async function runProgram(argv: readonly string[]): Promise<number> {
-  // A supervisor lives for months: it does not carry the command line along.
+  // A supervisor lives for months: it does not build the command tree.
   if (argv[2] === superviseCommand) {
     onCrash(reportError);
     return (await import("./run/detached.ts")).superviseDetached();
@@ -42,7 +42,7 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
   }
 }
 
-/** What is thrown outside of every promise is told as all other errors are; Node would print it raw. */
+/** Reports an error that is thrown outside of every promise like all others; Node would print it raw. */
 function onCrash(report: (error: unknown) => number): void {
   process.once("uncaughtException", (error) => process.exit(report(error)));
 }
@@ -78,7 +78,7 @@ export function createProgram(done: (code: number) => void, word?: string): Comm
     .helpCommand(false)
     .showSuggestionAfterError()
     .exitOverride()
-    .configureOutput({ outputError: () => {} }) // what it throws is reported as all other errors are
+    .configureOutput({ outputError: () => {} }) // its errors are reported like all others
     .configureHelp({ optionDescription: describeOption })
     .hook("preAction", (_, action) => refuseJsonOfParent(action));
   const named = groups.filter(({ names }) => word !== undefined && names.includes(word));
@@ -98,7 +98,7 @@ function addRunning(program: Command, done: (code: number) => void): void {
     )
     .option("-d, --detach", "leave them running in the background when they are ready", false)
     .option("-a, --all", "all profiles of your own", false)
-    .option("--no-fetch", "do not fetch what is missing")
+    .option("--no-fetch", "do not fetch missing models")
     .option("--no-verify", "do not read what another program has fetched")
     .addOption(timeout)
     .action(async (names, { timeout: timeoutMs, ...options }, command) => {
@@ -125,7 +125,7 @@ function addRunning(program: Command, done: (code: number) => void): void {
     });
 }
 
-/** A command of its own and no flag of `ps`: what looks at things should not remove logs. */
+/** A command of its own and not a flag of `ps`: a command that shows things should not remove logs. */
 function addForgetting(program: Command, done: (code: number) => void): void {
   program
     .command("forget [names...]")
@@ -137,7 +137,7 @@ function addForgetting(program: Command, done: (code: number) => void): void {
     });
 }
 
-/** Names, or `--all` in their place. */
+/** Expects names, or `--all` in place of names. */
 function checkNames(names: readonly string[], all: boolean, command: CommandUnknownOpts): void {
   if (names.length === 0 && !all) command.error("error: missing the name of a profile, or --all");
   if (names.length > 0 && all) command.error("error: --all stands in the place of names");
@@ -234,7 +234,7 @@ function addExport(program: Command): void {
     });
 }
 
-/** A switch is off unless it is given; commander would say "(default: false)" of each. */
+/** Leaves out commander's "(default: false)": a switch is always off by default. */
 function describeOption(option: Option): string {
   return option.defaultValue === false ? option.description : new Help().optionDescription(option);
 }
@@ -246,7 +246,7 @@ function refuseJsonOfParent(action: CommandUnknownOpts): void {
   }
 }
 
-/** Commander's `error: …` with its suggestion in brackets, as an error of ours. */
+/** Turns commander's `error: …`, with a suggestion in brackets, into an LlmctlError with a fix. */
 function inOurWords({ message }: CommanderError): LlmctlError {
   const said = message.replace(/^error: /, "");
   const [, what = said, near] = /^(.*?)\s*\(Did you mean (.*)\?\)$/s.exec(said) ?? [];

@@ -1,14 +1,16 @@
 import type { Command, CommandUnknownOpts } from "@commander-js/extra-typings";
 
-/** `check` and `inspect`: what can be known before a start. */
+/** `check` and `inspect`: everything that can be known before a start. */
 export function addChecking(program: Command, done: (code: number) => void): void {
   program
     .command("check [names...]")
     .description(
-      "find out everything that can be known before a start; with two models, whether the second can draft for the first",
+      "find out everything that can be known before a start; " +
+        "with two models, whether the second can draft for the first",
     )
     .usage(
-      "[options] <profile...>\n       llmctl check [options] <target> <draft>   each a file, a URL or hf:owner/repo[:quant]",
+      "[options] <profile...>\n" +
+        "       llmctl check [options] <target> <draft>   each a file, a URL or hf:owner/repo[:quant]",
     )
     .option("-a, --all", "every profile there is", false)
     .option(
@@ -40,7 +42,7 @@ type CheckQuestion =
   | { readonly kind: "remote"; readonly name: string }
   | { readonly kind: "pair"; readonly target: string; readonly draft: string };
 
-/** Two words are a pair of models unless both can only be profiles. */
+/** Two words are a pair of models, unless both can only be names or files of profiles. */
 function readCheckQuestion(
   names: readonly string[],
   { all, remote }: { readonly all: boolean; readonly remote: boolean },

@@ -3,7 +3,7 @@ import { readRate } from "./read-option.ts";
 
 const backends = ["auto", "cuda", "cpu", "vulkan", "metal"] as const;
 
-/** What gets models and llama.cpp onto this machine, and off it. */
+/** The commands that install and remove models and builds of llama.cpp. */
 export function addGetting(program: Command, done: (code: number) => void): void {
   program
     .command("pull <profile...>")
@@ -38,7 +38,7 @@ export function addGetting(program: Command, done: (code: number) => void): void
     .action(async (options) => done(await (await import("../get/upgrade.ts")).upgrade(options)));
 }
 
-/** What to build, for the build script. */
+/** The options that the build script gets. */
 function addSourceOptions<Args extends unknown[], Options extends OptionValues>(command: Command<Args, Options>) {
   return command
     .option("--ref <ref>", "release, tag or commit (default: the newest release that llmctl was tested with)")

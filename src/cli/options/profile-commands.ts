@@ -41,7 +41,7 @@ export function addProfile(program: Command): void {
 function addEditing(profile: CommandUnknownOpts): void {
   profile
     .command("new [name]")
-    .description("write a new profile; asks for what it is not told")
+    .description("write a new profile; asks for what the options leave out")
     .option("--extends <profile>", "start from this profile, and write only what differs")
     .option("--model <model>", "a GGUF file, a URL or hf:owner/repo:quant")
     .option("--draft <model>", "a draft model, written like --model")

@@ -1,6 +1,6 @@
 import { type Command, Option, type OptionValues } from "@commander-js/extra-typings";
 
-/** The commands that hand a profile to the machine's own service manager. */
+/** The commands that run a profile as a service of systemd or launchd. */
 export function addServices(program: Command, done: (code: number) => void): void {
   const systemd = program.command("systemd").description("run a profile as a service of systemd").helpCommand(false);
   withScope(systemd.command("show <profile>"))

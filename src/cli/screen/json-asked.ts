@@ -1,10 +1,10 @@
 import type { CommandUnknownOpts, Option } from "@commander-js/extra-typings";
 
 /**
- * Whether a command line asks for JSON, of a command that has it or not. Commander cannot tell: it stops at the first
- * mistake, which may come before `--json`. As with commander, neither the value of an option nor a word behind `--` is
- * an option.
- * @param words What follows the program's name.
+ * Whether a command line asks for JSON, even from a command that has none. Commander cannot tell: it stops at the first
+ * mistake, which may come before `--json`. As in commander, the value of an option is not an option, and neither is a
+ * word after `--`.
+ * @param words The command line without the program's name.
  */
 export function isJsonAsked(program: CommandUnknownOpts, words: readonly string[]): boolean {
   const rest = [...words];
@@ -24,7 +24,9 @@ function findCommand(command: CommandUnknownOpts, word: string): CommandUnknownO
   return command.commands.find((one) => one.name() === word || one.aliases().includes(word));
 }
 
-/** Takes away the value of an option that has one in a word of its own; of `-af` the letters after the first. */
+/**
+ * Removes the value of an option from the words, if it is a word of its own. Of `-af` the letter `f` stays an option.
+ */
 function skipValue(command: CommandUnknownOpts, word: string, rest: string[]): void {
   const whole = findOption(command, word);
   if (whole !== undefined) {
