@@ -6,8 +6,8 @@ import { layerGroups } from "./build/layers.ts";
 import { collectLicences } from "./build/licences.ts";
 
 /*
- * Bundles the program and its dependencies into `dist`: `main.js`, and `chunks` that a command loads when it needs them.
- * The types are checked by `npm run types`.
+ * Bundles the program and its dependencies into `dist`: `main.js`, and `chunks` that a command loads when it needs
+ * them. The types are checked by `npm run types`.
  */
 const folder = join(import.meta.dirname, "..");
 const dist = join(folder, "dist");

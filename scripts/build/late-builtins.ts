@@ -1,13 +1,15 @@
 import type { Plugin } from "rolldown";
 
 /**
- * Modules of Node whose functions most commands import and few call. Loading `node:child_process` alone costs a tenth of
- * a bare start of Node, because it loads the network too.
+ * Modules of Node whose functions most commands import and few call. Loading `node:child_process` alone costs a tenth
+ * of a bare start of Node, because it loads the network too.
  */
 const builtins = ["node:child_process", "node:crypto", "node:http", "node:https"];
 const late = "\0late:";
 
-/** Loads these modules when one of their functions is first called; libraries other than commander get them as usual. */
+/**
+ * Loads these modules when one of their functions is first called; libraries other than commander get them as usual.
+ */
 export function lateBuiltins(): Plugin {
   return {
     name: "late-builtins",
