@@ -1,30 +1,10 @@
 #!/usr/bin/env node
-import { setFlagsFromString } from "node:v8";
+import "./cli/process-settings.ts";
+import { runProgram } from "./cli/program.ts";
+import { guardOutput } from "./cli/screen/guard-output.ts";
+import { reportError } from "./cli/screen/report-error.ts";
 
-// The bytes of a download come in pieces that die young: V8 shall look for the dead before there are 30 MB of them, and
-// free them at once. To be said before anything else is loaded, since what has grown by then stays.
-setFlagsFromString("--semi-space-growth-factor=1");
-setFlagsFromString("--no-concurrent-array-buffer-sweeping");
-// A report that Node writes of a crash (NODE_OPTIONS=--report-on-fatalerror) holds the environment. Older versions
-// cannot leave it out.
-if (process.env["NODE_OPTIONS"]?.includes("--report") === true && process.report !== undefined) {
-  if ("excludeEnv" in process.report) process.report.excludeEnv = true;
-  else
-    Object.assign(process.report, {
-      reportOnFatalError: false,
-      reportOnSignal: false,
-      reportOnUncaughtException: false,
-    });
-}
-// A mask may keep others away from our files, and not ourselves.
-process.umask(process.umask(0o077) & 0o077);
-const [{ reportError }, { runProgram }, { guardOutput }] = await Promise.all([
-  import("./cli/screen/report-error.ts"),
-  import("./cli/program.ts"),
-  import("./cli/screen/guard-output.ts"),
-]);
-
-// A closed terminal or a reader that went away (`llmctl logs | head`) must not look like a crash of ours.
+// A closed terminal, or a reader that went away (`llmctl logs | head`), must not look like a crash.
 for (const stream of [process.stdout, process.stderr]) {
   guardOutput(stream);
   stream.on("error", (error: NodeJS.ErrnoException) => {
@@ -32,8 +12,8 @@ for (const stream of [process.stdout, process.stderr]) {
   });
 }
 
-// The first process of a container gets no signal that it has no handler for. What a command handles itself, it has a
-// second one for.
+// The first process of a container receives only signals that it has a handler for. A command that handles a signal
+// itself adds a second handler.
 if (process.pid === 1) {
   for (const [signal, number] of [
     ["SIGHUP", 1],

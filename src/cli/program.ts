@@ -1,11 +1,10 @@
-import { Argument, Command, CommanderError, Help, Option } from "commander";
+import { Argument, Command, CommanderError, type CommandUnknownOpts, Help, Option } from "@commander-js/extra-typings";
 import { exitCodes } from "../base/exit-codes.ts";
 import { LlmctlError } from "../base/errors.ts";
 import { llmctlVersion } from "../base/version.ts";
 import { superviseCommand } from "../fleet/start/detached-message.ts";
 import { addChecking } from "./options/check-commands.ts";
 import { type ExportFormat, exportFormats } from "../export/export-formats.ts";
-import type { ExportOptions } from "./service/export.ts";
 import { addGetting } from "./options/fetch-commands.ts";
 import { isJsonAsked } from "./screen/json-asked.ts";
 import { addProfile } from "./options/profile-commands.ts";
@@ -14,13 +13,13 @@ import { reportError, reportErrorAsJson } from "./screen/report-error.ts";
 import { addServices } from "./options/service-commands.ts";
 
 /*
- * Every command loads its own code when it runs, so that a quick one such as `ps` does not wait for what only `up` or
- * `pull` need.
+ * Every command loads its own code when it runs, so that a quick command such as `ps` does not wait for code that only
+ * `up` or `pull` needs.
  */
 
-/** Runs a command line, and reports what goes wrong, as JSON where that was asked for. @returns the exit code. */
+/** Runs a command line and reports its error, as JSON if the command line asks for it. @returns the exit code. */
 export async function runProgram(argv: readonly string[]): Promise<number> {
-  // A supervisor lives for months: it does not carry the command line along.
+  // A supervisor lives for months: it does not build the command tree.
   if (argv[2] === superviseCommand) {
     onCrash(reportError);
     const [{ outliveOutput }, { superviseDetached }] = await Promise.all([
@@ -33,7 +32,7 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
   let code = 0;
   const program = createProgram((result) => {
     code = result;
-  });
+  }, argv[2]);
   const json = isJsonAsked(program, argv.slice(2));
   const report = json ? reportErrorAsJson : reportError;
   onCrash(report);
@@ -48,13 +47,35 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
   }
 }
 
-/** What is thrown outside of every promise is told as all other errors are; Node would print it raw. */
+/** Reports an error that is thrown outside of every promise like all others; Node would print it raw. */
 function onCrash(report: (error: unknown) => number): void {
   process.once("uncaughtException", (error) => process.exit(report(error)));
 }
 
-/** The program with all its commands. @param done Told the exit code of a command that has another one than 0. */
-export function createProgram(done: (code: number) => void): Command {
+/** Adds commands. @param done Is called with the exit code of a command, where that may be another than 0. */
+type AddCommands = (program: Command, done: (code: number) => void) => void;
+
+/** The order is that of the help text. */
+const groups: readonly { readonly add: AddCommands; readonly names: readonly string[] }[] = [
+  { add: addRunning, names: ["up", "down", "restart"] },
+  { add: addForgetting, names: ["forget"] },
+  { add: addChatting, names: ["chat"] },
+  { add: addLooking, names: ["ps", "status", "logs", "events", "metrics"] },
+  { add: addPlanning, names: ["plan", "flags"] },
+  { add: addChecking, names: ["check", "inspect"] },
+  { add: addGetting, names: ["pull", "outdated", "models", "build", "upgrade"] },
+  { add: addProfile, names: ["profile"] },
+  { add: addServices, names: ["systemd", "launchd"] },
+  { add: addExport, names: ["export"] },
+];
+
+/**
+ * The program with its commands.
+ * @param done Is called with the exit code of a command, where that may be another than 0.
+ * @param word The first word of the command line. If it names a command, the other groups are left out: all commands
+ *   cost as much as a tenth of a bare start of Node.
+ */
+export function createProgram(done: (code: number) => void, word?: string): Command {
   const program = new Command("llmctl")
     .description("Runs llama.cpp's llama-server under supervision, with speculative decoding that is proven to be on")
     .version(llmctlVersion)
@@ -62,17 +83,11 @@ export function createProgram(done: (code: number) => void): Command {
     .helpCommand(false)
     .showSuggestionAfterError()
     .exitOverride()
-    .configureOutput({ outputError: () => {} }) // what it throws is reported as all other errors are
+    .configureOutput({ outputError: () => {} }) // its errors are reported like all others
     .configureHelp({ optionDescription: describeOption })
     .hook("preAction", (_, action) => refuseJsonOfParent(action));
-  addRunning(program, done);
-  addForgetting(program, done);
-  addChatting(program, done);
-  addLooking(program, done);
-  addGetting(program, done);
-  addProfile(program);
-  addServices(program, done);
-  addExport(program);
+  const named = groups.filter(({ names }) => word !== undefined && names.includes(word));
+  for (const { add } of named.length === 0 ? groups : named) add(program, done);
   return program;
 }
 
@@ -88,10 +103,10 @@ function addRunning(program: Command, done: (code: number) => void): void {
     )
     .option("-d, --detach", "leave them running in the background when they are ready", false)
     .option("-a, --all", "all profiles of your own", false)
-    .option("--no-fetch", "do not fetch what is missing")
+    .option("--no-fetch", "do not fetch missing models")
     .option("--no-verify", "do not read what another program has fetched")
     .addOption(timeout)
-    .action(async (names: string[], { timeout: timeoutMs, ...options }: UpFlags, command: Command) => {
+    .action(async (names, { timeout: timeoutMs, ...options }, command) => {
       checkNames(names, options.all, command);
       done(await (await import("./run/up.ts")).up(names, { ...options, timeoutMs }));
     });
@@ -100,7 +115,7 @@ function addRunning(program: Command, done: (code: number) => void): void {
     .description("stop profiles, those that depend on others first; returns when their servers are gone")
     .option("-a, --all", "all that run", false)
     .option("--now", "do not wait for running requests", false)
-    .action(async (names: string[], options: { all: boolean; now: boolean }, command: Command) => {
+    .action(async (names, options, command) => {
       checkNames(names, options.all, command);
       done(await (await import("./run/down.ts")).down(names, options));
     });
@@ -109,36 +124,26 @@ function addRunning(program: Command, done: (code: number) => void): void {
     .description("stop servers and start them as their profiles now say")
     .option("-a, --all", "all that run", false)
     .addOption(timeout)
-    .action(
-      async (names: string[], { all, timeout: timeoutMs }: { all: boolean; timeout?: number }, command: Command) => {
-        checkNames(names, all, command);
-        done(await (await import("./run/restart.ts")).restart(names, { all, timeoutMs }));
-      },
-    );
+    .action(async (names, { all, timeout: timeoutMs }, command) => {
+      checkNames(names, all, command);
+      done(await (await import("./run/restart.ts")).restart(names, { all, timeoutMs }));
+    });
 }
 
-/** A command of its own and no flag of `ps`: what looks at things should not remove logs. */
+/** A command of its own and not a flag of `ps`: a command that shows things should not remove logs. */
 function addForgetting(program: Command, done: (code: number) => void): void {
   program
     .command("forget [names...]")
     .description("remove the state and the logs of profiles that do not run; profiles and models stay")
     .option("-a, --all", "all that do not run", false)
-    .action(async (names: string[], options: { all: boolean }, command: Command) => {
+    .action(async (names, options, command) => {
       checkNames(names, options.all, command);
       done(await (await import("./profile/forget.ts")).forget(names, options));
     });
 }
 
-interface UpFlags {
-  readonly detach: boolean;
-  readonly all: boolean;
-  readonly fetch: boolean;
-  readonly verify: boolean;
-  readonly timeout?: number;
-}
-
-/** Names, or `--all` in their place. */
-function checkNames(names: readonly string[], all: boolean, command: Command): void {
+/** Expects names, or `--all` in place of names. */
+function checkNames(names: readonly string[], all: boolean, command: CommandUnknownOpts): void {
   if (names.length === 0 && !all) command.error("error: missing the name of a profile, or --all");
   if (names.length > 0 && all) command.error("error: --all stands in the place of names");
 }
@@ -148,14 +153,7 @@ function addChatting(program: Command, done: (code: number) => void): void {
     .command("chat <profile> [flags...]")
     .description("chat with a profile's model on this terminal")
     .usage("[options] <profile> [-- flags of llama-cli]")
-    .action(async (name: string, flags: string[]) => done(await (await import("./run/chat.ts")).chat(name, flags)));
-}
-
-interface LogsFlags {
-  readonly follow: boolean;
-  readonly previous: boolean;
-  readonly lines?: number;
-  readonly since?: Date;
+    .action(async (name, flags) => done(await (await import("./run/chat.ts")).chat(name, flags)));
 }
 
 function addLooking(program: Command, done: (code: number) => void): void {
@@ -164,14 +162,12 @@ function addLooking(program: Command, done: (code: number) => void): void {
     .description("list what runs and what has failed")
     .option("-a, --all", "also what was stopped", false)
     .option("--json", "print JSON, for scripts", false)
-    .action(async (options: { all: boolean; json: boolean }) => done(await (await import("./look/ps.ts")).ps(options)));
+    .action(async (options) => done(await (await import("./look/ps.ts")).ps(options)));
   program
     .command("status <name>")
     .description("show one profile")
     .option("--json", "print JSON, for scripts", false)
-    .action(async (name: string, { json }: { json: boolean }) =>
-      done(await (await import("./look/status.ts")).status(name, json)),
-    );
+    .action(async (name, { json }) => done(await (await import("./look/status.ts")).status(name, json)));
   program
     .command("logs <name>")
     .description("print the end of a server's log")
@@ -181,7 +177,7 @@ function addLooking(program: Command, done: (code: number) => void): void {
     .addOption(
       new Option("--since <time>", "only what is newer: 10m, or a time such as 2026-11-24T10:18").argParser(readTime),
     )
-    .action(async (name: string, { follow, previous, lines, since }: LogsFlags) =>
+    .action(async (name, { follow, previous, lines, since }) =>
       done(await (await import("./look/logs.ts")).logs(name, { follow, previous, lines, since })),
     );
   program
@@ -190,13 +186,14 @@ function addLooking(program: Command, done: (code: number) => void): void {
     .option("-f, --follow", "go on with what happens, until Ctrl-C", false)
     .option("-n, --lines <count>", "how many changes", readCount, 100)
     .option("--json", "print JSON, one object a line", false)
-    .action(async (name: string, options: { follow: boolean; lines: number; json: boolean }) =>
-      done(await (await import("./look/events.ts")).events(name, options)),
-    );
+    .action(async (name, options) => done(await (await import("./look/events.ts")).events(name, options)));
   program
     .command("metrics <name>")
     .description("print what Prometheus can scrape: the supervisor's numbers, and those of its server")
-    .action(async (name: string) => done(await (await import("./look/metrics.ts")).metrics(name)));
+    .action(async (name) => done(await (await import("./look/metrics.ts")).metrics(name)));
+}
+
+function addPlanning(program: Command, done: (code: number) => void): void {
   program
     .command("plan <profile>")
     .description("print the exact command and where each flag comes from; starts nothing")
@@ -204,9 +201,7 @@ function addLooking(program: Command, done: (code: number) => void): void {
     .addOption(new Option("--diff", "only what a restart would change of what is running").default(false))
     .addOption(new Option("--cli", "the command of llama-cli instead").default(false).conflicts("diff"))
     .option("--json", "print JSON, for scripts", false)
-    .action(async (name: string, options: { build?: string; diff: boolean; cli: boolean; json: boolean }) =>
-      done(await (await import("./look/plan.ts")).plan(name, options)),
-    );
+    .action(async (name, options) => done(await (await import("./look/plan.ts")).plan(name, options)));
   program
     .command("flags [word]")
     .description("list the flags of a build, or what it says about those that speak of a word")
@@ -214,10 +209,7 @@ function addLooking(program: Command, done: (code: number) => void): void {
     .option("--build <build>", "of another installed build, or the path of a llama-server")
     .option("--cli", "of llama-cli instead of llama-server", false)
     .option("--json", "print JSON, for scripts", false)
-    .action(async (word: string | undefined, options: { build?: string; cli: boolean; json: boolean }) =>
-      done(await (await import("./look/flags.ts")).flags(word, options)),
-    );
-  addChecking(program, done);
+    .action(async (word, options) => done(await (await import("./look/flags.ts")).flags(word, options)));
 }
 
 function addExport(program: Command): void {
@@ -242,24 +234,24 @@ function addExport(program: Command): void {
       "folder that holds the models, or claim on Kubernetes (default: where they are here; models)",
     )
     .option("--replicas <count>", "how many servers, on Kubernetes", readCount, 1)
-    .action(async (format: ExportFormat, name: string, options: ExportOptions) => {
+    .action(async (format, name, options) => {
       process.stdout.write(await (await import("./service/export.ts")).exportProfile(format, name, options));
     });
 }
 
-/** A switch is off unless it is given; commander would say "(default: false)" of each. */
+/** Leaves out commander's "(default: false)": a switch is always off by default. */
 function describeOption(option: Option): string {
   return option.defaultValue === false ? option.description : new Help().optionDescription(option);
 }
 
 /** Commander gives an option to the outermost command that has it: `models verify --json` would be that of `models`. */
-function refuseJsonOfParent(action: Command): void {
-  for (let outer = action.parent; outer !== null; outer = outer.parent) {
+function refuseJsonOfParent(action: CommandUnknownOpts): void {
+  for (let outer: CommandUnknownOpts | null = action.parent; outer !== null; outer = outer.parent) {
     if (outer.opts()["json"] === true) action.error("error: unknown option '--json'");
   }
 }
 
-/** Commander's `error: …` with its suggestion in brackets, as an error of ours. */
+/** Turns commander's `error: …`, with a suggestion in brackets, into an LlmctlError with a fix. */
 function inOurWords({ message }: CommanderError): LlmctlError {
   const said = message.replace(/^error: /, "");
   const [, what = said, near] = /^(.*?)\s*\(Did you mean (.*)\?\)$/s.exec(said) ?? [];

@@ -3,8 +3,8 @@ import { maxSentenceLength, printable, printableName, shorten } from "../base/te
 import { stateNames, type Status } from "./messages.ts";
 
 /**
- * Renders a supervisor's status as Prometheus text. Loads prom-client, some MB: import it at the first scrape. An
- * unknown number has no sample. Counters restart with each server, like its traffic.
+ * A supervisor's status as Prometheus text.
+ * Where a number is not known there is no sample; a counter begins anew with each server, as its traffic does.
  */
 export class MetricsBook {
   readonly #registry = new Registry();

@@ -1,8 +1,8 @@
 import { open, readdir, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
-import { fileURLToPath } from "node:url";
 import { findClosest } from "../base/text/closest.ts";
 import { LlmctlError, systemErrorCode } from "../base/errors.ts";
+import { packageFolder } from "../base/package-folder.ts";
 import type { Paths } from "../base/files/paths.ts";
 import { profileNamePattern } from "../base/text/profile-name.ts";
 import { quote } from "./yaml/quote-value.ts";
@@ -11,7 +11,7 @@ import { makeSource, type SourceText } from "./yaml/located.ts";
 
 const endings = [".yaml", ".yml"];
 const maxBytes = 2 ** 20;
-const shippedFolder = fileURLToPath(new URL("../../profiles", import.meta.url));
+const shippedFolder = join(packageFolder, "profiles");
 
 /** One profile file in a search folder. */
 export interface ListedProfile {

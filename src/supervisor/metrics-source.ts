@@ -1,5 +1,4 @@
-import { LazyImport } from "../base/lazy-import.ts";
-import type { MetricsBook } from "../control/metrics-book.ts";
+import { MetricsBook } from "../control/metrics-book.ts";
 import type { MetricsText } from "../control/metrics-server.ts";
 import type { StatusEvent } from "../control/messages.ts";
 import type { Supervisor } from "./supervisor.ts";
@@ -14,16 +13,11 @@ interface Rendered {
 }
 
 /**
- * Prometheus text of a supervisor and its server. The renderer is loaded at the first scrape: most supervisors are
- * never scraped.
+ * What a supervisor and its server tell Prometheus. What renders it is loaded with the supervisor, because an upgrade may
+ * replace the package while it runs; the metrics themselves are made when first asked.
  */
 export class MetricsSource {
   readonly #supervisor: Supervisor;
-  readonly #module = new LazyImport(
-    () => import("../control/metrics-book.ts"),
-    // The ending of this file: .ts when run from source, .js when built.
-    () => new URL(`../control/metrics-book${import.meta.url.slice(-3)}`, import.meta.url).href,
-  );
   #book: MetricsBook | undefined;
   #rendered: Rendered | undefined;
 
@@ -32,19 +26,9 @@ export class MetricsSource {
   }
 
   async read(): Promise<MetricsText> {
-    const book = await this.prepare();
+    const book = (this.#book ??= new MetricsBook(this.#supervisor.status().name));
     const [own, server] = await Promise.all([this.#renderOwn(book), this.#supervisor.readServerMetrics()]);
     return { contentType: book.contentType, text: server === undefined ? own : `${own}\n${server}` };
-  }
-
-  /**
-   * Loads the renderer before the first scrape.
-   * @throws as the import; the next call tries again.
-   */
-  async prepare(): Promise<MetricsBook> {
-    const { MetricsBook } = await this.#module.get();
-    this.#book ??= new MetricsBook(this.#supervisor.status().name);
-    return this.#book;
   }
 
   async #renderOwn(book: MetricsBook): Promise<string> {

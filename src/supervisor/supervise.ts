@@ -218,8 +218,6 @@ async function offerMetrics(
 ): Promise<void> {
   try {
     await server.listen(host, metricsPort);
-    // Prometheus will scrape: load the renderer now, as an upgrade may remove its files later.
-    if (metricsPort !== 0) await metrics.prepare();
   } catch (error) {
     warn(`no metrics on port ${metricsPort}: ${error instanceof Error ? error.message : String(error)}`);
   }

@@ -6,16 +6,15 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeEach, describe, expect, test } from "vitest";
 import { planPull, pullModel, type PullEvent, type PullOptions } from "../../src/hub/download/pull-model.ts";
 import { standardLimits, type TransferLimits } from "../../src/hub/download/transfer.ts";
 import type { HubModelRef } from "../../src/profiles/schema/schema.ts";
+import { bundleSources } from "../support/bundle-sources.ts";
 import { makeContent, randomNumbers } from "../support/hub-content.ts";
 import { sha256, startHubServer, type HubServer } from "../support/hub-server.ts";
 import { withSmallDisk } from "../support/namespaces.ts";
 
-const dist = fileURLToPath(new URL("../../dist", import.meta.url));
 const hf = "unsloth/Large-GGUF";
 const commit = "c0ffee".padEnd(40, "0");
 const name = "Large-Q8_0.gguf";
@@ -26,6 +25,11 @@ const content = makeContent(1_000_000, "one");
 
 const tenRanges = Array.from({ length: 10 }, (_, i) => `bytes=${i * 100_000}-${i}99999`.replace("=0-0", "=0-"));
 
+const tempFolder = (): Promise<string> => mkdtemp(join(tmpdir(), "llmctl-fetch-"));
+const builtFolder = await tempFolder();
+const built = await bundleSources(["hub/download/pull-model.ts", "hub/http/hub-settings.ts"], builtFolder);
+afterAll(() => rm(builtFolder, { recursive: true }));
+
 let server: HubServer;
 let dir: string;
 let hubCache: string;
@@ -33,7 +37,7 @@ let events: PullEvent[];
 
 beforeEach(async () => {
   server = await startHubServer();
-  dir = await mkdtemp(join(tmpdir(), "llmctl-fetch-"));
+  dir = await tempFolder();
   hubCache = join(dir, "hub");
   events = [];
   publish({ [name]: content });
@@ -218,8 +222,8 @@ function startPull({
 }: ProcessOptions = {}): PullProcess {
   const script = `
     import { readdirSync, writeFileSync, writeSync } from "node:fs";
-    import { pullModel } from ${JSON.stringify(join(dist, "hub/pull-model.js"))};
-    import { readHubSettings } from ${JSON.stringify(join(dist, "hub/hub-settings.js"))};
+    import { pullModel } from ${JSON.stringify(built("hub/download/pull-model.ts"))};
+    import { readHubSettings } from ${JSON.stringify(built("hub/http/hub-settings.ts"))};
     const hubCache = ${JSON.stringify(hubCache)};
     const say = (line) => writeSync(1, line + "\\n");
     const onProgress = (event) => {

@@ -75,7 +75,7 @@ describe("profile set", () => {
     await home.writeFakeProfile("p");
     expect((await llmctl(["up", "-d", "p"], { home })).exitCode).toBe(0);
     const { stderr } = await profile("set", "p", "ctx_size=1024");
-    expect(stderr).toContain('"p" runs as it was; "llmctl restart p" takes up the change');
+    expect(stderr).toContain('"p" still runs with the old profile; "llmctl restart p" applies the change');
     await llmctl(["down", "p"], { home });
   });
 });
@@ -205,11 +205,11 @@ describe("profile edit", () => {
   });
 
   test("changes nothing when nothing was changed, or when the editor says so", async () => {
-    expect((await edit(["x", "x"])).stdout).toBe("config/profiles/p.yaml is as it was");
+    expect((await edit(["x", "x"])).stdout).toBe("config/profiles/p.yaml is unchanged");
     await writeFile(home.join("notes"), "");
     const { exitCode, stderr } = await edit(1);
     expect(exitCode).toBe(1);
-    expect(stderr).toContain("ended with code 1, the profile is as it was");
+    expect(stderr).toContain("ended with code 1, the profile is unchanged");
     expect(await readFile(path, "utf8")).toBe(text);
     expect(await copies()).toEqual([]);
   });
@@ -217,7 +217,7 @@ describe("profile edit", () => {
   test("says which editor is not there", async () => {
     const { exitCode, stderr } = await llmctl(["profile", "edit", "p"], { home, env: { EDITOR: "no-such-editor" } });
     expect(exitCode).toBe(1);
-    expect(stderr).toContain("set EDITOR to an editor that is there");
+    expect(stderr).toContain("set EDITOR to an editor that is installed");
     expect(await copies()).toEqual([]);
   });
 

@@ -3,9 +3,11 @@ import { once } from "node:events";
 import { mkdir, readFile, rm } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { bundleSources } from "../support/bundle-sources.ts";
 import { TempHome } from "../support/temp-home.ts";
 import { judge, median, program } from "./measure.ts";
 
+const digestFile = "hub/download/running-digest.ts";
 const sizeBytes = 2e9;
 const runs = 3;
 /** Shares of the other's speed. */
@@ -29,10 +31,12 @@ const notePeak = `data:text/javascript,${encodeURIComponent(`
 export async function benchFetch(): Promise<boolean> {
   await using home = await TempHome.create();
   await home.writeProfile("large", { model: { hf: "bench/Large-GGUF", quant: "Q8_0" } });
+  const built = await bundleSources([digestFile], home.join("built"));
+  const digestModule = built(digestFile);
   const hub = await startHub();
   try {
     const results: Run[] = [];
-    for (let run = 0; run < runs; run += 1) results.push(await measure(home, hub));
+    for (let run = 0; run < runs; run += 1) results.push(await measure(home, hub, digestModule));
     return report(results);
   } finally {
     await hub.stop();
@@ -54,7 +58,7 @@ interface Run {
 }
 
 /** In turns, so that whatever else the machine does falls on both. */
-async function measure(home: TempHome, hub: Hub): Promise<Run> {
+async function measure(home: TempHome, hub: Hub, digestModule: string): Promise<Run> {
   const file = home.join("curl.gguf");
   const curlMs = time("curl", [
     "--silent",
@@ -77,14 +81,14 @@ async function measure(home: TempHome, hub: Hub): Promise<Run> {
   const pullMs = time(process.execPath, ["--import", notePeak, program, "pull", "large"], env);
   const peakMb = (Number(await readFile(home.join("peak"), "utf8")) * 1024) / 1e6;
   const blob = home.join("hub", "models--bench--Large-GGUF", "blobs", hub.digest);
-  const verifyMs = time(process.execPath, ["--input-type=module", "-e", verifyScript, blob, hub.digest]);
+  const verifyMs = time(process.execPath, ["--input-type=module", "-e", verifyScript(digestModule), blob, hub.digest]);
   await rm(cache, { recursive: true });
   return { curlMs, sha256sumMs, pullMs, peakMb, verifyMs };
 }
 
-const verifyScript = `
+const verifyScript = (module: string) => `
   import { open } from "node:fs/promises";
-  import { RunningDigest } from ${JSON.stringify(fileURLToPath(new URL("../../dist/hub/download/running-digest.js", import.meta.url)))};
+  import { RunningDigest } from ${JSON.stringify(module)};
   const [path, digest] = process.argv.slice(1);
   const file = await open(path);
   const running = new RunningDigest(file, { digest, sizeBytes: ${sizeBytes} });

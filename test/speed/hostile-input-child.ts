@@ -2,18 +2,18 @@ import { appendFileSync, readFileSync, symlinkSync, writeFileSync } from "node:f
 import { mkdir, truncate } from "node:fs/promises";
 import { join } from "node:path";
 import { Readable } from "node:stream";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import { pathToFileURL } from "node:url";
 
 /*
  * `hostile-input-child.ts FOLDER NAME`: makes the input NAME in FOLDER, gives it to its reader, and prints what that
- * took. The reader is that of the built program, and is loaded before the clock starts.
+ * took. The reader is loaded before the clock starts.
  */
-const dist = pathToFileURL(`${fileURLToPath(new URL("../../dist", import.meta.url))}/`);
+const src = pathToFileURL(`${join(import.meta.dirname, "../../src")}/`);
 const [folder = "", wanted = ""] = process.argv.slice(2);
 
 /* eslint-disable-next-line @typescript-eslint/no-explicit-any */
 type Module = Record<string, (...args: any[]) => any>;
-const load = async (path: string) => (await import(new URL(path, dist).href)) as Module;
+const load = async (path: string) => (await import(new URL(path, src).href)) as Module;
 
 /** Makes an input. @returns what reads it. */
 type Case = () => Promise<() => unknown>;
@@ -41,9 +41,9 @@ const arrayKey = (key: string, type: number, count: number) =>
 
 function gguf(make: () => string): Case {
   return async () => {
-    const { readModel } = await load("gguf/read-model.js");
-    const { readModelFacts } = await load("gguf/model-facts.js");
-    const { decideDraft } = await load("llama/draft/draft-gate.js");
+    const { readModel } = await load("gguf/read-model.ts");
+    const { readModelFacts } = await load("gguf/model-facts.ts");
+    const { decideDraft } = await load("llama/draft/draft-gate.ts");
     const path = make();
     return async () => {
       const model: unknown = await readModel?.(path);
@@ -69,7 +69,7 @@ const pad = (number: number) => String(number).padStart(5, "0");
 
 function hubAnswer(page: (index: number) => { readonly body: string; readonly link?: string }): Case {
   return async () => {
-    const { listModel } = await load("hub/find/list-model.js");
+    const { listModel } = await load("hub/find/list-model.ts");
     let index = 0;
     const signal = new AbortController().signal;
     const fetch = async (url: string) => {
@@ -89,7 +89,7 @@ function hubAnswer(page: (index: number) => { readonly body: string; readonly li
 
 function names(make: () => readonly string[]): Case {
   return async () => {
-    const { selectFiles } = await load("hub/find/select-files.js");
+    const { selectFiles } = await load("hub/find/select-files.ts");
     const all = make();
     return () => selectFiles?.(all, { hf: "owner/repo", quant: "Q4_K_M" });
   };
@@ -97,7 +97,7 @@ function names(make: () => readonly string[]): Case {
 
 function help(make: () => string): Case {
   return async () => {
-    const { parseHelp } = await load("llama/ask/help-text.js");
+    const { parseHelp } = await load("llama/ask/help-text.ts");
     const all = make();
     return () => parseHelp?.(all);
   };
@@ -105,7 +105,7 @@ function help(make: () => string): Case {
 
 function profile(make: () => string, env: Readonly<Record<string, string>> = {}): Case {
   return async () => {
-    const { resolveProfile } = await load("profiles/load.js");
+    const { resolveProfile } = await load("profiles/load.ts");
     const path = join(folder, "p.yaml");
     writeFileSync(path, make());
     return () => resolveProfile?.(path, { folders: [folder], env: { HOME: folder, ...env }, cwd: folder });
@@ -114,15 +114,15 @@ function profile(make: () => string, env: Readonly<Record<string, string>> = {})
 
 function traffic(make: () => string): Case {
   return async () => {
-    const { ServerLog } = (await load("supervisor/log/server-log.js")) as unknown as {
+    const { ServerLog } = (await load("supervisor/log/server-log.ts")) as unknown as {
       ServerLog: new (path: string, limits: object) => { path: string };
     };
-    const { ServerLogReader } = (await load("supervisor/log/server-log-reader.js")) as unknown as {
+    const { ServerLogReader } = (await load("supervisor/log/server-log-reader.ts")) as unknown as {
       ServerLogReader: new (log: unknown) => { read: (mostBytes: number) => Iterable<string> };
     };
-    const { parseTraffic } = await load("llama/server/traffic-lines.js");
-    const { parseLoadLine } = await load("llama/server/server-protocol.js");
-    const { explainExit } = await load("llama/server/exit-cause.js");
+    const { parseTraffic } = await load("llama/server/traffic-lines.ts");
+    const { parseLoadLine } = await load("llama/server/server-protocol.ts");
+    const { explainExit } = await load("llama/server/exit-cause.ts");
     const log = new ServerLog(join(folder, "server.log"), { maxBytes: 1 << 30, keep: 1 });
     const follower = new ServerLogReader(log);
     writeFileSync(log.path, make());
@@ -204,7 +204,7 @@ const cases: Readonly<Record<string, Case>> = {
     ]),
   ),
   "shards: 4,096 on disk": async () => {
-    const { readModel } = await load("gguf/read-model.js");
+    const { readModel } = await load("gguf/read-model.ts");
     const shard = (i: number) =>
       writeGguf(`a-${pad(i + 1)}-of-04096.gguf`, { keys: 2 }, [
         text("split.no"),
@@ -230,7 +230,7 @@ const cases: Readonly<Record<string, Case>> = {
     Array.from({ length: 50_000 }, (_, i) => `${i}${"_Q1".repeat(80)}-.gguf`),
   ),
   "folder: links in a circle": async () => {
-    const { scanUrlFolder } = await load("hub/keep/scan-cache.js");
+    const { scanUrlFolder } = await load("hub/keep/scan-cache.ts");
     const circle = join(folder, "circle");
     await mkdir(circle);
     for (const name of ["a", "b", "c"]) symlinkSync(".", join(circle, name));
@@ -261,7 +261,7 @@ const cases: Readonly<Record<string, Case>> = {
   ),
   "help: 4,000 options": help(() => `--model X\n${`--a, -b, --no-c <a|b> ${"x".repeat(200)}\n`.repeat(3900)}`),
   "devices: 1 MB of colons on a line": async () => {
-    const { parseDevices } = await load("llama/ask/devices.js");
+    const { parseDevices } = await load("llama/ask/devices.ts");
     const all = `  ${"a: ".repeat(333_000)}`;
     return () => parseDevices?.(all);
   },
@@ -280,8 +280,8 @@ const cases: Readonly<Record<string, Case>> = {
     A: "x".repeat(100_000),
   }),
   "YAML: a million blank lines, edited": async () => {
-    const { setInYaml } = await load("profiles/yaml/edit-yaml.js");
-    const { makeSource } = await load("profiles/yaml/located.js");
+    const { setInYaml } = await load("profiles/yaml/edit-yaml.ts");
+    const { makeSource } = await load("profiles/yaml/located.ts");
     const all = `model: m\n${"\n".repeat(mib - 100)}ctx_size: 1\n`;
     const source: unknown = makeSource?.("p", join(folder, "p.yaml"), folder);
     return () => setInYaml?.(all, ["ctx_size"], 5, source);
@@ -292,7 +292,7 @@ const cases: Readonly<Record<string, Case>> = {
     `${"couldn't bind HTTP server socket, hostname: ".repeat(90)}\n`.repeat(260),
   ),
   "part record of 32 MiB": async () => {
-    const { readRecord } = await load("hub/download/part-record.js");
+    const { readRecord } = await load("hub/download/part-record.ts");
     const path = join(folder, "blob");
     // Small pieces: what is made here would count as the reader's.
     const lines = Buffer.from(Array.from({ length: 9000 }, (_, i) => `${2 * i} ${2 * i + 1}\n`).join(""));
@@ -301,13 +301,13 @@ const cases: Readonly<Record<string, Case>> = {
     return () => readRecord?.(path, 2 ** 40);
   },
   "state: JSON of 1 MiB": async () => {
-    const { readState } = await load("supervisor/state/state-file.js");
+    const { readState } = await load("supervisor/state/state-file.ts");
     await mkdir(join(folder, "p"));
     writeFileSync(join(folder, "p", "state.json"), `[${"[],".repeat(349_000)}[]]`);
     return () => readState?.(folder, "p");
   },
   "cache: an answer of 4 GiB": async () => {
-    const { readAnswer } = await load("base/files/answer-cache.js");
+    const { readAnswer } = await load("base/files/answer-cache.ts");
     const path = join(folder, "answer.json");
     writeFileSync(path, "");
     await truncate(path, 4 * 1024 * mib);

@@ -9,9 +9,9 @@ import { benchLogPath } from "./log-path.ts";
 import { benchMany } from "./many.ts";
 import { benchMemory } from "./memory.ts";
 import { benchMetrics } from "./metrics.ts";
-import { benchPs } from "./ps.ts";
 import { benchReadyLag } from "./ready-lag.ts";
 import { benchRestart } from "./restart.ts";
+import { benchStartUp } from "./start-up.ts";
 
 /*
  * `npm run bench [-- NAME… [--minutes N] [--profiles N] [--runs N]]`: measures, prints each value beside its limit, and
@@ -29,7 +29,7 @@ const { values, positionals } = parseArgs({
 
 const benchmarks: Readonly<Record<string, () => Promise<boolean>>> = {
   "ready-lag": benchReadyLag,
-  ps: benchPs,
+  "start-up": benchStartUp,
   idle: () => benchIdle(Number(values.minutes)),
   memory: () => benchMemory(Number(values.minutes)),
   down: benchDown,

@@ -1,14 +1,17 @@
-import type { Command } from "commander";
+import type { CommandUnknownOpts } from "@commander-js/extra-typings";
 import { createProgram } from "../../src/cli/program.ts";
 
 export interface NamedCommand {
   /** The words of its name: `profile show`. */
   readonly path: readonly string[];
-  readonly command: Command;
+  readonly command: CommandUnknownOpts;
 }
 
-/** Every command with an action, including subcommands. */
-export function listCommands(program: Command = createProgram(() => {}), path: readonly string[] = []): NamedCommand[] {
+/** Every command that does something, subcommands included. */
+export function listCommands(
+  program: CommandUnknownOpts = createProgram(() => {}),
+  path: readonly string[] = [],
+): NamedCommand[] {
   return program.commands.flatMap((command) => {
     const inner = [...path, command.name()];
     return [{ path: inner, command }, ...listCommands(command, inner)];

@@ -1,18 +1,18 @@
-import { basename, dirname } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
-import { fileURLToPath } from "node:url";
 import { execa } from "execa";
 import { LlmctlError, type Problem } from "../../base/errors.ts";
 import { exitCodes, type ExitName } from "../../base/exit-codes.ts";
 import { findPaths } from "../../base/files/paths.ts";
 import { expectSafeForRoot } from "../../base/files/trusted-path.ts";
+import { packageFolder } from "../../base/package-folder.ts";
 import { buildsFolder, listBuilds, useBuild } from "../../llama/ask/builds.ts";
 import { jsonText } from "../screen/json-text.ts";
 import { ProgressLine } from "../screen/progress.ts";
 import { formatTable } from "../screen/table.ts";
 
-const script = fileURLToPath(new URL("../../../scripts/build-llama.sh", import.meta.url));
+const script = join(packageFolder, "scripts", "build-llama.sh");
 
 /** What to build, as typed; the script checks the values. */
 export interface ScriptOptions {

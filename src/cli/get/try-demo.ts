@@ -1,8 +1,8 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { LlmctlError } from "../../base/errors.ts";
+import { packageFolder } from "../../base/package-folder.ts";
 import type { Paths } from "../../base/files/paths.ts";
 import type { StatusEvent } from "../../control/messages.ts";
 import { planLaunch } from "../../llama/plan/plan-launch.ts";
@@ -13,7 +13,7 @@ import { supervise } from "../../supervisor/supervise.ts";
 import { openProfile } from "../options/context.ts";
 import { quoteLogLine, readLastRun } from "../../supervisor/log/last-log-lines.ts";
 
-const demo = fileURLToPath(new URL("../../../profiles/demo.yaml", import.meta.url));
+const demo = join(packageFolder, "profiles", "demo.yaml");
 const lastLines = 20;
 
 /**

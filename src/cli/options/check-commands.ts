@@ -1,14 +1,16 @@
-import type { Command } from "commander";
+import type { Command, CommandUnknownOpts } from "@commander-js/extra-typings";
 
-/** `check` and `inspect`: what can be known before a start. */
+/** `check` and `inspect`: everything that can be known before a start. */
 export function addChecking(program: Command, done: (code: number) => void): void {
   program
     .command("check [names...]")
     .description(
-      "find out everything that can be known before a start; with two models, whether the second can draft for the first",
+      "find out everything that can be known before a start; " +
+        "with two models, whether the second can draft for the first",
     )
     .usage(
-      "[options] <profile...>\n       llmctl check [options] <target> <draft>   each a file, a URL or hf:owner/repo[:quant]",
+      "[options] <profile...>\n" +
+        "       llmctl check [options] <target> <draft>   each a file, a URL or hf:owner/repo[:quant]",
     )
     .option("-a, --all", "every profile there is", false)
     .option(
@@ -18,7 +20,7 @@ export function addChecking(program: Command, done: (code: number) => void): voi
     )
     .option("--type <type>", "drafting type of two models", "draft-simple")
     .option("--json", "print JSON, for scripts", false)
-    .action(async (names: string[], options: CheckOptions, command: Command) => {
+    .action(async (names, options, command) => {
       const asked = readCheckQuestion(names, options, command);
       if (asked.kind === "profiles") return done(await (await import("../look/check.ts")).check(names, options));
       const { checkPair, checkRemote } = await import("../look/check-pair.ts");
@@ -32,16 +34,7 @@ export function addChecking(program: Command, done: (code: number) => void): voi
     .command("inspect <model>")
     .description("show what a GGUF model is: a file, a URL or hf:owner/repo[:quant]")
     .option("--json", "print JSON, for scripts", false)
-    .action(async (model: string, options: { json: boolean }) =>
-      (await import("../look/inspect.ts")).inspect(model, options),
-    );
-}
-
-interface CheckOptions {
-  readonly all: boolean;
-  readonly remote: boolean;
-  readonly type: string;
-  readonly json: boolean;
+    .action(async (model, options) => (await import("../look/inspect.ts")).inspect(model, options));
 }
 
 type CheckQuestion =
@@ -49,8 +42,12 @@ type CheckQuestion =
   | { readonly kind: "remote"; readonly name: string }
   | { readonly kind: "pair"; readonly target: string; readonly draft: string };
 
-/** Two words are a pair of models unless both can only be profiles. */
-function readCheckQuestion(names: readonly string[], { all, remote }: CheckOptions, command: Command): CheckQuestion {
+/** Two words are a pair of models, unless both can only be names or files of profiles. */
+function readCheckQuestion(
+  names: readonly string[],
+  { all, remote }: { readonly all: boolean; readonly remote: boolean },
+  command: CommandUnknownOpts,
+): CheckQuestion {
   const [first, second, ...more] = names;
   if (all && names.length > 0) command.error("error: give either names or --all");
   if (!all && first === undefined) command.error("error: missing required argument 'profile'");

@@ -6,7 +6,7 @@ import type { Profile } from "../../profiles/schema/schema.ts";
 
 /**
  * Loads and checks the profile that the user named.
- * @param parsed What was parsed for others; see `LoadOptions`.
+ * @param parsed Files that were parsed for other profiles; see `LoadOptions`.
  * @throws LlmctlError with every problem of it.
  */
 export async function openProfile(
@@ -30,7 +30,7 @@ function asKnown(error: unknown): LlmctlError {
   throw error;
 }
 
-/** Where this process looks for profiles, and what they may refer to. */
+/** Where this process looks for profiles, and the environment that they may refer to. */
 export function findLoadOptions(paths: Paths = findPaths()): LoadOptions {
   return { folders: profileFolders({ paths, cwd: process.cwd() }), env: process.env };
 }

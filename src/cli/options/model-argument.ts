@@ -3,8 +3,8 @@ import { maskAddress } from "../../base/text/secrets.ts";
 import type { ModelPlace } from "../../hub/find/read-model-headers.ts";
 
 /**
- * Reads how a person names a model: a path, an http(s) address, or `hf:owner/repo[:quant]`, where a file's name may
- * stand for the quant.
+ * Parses the name of a model: a path, an http(s) address, or `hf:owner/repo[:quant]`. The name of a GGUF file may stand
+ * in place of the quant.
  * @throws LlmctlError `bad-model-name`.
  */
 export function parseModelArgument(text: string): ModelPlace {

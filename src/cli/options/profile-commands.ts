@@ -1,5 +1,4 @@
-import type { Command } from "commander";
-import type { NewOptions } from "../profile/profile-new.ts";
+import type { Command, CommandUnknownOpts } from "@commander-js/extra-typings";
 import { readCount, readPort } from "./read-option.ts";
 
 /** `profile` and its subcommands. */
@@ -9,7 +8,7 @@ export function addProfile(program: Command): void {
     .command("list")
     .description("list the profiles there are")
     .option("--json", "print JSON, for scripts", false)
-    .action(async (options: { json: boolean }) => {
+    .action(async (options) => {
       const [{ profileList }, { findLoadOptions }] = await Promise.all([
         import("../profile/profile.ts"),
         import("./context.ts"),
@@ -23,7 +22,7 @@ export function addProfile(program: Command): void {
     .description("print every value and where it was written")
     .option("--resolved", "as one file of its own: what was written, with all that it extends", false)
     .option("--json", "print JSON, for scripts", false)
-    .action(async (name: string, options: { json: boolean; resolved: boolean }) => {
+    .action(async (name, options) => {
       const [{ profileShow }, { findLoadOptions }] = await Promise.all([
         import("../profile/profile.ts"),
         import("./context.ts"),
@@ -39,10 +38,10 @@ export function addProfile(program: Command): void {
     });
 }
 
-function addEditing(profile: Command): void {
+function addEditing(profile: CommandUnknownOpts): void {
   profile
     .command("new [name]")
-    .description("write a new profile; asks for what it is not told")
+    .description("write a new profile; asks for what the options leave out")
     .option("--extends <profile>", "start from this profile, and write only what differs")
     .option("--model <model>", "a GGUF file, a URL or hf:owner/repo:quant")
     .option("--draft <model>", "a draft model, written like --model")
@@ -50,23 +49,17 @@ function addEditing(profile: Command): void {
     .option("--port <port>", "port of the server, or auto", readPort)
     .option("--description <text>", "one line for people")
     .option("--here", "write it to ./profiles instead of among your own", false)
-    .action(async (name: string | undefined, options: NewOptions) =>
-      (await import("../profile/profile-new.ts")).profileNew(name, options),
-    );
+    .action(async (name, options) => (await import("../profile/profile-new.ts")).profileNew(name, options));
   profile
     .command("edit <profile>")
     .description("open a profile in your editor; what you save takes its place when it is valid")
-    .action(async (name: string) => (await import("../profile/profile-edit.ts")).profileEdit(name));
+    .action(async (name) => (await import("../profile/profile-edit.ts")).profileEdit(name));
   profile
     .command("set <profile> <key=value...>")
     .description("set keys, such as draft.n_max=8; comments and order stay as they are")
-    .action(async (name: string, words: string[]) =>
-      (await import("../profile/profile-set.ts")).profileSet(name, words),
-    );
+    .action(async (name, words) => (await import("../profile/profile-set.ts")).profileSet(name, words));
   profile
     .command("unset <profile> <key...>")
     .description("remove keys from a profile")
-    .action(async (name: string, words: string[]) =>
-      (await import("../profile/profile-set.ts")).profileUnset(name, words),
-    );
+    .action(async (name, words) => (await import("../profile/profile-set.ts")).profileUnset(name, words));
 }

@@ -1,7 +1,7 @@
-import { InvalidArgumentError } from "commander";
+import { InvalidArgumentError } from "@commander-js/extra-typings";
 import { parseDuration, parseSize } from "../../base/text/units.ts";
 
-// What the values of options become; commander tells a wrong one with the option's name.
+// Parsers for the values of options. Commander adds the option's name to the message of a wrong value.
 
 export function readDuration(text: string): number {
   const ms = parseDuration(text);

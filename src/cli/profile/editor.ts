@@ -14,7 +14,7 @@ const lineArguments: Readonly<Record<string, (file: string, line: number) => rea
   ...same(["hx", "helix", "subl", "zed"], (file, line) => [`${file}:${line}`]),
 };
 
-/** Editors that return at once unless they are told to wait for the file to be closed. */
+/** Editors that return at once, unless an argument makes them wait until the file is closed. */
 const waitArguments: Readonly<Record<string, RegExp>> = {
   ...same(["code", "code-insiders", "codium", "cursor", "subl", "zed"], /^(?:-w|--wait)$/),
 };
@@ -24,7 +24,7 @@ function same<T>(names: readonly string[], value: T): Record<string, T> {
 }
 
 /**
- * The editor that the user has chosen, as a shell reads it; it may have arguments.
+ * The editor of the user, as a shell command; it may have arguments.
  * @throws LlmctlError `editor-missing`.
  */
 export function findEditor(env: Env = process.env): string {
@@ -38,7 +38,7 @@ export function findEditor(env: Env = process.env): string {
   });
 }
 
-/** What goes behind the editor's own words to open a file at a line. */
+/** The arguments that are added to the editor's command to open a file at a line. */
 export function editorArguments(editor: string, file: string, line?: number): readonly string[] {
   const [program = "", ...words] = editor.trim().split(/\s+/);
   const name = basename(program);
@@ -53,7 +53,7 @@ export function editorArguments(editor: string, file: string, line?: number): re
  * @returns its exit code; 127 when the shell cannot find it.
  */
 export async function openEditor(editor: string, file: string, line?: number): Promise<number> {
-  // By way of the shell, as git does it: the variable may hold arguments, quotes and all.
+  // Through the shell, as git does: the variable may hold arguments with quotes.
   const args = ["-c", `${editor} "$@"`, "llmctl", ...editorArguments(editor, file, line)];
   return runOnTerminal({ file: "/bin/sh", args, env: process.env });
 }

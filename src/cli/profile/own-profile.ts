@@ -11,7 +11,7 @@ import { findLoadOptions } from "../options/context.ts";
 import { paint } from "../screen/paint.ts";
 import { extendProfile } from "./profile-new.ts";
 
-/** A profile that may be changed, and what is needed to check it. */
+/** A profile that the user may change, and the options to check it. */
 export interface OwnProfile {
   readonly source: SourceText;
   readonly paths: Paths;
@@ -19,8 +19,8 @@ export interface OwnProfile {
 }
 
 /**
- * Finds the profile to be changed. One of the package's is not: on a terminal, a profile of the user's own of the same
- * name is offered instead, which extends it.
+ * Finds the profile to change. A shipped profile is not changed: on a terminal, the user is offered an own profile of
+ * the same name that extends it.
  * @throws LlmctlError `profile-shipped`, or as `findProfile`.
  */
 export async function findOwnProfile(nameOrPath: string): Promise<OwnProfile> {
@@ -32,13 +32,13 @@ export async function findOwnProfile(nameOrPath: string): Promise<OwnProfile> {
   if (!canAsk() || !(await offerOwn(name))) {
     throw new LlmctlError(
       "profile-shipped",
-      `profile ${quote(name)} is part of llmctl, whose next version would undo a change`,
+      `profile ${quote(name)} is part of llmctl: an upgrade would undo a change`,
       {
         exit: "config",
         at: source.path,
         fix: {
           run: ["profile", "new", name, "--extends", name],
-          after: ", which makes one of your own, and change that",
+          after: "to make your own profile, and change that",
         },
       },
     );
@@ -50,7 +50,7 @@ export async function findOwnProfile(nameOrPath: string): Promise<OwnProfile> {
 
 async function offerOwn(name: string): Promise<boolean> {
   process.stderr.write(
-    `profile ${quote(name)} is part of llmctl. Make one of your own of the same name, which extends it?\n`,
+    `profile ${quote(name)} is part of llmctl. Make your own profile of the same name that extends it?\n`,
   );
   return askFor("[Y]es or [n]o: ", readYes);
 }
@@ -58,13 +58,13 @@ async function offerOwn(name: string): Promise<boolean> {
 function readYes(answer: string): boolean {
   if (/^(?:y|yes|)$/i.test(answer)) return true;
   if (/^(?:n|no)$/i.test(answer)) return false;
-  throw new LlmctlError("usage", "that is neither yes nor no", { exit: "usage" });
+  throw new LlmctlError("usage", "the answer is neither yes nor no", { exit: "usage" });
 }
 
-/** Says that a running server does not know of the change yet. */
+/** Prints a note if a running server still has the old profile. */
 export async function noteRunning({ source, paths }: OwnProfile): Promise<void> {
   if ((await findSupervisor(paths, source.name)) === undefined) return;
-  process.stderr.write(
-    `${paint("yellow", "note:")} "${printableLine(source.name)}" runs as it was; "llmctl restart ${printableLine(source.name)}" takes up the change\n`,
-  );
+  const name = printableLine(source.name);
+  const note = `"${name}" still runs with the old profile; "llmctl restart ${name}" applies the change`;
+  process.stderr.write(`${paint("yellow", "note:")} ${note}\n`);
 }

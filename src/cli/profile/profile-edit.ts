@@ -18,13 +18,13 @@ import { ensureSchemaFile, schemaFileName } from "./schema-file.ts";
 type Outcome =
   | { readonly kind: "valid"; readonly text: string }
   | { readonly kind: "discarded" }
-  /** The text is wrong, or may be: it stays in the copy. */
+  /** The text is wrong, or may be wrong: it stays in the copy. */
   | { readonly kind: "kept"; readonly why: LlmctlError };
 
 /**
- * `profile edit NAME`: opens the user's editor on a copy beside the profile, which takes the profile's place only when
- * it is a valid one.
- * @throws LlmctlError with what is wrong, and where the user's text is kept, when it was not put in place.
+ * `profile edit NAME`: opens the user's editor on a copy beside the profile. The copy replaces the profile only if it
+ * is valid.
+ * @throws LlmctlError with the problem and the place of the user's text, if the profile was not replaced.
  */
 export async function profileEdit(nameOrPath: string): Promise<void> {
   const editor = findEditor();
@@ -32,7 +32,7 @@ export async function profileEdit(nameOrPath: string): Promise<void> {
   const { source } = own;
   const before = await readProfileText(source);
   const copy = await makeCopy(source);
-  // One of an older version would call new keys wrong.
+  // With a schema of an older version the editor would call new keys wrong.
   if (before.includes(schemaFileName)) await ensureSchemaFile(own.paths, source.path);
   const outcome = await editUntilValid(editor, { copy, before, own });
   if (outcome.kind === "kept") throw keptAt(copy.path, outcome.why);
@@ -40,13 +40,13 @@ export async function profileEdit(nameOrPath: string): Promise<void> {
   if (isChanged) await putInPlace(source, { before, after: outcome.text, copy });
   await rm(copy.path, { force: true });
   const shown = printableLine(source.shown);
-  process.stdout.write(isChanged ? `wrote ${shown}\n` : `${shown} is as it was\n`);
+  process.stdout.write(isChanged ? `wrote ${shown}\n` : `${shown} is unchanged\n`);
   if (isChanged) await noteRunning(own);
 }
 
 /**
- * Hidden and with another name, so that no list of profiles shows it; in the same folder, so that the editor finds the
- * schema.
+ * The copy is hidden and has another name, so that no list of profiles shows it. It is in the same folder, so that the
+ * editor finds the schema.
  */
 async function makeCopy(source: SourceText): Promise<SourceText> {
   const path = join(dirname(source.path), `.${source.name}.edit-${process.pid}.yaml`);
@@ -57,14 +57,14 @@ async function makeCopy(source: SourceText): Promise<SourceText> {
     return { ...source, path };
   } catch (cause) {
     const code = systemErrorCode(cause);
-    if (code === undefined) throw cause; // also that the folder is another user's
+    if (code === undefined) throw cause; // for example an LlmctlError: the folder belongs to another user
     throw new LlmctlError("profile-unwritable", `profile ${quote(source.name)} cannot be edited (${code})`, {
       exit: ["EACCES", "EPERM", "EROFS"].includes(code) ? "permission" : "io",
       at: source.path,
       fix: {
         before: "use a user who may write there, or run",
         run: ["profile", "new", "--extends", source.name],
-        after: "for one of your own",
+        after: "to make your own profile",
       },
       cause,
     });
@@ -72,7 +72,7 @@ async function makeCopy(source: SourceText): Promise<SourceText> {
 }
 
 interface Edit {
-  /** Its messages name the profile's own place. */
+  /** Messages about it name the path of the profile. */
   readonly copy: SourceText;
   readonly before: string;
   readonly own: OwnProfile;
@@ -92,7 +92,7 @@ async function editUntilValid(editor: string, edit: Edit): Promise<Outcome> {
   }
 }
 
-/** @returns the text that the editor has left, when it is a valid profile, or what is wrong with it. */
+/** @returns the edited text if it is a valid profile, else its problems. */
 async function readEdited({ copy, own: { source, load } }: Edit): Promise<string | LlmctlError> {
   try {
     const text = await readProfileText(copy);
@@ -104,7 +104,7 @@ async function readEdited({ copy, own: { source, load } }: Edit): Promise<string
   }
 }
 
-/** An editor that fails, such as vim with `:cq`, says: not this. What was saved before that is kept all the same. */
+/** An editor that fails, such as vim with `:cq`, cancels the edit. Text that was saved before is kept all the same. */
 async function giveUp({ copy, before }: Edit, text: string | LlmctlError, why: LlmctlError): Promise<Outcome> {
   if (text !== before) return { kind: "kept", why };
   await rm(copy.path, { force: true });
@@ -114,10 +114,10 @@ async function giveUp({ copy, before }: Edit, text: string | LlmctlError, why: L
 function editorFailed(editor: string, code: number): LlmctlError {
   return new LlmctlError(
     "editor-failed",
-    `the editor ${quote(editor)} ended with code ${code}, the profile is as it was`,
+    `the editor ${quote(editor)} ended with code ${code}, the profile is unchanged`,
     {
       exit: "failed",
-      ...(code === 127 ? { fix: "set EDITOR to an editor that is there" } : {}),
+      ...(code === 127 ? { fix: "set EDITOR to an editor that is installed" } : {}),
     },
   );
 }
@@ -139,7 +139,7 @@ function readWish(answer: string): "again" | "keep" | "discard" {
   throw new LlmctlError("usage", "write e, k or d", { exit: "usage" });
 }
 
-/** The first line of this file that has a problem; files that it extends have theirs elsewhere. */
+/** The first line of this file with a problem. A problem of a file that it extends is somewhere else. */
 function findLine(problems: readonly Problem[], source: SourceText): number | undefined {
   const places = problems.flatMap(({ at }) =>
     at?.startsWith(`${source.shown}:`) ? [at.slice(source.shown.length + 1)] : [],
@@ -148,10 +148,10 @@ function findLine(problems: readonly Problem[], source: SourceText): number | un
   return Number.isNaN(line) ? undefined : line;
 }
 
-/** The problems themselves have been shown. */
+/** Only counts the problems: they have been printed already. */
 function notInPlace({ code, exit, problems }: LlmctlError): LlmctlError {
   const count = problems.length === 1 ? "a problem" : `${problems.length} problems`;
-  return new LlmctlError(code, `the edited text has ${count}, the profile is as it was`, { exit });
+  return new LlmctlError(code, `the edited text has ${count}, the profile is unchanged`, { exit });
 }
 
 async function putInPlace(

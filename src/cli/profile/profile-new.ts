@@ -25,11 +25,11 @@ export interface NewOptions {
   readonly ctxSize?: number;
   readonly port?: number | "auto";
   readonly description?: string;
-  /** In `./profiles` instead of among the user's own. */
+  /** Write it to `./profiles` instead of the user's own folder. */
   readonly here: boolean;
 }
 
-/** Writes a new profile; on a terminal it asks for what it was not told. */
+/** Writes a new profile; on a terminal it asks for what the options leave out. */
 export async function profileNew(givenName: string | undefined, given: NewOptions): Promise<void> {
   const paths = findPaths();
   const load = findLoadOptions(paths);
@@ -50,7 +50,7 @@ export async function profileNew(givenName: string | undefined, given: NewOption
   );
 }
 
-/** Writes a profile of the user's own that extends one. @returns its place. @throws LlmctlError as `createProfile`. */
+/** Writes a profile of the user that extends another. @returns its path. @throws LlmctlError as `createProfile`. */
 export async function extendProfile(name: string, paths: Paths, load: LoadOptions): Promise<SourceText> {
   const source = await newSource(name, join(paths.config, "profiles"));
   await writeNew(source, { extends: name }, { paths, load });
@@ -84,7 +84,7 @@ function askForName(folder: string): Promise<SourceText> {
   return askFor("name of the profile: ", (answer) => newSource(answer, folder));
 }
 
-/** Asks for what a profile cannot do without, and, where there is a model to set up, for what most people set. */
+/** Asks for the model or the profile to extend; with a model also for the settings that most people want. */
 async function complete(given: NewOptions, load: LoadOptions): Promise<NewOptions> {
   if (given.extends !== undefined || given.model !== undefined) return given;
   if (!canAsk())
@@ -111,7 +111,7 @@ function missing(message: string, fix: Fix): LlmctlError {
 
 async function readStart(answer: string, load: LoadOptions): Promise<Pick<NewOptions, "extends" | "model">> {
   if (answer === "")
-    throw missing("it needs one of them", { before: "", run: ["profile", "list"], after: "lists the profiles" });
+    throw missing("a profile needs one of them", { before: "", run: ["profile", "list"], after: "lists the profiles" });
   if (profileNamePattern.test(answer) && (await findAll(answer, load.folders)).length > 0) return { extends: answer };
   if (!/[/:]|\.gguf$/i.test(answer)) await findProfile(answer, load.folders, process.cwd());
   readModel(answer);
@@ -166,7 +166,7 @@ async function toProfile(source: SourceText, options: NewOptions, here: boolean)
   };
 }
 
-/** A project's profile moves with the project; one among the user's own names the file wherever it is. */
+/** A profile of a project names a file of the project by a relative path, so that the project can be moved. */
 function placeModel(model: ModelRef, source: SourceText, here: boolean): ModelRef {
   if (typeof model !== "string") return model;
   const path = resolve(model);
@@ -176,7 +176,7 @@ function placeModel(model: ModelRef, source: SourceText, here: boolean): ModelRe
   return here && isInside ? relative(dirname(source.path), path) : path;
 }
 
-/** Says which profiles of this name are hidden by the new one, or hide it. */
+/** Prints a note for each profile of the same name that hides the new one, or is hidden by it. */
 async function noteOthers(source: SourceText, load: LoadOptions): Promise<void> {
   const all = await findAll(source.name, load.folders);
   const index = all.indexOf(source.path);

@@ -16,7 +16,7 @@ interface Assignment {
   readonly value: ValueArgument;
 }
 
-/** `profile set NAME KEY=VALUE …`: all of them, or none. */
+/** `profile set NAME KEY=VALUE …`: sets all keys, or none if one is wrong. */
 export async function profileSet(nameOrPath: string, words: readonly string[]): Promise<void> {
   const assignments = words.map(readAssignment);
   const own = await findOwnProfile(nameOrPath);
@@ -31,7 +31,7 @@ export async function profileSet(nameOrPath: string, words: readonly string[]): 
   );
 }
 
-/** `profile unset NAME KEY …`: the keys of this file; what it extends may still give them a value. */
+/** `profile unset NAME KEY …`: removes keys from this file; a profile that it extends may still give them a value. */
 export async function profileUnset(nameOrPath: string, words: readonly string[]): Promise<void> {
   const keys = words.map(readKey);
   const own = await findOwnProfile(nameOrPath);
@@ -79,7 +79,7 @@ function change({ source, load }: OwnProfile, edit: (text: string) => string): P
 async function report(own: OwnProfile, isChanged: boolean, keys: readonly KeyPath[]): Promise<void> {
   const { source, load } = own;
   if (!isChanged) {
-    process.stdout.write(`${printableLine(source.shown)} says so already\n`);
+    process.stdout.write(`${printableLine(source.shown)} has these values already\n`);
     return;
   }
   const { profile, written } = await resolveProfile(source.path, load);
@@ -88,9 +88,8 @@ async function report(own: OwnProfile, isChanged: boolean, keys: readonly KeyPat
     const shown = showWritten(written, path);
     const value = shown === undefined ? path.reduce(lookUp, profile.values) : toPlain(shown);
     const origin = found === undefined ? "default" : showPlace(found.place);
-    process.stdout.write(
-      `${printableLine(showKey(path))}: ${value === undefined ? "not set" : `${printableJson(value)}  # ${printableLine(origin)}`}\n`,
-    );
+    const text = value === undefined ? "not set" : `${printableJson(value)}  # ${printableLine(origin)}`;
+    process.stdout.write(`${printableLine(showKey(path))}: ${text}\n`);
   }
   await noteRunning(own);
 }

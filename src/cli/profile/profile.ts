@@ -27,7 +27,7 @@ interface Shown {
 }
 
 interface ShownProfile extends Shown {
-  /** Only what was written, in a form that is a profile by itself. */
+  /** Only the values that were written, as a profile that extends nothing. */
   readonly resolved?: boolean;
 }
 
@@ -50,9 +50,9 @@ export async function profileList(
 }
 
 /**
- * `profile show NAME`: every value as YAML, each with where it was written, or "default". JSON: `{ name, path, values,
- * origins }`, the origins by key such as `draft.ctx_size`, without those nobody wrote. With `resolved`: what was
- * written in all files that it is made from, as the YAML (or JSON) of one profile that extends nothing.
+ * `profile show NAME`: every value as YAML, each with the place where it was written, or "default". JSON: `{ name,
+ * path, values, origins }`, with the origins by key such as `draft.ctx_size`; a default has no origin. With `resolved`:
+ * the values that were written in all files of the chain, as the YAML (or JSON) of one profile that extends nothing.
  */
 export async function profileShow(nameOrPath: string, load: LoadOptions, options: ShownProfile): Promise<string> {
   const resolved = await resolveProfile(nameOrPath, load);
@@ -70,10 +70,11 @@ export async function profileShow(nameOrPath: string, load: LoadOptions, options
 function showAsProfile({ profile, written }: ResolvedProfile, { json }: Shown): string {
   const { extends: _extends, ...shown } = toPlain(showWritten(written) ?? written) as { extends?: string };
   if (json) return jsonText(shown);
-  return `# profile ${printableLine(`${profile.name} from ${profile.path}`)} and what it extends\n${writeYaml(shown, "1.2")}`;
+  const origin = printableLine(`${profile.name} from ${profile.path}`);
+  return `# profile ${origin} and what it extends\n${writeYaml(shown, "1.2")}`;
 }
 
-/** `profile schema`: the JSON Schema that editors use. */
+/** `profile schema`: the JSON Schema for editors. */
 export function profileSchemaText(): string {
   return jsonText(profileJsonSchema());
 }
@@ -89,7 +90,7 @@ interface Leaf {
 function listLeaves(values: object, resolved: ResolvedProfile, path: KeyPath = []): Leaf[] {
   return Object.entries(values).flatMap(([name, value]: [string, unknown]) => {
     const key = [...path, name];
-    // The chain is already merged: as a profile of its own, this one starts from nothing.
+    // The chain is merged already, so `extends` is not a value of the result.
     if (value === undefined || showKey(key) === "extends") return [];
     const head = `${"  ".repeat(path.length)}${inline(name)}:`;
     if (isMap(value) && Object.keys(value).length > 0) {
@@ -111,7 +112,7 @@ function alignOrigins(leaves: readonly Leaf[]): string {
     .join("");
 }
 
-/** One line of YAML; text that YAML would spread over lines is written as JSON, which YAML also reads. */
+/** One line of YAML. Text that YAML would spread over several lines becomes JSON, which YAML can read as well. */
 function inline(value: unknown): string {
   const text = writeYamlInLine(value);
   return text.includes("\n") ? printableJson(value) : text;
@@ -127,13 +128,13 @@ function showValues(value: unknown, resolved: ResolvedProfile, path: KeyPath): u
   return written?.kind === "scalar" ? showScalar(written, path, resolved.written) : value;
 }
 
-/** What was written at a key, for a terminal or a bug report. */
+/** The value that was written at a key, with secrets hidden, for a terminal or a bug report. */
 export function showWritten(root: LocatedMap, path: KeyPath = []): Located | undefined {
   const found = findLocated(root, path)?.value;
   return found && mapScalars(found, (scalar, at) => ({ ...scalar, value: showScalar(scalar, at, root) }), path);
 }
 
-/** As it was written, and not what the environment made of it. */
+/** The text as it was written, before the environment was expanded: that may hold secrets. */
 function showScalar({ value, text, expanded }: LocatedScalar, path: KeyPath, root: LocatedMap): LocatedScalar["value"] {
   if (path[0] === "env" && maySecretBe(String(path.at(-1)))) return hidden;
   if (path[0] === "args" && isOfSecretFlag(text, path, root)) return hidden;
@@ -141,7 +142,7 @@ function showScalar({ value, text, expanded }: LocatedScalar, path: KeyPath, roo
   return typeof shown === "string" && (isAddress(shown) || hasLogin(shown)) ? maskAddress(shown) : shown;
 }
 
-/** No start accepts such a flag; until then it stands there. */
+/** A start refuses such a flag, but `profile show` must hide its value before. */
 function isOfSecretFlag(text: string, [, key]: KeyPath, root: LocatedMap): boolean {
   if (typeof key === "string") return secretFlag.test(`-${key}`);
   const before = key === undefined ? undefined : findLocated(root, ["args", key - 1])?.value;

@@ -10,8 +10,8 @@ import { profileSchemaText } from "./profile.ts";
 export const schemaFileName = "profile.schema.json";
 
 /**
- * Sees to it that the JSON Schema of this version is where the user's editor finds it.
- * @returns how a profile at this path names it.
+ * Writes the JSON Schema of this version to the place where the user's editor finds it. Safe to repeat.
+ * @returns the name by which a profile at this path refers to it.
  */
 export async function ensureSchemaFile(paths: Pick<Paths, "config">, profilePath: string): Promise<string> {
   const path = join(paths.config, schemaFileName);
@@ -19,7 +19,7 @@ export async function ensureSchemaFile(paths: Pick<Paths, "config">, profilePath
   if ((await readOrNothing(path)) !== text) await writeFileAtomic(path, text, 0o644);
   const isNear = dirname(profilePath) === join(paths.config, "profiles");
   if (isNear) return relative(dirname(profilePath), path);
-  // The editor's server reads the name up to the first blank; a control character would end the comment.
+  // The YAML language server reads the name up to the first blank, and a control character would end the comment.
   return /\s/.test(path) || controlCharacter.test(path) ? pathToFileURL(path).href : path;
 }
 

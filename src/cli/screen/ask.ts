@@ -4,7 +4,7 @@ import { describeInLine } from "../../base/fix.ts";
 import { printable, printableSentence } from "../../base/text/printable.ts";
 import { forLineEditor } from "./guard-output.ts";
 
-/** Whether there is someone to ask. */
+/** Whether a person can be asked: input and errors are a terminal. */
 export function canAsk(): boolean {
   return process.stdin.isTTY && process.stderr.isTTY;
 }
@@ -15,7 +15,7 @@ export function canAsk(): boolean {
  * @throws LlmctlError `interrupted` for Ctrl-C and for the end of the input.
  */
 async function ask(question: string): Promise<string> {
-  // Questions go to stderr: stdout is for what a command has to say to a script.
+  // Questions go to stderr: stdout carries the result, which a script may read.
   const lines = createInterface({ input: process.stdin, output: forLineEditor(process.stderr) });
   const over = new AbortController();
   lines.on("SIGINT", () => over.abort());
@@ -32,8 +32,8 @@ async function ask(question: string): Promise<string> {
 }
 
 /**
- * Asks until the answer can be used.
- * @param read Makes something of the answer, or throws an LlmctlError that says why it cannot.
+ * Asks until the answer is valid.
+ * @param read Turns the answer into a value, or throws an LlmctlError with the reason why it is not valid.
  */
 export async function askFor<T>(question: string, read: (answer: string) => T | Promise<T>): Promise<T> {
   for (;;) {

@@ -1,6 +1,7 @@
 import { exitCodes } from "../../base/exit-codes.ts";
 import { LlmctlError } from "../../base/errors.ts";
 import type { Fix } from "../../base/fix.ts";
+import { mapStack } from "./source-stack.ts";
 
 /** Version of {@link ErrorDocument}: counts up when a key changes its meaning or goes, not when one is added. */
 export const errorDocumentVersion = 1;
@@ -9,7 +10,7 @@ interface ProblemEntry {
   readonly message: string;
   /** Null where the problem has no place. */
   readonly at: string | null;
-  /** Null where nobody knows what to do. */
+  /** Null where no fix is known. */
   readonly fix: Fix | null;
 }
 
@@ -18,14 +19,14 @@ export interface ErrorDocument {
   readonly version: typeof errorDocumentVersion;
   readonly error: ProblemEntry & {
     readonly code: string;
-    /** All that is wrong, the first of which is also the error itself. Never empty. */
+    /** All problems; the first one is the error itself. Never empty. */
     readonly problems: readonly ProblemEntry[];
-    /** Only of `internal-error`, and null where a program threw no error. */
+    /** Only with `internal-error`; null where the thrown value is not an Error. */
     readonly stack?: string | null;
   };
 }
 
-/** What is told of an error, and which exit code it has. Whatever is no LlmctlError is a bug of ours. */
+/** The document and the exit code of an error. Anything but an LlmctlError is a bug in llmctl. */
 export function describeError(error: unknown): { readonly document: ErrorDocument; readonly exitCode: number } {
   if (!(error instanceof LlmctlError)) return { document: describeBug(error), exitCode: exitCodes.bug.code };
   const problems = error.problems.map(({ message, at = null, fix = null }) => ({ message, at, fix }));
@@ -41,6 +42,6 @@ function describeBug(error: unknown): ErrorDocument {
     at: null,
     fix: "this is a bug in llmctl; please report it with its stack",
   };
-  const stack = isError ? (error.stack ?? null) : null;
+  const stack = isError && error.stack !== undefined ? mapStack(error.stack) : null;
   return { version: errorDocumentVersion, error: { code: "internal-error", ...problem, problems: [problem], stack } };
 }

@@ -2,21 +2,22 @@ import { StringDecoder } from "node:string_decoder";
 import { printable } from "../../base/text/printable.ts";
 
 /*
- * All that a command prints goes through here, so that none can pass on foreign text raw, whatever it forgets. What the
- * terminal is to obey, such as our colours, stands behind a seal, which foreign text cannot guess.
+ * Everything that a command prints goes through here, so that foreign text never reaches the terminal raw, even if a
+ * command forgets to make it printable. A control sequence of ours, such as a colour, stands behind a seal, which
+ * foreign text cannot guess.
  */
 
 type Write = NodeJS.WriteStream["write"];
 
 /**
- * An application program command, which terminals ignore: none is to be seen should one ever slip through. Made when
- * the first colour is: most supervisors never have one, and need no random numbers for it.
+ * An application program command: terminals ignore it, so a seal that slips through is invisible. It is made with the
+ * first colour, because most supervisors print none and random numbers cost memory.
  */
 let seal: string | undefined;
-/** Behind a seal stands exactly one sequence: what follows may be foreign. */
+/** A seal lets exactly one sequence through: the text after it may be foreign. */
 // oxlint-disable-next-line no-control-regex -- a sequence of a terminal begins with one
 const sealedSequence = /^(?:\r|\u001b\[\d*(?:;\d+)*[A-Za-z])/;
-/** What decides whether a joiner has a sense: a letter with its marks. */
+/** Enough text to tell whether a joiner belongs to it: a letter with its marks. */
 const contextLength = 8;
 
 const guarded = new WeakMap<NodeJS.WriteStream, Write>();
@@ -32,26 +33,26 @@ export function guardOutput(stream: NodeJS.WriteStream): void {
     const text = typeof chunk === "string" ? chunk : decoder.write(Buffer.from(chunk));
     const { clean, context } = open(text, before);
     before = context;
-    // What is written is text now, whichever encoding was named.
+    // Only text is written from here on, so an encoding that the caller named does not apply.
     return write(clean, rest.find((one) => typeof one === "function") as Parameters<Write>[1]);
   };
 }
 
-/** A sequence that the terminal of this stream is to obey: one that sets colours or moves the cursor. */
+/** Lets a control sequence through to the terminal of this stream: a colour or a cursor movement. */
 export function control(sequence: string, stream: NodeJS.WriteStream): string {
   if (!guarded.has(stream)) return sequence;
   seal ??= `\u001b_${crypto.randomUUID()}\u001b\\`;
   return `${seal}${sequence}`;
 }
 
-/** Writes text byte for byte. Only for what another program reads: see who calls it. */
+/** Writes text byte for byte. Only for output that another program reads, never for a terminal. */
 export function writeExact(stream: NodeJS.WriteStream, text: string): boolean {
   return (guarded.get(stream) ?? stream.write.bind(stream))(text);
 }
 
 /**
- * The same stream for Node's line editor, which moves the cursor by itself. A prompt or question is not made printable
- * for it.
+ * The same stream for Node's line editor, which moves the cursor itself. The caller makes prompts and questions
+ * printable.
  */
 export function forLineEditor(stream: NodeJS.WriteStream): NodeJS.WritableStream {
   const write = guarded.get(stream);
@@ -62,9 +63,9 @@ export function forLineEditor(stream: NodeJS.WriteStream): NodeJS.WritableStream
 }
 
 /**
- * Makes text printable, but for the sequences behind seals.
- * @param before The foreign text before it.
- * @returns that after it, too.
+ * Makes text printable, except sequences behind seals.
+ * @param before The end of the foreign text that was written before.
+ * @returns the printable text, and the end of the foreign text so far.
  */
 function open(text: string, before: string): { readonly clean: string; readonly context: string } {
   let context = before;
@@ -82,7 +83,7 @@ function open(text: string, before: string): { readonly clean: string; readonly 
   return { clean: parts.join(""), context };
 }
 
-/** The answer of a model comes in pieces, and a joiner may be the first character of one. */
+/** A model's answer arrives in pieces, and a piece may start with a joiner that belongs to the piece before. */
 function printableAfter(before: string, text: string): string {
   if (!/^\p{Default_Ignorable_Code_Point}/u.test(text)) return printable(text);
   const known = printable(before);

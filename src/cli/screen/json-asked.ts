@@ -1,12 +1,12 @@
-import type { Command, Option } from "commander";
+import type { CommandUnknownOpts, Option } from "@commander-js/extra-typings";
 
 /**
- * Whether a command line asks for JSON, of a command that has it or not. Commander cannot tell: it stops at the first
- * mistake, which may come before `--json`. As with commander, neither the value of an option nor a word behind `--` is
- * an option.
- * @param words What follows the program's name.
+ * Whether a command line asks for JSON, even from a command that has none. Commander cannot tell: it stops at the first
+ * mistake, which may come before `--json`. As in commander, the value of an option is not an option, and neither is a
+ * word after `--`.
+ * @param words The command line without the program's name.
  */
-export function isJsonAsked(program: Command, words: readonly string[]): boolean {
+export function isJsonAsked(program: CommandUnknownOpts, words: readonly string[]): boolean {
   const rest = [...words];
   let command = program;
   let mayNameCommand = true;
@@ -20,12 +20,14 @@ export function isJsonAsked(program: Command, words: readonly string[]): boolean
   return false;
 }
 
-function findCommand(command: Command, word: string): Command | undefined {
+function findCommand(command: CommandUnknownOpts, word: string): CommandUnknownOpts | undefined {
   return command.commands.find((one) => one.name() === word || one.aliases().includes(word));
 }
 
-/** Takes away the value of an option that has one in a word of its own; of `-af` the letters after the first. */
-function skipValue(command: Command, word: string, rest: string[]): void {
+/**
+ * Removes the value of an option from the words, if it is a word of its own. Of `-af` the letter `f` stays an option.
+ */
+function skipValue(command: CommandUnknownOpts, word: string, rest: string[]): void {
   const whole = findOption(command, word);
   if (whole !== undefined) {
     if (takesNext(whole, rest[0])) rest.shift();
@@ -36,7 +38,7 @@ function skipValue(command: Command, word: string, rest: string[]): void {
   if (first !== undefined && !first.required) rest.unshift(`-${word.slice(2)}`);
 }
 
-function findOption(command: Command, word: string): Option | undefined {
+function findOption(command: CommandUnknownOpts, word: string): Option | undefined {
   return command.options.find(({ short, long }) => word === short || word === long);
 }
 

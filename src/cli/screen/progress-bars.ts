@@ -4,7 +4,7 @@ import { formatProgress, paintBar, plainMs, redrawMs } from "./progress.ts";
 import { RateMeter } from "./rate-meter.ts";
 
 export interface ProgressBarsOptions {
-  /** What the line of the total is called. */
+  /** The label of the line with the total. */
   readonly label: string;
   readonly stream?: NodeJS.WriteStream;
   /** Milliseconds of a clock that never goes back. */
@@ -19,8 +19,8 @@ interface Bar {
 }
 
 /**
- * Several files under way at once: on a terminal a bar each and a total, drawn in place; elsewhere the total, a line
- * each 10 s.
+ * The progress of several files at once. On a terminal each file has a bar and there is a total, drawn in place;
+ * elsewhere the total is printed every 10 s.
  */
 export class ProgressBars {
   readonly #label: string;
@@ -56,13 +56,13 @@ export class ProgressBars {
     this.#draw();
   }
 
-  /** Takes the file's bar away; it stays in the total. */
+  /** Removes the file's bar; the file stays in the total. */
   finish(label: string): void {
     const bar = this.#bars.get(label);
     if (bar !== undefined) Object.assign(bar, { doneBytes: bar.sizeBytes, isMoving: false });
   }
 
-  /** Takes the bars away, so that other text can follow. */
+  /** Removes the bars from the screen, so that other text can follow. */
   clear(): void {
     if (this.#drawnLines > 0) this.#stream.write(`${this.#toTop()}${this.#control("\u001b[J")}`);
     this.#drawnLines = 0;
@@ -83,7 +83,7 @@ export class ProgressBars {
     this.#drawnLines = lines.length;
   }
 
-  /** As many as the window has room for: what has scrolled out of it could not be drawn over. */
+  /** As many lines as the window has room for: a line that has scrolled out of it cannot be drawn again. */
   #fileLines(moving: readonly (readonly [string, Bar])[], labelWidth: number, width: number): string[] {
     const room = Math.max(1, (this.#stream.rows || 24) - 3);
     const lines = moving.slice(0, room).map(([label, { meter, doneBytes, sizeBytes }]) => {

@@ -6,13 +6,13 @@ import { RateMeter } from "./rate-meter.ts";
 
 /** A terminal is redrawn at most this often: fast enough to look alive, slow enough to cost nothing. */
 export const redrawMs = 100;
-/** Where lines stay (a file, a CI log), one each this often is enough. */
+/** The interval of lines where they stay: in a file, or in the log of a CI. */
 export const plainMs = 10_000;
 const barWidth = 24;
 
 export interface ProgressOptions {
   readonly label: string;
-  /** Undefined when it is not known: then there is no bar and no time left. */
+  /** Undefined if it is not known: then there is no bar and no time left. */
   readonly total?: number;
   /** Writes an amount for people, such as `formatSize`. */
   readonly unit: (amount: number) => string;
@@ -21,7 +21,7 @@ export interface ProgressOptions {
   readonly now?: () => number;
 }
 
-/** One line that shows how far something is: drawn in place on a terminal, elsewhere a line each 10 s. */
+/** One progress bar: drawn in place on a terminal, elsewhere a line every 10 s. */
 export class ProgressLine {
   readonly #options: ProgressOptions;
   readonly #stream: NodeJS.WriteStream;
@@ -37,7 +37,7 @@ export class ProgressLine {
     this.#drawnMs = this.#stream.isTTY ? Number.NEGATIVE_INFINITY : this.#now();
   }
 
-  /** @param done The amount so far. @param total Where it is known only now, or has changed. */
+  /** @param done The amount so far. @param total The total, if it has only now become known or has changed. */
   update(done: number, total: number | undefined = this.#options.total): void {
     const nowMs = this.#now();
     this.#meter.note(nowMs, done);
@@ -46,7 +46,7 @@ export class ProgressLine {
     this.#draw({ ...this.#options, done, total, perSecond: this.#meter.perSecond });
   }
 
-  /** Takes the line away, so that other text can follow. */
+  /** Removes the line from the screen, so that other text can follow. */
   clear(): void {
     if (this.#isDrawn) this.#stream.write(`${control("\r", this.#stream)}${control("\u001b[K", this.#stream)}`);
     this.#isDrawn = false;
@@ -74,13 +74,13 @@ interface Progress extends Pick<ProgressOptions, "label" | "unit"> {
   readonly done: number;
   readonly total?: number | undefined;
   readonly perSecond: number | undefined;
-  /** True unless told. */
+  /** Default: true. */
   readonly hasTimeLeft?: boolean;
 }
 
 /**
- * The line: `compile  ██████░░░░  38 % of 210 files · 1.4 files/s · 1 min 33 s left`.
- * @param width In columns; the bar goes first where it is too small. Undefined: a line of any length, without a bar.
+ * The text of a progress bar: `compile  ██████░░░░  38 % of 210 files · 1.4 files/s · 1 min 33 s left`.
+ * @param width In columns; a line that is too long loses the bar first. Undefined: a line of any length, without a bar.
  */
 export function formatProgress(
   { label, unit, done, total, perSecond, hasTimeLeft = true }: Progress,

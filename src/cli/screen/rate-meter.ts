@@ -1,6 +1,6 @@
-/** The rate is that of this last stretch, so that the time left follows a change of speed. */
+/** The rate is that of the last 15 s, so that the time left follows a change of speed. */
 const rateWindowMs = 15_000;
-/** Amounts are noted for the rate at most this often, however many updates a fast download sends. */
+/** The shortest interval between samples: a fast download sends many updates. */
 const sampleMs = 250;
 
 interface Sample {
@@ -12,7 +12,7 @@ interface Sample {
 export class RateMeter {
   #samples: Sample[] = [];
 
-  /** @param atMs Of a clock that never goes back. */
+  /** @param atMs The time of a clock that never goes back. */
   note(atMs: number, done: number): void {
     if (atMs - (this.#samples.at(-1)?.atMs ?? Number.NEGATIVE_INFINITY) < sampleMs) return;
     this.#samples = [...this.#samples.filter((sample) => atMs - sample.atMs <= rateWindowMs), { atMs, done }];

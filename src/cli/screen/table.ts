@@ -1,12 +1,12 @@
 import { printableName } from "../../base/text/printable.ts";
 
-// A column has no room to show what a terminal obeys.
+// Control characters become blanks: a column has no room to show them.
 // oxlint-disable-next-line no-control-regex -- these are the characters
 const controls = /[\u0000-\u001f\u007f-\u009f]+/g;
 
 /**
- * Columns for people: two spaces apart, no boxes, the last one cut with `…` at the terminal's width. Every row has the
- * header's length.
+ * A table for people: columns are two spaces apart, without boxes, and a line ends with `…` at the terminal's width.
+ * Every row has as many cells as the header.
  */
 export function formatTable(header: readonly string[], rows: readonly (readonly string[])[], width: number): string {
   const cells = [header, ...rows].map((row) => row.map((cell) => printableName(cell.replace(controls, " "))));

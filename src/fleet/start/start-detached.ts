@@ -1,9 +1,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { closeSync } from "node:fs";
-import { resolve } from "node:path";
+import { join, resolve } from "node:path";
 import type { Readable } from "node:stream";
-import { fileURLToPath } from "node:url";
+import { packageFolder } from "../../base/package-folder.ts";
 import { LlmctlError, systemErrorCode } from "../../base/errors.ts";
 import type { Paths } from "../../base/files/paths.ts";
 import { parseJson } from "../../base/text/parse-json.ts";
@@ -32,7 +32,7 @@ export async function* startDetached(
   signal: AbortSignal | undefined,
 ): AsyncGenerator<StatusEvent> {
   const log = openSupervisorLog(paths.state, launch.name);
-  const main = fileURLToPath(new URL("../../main.js", import.meta.url));
+  const main = join(packageFolder, "dist", "main.js");
   const child = spawn(process.execPath, [main, superviseCommand], {
     cwd: "/",
     env: absoluteFolders(withoutSecrets(process.env)),

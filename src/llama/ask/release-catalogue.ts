@@ -1,7 +1,9 @@
 import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { LlmctlError } from "../../base/errors.ts";
 import type { Paths } from "../../base/files/paths.ts";
 import { checkBinary } from "./check-binary.ts";
+import { packageFolder } from "../../base/package-folder.ts";
 import { findServer } from "./builds.ts";
 import { childEnvironment } from "./child-env.ts";
 import { readFlagCatalogue, FlagCatalogue } from "./flag-catalogue.ts";
@@ -17,7 +19,7 @@ export const exportRelease = "v0.5.0";
  */
 export async function readReleaseCatalogue(release: string, paths: Paths): Promise<FlagCatalogue> {
   if (release === exportRelease) {
-    const text = await readFile(new URL(`../../../catalogues/llama-server-${release}.txt`, import.meta.url), "utf8");
+    const text = await readFile(join(packageFolder, `catalogues/llama-server-${release}.txt`), "utf8");
     return new FlagCatalogue(release, parseHelp(text));
   }
   const at = `--release ${release}`;

@@ -1,12 +1,12 @@
-import { LazyImport } from "../../base/lazy-import.ts";
+import { execFile, type ExecFileException } from "node:child_process";
 
-/** How a short run ended; the part of execa's result that matters. */
+/** How a short run ended. */
 export interface BriefRun {
   readonly failed: boolean;
   readonly timedOut: boolean;
   readonly exitCode?: number | undefined;
   readonly signal?: string | undefined;
-  /** Its output exceeded `maxBytes`. */
+  /** It printed more than it may. */
   readonly isMaxBuffer?: boolean | undefined;
   /** The system's error code when the program could not be started. */
   readonly code?: string | undefined;
@@ -22,42 +22,61 @@ interface BriefOptions {
   readonly maxBytes?: number;
 }
 
-/** Loaded on first use: most supervisors run no such program, and live for months. */
-const execaModule = new LazyImport(
-  () => import("execa"),
-  () => import.meta.resolve("execa"),
-);
-
-/** The time for a killed program to end and for the rest of its output to arrive. */
-const outputGraceMs = 200;
+/** Time for the output of a killed program to arrive. */
+const lastWordsMs = 200;
 
 /**
- * Runs a program that prints an answer and ends, without input. Kills one that does not end in time, and stops reading
- * after `maxBytes`. Never rejects.
+ * Runs a program that answers and ends, without input. A program that does not end in time is killed, and so is one that
+ * prints more than `maxBytes` on a stream. Never rejects.
  */
-export async function runBriefly(
+export function runBriefly(
   file: string,
   args: readonly string[],
   { env, timeoutMs, maxBytes = 1_000_000 }: BriefOptions,
 ): Promise<BriefRun> {
-  const { execa } = await execaModule.get();
-  const running = execa(file, args, {
-    env,
-    extendEnv: false,
-    stdin: "ignore",
-    timeout: timeoutMs,
-    killSignal: "SIGKILL",
-    maxBuffer: maxBytes,
-    reject: false,
-  });
-  // A child of the program may outlive it and keep its output open: do not wait for that.
-  const giveUp = setTimeout(() => {
-    running.stdout?.destroy();
-    running.stderr?.destroy();
-  }, timeoutMs + outputGraceMs);
-  try {
-    return await running;
-  } finally {
-    clearTimeout(giveUp);
-  }
+  const options = { env, maxBuffer: maxBytes, killSignal: "SIGKILL", encoding: "utf8" } as const;
+  let timedOut = false;
+  let timer: NodeJS.Timeout | undefined;
+  return new Promise<BriefRun>((resolve) => {
+    const child = execFile(file, args, options, (error, stdout, stderr) => {
+      const end = describeEnd(error);
+      resolve({
+        ...end,
+        failed: end.failed || timedOut,
+        timedOut,
+        stdout: withoutNewline(stdout),
+        stderr: withoutNewline(stderr),
+      });
+    });
+    child.stdin?.end();
+    // A child of the program may outlive it and hold its output open: then the output is not read to its end.
+    const stopReading = () => {
+      child.stdout?.destroy();
+      child.stderr?.destroy();
+    };
+    timer = setTimeout(() => {
+      timedOut = true;
+      child.kill("SIGKILL");
+      timer = setTimeout(stopReading, lastWordsMs);
+    }, timeoutMs);
+  })
+    .catch((error: unknown) => ({ ...describeEnd(error), timedOut, stdout: "", stderr: "" }))
+    .finally(() => clearTimeout(timer));
+}
+
+/** How it ended. Node also throws where a program cannot be started, for example with too many arguments (E2BIG). */
+function describeEnd(error: unknown): Pick<BriefRun, "failed" | "exitCode" | "signal" | "isMaxBuffer" | "code"> {
+  if (error === null) return { failed: false, exitCode: 0 };
+  const { code, signal } = error as Partial<ExecFileException>;
+  return {
+    failed: true,
+    exitCode: typeof code === "number" ? code : undefined,
+    signal: signal ?? undefined,
+    isMaxBuffer: code === "ERR_CHILD_PROCESS_STDIO_MAXBUFFER",
+    code: typeof code === "string" ? code : undefined,
+  };
+}
+
+function withoutNewline(text: string): string {
+  return text.replace(/\r?\n$/, "");
 }

@@ -11,6 +11,9 @@ import { count, devices, duration, gpuLayers, size, text } from "./schema-values
 export { profileNamePattern };
 export type { HubModelRef, ModelRef, RemoteModelRef, UrlModelRef } from "./schema-model.ts";
 
+// One profile is checked in a process: functions made for the check would cost more than they save.
+z.config({ jitless: true });
+
 const rawValue = z.union([z.string(), z.number(), z.boolean()]);
 const rawArgs = z
   .union([

@@ -1,4 +1,4 @@
-import { CommanderError, type Command } from "commander";
+import { CommanderError, type CommandUnknownOpts } from "@commander-js/extra-typings";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { isJsonAsked } from "../../../../src/cli/screen/json-asked.ts";
@@ -98,9 +98,9 @@ test("whatever commander accepts, both read alike", async () => {
 });
 
 class Reached extends Error {
-  readonly command: Command;
+  readonly command: CommandUnknownOpts;
 
-  constructor(command: Command) {
+  constructor(command: CommandUnknownOpts) {
     super("commander would run the command now");
     this.command = command;
   }

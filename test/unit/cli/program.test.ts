@@ -1,0 +1,13 @@
+import { expect, test } from "vitest";
+import { createProgram } from "../../../src/cli/program.ts";
+
+const names = (word?: string) => createProgram(() => {}, word).commands.map((command) => command.name());
+
+test("a program that is made for one command has that command, and for any other word it has all", () => {
+  const all = names();
+  expect(all.length).toBeGreaterThan(20);
+  for (const name of all) expect(names(name)).toContain(name);
+  for (const word of ["plann", "--help", ""]) expect(names(word)).toEqual(all);
+  // Each name is in the list of its group, so that no command costs more than its group.
+  for (const name of all) expect(names(name).length).toBeLessThan(6);
+});
