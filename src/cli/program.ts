@@ -4,7 +4,7 @@ import { LlmctlError } from "../base/errors.ts";
 import { llmctlVersion } from "../base/version.ts";
 import { superviseCommand } from "../fleet/start/detached-message.ts";
 import { addChecking } from "./options/check-commands.ts";
-import { type ExportFormat, exportFormats } from "../export/export-formats.ts";
+import { exportFormats } from "../export/export-formats.ts";
 import { addGetting } from "./options/fetch-commands.ts";
 import { isJsonAsked } from "./screen/json-asked.ts";
 import { addProfile } from "./options/profile-commands.ts";
