@@ -33,8 +33,8 @@ async function chatAlone(profile: Profile, paths: Paths, more: readonly string[]
   const plan = await planCli(drafts ? profile : withoutDraft(profile), options);
   showPlanNotes(plan);
   if (!drafts && profile.values.draft !== undefined) {
-    const up = `llmctl up ${profile.name} -d`;
-    note(`the llama-cli of this build cannot draft; after "${up}", chat uses the server, which does`);
+    const server = `after "llmctl up ${profile.name} -d", chat uses the server, which does`;
+    note(`the llama-cli of this build cannot draft; ${server}`);
   }
   return run(plan.command, [...plan.command.args, ...more]);
 }
