@@ -21,6 +21,7 @@ const layers: readonly Layer[] = [
   },
   { name: "ps", of: ["cli/look/ps.ts"] },
   { name: "status", of: ["cli/look/status.ts", "cli/run/down.ts", "fleet/foreign-states.ts"] },
+  { name: "orphan", of: ["supervisor/state/orphan.ts", "services/unit-files.ts"] },
   { name: "server", of: ["fleet/start/supervise-detached.ts"], andOf: ["cli/look/plan.ts"] },
   { name: "plan", of: ["cli/look/plan.ts"] },
   { name: "supervise", of: ["fleet/start/supervise-detached.ts"] },
