@@ -13,8 +13,8 @@ interface Rendered {
 }
 
 /**
- * What a supervisor and its server tell Prometheus. What renders it is loaded with the supervisor, because an upgrade may
- * replace the package while it runs; the metrics themselves are made when first asked.
+ * What a supervisor and its server tell Prometheus. What renders it is loaded with the supervisor, because an upgrade
+ * may replace the package while it runs; the metrics themselves are made when first asked.
  */
 export class MetricsSource {
   readonly #supervisor: Supervisor;

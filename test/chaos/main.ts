@@ -9,8 +9,8 @@ import { asOrdinaryUser, withSmallDisk } from "../support/namespaces.ts";
 import { runChaos } from "./run-chaos.ts";
 
 /*
- * `npm run test:chaos [-- --seconds N] [--seed N]`: disturbs several profiles at once, some with real servers, and checks
- * the invariants after each step. The same seed gives the same steps, but not the same timing of the processes.
+ * `npm run test:chaos [-- --seconds N] [--seed N]`: disturbs several profiles at once, some with real servers, and
+ * checks the invariants after each step. The same seed gives the same steps, but not the same timing of the processes.
  */
 const { values } = parseArgs({ options: { seconds: { type: "string", default: "60" }, seed: { type: "string" } } });
 const seed = Number(values.seed ?? Math.floor(Math.random() * 2 ** 31));

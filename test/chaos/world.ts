@@ -16,7 +16,8 @@ export const logins = ["session", "cron"] as const;
 export type Login = (typeof logins)[number];
 
 /**
- * The longest time that a port or a disk is taken: longer than most steps, and shorter than a command's wait for a port.
+ * The longest time that a port or a disk is taken: longer than most steps, and shorter than a command's wait for a
+ * port.
  */
 const outageMs = 5000;
 

@@ -1,5 +1,5 @@
-// Loaded before a program (`NODE_OPTIONS=--import=…`). While the file that FAIL_WHEN names exists, the synchronous system
-// calls of a supervisor's timers and callbacks fail. Other means cannot make them fail.
+// Loaded before a program (`NODE_OPTIONS=--import=…`). While the file that FAIL_WHEN names exists, the synchronous
+// system calls of a supervisor's timers and callbacks fail. Other means cannot make them fail.
 import fs from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
 import os from "node:os";

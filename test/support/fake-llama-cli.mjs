@@ -1,7 +1,7 @@
 #!/usr/bin/env node
-// Replaces the llama-cli of v0.5.0 in tests of its terminal. It accepts any flags, loads no model, and writes a line for
-// its arguments, its terminal, its size, each key and each signal. The key `q` ends it with code 7, `k` kills it, `c`
-// leaves raw mode. With FAKE_OLD_CLI in its environment it can neither draft nor connect to a server.
+// Replaces the llama-cli of v0.5.0 in tests of its terminal. It accepts any flags, loads no model, and writes a line
+// for its arguments, its terminal, its size, each key and each signal. The key `q` ends it with code 7, `k` kills it,
+// `c` leaves raw mode. With FAKE_OLD_CLI in its environment it can neither draft nor connect to a server.
 import { readFileSync, readlinkSync } from "node:fs";
 
 const args = process.argv.slice(2);

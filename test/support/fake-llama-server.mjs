@@ -392,8 +392,8 @@ function log(text) {
 }
 
 /**
- * Synchronous, as a C program's writes to stderr, so all lines before a crash are in the log. A full disk is ignored, as
- * by a C program.
+ * Synchronous, as a C program's writes to stderr, so all lines before a crash are in the log. A full disk is ignored,
+ * as by a C program.
  */
 function writeAll(fd, text) {
   const bytes = Buffer.from(text);

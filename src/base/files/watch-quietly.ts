@@ -7,7 +7,8 @@ export interface QuietWatch {
 
 /**
  * Calls back when a file, or a file of a folder, changes, where the system can tell. Never throws: a user has a limited
- * number of watches, which others may have used up, and the file may be gone. A watch that fails later ends without an error.
+ * number of watches, which others may have used up, and the file may be gone. A watch that fails later ends without an
+ * error.
  * @param onChange Told the name of the file that changed, where the system says it.
  */
 export function watchQuietly(path: string, onChange: (name?: string) => void): QuietWatch {

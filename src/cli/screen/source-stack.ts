@@ -5,8 +5,8 @@ import { fileURLToPath } from "node:url";
 import { packageFolder } from "../../base/package-folder.ts";
 
 /*
- * Node can map stacks itself (--enable-source-maps), but then it reads the map of every file at the start. Here a map is
- * read when a stack is printed, which is when llmctl has a bug.
+ * Node can map stacks itself (--enable-source-maps), but then it reads the map of every file at the start. Here a map
+ * is read when a stack is printed, which is when llmctl has a bug.
  */
 
 /** The stack with the places in our sources instead of those in the bundle, where there are maps. */
