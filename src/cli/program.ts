@@ -11,6 +11,7 @@ import { addProfile } from "./options/profile-commands.ts";
 import { readCount, readDuration, readTime } from "./options/read-option.ts";
 import { reportError, reportErrorAsJson } from "./screen/report-error.ts";
 import { addServices } from "./options/service-commands.ts";
+import { print } from "./screen/print.ts";
 
 /*
  * Every command loads its own code when it runs, so that a quick command such as `ps` does not wait for code that only
@@ -235,7 +236,7 @@ function addExport(program: Command): void {
     )
     .option("--replicas <count>", "how many servers, on Kubernetes", readCount, 1)
     .action(async (format, name, options) => {
-      process.stdout.write(await (await import("./service/export.ts")).exportProfile(format, name, options));
+      print(await (await import("./service/export.ts")).exportProfile(format, name, options));
     });
 }
 

@@ -76,6 +76,11 @@ test("no import leads back to its own file, imports of types included", () => {
   expect(findCycles(graph).map((cycle) => cycle.join(" -> "))).toEqual([]);
 });
 
+test("only src/cli/screen writes to the streams of the process", () => {
+  const writers = sources.filter((path) => /\bstd(?:out|err)\.write\(|\bconsole\./.test(read(path)));
+  expect(writers.filter((path) => !path.startsWith("src/cli/screen/"))).toEqual([]);
+});
+
 test(`no line is wider than ${widest} characters`, () => {
   const files = [...listFiles("src"), ...listFiles("test"), ...listFiles("scripts")].filter(
     (path) => /\.(?:ts|mjs)$/.test(path) && !path.startsWith("test/fixtures/"),

@@ -11,6 +11,7 @@ import { buildsFolder, listBuilds, useBuild } from "../../llama/ask/builds.ts";
 import { jsonText } from "../screen/json-text.ts";
 import { ProgressLine } from "../screen/progress.ts";
 import { formatTable } from "../screen/table.ts";
+import { outputWidth, print, printError } from "../screen/print.ts";
 
 const script = join(packageFolder, "scripts", "build-llama.sh");
 
@@ -52,17 +53,16 @@ export async function build(options: BuildOptions): Promise<void> {
     return;
   }
   const used = await useBuild(options.use, data);
-  process.stdout.write(options.json ? jsonText(used) : `current   ${used.id}\n`);
+  print(options.json ? jsonText(used) : `current   ${used.id}\n`);
 }
 
 async function printBuilds(dataDir: string, json: boolean): Promise<void> {
   const { builds, broken } = await listBuilds(dataDir);
   if (json) {
-    process.stdout.write(jsonText({ builds, broken }));
+    print(jsonText({ builds, broken }));
     return;
   }
-  if (builds.length + broken.length === 0)
-    process.stdout.write('no build of llama.cpp is installed; run "llmctl build"\n');
+  if (builds.length + broken.length === 0) print('no build of llama.cpp is installed; run "llmctl build"\n');
   else {
     const rows = builds.map((one) => [
       one.current ? "*" : "",
@@ -71,9 +71,7 @@ async function printBuilds(dataDir: string, json: boolean): Promise<void> {
       one.date.toISOString().slice(0, 10),
     ]);
     const unusable = broken.map(({ id, problem }) => ["", id, `broken: ${problem}`, ""]);
-    process.stdout.write(
-      formatTable(["", "BUILD", "VERSION", "DATE"], [...rows, ...unusable], process.stdout.columns || 1000),
-    );
+    print(formatTable(["", "BUILD", "VERSION", "DATE"], [...rows, ...unusable], outputWidth()));
   }
 }
 
@@ -143,12 +141,12 @@ class BuildScreen {
       return;
     }
     this.end();
-    if (!line.startsWith("manifest: ")) process.stdout.write(`${line}\n`);
+    if (!line.startsWith("manifest: ")) print(`${line}\n`);
   }
 
   showOnStderr(line: string): void {
     this.end();
-    process.stderr.write(`${line}\n`);
+    printError(`${line}\n`);
   }
 
   end(): void {

@@ -8,6 +8,7 @@ import { planModelPrune, pruneModels } from "../../models/prune-models.ts";
 import { findLoadOptions } from "../options/context.ts";
 import { forLineEditor } from "../screen/guard-output.ts";
 import { interruptible } from "../screen/interruptible.ts";
+import { print } from "../screen/print.ts";
 
 /**
  * `llmctl models prune`: shows the fetched models that no profile uses, asks, and deletes them.
@@ -16,11 +17,11 @@ import { interruptible } from "../screen/interruptible.ts";
 export async function modelsPrune({ yes }: { readonly yes: boolean }): Promise<number> {
   const paths = findPaths();
   const plan = await planModelPrune(paths, findLoadOptions(paths));
-  process.stdout.write(describePrune(plan));
+  print(describePrune(plan));
   if (plan.models.length === 0) return 0;
   if (!yes && !(await confirm())) return 0;
   await interruptible((signal) => pruneModels(plan, paths, signal));
-  process.stdout.write(`freed ${formatSize(plan.freedBytes)}\n`);
+  print(`freed ${formatSize(plan.freedBytes)}\n`);
   return 0;
 }
 

@@ -14,16 +14,17 @@ import { paint } from "../screen/paint.ts";
 import { formatProblem } from "../screen/report-error.ts";
 import { formatTable } from "../screen/table.ts";
 import { TerminalReporter } from "./pull-reporter.ts";
+import { outputWidth, print, printError } from "../screen/print.ts";
 
 /** `llmctl models`: lists the models that are on this machine. @returns the exit code. */
 export async function modelsList({ json }: { readonly json: boolean }): Promise<number> {
   const paths = findPaths();
   const { models, problems } = await listModels(paths, findLoadOptions(paths));
   for (const problem of problems)
-    process.stderr.write(
+    printError(
       `${paint("yellow", "note:")} what this profile uses is not known: ${printableSentence(problem.message)}\n`,
     );
-  process.stdout.write(json ? jsonText(models.map(toJson)) : formatModels(models, process.stdout.columns ?? Infinity));
+  print(json ? jsonText(models.map(toJson)) : formatModels(models, outputWidth()));
   return 0;
 }
 
@@ -85,12 +86,12 @@ export async function modelsVerify(names: readonly string[]): Promise<number> {
 function showResult({ model, sizeBytes, outcome, problems }: VerifyResult): void {
   switch (outcome) {
     case "right":
-      process.stdout.write(`${model}: ${formatSize(sizeBytes)}, all as it should be\n`);
+      print(`${model}: ${formatSize(sizeBytes)}, all as it should be\n`);
       return;
     case "unknown":
-      process.stdout.write(`${model}: not verified, its digests are not known\n`);
+      print(`${model}: not verified, its digests are not known\n`);
       return;
     case "damaged":
-      process.stderr.write(`${problems.map(formatProblem).join("\n")}\n`);
+      printError(`${problems.map(formatProblem).join("\n")}\n`);
   }
 }

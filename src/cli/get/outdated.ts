@@ -8,6 +8,7 @@ import { interruptible } from "../screen/interruptible.ts";
 import { jsonText } from "../screen/json-text.ts";
 import { formatTable } from "../screen/table.ts";
 import { TerminalReporter } from "./pull-reporter.ts";
+import { outputWidth, print } from "../screen/print.ts";
 
 /**
  * `llmctl outdated`: shows the models of profiles for which the Hub has newer files.
@@ -22,7 +23,7 @@ export async function outdated(names: readonly string[], json: boolean): Promise
   const hub = readHubSettings(process.env);
   const { show: onEvent } = new TerminalReporter(process.stderr);
   const found = await interruptible((signal) => listOutdated(profiles, { paths, hub, signal, onEvent }));
-  process.stdout.write(json ? jsonText(found) : formatOutdated(found));
+  print(json ? jsonText(found) : formatOutdated(found));
   return 0;
 }
 
@@ -37,7 +38,7 @@ function formatOutdated(found: readonly OutdatedModel[]): string {
     formatSize(missingBytes),
   ]);
   const heads = ["MODEL", "PROFILES", "HERE", "NEWEST", "TO FETCH"];
-  const table = formatTable(heads, rows, process.stdout.columns ?? Infinity);
+  const table = formatTable(heads, rows, outputWidth());
   const names = new Set(found.flatMap(({ profiles }) => profiles[0] ?? []));
   return `${table}move on with: llmctl pull --update ${[...names].join(" ")}\n`;
 }

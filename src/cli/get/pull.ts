@@ -17,6 +17,7 @@ import {
   TerminalReporter,
   type PullReporter,
 } from "./pull-reporter.ts";
+import { print } from "../screen/print.ts";
 
 interface PullCommandOptions {
   /** Only say what would be fetched. */
@@ -64,11 +65,11 @@ interface PullOutput {
 
 function textOutput(): PullOutput {
   const reporter = new TerminalReporter(process.stderr);
-  const say = (line: string) => process.stdout.write(`${printableSentence(line)}\n`);
+  const say = (line: string) => print(`${printableSentence(line)}\n`);
   const sayUnfit = (unfit: readonly UnfitDraft[]) => unfit.forEach((one) => say(describeNotFetched(toNotFetched(one))));
   return {
     reporter,
-    note: (message) => process.stdout.write(`${paint("yellow", "note:")} ${printableSentence(message)}\n`),
+    note: (message) => print(`${paint("yellow", "note:")} ${printableSentence(message)}\n`),
     showPlan: ({ requests, unfit }) => {
       for (const request of requests) for (const line of describePlanned(request)) say(line);
       sayUnfit(unfit);
@@ -83,7 +84,7 @@ function textOutput(): PullOutput {
 }
 
 function jsonOutput(): PullOutput {
-  const reporter = new JsonReporter((line) => process.stdout.write(line));
+  const reporter = new JsonReporter(print);
   const tellUnfit = (unfit: readonly UnfitDraft[]) => {
     for (const one of unfit) reporter.show({ kind: "not-fetched", ...toNotFetched(one) });
   };

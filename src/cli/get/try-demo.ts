@@ -12,6 +12,7 @@ import type { Launch } from "../../supervisor/launch.ts";
 import { supervise } from "../../supervisor/supervise.ts";
 import { openProfile } from "../options/context.ts";
 import { quoteLogLine, readLastRun } from "../../supervisor/log/last-log-lines.ts";
+import { printError } from "../screen/print.ts";
 
 const demo = join(packageFolder, "profiles", "demo.yaml");
 const lastLines = 20;
@@ -32,7 +33,7 @@ export async function tryDemo(build: string, paths: Paths): Promise<string> {
     if (state === "ready" && drafting.state === "on") {
       return `ready, ${drafting.acceptedTokens} of ${drafting.draftTokens} drafted tokens accepted`;
     }
-    for (const line of await readLastRun(last.status.log, lastLines)) process.stderr.write(quoteLogLine(line));
+    for (const line of await readLastRun(last.status.log, lastLines)) printError(quoteLogLine(line));
     throw failed(build, last);
   } finally {
     await rm(folder, { recursive: true, force: true });

@@ -10,6 +10,7 @@ import { installBuild, type ScriptOptions } from "./build.ts";
 import { checkNamed, listNames, type NamedCheck } from "../look/check-named.ts";
 import { formatFinding } from "../look/check-report.ts";
 import { tryDemo } from "./try-demo.ts";
+import { print } from "../screen/print.ts";
 
 interface UpgradeOptions extends ScriptOptions {
   /** Only make the previous build the current build again. */
@@ -45,7 +46,7 @@ export async function upgrade({ rollback, evenIfProfilesBreak, ...options }: Upg
 }
 
 function say(what: string, text: string): void {
-  process.stdout.write(`${what.padEnd(9)} ${printableSentence(text)}\n`);
+  print(`${what.padEnd(9)} ${printableSentence(text)}\n`);
 }
 
 async function findCurrent({ data }: Paths): Promise<Build | undefined> {
@@ -67,8 +68,7 @@ async function findBroken(id: string, before: Build | undefined, paths: Paths): 
   const others = `${then.length - concerned.length} do not follow the current build`;
   say("profiles", `${concerned.length} checked, ${broken.length} would break; ${others}`);
   for (const { name, findings } of worse) {
-    for (const finding of findings)
-      process.stdout.write(formatFinding({ ...finding, message: `${name}: ${finding.message}` }));
+    for (const finding of findings) print(formatFinding({ ...finding, message: `${name}: ${finding.message}` }));
   }
   return broken;
 }

@@ -13,6 +13,7 @@ import { jsonLine, jsonText } from "../screen/json-text.ts";
 import { judgePair, judgeProfile, type Judgement } from "../../models/judge-pair.ts";
 import { createHubAccess, formatTraffic, headerOptions } from "./header-access.ts";
 import { parseModelArgument } from "../options/model-argument.ts";
+import { print } from "../screen/print.ts";
 
 interface PairOptions {
   readonly json: boolean;
@@ -35,14 +36,12 @@ export async function checkRemote(nameOrPath: string, json: boolean): Promise<nu
     env: process.env,
   });
   if (judgement !== undefined) return report(judgement, json);
-  process.stdout.write(
-    json ? jsonLine({ verdict: "off", reason: noDraftAsked }) : `drafting is off: ${noDraftAsked}\n`,
-  );
+  print(json ? jsonLine({ verdict: "off", reason: noDraftAsked }) : `drafting is off: ${noDraftAsked}\n`);
   return 0;
 }
 
 function report(judgement: Judgement, json: boolean): number {
-  if (json) process.stdout.write(jsonText(toJson(judgement)));
+  if (json) print(jsonText(toJson(judgement)));
   else show(judgement);
   return judgement.verdict.verdict === "on" ? 0 : exitCodes.config.code;
 }
@@ -113,7 +112,7 @@ function showVerdict({ verdict, draft }: Judgement, type: string): void {
     `llama.cpp ${outcomeTexts[llamaCpp]}`,
     `fix: ${describeFix(fix)}`,
   ];
-  for (const line of lines) process.stdout.write(`${" ".repeat(16)}${printableSentence(line)}\n`);
+  for (const line of lines) print(`${" ".repeat(16)}${printableSentence(line)}\n`);
 }
 
 function describeModel({ model: { header, shards }, source }: ModelHeaders): string {

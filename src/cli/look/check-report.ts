@@ -7,26 +7,27 @@ import { good } from "./check-line.ts";
 import type { NamedCheck } from "./check-named.ts";
 import { paint } from "../screen/paint.ts";
 import { formatTable } from "../screen/table.ts";
+import { print } from "../screen/print.ts";
 
 const colours = { error: "red", warning: "yellow", note: "dim" } as const satisfies Record<Rank, string>;
 
 /** Shows one profile: the steps that went well, then all findings, errors first. */
 export function showCheck(one: NamedCheck): void {
   if (one.profile !== undefined) showGood(one);
-  for (const finding of one.findings) process.stdout.write(formatFinding(finding));
-  process.stdout.write(`${count(one.findings) || "no problems found"}\n`);
+  for (const finding of one.findings) print(formatFinding(finding));
+  print(`${count(one.findings) || "no problems found"}\n`);
 }
 
 /** Shows many profiles: a line for each, then all findings, errors first. */
 export function showChecks(checks: readonly NamedCheck[], width: number): void {
   const rows = checks.map((one) => [one.name, count(one.findings) || "ok"]);
-  process.stdout.write(formatTable(["PROFILE", "RESULT"], rows, width));
+  print(formatTable(["PROFILE", "RESULT"], rows, width));
   const all = ranks.flatMap((rank) =>
     checks.flatMap(({ name, findings }) => findings.filter((one) => one.rank === rank).map((one) => ({ name, one }))),
   );
-  for (const { name, one } of all) process.stdout.write(formatFinding({ ...one, message: `${name}: ${one.message}` }));
+  for (const { name, one } of all) print(formatFinding({ ...one, message: `${name}: ${one.message}` }));
   const profiles = checks.length === 1 ? "1 profile" : `${checks.length} profiles`;
-  process.stdout.write(`${profiles}: ${count(all.map(({ one }) => one)) || "no problems found"}\n`);
+  print(`${profiles}: ${count(all.map(({ one }) => one)) || "no problems found"}\n`);
 }
 
 function showGood({ profile, build, files, flags, notes, drafting, memory, findings }: ProfileCheck): void {

@@ -4,6 +4,7 @@ import { PlanSession } from "../../llama/plan/plan-session.ts";
 import { checkNamed, listNames, type NamedCheck } from "./check-named.ts";
 import { showCheck, showChecks } from "./check-report.ts";
 import { jsonText } from "../screen/json-text.ts";
+import { outputWidth, print } from "../screen/print.ts";
 
 interface CheckOptions {
   /** Every profile there is. */
@@ -21,9 +22,9 @@ export async function check(namesOrPaths: readonly string[], { all, json }: Chec
   const checks = await checkNamed(names, new PlanSession(paths, process.env));
   const isSingle = !all && names.length === 1;
   const [only] = checks;
-  if (json) process.stdout.write(jsonText(isSingle && only ? toJson(only) : checks.map(toJson)));
+  if (json) print(jsonText(isSingle && only ? toJson(only) : checks.map(toJson)));
   else if (isSingle && only !== undefined) showCheck(only);
-  else showChecks(checks, process.stdout.columns || 1000);
+  else showChecks(checks, outputWidth());
   return exitCodeOf(checks);
 }
 

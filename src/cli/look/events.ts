@@ -7,6 +7,7 @@ import { jsonLine } from "../screen/json-text.ts";
 import { interrupted } from "./logs.ts";
 import { findWantedLog } from "./find-log.ts";
 import { readTail } from "../../supervisor/log/last-log-lines.ts";
+import { print } from "../screen/print.ts";
 
 interface EventsOptions {
   readonly follow: boolean;
@@ -23,13 +24,13 @@ export async function events(name: string, { follow, json, lines }: EventsOption
   const { paths } = await findPlace(findPaths(), name);
   const path = eventLogPath(paths.state, name);
   const end = await findWantedLog(paths, { name, path, kind: "events" }, follow);
-  const print = (line: string) => {
+  const printEvent = (line: string) => {
     const event = parseEventLine(line);
-    if (event !== undefined) process.stdout.write(json ? jsonLine(event) : `${format(event)}\n`);
+    if (event !== undefined) print(json ? jsonLine(event) : `${format(event)}\n`);
   };
-  for (const line of await readTail(path, lines, end.size)) print(line);
+  for (const line of await readTail(path, lines, end.size)) printEvent(line);
   if (!follow) await closeLogEnd(end);
-  else for await (const line of followLog(path, end, interrupted())) print(line);
+  else for await (const line of followLog(path, end, interrupted())) printEvent(line);
   return 0;
 }
 

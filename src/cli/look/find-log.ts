@@ -3,6 +3,7 @@ import type { Fix } from "../../base/fix.ts";
 import type { Paths } from "../../base/files/paths.ts";
 import { printableSentence } from "../../base/text/printable.ts";
 import { findComingLog, findLogEnd, type LogEnd } from "../../supervisor/log/follow-log.ts";
+import { printError } from "../screen/print.ts";
 
 interface WantedLog {
   readonly name: string;
@@ -27,7 +28,7 @@ export async function findWantedLog(paths: Paths, log: WantedLog, follow: boolea
   if (end !== undefined) return end;
   const { error, isComing } = await explainAbsence(paths, log);
   if (!follow || !isComing) throw error;
-  process.stderr.write(`llmctl: ${printableSentence(error.message)}; waiting for the new one\n`);
+  printError(`llmctl: ${printableSentence(error.message)}; waiting for the new one\n`);
   return findComingLog(log.path);
 }
 

@@ -9,6 +9,7 @@ import { findFlagRule } from "../../llama/render/flag-table.ts";
 import { readBuildOption } from "../options/build-option.ts";
 import { jsonText } from "../screen/json-text.ts";
 import { paint } from "../screen/paint.ts";
+import { print } from "../screen/print.ts";
 
 interface FlagsCommandOptions {
   /** An installed build, or the path of a llama-server; the current build unless told. */
@@ -41,11 +42,8 @@ export async function flags(word: string | undefined, { build, cli, json }: Flag
   const listed = word === undefined ? all : searchFlags(all, word);
   if (listed.length === 0) throw unknownFlag(word ?? "", catalogue);
   const head = { program, build: label, version: catalogue.version };
-  if (json) process.stdout.write(jsonText({ ...head, flags: listed }));
-  else
-    process.stdout.write(
-      describeFlags(`${head.program} of ${head.build}: ${head.version}`, listed, word === undefined),
-    );
+  if (json) print(jsonText({ ...head, flags: listed }));
+  else print(describeFlags(`${head.program} of ${head.build}: ${head.version}`, listed, word === undefined));
   return 0;
 }
 

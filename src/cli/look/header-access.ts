@@ -6,6 +6,7 @@ import type { HubAccess } from "../../hub/http/hub-access.ts";
 import type { NetworkTraffic } from "../../hub/http/http-source.ts";
 import { readHubSettings } from "../../hub/http/hub-settings.ts";
 import { paint } from "../screen/paint.ts";
+import { printError } from "../screen/print.ts";
 
 /** For a command that only reads headers: Ctrl-C ends the process, and retries are reported on stderr. */
 export function createHubAccess(): HubAccess {
@@ -13,9 +14,7 @@ export function createHubAccess(): HubAccess {
     hub: readHubSettings(process.env),
     signal: new AbortController().signal,
     onProgress: ({ reason, delayMs }) => {
-      process.stderr.write(
-        `${paint("yellow", `${printableSentence(reason)}; trying again in ${formatDuration(delayMs)}`)}\n`,
-      );
+      printError(`${paint("yellow", `${printableSentence(reason)}; trying again in ${formatDuration(delayMs)}`)}\n`);
     },
   };
 }

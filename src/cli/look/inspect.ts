@@ -10,6 +10,7 @@ import { readModelHeaders, type ModelHeaders } from "../../hub/find/read-model-h
 import { jsonText } from "../screen/json-text.ts";
 import { formatTraffic, headerOptions } from "./header-access.ts";
 import { parseModelArgument } from "../options/model-argument.ts";
+import { print } from "../screen/print.ts";
 
 /**
  * `llmctl inspect MODEL`: the content of a model's headers, for a person or as JSON.
@@ -18,8 +19,8 @@ import { parseModelArgument } from "../options/model-argument.ts";
 export async function inspect(name: string, options: { readonly json?: boolean }): Promise<void> {
   const { model, traffic } = await readModelHeaders(parseModelArgument(name), headerOptions(findPaths()));
   const bytesRead = traffic?.bytesRead ?? 0;
-  if (options.json === true) process.stdout.write(jsonText({ ...toJson(model), bytesRead }));
-  else process.stdout.write(`${formatModel(model)}${describeTraffic(traffic)}`);
+  if (options.json === true) print(jsonText({ ...toJson(model), bytesRead }));
+  else print(`${formatModel(model)}${describeTraffic(traffic)}`);
 }
 
 function describeTraffic(traffic: ModelHeaders["traffic"]): string {

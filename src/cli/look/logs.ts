@@ -1,9 +1,8 @@
-import { once } from "node:events";
 import { join } from "node:path";
 import { LlmctlError } from "../../base/errors.ts";
 import { findPaths } from "../../base/files/paths.ts";
 import { closeLogEnd, followLog } from "../../supervisor/log/follow-log.ts";
-import { writeExact } from "../screen/guard-output.ts";
+import { printLogLine } from "../screen/print.ts";
 import type { LogLine } from "../../supervisor/log/log-history.ts";
 import { findWantedLog } from "./find-log.ts";
 import { readTail } from "../../supervisor/log/last-log-lines.ts";
@@ -34,10 +33,10 @@ export async function logs(name: string, { follow, lines, previous, since }: Log
     const isWanted = await choose({ name, path, size }, { previous, since });
     await printChosen({ path, size, isWanted, most: lines }, signal);
   } else {
-    for (const line of await readTail(path, lines ?? 100, size)) await printLine(line, signal);
+    for (const line of await readTail(path, lines ?? 100, size)) await printLogLine(line, signal);
   }
   if (!follow) await closeLogEnd(end);
-  else for await (const line of followLog(path, end, signal)) await printLine(line, signal);
+  else for await (const line of followLog(path, end, signal)) await printLogLine(line, signal);
   return 0;
 }
 
@@ -99,23 +98,10 @@ async function printChosen({ path, size, isWanted, most }: Choice, signal: Abort
   for await (const lines of readHistory(path, size)) {
     const wanted = lines.filter(isWanted).map(({ text }) => text);
     if (signal.aborted) return;
-    if (most === undefined) for (const line of wanted) await printLine(line, signal);
+    if (most === undefined) for (const line of wanted) await printLogLine(line, signal);
     else if (most > 0) last = [...last, ...wanted].slice(-most);
   }
-  for (const line of last) await printLine(line, signal);
-}
-
-/**
- * Prints a line, and waits for a reader that is slower than the disk, so that the log does not pile up in memory. A
- * file or a program gets the bytes that the server wrote, colours included, as `cat` would give them: a search has to
- * find them. On a terminal control characters are made visible.
- */
-async function printLine(line: string, signal: AbortSignal): Promise<void> {
-  const { stdout } = process;
-  if (signal.aborted || (stdout.isTTY ? stdout.write(`${line}\n`) : writeExact(stdout, `${line}\n`))) return;
-  await once(process.stdout, "drain", { signal }).catch((error: unknown) => {
-    if (!signal.aborted) throw error;
-  });
+  for (const line of last) await printLogLine(line, signal);
 }
 
 /** A signal that aborts on Ctrl-C, and when the reader of our output is gone. */

@@ -3,6 +3,7 @@ import { fetchMetrics } from "../../control/client.ts";
 import { expectProfileName } from "../../base/text/profile-name.ts";
 import { findAnswering } from "../../supervisor/state/find-supervisor.ts";
 import { notRunning } from "../../fleet/not-running.ts";
+import { print } from "../screen/print.ts";
 
 /** Prints a running profile's numbers as Prometheus text. @returns the exit code. @throws LlmctlError `not-running`. */
 export async function metrics(name: string): Promise<number> {
@@ -10,6 +11,6 @@ export async function metrics(name: string): Promise<number> {
   const running = await findAnswering(findPaths(), name);
   const text = running && (await fetchMetrics(running.socketPath));
   if (text === undefined) throw notRunning(name);
-  process.stdout.write(text.endsWith("\n") ? text : `${text}\n`);
+  print(text.endsWith("\n") ? text : `${text}\n`);
   return 0;
 }

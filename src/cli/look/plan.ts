@@ -15,6 +15,7 @@ import { jsonText } from "../screen/json-text.ts";
 import { paint } from "../screen/paint.ts";
 import { type CommandDiff, describeDiff, diffCommands } from "./plan-diff.ts";
 import { quoteForShellInLine } from "../../base/text/quote-for-shell.ts";
+import { print, printError } from "../screen/print.ts";
 
 interface PlanCommandOptions {
   readonly json: boolean;
@@ -48,7 +49,7 @@ function withBuild(profile: Profile, build: string): Profile {
 
 function show(name: string, made: LaunchPlan | CliPlan, json: boolean): number {
   if (json) return printJson(made, toJson(made));
-  process.stdout.write(describe(name, made));
+  print(describe(name, made));
   showPlanNotes(made);
   failOnRefusal(made);
   return 0;
@@ -76,7 +77,7 @@ async function compare({ launch, flags }: LaunchPlan, paths: Paths): Promise<Com
 
 function showDiff(made: LaunchPlan, diff: CommandDiff, json: boolean): number {
   if (json) return printJson(made, { ...toJson(made), diff });
-  process.stdout.write(describeDiff(made.launch.name, diff));
+  print(describeDiff(made.launch.name, diff));
   showPlanNotes(made);
   failOnRefusal(made);
   return 0;
@@ -86,7 +87,7 @@ function showDiff(made: LaunchPlan, diff: CommandDiff, json: boolean): number {
 function printJson(made: LaunchPlan | CliPlan, shown: object): number {
   const wrong = findRefusal(made);
   const { document, exitCode } = wrong === undefined ? { document: {}, exitCode: 0 } : describeError(wrong);
-  process.stdout.write(jsonText({ ...document, ...shown }));
+  print(jsonText({ ...document, ...shown }));
   return exitCode;
 }
 
@@ -131,9 +132,9 @@ export function showPlanNotes(made: LaunchPlan | CliPlan): void {
     .filter(({ error }) => error.exit === "unavailable")
     .map(({ error }) => describeInLine(error));
   for (const warning of [...lacking, ...describeWarnings(made)])
-    process.stderr.write(`${paint("yellow", "note:")} ${printableSentence(warning)}\n`);
+    printError(`${paint("yellow", "note:")} ${printableSentence(warning)}\n`);
   if (!proof.wanted && proof.reason !== noDraftAsked) {
-    process.stderr.write(`${paint("yellow", "drafting off:")} ${printableSentence(proof.reason)}\n`);
+    printError(`${paint("yellow", "drafting off:")} ${printableSentence(proof.reason)}\n`);
   }
 }
 

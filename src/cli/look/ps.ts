@@ -4,6 +4,7 @@ import type { DraftingStatus, Status } from "../../control/messages.ts";
 import { jsonText } from "../screen/json-text.ts";
 import { listStates } from "../../fleet/list-states.ts";
 import { isSinceKnown, type ProfileState } from "../../supervisor/state/profile-states.ts";
+import { outputWidth, print, printError } from "../screen/print.ts";
 
 interface PsOptions {
   readonly all: boolean;
@@ -16,12 +17,12 @@ interface PsOptions {
  */
 export async function ps({ all, json }: PsOptions): Promise<number> {
   const { states, unseen } = await listStates(findPaths(), { all });
-  if (json) process.stdout.write(jsonText(states.map(describeAsJson)));
-  else if (states.length === 0) process.stdout.write("nothing is running\n");
+  if (json) print(jsonText(states.map(describeAsJson)));
+  else if (states.length === 0) print("nothing is running\n");
   else await printTable(states);
   if (!json && unseen.length > 0) {
     const { serviceCommand } = await import("../../fleet/foreign-states.ts");
-    process.stderr.write(`services of the machine (${unseen.join(", ")}) are another user's: ${serviceCommand()}\n`);
+    printError(`services of the machine (${unseen.join(", ")}) are another user's: ${serviceCommand()}\n`);
   }
   const refused = states.flatMap(({ presence, error }) =>
     presence === "unknown" && error !== undefined ? [error] : [],
@@ -58,7 +59,7 @@ async function printTable(states: readonly ProfileState[]): Promise<void> {
     String(status.restarts),
     ...(hasOthers ? [user ?? "-"] : []),
   ]);
-  process.stdout.write(formatTable(header, rows, process.stdout.columns ?? Infinity));
+  print(formatTable(header, rows, outputWidth()));
 }
 
 /** A supervisor that ended without a last event was killed, whatever its last state was; nobody knows when. */

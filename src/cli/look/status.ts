@@ -10,6 +10,7 @@ import { notRunning } from "../../fleet/not-running.ts";
 import { jsonText } from "../screen/json-text.ts";
 import { isSinceKnown, type ProfileState } from "../../supervisor/state/profile-states.ts";
 import { describeAsJson, describePresence } from "./ps.ts";
+import { print } from "../screen/print.ts";
 
 /**
  * Shows one profile.
@@ -20,7 +21,7 @@ export async function status(name: string, json: boolean): Promise<number> {
   const { readStateOfAnyone } = await import("../../fleet/foreign-states.ts");
   const state = await readStateOfAnyone(findPaths(), name);
   if (state === undefined) throw notRunning(name);
-  process.stdout.write(json ? jsonText(describeAsJson(state)) : describe(state));
+  print(json ? jsonText(describeAsJson(state)) : describe(state));
   return state.presence === "gone" ? exitCodes.notRunning.code : 0;
 }
 

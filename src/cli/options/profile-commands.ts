@@ -1,5 +1,6 @@
 import type { Command, CommandUnknownOpts } from "@commander-js/extra-typings";
 import { readCount, readPort } from "./read-option.ts";
+import { outputWidth, print } from "../screen/print.ts";
 
 /** `profile` and its subcommands. */
 export function addProfile(program: Command): void {
@@ -13,9 +14,7 @@ export function addProfile(program: Command): void {
         import("../profile/profile.ts"),
         import("./context.ts"),
       ]);
-      process.stdout.write(
-        await profileList(findLoadOptions().folders, { ...options, width: process.stdout.columns ?? Infinity }),
-      );
+      print(await profileList(findLoadOptions().folders, { ...options, width: outputWidth() }));
     });
   profile
     .command("show <profile>")
@@ -27,14 +26,14 @@ export function addProfile(program: Command): void {
         import("../profile/profile.ts"),
         import("./context.ts"),
       ]);
-      process.stdout.write(await profileShow(name, findLoadOptions(), options));
+      print(await profileShow(name, findLoadOptions(), options));
     });
   addEditing(profile);
   profile
     .command("schema")
     .description("print the JSON Schema for editors")
     .action(async () => {
-      process.stdout.write((await import("../profile/profile.ts")).profileSchemaText());
+      print((await import("../profile/profile.ts")).profileSchemaText());
     });
 }
 

@@ -1,4 +1,5 @@
 import { type Command, Option, type OptionValues } from "@commander-js/extra-typings";
+import { print } from "../screen/print.ts";
 
 /** The commands that run a profile as a service of systemd or launchd. */
 export function addServices(program: Command, done: (code: number) => void): void {
@@ -6,7 +7,7 @@ export function addServices(program: Command, done: (code: number) => void): voi
   withScope(systemd.command("show <profile>"))
     .description("print the unit file that runs a profile")
     .action(async (name, options) => {
-      process.stdout.write(await (await import("../service/systemd.ts")).systemdShow(name, options));
+      print(await (await import("../service/systemd.ts")).systemdShow(name, options));
     });
   withScope(systemd.command("install <profile>"))
     .description("write the unit and have it start at boot; shows what it changes in one that is there; safe to repeat")
@@ -27,7 +28,7 @@ export function addServices(program: Command, done: (code: number) => void): voi
     .command("show <profile>")
     .description("print the property list that runs a profile")
     .action(async (name) => {
-      process.stdout.write(await (await import("../service/launchd.ts")).launchdShow(name));
+      print(await (await import("../service/launchd.ts")).launchdShow(name));
     });
 }
 

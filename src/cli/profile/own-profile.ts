@@ -10,6 +10,7 @@ import { askFor, canAsk } from "../screen/ask.ts";
 import { findLoadOptions } from "../options/context.ts";
 import { paint } from "../screen/paint.ts";
 import { extendProfile } from "./profile-new.ts";
+import { printError } from "../screen/print.ts";
 
 /** A profile that the user may change, and the options to check it. */
 export interface OwnProfile {
@@ -44,14 +45,12 @@ export async function findOwnProfile(nameOrPath: string): Promise<OwnProfile> {
     );
   }
   const own = await extendProfile(name, paths, load);
-  process.stderr.write(`wrote ${printableLine(own.path)}\n`);
+  printError(`wrote ${printableLine(own.path)}\n`);
   return { source: own, paths, load };
 }
 
 async function offerOwn(name: string): Promise<boolean> {
-  process.stderr.write(
-    `profile ${quote(name)} is part of llmctl. Make your own profile of the same name that extends it?\n`,
-  );
+  printError(`profile ${quote(name)} is part of llmctl. Make your own profile of the same name that extends it?\n`);
   return askFor("[Y]es or [n]o: ", readYes);
 }
 
@@ -66,5 +65,5 @@ export async function noteRunning({ source, paths }: OwnProfile): Promise<void> 
   if ((await findSupervisor(paths, source.name)) === undefined) return;
   const name = printableLine(source.name);
   const note = `"${name}" still runs with the old profile; "llmctl restart ${name}" applies the change`;
-  process.stderr.write(`${paint("yellow", "note:")} ${note}\n`);
+  printError(`${paint("yellow", "note:")} ${note}\n`);
 }

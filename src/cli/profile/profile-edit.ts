@@ -13,6 +13,7 @@ import { findEditor, openEditor } from "./editor.ts";
 import { findOwnProfile, noteRunning, type OwnProfile } from "./own-profile.ts";
 import { formatProblem } from "../screen/report-error.ts";
 import { ensureSchemaFile, schemaFileName } from "./schema-file.ts";
+import { print, printError } from "../screen/print.ts";
 
 /** How an edit ended. */
 type Outcome =
@@ -40,7 +41,7 @@ export async function profileEdit(nameOrPath: string): Promise<void> {
   if (isChanged) await putInPlace(source, { before, after: outcome.text, copy });
   await rm(copy.path, { force: true });
   const shown = printableLine(source.shown);
-  process.stdout.write(isChanged ? `wrote ${shown}\n` : `${shown} is unchanged\n`);
+  print(isChanged ? `wrote ${shown}\n` : `${shown} is unchanged\n`);
   if (isChanged) await noteRunning(own);
 }
 
@@ -84,7 +85,7 @@ async function editUntilValid(editor: string, edit: Edit): Promise<Outcome> {
     const text = await readEdited(edit);
     if (code !== 0) return giveUp(edit, text, editorFailed(editor, code));
     if (typeof text === "string") return { kind: "valid", text };
-    for (const problem of text.problems) process.stderr.write(`${formatProblem(problem)}\n`);
+    for (const problem of text.problems) printError(`${formatProblem(problem)}\n`);
     const wish = canAsk() ? await askWish() : "keep";
     if (wish === "discard") return { kind: "discarded" };
     if (wish === "keep") return { kind: "kept", why: notInPlace(text) };

@@ -17,6 +17,7 @@ import { findLoadOptions } from "../options/context.ts";
 import { parseModelArgument } from "../options/model-argument.ts";
 import { paint } from "../screen/paint.ts";
 import { ensureSchemaFile } from "./schema-file.ts";
+import { print, printError } from "../screen/print.ts";
 
 export interface NewOptions {
   readonly extends?: string;
@@ -43,11 +44,9 @@ export async function profileNew(givenName: string | undefined, given: NewOption
   const source = await (givenName === undefined ? askForName(folder) : newSource(givenName, folder));
   const options = await complete(given, load);
   await writeNew(source, await toProfile(source, options, given.here), { paths, load });
-  process.stdout.write(`wrote ${printableLine(source.path)}\n`);
+  print(`wrote ${printableLine(source.path)}\n`);
   await noteOthers(source, load);
-  process.stdout.write(
-    `next: llmctl profile edit ${source.name}, llmctl check ${source.name}, llmctl up ${source.name}\n`,
-  );
+  print(`next: llmctl profile edit ${source.name}, llmctl check ${source.name}, llmctl up ${source.name}\n`);
 }
 
 /** Writes a profile of the user that extends another. @returns its path. @throws LlmctlError as `createProfile`. */
@@ -170,8 +169,7 @@ async function toProfile(source: SourceText, options: NewOptions, here: boolean)
 function placeModel(model: ModelRef, source: SourceText, here: boolean): ModelRef {
   if (typeof model !== "string") return model;
   const path = resolve(model);
-  if (!existsSync(path))
-    process.stderr.write(`${paint("yellow", "note:")} there is no file "${printableLine(path)}" yet\n`);
+  if (!existsSync(path)) printError(`${paint("yellow", "note:")} there is no file "${printableLine(path)}" yet\n`);
   const isInside = !relative(process.cwd(), path).startsWith("..");
   return here && isInside ? relative(dirname(source.path), path) : path;
 }
@@ -180,7 +178,7 @@ function placeModel(model: ModelRef, source: SourceText, here: boolean): ModelRe
 async function noteOthers(source: SourceText, load: LoadOptions): Promise<void> {
   const all = await findAll(source.name, load.folders);
   const index = all.indexOf(source.path);
-  const note = (text: string) => process.stderr.write(`${paint("yellow", "note:")} ${printableLine(text)}\n`);
+  const note = (text: string) => printError(`${paint("yellow", "note:")} ${printableLine(text)}\n`);
   for (const path of all.slice(0, index)) note(`${path} is found before it here`);
   for (const path of all.slice(index + 1)) note(`it is found before ${path}`);
 }

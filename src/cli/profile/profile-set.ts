@@ -10,6 +10,7 @@ import { quote } from "../../profiles/yaml/quote-value.ts";
 import { findLocated, type KeyPath, showKey, showPlace, toPlain } from "../../profiles/yaml/located.ts";
 import { findOwnProfile, noteRunning, type OwnProfile } from "./own-profile.ts";
 import { showWritten } from "./profile.ts";
+import { print } from "../screen/print.ts";
 
 interface Assignment {
   readonly path: KeyPath;
@@ -79,7 +80,7 @@ function change({ source, load }: OwnProfile, edit: (text: string) => string): P
 async function report(own: OwnProfile, isChanged: boolean, keys: readonly KeyPath[]): Promise<void> {
   const { source, load } = own;
   if (!isChanged) {
-    process.stdout.write(`${printableLine(source.shown)} has these values already\n`);
+    print(`${printableLine(source.shown)} has these values already\n`);
     return;
   }
   const { profile, written } = await resolveProfile(source.path, load);
@@ -89,7 +90,7 @@ async function report(own: OwnProfile, isChanged: boolean, keys: readonly KeyPat
     const value = shown === undefined ? path.reduce(lookUp, profile.values) : toPlain(shown);
     const origin = found === undefined ? "default" : showPlace(found.place);
     const text = value === undefined ? "not set" : `${printableJson(value)}  # ${printableLine(origin)}`;
-    process.stdout.write(`${printableLine(showKey(path))}: ${text}\n`);
+    print(`${printableLine(showKey(path))}: ${text}\n`);
   }
   await noteRunning(own);
 }

@@ -4,6 +4,7 @@ import { type ChatMessage, streamChat } from "../../llama/server/chat-stream.ts"
 import { forLineEditor } from "../screen/guard-output.ts";
 import { paint } from "../screen/paint.ts";
 import { formatProblem } from "../screen/report-error.ts";
+import { print, printError } from "../screen/print.ts";
 
 interface ServerChat {
   readonly url: string;
@@ -17,10 +18,10 @@ export async function serverChat(server: ServerChat): Promise<number> {
   let answering: AbortController | undefined;
   lines.on("SIGINT", () => {
     if (answering !== undefined) return answering.abort();
-    process.stdout.write("\n");
+    print("\n");
     lines.close();
   });
-  process.stdout.write("/clear starts anew, /exit ends; Ctrl-C stops an answer\n");
+  print("/clear starts anew, /exit ends; Ctrl-C stops an answer\n");
   lines.prompt();
   for await (const line of lines) {
     const text = line.trim();
@@ -50,15 +51,15 @@ async function answer(
   try {
     for await (const { kind, text } of streamChat({ ...server, messages, signal })) {
       if (kind === "text") content += text;
-      process.stdout.write(kind === "text" ? text : paint("dim", text, process.stdout));
+      print(kind === "text" ? text : paint("dim", text, process.stdout));
     }
   } catch (error) {
     if (!signal.aborted) {
       if (!(error instanceof LlmctlError)) throw error;
-      for (const problem of error.problems) process.stderr.write(`${formatProblem(problem)}\n`);
+      for (const problem of error.problems) printError(`${formatProblem(problem)}\n`);
       return messages.slice(0, -1);
     }
   }
-  process.stdout.write("\n");
+  print("\n");
   return [...messages, { role: "assistant", content }];
 }

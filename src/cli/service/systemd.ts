@@ -30,6 +30,7 @@ import { findGoneFiles } from "../../services/gone-files.ts";
 import { describeFailure, describeGone } from "./unit-rows.ts";
 import { startUnit } from "../../fleet/units/start-unit.ts";
 import { listMounts } from "../../fleet/units/unit-mounts.ts";
+import { print } from "../screen/print.ts";
 
 /** Variables that decide the folders and the address of the Hub; a service does not see the caller's shell. */
 const passedOn = [
@@ -237,9 +238,7 @@ function withoutLogin(set: Readonly<Record<string, string>>): Readonly<Record<st
 
 /** @throws LlmctlError `unit-differs` when there is nobody to ask, `unchanged` when the answer is no. */
 async function confirmChange(path: string, present: string, wanted: string, yes: boolean): Promise<void> {
-  process.stdout.write(
-    createTwoFilesPatch(path, "as it would be", present, wanted, undefined, undefined, { context: 1 }),
-  );
+  print(createTwoFilesPatch(path, "as it would be", present, wanted, undefined, undefined, { context: 1 }));
   if (yes) return;
   if (!canAsk()) {
     throw new LlmctlError("unit-differs", "the unit is there and differs", {
@@ -269,5 +268,5 @@ function notInstalled(name: string, path: string): LlmctlError {
 }
 
 function say(line: string): void {
-  process.stdout.write(`${printableSentence(line)}\n`);
+  print(`${printableSentence(line)}\n`);
 }
