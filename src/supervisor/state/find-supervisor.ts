@@ -28,6 +28,11 @@ export function serverLockPath(stateDir: string, name: string): string {
   return join(stateDir, name, "server.lock");
 }
 
+/** Whether a supervisor or a server of the profile runs: each holds one of its locks. */
+export function isAnyLockHeld(stateDir: string, name: string): boolean {
+  return isLockHeld(supervisorLockPath(stateDir, name)) || isLockHeld(serverLockPath(stateDir, name));
+}
+
 /** A running supervisor. */
 export type FoundSupervisor =
   | { readonly answers: true; readonly socketPath: string; readonly status: Status }

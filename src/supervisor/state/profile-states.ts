@@ -145,14 +145,11 @@ export function lostStatus(name: string, known: Partial<Status>): Status {
  * lost.
  */
 export async function listRunningDependencies(paths: Paths): Promise<ReadonlyMap<string, readonly string[]>> {
-  const { isLockHeld } = await import("./file-lock.ts");
-  const { serverLockPath, supervisorLockPath } = await import("./find-supervisor.ts");
+  const { isAnyLockHeld } = await import("./find-supervisor.ts");
   const { readState } = await import("./state-file.ts");
-  const isRunning = (name: string) =>
-    isLockHeld(supervisorLockPath(paths.state, name)) || isLockHeld(serverLockPath(paths.state, name));
   const find = async (name: string): Promise<readonly string[] | undefined> => {
     try {
-      if (!isRunning(name)) return undefined;
+      if (!isAnyLockHeld(paths.state, name)) return undefined;
       const status = (await readState(paths.state, name))?.status ?? (await readOrExplain(paths, name))?.status;
       return status?.dependsOn ?? [];
     } catch (error) {
