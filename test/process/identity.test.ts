@@ -138,7 +138,7 @@ describe("whatever the login", () => {
     expect((await llmctl(["ps"], { home, env, via })).stdout).toMatch(/^p +ready/m);
     expect((await llmctl(["down", "p"], { home, env, via })).exitCode).toBe(0);
     const { exitCode, stderr } = await llmctl(["ps"], { home, env: { HOME: "", LLMCTL_HOME: "" }, via });
-    expect(stderr).toMatch(/this user has no home folder[^]*at: {2}uid 12345\n {2}fix: set LLMCTL_HOME/);
+    expect(stderr).toMatch(/this user has no home folder[^]*at: {2}uid 12345\n {2}fix: set HOME, or set LLMCTL_HOME/);
     expect(exitCode).toBe(78);
   });
 });

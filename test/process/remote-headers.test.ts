@@ -156,7 +156,7 @@ describe("check of two models", () => {
     const { exitCode, stdout } = await run(args);
     expect(stdout).toContain('off   drafting  token 7 differs: target "token7", draft "another"\n');
     expect(stdout).toContain("llama.cpp serves without drafting\n");
-    expect(stdout).toContain("fix: use a draft that has the target's own tokenizer");
+    expect(stdout).toContain("fix: use a draft with the target's own tokenizer");
     expect(exitCode).toBe(78);
     expect(await runJson(args)).toMatchObject({
       verdict: "off",
