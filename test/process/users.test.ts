@@ -3,6 +3,7 @@ import { chown, lchown, link, lstat, mkdir, readdir, readFile, stat, symlink, wr
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { identifyProcess } from "../../src/supervisor/state/process-identity.ts";
+import { joinPatterns } from "../support/join-patterns.ts";
 import { llmctl } from "../support/llmctl.ts";
 import { aliceUid, Machine, serviceUid } from "../support/machine.ts";
 import { asOrdinaryUser, asUser } from "../support/namespaces.ts";
@@ -311,13 +312,14 @@ describe.skipIf(process.getuid?.() !== 0 && process.env["CI"] === undefined)("tw
       "in the service's home root's %s runs no program of the service user's",
       async (line) => {
         await machine.writeProfile("service", "p", { llama: { binary: "/var/lib/llmctl/bin/llama-server" } });
+        const build = { schema: 1, id: "b1", ref: "b1", commit: "c", version: "1", backend: "cpu", portable: false };
+        const manifest = JSON.stringify({ ...build, date: "2026-01-01T00:00:00Z" });
         await machine.sh(
           "service",
           `cd /var/lib/llmctl; mkdir -p bin data/llama.cpp/b1
           printf '#!/bin/sh\\nid -u >> /var/lib/llmctl/ran\\n' > bin/llama-server; chmod +x bin/llama-server
           cp bin/llama-server bin/llama-cli; cp -r bin data/llama.cpp/b1; ln -s b1 data/llama.cpp/current
-          echo '{"schema":1,"id":"b1","ref":"b1","commit":"c","version":"1","backend":"cpu","portable":false,"date":"2026-01-01T00:00:00Z"}' \
-            > data/llama.cpp/b1/manifest.json`,
+          echo '${manifest}' > data/llama.cpp/b1/manifest.json`,
         );
         const { stdout, stderr } = await machine.llmctl("root", line.split(" "), { LLMCTL_HOME: "/var/lib/llmctl" });
         expect(await machine.sh("root", "cd /var/lib/llmctl; if [ -e ran ]; then cat ran; fi")).toBe("");
@@ -335,7 +337,10 @@ describe.skipIf(process.getuid?.() !== 0 && process.env["CI"] === undefined)("tw
       ]) {
         const { exitCode, stderr } = await machine.llmctl("root", args, { LLMCTL_HOME: "/run/alice/new" });
         expect(stderr).toMatch(
-          /the folder \/run\/alice belongs to "alice" \(uid 4712\), who could redirect [^]*sudo -u alice env LLMCTL_HOME=\/run\/alice\/new llmctl/,
+          joinPatterns(
+            /the folder \/run\/alice belongs to "alice" \(uid 4712\), who could redirect [^]*/,
+            /sudo -u alice env LLMCTL_HOME=\/run\/alice\/new llmctl/,
+          ),
         );
         expect(exitCode).toBe(77);
       }
