@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { parse } from "yaml";
-import { profileList, profileSchemaText, profileShow } from "../../../src/cli/profile/profile.ts";
-import { formatTable } from "../../../src/cli/screen/table.ts";
-import { profileSchema } from "../../../src/profiles/schema/schema.ts";
-import { ProfileFolder } from "./profile-folder.ts";
+import { profileList, profileSchemaText, profileShow } from "../../../../src/cli/profile/profile.ts";
+import { formatTable } from "../../../../src/cli/screen/table.ts";
+import { profileSchema } from "../../../../src/profiles/schema/schema.ts";
+import { ProfileFolder } from "../../../support/profile-folder.ts";
 
 const files = {
   "near/coder.yaml":
