@@ -6,6 +6,7 @@ import { identifyProcess } from "../../src/supervisor/state/process-identity.ts"
 import { joinPatterns } from "../support/join-patterns.ts";
 import { llmctl } from "../support/llmctl.ts";
 import { aliceUid, Machine, serviceUid } from "../support/machine.ts";
+import { makeStatus } from "../support/make-status.ts";
 import { asOrdinaryUser, asUser } from "../support/namespaces.ts";
 import { findServers, isAlive, upDetached } from "../support/processes.ts";
 import { TempHome } from "../support/temp-home.ts";
@@ -46,33 +47,7 @@ function startBystander(via: readonly string[] = []): ChildProcess & { readonly 
 /** What a state says of a server that is this process, in all that llmctl checks of it. */
 async function forgeState(folder: string, name: string, pid: number): Promise<void> {
   const identity = identifyProcess(pid);
-  const status = {
-    version: 1,
-    name,
-    state: "ready",
-    since: new Date().toISOString(),
-    url: "http://127.0.0.1:1",
-    pid,
-    supervisorPid: 999_999,
-    drafting: { state: "unproven" },
-    tokensPerSecond: null,
-    baselineTokensPerSecond: null,
-    traffic: null,
-    loadMs: null,
-    load: null,
-    runs: 1,
-    restarts: 0,
-    restartsByCause: {},
-    startedAt: null,
-    lastExit: null,
-    retryInMs: null,
-    build: "",
-    profile: "",
-    dependsOn: [],
-    hash: "",
-    log: "",
-    warnings: [],
-  };
+  const status = makeStatus({ name, url: "http://127.0.0.1:1", pid, supervisorPid: 999_999 });
   const supervisor = { ...identity, pid: 999_999 };
   await mkdir(join(folder, name), { recursive: true, mode: 0o700 });
   await writeFile(
