@@ -4,7 +4,7 @@ import { findPaths } from "../../base/files/paths.ts";
 import { printableSentence } from "../../base/text/printable.ts";
 import { formatDuration } from "../../base/text/units.ts";
 import type { Status, TrafficStatus } from "../../control/messages.ts";
-import { describeDrafting } from "../../llama/server/draft-proof.ts";
+import { describeDrafting } from "../../llama/server/draft-proof-texts.ts";
 import { describeLoad } from "../../supervisor/describe-state.ts";
 import { notRunning } from "../../fleet/not-running.ts";
 import { jsonText } from "../screen/json-text.ts";

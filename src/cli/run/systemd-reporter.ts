@@ -1,7 +1,7 @@
 import { warn } from "../screen/notes.ts";
 import type { Status, StatusEvent } from "../../control/messages.ts";
 import { createNotifier } from "../../services/notify.ts";
-import { describeDrafting } from "../../llama/server/draft-proof.ts";
+import { describeDrafting } from "../../llama/server/draft-proof-texts.ts";
 
 /** By how much a start is extended, and how often, while it goes on. */
 const extendMs = 120_000;

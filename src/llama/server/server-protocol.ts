@@ -1,6 +1,6 @@
 import type { Endpoint, LoadLine, ServerProtocol } from "../../supervisor/launch.ts";
 import { checkKeyFile } from "./api-key-checks.ts";
-import { draftProofTexts } from "./draft-proof.ts";
+import { draftProofTexts } from "./draft-proof-texts.ts";
 import { explainExit } from "./exit-cause.ts";
 import { checkWorkers } from "../ask/rpc-workers.ts";
 import { askMainLoop, checkHealth, examine, isBusy, prove, readMetrics } from "./server-http.ts";

@@ -1,7 +1,7 @@
 import { connect } from "node:net";
 import type { Endpoint, Health, ServerProtocol } from "../../supervisor/launch.ts";
 import { isListenedOn, isListeningKnown } from "../../supervisor/port/listening-sockets.ts";
-import { draftProofTexts } from "./draft-proof.ts";
+import { draftProofTexts } from "./draft-proof-texts.ts";
 import { explainExit } from "./exit-cause.ts";
 
 /**

@@ -7,7 +7,14 @@ import type { Fix } from "../../base/fix.ts";
 import { foreignFile, noFollowFlags, notAFile, openOwnFile } from "../../base/files/own-file.ts";
 import { ensureOwnFolder, isOwn } from "../../base/files/own-folder.ts";
 import { isAt } from "../log/open-log-for-appending.ts";
-import { markReleased, type LockRecord, holdsLockRecord, writeLockRecord } from "./lock-record.ts";
+import {
+  holdsLockRecord,
+  isHolderRunning,
+  type LockRecord,
+  markReleased,
+  readLockRecord,
+  writeLockRecord,
+} from "./lock-record.ts";
 
 /**
  * A lock that the kernel releases when every process with the descriptor is gone. The server inherits the descriptor,
@@ -59,8 +66,14 @@ export function takeSharedLock(path: string): Lock | undefined {
   return fd === undefined ? undefined : { ...makeLock(path, fd), release: () => closeSync(fd) };
 }
 
+/** Whether any process holds a lock: by the record in its file, or by the kernel when the record does not tell. */
+export function isLockHeld(path: string): boolean {
+  const isRunning = isHolderRunning(readLockRecord(path));
+  return isRunning === "unknown" ? isLocked(path) : isRunning;
+}
+
 /**
- * Whether any process holds a lock, in any pid namespace. Spawns a tool for some milliseconds.
+ * Whether any process holds a lock for the kernel, in any pid namespace. Spawns a tool for some milliseconds.
  * @throws LlmctlError `foreign-file`, `tool-missing`, `lock-failed`.
  */
 export function isLocked(path: string): boolean {

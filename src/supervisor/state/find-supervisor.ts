@@ -8,7 +8,7 @@ import { expectTrustedPath } from "../../base/files/trusted-path.ts";
 import { fetchStatus } from "../../control/client.ts";
 import type { Status } from "../../control/messages.ts";
 import { controlSocketPaths } from "../../control/socket-path.ts";
-import { isLocked } from "./file-lock.ts";
+import { isLockHeld } from "./file-lock.ts";
 import { isHolderRunning, readLockRecord } from "./lock-record.ts";
 import { isRunning } from "./process-identity.ts";
 import { readState } from "./state-file.ts";
@@ -121,12 +121,6 @@ async function listSockets(folders: SupervisorFolders, name: string): Promise<re
   const recorded = (await readState(folders.state, name))?.socket;
   const known = [noted, recorded].filter((path) => path !== undefined);
   return [...new Set([...known, ...controlSocketPaths(folders, name)])];
-}
-
-/** Whether any process holds a lock: by the record in its file, or by the kernel when the record does not tell. */
-export function isLockHeld(path: string): boolean {
-  const isRunning = isHolderRunning(readLockRecord(path));
-  return isRunning === "unknown" ? isLocked(path) : isRunning;
 }
 
 /** Anyone who can write a state folder could make us stop any process: it must be ours alone. */

@@ -145,7 +145,8 @@ export function lostStatus(name: string, known: Partial<Status>): Status {
  * lost.
  */
 export async function listRunningDependencies(paths: Paths): Promise<ReadonlyMap<string, readonly string[]>> {
-  const { isLockHeld, serverLockPath, supervisorLockPath } = await import("./find-supervisor.ts");
+  const { isLockHeld } = await import("./file-lock.ts");
+  const { serverLockPath, supervisorLockPath } = await import("./find-supervisor.ts");
   const { readState } = await import("./state-file.ts");
   const isRunning = (name: string) =>
     isLockHeld(supervisorLockPath(paths.state, name)) || isLockHeld(serverLockPath(paths.state, name));

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { DraftingStatus, TrafficStatus } from "../../../../src/control/messages.ts";
-import { describeDrafting, draftProofTexts } from "../../../../src/llama/server/draft-proof.ts";
+import { describeDrafting, draftProofTexts } from "../../../../src/llama/server/draft-proof-texts.ts";
 
 const on: DraftingStatus = { state: "on", draftTokens: 92, acceptedTokens: 71 };
 
