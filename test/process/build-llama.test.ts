@@ -128,8 +128,10 @@ describe("what is missing", () => {
   });
 
   test("nvcc without cuBLAS is found before anything is fetched", async () => {
-    const nvcc =
-      'case $1 in --version) echo "Cuda compilation tools, release 12.8, V12.8.1";; *) echo "fatal error: cublas_v2.h: No such file"; exit 1;; esac';
+    const nvcc = `case $1 in
+      --version) echo "Cuda compilation tools, release 12.8, V12.8.1";;
+      *) echo "fatal error: cublas_v2.h: No such file"; exit 1;;
+    esac`;
     const PATH = await fakePrograms({ nvcc });
     const source = await writeFakeSource(join(folder, "source"));
     const { exitCode, stdout, stderr } = await start(["--source", source, "--cuda-arch", "86"], { PATH });

@@ -230,7 +230,9 @@ function startPull({
       if (event.kind === "bytes") say(String(event.doneBytes));
       ${onEvent}
     };
-    const options = { hubCache, modelDirs: [], profile: "large", hub: readHubSettings(process.env), onProgress, signal: new AbortController().signal };
+    const hub = readHubSettings(process.env);
+    const { signal } = new AbortController();
+    const options = { hubCache, modelDirs: [], profile: "large", hub, onProgress, signal };
     try {
       await pullModel(${JSON.stringify(ref)}, { ...options, limitRate: ${limitRate}, limits: ${JSON.stringify(own)} });
     } catch (error) {

@@ -6,6 +6,7 @@ import { delimiter, dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { breakReaddir, throwOutsideOfPromises } from "../support/broken-readdir.ts";
 import { buildGguf, modelKeys } from "../support/gguf-builder.ts";
 import { hasJson, listCommands } from "../support/cli-commands.ts";
 import { findHostile, hostileName } from "../support/hostile-text.ts";
@@ -108,7 +109,8 @@ async function writeTools(): Promise<void> {
     editor: `printf '\\n"%s": %s\\n' "$(${text} | tr -d '\\n')" x >> "$1"`,
     "llama-server": `case "$*" in
   *--version*) printf 'version: 5 ' >&2; ${text} >&2;;
-  *--help*) cat '${helpPath}'; printf '\\n----- '; ${text}; printf '\\n\\n--evil %s   ' "$(${text} | tr -d ' \\n')"; ${text}; echo;;
+  *--help*) cat '${helpPath}'; printf '\\n----- '; ${text}
+    printf '\\n\\n--evil %s   ' "$(${text} | tr -d ' \\n')"; ${text}; echo;;
   *) ${text}; ${text} >&2; exit 1;;
 esac`,
   };
@@ -336,13 +338,8 @@ describe("the log of a server", () => {
 });
 
 test("an error of ours that is thrown outside of every promise is printable, too", async () => {
-  const code = `import fs from "node:fs/promises"; import { syncBuiltinESMExports } from "node:module";
-    fs.readdir = async () => { setImmediate(() => { throw new TypeError(${JSON.stringify(hostile)}); }); await new Promise(() => {}); };
-    syncBuiltinESMExports();`;
-  const { stderr, exitCode } = await llmctl(["ps"], {
-    home,
-    env: { ...env, NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(code)}` },
-  });
+  const NODE_OPTIONS = breakReaddir(throwOutsideOfPromises(`new TypeError(${JSON.stringify(hostile)})`));
+  const { stderr, exitCode } = await llmctl(["ps"], { home, env: { ...env, NODE_OPTIONS } });
   expect(findHostile(stderr)).toBeUndefined();
   expect(stderr).toContain("llmctl: internal error: TypeError: n\\x1b[31;8m");
   expect(exitCode).toBe(70);

@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { chmod, chown, cp, mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { joinPatterns } from "../support/join-patterns.ts";
 import { llmctl, type RunOptions, startLlmctl } from "../support/llmctl.ts";
 import { asUser } from "../support/namespaces.ts";
 import { findServers, isAlive, readStatus, untilGone, untilStatus, upDetached } from "../support/processes.ts";
@@ -88,7 +89,10 @@ describe("whatever the login", () => {
     await new Promise((resolve) => changing.on("exit", resolve));
     const { exitCode, stderr } = await llmctl(["up", "-d", "p"], { home, env: session(), via });
     expect(stderr).toMatch(
-      /the runtime folder \S+ belongs to another user: "nobody" \(uid 65534\)\n {2}at: {2}\S+\n {2}fix: XDG_RUNTIME_DIR still names a folder of that user, as after "su"/,
+      joinPatterns(
+        /the runtime folder \S+ belongs to another user: "nobody" \(uid 65534\)\n {2}at: {2}\S+\n/,
+        / {2}fix: XDG_RUNTIME_DIR still names a folder of that user, as after "su"/,
+      ),
     );
     expect(exitCode).toBe(77);
     expect(await findServers(home)).toEqual([]);
@@ -138,7 +142,7 @@ describe("whatever the login", () => {
     expect((await llmctl(["ps"], { home, env, via })).stdout).toMatch(/^p +ready/m);
     expect((await llmctl(["down", "p"], { home, env, via })).exitCode).toBe(0);
     const { exitCode, stderr } = await llmctl(["ps"], { home, env: { HOME: "", LLMCTL_HOME: "" }, via });
-    expect(stderr).toMatch(/this user has no home folder[^]*at: {2}uid 12345\n {2}fix: set LLMCTL_HOME/);
+    expect(stderr).toMatch(/this user has no home folder[^]*at: {2}uid 12345\n {2}fix: set HOME, or set LLMCTL_HOME/);
     expect(exitCode).toBe(78);
   });
 });

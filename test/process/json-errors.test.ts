@@ -2,6 +2,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { exitCodes } from "../../src/base/exit-codes.ts";
 import type { ErrorDocument } from "../../src/cli/screen/error-document.ts";
+import { breakReaddir, throwOutsideOfPromises } from "../support/broken-readdir.ts";
 import { hasJson, listCommands } from "../support/cli-commands.ts";
 import { llmctl, type RunOptions } from "../support/llmctl.ts";
 import { TempHome } from "../support/temp-home.ts";
@@ -161,24 +162,16 @@ describe("a known failure is told in JSON", () => {
 });
 
 describe("a bug is told in JSON, with its stack", () => {
-  /** A module that breaks a call which a command makes. */
-  const broken = (body: string) =>
-    `--import=data:text/javascript,${encodeURIComponent(`import fs from "node:fs/promises"; import { syncBuiltinESMExports } from "node:module";
-      fs.readdir = async () => { ${body} }; syncBuiltinESMExports();`)}`;
-
   test.each([
     ["thrown", 'throw new TypeError("boom");'],
-    [
-      "thrown outside of every promise",
-      'setImmediate(() => { throw new TypeError("boom"); }); await new Promise(() => {});',
-    ],
+    ["thrown outside of every promise", throwOutsideOfPromises('new TypeError("boom")')],
     [
       "rejected where nobody waits",
       'void Promise.reject(new TypeError("boom")); await new Promise(() => setTimeout(() => {}, 60_000));',
     ],
   ])("%s", async (_, body) => {
     await mkdir(home.join("state"), { mode: 0o700 });
-    const error = await fail(["ps", "--json"], { env: { NODE_OPTIONS: broken(body) } });
+    const error = await fail(["ps", "--json"], { env: { NODE_OPTIONS: breakReaddir(body) } });
     expect(error).toMatchObject({ code: "internal-error", message: "boom", exitCode: exitCodes.bug.code });
     expect(error.stack).toMatch(/^TypeError: boom\n {4}at /);
   });

@@ -258,12 +258,12 @@ describe("a start that somebody watches", () => {
   test.each<[string, () => Readonly<Record<string, unknown>>, number, RegExp]>([
     ["a model", () => ({ model: later("m.gguf") }), 66, /m\.gguf.*is missing/],
     ["a program", () => ({ llama: { binary: later("server") } }), 66, /does not exist/],
-    ["an address", () => ({ server: { host: "192.0.2.7", port: 8123 } }), 69, /no address of this machine/],
+    ["an address", () => ({ server: { host: "192.0.2.7", port: 8123 } }), 69, /is not an address of this machine/],
     [
       "an address, with a port of the server's choice",
       () => ({ server: { host: "192.0.2.7" } }),
       69,
-      /no address of this machine/,
+      /is not an address of this machine/,
     ],
   ])("fails at once without %s", async (_, lacking, code, message) => {
     await home.writeFakeProfile("p", {}, { ...soon, ...lacking() });

@@ -373,7 +373,7 @@ function startPull(
     import { pull } from ${source("cli/get/pull.ts")};
     import { reportError } from ${source("cli/screen/report-error.ts")};
     const options = { dryRun: false, update: false, verify: true, json: false, ...${JSON.stringify(more)} };
-    try { process.exitCode = await pull(${JSON.stringify(names)}, options); } catch (error) { process.exitCode = reportError(error); }
+    process.exitCode = await pull(${JSON.stringify(names)}, options).catch(reportError);
   `);
 }
 
@@ -428,7 +428,8 @@ describe("llmctl pull", () => {
     const child = startScript(
       `
       import { findModel } from ${source("hub/find/find-model.ts")};
-      const error = await findModel(${JSON.stringify(path)}, { hubCache: "/none", modelDirs: [], profile: "tiny" }).catch((caught) => caught);
+      const options = { hubCache: "/none", modelDirs: [], profile: "tiny" };
+      const error = await findModel(${JSON.stringify(path)}, options).catch((caught) => caught);
       console.log(error.code, error.exit);
     `,
       withoutPrivileges(),

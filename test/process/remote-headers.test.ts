@@ -151,12 +151,12 @@ describe("check of two models", () => {
     expect(exitCode).toBe(0);
   });
 
-  test("is off for a pair that does not fit, with the first difference, the outcome in llama.cpp, and the fix", async () => {
+  test("is off for a pair that does not fit, and names the first difference, the outcome and the fix", async () => {
     const args = ["check", `hf:${hf}:Q8_0`, `hf:${hf}:Q2_K`];
     const { exitCode, stdout } = await run(args);
     expect(stdout).toContain('off   drafting  token 7 differs: target "token7", draft "another"\n');
     expect(stdout).toContain("llama.cpp serves without drafting\n");
-    expect(stdout).toContain("fix: use a draft that has the target's own tokenizer");
+    expect(stdout).toContain("fix: use a draft with the target's own tokenizer");
     expect(exitCode).toBe(78);
     expect(await runJson(args)).toMatchObject({
       verdict: "off",

@@ -5,6 +5,7 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { execa } from "execa";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { breakReaddir, throwOutsideOfPromises } from "../support/broken-readdir.ts";
 import { hasJson, listCommands } from "../support/cli-commands.ts";
 import { llmctl } from "../support/llmctl.ts";
 import { readStatus, untilStatus, upDetached } from "../support/processes.ts";
@@ -233,12 +234,10 @@ describe("what a crash leaves", () => {
   test("no report with the environment in it", async () => {
     const folder = home.join("reports");
     await mkdir(folder);
-    const boom =
-      'import fs from "node:fs/promises"; import { syncBuiltinESMExports } from "node:module"; fs.readdir = async () => { setImmediate(() => { throw new Error("boom"); }); await new Promise(() => {}); }; syncBuiltinESMExports();';
     await mkdir(home.join("state"), { mode: 0o700 });
     const NODE_OPTIONS =
       `--report-uncaught-exception --report-directory=${folder} ` +
-      `--import=data:text/javascript,${encodeURIComponent(boom)}`;
+      breakReaddir(throwOutsideOfPromises('new Error("boom")'));
     expect((await llmctl(["ps"], { home, env: { ...env, NODE_OPTIONS } })).exitCode).not.toBe(0);
     const texts = await Promise.all((await readdir(folder)).map((name) => readFile(join(folder, name), "utf8")));
     expect(texts.join()).not.toContain(marker);

@@ -121,7 +121,7 @@ test("a file in the place of the socket stays", async () => {
   await writeFile(path, "mine");
   expect(await llmctl(["up", "-d", "p"], { home })).toMatchObject({
     exitCode: 78,
-    stderr: expect.stringContaining("is no socket"),
+    stderr: expect.stringContaining("is not a socket"),
   });
   expect(existsSync(path)).toBe(true);
   expect(await findServers(home)).toEqual([]);

@@ -2,6 +2,7 @@ import { chmod, chown, copyFile, mkdir, readdir, rm, truncate, writeFile } from 
 import { join } from "node:path";
 import { execa } from "execa";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { joinPatterns } from "../support/join-patterns.ts";
 import { llmctl, startLlmctl } from "../support/llmctl.ts";
 import { withFullDisk, withoutPrivileges, withReadOnly, withSmallDisk } from "../support/namespaces.ts";
 import { findServers, readStatus, untilStatus, upDetached } from "../support/processes.ts";
@@ -189,7 +190,10 @@ test("a folder whose path is too long for a socket is refused, and ps finds noth
   await copyFile(home.join("config", "profiles", "p.yaml"), join(LLMCTL_HOME, "config", "profiles", "p.yaml"));
   const { exitCode, stderr } = await llmctl(["up", "-d", "p"], { home, env: { LLMCTL_HOME } });
   expect(stderr).toMatch(
-    /the control socket's path has \d+ bytes, at most 103 are possible\n {2}at: .*\n {2}fix: set XDG_RUNTIME_DIR or LLMCTL_HOME to a shorter path/,
+    joinPatterns(
+      /the control socket's path has \d+ bytes, at most 103 are possible\n {2}at: .*\n/,
+      / {2}fix: set XDG_RUNTIME_DIR or LLMCTL_HOME to a shorter path/,
+    ),
   );
   expect(exitCode).toBe(78);
   expect(await readdir(home.path)).not.toContain("starts");

@@ -1,5 +1,6 @@
 import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { joinPatterns } from "../support/join-patterns.ts";
 import { findServers, readStatus, untilStatus, upDetached } from "../support/processes.ts";
 import { TempHome } from "../support/temp-home.ts";
 import { UserSystemd } from "../support/user-systemd.ts";
@@ -153,7 +154,10 @@ describe("systemd status", () => {
     const said = await status();
     expect(said).toMatch(/^profile +.*unknown key "ctx_sise".*p\.yaml:\d+:\d+\)?\nfix +did you mean "ctx_size"\?/m);
     expect(said).toMatch(
-      /^failure +not started: .*unknown key "ctx_sise" \(\S+p\.yaml:\d+:\d+\) \[profile-invalid\].*\nfix +did you mean "ctx_size"\?/m,
+      joinPatterns(
+        /^failure +not started: .*unknown key "ctx_sise" \(\S+p\.yaml:\d+:\d+\) \[profile-invalid\].*\n/m,
+        /fix +did you mean "ctx_size"\?/,
+      ),
     );
     expect(await readStatus(home, "p")).toMatchObject({
       presence: "gone",
@@ -174,7 +178,11 @@ describe("systemd status", () => {
     const said = await systemd.llmctl("systemd", "status", "p", "--user");
     expect(said).toMatchObject({ exitCode: 3, stderr: "" });
     expect(said.stdout).toMatch(
-      /^gone +the Node that it runs: \/opt\/node-18\/bin\/node\nfix +run "llmctl systemd install p"\ngone +the llmctl that it runs: \/opt\/old one\/main\.js\nfix .*\ngone +its profile: \S+p\.yaml\n/m,
+      joinPatterns(
+        /^gone +the Node that it runs: \/opt\/node-18\/bin\/node\nfix +run "llmctl systemd install p"\n/m,
+        /gone +the llmctl that it runs: \/opt\/old one\/main\.js\nfix .*\n/,
+        /gone +its profile: \S+p\.yaml\n/,
+      ),
     );
   });
 

@@ -1,5 +1,6 @@
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { joinPatterns } from "../support/join-patterns.ts";
 import { llmctl } from "../support/llmctl.ts";
 import { findServers, isAlive, readStatus, untilGone } from "../support/processes.ts";
 import { TempHome } from "../support/temp-home.ts";
@@ -44,7 +45,10 @@ describe("a service", () => {
     const shown = await systemd.llmctl("systemd", "status", "p", "--user");
     expect(shown.exitCode).toBe(0);
     expect(shown.stdout).toMatch(
-      /^unit +\S+service\nat boot +enabled\nstate +active \(running\), last result success, 0 restarts\nsays +ready on /,
+      joinPatterns(
+        /^unit +\S+service\nat boot +enabled\n/,
+        /state +active \(running\), last result success, 0 restarts\nsays +ready on /,
+      ),
     );
 
     expect((await systemd.llmctl("systemd", "uninstall", "p", "--user")).stdout).toBe(`removed ${unitPath()}`);

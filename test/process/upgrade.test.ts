@@ -40,7 +40,7 @@ async function run(command: string, build: FakeBuild, ...options: string[]): Pro
 const current = () => readlink(home.join("data/llama.cpp/current"));
 
 describe("llmctl upgrade", () => {
-  test("switches to a build on which every profile starts and the demo drafts; --rollback switches back and forth", async () => {
+  test("switches to a build on which every profile starts and the demo drafts; --rollback switches back", async () => {
     await run("build", { note: "one" });
     const first = await current();
     await home.writeProfile("mine", { extends: "demo", args: ["--slot-prompt-similarity", "0.4"] });
@@ -63,7 +63,7 @@ describe("llmctl upgrade", () => {
     expect(await readdir(home.join("state")).catch(() => [])).toEqual([]);
   });
 
-  test("refuses a build on which a profile would not start, with name, place and reason, unless it is told to switch", async () => {
+  test("refuses a build on which a profile would not start, and says why, unless it is told to switch", async () => {
     await run("build", { note: "one" });
     const first = await current();
     await home.writeProfile("mine", { extends: "demo", args: ["--slot-prompt-similarity", "0.4"] });

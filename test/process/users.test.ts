@@ -3,8 +3,10 @@ import { chown, lchown, link, lstat, mkdir, readdir, readFile, stat, symlink, wr
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { identifyProcess } from "../../src/supervisor/state/process-identity.ts";
+import { joinPatterns } from "../support/join-patterns.ts";
 import { llmctl } from "../support/llmctl.ts";
 import { aliceUid, Machine, serviceUid } from "../support/machine.ts";
+import { makeStatus } from "../support/make-status.ts";
 import { asOrdinaryUser, asUser } from "../support/namespaces.ts";
 import { findServers, isAlive, upDetached } from "../support/processes.ts";
 import { TempHome } from "../support/temp-home.ts";
@@ -45,33 +47,7 @@ function startBystander(via: readonly string[] = []): ChildProcess & { readonly 
 /** What a state says of a server that is this process, in all that llmctl checks of it. */
 async function forgeState(folder: string, name: string, pid: number): Promise<void> {
   const identity = identifyProcess(pid);
-  const status = {
-    version: 1,
-    name,
-    state: "ready",
-    since: new Date().toISOString(),
-    url: "http://127.0.0.1:1",
-    pid,
-    supervisorPid: 999_999,
-    drafting: { state: "unproven" },
-    tokensPerSecond: null,
-    baselineTokensPerSecond: null,
-    traffic: null,
-    loadMs: null,
-    load: null,
-    runs: 1,
-    restarts: 0,
-    restartsByCause: {},
-    startedAt: null,
-    lastExit: null,
-    retryInMs: null,
-    build: "",
-    profile: "",
-    dependsOn: [],
-    hash: "",
-    log: "",
-    warnings: [],
-  };
+  const status = makeStatus({ name, url: "http://127.0.0.1:1", pid, supervisorPid: 999_999 });
   const supervisor = { ...identity, pid: 999_999 };
   await mkdir(join(folder, name), { recursive: true, mode: 0o700 });
   await writeFile(
@@ -311,13 +287,14 @@ describe.skipIf(process.getuid?.() !== 0 && process.env["CI"] === undefined)("tw
       "in the service's home root's %s runs no program of the service user's",
       async (line) => {
         await machine.writeProfile("service", "p", { llama: { binary: "/var/lib/llmctl/bin/llama-server" } });
+        const build = { schema: 1, id: "b1", ref: "b1", commit: "c", version: "1", backend: "cpu", portable: false };
+        const manifest = JSON.stringify({ ...build, date: "2026-01-01T00:00:00Z" });
         await machine.sh(
           "service",
           `cd /var/lib/llmctl; mkdir -p bin data/llama.cpp/b1
           printf '#!/bin/sh\\nid -u >> /var/lib/llmctl/ran\\n' > bin/llama-server; chmod +x bin/llama-server
           cp bin/llama-server bin/llama-cli; cp -r bin data/llama.cpp/b1; ln -s b1 data/llama.cpp/current
-          echo '{"schema":1,"id":"b1","ref":"b1","commit":"c","version":"1","backend":"cpu","portable":false,"date":"2026-01-01T00:00:00Z"}' \
-            > data/llama.cpp/b1/manifest.json`,
+          echo '${manifest}' > data/llama.cpp/b1/manifest.json`,
         );
         const { stdout, stderr } = await machine.llmctl("root", line.split(" "), { LLMCTL_HOME: "/var/lib/llmctl" });
         expect(await machine.sh("root", "cd /var/lib/llmctl; if [ -e ran ]; then cat ran; fi")).toBe("");
@@ -335,7 +312,10 @@ describe.skipIf(process.getuid?.() !== 0 && process.env["CI"] === undefined)("tw
       ]) {
         const { exitCode, stderr } = await machine.llmctl("root", args, { LLMCTL_HOME: "/run/alice/new" });
         expect(stderr).toMatch(
-          /the folder \/run\/alice belongs to "alice" \(uid 4712\), who could redirect [^]*sudo -u alice env LLMCTL_HOME=\/run\/alice\/new llmctl/,
+          joinPatterns(
+            /the folder \/run\/alice belongs to "alice" \(uid 4712\), who could redirect [^]*/,
+            /sudo -u alice env LLMCTL_HOME=\/run\/alice\/new llmctl/,
+          ),
         );
         expect(exitCode).toBe(77);
       }

@@ -6,6 +6,7 @@ import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { execaSync } from "execa";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { launchVersion } from "../../src/supervisor/launch.ts";
+import { joinPatterns } from "../support/join-patterns.ts";
 import { llmctl, llmctlCommand, startLlmctl } from "../support/llmctl.ts";
 import { findServers, readStatus, untilGone, untilStatus, upDetached } from "../support/processes.ts";
 import { TempHome } from "../support/temp-home.ts";
@@ -35,7 +36,10 @@ describe("nobody is told a success that is none", () => {
     expect(foreground.lines.at(-1)).toMatch(/stopped, asked for by "llmctl down" \(pid \d+\)$/);
     for (const { exitCode, stderr } of [await up.ended, await second.ended]) {
       expect(stderr).toMatch(
-        /"p" is not running: it was stopped, asked for by "llmctl down" \(pid \d+\)\n {2}fix: start it again: llmctl up p/,
+        joinPatterns(
+          /"p" is not running: it was stopped, asked for by "llmctl down" \(pid \d+\)\n/,
+          / {2}fix: start it again: llmctl up p/,
+        ),
       );
       expect(exitCode).toBe(3);
     }
@@ -275,7 +279,11 @@ describe("a launch that crosses versions", () => {
     try {
       const { exitCode, stderr } = await llmctl(["restart", "p"], { home });
       expect(stderr).toMatch(
-        /"p" was started by llmctl of an earlier version, which cannot take a new configuration from llmctl \d+\.\d+\.\d+; it runs on as it is\n {2}fix: restart it with "llmctl down p", then "llmctl up -d p"/,
+        joinPatterns(
+          /"p" was started by llmctl of an earlier version, which cannot take a new configuration /,
+          /from llmctl \d+\.\d+\.\d+; it runs on as it is\n/,
+          / {2}fix: restart it with "llmctl down p", then "llmctl up -d p"/,
+        ),
       );
       expect(exitCode).toBe(75);
       expect(asked).not.toContain("POST /restart");

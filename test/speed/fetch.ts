@@ -20,7 +20,10 @@ const leastOfSha256sum = 0.9;
  */
 const notePeak = `data:text/javascript,${encodeURIComponent(`
   import { readFileSync, writeFileSync } from "node:fs";
-  process.on("exit", () => writeFileSync(process.env.PEAK_FILE, /VmHWM:\\s+(\\d+) kB/.exec(readFileSync("/proc/self/status", "utf8"))[1]));
+  process.on("exit", () => {
+    const [, peak] = /VmHWM:\\s+(\\d+) kB/.exec(readFileSync("/proc/self/status", "utf8"));
+    writeFileSync(process.env.PEAK_FILE, peak);
+  });
 `)}`;
 
 /**

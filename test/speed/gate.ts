@@ -34,16 +34,15 @@ async function judgeSpeed(pair: readonly [string, string]): Promise<boolean[]> {
   for (let run = 0; run < runs; run += 1)
     results.push({ gate: await runChild(gateScript, dist, pair), parser: await runChild(parserScript, parser, pair) });
   const middle = (read: (run: { gate: GateRun; parser: GateRun }) => number) => median(results.map(read));
-  const show = (read: (run: { gate: GateRun; parser: GateRun }) => number) => middle(read).toFixed(1);
+  const show = (name: "gate" | "parser") => {
+    const [cold, warm] = [middle((run) => run[name].coldMs), middle((run) => run[name].warmMs)];
+    return `${cold.toFixed(1)} ms, once compiled ${warm.toFixed(1)} ms`;
+  };
   console.log(
     `draft gate, ${glm.tokens} tokens and ${glm.merges} merges in each of two files, median of ${runs} processes:`,
   );
-  console.log(
-    `  the gate, both reads included: ${show(({ gate }) => gate.coldMs)} ms, once compiled ${show(({ gate }) => gate.warmMs)} ms`,
-  );
-  console.log(
-    `  @huggingface/gguf, parsing only: ${show(({ parser: one }) => one.coldMs)} ms, once compiled ${show(({ parser: one }) => one.warmMs)} ms`,
-  );
+  console.log(`  the gate, both reads included: ${show("gate")}`);
+  console.log(`  @huggingface/gguf, parsing only: ${show("parser")}`);
   return [
     judge({
       what: "the gate's part of that",
@@ -117,7 +116,8 @@ const timing = `
   const peak = /VmHWM:\\s+(\\d+) kB/.exec(readFileSync("/proc/self/status", "utf8"))[1];
   const warm = [];
   for (let run = 0; run < again; run += 1) warm.push(await time());
-  console.log(JSON.stringify({ coldMs, warmMs: warm.sort((a, b) => a - b)[again >> 1], rssMb: (Number(peak) * 1024) / 1e6 }));
+  const warmMs = warm.sort((a, b) => a - b)[again >> 1];
+  console.log(JSON.stringify({ coldMs, warmMs, rssMb: (Number(peak) * 1024) / 1e6 }));
 `;
 
 /** The gate, from the compiled program. */

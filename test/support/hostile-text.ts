@@ -1,4 +1,5 @@
 import fc from "fast-check";
+import { joinPatterns } from "./join-patterns.ts";
 
 /** Characters in foreign text that a terminal obeys, hides or reorders. */
 export const hostileParts = [
@@ -36,9 +37,11 @@ export const hostileText: fc.Arbitrary<string> = fc
   .map((parts) => parts.join(""));
 
 /** Characters that no output may contain. Joiners and selectors are missing here, since they have legitimate uses. */
-const neverShown =
+const neverShown = joinPatterns(
   // oxlint-disable-next-line no-control-regex -- control characters are what this is about
-  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]|[\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e]|[\u2060-\u206f\ufeff\ufff9-\ufffb]|\p{Cs}/u;
+  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]|/u,
+  /[\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e]|[\u2060-\u206f\ufeff\ufff9-\ufffb]|\p{Cs}/u,
+);
 
 /** The first character that a terminal would obey or hide, with the text around it; undefined when there is none. */
 export function findHostile(text: string): string | undefined {

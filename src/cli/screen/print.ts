@@ -23,8 +23,8 @@ export function outputWidth(): number {
 
 /**
  * Prints a line of a log, and waits for a reader that is slower than the disk, so that the log does not pile up in
- * memory. A file or a program gets the bytes that the server wrote, colours included, as `cat` would give them: a search
- * has to find them. On a terminal control characters are made visible.
+ * memory. A file or a program gets the bytes that the server wrote, colours included, as `cat` would give them: a
+ * search has to find them. On a terminal control characters are made visible.
  */
 export async function printLogLine(line: string, signal: AbortSignal): Promise<void> {
   const { stdout } = process;

@@ -26,8 +26,8 @@ interface BriefOptions {
 const lastWordsMs = 200;
 
 /**
- * Runs a program that answers and ends, without input. A program that does not end in time is killed, and so is one that
- * prints more than `maxBytes` on a stream. Never rejects.
+ * Runs a program that answers and ends, without input. A program that does not end in time is killed, and so is one
+ * that prints more than `maxBytes` on a stream. Never rejects.
  */
 export function runBriefly(
   file: string,

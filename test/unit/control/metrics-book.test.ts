@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { MetricsBook } from "../../../src/control/metrics-book.ts";
 import type { Status } from "../../../src/control/messages.ts";
+import { makeStatus } from "../../support/make-status.ts";
 import { Samples } from "../../support/read-metrics.ts";
 
 const startedAt = "2026-01-01T00:00:00.000Z";
@@ -12,33 +13,19 @@ const spanStatus = {
   tokensPerSecond: 35,
   meanAcceptedLength: 3,
 };
-const status: Status = {
-  version: 1,
-  name: "p",
-  state: "ready",
-  since: startedAt,
-  url: "http://127.0.0.1:8080",
-  pid: 7,
-  supervisorPid: 6,
+const status = makeStatus({
   drafting: { state: "on", draftTokens: 92, acceptedTokens: 71 },
   tokensPerSecond: 10,
   baselineTokensPerSecond: 8,
   traffic: { sinceStart: spanStatus, lastTenMinutes: spanStatus },
-  dependsOn: [],
   loadMs: 1500,
   load: null,
   runs: 3,
   restarts: 2,
   restartsByCause: { killed: 1, "out-of-memory": 1 },
   startedAt,
-  lastExit: null,
-  retryInMs: null,
   build: 'b1 "cpu"',
-  profile: "/p.yaml",
-  hash: "0",
-  log: "/server.log",
-  warnings: [],
-};
+});
 
 const nowMs = Date.parse(startedAt) + 60_000;
 

@@ -9,7 +9,7 @@ import { type JsonSchema, profileJsonSchema } from "../../../src/profiles/schema
 import { parseKey } from "../../../src/profiles/yaml/key-path.ts";
 import { parseValueArgument } from "../../../src/profiles/yaml/value-argument.ts";
 import { makeSource, type SourceText } from "../../../src/profiles/yaml/located.ts";
-import { ProfileFolder } from "./profile-folder.ts";
+import { ProfileFolder } from "../../support/profile-folder.ts";
 
 function sourceIn(folder: ProfileFolder, name: string): SourceText {
   return makeSource(name, join(folder.cwd, `near/${name}.yaml`), folder.cwd);

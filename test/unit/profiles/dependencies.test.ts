@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { LlmctlError } from "../../../src/base/errors.ts";
 import { loadInOrder } from "../../../src/profiles/dependencies.ts";
-import { ProfileFolder } from "./profile-folder.ts";
+import { ProfileFolder } from "../../support/profile-folder.ts";
 
 async function order(files: Readonly<Record<string, string>>, names: readonly string[]): Promise<readonly string[]> {
   await using folder = await ProfileFolder.create(files);

@@ -2,7 +2,7 @@ import { symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { isShipped, listProfiles, profileFolders } from "../../../src/profiles/find.ts";
-import { ProfileFolder } from "./profile-folder.ts";
+import { ProfileFolder } from "../../support/profile-folder.ts";
 
 test("folders are searched from the project's to those of the package", () => {
   const folders = profileFolders({ paths: { config: "/home/ada/.config/llmctl" }, cwd: "/work" });

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { ProfileFolder, refuseText } from "./profile-folder.ts";
+import { ProfileFolder, refuseText } from "../../support/profile-folder.ts";
 
 describe("one profile", () => {
   test("is found by name, with defaults filled in", async () => {

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import type { LlmctlError } from "../../../src/base/errors.ts";
 import { describeFix } from "../../../src/base/fix.ts";
 import { keysOf, profileJsonSchema, schemaAt } from "../../../src/profiles/schema/json-schema.ts";
-import { refuseText } from "./profile-folder.ts";
+import { refuseText } from "../../support/profile-folder.ts";
 
 function show(error: LlmctlError): string {
   return error.problems

@@ -1,38 +1,19 @@
 import { describe, expect, test } from "vitest";
-import type { DraftingStatus, Status } from "../../../src/control/messages.ts";
+import type { DraftingStatus } from "../../../src/control/messages.ts";
 import { describeState } from "../../../src/supervisor/describe-state.ts";
 import type { State } from "../../../src/supervisor/machine-types.ts";
 import type { ProofTexts } from "../../../src/supervisor/launch.ts";
 import { crashed } from "../../support/make-launch.ts";
+import { makeStatus } from "../../support/make-status.ts";
 
 const on: DraftingStatus = { state: "on", draftTokens: 92, acceptedTokens: 71 };
-const status: Status = {
-  version: 1,
-  name: "p",
-  state: "ready",
-  since: "2026-01-01T00:00:00.000Z",
-  url: "http://127.0.0.1:8080",
+const status = makeStatus({
   pid: 7,
-  supervisorPid: 6,
   drafting: on,
-  tokensPerSecond: 10,
-  baselineTokensPerSecond: 8,
-  traffic: null,
   loadMs: 1150,
-  runs: 1,
-  restarts: 0,
-  restartsByCause: {},
-  startedAt: "2026-01-01T00:00:00.000Z",
   lastExit: { kind: "killed", message: "the server was killed (SIGKILL)", fix: null, time: "2026-01-01T00:00:00.000Z" },
   load: null,
-  retryInMs: null,
-  build: "b1",
-  profile: "/p.yaml",
-  dependsOn: [],
-  hash: "0",
-  log: "/server.log",
-  warnings: [],
-};
+});
 
 const proofTexts: ProofTexts = {
   asking: "asking it to prove it",

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { isLocalHost } from "../../../../src/profiles/rules/host-kinds.ts";
-import { ProfileFolder, refuseText } from "../profile-folder.ts";
+import { ProfileFolder, refuseText } from "../../../support/profile-folder.ts";
 
 async function problemOf(server: Readonly<Record<string, unknown>>) {
   const { problems, exit } = await refuseText(`model: m.gguf\nserver: ${JSON.stringify(server)}\n`);

@@ -10,7 +10,7 @@ import { readYaml } from "../../../../src/profiles/yaml/read-yaml.ts";
 import { makeProfile } from "../../../support/llama-help.ts";
 
 // A new key is written into the schema; these tests name the other place that it needs. That every key for the server
-// becomes a flag is in test/unit/llama/render-any.test.ts.
+// becomes a flag is in test/unit/llama/render/render-any.test.ts.
 
 interface Key {
   readonly path: readonly string[];

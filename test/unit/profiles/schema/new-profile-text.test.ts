@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { newProfileText } from "../../../../src/profiles/schema/new-profile-text.ts";
-import { ProfileFolder } from "../profile-folder.ts";
+import { ProfileFolder } from "../../../support/profile-folder.ts";
 
 const schema = "../profile.schema.json";
 

@@ -4,7 +4,7 @@ import { LlmctlError } from "../../../../src/base/errors.ts";
 import { loadProfile } from "../../../../src/profiles/load.ts";
 import { readYaml } from "../../../../src/profiles/yaml/read-yaml.ts";
 import { makeSource, toPlain } from "../../../../src/profiles/yaml/located.ts";
-import { ProfileFolder, refuseText } from "../profile-folder.ts";
+import { ProfileFolder, refuseText } from "../../../support/profile-folder.ts";
 
 const source = makeSource("coder", "/work/coder.yaml", "/work");
 

@@ -1,10 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { LlmctlError } from "../../../src/base/errors.ts";
-import type { FlagCatalogue } from "../../../src/llama/ask/flag-catalogue.ts";
-import { renderCli, type Rendering, renderServer } from "../../../src/llama/render/render-command.ts";
-import { anyProfileValues, type Values } from "../../support/any-profile.ts";
-import { makeProfile, readCatalogue, readCliCatalogue, serverBuilds } from "../../support/llama-help.ts";
+import { LlmctlError } from "../../../../src/base/errors.ts";
+import type { FlagCatalogue } from "../../../../src/llama/ask/flag-catalogue.ts";
+import { renderCli, type Rendering, renderServer } from "../../../../src/llama/render/render-command.ts";
+import { anyProfileValues, type Values } from "../../../support/any-profile.ts";
+import { makeProfile, readCatalogue, readCliCatalogue, serverBuilds } from "../../../support/llama-help.ts";
 
 const models = {
   target: "/m/target.gguf",

@@ -1,9 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { parse } from "yaml";
-import { profileList, profileSchemaText, profileShow } from "../../../src/cli/profile/profile.ts";
-import { formatTable } from "../../../src/cli/screen/table.ts";
-import { profileSchema } from "../../../src/profiles/schema/schema.ts";
-import { ProfileFolder } from "./profile-folder.ts";
+import { profileList, profileSchemaText, profileShow } from "../../../../src/cli/profile/profile.ts";
+import { profileSchema } from "../../../../src/profiles/schema/schema.ts";
+import { ProfileFolder } from "../../../support/profile-folder.ts";
 
 const files = {
   "near/coder.yaml":
@@ -73,23 +72,4 @@ test("profile show --resolved is a profile of its own that means the same", asyn
 
 test("profile schema is JSON", () => {
   expect(JSON.parse(profileSchemaText())).toMatchObject({ title: "llmctl profile" });
-});
-
-describe("a table", () => {
-  test("lines up its columns and cuts lines at the width", () => {
-    expect(
-      formatTable(
-        ["A", "B"],
-        [
-          ["one", "first"],
-          ["three", "a longer text"],
-        ],
-        14,
-      ),
-    ).toBe("A      B\none    first\nthree  a long…\n");
-  });
-
-  test("lets no control character through", () => {
-    expect(formatTable(["A"], [["x\u001b[31my\nz"]], 80)).toBe("A\nx [31my z\n");
-  });
 });

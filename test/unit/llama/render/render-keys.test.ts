@@ -1,10 +1,10 @@
 import { describe, expect, test } from "vitest";
-import { LlmctlError } from "../../../src/base/errors.ts";
-import { FlagCatalogue } from "../../../src/llama/ask/flag-catalogue.ts";
-import { parseHelp } from "../../../src/llama/ask/help-text.ts";
-import { commandLine, type Rendering, renderServer } from "../../../src/llama/render/render-command.ts";
-import type { Values } from "../../support/any-profile.ts";
-import { makeProfile, oldHelp, readCatalogue, serverBuilds } from "../../support/llama-help.ts";
+import { LlmctlError } from "../../../../src/base/errors.ts";
+import { FlagCatalogue } from "../../../../src/llama/ask/flag-catalogue.ts";
+import { parseHelp } from "../../../../src/llama/ask/help-text.ts";
+import { commandLine, type Rendering, renderServer } from "../../../../src/llama/render/render-command.ts";
+import type { Values } from "../../../support/any-profile.ts";
+import { makeProfile, oldHelp, readCatalogue, serverBuilds } from "../../../support/llama-help.ts";
 
 const catalogues = Object.fromEntries(serverBuilds.map((build) => [build, readCatalogue(build)])) as Record<
   (typeof serverBuilds)[number],

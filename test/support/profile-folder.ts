@@ -1,9 +1,9 @@
 import { mkdir, mkdtemp, realpath, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { LlmctlError } from "../../../src/base/errors.ts";
-import { type LoadOptions, loadProfile } from "../../../src/profiles/load.ts";
-import type { Profile } from "../../../src/profiles/schema/schema.ts";
+import { LlmctlError } from "../../src/base/errors.ts";
+import { type LoadOptions, loadProfile } from "../../src/profiles/load.ts";
+import type { Profile } from "../../src/profiles/schema/schema.ts";
 
 /** A temporary working directory with profiles in it; `await using` removes it. */
 export class ProfileFolder implements AsyncDisposable {
