@@ -123,6 +123,12 @@ async function open(
   return isOwnSocket(socketPath) ? send(socketPath, method, path, options) : undefined;
 }
 
+/**
+ * Keeps `node:http` from asking whether the host is an IPv6 address, for a TLS server name that a socket does not need.
+ * Compiling the regular expression of that question takes 4 ms of CPU, a fifteenth of a bare start of Node.
+ */
+const noServerName = { servername: "" };
+
 function send(
   socketPath: string,
   method: string,
@@ -135,6 +141,7 @@ function send(
       method,
       path,
       agent: false,
+      ...noServerName,
       headers: { host: "llmctl", "content-type": "application/json" },
       ...(options.signal === undefined ? {} : { signal: options.signal }),
     });

@@ -61,10 +61,11 @@ export async function findSupervisor(
   waitMs = settleMs,
 ): Promise<FoundSupervisor | undefined> {
   expectOwnState(folders.state, name);
-  for (const untilMs = performance.now() + waitMs; ; await sleep(lookEveryMs)) {
+  // The first use of `performance` would load a module, in every command: `process.uptime` is monotonic, too.
+  for (const untilS = process.uptime() + waitMs / 1000; ; await sleep(lookEveryMs)) {
     const found = await look(folders, name);
     const mayAnswerSoon = found?.answers === false && found.reason.code === "no-socket";
-    if (!mayAnswerSoon || performance.now() > untilMs) return found;
+    if (!mayAnswerSoon || process.uptime() > untilS) return found;
   }
 }
 
