@@ -41,7 +41,7 @@ describe("a draft with another tokenizer", () => {
     return home.writeProfile("story", { extends: "demo", llama: { binary: inject("llama").server }, draft });
   }
 
-  test("is left out: the server is ready without, and everyone says which token differs", async () => {
+  test("is left out: the server gets ready without it, and every command names the differing token", async () => {
     await writeProfile("disable");
     const { exitCode, stdout, stderr } = await llmctl(["up", "story", "-d"], { home });
     expect(exitCode).toBe(0);
@@ -55,7 +55,7 @@ describe("a draft with another tokenizer", () => {
     await llmctl(["down", "story"], { home });
   });
 
-  test("refuses the start where the profile wants it so; nothing was started", async () => {
+  test("refuses the start when the profile says so", async () => {
     await writeProfile("fail");
     const { exitCode, stdout, stderr } = await llmctl(["up", "story", "-d"], { home });
     expect({ exitCode, stdout }).toEqual({ exitCode: 78, stdout: "" });

@@ -42,7 +42,7 @@ async function readToEnd<T>(items: AsyncIterable<T>): Promise<T | undefined> {
   return last;
 }
 
-test("down lets requests finish, also one that has not begun", async () => {
+test("down lets requests finish, even a queued one", async () => {
   const { url, pid } = await upEndless("10m");
   const hangUp = new AbortController();
   const endless = streamStory(url, 1_000_000, hangUp.signal);

@@ -44,7 +44,7 @@ describe.each(inject("llamaBuilds"))("a server with workers on $ref", ({ server 
   // Fails when a process is left.
   afterEach(() => home[Symbol.asyncDispose]());
 
-  test("computes on both, is started again when it has lost one, and waits for one that is not there", async () => {
+  test("computes on both, is started again when it loses one, and waits for a missing one", async () => {
     expect((await llmctl(["up", "-d", "first", "second"], { home })).exitCode).toBe(0);
     expect((await llmctl(["check", "story"], { home })).exitCode).toBe(0);
     const serving = await upServing(home, "story");
@@ -90,7 +90,7 @@ describe.each(inject("llamaBuilds"))("a server with workers on $ref", ({ server 
     expect((await llmctl(["down", "first", "second"], { home })).exitCode).toBe(0);
   });
 
-  test("is told before the start which worker is not there, or serves another program", async () => {
+  test("names before the start a worker that is missing or is another program", async () => {
     const absent = await llmctl(["check", "story"], { home });
     expect(absent.exitCode).toBe(69);
     expect(absent.stdout).toContain(`no worker listens on ${workers[0]}`);
@@ -109,7 +109,7 @@ describe.each(inject("llamaBuilds"))("a server with workers on $ref", ({ server 
     expect((await llmctl(["down", "first", "second"], { home })).exitCode).toBe(0);
   });
 
-  test("the plan names the program of a worker, and what a server is told of its workers", async () => {
+  test("the plan has the program of a worker, and the worker flags of a server", async () => {
     const worker = JSON.parse((await llmctl(["plan", "first", "--json"], { home })).stdout) as {
       launch: { file: string; args: string[] };
     };

@@ -33,7 +33,7 @@ function openFullPipe(path: string): number {
 }
 
 describe("up in the foreground", () => {
-  test("is the supervisor, goes on showing what happens, and ends with the server", async () => {
+  test("is the supervisor, goes on showing events, and ends with the server", async () => {
     await home.writeFakeProfile("p", {}, { restart: { backoff: "50ms" } });
     const running = startLlmctl(["up", "p"], { home });
     await running.waitForLine(/ready on http/);
@@ -74,7 +74,7 @@ describe("up in the foreground", () => {
 });
 
 describe("on a pipe that nobody reads", () => {
-  test("a supervisor goes on, and is not kept by what it has not got rid of", async () => {
+  test("a supervisor goes on, and unwritten output does not keep it from ending", async () => {
     await home.writeFakeProfile("p", {}, { restart: { backoff: "50ms" } });
     const pipe = openFullPipe(home.join("pipe"));
     const [file, ...words] = llmctlCommand(["up", "p"]);
@@ -90,7 +90,7 @@ describe("on a pipe that nobody reads", () => {
 });
 
 describe("on a terminal", () => {
-  test("that is stopped with Ctrl-S the server is supervised as before, and the supervisor ends with it", async () => {
+  test("that is paused with Ctrl-S the server is supervised as before, and the supervisor ends with it", async () => {
     await home.writeFakeProfile("p", {}, { restart: { backoff: "50ms" } });
     await using terminal = new Terminal(llmctlCommand(["up", "p"]), home);
     await terminal.waitFor("ready on http");

@@ -250,7 +250,7 @@ test("every command is run", () => {
   );
 });
 
-describe("foreign text makes no sequence and no line, neither for a program nor on a terminal, in", () => {
+describe("foreign text adds no escape sequence and no line, in a pipe or on a terminal, in the output of", () => {
   test.each(listCommands().map((one) => [one.path.join(" "), one] as const))(
     "%s",
     { timeout: 180_000 },
@@ -325,19 +325,19 @@ test("the supervisor's own log can be shown on a terminal", async () => {
 });
 
 describe("the log of a server", () => {
-  test("is exact for a program", async () => {
+  test("is unchanged in a pipe", async () => {
     const { stdout } = await llmctl(["logs", "fails"], { home, env });
     expect(stdout).toContain(hostileName);
   });
 
-  test("moves and colours nothing on a terminal", async () => {
+  test("has no escape sequences on a terminal", async () => {
     const shown = await runOnTerminal(["logs", "fails"], use());
     expect(findHostile(shown)).toBeUndefined();
     expect(shown).toContain(String.raw`\x1b[31;8m`);
   });
 });
 
-test("an error of ours that is thrown outside of every promise is printable, too", async () => {
+test("an internal error that is thrown outside of every promise is printable, too", async () => {
   const NODE_OPTIONS = breakReaddir(throwOutsideOfPromises(`new TypeError(${JSON.stringify(hostile)})`));
   const { stderr, exitCode } = await llmctl(["ps"], { home, env: { ...env, NODE_OPTIONS } });
   expect(findHostile(stderr)).toBeUndefined();

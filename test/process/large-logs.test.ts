@@ -41,7 +41,7 @@ describe("a server that logs without end", () => {
     await llmctl(["down", "p"], { home });
   });
 
-  test("a line of 300 MB costs its supervisor no memory, and a reader no time", async () => {
+  test("a line of 300 MB costs its supervisor no memory and a reader no time", async () => {
     await home.writeFakeProfile("p", { longLineBytes: 300e6 });
     const { supervisorPid } = await upDetached(home, "p");
     expect(await readPeakMemory(supervisorPid)).toBeLessThan(mostMemory);
@@ -51,7 +51,7 @@ describe("a server that logs without end", () => {
   });
 });
 
-test("a full disk stops the log, not the server, and is told", async () => {
+test("a full disk stops the log, not the server, and is reported", async () => {
   await mkdir(home.join("state"));
   await home.writeFakeProfile("p", { spam: { totalBytes: 3e6 } }, { health: { interval: "100ms" } });
   await using running = startLlmctl(["up", "p"], { home, via: withSmallDisk(home.join("state"), "1m") });
@@ -62,7 +62,7 @@ test("a full disk stops the log, not the server, and is told", async () => {
   expect((await running.stop("SIGINT")).exitCode).toBe(0);
 });
 
-test("a server that starts while the disk is full is found by its port", async () => {
+test("the port of a server that starts on a full disk is found", async () => {
   await mkdir(home.join("state"));
   await home.writeFakeProfile(
     "p",

@@ -13,7 +13,7 @@ beforeEach(async () => {
 // Fails when a process is left.
 afterEach(() => home[Symbol.asyncDispose]());
 
-test("a load is shown by what the server has read of its files", async () => {
+test("the progress of a load is what the server has read of its files", async () => {
   const model = home.join("large.gguf");
   await copyFile(demoTarget, model);
   await truncate(model, 4e9); // a hole: it costs no disk, and reading it no time

@@ -28,14 +28,14 @@ describe("logs", () => {
     expect((await llmctl(["logs", "p", "-n", "0"], { home })).stdout).toBe("");
   });
 
-  test("of a profile that has never run says so", async () => {
+  test("of a profile that has never run is an error", async () => {
     const { exitCode, stderr } = await llmctl(["logs", "q"], { home });
     expect(exitCode).toBe(66);
     expect(stderr).toContain('"q" has no log');
     expect(stderr).toContain("llmctl up q");
   });
 
-  test("into a closed pipe ends quietly", async () => {
+  test("to a closed pipe ends without an error", async () => {
     await writeFile(log, lines(0, 5000));
     const { exitCode, stderr } = await llmctl(["logs", "p", "-n", "5000"], {
       home,
@@ -44,7 +44,7 @@ describe("logs", () => {
     expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
   });
 
-  test("shows control bytes on a terminal, and passes them on elsewhere", async () => {
+  test("escapes control bytes on a terminal, and passes them on elsewhere", async () => {
     await writeFile(log, "a\u001b[31mred\u0007 \u009b2J\ttab\n");
     expect((await llmctl(["logs", "p"], { home })).stdout).toBe("a\u001b[31mred\u0007 \u009b2J\ttab");
     const terminal = new Terminal(llmctlCommand(["logs", "p"]), home);
@@ -55,7 +55,7 @@ describe("logs", () => {
 });
 
 describe("logs -f", () => {
-  test("prints what comes, whole lines only, and goes on after a truncation", async () => {
+  test("prints new whole lines, and goes on after a truncation", async () => {
     await writeFile(log, lines(0, 2));
     await using follower = startLlmctl(["logs", "p", "-f"], { home });
     await follower.waitForLine(/^line 1$/);
@@ -74,7 +74,7 @@ describe("logs -f", () => {
     expect(exitCode).toBe(0);
   });
 
-  test("loses no line of a server whose log is rotated, in the rotated files neither", async () => {
+  test("loses no line when the log is rotated, and neither do the rotated files", async () => {
     const keep = 40;
     await home.writeFakeProfile("p", {}, { log: { max_size: "20KB", keep }, health: { interval: "50ms" } });
     await upDetached(home, "p");
@@ -130,7 +130,7 @@ describe("parts of a log", () => {
     expect(stderr).toContain('the log of "p" holds no run before the newest one');
   });
 
-  test("--since goes by the times of runs and lines, and takes whole runs of a build that writes none", async () => {
+  test("--since uses the times of runs and lines, and prints whole runs of a build that logs no times", async () => {
     await writeRuns();
     expect(await read("--since", "2026-01-01T11:15:00Z")).toEqual(["second b", "plain", "run T12", "third, no time"]);
     expect(await read("--since", "2026-01-01T12:30:00Z")).toEqual(["run T12", "third, no time"]);

@@ -80,7 +80,7 @@ describe("up", () => {
     expect(server.requests).toEqual([]);
   });
 
-  test("asks for the listing, then for headers, and only then for a model", async () => {
+  test("requests the listing, then headers, and only then a model", async () => {
     await writeProfile("p", "Q4_0");
     await run(["up", "p", "-d"]);
     await run(["down", "p"]);
@@ -93,7 +93,7 @@ describe("up", () => {
     expect(kinds.lastIndexOf("header")).toBeLessThan(kinds.indexOf("content"));
   });
 
-  test("never fetches a draft that cannot speed up its target, and says why without asking again", async () => {
+  test("never fetches a draft that cannot speed up its target, and says why without another request", async () => {
     await writeProfile("p", "Q2_K");
     const first = await run(["up", "p", "-d"]);
     expect(first.stderr).toContain('"p" will serve without drafting: token 7 differs');

@@ -55,7 +55,7 @@ function askedBytes(): number {
 }
 
 describe("inspect", () => {
-  test("reads a Hub model by its quant, only the start of it", async () => {
+  test("reads only the start of a Hub model, by its quant", async () => {
     const facts = await runJson(["inspect", `hf:${hf}:Q8_0`]);
     expect(facts).toMatchObject({
       architecture: "llama",

@@ -146,7 +146,7 @@ async function findInFiles(): Promise<string[]> {
 }
 
 describe("a secret is shown by no command and kept in no file", () => {
-  test("of a profile that runs: it is in the server's environment alone", async () => {
+  test("of a running profile: it is in the server's environment alone", async () => {
     await writeSecretive("p");
     const { pid, supervisorPid } = await upDetached(home, "p", { env });
     const found: string[] = [];
@@ -164,7 +164,7 @@ describe("a secret is shown by no command and kept in no file", () => {
     expect([...found, ...(await findInFiles())]).toEqual([]);
   });
 
-  test.each(Object.entries(wrong))("of a profile that is wrong: %s", async (name, values) => {
+  test.each(Object.entries(wrong))("of an invalid profile: %s", async (name, values) => {
     if (typeof values === "string") await home.writeProfile(name, values);
     else await writeSecretive(name, values);
     const found: string[] = [];
@@ -215,7 +215,7 @@ describe("a secret is shown by no command and kept in no file", () => {
   });
 });
 
-describe("what a crash leaves", () => {
+describe("a crash leaves", () => {
   const isLinux = process.platform === "linux";
   const coreLimit = async (pid: number) =>
     /^Max core file size\s+(\S+)/m.exec(await readFile(`/proc/${pid}/limits`, "utf8"))?.[1];
@@ -257,7 +257,7 @@ describe("what a crash leaves", () => {
   });
 });
 
-test.each(["0000", "0022", "0077", "0777"])("files are for their user alone, whatever the umask (%s)", async (mask) => {
+test.each(["0000", "0022", "0077", "0777"])("only their user may read files, with umask %s", async (mask) => {
   await home.writeFakeProfile("p", {}, { log: { max_size: "1KB" }, restart: { backoff: "1ms" } });
   const via = ["sh", "-c", `umask ${mask}; exec "$@"`, "sh"];
   const { pid } = await upDetached(home, "p", { via });
@@ -274,7 +274,7 @@ test.each(["0000", "0022", "0077", "0777"])("files are for their user alone, wha
   await llmctl(["down", "p"], { home });
 });
 
-test("a login in HF_ENDPOINT is written into no unit", async () => {
+test("no unit contains a login from HF_ENDPOINT", async () => {
   await writeSecretive("p");
   const endpoint = { HF_ENDPOINT: `https://u:${marker}@hub.example` };
   const { exitCode, stdout, stderr } = await llmctl(["systemd", "show", "p", "--user"], {
@@ -286,7 +286,7 @@ test("a login in HF_ENDPOINT is written into no unit", async () => {
   expect(exitCode).toBe(78);
 });
 
-test("two users' hashes of the same environment differ: neither can be tried out by a third", async () => {
+test("two users' hashes of the same environment differ, so that nobody can guess a value by its hash", async () => {
   await home.writeProfile("p", { model: demoTarget, llama: { binary: fakeLlamaServer }, env: { PIN: "1234" } });
   await using other = await TempHome.create();
   const hashOf = async (LLMCTL_HOME: string) => {

@@ -3,7 +3,7 @@ import { llmctl, startLlmctl } from "../support/llmctl.ts";
 import { readServerLog, readStatus, isAlive } from "../support/processes.ts";
 import { TempHome } from "../support/temp-home.ts";
 
-test("down while the proof request waits gives that request up, for which the server would wait", async () => {
+test("down during a proof request aborts the request, since the server would wait for it", async () => {
   await using home = await TempHome.create();
   // Longer than a command may take: the test fails where the server is killed, or waited for.
   await home.writeFakeProfile("p", { wedge: true }, { health: { proof_timeout: "10m" }, stop: { timeout: "10m" } });

@@ -83,7 +83,7 @@ describe("llmctl upgrade", () => {
     expect(await current()).not.toBe(first);
   });
 
-  test("switches although a profile is broken already or names a build of its own", async () => {
+  test("switches although a profile is invalid already or names its own build", async () => {
     await run("build", { note: "one" });
     await home.writeProfile("broken", { extends: "demo", args: ["--no-such-flag"] });
     await home.writeProfile("pinned", {

@@ -71,7 +71,7 @@ class Reader implements AsyncDisposable {
 }
 
 describe("the stream of all profiles", () => {
-  test("begins where no folder of states is, and sees a profile start, restart, stop and be forgotten", async () => {
+  test("begins without a state folder, and sees a profile start, restart, stop and be forgotten", async () => {
     await using reader = new Reader();
     expect(await reader.untilFirst()).toEqual({ states: [], forgotten: [] });
     await home.writeFakeProfile("p");
@@ -93,7 +93,7 @@ describe("the stream of all profiles", () => {
     await reader.untilIs("p", "gone stopped");
   });
 
-  test("begins with what runs and what has run, at once; a second profile appears", async () => {
+  test("begins with the profiles that run or have run; a second profile appears later", async () => {
     for (const name of ["a", "b", "c"]) await home.writeFakeProfile(name);
     await upDetached(home, "a");
     await upDetached(home, "b");
@@ -142,7 +142,7 @@ describe("the stream of all profiles", () => {
     await llmctl(["down", "p", "q"], { home });
   });
 
-  test("says why the folder of all states, or of one, cannot be read, and goes on when it can be", async () => {
+  test("says why a state folder cannot be read, and goes on when it can be read", async () => {
     for (const name of ["p", "q"]) await home.writeFakeProfile(name);
     await upDetached(home, "q");
     await mkdir(home.join("state", "p"), { mode: 0o700 });
@@ -165,7 +165,7 @@ describe("the stream of all profiles", () => {
     await llmctl(["down", "p", "q"], { home });
   });
 
-  test("keeps a profile whose folder is taken away from under its supervisor", async () => {
+  test("keeps a profile whose folder is removed while its supervisor runs", async () => {
     await home.writeFakeProfile("p", {}, { health: { interval: "200ms" } });
     await upDetached(home, "p");
     await using reader = new Reader();
@@ -177,7 +177,7 @@ describe("the stream of all profiles", () => {
     await llmctl(["down", "p"], { home });
   });
 
-  test("a reader that stops in the middle leaves nothing open", async () => {
+  test("a reader that stops early leaves nothing open", async () => {
     await home.writeFakeProfile("p");
     await upDetached(home, "p");
     const before = process.getActiveResourcesInfo().length;

@@ -21,8 +21,8 @@ afterEach(() => home[Symbol.asyncDispose]());
 
 const readEvents = async () => (await llmctl(["events", "p"], { home })).stdout;
 
-describe("nobody is told a success that is none", () => {
-  test("an up whose server is stopped before it is ready says so, and who did", async () => {
+describe("no command reports a success that did not happen", () => {
+  test("an up whose server is stopped before it is ready names who stopped it", async () => {
     await home.writeFakeProfile("p", { neverReady: true });
     const up = startLlmctl(["up", "-d", "p"], { home });
     await up.waitForLine(/loading/);
@@ -45,7 +45,7 @@ describe("nobody is told a success that is none", () => {
     }
   });
 
-  test("an up that comes while the server is being stopped starts it anew", async () => {
+  test("an up during a stop starts the server again", async () => {
     await home.writeFakeProfile("p", { ignoreTerm: true }, { stop: { timeout: "10m" } });
     const { pid } = await upDetached(home, "p");
     const down = llmctl(["down", "p"], { home });
@@ -61,7 +61,7 @@ describe("nobody is told a success that is none", () => {
     await llmctl(["down", "p", "--now"], { home });
   });
 
-  test("of two restarts with different configurations, the one that lost is told so", async () => {
+  test("of two restarts with different configurations, the one that lost fails", async () => {
     await home.writeFakeProfile("p", { ignoreTerm: true }, { stop: { timeout: "10m" } });
     const { pid } = await upDetached(home, "p");
     await home.writeFakeProfile("p", { ignoreTerm: true }, { stop: { timeout: "10m" }, ctx_size: 256 });
@@ -79,7 +79,7 @@ describe("nobody is told a success that is none", () => {
     await llmctl(["down", "p", "--now"], { home });
   });
 
-  test("a restart while a start waits for its worker takes up the edited profile", async () => {
+  test("a restart while a start waits for its worker uses the edited profile", async () => {
     const worker = { rpc: { workers: ["127.0.0.1:1"] } };
     await home.writeFakeProfile("p", {}, { ...worker, restart: { backoff: "50ms", backoff_max: "50ms" } });
     await llmctl(["up", "-d", "p", "--timeout", "1ms"], { home });
@@ -131,7 +131,7 @@ describe("a terminal that closes", () => {
     return Number(text);
   }
 
-  test("does not stop a server that was started without one", async () => {
+  test("does not stop a server that was started without a terminal", async () => {
     await home.writeFakeProfile("p");
     const pid = await startInBackground();
     const before = await untilStatus(home, "p", "ready", ({ state }) => state === "ready");
@@ -143,7 +143,7 @@ describe("a terminal that closes", () => {
     await llmctl(["down", "p"], { home });
   });
 
-  test("does not stop one that is still being prepared", async () => {
+  test("does not stop a server that is still loading", async () => {
     await home.writeFakeProfile("p", { loadMs: 1000 });
     const pid = await startInBackground();
     await untilStatus(home, "p", "loading", ({ state }) => state === "loading");
@@ -162,7 +162,7 @@ describe("a terminal that closes", () => {
   });
 });
 
-test("the first process of a container takes SIGTERM before there is a server", async () => {
+test("the first process of a container obeys SIGTERM before there is a server", async () => {
   await home.writeFakeProfile("p");
   // It waits for a lock of which nobody knows who has it.
   await mkdir(home.join("state", "p"), { recursive: true });
@@ -190,7 +190,7 @@ test("the first process of a container takes SIGTERM before there is a server", 
   await once(holder, "exit");
 });
 
-test("an up that is stopped while it waits holds up nobody, and goes on where it was", async () => {
+test("an up that is paused while it waits delays no other command, and then goes on", async () => {
   // Each health check of this load is an event that nobody reads.
   await home.writeFakeProfile("p", { loadMs: 3000, readBytes: 4096 });
   const up = startLlmctl(["up", "-d", "p"], { home });
@@ -204,7 +204,7 @@ test("an up that is stopped while it waits holds up nobody, and goes on where it
   await llmctl(["down", "p"], { home });
 });
 
-test("an up that is stopped at once, before it watches, does not keep the server from being started", async () => {
+test("an up that is paused before it watches does not keep the server from being started", async () => {
   await home.writeFakeProfile("p", { loadMs: 3000 });
   const up = startLlmctl(["up", "-d", "p"], { home });
   await until("its supervisor listens", () => existsSync(home.join("run", "p.sock")));
@@ -215,7 +215,7 @@ test("an up that is stopped at once, before it watches, does not keep the server
   await llmctl(["down", "p"], { home });
 });
 
-test("a supervisor that the system does not start is an error of one sentence", async () => {
+test("a supervisor that the system cannot start is an error of one sentence", async () => {
   await home.writeFakeProfile("p");
   const env = { NODE_OPTIONS: "--import=data:text/javascript,process.execPath='/nowhere/node'" };
   const { exitCode, stderr } = await llmctl(["up", "-d", "p"], { home, env });
@@ -225,7 +225,7 @@ test("a supervisor that the system does not start is an error of one sentence", 
   expect(exitCode).toBe(69);
 });
 
-describe("a launch that crosses versions", () => {
+describe("a launch from another version", () => {
   async function postRestart(body: object): Promise<{ status: number; answer: { code?: string; message: string } }> {
     const { request } = await import("node:http");
     const outgoing = request({ socketPath: home.join("run", "p.sock"), method: "POST", path: "/restart" });
@@ -243,7 +243,7 @@ describe("a launch that crosses versions", () => {
     return JSON.parse(stdout) as Record<string, unknown>;
   }
 
-  test("is refused with another version or an unknown value; the running server goes on", async () => {
+  test("is refused for its version or an unknown value; the running server goes on", async () => {
     await home.writeFakeProfile("p");
     const { pid } = await upDetached(home, "p");
     await readLaunch();
@@ -263,7 +263,7 @@ describe("a launch that crosses versions", () => {
     await llmctl(["down", "p"], { home });
   });
 
-  test("is not even sent to a supervisor that is too old to look at it", async () => {
+  test("is not sent to a supervisor that is too old to check it", async () => {
     await home.writeFakeProfile("p");
     await upDetached(home, "p");
     const status = await readStatus(home, "p");
@@ -297,7 +297,7 @@ describe("a launch that crosses versions", () => {
   });
 });
 
-test("commands find a supervisor that answers, however busy the machine is and they themselves are", async () => {
+test("commands find a supervisor that answers, even when the machine and they themselves are busy", async () => {
   await home.writeFakeProfile("p");
   await home.writeFakeProfile("q");
   const { pid } = await upDetached(home, "p");
