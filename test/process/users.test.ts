@@ -94,7 +94,7 @@ describe.skipIf(process.getuid?.() !== 0 && process.env["CI"] === undefined)("tw
       return victim;
     }
 
-    test("root's profiles are kept in root's folder, whatever the service user has planted in its own", async () => {
+    test("root's profiles stay in root's folder, whatever the service user plants", async () => {
       await machine.writeProfile("root", "p");
       const victim = await plantAsService();
       const list = () =>

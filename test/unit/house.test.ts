@@ -94,7 +94,7 @@ describe("recipes of CONTRIBUTING.md", () => {
   const guide = read("CONTRIBUTING.md");
   const [, ...recipes] = section(guide, "Where do I change what").split(/^### /m);
 
-  test("there is one for each typical change", () => {
+  test("there is a recipe for each typical change", () => {
     expect(recipes.length).toBeGreaterThanOrEqual(8);
   });
 

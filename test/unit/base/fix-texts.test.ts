@@ -36,7 +36,7 @@ const reasons: readonly { readonly text: string; readonly reason: string }[] = [
 const verbs = "does|finds|reads|asks|was|is|itself|runs|services|keeps|that|read it";
 const prose = new RegExp(String.raw`llmctl (?:${verbs})\b|this llmctl\b|the newest that llmctl\b`);
 
-test("no text spells a command of ours that is a fix: such a fix is data", () => {
+test("no text spells an llmctl command that is a fix: such a fix is data", () => {
   const spelled = listSources(src).flatMap((path) =>
     linesOf(readFileSync(path, "utf8"))
       .filter(isSpelled)
@@ -45,7 +45,7 @@ test("no text spells a command of ours that is a fix: such a fix is data", () =>
   expect(spelled).toEqual([]);
 });
 
-test("a text that is listed is still there", () => {
+test("every listed text still exists", () => {
   const all = listSources(src).flatMap((path) => linesOf(readFileSync(path, "utf8")));
   expect(reasons.filter(({ text }) => !all.some((one) => one.includes(text)))).toEqual([]);
 });

@@ -4,7 +4,7 @@ import { limitRunningTime } from "../../../src/base/running-time-limit.ts";
 beforeEach(() => void vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "setImmediate", "clearImmediate"] }));
 afterEach(() => void vi.useRealTimers());
 
-test("ends once, when so much of our own time is over", () => {
+test("ends once, when the process has run for that time", () => {
   const onEnd = vi.fn<() => void>();
   limitRunningTime(1000, onEnd);
   vi.advanceTimersByTime(990);
@@ -13,7 +13,7 @@ test("ends once, when so much of our own time is over", () => {
   expect(onEnd).toHaveBeenCalledTimes(1);
 });
 
-test("does not end when it was cancelled, also between the last step and the end", () => {
+test("does not end after it was cancelled, even between the last step and the end", () => {
   const onEnd = vi.fn<() => void>();
   limitRunningTime(100, onEnd)();
   const cancel = limitRunningTime(100, onEnd);

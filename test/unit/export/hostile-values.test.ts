@@ -211,7 +211,7 @@ function expectUnit(options: UnitOptions): void {
 }
 
 describe.each(textKeys())("any text in $name", ({ name, with: make }) => {
-  test("is refused, or is only that value in whatever is written from the profile", async () => {
+  test("is refused, or appears only as that value in every exported file", async () => {
     await fc.assert(
       fc.asyncProperty(hostileText, async (text) => {
         const profile = await loadValues(make(text));
@@ -281,18 +281,15 @@ test.each([
   ["Quadlet", expectQuadlet],
   ["Compose", expectCompose],
   ["Kubernetes", expectKubernetes],
-] as const)(
-  "%s: whatever a container is given is only that value, names of files on the disk too",
-  (_, expectFormat) => {
-    fc.assert(fc.property(anySpec, expectFormat), { numRuns: 500 });
-  },
-);
+] as const)("%s: every option of a container appears only as that value, as do names of files", (_, expectFormat) => {
+  fc.assert(fc.property(anySpec, expectFormat), { numRuns: 500 });
+});
 
 test.each([
   ["Quadlet", (spec: ContainerSpec) => renderQuadlet(spec, {})],
   ["Compose", (spec: ContainerSpec) => renderCompose(spec, owner)],
   ["Kubernetes", (spec: ContainerSpec) => renderKubernetes(spec, { replicas: 1, claim: "models" })],
-] as const)("%s: no comment goes on with the next line, for readers that continue those, too", (_, render) => {
+] as const)("%s: no comment ends with a backslash, which some readers would continue", (_, render) => {
   const [spec] = fc.sample(anySpec, { numRuns: 1, seed: 1 });
   const long = "\\".repeat(1 << 20);
   const text = render({
@@ -307,7 +304,7 @@ test.each([
   expect(text).toContain("# llmctl profile coder: a=b\n");
 });
 
-test("a unit: whatever paths and variables of the caller hold is only that value", () => {
+test("in a unit the caller's paths and variables appear only as values", () => {
   const options = fc.record({
     description: hostileText,
     profilePath: hostilePath,
@@ -324,7 +321,7 @@ test("a unit: whatever paths and variables of the caller hold is only that value
   );
 });
 
-test("a property list: whatever paths and variables of the caller hold is only that value", () => {
+test("in a property list the caller's paths and variables appear only as values", () => {
   const options = fc.record({
     name: fc.constant("p"),
     stopTimeoutMs: fc.constant(1000),

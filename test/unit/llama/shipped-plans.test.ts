@@ -9,7 +9,7 @@ const catalogueOf = { "llama-server": readCatalogue, "llama-cli": readCliCatalog
 
 // After a wanted change: npx vitest run --project unit test/unit/llama/shipped-plans.test.ts -u, and read the
 // difference.
-describe.each(builds)("what shipped profiles become on %s", (build) => {
+describe.each(builds)("the commands of shipped profiles on %s", (build) => {
   describe.each(shippedPrograms)("%s", (program) => {
     test.each(shippedProfiles)("%s", async (name) => {
       const { text } = await planShipped(name, program, catalogueOf[program](build));
@@ -18,7 +18,7 @@ describe.each(builds)("what shipped profiles become on %s", (build) => {
   });
 });
 
-describe("the commands of the GLM-4.7 guide, on the build that they were written for", () => {
+describe("the commands of the GLM-4.7 guide on their build", () => {
   const target = "--model /models/target.gguf";
   const common = "--threads -1 --fit on --prio 3 --temp 1.0 --top-p 0.95 --ctx-size 16384";
 

@@ -208,7 +208,7 @@ class World {
   }
 }
 
-describe("whatever happens, in whatever order", () => {
+describe("for any sequence of events", () => {
   test("there is never a second server or proof, an early second SIGTERM, or an end while the server runs", () => {
     fc.assert(
       fc.property(launches, fc.boolean(), fc.array(turns, longest), (launch, isPatient, sequence) => {

@@ -54,7 +54,7 @@ async function watchCrashes(runs: number, explain: () => void): Promise<readonly
   return events;
 }
 
-test("a backoff counts from the server's end: the work after an exit does not delay the next start", async () => {
+test("a backoff counts from the server's exit: the work after it does not delay the next start", async () => {
   const longerThanBackoffMs = 2 * backoffMs;
   const events = await watchCrashes(2, () => {
     for (const untilMs = performance.now() + longerThanBackoffMs; performance.now() < untilMs;);

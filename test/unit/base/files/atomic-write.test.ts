@@ -55,7 +55,7 @@ describe("writeFileAtomic", () => {
     expect(await readFile(join(path, "inside"), "utf8")).toBe("kept");
   });
 
-  test("a reader sees one whole content while several write", async () => {
+  test("a reader sees whole content while several processes write", async () => {
     const path = join(folder, "state.json");
     const contents = ["a", "b", "c"].map((letter) => letter.repeat(300_000));
     await writeFileAtomic(path, contents[0] ?? "");

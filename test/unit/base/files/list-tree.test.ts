@@ -18,7 +18,7 @@ describe("links", () => {
     expect(await listTree(folder)).toEqual(["model.gguf"]);
   });
 
-  test("to folders elsewhere are followed, and those that lead nowhere count as files", async () => {
+  test("to folders elsewhere are followed, and dangling links count as files", async () => {
     await mkdir(join(folder, "top/inner"), { recursive: true });
     await mkdir(join(folder, "elsewhere"));
     await writeFile(join(folder, "elsewhere/model.gguf"), "");
@@ -39,6 +39,6 @@ test.each([
   await expect(listTree(folder, { ...treeLimits, ...limits })).rejects.toMatchObject({ code: "folder-too-large" });
 });
 
-test("a folder that is not there is the system's error", async () => {
+test("a missing folder is the system's error", async () => {
   await expect(listTree(join(folder, "none"))).rejects.toMatchObject({ code: "ENOENT" });
 });

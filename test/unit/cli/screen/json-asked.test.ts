@@ -11,7 +11,7 @@ const ask = (line: string) =>
     line.split(" "),
   );
 
-describe("JSON is asked for", () => {
+describe("JSON is requested", () => {
   test.each([
     "ps --json",
     "ps --no-such --json",
@@ -47,7 +47,7 @@ describe("JSON is asked for", () => {
   });
 });
 
-test("whatever commander accepts, both read alike", async () => {
+test("whatever commander accepts is read as commander reads it", async () => {
   const commands = listCommands();
   const words = fc.constantFrom(
     "--json",

@@ -37,7 +37,7 @@ describe("on a terminal", () => {
     expect(total).toMatch(/^total {6}█░+ {2}\d % of 100\.0 GB · 3\.0 GB\/s · 31\.\d s left$/);
   });
 
-  test("is drawn over what was there, and leaves nothing behind", () => {
+  test("is drawn in place, and is cleared at the end", () => {
     const { stream, written } = fakeStream(true);
     let nowMs = 0;
     const bars = new ProgressBars({ label: "total", stream, now: () => nowMs });
@@ -53,7 +53,7 @@ describe("on a terminal", () => {
     expect(written.slice(3)).toEqual(["\r\u001b[2A\u001b[J"]);
   });
 
-  test("a file that is done has no bar, and still counts", () => {
+  test("a finished file has no bar, and still counts", () => {
     const { stream, written } = fakeStream(true);
     let nowMs = 0;
     const bars = new ProgressBars({ label: "total", stream, now: () => nowMs });
@@ -81,7 +81,7 @@ describe("on a terminal", () => {
   });
 });
 
-test("elsewhere the total is a plain line each 10 s", () => {
+test("elsewhere the total is a plain line every 10 s", () => {
   const { stream, written } = fakeStream(false);
   let nowMs = 0;
   const bars = new ProgressBars({ label: "total", stream, now: () => nowMs });

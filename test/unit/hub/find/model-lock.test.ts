@@ -27,7 +27,7 @@ async function onlyPath(): Promise<string> {
   return join(folder, names[0] ?? "");
 }
 
-test("an address that is signed is told from others, and its signature is not kept", async () => {
+test("each signed address has a lock of its own, without the signature", async () => {
   const signed = { url: "https://models.example/m.gguf?X-Amz-Signature=s3cret" };
   const files = [{ name: "m.gguf", sizeBytes: 1, digest: "b".repeat(64), version: undefined }];
   await writeModelLock(folder, signed, { files });
@@ -54,7 +54,7 @@ test("another quant, file or revision has a lock of its own", async () => {
   }
 });
 
-test("an address is locked to what came from it, whatever digest a profile has for it", async () => {
+test("an address is locked to the content that came from it, whatever digest a profile has", async () => {
   const url = "https://models.example/a/Tiny-Q8_0.gguf?key=secret";
   const came: ModelLock = {
     files: [{ name: "Tiny-Q8_0.gguf", sizeBytes: 7, digest: "b".repeat(64), version: '"v1"' }],
@@ -65,7 +65,7 @@ test("an address is locked to what came from it, whatever digest a profile has f
   expect(await onlyPath()).toMatch(/\/models\.example--a--Tiny-Q8_0\.gguf-[0-9a-f]{12}\.json$/);
 });
 
-describe("a lock that cannot be trusted counts as none", () => {
+describe("an invalid lock counts as missing", () => {
   const good = { version: 1, ref: { ...ref, revision: "main" }, ...lock };
 
   test.each([

@@ -57,7 +57,7 @@ describe("the devices of a profile", () => {
     ]);
   });
 
-  test("a build for the processor alone has no device but none", () => {
+  test('a CPU build has no device but "none"', () => {
     expect(missing("Available devices:\n").map(({ at }) => at)).toEqual([
       "p.yaml:devices.0",
       "p.yaml:devices.1",

@@ -128,7 +128,7 @@ describe("one entry", () => {
 
 const cacheTypes = "f32 f16 bf16 q8_0 q4_0 q4_1 iq4_nl q5_0 q5_1";
 
-test("allowed values of v0.5.0's server are those that it lists", () => {
+test("allowed values of v0.5.0's server are the listed ones", () => {
   expect(choicesOf("llama-server-v0.5.0")).toEqual({
     "--flash-attn": "on off auto",
     "--rope-scaling": "none linear yarn",

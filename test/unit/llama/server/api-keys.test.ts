@@ -44,7 +44,7 @@ describe("the keys of a file", () => {
     expect(readApiKey(path)).toBe(keys[0]);
   });
 
-  test.each(["", "\n", "\n\n\n", "# none yet\n", "#\n\n"])("%j has no key, which would open the server", (text) => {
+  test.each(["", "\n", "\n\n\n", "# none yet\n", "#\n\n"])("%j has no key, and would open the server", (text) => {
     writeFileSync(path, text);
     const error = refuse();
     expect(error).toMatchObject({ code: "api-keys-unusable", exit: "config", at: "p.yaml:3:3" });
@@ -127,7 +127,7 @@ describe("a key file that cannot be read", () => {
     expect(readApiKey(path)).toBeUndefined();
   });
 
-  test("is made as the fix says", () => {
+  test("can be created with the command of the fix", () => {
     path = join(folder, "my keys");
     execFileSync("sh", ["-c", describeFix(refuse().fix ?? "").replace("make one: ", "")]);
     expect(read()).toEqual([expect.stringMatching(/^[\da-f]{64}$/)]);

@@ -13,7 +13,7 @@ function readAll(folder: string): string {
     .join("\n");
 }
 
-test("every exit cause has a test: a kind is a promise to scripts and to metrics", () => {
+test("every exit cause has a test, since scripts and metrics rely on its kind", () => {
   const code = readAll("src/llama/server") + readFileSync(join(root, "src/supervisor/supervision-causes.ts"), "utf8");
   const kinds = [...code.matchAll(/^\s*kind: "([a-z-]+)",$/gm)].map(([, kind = ""]) => kind);
   expect(kinds.length).toBeGreaterThan(15);

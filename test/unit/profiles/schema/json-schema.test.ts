@@ -47,7 +47,7 @@ test.each(keys)("%s has an example that the profile accepts", (key, schema) => {
   }
 });
 
-test("a profile that extends another may leave out anything", () => {
+test("a profile that extends another may omit any key", () => {
   expect(JSON.stringify(profileJsonSchema())).not.toContain('"required"');
   expect(profileSchema.safeParse({ extends: "base" }).success).toBe(true);
 });
@@ -68,12 +68,12 @@ describe("the patterns agree with the reader of units", () => {
   });
 });
 
-test("a key is found through alternatives", () => {
+test("a key is found inside alternatives", () => {
   expect(schemaAt(profileJsonSchema(), ["draft", "model", "hf"])?.title).toBe("a repository written as owner/name");
   expect(schemaAt(profileJsonSchema(), ["constructor"])).toBeUndefined();
 });
 
-describe("an editor that follows the first line of a shipped profile", () => {
+describe("an editor that uses the schema of a shipped profile's first line", () => {
   const folder = join(import.meta.dirname, "../../../../profiles");
 
   /** Validates as an editor does, by the schema that the text itself names. */

@@ -53,7 +53,7 @@ test.each([
   ["more lines than the one before", (round: number) => 40 + 3 * round],
   ["fewer lines than the one before", (round: number) => 400 - 3 * round],
   ["as many lines as the one before", () => 100],
-])("gives each line once and in order where each rotated file has %s", async (_, countLines) => {
+])("gives each line once and in order when each rotated file has %s", async (_, countLines) => {
   const log = new ServerLog(path, { maxBytes: 1, keep: 200 });
   const expected: string[] = [];
   const write = async (line: string) => {
@@ -72,7 +72,7 @@ test.each([
   log.close();
 });
 
-test("a rotation that was interrupted long ago is no obstacle for a reader", async () => {
+test("a reader can follow a log with an old interrupted rotation", async () => {
   const log = new ServerLog(path, { maxBytes: 1, keep: 2 });
   writeFileSync(`${path}.rotating`, "line 0\n");
   utimesSync(`${path}.rotating`, new Date(0), new Date(0));
@@ -100,7 +100,7 @@ describe("a log that is lost", () => {
     ["moved", () => renameSync(path, join(dir, "moved"))],
     ["moved to the name of a rotated one", () => renameSync(path, `${path}.1`)],
     ["deleted", () => rmSync(path)],
-  ])("because it was %s is read to its end, and the new one without what that repeats", async (_, lose) => {
+  ])("because it was %s is read to its end, then the new one without repeated lines", async (_, lose) => {
     const { log, lines } = await start();
     writeSync(log.fd, "one\n");
     await nextTurn();
@@ -139,7 +139,7 @@ describe("a log that is lost", () => {
     log.close();
   });
 
-  test("without a copy of its end is read to its end, too", async () => {
+  test("is read to its end even without a copy of the end", async () => {
     writeFileSync(path, "");
     const { lines } = await follow();
     const old = openSync(path, "a");
@@ -151,7 +151,7 @@ describe("a log that is lost", () => {
     expect(await lines).toEqual(["one", "two", "end"]);
   });
 
-  test("with its rotated files is no obstacle for a reader", async () => {
+  test("does not stop a reader when its rotated files are lost, too", async () => {
     writeFileSync(`${path}.1`, "older\n");
     writeFileSync(path, "");
     const { lines } = await follow();

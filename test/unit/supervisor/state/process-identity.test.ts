@@ -33,7 +33,7 @@ test("a pid of another pid namespace is nobody's here", () => {
   expect([isRunning(older), isOfHere(older)]).toEqual([true, true]);
 });
 
-test.each([") Z 1 9 9", "a b) (c", ")))", "S"])('a name such as "%s" does not confuse it', (strange) => {
+test.each([") Z 1 9 9", "a b) (c", ")))", "S"])('a process name such as "%s" is parsed', (strange) => {
   const before = identifyProcess(process.pid);
   const ticks = readCpuTicks(process.pid) ?? 0;
   writeFileSync(comm, strange);
