@@ -72,7 +72,7 @@ describe.each(inject("llamaBuilds"))("check on $ref", ({ ref, server }) => {
     const [checked] = await check("p");
     expect(codes(checked === undefined ? [] : [checked])).toEqual([[]]);
     expect(checked?.findings.map(({ code }) => code)).not.toContain("memory-unknown");
-    // Builds of that time only say whether a model fits.
+    // Builds of that time only print whether a model fits.
     if (ref === "b7698") expect(checked?.memory).toEqual([]);
     else expect(checked?.memory).toMatchObject([{ device: "Host", needsMib: expect.any(Number) }]);
     expect(checked?.memory.every(({ needsMib }) => needsMib > 1 && needsMib < 1000)).toBe(true);

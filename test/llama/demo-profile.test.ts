@@ -81,7 +81,7 @@ describe.each(inject("llamaBuilds"))("the demo profile on $ref", ({ ref, server 
       all: true,
     });
     expect(dryRun.all).toContain("version:");
-    // older builds draft without being told, and know no such word
+    // older builds draft without this flag and do not know it
     expect(launch.args.includes("draft-simple")).toBe(ref === "v0.5.0");
 
     const { pid } = await upServing(home, "story");

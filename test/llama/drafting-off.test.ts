@@ -23,7 +23,7 @@ describe("a draft with another tokenizer", () => {
   const differingId = 300;
   let reason: string;
 
-  /** The demo draft, but for one token's text. */
+  /** The demo draft with the text of one token changed. */
   beforeEach(async () => {
     const tokens = findArray((await readModel(demoDraft)).header, "tokenizer.ggml.tokens");
     const texts = tokens === undefined ? [] : decodeTexts(tokens);
@@ -88,7 +88,7 @@ test("both demo profiles run side by side, each on its own port", async () => {
   const [drafted, plain] = await Promise.all([upServing(home, "story"), upServing(home, "plain")]);
   expect(drafted.url).not.toBe(plain.url);
   const answers = await Promise.all([askForStory(drafted.url), askForStory(plain.url)]);
-  // Greedy drafting changes how fast the text comes, not the text.
+  // With greedy sampling drafting changes the speed, not the text.
   expect(answers[0].text).toBe(answers[1].text);
   await Promise.all([llmctl(["down", "story"], { home }), llmctl(["down", "plain"], { home })]);
 });

@@ -9,7 +9,7 @@ import { TempHome } from "../support/temp-home.ts";
 
 describe.each(inject("llamaBuilds"))("a server with workers on $ref", ({ server }) => {
   let home: TempHome;
-  /** Addresses of the two, of which each machine has its own: here both are the loopback. */
+  /** Addresses of the two workers, which are usually on different machines; here both are the loopback. */
   let workers: string[];
 
   beforeEach(async () => {
@@ -57,11 +57,11 @@ describe.each(inject("llamaBuilds"))("a server with workers on $ref", ({ server 
     }
     expect((await askForStory(serving.url)).timings.draft_n).toBeGreaterThan(0);
 
-    // Of a server without requests it is seen in its connections.
+    // For a server without requests, its connections show the loss.
     process.kill((await readStatus(home, "first")).pid ?? 0, "SIGKILL");
     await untilStatus(home, "story", "ready again", ({ state, restarts }) => state === "ready" && restarts === 1);
 
-    // With a request it finds out itself, and aborts.
+    // With a request the server notices the loss itself, and aborts.
     const again = await readServing(home, "story");
     const second = await readStatus(home, "second");
     const running = streamStory(again.url, 1_000_000);

@@ -35,12 +35,12 @@ afterEach(async () => {
 const address = (path = "/m/Tiny-Q8_0.gguf") => `${server.url}${path}`;
 const models = (...parts: string[]) => home.join("data/models", ...parts);
 
-/** The files that have their final names. */
+/** The files with final names. */
 async function listModels(): Promise<string[]> {
   return (await readdir(models())).filter((name) => name.endsWith(".gguf")).toSorted();
 }
 
-/** The digest of the only model that is here. */
+/** The digest of the only model on disk. */
 async function digestOfOnly(): Promise<string> {
   const names = await listModels();
   expect(names).toHaveLength(1);
@@ -59,7 +59,7 @@ function withOtherEnd(content: Buffer): Buffer {
   return Buffer.concat([content.subarray(0, -1), Buffer.from([(content.at(-1) ?? 0) ^ 1])]);
 }
 
-/** The ranges that were asked for so far; `first` for the question what the file is. */
+/** The requested ranges so far; `first` for the request that asks for size and version. */
 function asked(): string[] {
   return server.requests.map(({ headers: { range = "whole" } }) => (range === "bytes=0-3" ? "first" : range));
 }

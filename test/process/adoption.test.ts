@@ -25,7 +25,7 @@ afterEach(() => home[Symbol.asyncDispose]());
 
 const keep = { orphan: "keep", restart: { backoff: "10ms" } };
 
-/** Ends the supervisor so that it cannot do anything about it. */
+/** Kills the supervisor with SIGKILL. */
 async function killSupervisor({ supervisorPid }: { readonly supervisorPid: number }): Promise<void> {
   process.kill(supervisorPid, "SIGKILL");
   await untilGone(supervisorPid);

@@ -35,7 +35,7 @@ const socketPath = () => home.join("run", "p.sock");
 const onPort = (): NetConnectOpts => ({ host: "127.0.0.1", port });
 const onSocket = (): NetConnectOpts => ({ path: socketPath() });
 
-/** All that a supervisor does by itself goes on. */
+/** The supervisor's own work goes on. */
 async function expectAtWork(): Promise<void> {
   const before = await readStatus(home, "p");
   expect(before).toMatchObject({ presence: "live", state: "ready" });

@@ -64,7 +64,7 @@ describe("export", () => {
   });
 });
 
-/** The command that runs before a stop, against a server that says how it is. */
+/** The command that runs before a stop, with a server that reports its slots. */
 describe("the drain before a stop", () => {
   let server: Server;
   const asked: string[] = [];

@@ -116,7 +116,7 @@ describe("a server that dies while loading", () => {
   test("and logs our health checks gets no more of them for that", async () => {
     const { exitCode } = await up({ loadMs: 1500, logRequests: true }, { server: { port: await getPort() } });
     expect(exitCode).toBe(0);
-    // Four a second, and not one for each line that it logs, which would be hundreds.
+    // Four a second, and not one for each logged line, which would be hundreds.
     const asked = count(await readServerLog(home, "p"), "request: GET /health 127.0.0.1 503");
     expect(asked).toBeGreaterThan(1);
     expect(asked).toBeLessThan(100);

@@ -73,7 +73,7 @@ const blobs = (...parts: string[]) => join(hubCache, "models--unsloth--Large-GGU
 const hasBlob = async (of: Buffer) => (await readFile(blobs(sha256(of)))).equals(of);
 const retries = () => events.filter(({ kind }) => kind === "retry");
 
-/** Bytes of a file that requests so far have asked for. */
+/** Bytes of a file that were requested so far. */
 function askedBytes(sizeBytes: number): number {
   return server.fetched().reduce((sum, range) => {
     const [, first, last] = /^bytes=(\d+)-(\d+)$/.exec(range) ?? [];
@@ -191,7 +191,7 @@ describe("ranges of a file", () => {
   });
 });
 
-/** A pull in a process of its own, which writes the bytes that it has as they come. */
+/** A pull in a separate process, which prints its number of bytes as they arrive. */
 interface PullProcess {
   readonly child: ChildProcess;
   readonly lines: string[];
@@ -283,7 +283,7 @@ describe("a pull that is killed", () => {
   }, 600_000);
 });
 
-/** What a pull would find on disk. */
+/** The ranges that a pull would find on disk. */
 async function readPlan(): Promise<{ haveBytes: number }> {
   const plan = await planPull(single, makeOptions());
   return { haveBytes: (plan.kind === "fetch" ? plan.files[0]?.haveBytes : undefined) ?? 0 };
@@ -305,7 +305,7 @@ describe("two processes", () => {
 
 describe("a disk", () => {
   const disk = makeContent(20_000_000, "disk");
-  /** Another program that takes so much when the first bytes have come. */
+  /** Another program that fills this much of the disk after the first bytes have arrived. */
   const fill = (sizeBytes: number) => `
     if (event.kind === "bytes" && event.doneBytes > 0 && !globalThis.isFilled) {
       globalThis.isFilled = true;
@@ -330,7 +330,7 @@ describe("a disk", () => {
     const { lines, ended } = startPull({ limits: small, via: withSmallDisk(hubCache, "30m"), onEvent: fill(15e6) });
     expect(await ended).toBe(1);
     expect(lines.at(-2)).toBe("no-space");
-    // No more than the ranges that were on their way.
+    // At most the ranges that were in flight.
     expect(Number(lines.at(-3))).toBeLessThanOrEqual(2 * small.rangeBytes);
   });
 });
@@ -364,7 +364,7 @@ describe("a proxy", () => {
   });
 });
 
-/** `owner/repo:quant` of a small model on HF_ENDPOINT, to run against the real thing. */
+/** `owner/repo:quant` of a small model on HF_ENDPOINT, for a run against a real Hub. */
 const [realHf, realQuant] = process.env["LLMCTL_TEST_HUB_MODEL"]?.split(":") ?? [];
 
 describe.runIf(realHf !== undefined)("a real Hub", () => {

@@ -20,7 +20,7 @@ async function serverPid(): Promise<number> {
   return pid;
 }
 
-/** A pipe that takes nothing more. */
+/** A full pipe. */
 function openFullPipe(path: string): number {
   execFileSync("mkfifo", [path]);
   const pipe = openSync(path, constants.O_RDWR | constants.O_NONBLOCK);
@@ -141,7 +141,7 @@ describe("on a terminal", () => {
     );
     let isOver = false;
     void terminal.ended.then(() => (isOver = true)); // never rejects
-    // As an impatient person does: what comes right after the first counts as its echo.
+    // Ctrl-C once more after a pause: a signal right after the first one counts as its repetition.
     await until("the command has ended", () => {
       if (!isOver) terminal.pressCtrlC();
       return isOver;

@@ -13,7 +13,7 @@ beforeEach(async () => {
 });
 afterEach(() => home[Symbol.asyncDispose]());
 
-/** Says what it was started with, and ends in a way that systemd does not try again. */
+/** Prints its arguments and environment, and exits with a code that systemd does not restart. */
 const echo = `
 import { writeFileSync } from "node:fs";
 const { ECHO_TO, HF_HOME } = process.env;
@@ -66,7 +66,7 @@ test("a real systemd passes every path and variable to the service unchanged, an
     };
     expect({ args, HF_HOME }).toEqual({ args: ["up", "--no-fetch", path], HF_HOME: path });
     expect(await systemd.show(`odd${index}`, "After")).toContain("network.target");
-    // Its mounts are named where they can be.
+    // The unit names the mounts if they can be written.
     const isSayable = !/[\p{Cc}\u2028\u2029]/u.test(path);
     const mounts = await systemd.show(`odd${index}`, "RequiresMountsFor");
     expect(mounts.includes(path.slice(1, 5).replaceAll(/["$\\]/g, String.raw`\$&`)), mounts).toBe(isSayable);

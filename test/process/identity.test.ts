@@ -20,7 +20,7 @@ const quick = { health: { interval: "200ms" } };
 const statePath = (...parts: string[]) => home.join("state", ...parts);
 const socketPath = () => home.join("run", "p.sock");
 
-/** Is there one supervisor and one server, however one asks? */
+/** Expects one supervisor and one server, from the view of each command. */
 async function expectOne(pid: number, options: Partial<RunOptions> = {}): Promise<void> {
   const [status] = JSON.parse((await llmctl(["ps", "--json"], { home, ...options })).stdout) as {
     presence: string;
@@ -34,11 +34,11 @@ async function expectOne(pid: number, options: Partial<RunOptions> = {}): Promis
 }
 
 describe("with any login", () => {
-  // As a user logs in: what llmctl uses is found by HOME and the XDG variables.
+  // As after a login: llmctl's folders come from HOME and the XDG variables.
   const runtime = () => home.join("runtime");
   const session = () => ({ LLMCTL_HOME: "", XDG_RUNTIME_DIR: runtime(), XDG_CONFIG_HOME: home.join("xdg") });
   const cron = () => ({ LLMCTL_HOME: "", XDG_CONFIG_HOME: home.join("xdg") });
-  /** Root has folders of its own, so this is somebody else. */
+  /** Root has its own folders, so this is another user. */
   const uid = 12345;
   const via = asUser(uid);
 
@@ -148,7 +148,7 @@ describe("with any login", () => {
 });
 
 describe("a supervisor restores its files after the loss of", () => {
-  /** Its supervisor may be quicker than the removal. */
+  /** The supervisor may restore the file before the removal ends. */
   const whole = { recursive: true, maxRetries: 10 };
 
   test.each<[string, () => Promise<void>]>([

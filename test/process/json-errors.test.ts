@@ -45,13 +45,13 @@ function expectShape({ code, message, at, fix, problems }: ErrorDocument["error"
   }
 }
 
-// Some only hold others.
+// Some commands are only groups.
 const everyCommand = listCommands().filter((one) => one.command.commands.length === 0 || hasJson(one));
 const withJson = everyCommand.filter(hasJson).map(({ path }) => path);
 const withoutJson = everyCommand.filter((one) => !hasJson(one)).map(({ path }) => path);
 
 describe("wrong usage is an error in JSON", () => {
-  // More words than any command takes: one takes unknown options for what it looks for.
+  // More arguments than any command takes, since one command takes unknown options as search words.
   const wrong = ["--no-such-option", "a", "b", "c"];
 
   test.each(withJson.map((path) => [path.join(" "), path] as const))("by %s, which has --json", async (_, path) => {

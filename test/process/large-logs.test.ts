@@ -16,7 +16,7 @@ beforeEach(async () => {
 });
 afterEach(() => home[Symbol.asyncDispose]());
 
-/** The most memory that a process has had so far, bytes. */
+/** Peak memory of a process so far, in bytes. */
 async function readPeakMemory(pid: number): Promise<number> {
   return 1024 * Number(/^VmHWM:\s+(\d+) kB$/m.exec(await readFile(`/proc/${pid}/status`, "utf8"))?.[1]);
 }
@@ -30,7 +30,7 @@ const mostMemory = 150e6;
 
 describe("a server that logs without end", () => {
   test("a gigabyte costs its supervisor no memory, is rotated, and does not stop the server", async () => {
-    // Rotated often and thrown away, so that little of it reaches the disk.
+    // The log is rotated often and discarded, so that little of it reaches the disk.
     const profile = { health: { interval: "50ms" }, log: { max_size: "1MiB", keep: 0 } };
     await home.writeFakeProfile("p", { spam: { bytesPerSecond: 400e6 } }, profile);
     const { pid, supervisorPid, url } = await upDetached(home, "p");
@@ -71,7 +71,7 @@ test("the port of a server that starts on a full disk is found", async () => {
   );
   await using running = startLlmctl(["up", "p"], { home, via: withSmallDisk(home.join("state"), "1m") });
   await running.waitForLine(/no space left on the disk of \S+server\.log: the server goes on/);
-  // Its state is on a disk that only it sees.
+  // Its state is on a disk in a separate mount namespace.
   const status = () => fetchStatus(home.join("run", "p.sock"));
   process.kill((await status())?.pid ?? 0, "SIGKILL");
   const after = await until("it is ready again", async () => {

@@ -99,7 +99,7 @@ describe("logs -f", () => {
 describe("parts of a log", () => {
   const marker = (time: string) => `--- llmctl: run 1, ${time}: /bin/llama-server --port 0\n`;
 
-  /** Three runs, the first of them rotated; the times of the lines are since their run began. */
+  /** Three runs, the first one in a rotated file; the lines have times since the start of their run. */
   async function writeRuns(): Promise<void> {
     await writeFile(
       `${log}.1`,
@@ -136,7 +136,7 @@ describe("parts of a log", () => {
     expect(await read("--since", "2026-01-01T12:30:00Z")).toEqual(["run T12", "third, no time"]);
     expect(await read("--since", "1000000d")).toHaveLength(9);
     await appendFile(log, `${marker(new Date().toISOString())}0.00.000.001 I now\n`);
-    // The third run went on until then, and of its lines nobody knows when they came.
+    // The third run went on until then, and its lines have no known time.
     expect((await read("--since", "10m")).filter((line) => !line.startsWith("run"))).toEqual(["third, no time", "now"]);
   });
 

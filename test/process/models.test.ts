@@ -277,7 +277,7 @@ no profile uses these; deleting them frees ${(draft.length / 1000).toFixed(1)} k
     expect(await readFile(snapshot(commit))).toEqual(target);
   });
 
-  // To be two users takes root.
+  // Only root can act as two users.
   test.skipIf(process.getuid?.() !== 0 && process.env["CI"] === undefined)(
     "root's prune deletes no name in a folder of another user's",
     async () => {

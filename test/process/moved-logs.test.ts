@@ -20,7 +20,7 @@ beforeEach(async () => {
 });
 afterEach(() => home[Symbol.asyncDispose]());
 
-/** Has the running server log a line by the descriptor that it has. */
+/** Makes the running server log a line through its open descriptor. */
 function logAsServer(pid: number, line: string): void {
   appendFileSync(`/proc/${pid}/fd/1`, `${line}\n`);
 }

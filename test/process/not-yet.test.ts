@@ -20,10 +20,10 @@ beforeEach(async () => {
 });
 afterEach(() => home[Symbol.asyncDispose]());
 
-/** Below a folder that is not there yet, as before a file system is mounted. */
+/** Below a missing folder, as before a file system is mounted. */
 const later = (name: string) => home.join("mnt", name);
 
-/** Puts a file there as a mount does: at once. */
+/** Puts a file there at once, as a mount does. */
 async function come(name: string, write: (path: string) => Promise<void>): Promise<void> {
   const folder = dirname(later(name));
   await mkdir(`${folder}.part`);
@@ -36,7 +36,7 @@ async function install(name = "p"): Promise<void> {
   expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
 }
 
-/** Starts the service and waits until its supervisor waits. @returns the kind of what it waits for. */
+/** Starts the service and waits until its supervisor waits. @returns the kind of the missing dependency. */
 async function startToWait(): Promise<string> {
   await systemd.systemctl("start", "--no-block", "llmctl-p.service");
   const { waitingFor } = await untilStatus(
@@ -175,7 +175,7 @@ describe("a service that lacks a dependency at its start", () => {
     await writeFile(`${dropIns}/test.conf`, "[Service]\nTimeoutStartSec=2s\n");
     await systemd.systemctl("daemon-reload");
     await startToWait();
-    // Each look is at least 200 ms after the one before.
+    // Each check is at least 200 ms after the last one.
     const eventLog = home.join("state/p/supervisor.log");
     await until(
       "it has looked 20 times",
@@ -273,7 +273,7 @@ describe("a start by hand", () => {
 });
 
 describe("a restart of a server that has been ready", () => {
-  /** Ends the server, and takes something away before the next start, which is half a second later. */
+  /** Ends the server, and removes a dependency before the next start half a second later. */
   async function loseServer(pid: number): Promise<void> {
     process.kill(pid, "SIGKILL");
     await untilStatus(home, "p", "put off", ({ state }) => state === "backoff");

@@ -23,7 +23,7 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-/** A process that has the lock file open, and has locked it or not. */
+/** A process that has the lock file open, locked or not. */
 async function startHolder(how: "locked" | "open"): Promise<number> {
   const fd = openSync(lockPath, "r+");
   const lock = how === "locked" ? "flock -n 3; " : "";

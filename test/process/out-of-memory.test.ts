@@ -13,7 +13,7 @@ beforeEach(async () => {
 // Fails when a process is left.
 afterEach(() => home[Symbol.asyncDispose]());
 
-// Left out where nobody may limit memory, but never in CI.
+// Skipped when this user may not limit memory, but never in CI.
 const isLeftOut = process.env["CI"] === undefined && !(await MemoryCgroup.isPossible());
 
 test.skipIf(isLeftOut)(

@@ -68,7 +68,7 @@ function makeOptions(more: Partial<PullOptions> = {}): PullOptions {
   };
 }
 
-/** A promise for the moment when this many bytes of the file are on disk, and the listener that keeps it. */
+/** A promise that resolves when this many bytes of the file are on disk, and its listener. */
 function whenOnDisk(bytes: number): { reached: Promise<void>; onProgress: (event: PullEvent) => void } {
   let settle = () => {};
   const reached = new Promise<void>((resolve) => (settle = resolve));
@@ -345,7 +345,7 @@ describe("a token", () => {
   });
 });
 
-/** Runs a module in a process of its own with nothing inherited but PATH. */
+/** Runs a module in a separate process that inherits only PATH. */
 function startScript(script: string, via: readonly string[] = []): ChildProcess & { lines: string[] } {
   const env = {
     PATH: process.env["PATH"],
@@ -364,7 +364,7 @@ function startScript(script: string, via: readonly string[] = []): ChildProcess 
 
 const source = (path: string) => JSON.stringify(join(repository, "src", path));
 
-/** `llmctl pull`, as the program runs it. */
+/** `llmctl pull`, with the program's error report. */
 function startPull(
   names: readonly string[],
   more: { readonly dryRun?: boolean; readonly update?: boolean; readonly json?: boolean } = {},

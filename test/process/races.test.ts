@@ -86,7 +86,7 @@ describe("at the same instant", () => {
 });
 
 describe("the latest request wins", () => {
-  // The server goes only when the test kills it, so that the second wish always comes in time.
+  // The server ends only when the test kills it, so that the second request always arrives in time.
   const stubborn = [{ ignoreTerm: true }, { stop: { timeout: "10m" } }] as const;
 
   test("down during a restart", async () => {

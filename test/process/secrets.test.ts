@@ -11,7 +11,7 @@ import { llmctl } from "../support/llmctl.ts";
 import { readStatus, untilStatus, upDetached } from "../support/processes.ts";
 import { demoTarget, fakeLlamaServer, TempHome } from "../support/temp-home.ts";
 
-/** What a profile and its caller may hold for the server, or for nobody else; each has this in it. */
+/** Part of every secret of a profile and its caller, for the server or for llmctl only. */
 const marker = "s3cr3tMarker";
 const env = {
   HF_HUB_OFFLINE: "1",
@@ -33,7 +33,7 @@ beforeEach(async () => {
 // Fails when a process is left.
 afterEach(() => home[Symbol.asyncDispose]());
 
-/** A profile that runs; an `args` list or another key may make it one that does not. */
+/** A valid profile; an `args` list or another key may make it invalid. */
 async function writeSecretive(name: string, more: Readonly<Record<string, unknown>> = {}): Promise<void> {
   await home.writeFakeProfile(
     name,
@@ -53,7 +53,7 @@ async function writeSecretive(name: string, more: Readonly<Record<string, unknow
   );
 }
 
-/** Each is wrong in a way of its own, at a place that holds a secret. */
+/** Each has a different error at a place that contains a secret. */
 const wrong: Readonly<Record<string, string | Readonly<Record<string, unknown>>>> = {
   "bad-flag": { args: ["--api-key", `${marker}-arg`] },
   "bad-joined": { args: [`--api-key=${marker}-arg`] },
@@ -77,7 +77,7 @@ const wrong: Readonly<Record<string, string | Readonly<Record<string, unknown>>>
   "yaml-flow": `model: m\nenv: { A: "\\${marker}" }\n`,
 };
 
-/** The words that a command needs beyond its name; of what runs on, fetches from the world or asks a person, none. */
+/** Arguments of a command; undefined if it does not end, fetches from the internet or asks a person. */
 function argumentsFor(path: readonly string[], name: string): readonly string[] | undefined {
   const line = path.join(" ");
   switch (line) {
@@ -133,7 +133,7 @@ async function run(args: readonly string[], found: string[]): Promise<void> {
   }
 }
 
-/** Files below a folder, but for those that the test itself wrote. */
+/** Files below a folder, except those that the test wrote. */
 async function listFiles(folder: string): Promise<string[]> {
   const entries = await readdir(folder, { withFileTypes: true, recursive: true });
   return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));

@@ -91,7 +91,7 @@ describe("a special file in the place of a state or lock file blocks no command"
     ["lock", "a pipe", pipe, "the path is not a regular file"],
     ["server.lock", "a pipe", pipe, "the path is not a regular file"],
     ["lock", "a folder", folder, "a folder is in the place of a file"],
-    // Found when the control socket is open already.
+    // This one is found after the control socket was opened.
     ["state.json", "a folder", folder, "a folder is in the place of a file"],
   ])("%s: with %s a start is refused and leaves no process", async (name, _, make, said) => {
     await put(name, make);
@@ -101,7 +101,7 @@ describe("a special file in the place of a state or lock file blocks no command"
   });
 });
 
-// To give a folder away takes root.
+// Only root can give a folder to another user.
 describe.skipIf(process.getuid?.() !== 0 && process.env["CI"] === undefined)(
   "a profile's folder of another user",
   () => {
@@ -147,7 +147,7 @@ describe.skipIf(process.getuid?.() !== 0 && process.env["CI"] === undefined)(
   },
 );
 
-// To give a file away takes root.
+// Only root can give a file to another user.
 test.skipIf(process.getuid?.() !== 0 && process.env["CI"] === undefined)(
   "a lock of another user is left alone, and the user is named",
   async () => {
@@ -216,7 +216,7 @@ test("locks that were emptied on a full disk do not keep the supervisor from end
   const disk = join("/proc", String(up.pid), "root", home.join("state"));
   await expect(writeFile(join(disk, "fill"), Buffer.alloc(2 << 20))).rejects.toThrow("ENOSPC");
   for (const lock of ["lock", "server.lock"]) await truncate(join(disk, "p", lock));
-  // What has become free is filled, too.
+  // Fill the freed space, too.
   await expect(writeFile(join(disk, "more"), Buffer.alloc(2 << 20))).rejects.toThrow("ENOSPC");
   const { exitCode, stderr } = await up.stop();
   expect(stderr).not.toContain("internal error");
@@ -240,7 +240,7 @@ test("a state file that becomes unwritable stops nothing, and is a warning", asy
   await llmctl(["down", "p"], { home });
 });
 
-/** From the supervisor itself: the state file cannot be read meanwhile. */
+/** The supervisor's own warnings: the state file cannot be read meanwhile. */
 async function findWarnings(): Promise<readonly string[]> {
   const { fetchStatus } = await import("../../src/control/client.ts");
   const status = await fetchStatus(home.join("run", "p.sock"));

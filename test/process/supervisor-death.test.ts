@@ -124,7 +124,7 @@ test("a supervisor without a free descriptor keeps its server, and replaces it o
   const { pid, supervisorPid } = await upDetached(home, "p");
   const events = followEvents(home.join("run", "p.sock"));
   await events.next();
-  // Clients cannot bring that about, whatever they hold; the rest of the machine can.
+  // Clients cannot cause this with any number of connections; other processes of the machine can.
   await limitDescriptors(supervisorPid, "4");
   process.kill(pid, "SIGKILL");
   await untilEvent(events, /^cannot start .* EMFILE/);
@@ -210,7 +210,7 @@ describe("without setpriv", () => {
     return guards.flat();
   }
 
-  /** With a PATH that has what llmctl needs, but no setpriv. */
+  /** With a PATH of all programs that llmctl needs except setpriv. */
   async function upWithGuard() {
     await home.writeFakeProfile("p");
     return upDetached(home, "p", { env: { PATH: await pathWith(home, ["flock", "ps", "sh", "cat"]) } });

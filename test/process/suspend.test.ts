@@ -7,8 +7,7 @@ import { readStatus, untilStatus, upDetached } from "../support/processes.ts";
 import { TempHome } from "../support/temp-home.ts";
 import { until } from "../support/until.ts";
 
-// The supervisor is made to believe that the machine was suspended: it reads how long the machine is up from a file of
-// ours.
+// The test simulates a suspend: the supervisor reads the machine's uptime from a file of the test.
 let home: TempHome;
 let clock: string;
 
@@ -19,7 +18,7 @@ beforeEach(async () => {
 });
 afterEach(() => home[Symbol.asyncDispose]());
 
-/** In seconds more than it is. Stands still, as nothing but a jump is looked for. */
+/** In seconds, above the real value. It is constant, since only a jump matters. */
 async function setUptime(more: number): Promise<void> {
   await writeFile(clock, `${uptime() + more} 0.00\n`);
 }

@@ -59,7 +59,7 @@ describe("llmctl upgrade", () => {
     expect(await current()).toBe(first);
     await llmctl(["upgrade", "--rollback"], { home });
     expect(await current()).toBe(second);
-    // the demo of the upgrade is nobody's profile
+    // the demo of the upgrade is not a profile of the user
     expect(await readdir(home.join("state")).catch(() => [])).toEqual([]);
   });
 

@@ -11,7 +11,7 @@ import { asOrdinaryUser, asUser } from "../support/namespaces.ts";
 import { findServers, isAlive, upDetached } from "../support/processes.ts";
 import { TempHome } from "../support/temp-home.ts";
 
-/** A file that nobody may change, and what it was. */
+/** A file that no command may change, and its original state. */
 class Victim {
   readonly path: string;
   #was = "";
@@ -37,14 +37,14 @@ class Victim {
   }
 }
 
-/** A process that nobody may end. */
+/** A process that no command may end. */
 function startBystander(via: readonly string[] = []): ChildProcess & { readonly pid: number } {
   const child = spawn("/usr/bin/env", [...via, "sleep", "600"], { stdio: "ignore", detached: true });
   if (child.pid === undefined) throw new Error("sleep could not be started");
   return child as ChildProcess & { readonly pid: number };
 }
 
-/** What a state says of a server that is this process, in all that llmctl checks of it. */
+/** Writes a state and locks that name this process as the server, valid for every check of llmctl. */
 async function forgeState(folder: string, name: string, pid: number): Promise<void> {
   const identity = identifyProcess(pid);
   const status = makeStatus({ name, url: "http://127.0.0.1:1", pid, supervisorPid: 999_999 });
@@ -59,7 +59,7 @@ async function forgeState(folder: string, name: string, pid: number): Promise<vo
   await writeFile(join(folder, name, "lock"), JSON.stringify({ holder: supervisor, profile: name }));
 }
 
-// To be two users takes root.
+// Only root can act as two users.
 describe.skipIf(process.getuid?.() !== 0 && process.env["CI"] === undefined)("two users", () => {
   describe("root and the service user", () => {
     let machine: Machine;
@@ -120,7 +120,10 @@ describe.skipIf(process.getuid?.() !== 0 && process.env["CI"] === undefined)("tw
         const victim = await plantAsService();
         const { exitCode, stderr } = await machine.llmctl("root", args, { LLMCTL_HOME: "/var/lib/llmctl" });
         expect(stderr).toMatch(
-          /the folder \/var\/lib\/llmctl(?:\/state)? belongs to "llmctl" \(uid 4711\), (?:not to you|who could redirect)/,
+          joinPatterns(
+            /the folder \/var\/lib\/llmctl(?:\/state)? belongs to "llmctl" \(uid 4711\), /,
+            /(?:not to you|who could redirect)/,
+          ),
         );
         expect(stderr).toContain(`sudo -u llmctl env LLMCTL_HOME=/var/lib/llmctl llmctl ${line}`);
         expect(exitCode).toBe(77);
@@ -225,7 +228,7 @@ describe.skipIf(process.getuid?.() !== 0 && process.env["CI"] === undefined)("tw
       expect(`${stdout}${stderr}`).not.toContain("SECRET");
       expect(stderr).toMatch(/the folder \S+ is a link/);
       expect(exitCode).toBe(77);
-      // The folder of all states, and one above it: what they lead to is root's, and root's own would be read.
+      // The folder of all states, and its parent: the link's target is root's, so root would read its own files.
       await machine.sh(
         "root",
         "mkdir -p /run/other/state/p; for f in server supervisor; do cp /run/secret /run/other/state/p/$f.log; done",

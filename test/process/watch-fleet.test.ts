@@ -9,7 +9,7 @@ import { upDetached } from "../support/processes.ts";
 import { TempHome } from "../support/temp-home.ts";
 import { until } from "../support/until.ts";
 
-/** Slower than any change here may take to be seen, so that no test passes by the slow look. */
+/** Longer than any change here may take to be seen, so that no test passes by polling. */
 const never = 600_000;
 
 let home: TempHome;
@@ -21,7 +21,7 @@ afterEach(() => home[Symbol.asyncDispose]());
 
 const isRoot = process.getuid?.() === 0;
 
-/** Nothing is closed to root, which then refuses the folder of another user. */
+/** Root can read every folder, but refuses the folder of another user. */
 function close(folder: string): Promise<void> {
   return isRoot ? chown(folder, 12_345, 12_345) : chmod(folder, 0);
 }
@@ -30,7 +30,7 @@ function reopen(folder: string): Promise<void> {
   return isRoot ? chown(folder, 0, 0) : chmod(folder, 0o700);
 }
 
-/** Reads the stream as a live view would, and keeps what it said. */
+/** Reads the stream as a live view would, and records it. */
 class Reader implements AsyncDisposable {
   readonly changes: FleetChange[] = [];
   readonly states = new Map<string, ProfileState>();
@@ -50,7 +50,7 @@ class Reader implements AsyncDisposable {
     }
   }
 
-  /** Presence and state of a profile, such as `live ready`; undefined where there is none. */
+  /** Presence and state of a profile, such as `live ready`; undefined for an unknown profile. */
   read(name: string): string | undefined {
     const state = this.states.get(name);
     return state && `${state.presence} ${state.status.state}`;

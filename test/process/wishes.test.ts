@@ -85,7 +85,7 @@ describe("no command reports a success that did not happen", () => {
     await llmctl(["up", "-d", "p", "--timeout", "1ms"], { home });
     await untilStatus(home, "p", "waiting", ({ waitingFor }) => waitingFor != null);
     await home.writeFakeProfile("p", {}, { ctx_size: 256 });
-    // It goes from backoff to preflight and back all the time: the restart may meet either.
+    // It alternates between backoff and preflight: the restart may arrive in either.
     expect((await llmctl(["restart", "p"], { home })).exitCode).toBe(0);
     expect((await readStatus(home, "p")).command?.args).toContain("256");
     await llmctl(["down", "p"], { home });
@@ -121,7 +121,7 @@ describe("events name who asked for a stop", () => {
 });
 
 describe("a terminal that closes", () => {
-  /** As `nohup llmctl … &` does it: no terminal, and SIGHUP to whatever was started from it. */
+  /** As with `nohup llmctl … &`: no terminal, and SIGHUP to every process that was started from it. */
   async function startInBackground(): Promise<number> {
     const [file, ...args] = llmctlCommand(["up", "p"]);
     const shell = spawn("sh", ["-c", 'nohup "$@" </dev/null >/dev/null 2>&1 & echo $!', "sh", file, ...args], {
@@ -164,7 +164,7 @@ describe("a terminal that closes", () => {
 
 test("the first process of a container obeys SIGTERM before there is a server", async () => {
   await home.writeFakeProfile("p");
-  // It waits for a lock of which nobody knows who has it.
+  // It waits for a lock whose holder is unknown.
   await mkdir(home.join("state", "p"), { recursive: true });
   const holder = spawn("flock", [home.join("state", "p", "lock"), "sleep", "60"]);
   const [file, ...args] = llmctlCommand(["up", "p"]);
@@ -181,7 +181,7 @@ test("the first process of a container obeys SIGTERM before there is a server", 
     const caught = BigInt(`0x${/^SigCgt:\s+([0-9a-f]+)$/m.exec(status)?.[1] ?? "0"}`);
     return (caught & 1n) !== 0n;
   };
-  // Node itself catches SIGTERM from the start, and then means to die of it; SIGHUP is caught together with ours.
+  // Node itself handles SIGTERM from the start, to die of it; the handler of SIGHUP is installed with llmctl's.
   await until("it handles signals", handles);
   const ended = once(up, "exit");
   process.kill(inner, "SIGTERM");
@@ -287,7 +287,7 @@ describe("a launch from another version", () => {
       );
       expect(exitCode).toBe(75);
       expect(asked).not.toContain("POST /restart");
-      // Nor does anybody start a second one beside it.
+      // No command starts a second supervisor, either.
       expect((await llmctl(["up", "-d", "p", "--timeout", "1ms"], { home })).exitCode).toBe(11);
       expect(await findServers(home)).toEqual([]);
     } finally {
@@ -304,7 +304,7 @@ test("commands find a supervisor that answers, even when the machine and they th
   const { supervisorPid } = await upDetached(home, "q");
   process.kill(supervisorPid, "SIGSTOP"); // one that does not answer, beside it
   const busy = Array.from({ length: 3 }, () => spawn(process.execPath, ["-e", "for (;;);"]));
-  // Each command is itself kept from running for longer than any limit, in the middle of its question.
+  // Each command is paused in the middle of its request, for longer than any time limit.
   const preload = home.join("busy.mjs");
   await writeFile(
     preload,

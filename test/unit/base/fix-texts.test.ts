@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 
 const src = join(import.meta.dirname, "../../../src");
 
-/** Texts that name a command of ours and are no fix of this machine's, or none of one command. */
+/** Texts that name an llmctl command but are no fix for this machine, or no fix with a single command. */
 const reasons: readonly { readonly text: string; readonly reason: string }[] = [
   { text: 'see on its machine why: "llmctl ps"', reason: "it is to be run on another machine" },
   { text: 'run "llmctl ps" on the worker', reason: "it is to be run on another machine" },

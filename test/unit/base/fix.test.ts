@@ -66,7 +66,7 @@ test("a shell reads the command's words back, whatever is in them", () => {
   );
 });
 
-/** What stands between the outer quotes. */
+/** The text between the outer quotes. */
 function commandOf(fix: CommandFix): string {
   const [, command = ""] = /^run "(.*)"$/s.exec(describeFix(fix)) ?? [];
   return command;

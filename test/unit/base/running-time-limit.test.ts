@@ -20,7 +20,7 @@ test("does not end after it was cancelled, even between the last step and the en
   vi.advanceTimersToNextTimer();
   vi.advanceTimersToNextTimer();
   vi.advanceTimersToNextTimer();
-  vi.advanceTimersToNextTimer(); // the fourth step: what has arrived is read before the end
+  vi.advanceTimersToNextTimer(); // the fourth step: arrived input is read before the end
   cancel();
   vi.advanceTimersByTime(5000);
   expect(onEnd).not.toHaveBeenCalled();
@@ -31,8 +31,8 @@ test("a step that came late counts once: a process that could not run has lost n
   const onEnd = vi.fn<() => void>();
   const cancel = limitRunningTime(200, onEnd);
   const untilMs = performance.now() + 600;
-  while (performance.now() < untilMs); // busy: nothing of ours can run
-  // The first turn after it: its late step has been counted, and nothing more.
+  while (performance.now() < untilMs); // busy: no code of this process can run
+  // The first turn after it: only its late step has been counted.
   await new Promise((resolve) => setTimeout(() => setImmediate(resolve), 0));
   expect(onEnd).not.toHaveBeenCalled();
   cancel();

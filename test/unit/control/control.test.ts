@@ -276,7 +276,7 @@ describe("nobody can make a supervisor wait", () => {
     reader.pause();
     const closed = once(reader, "close");
     const large = { ...event, message: "x".repeat(1 << 16) };
-    // What a socket and the reader's own stream hold comes on top of what may wait.
+    // The buffers of the socket and of the reader's stream come on top of the limit.
     for (let sent = 0; sent < 64; sent += 1) {
       server.publish(large);
       await new Promise((resolve) => setImmediate(resolve));
@@ -286,7 +286,7 @@ describe("nobody can make a supervisor wait", () => {
     expect(await fetchStatus(socketPath)).toEqual(status);
   });
 
-  /** A reader of events that reads nothing until it is told to. */
+  /** A reader of events that reads nothing until it is resumed. */
   async function follow(): Promise<Socket> {
     const reader = connect(socketPath).on("error", () => undefined);
     reader.write("GET /events HTTP/1.1\r\nhost: x\r\n\r\n");
@@ -299,7 +299,7 @@ describe("nobody can make a supervisor wait", () => {
     const readers: Socket[] = [];
     while (readers.length < 40) readers.push(await follow());
     const closed = readers.map((reader) => new Promise((resolve) => reader.on("close", resolve)));
-    // Far less than may wait for one of them.
+    // Far less than the limit for one reader.
     for (let sent = 0; sent < 10; sent += 1) server.publish({ ...event, message: "x".repeat(1 << 16) });
     for (const reader of readers.slice(0, 20)) reader.resume();
     await Promise.any(closed);
@@ -418,7 +418,7 @@ describe("a listener on the socket that is no supervisor", () => {
     const other = createHttpServer((_, response) => {
       response.writeHead(status);
       if (typeof body === "string") return void response.end(body);
-      // Without end: the same pieces again and again, as fast as they are taken.
+      // Endless: the same pieces again and again, as fast as they are read.
       const send = (): void => {
         while (!response.destroyed && body.every((piece) => response.write(piece)));
       };

@@ -29,12 +29,12 @@ beforeEach(async () => {
 
 afterEach(() => server.close());
 
-/** A connection whose errors are its end. */
+/** A connection that treats an error as its end. */
 function dial(): Socket {
   return connect({ host: "127.0.0.1", port }).on("error", () => undefined);
 }
 
-/** All that comes for these bytes until the server closes the connection. */
+/** The answer to these bytes, until the server closes the connection. */
 async function say(...words: readonly (string | Buffer)[]): Promise<string> {
   const socket = dial();
   let answer = "";

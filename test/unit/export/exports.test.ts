@@ -50,7 +50,7 @@ function readCompose(spec: ContainerSpec) {
   return { project, service };
 }
 
-/** The schema's `id` are those of an older draft, which no reference needs. */
+/** The schema's `id` keys are of an older draft, and no reference needs them. */
 function modernSchema(): object {
   const isOld = (key: string, value: unknown) => key === "$schema" || (key === "id" && typeof value === "string");
   return JSON.parse(
@@ -58,7 +58,7 @@ function modernSchema(): object {
   ) as object;
 }
 
-/** The published schema is older than a project's name and the hook before a stop (Compose 2.30). */
+/** The published schema lacks a project's name and the pre_stop hook, which are newer (Compose 2.30). */
 function expectComposeSpec(spec: ContainerSpec): void {
   const { project, service } = readCompose(spec);
   const { pre_stop: _hook, ...known } = service;

@@ -9,7 +9,7 @@ import { ggufFuzzer, mostBytes, strictSource } from "../../fuzz/gguf.ts";
 import { Random, seedOf } from "../../fuzz/random.ts";
 import { buildGguf, modelFrom, modelKeys } from "../../support/gguf-builder.ts";
 
-/** Around the sizes at which the reader's window grows. */
+/** Sizes around those at which the reader's window grows. */
 const sizesBytes = [2 ** 17, 2 ** 24 + 1, 33 * 2 ** 20, 65 * 2 ** 20];
 
 test("mutated headers are read or refused with a typed error, within their size and little memory", async () => {
@@ -17,7 +17,7 @@ test("mutated headers are read or refused with a typed error, within their size 
   const outcomes = new Set<string>();
   for (let run = 0; run < ggufFuzzer.counts.short; run += 1)
     outcomes.add(await session.attempt(new Random(seedOf(20_260_928, run))));
-  // The mutations must reach deep: were they all refused at the magic, the test would show nothing.
+  // The mutations must reach deep: if all were refused at the magic, the test would show nothing.
   expect([...outcomes].toSorted()).toEqual(ggufFuzzer.outcomes.toSorted());
 });
 

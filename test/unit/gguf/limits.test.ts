@@ -87,7 +87,7 @@ test("keys and tensors that were complete in a window are not parsed again", asy
     0,
   );
   decode.mockRestore();
-  // Parsed from the start in each of its windows, it would be five times the file.
+  // If each window were parsed from the start, this would be five times the file.
   expect(decodedBytes).toBeLessThan(1.2 * bytes.length);
 });
 

@@ -92,7 +92,7 @@ function leaves(schema: JsonSchema, path = ""): [string, unknown][] {
   });
 }
 
-/** A path is shown as it will be used: absolute. */
+/** A path is shown absolute, as it will be used. */
 function withoutFolders(value: unknown): unknown {
   return JSON.parse(JSON.stringify(value).replace(/"[^"]*\//g, '"'));
 }

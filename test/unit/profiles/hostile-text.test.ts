@@ -9,7 +9,7 @@ import { newProfileText } from "../../../src/profiles/schema/new-profile-text.ts
 import { makeSource } from "../../../src/profiles/yaml/located.ts";
 import { hostileText } from "../../support/hostile-values.ts";
 
-/** As a command line and a file can hold it. */
+/** Text that a command line and a file can contain. */
 const text = hostileText.map((one) => one.replaceAll(/[\0\p{Cs}]/gu, ""));
 const steering = /(?!\n)[\p{Cc}\p{Zl}\p{Zp}]/u;
 

@@ -4,7 +4,7 @@ import { createNotifier } from "../../../src/services/notify.ts";
 
 const env = { NOTIFY_SOCKET: "/run/systemd/notify" };
 
-/** A manager that records messages and takes each one only when told to. */
+/** A manager that records messages and accepts each one only when told to. */
 function makeManager() {
   const messages: (readonly string[])[] = [];
   const failures: LlmctlError[] = [];

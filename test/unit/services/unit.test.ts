@@ -36,7 +36,7 @@ describe("renderUnit", () => {
         "Wants=llmctl-embed.service llmctl-rerank.service",
       ]),
     );
-    // A restart of theirs would restart this one, and load its model anew.
+    // A restart of a dependency would restart this unit, and load its model again.
     expect(linesOf({ dependsOn: ["embed"] }).join("\n")).not.toMatch(/^(Requires|Requisite|BindsTo|PartOf)=/m);
   });
 

@@ -15,7 +15,7 @@ const whole = makeLaunch({
   args: ["--port", "0"],
 });
 
-/** As it arrives. */
+/** The launch as it arrives: parsed JSON. */
 function check(value: unknown): Launch {
   return checkLaunch(JSON.parse(JSON.stringify(value)), running, "9.9.9");
 }
@@ -100,7 +100,7 @@ function replace(value: object, path: string, wrong: unknown): object {
   return { ...value, [key]: rest.length === 0 ? wrong : replace(inner as object, rest.join("."), wrong) };
 }
 
-/** A text for a text is no other kind, unless only some words are known; nor is one map for another. */
+/** Whether the launch may hold the one value instead of the other. A text counts unless only some words are valid. */
 function isOfOneKind(wrong: unknown, right: unknown): boolean {
   const isWord = ["llama-server", "fail", "on-failure", "kill"].includes(String(right));
   return typeof wrong === "string"

@@ -151,7 +151,7 @@ describe("transitions", () => {
 });
 
 describe("retries", () => {
-  /** The delays of one exit after the other, each some time after the one before. */
+  /** The delays after a series of exits at this interval. */
   function delays(by: Launch, exits: number, everyMs: number, random = 0.5): (number | string)[] {
     let machine: Machine = inState(ready);
     return Array.from({ length: exits }, (_, i) => {
@@ -209,7 +209,7 @@ test("a process may exist in every state from starting to stuck", () => {
   }
 });
 
-/** A state of which only the name matters. */
+/** A state with only a name. */
 function plain(name: State["name"]): State {
   switch (name) {
     case "ready":

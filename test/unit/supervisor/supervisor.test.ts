@@ -23,7 +23,7 @@ const backoffMs = 20;
 /**
  * A server that ends at once.
  * @param explain How its end is explained.
- * @returns what was told until the server was started `runs` times.
+ * @returns the messages until the server was started `runs` times.
  */
 async function watchCrashes(runs: number, explain: () => void): Promise<readonly StatusEvent[]> {
   const events: StatusEvent[] = [];

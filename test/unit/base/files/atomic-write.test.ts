@@ -14,7 +14,7 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-/** Content whose source breaks after some bytes have been written, as a full disk would. */
+/** Content whose source fails after some bytes have been written, as with a full disk. */
 function breaksHalfway(): Uint8Array {
   async function* chunks(): AsyncGenerator<Uint8Array> {
     yield Buffer.from("new, but only ha");

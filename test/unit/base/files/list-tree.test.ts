@@ -13,7 +13,7 @@ afterEach(() => rm(folder, { recursive: true }));
 describe("links", () => {
   test("that lead in a circle end, however many there are", async () => {
     await writeFile(join(folder, "model.gguf"), "");
-    // Followed to the system's end of 40 links, two of them would be 2^40 paths.
+    // Followed up to the system's limit of 40 links, two of them would give 2^40 paths.
     for (const name of ["a", "b", "c"]) await symlink(".", join(folder, name));
     expect(await listTree(folder)).toEqual(["model.gguf"]);
   });

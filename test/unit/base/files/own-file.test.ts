@@ -34,7 +34,7 @@ test.each([
   expect(await readFile(join(folder, "victim"), "utf8")).toBe("text");
 });
 
-// To give a file away takes root.
+// Only root can give a file to another user.
 test.runIf(process.getuid?.() === 0)("a file of another user is refused with the owner's name", async () => {
   await writeFile(path, "");
   await chown(path, 65_534, 65_534);

@@ -30,7 +30,7 @@ describe("a file of another user", () => {
   test.runIf(process.platform === "linux")("that claims to be empty, as files of /proc do, is read", async () => {
     expect(await readBounded("/proc/self/status", 1 << 20)).toContain("Pid:");
     expect(await readBounded("/proc/self/status", 10)).toBeUndefined();
-    // Longer than one read of it gives.
+    // Longer than the result of one read.
     const maps = await readBounded("/proc/self/maps", 16 << 20);
     expect(maps?.length).toBeGreaterThan(8192);
     expect(maps?.trimEnd().split("\n").at(-1)).toContain("[");

@@ -19,7 +19,7 @@ test("a path of one's own folders and root's is safe, also with one's own link o
     expectTrustedPath(join(folder, path));
 });
 
-// To give a folder away takes root.
+// Only root can give a folder to another user.
 describe.runIf(process.getuid?.() === 0)("another user's entry on the path", () => {
   const refusal = (what: string) =>
     expect.objectContaining({ code: "foreign-folder", exit: "permission", message: expect.stringContaining(what) });

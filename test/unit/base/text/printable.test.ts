@@ -45,7 +45,7 @@ describe("characters that a terminal obeys or hides are made visible", () => {
         expect(findHostile(printable(text))).toBeUndefined();
         expect(findHostile(printableLine(text))).toBeUndefined();
         expect(printableLine(text)).not.toMatch(/[\n\t]/);
-        // What is shown is not shown again.
+        // An escaped text is not escaped again.
         expect(printable(printable(text))).toBe(printable(text));
       }),
       { numRuns: 2000 },

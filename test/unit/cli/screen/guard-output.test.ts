@@ -6,7 +6,7 @@ import { paint } from "../../../../src/cli/screen/paint.ts";
 import { ProgressBars } from "../../../../src/cli/screen/progress-bars.ts";
 import { findHostile, hostileText } from "../../../support/hostile-text.ts";
 
-/** A guarded stream that keeps what reaches it. */
+/** A guarded stream that records its output. */
 function guardedStream(isTTY = true): { stream: WriteStream; written: (string | Uint8Array)[] } {
   const written: (string | Uint8Array)[] = [];
   const stream = Object.assign(Object.create(WriteStream.prototype) as WriteStream, {

@@ -107,8 +107,8 @@ class Reached extends Error {
 }
 
 /**
- * Whether the command that would run was given `--json`; undefined where none would, as the line is wrong or asks for
- * help.
+ * Whether commander gives `--json` to the command that would run; undefined if no command would run, because the line
+ * is invalid or asks for help.
  */
 async function parse(argv: readonly string[]): Promise<boolean | undefined> {
   const program = createProgram(() => {}).hook("preAction", (_, command) => {

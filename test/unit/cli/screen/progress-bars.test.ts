@@ -2,7 +2,7 @@ import { WriteStream } from "node:tty";
 import { describe, expect, test } from "vitest";
 import { ProgressBars } from "../../../../src/cli/screen/progress-bars.ts";
 
-/** A stream that keeps what it is given. */
+/** A stream that records its input. */
 function fakeStream(isTTY: boolean, rows = 24): { stream: WriteStream; written: string[] } {
   const written: string[] = [];
   const stream = Object.assign(Object.create(WriteStream.prototype) as WriteStream, {
@@ -14,7 +14,7 @@ function fakeStream(isTTY: boolean, rows = 24): { stream: WriteStream; written: 
   return { stream, written };
 }
 
-/** What a terminal shows of a draw: its lines, without the codes that clear. */
+/** The lines of a draw on a terminal, without escape sequences. */
 function linesOf(text: string | undefined): string[] {
   // oxlint-disable-next-line no-control-regex -- the codes of the terminal
   return (text ?? "").replaceAll(/\u001b\[\d*[AKJm]|\r/g, "").split("\n");

@@ -29,7 +29,7 @@ describe("formatProgress", () => {
   });
 });
 
-/** A stream that keeps what it is given. */
+/** A stream that records its input. */
 function fakeStream(isTTY: boolean): { stream: WriteStream; written: string[] } {
   const written: string[] = [];
   const stream = Object.assign(Object.create(WriteStream.prototype) as WriteStream, {

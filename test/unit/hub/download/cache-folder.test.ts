@@ -19,7 +19,7 @@ afterEach(() => rm(folder, { recursive: true }));
 
 const waiting = { signal: new AbortController().signal, onWait: () => {} };
 
-// To give a folder away takes root.
+// Only root can give a folder to another user.
 test.runIf(process.getuid?.() === 0)("root writes nothing through links in another user's cache", async () => {
   for (const name of ["hub", "models"]) await symlink(join(folder, "victim"), join(folder, "cache", name));
   await chown(join(folder, "cache"), 65_534, 65_534);

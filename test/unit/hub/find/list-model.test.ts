@@ -16,7 +16,7 @@ async function* oneChunk(text: string): AsyncGenerator<Uint8Array> {
   yield Buffer.from(text);
 }
 
-/** A Hub that answers a request for the listing with what `page` makes of its number, from 0 on. */
+/** A Hub that answers the n-th request for the listing, from 0 on, with `page(n)`. */
 function list(page: (index: number) => Page, info: Page = { body: JSON.stringify({ id: "x", sha: commit }) }) {
   let pages = 0;
   const seen: string[] = [];

@@ -10,7 +10,7 @@ import { TransientError } from "../../../../src/hub/http/retry.ts";
 
 let server: Server;
 let port = 0;
-/** What the server does with a connection, and with each request on it. */
+/** The server's behaviour for a connection, and for each request on it. */
 let onConnection: (socket: Socket) => void = () => {};
 let onRequest: (socket: Socket, head: string) => void = () => {};
 const sockets = new Set<Socket>();
@@ -104,7 +104,7 @@ describe("a connection", () => {
       before = sentBytes;
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
-    // What the sockets of the system hold on both sides, and one chunk.
+    // The socket buffers on both sides, and one chunk.
     expect(sentBytes).toBeLessThan(16 << 20);
     let readBytes = 0;
     for await (const chunk of body ?? []) readBytes += chunk.length;
@@ -115,7 +115,7 @@ describe("a connection", () => {
     const reached = new Promise<Socket>((resolve) => (onConnection = resolve));
     const stop = new AbortController();
     const answer = httpGet(`https://127.0.0.1:${port}/`, { headers: {}, signal: stop.signal });
-    const socket = await reached; // no TLS comes from there
+    const socket = await reached; // this server never answers with TLS
     stop.abort(new Error("enough"));
     await Promise.all([expect(answer).rejects.toThrow("enough"), once(socket, "close")]);
   });

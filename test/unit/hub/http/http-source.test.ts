@@ -8,7 +8,7 @@ import { buildGguf, modelKeys } from "../../../support/gguf-builder.ts";
 type Answer = (content: Buffer, start: number, end: number) => Response;
 
 const url = "https://models.example/model.gguf";
-/** Some 600 kB of header, and as much again behind it. */
+/** About 600 kB of header, and as many bytes after it. */
 const tokens = Array.from({ length: 40_000 }, (_, id) => `token${id}`);
 const content = Buffer.concat([
   buildGguf({ metadata: modelKeys({ "tokenizer.ggml.tokens": tokens }) }),
@@ -21,7 +21,7 @@ const answerRange: Answer = (bytes, start, end) =>
     headers: { "content-range": `bytes ${start}-${end - 1}/${bytes.length}`, etag: '"one"' },
   });
 
-/** A body in pieces; `taken` counts those that were asked for. */
+/** A body in pieces; `taken` counts the pieces that were read. */
 function inPieces(bytes: Buffer, taken: { count: number }): ReadableStream<Uint8Array> {
   const size = 10_000;
   let at = 0;
@@ -38,7 +38,7 @@ function inPieces(bytes: Buffer, taken: { count: number }): ReadableStream<Uint8
   );
 }
 
-/** Serves `bytes`: each request takes the first of `answers`, and is answered well when there is none left. */
+/** Serves `bytes`: each request gets the next of `answers`, and a correct answer when none is left. */
 function serve(bytes: Buffer, answers: Answer[] = []): { file: HttpFile; ranges: string[]; delays: number[] } {
   const ranges: string[] = [];
   const delays: number[] = [];

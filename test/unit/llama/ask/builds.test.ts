@@ -172,7 +172,7 @@ describe("useBuild", () => {
     await makeCurrent("b7698-cpu-2");
     await expect(useBuildBefore(data)).rejects.toMatchObject({ code: "build-missing", exit: "missingFile" });
     await useBuild("v0.5.0", data);
-    await useBuild("v0.5.0", data); // the same again is no change
+    await useBuild("v0.5.0", data); // the same build again changes nothing
     expect(await useBuildBefore(data)).toMatchObject({ id: "b7698-cpu-2" });
     expect(await useBuildBefore(data)).toMatchObject({ id: "v0.5.0-cpu-1" });
     expect((await listBuilds(data)).builds).toHaveLength(2);

@@ -205,7 +205,7 @@ describe("a hostile help text", () => {
     "(",
     "- a: ",
   ];
-  // Quadratic patterns would take minutes for these, and the test would run out of its time.
+  // Quadratic patterns would take minutes for these, and the test would time out.
   test.each(words)("of %j takes linear time, however it ends", (word) => {
     const long = word
       .repeat(Math.ceil(helpLimits.entryCharacters / word.length))

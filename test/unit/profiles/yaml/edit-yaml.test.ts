@@ -151,7 +151,7 @@ test("a key is parsed as messages show it", () => {
   expect(["", ".a", "a..b", "a.", "a[x]", "a b"].map(parseKey)).toEqual(Array.from({ length: 6 }, () => undefined));
 });
 
-/** A file whose keys and the places of whose values are known without reading it. */
+/** A file with known keys and known places of their values. */
 interface Written {
   readonly before: string;
   readonly after: string;
@@ -173,7 +173,7 @@ const scalar = fc.constantFrom(
   "- - 1".slice(4),
 );
 const line = fc.tuple(scalar, comment, gap);
-/** No command line can hold a NUL. */
+/** No command line can contain a NUL. */
 const spelled = fc
   .oneof(
     fc.constantFrom("8", "0.75", "true", "[CUDA0, CUDA1]", "{ a: 1, b: [x] }", '"q\\"q"', "'0'", "~", "-1", "1e3"),
@@ -182,7 +182,7 @@ const spelled = fc
   )
   .filter((typed) => !typed.includes("\0"));
 
-/** Two keys beside each other under `map`, in block or flow style, between other keys; one is the one to be set. */
+/** Two adjacent keys under `map`, in block or flow style, between other keys; one of them will be set. */
 const written = fc
   .record({ first: line, old: line, last: line, isFlow: fc.boolean(), head: gap, eol: fc.constantFrom("\n", "\r\n") })
   .map(({ first, old, last, isFlow, head, eol }): Written & { readonly text: string } => {
@@ -199,7 +199,7 @@ const written = fc
     return { before: a, after: b, key: "map.key", text: a + old[0] + b };
   });
 
-// The limit is for a machine that does much else: the runs take half a second.
+// The limit is for a busy machine: the runs take half a second.
 describe("for any profile and any value", { timeout: 60_000 }, () => {
   test("set then read returns the value, and keeps every other byte", () => {
     fc.assert(

@@ -8,7 +8,7 @@ import { ProfileFolder, refuseText } from "../../../support/profile-folder.ts";
 
 const source = makeSource("coder", "/work/coder.yaml", "/work");
 
-/** What the text says, or the refusal; anything else that is thrown fails the test. */
+/** The parsed text, or its error; any other error fails the test. */
 function readOrRefuse(yaml: string): unknown {
   try {
     return toPlain(readYaml(yaml, source).root);

@@ -3,7 +3,7 @@ import { ActivityMeter } from "../../../../src/supervisor/child/activity-meter.t
 
 const still = { logBytes: 100, cpuTicks: 50, taken: { read: 1000, fetched: 1000, mapped: 1000 } };
 
-/** A server of which the test says what it shows. */
+/** A server whose counters the test sets. */
 function watchSigns(): { life: ActivityMeter; signs: { now: typeof still } } {
   const signs = { now: still };
   return {
@@ -38,7 +38,7 @@ describe("signs of activity", () => {
 
 test("the cost of llmctl's own health checks never counts as activity", () => {
   const { life, signs } = watchSigns();
-  // A hundredth of a second in every ten.
+  // A hundredth of a second of CPU time in ten seconds.
   for (let second = 10; second <= 900; second += 10) {
     signs.now = { ...signs.now, cpuTicks: signs.now.cpuTicks + 1 };
     expect(life.look(second * 1000)).toBe(false);

@@ -11,7 +11,7 @@ beforeEach(() => {
   heartbeat = new Heartbeat(ask, { everyMs: 100, nowMs: 1000, signal });
 });
 
-/** Looks every 10 ms. @returns how often it asked in all. */
+/** Checks every 10 ms. @returns the total number of probes. */
 function beatUntil(fromMs: number, toMs: number): number {
   for (let nowMs = fromMs; nowMs <= toMs; nowMs += 10) heartbeat.beat(nowMs);
   return questions.length;

@@ -7,7 +7,7 @@ const files = [
   { path: "/b", sizeBytes: 400 },
 ];
 
-/** Measures after each of these, the first of which is the state before the load. */
+/** Measures after each of these counters; the first one is the state before the load. */
 function measure(...taken: [number, number, number][]): (number | undefined)[] {
   const rest = taken.map(([read, fetched, mapped]) => ({ read, fetched, mapped }));
   const meter = new LoadMeter(files, 1, () => rest.shift());

@@ -25,7 +25,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(dir, { recursive: true }));
 
-/** Starts to follow; the lines until one says "end". */
+/** Starts to follow. @returns the lines up to the line "end". */
 async function follow(): Promise<Followed> {
   const end = await findLogEnd(path);
   if (end === undefined) throw new Error("no log");
@@ -35,7 +35,7 @@ async function follow(): Promise<Followed> {
 
 interface Followed {
   readonly lines: Promise<readonly string[]>;
-  /** So far. */
+  /** The lines so far. */
   readonly seen: readonly string[];
 }
 
@@ -48,7 +48,7 @@ async function collect(end: LogEnd, lines: string[] = []): Promise<readonly stri
   return lines;
 }
 
-// Between any two steps of the reader the writer may have written, rotated, and written more than there was before.
+// Between two steps of the reader the writer may write, rotate, and then write more than there was before.
 test.each([
   ["more lines than the one before", (round: number) => 40 + 3 * round],
   ["fewer lines than the one before", (round: number) => 400 - 3 * round],
@@ -85,7 +85,7 @@ test("a reader can follow a log with an old interrupted rotation", async () => {
 test("a missing log has no end", async () => expect(await findLogEnd(path)).toBeUndefined());
 
 describe("a log that is lost", () => {
-  /** A log with one line that was seen, and a reader that waits for what comes. */
+  /** A log with one line that was read, and a reader that waits for more. */
   async function start(): Promise<Followed & { readonly log: ServerLog }> {
     const log = new ServerLog(path, { maxBytes: 1e6, keep: 2 });
     log.markRun(formatRunMarker(1, "server"));
@@ -122,7 +122,7 @@ describe("a log that is lost", () => {
     const expected: string[] = [];
     let copied = 0;
     for (let n = 0; n < 300; n += 1) {
-      // Of a log that is lost a second time, before its reader has come to the first, nobody knows where it is.
+      // A log that is lost a second time before its reader has found the first cannot be found.
       if (n % 50 === 19) while (said(seen).length < copied) await nextTurn();
       expected.push(`line ${n}`);
       writeSync(log.fd, `line ${n}\n`);

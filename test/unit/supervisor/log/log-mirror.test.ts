@@ -37,7 +37,7 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-/** As the server writes, who keeps its descriptor. */
+/** As the server writes, which keeps its descriptor. */
 function say(text: string): void {
   appendFileSync(log.fd, text);
 }

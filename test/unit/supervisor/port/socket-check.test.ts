@@ -32,7 +32,7 @@ async function close(): Promise<void> {
   if (open !== undefined) await once(open.close(), "close");
 }
 
-/** As a server leaves it; Node itself removes the name that it has bound. */
+/** A stale socket as a server leaves it; Node itself removes the path that it has bound. */
 async function leaveStale(): Promise<void> {
   await listen(`${socketPath}~`);
   renameSync(`${socketPath}~`, socketPath);

@@ -9,7 +9,7 @@ import {
   readCpuTicks,
 } from "../../../../src/supervisor/state/process-identity.ts";
 
-/** The name of this very process, as others see it. */
+/** The name of this process, as other processes see it. */
 const comm = "/proc/self/comm";
 const name = readFileSync(comm, "utf8").trim();
 afterEach(() => writeFileSync(comm, name));
