@@ -7,7 +7,7 @@ import { until } from "../support/until.ts";
 
 const isSleeping = async (url: string) => ((await getJson(`${url}/props`)) as { is_sleeping: boolean }).is_sleeping;
 
-describe.each(inject("llamaBuilds"))("a server that sleeps when nobody asks, on $ref", ({ server }) => {
+describe.each(inject("llamaBuilds"))("a server that sleeps without requests, on $ref", ({ server }) => {
   let home: TempHome;
 
   beforeEach(async () => {

@@ -149,7 +149,7 @@ describe("a server that is kept when its supervisor is killed", () => {
     await llmctl(["down", "p"], { home });
   });
 
-  test("is told from a process with other arguments", async () => {
+  test("is not confused with a process that has other arguments", async () => {
     await home.writeFakeProfile("p", {}, keep);
     const first = await upDetached(home, "p");
     await killSupervisor(first);

@@ -15,7 +15,7 @@ beforeEach(async () => {
 });
 afterEach(() => home[Symbol.asyncDispose]());
 
-/** A build with a llama-server and, unless told otherwise, the fake llama-cli beside it. */
+/** A build with a llama-server and, by default, the fake llama-cli beside it. */
 async function writeProfile(values: Readonly<Record<string, unknown>> = {}, hasCli = true): Promise<void> {
   await mkdir(home.join("bin"));
   await symlink(fakeLlamaServer, home.join("bin/llama-server"));

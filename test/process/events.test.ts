@@ -44,7 +44,7 @@ describe("events", () => {
     );
   });
 
-  test("of a profile that never ran are none", async () => {
+  test("has no events of a profile that never ran", async () => {
     const { exitCode, stderr } = await llmctl(["events", "p"], { home });
     expect(stderr).toContain('"p" has no events');
     expect(exitCode).toBe(66);

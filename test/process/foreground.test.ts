@@ -73,7 +73,7 @@ describe("up in the foreground", () => {
   });
 });
 
-describe("on a pipe that nobody reads", () => {
+describe("on a pipe without a reader", () => {
   test("a supervisor goes on, and unwritten output does not keep it from ending", async () => {
     await home.writeFakeProfile("p", {}, { restart: { backoff: "50ms" } });
     const pipe = openFullPipe(home.join("pipe"));

@@ -289,7 +289,7 @@ async function runOnTerminal(args: readonly string[], { env: more, input = "" }:
       reject: false,
     },
   );
-  // oxlint-disable-next-line no-control-regex -- these are the sequences of ours
+  // oxlint-disable-next-line no-control-regex -- these are llmctl's own sequences
   return stdout.replaceAll(/\r|\u001b\[(?:(?:1|2|22|3[1239])m|\d*[AGJK])/g, "");
 }
 

@@ -74,7 +74,7 @@ describe("with any login", () => {
     await llmctl(["up", "-d", "p"], { home, env: session(), via });
     const [pid = 0] = await findServers(home);
     await rm(runtime(), { recursive: true });
-    await writeFile(runtime(), ""); // nobody can make it again
+    await writeFile(runtime(), ""); // so that it cannot be created again
     await until("its socket is elsewhere", async () => {
       const { exitCode } = await llmctl(["status", "p"], { home, env: cron(), via });
       return exitCode === 0;

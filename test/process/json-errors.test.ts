@@ -166,7 +166,7 @@ describe("a bug is an error in JSON, with its stack", () => {
     ["thrown", 'throw new TypeError("boom");'],
     ["thrown outside of every promise", throwOutsideOfPromises('new TypeError("boom")')],
     [
-      "rejected where nobody waits",
+      "rejected without a handler",
       'void Promise.reject(new TypeError("boom")); await new Promise(() => setTimeout(() => {}, 60_000));',
     ],
   ])("%s", async (_, body) => {

@@ -17,7 +17,7 @@ afterEach(() => home[Symbol.asyncDispose]());
 const isLeftOut = process.env["CI"] === undefined && !(await MemoryCgroup.isPossible());
 
 test.skipIf(isLeftOut)(
-  "an out-of-memory kill is told from a person's kill, and the server is started again",
+  "an out-of-memory kill has another cause than a person's kill, and the server is started again",
   async () => {
     await using box = await MemoryCgroup.create(400 << 20);
     await home.writeFakeProfile(

@@ -134,7 +134,7 @@ describe("profile new", () => {
   test.each([
     ["a profile that is there", ["p", "--extends", "demo"], 78, 'there is a profile "p" already'],
     ["a parent that is not there", ["q", "--extends", "dmeo"], 78, 'did you mean "demo"?'],
-    ["a name that is none", ["../q", "--extends", "demo"], 78, "cannot be a profile's name"],
+    ["an invalid name", ["../q", "--extends", "demo"], 78, "cannot be a profile's name"],
     ["no model", ["q"], 2, "add --extends PROFILE, or --model"],
     ["both a parent and a model", ["q", "--extends", "demo", "--model", "m.gguf"], 2, "exclude each other"],
     ["a repository without a quant", ["q", "--model", "hf:a/b"], 2, "write hf:a/b:Q4_K_M"],

@@ -205,8 +205,8 @@ describe("a secret is shown by no command and kept in no file", () => {
   });
 
   test.each([
-    ["an endpoint that is none", { HF_ENDPOINT: `gopher://user:${marker}@example.com?token=${marker}` }],
-    ["a token that is none", { HF_TOKEN: `${marker} ü` }],
+    ["an invalid endpoint", { HF_ENDPOINT: `gopher://user:${marker}@example.com?token=${marker}` }],
+    ["an invalid token", { HF_TOKEN: `${marker} ü` }],
   ])("of the caller: %s", async (_, more) => {
     const { stdout, stderr, exitCode } = await llmctl(["inspect", "hf:owner/repo:m.gguf"], { home, env: more });
     expect(stderr).toContain("llmctl: error:");

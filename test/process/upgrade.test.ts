@@ -63,7 +63,7 @@ describe("llmctl upgrade", () => {
     expect(await readdir(home.join("state")).catch(() => [])).toEqual([]);
   });
 
-  test("refuses a build on which a profile would not start, and says why, unless it is told to switch", async () => {
+  test("refuses a build on which a profile would not start, except with --even-if-profiles-break", async () => {
     await run("build", { note: "one" });
     const first = await current();
     await home.writeProfile("mine", { extends: "demo", args: ["--slot-prompt-similarity", "0.4"] });

@@ -92,7 +92,7 @@ describe("no command reports a success that did not happen", () => {
   });
 });
 
-describe("events name who asked for a stop", () => {
+describe("events name the source of a stop request", () => {
   test("a command, with its pid", async () => {
     await home.writeFakeProfile("p");
     await upDetached(home, "p");
@@ -191,7 +191,7 @@ test("the first process of a container obeys SIGTERM before there is a server", 
 });
 
 test("an up that is paused while it waits delays no other command, and then goes on", async () => {
-  // Each health check of this load is an event that nobody reads.
+  // Each health check of this load is an event without a reader.
   await home.writeFakeProfile("p", { loadMs: 3000, readBytes: 4096 });
   const up = startLlmctl(["up", "-d", "p"], { home });
   await up.waitForLine(/loading/);

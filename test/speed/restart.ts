@@ -127,7 +127,7 @@ async function timeRestart(pair: DemoPair): Promise<Restart> {
 function readRestart(killedMs: number, events: readonly StatusEvent[]): Restart {
   const find = (state: StateName) => {
     const event = events.find(({ status }) => status.state === state);
-    if (event === undefined) throw new Error(`the supervisor told no event "${state}"`);
+    if (event === undefined) throw new Error(`the supervisor logged no event "${state}"`);
     return event;
   };
   const timeOf = (state: StateName) => Date.parse(find(state).time);

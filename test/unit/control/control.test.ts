@@ -267,7 +267,7 @@ describe("the place of a socket", () => {
   );
 });
 
-describe("nobody can make a supervisor wait", () => {
+describe("no client can block a supervisor", () => {
   test("a reader that does not read is disconnected", async () => {
     await server.listen([socketPath]);
     const reader = connect(socketPath);
@@ -294,7 +294,7 @@ describe("nobody can make a supervisor wait", () => {
     return reader.pause();
   }
 
-  test("many readers that do not read are disconnected before their buffers are large together", async () => {
+  test("many readers that do not read are disconnected before the sum of their buffers is large", async () => {
     await server.listen([socketPath]);
     const readers: Socket[] = [];
     while (readers.length < 40) readers.push(await follow());
@@ -382,7 +382,7 @@ describe("an impostor in a supervisor's place", () => {
       `${head}\r\n${JSON.stringify({ ...status, warnings: [{}] })}`,
       "unreadable-answer",
     ],
-    ["a refusal that is none", `HTTP/1.1 409 No\r\nconnection: close\r\n\r\n{"message":7}`, "unreadable-answer"],
+    ["an invalid refusal", `HTTP/1.1 409 No\r\nconnection: close\r\n\r\n{"message":7}`, "unreadable-answer"],
     ["an answer that is cut", `${head}content-length: 100\r\n\r\n{`, "answer-cut-off"],
     ["an answer without end", `${head}\r\n${" ".repeat(9 << 20)}`, "unreadable-answer"],
   ])("%s is an error", async (_, words, code) => {

@@ -35,7 +35,7 @@ describe("a status is refused", () => {
 
   test.each([
     ["a state that there is not", { state: "asleep" }],
-    ["a time that is none", { since: "yesterday" }],
+    ["an invalid time", { since: "yesterday" }],
     ["drafting without its counts", { drafting: { state: "on" } }],
     ["a pid that is no whole number", { pid: 1.5 }],
     ["a pid of a group", { pid: -1 }],

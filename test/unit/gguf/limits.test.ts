@@ -91,7 +91,7 @@ test("keys and tensors that were complete in a window are not parsed again", asy
   expect(decodedBytes).toBeLessThan(1.2 * bytes.length);
 });
 
-test("tokens of the length of a known one are told apart without decoding them", async () => {
+test("tokens of the same length as a known one are compared without decoding them", async () => {
   const tokens = Array.from({ length: 20_000 }, (_, i) => (i === 7 ? "<|im_end|>" : String(i).padStart(10, "x")));
   const header = await read(
     buildGguf({ metadata: { "tokenizer.ggml.model": "gpt2", "tokenizer.ggml.tokens": tokens } }),

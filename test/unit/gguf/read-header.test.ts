@@ -344,7 +344,7 @@ describe("paths", () => {
     await handle.close();
   });
 
-  test("a missing file, a folder and a device are told apart", async () => {
+  test("a missing file, a folder and a device have different errors", async () => {
     expect(await failure(readHeader(join(folder, "none.gguf")))).toMatchObject({ code: "file-missing" });
     expect(await failure(readHeader(folder))).toEqual({
       code: "not-gguf",

@@ -97,7 +97,7 @@ describe("replaceFileAtomic", () => {
     expect(await readFile(join(folder, "dotfiles/profile.yaml"), "utf8")).toBe("new");
   });
 
-  test("makes no file where there is none", async () => {
+  test("does not create a missing file", async () => {
     await expect(replaceFileAtomic(join(folder, "gone.yaml"), "new")).rejects.toThrow("ENOENT");
     expect(await readdir(folder)).toEqual([]);
   });

@@ -74,8 +74,8 @@ describe("an invalid lock counts as missing", () => {
     ["without a commit", { ...good, commit: undefined }],
     ["with a commit that leads elsewhere", { ...good, commit: "../../../../etc" }],
     ["with a name that leads elsewhere", { ...good, files: [{ ...lock.files[0], name: "../../x.gguf" }] }],
-    ["with a digest that is none", { ...good, files: [{ ...lock.files[0], digest: "../x" }] }],
-    ["with a size that is none", { ...good, files: [{ ...lock.files[0], sizeBytes: -1 }] }],
+    ["with an invalid digest", { ...good, files: [{ ...lock.files[0], digest: "../x" }] }],
+    ["with an invalid size", { ...good, files: [{ ...lock.files[0], sizeBytes: -1 }] }],
     ["without files", { ...good, files: [] }],
   ])("%s", async (_, content) => {
     await writeModelLock(folder, ref, lock);

@@ -72,7 +72,7 @@ describe("one entry", () => {
     ["--webui", ["--ui", "--webui"], ["--no-ui", "--no-webui"]],
     ["--no-host", ["--no-host"], []],
     ["-ctkd", ["--spec-draft-type-k", "-ctkd", "--cache-type-k-draft"], []],
-  ])("%s: names and negations are told apart", (name, names, negations) => {
+  ])("%s: names and negations are distinguished", (name, names, negations) => {
     expect(find(entries, name)).toMatchObject({ names, negations });
   });
 

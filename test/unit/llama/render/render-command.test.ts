@@ -356,7 +356,7 @@ test("the error for a value outside the build's list names the allowed values", 
   });
 });
 
-test("problems of keys and of raw flags come together", () => {
+test("problems of keys and of raw flags are reported at once", () => {
   const problems = problemsOf(() => render({ draft: {}, args: ["--nonsense"] }, catalogues["v0.5.0"]));
   expect(problems.map(({ at }) => at)).toEqual(["p.yaml:draft.type", "p.yaml:args.0"]);
 });

@@ -42,7 +42,7 @@ test.each([
   [0o644, ["api-key-file-open"]],
   [0o640, ["api-key-file-open"]],
   [0o602, ["api-key-file-open"]],
-])("a key file of mode %o of ours: %j", (mode, codes) => {
+])("the user's own key file with mode %o: %j", (mode, codes) => {
   chmodSync(keys, mode);
   expect(findOpenAccess(makeProfile({ server: { api_key_file: keys } })).map(({ code }) => code)).toEqual(codes);
 });

@@ -21,7 +21,7 @@ test("every exit cause has a test, since scripts and metrics rely on its kind", 
   expect([...new Set(kinds)].filter((kind) => !tests.includes(`"${kind}"`))).toEqual([]);
 });
 
-test("a model file without read permission is told from a missing one", () => {
+test("a model file without read permission has another cause than a missing one", () => {
   const lastLines = ["gguf_init_from_file: failed to open GGUF file '/m/x.gguf' (Permission denied)"];
   const exit = { name: "coder", code: 1, signal: null, lastLines, oomKills: 0, wasReady: false };
   expect(explainExit(exit)).toMatchObject({ kind: "model-unreadable", exit: "permission", permanent: true });

@@ -98,7 +98,11 @@ describe("an editor that uses the schema of a shipped profile's first line", () 
     ],
     ["a wrong type", "ctx_size: many", { instancePath: "/ctx_size", keyword: "type" }],
     ["a number out of range", "server: { port: 70000 }", { instancePath: "/server/port", keyword: "maximum" }],
-    ["a word that is none of the choices", "flash_attn: yes please", { instancePath: "/flash_attn", keyword: "enum" }],
+    [
+      "a word that is not one of the choices",
+      "flash_attn: yes please",
+      { instancePath: "/flash_attn", keyword: "enum" },
+    ],
     ["a duration without a unit", "stop: { timeout: '5' }", { instancePath: "/stop/timeout", keyword: "pattern" }],
   ])("finds %s", (_, line, problem) => {
     const text = `# yaml-language-server: $schema=../schema/profile.schema.json\n${line}\n`;

@@ -60,7 +60,7 @@ describe("the path of a socket", () => {
     expect(existsSync(socketPath)).toBe(true);
   });
 
-  test("with a stale socket of ours is free, and only a start removes it", async () => {
+  test("with one's own stale socket is free, and only a start removes it", async () => {
     await leaveStale();
     expect(await check()).toBeUndefined();
     expect(existsSync(socketPath)).toBe(true);
