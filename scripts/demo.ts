@@ -12,10 +12,10 @@ const { keep } = parseArgs({ options: { keep: { type: "boolean", default: false 
 
 const prompts = ["an otter", "a fox", "an owl", "a bear"].map((hero) => `Tell me a story about ${hero}.`);
 const [storyPrompt = ""] = prompts;
-/** Each prompt is asked so often of each server, in turns, so that whatever else the machine does slows both alike. */
+/** How often each server gets each prompt. They take turns, so that other load of the machine slows both alike. */
 const rounds = 6;
 
-/** A completion's `timings`, of which these matter here; no draft counters where nothing was drafted. */
+/** The part of a completion's `timings` that matters here; without drafting it has no draft counters. */
 interface Timings {
   readonly predicted_per_second: number;
   readonly draft_n?: number;
@@ -23,9 +23,9 @@ interface Timings {
 }
 
 const interrupted = new AbortController();
-/** What this demo has started and must take down. */
+/** The profiles that this demo has started and must stop. */
 const started = new Set<string>();
-/** Where the profile answers that is left running on request. */
+/** The URL of the profile that goes on running with `--keep`. */
 let kept: string | undefined;
 
 async function demo(): Promise<void> {
@@ -40,7 +40,7 @@ async function demo(): Promise<void> {
 async function ensureBuild(): Promise<void> {
   const { builds } = JSON.parse(await read("build", "--list", "--json")) as { builds: readonly unknown[] };
   if (builds.length > 0) return;
-  say("There is no llama.cpp yet: it is built now, which takes some minutes.");
+  say("There is no llama.cpp yet. Building it takes some minutes.");
   await run("build", "--portable");
 }
 
@@ -84,7 +84,7 @@ interface StreamEvent {
   readonly timings?: Timings;
 }
 
-/** A chat answer as it comes. */
+/** The events of a chat answer as they arrive. */
 async function* stream(url: string, prompt: string): AsyncGenerator<StreamEvent> {
   const { body } = await ask(url, { messages: [{ role: "user", content: prompt }], stream: true });
   let rest = "";
@@ -97,7 +97,7 @@ async function* stream(url: string, prompt: string): AsyncGenerator<StreamEvent>
   }
 }
 
-/** Greedy answers to the same prompts: with and without drafting the texts are the same, only the speed differs. */
+/** Compares greedy answers to the same prompts: drafting changes only the speed, not the texts. */
 async function compare(drafted: string, plain: string): Promise<void> {
   say(`Tokens per second, median of ${rounds * prompts.length} answers each`);
   const results = { drafted: [] as Timings[], plain: [] as Timings[] };
@@ -152,7 +152,7 @@ function describeGain(ratio: number): string {
   const times = `With the draft it is ${ratio.toFixed(2)} times as fast here.`;
   return ratio > 1
     ? times
-    : `${times}\nSo small a target is as quick as its draft; drafting pays where the target is many times larger.`;
+    : `${times}\nA target this small is as fast as its draft. Drafting pays off when the target is many times larger.`;
 }
 
 function printHints(url: string): void {
@@ -165,7 +165,7 @@ function say(text: string): void {
   console.log(`\n${styleText("bold", text)}`);
 }
 
-/** Runs llmctl on this terminal. @throws ExecaError when it fails; it has said why. */
+/** Runs llmctl on this terminal. @throws ExecaError when it fails; llmctl has printed the reason. */
 async function run(...args: string[]): Promise<void> {
   await execa(process.execPath, [program, ...args], { stdio: "inherit" });
   interrupted.signal.throwIfAborted();
@@ -175,7 +175,7 @@ async function read(...args: string[]): Promise<string> {
   return (await execa(process.execPath, [program, ...args], { stderr: "inherit" })).stdout;
 }
 
-/** Stops what may not even have come up, when the demo was interrupted that early. */
+/** Stops a profile. It may not run yet, if the demo was interrupted early. */
 async function takeDown(name: string): Promise<void> {
   say(`llmctl down ${name}`);
   const notRunning = 3;

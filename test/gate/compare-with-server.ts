@@ -20,7 +20,7 @@ export interface Comparison {
 }
 
 /**
- * Holds the gate's account of a build against what that build does. Disposing of it removes the models that it has
+ * Compares the gate's prediction with the behaviour of a build. Disposing of it removes the models that it has
  * written.
  */
 export class GateComparison implements AsyncDisposable {
@@ -47,7 +47,7 @@ export class GateComparison implements AsyncDisposable {
   }
 
   async compare(pair: Pair): Promise<Comparison> {
-    // For what no other pair needs: all of it would be gigabytes.
+    // For models that no other pair needs: all of them would be gigabytes.
     const own = await mkdtemp(join(this.#folder, "pair-"));
     try {
       const target = await this.#file(pair.target, own);
@@ -87,7 +87,7 @@ async function write(folder: string, build: () => Buffer): Promise<string> {
   return path;
 }
 
-/** Pairs that this release can be asked about: older builds have no drafting types. */
+/** Pairs that this release can be tested with: older builds have no drafting types. */
 export function pairsFor(pairs: readonly Pair[], ref: string): Pair[] {
   return ref.startsWith("v")
     ? [...pairs]

@@ -1,14 +1,14 @@
 import { expect } from "vitest";
 import type { Comparison } from "./compare-with-server.ts";
 
-/** The gate's account is what the server does, and a pair is let through only where it drafts. */
+/** Expects that the gate predicts the server's behaviour, and accepts a pair only if the server drafts. */
 export function expectSame({ gate, server }: Comparison): void {
   const account = gate.verdict === "on" ? gate.llamaCpp : `${gate.llamaCpp}: ${gate.reason}`;
   expect(server.outcome, `the gate says "${account}", the server shows "${server.evidence}"`).toBe(gate.llamaCpp);
   if (gate.verdict === "on") expect(server.outcome).toBe("drafts");
 }
 
-/** Whether llama.cpp's own check has nothing against what the gate refuses. */
+/** Whether llama.cpp's own check accepts a pair that the gate refuses. */
 export function isStricter({ gate }: Comparison): boolean {
   return gate.verdict !== "on" && (gate.llamaCpp === "breaks-requests" || gate.llamaCpp === "drafts");
 }

@@ -2,7 +2,7 @@ import { execa } from "execa";
 import type { DraftVerdict } from "../../src/llama/draft/draft-gate.ts";
 import type { VocabRule } from "../../src/llama/draft/build-vocab-rule.ts";
 
-/** What a server did, in the gate's words, and the line, status or signal that shows it. */
+/** The behaviour of a server in the gate's terms, and the line, status or signal that shows it. */
 export interface Observed {
   readonly outcome: DraftVerdict["llamaCpp"] | "never-drafts";
   readonly evidence: string;
@@ -97,7 +97,7 @@ function serverArgs({ rule, target, draft, type }: ServerQuestion): string[] {
   ];
 }
 
-/** Tokens as ids, since not every vocabulary can say a given text. */
+/** Tokens as ids, since not every vocabulary can express a given text. */
 const request = { prompt: [6, 7, 8], n_predict: 8, temperature: 0, ignore_eos: true };
 
 interface Completion {
@@ -109,13 +109,13 @@ async function observeRequest({ type }: ServerQuestion, url: string, log: string
   const translated = /^.*tokens will be translated.*$/m.exec(log)?.[0];
   const slots = (await (await fetch(`${url}/slots`)).json()) as readonly { readonly speculative: boolean }[];
   const answer = await complete(url);
-  // Whether a translation breaks the request as well depends on the tokens that happen to be said.
+  // Whether a translation also breaks the request depends on the generated tokens.
   if (translated !== undefined) return { outcome: "translates", evidence: translated };
   if (answer.failure !== undefined) return { outcome: "breaks-requests", evidence: answer.failure };
   if (failed !== undefined || !slots.some((slot) => slot.speculative)) {
     return { outcome: "serves-without-drafting", evidence: failed ?? "no slot is speculative" };
   }
-  // What an n-gram type proposes depends on the text, so its counter may well stay at 0.
+  // The drafts of an n-gram type depend on the text, so its counter may stay at 0.
   const drafts = answer.drafted > 0 || type.startsWith("ngram-");
   return { outcome: drafts ? "drafts" : "never-drafts", evidence: `draft_n ${answer.drafted}` };
 }
@@ -133,7 +133,7 @@ async function complete(url: string): Promise<{ readonly drafted: number; readon
   return { drafted: (JSON.parse(text) as Completion).timings.draft_n ?? 0 };
 }
 
-/** What `fetch` throws when the connection ends before an answer is a TypeError. */
+/** `fetch` throws a TypeError when the connection ends before an answer. */
 function asDeath(error: unknown): undefined {
   if (!(error instanceof TypeError)) throw error;
 }

@@ -7,11 +7,11 @@ import type { KeyEdits, TinyBody, Vocab } from "../support/tiny-body.ts";
 /** A model of a pair: a file, or bytes to be written to one, which is kept for other pairs where it has a key. */
 export type PairModel = { readonly path: string } | { readonly key: string | undefined; readonly build: () => Buffer };
 
-/** Two models to be held against each other. */
+/** Two models to be compared. */
 export interface Pair {
   readonly name: string;
   readonly type: string;
-  /** Not for older builds: what they do differs from run to run. */
+  /** Not for older builds: their behaviour differs from run to run. */
   readonly isNewOnly?: true;
   readonly target: PairModel;
   readonly draft?: PairModel;
@@ -24,7 +24,7 @@ const demo = {
 
 const tokenizer = (key: string): string => `tokenizer.ggml.${key}`;
 
-/** A tiny model with this vocabulary, which says a word unless told otherwise. */
+/** A tiny model with this vocabulary, which generates a plain word by default. */
 function tiny(vocab: Vocab, body: Partial<TinyBody> = {}, key?: string): PairModel {
   return { key, build: () => buildTinyModel(vocab, { says: findWord(vocab), ...body }) };
 }
@@ -56,7 +56,7 @@ export async function demoPairs(): Promise<Pair[]> {
   ];
 }
 
-/** Every two of these vocabularies, in the one order or the other; each of them with itself; and edits of some. */
+/** Every two of these vocabularies in one order; each of them with itself; and edits of some. */
 export function vocabPairs(vocabs: ReadonlyMap<string, Vocab>, edited: readonly string[]): Pair[] {
   const all = [...vocabs].flatMap((one, index, list) =>
     list.slice(index).map((other, distance) => (distance % 2 === 0 ? vocabPair(one, other) : vocabPair(other, one))),
@@ -83,7 +83,7 @@ function vocabPair([ours, target]: readonly [string, Vocab], [theirs, draft]: re
   };
 }
 
-/** The larger model of a pair that passes llama.cpp's check says its last token, which the other does not have. */
+/** The larger model of a pair that passes llama.cpp's check generates its last token, which the other lacks. */
 function unequal(name: string, vocab: Vocab, count: number, other: number): PairModel {
   return count > other && count <= other + 128 ? tiny(vocab, { says: count - 1 }) : tiny(vocab, {}, `vocab-${name}`);
 }
@@ -104,7 +104,7 @@ function tokenEdits(vocab: Vocab): Edit[] {
   ];
 }
 
-/** The larger model of a pair says its last token, which the other does not have. */
+/** The larger model of a pair generates its last token, which the other lacks. */
 function sizePairs(vocab: Vocab, same: PairModel): Pair[] {
   const count = countTokens(vocab);
   return [1, 127, 128, 129].flatMap((difference) => {

@@ -35,7 +35,7 @@ describe.each(inject("llamaBuilds"))("check on $ref", ({ ref, server }) => {
       findings.filter(({ rank }) => rank !== "note").map(({ rank, code }) => `${rank} ${code}`),
     );
 
-  test("many command lines are tried in one run, and the wrong one among them is found", async () => {
+  test("many command lines are tried in one run, and the invalid one is found", async () => {
     await write("a", { alias: "a", ctx_size: 256 });
     await write("b", { alias: "b", sampling: { seed: 4 }, flash_attn: "on" });
     await write("c", { alias: "c", cache_type_k: "q8_0" });
@@ -51,7 +51,7 @@ describe.each(inject("llamaBuilds"))("check on $ref", ({ ref, server }) => {
     expect(after?.findings.filter(({ rank }) => rank === "error")).toEqual([]);
   });
 
-  test("devices that this machine lacks, and a context beyond the model's, are found with all else", async () => {
+  test("missing devices and a context beyond the model's are reported with the other problems", async () => {
     await write("p", { devices: ["CUDA0"], ctx_size: 4096 });
     const [checked] = await check("p");
     expect(checked?.findings.filter(({ rank }) => rank !== "note")).toMatchObject([
@@ -66,13 +66,13 @@ describe.each(inject("llamaBuilds"))("check on $ref", ({ ref, server }) => {
     ]);
   });
 
-  test("the build has its own llama-fit-params, which is asked for the memory", async () => {
+  test("the build's own llama-fit-params computes the memory", async () => {
     await access(join(dirname(server), "llama-fit-params"));
     await write("p");
     const [checked] = await check("p");
     expect(codes(checked === undefined ? [] : [checked])).toEqual([[]]);
     expect(checked?.findings.map(({ code }) => code)).not.toContain("memory-unknown");
-    // Builds of that time only say whether a model fits.
+    // Builds of that time only print whether a model fits.
     if (ref === "b7698") expect(checked?.memory).toEqual([]);
     else expect(checked?.memory).toMatchObject([{ device: "Host", needsMib: expect.any(Number) }]);
     expect(checked?.memory.every(({ needsMib }) => needsMib > 1 && needsMib < 1000)).toBe(true);

@@ -44,7 +44,7 @@ describe.each(inject("llamaBuilds"))("the demo profile on $ref", ({ ref, server 
     await llmctl(["down", "story"], { home });
   });
 
-  test("a chat request is answered with the help of the draft", async () => {
+  test("a chat request is answered with drafted tokens", async () => {
     const { url } = await upServing(home, "story");
     const { text, timings } = await askForStory(url);
     expect(text).toContain("otter");
@@ -53,7 +53,7 @@ describe.each(inject("llamaBuilds"))("the demo profile on $ref", ({ ref, server 
     await llmctl(["down", "story"], { home });
   });
 
-  test("ps, status and logs tell what is true of the server", async () => {
+  test("ps, status and logs describe the running server", async () => {
     const { url, pid, build } = await upServing(home, "story");
     expect(await programOf(pid)).toBe(server);
     expect(await getJson(`${url}/health`)).toEqual({ status: "ok" });
@@ -81,7 +81,7 @@ describe.each(inject("llamaBuilds"))("the demo profile on $ref", ({ ref, server 
       all: true,
     });
     expect(dryRun.all).toContain("version:");
-    // older builds draft without being told, and know no such word
+    // older builds draft without this flag and do not know it
     expect(launch.args.includes("draft-simple")).toBe(ref === "v0.5.0");
 
     const { pid } = await upServing(home, "story");
@@ -107,7 +107,7 @@ describe.each(inject("llamaBuilds"))("the demo profile on $ref", ({ ref, server 
     await llmctl(["down", "story"], { home });
   });
 
-  test("up leaves a server of an older profile alone and says so; restart takes the edited profile up", async () => {
+  test("up leaves a server of an older profile alone and says so; restart uses the edited profile", async () => {
     const before = await upServing(home, "story");
     await home.writeProfile("story", { extends: "demo", llama: { binary: server }, alias: "otter-teller" });
     expect(await llmctl(["up", "story", "-d"], { home })).toMatchObject({

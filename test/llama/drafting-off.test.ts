@@ -23,7 +23,7 @@ describe("a draft with another tokenizer", () => {
   const differingId = 300;
   let reason: string;
 
-  /** The demo draft, but for one token's text. */
+  /** The demo draft with the text of one token changed. */
   beforeEach(async () => {
     const tokens = findArray((await readModel(demoDraft)).header, "tokenizer.ggml.tokens");
     const texts = tokens === undefined ? [] : decodeTexts(tokens);
@@ -41,7 +41,7 @@ describe("a draft with another tokenizer", () => {
     return home.writeProfile("story", { extends: "demo", llama: { binary: inject("llama").server }, draft });
   }
 
-  test("is left out: the server is ready without, and everyone says which token differs", async () => {
+  test("is left out: the server gets ready without it, and every command names the differing token", async () => {
     await writeProfile("disable");
     const { exitCode, stdout, stderr } = await llmctl(["up", "story", "-d"], { home });
     expect(exitCode).toBe(0);
@@ -55,7 +55,7 @@ describe("a draft with another tokenizer", () => {
     await llmctl(["down", "story"], { home });
   });
 
-  test("refuses the start where the profile wants it so; nothing was started", async () => {
+  test("refuses the start when the profile says so", async () => {
     await writeProfile("fail");
     const { exitCode, stdout, stderr } = await llmctl(["up", "story", "-d"], { home });
     expect({ exitCode, stdout }).toEqual({ exitCode: 78, stdout: "" });
@@ -88,7 +88,7 @@ test("both demo profiles run side by side, each on its own port", async () => {
   const [drafted, plain] = await Promise.all([upServing(home, "story"), upServing(home, "plain")]);
   expect(drafted.url).not.toBe(plain.url);
   const answers = await Promise.all([askForStory(drafted.url), askForStory(plain.url)]);
-  // Greedy drafting changes how fast the text comes, not the text.
+  // With greedy sampling drafting changes the speed, not the text.
   expect(answers[0].text).toBe(answers[1].text);
   await Promise.all([llmctl(["down", "story"], { home }), llmctl(["down", "plain"], { home })]);
 });

@@ -31,7 +31,7 @@ describe.each(inject("llamaBuilds"))("faults on $ref", ({ server }) => {
     await llmctl(["down", "story"], { home });
   });
 
-  test("the death of the supervisor leaves no server behind, and does not keep up from starting anew", async () => {
+  test("a killed supervisor leaves no server behind, and up starts a new one", async () => {
     process.kill(before.supervisorPid, "SIGKILL");
     await untilGone(before.pid);
     expect(await readStatus(home, "story")).toMatchObject({ presence: "gone" });

@@ -28,7 +28,7 @@ describe.each(inject("llamaBuilds"))("a fixed port on $ref", ({ server }) => {
     await llmctl(["down", "story"], { home });
   });
 
-  test("that another profile's server has is refused, even where the build itself would share it", async () => {
+  test("of another profile's server is refused, even if the build itself would share it", async () => {
     const { pid, url } = await upServing(home, "story");
     await home.writeProfile("second", { extends: "story" });
     const { exitCode, stderr } = await llmctl(["up", "second", "-d"], { home });

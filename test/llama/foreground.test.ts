@@ -40,7 +40,7 @@ test("Ctrl-C on a terminal reaches the server as one request to stop", async () 
   terminal.pressCtrlC();
   expect((await terminal.ended).exitCode).toBe(0);
   expect(isAlive(pid)).toBe(false);
-  // At a second signal it says so and exits without cleaning up.
+  // At a second signal the server logs it and exits without cleaning up.
   const logged = await readServerLog(home, "story");
   expect(logged).toContain("cleaning up before exit");
   expect(logged).not.toContain("second interrupt");

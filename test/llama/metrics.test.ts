@@ -14,7 +14,7 @@ beforeEach(async () => {
 // Fails when a process is left.
 afterEach(() => home[Symbol.asyncDispose]());
 
-test.each(inject("llamaBuilds"))("metrics of $ref are passed on behind those of its supervisor", async ({ server }) => {
+test.each(inject("llamaBuilds"))("metrics of $ref follow those of its supervisor", async ({ server }) => {
   const port = await getPort({ host: "127.0.0.1" });
   await home.writeProfile("story", {
     extends: "demo",

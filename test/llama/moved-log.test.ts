@@ -20,7 +20,7 @@ describe.each(inject("llamaBuilds"))("the log of $ref", ({ server }) => {
   });
   afterEach(() => home[Symbol.asyncDispose]());
 
-  test("that is deleted comes back with the server's next lines, and traffic is read all the while", async () => {
+  test("is created again with the next lines after it was deleted, and traffic is still counted", async () => {
     const { url, pid } = await upServing(home, "story");
     await rm(home.join("state", "story", "server.log"));
     await askForStory(url);

@@ -15,7 +15,7 @@ beforeEach(async () => {
 // Fails when a process is left.
 afterEach(() => home[Symbol.asyncDispose]());
 
-/** Starts a server that answers beyond its context, for as long as it is asked to. */
+/** Starts a server that can generate beyond its context, up to the requested number of tokens. */
 async function upEndless(stopTimeout: string): Promise<Serving> {
   await home.writeProfile("story", {
     extends: "demo",
@@ -27,7 +27,7 @@ async function upEndless(stopTimeout: string): Promise<Serving> {
   return upServing(home, "story");
 }
 
-/** Each time on a connection of its own: the server closes one that was used, at a time of its own choice. */
+/** Each request has its own connection: the server closes a used one at any time. */
 async function readMetrics(url: string): Promise<string> {
   return (await fetch(`${url}/metrics`, { headers: { connection: "close" } })).text();
 }
@@ -42,12 +42,12 @@ async function readToEnd<T>(items: AsyncIterable<T>): Promise<T | undefined> {
   return last;
 }
 
-test("down lets requests finish, also one that has not begun", async () => {
+test("down lets requests finish, even a queued one", async () => {
   const { url, pid } = await upEndless("10m");
   const hangUp = new AbortController();
   const endless = streamStory(url, 1_000_000, hangUp.signal);
   await endless.next();
-  // It waits for the only slot, and so cannot be done before anybody has asked for the end.
+  // It waits for the only slot, and so cannot finish before the stop is requested.
   const story = readToEnd(streamStory(url, 600));
   await until("it waits", async () => (await readMetrics(url)).includes("\nllamacpp:requests_deferred 1\n"));
   const down = llmctl(["down", "story"], { home });
@@ -68,7 +68,7 @@ test("a request that lasts longer than the profile allows does not keep the serv
   expect((await llmctl(["down", "story"], { home })).exitCode).toBe(0);
   expect(isAlive(pid)).toBe(false);
   await expect(readToEnd(story)).rejects.toThrow(/terminated|broke off/);
-  // By its own hand: at its first SIGTERM or its second, as it happens.
+  // The server exits by itself, at its first SIGTERM or its second.
   expect(await readEvents()).not.toContain(" killing ");
 });
 

@@ -9,7 +9,7 @@ import { TempHome } from "../support/temp-home.ts";
 
 describe.each(inject("llamaBuilds"))("a server with workers on $ref", ({ server }) => {
   let home: TempHome;
-  /** Addresses of the two, of which each machine has its own: here both are the loopback. */
+  /** Addresses of the two workers, which are usually on different machines; here both are the loopback. */
   let workers: string[];
 
   beforeEach(async () => {
@@ -44,7 +44,7 @@ describe.each(inject("llamaBuilds"))("a server with workers on $ref", ({ server 
   // Fails when a process is left.
   afterEach(() => home[Symbol.asyncDispose]());
 
-  test("computes on both, is started again when it has lost one, and waits for one that is not there", async () => {
+  test("computes on both, is started again when it loses one, and waits for a missing one", async () => {
     expect((await llmctl(["up", "-d", "first", "second"], { home })).exitCode).toBe(0);
     expect((await llmctl(["check", "story"], { home })).exitCode).toBe(0);
     const serving = await upServing(home, "story");
@@ -57,11 +57,11 @@ describe.each(inject("llamaBuilds"))("a server with workers on $ref", ({ server 
     }
     expect((await askForStory(serving.url)).timings.draft_n).toBeGreaterThan(0);
 
-    // Of a server without requests it is seen in its connections.
+    // For a server without requests, its connections show the loss.
     process.kill((await readStatus(home, "first")).pid ?? 0, "SIGKILL");
     await untilStatus(home, "story", "ready again", ({ state, restarts }) => state === "ready" && restarts === 1);
 
-    // With a request it finds out itself, and aborts.
+    // With a request the server notices the loss itself, and aborts.
     const again = await readServing(home, "story");
     const second = await readStatus(home, "second");
     const running = streamStory(again.url, 1_000_000);
@@ -90,7 +90,7 @@ describe.each(inject("llamaBuilds"))("a server with workers on $ref", ({ server 
     expect((await llmctl(["down", "first", "second"], { home })).exitCode).toBe(0);
   });
 
-  test("is told before the start which worker is not there, or serves another program", async () => {
+  test("names before the start a worker that is missing or is another program", async () => {
     const absent = await llmctl(["check", "story"], { home });
     expect(absent.exitCode).toBe(69);
     expect(absent.stdout).toContain(`no worker listens on ${workers[0]}`);
@@ -109,7 +109,7 @@ describe.each(inject("llamaBuilds"))("a server with workers on $ref", ({ server 
     expect((await llmctl(["down", "first", "second"], { home })).exitCode).toBe(0);
   });
 
-  test("the plan names the program of a worker, and what a server is told of its workers", async () => {
+  test("the plan has the program of a worker, and the worker flags of a server", async () => {
     const worker = JSON.parse((await llmctl(["plan", "first", "--json"], { home })).stdout) as {
       launch: { file: string; args: string[] };
     };

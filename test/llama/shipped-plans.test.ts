@@ -13,7 +13,7 @@ describe.each(inject("llamaBuilds"))("on $ref", ({ ref, server, cli }) => {
     const file = program === "llama-server" ? server : cli;
 
     test.each(shippedProfiles)(
-      "%s becomes the committed command, which the binary accepts but for devices",
+      "%s becomes the committed command, which the binary accepts except for missing devices",
       async (name) => {
         await using home = await TempHome.create();
         const catalogue = await readFlagCatalogue(file, { cacheDir: join(home.path, "cache"), env });

@@ -7,7 +7,7 @@ import { until } from "../support/until.ts";
 
 const isSleeping = async (url: string) => ((await getJson(`${url}/props`)) as { is_sleeping: boolean }).is_sleeping;
 
-describe.each(inject("llamaBuilds"))("a server that sleeps when nobody asks, on $ref", ({ server }) => {
+describe.each(inject("llamaBuilds"))("a server that sleeps without requests, on $ref", ({ server }) => {
   let home: TempHome;
 
   beforeEach(async () => {
@@ -21,7 +21,7 @@ describe.each(inject("llamaBuilds"))("a server that sleeps when nobody asks, on 
 
   const countLoads = async () => count(await readServerLog(home, "story"), "loading model");
 
-  test("is woken by a request, and by nothing that llmctl asks", async () => {
+  test("is woken by a client's request, and by no request of llmctl", async () => {
     const { url, pid } = await upServing(home, "story");
     await until("the server sleeps", () => isSleeping(url));
     const loadsBefore = await countLoads();

@@ -42,7 +42,7 @@ describe.each(inject("llamaBuilds"))("the demo pair on a unix socket of $ref, wi
     }),
   );
 
-  test("gets ready, drafts, chats, and leaves nothing; a socket that was left behind is in no one's way", async () => {
+  test("gets ready, drafts, chats, and leaves no file; a stale socket does not prevent a start", async () => {
     const first = await upDetached(home, "story");
     expect(first).toMatchObject({ state: "ready", url: `unix://${path}`, drafting: { state: "on" }, warnings: [] });
     const { statusCode } = (await post("/completion", { prompt: "Hello", n_predict: 1 }, undefined)).resume();
@@ -67,7 +67,7 @@ describe.each(inject("llamaBuilds"))("the demo pair on a unix socket of $ref, wi
     expect(existsSync(path)).toBe(false);
   });
 
-  test("ends what it was asked for before it stops, though its key file is gone", async () => {
+  test("finishes its requests before it stops, even without its key file", async () => {
     await upDetached(home, "story");
     const answer = await post(
       "/completion",

@@ -4,7 +4,7 @@ import { askForStory, readServing } from "../support/real-server.ts";
 import { untilGone } from "../support/processes.ts";
 import { UserSystemd } from "../support/user-systemd.ts";
 
-test("the demo profile as a service starts when drafting is proven, answers, and leaves nothing", async () => {
+test("the demo profile as a service is started when drafting is proven, answers, and leaves nothing", async () => {
   await using home = await TempHome.create();
   await using systemd = await UserSystemd.start(home);
   await home.writeProfile("p", { extends: "demo", llama: { binary: inject("llama").server } });

@@ -14,7 +14,7 @@ beforeEach(async () => {
 afterEach(() => home[Symbol.asyncDispose]());
 
 describe.each(inject("llamaBuilds"))("on $ref", ({ server }) => {
-  test("status tells what clients were given, and what the same server does without a draft", async () => {
+  test("status has the speed of clients' requests, and that of the same server without a draft", async () => {
     await home.writeProfile("story", { extends: "demo", llama: { binary: server }, health: { interval: "200ms" } });
     const before = await upServing(home, "story");
     expect(before.traffic?.sinceStart.tokens).toBe(0);
@@ -38,7 +38,7 @@ describe.each(inject("llamaBuilds"))("on $ref", ({ server }) => {
     await llmctl(["down", "story"], { home });
   });
 
-  test("nothing of it where the profile turns it off", async () => {
+  test("status has no such speed when the profile turns the measurement off", async () => {
     await home.writeProfile("story", {
       extends: "demo",
       llama: { binary: server },

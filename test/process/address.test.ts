@@ -35,12 +35,12 @@ afterEach(async () => {
 const address = (path = "/m/Tiny-Q8_0.gguf") => `${server.url}${path}`;
 const models = (...parts: string[]) => home.join("data/models", ...parts);
 
-/** The files that have their final names. */
+/** The files with final names. */
 async function listModels(): Promise<string[]> {
   return (await readdir(models())).filter((name) => name.endsWith(".gguf")).toSorted();
 }
 
-/** The digest of the only model that is here. */
+/** The digest of the only model on disk. */
 async function digestOfOnly(): Promise<string> {
   const names = await listModels();
   expect(names).toHaveLength(1);
@@ -59,7 +59,7 @@ function withOtherEnd(content: Buffer): Buffer {
   return Buffer.concat([content.subarray(0, -1), Buffer.from([(content.at(-1) ?? 0) ^ 1])]);
 }
 
-/** The ranges that were asked for so far; `first` for the question what the file is. */
+/** The requested ranges so far; `first` for the request that asks for size and version. */
 function asked(): string[] {
   return server.requests.map(({ headers: { range = "whole" } }) => (range === "bytes=0-3" ? "first" : range));
 }
@@ -87,7 +87,7 @@ describe("pull", () => {
     expect(server.requests.map(({ headers }) => headers.authorization)).toEqual([undefined, undefined]);
   });
 
-  test("only tells with --dry-run", async () => {
+  test("only says what it would fetch with --dry-run", async () => {
     await writeProfile({ model: address() });
     const { exitCode, stdout } = await run(["pull", "p", "--dry-run"]);
     expect(stdout).toContain(`"${address()}": 526.0 kB of 526.0 kB to fetch, 1 file\n  Tiny-Q8_0.gguf  526.0 kB`);
@@ -95,7 +95,7 @@ describe("pull", () => {
     await expect(access(models())).rejects.toMatchObject({ code: "ENOENT" });
   });
 
-  test("compares with the profile's sha256", async () => {
+  test("compares the file with the profile's sha256", async () => {
     await writeProfile({ model: { url: address(), sha256: sha256(target).toUpperCase() } });
     const { exitCode, stdout, stderr } = await run(["pull", "p"]);
     expect(stderr).toContain("Tiny-Q8_0.gguf  526.0 kB, verified");
@@ -103,7 +103,7 @@ describe("pull", () => {
     expect(exitCode).toBe(0);
   });
 
-  test("reads a file of which it knows nothing any more, and compares it with the profile's sha256", async () => {
+  test("reads a file whose record is lost, and compares it with the profile's sha256", async () => {
     await writeProfile({ model: { url: address(), sha256: sha256(target) } });
     await run(["pull", "p"]);
     await rm(home.join("state/.models"), { recursive: true });
@@ -119,7 +119,7 @@ describe("pull", () => {
     expect((await run(["models", "verify", "p"])).stdout).toContain("all as it should be");
   });
 
-  test("fetches once more what has another sha256, then gives up and keeps nothing", async () => {
+  test("fetches a file with the wrong sha256 once more, then gives up and keeps nothing", async () => {
     await writeProfile({ model: { url: address(), sha256: sha256(newTarget) } });
     const { exitCode, stderr } = await run(["pull", "p"]);
     expect(stderr).toContain(
@@ -141,7 +141,7 @@ describe("pull", () => {
     expect(await digestOfOnly()).toBe(sha256(newTarget));
   });
 
-  test("stays with what came first until it is told to move on", async () => {
+  test("refuses a changed file until --update accepts it", async () => {
     await writeProfile({ model: address() });
     await run(["pull", "p"]);
     server.plain.set("/m/Tiny-Q8_0.gguf", { content: newTarget });
@@ -156,7 +156,7 @@ describe("pull", () => {
     expect((await run(["pull", "--update", "p"])).stdout).toContain("nothing to fetch");
   });
 
-  test("refuses other content of the same size in the place of what came first", async () => {
+  test("refuses changed content of the same size", async () => {
     await writeProfile({ model: address() });
     await run(["pull", "p"]);
     await rm(models(), { recursive: true });
@@ -187,7 +187,7 @@ describe("pull", () => {
     await expect(access(models())).rejects.toMatchObject({ code: "ENOENT" });
   });
 
-  test("keeps nothing of a page that comes in the place of the file later on", async () => {
+  test("keeps nothing of a web page that later replaces the file", async () => {
     server.plain.set("/m/Tiny-Q8_0.gguf", { content: target, isSimple: true, next: { content: page, isSimple: true } });
     await writeProfile({ model: address() });
     const { exitCode, stderr } = await run(["pull", "p"]);
@@ -199,7 +199,7 @@ describe("pull", () => {
   test.each([
     [404, 66, "check the address"],
     [403, 77, "use an address that needs no login"],
-  ])("tells of an answer %d", async (status, exit, fix) => {
+  ])("reports an answer %d", async (status, exit, fix) => {
     server.faults.hub.push({ kind: "status", status });
     await writeProfile({ model: `${address()}?signature=secret` });
     const { exitCode, stderr } = await run(["pull", "p"]);
@@ -209,7 +209,7 @@ describe("pull", () => {
     expect(exitCode).toBe(exit);
   });
 
-  test("asks nobody when HF_HUB_OFFLINE forbids it", async () => {
+  test("sends no request with HF_HUB_OFFLINE", async () => {
     await writeProfile({ model: address() });
     const { exitCode, stderr } = await run(["pull", "p"], { HF_HUB_OFFLINE: "1" });
     expect(stderr).toContain(`"${address()}" is not on this machine, and HF_HUB_OFFLINE forbids fetching it`);
@@ -217,7 +217,7 @@ describe("pull", () => {
     expect(server.requests).toEqual([]);
   });
 
-  test("takes a file in one piece from a server that gives no ranges", async () => {
+  test("fetches a file whole from a server without ranges", async () => {
     server.plain.set("/m/Tiny-Q8_0.gguf", { content: target, isSimple: true });
     await writeProfile({ model: { url: address(), sha256: sha256(target) } });
     expect((await run(["pull", "p"])).exitCode).toBe(0);
@@ -241,7 +241,7 @@ describe("a pull that was killed", () => {
     expect((await pulling.stop("SIGKILL")).signal).toBe("SIGKILL");
   }
 
-  test("goes on where it was, and asks for the same content", async () => {
+  test("is resumed, and asks for the same content", async () => {
     server.plain.set("/m/Tiny-Q8_0.gguf", { content: large });
     await writeProfile({ model: address() });
     await killAt(1_000_000);
@@ -252,7 +252,7 @@ describe("a pull that was killed", () => {
     expect(await digestOfOnly()).toBe(sha256(large));
   });
 
-  test("starts over where the content has changed since", async () => {
+  test("starts over when the content has changed", async () => {
     server.plain.set("/m/Tiny-Q8_0.gguf", { content: large });
     await writeProfile({ model: address() });
     await killAt(1_000_000);
@@ -262,7 +262,7 @@ describe("a pull that was killed", () => {
     expect(await digestOfOnly()).toBe(sha256(other));
   });
 
-  test("starts over where nothing would tell whether it has", async () => {
+  test("starts over when the server sends nothing that would show a change", async () => {
     server.plain.set("/m/Tiny-Q8_0.gguf", { content: large, isSimple: true });
     await writeProfile({ model: address() });
     await killAt(1_000_000);
@@ -288,7 +288,7 @@ describe("a split set", () => {
       server.plain.set(`/set/Big-Q4_K_M-0000${i + 1}-of-00002.gguf`, { content });
   });
 
-  test("is fetched whole, each shard with its digest, beside each other under one name", async () => {
+  test("is fetched whole, compared with its digests, and kept under one name", async () => {
     await writeProfile({ model: { url: address(first), sha256: contents.map(sha256) } });
     expect((await run(["pull", "p"])).exitCode).toBe(0);
     const names = await listModels();
@@ -328,7 +328,7 @@ describe("a split set", () => {
 });
 
 describe("a profile with an address", () => {
-  test("starts: what is missing is fetched first", async () => {
+  test("starts after its missing files are fetched", async () => {
     server.plain.set("/m/Draft.gguf", { content: draft });
     await writeProfile({
       model: { url: address(), sha256: sha256(target) },
@@ -341,7 +341,7 @@ describe("a profile with an address", () => {
     expect(await listModels()).toHaveLength(2);
   });
 
-  test("has its draft judged by its header, and an unfit one never fetched", async () => {
+  test("has its draft judged by the header; an unfit draft is never fetched", async () => {
     server.plain.set("/m/Stranger.gguf", { content: stranger });
     await writeProfile({ model: address(), draft: { model: address("/m/Stranger.gguf") } });
     expect((await run(["check", "p", "--remote"])).stdout).toContain(
@@ -384,8 +384,8 @@ describe("a profile with an address", () => {
   });
 });
 
-describe("what lies beside a model", () => {
-  test("is fetched with it, from an address or the Hub, and named on the command line", async () => {
+describe("a projector and an adapter", () => {
+  test("are fetched with the model, and named on the command line", async () => {
     server.repos.set(hf, {
       commit,
       files: { "mmproj-F16.gguf": { content: stranger }, "Tiny-Q4_0.gguf": { content: draft } },

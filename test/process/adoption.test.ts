@@ -25,14 +25,14 @@ afterEach(() => home[Symbol.asyncDispose]());
 
 const keep = { orphan: "keep", restart: { backoff: "10ms" } };
 
-/** Ends the supervisor so that it cannot do anything about it. */
+/** Kills the supervisor with SIGKILL. */
 async function killSupervisor({ supervisorPid }: { readonly supervisorPid: number }): Promise<void> {
   process.kill(supervisorPid, "SIGKILL");
   await untilGone(supervisorPid);
 }
 
 describe("a server that is kept when its supervisor is killed", () => {
-  test("serves on, and the next up takes it over as it is", async () => {
+  test("goes on serving, and the next up adopts it", async () => {
     await home.writeFakeProfile("p", {}, keep);
     const first = await upDetached(home, "p");
     await killSupervisor(first);
@@ -59,7 +59,7 @@ describe("a server that is kept when its supervisor is killed", () => {
     expect(await readServerLog(home, "p")).not.toContain("second interrupt");
   });
 
-  test("is taken over in the middle of its load", async () => {
+  test("is adopted while it loads", async () => {
     await home.writeFakeProfile("p", { loadMs: 6000 }, keep);
     expect((await llmctl(["up", "-d", "p", "--timeout", "1ms"], { home })).exitCode).toBe(11);
     const first = await untilStatus(home, "p", "loading", ({ state }) => state === "loading");
@@ -80,7 +80,7 @@ describe("a server that is kept when its supervisor is killed", () => {
     expect(isAlive(pid)).toBe(false);
   });
 
-  test("has the time of its profile to stop, and none with --now", async () => {
+  test("has the profile's time to stop, and none with --now", async () => {
     await home.writeFakeProfile("p", { ignoreTerm: true }, { ...keep, stop: { timeout: "1h" } });
     const { pid, ...first } = await upDetached(home, "p");
     await killSupervisor(first);
@@ -92,7 +92,7 @@ describe("a server that is kept when its supervisor is killed", () => {
     expect(isAlive(pid)).toBe(false);
   });
 
-  test("outlives a second supervisor, too, and its end is then seen and mended", async () => {
+  test("outlives a second supervisor, too; the third sees it end and starts it again", async () => {
     await home.writeFakeProfile("p", {}, keep);
     const first = await upDetached(home, "p");
     await killSupervisor(first);
@@ -114,7 +114,7 @@ describe("a server that is kept when its supervisor is killed", () => {
     await llmctl(["down", "p"], { home });
   });
 
-  test("is known by its lock where the state could not be written any more", async () => {
+  test("is found by its lock when the state could no longer be written", async () => {
     await home.writeFakeProfile("p", {}, keep);
     const first = await upDetached(home, "p");
     const path = home.join("state", "p", "state.json");
@@ -135,7 +135,7 @@ describe("a server that is kept when its supervisor is killed", () => {
     await llmctl(["down", "p"], { home });
   });
 
-  test("is not taken over by another configuration, nor ended by it", async () => {
+  test("is neither adopted nor ended by a start with another configuration", async () => {
     await home.writeFakeProfile("p", {}, keep);
     const first = await upDetached(home, "p");
     await killSupervisor(first);
@@ -149,7 +149,7 @@ describe("a server that is kept when its supervisor is killed", () => {
     await llmctl(["down", "p"], { home });
   });
 
-  test("is not mistaken for a process with other arguments", async () => {
+  test("is not confused with a process that has other arguments", async () => {
     await home.writeFakeProfile("p", {}, keep);
     const first = await upDetached(home, "p");
     await killSupervisor(first);

@@ -56,7 +56,7 @@ describe("a profile", () => {
     for (const place of ["3:1", "4:11", "6:3", "7:13"]) expect(`${stderr}\n`).toContain(`p.yaml:${place}\n`);
   });
 
-  test("that is a folder or not there: its path is named", async () => {
+  test("that is a folder or does not exist: its path is named", async () => {
     const { exitCode, stderr } = await refused("./nothing.yaml");
     expect(exitCode).toBe(78);
     expect(stderr).toContain("nothing.yaml");
@@ -85,7 +85,7 @@ describe("a model file", () => {
     await truncate(path, 500_000);
   }
 
-  test("of the draft that is missing: refused as well", async () => {
+  test("of the draft is missing: refused as well", async () => {
     await home.writeFakeProfile("p", {}, { draft: { model: home.join("draft.gguf") } });
     const { exitCode, stderr } = await refused();
     expect(exitCode).toBe(66);
@@ -168,7 +168,7 @@ describe("a command line", () => {
   });
 
   test.each(["down", "status", "logs", "events", "metrics", "forget"])(
-    '"%s" takes no name that leads out of the state',
+    '"%s" refuses a name that leads out of the state folder',
     async (command) => {
       await mkdir(home.join("state/.models"), { recursive: true, mode: 0o700 });
       await writeFile(home.join("kept"), "");

@@ -56,7 +56,7 @@ describe("llmctl build", () => {
     expect(await readlink(join(home, "data/llama.cpp/current"))).toBe(first);
   });
 
-  test("a failure has the message, place, fix and exit code of the script", async () => {
+  test("a failed build has the message, place, fix and exit code of the script", async () => {
     const stderr = vi.spyOn(process.stderr, "write").mockReturnValue(true);
     const source = await writeFakeSource(join(home, "source"), { compile: "fails" });
     await expect(run({ source, portable: true })).rejects.toMatchObject({

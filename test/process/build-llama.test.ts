@@ -143,7 +143,7 @@ describe("what is missing", () => {
 });
 
 describe("bundles", () => {
-  test("one that is no bundle, or is cut short, is refused and installs nothing", async () => {
+  test("a file that is no bundle, or a truncated one, is refused and nothing is installed", async () => {
     const repo = await writeFakeSource(join(folder, "repo"));
     await commitSource(repo);
     const bundle = join(folder, "source.bundle");
@@ -162,7 +162,7 @@ describe("bundles", () => {
     expect(await installed()).toEqual([]);
   });
 
-  test("its HEAD is built, or the ref that it has; another ref is refused with those there are", async () => {
+  test("its HEAD or one of its refs is built; an unknown ref is refused, and the refs are listed", async () => {
     const repo = await writeFakeSource(join(folder, "repo"));
     await commitSource(repo);
     const bundle = join(folder, "source.bundle");
@@ -183,7 +183,7 @@ describe("bundles", () => {
 });
 
 describe("the npm package in place of GitHub", () => {
-  test("a tarball that is not the one expected is refused", async () => {
+  test("a tarball with another digest is refused", async () => {
     const PATH = await fakePrograms({
       git:
         `case "$*" in *ls-remote*) echo "fatal: Could not resolve host: github.com" >&2; exit 128;; esac; exec ` +
@@ -202,7 +202,7 @@ describe("the npm package in place of GitHub", () => {
 });
 
 describe("building", () => {
-  test("installs a tried build with its manifest, and does nothing for the same inputs again", async () => {
+  test("installs a tested build with its manifest, and does nothing for the same inputs again", async () => {
     const repo = await writeFakeSource(join(folder, "repo"));
     await commitSource(repo);
     const first = await start(["--repo", repo, "--ref", "v0.0.1", "--portable"]);
@@ -270,7 +270,7 @@ describe("building", () => {
     ]);
   });
 
-  test("a native build that dies of a signal is made again as a portable one, and the manifest says why", async () => {
+  test("a native build that crashes is built again as portable, and the manifest says why", async () => {
     const source = await writeFakeSource(join(folder, "source"), { nativeCompletion: "dies" });
     const first = await start(["--source", source]);
     expect(first.stdout).toContain("the native build died of SIGILL on the demo models; building again");
@@ -283,7 +283,7 @@ describe("building", () => {
     expect(second.stdout).toContain("nothing to do");
   });
 
-  test("two at once of the same build: one compiles, the other waits and finds it done", async () => {
+  test("of two runs for the same build one compiles, and the other waits and uses the result", async () => {
     const source = await writeFakeSource(join(folder, "source"));
     const both = await Promise.all([
       start(["--source", source, "--portable"]),

@@ -15,7 +15,7 @@ beforeEach(async () => {
 });
 afterEach(() => home[Symbol.asyncDispose]());
 
-/** A build with a llama-server and, unless told otherwise, the fake llama-cli beside it. */
+/** A build with a llama-server and, by default, the fake llama-cli beside it. */
 async function writeProfile(values: Readonly<Record<string, unknown>> = {}, hasCli = true): Promise<void> {
   await mkdir(home.join("bin"));
   await symlink(fakeLlamaServer, home.join("bin/llama-server"));
@@ -24,7 +24,7 @@ async function writeProfile(values: Readonly<Record<string, unknown>> = {}, hasC
 }
 
 describe("chat with llama-cli", () => {
-  test("gives it the profile's flags and what stands behind --", async () => {
+  test("passes on the profile's flags and the arguments after --", async () => {
     await writeProfile({ ctx_size: 512, sampling: { temp: 0.5 }, server: { port: 8001 } });
     await using terminal = new Terminal(llmctlCommand(["chat", "p", "--", "--single-turn"]), home);
     await terminal.waitFor("ready");
@@ -50,7 +50,7 @@ describe("chat with llama-cli", () => {
     expect(exitCode).toBe(7);
   });
 
-  test("outlives the Ctrl-C that the program takes as a signal", async () => {
+  test("outlives a Ctrl-C that the program receives as a signal", async () => {
     await writeProfile();
     await using terminal = new Terminal(llmctlCommand(["chat", "p"]), home);
     await terminal.waitFor("ready");
@@ -62,7 +62,7 @@ describe("chat with llama-cli", () => {
     expect((await terminal.ended).exitCode).toBe(7);
   });
 
-  test("passes on a new size of the window", async () => {
+  test("passes on a new window size", async () => {
     await writeProfile();
     await using terminal = new Terminal(llmctlCommand(["chat", "p"]), home);
     await terminal.waitFor("ready");
@@ -73,7 +73,7 @@ describe("chat with llama-cli", () => {
     expect((await terminal.ended).exitCode).toBe(7);
   });
 
-  test("passes on SIGTERM, and ends as the program does", async () => {
+  test("passes on SIGTERM, and ends with the program's exit code", async () => {
     await writeProfile();
     await using terminal = new Terminal(llmctlCommand(["chat", "p"]), home);
     await terminal.waitFor("ready");
@@ -84,7 +84,7 @@ describe("chat with llama-cli", () => {
     expect(exitCode).toBe(9);
   });
 
-  test("leaves a terminal that echoes when the program is killed", async () => {
+  test("restores the terminal's echo when the program is killed", async () => {
     await writeProfile();
     const chat = llmctlCommand(["chat", "p"]).join(" ");
     await using terminal = new Terminal(["sh", "-c", `${chat}; echo code $?; stty -a`], home);
@@ -95,7 +95,7 @@ describe("chat with llama-cli", () => {
     expect(output).toMatch(/ icanon (?:.|\n)* echo /);
   });
 
-  test("goes without a draft where llama-cli cannot, and says how to have one", async () => {
+  test("runs without a draft when llama-cli cannot draft, and says how to get one", async () => {
     await writeProfile({ env: { FAKE_OLD_CLI: "1" } });
     await using terminal = new Terminal(llmctlCommand(["chat", "p"]), home);
     await terminal.waitFor("ready");
@@ -112,7 +112,7 @@ describe("chat with llama-cli", () => {
     expect(stderr).toContain("/gone.gguf");
   });
 
-  test("of a build without one says what would make it", async () => {
+  test("of a build without llama-cli says how to build it", async () => {
     await writeProfile({}, false);
     const { exitCode, stderr } = await llmctl(["chat", "p"], { home });
     expect(exitCode).toBe(66);
@@ -132,7 +132,7 @@ describe("chat with a profile that runs", () => {
     await llmctl(["down", "p"], { home });
   });
 
-  test("talks to the server itself where llama-cli cannot, with its key", async () => {
+  test("talks to the server itself, with its key, when llama-cli cannot", async () => {
     await writeFile(home.join("keys"), "sesame\n");
     await writeProfile({ server: { api_key_file: home.join("keys") } });
     await llmctl(["up", "-d", "p"], { home });

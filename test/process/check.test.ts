@@ -54,7 +54,7 @@ async function writeFitParams(lines: string): Promise<void> {
 }
 
 describe("one profile", () => {
-  test("that is right: what was looked at, and exit code 0", async () => {
+  test("without problems: its parts are listed, and the exit code is 0", async () => {
     await home.writeFakeProfile("p");
     const { exitCode, stdout } = await llmctl(["check", "p"], { home });
     const lines = [
@@ -69,7 +69,7 @@ describe("one profile", () => {
     expect(exitCode).toBe(0);
   });
 
-  test("with faults of every kind: all are told, errors first, each with its place and what to do", async () => {
+  test("with problems of every kind: all are listed, errors first, each with its place and fix", async () => {
     const lines = ["CUDA0: NVIDIA RTX (100 MiB, 90 MiB free)"];
     const path = await home.writeProfile(
       "p",
@@ -103,21 +103,21 @@ describe("one profile", () => {
     expect(exitCode).toBe(1); // their exit codes differ
   });
 
-  test("that cannot be read: every problem of its schema", async () => {
+  test("that breaks the schema: every problem is listed", async () => {
     await home.writeProfile("p", "model: 7\nctx_sise: 3\n");
     const { exitCode, checked } = await checkJson<Checked>(["p"]);
     expect(codes(checked)).toEqual(["error profile-invalid", "error profile-invalid"]);
     expect(exitCode).toBe(78);
   });
 
-  test("without a build: its models are looked at all the same", async () => {
+  test("without a build: its models are checked all the same", async () => {
     await home.writeProfile("p", { model: "/gone/model.gguf", llama: { build: "v9" } });
     const { exitCode, checked } = await checkJson<Checked>(["p"]);
     expect(codes(checked)).toEqual(["error build-unknown", "error model-missing"]);
     expect(exitCode).toBe(66);
   });
 
-  test("a projector and an adapter that are missing, as a start would find them", async () => {
+  test("a missing projector and a missing adapter: reported as at a start", async () => {
     await home.writeFakeProfile("p", {}, { draft: undefined, mmproj: "/gone/mmproj.gguf", lora: ["/gone/lora.gguf"] });
     const { exitCode, checked } = await checkJson<Checked>(["p"]);
     expect(codes(checked)).toEqual(["error model-missing", "error model-missing"]);
@@ -155,7 +155,7 @@ describe("one profile", () => {
     );
   });
 
-  test("a port that another process has", async () => {
+  test("a port that another process uses is reported", async () => {
     const holder = createServer().listen(0, "127.0.0.1");
     await new Promise((resolve) => holder.once("listening", resolve));
     try {
@@ -173,7 +173,7 @@ describe("memory", () => {
   const help = `"${process.execPath}" "${fakeLlamaServer}" --help; ${printFlag}`;
   const basics = `--help) ${help};; --version) echo "version: 1" >&2;;`;
 
-  test("is asked of the build's own llama-fit-params, for both models", async () => {
+  test("is computed by the build's own llama-fit-params, for both models", async () => {
     const { server } = await countingServer();
     await writeFitParams(
       `case "$*" in ${basics} *demo-draft*) echo "Host 10 1 1 ";; ` +
@@ -186,7 +186,7 @@ describe("memory", () => {
     expect((await llmctl(["check", "p"], { home })).stdout).toMatch(/^ok +memory +RAM 115\.3 MB of /m);
   });
 
-  test("is asked once for the same model, and again for one that has changed", async () => {
+  test("is computed once for the same model, and again when the model changes", async () => {
     const { server } = await countingServer();
     await writeFitParams(`case "$*" in ${basics} *) echo "$*" >> "${home.join("asked")}"; echo "Host 90 4 4 ";; esac`);
     const model = home.join("model.gguf");
@@ -202,7 +202,7 @@ describe("memory", () => {
     expect(await readAsked()).toBe(2);
   });
 
-  test("of several devices is asked each time, since it depends on how much of them is free", async () => {
+  test("of several devices is computed each time, since it depends on their free memory", async () => {
     const { server } = await countingServer();
     await writeFitParams(
       `case "$*" in ${basics} *) echo "$*" >> "${home.join("asked")}"; ` +
@@ -215,7 +215,7 @@ describe("memory", () => {
     expect((await readFile(home.join("asked"), "utf8")).trim().split("\n")).toHaveLength(2);
   });
 
-  test("that exceeds a device is an error where layers are fixed, and a note where they can move", async () => {
+  test("that exceeds a device is an error with fixed layers, and a note otherwise", async () => {
     const { server } = await countingServer();
     await writeFitParams(`case "$*" in ${basics} *) echo "CUDA0 900 1 1 ";; esac`);
     const gpu = { devices: ["CUDA0: a GPU (500 MiB, 400 MiB free)"] };
@@ -226,7 +226,7 @@ describe("memory", () => {
     expect(checked.map(codes)).toEqual([["error memory-too-small"], ["note device-memory-short"]]);
   });
 
-  test("that cannot be told is a note", async () => {
+  test("that cannot be computed is a note", async () => {
     const { server } = await countingServer();
     await writeFitParams(`case "$*" in ${basics} *) echo "no such tensor" >&2; exit 1;; esac`);
     await home.writeFakeProfile("p", {}, { llama: { binary: server } });
@@ -239,7 +239,7 @@ describe("memory", () => {
 });
 
 describe("many profiles", () => {
-  test("the build is asked for its flags once, and takes all command lines in one run", async () => {
+  test("the build is asked for its flags once, and parses all command lines in one run", async () => {
     const { server, runs } = await countingServer();
     const names = Array.from({ length: 12 }, (_, i) => `p${i}`);
     for (const name of names) await home.writeFakeProfile(name, {}, { alias: name, llama: { binary: server } });
@@ -253,14 +253,14 @@ describe("many profiles", () => {
     expect(lines).toHaveLength(3);
   });
 
-  test("one that is refused among many is found, and the others are not blamed", async () => {
+  test("one refused profile among many is found, and the others are not blamed", async () => {
     for (const name of ["a", "b", "c"])
       await home.writeFakeProfile(name, {}, name === "b" ? { args: ["--cache-reuse", "abc"] } : {});
     const { checked } = await checkJson<Checked[]>(["a", "b", "c"]);
     expect(checked.map(codes)).toEqual([[], ["error flag-refused"], []]);
   });
 
-  test("--all looks at every profile there is, and the report ends with the sum", async () => {
+  test("--all checks every profile, and the report ends with the totals", async () => {
     await home.writeFakeProfile("p");
     await home.writeFakeProfile("broken", {}, { args: ["--no-such-flag"] });
     const { exitCode, stdout } = await llmctl(["check", "--all"], { home });

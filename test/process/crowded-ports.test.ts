@@ -35,7 +35,7 @@ const socketPath = () => home.join("run", "p.sock");
 const onPort = (): NetConnectOpts => ({ host: "127.0.0.1", port });
 const onSocket = (): NetConnectOpts => ({ path: socketPath() });
 
-/** All that a supervisor does by itself goes on. */
+/** The supervisor's own work goes on. */
 async function expectAtWork(): Promise<void> {
   const before = await readStatus(home, "p");
   expect(before).toMatchObject({ presence: "live", state: "ready" });
@@ -74,7 +74,7 @@ describe("400 idle connections to a supervisor with 256 descriptors", () => {
       [onPort, onSocket],
       "POST /stop HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{",
     ],
-  ])("%s keep it from nothing", async (_, places, words) => {
+  ])("%s do not disturb it", async (_, places, words) => {
     await upDetached(home, "p", { via: ["prlimit", "--nofile=256"] });
     const crowds = await Promise.all(places.map((to) => Crowd.gather(to(), 400, words)));
     await expectAtWork();
@@ -84,7 +84,7 @@ describe("400 idle connections to a supervisor with 256 descriptors", () => {
   });
 });
 
-test("a supervisor that may open no file any more goes on when it may again, and its server is restarted", async () => {
+test("a supervisor that ran out of descriptors recovers, and its server is restarted", async () => {
   const { pid, supervisorPid } = await upDetached(home, "p");
   const limit = (count: string) => execa("prlimit", ["--pid", String(supervisorPid), `--nofile=${count}:`]);
   const [, before = ""] =

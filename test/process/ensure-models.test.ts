@@ -43,7 +43,7 @@ async function ensure(values: Readonly<Record<string, unknown>>): Promise<ModelE
   return events;
 }
 
-test("reports what will be fetched, the progress, and in the end the draft that is left out", async () => {
+test("reports the files to fetch, the progress, and at the end the draft that is left out", async () => {
   const draft = { model: { hf, quant: "Q2_K" } };
   const events = await ensure({ draft, llama: { binary: fakeLlamaServer } });
   const kinds = events.map(({ kind }) => kind);
@@ -52,7 +52,7 @@ test("reports what will be fetched, the progress, and in the end the draft that 
   expect(events.at(-1)).toMatchObject({ model: `"${hf}" (Q2_K)`, profile: "p", sizeBytes: stranger.length });
 });
 
-test("reports a build that is missing before anything is fetched", async () => {
+test("reports a missing build before anything is fetched", async () => {
   await expect(ensure({ llama: { binary: home.join("absent") } })).rejects.toMatchObject({ code: "binary-missing" });
   expect(server.fetched()).toEqual([]);
 });

@@ -13,7 +13,7 @@ beforeEach(async () => {
 afterEach(() => home[Symbol.asyncDispose]());
 
 describe("events", () => {
-  test("tells each change with its cause, while it runs and afterwards", async () => {
+  test("lists each change with its cause, while the profile runs and afterwards", async () => {
     await home.writeFakeProfile("p", {}, { restart: { backoff: "1ms" } });
     const { pid } = await upDetached(home, "p");
     await using follower = startLlmctl(["events", "p", "-f"], { home });
@@ -44,7 +44,7 @@ describe("events", () => {
     );
   });
 
-  test("of a profile that never ran there are none", async () => {
+  test("has no events of a profile that never ran", async () => {
     const { exitCode, stderr } = await llmctl(["events", "p"], { home });
     expect(stderr).toContain('"p" has no events');
     expect(exitCode).toBe(66);

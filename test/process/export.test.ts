@@ -18,7 +18,7 @@ beforeEach(async () => {
 afterEach(() => home[Symbol.asyncDispose]());
 
 describe("export", () => {
-  test("needs no build of llama.cpp, and mounts the models from where they are", async () => {
+  test("needs no build of llama.cpp, and mounts the models from their folders", async () => {
     const { stdout, exitCode } = await llmctl(["export", "compose", "demo"], { home });
     expect(exitCode).toBe(0);
     expect(stdout).toContain(`source: ${demoTarget}`);
@@ -27,7 +27,7 @@ describe("export", () => {
     expect(quadlet.stdout).toContain(`Volume=${demoTarget}:/models/demo-target.gguf:ro`);
   });
 
-  test("a draft that cannot speed up its target is left out, as in a start here", async () => {
+  test("leaves out a draft that cannot speed up its target, as a start does", async () => {
     await home.writeProfile("p", { model: demoTarget, draft: { model: demoTarget, type: "draft-mtp" } });
     const { stdout, exitCode } = await llmctl(["export", "kubernetes", "p", "--replicas", "2", "--models", "weights"], {
       home,
@@ -38,7 +38,7 @@ describe("export", () => {
     expect(stdout).toContain("claimName: weights");
   });
 
-  test("asks the Hub for the names of files that are not here, and mounts nothing that is not here", async () => {
+  test("asks the Hub for the names of missing files, and does not mount them", async () => {
     const server = await startHubServer();
     try {
       const content = Buffer.from("GGUF");
@@ -57,14 +57,14 @@ describe("export", () => {
     }
   });
 
-  test("a release whose flags nobody knows is refused", async () => {
+  test("refuses a release with unknown flags", async () => {
     const { exitCode, stderr } = await llmctl(["export", "compose", "demo", "--release", "b1"], { home });
     expect(exitCode).toBe(66);
     expect(stderr).toContain('run "llmctl build --ref b1"');
   });
 });
 
-/** The command that runs before a stop, against a server that says how it is. */
+/** The command that runs before a stop, with a server that reports its slots. */
 describe("the drain before a stop", () => {
   let server: Server;
   const asked: string[] = [];
@@ -96,7 +96,7 @@ describe("the drain before a stop", () => {
     return (await execa(file, args, { reject: false })).exitCode;
   }
 
-  test("waits as long as a slot is busy", async () => {
+  test("waits while a slot is busy", async () => {
     busyAnswers = 2;
     expect(await drain()).toBe(0);
     expect(asked.filter((path) => path === "/slots")).toHaveLength(3);

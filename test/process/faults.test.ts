@@ -37,7 +37,7 @@ async function setFaults(faults: Values): Promise<void> {
 }
 
 describe("a server that dies while loading", () => {
-  test("without retries: cause, the last 20 lines of its log, what to do", async () => {
+  test("without retries: the cause, the last 20 lines of its log and the fix are shown", async () => {
     const lines = Array.from({ length: 30 }, (_, i) => `line ${i} of the end`);
     const { exitCode, stdout, stderr, starts } = await up(
       { exitWhileLoading: { code: 7, lines } },
@@ -61,7 +61,7 @@ describe("a server that dies while loading", () => {
     expect((await llmctl(["ps"], { home })).stdout).toMatch(/^p +failed/m);
   });
 
-  test("is started again after a while, until it works", async () => {
+  test("is started again after a backoff, until it works", async () => {
     const { exitCode, stdout, starts } = await up({ times: 2, exitWhileLoading: { code: 1 } }, { restart: quick });
     expect(exitCode).toBe(0);
     expect(stdout.match(/the server exited with code 1; next start in \d+ ms/g)).toHaveLength(2);
@@ -104,7 +104,7 @@ describe("a server that dies while loading", () => {
     expect((await readStatus(home, "p")).lastExit?.kind).toBe(kind);
   });
 
-  test("and shows no sign of life is killed", async () => {
+  test("and shows no activity is killed", async () => {
     const { exitCode, stderr } = await up(
       { neverReady: true },
       { health: { stall_timeout: "1s" }, restart: { policy: "never" } },
@@ -113,10 +113,10 @@ describe("a server that dies while loading", () => {
     expect(stderr).toContain("the load showed no sign of life (log, CPU, I/O) for 1 s");
   });
 
-  test("and logs our questions is not asked again for that", async () => {
+  test("and logs our health checks gets no more of them for that", async () => {
     const { exitCode } = await up({ loadMs: 1500, logRequests: true }, { server: { port: await getPort() } });
     expect(exitCode).toBe(0);
-    // Four a second, and not one for each line that it logs, which would be hundreds.
+    // Four a second, and not one for each logged line, which would be hundreds.
     const asked = count(await readServerLog(home, "p"), "request: GET /health 127.0.0.1 503");
     expect(asked).toBeGreaterThan(1);
     expect(asked).toBeLessThan(100);
@@ -142,7 +142,7 @@ describe("a ready server", () => {
     await down();
   });
 
-  test("that dies leaves none of its group behind", async () => {
+  test("that dies leaves no process of its group behind", async () => {
     await home.writeFakeProfile("p", { forkChild: "group" }, { restart: { policy: "never" } });
     const { pid } = await upDetached(home, "p");
     const grandchild = await findGrandchild();
@@ -152,7 +152,7 @@ describe("a ready server", () => {
     expect(state).toBe("failed");
   });
 
-  test("that must be killed is killed with all that it started, in other sessions too", async () => {
+  test("that must be killed is killed with its descendants, in other sessions too", async () => {
     await home.writeFakeProfile("p", { forkChild: "session", ignoreTerm: true }, { stop: { timeout: "100ms" } });
     await upDetached(home, "p");
     const grandchild = await findGrandchild();
@@ -248,7 +248,7 @@ describe("a server that does not draft", () => {
     expect(await starts()).toBe(1);
   });
 
-  test("because it never answers the proof request serves without after the time for it", async () => {
+  test("because it never answers the proof request serves without drafting after the timeout", async () => {
     const { exitCode, stdout } = await up(
       { wedge: true },
       { health: { proof_timeout: "200ms" }, stop: { timeout: "100ms" } },
@@ -258,7 +258,7 @@ describe("a server that does not draft", () => {
     await down();
   });
 
-  test("because the proof request kills it is not ready", async () => {
+  test("because the proof request crashes it is not ready", async () => {
     const { exitCode, stdout, starts } = await up({ times: 1, crashOnRequest: true }, { restart: quick });
     expect(exitCode).toBe(0);
     expect(stdout).toContain("the server was killed (SIGKILL); next start in");

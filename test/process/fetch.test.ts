@@ -73,7 +73,7 @@ const blobs = (...parts: string[]) => join(hubCache, "models--unsloth--Large-GGU
 const hasBlob = async (of: Buffer) => (await readFile(blobs(sha256(of)))).equals(of);
 const retries = () => events.filter(({ kind }) => kind === "retry");
 
-/** Bytes of a file that requests so far have asked for. */
+/** Bytes of a file that were requested so far. */
 function askedBytes(sizeBytes: number): number {
   return server.fetched().reduce((sum, range) => {
     const [, first, last] = /^bytes=(\d+)-(\d+)$/.exec(range) ?? [];
@@ -82,7 +82,7 @@ function askedBytes(sizeBytes: number): number {
 }
 
 describe("ranges of a file", () => {
-  test("come at once, each asked for once, from an address that was asked for once", async () => {
+  test("are fetched concurrently, each once, from an address that is resolved once", async () => {
     await pullModel(single, makeOptions());
     expect(server.fetched().toSorted()).toEqual(tenRanges);
     expect(server.requests.filter(({ path }) => path.includes("/resolve/"))).toHaveLength(1);
@@ -90,7 +90,7 @@ describe("ranges of a file", () => {
     expect(await readdir(blobs())).toEqual([sha256(content)]);
   });
 
-  test("go on from a new address when the signed one runs out midway, without a word", async () => {
+  test("continue from a new address, without a message, when the signed one expires midway", async () => {
     let hasExpired = false;
     const onProgress = (event: PullEvent) => {
       events.push(event);
@@ -109,7 +109,7 @@ describe("ranges of a file", () => {
     expect(new Set(sent)).toEqual(new Set([undefined]));
   });
 
-  test("that are cut off go on where they were, and the others are left alone", async () => {
+  test("that are interrupted are resumed, and the others are left alone", async () => {
     server.faults.cdn.push({ kind: "end-early", afterBytes: 50_000 }, { kind: "end-early", afterBytes: 25_000 });
     await pullModel(single, makeOptions());
     expect(askedBytes(content.length)).toBe(content.length + 50_000 + 75_000);
@@ -121,21 +121,21 @@ describe("ranges of a file", () => {
     { status: 503, headers: { "retry-after": "7" }, delayMs: 7000 },
     { status: 416, headers: {}, delayMs: 1000 },
     { status: 500, headers: {}, delayMs: 1000 },
-  ])("are asked for again after a $status", async ({ status, headers, delayMs }) => {
+  ])("are requested again after a $status", async ({ status, headers, delayMs }) => {
     server.faults.cdn.push({ kind: "status", status, headers });
     await pullModel(single, makeOptions());
     expect(retries()).toEqual([{ kind: "retry", reason: expect.stringContaining(`answered ${status}`), delayMs }]);
     expect(await hasBlob(content)).toBe(true);
   });
 
-  test("are given up for the whole when the server gives none", async () => {
+  test("are replaced by one whole download when the server does not support them", async () => {
     server.faults.cdn.push(...Array.from({ length: 10 }, () => ({ kind: "ignore-range" }) as const));
     await pullModel(single, makeOptions());
     expect(server.fetched().at(-1)).toBe("whole");
     expect(await hasBlob(content)).toBe(true);
   });
 
-  test("with a byte that is not right are found out and fetched again once", async () => {
+  test("with a wrong byte are detected and fetched again once", async () => {
     server.faults.cdn.push({ kind: "flip-byte" });
     await pullModel(single, makeOptions());
     expect(retries()).toEqual([
@@ -145,7 +145,7 @@ describe("ranges of a file", () => {
     expect(await hasBlob(content)).toBe(true);
   });
 
-  test("with a byte that changed on disk between two pulls are found out, too", async () => {
+  test("with a byte that changed on disk between two pulls are detected, too", async () => {
     const interrupt = new AbortController();
     const onProgress = (event: PullEvent) => event.kind === "bytes" && event.doneBytes > 500_000 && interrupt.abort();
     await expect(pullModel(single, makeOptions({ onProgress, signal: interrupt.signal }))).rejects.toMatchObject({
@@ -159,7 +159,7 @@ describe("ranges of a file", () => {
     expect(await hasBlob(content)).toBe(true);
   });
 
-  test("are thrown away, all of them, when the server's content has changed", async () => {
+  test("are all discarded when the server's content has changed", async () => {
     const interrupt = new AbortController();
     const onProgress = (event: PullEvent) => event.kind === "bytes" && event.doneBytes > 500_000 && interrupt.abort();
     await expect(pullModel(single, makeOptions({ onProgress, signal: interrupt.signal }))).rejects.toMatchObject({
@@ -175,7 +175,7 @@ describe("ranges of a file", () => {
     expect(await hasBlob(content)).toBe(true);
   });
 
-  test("that one process has interrupted are not asked for again by the next", async () => {
+  test("that an interrupted process has fetched are not requested again by the next", async () => {
     const interrupt = new AbortController();
     const onProgress = (event: PullEvent) => {
       events.push(event);
@@ -191,7 +191,7 @@ describe("ranges of a file", () => {
   });
 });
 
-/** A pull in a process of its own, which writes the bytes that it has as they come. */
+/** A pull in a separate process, which prints its number of bytes as they arrive. */
 interface PullProcess {
   readonly child: ChildProcess;
   readonly lines: string[];
@@ -283,7 +283,7 @@ describe("a pull that is killed", () => {
   }, 600_000);
 });
 
-/** What a pull would find on disk. */
+/** The ranges that a pull would find on disk. */
 async function readPlan(): Promise<{ haveBytes: number }> {
   const plan = await planPull(single, makeOptions());
   return { haveBytes: (plan.kind === "fetch" ? plan.files[0]?.haveBytes : undefined) ?? 0 };
@@ -305,7 +305,7 @@ describe("two processes", () => {
 
 describe("a disk", () => {
   const disk = makeContent(20_000_000, "disk");
-  /** Another program that takes so much when the first bytes have come. */
+  /** Another program that fills this much of the disk after the first bytes have arrived. */
   const fill = (sizeBytes: number) => `
     if (event.kind === "bytes" && event.doneBytes > 0 && !globalThis.isFilled) {
       globalThis.isFilled = true;
@@ -318,25 +318,25 @@ describe("a disk", () => {
     await mkdir(hubCache);
   });
 
-  test("that fills up midway leaves nothing under a final name", async () => {
+  test("that fills up midway leaves no file under a final name", async () => {
     const { lines, ended } = startPull({ via: withSmallDisk(hubCache, "30m"), onEvent: fill(64e6) });
     expect(await ended).toBe(1);
     expect(lines.at(-2)).toBe("no-space");
     expect(lines.at(-1)).toBe(`${sha256(disk)}.llmctl.incomplete ${sha256(disk)}.llmctl.ranges`);
   });
 
-  test("on which there is no longer room is noticed before it is full", async () => {
+  test("without enough room is noticed before it is full", async () => {
     const small = { connections: 2, files: 1, rangeBytes: 2_000_000, stepBytes: 100_000 };
     const { lines, ended } = startPull({ limits: small, via: withSmallDisk(hubCache, "30m"), onEvent: fill(15e6) });
     expect(await ended).toBe(1);
     expect(lines.at(-2)).toBe("no-space");
-    // No more than the ranges that were on their way.
+    // At most the ranges that were in flight.
     expect(Number(lines.at(-3))).toBeLessThanOrEqual(2 * small.rangeBytes);
   });
 });
 
 describe("a proxy", () => {
-  test("carries what HTTP_PROXY says, and not what NO_PROXY leaves out", async () => {
+  test("carries the requests that HTTP_PROXY covers, and none that NO_PROXY excludes", async () => {
     const asked: string[] = [];
     const proxy = createServer((request, response) => {
       asked.push(request.url ?? "");
@@ -364,11 +364,11 @@ describe("a proxy", () => {
   });
 });
 
-/** `owner/repo:quant` of a small model on HF_ENDPOINT, to run against the real thing. */
+/** `owner/repo:quant` of a small model on HF_ENDPOINT, for a run against a real Hub. */
 const [realHf, realQuant] = process.env["LLMCTL_TEST_HUB_MODEL"]?.split(":") ?? [];
 
 describe.runIf(realHf !== undefined)("a real Hub", () => {
-  test("gives a model that is right after the pull was killed and went on", async () => {
+  test("gives an intact model after the pull was killed and resumed", async () => {
     const ref = { hf: realHf ?? "", ...(realQuant === undefined ? {} : { quant: realQuant }) };
     const env = Object.fromEntries(
       ["HF_ENDPOINT", "HF_TOKEN"].flatMap((key) => (process.env[key] ? [[key, process.env[key]]] : [])),

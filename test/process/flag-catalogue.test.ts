@@ -53,7 +53,7 @@ describe("asking a binary", () => {
     expect(catalogue.has("--spec-type")).toBe(false);
   });
 
-  test("asks once, then reads the cache, and asks again when the file changes", async () => {
+  test("asks the binary once, then reads the cache, and asks again when the file changes", async () => {
     const program = await makeServer();
     const first = await readFlagCatalogue(program, { cacheDir, env });
     expect(await readFlagCatalogue(program, { cacheDir, env })).toEqual(first);
@@ -77,12 +77,12 @@ describe("asking a binary", () => {
     },
   );
 
-  test("a cache folder that cannot be written does not matter", async () => {
+  test("works with a cache folder that cannot be written", async () => {
     await writeFile(cacheDir, "a file");
     expect((await readFlagCatalogue(await makeServer(), { cacheDir, env })).version).toBe("7698 (79efbb1)");
   });
 
-  test("gives the binary the environment that it is told, and no other", async () => {
+  test("gives the binary the given environment and no other", async () => {
     const program = await makeProgram(`env > "$0.env-$1"; cat "${folder}/help.txt"; echo "version: 1 (a)" >&2`);
     await writeFile(join(folder, "help.txt"), readHelp("llama-server-b7698"));
     await readFlagCatalogue(program, { cacheDir, env: { ...env, GGML_X: "1" } });
@@ -124,7 +124,7 @@ describe("asking a binary", () => {
     });
   });
 
-  test("all missing shared libraries are named where ldd tells them", async () => {
+  test("all missing shared libraries are named when ldd lists them", async () => {
     await mkdir(join(folder, "bin"));
     const ldd = await makeProgram(
       "printf '\\tlibfoo.so.1 => not found\\n\\tlibc.so.6 => /lib/libc.so.6 (0x1)\\n\\tlibbar.so => not found\\n'",
@@ -138,7 +138,7 @@ describe("asking a binary", () => {
     });
   });
 
-  test("a script whose interpreter is missing", async () => {
+  test("a script whose interpreter is missing is named", async () => {
     const program = join(folder, "llama-server");
     await writeFile(program, "#!/no/such/shell\n");
     await chmod(program, 0o755);
@@ -155,13 +155,13 @@ describe("dry run", () => {
   const rendering = renderServer(profile, { target: "/m" }, catalogue);
   const options = { env, timeoutMs: 10_000, origin: { profile, rendering } };
 
-  test("puts --version last and is content with exit code 0", async () => {
+  test("puts --version last and accepts exit code 0", async () => {
     const program = await makeProgram("exit 0");
     await expect(dryRun(program, ["--model", "a b"], options)).resolves.toBeUndefined();
     expect(await readFile(`${program}.calls`, "utf8")).toBe("--model a b --version\n");
   });
 
-  test("a refusal is told in llama.cpp's words, at the key that it came from", async () => {
+  test("a refusal has llama.cpp's words and the place of the key that it came from", async () => {
     const program = await makeProgram(`echo 'error while handling argument "--cache-reuse": stoi' >&2; exit 1`);
     await expect(dryRun(program, [], options)).rejects.toMatchObject({
       code: "flag-refused",
@@ -171,7 +171,7 @@ describe("dry run", () => {
     });
   });
 
-  test("a device that is not there is not the profile's fault alone", async () => {
+  test("a missing device is reported as unavailable, not as an error of the profile", async () => {
     const program = await makeProgram(
       `echo 'error while handling argument "--device": invalid device: CUDA9' >&2; exit 1`,
     );
@@ -182,7 +182,7 @@ describe("dry run", () => {
     });
   });
 
-  test("a flag that nobody rendered is told at the file", async () => {
+  test("a refused flag that was not rendered is reported at the file", async () => {
     const program = await makeProgram("echo 'error: invalid argument: --what' >&2; exit 1");
     await expect(dryRun(program, ["--what"], { env, timeoutMs: 10_000 })).rejects.toMatchObject({
       code: "flag-refused",
@@ -190,7 +190,7 @@ describe("dry run", () => {
     });
   });
 
-  test("a binary that hangs is ended", async () => {
+  test("a binary that hangs is killed", async () => {
     const program = await makeProgram("exec sleep 60");
     await expect(dryRun(program, [], { ...options, timeoutMs: 200 })).rejects.toMatchObject({
       code: "binary-failed",

@@ -20,7 +20,7 @@ async function serverPid(): Promise<number> {
   return pid;
 }
 
-/** A pipe that takes nothing more. */
+/** A full pipe. */
 function openFullPipe(path: string): number {
   execFileSync("mkfifo", [path]);
   const pipe = openSync(path, constants.O_RDWR | constants.O_NONBLOCK);
@@ -33,7 +33,7 @@ function openFullPipe(path: string): number {
 }
 
 describe("up in the foreground", () => {
-  test("is the supervisor, goes on showing what happens, and ends with the server", async () => {
+  test("is the supervisor, goes on showing events, and ends with the server", async () => {
     await home.writeFakeProfile("p", {}, { restart: { backoff: "50ms" } });
     const running = startLlmctl(["up", "p"], { home });
     await running.waitForLine(/ready on http/);
@@ -73,8 +73,8 @@ describe("up in the foreground", () => {
   });
 });
 
-describe("on a pipe that nobody reads", () => {
-  test("a supervisor goes on, and is not kept by what it has not got rid of", async () => {
+describe("on a pipe without a reader", () => {
+  test("a supervisor goes on, and unwritten output does not keep it from ending", async () => {
     await home.writeFakeProfile("p", {}, { restart: { backoff: "50ms" } });
     const pipe = openFullPipe(home.join("pipe"));
     const [file, ...words] = llmctlCommand(["up", "p"]);
@@ -90,7 +90,7 @@ describe("on a pipe that nobody reads", () => {
 });
 
 describe("on a terminal", () => {
-  test("that is stopped with Ctrl-S the server is supervised as before, and the supervisor ends with it", async () => {
+  test("that is paused with Ctrl-S the server is supervised as before, and the supervisor ends with it", async () => {
     await home.writeFakeProfile("p", {}, { restart: { backoff: "50ms" } });
     await using terminal = new Terminal(llmctlCommand(["up", "p"]), home);
     await terminal.waitFor("ready on http");
@@ -141,7 +141,7 @@ describe("on a terminal", () => {
     );
     let isOver = false;
     void terminal.ended.then(() => (isOver = true)); // never rejects
-    // As an impatient person does: what comes right after the first counts as its echo.
+    // Ctrl-C once more after a pause: a signal right after the first one counts as its repetition.
     await until("the command has ended", () => {
       if (!isOver) terminal.pressCtrlC();
       return isOver;

@@ -15,7 +15,7 @@ import { llmctl, llmctlCommand } from "../support/llmctl.ts";
 import { startHubServer, type HubServer } from "../support/hub-server.ts";
 import { demoTarget, fakeLlamaServer, TempHome } from "../support/temp-home.ts";
 
-/** Beside what a terminal obeys, a line that would look like one of ours. */
+/** Characters that a terminal obeys, and a line that looks like one of llmctl's. */
 const hostile = `${hostileName}\nforged\tline`;
 const fileName = `${hostileName}\nforged.gguf`;
 const helpPath = fileURLToPath(new URL("../fixtures/llama-help/llama-server-v0.5.0.txt", import.meta.url));
@@ -49,7 +49,7 @@ beforeAll(async () => {
   await forgeState();
 });
 
-/** What whoever owns the folder may have written there. */
+/** Files that the owner of the folder may have written. */
 async function forgeState(): Promise<void> {
   const text = await readFile(home.join("state/fails/state.json"), "utf8");
   const forged: unknown = JSON.parse(text, (key, value: unknown) =>
@@ -79,7 +79,7 @@ function buildHostileModel(): Buffer {
   return buildGguf({ metadata, tensors: [{ name: hostile, ne: [4] }] });
 }
 
-/** A Hub whose every answer is a sentence of its own. */
+/** A Hub with foreign text in every answer. */
 async function startLiar(): Promise<Server> {
   const server = createServer((_, response) => {
     response.writeHead(404, {
@@ -94,7 +94,7 @@ async function startLiar(): Promise<Server> {
   return server;
 }
 
-/** Programs that answer everything with foreign text. */
+/** Programs that answer every call with foreign text. */
 async function writeTools(): Promise<void> {
   await mkdir(home.join("tools"));
   await writeFile(home.join("text"), hostile);
@@ -161,7 +161,7 @@ const use = (...args: readonly string[]): Use => ({ args });
 const asLiar = () => ({ HF_ENDPOINT: `http://127.0.0.1:${(liar.address() as AddressInfo).port}` });
 const build = ["--portable", "--ref", hostileName];
 
-/** Ways to have each command meet foreign text; those that say JSON are run with `--json`, too. */
+/** Command lines in which each command gets foreign text; those with JSON run with `--json`, too. */
 const uses: Readonly<Record<string, readonly Use[]>> = {
   up: [
     use("-d", "runs"),
@@ -236,10 +236,10 @@ const uses: Readonly<Record<string, readonly Use[]>> = {
   ],
 };
 
-/** Where a block of foreign text is meant: an answer, a help text, what a compiler says. */
+/** Commands that print a block of foreign text: an answer, a help text, a compiler's output. */
 const blocks = new Set(["chat", "flags", "build", "upgrade"]);
 
-/** What is not given any foreign text to print. */
+/** Commands that get no foreign text to print. */
 const ownWordsOnly = new Set(["ps", "models prune", "profile schema"]);
 
 test("every command is run", () => {
@@ -250,7 +250,7 @@ test("every command is run", () => {
   );
 });
 
-describe("foreign text makes no sequence and no line, neither for a program nor on a terminal, in", () => {
+describe("foreign text adds no escape sequence and no line, in a pipe or on a terminal, in the output of", () => {
   test.each(listCommands().map((one) => [one.path.join(" "), one] as const))(
     "%s",
     { timeout: 180_000 },
@@ -262,7 +262,7 @@ describe("foreign text makes no sequence and no line, neither for a program nor 
         const { stdout, stderr } = await llmctl(args, options(one));
         expectPrintable(`${stdout}\n${stderr}`, args);
         seen += stdout + stderr;
-        // One each is enough: what is not a terminal gets the same text without colours.
+        // One of each is enough: the text in a pipe is the same without colours.
         if (index === 0) expectPrintable(await runOnTerminal(args, one), args);
         if (hasJson(command) && name !== "build") await expectExactJson([...args, "--json"], one);
       }
@@ -275,7 +275,7 @@ function options({ env: more, input }: Use) {
   return { home, env: { ...env, ...more?.() }, ...(input === undefined ? {} : { input }) };
 }
 
-/** What a terminal gets, without our own colours and what the line editor and bars move the cursor with. */
+/** The output on a terminal, without llmctl's colours and the cursor movements of line editor and bars. */
 async function runOnTerminal(args: readonly string[], { env: more, input = "" }: Use): Promise<string> {
   const words = llmctlCommand(args).map((word) => `'${word}'`);
   const { stdout } = await execa(
@@ -289,7 +289,7 @@ async function runOnTerminal(args: readonly string[], { env: more, input = "" }:
       reject: false,
     },
   );
-  // oxlint-disable-next-line no-control-regex -- these are the sequences of ours
+  // oxlint-disable-next-line no-control-regex -- these are llmctl's own sequences
   return stdout.replaceAll(/\r|\u001b\[(?:(?:1|2|22|3[1239])m|\d*[AGJK])/g, "");
 }
 
@@ -298,7 +298,7 @@ function expectPrintable(text: string, args: readonly string[]): void {
   if (!blocks.has(args[0] ?? "")) expect(text.match(/^forged.*/m)?.[0], JSON.stringify(args)).toBeUndefined();
 }
 
-/** Documents, or one in each line. */
+/** One JSON document, or one in each line. */
 async function expectExactJson(args: readonly string[], one: Use): Promise<void> {
   const { stdout, stderr } = await llmctl(args, options(one));
   expectPrintable(`${stdout}\n${stderr}`, args);
@@ -325,19 +325,19 @@ test("the supervisor's own log can be shown on a terminal", async () => {
 });
 
 describe("the log of a server", () => {
-  test("is exact for a program", async () => {
+  test("is unchanged in a pipe", async () => {
     const { stdout } = await llmctl(["logs", "fails"], { home, env });
     expect(stdout).toContain(hostileName);
   });
 
-  test("moves and colours nothing on a terminal", async () => {
+  test("has no escape sequences on a terminal", async () => {
     const shown = await runOnTerminal(["logs", "fails"], use());
     expect(findHostile(shown)).toBeUndefined();
     expect(shown).toContain(String.raw`\x1b[31;8m`);
   });
 });
 
-test("an error of ours that is thrown outside of every promise is printable, too", async () => {
+test("an internal error that is thrown outside of every promise is printable, too", async () => {
   const NODE_OPTIONS = breakReaddir(throwOutsideOfPromises(`new TypeError(${JSON.stringify(hostile)})`));
   const { stderr, exitCode } = await llmctl(["ps"], { home, env: { ...env, NODE_OPTIONS } });
   expect(findHostile(stderr)).toBeUndefined();

@@ -13,7 +13,7 @@ beforeEach(async () => {
 });
 afterEach(() => home[Symbol.asyncDispose]());
 
-/** Says what it was started with, and ends in a way that systemd does not try again. */
+/** Prints its arguments and environment, and exits with a code that systemd does not restart. */
 const echo = `
 import { writeFileSync } from "node:fs";
 const { ECHO_TO, HF_HOME } = process.env;
@@ -36,7 +36,7 @@ const paths = [
   "/é\u00a0\ufeff😀",
 ];
 
-test("a real systemd gives the service every path and variable as it is, and nothing more", async () => {
+test("a real systemd passes every path and variable to the service unchanged, and nothing more", async () => {
   const program = home.join("echo.mjs");
   await writeFile(program, echo);
   const folder = home.join(".config/systemd/user");
@@ -66,25 +66,22 @@ test("a real systemd gives the service every path and variable as it is, and not
     };
     expect({ args, HF_HOME }).toEqual({ args: ["up", "--no-fetch", path], HF_HOME: path });
     expect(await systemd.show(`odd${index}`, "After")).toContain("network.target");
-    // Its mounts are named where they can be.
+    // The unit names the mounts if they can be written.
     const isSayable = !/[\p{Cc}\u2028\u2029]/u.test(path);
     const mounts = await systemd.show(`odd${index}`, "RequiresMountsFor");
     expect(mounts.includes(path.slice(1, 5).replaceAll(/["$\\]/g, String.raw`\$&`)), mounts).toBe(isSayable);
   }
 });
 
-test.each(["quadlet", "compose", "kubernetes"])(
-  "export %s of an image or a claim that is none is refused as such",
-  async (format) => {
-    for (const image of ["x\nExec=evil", "--privileged", "$IMAGE", "a b", "%n", "x\r", ""]) {
-      const { exitCode, stdout, stderr } = await llmctl(["export", format, "demo", "--image", image], { home });
-      expect({ exitCode, stdout }).toEqual({ exitCode: 2, stdout: "" });
-      expect(stderr).toContain("cannot be the name of an image");
-    }
-  },
-);
+test.each(["quadlet", "compose", "kubernetes"])("export %s of an invalid image or claim is refused", async (format) => {
+  for (const image of ["x\nExec=evil", "--privileged", "$IMAGE", "a b", "%n", "x\r", ""]) {
+    const { exitCode, stdout, stderr } = await llmctl(["export", format, "demo", "--image", image], { home });
+    expect({ exitCode, stdout }).toEqual({ exitCode: 2, stdout: "" });
+    expect(stderr).toContain("cannot be the name of an image");
+  }
+});
 
-test("export kubernetes of a claim that is none is refused as such", async () => {
+test("export kubernetes of an invalid claim is refused", async () => {
   for (const claim of ["x\nevil: true", "Models", "-x", "a..b", "x".repeat(254)]) {
     const { exitCode, stdout, stderr } = await llmctl(["export", "kubernetes", "demo", "--models", claim], { home });
     expect({ exitCode, stdout }).toEqual({ exitCode: 2, stdout: "" });
@@ -92,7 +89,7 @@ test("export kubernetes of a claim that is none is refused as such", async () =>
   }
 });
 
-test("the path of a service's profile may hold anything, and its own unit is read back", async () => {
+test("the path of a service's profile may hold any character, and llmctl can read its unit", async () => {
   const path = home.join("odd\n[Service]\r%n$HOME/p.yaml");
   await mkdir(dirname(path), { recursive: true });
   await writeFile(path, "model: /models/m.gguf\n");

@@ -20,7 +20,7 @@ const quick = { health: { interval: "200ms" } };
 const statePath = (...parts: string[]) => home.join("state", ...parts);
 const socketPath = () => home.join("run", "p.sock");
 
-/** Is there one supervisor and one server, however one asks? */
+/** Expects one supervisor and one server, from the view of each command. */
 async function expectOne(pid: number, options: Partial<RunOptions> = {}): Promise<void> {
   const [status] = JSON.parse((await llmctl(["ps", "--json"], { home, ...options })).stdout) as {
     presence: string;
@@ -33,12 +33,12 @@ async function expectOne(pid: number, options: Partial<RunOptions> = {}): Promis
   expect(await findServers(home)).toEqual([pid]);
 }
 
-describe("whatever the login", () => {
-  // As a user logs in: what llmctl uses is found by HOME and the XDG variables.
+describe("with any login", () => {
+  // As after a login: llmctl's folders come from HOME and the XDG variables.
   const runtime = () => home.join("runtime");
   const session = () => ({ LLMCTL_HOME: "", XDG_RUNTIME_DIR: runtime(), XDG_CONFIG_HOME: home.join("xdg") });
   const cron = () => ({ LLMCTL_HOME: "", XDG_CONFIG_HOME: home.join("xdg") });
-  /** Root has folders of its own, so this is somebody else. */
+  /** Root has its own folders, so this is another user. */
   const uid = 12345;
   const via = asUser(uid);
 
@@ -50,7 +50,7 @@ describe("whatever the login", () => {
     await new Promise((resolve) => changing.on("exit", resolve));
   });
 
-  test("what was started in a session is found by cron, and stopped by it", async () => {
+  test("cron finds and stops a supervisor that was started in a session", async () => {
     const up = await llmctl(["up", "-d", "p"], { home, env: session(), via });
     expect(up).toMatchObject({ exitCode: 0, stderr: "" });
     expect((await stat(home.join("runtime", "llmctl", "p.sock"))).isSocket()).toBe(true);
@@ -63,18 +63,18 @@ describe("whatever the login", () => {
     expect(isAlive(pid)).toBe(false);
   });
 
-  test("what was started by cron is found in a session", async () => {
+  test("a session finds a supervisor that was started by cron", async () => {
     await llmctl(["up", "-d", "p"], { home, env: cron(), via });
     const [pid = 0] = await findServers(home);
     await expectOne(pid, { env: session(), via });
     expect((await llmctl(["down", "p"], { home, env: session(), via })).exitCode).toBe(0);
   });
 
-  test("a runtime folder that is removed with the session is done without, and another session finds it", async () => {
+  test("a supervisor goes on without the session's runtime folder, and another session finds it", async () => {
     await llmctl(["up", "-d", "p"], { home, env: session(), via });
     const [pid = 0] = await findServers(home);
     await rm(runtime(), { recursive: true });
-    await writeFile(runtime(), ""); // nobody can make it again
+    await writeFile(runtime(), ""); // so that it cannot be created again
     await until("its socket is elsewhere", async () => {
       const { exitCode } = await llmctl(["status", "p"], { home, env: cron(), via });
       return exitCode === 0;
@@ -83,7 +83,7 @@ describe("whatever the login", () => {
     expect((await llmctl(["down", "p"], { home, env: cron(), via })).exitCode).toBe(0);
   });
 
-  test("a runtime folder of another user, as su leaves it, is named, and nothing is started", async () => {
+  test("a runtime folder of another user, as su leaves it, is an error, and nothing is started", async () => {
     await chmod(runtime(), 0o755);
     const changing = spawn("chown", ["nobody", runtime()]);
     await new Promise((resolve) => changing.on("exit", resolve));
@@ -98,7 +98,7 @@ describe("whatever the login", () => {
     expect(await findServers(home)).toEqual([]);
   });
 
-  test("so is root's own, and what others started is found all the same", async () => {
+  test("root's own runtime folder after su is an error, too, but running supervisors are found", async () => {
     await llmctl(["up", "-d", "p"], { home, env: cron(), via });
     const [pid = 0] = await findServers(home);
     const changing = spawn("chown", ["root", runtime()]);
@@ -111,7 +111,7 @@ describe("whatever the login", () => {
     expect(exitCode).toBe(77);
   });
 
-  test("a runtime folder that the system does not let exist is done without", async () => {
+  test("a runtime folder that cannot be created is not needed", async () => {
     const env = { ...session(), XDG_RUNTIME_DIR: "/proc/none" };
     expect(await llmctl(["up", "-d", "p"], { home, env, via })).toMatchObject({ exitCode: 0, stderr: "" });
     expect((await llmctl(["down", "p"], { home, env: cron(), via })).exitCode).toBe(0);
@@ -120,14 +120,14 @@ describe("whatever the login", () => {
   test.each([
     ["HOME", () => ({ ...cron(), HOME: "." }), () => ({ ...cron(), HOME: `${home.path}/` })],
     ["LLMCTL_HOME", () => ({ LLMCTL_HOME: "." }), () => ({ LLMCTL_HOME: home.join("run", "..") })],
-  ])("a relative %s is the same folder for the supervisor", async (_, relative, absolute) => {
+  ])("the supervisor resolves a relative %s to the same folder", async (_, relative, absolute) => {
     expect((await llmctl(["up", "-d", "p"], { home, env: relative(), via })).exitCode).toBe(0);
     const [pid = 0] = await findServers(home);
     await expectOne(pid, { env: absolute(), via });
     expect((await llmctl(["down", "p"], { home, env: absolute(), via })).exitCode).toBe(0);
   });
 
-  test("a home below another user's folder, as of a project or on a storage server, is used all the same", async () => {
+  test("a home below another user's folder, as on a storage server, is used all the same", async () => {
     await chmod(home.path, 0o777);
     await chown(home.path, 4711, 4711);
     expect(await llmctl(["up", "-d", "p"], { home, env: session(), via })).toMatchObject({ exitCode: 0, stderr: "" });
@@ -136,7 +136,7 @@ describe("whatever the login", () => {
     expect((await llmctl(["down", "p"], { home, env: cron(), via })).exitCode).toBe(0);
   });
 
-  test("a user without a home and without an entry among the users works with LLMCTL_HOME", async () => {
+  test("a user without a home and without a passwd entry works with LLMCTL_HOME", async () => {
     const env = { HOME: "", LLMCTL_HOME: home.path };
     expect(await llmctl(["up", "-d", "p"], { home, env, via })).toMatchObject({ exitCode: 0, stderr: "" });
     expect((await llmctl(["ps"], { home, env, via })).stdout).toMatch(/^p +ready/m);
@@ -147,8 +147,8 @@ describe("whatever the login", () => {
   });
 });
 
-describe("what makes a supervisor findable is made anew", () => {
-  /** Its supervisor may be quicker than the removal. */
+describe("a supervisor restores its files after the loss of", () => {
+  /** The supervisor may restore the file before the removal ends. */
   const whole = { recursive: true, maxRetries: 10 };
 
   test.each<[string, () => Promise<void>]>([
@@ -184,10 +184,10 @@ describe("what makes a supervisor findable is made anew", () => {
   });
 });
 
-describe("until it is made anew", () => {
+describe("until its files are restored", () => {
   const socket = ["run", "p.sock"];
 
-  test("what cannot be made anew keeps nothing else from it", async () => {
+  test("a file that cannot be restored does not keep the others from being restored", async () => {
     await home.writeFakeProfile("p", {}, quick);
     const { pid } = await upDetached(home, "p");
     await rm(statePath("p", "lock"));
@@ -205,7 +205,7 @@ describe("until it is made anew", () => {
     expect((await llmctl(["down", "p"], { home })).exitCode).toBe(0);
   });
 
-  test("who asks a supervisor without a socket waits for it", async () => {
+  test("a command waits for the socket of a supervisor that lost it", async () => {
     await home.writeFakeProfile("p", {}, { health: { interval: "1s" } });
     const { pid } = await upDetached(home, "p");
     await rm(socketPath());
@@ -217,7 +217,7 @@ describe("until it is made anew", () => {
     ["its lock and its socket", [["lock"], socket]],
     ["its lock, its state and its socket", [["lock"], ["state.json"], socket]],
     ["both locks and its socket", [["lock"], ["server.lock"], socket]],
-  ])("a supervisor that has lost %s is still one, and keeps its server", async (_, lost) => {
+  ])("a supervisor that has lost %s still counts as running, and keeps its server", async (_, lost) => {
     await home.writeFakeProfile("p", {}, { health: { interval: "1h" } });
     const { pid, supervisorPid } = await upDetached(home, "p");
     for (const path of lost) await rm(path === socket ? home.join(...path) : statePath("p", ...path));
@@ -243,7 +243,7 @@ describe("until it is made anew", () => {
   });
 });
 
-describe("a state file that tells nothing hides nobody", () => {
+describe("a useless state file hides no process", () => {
   const damages: [string, (path: string) => Promise<void>][] = [
     ["empty", (path) => writeFile(path, "")],
     ["cut", async (path) => writeFile(path, (await readFile(path, "utf8")).slice(0, 40))],
@@ -282,25 +282,22 @@ describe("a state file that tells nothing hides nobody", () => {
 
   const keep = { orphan: "keep", ...quick };
 
-  test.each(damages)(
-    "%s: a server that has outlived its supervisor is listed, and adopted by the next",
-    async (_, damage) => {
-      await home.writeFakeProfile("p", {}, keep);
-      const { pid, supervisorPid, url } = await upDetached(home, "p");
-      process.kill(supervisorPid, "SIGKILL");
-      await untilGone(supervisorPid);
-      await damage(statePath("p", "state.json"));
-      expect((await llmctl(["ps"], { home })).stdout).toMatch(new RegExp(`^p +orphaned .*${pid}`, "m"));
-      await rm(statePath("p", "state.json"), { recursive: true });
-      expect(await upDetached(home, "p")).toMatchObject({ state: "ready", pid, url });
-      await llmctl(["down", "p"], { home });
-    },
-  );
+  test.each(damages)("%s: an orphaned server is listed, and adopted by the next supervisor", async (_, damage) => {
+    await home.writeFakeProfile("p", {}, keep);
+    const { pid, supervisorPid, url } = await upDetached(home, "p");
+    process.kill(supervisorPid, "SIGKILL");
+    await untilGone(supervisorPid);
+    await damage(statePath("p", "state.json"));
+    expect((await llmctl(["ps"], { home })).stdout).toMatch(new RegExp(`^p +orphaned .*${pid}`, "m"));
+    await rm(statePath("p", "state.json"), { recursive: true });
+    expect(await upDetached(home, "p")).toMatchObject({ state: "ready", pid, url });
+    await llmctl(["down", "p"], { home });
+  });
 
   test.each([
     ["its state is lost", ["state.json"]],
     ["its state and the words of its lock are lost", ["state.json", "server.lock"]],
-  ])("%s: a server that has outlived its supervisor is stopped by down", async (_, files) => {
+  ])("%s: an orphaned server is stopped by down", async (_, files) => {
     await home.writeFakeProfile("p", {}, keep);
     const { pid, supervisorPid } = await upDetached(home, "p");
     process.kill(supervisorPid, "SIGKILL");
@@ -314,7 +311,7 @@ describe("a state file that tells nothing hides nobody", () => {
   });
 });
 
-test("the lock of a server that was adopted is made anew, and still tells who the server is", async () => {
+test("the lock of an adopted server is restored, and still identifies the server", async () => {
   await home.writeFakeProfile("p", {}, { orphan: "keep", ...quick });
   const { pid, supervisorPid } = await upDetached(home, "p");
   process.kill(supervisorPid, "SIGKILL");
@@ -335,7 +332,7 @@ test("the lock of a server that was adopted is made anew, and still tells who th
 });
 
 describe("across pid namespaces", () => {
-  test("a supervisor in a container with its folders here is found and stopped; its pid is ignored", async () => {
+  test("a supervisor in a container is found and stopped through shared folders; its pid is ignored", async () => {
     await home.writeFakeProfile("p", {}, quick);
     const inside = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"];
     await using up = startLlmctl(["up", "p"], { home, via: inside });
@@ -351,7 +348,7 @@ describe("across pid namespaces", () => {
     expect((await llmctl(["ps"], { home })).stdout).toBe("nothing is running");
   });
 
-  test("where its socket cannot be reached it is listed by its lock, and nobody starts a second one", async () => {
+  test("a supervisor with an unreachable socket is listed by its lock, and a second one is refused", async () => {
     await home.writeFakeProfile("p", {}, { health: { interval: "1h" } });
     await using up = startLlmctl(["up", "p"], {
       home,
@@ -392,7 +389,7 @@ describe("a profile whose file is gone", () => {
     expect((await llmctl(["forget", "p"], { home })).exitCode).toBe(3);
   });
 
-  test("forget --all keeps what runs, and a server without a supervisor", async () => {
+  test("forget --all keeps running profiles and servers without a supervisor", async () => {
     await home.writeFakeProfile("a");
     await home.writeFakeProfile("b");
     await home.writeFakeProfile("c", {}, { orphan: "keep" });
@@ -412,7 +409,7 @@ describe("a profile whose file is gone", () => {
     await llmctl(["down", "b", "c"], { home });
   });
 
-  test("a start while it is forgotten wins or comes after it", async () => {
+  test("a concurrent start comes before or after forget", async () => {
     await home.writeFakeProfile("p");
     await upDetached(home, "p");
     await llmctl(["down", "p"], { home });
@@ -425,7 +422,7 @@ describe("a profile whose file is gone", () => {
   });
 });
 
-test("who only reads the lock of a server that nothing tells of is not ended in its place", async () => {
+test("a process that only reads a server's lock is not ended in place of the server", async () => {
   await home.writeFakeProfile("p", {}, { orphan: "keep", ...quick });
   await upDetached(home, "p");
   await llmctl(["down", "p"], { home });
@@ -445,7 +442,7 @@ describe("one port on several addresses", () => {
   const serve = (name: string, host: string, port: number) =>
     home.writeFakeProfile(name, {}, { server: { host, port } });
 
-  test("may be of several profiles; all addresses of it may not", async () => {
+  test("may be used by several profiles, but not together with all addresses", async () => {
     await home.writeFakeProfile("a");
     const { url } = await upDetached(home, "a");
     await llmctl(["down", "a"], { home });
@@ -470,7 +467,7 @@ describe("one port on several addresses", () => {
     await llmctl(["down", "c"], { home });
   });
 
-  test("one with a zone is refused at once where it is not here", async () => {
+  test("an address with the zone of a missing interface is refused at once", async () => {
     await serve("a", "fe80::1%lo", 8001);
     const { exitCode, stderr } = await llmctl(["up", "-d", "a"], { home });
     expect(stderr).toContain('"fe80::1%lo" is not an address of this machine');

@@ -45,13 +45,13 @@ function expectShape({ code, message, at, fix, problems }: ErrorDocument["error"
   }
 }
 
-// Some only hold others.
+// Some commands are only groups.
 const everyCommand = listCommands().filter((one) => one.command.commands.length === 0 || hasJson(one));
 const withJson = everyCommand.filter(hasJson).map(({ path }) => path);
 const withoutJson = everyCommand.filter((one) => !hasJson(one)).map(({ path }) => path);
 
-describe("wrong usage is told in JSON", () => {
-  // More words than any command takes: one takes unknown options for what it looks for.
+describe("wrong usage is an error in JSON", () => {
+  // More arguments than any command takes, since one command takes unknown options as search words.
   const wrong = ["--no-such-option", "a", "b", "c"];
 
   test.each(withJson.map((path) => [path.join(" "), path] as const))("by %s, which has --json", async (_, path) => {
@@ -88,7 +88,7 @@ describe("wrong usage is told in JSON", () => {
     expect(error.message).toContain(message);
   });
 
-  test("with what was meant", async () => {
+  test("with a suggestion", async () => {
     expect(await fail(["pss", "--json"])).toMatchObject({
       message: "unknown command 'pss'",
       fix: 'did you mean "ps"?',
@@ -96,7 +96,7 @@ describe("wrong usage is told in JSON", () => {
   });
 });
 
-test("behind -- stands no option: people read the error", async () => {
+test("--json after -- is no option: the error is text", async () => {
   for (const args of [
     ["ps", "--", "--json"],
     ["plan", "p", "--build", "--json"],
@@ -108,7 +108,7 @@ test("behind -- stands no option: people read the error", async () => {
   }
 });
 
-describe("a known failure is told in JSON", () => {
+describe("a known failure is an error in JSON", () => {
   test.each([
     ["status q", "not-running", 3, { run: ["ps"] }],
     ["events q", "no-events", 66, { run: ["up", "q"] }],
@@ -148,12 +148,12 @@ describe("a known failure is told in JSON", () => {
     ]);
   });
 
-  test("by ps where a file stands in the place of the states' folder", async () => {
+  test("by ps when the state folder is a file", async () => {
     await writeFile(home.join("state"), "no folder");
     expect((await fail(["ps", "--json"])).exitCode).not.toBe(0);
   });
 
-  test("as one more line of a pull", async () => {
+  test("as the last line of pull --json", async () => {
     await home.writeProfile("p", { model: { hf: "owner/repo", quant: "Q8_0" } });
     expect(await fail(["pull", "p", "--json"], { env: { HF_HUB_OFFLINE: "1" } })).toMatchObject({
       code: "hub-offline",
@@ -161,12 +161,12 @@ describe("a known failure is told in JSON", () => {
   });
 });
 
-describe("a bug is told in JSON, with its stack", () => {
+describe("a bug is an error in JSON, with its stack", () => {
   test.each([
     ["thrown", 'throw new TypeError("boom");'],
     ["thrown outside of every promise", throwOutsideOfPromises('new TypeError("boom")')],
     [
-      "rejected where nobody waits",
+      "rejected without a handler",
       'void Promise.reject(new TypeError("boom")); await new Promise(() => setTimeout(() => {}, 60_000));',
     ],
   ])("%s", async (_, body) => {
@@ -177,8 +177,8 @@ describe("a bug is told in JSON, with its stack", () => {
   });
 });
 
-describe("a command that mends something is data in every answer", () => {
-  test("of check, where several profiles are one document", async () => {
+describe("a command that fixes a problem is data in every answer", () => {
+  test("of check, with several profiles in one document", async () => {
     await home.writeFakeProfile("p", {}, { model: { hf: "owner/repo", quant: "Q8_0" } });
     const { stdout, exitCode } = await llmctl(["check", "p", "q", "--json"], { home });
     const [p, q] = JSON.parse(stdout) as { findings: { code: string; fix?: unknown }[] }[];
@@ -187,7 +187,7 @@ describe("a command that mends something is data in every answer", () => {
     expect(exitCode).not.toBe(0);
   });
 
-  test("of plan, beside the command that holds what is refused", async () => {
+  test("of plan, beside the refused command line", async () => {
     await home.writeFakeProfile("p", {}, { args: ["--cache-reuse", "abc", "--threads-http", "many"] });
     const { stdout, exitCode } = await llmctl(["plan", "p", "--json"], { home });
     const { error, launch, refused } = JSON.parse(stdout) as ErrorDocument & Record<"launch" | "refused", unknown>;

@@ -77,7 +77,7 @@ test("an unreadable key file and a folder where no socket can be created are err
   });
 });
 
-test("a plan is shown with the key file that is refused marked in it", async () => {
+test("a plan is shown with its refused key file marked", async () => {
   await empty();
   expect((await llmctl(["plan", "p"], { home })).stdout).toMatch(
     /--api-key-file .+# server\.api_key_file \(refused\)$/m,
@@ -111,7 +111,7 @@ describe("a server with keys", () => {
     await llmctl(["down", "p"], { home });
   });
 
-  test("that crashes is not started again without one, and is once there is one", async () => {
+  test("that crashes is not started again until its key file exists", async () => {
     const first = await upDetached(home, "p");
     await writeFile(keys, "\n");
     process.kill(first.pid, "SIGKILL");
@@ -125,7 +125,7 @@ describe("a server with keys", () => {
     expect(isAlive(ready.pid ?? 0)).toBe(false);
   });
 
-  test("is not chatted with when the file cannot be used", async () => {
+  test("refuses a chat when the key file cannot be used", async () => {
     await upDetached(home, "p");
     await rm(keys);
     const { exitCode, stderr } = await llmctl(["chat", "p"], { home, input: "Hello\n" });
@@ -135,7 +135,7 @@ describe("a server with keys", () => {
   });
 
   test.each(["compose", "quadlet", "kubernetes"])(
-    "is exported to %s with good keys, or with a file that will be elsewhere",
+    "is exported to %s with valid keys, or with a key file of another machine",
     async (format) => {
       await home.writeProfile("e", { extends: "demo", server: { api_key_file: keys } });
       const run = (): Promise<RunResult> => llmctl(["export", format, "e"], { home });
@@ -150,10 +150,10 @@ describe("a server with keys", () => {
   );
 });
 
-describe("a server that anybody can reach", () => {
+describe("a server that anybody on the network can reach", () => {
   const warning = "whoever reaches 0.0.0.0 can use the server: it asks for no API key";
 
-  test("is a warning in plan, check, up and restart, until it asks for a key", async () => {
+  test("causes a warning in plan, check, up and restart, until it requires a key", async () => {
     await home.writeFakeProfile("p", {}, { server: { host: "0.0.0.0" } });
     const run = async (...args: string[]) => {
       const { exitCode, stdout, stderr } = await llmctl(args, { home });

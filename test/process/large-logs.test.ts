@@ -16,7 +16,7 @@ beforeEach(async () => {
 });
 afterEach(() => home[Symbol.asyncDispose]());
 
-/** The most memory that a process has had so far, bytes. */
+/** Peak memory of a process so far, in bytes. */
 async function readPeakMemory(pid: number): Promise<number> {
   return 1024 * Number(/^VmHWM:\s+(\d+) kB$/m.exec(await readFile(`/proc/${pid}/status`, "utf8"))?.[1]);
 }
@@ -30,7 +30,7 @@ const mostMemory = 150e6;
 
 describe("a server that logs without end", () => {
   test("a gigabyte costs its supervisor no memory, is rotated, and does not stop the server", async () => {
-    // Rotated often and thrown away, so that little of it reaches the disk.
+    // The log is rotated often and discarded, so that little of it reaches the disk.
     const profile = { health: { interval: "50ms" }, log: { max_size: "1MiB", keep: 0 } };
     await home.writeFakeProfile("p", { spam: { bytesPerSecond: 400e6 } }, profile);
     const { pid, supervisorPid, url } = await upDetached(home, "p");
@@ -41,7 +41,7 @@ describe("a server that logs without end", () => {
     await llmctl(["down", "p"], { home });
   });
 
-  test("a line of 300 MB costs its supervisor no memory, and a reader no time", async () => {
+  test("a line of 300 MB costs its supervisor no memory and a reader no time", async () => {
     await home.writeFakeProfile("p", { longLineBytes: 300e6 });
     const { supervisorPid } = await upDetached(home, "p");
     expect(await readPeakMemory(supervisorPid)).toBeLessThan(mostMemory);
@@ -51,7 +51,7 @@ describe("a server that logs without end", () => {
   });
 });
 
-test("a full disk stops the log, not the server, and is told", async () => {
+test("a full disk stops the log, not the server, and is reported", async () => {
   await mkdir(home.join("state"));
   await home.writeFakeProfile("p", { spam: { totalBytes: 3e6 } }, { health: { interval: "100ms" } });
   await using running = startLlmctl(["up", "p"], { home, via: withSmallDisk(home.join("state"), "1m") });
@@ -62,7 +62,7 @@ test("a full disk stops the log, not the server, and is told", async () => {
   expect((await running.stop("SIGINT")).exitCode).toBe(0);
 });
 
-test("a server that starts while the disk is full is found by its port", async () => {
+test("the port of a server that starts on a full disk is found", async () => {
   await mkdir(home.join("state"));
   await home.writeFakeProfile(
     "p",
@@ -71,7 +71,7 @@ test("a server that starts while the disk is full is found by its port", async (
   );
   await using running = startLlmctl(["up", "p"], { home, via: withSmallDisk(home.join("state"), "1m") });
   await running.waitForLine(/no space left on the disk of \S+server\.log: the server goes on/);
-  // Its state is on a disk that only it sees.
+  // Its state is on a disk in a separate mount namespace.
   const status = () => fetchStatus(home.join("run", "p.sock"));
   process.kill((await status())?.pid ?? 0, "SIGKILL");
   const after = await until("it is ready again", async () => {

@@ -13,7 +13,7 @@ beforeEach(async () => {
 // Fails when a process is left.
 afterEach(() => home[Symbol.asyncDispose]());
 
-test("a load is shown by what the server has read of its files", async () => {
+test("the progress of a load is what the server has read of its files", async () => {
   const model = home.join("large.gguf");
   await copyFile(demoTarget, model);
   await truncate(model, 4e9); // a hole: it costs no disk, and reading it no time
@@ -24,6 +24,6 @@ test("a load is shown by what the server has read of its files", async () => {
   expect(load?.totalBytes).toBe(4e9);
   expect(load?.doneBytes).toBeLessThan(1.5e9);
   expect((await llmctl(["ps"], { home })).stdout).toMatch(/^p +loading 2\d % /m);
-  // Changes are few; a load goes on twice a second.
+  // Other changes are rare; the progress of a load is published twice a second.
   expect((await llmctl(["events", "p", "--json"], { home })).stdout.match(/"state":"loading"/g)).toHaveLength(1);
 });

@@ -28,14 +28,14 @@ describe("logs", () => {
     expect((await llmctl(["logs", "p", "-n", "0"], { home })).stdout).toBe("");
   });
 
-  test("of a profile that has never run says so", async () => {
+  test("of a profile that has never run is an error", async () => {
     const { exitCode, stderr } = await llmctl(["logs", "q"], { home });
     expect(exitCode).toBe(66);
     expect(stderr).toContain('"q" has no log');
     expect(stderr).toContain("llmctl up q");
   });
 
-  test("into a closed pipe ends quietly", async () => {
+  test("to a closed pipe ends without an error", async () => {
     await writeFile(log, lines(0, 5000));
     const { exitCode, stderr } = await llmctl(["logs", "p", "-n", "5000"], {
       home,
@@ -44,7 +44,7 @@ describe("logs", () => {
     expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
   });
 
-  test("shows control bytes on a terminal, and passes them on elsewhere", async () => {
+  test("escapes control bytes on a terminal, and passes them on elsewhere", async () => {
     await writeFile(log, "a\u001b[31mred\u0007 \u009b2J\ttab\n");
     expect((await llmctl(["logs", "p"], { home })).stdout).toBe("a\u001b[31mred\u0007 \u009b2J\ttab");
     const terminal = new Terminal(llmctlCommand(["logs", "p"]), home);
@@ -55,7 +55,7 @@ describe("logs", () => {
 });
 
 describe("logs -f", () => {
-  test("prints what comes, whole lines only, and goes on after a truncation", async () => {
+  test("prints new whole lines, and goes on after a truncation", async () => {
     await writeFile(log, lines(0, 2));
     await using follower = startLlmctl(["logs", "p", "-f"], { home });
     await follower.waitForLine(/^line 1$/);
@@ -74,7 +74,7 @@ describe("logs -f", () => {
     expect(exitCode).toBe(0);
   });
 
-  test("loses no line of a server whose log is rotated, in the rotated files neither", async () => {
+  test("loses no line when the log is rotated, and neither do the rotated files", async () => {
     const keep = 40;
     await home.writeFakeProfile("p", {}, { log: { max_size: "20KB", keep }, health: { interval: "50ms" } });
     await upDetached(home, "p");
@@ -99,7 +99,7 @@ describe("logs -f", () => {
 describe("parts of a log", () => {
   const marker = (time: string) => `--- llmctl: run 1, ${time}: /bin/llama-server --port 0\n`;
 
-  /** Three runs, the first of them rotated; the times of the lines are since their run began. */
+  /** Three runs, the first one in a rotated file; the lines have times since the start of their run. */
   async function writeRuns(): Promise<void> {
     await writeFile(
       `${log}.1`,
@@ -130,13 +130,13 @@ describe("parts of a log", () => {
     expect(stderr).toContain('the log of "p" holds no run before the newest one');
   });
 
-  test("--since goes by the times of runs and lines, and takes whole runs of a build that writes none", async () => {
+  test("--since uses the times of runs and lines, and prints whole runs of a build that logs no times", async () => {
     await writeRuns();
     expect(await read("--since", "2026-01-01T11:15:00Z")).toEqual(["second b", "plain", "run T12", "third, no time"]);
     expect(await read("--since", "2026-01-01T12:30:00Z")).toEqual(["run T12", "third, no time"]);
     expect(await read("--since", "1000000d")).toHaveLength(9);
     await appendFile(log, `${marker(new Date().toISOString())}0.00.000.001 I now\n`);
-    // The third run went on until then, and of its lines nobody knows when they came.
+    // The third run went on until then, and its lines have no known time.
     expect((await read("--since", "10m")).filter((line) => !line.startsWith("run"))).toEqual(["third, no time", "now"]);
   });
 

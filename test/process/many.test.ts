@@ -42,7 +42,7 @@ describe("up with several profiles", () => {
     await llmctl(["down", "--all"], { home });
   });
 
-  test("--all means the profiles that people wrote, but for those that only others extend", async () => {
+  test("--all means the user's profiles, except those that only serve others as a base", async () => {
     await home.writeProfile("base", { ctx_size: 512 });
     await home.writeFakeProfile("a");
     await home.writeFakeProfile("b");
@@ -56,7 +56,7 @@ describe("up with several profiles", () => {
     expect(await llmctl(["down", "--all"], { home })).toMatchObject({ exitCode: 0, stdout: "nothing is running" });
   });
 
-  test("names or --all must be given, and not both", async () => {
+  test("needs names or --all, and not both", async () => {
     for (const command of ["up", "down", "restart"]) {
       expect(await llmctl([command], { home })).toMatchObject({
         exitCode: 2,
@@ -104,7 +104,7 @@ describe("a profile that depends on another", () => {
     expect((await llmctl(["down", "embed"], { home })).exitCode).toBe(0);
   });
 
-  test("in a circle starts nothing", async () => {
+  test("in a cycle is refused, and nothing is started", async () => {
     await home.writeFakeProfile("a", {}, { depends_on: ["b"] });
     await home.writeFakeProfile("b", {}, { depends_on: ["a"] });
     const { exitCode, stderr } = await llmctl(["up", "-d", "a"], { home });
@@ -114,7 +114,7 @@ describe("a profile that depends on another", () => {
   });
 });
 
-test("down of several stops the others when one does not run, and says so", async () => {
+test("down with several profiles reports one that does not run, and stops the others", async () => {
   await home.writeFakeProfile("p");
   const { pid } = await upDetached(home, "p");
   const { exitCode, stderr } = await llmctl(["down", "q", "p"], { home });

@@ -19,7 +19,7 @@ beforeEach(async () => {
 afterEach(() => home[Symbol.asyncDispose]());
 
 describe("metrics", () => {
-  test("tell of the supervisor and pass on what its server tells, on a port and on the command line", async () => {
+  test("have the supervisor's samples and those of its server, on a port and on the command line", async () => {
     await home.writeFakeProfile(
       "p",
       {},
@@ -42,7 +42,7 @@ describe("metrics", () => {
     expect(await llmctl(["metrics", "p"], { home })).toMatchObject({ exitCode: 3, stdout: "" });
   });
 
-  test("are there while the model loads, and ask nothing of its server", async () => {
+  test("are available while the model loads, without a request to its server", async () => {
     await home.writeFakeProfile("p", { neverReady: true }, { server: { metrics: true, metrics_port: port } });
     await llmctl(["up", "-d", "p", "--timeout", "1s"], { home });
     await untilStatus(home, "p", "loading", ({ state }) => state === "loading");
@@ -52,7 +52,7 @@ describe("metrics", () => {
     await llmctl(["down", "p", "--now"], { home });
   });
 
-  test("a port that is taken keeps no server from starting, and the status says so", async () => {
+  test("a metrics port in use does not keep a server from starting, and the status reports it", async () => {
     const other = createServer().listen(port, "127.0.0.1");
     await once(other, "listening");
     try {

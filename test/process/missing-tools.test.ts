@@ -28,7 +28,7 @@ test("without flock nothing is started, and the package to install is named", as
   expect(await readdir(home.path)).not.toContain("starts");
 });
 
-test("without ps a server is started, and killed with its group", async () => {
+test("without ps a server is started and killed, with its group", async () => {
   const env = { PATH: await pathWith(home, ["setpriv", "flock", "sh", "cat"]) };
   const { pid } = await upDetached(home, "p", { env });
   expect((await llmctl(["down", "--now", "p"], { home, env })).exitCode).toBe(0);

@@ -80,7 +80,7 @@ describe("up", () => {
     expect(server.requests).toEqual([]);
   });
 
-  test("asks for the listing, then for headers, and only then for a model", async () => {
+  test("requests the listing, then headers, and only then a model", async () => {
     await writeProfile("p", "Q4_0");
     await run(["up", "p", "-d"]);
     await run(["down", "p"]);
@@ -93,7 +93,7 @@ describe("up", () => {
     expect(kinds.lastIndexOf("header")).toBeLessThan(kinds.indexOf("content"));
   });
 
-  test("never fetches a draft that cannot speed up its target, and says why without asking again", async () => {
+  test("never fetches a draft that cannot speed up its target, and says why without another request", async () => {
     await writeProfile("p", "Q2_K");
     const first = await run(["up", "p", "-d"]);
     expect(first.stderr).toContain('"p" will serve without drafting: token 7 differs');
@@ -277,7 +277,7 @@ no profile uses these; deleting them frees ${(draft.length / 1000).toFixed(1)} k
     expect(await readFile(snapshot(commit))).toEqual(target);
   });
 
-  // To be two users takes root.
+  // Only root can act as two users.
   test.skipIf(process.getuid?.() !== 0 && process.env["CI"] === undefined)(
     "root's prune deletes no name in a folder of another user's",
     async () => {

@@ -20,7 +20,7 @@ beforeEach(async () => {
 });
 afterEach(() => home[Symbol.asyncDispose]());
 
-/** Has the running server log a line by the descriptor that it has. */
+/** Makes the running server log a line through its open descriptor. */
 function logAsServer(pid: number, line: string): void {
   appendFileSync(`/proc/${pid}/fd/1`, `${line}\n`);
 }
@@ -62,7 +62,7 @@ const losses: readonly (readonly [string, () => Promise<void>])[] = [
 ];
 
 describe.each(losses)("a log that is %s", (_, lose) => {
-  test("while the server is ready comes back, with all that it says from then on", async () => {
+  test("while the server is ready is created again, with all later lines", async () => {
     await home.writeFakeProfile("p", {}, quick);
     const { pid } = await upDetached(home, "p");
     await using follower = startLlmctl(["logs", "p", "-f"], { home });
@@ -82,7 +82,7 @@ describe.each(losses)("a log that is %s", (_, lose) => {
     await down();
   });
 
-  test("while the server loads keeps it from nothing", async () => {
+  test("while the server loads does not keep it from getting ready", async () => {
     await home.writeFakeProfile("p", { loadMs: 2000 }, quick);
     await using running = startLlmctl(["up", "p"], { home });
     await running.waitForLine(/loading/);
@@ -93,7 +93,7 @@ describe.each(losses)("a log that is %s", (_, lose) => {
     expect((await running.stop("SIGINT")).exitCode).toBe(0);
   });
 
-  test("just before a crash holds nobody up, and what was said at the end is kept", async () => {
+  test("just before a crash delays nothing, and the last lines are kept", async () => {
     await home.writeFakeProfile("p", {}, { ...quick, health: { interval: "1h" } });
     const { pid } = await upDetached(home, "p");
     await lose();
@@ -107,7 +107,7 @@ describe.each(losses)("a log that is %s", (_, lose) => {
   });
 });
 
-test("a folder in place of the log stops nothing, is reported, and is forgotten when it is gone", async () => {
+test("a folder in place of the log stops nothing, and is reported until it is gone", async () => {
   await home.writeFakeProfile("p", {}, quick);
   const { pid } = await upDetached(home, "p");
   await rm(log);
@@ -129,7 +129,7 @@ test("a folder in place of the log stops nothing, is reported, and is forgotten 
   await down();
 });
 
-test("a log that is not there does not mean that the profile has never run", async () => {
+test("a missing log does not mean that the profile has never run", async () => {
   await home.writeFakeProfile("p", {}, { health: { interval: "1h" } });
   const { pid } = await upDetached(home, "p");
   await rm(log);
@@ -155,7 +155,7 @@ test("a log that is not there does not mean that the profile has never run", asy
   expect((await llmctl(["logs", "p"], { home })).stderr).toContain("its next start makes a new one: llmctl up p");
 });
 
-test("an old log that nobody sees does not grow without end, and one that was moved keeps what it had", async () => {
+test("a deleted log does not grow without limit, and a moved one keeps its content", async () => {
   await home.writeFakeProfile("p", {}, { ...quick, log: { max_size: "20KB", keep: 3 } });
   const { pid } = await upDetached(home, "p");
   const moved = home.join("moved.log");
@@ -178,7 +178,7 @@ test("an old log that nobody sees does not grow without end, and one that was mo
   await down();
 });
 
-test("the log of a server that was left alone is found by its next supervisor", async () => {
+test("the moved log of an orphaned server is found by its next supervisor", async () => {
   await home.writeFakeProfile("p", {}, { ...quick, orphan: "keep" });
   const { pid, supervisorPid } = await upDetached(home, "p");
   process.kill(supervisorPid, "SIGKILL");
@@ -191,7 +191,7 @@ test("the log of a server that was left alone is found by its next supervisor", 
   await down();
 });
 
-describe.each(["instances", "watches"] as const)("where no inotify %s are left", (what) => {
+describe.each(["instances", "watches"] as const)("without free inotify %s", (what) => {
   test("a server gets ready, is restarted after a crash, and its log can be followed", async () => {
     await home.writeFakeProfile("p", { loadMs: 300 }, quick);
     const via = withoutWatches(what);

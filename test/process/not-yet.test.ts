@@ -20,10 +20,10 @@ beforeEach(async () => {
 });
 afterEach(() => home[Symbol.asyncDispose]());
 
-/** Below a folder that is not there yet, as before a file system is mounted. */
+/** Below a missing folder, as before a file system is mounted. */
 const later = (name: string) => home.join("mnt", name);
 
-/** Puts a file there as a mount does: at once. */
+/** Puts a file there at once, as a mount does. */
 async function come(name: string, write: (path: string) => Promise<void>): Promise<void> {
   const folder = dirname(later(name));
   await mkdir(`${folder}.part`);
@@ -36,7 +36,7 @@ async function install(name = "p"): Promise<void> {
   expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
 }
 
-/** Starts the service and waits until its supervisor waits. @returns the kind of what it waits for. */
+/** Starts the service and waits until its supervisor waits. @returns the kind of the missing dependency. */
 async function startToWait(): Promise<string> {
   await systemd.systemctl("start", "--no-block", "llmctl-p.service");
   const { waitingFor } = await untilStatus(
@@ -62,7 +62,7 @@ async function expectStarted(): Promise<void> {
   });
 }
 
-describe("a service that lacks something at its start", () => {
+describe("a service that lacks a dependency at its start", () => {
   beforeEach(async () => {
     systemd = await UserSystemd.start(home);
   });
@@ -96,7 +96,7 @@ describe("a service that lacks something at its start", () => {
       () => ({ server: { api_key_file: later("keys") } }),
       () => come("keys", (path) => writeFile(path, "secret\n", { mode: 0o600 })),
     ],
-  ])("waits for %s, and starts when it is there", async (_, kind, lacking, comes) => {
+  ])("waits for %s, and starts when it appears", async (_, kind, lacking, comes) => {
     await home.writeFakeProfile("p", {}, { ...soon, ...lacking() });
     await install();
     expect(await startToWait()).toMatch(kind);
@@ -119,7 +119,7 @@ describe("a service that lacks something at its start", () => {
     await expectStarted();
   });
 
-  test("does not wait for what will not come by itself, and says what it is", async () => {
+  test("does not wait for a dependency that will not appear by itself, and names it", async () => {
     await writeFile(home.join("m.gguf"), "no model at all");
     await home.writeFakeProfile("p", {}, { ...soon, model: home.join("m.gguf") });
     await install();
@@ -156,7 +156,7 @@ describe("a service that lacks something at its start", () => {
     await expectStarted();
   });
 
-  test("waits no longer for a model that has come and is damaged", async () => {
+  test("stops waiting for a model that arrives damaged", async () => {
     await home.writeFakeProfile("p", {}, { ...soon, model: later("m.gguf") });
     await install();
     await startToWait();
@@ -167,7 +167,7 @@ describe("a service that lacks something at its start", () => {
     expect(stdout).toMatch(/^failure +.*m\.gguf.*\[not-gguf\]/m);
   });
 
-  test("waits for longer than a start may take", async () => {
+  test("waits for longer than systemd's time limit of a start", async () => {
     await home.writeFakeProfile("p", {}, { ...soon, model: later("m.gguf") });
     await install();
     const dropIns = home.join(".config/systemd/user/llmctl-p.service.d");
@@ -175,7 +175,7 @@ describe("a service that lacks something at its start", () => {
     await writeFile(`${dropIns}/test.conf`, "[Service]\nTimeoutStartSec=2s\n");
     await systemd.systemctl("daemon-reload");
     await startToWait();
-    // Each look is at least 200 ms after the one before.
+    // Each check is at least 200 ms after the last one.
     const eventLog = home.join("state/p/supervisor.log");
     await until(
       "it has looked 20 times",
@@ -186,7 +186,7 @@ describe("a service that lacks something at its start", () => {
     await expectStarted();
   });
 
-  test("is not waited for by the person who installs it", async () => {
+  test("does not make the person who installs it wait", async () => {
     await home.writeFakeProfile("p", {}, { ...soon, model: later("m.gguf") });
     const installed = await systemd.llmctl("systemd", "install", "p", "--user", "--from-checkout", "--now");
     expect(installed.exitCode).toBe(69);
@@ -197,7 +197,7 @@ describe("a service that lacks something at its start", () => {
     await expectStarted();
   });
 
-  test("waits for what another profile lacks that it depends on, and that has no unit", async () => {
+  test("waits for the dependency of a profile that it depends on and that has no unit", async () => {
     await home.writeFakeProfile("base", {}, { ...soon, model: later("m.gguf") });
     await home.writeFakeProfile("p", {}, { depends_on: ["base"] });
     await install();
@@ -209,7 +209,7 @@ describe("a service that lacks something at its start", () => {
     await systemd.llmctl("down", "--all");
   });
 
-  test("has its folders mounted first, however they are called", async () => {
+  test("has its folders mounted first, with any name", async () => {
     const folder = home.join(`a "b" it's 50% \\x`);
     await mkdir(folder);
     await symlink(demoTarget, `${folder}/m.gguf`);
@@ -223,7 +223,7 @@ describe("a service that lacks something at its start", () => {
     await expectStarted();
   });
 
-  test("takes up a plan that a restart brings while it waits for another one", async () => {
+  test("takes a restart's new plan while it waits", async () => {
     await home.writeFakeProfile("p", {}, { restart: { backoff: "10m", backoff_max: "10m" }, model: later("m.gguf") });
     await install();
     await startToWait();
@@ -233,7 +233,7 @@ describe("a service that lacks something at its start", () => {
   });
 });
 
-test("a service waits for an address that comes later", async () => {
+test("a service waits for an address that appears later", async () => {
   await using own = await UserSystemd.start(home, { network: true });
   systemd = own;
   await home.writeFakeProfile("p", {}, { ...soon, server: { host: "192.0.2.7", port: 8123 } });
@@ -244,7 +244,7 @@ test("a service waits for an address that comes later", async () => {
   expect(await own.show("p", "NRestarts")).toBe("0");
 });
 
-test("so it does where the server picks its port", async () => {
+test("a service whose server picks its port waits for its address, too", async () => {
   await using own = await UserSystemd.start(home, { network: true });
   systemd = own;
   await home.writeFakeProfile("p", {}, { ...soon, server: { host: "192.0.2.7" } });
@@ -254,7 +254,7 @@ test("so it does where the server picks its port", async () => {
   await own.until("p", "ActiveState", "active");
 });
 
-describe("a start that somebody watches", () => {
+describe("a start by hand", () => {
   test.each<[string, () => Readonly<Record<string, unknown>>, number, RegExp]>([
     ["a model", () => ({ model: later("m.gguf") }), 66, /m\.gguf.*is missing/],
     ["a program", () => ({ llama: { binary: later("server") } }), 66, /does not exist/],
@@ -272,8 +272,8 @@ describe("a start that somebody watches", () => {
   });
 });
 
-describe("a server that has served, and is to be started again", () => {
-  /** Ends the server, and takes something away before the next start, which is half a second later. */
+describe("a restart of a server that has been ready", () => {
+  /** Ends the server, and removes a dependency before the next start half a second later. */
   async function loseServer(pid: number): Promise<void> {
     process.kill(pid, "SIGKILL");
     await untilStatus(home, "p", "put off", ({ state }) => state === "backoff");
@@ -313,7 +313,7 @@ describe("a server that has served, and is to be started again", () => {
     expect(await findServers(home)).toEqual([]);
   });
 
-  test("waits where only the server itself finds that something is missing", async () => {
+  test("waits when only the server itself notices that a dependency is missing", async () => {
     const fault = home.join("fault");
     const line = "E srv start: couldn't bind HTTP server socket, hostname: 127.0.0.1, port: 80";
     const script =

@@ -23,7 +23,7 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-/** A process that has the lock file open, and has locked it or not. */
+/** A process that has the lock file open, locked or not. */
 async function startHolder(how: "locked" | "open"): Promise<number> {
   const fd = openSync(lockPath, "r+");
   const lock = how === "locked" ? "flock -n 3; " : "";
@@ -46,13 +46,13 @@ async function note(pid: number): Promise<void> {
 
 const find = () => findOrphan({ runtime: folder, state: folder }, "p");
 
-test("a process that is noted and has the lock is the server", async () => {
+test("a process that is in the record and holds the lock is the server", async () => {
   const pid = await startHolder("locked");
   await note(pid);
   expect(await find()).toMatchObject({ identity: { pid }, isDisputed: false });
 });
 
-test("one whose lock file was removed and made anew still is", async () => {
+test("a process whose lock file was removed and created again is still the server", async () => {
   const pid = await startHolder("locked");
   await rm(lockPath);
   await note(pid);
@@ -60,7 +60,7 @@ test("one whose lock file was removed and made anew still is", async () => {
   expect(await find()).toMatchObject({ identity: { pid } });
 });
 
-test("a process that only has the file open, an unrelated one and process 1 are none", async () => {
+test("a process that only has the file open, an unrelated process and process 1 are not the server", async () => {
   for (const pid of [await startHolder("open"), process.pid, 1]) {
     await note(pid);
     expect(holdsLock(pid, lockPath)).toBe(false);
@@ -68,7 +68,7 @@ test("a process that only has the file open, an unrelated one and process 1 are 
   }
 });
 
-test("who a process belongs to is what it runs as", () => {
+test("the owner of a process is the user that it runs as", () => {
   expect(readOwner(process.pid)).toBe(process.getuid?.());
   expect(isOwnProcess(process.pid)).toBe(true);
   expect(readOwner(4_000_000)).toBeUndefined();

@@ -13,11 +13,11 @@ beforeEach(async () => {
 // Fails when a process is left.
 afterEach(() => home[Symbol.asyncDispose]());
 
-// Left out where nobody may limit memory, but never in CI.
+// Skipped when this user may not limit memory, but never in CI.
 const isLeftOut = process.env["CI"] === undefined && !(await MemoryCgroup.isPossible());
 
 test.skipIf(isLeftOut)(
-  "a server that the kernel kills for want of memory is told from one that a person kills, and is started again",
+  "an out-of-memory kill has another cause than a person's kill, and the server is started again",
   async () => {
     await using box = await MemoryCgroup.create(400 << 20);
     await home.writeFakeProfile(

@@ -12,7 +12,7 @@ beforeEach(async () => {
 afterEach(() => home[Symbol.asyncDispose]());
 
 describe("plan --diff", () => {
-  test("tells what a restart would change of what runs", async () => {
+  test("shows what a restart would change", async () => {
     await home.writeFakeProfile("p", {}, { ctx_size: 512 });
     expect(await llmctl(["plan", "p", "--diff"], { home })).toMatchObject({
       exitCode: 3,
@@ -35,7 +35,7 @@ describe("plan --diff", () => {
   });
 });
 
-test("a plan works before anything is downloaded, and marks what is missing", async () => {
+test("a plan works before any download, and marks missing files", async () => {
   await home.writeProfile("p", {
     model: { hf: "owner/big", quant: "Q4_K_M" },
     draft: { model: { hf: "owner/small", quant: "Q8_0" } },
@@ -47,7 +47,7 @@ test("a plan works before anything is downloaded, and marks what is missing", as
   expect(stderr).toContain('"owner/small" (Q8_0) is not on this machine; run "llmctl pull p"');
 });
 
-test("--build plans for a llama-server that the profile does not name", async () => {
+test("--build plans for another llama-server than the profile's", async () => {
   await home.writeFakeProfile("p", {}, { llama: { build: "b1" } });
   expect(await llmctl(["plan", "p", "--build", "b2"], { home })).toMatchObject({
     exitCode: 66,
@@ -58,7 +58,7 @@ test("--build plans for a llama-server that the profile does not name", async ()
   );
 });
 
-test("flags lists what a build takes, for people and for scripts", async () => {
+test("flags lists the flags of a build, for people and for scripts", async () => {
   const build = ["--build", fakeLlamaServer];
   expect((await llmctl(["flags", "--ctx-size", ...build], { home })).stdout).toContain("key of a profile: ctx_size");
   const listed = JSON.parse((await llmctl(["flags", ...build, "--json"], { home })).stdout) as {

@@ -26,7 +26,7 @@ async function show(name: string): Promise<{ values: Record<string, unknown> }> 
 }
 
 describe("profile set", () => {
-  test("changes the values and no other byte, and says what it did", async () => {
+  test("changes the values and no other byte, and reports the changes", async () => {
     await chmod(path, 0o640);
     const { exitCode, stdout } = await profile("set", "p", "draft.n_max=8", "draft.p_min=0.5", "ctx_size=1024");
     expect({ exitCode, stdout }).toEqual({
@@ -52,7 +52,7 @@ describe("profile set", () => {
     expect(await readFile(path, "utf8")).toBe(text);
   });
 
-  test("follows a link to where the profile really is", async () => {
+  test("follows a link to the profile's file", async () => {
     await mkdir(home.join("dotfiles"));
     await rename(path, home.join("dotfiles/p.yaml"));
     await symlink(home.join("dotfiles/p.yaml"), path);
@@ -61,7 +61,7 @@ describe("profile set", () => {
     expect(await readFile(home.join("dotfiles/p.yaml"), "utf8")).toContain("ctx_size: 1024");
   });
 
-  test("refuses one of the package's own, and says how to have one's own", async () => {
+  test("refuses a profile of the package, and says how to make one's own", async () => {
     const { exitCode, stderr } = await profile("set", "glm47", "ctx_size=1024");
     expect(exitCode).toBe(78);
     expect(stderr).toContain('run "llmctl profile new glm47 --extends glm47"');
@@ -71,7 +71,7 @@ describe("profile set", () => {
     expect((await profile("set", "p", word)).exitCode).toBe(2);
   });
 
-  test("tells that a running server does not know of it", async () => {
+  test("says that a running server does not use the change yet", async () => {
     await home.writeFakeProfile("p");
     expect((await llmctl(["up", "-d", "p"], { home })).exitCode).toBe(0);
     const { stderr } = await profile("set", "p", "ctx_size=1024");
@@ -81,14 +81,14 @@ describe("profile set", () => {
 });
 
 describe("profile unset", () => {
-  test("removes a key, and says what holds now", async () => {
+  test("removes a key, and says which value applies now", async () => {
     await home.writeProfile("child", "extends: p\nctx_size: 1024 # more\nsampling:\n  temp: 0.5\n");
     const { stdout } = await profile("unset", "child", "ctx_size", "sampling.temp");
     expect(stdout).toBe("ctx_size: 512  # config/profiles/p.yaml:4:1\nsampling.temp: not set");
     expect(await readFile(home.join("config/profiles/child.yaml"), "utf8")).toBe("extends: p\n");
   });
 
-  test("refuses what another key needs, and what is not there", async () => {
+  test("refuses a key that another key needs, and a missing key", async () => {
     expect((await profile("unset", "p", "draft.model")).stderr).toContain('"draft" has no "model"');
     expect((await profile("unset", "p", "parallel")).stderr).toContain('profile "p" does not write "parallel" itself');
     expect(await readFile(path, "utf8")).toBe(text);
@@ -134,7 +134,7 @@ describe("profile new", () => {
   test.each([
     ["a profile that is there", ["p", "--extends", "demo"], 78, 'there is a profile "p" already'],
     ["a parent that is not there", ["q", "--extends", "dmeo"], 78, 'did you mean "demo"?'],
-    ["a name that is none", ["../q", "--extends", "demo"], 78, "cannot be a profile's name"],
+    ["an invalid name", ["../q", "--extends", "demo"], 78, "cannot be a profile's name"],
     ["no model", ["q"], 2, "add --extends PROFILE, or --model"],
     ["both a parent and a model", ["q", "--extends", "demo", "--model", "m.gguf"], 2, "exclude each other"],
     ["a repository without a quant", ["q", "--model", "hf:a/b"], 2, "write hf:a/b:Q4_K_M"],
@@ -146,7 +146,7 @@ describe("profile new", () => {
     expect(await readFile(path, "utf8")).toBe(text);
   });
 
-  test("asks on a terminal for what it was not told", async () => {
+  test("asks on a terminal for missing values", async () => {
     await using terminal = new Terminal(llmctlCommand(["profile", "new"]), home);
     for (const [question, answer] of [
       ["name of the profile:", "p"],
@@ -197,14 +197,14 @@ describe("profile edit", () => {
     );
   const copies = async () => (await readdir(home.join("config/profiles"))).filter((name) => name.startsWith("."));
 
-  test("puts what was saved in place", async () => {
+  test("replaces the profile with the saved text", async () => {
     const { exitCode, stdout } = await edit(["512", "1024"]);
     expect({ exitCode, stdout }).toEqual({ exitCode: 0, stdout: "wrote config/profiles/p.yaml" });
     expect(await readFile(path, "utf8")).toBe(text.replace("512", "1024"));
     expect(await copies()).toEqual([]);
   });
 
-  test("changes nothing when nothing was changed, or when the editor says so", async () => {
+  test("changes nothing when the text is unchanged or the editor fails", async () => {
     expect((await edit(["x", "x"])).stdout).toBe("config/profiles/p.yaml is unchanged");
     await writeFile(home.join("notes"), "");
     const { exitCode, stderr } = await edit(1);
@@ -214,14 +214,14 @@ describe("profile edit", () => {
     expect(await copies()).toEqual([]);
   });
 
-  test("says which editor is not there", async () => {
+  test("names a missing editor", async () => {
     const { exitCode, stderr } = await llmctl(["profile", "edit", "p"], { home, env: { EDITOR: "no-such-editor" } });
     expect(exitCode).toBe(1);
     expect(stderr).toContain("set EDITOR to an editor that is installed");
     expect(await copies()).toEqual([]);
   });
 
-  test("without a terminal, keeps a broken text aside and the profile as it was", async () => {
+  test("without a terminal, keeps the profile and saves an invalid text beside it", async () => {
     const { exitCode, stderr } = await edit(["ctx_size: 512", "ctx_size: many"]);
     expect(exitCode).toBe(78);
     expect(stderr).toContain(
@@ -234,7 +234,7 @@ describe("profile edit", () => {
     expect((await profile("list", "--json")).stdout).not.toContain(".edit-");
   });
 
-  test("does not undo what someone else has written meanwhile", async () => {
+  test("does not overwrite a concurrent change", async () => {
     const script = home.join("slow-editor");
     await writeFile(script, `sed -i s/512/256/ '${path}'; sed -i s/512/1024/ "$1"\n`);
     const { exitCode, stderr } = await llmctl(["profile", "edit", "p"], { home, env: { EDITOR: `sh ${script}` } });
@@ -244,7 +244,7 @@ describe("profile edit", () => {
     expect(await readFile(/your text is in (.+)/.exec(stderr)?.[1] ?? "", "utf8")).toBe(text.replace("512", "1024"));
   });
 
-  test("on a terminal, opens the failing line again until it is valid; the profile stays as it was", async () => {
+  test("on a terminal, opens the invalid line again until it is valid; the profile stays unchanged", async () => {
     await writeFile(home.join("vi"), `#!/bin/sh\nexec '${process.execPath}' '${editor}' "$@"\n`, { mode: 0o755 });
     const variables = Object.entries({ ...edits(["512", "many"], ["many", "1024"]), EDITOR: home.join("vi") });
     const command = [
@@ -264,7 +264,7 @@ describe("profile edit", () => {
     expect(await copies()).toEqual([]);
   });
 
-  test("on a terminal, discards a broken text when told so", async () => {
+  test("on a terminal, discards an invalid text when asked to", async () => {
     await using terminal = editOnTerminal("p", ["512", "many"]);
     await terminal.waitFor("[e]dit again");
     terminal.type("d\r");
@@ -281,7 +281,7 @@ describe("profile edit", () => {
     expect(await copies()).toHaveLength(1);
   });
 
-  test("instead of one of the package's own, offers one that extends it", async () => {
+  test("offers a new profile that extends a profile of the package", async () => {
     await using terminal = editOnTerminal("demo", ["extends: demo", "extends: demo\nctx_size: 256"]);
     await terminal.waitFor("[Y]es or [n]o");
     terminal.type("y\r");

@@ -68,7 +68,7 @@ function makeOptions(more: Partial<PullOptions> = {}): PullOptions {
   };
 }
 
-/** A promise for the moment when this many bytes of the file are on disk, and the listener that keeps it. */
+/** A promise that resolves when this many bytes of the file are on disk, and its listener. */
 function whenOnDisk(bytes: number): { reached: Promise<void>; onProgress: (event: PullEvent) => void } {
   let settle = () => {};
   const reached = new Promise<void>((resolve) => (settle = resolve));
@@ -84,7 +84,7 @@ const snapshot = (name: string) => repoPath("snapshots", commit, name);
 const listBlobs = () => readdir(repoPath("blobs"));
 
 describe("a fresh pull", () => {
-  test("lands in the layout of the Python client, verified, and is then found", async () => {
+  test("lands verified in the layout of the Python client, and is then found", async () => {
     const files = await pullModel(split, makeOptions());
     expect(files.shards).toEqual(
       splitNames.map((name, i) => ({ path: snapshot(name), sizeBytes: shardContents[i]?.length })),
@@ -98,7 +98,7 @@ describe("a fresh pull", () => {
     expect(await findModel(split, makeOptions())).toEqual(files);
   });
 
-  test("fetches nothing the second time, and asks for nothing", async () => {
+  test("fetches nothing the second time, and sends no request", async () => {
     const first = await pullModel(split, makeOptions());
     server.requests.length = 0;
     expect(await pullModel(split, makeOptions())).toEqual(first);
@@ -114,7 +114,7 @@ describe("a fresh pull", () => {
     expect(server.fetched()).toEqual(["whole"]);
   });
 
-  test("fetches a blob again that was cut off after it was verified", async () => {
+  test("fetches a blob again that was truncated after it was verified", async () => {
     await pullModel(single, makeOptions());
     await truncate(repoPath("blobs", sha256(content)), 1000);
     await rm(snapshot(singleName));
@@ -122,7 +122,7 @@ describe("a fresh pull", () => {
     expect(await readFile(snapshot(singleName))).toEqual(content);
   });
 
-  test("verifies a file that is kept in git by git's own digest", async () => {
+  test("verifies a file in git by git's own digest", async () => {
     const small = makeBytes(2000, "small");
     server.repos.set(hf, { commit, files: { "small-F16.gguf": { content: small, inGit: true } } });
     await pullModel({ hf, file: "small-F16.gguf", revision: commit }, makeOptions());
@@ -139,7 +139,7 @@ describe("a fresh pull", () => {
     expect(await readFile(snapshot(singleName))).toEqual(content);
   });
 
-  test("is announced by a plan, which writes nothing", async () => {
+  test("can be planned, which writes nothing", async () => {
     const plan = await planPull(split, makeOptions());
     expect(plan).toMatchObject({
       kind: "fetch",
@@ -152,7 +152,7 @@ describe("a fresh pull", () => {
 });
 
 describe("a broken transfer", () => {
-  test("goes on with the rest after a dropped connection", async () => {
+  test("is resumed after a dropped connection", async () => {
     const { reached, onProgress } = whenOnDisk(100_000);
     server.faults.cdn.push({ kind: "drop", afterBytes: 100_000, when: reached });
     await pullModel(single, makeOptions({ onProgress }));
@@ -162,7 +162,7 @@ describe("a broken transfer", () => {
     expect(await listBlobs()).toEqual([sha256(content)]);
   });
 
-  test("goes on in a later pull after it was interrupted, and says so", async () => {
+  test("is resumed by a later pull, which says so", async () => {
     const interrupt = new AbortController();
     server.faults.cdn.push({ kind: "stall", afterBytes: 120_000 });
     const { reached, onProgress } = whenOnDisk(120_000);
@@ -179,7 +179,7 @@ describe("a broken transfer", () => {
     expect(await readFile(snapshot(singleName))).toEqual(content);
   });
 
-  test("starts the file over when the server answers a resume with the whole", async () => {
+  test("starts over when the server answers a resume with the whole file", async () => {
     const { reached, onProgress } = whenOnDisk(100_000);
     server.faults.cdn.push({ kind: "drop", afterBytes: 100_000, when: reached }, { kind: "ignore-range" });
     await pullModel(single, makeOptions({ onProgress }));
@@ -187,7 +187,7 @@ describe("a broken transfer", () => {
     expect(await readFile(snapshot(singleName))).toEqual(content);
   });
 
-  test("asks again when the server sends another range than was asked for", async () => {
+  test("requests a range again when the server sends another one", async () => {
     const { reached, onProgress } = whenOnDisk(100_000);
     server.faults.cdn.push({ kind: "drop", afterBytes: 100_000, when: reached }, { kind: "wrong-range" });
     await pullModel(single, makeOptions({ onProgress }));
@@ -195,14 +195,14 @@ describe("a broken transfer", () => {
     expect(await readFile(snapshot(singleName))).toEqual(content);
   });
 
-  test("goes on after an answer that ends early without an error", async () => {
+  test("is resumed after an answer that ends early without an error", async () => {
     server.faults.cdn.push({ kind: "end-early", afterBytes: 70_000 });
     await pullModel(single, makeOptions());
     expect(server.fetched()).toEqual(["whole", "bytes=70000-299999"]);
     expect(events).toContainEqual({ kind: "retry", reason: "the answer ended 230000 bytes early", delayMs: 1000 });
   });
 
-  test("is given up and tried again when no byte comes", async () => {
+  test("is aborted and retried when no byte arrives", async () => {
     server.faults.cdn.push({ kind: "stall", afterBytes: 70_000 });
     await pullModel(single, makeOptions({ stallTimeoutMs: 500 }));
     expect(events).toContainEqual({ kind: "retry", reason: "no byte for 0.5 s", delayMs: 1000 });
@@ -227,7 +227,7 @@ describe("a broken transfer", () => {
     await expect(access(repoPath("refs"))).rejects.toMatchObject({ code: "ENOENT" });
   });
 
-  test("is shared by two pulls at once: each byte is fetched once", async () => {
+  test("is shared by two concurrent pulls: each byte is fetched once", async () => {
     let waits = () => {};
     const waiting = new Promise<void>((resolve) => (waits = resolve));
     const { reached, onProgress } = whenOnDisk(100_000);
@@ -241,7 +241,7 @@ describe("a broken transfer", () => {
 });
 
 describe("a Hub in trouble", () => {
-  test("is asked again after a 503 and a 429, as late as it wants", async () => {
+  test("gets retries after a 503 and a 429, after the delay that it asks for", async () => {
     server.faults.hub.push(
       { kind: "status", status: 503 },
       { kind: "status", status: 429, headers: { "retry-after": "120" } },
@@ -250,7 +250,7 @@ describe("a Hub in trouble", () => {
     expect(delays).toEqual([1000, 120_000]);
   });
 
-  test("is given up after five retries, and says how to go on", async () => {
+  test("gets five retries; the error says how to resume", async () => {
     server.faults.hub.push(...Array.from({ length: 6 }, () => ({ kind: "status", status: 503 }) as const));
     await expect(pullModel(single, makeOptions())).rejects.toMatchObject({
       code: "hub-unreachable",
@@ -262,7 +262,7 @@ describe("a Hub in trouble", () => {
     expect(server.requests).toHaveLength(6);
   });
 
-  test("that nobody answers for is unreachable", async () => {
+  test("without a listener is unreachable", async () => {
     await server.close();
     await expect(pullModel(single, makeOptions())).rejects.toMatchObject({
       code: "hub-unreachable",
@@ -271,13 +271,13 @@ describe("a Hub in trouble", () => {
     server = await startHubServer();
   });
 
-  test("gives a new address when the one of the file no longer holds", async () => {
+  test("gives a new address when the signed address has expired", async () => {
     server.faults.cdn.push({ kind: "status", status: 403 });
     await pullModel(single, makeOptions());
     expect(server.requests.filter(({ path }) => path.includes("/resolve/"))).toHaveLength(2);
   });
 
-  test("that is no Hub is told from one", async () => {
+  test("that is another web server is reported as such", async () => {
     server.faults.hub.push({ kind: "status", status: 200 });
     await expect(pullModel(single, makeOptions())).rejects.toMatchObject({
       code: "hub-bad-listing",
@@ -293,7 +293,7 @@ describe("a Hub in trouble", () => {
     });
   });
 
-  test("is not asked when HF_HUB_OFFLINE forbids it", async () => {
+  test("gets no request with HF_HUB_OFFLINE", async () => {
     const hub = { endpoint: server.url, offline: true };
     await expect(pullModel(single, makeOptions({ hub }))).rejects.toMatchObject({
       code: "hub-offline",
@@ -312,7 +312,7 @@ describe("a Hub in trouble", () => {
     },
   );
 
-  test("is not asked for a byte when the disk has no room for all files", async () => {
+  test("gets no request for content when the disk has no room for all files", async () => {
     server.repos.set(hf, { commit, files: { [singleName]: { content, listedSize: 8e15 } } });
     await expect(pullModel(single, makeOptions())).rejects.toMatchObject({
       code: "no-space",
@@ -336,7 +336,7 @@ describe("a token", () => {
     expect(sent("cdn")).toEqual([undefined]);
   });
 
-  test("that is missing for a gated model is asked for", async () => {
+  test("for a gated model is required, and the error says so", async () => {
     await expect(pullModel(single, makeOptions())).rejects.toMatchObject({
       code: "hub-denied",
       exit: "permission",
@@ -345,7 +345,7 @@ describe("a token", () => {
   });
 });
 
-/** Runs a module in a process of its own with nothing inherited but PATH. */
+/** Runs a module in a separate process that inherits only PATH. */
 function startScript(script: string, via: readonly string[] = []): ChildProcess & { lines: string[] } {
   const env = {
     PATH: process.env["PATH"],
@@ -364,7 +364,7 @@ function startScript(script: string, via: readonly string[] = []): ChildProcess 
 
 const source = (path: string) => JSON.stringify(join(repository, "src", path));
 
-/** `llmctl pull`, as the program runs it. */
+/** `llmctl pull`, with the program's error report. */
 function startPull(
   names: readonly string[],
   more: { readonly dryRun?: boolean; readonly update?: boolean; readonly json?: boolean } = {},
@@ -412,7 +412,7 @@ describe("llmctl pull", () => {
     expect(code).toBe(130);
   });
 
-  test("has nothing to do for a local file", async () => {
+  test("fetches nothing for a local file", async () => {
     const path = join(dir, "local.gguf");
     await writeFile(path, "GGUF");
     await writeProfile("local", `model: ${path}\n`);
@@ -421,7 +421,7 @@ describe("llmctl pull", () => {
     expect(code).toBe(0);
   });
 
-  test("reports a model that it may not read", async () => {
+  test("reports a model file without read permission", async () => {
     const path = join(dir, "private.gguf");
     await writeFile(path, "GGUF");
     await chmod(path, 0);

@@ -22,7 +22,7 @@ function codes(results: readonly RunResult[]): number[] {
 }
 
 describe("at the same instant", () => {
-  test.each([8, 8, 30])("%i ups make one supervisor and one server", async (times) => {
+  test.each([8, 8, 30])("%i ups start one supervisor and one server", async (times) => {
     const stateFile = home.join("starts");
     await home.writeFakeProfile("p", { stateFile, loadMs: 100 });
     const results = await race(times, "up", "-d", "p");
@@ -37,7 +37,7 @@ describe("at the same instant", () => {
     await llmctl(["down", "p"], { home });
   });
 
-  test("4 ups that find an orphan-to-be make one server", async () => {
+  test("4 ups of a server whose supervisor is killed leave one server", async () => {
     await home.writeFakeProfile("p");
     const { supervisorPid, pid } = await upDetached(home, "p");
     process.kill(supervisorPid, "SIGKILL");
@@ -48,7 +48,7 @@ describe("at the same instant", () => {
     await llmctl(["down", "p"], { home });
   });
 
-  test("5 downs stop it once", async () => {
+  test("5 downs stop a server once", async () => {
     await home.writeFakeProfile("p", { exitDelayMs: 200 });
     const { pid } = await upDetached(home, "p");
     const results = await race(5, "down", "p");
@@ -68,7 +68,7 @@ describe("at the same instant", () => {
     await llmctl(["down", "p"], { home });
   });
 
-  test("two profiles may not have one port", async () => {
+  test("two profiles cannot have one port", async () => {
     await home.writeFakeProfile("a");
     const { url } = await upDetached(home, "a");
     await llmctl(["down", "a"], { home });
@@ -85,8 +85,8 @@ describe("at the same instant", () => {
   });
 });
 
-describe("the latest wish wins", () => {
-  // The server goes only when the test kills it, so that the second wish always comes in time.
+describe("the latest request wins", () => {
+  // The server ends only when the test kills it, so that the second request always arrives in time.
   const stubborn = [{ ignoreTerm: true }, { stop: { timeout: "10m" } }] as const;
 
   test("down during a restart", async () => {

@@ -14,7 +14,7 @@ beforeEach(async () => {
 });
 afterEach(() => home[Symbol.asyncDispose]());
 
-test("errors of the system in timers are reported, and a crashed server is restarted all the same", async () => {
+test("system errors in timers are reported, and a crashed server is restarted all the same", async () => {
   await home.writeFakeProfile(
     "p",
     {},
@@ -39,7 +39,7 @@ test("errors of the system in timers are reported, and a crashed server is resta
   expect((await llmctl(["down", "p"], { home })).exitCode).toBe(0);
 });
 
-test("a supervisor in the foreground whose output finds no room goes on", async () => {
+test("a supervisor in the foreground goes on when its output cannot be written", async () => {
   await home.writeFakeProfile("p", {}, { restart: { backoff: "1ms" } });
   await using running = startLlmctl(["up", "p"], {
     home,

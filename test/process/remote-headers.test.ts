@@ -46,7 +46,7 @@ async function runJson(
   return JSON.parse(stdout) as Record<string, unknown>;
 }
 
-/** Bytes of content that were asked for by ranges; a request for a whole file counts as endless. */
+/** Bytes of content in the requested ranges; a request for a whole file counts as infinite. */
 function askedBytes(): number {
   return server.fetched().reduce((sum, range) => {
     const [, from, to] = /^bytes=(\d+)-(\d+)$/.exec(range) ?? [];
@@ -55,7 +55,7 @@ function askedBytes(): number {
 }
 
 describe("inspect", () => {
-  test("reads a Hub model by its quant, only the start of it", async () => {
+  test("reads only the start of a Hub model, by its quant", async () => {
     const facts = await runJson(["inspect", `hf:${hf}:Q8_0`]);
     expect(facts).toMatchObject({
       architecture: "llama",
@@ -181,7 +181,7 @@ describe("check of two models", () => {
 
   test("reads at most 12 MB of each model of a pair as large as GLM's", async () => {
     const wrongToken = buildGlmSized(46, (texts) => texts.splice(150_000, 1, "another"));
-    // As with real weights, there is far more to read than the header.
+    // As in a model with real weights, the header is a small part of the file.
     const weights = Buffer.alloc(30_000_000);
     publish({
       "Glm-Q8_0.gguf": Buffer.concat([buildGlmSized(92), weights]),

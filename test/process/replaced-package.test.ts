@@ -8,7 +8,7 @@ import { TempHome } from "../support/temp-home.ts";
 
 const repository = join(import.meta.dirname, "../..");
 
-/** A package of its own, as npm installs it. @returns its `dist`. */
+/** A separate package, as npm installs it. @returns its `dist`. */
 async function installPackage(folder: string): Promise<string> {
   await mkdir(folder);
   for (const name of ["dist", "package.json"])

@@ -11,7 +11,7 @@ import { PlanSession } from "../../src/llama/plan/plan-session.ts";
 import { loadProfile } from "../../src/profiles/load.ts";
 import { demoDraft, demoTarget, fakeLlamaServer, TempHome } from "../support/temp-home.ts";
 
-/** Findings about a start that only a check looks for: the room on the devices, and keys without a flag. */
+/** Findings that only a check has: the memory of the devices, and keys without a flag. */
 const onlyChecked = new Set(["key-left-out", "memory-unknown", "ram-short", "device-memory-short"]);
 
 let home: TempHome;

@@ -11,7 +11,7 @@ import { llmctl } from "../support/llmctl.ts";
 import { readStatus, untilStatus, upDetached } from "../support/processes.ts";
 import { demoTarget, fakeLlamaServer, TempHome } from "../support/temp-home.ts";
 
-/** What a profile and its caller may hold for the server, or for nobody else; each has this in it. */
+/** Part of every secret of a profile and its caller, for the server or for llmctl only. */
 const marker = "s3cr3tMarker";
 const env = {
   HF_HUB_OFFLINE: "1",
@@ -33,7 +33,7 @@ beforeEach(async () => {
 // Fails when a process is left.
 afterEach(() => home[Symbol.asyncDispose]());
 
-/** A profile that runs; an `args` list or another key may make it one that does not. */
+/** A valid profile; an `args` list or another key may make it invalid. */
 async function writeSecretive(name: string, more: Readonly<Record<string, unknown>> = {}): Promise<void> {
   await home.writeFakeProfile(
     name,
@@ -53,7 +53,7 @@ async function writeSecretive(name: string, more: Readonly<Record<string, unknow
   );
 }
 
-/** Each is wrong in a way of its own, at a place that holds a secret. */
+/** Each has a different error at a place that contains a secret. */
 const wrong: Readonly<Record<string, string | Readonly<Record<string, unknown>>>> = {
   "bad-flag": { args: ["--api-key", `${marker}-arg`] },
   "bad-joined": { args: [`--api-key=${marker}-arg`] },
@@ -77,7 +77,7 @@ const wrong: Readonly<Record<string, string | Readonly<Record<string, unknown>>>
   "yaml-flow": `model: m\nenv: { A: "\\${marker}" }\n`,
 };
 
-/** The words that a command needs beyond its name; of what runs on, fetches from the world or asks a person, none. */
+/** Arguments of a command; undefined if it does not end, fetches from the internet or asks a person. */
 function argumentsFor(path: readonly string[], name: string): readonly string[] | undefined {
   const line = path.join(" ");
   switch (line) {
@@ -133,7 +133,7 @@ async function run(args: readonly string[], found: string[]): Promise<void> {
   }
 }
 
-/** Files below a folder, but for those that the test itself wrote. */
+/** Files below a folder, except those that the test wrote. */
 async function listFiles(folder: string): Promise<string[]> {
   const entries = await readdir(folder, { withFileTypes: true, recursive: true });
   return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
@@ -146,7 +146,7 @@ async function findInFiles(): Promise<string[]> {
 }
 
 describe("a secret is shown by no command and kept in no file", () => {
-  test("of a profile that runs: it is in the server's environment alone", async () => {
+  test("of a running profile: it is in the server's environment alone", async () => {
     await writeSecretive("p");
     const { pid, supervisorPid } = await upDetached(home, "p", { env });
     const found: string[] = [];
@@ -164,7 +164,7 @@ describe("a secret is shown by no command and kept in no file", () => {
     expect([...found, ...(await findInFiles())]).toEqual([]);
   });
 
-  test.each(Object.entries(wrong))("of a profile that is wrong: %s", async (name, values) => {
+  test.each(Object.entries(wrong))("of an invalid profile: %s", async (name, values) => {
     if (typeof values === "string") await home.writeProfile(name, values);
     else await writeSecretive(name, values);
     const found: string[] = [];
@@ -205,8 +205,8 @@ describe("a secret is shown by no command and kept in no file", () => {
   });
 
   test.each([
-    ["an endpoint that is none", { HF_ENDPOINT: `gopher://user:${marker}@example.com?token=${marker}` }],
-    ["a token that is none", { HF_TOKEN: `${marker} ü` }],
+    ["an invalid endpoint", { HF_ENDPOINT: `gopher://user:${marker}@example.com?token=${marker}` }],
+    ["an invalid token", { HF_TOKEN: `${marker} ü` }],
   ])("of the caller: %s", async (_, more) => {
     const { stdout, stderr, exitCode } = await llmctl(["inspect", "hf:owner/repo:m.gguf"], { home, env: more });
     expect(stderr).toContain("llmctl: error:");
@@ -215,7 +215,7 @@ describe("a secret is shown by no command and kept in no file", () => {
   });
 });
 
-describe("what a crash leaves", () => {
+describe("a crash leaves", () => {
   const isLinux = process.platform === "linux";
   const coreLimit = async (pid: number) =>
     /^Max core file size\s+(\S+)/m.exec(await readFile(`/proc/${pid}/limits`, "utf8"))?.[1];
@@ -257,7 +257,7 @@ describe("what a crash leaves", () => {
   });
 });
 
-test.each(["0000", "0022", "0077", "0777"])("files are for their user alone, whatever the umask (%s)", async (mask) => {
+test.each(["0000", "0022", "0077", "0777"])("only their user may read files, with umask %s", async (mask) => {
   await home.writeFakeProfile("p", {}, { log: { max_size: "1KB" }, restart: { backoff: "1ms" } });
   const via = ["sh", "-c", `umask ${mask}; exec "$@"`, "sh"];
   const { pid } = await upDetached(home, "p", { via });
@@ -274,7 +274,7 @@ test.each(["0000", "0022", "0077", "0777"])("files are for their user alone, wha
   await llmctl(["down", "p"], { home });
 });
 
-test("a login in HF_ENDPOINT is written into no unit", async () => {
+test("no unit contains a login from HF_ENDPOINT", async () => {
   await writeSecretive("p");
   const endpoint = { HF_ENDPOINT: `https://u:${marker}@hub.example` };
   const { exitCode, stdout, stderr } = await llmctl(["systemd", "show", "p", "--user"], {
@@ -286,7 +286,7 @@ test("a login in HF_ENDPOINT is written into no unit", async () => {
   expect(exitCode).toBe(78);
 });
 
-test("two users' hashes of the same environment differ: neither can be tried out by a third", async () => {
+test("two users' hashes of the same environment differ, so that nobody can guess a value by its hash", async () => {
   await home.writeProfile("p", { model: demoTarget, llama: { binary: fakeLlamaServer }, env: { PIN: "1234" } });
   await using other = await TempHome.create();
   const hashOf = async (LLMCTL_HOME: string) => {

@@ -30,7 +30,7 @@ async function askHealth(): Promise<number | undefined> {
   return response.statusCode;
 }
 
-test("a server on a unix socket is proved, shown, asked for metrics, and leaves nothing", async () => {
+test("a server on a unix socket proves drafting, has a status and metrics, and leaves no file", async () => {
   const port = await getPort({ host: "127.0.0.1" });
   await home.writeFakeProfile("p", {}, { server: { ...server, metrics: true, metrics_port: port } });
   const plan = await llmctl(["plan", "p"], { home });
@@ -64,7 +64,7 @@ test("chat goes over the socket, with the key", async () => {
   await llmctl(["down", "p"], { home });
 });
 
-test("a socket that was left behind is in no one's way, after a crash and after a killed supervisor", async () => {
+test("a stale socket does not prevent a start, after a crash and after a killed supervisor", async () => {
   await home.writeFakeProfile("p", {}, { server, restart: { backoff: "10ms" } });
   const first = await upDetached(home, "p");
   process.kill(first.pid, "SIGKILL");
@@ -95,7 +95,7 @@ test("a server that outlived its supervisor is adopted over its socket", async (
   expect(isAlive(first.pid)).toBe(false);
 });
 
-test("two profiles cannot listen on one socket, nor on somebody else's", async () => {
+test("a profile cannot listen on the socket of another profile or program", async () => {
   await home.writeFakeProfile("p", {}, { server });
   await home.writeFakeProfile("q", {}, { server });
   await upDetached(home, "p");
@@ -116,7 +116,7 @@ test("two profiles cannot listen on one socket, nor on somebody else's", async (
   await once(other.close(), "close");
 });
 
-test("a file in the place of the socket stays", async () => {
+test("a file in the place of the socket is kept", async () => {
   await home.writeFakeProfile("p", {}, { server });
   await writeFile(path, "mine");
   expect(await llmctl(["up", "-d", "p"], { home })).toMatchObject({
@@ -134,7 +134,7 @@ test.each(["compose", "quadlet", "kubernetes"])("export %s refuses a socket", as
   expect(stderr).toContain("a container's port cannot be published on a unix socket");
 });
 
-test("a server that cannot listen says so in its own words", async () => {
+test("the error for a server that cannot listen quotes the server", async () => {
   await home.writeFakeProfile("p", {}, { server: { host: "run/missing/p.sock" } });
   expect(await llmctl(["up", "-d", "p"], { home })).toMatchObject({
     exitCode: 66,

@@ -49,7 +49,7 @@ describe("the folder of the state", () => {
     await expectRefused(74, /cannot write \S+: no space left on the disk/, withFullDisk(home.join(name)));
   });
 
-  test("in which a folder is in the place of the state leaves no supervisor behind", async () => {
+  test("with a folder in the place of the state file leaves no supervisor behind", async () => {
     await mkdir(home.join(name, "p", "state.json"), { recursive: true, mode: 0o700 });
     await expectRefused(74, /cannot write \S+: a folder is in the place of a file/);
     expect((await llmctl(["ps"], { home })).stdout).toBe("nothing is running");
@@ -65,7 +65,7 @@ describe("the folder of the state", () => {
   });
 });
 
-describe("what is no file in the place of one of ours hangs nobody", () => {
+describe("a special file in the place of a state or lock file blocks no command", () => {
   const pipe = (path: string) => execa("mkfifo", [path]);
   const huge = (path: string) => writeFile(path, "").then(() => truncate(path, 3e9));
   const folder = (path: string) => mkdir(path);
@@ -80,7 +80,7 @@ describe("what is no file in the place of one of ours hangs nobody", () => {
     ["state.json", "a huge file", huge],
     ["lock", "a huge file", huge],
     ["server.lock", "a huge file", huge],
-  ])("%s: %s is as good as none", async (name, _, make) => {
+  ])("%s: %s counts as missing", async (name, _, make) => {
     await put(name, make);
     expect((await llmctl(["ps"], { home })).stdout).toBe("nothing is running");
     await upDetached(home, "p");
@@ -91,9 +91,9 @@ describe("what is no file in the place of one of ours hangs nobody", () => {
     ["lock", "a pipe", pipe, "the path is not a regular file"],
     ["server.lock", "a pipe", pipe, "the path is not a regular file"],
     ["lock", "a folder", folder, "a folder is in the place of a file"],
-    // Found when the control socket is open already.
+    // This one is found after the control socket was opened.
     ["state.json", "a folder", folder, "a folder is in the place of a file"],
-  ])("%s: with %s nothing is started, and nothing is left", async (name, _, make, said) => {
+  ])("%s: with %s a start is refused and leaves no process", async (name, _, make, said) => {
     await put(name, make);
     await expectRefused(74, new RegExp(said));
     expect((await llmctl(["ps"], { home })).stdout).toBe("nothing is running");
@@ -101,9 +101,9 @@ describe("what is no file in the place of one of ours hangs nobody", () => {
   });
 });
 
-// To give a folder away takes root.
+// Only root can give a folder to another user.
 describe.skipIf(process.getuid?.() !== 0 && process.env["CI"] === undefined)(
-  "a profile's folder that is another user's",
+  "a profile's folder of another user",
   () => {
     beforeEach(async () => {
       await upDetached(home, "p");
@@ -112,7 +112,7 @@ describe.skipIf(process.getuid?.() !== 0 && process.env["CI"] === undefined)(
     });
     afterEach(() => llmctl(["down", "p"], { home }));
 
-    test("hides no other profile", async () => {
+    test("does not hide the other profiles", async () => {
       const { exitCode, stdout, stderr } = await llmctl(["ps"], { home });
       expect(stdout).toMatch(/^other +unknown +- .*\np +ready /m);
       expect(stderr).toMatch(/the folder \S+\/other belongs to "nobody" \(uid 65534\)/);
@@ -125,7 +125,7 @@ describe.skipIf(process.getuid?.() !== 0 && process.env["CI"] === undefined)(
       expect(json).toMatchObject({ exitCode: 77, stderr: "" });
     });
 
-    test("keeps no other profile from being restarted", async () => {
+    test("does not keep other profiles from being restarted", async () => {
       const before = await findServers(home);
       const { exitCode, stderr } = await llmctl(["restart", "--all"], { home });
       expect(stderr).toContain("belongs to");
@@ -135,7 +135,7 @@ describe.skipIf(process.getuid?.() !== 0 && process.env["CI"] === undefined)(
       expect(after).not.toEqual(before);
     });
 
-    test("is named also where it is the folder of all states, and empty", async () => {
+    test("is reported as well when it is the empty folder of all states", async () => {
       await llmctl(["down", "p"], { home });
       await rm(home.join("state"), { recursive: true });
       await mkdir(home.join("state"), { mode: 0o700 });
@@ -147,9 +147,9 @@ describe.skipIf(process.getuid?.() !== 0 && process.env["CI"] === undefined)(
   },
 );
 
-// To give a file away takes root.
+// Only root can give a file to another user.
 test.skipIf(process.getuid?.() !== 0 && process.env["CI"] === undefined)(
-  "a lock of another user's is left alone, and the user named",
+  "a lock of another user is left alone, and the user is named",
   async () => {
     await mkdir(home.join("state", "p"), { recursive: true });
     await writeFile(home.join("state", "p", "lock"), "");
@@ -158,7 +158,7 @@ test.skipIf(process.getuid?.() !== 0 && process.env["CI"] === undefined)(
   },
 );
 
-describe("a runtime folder in which there can be no socket: it is beside the state", () => {
+describe("without a usable runtime folder the socket is beside the state", () => {
   async function expectStarts(via: readonly string[] = []): Promise<void> {
     const { exitCode, stderr } = await llmctl(["up", "-d", "p"], { home, via });
     expect(stderr).toBe("");
@@ -167,24 +167,24 @@ describe("a runtime folder in which there can be no socket: it is beside the sta
     expect((await llmctl(["down", "p"], { home, via })).exitCode).toBe(0);
   }
 
-  test("since it may not be written", async () => {
+  test("when the folder is not writable", async () => {
     await mkdir(home.join("run"));
     await chmod(home.join("run"), 0o555);
     await expectStarts(withoutPrivileges());
   });
 
-  test("since it is read-only", async () => {
+  test("when the folder is read-only", async () => {
     await mkdir(home.join("run"));
     await expectStarts(withReadOnly(home.join("run")));
   });
 
-  test("since it is a file", async () => {
+  test("when the folder is a file", async () => {
     await writeFile(home.join("run"), "mine");
     await expectStarts();
   });
 });
 
-test("a folder whose path is too long for a socket is refused, and ps finds nothing there", async () => {
+test("a home whose path is too long for a socket is refused, and ps lists nothing", async () => {
   const LLMCTL_HOME = home.join("x".repeat(120));
   await mkdir(join(LLMCTL_HOME, "config", "profiles"), { recursive: true });
   await copyFile(home.join("config", "profiles", "p.yaml"), join(LLMCTL_HOME, "config", "profiles", "p.yaml"));
@@ -200,7 +200,7 @@ test("a folder whose path is too long for a socket is refused, and ps finds noth
   expect((await llmctl(["ps"], { home, env: { LLMCTL_HOME } })).stdout).toContain("nothing is running");
 });
 
-test("a state file that cannot be written ends a start, and no idle supervisor is left", async () => {
+test("a state file that cannot be written fails a start, and no idle supervisor is left", async () => {
   await mkdir(home.join("state", "p", "state.json"), { recursive: true, mode: 0o700 });
   await expectRefused(74, /cannot write \S+state\.json: a folder is in the place of a file/);
   expect((await llmctl(["down", "p"], { home })).exitCode).toBe(3);
@@ -209,14 +209,14 @@ test("a state file that cannot be written ends a start, and no idle supervisor i
   await llmctl(["down", "p"], { home });
 });
 
-test("locks that were emptied on a full disk keep nothing from its end", async () => {
+test("locks that were emptied on a full disk do not keep the supervisor from ending", async () => {
   await mkdir(home.join("state"));
   await using up = startLlmctl(["up", "p"], { home, via: withSmallDisk(home.join("state"), "1m") });
   await up.waitForLine(/ready on /);
   const disk = join("/proc", String(up.pid), "root", home.join("state"));
   await expect(writeFile(join(disk, "fill"), Buffer.alloc(2 << 20))).rejects.toThrow("ENOSPC");
   for (const lock of ["lock", "server.lock"]) await truncate(join(disk, "p", lock));
-  // What has become free is filled, too.
+  // Fill the freed space, too.
   await expect(writeFile(join(disk, "more"), Buffer.alloc(2 << 20))).rejects.toThrow("ENOSPC");
   const { exitCode, stderr } = await up.stop();
   expect(stderr).not.toContain("internal error");
@@ -224,7 +224,7 @@ test("locks that were emptied on a full disk keep nothing from its end", async (
   expect(await findServers(home)).toEqual([]);
 });
 
-test("a state that can no longer be written stops nothing, and status says so", async () => {
+test("a state file that becomes unwritable stops nothing, and is a warning", async () => {
   const { pid } = await upDetached(home, "p");
   await rm(home.join("state", "p", "state.json"));
   await mkdir(home.join("state", "p", "state.json"));
@@ -240,7 +240,7 @@ test("a state that can no longer be written stops nothing, and status says so", 
   await llmctl(["down", "p"], { home });
 });
 
-/** From the supervisor itself: the state file cannot be read meanwhile. */
+/** The supervisor's own warnings: the state file cannot be read meanwhile. */
 async function findWarnings(): Promise<readonly string[]> {
   const { fetchStatus } = await import("../../src/control/client.ts");
   const status = await fetchStatus(home.join("run", "p.sock"));

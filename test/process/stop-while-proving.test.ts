@@ -3,9 +3,9 @@ import { llmctl, startLlmctl } from "../support/llmctl.ts";
 import { readServerLog, readStatus, isAlive } from "../support/processes.ts";
 import { TempHome } from "../support/temp-home.ts";
 
-test("down while the proof request waits gives that request up, for which the server would wait", async () => {
+test("down during a proof request aborts the request, since the server would wait for it", async () => {
   await using home = await TempHome.create();
-  // Longer than a command may take: the test fails where the server is killed, or waited for.
+  // Longer than a command may take: the test fails when llmctl kills the server or waits for it.
   await home.writeFakeProfile("p", { wedge: true }, { health: { proof_timeout: "10m" }, stop: { timeout: "10m" } });
   await using running = startLlmctl(["up", "p"], { home });
   await running.waitForLine(/asking it to draft/);

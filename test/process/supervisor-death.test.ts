@@ -29,7 +29,7 @@ beforeEach(async () => {
 afterEach(() => home[Symbol.asyncDispose]());
 
 describe("when the supervisor is killed", () => {
-  test("its server dies with it, ps says so, and the next up starts anew", async () => {
+  test("its server dies with it, ps says so, and the next up starts a new one", async () => {
     await home.writeFakeProfile("p");
     const first = await upDetached(home, "p");
     process.kill(first.supervisorPid, "SIGKILL");
@@ -64,7 +64,7 @@ describe("when the supervisor is killed", () => {
     await expectSupervisorGone(startLlmctl(["up", "p"], { home }), "exited");
   });
 
-  test("the up that started it says with which code it exited, where it wrote nothing", async () => {
+  test("the up that started it names the exit code of a supervisor that wrote no error", async () => {
     await home.writeFakeProfile("p");
     const exits = home.join("exits.mjs");
     await writeFile(exits, 'if (process.argv[2] === "__supervise") process.exit(7);');
@@ -86,7 +86,7 @@ describe("when the supervisor is killed", () => {
   }
 });
 
-test("a supervisor that does not answer is told as such, and nobody waits for it", async () => {
+test("a supervisor that does not answer is reported as such, and no command waits for it", async () => {
   await home.writeFakeProfile("p");
   const { pid, supervisorPid } = await upDetached(home, "p");
   process.kill(supervisorPid, "SIGSTOP");
@@ -124,7 +124,7 @@ test("a supervisor without a free descriptor keeps its server, and replaces it o
   const { pid, supervisorPid } = await upDetached(home, "p");
   const events = followEvents(home.join("run", "p.sock"));
   await events.next();
-  // Clients cannot bring that about, whatever they hold; the rest of the machine can.
+  // Clients cannot cause this with any number of connections; other processes of the machine can.
   await limitDescriptors(supervisorPid, "4");
   process.kill(pid, "SIGKILL");
   await untilEvent(events, /^cannot start .* EMFILE/);
@@ -144,7 +144,7 @@ async function limitDescriptors(pid: number, count: string): Promise<void> {
   await execa("prlimit", [`--pid=${pid}`, `--nofile=${count}:`]);
 }
 
-test("status says what became of a profile whose supervisor was killed, and what to do", async () => {
+test("status of a profile whose supervisor was killed says what happened and has a fix", async () => {
   await home.writeFakeProfile("p");
   const { supervisorPid } = await upDetached(home, "p");
   process.kill(supervisorPid, "SIGKILL");
@@ -156,7 +156,7 @@ test("status says what became of a profile whose supervisor was killed, and what
   expect((await llmctl(["ps"], { home })).stdout).toMatch(/^p +dead +-  /m);
 });
 
-describe("where setpriv is missing", () => {
+describe("without setpriv", () => {
   test("a guard ends the server with its supervisor, and ends itself when the server stops", async () => {
     const { pid, supervisorPid, warnings } = await upWithGuard();
     expect(warnings).toEqual([]);
@@ -171,7 +171,7 @@ describe("where setpriv is missing", () => {
     expect(await readServerLog(home, "p")).not.toContain("second interrupt");
   });
 
-  test("and the guard was killed, too, ps shows the orphan, and down ends it", async () => {
+  test("ps shows the orphan of a killed supervisor and guard, and down ends it", async () => {
     const { pid } = await makeOrphan();
     expect((await llmctl(["ps"], { home })).stdout).toMatch(/^p +orphaned/m);
     expect(await readStatus(home, "p")).toMatchObject({ presence: "orphaned", pid });
@@ -181,7 +181,7 @@ describe("where setpriv is missing", () => {
     expect(isAlive(pid)).toBe(false);
   });
 
-  test("and the guard was killed, too, the next up ends the orphan and starts its own", async () => {
+  test("the next up ends the orphan of a killed supervisor and guard, and starts its own server", async () => {
     const { pid } = await makeOrphan();
     const second = await upDetached(home, "p");
     expect(isAlive(pid)).toBe(false);
@@ -210,14 +210,14 @@ describe("where setpriv is missing", () => {
     return guards.flat();
   }
 
-  /** With a PATH that has what llmctl needs, but no setpriv. */
+  /** With a PATH of all programs that llmctl needs except setpriv. */
   async function upWithGuard() {
     await home.writeFakeProfile("p");
     return upDetached(home, "p", { env: { PATH: await pathWith(home, ["flock", "ps", "sh", "cat"]) } });
   }
 });
 
-describe("what an earlier supervisor left behind", () => {
+describe("leftovers of an earlier supervisor", () => {
   test.each([
     ["an empty state file", "state.json", ""],
     ["half a state file", "state.json", '{ "status": { "version": 1, "na'],
@@ -227,7 +227,7 @@ describe("what an earlier supervisor left behind", () => {
       "state.json",
       '{"status":{"version":99,"name":"p"},"supervisor":{"pid":1},"server":{"pid":1}}',
     ],
-  ])("%s does not matter", async (_, file, content) => {
+  ])("do not prevent a start: %s", async (_, file, content) => {
     const path = home.join("state", "p", file);
     await mkdir(dirname(path), { recursive: true });
     await writeFile(path, content);
@@ -238,7 +238,7 @@ describe("what an earlier supervisor left behind", () => {
     await llmctl(["down", "p"], { home });
   });
 
-  test("a dead socket and a lock file without its holder do not matter", async () => {
+  test("do not prevent a start: a dead socket and a lock file without its holder", async () => {
     await home.writeFakeProfile("p");
     await mkdir(home.join("run"));
     await writeFile(home.join("run", "p.lock"), '{"pid":999999999,"startTime":"1","bootId":"x"}');
@@ -248,7 +248,7 @@ describe("what an earlier supervisor left behind", () => {
     await llmctl(["down", "p"], { home });
   });
 
-  test("a pid that has become another process is left alone", async () => {
+  test("a reused pid is left alone", async () => {
     await home.writeFakeProfile("p");
     await upDetached(home, "p");
     await llmctl(["down", "p"], { home });

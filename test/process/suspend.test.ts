@@ -7,8 +7,7 @@ import { readStatus, untilStatus, upDetached } from "../support/processes.ts";
 import { TempHome } from "../support/temp-home.ts";
 import { until } from "../support/until.ts";
 
-// The supervisor is made to believe that the machine was suspended: it reads how long the machine is up from a file of
-// ours.
+// The test simulates a suspend: the supervisor reads the machine's uptime from a file of the test.
 let home: TempHome;
 let clock: string;
 
@@ -19,7 +18,7 @@ beforeEach(async () => {
 });
 afterEach(() => home[Symbol.asyncDispose]());
 
-/** In seconds more than it is. Stands still, as nothing but a jump is looked for. */
+/** In seconds, above the real value. It is constant, since only a jump matters. */
 async function setUptime(more: number): Promise<void> {
   await writeFile(clock, `${uptime() + more} 0.00\n`);
 }
@@ -33,7 +32,7 @@ async function up(
 
 const readEvents = async () => (await llmctl(["events", "p"], { home })).stdout;
 
-test("after a suspend the server is asked for some tokens, and kept where they come", async () => {
+test("after a suspend the server is asked for some tokens, and kept if it answers", async () => {
   const { pid } = await up({});
   await setUptime(3600);
   await until("the server has been asked", async () => (await readEvents()).includes("computes as before"));
@@ -42,7 +41,7 @@ test("after a suspend the server is asked for some tokens, and kept where they c
   expect((await llmctl(["down", "p"], { home })).exitCode).toBe(0);
 });
 
-test("a server that has lost its GPU by a suspend is started again", async () => {
+test("a server that has lost its GPU in a suspend is started again", async () => {
   const { pid, url } = await up({});
   await fetch(`${url}/fault`, { method: "POST", body: JSON.stringify({ computeError: true }) });
   await setUptime(3600);
@@ -60,7 +59,7 @@ test("a server that has lost its GPU by a suspend is started again", async () =>
   expect((await llmctl(["down", "p"], { home })).exitCode).toBe(0);
 });
 
-test("a server that is asked to stop does not wait for an answer that it owes us", async () => {
+test("a stop does not wait for the answer to llmctl's own request", async () => {
   const { url } = await up({});
   await fetch(`${url}/fault`, { method: "POST", body: JSON.stringify({ requestMs: 3_600_000 }) });
   await setUptime(3600);

@@ -56,7 +56,7 @@ describe("down", () => {
     expect(await status()).toContain("failure   none: it was stopped before it was ready, as somebody asked");
   });
 
-  test("ends one for good whose unit an older version wrote", async () => {
+  test("ends a service for good whose unit an older version wrote", async () => {
     await home.writeFakeProfile("p", { neverReady: true });
     await install();
     await editUnit(/^RestartPreventExitStatus=.*$/m, "RestartPreventExitStatus=2 12 66 69 75 77 78");
@@ -66,7 +66,7 @@ describe("down", () => {
     expect((await show("ActiveState"))[0]).toMatch(/^(failed|inactive)$/);
   });
 
-  test.each([["p"], ["--all"]])("ends one that systemd is about to start again: %s", async (which) => {
+  test.each([["p"], ["--all"]])("ends a service that systemd is about to start again: %s", async (which) => {
     await home.writeFakeProfile("p", { exitWhileLoading: { code: 3, lines: [] } }, { restart: { policy: "never" } });
     await install();
     await dropIn("[Service]\nRestartSec=1h\n");
@@ -95,7 +95,7 @@ describe("down", () => {
     expect(await show("SubState")).toEqual(["auto-restart"]);
   });
 
-  test("of a service that is ready ends it in good order, and so does systemd while it loads", async () => {
+  test("ends a ready service without a failure, as systemd does while it loads", async () => {
     await home.writeFakeProfile("p");
     await install();
     await systemd.systemctl("start", "llmctl-p.service");
@@ -128,7 +128,7 @@ test("a service whose profile runs already is started once, and says who runs it
   expect(await show("ActiveState")).toEqual(["active"]);
 });
 
-test("a restart of what a service depends on leaves its loaded model alone", async () => {
+test("a restart of a dependency does not reload the model of the service", async () => {
   await home.writeFakeProfile("base");
   await home.writeFakeProfile("p", {}, { depends_on: ["base"] });
   await install("base");
@@ -145,7 +145,7 @@ test("a restart of what a service depends on leaves its loaded model alone", asy
 });
 
 describe("systemd status", () => {
-  test("tells why a start failed that never got as far as a supervisor", async () => {
+  test("says why a start failed before there was a supervisor", async () => {
     await home.writeFakeProfile("p");
     await install();
     await home.writeFakeProfile("p", {}, { ctx_sise: 1 });
@@ -186,7 +186,7 @@ describe("systemd status", () => {
     );
   });
 
-  test("tells nothing of failures where there was none", async () => {
+  test("reports no failure when there was none", async () => {
     await home.writeFakeProfile("p");
     await install();
     await systemd.systemctl("start", "llmctl-p.service");

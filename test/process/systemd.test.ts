@@ -29,7 +29,7 @@ async function dropIn(lines: string): Promise<void> {
 }
 
 describe("a service", () => {
-  test("is installed, runs, is shown, and is removed without a trace", async () => {
+  test("is installed, runs, has a status, and is removed without leftovers", async () => {
     await home.writeFakeProfile("p");
     const installed = await install("--now");
     expect(installed).toMatchObject({ exitCode: 0, stderr: "" });
@@ -58,7 +58,7 @@ describe("a service", () => {
     expect((await systemd.llmctl("systemd", "status", "p", "--user")).exitCode).toBe(3);
   });
 
-  test("that would change is shown first, and changed only where that is wanted", async () => {
+  test("that would change is shown first, and changed only with consent", async () => {
     await home.writeFakeProfile("p");
     await install();
     await home.writeFakeProfile("p", {}, { stop: { timeout: "2m" } });
@@ -73,7 +73,7 @@ describe("a service", () => {
     expect(await readFile(unitPath(), "utf8")).toContain("TimeoutStopSec=165");
   });
 
-  test("whose supervisor is killed is started again, and nothing of the first is left", async () => {
+  test("whose supervisor is killed is started again, and no process of the first is left", async () => {
     await home.writeFakeProfile("p");
     await install();
     await dropIn("[Service]\nRestartSec=50ms\n");
@@ -98,7 +98,7 @@ describe("a service", () => {
     expect(await findServers(home)).toHaveLength(1);
   });
 
-  test("that loads longer than the time limit of a start is given more of it while it loads", async () => {
+  test("that loads longer than the time limit of a start gets more time while it loads", async () => {
     await home.writeFakeProfile("p", { loadMs: 4000 });
     await install();
     await dropIn("[Service]\nTimeoutStartSec=2s\n");
@@ -107,7 +107,7 @@ describe("a service", () => {
     expect(await systemd.show("p", "NRestarts")).toBe("0");
   });
 
-  test("that cannot work is not tried again", async () => {
+  test("that cannot work is not started again", async () => {
     await home.writeFakeProfile("p", { exitWhileLoading: { code: 1, lines: ["error: invalid argument: --nonsense"] } });
     await install();
     await dropIn("[Service]\nRestartSec=50ms\n");
@@ -117,7 +117,7 @@ describe("a service", () => {
     expect(await systemd.show("p", "NRestarts")).toBe("0");
   });
 
-  test("that crashes again and again is left alone at the limit", async () => {
+  test("that crashes again and again is not started again beyond the limit", async () => {
     const restart = { backoff: "10ms", backoff_max: "10ms", max_failures: 3 };
     await home.writeFakeProfile(
       "p",
@@ -131,7 +131,7 @@ describe("a service", () => {
     expect((await readFile(home.join("starts"), "utf8")).length).toBe(3);
   });
 
-  test("tells its server nothing of systemd", async () => {
+  test("passes no variable of systemd to its server", async () => {
     await home.writeFakeProfile("p", { dumpEnv: home.join("env.json") });
     await install("--now");
     const { env } = JSON.parse(await readFile(home.join("env.json"), "utf8")) as { env: Record<string, string> };
@@ -142,7 +142,7 @@ describe("a service", () => {
   });
 });
 
-test("a working copy is not installed unless that is said", async () => {
+test("a working copy is installed only with --from-checkout", async () => {
   await home.writeFakeProfile("p");
   const { exitCode, stderr } = await llmctl(["systemd", "install", "p", "--user"], { home });
   expect(exitCode).toBe(78);

@@ -26,7 +26,7 @@ async function writeUnit(scope: "user" | "system"): Promise<string> {
 }
 
 test.each(["user", "system"] as const)(
-  "the unit for the manager of the %s has nothing that systemd does not understand",
+  "systemd understands every line of the unit for the manager of the %s",
   async (scope) => {
     const env = { XDG_RUNTIME_DIR: home.path };
     const args = ["verify", "--man=no", `--${scope}`, await writeUnit(scope)];
@@ -36,20 +36,20 @@ test.each(["user", "system"] as const)(
   },
 );
 
-test("the unit for the manager of the system exposes no more than 3.0", async () => {
+test("the unit for the manager of the system has an exposure of at most 3.0", async () => {
   const args = ["security", "--offline=true", "--threshold=30", "--no-pager", await writeUnit("system")];
   const { stdout, exitCode } = await execa("systemd-analyze", args, { reject: false });
   expect(stdout).toContain("Overall exposure level");
   expect(exitCode, stdout).toBe(0);
 });
 
-test("the manager of the system lets a service write where its socket will be", async () => {
+test("the manager of the system lets a service write in the folder of its socket", async () => {
   await home.writeFakeProfile("p", {}, { server: { host: "/run/llama/coder.sock" } });
   const { stdout } = await llmctl(["systemd", "show", "p", "--system"], { home });
   expect(stdout).toContain("ReadWritePaths=-/run/llama\n");
 });
 
-test("the property list for macOS is one, and holds what was given", async () => {
+test("the property list for macOS is valid and holds the given values", async () => {
   const { stdout } = await llmctl(["launchd", "show", "p"], { home });
   const list = parse(stdout) as Readonly<Record<string, unknown>>;
   expect(list).toMatchObject({

@@ -39,7 +39,7 @@ describe("up -d", () => {
     expect((await llmctl(["down", "p"], { home })).exitCode).toBe(0);
   });
 
-  test("of a running profile is content with it, and refers to restart when the profile has changed", async () => {
+  test("of a running profile succeeds, and refers to restart when the profile has changed", async () => {
     await home.writeFakeProfile("p");
     const first = await upDetached(home, "p");
     const again = await llmctl(["up", "-d", "p"], { home });
@@ -61,7 +61,7 @@ describe("up -d", () => {
     await llmctl(["down", "p"], { home });
   });
 
-  test("in a pipe ends the pipe at ready", async () => {
+  test("closes its output at ready", async () => {
     await home.writeFakeProfile("p");
     const { exitCode, stdout } = await llmctl(["up", "-d", "p"], { home, via: ["sh", "-c", '"$@" | cat', "sh"] });
     expect(exitCode).toBe(0);
@@ -69,7 +69,7 @@ describe("up -d", () => {
     await llmctl(["down", "p"], { home });
   });
 
-  test("that may not wait longer says so while the load goes on; the next one waits for its end", async () => {
+  test("reports a timeout while the load goes on; the next up waits for its end", async () => {
     await home.writeFakeProfile("p", { loadMs: 4000 });
     const { exitCode, stderr } = await llmctl(["up", "-d", "p", "--timeout", "1s"], { home });
     expect(exitCode).toBe(11);
@@ -81,7 +81,7 @@ describe("up -d", () => {
     await llmctl(["down", "p"], { home });
   });
 
-  test("whose time is over before it begins still starts the server", async () => {
+  test("starts the server even when its timeout is over before it begins", async () => {
     await home.writeFakeProfile("p");
     expect((await llmctl(["up", "-d", "p", "--timeout", "1ms"], { home })).exitCode).toBe(11);
     await untilStatus(home, "p", "ready", (status) => status.state === "ready");
@@ -133,7 +133,7 @@ describe("down", () => {
     expect(count(await readServerLog(home, "p"), "ignored SIGTERM")).toBe(2);
   });
 
-  test("--now does not wait for a server that will not stop", async () => {
+  test("--now kills a server that does not stop", async () => {
     await home.writeFakeProfile("p", { ignoreTerm: true }, { stop: { timeout: "10m" } });
     const { pid } = await upDetached(home, "p");
     expect((await llmctl(["down", "p", "--now"], { home })).exitCode).toBe(0);
@@ -184,7 +184,7 @@ describe("for scripts", () => {
     "warnings",
   ];
 
-  test("ps --json and status --json have these keys, running or not", async () => {
+  test("ps --json and status --json have the documented keys, running or not", async () => {
     await home.writeFakeProfile("p");
     await upDetached(home, "p");
     const running = await listJson(["ps", "--json"]);

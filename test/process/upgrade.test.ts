@@ -59,11 +59,11 @@ describe("llmctl upgrade", () => {
     expect(await current()).toBe(first);
     await llmctl(["upgrade", "--rollback"], { home });
     expect(await current()).toBe(second);
-    // the demo of the upgrade is nobody's profile
+    // the demo of the upgrade is not a profile of the user
     expect(await readdir(home.join("state")).catch(() => [])).toEqual([]);
   });
 
-  test("refuses a build on which a profile would not start, and says why, unless it is told to switch", async () => {
+  test("refuses a build on which a profile would not start, except with --even-if-profiles-break", async () => {
     await run("build", { note: "one" });
     const first = await current();
     await home.writeProfile("mine", { extends: "demo", args: ["--slot-prompt-similarity", "0.4"] });
@@ -83,7 +83,7 @@ describe("llmctl upgrade", () => {
     expect(await current()).not.toBe(first);
   });
 
-  test("switches although a profile is broken already or names a build of its own", async () => {
+  test("switches although a profile is invalid already or names its own build", async () => {
     await run("build", { note: "one" });
     await home.writeProfile("broken", { extends: "demo", args: ["--no-such-flag"] });
     await home.writeProfile("pinned", {

@@ -11,7 +11,7 @@ import { asOrdinaryUser, asUser } from "../support/namespaces.ts";
 import { findServers, isAlive, upDetached } from "../support/processes.ts";
 import { TempHome } from "../support/temp-home.ts";
 
-/** A file that nobody may change, and what it was. */
+/** A file that no command may change, and its original state. */
 class Victim {
   readonly path: string;
   #was = "";
@@ -37,14 +37,14 @@ class Victim {
   }
 }
 
-/** A process that nobody may end. */
+/** A process that no command may end. */
 function startBystander(via: readonly string[] = []): ChildProcess & { readonly pid: number } {
   const child = spawn("/usr/bin/env", [...via, "sleep", "600"], { stdio: "ignore", detached: true });
   if (child.pid === undefined) throw new Error("sleep could not be started");
   return child as ChildProcess & { readonly pid: number };
 }
 
-/** What a state says of a server that is this process, in all that llmctl checks of it. */
+/** Writes a state and locks that name this process as the server, valid for every check of llmctl. */
 async function forgeState(folder: string, name: string, pid: number): Promise<void> {
   const identity = identifyProcess(pid);
   const status = makeStatus({ name, url: "http://127.0.0.1:1", pid, supervisorPid: 999_999 });
@@ -59,7 +59,7 @@ async function forgeState(folder: string, name: string, pid: number): Promise<vo
   await writeFile(join(folder, name, "lock"), JSON.stringify({ holder: supervisor, profile: name }));
 }
 
-// To be two users takes root.
+// Only root can act as two users.
 describe.skipIf(process.getuid?.() !== 0 && process.env["CI"] === undefined)("two users", () => {
   describe("root and the service user", () => {
     let machine: Machine;
@@ -94,7 +94,7 @@ describe.skipIf(process.getuid?.() !== 0 && process.env["CI"] === undefined)("tw
       return victim;
     }
 
-    test("what root runs is kept in a folder of root's, whatever the service user has planted in its own", async () => {
+    test("root's profiles stay in root's folder, whatever the service user plants", async () => {
       await machine.writeProfile("root", "p");
       const victim = await plantAsService();
       const list = () =>
@@ -112,21 +112,27 @@ describe.skipIf(process.getuid?.() !== 0 && process.env["CI"] === undefined)("tw
 
     const writing = ["up -d p", "up p", "down p", "down --all", "restart p", "forget p", "forget --all"];
 
-    test.each(writing)("in the service's home root's %s is refused, and says how to run it", async (line) => {
-      const args = line.split(" ");
-      await machine.writeProfile("service", "p");
-      const victim = await plantAsService();
-      const { exitCode, stderr } = await machine.llmctl("root", args, { LLMCTL_HOME: "/var/lib/llmctl" });
-      expect(stderr).toMatch(
-        /the folder \/var\/lib\/llmctl(?:\/state)? belongs to "llmctl" \(uid 4711\), (?:not to you|who could redirect)/,
-      );
-      expect(stderr).toContain(`sudo -u llmctl env LLMCTL_HOME=/var/lib/llmctl llmctl ${line}`);
-      expect(exitCode).toBe(77);
-      await victim.expectUntouched();
-      expect(await findServers(machine.home)).toEqual([]);
-    });
+    test.each(writing)(
+      "root's %s in the service's home is refused, and the error has the right command",
+      async (line) => {
+        const args = line.split(" ");
+        await machine.writeProfile("service", "p");
+        const victim = await plantAsService();
+        const { exitCode, stderr } = await machine.llmctl("root", args, { LLMCTL_HOME: "/var/lib/llmctl" });
+        expect(stderr).toMatch(
+          joinPatterns(
+            /the folder \/var\/lib\/llmctl(?:\/state)? belongs to "llmctl" \(uid 4711\), /,
+            /(?:not to you|who could redirect)/,
+          ),
+        );
+        expect(stderr).toContain(`sudo -u llmctl env LLMCTL_HOME=/var/lib/llmctl llmctl ${line}`);
+        expect(exitCode).toBe(77);
+        await victim.expectUntouched();
+        expect(await findServers(machine.home)).toEqual([]);
+      },
+    );
 
-    test("a state that names a process of somebody else's has it stopped by nobody", async () => {
+    test("a forged state that names a process of another user does not end it", async () => {
       await machine.writeProfile("root", "p");
       for (const folder of ["/var/lib/llmctl", "/var/lib/llmctl/state"])
         await forgeState(machine.outside(folder), "p", bystander.pid);
@@ -148,7 +154,7 @@ describe.skipIf(process.getuid?.() !== 0 && process.env["CI"] === undefined)("tw
       expect(isAlive(bystander.pid)).toBe(true);
     });
 
-    test("a service is seen by root, and is told to others with the command to run", async () => {
+    test("root sees a service, and other users get the command that shows it", async () => {
       await machine.writeProfile("service", "p");
       await writeFile(
         machine.outside("/etc/systemd/system/llmctl-p.service"),
@@ -222,7 +228,7 @@ describe.skipIf(process.getuid?.() !== 0 && process.env["CI"] === undefined)("tw
       expect(`${stdout}${stderr}`).not.toContain("SECRET");
       expect(stderr).toMatch(/the folder \S+ is a link/);
       expect(exitCode).toBe(77);
-      // The folder of all states, and one above it: what they lead to is root's, and root's own would be read.
+      // The folder of all states, and its parent: the link's target is root's, so root would read its own files.
       await machine.sh(
         "root",
         "mkdir -p /run/other/state/p; for f in server supervisor; do cp /run/secret /run/other/state/p/$f.log; done",
@@ -240,7 +246,7 @@ describe.skipIf(process.getuid?.() !== 0 && process.env["CI"] === undefined)("tw
       }
     });
 
-    test("a socket of the service user's that answers anything but a status is nobody's word", async () => {
+    test("a socket of the service user that answers anything but a status is not believed", async () => {
       await machine.writeProfile("service", "p");
       await machine.llmctl("service", ["up", "-d", "p"]);
       await machine.llmctl("service", ["down", "p"]);
@@ -259,7 +265,7 @@ describe.skipIf(process.getuid?.() !== 0 && process.env["CI"] === undefined)("tw
       }
     });
 
-    test("the installation of a service follows no link in the service's home, and writes nothing there", async () => {
+    test("installing a service follows no link in the service's home, and writes nothing there", async () => {
       await machine.writeProfile("root", "p");
       await machine.sh(
         "service",
@@ -284,7 +290,7 @@ describe.skipIf(process.getuid?.() !== 0 && process.env["CI"] === undefined)("tw
     });
 
     test.each(["plan p", "plan p --json", "check p", "chat p", "up p", "up -d p", "flags"])(
-      "in the service's home root's %s runs no program of the service user's",
+      "root's %s in the service's home runs no program of the service user",
       async (line) => {
         await machine.writeProfile("service", "p", { llama: { binary: "/var/lib/llmctl/bin/llama-server" } });
         const build = { schema: 1, id: "b1", ref: "b1", commit: "c", version: "1", backend: "cpu", portable: false };
@@ -302,7 +308,7 @@ describe.skipIf(process.getuid?.() !== 0 && process.env["CI"] === undefined)("tw
       },
     );
 
-    test("below a folder of another user's root starts nothing and writes nothing", async () => {
+    test("root starts nothing and writes nothing below a folder of another user", async () => {
       await machine.writeProfile("root", "p");
       const profile = "/run/home/.config/llmctl/profiles/p.yaml";
       for (const args of [
@@ -322,7 +328,7 @@ describe.skipIf(process.getuid?.() !== 0 && process.env["CI"] === undefined)("tw
       expect(await machine.sh("root", "find /run/alice -user root")).toBe("");
     });
 
-    test("with the HOME of another user, as sudo may keep it, root follows none of that user's links", async () => {
+    test("root follows no link of another user whose HOME sudo has kept", async () => {
       await machine.writeProfile("alice", "p");
       await machine.sh(
         "alice",
@@ -348,7 +354,7 @@ describe.skipIf(process.getuid?.() !== 0 && process.env["CI"] === undefined)("tw
     });
   });
 
-  describe("what another user has put into a folder of ours", () => {
+  describe("a file of another user in llmctl's folders", () => {
     let home: TempHome;
     let victim: Victim;
     beforeEach(async () => {
@@ -386,7 +392,7 @@ describe.skipIf(process.getuid?.() !== 0 && process.env["CI"] === undefined)("tw
       await victim.expectUntouched();
     });
 
-    test("a link in the place of the state is replaced, and what it leads to stays", async () => {
+    test("a link in the place of the state is replaced, and its target is kept", async () => {
       await symlink(victim.path, home.join("state", "p", "state.json"));
       await upDetached(home, "p");
       await llmctl(["down", "p"], { home });
@@ -394,7 +400,7 @@ describe.skipIf(process.getuid?.() !== 0 && process.env["CI"] === undefined)("tw
       await victim.expectUntouched();
     });
 
-    test("a state of another user's is refused", async () => {
+    test("a state of another user is refused", async () => {
       await writeFile(home.join("state", "p", "state.json"), "{}");
       await chown(home.join("state", "p", "state.json"), serviceUid, serviceUid);
       for (const args of [
@@ -408,7 +414,7 @@ describe.skipIf(process.getuid?.() !== 0 && process.env["CI"] === undefined)("tw
       }
     });
 
-    test.each(plants)("a log that is rotated leaves %s in its way alone", async (_, plant) => {
+    test.each(plants)("the rotation of a log leaves %s in its place alone", async (_, plant) => {
       await home.writeFakeProfile("p", {}, { log: { max_size: "1KB", keep: 2 } });
       await writeFile(home.join("state", "p", "server.log"), "x".repeat(5000));
       for (const name of ["rotating", "1", "2"]) await plant(home.join("state", "p", `server.log.${name}`));
@@ -418,7 +424,7 @@ describe.skipIf(process.getuid?.() !== 0 && process.env["CI"] === undefined)("tw
       await victim.expectUntouched();
     });
 
-    test("whole folders of another user's are refused by name", async () => {
+    test("whole folders of another user are refused, and the user is named", async () => {
       await chown(home.join("state", "p"), serviceUid, serviceUid);
       for (const args of [
         ["up", "-d", "p"],
@@ -432,7 +438,7 @@ describe.skipIf(process.getuid?.() !== 0 && process.env["CI"] === undefined)("tw
       }
     });
 
-    test("a folder above that another user could replace is refused", async () => {
+    test("a parent folder that another user could replace is refused", async () => {
       await chown(home.path, aliceUid, aliceUid);
       for (const args of [
         ["up", "-d", "p"],
@@ -446,7 +452,7 @@ describe.skipIf(process.getuid?.() !== 0 && process.env["CI"] === undefined)("tw
       await chown(home.path, 0, 0);
     });
 
-    test("a link on the way that is another user's is refused, one of ours is followed", async () => {
+    test("another user's link on the path is refused, and one's own is followed", async () => {
       await symlink(home.path, home.join("link"));
       const env = { LLMCTL_HOME: home.join("link") };
       expect((await llmctl(["up", "-d", "p"], { home, env })).exitCode).toBe(0);
@@ -457,7 +463,7 @@ describe.skipIf(process.getuid?.() !== 0 && process.env["CI"] === undefined)("tw
       expect(exitCode).toBe(77);
     });
 
-    test("a process that state and locks name, and that does not hold the server's lock, is no server", async () => {
+    test("a process in the state and locks that does not hold the server's lock is not the server", async () => {
       const bystander = startBystander();
       const stranger = startBystander(asUser(serviceUid));
       try {
@@ -476,7 +482,7 @@ describe.skipIf(process.getuid?.() !== 0 && process.env["CI"] === undefined)("tw
     });
   });
 
-  describe("where users have other numbers", () => {
+  describe("with mapped user ids", () => {
     let home: TempHome;
     beforeEach(async () => {
       home = await TempHome.create();
@@ -492,7 +498,7 @@ describe.skipIf(process.getuid?.() !== 0 && process.env["CI"] === undefined)("tw
         aliceUid,
       ],
       ["a user is root", () => [...asUser(aliceUid), "unshare", "--user", "--map-root-user", "--"], aliceUid],
-    ])("as in a container where %s, all works", async (_, via, uid) => {
+    ])("llmctl works in a container where %s", async (_, via, uid) => {
       await chown(home.path, uid, uid);
       for (const folder of ["config", "config/profiles", "config/profiles/p.yaml"])
         await chown(home.join(folder), uid, uid);

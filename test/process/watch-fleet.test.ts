@@ -9,7 +9,7 @@ import { upDetached } from "../support/processes.ts";
 import { TempHome } from "../support/temp-home.ts";
 import { until } from "../support/until.ts";
 
-/** Slower than any change here may take to be seen, so that no test passes by the slow look. */
+/** Longer than any change here may take to be seen, so that no test passes by polling. */
 const never = 600_000;
 
 let home: TempHome;
@@ -21,7 +21,7 @@ afterEach(() => home[Symbol.asyncDispose]());
 
 const isRoot = process.getuid?.() === 0;
 
-/** Nothing is closed to root, which then refuses the folder of another user. */
+/** Root can read every folder, but refuses the folder of another user. */
 function close(folder: string): Promise<void> {
   return isRoot ? chown(folder, 12_345, 12_345) : chmod(folder, 0);
 }
@@ -30,7 +30,7 @@ function reopen(folder: string): Promise<void> {
   return isRoot ? chown(folder, 0, 0) : chmod(folder, 0o700);
 }
 
-/** Reads the stream as a live view would, and keeps what it said. */
+/** Reads the stream as a live view would, and records it. */
 class Reader implements AsyncDisposable {
   readonly changes: FleetChange[] = [];
   readonly states = new Map<string, ProfileState>();
@@ -50,7 +50,7 @@ class Reader implements AsyncDisposable {
     }
   }
 
-  /** Presence and state of a profile, such as `live ready`; undefined where there is none. */
+  /** Presence and state of a profile, such as `live ready`; undefined for an unknown profile. */
   read(name: string): string | undefined {
     const state = this.states.get(name);
     return state && `${state.presence} ${state.status.state}`;
@@ -71,7 +71,7 @@ class Reader implements AsyncDisposable {
 }
 
 describe("the stream of all profiles", () => {
-  test("begins where no folder of states is, and sees a profile start, restart, stop and be forgotten", async () => {
+  test("begins without a state folder, and sees a profile start, restart, stop and be forgotten", async () => {
     await using reader = new Reader();
     expect(await reader.untilFirst()).toEqual({ states: [], forgotten: [] });
     await home.writeFakeProfile("p");
@@ -93,7 +93,7 @@ describe("the stream of all profiles", () => {
     await reader.untilIs("p", "gone stopped");
   });
 
-  test("begins with what runs and what has run, at once; a second profile appears", async () => {
+  test("begins with the profiles that run or have run; a second profile appears later", async () => {
     for (const name of ["a", "b", "c"]) await home.writeFakeProfile(name);
     await upDetached(home, "a");
     await upDetached(home, "b");
@@ -142,7 +142,7 @@ describe("the stream of all profiles", () => {
     await llmctl(["down", "p", "q"], { home });
   });
 
-  test("says why the folder of all states, or of one, cannot be read, and goes on when it can be", async () => {
+  test("says why a state folder cannot be read, and goes on when it can be read", async () => {
     for (const name of ["p", "q"]) await home.writeFakeProfile(name);
     await upDetached(home, "q");
     await mkdir(home.join("state", "p"), { mode: 0o700 });
@@ -165,7 +165,7 @@ describe("the stream of all profiles", () => {
     await llmctl(["down", "p", "q"], { home });
   });
 
-  test("keeps a profile whose folder is taken away from under its supervisor", async () => {
+  test("keeps a profile whose folder is removed while its supervisor runs", async () => {
     await home.writeFakeProfile("p", {}, { health: { interval: "200ms" } });
     await upDetached(home, "p");
     await using reader = new Reader();
@@ -177,7 +177,7 @@ describe("the stream of all profiles", () => {
     await llmctl(["down", "p"], { home });
   });
 
-  test("a reader that stops in the middle leaves nothing open", async () => {
+  test("a reader that stops early leaves nothing open", async () => {
     await home.writeFakeProfile("p");
     await upDetached(home, "p");
     const before = process.getActiveResourcesInfo().length;

@@ -21,8 +21,8 @@ afterEach(() => home[Symbol.asyncDispose]());
 
 const readEvents = async () => (await llmctl(["events", "p"], { home })).stdout;
 
-describe("nobody is told a success that is none", () => {
-  test("an up whose server is stopped before it is ready says so, and who did", async () => {
+describe("no command reports a success that did not happen", () => {
+  test("an up whose server is stopped before it is ready names who stopped it", async () => {
     await home.writeFakeProfile("p", { neverReady: true });
     const up = startLlmctl(["up", "-d", "p"], { home });
     await up.waitForLine(/loading/);
@@ -45,7 +45,7 @@ describe("nobody is told a success that is none", () => {
     }
   });
 
-  test("an up that comes while the server is being stopped starts it anew", async () => {
+  test("an up during a stop starts the server again", async () => {
     await home.writeFakeProfile("p", { ignoreTerm: true }, { stop: { timeout: "10m" } });
     const { pid } = await upDetached(home, "p");
     const down = llmctl(["down", "p"], { home });
@@ -61,7 +61,7 @@ describe("nobody is told a success that is none", () => {
     await llmctl(["down", "p", "--now"], { home });
   });
 
-  test("of two restarts with different configurations, the one that lost is told so", async () => {
+  test("of two restarts with different configurations, the one that lost fails", async () => {
     await home.writeFakeProfile("p", { ignoreTerm: true }, { stop: { timeout: "10m" } });
     const { pid } = await upDetached(home, "p");
     await home.writeFakeProfile("p", { ignoreTerm: true }, { stop: { timeout: "10m" }, ctx_size: 256 });
@@ -79,20 +79,20 @@ describe("nobody is told a success that is none", () => {
     await llmctl(["down", "p", "--now"], { home });
   });
 
-  test("a restart while a start waits for its worker takes up the edited profile", async () => {
+  test("a restart while a start waits for its worker uses the edited profile", async () => {
     const worker = { rpc: { workers: ["127.0.0.1:1"] } };
     await home.writeFakeProfile("p", {}, { ...worker, restart: { backoff: "50ms", backoff_max: "50ms" } });
     await llmctl(["up", "-d", "p", "--timeout", "1ms"], { home });
     await untilStatus(home, "p", "waiting", ({ waitingFor }) => waitingFor != null);
     await home.writeFakeProfile("p", {}, { ctx_size: 256 });
-    // It goes from backoff to preflight and back all the time: the restart may meet either.
+    // It alternates between backoff and preflight: the restart may arrive in either.
     expect((await llmctl(["restart", "p"], { home })).exitCode).toBe(0);
     expect((await readStatus(home, "p")).command?.args).toContain("256");
     await llmctl(["down", "p"], { home });
   });
 });
 
-describe("events name who asked for a stop", () => {
+describe("events name the source of a stop request", () => {
   test("a command, with its pid", async () => {
     await home.writeFakeProfile("p");
     await upDetached(home, "p");
@@ -121,7 +121,7 @@ describe("events name who asked for a stop", () => {
 });
 
 describe("a terminal that closes", () => {
-  /** As `nohup llmctl … &` does it: no terminal, and SIGHUP to whatever was started from it. */
+  /** As with `nohup llmctl … &`: no terminal, and SIGHUP to every process that was started from it. */
   async function startInBackground(): Promise<number> {
     const [file, ...args] = llmctlCommand(["up", "p"]);
     const shell = spawn("sh", ["-c", 'nohup "$@" </dev/null >/dev/null 2>&1 & echo $!', "sh", file, ...args], {
@@ -131,7 +131,7 @@ describe("a terminal that closes", () => {
     return Number(text);
   }
 
-  test("does not stop a server that was started without one", async () => {
+  test("does not stop a server that was started without a terminal", async () => {
     await home.writeFakeProfile("p");
     const pid = await startInBackground();
     const before = await untilStatus(home, "p", "ready", ({ state }) => state === "ready");
@@ -143,7 +143,7 @@ describe("a terminal that closes", () => {
     await llmctl(["down", "p"], { home });
   });
 
-  test("does not stop one that is still being prepared", async () => {
+  test("does not stop a server that is still loading", async () => {
     await home.writeFakeProfile("p", { loadMs: 1000 });
     const pid = await startInBackground();
     await untilStatus(home, "p", "loading", ({ state }) => state === "loading");
@@ -162,9 +162,9 @@ describe("a terminal that closes", () => {
   });
 });
 
-test("the first process of a container takes SIGTERM before there is a server", async () => {
+test("the first process of a container obeys SIGTERM before there is a server", async () => {
   await home.writeFakeProfile("p");
-  // It waits for a lock of which nobody knows who has it.
+  // It waits for a lock whose holder is unknown.
   await mkdir(home.join("state", "p"), { recursive: true });
   const holder = spawn("flock", [home.join("state", "p", "lock"), "sleep", "60"]);
   const [file, ...args] = llmctlCommand(["up", "p"]);
@@ -181,7 +181,7 @@ test("the first process of a container takes SIGTERM before there is a server", 
     const caught = BigInt(`0x${/^SigCgt:\s+([0-9a-f]+)$/m.exec(status)?.[1] ?? "0"}`);
     return (caught & 1n) !== 0n;
   };
-  // Node itself catches SIGTERM from the start, and then means to die of it; SIGHUP is caught together with ours.
+  // Node itself handles SIGTERM from the start, to die of it; the handler of SIGHUP is installed with llmctl's.
   await until("it handles signals", handles);
   const ended = once(up, "exit");
   process.kill(inner, "SIGTERM");
@@ -190,8 +190,8 @@ test("the first process of a container takes SIGTERM before there is a server", 
   await once(holder, "exit");
 });
 
-test("an up that is stopped while it waits holds up nobody, and goes on where it was", async () => {
-  // Each health check of this load is an event that nobody reads.
+test("an up that is paused while it waits delays no other command, and then goes on", async () => {
+  // Each health check of this load is an event without a reader.
   await home.writeFakeProfile("p", { loadMs: 3000, readBytes: 4096 });
   const up = startLlmctl(["up", "-d", "p"], { home });
   await up.waitForLine(/loading/);
@@ -204,7 +204,7 @@ test("an up that is stopped while it waits holds up nobody, and goes on where it
   await llmctl(["down", "p"], { home });
 });
 
-test("an up that is stopped at once, before it watches, does not keep the server from being started", async () => {
+test("an up that is paused before it watches does not keep the server from being started", async () => {
   await home.writeFakeProfile("p", { loadMs: 3000 });
   const up = startLlmctl(["up", "-d", "p"], { home });
   await until("its supervisor listens", () => existsSync(home.join("run", "p.sock")));
@@ -215,7 +215,7 @@ test("an up that is stopped at once, before it watches, does not keep the server
   await llmctl(["down", "p"], { home });
 });
 
-test("a supervisor that the system does not start is an error of one sentence", async () => {
+test("a supervisor that the system cannot start is an error of one sentence", async () => {
   await home.writeFakeProfile("p");
   const env = { NODE_OPTIONS: "--import=data:text/javascript,process.execPath='/nowhere/node'" };
   const { exitCode, stderr } = await llmctl(["up", "-d", "p"], { home, env });
@@ -225,7 +225,7 @@ test("a supervisor that the system does not start is an error of one sentence", 
   expect(exitCode).toBe(69);
 });
 
-describe("a launch that crosses versions", () => {
+describe("a launch from another version", () => {
   async function postRestart(body: object): Promise<{ status: number; answer: { code?: string; message: string } }> {
     const { request } = await import("node:http");
     const outgoing = request({ socketPath: home.join("run", "p.sock"), method: "POST", path: "/restart" });
@@ -243,7 +243,7 @@ describe("a launch that crosses versions", () => {
     return JSON.parse(stdout) as Record<string, unknown>;
   }
 
-  test("is refused with another version or an unknown value; the running server goes on", async () => {
+  test("is refused for its version or an unknown value; the running server goes on", async () => {
     await home.writeFakeProfile("p");
     const { pid } = await upDetached(home, "p");
     await readLaunch();
@@ -263,7 +263,7 @@ describe("a launch that crosses versions", () => {
     await llmctl(["down", "p"], { home });
   });
 
-  test("is not even sent to a supervisor that is too old to look at it", async () => {
+  test("is not sent to a supervisor that is too old to check it", async () => {
     await home.writeFakeProfile("p");
     await upDetached(home, "p");
     const status = await readStatus(home, "p");
@@ -287,7 +287,7 @@ describe("a launch that crosses versions", () => {
       );
       expect(exitCode).toBe(75);
       expect(asked).not.toContain("POST /restart");
-      // Nor does anybody start a second one beside it.
+      // No command starts a second supervisor, either.
       expect((await llmctl(["up", "-d", "p", "--timeout", "1ms"], { home })).exitCode).toBe(11);
       expect(await findServers(home)).toEqual([]);
     } finally {
@@ -297,14 +297,14 @@ describe("a launch that crosses versions", () => {
   });
 });
 
-test("commands find a supervisor that answers, however busy the machine is and they themselves are", async () => {
+test("commands find a supervisor that answers, even when the machine and they themselves are busy", async () => {
   await home.writeFakeProfile("p");
   await home.writeFakeProfile("q");
   const { pid } = await upDetached(home, "p");
   const { supervisorPid } = await upDetached(home, "q");
   process.kill(supervisorPid, "SIGSTOP"); // one that does not answer, beside it
   const busy = Array.from({ length: 3 }, () => spawn(process.execPath, ["-e", "for (;;);"]));
-  // Each command is itself kept from running for longer than any limit, in the middle of its question.
+  // Each command is paused in the middle of its request, for longer than any time limit.
   const preload = home.join("busy.mjs");
   await writeFile(
     preload,

@@ -5,7 +5,7 @@ import { describe, judge, median, program } from "./measure.ts";
 const runs = 15;
 const count = 100;
 
-/** `llmctl check` of every profile, a hundred of which differ in what they ask of the server, beside that of one. */
+/** `llmctl check` of every profile, a hundred of which differ in their flags, compared with that of one. */
 export async function benchCheckAll(): Promise<boolean> {
   await using pair = await DemoPair.prepare();
   for (let i = 0; i < count - 1; i += 1) {
@@ -32,8 +32,8 @@ export async function benchCheckAll(): Promise<boolean> {
 }
 
 /**
- * The shipped profiles lack their models here, so that the exit code says nothing.
- * @returns how many profiles were found to be right.
+ * The shipped profiles lack their models here, so the exit code has no meaning.
+ * @returns the number of valid profiles.
  */
 function timeCheck({ env }: DemoPair, what: string): { readonly elapsedMs: number; readonly size: number } {
   const startMs = performance.now();

@@ -4,7 +4,7 @@ import { ensureLlamaBuild } from "../support/llama-builds.ts";
 import { TempHome } from "../support/temp-home.ts";
 import { program } from "./measure.ts";
 
-/** The demo pair on the real server, with a home of its own. Disposing of it fails when a process was left. */
+/** The demo pair on the real server, with a home of its own. Disposing of it fails when a process is left. */
 export class DemoPair implements AsyncDisposable {
   static readonly profile = "demo-pair";
   readonly home: TempHome;
@@ -26,7 +26,7 @@ export class DemoPair implements AsyncDisposable {
     return { ...process.env, LLMCTL_HOME: this.home.path };
   }
 
-  /** Writes the profile: the shipped one, and what else is wanted. */
+  /** Writes the profile: the shipped one with the given changes. */
   async configure(more: Readonly<Record<string, unknown>>): Promise<void> {
     await this.home.writeProfile(DemoPair.profile, { extends: "demo", llama: { binary: this.#server }, ...more });
   }

@@ -10,7 +10,7 @@ import { describe, judge, median, program, timeNode } from "./measure.ts";
 
 const runs = 25;
 
-/** `llmctl down` beside the time that the same server, started by nobody but us, takes to exit after SIGTERM. */
+/** `llmctl down`, compared with the time that the same server takes to exit after SIGTERM without llmctl. */
 export async function benchDown(): Promise<boolean> {
   await using pair = await DemoPair.prepare();
   const launch = await pair.plan();
@@ -38,7 +38,7 @@ export async function benchDown(): Promise<boolean> {
   return judge({ what: "more than the server alone, the whole command", value: moreMs, limit: 50, unit: " ms" });
 }
 
-/** What is left of `down` in a process that runs already. */
+/** The cost of `down` in a running process. */
 async function timeRequest(pair: DemoPair): Promise<number> {
   const startMs = performance.now();
   await requestStop(pair.home.join("run", `${DemoPair.profile}.sock`), false);
@@ -61,7 +61,7 @@ async function timeServerExit({ file, args, env, cwd }: Launch): Promise<number>
   return performance.now() - startMs;
 }
 
-/** `/slots` is answered by the main loop: a SIGTERM that comes before that has begun is lost. */
+/** `/slots` is answered by the main loop: a SIGTERM before the loop has begun is lost. */
 async function untilAtWork(url: string): Promise<void> {
   for (;;) {
     const response = await fetch(`${url}/slots`, { headers: { connection: "close" } });

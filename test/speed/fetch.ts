@@ -10,12 +10,12 @@ import { judge, median, program } from "./measure.ts";
 const digestFile = "hub/download/running-digest.ts";
 const sizeBytes = 2e9;
 const runs = 3;
-/** Shares of the other's speed. */
+/** Shares of the other program's speed. */
 const leastOfCurl = 0.85;
 const leastOfSha256sum = 0.9;
 
 /**
- * Notes the peak memory of the process that it is loaded into. `resourceUsage` will not do: Linux counts the parent's
+ * Writes the peak memory of the process that loads it. `resourceUsage` is wrong for this: Linux includes the parent's
  * memory at the fork.
  */
 const notePeak = `data:text/javascript,${encodeURIComponent(`
@@ -27,9 +27,9 @@ const notePeak = `data:text/javascript,${encodeURIComponent(`
 `)}`;
 
 /**
- * `llmctl pull` of 2 GB over loopback beside `curl` to a file and `sha256sum` after it; the digest of those 2 GB on
- * disk beside `sha256sum`. The files are under the folder for temporary files (`TMPDIR`), and `llmctl` alone waits
- * until they are on the disk.
+ * `llmctl pull` of 2 GB over loopback, compared with `curl` to a file and then `sha256sum`; the digest of those 2 GB on
+ * disk, compared with `sha256sum`. The files are in the folder for temporary files (`TMPDIR`), and only `llmctl` waits
+ * until they are on disk.
  */
 export async function benchFetch(): Promise<boolean> {
   await using home = await TempHome.create();

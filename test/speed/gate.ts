@@ -11,8 +11,8 @@ const runs = 7;
 const dist = dirname(program);
 
 /**
- * The draft gate on two synthesised files as large as a GLM pair, beside `@huggingface/gguf`, which parses the same
- * files and compares nothing; and what it reads of them where they are on a server.
+ * The draft gate on two synthesised files as large as a GLM pair, compared with `@huggingface/gguf`, which parses the
+ * same files without comparing them; and the bytes that the gate reads of files on a server.
  */
 export async function benchGate(): Promise<boolean> {
   const folder = await mkdtemp(join(tmpdir(), "llmctl-bench-"));
@@ -30,7 +30,7 @@ export async function benchGate(): Promise<boolean> {
 async function judgeSpeed(pair: readonly [string, string]): Promise<boolean[]> {
   const empty = await measureEmptyNode();
   const results: { gate: GateRun; parser: GateRun }[] = [];
-  // In turns, so that whatever else the machine does falls on both.
+  // In turns, so that other load of the machine affects both alike.
   for (let run = 0; run < runs; run += 1)
     results.push({ gate: await runChild(gateScript, dist, pair), parser: await runChild(parserScript, parser, pair) });
   const middle = (read: (run: { gate: GateRun; parser: GateRun }) => number) => median(results.map(read));
@@ -104,7 +104,7 @@ interface GateRun {
   readonly rssMb: number;
 }
 
-/** Times what is done once, then again and again, and prints a {@link GateRun}. It runs in a process of its own. */
+/** Measures `once` in a separate process, first cold, then repeatedly, and prints a {@link GateRun}. */
 const timing = `
   const { readFileSync } = await import("node:fs");
   async function time() {
@@ -136,7 +136,7 @@ const gateScript = `
 
 const parser = import.meta.resolve("@huggingface/gguf");
 
-/** Another parser, which does not compare anything. */
+/** The other parser, without a comparison. */
 const parserScript = `
   const [parser, target, draft] = process.argv.slice(1);
   const { gguf } = await import(parser);
@@ -157,7 +157,7 @@ async function runChild(script: string, module: string, pair: readonly [string, 
 }
 
 /**
- * Peak memory of a Node process that does nothing. `resourceUsage` will not do: Linux counts the parent's memory at the
+ * Peak memory of an empty Node process. `resourceUsage` is wrong for this: Linux includes the parent's memory at the
  * fork.
  */
 async function measureEmptyNode(): Promise<number> {

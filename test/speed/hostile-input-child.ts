@@ -5,8 +5,8 @@ import { Readable } from "node:stream";
 import { pathToFileURL } from "node:url";
 
 /*
- * `hostile-input-child.ts FOLDER NAME`: makes the input NAME in FOLDER, gives it to its reader, and prints what that
- * took. The reader is loaded before the clock starts.
+ * `hostile-input-child.ts FOLDER NAME`: makes the input NAME in FOLDER, gives it to its reader, and prints the
+ * cost. The reader is loaded before the measurement.
  */
 const src = pathToFileURL(`${join(import.meta.dirname, "../../src")}/`);
 const [folder = "", wanted = ""] = process.argv.slice(2);
@@ -15,12 +15,12 @@ const [folder = "", wanted = ""] = process.argv.slice(2);
 type Module = Record<string, (...args: any[]) => any>;
 const load = async (path: string) => (await import(new URL(path, src).href)) as Module;
 
-/** Makes an input. @returns what reads it. */
+/** Makes an input. @returns its reader. */
 type Case = () => Promise<() => unknown>;
 
 const mib = 2 ** 20;
 
-// --- GGUF: written piece by piece, as a header in memory would count for its reader.
+// --- GGUF: written in pieces, since a header in memory would count as the reader's memory.
 
 const u32 = (value: number) => Buffer.from(Uint32Array.of(value).buffer);
 const u64 = (value: number) => Buffer.from(BigUint64Array.of(BigInt(value)).buffer);
@@ -138,7 +138,7 @@ function traffic(make: () => string): Case {
   };
 }
 
-/** What the child itself takes, its loader of TypeScript included. */
+/** The cost of the child itself, including its loader of TypeScript. */
 const nothing: Case = async () => () => undefined;
 
 const helpColumn = " ".repeat(40);
@@ -294,7 +294,7 @@ const cases: Readonly<Record<string, Case>> = {
   "part record of 32 MiB": async () => {
     const { readRecord } = await load("hub/download/part-record.ts");
     const path = join(folder, "blob");
-    // Small pieces: what is made here would count as the reader's.
+    // Small pieces: memory that is allocated here would count as the reader's.
     const lines = Buffer.from(Array.from({ length: 9000 }, (_, i) => `${2 * i} ${2 * i + 1}\n`).join(""));
     for (let bytes = 0; bytes + lines.length < 32 * mib; bytes += lines.length)
       appendFileSync(`${path}.llmctl.ranges`, lines);
@@ -315,7 +315,7 @@ const cases: Readonly<Record<string, Case>> = {
   },
 };
 
-/** The peak so far starts anew. */
+/** Resets the peak. */
 function forgetPeak(): void {
   writeFileSync("/proc/self/clear_refs", "5");
 }

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { judge } from "./measure.ts";
 
-/** The most that any input of others may cost. */
+/** The limits for any foreign input. */
 const mostSeconds = 1;
 const mostMb = 200;
 
@@ -19,16 +19,16 @@ interface Cost {
 }
 
 /**
- * What hostile input costs at its limit, or beyond, in the worst form of each kind that is known. A process of its own
- * makes each input, then measures CPU time and the peak of its memory, the 45 MB of Node itself included, and the input
- * where that is in memory.
+ * The cost of hostile input at or beyond its limit, in the worst known form of each kind. A separate process
+ * makes each input, then measures CPU time and peak memory, including the 45 MB of Node itself, and the input
+ * if it is in memory.
  */
 export async function benchHostileInput(): Promise<boolean> {
   const folder = await mkdtemp(join(tmpdir(), "llmctl-hostile-"));
   try {
     const child = [join(import.meta.dirname, "hostile-input-child.ts"), folder];
     const names = (await run([...child, "--list"])).trim().split("\n");
-    // The child loads TypeScript, which llmctl does not: a Node process that does nothing stands in for that.
+    // The child loads TypeScript, unlike llmctl: its cost is replaced with that of an empty Node process.
     const spareMb = (JSON.parse(await run([...child, "--nothing"])) as Cost).rssMb - emptyNodeMb;
     console.log("hostile input at its limit, a process each:");
     const verdicts: boolean[] = [];

@@ -7,21 +7,21 @@ const sampleEveryMs = 30_000;
 
 export interface Sample {
   readonly atMs: number;
-  /** CPU time that all its threads have used. */
+  /** CPU time of all its threads. */
   readonly cpuMs: number;
   readonly rssMb: number;
   readonly fds: number;
 }
 
 /**
- * What a detached supervisor costs while its server is ready and nobody asks anything.
+ * The cost of a detached supervisor while its server is ready and gets no requests.
  * @param minutes At 5 or more it also judges growth.
  */
 export async function benchIdle(minutes: number): Promise<boolean> {
   await using pair = await DemoPair.prepare();
   await pair.llmctl("up", "-d");
   const { supervisorPid } = JSON.parse(await pair.llmctl("status", "--json")) as { supervisorPid: number };
-  // The last work of the start, such as the state file's, is not idling.
+  // Wait for the last work of the start, such as writing the state file.
   await sleep(5000);
   const samples = [takeSample(supervisorPid)];
   for (let elapsedMs = 0; elapsedMs < minutes * 60_000; elapsedMs += sampleEveryMs) {
@@ -44,19 +44,19 @@ function report(samples: readonly Sample[], minutes: number): boolean {
     judge({ what: "CPU, share of one core", value: cpuPercent, limit: 0.3, unit: " %" }),
     judge({ what: "RSS, the highest", value: peakMb, limit: 75, unit: " MB" }),
   ];
-  // Node gives memory back late: only a span of minutes tells growth from a heap that breathes.
+  // Node returns memory late: only minutes show whether the heap grows or varies.
   if (minutes >= 5) verdicts.push(judge({ what: "RSS, growth", value: growth(samples), limit: 1, unit: " MB" }));
   return verdicts.every(Boolean);
 }
 
-/** Least of the last third minus least of the first third, in MB. */
+/** Minimum of the last third minus minimum of the first third, in MB. */
 function growth(samples: readonly Sample[]): number {
   const third = Math.floor(samples.length / 3);
   const least = (some: readonly Sample[]) => Math.min(...some.map(({ rssMb }) => rssMb));
   return least(samples.slice(-third)) - least(samples.slice(0, third));
 }
 
-/** What a process costs now. */
+/** The present cost of a process. */
 export function takeSample(pid: number): Sample {
   const threads = readdirSync(`/proc/${pid}/task`);
   const cpuNs = threads.map((tid) => Number(readFileSync(`/proc/${pid}/task/${tid}/schedstat`, "utf8").split(" ")[0]));

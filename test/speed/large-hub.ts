@@ -3,8 +3,8 @@ import { createServer, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 
 /*
- * A Hub with one model of as many bytes as the argument says, which is nowhere on a disk. It runs in a process of its
- * own, prints a line of JSON when it listens, and ends with its parent.
+ * A Hub with one model of as many bytes as the argument says, which is not on disk. It runs in a separate process,
+ * prints a line of JSON when it listens, and ends with its parent.
  */
 
 const block = Buffer.alloc(2 ** 20, createHash("sha512").update("llmctl").digest());

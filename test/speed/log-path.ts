@@ -11,9 +11,9 @@ import { TempHome } from "../support/temp-home.ts";
 import { describe, judge, median } from "./measure.ts";
 
 const runs = 5;
-/** Two gigabytes in pieces as long as a line of a log. */
+/** Two gigabytes in writes as long as a log line. */
 const writer = ["if=/dev/zero", "bs=128", `count=${2 ** 24}`];
-/** Ready at once, so that its log is rotated as that of a server which serves. */
+/** Ready at once, so that its log is rotated like that of a ready server. */
 const protocol: ServerProtocol = {
   ...llamaServerProtocol,
   checkHealth: async () => "ready",
@@ -21,8 +21,8 @@ const protocol: ServerProtocol = {
 };
 
 /**
- * A child that writes as fast as it can under supervision, its log rotated at 64 MiB, beside the same child with `>
- * file`.
+ * A child that writes as fast as it can under supervision, its log rotated at 64 MiB, compared with the same child
+ * with `> file`.
  */
 export async function benchLogPath(): Promise<boolean> {
   await using home = await TempHome.create();
@@ -52,7 +52,7 @@ async function timeBare(path: string): Promise<number> {
   return endMs - startMs;
 }
 
-/** Supervised in this process; the time is that of its own log, from the start to the exit. */
+/** Supervised in this process; the time is measured from the start to the exit in its event log. */
 async function timeSupervised(home: TempHome): Promise<number> {
   const launch = makeLaunch({
     name: "dd",

@@ -9,7 +9,7 @@ const runs = 10;
 /** Six health checks of every server, and one heartbeat. */
 const idleMs = 30_000;
 
-/** What many profiles at once cost, on the fake server: `ps` beside `ps` of one, and supervisors that only watch. */
+/** The cost of many profiles on the fake server: `ps`, compared with `ps` of one, and idle supervisors. */
 export async function benchMany(count: number): Promise<boolean> {
   await using home = await TempHome.create();
   const env = { ...process.env, LLMCTL_HOME: home.path };
@@ -21,7 +21,7 @@ export async function benchMany(count: number): Promise<boolean> {
     const one = timePs(env);
     await llmctl("up", "-d", "--all");
     const all = timePs(env);
-    // The last work of the starts is not idling.
+    // Wait for the last work of the starts.
     await sleep(5000);
     const idle = await watchIdle(JSON.parse(await llmctl("ps", "--json")) as readonly Status[]);
     return report({ count, one, all, ...idle });
@@ -39,7 +39,7 @@ interface Idle {
   readonly servers: Spans;
 }
 
-/** Of some processes, what each was at the start of a span and at its end. */
+/** The samples of some processes at the start and the end of a span. */
 type Spans = readonly { readonly first: Sample; readonly last: Sample }[];
 
 async function watchIdle(states: readonly Status[]): Promise<Idle> {

@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 /** The built command line. */
 export const program = fileURLToPath(new URL("../../dist/main.js", import.meta.url));
 
-/** A value and the most that it may be. */
+/** A value and its upper limit. */
 export interface Limit {
   readonly what: string;
   readonly value: number;
@@ -12,7 +12,7 @@ export interface Limit {
   readonly unit: string;
 }
 
-/** Prints a value beside its limit. @returns whether it keeps to it. */
+/** Prints a value beside its limit. @returns whether it is within the limit. */
 export function judge({ what, value, limit, unit }: Limit): boolean {
   const isWithin = value <= limit;
   console.log(`  ${what}: ${round(value)}${unit}, limit ${round(limit)}${unit}: ${isWithin ? "within" : "MISSED"}`);
@@ -24,7 +24,7 @@ function round(value: number): string {
   return String(Number(value.toPrecision(3)));
 }
 
-/** The element in the middle; of an even number the greater of the two. */
+/** The middle element; the greater one of two. */
 export function median(values: readonly number[]): number {
   return quantile(values, 0.5);
 }
@@ -56,7 +56,7 @@ export interface NodeCost {
   readonly cpuMs: number;
 }
 
-/** What a run of Node costs. Node does not tell the CPU time of a child; bash does. @throws when it fails. */
+/** The cost of a run of Node. Node does not report the CPU time of a child; bash does. @throws when it fails. */
 export function timeNodeWithCpu(args: readonly string[], env: NodeJS.ProcessEnv): NodeCost {
   const script = 'TIMEFORMAT="%3R %3U %3S"; exec 3>&2 2>&1 >/dev/null; time "$@" 2>&3';
   const words = ["-c", script, "bash", process.execPath, ...args];

@@ -4,12 +4,12 @@ import { takeSample } from "./idle.ts";
 import { judge } from "./measure.ts";
 
 const sampleEveryMs = 15_000;
-/** A heap fills before it is collected; after this long it has. */
+/** The heap grows until its first collection; after this time it has settled. */
 const settleMs = 10 * 60_000;
 
 /**
- * Memory of a supervisor whose server is checked a hundred times a second, which in an hour does what five-second
- * checks do in three weeks.
+ * Memory of a supervisor whose server is checked a hundred times a second: an hour has as many checks as three
+ * weeks at an interval of five seconds.
  * @param minutes At 15 or more it judges growth.
  */
 export async function benchMemory(minutes: number): Promise<boolean> {

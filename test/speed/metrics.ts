@@ -8,8 +8,8 @@ const scrapesPerSecond = 10;
 const seconds = 30;
 
 /**
- * What a supervisor costs while its metrics are scraped far more often than Prometheus does, beyond what it costs
- * without.
+ * The additional cost of a supervisor while its metrics are scraped far more often than by Prometheus, compared with
+ * no scrapes.
  */
 export async function benchMetrics(): Promise<boolean> {
   await using pair = await DemoPair.prepare();
@@ -17,7 +17,7 @@ export async function benchMetrics(): Promise<boolean> {
   await pair.configure({ server: { metrics: true, metrics_port: port } });
   await pair.llmctl("up", "-d");
   const { supervisorPid } = JSON.parse(await pair.llmctl("status", "--json")) as { supervisorPid: number };
-  // The first one loads what renders them.
+  // The first scrape loads the code that renders the metrics.
   await scrape(port);
   await sleep(5000);
   const idle = await measureCpu(supervisorPid, () => Promise.resolve());
@@ -40,7 +40,7 @@ async function scrape(port: number): Promise<void> {
     throw new Error(`the metrics port answered ${response.status}: ${text.slice(0, 200)}`);
 }
 
-/** Percent of one core that a process takes while something is done at the benchmark's pace. */
+/** Percent of one core that a process uses while an action is repeated at the benchmark's rate. */
 async function measureCpu(pid: number, once: () => Promise<void>): Promise<number> {
   const [startMs, startCpuMs] = [performance.now(), readCpuMs(pid)];
   for (let tick = 1; tick <= seconds * scrapesPerSecond; tick += 1) {

@@ -1,7 +1,7 @@
 import { get } from "node:http";
 
 /*
- * A process of its own that asks a server for its health every 2 ms and tells its parent when it first answered 200: an
+ * A separate process that requests a server's health every 2 ms and reports the first 200 to its parent: an
  * observer that shares no code, no event loop and no clock reading with llmctl.
  */
 const port = Number(process.argv[2]);

@@ -9,7 +9,7 @@ import { describe, judge, median } from "./measure.ts";
 const runs = 25;
 const poller = fileURLToPath(new URL("poll-health.ts", import.meta.url));
 
-/** From the first `/health` 200 that an independent poller sees to the time of llmctl's own event "server is up". */
+/** The delay of llmctl's event "server is up" after the first `/health` 200 of an independent poller. */
 export async function benchReadyLag(): Promise<boolean> {
   await using pair = await DemoPair.prepare();
   const lagsMs: number[] = [];
@@ -41,7 +41,7 @@ async function startOnce(pair: DemoPair): Promise<{ lagMs: number; proofMs: numb
   return { lagMs: upMs - seenMs, proofMs: readTime(log, "ready on") - upMs };
 }
 
-/** When the supervisor logged an event, in milliseconds since 1970. */
+/** The time at which the supervisor logged an event, in milliseconds since 1970. */
 function readTime(log: string, message: string): number {
   const line = log.split("\n").find((text) => text.includes(` ${message}`));
   return Date.parse(line?.split(" ", 1)[0] ?? "");

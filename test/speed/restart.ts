@@ -16,28 +16,28 @@ interface BareStart {
   readonly upMs: number;
   /** The proof request after it. */
   readonly proofMs: number;
-  /** From a SIGKILL to the moment at which a parent that does nothing else learns of the exit: the kernel's part. */
+  /** From a SIGKILL to the exit event in a parent that does nothing else: the kernel's part. */
   readonly endMs: number;
 }
 
 interface Restart extends BareStart {
   /** From the end of the backoff to the decision to spawn. */
   readonly preflightMs: number;
-  /** From SIGKILL to ready, less the backoff that was announced. */
+  /** From SIGKILL to ready, without the announced backoff. */
   readonly totalMs: number;
 }
 
-/** A step of both: what it takes bare, where a bare start has it, and under supervision. */
+/** The time of a step without llmctl, if there is such a step, and under supervision. */
 type Row = readonly [what: string, bareMs: readonly number[] | undefined, supervisedMs: readonly number[]];
 
 /**
- * From the death of a server to the next one that is ready, without the backoff, beside a bare start of the same
- * server. Before a bare start no process was killed, so what the kernel needs to end one, as a parent sees it that does
- * nothing else, is told apart: the rest must keep to the limit.
+ * From the death of a server to the next ready one, without the backoff, compared with a start of the same server
+ * without llmctl. No process is killed before such a start, so the kernel's time to end one, measured by a parent that
+ * does nothing else, is reported separately: the rest must be within the limit.
  */
 export async function benchRestart(runs: number): Promise<boolean> {
   await using pair = await DemoPair.prepare();
-  // Below a second a delay is announced in milliseconds.
+  // A delay below a second is announced in milliseconds.
   await pair.configure({ restart: { backoff: "500ms" } });
   const launch = await pair.plan();
   const bare: BareStart[] = [];
@@ -78,7 +78,7 @@ function report(bare: readonly BareStart[], restarts: readonly Restart[]): boole
   return judge({ what: "restart by bare start", value: median(restartMs) / median(bareMs), limit: 1.1, unit: "" });
 }
 
-/** Asks as soon as the server says where it listens, until it is healthy, and then what the proof asks. */
+/** Requests health from the server's first address line on, until it is healthy, then the proof request. */
 async function timeBareStart(launch: Launch): Promise<BareStart> {
   const startMs = performance.now();
   const server = spawn(launch.file, launch.args, {
@@ -127,7 +127,7 @@ async function timeRestart(pair: DemoPair): Promise<Restart> {
 function readRestart(killedMs: number, events: readonly StatusEvent[]): Restart {
   const find = (state: StateName) => {
     const event = events.find(({ status }) => status.state === state);
-    if (event === undefined) throw new Error(`the supervisor told no event "${state}"`);
+    if (event === undefined) throw new Error(`the supervisor logged no event "${state}"`);
     return event;
   };
   const timeOf = (state: StateName) => Date.parse(find(state).time);

@@ -12,12 +12,12 @@ interface Command {
   readonly limit: number;
 }
 
-/** What short commands cost beside a Node that does nothing, in turns: CPU time, and the time that a person waits. */
+/** Cost of short commands, compared in turns with an empty Node process: CPU time and wall time. */
 export async function benchStartUp(): Promise<boolean> {
   await using pair = await DemoPair.prepare();
   await using empty = await TempHome.create();
   const nothingRuns = { ...process.env, LLMCTL_HOME: empty.path };
-  await pair.llmctl("plan"); // what builds answer is kept
+  await pair.llmctl("plan"); // the answers of builds are cached now
   await pair.llmctl("up", "-d");
   const commands: readonly Command[] = [
     { name: "ps, nothing running", args: ["ps"], env: nothingRuns, limit: 1.5 },

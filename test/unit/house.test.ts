@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { basename, dirname, join, normalize, relative } from "node:path";
 import { describe, expect, test } from "vitest";
 
-// What CONTRIBUTING says about the layout of the code. A failure names the place to edit and what to write there.
+// The rules of CONTRIBUTING about the layout of the code. A failure names the place to edit and the text to write.
 
 const root = join(import.meta.dirname, "../..");
 const sources = listFiles("src").filter((path) => path.endsWith(".ts"));
@@ -99,7 +99,7 @@ describe("recipes of CONTRIBUTING.md", () => {
   const guide = read("CONTRIBUTING.md");
   const [, ...recipes] = section(guide, "Where do I change what").split(/^### /m);
 
-  test("there is one for each typical change", () => {
+  test("there is a recipe for each typical change", () => {
     expect(recipes.length).toBeGreaterThanOrEqual(8);
   });
 
@@ -153,7 +153,7 @@ function parseTable(markdown: string): string[] {
   return cells.flatMap((cell) => [...cell.matchAll(/`([^`]+)`/g)].map(([, path = ""]) => path));
 }
 
-/** What stands below a heading, up to the next one of its level or above. */
+/** The text below a heading, up to the next one of its level or above. */
 function section(markdown: string, title: string): string {
   const lines = markdown.split("\n");
   const start = lines.findIndex((line) => /^#+ /.test(line) && line.replace(/^#+ /, "") === title);
@@ -177,7 +177,7 @@ function importsOf(path: string): string[] {
   );
 }
 
-/** Each cycle once, from the file where the search met it. */
+/** Each cycle once, from the file where the search found it. */
 function findCycles(graph: ReadonlyMap<string, readonly string[]>): string[][] {
   const done = new Set<string>();
   const cycles: string[][] = [];

@@ -24,7 +24,7 @@ describe("LlmctlError", () => {
     ]);
   });
 
-  test("has no place, advice or cause that nobody gave", () => {
+  test("has no place, fix or cause by default", () => {
     const error = new LlmctlError("failed", "it failed", { exit: "failed" });
     expect([error.at, error.fix]).toEqual([undefined, undefined]);
     expect("cause" in error).toBe(false);

@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 
 const src = join(import.meta.dirname, "../../../src");
 
-/** Texts that name a command of ours and are no fix of this machine's, or none of one command. */
+/** Texts that name an llmctl command but are no fix for this machine, or no fix with a single command. */
 const reasons: readonly { readonly text: string; readonly reason: string }[] = [
   { text: 'see on its machine why: "llmctl ps"', reason: "it is to be run on another machine" },
   { text: 'run "llmctl ps" on the worker', reason: "it is to be run on another machine" },
@@ -36,7 +36,7 @@ const reasons: readonly { readonly text: string; readonly reason: string }[] = [
 const verbs = "does|finds|reads|asks|was|is|itself|runs|services|keeps|that|read it";
 const prose = new RegExp(String.raw`llmctl (?:${verbs})\b|this llmctl\b|the newest that llmctl\b`);
 
-test("no text spells a command of ours that is a fix: such a fix is data", () => {
+test("no text spells an llmctl command that is a fix: such a fix is data", () => {
   const spelled = listSources(src).flatMap((path) =>
     linesOf(readFileSync(path, "utf8"))
       .filter(isSpelled)
@@ -45,7 +45,7 @@ test("no text spells a command of ours that is a fix: such a fix is data", () =>
   expect(spelled).toEqual([]);
 });
 
-test("a text that is listed is still there", () => {
+test("every listed text still exists", () => {
   const all = listSources(src).flatMap((path) => linesOf(readFileSync(path, "utf8")));
   expect(reasons.filter(({ text }) => !all.some((one) => one.includes(text)))).toEqual([]);
 });

@@ -26,7 +26,7 @@ describe("a fix as people read it", () => {
     expect(describeFix(fix)).toBe(text);
   });
 
-  test("stands behind its problem where there is one line", () => {
+  test("follows its problem when there is only one line", () => {
     expect(describeInLine({ message: "it is gone", fix: { run: ["up", "x"] } })).toBe('it is gone; run "llmctl up x"');
     expect(describeInLine({ message: "it is gone" })).toBe("it is gone");
   });
@@ -66,7 +66,7 @@ test("a shell reads the command's words back, whatever is in them", () => {
   );
 });
 
-/** What stands between the outer quotes. */
+/** The text between the outer quotes. */
 function commandOf(fix: CommandFix): string {
   const [, command = ""] = /^run "(.*)"$/s.exec(describeFix(fix)) ?? [];
   return command;

@@ -4,7 +4,7 @@ import { limitRunningTime } from "../../../src/base/running-time-limit.ts";
 beforeEach(() => void vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "setImmediate", "clearImmediate"] }));
 afterEach(() => void vi.useRealTimers());
 
-test("ends once, when so much of our own time is over", () => {
+test("ends once, when the process has run for that time", () => {
   const onEnd = vi.fn<() => void>();
   limitRunningTime(1000, onEnd);
   vi.advanceTimersByTime(990);
@@ -13,14 +13,14 @@ test("ends once, when so much of our own time is over", () => {
   expect(onEnd).toHaveBeenCalledTimes(1);
 });
 
-test("does not end when it was cancelled, also between the last step and the end", () => {
+test("does not end after it was cancelled, even between the last step and the end", () => {
   const onEnd = vi.fn<() => void>();
   limitRunningTime(100, onEnd)();
   const cancel = limitRunningTime(100, onEnd);
   vi.advanceTimersToNextTimer();
   vi.advanceTimersToNextTimer();
   vi.advanceTimersToNextTimer();
-  vi.advanceTimersToNextTimer(); // the fourth step: what has arrived is read before the end
+  vi.advanceTimersToNextTimer(); // the fourth step: arrived input is read before the end
   cancel();
   vi.advanceTimersByTime(5000);
   expect(onEnd).not.toHaveBeenCalled();
@@ -31,8 +31,8 @@ test("a step that came late counts once: a process that could not run has lost n
   const onEnd = vi.fn<() => void>();
   const cancel = limitRunningTime(200, onEnd);
   const untilMs = performance.now() + 600;
-  while (performance.now() < untilMs); // busy: nothing of ours can run
-  // The first turn after it: its late step has been counted, and nothing more.
+  while (performance.now() < untilMs); // busy: no code of this process can run
+  // The first turn after it: only its late step has been counted.
   await new Promise((resolve) => setTimeout(() => setImmediate(resolve), 0));
   expect(onEnd).not.toHaveBeenCalled();
   cancel();

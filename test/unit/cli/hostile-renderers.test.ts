@@ -22,7 +22,7 @@ function expectPrintable(text: string, lines?: number): void {
   if (lines !== undefined) expect(text.split("\n")).toHaveLength(lines);
 }
 
-describe("foreign text of any kind makes neither sequences nor lines", () => {
+describe("no foreign text adds an escape sequence or a line", () => {
   const runs = { numRuns: 300 };
 
   test("in errors and findings", () => {
@@ -45,7 +45,7 @@ describe("foreign text of any kind makes neither sequences nor lines", () => {
     );
   });
 
-  test("in what changes of a command", () => {
+  test("in the differences of a command", () => {
     fc.assert(
       fc.property(hostileText, hostileText, (one, other) => {
         const diff = {
@@ -60,7 +60,7 @@ describe("foreign text of any kind makes neither sequences nor lines", () => {
     );
   });
 
-  test("in what a build says of its flags", () => {
+  test("in a build's description of its flags", () => {
     fc.assert(
       fc.property(hostileText, hostileText, (one, other) => {
         const flag = {
@@ -80,7 +80,7 @@ describe("foreign text of any kind makes neither sequences nor lines", () => {
     );
   });
 
-  test("in progress, lines of logs, events and what systemd is told", async () => {
+  test("in progress, log lines, events and messages to systemd", async () => {
     const sent: string[] = [];
     const notifier = createNotifier(
       { NOTIFY_SOCKET: "/x" },
@@ -114,7 +114,7 @@ describe("foreign text of any kind makes neither sequences nor lines", () => {
   });
 });
 
-test("a model's own texts make neither sequences nor lines", async () => {
+test("a model's own texts add neither escape sequences nor lines", async () => {
   const hostile = `${hostileName}\nfile  forged`;
   const metadata = modelKeys({
     "general.name": hostile,
@@ -130,12 +130,12 @@ test("a model's own texts make neither sequences nor lines", async () => {
   expect(text).toContain(String.raw`\x1b[31;8m`);
 });
 
-test("a name of megabytes is told in part", async () => {
+test("a name of megabytes is shown in part", async () => {
   const text = formatModel(await modelFrom({ metadata: modelKeys({ "general.name": "x".repeat(1e6) }) }));
   expect(text.length).toBeLessThan(10_000);
 });
 
-test("commands leave JSON to its one printer, which escapes what a terminal would obey", () => {
+test("commands never call JSON.stringify: json-text.ts escapes control characters", () => {
   const folder = new URL("../../../src/cli/", import.meta.url);
   // It talks to another process.
   const others = ["detached.ts"];

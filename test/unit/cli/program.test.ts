@@ -3,7 +3,7 @@ import { createProgram } from "../../../src/cli/program.ts";
 
 const names = (word?: string) => createProgram(() => {}, word).commands.map((command) => command.name());
 
-test("a program that is made for one command has that command, and for any other word it has all", () => {
+test("a program for a command's name has only that command; for any other word it has all", () => {
   const all = names();
   expect(all.length).toBeGreaterThan(20);
   for (const name of all) expect(names(name)).toContain(name);

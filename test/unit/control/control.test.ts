@@ -51,17 +51,17 @@ function handlers(more: Partial<ControlHandlers> = {}): ControlHandlers {
 describe("a supervisor that listens", () => {
   beforeEach(() => server.listen([socketPath]));
 
-  test("tells its status, to its own user only", async () => {
+  test("answers with its status, to its own user only", async () => {
     expect(await fetchStatus(socketPath)).toEqual(status);
     expect((await stat(socketPath)).mode & 0o777).toBe(0o600);
   });
 
-  test.each([true, false])("is asked to stop, force: %s", async (force) => {
+  test.each([true, false])("receives a request to stop, force: %s", async (force) => {
     expect(await requestStop(socketPath, force)).toMatchObject({ state: "stopped" });
     expect(calls).toEqual([{ force, by: `"llmctl down" (pid ${process.pid})` }]);
   });
 
-  test("is asked to restart, with or without a launch", async () => {
+  test("receives a request to restart, with or without a launch", async () => {
     expect(await requestRestart(socketPath, { name: "p" })).toBe(true);
     expect(await requestRestart(socketPath, undefined)).toBe(true);
     const asker = { by: `"llmctl restart" (pid ${process.pid})`, llmctl: llmctlVersion };
@@ -135,7 +135,7 @@ describe("a supervisor that listens", () => {
     expect(await fetchStatus(socketPath)).toEqual(status);
   });
 
-  test("no socket is left after its end", async () => {
+  test("leaves no socket after its end", async () => {
     server.close();
     expect(await readdir(folder)).toEqual([]);
     expect(await fetchStatus(socketPath)).toBeUndefined();
@@ -165,12 +165,12 @@ test("a dead socket file is replaced", async () => {
   expect(await fetchStatus(socketPath)).toEqual(status);
 });
 
-describe("where no supervisor listens", () => {
+describe("without a listening supervisor", () => {
   test.each([
     ["there is no file", async () => undefined],
     ["a file is in its place", () => writeFile(socketPath, "")],
     ["the folder is a file", () => Promise.resolve((socketPath = "/dev/null/p.sock"))],
-  ])("%s: there is none", async (_, make) => {
+  ])("%s: there is no supervisor", async (_, make) => {
     await make();
     expect(await fetchStatus(socketPath)).toBeUndefined();
     expect(await requestStop(socketPath, false)).toBeUndefined();
@@ -179,7 +179,7 @@ describe("where no supervisor listens", () => {
     expect(calls).toEqual([]);
   });
 
-  test("one that accepts and sends nothing is unresponsive", async () => {
+  test("a supervisor that accepts and sends nothing is unresponsive", async () => {
     const silent = await listenSilently();
     await expect(fetchStatus(socketPath, 20)).rejects.toMatchObject({ code: "unresponsive", at: socketPath });
     silent.close();
@@ -197,18 +197,18 @@ describe("the place of a socket", () => {
   const folders = (runtime: string, state = join(folder, "state")) => ({ runtime, state });
   const listen = (runtime: string, state?: string) => server.listen(listSocketPlaces(folders(runtime, state), "p"));
 
-  test("is the runtime folder, made for its user only", async () => {
+  test("is the runtime folder, created for its user only", async () => {
     await listen(join(folder, "run"));
     expect(server.socketPath).toBe(join(folder, "run", "p.sock"));
     expect((await stat(join(folder, "run"))).mode & 0o777).toBe(0o700);
   });
 
-  test("is beside the state where the path in the runtime folder would be too long", async () => {
+  test("is beside the state when the path in the runtime folder would be too long", async () => {
     await listen(`/${"x".repeat(100)}`);
     expect(server.socketPath).toBe(join(folder, "state", ".run", "p.sock"));
   });
 
-  test("is beside the state where the runtime folder cannot be made, or no socket in it", async () => {
+  test("is beside the state when the runtime folder or the socket in it cannot be created", async () => {
     await writeFile(join(folder, "file"), "");
     await listen(join(folder, "file", "llmctl"));
     expect(server.socketPath).toBe(join(folder, "state", ".run", "p.sock"));
@@ -250,22 +250,25 @@ describe("the place of a socket", () => {
     await rm(own, { recursive: true });
   });
 
-  test.runIf(process.getuid?.() === 0)("of another user is refused by name, and nothing is sent there", async () => {
-    await server.listen([socketPath]);
-    await chown(socketPath, 1, 1);
-    await expect(fetchStatus(socketPath)).rejects.toMatchObject({ code: "foreign-socket", exit: "permission" });
-    await chown(socketPath, 0, 0);
-    await chown(folder, 1, 1);
-    await expect(fetchStatus(socketPath)).rejects.toThrow(/folder .* belongs to "daemon" \(uid 1\), not to you/);
-    await expect(listen(join(folder, "llmctl"))).rejects.toThrow(
-      /the runtime folder .* belongs to another user: "daemon"/,
-    );
-    await chown(folder, 0, 0);
-  });
+  test.runIf(process.getuid?.() === 0)(
+    "of another user is refused with the user's name, and nothing is sent there",
+    async () => {
+      await server.listen([socketPath]);
+      await chown(socketPath, 1, 1);
+      await expect(fetchStatus(socketPath)).rejects.toMatchObject({ code: "foreign-socket", exit: "permission" });
+      await chown(socketPath, 0, 0);
+      await chown(folder, 1, 1);
+      await expect(fetchStatus(socketPath)).rejects.toThrow(/folder .* belongs to "daemon" \(uid 1\), not to you/);
+      await expect(listen(join(folder, "llmctl"))).rejects.toThrow(
+        /the runtime folder .* belongs to another user: "daemon"/,
+      );
+      await chown(folder, 0, 0);
+    },
+  );
 });
 
-describe("nobody can make a supervisor wait", () => {
-  test("a reader that does not read is dropped", async () => {
+describe("no client can block a supervisor", () => {
+  test("a reader that does not read is disconnected", async () => {
     await server.listen([socketPath]);
     const reader = connect(socketPath);
     reader.write("GET /events HTTP/1.1\r\nhost: x\r\n\r\n");
@@ -273,7 +276,7 @@ describe("nobody can make a supervisor wait", () => {
     reader.pause();
     const closed = once(reader, "close");
     const large = { ...event, message: "x".repeat(1 << 16) };
-    // What a socket and the reader's own stream hold comes on top of what may wait.
+    // The buffers of the socket and of the reader's stream come on top of the limit.
     for (let sent = 0; sent < 64; sent += 1) {
       server.publish(large);
       await new Promise((resolve) => setImmediate(resolve));
@@ -283,7 +286,7 @@ describe("nobody can make a supervisor wait", () => {
     expect(await fetchStatus(socketPath)).toEqual(status);
   });
 
-  /** A reader of events that reads nothing until it is told to. */
+  /** A reader of events that reads nothing until it is resumed. */
   async function follow(): Promise<Socket> {
     const reader = connect(socketPath).on("error", () => undefined);
     reader.write("GET /events HTTP/1.1\r\nhost: x\r\n\r\n");
@@ -291,12 +294,12 @@ describe("nobody can make a supervisor wait", () => {
     return reader.pause();
   }
 
-  test("many readers that do not read are dropped before what waits for all of them is much", async () => {
+  test("many readers that do not read are disconnected before the sum of their buffers is large", async () => {
     await server.listen([socketPath]);
     const readers: Socket[] = [];
     while (readers.length < 40) readers.push(await follow());
     const closed = readers.map((reader) => new Promise((resolve) => reader.on("close", resolve)));
-    // Far less than may wait for one of them.
+    // Far less than the limit for one reader.
     for (let sent = 0; sent < 10; sent += 1) server.publish({ ...event, message: "x".repeat(1 << 16) });
     for (const reader of readers.slice(0, 20)) reader.resume();
     await Promise.any(closed);
@@ -304,7 +307,7 @@ describe("nobody can make a supervisor wait", () => {
     for (const reader of readers) reader.destroy();
   });
 
-  test("of too many readers the oldest is dropped, and the newest hears what happens", async () => {
+  test("the oldest of too many readers is disconnected, and the newest gets the events", async () => {
     await server.listen([socketPath]);
     const readers: Socket[] = [];
     while (readers.length < 64) readers.push(await follow());
@@ -326,7 +329,7 @@ describe("nobody can make a supervisor wait", () => {
     }
   });
 
-  test("a socket that is made anew elsewhere keeps its readers", async () => {
+  test("a socket that is created again elsewhere keeps its readers", async () => {
     await server.listen([socketPath]);
     const events = followEvents(socketPath);
     await events.next();
@@ -341,7 +344,7 @@ describe("nobody can make a supervisor wait", () => {
     await events.return(undefined);
   });
 
-  test("a file that others have put in its place does not count as its socket", async () => {
+  test("a foreign file in the socket's place does not count as its socket", async () => {
     await server.listen([socketPath]);
     await rm(socketPath);
     await writeFile(socketPath, "");
@@ -379,7 +382,7 @@ describe("an impostor in a supervisor's place", () => {
       `${head}\r\n${JSON.stringify({ ...status, warnings: [{}] })}`,
       "unreadable-answer",
     ],
-    ["a refusal that is none", `HTTP/1.1 409 No\r\nconnection: close\r\n\r\n{"message":7}`, "unreadable-answer"],
+    ["an invalid refusal", `HTTP/1.1 409 No\r\nconnection: close\r\n\r\n{"message":7}`, "unreadable-answer"],
     ["an answer that is cut", `${head}content-length: 100\r\n\r\n{`, "answer-cut-off"],
     ["an answer without end", `${head}\r\n${" ".repeat(9 << 20)}`, "unreadable-answer"],
   ])("%s is an error", async (_, words, code) => {
@@ -415,7 +418,7 @@ describe("a listener on the socket that is no supervisor", () => {
     const other = createHttpServer((_, response) => {
       response.writeHead(status);
       if (typeof body === "string") return void response.end(body);
-      // Without end: the same pieces again and again, as fast as they are taken.
+      // Endless: the same pieces again and again, as fast as they are read.
       const send = (): void => {
         while (!response.destroyed && body.every((piece) => response.write(piece)));
       };

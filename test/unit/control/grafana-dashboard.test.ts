@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { expect, test } from "vitest";
 
-test("the dashboard asks for metrics that there are", async () => {
+test("the dashboard uses only metrics that exist", async () => {
   const read = (path: string) => readFile(new URL(`../../../${path}`, import.meta.url), "utf8");
   const { panels } = JSON.parse(await read("contrib/grafana-dashboard.json")) as {
     panels: { targets: { expr: string }[] }[];

@@ -14,7 +14,7 @@ const nullable =
   );
 const keys = Object.keys(makeStatus());
 
-test("a whole status and a whole event pass, with keys that a later version added, too", () => {
+test("a complete status and a complete event pass, even with keys of a later version", () => {
   expect(isStatus({ ...makeStatus(), later: 1 })).toBe(true);
   expect(isEvent(makeEvent({ end: { exit: "crashLoop", code: 12 }, isProgress: true }))).toBe(true);
   expect(isRefusal({ message: "no", code: "no", exit: "busy", fix: { run: ["ps"] } })).toBe(true);
@@ -25,7 +25,7 @@ describe("a status is refused", () => {
     expect(isStatus({ ...makeStatus(), [key]: undefined })).toBe(false);
   });
 
-  test.each(keys)("with another kind of value for %s", (key) => {
+  test.each(keys)("with a value of another type for %s", (key) => {
     for (const wrong of [true, { odd: true }, [[]], Number.NaN]) {
       // An empty map is one of counts.
       expect(isStatus({ ...makeStatus(), [key]: wrong }), JSON.stringify(wrong)).toBe(false);
@@ -35,7 +35,7 @@ describe("a status is refused", () => {
 
   test.each([
     ["a state that there is not", { state: "asleep" }],
-    ["a time that is none", { since: "yesterday" }],
+    ["an invalid time", { since: "yesterday" }],
     ["drafting without its counts", { drafting: { state: "on" } }],
     ["a pid that is no whole number", { pid: 1.5 }],
     ["a pid of a group", { pid: -1 }],

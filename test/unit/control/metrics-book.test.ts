@@ -37,7 +37,7 @@ async function read(...changes: Partial<Status>[]): Promise<Samples> {
 }
 
 describe("a status as metrics", () => {
-  test("tells state, restarts by cause, times and speed", async () => {
+  test("have the state, restarts by cause, times and speed", async () => {
     const samples = await read({});
     expect(samples.value("llmctl_state", { profile: "p", state: "ready" })).toBe(1);
     expect(samples.value("llmctl_state", { profile: "p", state: "loading" })).toBe(0);
@@ -53,7 +53,7 @@ describe("a status as metrics", () => {
     expect(samples.value("llmctl_build_info", { build: 'b1 "cpu"' })).toBe(1);
   });
 
-  test("has no sample for an unknown number, even if it was known before", async () => {
+  test("have no sample for an unknown number, even if it was known before", async () => {
     const nothing = { ...spanStatus, acceptanceRate: null, tokensPerSecond: null };
     const samples = await read(
       { load: { doneBytes: 1, totalBytes: 4 } },
@@ -77,13 +77,13 @@ describe("a status as metrics", () => {
     expect(samples.value("llmctl_proof_tokens_per_second")).toBeUndefined();
   });
 
-  test("the reason for not drafting is a label, and only the present one exists", async () => {
+  test("have the present reason for not drafting as a label, and no other", async () => {
     const off = await read({}, { drafting: { state: "off", reason: 'token 5 differs:\n"a"' } });
     expect(off.value("llmctl_drafting")).toBe(0);
     expect(off.value("llmctl_drafting", { state: "off", reason: 'token 5 differs:\n"a"' })).toBe(0);
   });
 
-  test("counters show the total, however often they are read", async () => {
+  test("have counters of the total, however often they are read", async () => {
     expect((await read({}, {}, {})).value("llmctl_tokens_total")).toBe(100);
   });
 });

@@ -29,12 +29,12 @@ beforeEach(async () => {
 
 afterEach(() => server.close());
 
-/** A connection whose errors are its end. */
+/** A connection that treats an error as its end. */
 function dial(): Socket {
   return connect({ host: "127.0.0.1", port }).on("error", () => undefined);
 }
 
-/** All that comes for these bytes until the server closes the connection. */
+/** The answer to these bytes, until the server closes the connection. */
 async function say(...words: readonly (string | Buffer)[]): Promise<string> {
   const socket = dial();
   let answer = "";
@@ -84,7 +84,7 @@ describe("the metrics port", () => {
     ["no host", ["GET /metrics HTTP/1.1\r\n\r\n"], "400"],
     ["what no HTTP is", ["metrics, please\r\n\r\n"], "400"],
     ["a greeting of TLS", [Buffer.from([0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3])], "400"],
-    ["an expectation that nobody meets", [head("GET /metrics HTTP/1.1", "expect: the-unexpected")], "417"],
+    ["an unknown expectation", [head("GET /metrics HTTP/1.1", "expect: the-unexpected")], "417"],
     ["two lengths", [head("POST /metrics HTTP/1.1", "content-length: 1", "transfer-encoding: chunked")], "400"],
   ])("refuses %s, and closes", async (_, words, code) => {
     expect(await say(...words)).toMatch(new RegExp(`^HTTP/1\\.1 ${code} `));

@@ -50,7 +50,7 @@ function readCompose(spec: ContainerSpec) {
   return { project, service };
 }
 
-/** The schema's `id` are those of an older draft, which no reference needs. */
+/** The schema's `id` keys are of an older draft, and no reference needs them. */
 function modernSchema(): object {
   const isOld = (key: string, value: unknown) => key === "$schema" || (key === "id" && typeof value === "string");
   return JSON.parse(
@@ -58,7 +58,7 @@ function modernSchema(): object {
   ) as object;
 }
 
-/** The published schema is older than a project's name and the hook before a stop (Compose 2.30). */
+/** The published schema lacks a project's name and the pre_stop hook, which are newer (Compose 2.30). */
 function expectComposeSpec(spec: ContainerSpec): void {
   const { project, service } = readCompose(spec);
   const { pre_stop: _hook, ...known } = service;
@@ -69,7 +69,7 @@ function expectComposeSpec(spec: ContainerSpec): void {
 }
 
 describe.each(shippedProfiles)("the shipped profile %s", (name) => {
-  test("is a Deployment and a Service by the published schemas", async () => {
+  test("is a Deployment and a Service that match the published schemas", async () => {
     const spec = await readShippedSpec(name);
     const { deployment, service } = readKubernetes(spec);
     deployment.validate();
@@ -79,7 +79,7 @@ describe.each(shippedProfiles)("the shipped profile %s", (name) => {
     );
   });
 
-  test("is a project by the Compose Specification", async () => {
+  test("is a project that matches the Compose Specification", async () => {
     const spec = await readShippedSpec(name);
     expectComposeSpec(spec);
     await expect(renderCompose(spec, owner)).toMatchFileSnapshot(join(snapshots, `${name}.compose.yaml`));
@@ -91,7 +91,7 @@ describe.each(shippedProfiles)("the shipped profile %s", (name) => {
     );
   });
 
-  test("gives each argument unchanged to the server", async () => {
+  test("passes each argument unchanged to the server", async () => {
     const { args } = await readShippedSpec(name);
     const spec = await readShippedSpec(name);
     expect(readKubernetes(spec).deployment.spec?.template.spec?.containers[0]?.args).toEqual(args);
@@ -102,27 +102,27 @@ describe.each(shippedProfiles)("the shipped profile %s", (name) => {
 describe("Kubernetes", () => {
   const pod = (spec: ContainerSpec) => readKubernetes(spec).deployment.spec?.template.spec;
 
-  test("a load has four times stall_timeout, and only then do the other probes begin", () => {
+  test("allows four times stall_timeout for a load, before the other probes begin", () => {
     const { startupProbe, readinessProbe, livenessProbe } = pod(plain)?.containers[0] ?? {};
     expect((startupProbe?.periodSeconds ?? 0) * (startupProbe?.failureThreshold ?? 0)).toBe(4 * 900);
     expect(readinessProbe).toMatchObject({ httpGet: { path: "/health" }, periodSeconds: 5, failureThreshold: 3 });
     expect((livenessProbe?.periodSeconds ?? 0) * (livenessProbe?.failureThreshold ?? 0)).toBe(900);
   });
 
-  test("a hang never restarts the server where hang_timeout is 0", () => {
+  test("never restarts a hung server when hang_timeout is 0", () => {
     expect(
       pod({ ...plain, probes: { ...plain.probes, hangTimeoutMs: 0 } })?.containers[0]?.livenessProbe,
     ).toBeUndefined();
   });
 
-  test("leaves time to drain and to end before the kill", () => {
+  test("leaves time to drain and to stop before the kill", () => {
     const { containers, terminationGracePeriodSeconds = 0 } = pod(plain) ?? {};
     const [timeout, seconds] = containers?.[0]?.lifecycle?.preStop?.exec?.command ?? [];
     expect(timeout).toBe("timeout");
     expect(terminationGracePeriodSeconds).toBeGreaterThan(Number(seconds));
   });
 
-  test("holds no secret, and names each", () => {
+  test("contains no secret, and names each", () => {
     const text = renderKubernetes(plain, { replicas: 1, claim: "models" });
     expect(pod(plain)?.volumes).toContainEqual({
       name: "api-keys",
@@ -135,20 +135,20 @@ describe("Kubernetes", () => {
     expect(text).toContain("# Needs: kubectl create secret generic llmctl-coder-v2-api-keys --from-file=api-keys=FILE");
   });
 
-  test("keeps references to variables from being replaced, and behind no dollar the first byte of a character", () => {
+  test("keeps references to variables from being expanded, even at a dollar before a multi-byte character", () => {
     const [container] = pod({ ...plain, args: ["$(HOME) $$ $HOME $é $"], env: { A: "$(HOME)" } })?.containers ?? [];
     expect(container?.args).toEqual(["$$(HOME) $$$$ $$HOME $$é $$"]);
     expect(container?.env).toContainEqual({ name: "A", value: "$$(HOME)" });
   });
 
-  test("says what it cannot ask for", () => {
+  test("reports what it cannot express", () => {
     const text = renderKubernetes({ ...plain, gpu: { kind: "vulkan", count: 1 } }, { replicas: 1, claim: "models" });
     expect(text).toContain("# Note: add the resource of your device plugin");
     expect(text).toContain("# Note: memory can be locked only");
     expect(text).not.toContain("limits:");
   });
 
-  test("runs as nobody special on a root that cannot be written", () => {
+  test("runs as an ordinary user on a read-only root", () => {
     expect(pod(plain)?.securityContext).toMatchObject({ runAsNonRoot: true, runAsUser: 1000 });
     expect(pod(plain)?.containers[0]?.securityContext).toMatchObject({
       readOnlyRootFilesystem: true,
@@ -168,7 +168,7 @@ describe("Kubernetes", () => {
 });
 
 describe("Compose", () => {
-  test("keeps dollars from being replaced, and asks for secrets by name", () => {
+  test("keeps dollars from being expanded, and refers to secrets by name", () => {
     expectComposeSpec(plain);
     const { service } = readCompose(plain);
     expect(service["environment"]).toMatchObject({ A: "$$B", SOME_TOKEN: "${SOME_TOKEN:?}" });
@@ -184,7 +184,7 @@ describe("Compose", () => {
     expectComposeSpec({ ...plain, gpu: { kind: "vulkan", count: 1 } });
   });
 
-  test("mounts a folder of models as a whole where one is named", () => {
+  test("mounts a named folder of models as a whole", () => {
     const project = parse(renderCompose(plain, { ...owner, models: "/data" })) as {
       services: { "llama-server": { volumes: unknown[] } };
     };
@@ -197,7 +197,7 @@ describe("Compose", () => {
 describe("Quadlet", () => {
   const lines = (spec: ContainerSpec) => renderQuadlet(spec, {}).split("\n");
 
-  test("keeps specifiers and variables from expanding", () => {
+  test("keeps specifiers and variables from being expanded", () => {
     expect(lines(plain)).toContain(
       String.raw`Exec=--model /models/m.gguf --flash-attn off --alias "50%% $$HOME \"x\""`,
     );
@@ -206,13 +206,13 @@ describe("Quadlet", () => {
     );
   });
 
-  test("a variable of the container is none of the service's", () => {
+  test("sets the container's variables for the container only", () => {
     expect(lines({ ...plain, env: { A: "${B} %h", C: "a\nb\r" } })).toEqual(
       expect.arrayContaining(['Environment="A=$${B} %%h"', String.raw`Environment="C=a\nb\r"`]),
     );
   });
 
-  test("a path that Volume= would take apart is mounted with Mount=", () => {
+  test("mounts a path that Volume= would split with Mount=", () => {
     const mountsOf = (source: string) =>
       lines({ ...plain, files: [{ name: "m.gguf", source, sizeBytes: 1 }] }).filter((line) =>
         /^(?:Mount|Volume)=/.test(line),
@@ -241,7 +241,7 @@ describe("Quadlet", () => {
       "the path of a model holds U+000A, which a Quadlet file cannot say",
       { files: [{ name: "m", source: "/a\nb", sizeBytes: 1 }] },
     ],
-  ])("refuses what does not come through Podman's generator: %s", (message, changes) => {
+  ])("refuses a value that a Quadlet file cannot hold: %s", (message, changes) => {
     const places = { alias: "p.yaml:3:1", "args.x": "p.yaml:4:3", "args[1]": "p.yaml:4:3", "env.A": "p.yaml:5:1" };
     const render = () => renderQuadlet({ ...plain, ...changes, places }, {});
     expect(render).toThrow(message);
@@ -262,14 +262,14 @@ describe("Quadlet", () => {
     );
   });
 
-  test("a load has four times stall_timeout beside the image's download", () => {
+  test("allows four times stall_timeout for a load, besides the image's download", () => {
     expect(lines(plain)).toEqual(
       expect.arrayContaining(["Notify=healthy", "HealthStartupRetries=0", "TimeoutStartSec=4500"]),
     );
   });
 });
 
-test("the shipped catalogue is that of the release, which the build script builds, too", () => {
+test("the shipped catalogue is of the release that the build script builds", () => {
   const root = join(import.meta.dirname, "../../..");
   const read = (path: string) => readFileSync(join(root, path), "utf8");
   expect(read("catalogues/llama-server-v0.5.0.txt")).toBe(read("test/fixtures/llama-help/llama-server-v0.5.0.txt"));

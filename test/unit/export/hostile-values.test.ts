@@ -32,7 +32,7 @@ import {
 const owner = { uid: 1000, gid: 1000 };
 const catalogue = readCatalogue("v0.5.0");
 
-/** @returns undefined where it is refused as a bad profile; anything else that is thrown fails the test. */
+/** @returns undefined when it is refused as an invalid profile; any other error fails the test. */
 function unlessRefused<T>(make: () => T): T | undefined {
   try {
     return make();
@@ -69,7 +69,7 @@ function planOf(profile: Profile): ContainerSpec {
   return planContainer(profile, models, { catalogue, release: "v0.5.0" });
 }
 
-/** The same with nothing to be taken for anything else in it. */
+/** The same container with harmless values. */
 function tame(spec: ContainerSpec): ContainerSpec {
   const { description: _, apiKeyFile, ...rest } = spec;
   return {
@@ -114,7 +114,7 @@ function expectQuadlet(spec: ContainerSpec): void {
   });
 }
 
-/** Compose takes two dollars for one, and one for a variable. */
+/** Compose reads two dollars as one, and a single dollar as the start of a variable. */
 function interpolate(text: unknown): string {
   if (/\$/.test(String(text).replaceAll("$$", ""))) throw new Error(`a variable: ${String(text)}`);
   return String(text).replaceAll("$$", "$");
@@ -145,7 +145,7 @@ function expectCompose(spec: ContainerSpec): void {
   if (spec.apiKeyFile !== undefined) expect(interpolate(project.secrets?.["api-keys"].file)).toBe(spec.apiKeyFile);
 }
 
-/** Kubernetes takes two dollars for one, and a name in brackets behind one for a variable. */
+/** Kubernetes reads two dollars as one, and a dollar with a name in brackets as a variable. */
 function expand(text: string): string {
   return text.replaceAll(/\$(\$|\([^)]*\))/g, (whole, next: string) => {
     if (next !== "$") throw new Error(`a variable: ${whole}`);
@@ -169,7 +169,7 @@ function expectKubernetes(spec: ContainerSpec): void {
   expect(Object.fromEntries(env.map(({ name, value = "" }) => [name, expand(value)]))).toEqual(containerEnv(spec));
 }
 
-/** What every reader of YAML 1.1 takes; half a surrogate pair is not written as text at all. */
+/** Characters that every reader of YAML 1.1 accepts; half a surrogate pair is never written as text. */
 function expectPrintable(text: string): void {
   expect(text).toMatch(/^[\n\u0020-\u007e\u00a0-\ud7ff\ue000-\ufefe\uff00-\ufffd\u{10000}-\u{10ffff}]*$/u);
   expect(text).not.toMatch(/[\u2028\u2029]/);
@@ -211,7 +211,7 @@ function expectUnit(options: UnitOptions): void {
 }
 
 describe.each(textKeys())("any text in $name", ({ name, with: make }) => {
-  test("is refused, or is only that value in whatever is written from the profile", async () => {
+  test("is refused, or appears only as that value in every exported file", async () => {
     await fc.assert(
       fc.asyncProperty(hostileText, async (text) => {
         const profile = await loadValues(make(text));
@@ -224,7 +224,7 @@ describe.each(textKeys())("any text in $name", ({ name, with: make }) => {
         });
         const spec = unlessRefused(() => planOf(profile));
         if (spec === undefined) return;
-        // What is mounted is a file that the profile names, or one of the Hub's cache.
+        // Every mounted file is named in the profile or is in the Hub's cache.
         const named = textsIn(profile.values);
         expect(spec.files.filter(({ source = "" }) => !source.startsWith("/hub/") && !named.includes(source))).toEqual(
           [],
@@ -281,18 +281,15 @@ test.each([
   ["Quadlet", expectQuadlet],
   ["Compose", expectCompose],
   ["Kubernetes", expectKubernetes],
-] as const)(
-  "%s: whatever a container is given is only that value, names of files on the disk too",
-  (_, expectFormat) => {
-    fc.assert(fc.property(anySpec, expectFormat), { numRuns: 500 });
-  },
-);
+] as const)("%s: every option of a container appears only as that value, as do names of files", (_, expectFormat) => {
+  fc.assert(fc.property(anySpec, expectFormat), { numRuns: 500 });
+});
 
 test.each([
   ["Quadlet", (spec: ContainerSpec) => renderQuadlet(spec, {})],
   ["Compose", (spec: ContainerSpec) => renderCompose(spec, owner)],
   ["Kubernetes", (spec: ContainerSpec) => renderKubernetes(spec, { replicas: 1, claim: "models" })],
-] as const)("%s: no comment goes on with the next line, for readers that continue those, too", (_, render) => {
+] as const)("%s: no comment ends with a backslash, which some readers would continue", (_, render) => {
   const [spec] = fc.sample(anySpec, { numRuns: 1, seed: 1 });
   const long = "\\".repeat(1 << 20);
   const text = render({
@@ -307,7 +304,7 @@ test.each([
   expect(text).toContain("# llmctl profile coder: a=b\n");
 });
 
-test("a unit: whatever paths and variables of the caller hold is only that value", () => {
+test("in a unit the caller's paths and variables appear only as values", () => {
   const options = fc.record({
     description: hostileText,
     profilePath: hostilePath,
@@ -324,7 +321,7 @@ test("a unit: whatever paths and variables of the caller hold is only that value
   );
 });
 
-test("a property list: whatever paths and variables of the caller hold is only that value", () => {
+test("in a property list the caller's paths and variables appear only as values", () => {
   const options = fc.record({
     name: fc.constant("p"),
     stopTimeoutMs: fc.constant(1000),

@@ -52,14 +52,14 @@ describe("planContainer", () => {
     expect(apiKeyFile).toBe("/etc/keys");
   });
 
-  test("knows the key of each argument, and where it and each variable were written", () => {
+  test("knows the key of each argument, and the places of arguments and variables", () => {
     const { args, argKeys = [], places } = plan({ alias: "a", env: { A: "b" }, args: ["--grammar", "x"] });
     expect(argKeys).toHaveLength(args.length);
     expect(args.filter((_, index) => argKeys[index] === "args[0]")).toEqual(["--grammar", "x"]);
     expect(places).toMatchObject({ alias: "p.yaml:alias", "env.A": "p.yaml:env.A", "args[0]": "p.yaml:args.0" });
   });
 
-  test("speaks the flags of the image's release", () => {
+  test("uses the flags of the image's release", () => {
     const { args } = plan(
       { draft: { model: "/d.gguf", n_max: 4 } },
       { catalogue: readCatalogue("b7698"), release: "b7698" },
@@ -69,13 +69,13 @@ describe("planContainer", () => {
     expect(args).not.toContain("--spec-type");
   });
 
-  test("brings along whatever other file a flag names", () => {
+  test("mounts the other files that flags name", () => {
     const { args, files } = plan({ args: ["--lora", "/adapters/style.gguf"] });
     expect(valueOf(args, "--lora")).toBe("/models/style.gguf");
     expect(files).toContainEqual({ name: "style.gguf", source: "/adapters/style.gguf", sizeBytes: 0 });
   });
 
-  test("a path stays one, whatever is in it; only a list has several", () => {
+  test("does not split a path at any character; only a list has several", () => {
     const sources = (values: object) =>
       plan({ ...values })
         .files.map(({ source }) => source)
@@ -88,21 +88,21 @@ describe("planContainer", () => {
     expect(valueOf(scaled.args, "--lora-scaled")).toBe("/models/a.gguf:0.5,/models/c.gguf:1.0");
   });
 
-  test("saved contexts go where the container may write, and no longer than it lasts", () => {
+  test("puts saved contexts into a writable folder that ends with the container", () => {
     const { args, files, notes } = plan({ server: { slot_save_path: "/var/slots" } });
     expect(valueOf(args, "--slot-save-path")).toBe("/tmp");
     expect(files).toEqual(target);
     expect(notes).toContain("saved contexts are lost with the container");
   });
 
-  test("devices of workers are none of the image's", () => {
+  test("does not look for the devices of workers in the image", () => {
     const { args, gpu } = plan({ devices: ["CUDA0", "RPC0"], rpc: { workers: ["10.0.0.2:50052"] } });
     expect(valueOf(args, "--device")).toBe("CUDA0,RPC0");
     expect(valueOf(args, "--rpc")).toBe("10.0.0.2:50052");
     expect(gpu).toEqual({ kind: "cuda", count: 1 });
   });
 
-  test("two files of one name are refused", () => {
+  test("refuses two files of one name", () => {
     const action = () => plan({ args: ["--lora", "/adapters/d.gguf"], draft: { model: "/d.gguf" } }, {}, { draft });
     expect(problemOf(action)).toEqual({ code: "file-names-clash", at: "/d.gguf and /adapters/d.gguf" });
   });
@@ -121,12 +121,12 @@ describe("planContainer", () => {
     expect(plan(values)).toMatchObject({ image: `ghcr.io/ggml-org/llama.cpp:${tag}`, gpu });
   });
 
-  test("backend, GPUs and image can be chosen", () => {
+  test("takes a backend, GPUs and an image as options", () => {
     expect(plan({}, { backend: "cpu", image: "mine:1" })).toMatchObject({ image: "mine:1", gpu: { kind: "none" } });
     expect(plan({}, { gpus: 3 }).gpu).toEqual({ kind: "cuda", count: 3 });
   });
 
-  test("a device that the image cannot have is refused where it is written", () => {
+  test("refuses a device that the image cannot have, with its place", () => {
     expect(problemOf(() => plan({ devices: ["CUDA0"] }, { backend: "cpu" }))).toEqual({
       code: "device-not-in-image",
       at: "p.yaml:devices",
@@ -141,25 +141,25 @@ describe("planContainer", () => {
   });
 
   test.each(["CUDA256", "CUDA4294967295", `CUDA${"1".repeat(300_000)}x${"1".repeat(300_000)}`])(
-    "a number of GPUs that only a name claims is refused",
+    "refuses a number of GPUs for devices that are claimed by name",
     (device) => {
       expect(problemOf(() => plan({ devices: [device] }))).toEqual({ code: "too-many-gpus", at: "p.yaml:devices" });
     },
   );
 
-  test("durations of ages are whole numbers that each format can hold", () => {
+  test("keeps long durations within whole numbers that each format can hold", () => {
     const spec = plan({ health: { stall_timeout: "9007199254740993d" }, stop: { timeout: "9007199254740993d" } });
     expect([startupSeconds(spec.probes), seconds(spec.stopTimeoutMs)]).toEqual([1_000_000_000, 1_000_000_000]);
   });
 
-  test("values of secret variables stay out", () => {
+  test("leaves out the values of secret variables", () => {
     const spec = plan({ env: { HF_TOKEN: "hf_secret", CUDA_VISIBLE_DEVICES: "0" } });
     expect(spec.secretEnv).toEqual(["HF_TOKEN"]);
     expect(JSON.stringify(spec)).not.toContain("hf_secret");
     expect(spec.env).toEqual({ CUDA_VISIBLE_DEVICES: "0" });
   });
 
-  test("what the profile takes from the environment stays there", () => {
+  test("leaves values from the environment in the environment", () => {
     const profile = { ...makeProfile({ env: { A: "literal", B: "from outside" } }), envFromOutside: ["B"] };
     const { env, secretEnv } = planContainer(
       profile,
@@ -169,7 +169,7 @@ describe("planContainer", () => {
     expect({ env, secretEnv }).toEqual({ env: { A: "literal" }, secretEnv: ["B"] });
   });
 
-  test("a host that no port can be published on is refused", () => {
+  test("refuses a host on which no port can be published", () => {
     expect(problemOf(() => plan({ server: { host: "fe80::1%n" } }))).toEqual({
       code: "no-address",
       at: "p.yaml:server.host",
@@ -181,7 +181,7 @@ describe("planContainer", () => {
     expect(plan({ server: { host: "localhost" } }).publish).toEqual({ host: "127.0.0.1", port: 8080 });
   });
 
-  test("says what a container like this cannot do", () => {
+  test("reports what such a container cannot do", () => {
     expect(plan({ priority: "realtime" }).notes.join("\n")).toContain("priority realtime is not permitted");
     expect(plan({ draft: { model: "/d.gguf" } }, {}, { draftingOff: "token 5 differs" }).args).not.toContain(
       "--spec-draft-model",

@@ -14,7 +14,7 @@ function opened(): NewestStates {
   return newest;
 }
 
-test("nothing is read before the first states are known, and then all of them at once", async () => {
+test("nothing is read before the first states are known; then all are read at once", async () => {
   const newest = new NewestStates();
   newest.put(makeState("b"));
   const first = newest.read();
@@ -24,7 +24,7 @@ test("nothing is read before the first states are known, and then all of them at
   expect(change?.states.map(({ name }) => name)).toEqual(["a", "b"]);
 });
 
-test("the first change comes where there is no profile, too", async () => {
+test("the first change arrives even when there is no profile", async () => {
   expect(await opened().read()).toEqual({ states: [], forgotten: [] });
 });
 
@@ -42,7 +42,7 @@ test("a slow reader gets the newest state of each profile, once", async () => {
   ]);
 });
 
-test("a state that is the same is no change", async () => {
+test("an equal state is no change", async () => {
   const error = () => new LlmctlError("unresponsive", "it does not answer", { exit: "failed" });
   const newest = opened();
   expect(newest.put(makeState("a", { presence: "unresponsive", error: error() }))).toBe(true);
@@ -50,7 +50,7 @@ test("a state that is the same is no change", async () => {
   expect(newest.put(makeState("a"))).toBe(true);
 });
 
-test("a profile that is forgotten is named once; one that was never told is not", async () => {
+test("a forgotten profile is reported once, and only if it was reported before", async () => {
   const newest = opened();
   newest.put(makeState("a"));
   await newest.read();
@@ -60,7 +60,7 @@ test("a profile that is forgotten is named once; one that was never told is not"
   expect(await newest.read()).toEqual({ states: [], forgotten: ["a"] });
 });
 
-test("a profile that comes back before it is read is a state, and not a forgotten one", async () => {
+test("a profile that is created again before the next read is a state, not a forgotten profile", async () => {
   const newest = opened();
   newest.put(makeState("a"));
   await newest.read();
@@ -69,7 +69,7 @@ test("a profile that comes back before it is read is a state, and not a forgotte
   expect(await newest.read()).toEqual({ states: [makeState("a")], forgotten: [] });
 });
 
-test("an error of the folder is told when it comes and when it goes", async () => {
+test("an error of the folder is reported when it appears and when it is gone", async () => {
   const newest = opened();
   await newest.read();
   const error = new LlmctlError("state-unreadable", "cannot read", { exit: "permission" });

@@ -9,7 +9,7 @@ const dependencies = new Map([
 ]);
 
 describe("stopOrder", () => {
-  test("stops what depends on others first, and what does not at the same time", () => {
+  test("stops dependents first, and independent profiles at the same time", () => {
     expect(stopOrder(["embed", "chat", "other", "rerank"], dependencies)).toEqual([
       ["chat", "other"],
       ["rerank"],
@@ -17,7 +17,7 @@ describe("stopOrder", () => {
     ]);
   });
 
-  test("sees a dependency by way of one that goes on or is not there", () => {
+  test("follows dependencies through a profile that goes on or does not exist", () => {
     const chain = new Map([
       ["top", ["middle"]],
       ["middle", ["bottom"]],
@@ -25,7 +25,7 @@ describe("stopOrder", () => {
     expect(stopOrder(["bottom", "top"], chain)).toEqual([["top"], ["bottom"]]);
   });
 
-  test("stops each once, also one that is not known, and a circle all at once", () => {
+  test("stops each once, even an unknown one, and all of a cycle at the same time", () => {
     expect(stopOrder(["x", "x"], dependencies)).toEqual([["x"]]);
     const circle = new Map([
       ["a", ["b"]],
@@ -35,7 +35,7 @@ describe("stopOrder", () => {
   });
 });
 
-test("dependents are those that run, need one of these and are not among them", () => {
+test("dependents are the other running profiles that need one of the given ones", () => {
   expect(findDependents(["embed"], dependencies)).toEqual(["chat", "rerank"]);
   expect(findDependents(["embed", "rerank"], dependencies)).toEqual(["chat"]);
   expect(findDependents(["chat"], dependencies)).toEqual([]);

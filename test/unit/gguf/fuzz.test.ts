@@ -9,21 +9,21 @@ import { ggufFuzzer, mostBytes, strictSource } from "../../fuzz/gguf.ts";
 import { Random, seedOf } from "../../fuzz/random.ts";
 import { buildGguf, modelFrom, modelKeys } from "../../support/gguf-builder.ts";
 
-/** Around the sizes at which the reader's window grows. */
+/** Sizes around those at which the reader's window grows. */
 const sizesBytes = [2 ** 17, 2 ** 24 + 1, 33 * 2 ** 20, 65 * 2 ** 20];
 
-test("mutated headers are read or refused with a typed error, within their end and little memory", async () => {
+test("mutated headers are read or refused with a typed error, within their size and little memory", async () => {
   await using session = await ggufFuzzer.open();
   const outcomes = new Set<string>();
   for (let run = 0; run < ggufFuzzer.counts.short; run += 1)
     outcomes.add(await session.attempt(new Random(seedOf(20_260_928, run))));
-  // The mutations must reach deep: were they all refused at the magic, the test would show nothing.
+  // The mutations must reach deep: if all were refused at the magic, the test would show nothing.
   expect([...outcomes].toSorted()).toEqual(ggufFuzzer.outcomes.toSorted());
 });
 
 describe("memory", () => {
   test.each(sizesBytes)(
-    "a header of %i bytes is read into no more than four times that, and 16 MB",
+    "a header of %i bytes takes at most four times its size, and 16 MB",
     { timeout: 60_000 },
     async (size) => {
       const header = await readHeaderFrom(strictSource(buildGguf({ metadata: { filler: "x".repeat(size) } })));
@@ -31,7 +31,7 @@ describe("memory", () => {
     },
   );
 
-  test("the most keys and tensors, each as small as can be, take at most four times the file, and 16 MB", async () => {
+  test("the maximum of smallest keys and tensors takes at most four times the file, and 16 MB", async () => {
     const name = (index: number) => index.toString(36);
     const bytes = buildGguf({
       metadata: Object.fromEntries(

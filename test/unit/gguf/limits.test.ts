@@ -46,7 +46,7 @@ describe("a header is refused", () => {
     expect(await refused(read(bytes))).toMatch(/^limit-exceeded: /);
   });
 
-  test("that is larger than that of any model, of which no more is read than the limit", async () => {
+  test("that is larger than any model's, and is read only up to the limit", async () => {
     const start = buildGguf({ metadata: { text: "" } });
     start.writeBigUInt64LE(BigInt(limits.headerBytes), start.length - 8);
     let most = 0;
@@ -60,7 +60,7 @@ describe("a header is refused", () => {
     expect(limits.headerBytes).toBeLessThan(70e6);
   });
 
-  test("and a message about a long name is short", async () => {
+  test("with a short message about a long name", async () => {
     const key = "k".repeat(limits.keyBytes);
     const twice = buildGguf({ metadata: { [key]: 1, [`${key.slice(1)}x`]: 1 } });
     twice.write("k", twice.lastIndexOf("x"));
@@ -68,7 +68,7 @@ describe("a header is refused", () => {
   });
 });
 
-test("a text longer than any that is asked for is passed over, and refused where it is asked for", async () => {
+test("a text beyond the limit is skipped, and refused when it is wanted", async () => {
   const header = await read(
     buildGguf({ metadata: modelKeys({ "general.name": "x".repeat(limits.valueBytes + 1), after: 7 }) }),
   );
@@ -77,7 +77,7 @@ test("a text longer than any that is asked for is passed over, and refused where
   expect(findText(header, "general.architecture")).toBe("llama");
 });
 
-test("keys and tensors that a window has shown whole are not parsed again", async () => {
+test("keys and tensors that were complete in a window are not parsed again", async () => {
   const metadata = Object.fromEntries(Array.from({ length: 4000 }, (_, i) => [`key ${i}`, "x".repeat(1000)]));
   const bytes = buildGguf({ metadata });
   const decode = vi.spyOn(Buffer.prototype, "toString");
@@ -87,11 +87,11 @@ test("keys and tensors that a window has shown whole are not parsed again", asyn
     0,
   );
   decode.mockRestore();
-  // Parsed from the start in each of its windows, it would be five times the file.
+  // If each window were parsed from the start, this would be five times the file.
   expect(decodedBytes).toBeLessThan(1.2 * bytes.length);
 });
 
-test("tokens of the length of a known one are told apart without decoding them", async () => {
+test("tokens of the same length as a known one are compared without decoding them", async () => {
   const tokens = Array.from({ length: 20_000 }, (_, i) => (i === 7 ? "<|im_end|>" : String(i).padStart(10, "x")));
   const header = await read(
     buildGguf({ metadata: { "tokenizer.ggml.model": "gpt2", "tokenizer.ggml.tokens": tokens } }),
@@ -162,7 +162,7 @@ describe("a split set", () => {
     expect(await refused(readModelFrom(9, open))).toMatch(new RegExp(`^limit-exceeded: .*${what}$`));
   });
 
-  test("keeps of the other shards no more than their place in it", async () => {
+  test("keeps only the position of the other shards", async () => {
     const numbers = Array.from({ length: 1000 }, () => 1);
     const open = async (index: number) => bufferSource(shard(index, 2, { metadata: { numbers } }), `${index}`);
     const { shards } = await readModelFrom(2, open);

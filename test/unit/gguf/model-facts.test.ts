@@ -52,7 +52,7 @@ describe("the KV cache of one token, f16", () => {
     expect((await facts()).kvBytesPerToken).toBe(2 * 2 * (16 + 16) * 2);
   });
 
-  test("is that of the model cards of GLM-4.7: 92 trunk layers, 8 heads of 128, without the NextN layer", async () => {
+  test("is that of GLM-4.7's model card: 92 trunk layers, 8 heads of 128, without the NextN layer", async () => {
     const glm = await facts({
       "general.architecture": "glm4moe",
       "glm4moe.block_count": 93,
@@ -150,13 +150,13 @@ describe("what llama.cpp derives when tokenizer keys are absent", () => {
     expect(await tokenizer({ "tokenizer.ggml.pre": "gemma4", ...none })).toMatchObject({ addBos: true });
   });
 
-  test("an id outside the vocabulary counts for nothing", async () => {
+  test("an id outside the vocabulary is ignored", async () => {
     expect(await tokenizer({ "tokenizer.ggml.eos_token_id": 32 })).toMatchObject({ eosId: 11 });
     const five = { "tokenizer.ggml.tokens": ["a", "b", "c", "d", "e"], "tokenizer.ggml.token_type": [1, 1, 1, 1, 1] };
     expect(await tokenizer({ ...five, "tokenizer.ggml.eos_token_id": 32 })).toMatchObject({ eosId: undefined });
   });
 
-  test("the end of a turn is found by its text where there is exactly one", async () => {
+  test("the end-of-turn token is found by its text when exactly one token has it", async () => {
     const tokens = (...texts: string[]) => ({
       "tokenizer.ggml.tokens": [...texts, "a<|im_end|>", ...Array.from({ length: 30 }, (_, id) => `t${id}`)],
     });
@@ -188,7 +188,7 @@ describe("what llama.cpp derives when tokenizer keys are absent", () => {
       [],
     ],
     ["tokenizer.ggml.add_bos_token is uint32, not bool", { "tokenizer.ggml.add_bos_token": 1 }, []],
-  ])("a vocabulary that llama.cpp refuses is told: %s", async (problem, overrides, without) => {
+  ])("a vocabulary that llama.cpp refuses is reported: %s", async (problem, overrides, without) => {
     expect((await tokenizer(overrides, without)).loadProblem).toBe(problem);
   });
 });

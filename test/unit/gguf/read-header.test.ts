@@ -37,7 +37,7 @@ const tensors = [
   { name: "blk.0.ffn.weight", ne: [32, 2], type: 8, data: Buffer.alloc(68) },
 ];
 
-describe("a header that is as it should be", () => {
+describe("a valid header", () => {
   for (const version of [1, 2, 3]) {
     for (const byteOrder of ["little", "big"] as const) {
       test(`version ${version}, ${byteOrder}-endian: metadata, tensors and the place of their data`, async () => {
@@ -68,7 +68,7 @@ describe("a header that is as it should be", () => {
     expect((await read(bytes)).dataOffset).toBe(bytes.length);
   });
 
-  test("a tensor of a type that is not known is not held against the size of the file", async () => {
+  test("a tensor of an unknown type is not compared with the file size", async () => {
     const header = await read(buildGguf({ tensors: [{ name: "new", ne: [1000], type: 999, data: Buffer.alloc(1) }] }));
     expect(header.tensors).toHaveLength(1);
   });
@@ -83,7 +83,7 @@ describe("a header that is as it should be", () => {
     expect(header.metadata.get("low")).toEqual({ type: "int64", value: -(2n ** 63n) });
   });
 
-  test("strings longer than 255 bytes are passed over in every layout", async () => {
+  test("strings longer than 255 bytes are skipped in every layout", async () => {
     const values = ["short", "x".repeat(300), "", "é".repeat(40_000), "last"];
     for (const version of [1, 3]) {
       for (const byteOrder of ["little", "big"] as const) {
@@ -94,7 +94,7 @@ describe("a header that is as it should be", () => {
     }
   });
 
-  test("arrays in arrays are passed over", async () => {
+  test("arrays in arrays are skipped", async () => {
     const inner = (values: number[]): TypedPart & { type: "array" } => ({
       type: "array",
       elementType: "uint8",
@@ -108,7 +108,7 @@ describe("a header that is as it should be", () => {
 });
 
 describe("reading in growing windows", () => {
-  test("a header larger than the first window is read in few steps, little past its end, each byte once", async () => {
+  test("a header larger than the first window is read in few steps, each byte once, barely past its end", async () => {
     const tokens = Array.from({ length: 150_000 }, (_, id) => `token number ${id}`);
     const bytes = Buffer.concat([
       buildGguf({ metadata: { tokens, merges: tokens.toReversed(), last: true }, tensors }),
@@ -207,7 +207,7 @@ describe("a round trip through the builder", () => {
   });
 });
 
-describe("a file that is no good", () => {
+describe("an invalid file", () => {
   const whole = buildGguf({ metadata: modelKeys(), tensors });
 
   test("empty, other text and other bytes are not GGUF", async () => {
@@ -234,7 +234,7 @@ describe("a file that is no good", () => {
     expect(await failure(read(buildGguf({ version: 0 })))).toMatchObject({ code: "unsupported-version" });
   });
 
-  test("cut anywhere, it is truncated", async () => {
+  test("a file that is cut anywhere is truncated", async () => {
     const dataEnd = whole.length - (96 - 68);
     for (let length = 4; length < dataEnd; length += 1) {
       expect(await failure(read(whole.subarray(0, length)))).toMatchObject({ code: "truncated" });
@@ -242,14 +242,14 @@ describe("a file that is no good", () => {
     expect((await read(whole.subarray(0, dataEnd))).tensors).toHaveLength(2);
   });
 
-  test("tensor data past the end is given in bytes", async () => {
+  test("tensor data past the end is reported in bytes", async () => {
     const end = whole.length - (96 - 68);
     expect((await failure(read(whole.subarray(0, end - 1)))).message).toBe(
       `model.gguf is truncated: tensor data runs to byte ${end}, the file has ${end - 1}`,
     );
   });
 
-  test("counts and lengths beyond the file are found before anything is allocated for them", async () => {
+  test("counts and lengths beyond the file are refused before memory is allocated for them", async () => {
     const count = Buffer.from(buildGguf({ metadata: { tokens: ["a", "b"] } }));
     count.writeBigUInt64LE(2n ** 60n, count.length - 2 * 9 - 8);
     expect(await failure(read(count))).toMatchObject({ code: "truncated" });
@@ -294,7 +294,7 @@ describe("a file that is no good", () => {
     expect(await failure(read(deep))).toMatchObject({ code: "limit-exceeded" });
   });
 
-  test("what llama.cpp refuses is not valid: empty or double names, unknown types, half blocks", async () => {
+  test("invalid as in llama.cpp: empty or duplicate names, unknown types, half blocks", async () => {
     const twice = (name: string) => [
       { name, ne: [1] },
       { name, ne: [1] },
@@ -344,7 +344,7 @@ describe("paths", () => {
     await handle.close();
   });
 
-  test("a missing file, a folder and a device are told apart", async () => {
+  test("a missing file, a folder and a device have different errors", async () => {
     expect(await failure(readHeader(join(folder, "none.gguf")))).toMatchObject({ code: "file-missing" });
     expect(await failure(readHeader(folder))).toEqual({
       code: "not-gguf",
@@ -356,7 +356,7 @@ describe("paths", () => {
     });
   });
 
-  test("an error takes the place and the fix that only its caller knows", async () => {
+  test("an error gets its place and fix from the caller", async () => {
     const error = await readHeader(join(folder, "none.gguf")).catch((thrown: unknown) => thrown);
     const placed =
       error instanceof GgufError

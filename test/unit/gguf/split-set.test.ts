@@ -51,7 +51,7 @@ describe("a split set", () => {
     expect((await refusal(path(0))).message).toBe(`${path(0)} lacks 1 of its 3 shards: ${basename(path(1))}`);
   });
 
-  test("names the shards that are too many", async () => {
+  test("names surplus shards", async () => {
     await writeFile(join(folder, "model-Q4_K_M-00004-of-00003.gguf"), "");
     expect((await refusal(path(0))).message).toContain("model-Q4_K_M-00004-of-00003.gguf");
   });
@@ -62,13 +62,13 @@ describe("a split set", () => {
     expect((await readModel(path(0))).shards).toHaveLength(3);
   });
 
-  test("must be named by its first shard, which the refusal names", async () => {
+  test("must be named by its first shard, which the error names", async () => {
     const error = await refusal(path(1));
     expect(error.message).toBe(`${path(1)} is shard 2 of 3; a model is named by its first shard`);
     expect(error.fix).toBe(`name ${path(0)}`);
   });
 
-  test("cannot be found under a name that says something else", async () => {
+  test("cannot be found under a name with other numbers", async () => {
     await rename(path(0), join(folder, "model.gguf"));
     expect((await refusal(join(folder, "model.gguf"))).message).toContain(
       "is the first of 3 shards but its name does not tell",
@@ -124,7 +124,7 @@ describe("a split set that is not on this disk", () => {
   });
 });
 
-test("shard names are taken apart", () => {
+test("shard names are parsed", () => {
   expect(parseShardPath("/m/GLM-4.7-UD-Q2_K_XL-00002-of-00003.gguf")).toEqual({
     prefix: "GLM-4.7-UD-Q2_K_XL",
     number: 2,

@@ -7,9 +7,9 @@ const builds = ["b7698", "v0.5.0"] as const;
 
 const catalogueOf = { "llama-server": readCatalogue, "llama-cli": readCliCatalogue };
 
-// After a wanted change: npx vitest run --project unit test/unit/llama/shipped-plans.test.ts -u, and read the
+// After an intended change: npx vitest run --project unit test/unit/llama/shipped-plans.test.ts -u, and read the
 // difference.
-describe.each(builds)("what shipped profiles become on %s", (build) => {
+describe.each(builds)("the commands of shipped profiles on %s", (build) => {
   describe.each(shippedPrograms)("%s", (program) => {
     test.each(shippedProfiles)("%s", async (name) => {
       const { text } = await planShipped(name, program, catalogueOf[program](build));
@@ -18,7 +18,7 @@ describe.each(builds)("what shipped profiles become on %s", (build) => {
   });
 });
 
-describe("the commands of the GLM-4.7 guide, on the build that they were written for", () => {
+describe("the commands of the GLM-4.7 guide on their build", () => {
   const target = "--model /models/target.gguf";
   const common = "--threads -1 --fit on --prio 3 --temp 1.0 --top-p 0.95 --ctx-size 16384";
 
@@ -30,7 +30,7 @@ describe("the commands of the GLM-4.7 guide, on the build that they were written
       `${target} --model-draft /models/draft.gguf ${common} --ctx-size-draft 16384 --jinja --device CUDA0 ` +
         `--device-draft CUDA0,CUDA1`,
     ],
-    // With the address that llmctl always says.
+    // With the address, which llmctl always passes.
     ["glm47", "llama-server", `${target} --alias unsloth/GLM-4.7 ${common} --host 127.0.0.1 --port 8001 --jinja`],
     ["glm47-1bit", "llama-server", `${target} --alias unsloth/GLM-4.7 ${common} --host 127.0.0.1 --port 8001 --jinja`],
   ] as const)("%s with %s", async (name, program, expected) => {

@@ -42,7 +42,7 @@ async function ensure(profile: Profile, options: Partial<EnsureModelsOptions> = 
 }
 
 describe("a profile of plain paths", () => {
-  test("needs nothing, not even settings that can be read", async () => {
+  test("needs no valid settings of the Hub", async () => {
     const profile = await parse({ model: join(dir, "absent.gguf"), mmproj: join(dir, "absent-mmproj.gguf") });
     await ensure(profile, { fetch: true, env: { HF_ENDPOINT: "no address" } });
     expect(events).toEqual([]);
@@ -53,7 +53,7 @@ describe("models that another program has fetched", () => {
   const values = { model: { hf, quant: "Q8_0" } };
   const fetched = () => putPythonCache(paths.hub, hf, commit, [{ name: "Tiny-Q8_0.gguf", content }]);
 
-  test("are read once, which is reported in order, and are locked to their commit", async () => {
+  test("are read once, with reports in order, and are locked to their commit", async () => {
     const [path] = await fetched();
     const profile = await parse(values);
     await ensure(profile);
@@ -76,14 +76,14 @@ describe("models that another program has fetched", () => {
     expect(events).toEqual([]);
   });
 
-  test("are reported when they are damaged, and not locked", async () => {
+  test("are reported and not locked when they are damaged", async () => {
     const [path = ""] = await fetched();
     await writeFile(path, Buffer.alloc(content.length, "other"));
     await expect(ensure(await parse(values))).rejects.toMatchObject({ code: "model-damaged" });
     expect(await readModelLock(modelLockFolder(paths.state), { hf, quant: "Q8_0" })).toBeUndefined();
   });
 
-  test("are left for the next start when the reading is interrupted", async () => {
+  test("are read by the next start when the reading is interrupted", async () => {
     await fetched();
     await expect(ensure(await parse(values), { signal: AbortSignal.abort() })).rejects.toMatchObject({
       code: "interrupted",
@@ -101,12 +101,12 @@ describe("models that another program has fetched", () => {
 });
 
 describe("a missing model", () => {
-  test("is left to the start when nothing may be fetched", async () => {
+  test("is left for the start to report when fetching is off", async () => {
     await ensure(await parse({ model: { hf, quant: "Q8_0" } }));
     expect(events).toEqual([]);
   });
 
-  test("cannot be fetched without network, and nothing is drawn", async () => {
+  test("is an error without network, and no progress is shown", async () => {
     const writes = [vi.spyOn(process.stderr, "write"), vi.spyOn(process.stdout, "write")];
     const profile = await parse({ model: { hf, quant: "Q8_0" } });
     await expect(ensure(profile, { fetch: true })).rejects.toMatchObject({ code: "hub-offline" });

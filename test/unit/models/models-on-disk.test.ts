@@ -48,7 +48,7 @@ async function verify(...names: string[]): Promise<{ readonly isRight: boolean; 
 }
 
 describe("models on disk", () => {
-  test("are those of profiles first, with their names, and the others after them", async () => {
+  test("are listed with those of profiles and their names first, then the others", async () => {
     const { models, problems } = await listModels(paths, load);
     expect(models.map(({ quant, profiles, missing }) => [quant, profiles, missing])).toEqual([
       ["Q8_0", ["p"], 0],
@@ -57,14 +57,14 @@ describe("models on disk", () => {
     expect(problems).toEqual([]);
   });
 
-  test("are listed where a profile cannot be read, with the reason", async () => {
+  test("are listed even when a profile cannot be read, with the reason", async () => {
     await writeProfile("broken", "model: [");
     const { models, problems } = await listModels(paths, load);
     expect(models).toHaveLength(2);
     expect(problems).toHaveLength(1);
   });
 
-  test("have labels that make no sequences", () => {
+  test("have labels without escape sequences", () => {
     const nothing = { hf: undefined, url: undefined, quant: undefined };
     expect(labelOnDisk({ ...nothing, hf, name: "x.gguf" })).toBe('"unsloth/Tiny-GGUF" (x.gguf)');
     expect(labelOnDisk({ ...nothing, name: "\u001b[31mx.gguf" })).toBe(String.raw`"\x1b[31mx.gguf"`);
@@ -95,14 +95,14 @@ describe("verifying", () => {
   });
 });
 
-describe("a plan of what to prune", () => {
+describe("a plan of models to prune", () => {
   test("has the models that no profile uses", async () => {
     const { models, freedBytes } = await planModelPrune(paths, load);
     expect(models.map(({ quant }) => quant)).toEqual(["Q4_0"]);
     expect(freedBytes).toBe(6000);
   });
 
-  test("is refused where a profile cannot be read", async () => {
+  test("is refused when a profile cannot be read", async () => {
     await writeProfile("broken", "model: [");
     await expect(planModelPrune(paths, load)).rejects.toMatchObject({
       fix: expect.stringContaining("what it uses is not known") as string,

@@ -37,7 +37,7 @@ describe("a change", () => {
     expect(await readFile(source.path, "utf8")).toBe("\uFEFFmodel: /n.gguf\n");
   });
 
-  test("does not undo what someone else has written meanwhile", async () => {
+  test("does not overwrite a concurrent change", async () => {
     await using folder = await ProfileFolder.create({ "near/p.yaml": "model: /m.gguf\n" });
     const source = sourceIn(folder, "p");
     const change = (text: string) => {
@@ -51,20 +51,20 @@ describe("a change", () => {
     expect(await readFile(source.path, "utf8")).toBe("model: /other.gguf\n");
   });
 
-  test("of nothing writes nothing", async () => {
+  test("that changes nothing writes nothing", async () => {
     await using folder = await ProfileFolder.create({ "near/p.yaml": "model: /m.gguf\n" });
     expect(await changeProfile(sourceIn(folder, "p"), (text) => text, folder.options())).toBe(false);
   });
 });
 
 describe("a new profile", () => {
-  test("may extend one of its own name further down the search path", async () => {
+  test("may extend a profile of the same name further down the search path", async () => {
     await using folder = await ProfileFolder.create({ "far/p.yaml": "model: /m.gguf\n", "near/other.yaml": "" });
     await createProfile(sourceIn(folder, "p"), "extends: p\nctx_size: 1\n", folder.options());
     expect((await folder.load("p")).values).toMatchObject({ model: "/m.gguf", ctx_size: 1 });
   });
 
-  test("never takes the place of one", async () => {
+  test("never replaces a profile", async () => {
     await using folder = await ProfileFolder.create({ "near/p.yaml": "model: /m.gguf\n" });
     const source = sourceIn(folder, "p");
     await expect(createProfile(source, "model: /n.gguf\n", folder.options())).rejects.toMatchObject({
@@ -92,14 +92,14 @@ function leaves(schema: JsonSchema, path = ""): [string, unknown][] {
   });
 }
 
-/** A path is shown as it will be used: absolute. */
+/** A path is shown absolute, as it will be used. */
 function withoutFolders(value: unknown): unknown {
   return JSON.parse(JSON.stringify(value).replace(/"[^"]*\//g, '"'));
 }
 
 const shown = leaves(profileJsonSchema()).filter(([key]) => key !== "extends");
 
-test.each(shown)("set %s to its example %j, then show says so and where", async (key, example) => {
+test.each(shown)("set %s to its example %j, then show has the value and its place", async (key, example) => {
   const before = "# kept\nmodel: /m.gguf # kept\ndraft:\n  model: /d.gguf\n\n# the end\n";
   await using folder = await ProfileFolder.create({ "near/p.yaml": before });
   const source = sourceIn(folder, "p");

@@ -22,7 +22,7 @@ function profile(...dependsOn: readonly string[]): string {
   return `model: m.gguf\ndepends_on: [${dependsOn.join(", ")}]\n`;
 }
 
-test("what a profile depends on comes before it, each once, else in the order asked for", async () => {
+test("dependencies come before their profile, each once, otherwise in the given order", async () => {
   const files = {
     "near/chat.yaml": profile("embed", "rerank"),
     "near/rerank.yaml": profile("embed"),
@@ -33,12 +33,12 @@ test("what a profile depends on comes before it, each once, else in the order as
   expect(await order(files, ["chat", "embed", "chat"])).toEqual(["embed", "rerank", "chat"]);
 });
 
-test("a dependency is looked for beside a profile that was given by its path", async () => {
+test("a dependency is searched beside a profile that is given by path", async () => {
   const files = { "here/chat.yaml": profile("embed"), "here/embed.yaml": profile() };
   expect(await order(files, ["./here/chat.yaml"])).toEqual(["embed", "chat"]);
 });
 
-test("a file that was named wins over one that would be found", async () => {
+test("a named file wins over one on the search path", async () => {
   await using folder = await ProfileFolder.create({
     "near/chat.yaml": profile("embed"),
     "near/embed.yaml": profile(),
@@ -48,7 +48,7 @@ test("a file that was named wins over one that would be found", async () => {
   expect(embed?.path).toBe(`${folder.cwd}/here/embed.yaml`);
 });
 
-test("a circle is refused where it closes", async () => {
+test("a cycle is refused at the key that closes it", async () => {
   const files = {
     "near/a.yaml": profile("b"),
     "near/b.yaml": "model: m.gguf\ndepends_on:\n  - c\n  - a\n",
@@ -66,7 +66,7 @@ test("a circle is refused where it closes", async () => {
   });
 });
 
-test("a dependency that does not exist is refused where it is named", async () => {
+test("a missing dependency is refused at the key that names it", async () => {
   const files = { "near/chat.yaml": profile("embd"), "near/embed.yaml": profile() };
   expect(await refuse(files, ["chat"])).toMatchObject({
     code: "dependency-unknown",
@@ -76,7 +76,7 @@ test("a dependency that does not exist is refused where it is named", async () =
   });
 });
 
-test("two files of one name cannot both be meant", async () => {
+test("two files of one profile name are refused", async () => {
   const files = { "near/a.yaml": profile(), "far/a.yaml": profile() };
   expect(await refuse(files, ["./near/a.yaml", "./far/a.yaml"])).toMatchObject({ code: "profile-twice" });
 });

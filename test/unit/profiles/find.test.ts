@@ -4,20 +4,20 @@ import { expect, test } from "vitest";
 import { isShipped, listProfiles, profileFolders } from "../../../src/profiles/find.ts";
 import { ProfileFolder } from "../../support/profile-folder.ts";
 
-test("folders are searched from the project's to those of the package", () => {
+test("folders are searched from the project's to the package's", () => {
   const folders = profileFolders({ paths: { config: "/home/ada/.config/llmctl" }, cwd: "/work" });
   expect(folders.slice(0, 3)).toEqual(["/work/profiles", "/home/ada/.config/llmctl/profiles", "/etc/llmctl/profiles"]);
   expect(folders[3]).toBe(join(import.meta.dirname, "../../../profiles"));
 });
 
-test("the package's own checkout is searched once, and last, so that one's own profiles win there, too", () => {
+test("llmctl's own checkout is searched once, and last, so that the user's profiles win there, too", () => {
   const checkout = join(import.meta.dirname, "../../..");
   const folders = profileFolders({ paths: { config: "/c" }, cwd: checkout });
   expect(folders).toEqual(["/c/profiles", "/etc/llmctl/profiles", join(checkout, "profiles")]);
   expect([isShipped(join(checkout, "profiles/demo.yaml")), isShipped("/c/profiles/demo.yaml")]).toEqual([true, false]);
 });
 
-test("a list has every file by name, with what hides it and what is wrong with it", async () => {
+test("a list has every file by name, with the file that hides it and its problems", async () => {
   await using folder = await ProfileFolder.create({
     "near/b.yaml": "description: near b\nnot_checked_here: 1",
     "near/broken.yaml": "a: 'x",

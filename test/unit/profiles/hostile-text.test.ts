@@ -9,11 +9,11 @@ import { newProfileText } from "../../../src/profiles/schema/new-profile-text.ts
 import { makeSource } from "../../../src/profiles/yaml/located.ts";
 import { hostileText } from "../../support/hostile-values.ts";
 
-/** As a command line and a file can hold it. */
+/** Text that a command line and a file can contain. */
 const text = hostileText.map((one) => one.replaceAll(/[\0\p{Cs}]/gu, ""));
 const steering = /(?!\n)[\p{Cc}\p{Zl}\p{Zp}]/u;
 
-test("a new profile has the keys that it was told, whatever their values are", () => {
+test("a new profile has the given keys with any values", () => {
   fc.assert(
     fc.property(text, text, text, text, (description, model, file, schema) => {
       const written = newProfileText({ schema, description, model, draft: { hf: "o/r", file } });
@@ -25,7 +25,7 @@ test("a new profile has the keys that it was told, whatever their values are", (
   );
 });
 
-test("a key that is set changes that key alone, and leaves no control character in the file", () => {
+test("set changes only its key, and leaves no control character in the file", () => {
   const before = "model: /m.gguf # the model\nenv: { A: x }\nalias: y\n";
   fc.assert(
     fc.property(text, fc.constantFrom(["env", "A"], ["env", "B"], ["alias"], ["description"]), (value, path) => {
@@ -83,11 +83,11 @@ test.each([
   expect(await refuse(yaml)).toMatchObject({ message, at, exit: "config", problems: { length: 1 } });
 });
 
-test("a line too many at the end of a path is explained", async () => {
+test("a line break at the end of a path is explained", async () => {
   expect(await refuse("model: |\n  m.gguf\n")).toMatchObject({ fix: "write the value behind the key, on one line" });
 });
 
-test("prose may have lines", async () => {
+test("prose may have several lines", async () => {
   const lines = JSON.stringify("a\n\tb\r\n");
   const yaml =
     `model: m\ndescription: ${lines}\nenv: { A: ${lines} }\nchat_template: ${lines}\nargs: ["--grammar", ` +

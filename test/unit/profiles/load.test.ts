@@ -19,7 +19,7 @@ describe("one profile", () => {
     expect((await folder.load(join(folder.cwd, "two.yml"))).name).toBe("two");
   });
 
-  test("tells where each key was written, or the nearest key above it, or the file", async () => {
+  test("has the place of each key, or of the nearest key above it, or the file", async () => {
     await using folder = await ProfileFolder.create({
       "near/coder.yaml": "model: m.gguf\ndraft:\n  model: d.gguf\n  devices: [CUDA0,  CUDA1]\n",
     });
@@ -31,7 +31,7 @@ describe("one profile", () => {
     expect(at("ctx_size")).toBe("near/coder.yaml");
   });
 
-  test("makes paths absolute from its own folder or from home, and leaves other text alone", async () => {
+  test("makes paths absolute from its own folder or from home, and keeps other text unchanged", async () => {
     await using folder = await ProfileFolder.create({
       "near/coder.yaml":
         "model: ../m.gguf\nmodel_dirs: [~/models, /data]\nalias: ../m\ndraft: { model: ~/d.gguf }\nserver: { " +
@@ -64,7 +64,7 @@ describe("one profile", () => {
     ["https://huggingface.co/o/r", { url: "https://huggingface.co/o/r" }],
     ["https://huggingface.co/o/r/resolve/main/Q2_K/m%20n.gguf?download=true", { hf: "o/r", file: "Q2_K/m n.gguf" }],
     ["https://huggingface.co/o/r/blob/v1/m.gguf", { hf: "o/r", file: "m.gguf", revision: "v1" }],
-  ])("takes %s for an address, wherever a file may be", async (written, ref) => {
+  ])("reads %s as an address in every key of a model", async (written, ref) => {
     await using folder = await ProfileFolder.create({
       "near/coder.yaml":
         `model: "${written}"\ndraft: { model: "${written}" }\n` + `mmproj: "${written}"\nlora: ["${written}"]\n`,
@@ -103,7 +103,7 @@ describe("a profile that cannot be found", () => {
   });
 
   test.each(["Coder", "a b", "", "..", `${"x".repeat(65)}`, "a/b c.yaml", "./", "$(x)"])(
-    "has a name that cannot be one: %j",
+    "has an impossible name: %j",
     async (name) => {
       await using folder = await ProfileFolder.create({});
       expect((await folder.refuse(name)).code).toBe("profile-name");
@@ -120,7 +120,7 @@ describe("a profile that cannot be found", () => {
 });
 
 describe("extends", () => {
-  test("merges maps deeply, replaces lists and single values, and keeps every value's place", async () => {
+  test("merges maps deeply, replaces lists and scalars, and keeps the place of every value", async () => {
     await using folder = await ProfileFolder.create({
       "near/child.yaml": "extends: base\ndraft:\n  n_max: 4\ndevices: [CUDA1]\n",
       "far/base.yaml":
@@ -147,7 +147,7 @@ describe("extends", () => {
     expect((await folder.load("a")).values).toMatchObject({ ctx_size: 1, threads: 2, parallel: 3 });
   });
 
-  test("reaches past a profile of the same name", async () => {
+  test("finds a later profile of the same name", async () => {
     await using folder = await ProfileFolder.create({
       "glm.yaml": "extends: glm\nctx_size: 1",
       "near/glm.yaml": "extends: glm\nthreads: 2",
@@ -178,13 +178,13 @@ describe("extends", () => {
     ]);
   });
 
-  test("of itself, with no other of that name, is a cycle", async () => {
+  test("of itself, without another profile of that name, is a cycle", async () => {
     expect(await refuseText("extends: coder\nmodel: m")).toMatchObject({
       message: 'profile "coder" extends itself: coder -> coder',
     });
   });
 
-  test("of an unknown profile is reported with the other problems, and not blamed for a missing model", async () => {
+  test("of an unknown profile is reported with the other problems, but without a missing model", async () => {
     const error = await refuseText("extends: codex\nctx_sise: 1");
     expect(error.problems).toEqual([
       {
@@ -200,7 +200,7 @@ describe("extends", () => {
     ]);
   });
 
-  test("reports a parent's problem where the parent wrote it", async () => {
+  test("reports a parent's problem with its place in the parent", async () => {
     await using folder = await ProfileFolder.create({
       "near/a.yaml": "extends: b",
       "near/b.yaml": "model: m\ndraft:\n  ctx_sise: 1\n  model: d",
@@ -214,7 +214,7 @@ describe("extends", () => {
     ]);
   });
 
-  test("lets a child name a file in place of its parent's quant", async () => {
+  test("lets a child's file replace its parent's quant", async () => {
     await using folder = await ProfileFolder.create({
       "near/a.yaml": "extends: b\nmodel: { file: f.gguf }",
       "near/b.yaml": "model: { hf: o/r, quant: Q8_0 }",
@@ -228,7 +228,7 @@ describe("extends", () => {
     ["{ url: https://h/n.gguf }", "{ url: https://h/m.gguf, sha256: SHA }", { url: "https://h/n.gguf" }],
     ["{ sha256: SHA }", "{ url: https://h/m.gguf }", { url: "https://h/m.gguf", sha256: "a".repeat(64) }],
     ["https://h/n.gguf", "{ hf: o/r, quant: Q8_0 }", { url: "https://h/n.gguf" }],
-  ])("lets a child's model %s stand for its parent's %s", async (child, parent, model) => {
+  ])("lets a child's model %s replace its parent's %s", async (child, parent, model) => {
     const write = (text: string) => `model: ${text.replace("SHA", "a".repeat(64))}\n`;
     await using folder = await ProfileFolder.create({
       "near/a.yaml": `extends: b\n${write(child)}`,
@@ -237,7 +237,7 @@ describe("extends", () => {
     expect((await folder.load("a")).values.model).toEqual(model);
   });
 
-  test("does not ask a child that replaces a value to answer for its parent's", async () => {
+  test("ignores a parent's invalid value that the child replaces", async () => {
     await using folder = await ProfileFolder.create({
       "near/a.yaml": "extends: b\nctx_size: 1\nalias: x",
       "near/b.yaml": "model: m\nctx_size: many\nalias: ${env:GONE}",
@@ -261,7 +261,7 @@ describe("${env:…}", () => {
     expect((await folder.load("coder", { M: "~/m.gguf" })).values.model).toBe("/home/ada/m.gguf");
   });
 
-  test("without its variable is one problem, at its place", async () => {
+  test("without its variable is a single problem with its place", async () => {
     const error = await refuseText("model: m\nstop:\n  timeout: ${env:GONE}\nargs: [a, '${env:toString}']");
     expect(error.problems).toEqual([
       {
@@ -277,34 +277,34 @@ describe("${env:…}", () => {
     ]);
   });
 
-  test("a variable that is a secret by its name is for env and for addresses alone, and is not repeated", async () => {
+  test("a variable with a secret's name is allowed only in env and addresses, and is not quoted", async () => {
     const text = "model: m\nalias: '${env:A_TOKEN}'\nargs: ['${env:A_TOKEN:-x}']\nenv: { A: '${env:A_TOKEN}' }";
     const error = await refuseText(text, { A_TOKEN: "s3cret" });
     expect(error.problems.map(({ at }) => at?.split(":")[1])).toEqual(["2", "3"]);
     expect(JSON.stringify(error.problems)).not.toContain("s3cret");
   });
 
-  test("what a variable holds is not repeated where it is wrong", async () => {
+  test("an invalid value from a variable is not quoted", async () => {
     const error = await refuseText("model: m\nctx_size: '${env:SIZE}'", { SIZE: "s3cret" });
     expect(error.message).toContain('not what "${env:SIZE}" gives');
   });
 
   test.each(["${env:}", "${env:1A}", "${env:A", "${env:A-b}", "${env:A B}"])(
-    "that cannot be read is refused: %s",
+    "that is malformed is refused: %s",
     async (text) => {
       const error = await refuseText(`model: '${text}'`, { A: "a" });
       expect(error.message).toBe(`"model" has a reference that cannot be read: "${text}"`);
     },
   );
 
-  test("that is not closed is found in linear time, and told once", async () => {
+  test("that is not closed is found in linear time, and reported once", async () => {
     const error = await refuseText(`description: '${"${env:A:-".repeat(100_000)}'\nmodel: m`, { A: "a" });
     expect(error.problems.map(({ message }) => message)).toEqual([
       expect.stringMatching(/^"description" has a reference that cannot be read/),
     ]);
   });
 
-  test("may hold a bracket, and what follows stays as it is", async () => {
+  test("may contain a bracket, and the text after it stays unchanged", async () => {
     await using folder = await ProfileFolder.create({
       "near/coder.yaml": "description: '${env:NONE:-a{b}c} d}e ${x'\nmodel: m",
     });
@@ -312,7 +312,7 @@ describe("${env:…}", () => {
     expect(values.description).toBe("a{bc} d}e ${x");
   });
 
-  test("that cannot be read is not repeated if it is in the server's environment or in an address", async () => {
+  test("that is malformed is not quoted from the server's environment or an address", async () => {
     const error = await refuseText("model: 'https://me:s3cret@models.example/${env:1A}'\nenv: { A: 's3cret${env:}' }");
     expect(error.problems.map(({ message }) => message)).toContain('"env.A" has a reference that cannot be read');
     expect(JSON.stringify(error.problems)).not.toContain("s3cret");

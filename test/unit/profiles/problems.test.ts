@@ -132,23 +132,23 @@ describe("a model reference", () => {
 });
 
 describe("drafting without a model", () => {
-  test.each(["ngram-mod", "draft-mtp", "ngram-simple,draft-mtp", "none"])("is right for type %s", async (type) => {
+  test.each(["ngram-mod", "draft-mtp", "ngram-simple,draft-mtp", "none"])("is valid for type %s", async (type) => {
     const { problems } = await refuseText(`model: m\ndraft: { type: "${type}" }\nzebra: 1`);
     expect(problems).toHaveLength(1);
   });
 
-  test.each(["draft-simple", "draft-eagle3", "ngram-mod,draft-simple"])("is wrong for type %s", async (type) => {
+  test.each(["draft-simple", "draft-eagle3", "ngram-mod,draft-simple"])("is an error for type %s", async (type) => {
     const problem = await only(`model: m\ndraft: { type: "${type}" }`);
     expect(problem?.message).toMatch(/^"draft" has no "model", and drafting type "draft-/);
   });
 });
 
-test("control characters in the user's words reach no terminal", async () => {
+test("control characters of the profile reach no terminal", async () => {
   const problem = await only('model: m\nctx_size: "\\e[31m\\x9b red"');
   expect(problem?.message).toBe('"ctx_size" must be a whole number of at least 0, not "\\u001b[31m\\u009b red"');
 });
 
-test("long words are cut", async () => {
+test("long quotes are shortened", async () => {
   const problem = await only(`model: m\nctx_size: ${"x".repeat(1000)}`);
   expect(problem?.message).toBe(`"ctx_size" must be a whole number of at least 0, not "${"x".repeat(59)}…"`);
 });

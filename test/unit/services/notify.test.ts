@@ -4,7 +4,7 @@ import { createNotifier } from "../../../src/services/notify.ts";
 
 const env = { NOTIFY_SOCKET: "/run/systemd/notify" };
 
-/** A manager that records messages and takes each one only when told to. */
+/** A manager that records messages and accepts each one only when told to. */
 function makeManager() {
   const messages: (readonly string[])[] = [];
   const failures: LlmctlError[] = [];
@@ -34,7 +34,7 @@ function nextTurn(): Promise<void> {
 const options = { onFailure: () => {}, send: () => Promise.resolve() };
 
 describe("createNotifier", () => {
-  test("sends what belongs together as one message", async () => {
+  test("sends related fields as one message", async () => {
     const { notifier, messages, take } = makeManager();
     notifier.status("ready on http://127.0.0.1:8001");
     notifier.ready();
@@ -42,7 +42,7 @@ describe("createNotifier", () => {
     expect(messages).toEqual([["STATUS=ready on http://127.0.0.1:8001", "READY=1"]]);
   });
 
-  test("sends one message at a time, and of many statuses the latest", async () => {
+  test("sends one message at a time, and only the latest of many statuses", async () => {
     const { notifier, messages, take } = makeManager();
     notifier.status("loading");
     await nextTurn();
@@ -82,7 +82,7 @@ describe("createNotifier", () => {
     expect(messages).toEqual([["READY=1"], ["STATUS=stopping"]]);
   });
 
-  test("reports the first failure once, with the tool's words, and goes on", async () => {
+  test("reports the first failure once, with the tool's error, and goes on", async () => {
     const { notifier, messages, failures, refuse, take } = makeManager();
     notifier.ready();
     await refuse("Command failed: systemd-notify READY=1\nFailed to notify init system: No such file or directory\n");

@@ -36,7 +36,7 @@ describe("renderUnit", () => {
         "Wants=llmctl-embed.service llmctl-rerank.service",
       ]),
     );
-    // A restart of theirs would restart this one, and load its model anew.
+    // A restart of a dependency would restart this unit, and load its model again.
     expect(linesOf({ dependsOn: ["embed"] }).join("\n")).not.toMatch(/^(Requires|Requisite|BindsTo|PartOf)=/m);
   });
 
@@ -56,7 +56,7 @@ describe("renderUnit", () => {
     );
   });
 
-  test("needs the folders mounted, each once, however they are called", () => {
+  test("needs the folders mounted, each once, with any name", () => {
     expect(linesOf().join("\n")).not.toContain("RequiresMountsFor");
     const mounts = ["/data/models", "/data/models", "/srv/my models", "/srv/50%", `/srv/a"b'c\\d`, "/srv/two\nlines"];
     expect(linesOf({ mounts })).toContain(
@@ -64,7 +64,7 @@ describe("renderUnit", () => {
     );
   });
 
-  test("can be read again: its command, and what it sets in the environment", () => {
+  test("can be parsed again, with its command and environment", () => {
     const profilePath = '/srv/my "models"/50%$HOME\\n.yaml';
     const environment = { HF_HOME: "/srv/hub $x", LLMCTL_HOME: "/srv/100%", XDG_DATA_HOME: '/a"b\\c' };
     const text = renderUnit({ ...options, profilePath, environment, nodePath: "/opt/node 22/bin/node" });
@@ -72,13 +72,13 @@ describe("renderUnit", () => {
     expect(readEnvironment(text)).toEqual(environment);
   });
 
-  test("signals only the supervisor and leaves it time beyond the server's own", () => {
+  test("signals only the supervisor, and gives it more time than the server's", () => {
     expect(linesOf({ stopTimeoutMs: 300_500 })).toEqual(
       expect.arrayContaining(["KillMode=mixed", "TimeoutStopSec=346"]),
     );
   });
 
-  test("starts nothing again after an exit that a new start cannot mend, or a stop that was asked for", () => {
+  test("does not restart after a requested stop, or after an exit that a restart cannot fix", () => {
     expect(linesOf()).toContain("RestartPreventExitStatus=2 3 12 66 69 75 77 78");
   });
 
@@ -95,13 +95,13 @@ describe("renderUnit", () => {
     expect(lines).toContain("Environment=LLMCTL_HOME=/srv/l");
   });
 
-  test("keeps a description from starting another line", () => {
+  test("keeps a description on one line", () => {
     const lines = linesOf({ description: "first\nExecStart=/bin/false 100%" });
     expect(lines).toContain("Description=llmctl coder: first ExecStart=/bin/false 100%%");
     expect(lines.filter((line) => line.startsWith("ExecStart="))).toHaveLength(1);
   });
 
-  test("a description cannot take the next line along", () => {
+  test("keeps a description from continuing on the next line", () => {
     const lines = linesOf({ description: "ends in a backslash \\ \\\\\\", dependsOn: ["embed"] });
     expect(lines).toContain("Description=llmctl coder: ends in a backslash");
     expect(lines).toContain("After=network.target llmctl-embed.service");
@@ -113,12 +113,12 @@ describe("renderUnit", () => {
     ["HF_HOME holds U+FFFF, which a unit cannot say", { environment: { HF_HOME: "/\uffff" } }],
     ["the path of the profile holds U+0000, which a unit cannot say", { profilePath: "/a\0.yaml" }],
     ["a folder that the service writes to holds U+000D, which a unit cannot say", { writable: ["/a\rb"] }],
-  ])("refuses what systemd has no words for: %s", (message, changes) => {
+  ])("refuses a value that a unit cannot hold: %s", (message, changes) => {
     expect(() => linesOf(changes)).toThrow(message);
     expect(() => linesOf(changes)).toThrow(expect.objectContaining({ code: "value-unwritable", exit: "config" }));
   });
 
-  test("a system unit has its own folders and a read-only view of the rest", () => {
+  test("gives a system unit its own folders and a read-only view of the rest", () => {
     const lines = linesOf({ writable: ["/root/.cache/llmctl", "/srv/hugging face"] });
     expect(lines).toEqual(
       expect.arrayContaining(["StateDirectory=llmctl", "ProtectSystem=strict", "WantedBy=multi-user.target"]),
@@ -127,7 +127,7 @@ describe("renderUnit", () => {
     expect(lines).toContain('ReadWritePaths="-/srv/hugging face"');
   });
 
-  test("a user unit asks for nothing that a user's manager may not do", () => {
+  test("gives a user unit only settings that a user's manager permits", () => {
     const text = renderUnit({ ...options, scope: "user", writable: ["/home/u/.cache"] });
     expect(text).not.toMatch(
       /^(CapabilityBoundingSet|Protect\w+|PrivateTmp|ReadWritePaths|StateDirectory|RuntimeDirectory)/m,
@@ -136,7 +136,7 @@ describe("renderUnit", () => {
     expect(text).toContain("NoNewPrivileges=yes");
   });
 
-  test("a priority that needs a right brings the limits for it; else real-time scheduling is shut out", () => {
+  test("sets the limits that a priority needs, else forbids real-time scheduling", () => {
     const lines = linesOf({ priority: { fifo: 90, niceness: -20 } });
     expect(lines).toEqual(expect.arrayContaining(["LimitRTPRIO=90", "LimitNICE=-20"]));
     expect(lines).not.toContain("RestrictRealtime=yes");

@@ -15,7 +15,7 @@ const whole = makeLaunch({
   args: ["--port", "0"],
 });
 
-/** As it arrives. */
+/** The launch as it arrives: parsed JSON. */
 function check(value: unknown): Launch {
   return checkLaunch(JSON.parse(JSON.stringify(value)), running, "9.9.9");
 }
@@ -33,14 +33,14 @@ describe("is refused", () => {
     expect(() => check(replace(whole, path, undefined))).toThrow(refusalOf(path));
   });
 
-  test.each(paths)("with another kind of value for %s", (path) => {
+  test.each(paths)("with a value of another type for %s", (path) => {
     for (const wrong of [null, { odd: true }, [[]], -1, "\u0000odd", true]) {
       if (isOfOneKind(wrong, read(whole, path))) continue;
       expect(() => check(replace(whole, path, wrong))).toThrow(refusalOf(path));
     }
   });
 
-  test("with a NUL in a text, which Node would quote at the spawn", () => {
+  test("with a NUL in a text, since Node's spawn error would quote the text", () => {
     for (const env of [{ A: "s3cret\0" }, { "s3cret\0": "x" }]) {
       expect(() => check({ ...whole, env })).toThrow(refusalOf("env"));
       expect(() => check({ ...whole, env })).not.toThrow("s3cret");
@@ -63,7 +63,7 @@ describe("is refused", () => {
     expect(() => check({ ...whole, protocol: "rpc-worker" })).toThrow("of another kind");
   });
 
-  test("whatever it is, with an error that says that the running one goes on", () => {
+  test("with an error that says that the running server goes on", () => {
     fc.assert(
       fc.property(fc.jsonValue(), (value) => {
         try {
@@ -100,7 +100,7 @@ function replace(value: object, path: string, wrong: unknown): object {
   return { ...value, [key]: rest.length === 0 ? wrong : replace(inner as object, rest.join("."), wrong) };
 }
 
-/** A text for a text is no other kind, unless only some words are known; nor is one map for another. */
+/** Whether the launch may hold the one value instead of the other. A text counts unless only some words are valid. */
 function isOfOneKind(wrong: unknown, right: unknown): boolean {
   const isWord = ["llama-server", "fail", "on-failure", "kill"].includes(String(right));
   return typeof wrong === "string"

@@ -33,7 +33,7 @@ test("events of a start are delivered after the step, in order", () => {
 });
 
 test.each<StateName>(["ready", "unhealthy", "backoff", "stopping", "killing", "stuck", "stopped", "failed"])(
-  "%s is told at once, behind what waits, and nothing is told twice",
+  "%s is delivered at once, after the waiting events, and no event is delivered twice",
   (state) => {
     add("preflight", state);
     expect(told).toEqual(["preflight", state]);

@@ -22,7 +22,7 @@ const check = (names: { server?: string; model?: string; keys?: string }) =>
     }),
   );
 
-test("a launch whose files are all there can be started", async () => {
+test("a launch whose files all exist can be started", async () => {
   expect(await check({})).toBeUndefined();
 });
 
@@ -32,7 +32,7 @@ test.each([
   // A file in place of a folder.
   [{ model: "keys/m.gguf" }, "model-missing", "the model file"],
   [{ keys: "gone" }, "api-key-file-missing", "the API key file"],
-])("%j is missing and may come", async (names, kind, what) => {
+])("%j is missing and may appear later", async (names, kind, what) => {
   const cause = await check(names);
   expect(cause).toMatchObject({ kind, permanent: true, mayCome: true, exit: "missingFile" });
   expect(cause?.message).toMatch(new RegExp(`^${what} ".*" is missing$`));

@@ -22,7 +22,7 @@ const launches = fc
     });
   });
 
-// What ends a supervision is rare, so that most sequences are long.
+// Events that end a supervision are rare, so that most sequences are long.
 const causes = fc.oneof(
   { weight: 100, arbitrary: fc.constant(crashed) },
   { weight: 1, arbitrary: fc.constantFrom(badFlag, notThere) },
@@ -32,7 +32,7 @@ const wishes = fc.oneof(
   { weight: 1, arbitrary: fc.constantFrom("down", "force") },
 );
 
-/** What may happen next, whoever is its turn; the world decides whether it can. */
+/** The next event or effect; the world decides whether it is possible. */
 const turns = fc.oneof(
   {
     weight: 200,
@@ -62,20 +62,20 @@ const turns = fc.oneof(
 type Turn = typeof turns extends fc.Arbitrary<infer T> ? T : never;
 
 /**
- * The part of a supervisor that performs effects, with a server that obeys or does not; every rule that it must keep is
+ * The part of a supervisor that performs effects, with a server that obeys or does not; every rule that it must obey is
  * checked here.
  */
 class World {
   machine: Machine = initialMachine;
   readonly launch: Launch;
-  /** Epoch of the server that runs. */
+  /** Epoch of the running server. */
   server: number | undefined;
   finished: string | undefined;
-  /** Told by the rule and not by the machine. */
+  /** Known from the rule, not from the machine. */
   isPatient: boolean;
   #nowMs = 0;
   #preflights = 0;
-  /** A server of an earlier supervisor, which is there or not, until the first answer of a preflight. */
+  /** An orphaned server, if there is one, until the first answer of a preflight. */
   #mayAdopt = true;
   #deadline: number | undefined;
   #isDraining = false;
@@ -208,7 +208,7 @@ class World {
   }
 }
 
-describe("whatever happens, in whatever order", () => {
+describe("for any sequence of events", () => {
   test("there is never a second server or proof, an early second SIGTERM, or an end while the server runs", () => {
     fc.assert(
       fc.property(launches, fc.boolean(), fc.array(turns, longest), (launch, isPatient, sequence) => {
@@ -217,7 +217,7 @@ describe("whatever happens, in whatever order", () => {
           world.take(turn);
           if (world.finished !== undefined) return;
         }
-        // From anywhere, two wishes and the death of the server are enough.
+        // From any state, two requests and the death of the server are enough.
         world.dispatch({ type: "down" });
         world.dispatch({ type: "force" });
         world.exit(crashed);

@@ -128,7 +128,7 @@ describe("transitions", () => {
     expect(next(machine, { type: "preflight-passed" }, launch).machine.state).toEqual({ name: "preflight" });
   });
 
-  test("the latest request decides what follows a stop", () => {
+  test("the latest request decides the state after a stop", () => {
     const { machine: stop } = next(inState(restarting), down, launch);
     expect(next(stop, exited(crashed), launch).machine.state.name).toBe("stopped");
     const { machine: again } = next(inState(stopping), restart, launch);
@@ -143,7 +143,7 @@ describe("transitions", () => {
     expect(failed).toMatchObject({ name: "failed", cause: { kind: "stalled", exit: "notReadyInTime" } });
   });
 
-  test("a failed proof stops the server for good if the launch says so, with that cause however it ends", () => {
+  test("a failed proof stops the server for good if the launch says so, and stays the cause", () => {
     const { machine } = next(inState({ name: "proving" }), notProved, strict);
     const { state } = next(machine, exited(crashed), strict).machine;
     expect(state).toMatchObject({ name: "failed", cause: badFlag });
@@ -151,7 +151,7 @@ describe("transitions", () => {
 });
 
 describe("retries", () => {
-  /** The delays of one exit after the other, each some time after the one before. */
+  /** The delays after a series of exits at this interval. */
   function delays(by: Launch, exits: number, everyMs: number, random = 0.5): (number | string)[] {
     let machine: Machine = inState(ready);
     return Array.from({ length: exits }, (_, i) => {
@@ -170,11 +170,11 @@ describe("retries", () => {
     expect(delays(launch, 2, 10, 1)).toEqual([1200, 2400]);
   });
 
-  test("exits further apart than the window never add up", () => {
+  test("exits further apart than the window never count together", () => {
     expect(delays(launch, 20, launch.restart.windowMs + 1)).toEqual(Array.from({ length: 20 }, () => 1000));
   });
 
-  test("a crash loop tells how often, how fast and why", () => {
+  test("the error for a crash loop has number, time and cause of the exits", () => {
     const failures = [0, 1000, 2000, 3000];
     const { state } = next(inState(ready, failures), exited({ ...crashed, fix: "try" }, 4000), launch).machine;
     expect(state).toMatchObject({
@@ -209,7 +209,7 @@ test("a process may exist in every state from starting to stuck", () => {
   }
 });
 
-/** A state of which only the name matters. */
+/** A state with only a name. */
 function plain(name: State["name"]): State {
   switch (name) {
     case "ready":
@@ -233,7 +233,7 @@ function plain(name: State["name"]): State {
   }
 }
 
-test("a start waits without end for dependencies elsewhere, ever more rarely, and counts no failure", () => {
+test("a start waits for dependencies elsewhere without limit, at growing intervals, and counts no failure", () => {
   const delays: number[] = [];
   let machine = inState({ name: "preflight" });
   for (let i = 0; i < 10; i += 1) {
@@ -250,14 +250,14 @@ test("a start waits without end for dependencies elsewhere, ever more rarely, an
   );
 });
 
-describe("a cause that may go away by itself", () => {
+describe("a temporary cause", () => {
   const patient = (state: State): Machine => ({ ...inState(state), isPatient: true });
   const refused: Event = { type: "preflight-failed", cause: notThere };
 
   test.each<[string, State, Event]>([
     ["before a start", { name: "preflight" }, refused],
     ["by the server itself", { name: "loading" }, exited(notThere)],
-  ])("is waited for where nobody watches, when it is missed %s", (_, state, event) => {
+  ])("is retried if no command watches the start, when it occurs %s", (_, state, event) => {
     const { machine, effects } = next(patient(state), event, launch);
     expect(machine).toMatchObject({
       state: { name: "backoff", delayMs: 1000, waitingFor: notThere },
@@ -268,7 +268,7 @@ describe("a cause that may go away by itself", () => {
     expect(next(patient(state), event, never).machine.state.name).toBe("failed");
   });
 
-  test("is waited for ever more rarely and without end, also where each start gets as far as a server", () => {
+  test("is retried without limit at growing intervals, even if each start spawns a server", () => {
     const delays: number[] = [];
     let machine = patient({ name: "preflight" });
     for (let i = 0; i < 10; i += 1) {
@@ -281,7 +281,7 @@ describe("a cause that may go away by itself", () => {
     expect(machine.failuresMs).toEqual([]);
   });
 
-  test("is waited for once the server has been ready, also after a person's restart", () => {
+  test("is retried once the server has been ready, even after a requested restart", () => {
     const served = next(inState({ name: "loading" }), good, undrafted).machine;
     const { machine } = next(next(served, restart, undrafted).machine, exited(crashed), undrafted);
     expect(next(machine, refused, undrafted).machine.state).toMatchObject({ name: "backoff", waitingFor: notThere });

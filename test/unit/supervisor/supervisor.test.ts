@@ -23,7 +23,7 @@ const backoffMs = 20;
 /**
  * A server that ends at once.
  * @param explain How its end is explained.
- * @returns what was told until the server was started `runs` times.
+ * @returns the messages until the server was started `runs` times.
  */
 async function watchCrashes(runs: number, explain: () => void): Promise<readonly StatusEvent[]> {
   const events: StatusEvent[] = [];
@@ -54,7 +54,7 @@ async function watchCrashes(runs: number, explain: () => void): Promise<readonly
   return events;
 }
 
-test("a backoff counts from the server's end: the work after an exit does not delay the next start", async () => {
+test("a backoff counts from the server's exit: the work after it does not delay the next start", async () => {
   const longerThanBackoffMs = 2 * backoffMs;
   const events = await watchCrashes(2, () => {
     for (const untilMs = performance.now() + longerThanBackoffMs; performance.now() < untilMs;);

@@ -21,6 +21,6 @@ test("errors of the system and known errors become warnings", () => {
 test.each<() => unknown>([
   () => readFileSync(undefined as unknown as string), // a TypeError with a code
   () => (undefined as unknown as string).length,
-])("a mistake of ours is not", (mistake) => {
+])("a bug does not become a warning", (mistake) => {
   expect(() => warnOnSystemError("cannot", mistake, () => undefined)).toThrow(TypeError);
 });

@@ -21,7 +21,7 @@ test("an answer is kept for its question only", async () => {
   expect(await readdir(dirname(path))).toHaveLength(1);
 });
 
-test("one that is broken, or of another shape, is none", async () => {
+test("a broken answer, or one of another shape, counts as missing", async () => {
   const path = answerPath(folder, "sums", 1);
   await keepAnswer(path, "three");
   expect(await readAnswer(path, isNumber)).toBeUndefined();
@@ -29,7 +29,7 @@ test("one that is broken, or of another shape, is none", async () => {
   expect(await readAnswer(path, isNumber)).toBeUndefined();
 });
 
-test("a folder that cannot be had stops nothing", async () => {
+test("a folder that cannot be created stops nothing", async () => {
   await writeFile(join(folder, "sums"), "a file");
   const path = answerPath(folder, "sums", 1);
   await keepAnswer(path, 3);

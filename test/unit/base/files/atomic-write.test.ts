@@ -14,7 +14,7 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-/** Content whose source breaks after some bytes have been written, as a full disk would. */
+/** Content whose source fails after some bytes have been written, as with a full disk. */
 function breaksHalfway(): Uint8Array {
   async function* chunks(): AsyncGenerator<Uint8Array> {
     yield Buffer.from("new, but only ha");
@@ -55,7 +55,7 @@ describe("writeFileAtomic", () => {
     expect(await readFile(join(path, "inside"), "utf8")).toBe("kept");
   });
 
-  test("a reader sees one whole content while several write", async () => {
+  test("a reader sees whole content while several processes write", async () => {
     const path = join(folder, "state.json");
     const contents = ["a", "b", "c"].map((letter) => letter.repeat(300_000));
     await writeFileAtomic(path, contents[0] ?? "");
@@ -97,7 +97,7 @@ describe("replaceFileAtomic", () => {
     expect(await readFile(join(folder, "dotfiles/profile.yaml"), "utf8")).toBe("new");
   });
 
-  test("makes no file where there is none", async () => {
+  test("does not create a missing file", async () => {
     await expect(replaceFileAtomic(join(folder, "gone.yaml"), "new")).rejects.toThrow("ENOENT");
     expect(await readdir(folder)).toEqual([]);
   });

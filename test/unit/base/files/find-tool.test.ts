@@ -19,7 +19,7 @@ afterEach(async () => {
 });
 
 describe("findTool", () => {
-  test("takes the first program of that name, and no folder for one", () => {
+  test("takes the first program of that name, and never a folder", () => {
     expect(findTool("tool", `${folder}/missing::${folder}/first:${folder}/second`)).toBe(join(folder, "second/tool"));
   });
 

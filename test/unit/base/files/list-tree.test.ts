@@ -13,12 +13,12 @@ afterEach(() => rm(folder, { recursive: true }));
 describe("links", () => {
   test("that lead in a circle end, however many there are", async () => {
     await writeFile(join(folder, "model.gguf"), "");
-    // Followed to the system's end of 40 links, two of them would be 2^40 paths.
+    // Followed up to the system's limit of 40 links, two of them would give 2^40 paths.
     for (const name of ["a", "b", "c"]) await symlink(".", join(folder, name));
     expect(await listTree(folder)).toEqual(["model.gguf"]);
   });
 
-  test("to folders elsewhere are followed, and those that lead nowhere count as files", async () => {
+  test("to folders elsewhere are followed, and dangling links count as files", async () => {
     await mkdir(join(folder, "top/inner"), { recursive: true });
     await mkdir(join(folder, "elsewhere"));
     await writeFile(join(folder, "elsewhere/model.gguf"), "");
@@ -39,6 +39,6 @@ test.each([
   await expect(listTree(folder, { ...treeLimits, ...limits })).rejects.toMatchObject({ code: "folder-too-large" });
 });
 
-test("a folder that is not there is the system's error", async () => {
+test("a missing folder is the system's error", async () => {
   await expect(listTree(join(folder, "none"))).rejects.toMatchObject({ code: "ENOENT" });
 });

@@ -16,7 +16,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true }));
 
-test("a file of ours is opened, and made where there is none", async () => {
+test("one's own file is opened, and created when it is missing", async () => {
   closeSync(openOwnFile(path, flags));
   closeSync(openOwnFile(path, flags));
   expect(await readFile(path, "utf8")).toBe("");
@@ -34,8 +34,8 @@ test.each([
   expect(await readFile(join(folder, "victim"), "utf8")).toBe("text");
 });
 
-// To give a file away takes root.
-test.runIf(process.getuid?.() === 0)("a file of another user's is refused by its owner", async () => {
+// Only root can give a file to another user.
+test.runIf(process.getuid?.() === 0)("a file of another user is refused with the owner's name", async () => {
   await writeFile(path, "");
   await chown(path, 65_534, 65_534);
   expect(() => openOwnFile(path, flags, "log")).toThrow(

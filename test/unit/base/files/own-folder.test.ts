@@ -14,14 +14,14 @@ const modeOf = async (path: string) => (await stat(path)).mode & 0o777;
 const refusal = (message: string) =>
   expect.objectContaining({ code: "foreign-folder", exit: "permission", message: expect.stringContaining(message) });
 
-test("is made with all above it, for its owner only, and made again without harm", async () => {
+test("is created with its parents, for its owner only, and a second call is harmless", async () => {
   const path = join(folder, "a", "b");
   ensureOwnFolder(path);
   ensureOwnFolder(path);
   expect([await modeOf(path), await modeOf(join(folder, "a"))]).toEqual([0o700, 0o700]);
 });
 
-test("others lose their right to read one that is there; what its owner may do stays", async () => {
+test("others lose the right to read an existing folder; the owner's rights are kept", async () => {
   const path = join(folder, "a");
   await mkdir(path);
   await chmod(path, 0o555);
@@ -29,7 +29,7 @@ test("others lose their right to read one that is there; what its owner may do s
   expect(await modeOf(path)).toBe(0o500);
 });
 
-test("one that others can write is taken while it is empty, and refused when something is in it", async () => {
+test("a folder that others can write is accepted while empty, and refused otherwise", async () => {
   const path = join(folder, "a");
   await mkdir(path);
   await chmod(path, 0o777);
@@ -41,7 +41,7 @@ test("one that others can write is taken while it is empty, and refused when som
   expect(() => expectOwnFolder(path)).toThrow(refusal("can be written by other users"));
 });
 
-test("a link is refused, also one that leads to a folder of ours", async () => {
+test("a link is refused, even to one's own folder", async () => {
   await mkdir(join(folder, "real"));
   await symlink(join(folder, "real"), join(folder, "link"));
   expect(() => ensureOwnFolder(join(folder, "link"))).toThrow(refusal("is a link"));
@@ -55,7 +55,7 @@ test("a file in its place is the system's error", async () => {
   );
 });
 
-test.runIf(process.getuid?.() === 0)("one of another user is refused with its owner's name", async () => {
+test.runIf(process.getuid?.() === 0)("a folder of another user is refused with the owner's name", async () => {
   const path = join(folder, "a");
   await mkdir(path);
   await chown(path, 65_534, 65_534);
@@ -64,13 +64,13 @@ test.runIf(process.getuid?.() === 0)("one of another user is refused with its ow
   );
 });
 
-test("a user is told by name where there is one", async () => {
+test("a user is called by name, if there is a name", async () => {
   const [name, , uid] = (await readFile("/etc/passwd", "utf8")).split("\n")[0]?.split(":") ?? [];
   expect(describeUser(Number(uid))).toBe(`"${name}" (uid ${uid})`);
   expect(describeUser(4_123_456)).toBe("uid 4123456");
 });
 
 // Node's own recursive mkdir never returns here.
-test.runIf(process.platform === "linux")("a folder that the system does not let exist is its error", () => {
+test.runIf(process.platform === "linux")("a folder that the system does not allow is the system's error", () => {
   expect(() => ensureOwnFolder("/proc/none/below")).toThrow(expect.objectContaining({ code: "ENOENT" }));
 });

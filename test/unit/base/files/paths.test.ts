@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { findPaths } from "../../../../src/base/files/paths.ts";
 
 describe("findPaths", () => {
-  test("a user's files go where the XDG base directories are by default", () => {
+  test("a user's files are in the XDG base directories by default", () => {
     expect(findPaths({ HOME: "/home/u", XDG_RUNTIME_DIR: "/run/user/1000" }, 1000)).toEqual({
       runtime: "/run/user/1000/llmctl",
       state: "/home/u/.local/state/llmctl",
@@ -44,11 +44,11 @@ describe("findPaths", () => {
     });
   });
 
-  test("without a runtime folder sockets are with the state, where nobody else can be first", () => {
+  test("without a runtime folder sockets are beside the state, where no other user can be first", () => {
     expect(findPaths({ HOME: "/home/u" }, 1000).runtime).toBe("/home/u/.local/state/llmctl/.run");
   });
 
-  test("the state is the same with a runtime folder and without", () => {
+  test("the state is at the same place with a runtime folder and without", () => {
     const at = (more: Record<string, string>) => findPaths({ HOME: "/home/u", ...more }, 1000).state;
     expect(at({})).toBe(at({ XDG_RUNTIME_DIR: "/run/user/1000" }));
   });
@@ -73,7 +73,7 @@ describe("findPaths", () => {
     [{ HF_HOME: "/models", HF_HUB_CACHE: "/hub" }, "/hub"],
     [{ HF_HOME: "/models", HUGGINGFACE_HUB_CACHE: "/old" }, "/old"],
     [{ HF_HUB_CACHE: "/hub", HUGGINGFACE_HUB_CACHE: "/old" }, "/hub"],
-  ])("finds the Hugging Face cache by %j", (env, hub) => {
+  ])("finds the Hugging Face cache with %j", (env, hub) => {
     expect(findPaths({ HOME: "/h", ...env }, 1000).hub).toBe(hub);
   });
 

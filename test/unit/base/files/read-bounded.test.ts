@@ -11,7 +11,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true }));
 
-describe("a file of others", () => {
+describe("a file of another user", () => {
   test("is read up to the limit, also through a link", async () => {
     await writeFile(join(folder, "a"), "12345");
     await symlink("a", join(folder, "link"));
@@ -20,29 +20,29 @@ describe("a file of others", () => {
     expect(await readBounded(join(folder, "a"), 4)).toBeUndefined();
   });
 
-  test("that is none does not keep us waiting", async () => {
+  test("that is a pipe, a device or a folder is not read", async () => {
     execFileSync("mkfifo", [join(folder, "pipe")]);
     expect(await readBounded(join(folder, "pipe"), 100)).toBeUndefined();
     expect(await readBounded("/dev/zero", 100)).toBeUndefined();
     expect(await readBounded(folder, 100)).toBeUndefined();
   });
 
-  test.runIf(process.platform === "linux")("that says it is empty, as those of /proc do, is read", async () => {
+  test.runIf(process.platform === "linux")("that claims to be empty, as files of /proc do, is read", async () => {
     expect(await readBounded("/proc/self/status", 1 << 20)).toContain("Pid:");
     expect(await readBounded("/proc/self/status", 10)).toBeUndefined();
-    // Longer than one read of it gives.
+    // Longer than the result of one read.
     const maps = await readBounded("/proc/self/maps", 16 << 20);
     expect(maps?.length).toBeGreaterThan(8192);
     expect(maps?.trimEnd().split("\n").at(-1)).toContain("[");
     expect(await readBounded("/proc/self/maps", 8000)).toBeUndefined();
   });
 
-  test("that is not there is the system's error", async () => {
+  test("that is missing is the system's error", async () => {
     await expect(readBounded(join(folder, "none"), 1)).rejects.toMatchObject({ code: "ENOENT" });
   });
 });
 
-test("of a body without end no more is taken than the limit, and its source is let go of", async () => {
+test("an endless body is read up to the limit, and its source is closed", async () => {
   let sent = 0;
   let isLetGo = false;
   async function* endless() {

@@ -8,7 +8,7 @@ async function collect(stream: Readable): Promise<string[]> {
   return lines;
 }
 
-test("cuts at line ends, wherever the pieces end", async () => {
+test("splits at line ends, wherever the chunks end", async () => {
   const bytes = Buffer.from("one\ntwö\n\nthree\n");
   for (let size = 1; size <= bytes.length; size += 1) {
     const pieces = Array.from({ length: Math.ceil(bytes.length / size) }, (_, i) =>
@@ -18,7 +18,7 @@ test("cuts at line ends, wherever the pieces end", async () => {
   }
 });
 
-test("a last line that was cut is dropped", async () => {
+test("an incomplete last line is dropped", async () => {
   expect(await collect(Readable.from(['{"a":1}\n{"b"']))).toEqual(['{"a":1}']);
 });
 
@@ -33,14 +33,14 @@ test.each([undefined, new Error("reset")])("a stream that is destroyed ends the 
   expect(lines).toEqual(["one"]);
 });
 
-test("who stops reading destroys the stream", async () => {
+test("a reader that stops destroys the stream", async () => {
   const stream = new PassThrough();
   stream.write("one\ntwo\n");
   for await (const line of readLines(stream)) if (line === "one") break;
   expect(stream.destroyed).toBe(true);
 });
 
-test("a line without end is refused, and its stream let go of", async () => {
+test("an endless line is refused, and its stream is closed", async () => {
   let sent = 0;
   const stream = Readable.from(
     (function* endless() {
@@ -58,7 +58,7 @@ test("a line without end is refused, and its stream let go of", async () => {
   expect(sent).toBeLessThan(100);
 });
 
-test("a long line in small pieces is joined once", async () => {
+test("a long line in small chunks is joined once", async () => {
   const pieces = Array.from({ length: 200_000 }, () => Buffer.from("ä"));
   const lines = await collect(Readable.from([...pieces, Buffer.from("\n")], { objectMode: true }));
   expect(lines).toEqual(["ä".repeat(200_000)]);

@@ -12,12 +12,12 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true }));
 
-test("reads a file of ours", () => {
+test("reads one's own file", () => {
   writeFileSync(join(folder, "f"), "text");
   expect(readSmallFile(join(folder, "f"))).toBe("text");
 });
 
-test("waits for no writer of a pipe, and reads nothing huge", () => {
+test("does not wait for a pipe's writer, and refuses a huge file", () => {
   execFileSync("mkfifo", [join(folder, "pipe")]);
   expect(readSmallFile(join(folder, "pipe"))).toBeUndefined();
   writeFileSync(join(folder, "huge"), "");

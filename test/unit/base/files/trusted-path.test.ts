@@ -11,7 +11,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true }));
 
-test("a way of our own folders and root's is safe, also by a link of ours, and as far as it is there", async () => {
+test("a path of one's own folders and root's is safe, also with one's own link or a missing end", async () => {
   await symlink(join(folder, "a"), join(folder, "link"));
   await symlink("../a/./b", join(folder, "a", "relative"));
   await symlink("loop", join(folder, "loop"));
@@ -19,8 +19,8 @@ test("a way of our own folders and root's is safe, also by a link of ours, and a
     expectTrustedPath(join(folder, path));
 });
 
-// To give a folder away takes root.
-describe.runIf(process.getuid?.() === 0)("what another user has on the way", () => {
+// Only root can give a folder to another user.
+describe.runIf(process.getuid?.() === 0)("another user's entry on the path", () => {
   const refusal = (what: string) =>
     expect.objectContaining({ code: "foreign-folder", exit: "permission", message: expect.stringContaining(what) });
 

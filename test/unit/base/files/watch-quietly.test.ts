@@ -11,7 +11,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true }));
 
-test("tells of changes", async () => {
+test("reports changes", async () => {
   const path = join(folder, "file");
   writeFileSync(path, "");
   const changed = await new Promise<boolean>((resolve) => {
@@ -24,7 +24,7 @@ test("tells of changes", async () => {
   expect(changed).toBe(true);
 });
 
-test("of a file that is not there says nothing", () => {
+test("reports nothing for a missing file", () => {
   const watch = watchQuietly(join(folder, "none"), () => undefined);
   expect(() => watch.close()).not.toThrow();
 });

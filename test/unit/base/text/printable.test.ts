@@ -14,7 +14,7 @@ import { quoteForShellInLine } from "../../../../src/base/text/quote-for-shell.t
 import { writeYaml } from "../../../../src/base/text/yaml-text.ts";
 import { findHostile, hostileParts, hostileText } from "../../../support/hostile-text.ts";
 
-describe("what a terminal obeys or hides is shown", () => {
+describe("characters that a terminal obeys or hides are made visible", () => {
   test.each([
     ["a sequence", "\u001b[31m", String.raw`\x1b[31m`],
     ["a sequence in one byte of Latin-1", "\u009b2J", String.raw`\x9b2J`],
@@ -34,18 +34,18 @@ describe("what a terminal obeys or hides is shown", () => {
     expect(printableLine(text)).toBe(shown);
   });
 
-  test("newlines and tabs in one line, and not in a block", () => {
+  test("newlines and tabs in a line, but not in a block", () => {
     expect(printableLine("a\n\tb\r\n")).toBe(String.raw`a\n\tb\r\n`);
     expect(printable("a\n\tb\r\n")).toBe("a\n\tb\n");
   });
 
-  test("nothing of it is left, whatever the text", () => {
+  test("none is left in any text", () => {
     fc.assert(
       fc.property(hostileText, (text) => {
         expect(findHostile(printable(text))).toBeUndefined();
         expect(findHostile(printableLine(text))).toBeUndefined();
         expect(printableLine(text)).not.toMatch(/[\n\t]/);
-        // What is shown is not shown again.
+        // An escaped text is not escaped again.
         expect(printable(printable(text))).toBe(printable(text));
       }),
       { numRuns: 2000 },
@@ -72,19 +72,19 @@ describe("a long text", () => {
     expect(shorten("short", 5)).toBe("short");
   });
 
-  test("is not cut within a pair", () => {
+  test("is not cut within a surrogate pair", () => {
     for (let most = 10; most < 20; most += 1)
       expect(printableLine(shorten("😀".repeat(100), most))).not.toContain("\\u");
   });
 
-  test("of megabytes is a name or a sentence for people", () => {
+  test("of megabytes is cut to a name or a sentence", () => {
     const megabytes = "\u001b".repeat(2e6);
     expect(printableName(megabytes).length).toBeLessThan(2000);
     expect(printableSentence(megabytes).length).toBeLessThan(10_000);
   });
 });
 
-describe("where a language has escapes, the value is exact", () => {
+describe("in a language with escapes the value is exact", () => {
   test("in JSON", () => {
     fc.assert(
       fc.property(hostileText, hostileText, (key, text) => {

@@ -8,7 +8,7 @@ test.each([
   ["https://user:s3cr et@mod els.example", "https://…@mod els.example"],
   ["https://models.example/m.gguf?X-Amz-Signature=s3cret", "https://models.example/m.gguf?…"],
   ["https://models.example/m.gguf#s3cret", "https://models.example/m.gguf?…"],
-])("an address is shown without what it may keep secret: %s", (address, shown) => {
+])("an address is shown without its secrets: %s", (address, shown) => {
   expect(maskAddress(address)).toBe(shown);
 });
 
@@ -23,7 +23,7 @@ test.each([
   ["db_password", true, true],
   ["API_KEY_FILE", true, false],
   ["CUDA_VISIBLE_DEVICES", false, false],
-])("a variable's name says whether it may be, and whether it is, a secret: %s", (name, may, is) => {
+])("a variable's name shows whether it may be, and whether it is, a secret: %s", (name, may, is) => {
   expect([maySecretBe(name), isSecret(name)]).toEqual([may, is]);
 });
 
@@ -36,4 +36,4 @@ test.each([
   ["redis://:s3cret@db", true],
   ["https://models.example/@v1", false],
   ["ada@models.example", false],
-])("whether %s holds a login is told: %s", (text, expected) => expect(hasLogin(text)).toBe(expected));
+])("%s holds a login: %s", (text, expected) => expect(hasLogin(text)).toBe(expected));

@@ -36,7 +36,7 @@ describe("events as JSON", () => {
     ]);
   });
 
-  test("tell of each model of a plan in a line of its own", () => {
+  test("have a line for each model of a plan", () => {
     const files = { shards: [{ path: "/a.gguf", sizeBytes: 1 }], source: "local file" };
     const plans = [{ model: "m", plan: { kind: "complete", files } as const }];
     const [line] = reportAt([[0, { kind: "fetch-plan", plans }]]);
@@ -49,7 +49,7 @@ describe("events as JSON", () => {
     });
   });
 
-  test("tell of the bytes of a file twice a second at most, and always of its end", () => {
+  test("report a file's bytes at most twice a second, and always its end", () => {
     const told = reportAt([
       [0, bytes(10)],
       [499, bytes(20)],
@@ -73,7 +73,7 @@ describe("events for people", () => {
     return { text: String(stream.read() ?? ""), stages };
   };
 
-  test("are lines that stay, with a stage before each kind of work", () => {
+  test("are permanent lines, with a heading before each kind of work", () => {
     const { text, stages } = report(
       { kind: "fetch-plan", plans: [] },
       { kind: "file-done", model: "m", file: "a.gguf", sizeBytes: 100, verified: true },

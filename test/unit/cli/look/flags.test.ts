@@ -26,7 +26,7 @@ describe("a word", () => {
   });
 });
 
-test("all that is known of a flag is told", () => {
+test("everything known about a flag is shown", () => {
   expect(describeFlags("t", searchFlags(all, "--flash-attn"), false)).toBe(`# t
 
 common
@@ -39,7 +39,7 @@ common
 `);
 });
 
-test("a removed flag is told with its successor and its key", () => {
+test("a removed flag is shown with its successor and its key", () => {
   expect(describeFlags("t", searchFlags(all, "--draft-max"), false)).toContain(
     "removed, use --spec-draft-n-max or --spec-ngram-mod-n-max\n      key of a profile: draft.n_max\n",
   );

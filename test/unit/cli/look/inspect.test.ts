@@ -37,7 +37,7 @@ test("a model's facts are lines of key and value, aligned", async () => {
   );
 });
 
-test("as JSON they are plain data, the vocabulary as counts", async () => {
+test("a model's facts in JSON are plain data, the vocabulary as counts", async () => {
   const json = JSON.parse(JSON.stringify(toJson(await modelFrom(parts)))) as Record<string, unknown>;
   expect(json).toMatchObject({
     architecture: "llama",
@@ -48,7 +48,7 @@ test("as JSON they are plain data, the vocabulary as counts", async () => {
   expect(Object.keys(json["tokenizer"] as object)).not.toContain("tokens");
 });
 
-test("a file without a model in it is described all the same", async () => {
+test("a file without a model is described all the same", async () => {
   const text = formatModel(await modelFrom({ metadata: { "general.architecture": "clip" } }, "mmproj.gguf"));
   expect(text).toContain("architecture   clip\n");
   expect(text).toContain("tokenizer      none\n");

@@ -41,7 +41,7 @@ test("another program is a change", () => {
   expect(describeDiff("p", diff)).toContain("- /b/llama-server\n+ /c/llama-server\n");
 });
 
-test("settings that are not on the command line are not hidden", () => {
+test("settings that are not on the command line are shown", () => {
   const diff = diffCommands(running, { file: "/b/llama-server", flags, hash: "b" });
   expect(diff.otherSettings).toBe(true);
   expect(describeDiff("p", diff)).toContain('"llmctl restart p" takes it up');

@@ -32,13 +32,13 @@ describe("profile list", () => {
     ]);
   });
 
-  test("says where it looked when there is none", async () => {
+  test("lists the searched folders when there is no profile", async () => {
     expect(await profileList(["/gone/profiles"], { width: 80 })).toBe("no profiles in /gone/profiles\n");
   });
 });
 
 describe("profile show", () => {
-  test("is YAML that means the same profile, with the origin of each value", async () => {
+  test("is YAML of an equal profile, with the origin of each value", async () => {
     await using folder = await ProfileFolder.create(files);
     const text = await profileShow("coder", folder.options(), {});
     const { extends: _, ...values } = (await folder.load("coder")).values;
@@ -48,7 +48,7 @@ describe("profile show", () => {
     expect(text).toMatch(/^ {2}host: 127\.0\.0\.1 +# default$/m);
   });
 
-  test("gives JSON with the origins of what was written", async () => {
+  test("gives JSON with the origins of written values", async () => {
     await using folder = await ProfileFolder.create(files);
     const text = await profileShow("coder", folder.options(), { json: true });
     expect(JSON.parse(text)).toMatchObject({
@@ -61,7 +61,7 @@ describe("profile show", () => {
   });
 });
 
-test("profile show --resolved is a profile of its own that means the same", async () => {
+test("profile show --resolved is a standalone profile with the same values", async () => {
   await using folder = await ProfileFolder.create(files);
   const text = await profileShow("coder", folder.options(), { resolved: true });
   expect(text).not.toMatch(/extends:|default|hf_abc/);

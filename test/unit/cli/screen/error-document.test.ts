@@ -21,7 +21,7 @@ const anyProblem: fc.Arbitrary<Problem> = fc.record(
 );
 const exits = Object.keys(exitCodes) as ExitName[];
 
-test("every problem is told, in order, with its place and its fix as they are; what is unknown is null", () => {
+test("lists every problem in order, with place and fix unchanged; unknown values are null", () => {
   fc.assert(
     fc.property(fc.array(anyProblem, { minLength: 1, maxLength: 4 }), fc.constantFrom(...exits), (problems, exit) => {
       const [first = { message: "" }, ...more] = problems;
@@ -38,7 +38,7 @@ test("every problem is told, in order, with its place and its fix as they are; w
   );
 });
 
-describe("what is no error of ours is a bug", () => {
+describe("any other error is a bug", () => {
   test("an Error, with its stack", () => {
     const error = new TypeError("x is not a function");
     const { document, exitCode } = describeError(error);

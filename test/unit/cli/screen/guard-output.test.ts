@@ -6,7 +6,7 @@ import { paint } from "../../../../src/cli/screen/paint.ts";
 import { ProgressBars } from "../../../../src/cli/screen/progress-bars.ts";
 import { findHostile, hostileText } from "../../../support/hostile-text.ts";
 
-/** A guarded stream that keeps what reaches it. */
+/** A guarded stream that records its output. */
 function guardedStream(isTTY = true): { stream: WriteStream; written: (string | Uint8Array)[] } {
   const written: (string | Uint8Array)[] = [];
   const stream = Object.assign(Object.create(WriteStream.prototype) as WriteStream, {
@@ -19,19 +19,19 @@ function guardedStream(isTTY = true): { stream: WriteStream; written: (string | 
   return { stream, written };
 }
 
-test("our colours pass, the same ones in foreign text do not", () => {
+test("llmctl's own colours pass, the same ones in foreign text do not", () => {
   const { stream, written } = guardedStream();
   stream.write(`${paint("red", "a\u001b[31mb", stream)}\u001b[31mc\n`);
   expect(written.join("")).toBe(`\u001b[31ma${String.raw`\x1b[31m`}b\u001b[39m${String.raw`\x1b[31m`}c\n`);
 });
 
-test("what stands behind one of our colours is foreign", () => {
+test("text after one of llmctl's colours is foreign", () => {
   const { stream, written } = guardedStream();
   stream.write(paint("dim", "\u001b[8m\r\u001b[2J", stream));
   expect(written.join("")).toBe(`\u001b[2m${String.raw`\x1b[8m\r\x1b[2J`}\u001b[22m`);
 });
 
-test("nothing that a terminal obeys is left, in texts and in bytes", () => {
+test("no character that a terminal obeys is left, in texts and in bytes", () => {
   fc.assert(
     fc.property(fc.array(hostileText), (texts) => {
       const { stream, written } = guardedStream(false);
@@ -45,7 +45,7 @@ test("nothing that a terminal obeys is left, in texts and in bytes", () => {
   );
 });
 
-test("bars are drawn, whatever the file is called", () => {
+test("bars are drawn for any file name", () => {
   const { stream, written } = guardedStream();
   let nowMs = 0;
   const bars = new ProgressBars({ label: "total", stream, now: () => nowMs });
@@ -58,7 +58,7 @@ test("bars are drawn, whatever the file is called", () => {
   expect(text).not.toContain("[2J\u001b");
 });
 
-test("an emoji that comes in pieces stays one", () => {
+test("an emoji that arrives in pieces stays one", () => {
   const { stream, written } = guardedStream();
   for (const piece of ["the 👩", "\u200d", "💻 ❤", "\ufe0f ", "می", "\u200c", "خواهم"]) stream.write(piece);
   expect(written.join("")).toBe("the 👩‍💻 ❤️ می‌خواهم");
@@ -68,7 +68,7 @@ test("an emoji that comes in pieces stays one", () => {
   expect(written.join("").replaceAll(/\u001b\[\d+m/g, "")).toBe("👩‍💻");
 });
 
-test("bytes that are cut within a character are put together", () => {
+test("chunks that end within a character are joined", () => {
   const { stream, written } = guardedStream();
   const bytes = Buffer.from("é😀\u009b");
   for (const byte of bytes) stream.write(Uint8Array.of(byte));
@@ -89,7 +89,7 @@ test("a callback is called, and the answer is the stream's own", () => {
   expect(calls).toEqual([[String.raw`\x07`, done]]);
 });
 
-test("the line editor and logs for programs write as they are, also where it is guarded twice", () => {
+test("the line editor and raw logs write unchanged, even with two guards", () => {
   const { stream, written } = guardedStream();
   guardOutput(stream);
   forLineEditor(stream).write("\u001b[1G");

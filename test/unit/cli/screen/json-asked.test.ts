@@ -11,7 +11,7 @@ const ask = (line: string) =>
     line.split(" "),
   );
 
-describe("JSON is asked for", () => {
+describe("JSON is requested", () => {
   test.each([
     "ps --json",
     "ps --no-such --json",
@@ -47,7 +47,7 @@ describe("JSON is asked for", () => {
   });
 });
 
-test("whatever commander accepts, both read alike", async () => {
+test("whatever commander accepts is read as commander reads it", async () => {
   const commands = listCommands();
   const words = fc.constantFrom(
     "--json",
@@ -107,8 +107,8 @@ class Reached extends Error {
 }
 
 /**
- * Whether the command that would run was given `--json`; undefined where none would, as the line is wrong or asks for
- * help.
+ * Whether commander gives `--json` to the command that would run; undefined if no command would run, because the line
+ * is invalid or asks for help.
  */
 async function parse(argv: readonly string[]): Promise<boolean | undefined> {
   const program = createProgram(() => {}).hook("preAction", (_, command) => {

@@ -2,7 +2,7 @@ import { WriteStream } from "node:tty";
 import { describe, expect, test } from "vitest";
 import { ProgressBars } from "../../../../src/cli/screen/progress-bars.ts";
 
-/** A stream that keeps what it is given. */
+/** A stream that records its input. */
 function fakeStream(isTTY: boolean, rows = 24): { stream: WriteStream; written: string[] } {
   const written: string[] = [];
   const stream = Object.assign(Object.create(WriteStream.prototype) as WriteStream, {
@@ -14,7 +14,7 @@ function fakeStream(isTTY: boolean, rows = 24): { stream: WriteStream; written: 
   return { stream, written };
 }
 
-/** What a terminal shows of a draw: its lines, without the codes that clear. */
+/** The lines of a draw on a terminal, without escape sequences. */
 function linesOf(text: string | undefined): string[] {
   // oxlint-disable-next-line no-control-regex -- the codes of the terminal
   return (text ?? "").replaceAll(/\u001b\[\d*[AKJm]|\r/g, "").split("\n");
@@ -37,7 +37,7 @@ describe("on a terminal", () => {
     expect(total).toMatch(/^total {6}█░+ {2}\d % of 100\.0 GB · 3\.0 GB\/s · 31\.\d s left$/);
   });
 
-  test("is drawn over what was there, and leaves nothing behind", () => {
+  test("is drawn in place, and is cleared at the end", () => {
     const { stream, written } = fakeStream(true);
     let nowMs = 0;
     const bars = new ProgressBars({ label: "total", stream, now: () => nowMs });
@@ -53,7 +53,7 @@ describe("on a terminal", () => {
     expect(written.slice(3)).toEqual(["\r\u001b[2A\u001b[J"]);
   });
 
-  test("a file that is done has no bar, and still counts", () => {
+  test("a finished file has no bar, and still counts", () => {
     const { stream, written } = fakeStream(true);
     let nowMs = 0;
     const bars = new ProgressBars({ label: "total", stream, now: () => nowMs });
@@ -81,7 +81,7 @@ describe("on a terminal", () => {
   });
 });
 
-test("elsewhere the total is a plain line each 10 s", () => {
+test("elsewhere the total is a plain line every 10 s", () => {
   const { stream, written } = fakeStream(false);
   let nowMs = 0;
   const bars = new ProgressBars({ label: "total", stream, now: () => nowMs });

@@ -8,7 +8,7 @@ const files = (amount: number) => `${amount} files`;
 describe("formatProgress", () => {
   const progress = { label: "compile", unit: files, done: 80, total: 210, perSecond: 1.4 };
 
-  test("a bar where it fits, the facts alone where it does not, and never more than the width", () => {
+  test("shows a bar if it fits, else only the numbers, and never exceeds the width", () => {
     const facts = "38 % of 210 files · 1.4 files/s · 1 min 33 s left";
     expect(formatProgress(progress, 100)).toBe(`compile  █████████░░░░░░░░░░░░░░░  ${facts}`);
     expect(formatProgress(progress, 60)).toBe(`compile  ${facts}`);
@@ -16,20 +16,20 @@ describe("formatProgress", () => {
     expect(formatProgress(progress)).toBe(`compile  ${facts}`);
   });
 
-  test("without a total there is an amount and a rate; without a rate no time left", () => {
+  test("shows amount and rate without a total, and no time left without a rate", () => {
     expect(formatProgress({ label: "get", unit: formatSize, done: 5e6, perSecond: 1e6 }, 80)).toBe(
       "get  5.0 MB · 1.0 MB/s",
     );
     expect(formatProgress({ ...progress, perSecond: undefined })).toBe("compile  38 % of 210 files");
   });
 
-  test("an empty or overfull total is no nonsense", () => {
+  test("handles an empty and an exceeded total", () => {
     expect(formatProgress({ ...progress, done: 0, total: 0, perSecond: undefined })).toBe("compile  0 % of 0 files");
     expect(formatProgress({ ...progress, done: 300, perSecond: 1 })).toBe("compile  100 % of 210 files · 1 files/s");
   });
 });
 
-/** A stream that keeps what it is given. */
+/** A stream that records its input. */
 function fakeStream(isTTY: boolean): { stream: WriteStream; written: string[] } {
   const written: string[] = [];
   const stream = Object.assign(Object.create(WriteStream.prototype) as WriteStream, {
@@ -41,7 +41,7 @@ function fakeStream(isTTY: boolean): { stream: WriteStream; written: string[] } 
 }
 
 describe("ProgressLine", () => {
-  test("on a terminal it is drawn in place, at most every 100 ms, and cleared", () => {
+  test("is drawn in place on a terminal, at most every 100 ms, and cleared", () => {
     const { stream, written } = fakeStream(true);
     let nowMs = 0;
     const line = new ProgressLine({ label: "get", total: 100, unit: files, stream, now: () => nowMs });
@@ -56,7 +56,7 @@ describe("ProgressLine", () => {
     expect(written.slice(10)).toEqual(["\r\u001b[K"]);
   });
 
-  test("elsewhere it is one plain line each 10 s", () => {
+  test("is one plain line every 10 s elsewhere", () => {
     const { stream, written } = fakeStream(false);
     let nowMs = 0;
     const line = new ProgressLine({ label: "get", total: 100, unit: files, stream, now: () => nowMs });
@@ -69,7 +69,7 @@ describe("ProgressLine", () => {
     ]);
   });
 
-  test("the rate follows a change of speed", () => {
+  test("follows a change of speed", () => {
     const { stream, written } = fakeStream(false);
     let nowMs = 0;
     let done = 0;

@@ -19,24 +19,21 @@ afterEach(() => rm(folder, { recursive: true }));
 
 const waiting = { signal: new AbortController().signal, onWait: () => {} };
 
-// To give a folder away takes root.
-test.runIf(process.getuid?.() === 0)(
-  "root writes nothing into a cache of another user's, whose links lead elsewhere",
-  async () => {
-    for (const name of ["hub", "models"]) await symlink(join(folder, "victim"), join(folder, "cache", name));
-    await chown(join(folder, "cache"), 65_534, 65_534);
-    const repo = repoFolder(join(folder, "cache", "hub"), "a/b");
-    const path = join(folder, "cache", "models", "m.gguf");
-    const refused = expect.objectContaining({ code: "foreign-folder", exit: "permission" });
-    await expect(writeRef(repo, "main", commit)).rejects.toThrow(refused);
-    await expect(linkBlob(repo, commit, "m.gguf", file.digest)).rejects.toThrow(refused);
-    await expect(PartFile.open(path, file)).rejects.toThrow(refused);
-    await expect(withBlobLock(`${path}.lock`, waiting, async () => {})).rejects.toThrow(refused);
-    expect(await readdir(join(folder, "victim"))).toEqual(["file"]);
-  },
-);
+// Only root can give a folder to another user.
+test.runIf(process.getuid?.() === 0)("root writes nothing through links in another user's cache", async () => {
+  for (const name of ["hub", "models"]) await symlink(join(folder, "victim"), join(folder, "cache", name));
+  await chown(join(folder, "cache"), 65_534, 65_534);
+  const repo = repoFolder(join(folder, "cache", "hub"), "a/b");
+  const path = join(folder, "cache", "models", "m.gguf");
+  const refused = expect.objectContaining({ code: "foreign-folder", exit: "permission" });
+  await expect(writeRef(repo, "main", commit)).rejects.toThrow(refused);
+  await expect(linkBlob(repo, commit, "m.gguf", file.digest)).rejects.toThrow(refused);
+  await expect(PartFile.open(path, file)).rejects.toThrow(refused);
+  await expect(withBlobLock(`${path}.lock`, waiting, async () => {})).rejects.toThrow(refused);
+  expect(await readdir(join(folder, "victim"))).toEqual(["file"]);
+});
 
-test("a part, its record or a lock that is another name of a file is not written", async () => {
+test("a part, its record or a lock that is a hard link is not written", async () => {
   const blob = join(folder, "cache", "m.gguf");
   const victim = join(folder, "victim", "file");
   await link(victim, partPath(blob));

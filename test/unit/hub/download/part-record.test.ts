@@ -5,7 +5,7 @@ const text = '\netag "abc"\n0 1048576\n4194304 5242880\n1048576 2097152';
 const sizeBytes = 5_242_880;
 
 describe("a record", () => {
-  test("tells the ranges that are there, and the ETag", () => {
+  test("holds the fetched ranges and the ETag", () => {
     expect(parseRecord(text, sizeBytes)).toEqual({
       etag: '"abc"',
       ranges: [
@@ -15,7 +15,7 @@ describe("a record", () => {
     });
   });
 
-  test("cut off anywhere and then added to never names a byte that is not there", () => {
+  test("that was cut anywhere and then extended never names a missing byte", () => {
     const whole = parseRecord(text, sizeBytes).ranges;
     for (let length = 0; length < text.length; length += 1) {
       for (const { start, end } of parseRecord(`${text.slice(0, length)}\n0 10`, sizeBytes).ranges) {
@@ -35,7 +35,7 @@ describe("a record", () => {
     'etag W/"weak"',
     'etag "line',
     "\0\0\0",
-  ])("does not believe %j", (line) => {
+  ])("ignores %j", (line) => {
     expect(parseRecord(`\n${line}`, sizeBytes)).toEqual({ etag: undefined, ranges: [] });
   });
 });

@@ -18,7 +18,7 @@ describe("runConcurrently", () => {
     expect([started, most]).toEqual([[1, 2, 3, 4, 5], 2]);
   });
 
-  test("stops the others after the first failure, and waits for their end", async () => {
+  test("aborts the others after the first failure, and waits for their end", async () => {
     const events: string[] = [];
     const failure = new Error("no");
     const done = runConcurrently([1, 2, 3], { limit: 2, signal }, async (item, stop) => {

@@ -49,7 +49,7 @@ describe("a local path", () => {
     expect(await findModel(path, options)).toEqual({ shards: [{ path, sizeBytes: 5 }], source: "local file" });
   });
 
-  test("of a first shard brings the others", async () => {
+  test("of a first shard includes the others", async () => {
     const paths = [await put("m-00001-of-00002.gguf"), await put("m-00002-of-00002.gguf")];
     const found = await findModel(paths[0] ?? "", options);
     expect(found.shards.map(({ path }) => path)).toEqual(paths);
@@ -63,7 +63,7 @@ describe("a local path", () => {
     });
   });
 
-  test("that leads nowhere says so, and where it was written", async () => {
+  test("that does not exist is an error with its place", async () => {
     await expect(findModel(join(dir, "none.gguf"), options)).rejects.toMatchObject({
       code: "model-missing",
       exit: "missingFile",
@@ -87,7 +87,7 @@ describe("a local path", () => {
     });
   });
 
-  test("of an empty file, a folder or a dangling link is told apart", async () => {
+  test("of an empty file, a folder or a dangling link has an error of its own", async () => {
     await put("empty.gguf", "");
     await mkdir(join(dir, "folder.gguf"));
     await symlink(join(dir, "gone"), join(dir, "dangling.gguf"));
@@ -133,7 +133,7 @@ describe("a Hub model", () => {
     expect((await findModel(ref, options)).source).toBe(join(dir, "models/GLM-4.7-GGUF"));
   });
 
-  test("that is nowhere names the reference and the command", async () => {
+  test("that is missing is an error with the reference and the command", async () => {
     await expect(findModel(ref, options)).rejects.toMatchObject({
       code: "model-missing",
       exit: "missingFile",
@@ -143,7 +143,7 @@ describe("a Hub model", () => {
     });
   });
 
-  test("of which a shard is missing says which", async () => {
+  test("without one shard names the shard", async () => {
     await putCached(shards.slice(0, 2));
     const absent = join(options.hubCache, "models--unsloth--GLM-4.7-GGUF/snapshots", commit, shards[2] ?? "");
     await expect(findModel(ref, options)).rejects.toMatchObject({
@@ -158,13 +158,13 @@ describe("a Hub model", () => {
     await expect(findModel(ref, options)).rejects.toMatchObject({ code: "model-missing" });
   });
 
-  test("that a folder holds twice is refused", async () => {
+  test("that is twice in a folder is refused", async () => {
     await put("models/GLM-4.7-GGUF/a-UD-Q2_K_XL.gguf");
     await put("models/GLM-4.7-GGUF/b-UD-Q2_K_XL.gguf");
     await expect(findModel(ref, options)).rejects.toMatchObject({ code: "model-ambiguous", at: "glm47.yaml:2:3" });
   });
 
-  test("with an empty file says to delete it and pull", async () => {
+  test("with an empty file has the fix to delete it and pull", async () => {
     const path = await put("models/GLM-4.7-GGUF/a-UD-Q2_K_XL.gguf", "");
     await expect(findModel(ref, options)).rejects.toMatchObject({
       code: "model-empty",
@@ -173,7 +173,7 @@ describe("a Hub model", () => {
     expect(path).toContain("a-UD-Q2_K_XL");
   });
 
-  test("with an empty file is only to be deleted where no profile names it", async () => {
+  test("with an empty file has the fix to delete it when no profile names it", async () => {
     await put("models/GLM-4.7-GGUF/a-UD-Q2_K_XL.gguf", "");
     await expect(findModel(ref, { ...options, profile: undefined })).rejects.toMatchObject({
       code: "model-empty",
@@ -254,7 +254,7 @@ describe("names that no file can have", () => {
   });
 });
 
-test("a folder of models in which links lead in a circle is searched once", async () => {
+test("a folder of models with a cycle of links is searched once", async () => {
   await mkdir(join(dir, "models/GLM-4.7-GGUF"), { recursive: true });
   for (const name of ["a", "b"]) await symlink(".", join(dir, "models/GLM-4.7-GGUF", name));
   await put("models/GLM-4.7-GGUF/GLM-4.7-UD-Q2_K_XL.gguf");

@@ -41,7 +41,7 @@ describe("refs", () => {
     expect(await findCommit(repoFolder(hubCache, "owner/name"), commit)).toBe(commit);
   });
 
-  test("that say nothing usable count as none", async () => {
+  test("without a commit count as missing", async () => {
     const repo = repoFolder(hubCache, "owner/name");
     await writeRef(repo, "main", "../../elsewhere");
     expect(await findCommit(repo, "main")).toBeUndefined();
@@ -56,7 +56,7 @@ describe("refs", () => {
 });
 
 describe("linkBlob", () => {
-  test("links relatively, from a sub-folder too, and over an older link", async () => {
+  test("makes a relative link, even in a sub-folder or over an older link", async () => {
     const repo = repoFolder(hubCache, "owner/name");
     await linkBlob(repo, commit, "UD-Q2_K_XL/a.gguf", "old");
     const path = await linkBlob(repo, commit, "UD-Q2_K_XL/a.gguf", "new");
@@ -65,7 +65,7 @@ describe("linkBlob", () => {
   });
 });
 
-test("a name as long as a name can be gets its link", async () => {
+test("a name of the greatest length gets its link", async () => {
   const folder = await mkdtemp(join(tmpdir(), "llmctl-long-"));
   try {
     const name = `${"n".repeat(250)}.gguf`;
@@ -78,7 +78,7 @@ test("a name as long as a name can be gets its link", async () => {
   }
 });
 
-test("a ref that is a pipe, or more than a commit, is none", async () => {
+test("a ref that is a pipe or too long counts as missing", async () => {
   const folder = await mkdtemp(join(tmpdir(), "llmctl-ref-"));
   try {
     const repo = repoFolder(folder, "owner/repo");

@@ -16,7 +16,7 @@ async function* oneChunk(text: string): AsyncGenerator<Uint8Array> {
   yield Buffer.from(text);
 }
 
-/** A Hub that answers a request for the listing with what `page` makes of its number, from 0 on. */
+/** A Hub that answers the n-th request for the listing, from 0 on, with `page(n)`. */
 function list(page: (index: number) => Page, info: Page = { body: JSON.stringify({ id: "x", sha: commit }) }) {
   let pages = 0;
   const seen: string[] = [];
@@ -42,7 +42,7 @@ function list(page: (index: number) => Page, info: Page = { body: JSON.stringify
 const onePage = (...entries: unknown[]) => list(() => ({ body: JSON.stringify(entries) })).listing;
 const next = (query: string) => `<https://hub.example/api/models/owner/repo/tree/${commit}?${query}>; rel="next"`;
 
-test("names the files of all pages", async () => {
+test("lists the files of all pages", async () => {
   const { listing } = list((index) => ({
     body: JSON.stringify([file(`${index}.gguf`)]),
     ...(index < 2 ? { link: next(`cursor=${index}`) } : {}),
@@ -70,7 +70,7 @@ describe("a hostile listing is refused at once, with a typed error:", () => {
     expect((error as LlmctlError).message.length).toBeLessThan(700);
   });
 
-  test("pages that lead in a circle", async () => {
+  test("pages that link in a cycle", async () => {
     const { seen, listing } = list((index) => ({ body: "[]", link: next(`cursor=${index % 3}`) }));
     await expect(listing).rejects.toMatchObject({ code: "hub-bad-listing" });
     expect(seen.length).toBeLessThan(8);
@@ -94,7 +94,7 @@ describe("a hostile listing is refused at once, with a typed error:", () => {
     expect(seen).toHaveLength(1 + listLimits.files / 10_000 + 1);
   });
 
-  test.each(["[", '{"a":', "[[],"])("JSON that nests or goes on without end: %s…", async (piece) => {
+  test.each(["[", '{"a":', "[[],"])("JSON with endless nesting or length: %s…", async (piece) => {
     const { listing } = list(() => ({ body: piece.repeat(1_500_000) }));
     await expect(listing).rejects.toMatchObject({ code: "hub-bad-listing" });
   });

@@ -27,7 +27,7 @@ async function onlyPath(): Promise<string> {
   return join(folder, names[0] ?? "");
 }
 
-test("an address that is signed is told from others, and its signature is not kept", async () => {
+test("each signed address has a lock of its own, without the signature", async () => {
   const signed = { url: "https://models.example/m.gguf?X-Amz-Signature=s3cret" };
   const files = [{ name: "m.gguf", sizeBytes: 1, digest: "b".repeat(64), version: undefined }];
   await writeModelLock(folder, signed, { files });
@@ -54,7 +54,7 @@ test("another quant, file or revision has a lock of its own", async () => {
   }
 });
 
-test("an address is locked to what came from it, whatever digest a profile has for it", async () => {
+test("an address is locked to the content that came from it, whatever digest a profile has", async () => {
   const url = "https://models.example/a/Tiny-Q8_0.gguf?key=secret";
   const came: ModelLock = {
     files: [{ name: "Tiny-Q8_0.gguf", sizeBytes: 7, digest: "b".repeat(64), version: '"v1"' }],
@@ -65,7 +65,7 @@ test("an address is locked to what came from it, whatever digest a profile has f
   expect(await onlyPath()).toMatch(/\/models\.example--a--Tiny-Q8_0\.gguf-[0-9a-f]{12}\.json$/);
 });
 
-describe("a lock that cannot be trusted counts as none", () => {
+describe("an invalid lock counts as missing", () => {
   const good = { version: 1, ref: { ...ref, revision: "main" }, ...lock };
 
   test.each([
@@ -74,8 +74,8 @@ describe("a lock that cannot be trusted counts as none", () => {
     ["without a commit", { ...good, commit: undefined }],
     ["with a commit that leads elsewhere", { ...good, commit: "../../../../etc" }],
     ["with a name that leads elsewhere", { ...good, files: [{ ...lock.files[0], name: "../../x.gguf" }] }],
-    ["with a digest that is none", { ...good, files: [{ ...lock.files[0], digest: "../x" }] }],
-    ["with a size that is none", { ...good, files: [{ ...lock.files[0], sizeBytes: -1 }] }],
+    ["with an invalid digest", { ...good, files: [{ ...lock.files[0], digest: "../x" }] }],
+    ["with an invalid size", { ...good, files: [{ ...lock.files[0], sizeBytes: -1 }] }],
     ["without files", { ...good, files: [] }],
   ])("%s", async (_, content) => {
     await writeModelLock(folder, ref, lock);

@@ -33,7 +33,7 @@ test.each<[string, Answer, unknown]>([
   ],
   ["the whole", { headers: { "content-length": "4", "last-modified": "Monday" } }, { sizeBytes: 4, version: "Monday" }],
   ["a server of few words", { headers: { "content-length": "4" } }, { sizeBytes: 4, version: undefined }],
-])("%s tells how large the file is, and which version", async (_, answer, probed) => {
+])("%s has the file's size and version", async (_, answer, probed) => {
   expect(await probe(answer)).toEqual(probed);
 });
 
@@ -55,7 +55,7 @@ test.each<[string, Answer, object]>([
     { code: "url-not-gguf", message: "https://models.example/m.gguf is a web page, not a GGUF file" },
   ],
   ["plain http", { from: "http://cdn.example/m.gguf", headers: { "content-length": "4" } }, { code: "url-insecure" }],
-])("%s is refused, in words without the query", async (_, answer, error) => {
+])("%s is refused, in a message without the query", async (_, answer, error) => {
   await expect(probe(answer)).rejects.toMatchObject({ at: "p.yaml:1:1", ...error });
   await expect(probe(answer)).rejects.not.toMatchObject({ message: expect.stringContaining("secret") as string });
 });

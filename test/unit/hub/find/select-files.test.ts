@@ -91,7 +91,7 @@ describe("by quant", () => {
     expect(selectFiles(glm, quant("Q4_K_M"))).toEqual(set("Q4_K_M/GLM-4.7-Q4_K_M", 2));
   });
 
-  test("lists the quants that there are when none matches, and the nearest", () => {
+  test("lists the quants and suggests the nearest when none matches", () => {
     const error = failure(glm, quant("UD-Q2_K_L"));
     expect(error).toMatchObject({ code: "quant-not-found", exit: "config", at: "p.yaml:3:5" });
     expect(error.message).toBe(
@@ -100,7 +100,7 @@ describe("by quant", () => {
     expect(error.fix).toBe('did you mean "UD-Q2_K_XL"?');
   });
 
-  test("says so when a repository has no GGUF at all", () => {
+  test("reports a repository without a GGUF file", () => {
     expect(failure(["model.safetensors"], quant("Q4_0")).message).toBe('"unsloth/GLM-4.7-GGUF" has no GGUF model');
   });
 
@@ -119,7 +119,7 @@ describe("by quant", () => {
     });
   });
 
-  test("answers any quant with that quant's file alone, whatever else lies there", () => {
+  test("selects only a quant's own file among any others", () => {
     const known = ["Q2_K", "Q2_K_L", "Q2_K_XL", "UD-Q2_K_XL", "IQ2_XXS", "UD-IQ2_XXS", "Q4_0", "Q8_0", "F16", "BF16"];
     fc.assert(
       fc.property(
@@ -162,7 +162,7 @@ describe("by file", () => {
     });
   });
 
-  test("takes an mmproj where it is named", () => {
+  test("takes an mmproj file when it is named", () => {
     expect(selectFiles(glm, file("mmproj-BF16.gguf"))).toEqual(["mmproj-BF16.gguf"]);
   });
 
@@ -182,7 +182,7 @@ describe("by neither quant nor file", () => {
     );
   });
 
-  test("says what there is to choose from", () => {
+  test("lists the choices", () => {
     const error = failure(glm, { hf: "unsloth/GLM-4.7-GGUF" });
     expect(error.message).toMatch(
       /^"unsloth\/GLM-4\.7-GGUF" could mean 6 models: BF16\/GLM-4\.7-BF16-00001-of-00004\.gguf, /,
@@ -191,10 +191,10 @@ describe("by neither quant nor file", () => {
   });
 });
 
-describe("listings that somebody hostile has made", () => {
+describe("hostile listings", () => {
   const firsts = Array.from({ length: 3000 }, (_, i) => `a${i}-Q4_K_M-00001-of-99999.gguf`);
 
-  test("thousands of sets of 99,999 cost as little as their names, and are named in part", () => {
+  test("thousands of sets of 99,999 shards cost as little as their names, and are listed in part", () => {
     const error = failure(firsts, quant("Q4_K_M"));
     expect(error.code).toBe("model-ambiguous");
     expect(error.message).toContain("could mean 3000 models: a0-Q4_K_M-00001-of-99999.gguf");
@@ -211,7 +211,7 @@ describe("listings that somebody hostile has made", () => {
     }
   });
 
-  test("a set of 4096 shards is found, and what it lacks is named in part", () => {
+  test("a set of 4096 shards is found, and its missing shards are listed in part", () => {
     const digits = (number: number) => String(number).padStart(5, "0");
     const all = Array.from({ length: 4096 }, (_, i) => `a-Q4_K_M-${digits(i + 1)}-of-04096.gguf`);
     expect(selectFiles(all.toReversed(), quant("Q4_K_M"))).toEqual(all);
@@ -220,13 +220,13 @@ describe("listings that somebody hostile has made", () => {
     expect(error.message.length).toBeLessThan(3000);
   });
 
-  test("long names of many quants are named in part", () => {
+  test("many long names of quants are listed in part", () => {
     const names = Array.from({ length: 5000 }, (_, i) => `${"x".repeat(900)}${i}.gguf`);
     for (const ref of [quant("Q4_K_M"), file("none.gguf")])
       expect(failure(names, ref).message.length).toBeLessThan(20_000);
   });
 
-  test("a quant is looked for at a name's end alone", () => {
+  test("a quant is searched only at a name's end", () => {
     const names = Array.from({ length: 2000 }, (_, i) => `${"_Q1".repeat(20_000)}_q${i}-.gguf`);
     expect(failure(names.slice(0, 50), quant("Q4_K_M")).code).toBe("quant-not-found");
   });

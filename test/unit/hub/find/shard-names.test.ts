@@ -16,7 +16,7 @@ describe("parseShardName", () => {
     "model-00000-of-00003.gguf",
     "model-00004-of-00003.gguf",
     "model-00001-of-00003.gguf.part",
-  ])("takes %s for no shard", (name) => {
+  ])("does not take %s for a shard", (name) => {
     expect(parseShardName(name)).toBeUndefined();
   });
 });
@@ -27,11 +27,11 @@ describe("listShardNames", () => {
     expect(set.map(listShardNames)).toEqual([set, set, set]);
   });
 
-  test("gives a file alone when it is no shard", () => {
+  test("gives only the file when it is no shard", () => {
     expect(listShardNames("/m/a.gguf")).toEqual(["/m/a.gguf"]);
   });
 
-  test("keeps the extension's letters", () => {
+  test("keeps the letter case of the extension", () => {
     expect(listShardNames("a-00001-of-00002.GGUF")).toEqual(["a-00001-of-00002.GGUF", "a-00002-of-00002.GGUF"]);
   });
 });
@@ -42,7 +42,7 @@ describe("firstShard", () => {
     expect(firstShard("/m/a.gguf")).toBe("/m/a.gguf");
   });
 
-  test("does not name the others of a set that is too large to be listed", () => {
+  test("does not list a set that is too large", () => {
     expect(firstShard("a-99998-of-99999.gguf")).toBe("a-00001-of-99999.gguf");
     expect(() => listShardNames("a-99998-of-99999.gguf")).toThrow(
       '"a-99998-of-99999.gguf" claims to be one of 99999 shards, more than 4096',

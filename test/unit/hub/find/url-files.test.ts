@@ -16,7 +16,7 @@ function failure(ref: UrlModelRef): LlmctlError {
   throw new Error("it was accepted");
 }
 
-test("a file is kept under its own name, told apart by its address", () => {
+test("a file is kept under its own name, with a prefix from its address", () => {
   const [one] = list({ url: "https://a.example/m.gguf" });
   const [other] = list({ url: "https://b.example/m.gguf" });
   expect(one).toMatchObject({ url: "https://a.example/m.gguf", name: "m.gguf", digest: undefined });
@@ -30,14 +30,14 @@ test.each([
   ["https://h/", ".gguf"],
   ["https://h/50%.gguf", "50_.gguf"],
   [`https://h/${"x".repeat(300)}.gguf`, `${"x".repeat(145)}.gguf`],
-])("the name of %s leads nowhere else", (url, name) => {
+])("the name of %s stays in the folder", (url, name) => {
   expect(namesOf(url)).toEqual([name]);
 });
 
 describe("a split set", () => {
   const first = "https://h/m-00001-of-00002.gguf?key=1";
 
-  test("is all its shards, beside each other, with their digests in order", () => {
+  test("has all its shards in one folder, with their digests in order", () => {
     const files = list({ url: first, sha256: ["A".repeat(64), "b".repeat(64)] });
     expect(files.map(({ url }) => url)).toEqual([first, "https://h/m-00002-of-00002.gguf?key=1"]);
     expect(files.map(({ digest }) => digest)).toEqual(["a".repeat(64), "b".repeat(64)]);

@@ -14,7 +14,7 @@ function spell(ranges: readonly ByteRange[]): number[] {
 }
 
 describe("byte ranges", () => {
-  test("hold what was added, in order, once, in as few pieces as it takes", () => {
+  test("hold the added bytes in order, once, in the fewest pieces", () => {
     fc.assert(
       fc.property(fc.array(range), (added) => {
         const ranges = added.reduce<readonly ByteRange[]>(addRange, []);
@@ -26,7 +26,7 @@ describe("byte ranges", () => {
     );
   });
 
-  test("and their gaps make up the whole, also when the gaps are cut", () => {
+  test("and their gaps cover the whole, even when the gaps are split", () => {
     fc.assert(
       fc.property(fc.array(range), fc.integer({ min: 1, max: 9 }), (added, lengthBytes) => {
         const ranges = added.reduce<readonly ByteRange[]>(addRange, []);

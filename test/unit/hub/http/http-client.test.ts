@@ -10,7 +10,7 @@ import { TransientError } from "../../../../src/hub/http/retry.ts";
 
 let server: Server;
 let port = 0;
-/** What the server does with a connection, and with each request on it. */
+/** The server's behaviour for a connection, and for each request on it. */
 let onConnection: (socket: Socket) => void = () => {};
 let onRequest: (socket: Socket, head: string) => void = () => {};
 const sockets = new Set<Socket>();
@@ -56,12 +56,12 @@ describe("an answer", () => {
     ["that is not HTTP", "SSH-2.0-OpenSSH_9.6\r\n"],
     ["with two lengths", "HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello"],
     ["that ends before its length", "HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nhello"],
-  ])("%s may pass, and ends the request", async (_, answer) => {
+  ])("%s is a temporary error, and ends the request", async (_, answer) => {
     onRequest = (socket) => socket.end(answer);
     await expect(get()).rejects.toBeInstanceOf(TransientError);
   });
 
-  test("that stalls in its headers is given up", async () => {
+  test("that stalls in its headers is aborted", async () => {
     onRequest = (socket) => socket.write("HTTP/1.1 200 OK\r\n");
     await expect(get(undefined, undefined, 50)).rejects.toThrow("no byte for 0.05 s");
   });
@@ -76,7 +76,7 @@ describe("a connection", () => {
     expect(connections).toBe(1);
   });
 
-  test("that is reset between two requests harms nobody", async () => {
+  test("that is reset between two requests causes no error", async () => {
     onRequest = (socket) => void socket.write(hello);
     expect(await get()).toBe("hello");
     const [socket] = sockets;
@@ -86,7 +86,7 @@ describe("a connection", () => {
     expect(await get()).toBe("hello");
   });
 
-  test("over which nobody reads holds the server back", async () => {
+  test("without a reader holds the server back", async () => {
     let sentBytes = 0;
     const most = 64 << 20;
     onRequest = (socket) => {
@@ -104,18 +104,18 @@ describe("a connection", () => {
       before = sentBytes;
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
-    // What the sockets of the system hold on both sides, and one chunk.
+    // The socket buffers on both sides, and one chunk.
     expect(sentBytes).toBeLessThan(16 << 20);
     let readBytes = 0;
     for await (const chunk of body ?? []) readBytes += chunk.length;
     expect(readBytes).toBe(most);
   });
 
-  test("that is never established is given up at once, and dropped", async () => {
+  test("that is never established is closed when the request is aborted", async () => {
     const reached = new Promise<Socket>((resolve) => (onConnection = resolve));
     const stop = new AbortController();
     const answer = httpGet(`https://127.0.0.1:${port}/`, { headers: {}, signal: stop.signal });
-    const socket = await reached; // no TLS comes from there
+    const socket = await reached; // this server never answers with TLS
     stop.abort(new Error("enough"));
     await Promise.all([expect(answer).rejects.toThrow("enough"), once(socket, "close")]);
   });

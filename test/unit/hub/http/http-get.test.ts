@@ -51,13 +51,13 @@ describe("a redirect", () => {
     expect(requests).toBe(1);
   });
 
-  test("to itself ends", async () => {
+  test("to itself is followed only a few times", async () => {
     answers = [redirectTo("/file")];
     await expect(fetchWithRetries()).rejects.toMatchObject({ code: "hub-error" });
     expect(requests).toBe(21);
   });
 
-  test("with a body without end is followed, and no more of the body is taken", async () => {
+  test("with an endless body is followed, and its body is not read", async () => {
     let isClosed: Promise<unknown> = Promise.resolve();
     const endless = (response: ServerResponse) => {
       isClosed = once(response, "close");

@@ -8,7 +8,7 @@ import { buildGguf, modelKeys } from "../../../support/gguf-builder.ts";
 type Answer = (content: Buffer, start: number, end: number) => Response;
 
 const url = "https://models.example/model.gguf";
-/** Some 600 kB of header, and as much again behind it. */
+/** About 600 kB of header, and as many bytes after it. */
 const tokens = Array.from({ length: 40_000 }, (_, id) => `token${id}`);
 const content = Buffer.concat([
   buildGguf({ metadata: modelKeys({ "tokenizer.ggml.tokens": tokens }) }),
@@ -21,7 +21,7 @@ const answerRange: Answer = (bytes, start, end) =>
     headers: { "content-range": `bytes ${start}-${end - 1}/${bytes.length}`, etag: '"one"' },
   });
 
-/** A body in pieces; `taken` counts those that were asked for. */
+/** A body in pieces; `taken` counts the pieces that were read. */
 function inPieces(bytes: Buffer, taken: { count: number }): ReadableStream<Uint8Array> {
   const size = 10_000;
   let at = 0;
@@ -38,7 +38,7 @@ function inPieces(bytes: Buffer, taken: { count: number }): ReadableStream<Uint8
   );
 }
 
-/** Serves `bytes`: each request takes the first of `answers`, and is answered well when there is none left. */
+/** Serves `bytes`: each request gets the next of `answers`, and a correct answer when none is left. */
 function serve(bytes: Buffer, answers: Answer[] = []): { file: HttpFile; ranges: string[]; delays: number[] } {
   const ranges: string[] = [];
   const delays: number[] = [];
@@ -75,13 +75,13 @@ describe("a file on a server", () => {
     expect(file.traffic.bytesRead).toBeLessThan(content.length);
   });
 
-  test("is not asked again for bytes of its first range", async () => {
+  test("gets no second request for bytes of the first range", async () => {
     const { file, ranges } = serve(content);
     expect(await readBytes(file, 100, 1000)).toEqual(content.subarray(100, 1100));
     expect(ranges).toEqual(["0-131071"]);
   });
 
-  test("is asked only for what follows its first range", async () => {
+  test("gets requests only for bytes after the first range", async () => {
     const { file, ranges } = serve(content);
     expect(await readBytes(file, 131_000, 1000)).toEqual(content.subarray(131_000, 132_000));
     expect(ranges).toEqual(["0-131071", "131072-131999"]);
@@ -96,7 +96,7 @@ describe("a file on a server", () => {
 });
 
 describe("a server that ignores ranges", () => {
-  test("is heard no further than to the last byte that is needed", async () => {
+  test("is read only up to the last needed byte", async () => {
     const taken = { count: 0 };
     const whole: Answer = (bytes) =>
       new Response(inPieces(bytes, taken), { headers: { "content-length": String(bytes.length) } });
@@ -107,7 +107,7 @@ describe("a server that ignores ranges", () => {
   });
 
   test.each([{}, { "content-length": "5000000", "content-encoding": "gzip" }])(
-    "and does not tell the size (%j) cannot be read from",
+    "and sends no size (%j) cannot be read from",
     async (headers: Record<string, string>) => {
       const { file } = serve(content, [(bytes) => new Response(inPieces(bytes, { count: 0 }), { headers })]);
       await expect(openHttpSource(file)).rejects.toMatchObject({
@@ -125,13 +125,13 @@ describe("an answer that is wrong", () => {
     return response;
   };
 
-  test("is asked for again when it is another range", async () => {
+  test("is requested again when it is another range", async () => {
     const { file, delays } = serve(content, [wrongStart]);
     expect(await readBytes(file, 0, 10)).toEqual(content.subarray(0, 10));
     expect(delays).toEqual([1000]);
   });
 
-  test("is given up after five retries", async () => {
+  test("fails after five retries", async () => {
     const { file, delays } = serve(
       content,
       Array.from({ length: 6 }, () => wrongStart),
@@ -140,7 +140,7 @@ describe("an answer that is wrong", () => {
     expect(delays).toHaveLength(5);
   });
 
-  test("is asked for again when it ends early", async () => {
+  test("is requested again when it ends early", async () => {
     const short: Answer = (bytes, start, end) =>
       new Response(new Uint8Array(bytes.subarray(start, end - 400)), answerRange(bytes, start, end));
     const { file, delays } = serve(content, [short]);

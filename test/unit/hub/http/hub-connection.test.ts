@@ -17,7 +17,7 @@ function connect(signal = new AbortController().signal): HubConnection {
 }
 
 describe("the stall guard", () => {
-  test("does not count the time in which nobody asks for a byte", async () => {
+  test("does not count time without a reader", async () => {
     const bytes = await getFromHub("https://hub.example/file", {}, connect(), async ({ chunks }) => {
       const seen: number[] = [];
       for await (const chunk of chunks) {
@@ -29,7 +29,7 @@ describe("the stall guard", () => {
     expect(bytes).toEqual([1, 2]);
   });
 
-  test("gives up a server that does not answer", async () => {
+  test("aborts a request that gets no answer", async () => {
     const never: HubConnection["fetch"] = (_url, { signal }) =>
       new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject(signal.reason as Error)));
     const answer = getFromHub("https://hub.example/file", {}, { ...connect(), fetch: never }, async () => {});

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { readHubSettings } from "../../../../src/hub/http/hub-settings.ts";
 
 describe("readHubSettings", () => {
-  test("goes to huggingface.co without a token unless told", () => {
+  test("uses huggingface.co without a token by default", () => {
     expect(readHubSettings({ HOME: "/none" })).toEqual({ endpoint: "https://huggingface.co", offline: false });
   });
 
@@ -14,7 +14,7 @@ describe("readHubSettings", () => {
     expect(settings).toEqual({ endpoint: "https://mirror.example/hf", token: "hf_abc", offline: false });
   });
 
-  test("counts an empty token as none", () => {
+  test("treats an empty token as missing", () => {
     expect(readHubSettings({ HOME: "/none", HF_TOKEN: "" })).not.toHaveProperty("token");
   });
 

@@ -4,7 +4,7 @@ import { RateLimit } from "../../../../src/hub/http/rate-limit.ts";
 const signal = new AbortController().signal;
 
 describe("a rate limit", () => {
-  test("makes connections wait for what all of them have taken", async () => {
+  test("limits the sum of all connections", async () => {
     const waits: number[] = [];
     const limit = new RateLimit(
       1000,
@@ -15,7 +15,7 @@ describe("a rate limit", () => {
     expect(waits).toEqual([500, 750]);
   });
 
-  test("does not save up what was not used", async () => {
+  test("does not save up unused bytes", async () => {
     let nowMs = 0;
     const limit = new RateLimit(
       1000,

@@ -8,7 +8,7 @@ test.each([
 ])("%s is a size", (text, size) => expect(parseByteCount(text)).toBe(size));
 
 test.each(["9007199254740992", "9".repeat(400), "-1", "1e9", "0x10", "1.5", "", " 1", "*", undefined, null])(
-  "%s is none",
+  "%s is no size",
   (text) => {
     expect(parseByteCount(text)).toBeUndefined();
   },

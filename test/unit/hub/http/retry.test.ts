@@ -30,7 +30,7 @@ describe("withRetries", () => {
     expect(delays).toEqual([]);
   });
 
-  test("waits as long as the server asks for, up to ten minutes", async () => {
+  test("waits as long as the server asks, up to ten minutes", async () => {
     const delays: number[] = [];
     const answers = [30_000, 86_400_000];
     const attempt = async () => {
@@ -42,7 +42,7 @@ describe("withRetries", () => {
     expect(delays).toEqual([30_000, 600_000]);
   });
 
-  test("starts counting again after progress, but not after reaching again what was lost", async () => {
+  test("counts from zero after progress, but not after fetching lost bytes again", async () => {
     const delays: number[] = [];
     const heights = [10, 20, 0, 20, 5, 20, 0];
     let height = 0;
@@ -66,7 +66,7 @@ describe("withRetries", () => {
 });
 
 describe("reportOnce", () => {
-  test("says the same only once while it waits", () => {
+  test("reports the same message only once while it waits", () => {
     const said: string[] = [];
     let nowMs = 0;
     const say = reportOnce(

@@ -10,7 +10,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true }));
 
-test("a name that claims 99,999 shards costs one look, and says how many are missing", async () => {
+test("a name that claims 99,999 shards costs one look, and the number of missing shards is reported", async () => {
   const names = Array.from({ length: 300 }, (_, i) => `m${i}-00001-of-99999.gguf`);
   await Promise.all(names.map((name) => writeFile(join(folder, name), "GGUF")));
   const models = await scanUrlFolder(folder);
@@ -28,7 +28,7 @@ test("shards of a set are one model, in order, and later ones are found without 
   ]);
 });
 
-test("a folder is not a file, whatever it is called", async () => {
+test("a folder with a file's name is not a file", async () => {
   await mkdir(join(folder, "m.gguf"));
   expect(await scanUrlFolder(folder)).toEqual([]);
 });

@@ -37,12 +37,12 @@ const verify = (digest: string, again = false) =>
   });
 
 describe("hashFile", () => {
-  test("gives sha256, or git's blob id where that is the digest at hand", async () => {
+  test("computes sha256, or git's blob id if the expected digest is one", async () => {
     expect(await hashFile(path, sha256(content), quiet)).toBe(sha256(content));
     expect(await hashFile(path, gitBlobId(content), quiet)).toBe(gitBlobId(content));
   });
 
-  test("of an empty file is a digest, too", async () => {
+  test("hashes an empty file", async () => {
     await writeFile(path, "");
     expect(await hashFile(path, sha256(content), quiet)).toBe(sha256(Buffer.alloc(0)));
   });
@@ -73,7 +73,7 @@ describe("verifyFiles", () => {
     expect(events).not.toEqual([]);
   });
 
-  test("refuses another content, names both digests, and forgets that it was right", async () => {
+  test("refuses changed content, names both digests, and forgets the earlier result", async () => {
     await recordVerified(locks(), path, sha256(content));
     const wanted = "0".repeat(64);
     await expect(verify(wanted)).rejects.toMatchObject({
@@ -87,13 +87,13 @@ describe("verifyFiles", () => {
   test.each([
     ["glm47", (place: string) => ({ before: `delete "${place}", then fetch it again with`, run: ["pull", "glm47"] })],
     [undefined, (place: string) => `delete "${place}"`],
-  ])("says how to get another content, of the profile %s", async (profile, fix) => {
+  ])("has a fix for changed content, of the profile %s", async (profile, fix) => {
     const files = [{ path, sizeBytes: content.length, digest: "0".repeat(64), profile }];
     const verifying = verifyFiles(files, { lockFolder: locks(), signal: quiet.signal, onProgress: () => {} });
     await expect(verifying).rejects.toMatchObject({ code: "model-damaged", fix: fix(path) });
   });
 
-  test("does not trust a record that says nothing usable", async () => {
+  test("ignores an invalid record", async () => {
     await recordVerified(locks(), path, sha256(content));
     const [name = ""] = await readdir(join(locks(), "verified"));
     for (const text of ["", "{", "null", '{"version":1,"path":3}']) {
@@ -129,14 +129,14 @@ describe("identifyFiles", () => {
     });
   });
 
-  test("knows nothing of a plain file, or of one that was changed after its note", async () => {
+  test("knows nothing about a plain file, or one that was changed after its note", async () => {
     expect(await identifyFiles({ shards: [{ path, sizeBytes: content.length }], source: "test" })).toBeUndefined();
     const paths = await putPythonFolder(join(dir, "o/r"), commit, files);
     await utimes(paths[1] ?? "", 1_700_000_010, 1_700_000_010);
     expect(await identifyFiles(filesAt(paths))).toBeUndefined();
   });
 
-  test("does not believe a note with anything but a commit and a digest", async () => {
+  test("ignores a note without a valid commit and digest", async () => {
     const paths = await putPythonFolder(join(dir, "o/r"), commit, files);
     await writeFile(
       join(dir, "o/r/.cache/huggingface/download", `${files[0]?.name}.metadata`),

@@ -37,11 +37,11 @@ async function makeCurrent(id: string): Promise<void> {
 }
 
 describe("listBuilds", () => {
-  test("no folder means no builds", async () => {
+  test("without a folder there are no builds", async () => {
     expect(await listBuilds(data)).toEqual({ builds: [], broken: [] });
   });
 
-  test("newest first, with the current one marked; work in progress is not listed", async () => {
+  test("lists the newest first, and marks the current one; unfinished builds are not listed", async () => {
     await install("old-cpu", "b7698", { date: "2026-01-10T00:00:00.000Z" });
     const folder = await install("new-cpu", "v0.5.0");
     await mkdir(join(data, "llama.cpp/.work/unfinished"), { recursive: true });
@@ -96,7 +96,7 @@ describe("findServer", () => {
     expect((await findServer({ binary }, data, at)).cli).toBe(join(data, "llama-cli"));
   });
 
-  test("the current build, unless the profile names one by id or ref", async () => {
+  test("the current build is the default; a profile may name another by id or ref", async () => {
     const a = await install("v0.5.0-cpu-1", "v0.5.0");
     const b = await install("b7698-cpu-2", "b7698", { portable: false });
     await makeCurrent("b7698-cpu-2");
@@ -110,7 +110,7 @@ describe("findServer", () => {
     expect((await findServer({ build: "v0.5.0-cpu-1" }, data, at)).label).toBe("llama.cpp v0.5.0 (cpu, portable)");
   });
 
-  test("of several builds of one ref it takes the current one, else the newest", async () => {
+  test("of several builds of one ref the current one is taken, else the newest", async () => {
     const older = await install("v0.5.0-cpu-1", "v0.5.0", { date: "2026-09-30T00:00:00.000Z" });
     const newer = await install("v0.5.0-cuda-2", "v0.5.0");
     expect((await findServer({ build: "v0.5.0" }, data, at)).server).toBe(join(newer, "bin/llama-server"));
@@ -136,7 +136,7 @@ describe("findServer", () => {
     });
   });
 
-  test("an unknown build: names those installed, the nearest, and the command that builds it", async () => {
+  test("the error for an unknown build lists the installed ones, the nearest, and the build command", async () => {
     await install("v0.5.0-cpu-1", "v0.5.0");
     await expect(findServer({ build: "v0.5.1" }, data, at)).rejects.toMatchObject({
       code: "build-unknown",
@@ -166,19 +166,19 @@ describe("useBuild", () => {
     expect(await readlink(join(data, "llama.cpp/current"))).toBe("b7698-cpu-2");
   });
 
-  test("links the previous build, so that a rollback can go back and forth", async () => {
+  test("links the previous build, so that a rollback can switch back and forth", async () => {
     await install("v0.5.0-cpu-1", "v0.5.0");
     await install("b7698-cpu-2", "b7698");
     await makeCurrent("b7698-cpu-2");
     await expect(useBuildBefore(data)).rejects.toMatchObject({ code: "build-missing", exit: "missingFile" });
     await useBuild("v0.5.0", data);
-    await useBuild("v0.5.0", data); // the same again is no change
+    await useBuild("v0.5.0", data); // the same build again changes nothing
     expect(await useBuildBefore(data)).toMatchObject({ id: "b7698-cpu-2" });
     expect(await useBuildBefore(data)).toMatchObject({ id: "v0.5.0-cpu-1" });
     expect((await listBuilds(data)).builds).toHaveLength(2);
   });
 
-  test("going back to a build that has been deleted names it", async () => {
+  test("the error for a rollback to a deleted build names it", async () => {
     await install("v0.5.0-cpu-1", "v0.5.0");
     await makeCurrent("removed-by-hand");
     await useBuild("v0.5.0", data);

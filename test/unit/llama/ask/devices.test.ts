@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { findMissingDevices, namedDevices, parseDevices } from "../../../../src/llama/ask/devices.ts";
 import { makeProfile } from "../../../support/llama-help.ts";
 
-/** As builds with CUDA print it; what the driver says before goes to stderr. */
+/** As builds with CUDA print it; the driver's earlier lines go to stderr. */
 const cuda = `Available devices:
   CUDA0: NVIDIA GeForce RTX 4090 (24077 MiB, 23500 MiB free)
   CUDA1: NVIDIA RTX 6000 Ada Generation (48508 MiB, 48000 MiB free)
@@ -57,7 +57,7 @@ describe("the devices of a profile", () => {
     ]);
   });
 
-  test("a build for the processor alone has no device but none", () => {
+  test('a CPU build has no device but "none"', () => {
     expect(missing("Available devices:\n").map(({ at }) => at)).toEqual([
       "p.yaml:devices.0",
       "p.yaml:devices.1",

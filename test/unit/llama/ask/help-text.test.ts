@@ -72,7 +72,7 @@ describe("one entry", () => {
     ["--webui", ["--ui", "--webui"], ["--no-ui", "--no-webui"]],
     ["--no-host", ["--no-host"], []],
     ["-ctkd", ["--spec-draft-type-k", "-ctkd", "--cache-type-k-draft"], []],
-  ])("%s: names and negations are told apart", (name, names, negations) => {
+  ])("%s: names and negations are distinguished", (name, names, negations) => {
     expect(find(entries, name)).toMatchObject({ names, negations });
   });
 
@@ -128,7 +128,7 @@ describe("one entry", () => {
 
 const cacheTypes = "f32 f16 bf16 q8_0 q4_0 q4_1 iq4_nl q5_0 q5_1";
 
-test("allowed values of v0.5.0's server are those that it lists", () => {
+test("allowed values of v0.5.0's server are the listed ones", () => {
   expect(choicesOf("llama-server-v0.5.0")).toEqual({
     "--flash-attn": "on off auto",
     "--rope-scaling": "none linear yarn",
@@ -205,7 +205,7 @@ describe("a hostile help text", () => {
     "(",
     "- a: ",
   ];
-  // Quadratic patterns would take minutes for these, and the test would run out of its time.
+  // Quadratic patterns would take minutes for these, and the test would time out.
   test.each(words)("of %j takes linear time, however it ends", (word) => {
     const long = word
       .repeat(Math.ceil(helpLimits.entryCharacters / word.length))

@@ -12,7 +12,7 @@ test.each(["sleep 60 & echo $!; exec sleep 60", "sleep 60 & echo $!"])(
     const run = await sh(script);
     const child = Number(run.stdout);
     expect(run).toMatchObject({ failed: true, timedOut: true });
-    // It lives: had it been waited for, the test would have run out of its time.
+    // It is alive: if the program were waited for, the test would time out.
     process.kill(child, "SIGKILL");
   },
 );

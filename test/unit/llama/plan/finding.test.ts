@@ -5,13 +5,13 @@ import { Findings } from "../../../../src/llama/plan/finding.ts";
 const wrong = new LlmctlError("draft-mismatch", "it does not fit", { exit: "config" }, [{ message: "nor does this" }]);
 const absent = new LlmctlError("model-missing", "it is not here", { exit: "missingFile" });
 
-test("errors are thrown as they are, with their cause, where a start is planned", async () => {
+test("the plan of a start throws errors unchanged, with their cause", async () => {
   const findings = new Findings("throw");
   expect(() => findings.lack(absent)).toThrow(absent);
   await expect(findings.settle(() => Promise.reject(wrong))).rejects.toBe(wrong);
 });
 
-test("a plan that is shown keeps what this machine lacks, and throws the rest", () => {
+test("a plan that is shown collects missing parts of this machine, and throws other errors", () => {
   const findings = new Findings("mark");
   findings.lack(absent);
   expect(() => findings.fail(wrong)).toThrow(wrong);
@@ -20,7 +20,7 @@ test("a plan that is shown keeps what this machine lacks, and throws the rest", 
   ]);
 });
 
-test("a check keeps every problem, errors first, and a step that failed has no result", async () => {
+test("a check collects every problem, errors first, and a failed step has no result", async () => {
   const findings = new Findings("collect");
   findings.add("note", "no-digest", { message: "a note" });
   expect(findings.hasErrors).toBe(false);

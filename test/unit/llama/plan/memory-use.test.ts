@@ -29,7 +29,7 @@ describe("memory", () => {
     ]);
   });
 
-  test("more than a device has is an error, more than it has free a warning, and a note where layers can move", () => {
+  test("exceeding a device is an error, exceeding its free memory a warning; movable layers make it a note", () => {
     const [, full] = sumMemory([...target, ...draft], devices);
     const short = { device: "CUDA0", needsMib: 24_000, freeMib: 10_000, totalMib: 24_077 };
     if (full === undefined) throw new Error("no second device");
@@ -43,7 +43,7 @@ describe("memory", () => {
     ]);
   });
 
-  test("of the machine: what is mapped is read again from disk, what is not ends the server", () => {
+  test("of the machine: mapped memory is read again from disk, too much other memory ends the server", () => {
     const host = { device: "Host", needsMib: 200_000, freeMib: 64_000, totalMib: 128_000 };
     expect(judgeMemory([host], fixed)).toMatchObject([
       { rank: "warning", message: expect.stringContaining("read from disk again") },
@@ -57,7 +57,7 @@ describe("memory", () => {
 });
 
 describe("the question", () => {
-  test("has the flags that change what a model takes, and no others", () => {
+  test("has only the flags that change a model's memory", () => {
     const profile = makeProfile({
       ctx_size: 4096,
       gpu_layers: 10,

@@ -11,7 +11,7 @@ function systemError(code: string): Error {
   return Object.assign(new Error(`${code}: stat '/m'`), { code });
 }
 
-describe("why a plan failed", () => {
+describe("the reason of a failed plan", () => {
   test.each([
     failure("model-missing", "it is missing"),
     failure("file-missing", "it is missing"),
@@ -39,7 +39,7 @@ describe("why a plan failed", () => {
     failure("file-unreadable", "cannot be read", failure("file-unreadable", "cannot be read", systemError("ESTALE"))),
     systemError("EIO"),
     systemError("ENOTCONN"),
-  ])("%s may pass by itself", (error) => {
+  ])("%s is temporary", (error) => {
     expect(explainPlanFailure(error)).toMatchObject({ permanent: true, mayCome: true });
   });
 
@@ -56,7 +56,7 @@ describe("why a plan failed", () => {
     failure("draft-mismatch", "does not fit", undefined, "config"),
     failure("binary-failed", '"/s" died of SIGILL'),
     failure("binary-garbage", "is neither a program nor a script"),
-  ])("%s stays as it is", (error) => {
+  ])("%s is permanent", (error) => {
     const cause = explainPlanFailure(error);
     expect(cause).toMatchObject({
       kind: error.code,

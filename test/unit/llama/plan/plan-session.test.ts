@@ -4,7 +4,7 @@ import { PlanSession } from "../../../../src/llama/plan/plan-session.ts";
 
 const session = () => new PlanSession(findPaths({ LLMCTL_HOME: "/nowhere" }), {});
 
-test("a question is asked once, however many ask it at the same time or later", async () => {
+test("a question is asked once for all askers, concurrent and later ones", async () => {
   const one = session();
   let asked = 0;
   const ask = async () => (asked += 1);
@@ -13,7 +13,7 @@ test("a question is asked once, however many ask it at the same time or later", 
   expect(await one.once(["q", 2], ask)).toBe(2);
 });
 
-test("a question that fails is asked again, so that each error names the place of its own asker", async () => {
+test("a failed question is asked again, so that each error has the place of its own asker", async () => {
   const one = session();
   const fail = (place: string) => one.once(["q"], () => Promise.reject(new Error(place)));
   const results = await Promise.allSettled([fail("a"), fail("b")]);

@@ -19,7 +19,7 @@ function check(
   });
 }
 
-test("right flags pass as they are, with as many values as they take", () => {
+test("valid flags pass unchanged, with their number of values", () => {
   const args = [
     "--cache-reuse",
     "256",
@@ -193,7 +193,7 @@ describe("problems", () => {
 });
 
 describe("as a map", () => {
-  test("names may have no dashes; true is a flag alone, false no flag, a list several values", () => {
+  test("names may lack dashes; true is a flag without a value, false no flag, a list several values", () => {
     const args = {
       "--cache-reuse": 256,
       "no-repack": true,
@@ -232,7 +232,7 @@ describe("as a map", () => {
   });
 });
 
-describe("a key whose value llmctl does not read", () => {
+describe("a key that llmctl only passes on", () => {
   test("leaves its flag to raw args until the profile sets it", () => {
     expect(check(["--cache-reuse", "256"]).problems).toEqual([]);
     expect(check(["--cache-reuse", "256"], { cache_reuse: 64 }).problems[0]?.fix).toBe("set cache_reuse instead");

@@ -34,7 +34,7 @@ function tryRender(given: Values, { render, catalogue }: (typeof programs)[numbe
   }
 }
 
-/** What is wrong with a command line by the text of the build's own help. */
+/** The errors of a command line according to the build's own help. */
 function findFaults(rendering: Rendering | undefined, catalogue: FlagCatalogue): string[] {
   return (rendering?.flags ?? []).flatMap(({ args: [name = "", ...rest] }) => {
     const entry = catalogue.entries.find(({ names, negations }) => names.includes(name) || negations.includes(name));
@@ -47,7 +47,7 @@ function findFaults(rendering: Rendering | undefined, catalogue: FlagCatalogue):
   });
 }
 
-/** What a profile sets and neither a flag nor a note speaks of. */
+/** The keys of a profile that have neither a flag nor a note. */
 function findLostKeys(given: Values, rendering: Rendering | undefined): string[] {
   if (rendering === undefined) return [];
   const spoken = new Set([...rendering.flags, ...rendering.notes].map(({ key }) => key));
@@ -67,11 +67,11 @@ function leafKeys(given: Values, prefix = ""): string[] {
   });
 }
 
-// Shrinking hundreds of values would take longer than the test may: what fails is printed as it was found.
+// Shrinking hundreds of values would exceed the test's time limit: a failure is printed unshrunk.
 const settings = { numRuns: 100, endOnFailure: true };
 
 describe.each(programs)("any profile that validates, on $name", (program) => {
-  test("is refused, or renders with flags and values that it knows", () => {
+  test("is refused, or renders only with known flags and values", () => {
     let rendered = 0;
     fc.assert(
       fc.property(anyProfileValues(), (given) => {

@@ -60,7 +60,7 @@ const glm47Spec = {
 const sampling = "--temp 1.0 --top-p 0.95";
 const start = "--model /m/target.gguf --alias unsloth/GLM-4.7";
 
-describe("GLM-4.7 as its guide runs it", () => {
+describe("GLM-4.7 with the command of its guide", () => {
   test.each(serverBuilds)("without a draft on %s", (build) => {
     expect(commandLine(render(glm47, catalogues[build])).join(" ")).toBe(
       `${start} --threads -1 --fit on --prio 3 ${sampling} --ctx-size 16384 --host 127.0.0.1 --port 8001 --jinja`,
@@ -86,7 +86,7 @@ describe("GLM-4.7 as its guide runs it", () => {
     expect(commandLine(render(glm47Spec, catalogues[build])).join(" ")).toBe(expected);
   });
 
-  test("has notes for the keys that were not needed", () => {
+  test("has notes for the unneeded keys", () => {
     expect(render(glm47Spec, catalogues["b7698"]).notes.map(({ key }) => key)).toEqual(["draft.type"]);
     expect(render(glm47Spec, catalogues["v0.5.0"]).notes).toEqual([
       { key: "draft.ctx_size", reason: "not needed on this build: the draft shares the target's context" },
@@ -104,7 +104,7 @@ describe("for llama-cli", () => {
   const cli = (values: Values, build: "b7698" | "v0.5.0") =>
     renderCli(makeProfile(values), models, readCliCatalogue(build));
 
-  test("GLM-4.7 with a draft as its guide runs it", () => {
+  test("GLM-4.7 with a draft has the command of its guide", () => {
     expect(commandLine(cli(glm47Spec, "b7698")).join(" ")).toBe(
       `--model /m/target.gguf --model-draft /m/draft.gguf --threads -1 --fit on --prio 3 ${sampling} --ctx-size ` +
         `16384 ` +
@@ -127,7 +127,7 @@ describe("for llama-cli", () => {
     expect(notes.map(({ key }) => key)).toEqual(["alias", "server.host", "server.port", "server.metrics", "args[0]"]);
   });
 
-  test("a raw flag that was removed, or that has a key, is an error there, too", () => {
+  test("a removed raw flag, or one that has a key, is an error there, too", () => {
     const problems = problemsOf(() => cli({ args: ["--draft-max", "4", "--spec-replace"] }, "v0.5.0"));
     expect(problems.map(({ at }) => at)).toEqual(["p.yaml:args.0"]);
   });
@@ -288,7 +288,7 @@ describe("builds of early 2025", () => {
     expect(added(values, old)).toBe(expected);
   });
 
-  test("a key that is the default there, or that the server works without, is left out with a reason", () => {
+  test("a key that is the build's default or not essential is left out with a reason", () => {
     const values = { flash_attn: "auto", gpu_layers: "auto", fit: false, mmap: true, jinja: false };
     expect(added(values, old)).toBe("");
     expect(
@@ -356,7 +356,7 @@ test("the error for a value outside the build's list names the allowed values", 
   });
 });
 
-test("problems of keys and of raw flags come together", () => {
+test("problems of keys and of raw flags are reported at once", () => {
   const problems = problemsOf(() => render({ draft: {}, args: ["--nonsense"] }, catalogues["v0.5.0"]));
   expect(problems.map(({ at }) => at)).toEqual(["p.yaml:draft.type", "p.yaml:args.0"]);
 });
@@ -373,7 +373,7 @@ test("rpc.workers of a build without RPC, and rpc.cache of a server", () => {
   });
 });
 
-test("rpc.workers comes before the devices that it makes", () => {
+test("rpc.workers comes before the devices of the workers", () => {
   const help =
     `${oldHelp}--rpc SERVERS                           comma-separated list of RPC servers\n-dev,  ` +
     `--device <dev1,dev2,..>          devices\n`;

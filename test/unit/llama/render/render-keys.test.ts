@@ -15,7 +15,7 @@ const models = { target: "/m/target.gguf", draft: "/m/draft.gguf" };
 const render = (values: Values, catalogue: FlagCatalogue): Rendering =>
   renderServer(makeProfile(values), models, catalogue);
 
-/** What these values add to the command line of a profile with a model only. */
+/** The part of the command line that these values add to a profile with a model only. */
 function added(values: Values, catalogue: FlagCatalogue): string {
   const base = commandLine(render({}, catalogue));
   return commandLine(render(values, catalogue)).slice(base.length).join(" ");

@@ -17,7 +17,7 @@ afterEach(() => rmSync(folder, { recursive: true }));
 
 describe("a server without keys", () => {
   test.each(["0.0.0.0", "::", "192.168.1.2", "10.0.0.2", "2001:db8::1", "gpu-box"])(
-    "on %s is open to whoever reaches it",
+    "on %s is open to the network",
     (host) => {
       const [opening, ...more] = findOpenAccess(makeProfile({ server: { host } }));
       expect(more).toEqual([]);
@@ -28,9 +28,12 @@ describe("a server without keys", () => {
     },
   );
 
-  test.each(["127.0.0.1", "127.0.0.2", "::1", "localhost", "/run/coder.sock"])("on %s is for this machine", (host) => {
-    expect(findOpenAccess(makeProfile({ server: { host } }))).toEqual([]);
-  });
+  test.each(["127.0.0.1", "127.0.0.2", "::1", "localhost", "/run/coder.sock"])(
+    "on %s is open to this machine only",
+    (host) => {
+      expect(findOpenAccess(makeProfile({ server: { host } }))).toEqual([]);
+    },
+  );
 });
 
 test.each([
@@ -39,7 +42,7 @@ test.each([
   [0o644, ["api-key-file-open"]],
   [0o640, ["api-key-file-open"]],
   [0o602, ["api-key-file-open"]],
-])("a key file of mode %o of ours: %j", (mode, codes) => {
+])("the user's own key file with mode %o: %j", (mode, codes) => {
   chmodSync(keys, mode);
   expect(findOpenAccess(makeProfile({ server: { api_key_file: keys } })).map(({ code }) => code)).toEqual(codes);
 });

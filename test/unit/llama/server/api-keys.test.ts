@@ -44,7 +44,7 @@ describe("the keys of a file", () => {
     expect(readApiKey(path)).toBe(keys[0]);
   });
 
-  test.each(["", "\n", "\n\n\n", "# none yet\n", "#\n\n"])("%j has no key, which would open the server", (text) => {
+  test.each(["", "\n", "\n\n\n", "# none yet\n", "#\n\n"])("%j has no key, and would open the server", (text) => {
     writeFileSync(path, text);
     const error = refuse();
     expect(error).toMatchObject({ code: "api-keys-unusable", exit: "config", at: "p.yaml:3:3" });
@@ -115,7 +115,7 @@ describe("a key file that cannot be read", () => {
     ["is a link to itself", () => symlinkSync("keys", path), "missingFile", "does not exist"],
     ["is below a file", () => (writeFileSync(path, ""), (path = join(path, "keys"))), "missingFile", "does not exist"],
     ["is a folder", () => mkdirSync(path), "missingFile", "is a folder"],
-    ["is a pipe, which nobody writes to", () => execFileSync("mkfifo", [path]), "missingFile", "is a pipe"],
+    ["is a pipe without a writer", () => execFileSync("mkfifo", [path]), "missingFile", "is a pipe"],
     ["is a device", () => (path = "/dev/zero"), "missingFile", "is not a regular file"],
     ["is too large", () => writeFileSync(path, Buffer.alloc(2 << 20, "k")), "config", "has 2097152 bytes"],
   ])("%s", (_how, make, exit, message) => {
@@ -127,7 +127,7 @@ describe("a key file that cannot be read", () => {
     expect(readApiKey(path)).toBeUndefined();
   });
 
-  test("is made as the fix says", () => {
+  test("can be created with the command of the fix", () => {
     path = join(folder, "my keys");
     execFileSync("sh", ["-c", describeFix(refuse().fix ?? "").replace("make one: ", "")]);
     expect(read()).toEqual([expect.stringMatching(/^[\da-f]{64}$/)]);

@@ -13,7 +13,7 @@ test.each<[DraftingStatus, string]>([
   expect(draftProofTexts.describe(drafting)).toBe(`drafting ${words}`);
 });
 
-test("a server that must draft and does not is a mistake in the profile", () => {
+test("a server that must draft and does not is an error of the profile", () => {
   expect(draftProofTexts.explainFailure("the proof request drafted no token")).toMatchObject({
     kind: "not-drafting",
     message: "the server does not draft: the proof request drafted no token",
@@ -42,7 +42,7 @@ describe("ten minutes of traffic", () => {
     expect(draftProofTexts.findFault(traffic, null)).toBeUndefined();
   });
 
-  test("with few tokens say nothing", () => {
+  test("with few tokens are inconclusive", () => {
     expect(draftProofTexts.findFault({ ...traffic, tokens: 999, draftTokens: 0 }, 10)).toBeUndefined();
   });
 });

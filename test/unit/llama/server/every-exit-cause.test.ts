@@ -13,7 +13,7 @@ function readAll(folder: string): string {
     .join("\n");
 }
 
-test("every exit cause has a test: a kind is a promise to scripts and to metrics", () => {
+test("every exit cause has a test, since scripts and metrics rely on its kind", () => {
   const code = readAll("src/llama/server") + readFileSync(join(root, "src/supervisor/supervision-causes.ts"), "utf8");
   const kinds = [...code.matchAll(/^\s*kind: "([a-z-]+)",$/gm)].map(([, kind = ""]) => kind);
   expect(kinds.length).toBeGreaterThan(15);
@@ -21,7 +21,7 @@ test("every exit cause has a test: a kind is a promise to scripts and to metrics
   expect([...new Set(kinds)].filter((kind) => !tests.includes(`"${kind}"`))).toEqual([]);
 });
 
-test("a model file without read permission is told from a missing one", () => {
+test("a model file without read permission has another cause than a missing one", () => {
   const lastLines = ["gguf_init_from_file: failed to open GGUF file '/m/x.gguf' (Permission denied)"];
   const exit = { name: "coder", code: 1, signal: null, lastLines, oomKills: 0, wasReady: false };
   expect(explainExit(exit)).toMatchObject({ kind: "model-unreadable", exit: "permission", permanent: true });

@@ -9,7 +9,7 @@ function ended(lastLines: readonly string[], more: Partial<ServerExit> = {}): Se
 }
 
 describe("the last lines of llama-server", () => {
-  // As b7698 and v0.5.0 log it, the telling line among those that follow it.
+  // As b7698 and v0.5.0 log it, with the lines after the explaining one.
   test.each([
     [
       "a flag that it does not know",

@@ -30,7 +30,7 @@ afterEach(async () => {
   await once(server.close(), "close");
 });
 
-/** Answers everything with this. */
+/** Answers every request with this. */
 function answerWith(status: number, body: unknown): void {
   answer = (_request, _body, response) =>
     void response.writeHead(status).end(typeof body === "string" ? body : JSON.stringify(body));
@@ -229,7 +229,7 @@ describe("the proof request", () => {
   describe("with a key file that changes while the server runs", () => {
     let folder: string;
     let apiKeyFile: string;
-    /** What the server takes. */
+    /** The key that the server accepts. */
     let taken: string;
     const given: (string | undefined)[] = [];
 

@@ -67,7 +67,7 @@ describe("invalid numbers", () => {
   ])("are ignored: case %#", (line) => expect(parseTraffic(line)).toBeUndefined());
 
   test.each(["1..5", "nan", "1.0000000001", huge, "0"])(
-    "a mean length that is none or tiny (case %#) makes no more steps than tokens, and sums that are numbers",
+    "with an invalid or tiny mean length (case %#) give at most as many steps as tokens, and finite sums",
     (length) => {
       const traffic = parseTraffic(`draft acceptance = 0.5 (   48 accepted /    57 generated), mean len =  ${length}`);
       for (const value of Object.values(traffic ?? {})) expect(Number.isFinite(value)).toBe(true);

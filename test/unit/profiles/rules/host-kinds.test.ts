@@ -61,7 +61,7 @@ describe("server.host", () => {
   });
 
   test.each(["127.0.0.1", "::1", "::", "fe80::1%eth0", "localhost", "gpu-box", "gpu_box.lan", "0.0.0.0"])(
-    "%s is taken as it is",
+    "%s is taken unchanged",
     async (host) => {
       expect(await load({ host, port: 8001 })).toBe(host);
     },
@@ -78,7 +78,7 @@ describe("server.host", () => {
     expect(await load({ host, port: "auto" })).toBe(path);
   });
 
-  test("has room for a path of 103 bytes, and for no more", async () => {
+  test("may be a path of at most 103 bytes", async () => {
     const path = (bytes: number) => `/${"ö".repeat((bytes - 6 - (bytes % 2)) / 2)}${"x".repeat(bytes % 2)}.sock`;
     expect(Buffer.byteLength(path(103))).toBe(103);
     expect(await load({ host: path(103) })).toBe(path(103));

@@ -47,7 +47,7 @@ test.each(keys)("%s has an example that the profile accepts", (key, schema) => {
   }
 });
 
-test("a profile that extends another may leave out anything", () => {
+test("a profile that extends another may omit any key", () => {
   expect(JSON.stringify(profileJsonSchema())).not.toContain('"required"');
   expect(profileSchema.safeParse({ extends: "base" }).success).toBe(true);
 });
@@ -68,12 +68,12 @@ describe("the patterns agree with the reader of units", () => {
   });
 });
 
-test("a key is found through alternatives", () => {
+test("a key is found inside alternatives", () => {
   expect(schemaAt(profileJsonSchema(), ["draft", "model", "hf"])?.title).toBe("a repository written as owner/name");
   expect(schemaAt(profileJsonSchema(), ["constructor"])).toBeUndefined();
 });
 
-describe("an editor that follows the first line of a shipped profile", () => {
+describe("an editor that uses the schema of a shipped profile's first line", () => {
   const folder = join(import.meta.dirname, "../../../../profiles");
 
   /** Validates as an editor does, by the schema that the text itself names. */
@@ -98,7 +98,11 @@ describe("an editor that follows the first line of a shipped profile", () => {
     ],
     ["a wrong type", "ctx_size: many", { instancePath: "/ctx_size", keyword: "type" }],
     ["a number out of range", "server: { port: 70000 }", { instancePath: "/server/port", keyword: "maximum" }],
-    ["a word that is none of the choices", "flash_attn: yes please", { instancePath: "/flash_attn", keyword: "enum" }],
+    [
+      "a word that is not one of the choices",
+      "flash_attn: yes please",
+      { instancePath: "/flash_attn", keyword: "enum" },
+    ],
     ["a duration without a unit", "stop: { timeout: '5' }", { instancePath: "/stop/timeout", keyword: "pattern" }],
   ])("finds %s", (_, line, problem) => {
     const text = `# yaml-language-server: $schema=../schema/profile.schema.json\n${line}\n`;

@@ -63,12 +63,12 @@ describe("a key that is for llmctl and not for the server changes the launch", (
   });
 });
 
-/** Values of every kind, some of which the schema takes. */
+/** Values of every type; the schema accepts some of them. */
 function candidates({ enum: words = [] }: JsonSchema): unknown[] {
   return [...words, true, false, 7, "7s", "7MiB", "other", ["other"]];
 }
 
-/** Keys of `draft` that change nothing about the memory that the draft model takes. */
+/** Keys of `draft` that do not change the memory of the draft model. */
 const noMemory = ["model", "type", "n_max", "n_min", "p_min", "ngram_size", "threads", "on_mismatch"];
 
 test("every key of draft that takes memory is in the question for the draft model's memory (draftArguments)", () => {

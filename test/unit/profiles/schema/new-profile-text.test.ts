@@ -4,7 +4,7 @@ import { ProfileFolder } from "../../../support/profile-folder.ts";
 
 const schema = "../profile.schema.json";
 
-test("a new profile holds what it was told, and names its schema first", async () => {
+test("a new profile has the given values, and names its schema first", async () => {
   const text = newProfileText({
     schema,
     description: "GLM: mine",
@@ -25,7 +25,7 @@ test("a new profile holds what it was told, and names its schema first", async (
   });
 });
 
-test("each key that it offers is valid as it stands", async () => {
+test("each key that it suggests in a comment is valid unchanged", async () => {
   const text = newProfileText({ schema, extends: "base" });
   const offers = text.split("\n").filter((line) => /^# \w+: /.test(line));
   expect(offers.length).toBeGreaterThan(8);
@@ -38,6 +38,6 @@ test("each key that it offers is valid as it stands", async () => {
   }
 });
 
-test("it offers no key twice", () => {
+test("it suggests no key twice", () => {
   expect(newProfileText({ schema, model: "m.gguf", ctxSize: 1 })).not.toMatch(/^# (?:model|ctx_size): /m);
 });

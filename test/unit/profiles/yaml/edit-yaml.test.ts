@@ -93,7 +93,7 @@ describe("set", () => {
     expect(() => set(text, key, typed)).toThrow(expect.objectContaining({ code: "profile-uneditable" }));
   });
 
-  test("names the place of what is not YAML", () => {
+  test("names the place of a YAML error", () => {
     expect(() => set("a: 'x\n", "a", "1")).toThrow(
       expect.objectContaining({ code: "profile-invalid", at: "p.yaml:2:1" }),
     );
@@ -112,7 +112,7 @@ describe("unset", () => {
     expect(unset(text, key)).toBe(edited);
   });
 
-  test("finds no key that is not written", () => {
+  test("returns undefined for a key that is not written", () => {
     expect(unset("a: { b: 1 }\n", "a.c")).toBeUndefined();
     expect(unset("a: 1\n", "a.c")).toBeUndefined();
   });
@@ -139,19 +139,19 @@ describe("a typed value", () => {
     expect(parseValueArgument(typed, false).value).toEqual(value);
   });
 
-  test("is text where a key takes nothing else", () => {
+  test("is text when the key accepts only text", () => {
     expect(parseValueArgument("0", true).value).toBe("0");
     expect(parseValueArgument("'0'", true).value).toBe("0");
     expect(set("env: { A: x }\n", "env.B", "0,1", true)).toBe('env: { A: x, B: "0,1" }\n');
   });
 });
 
-test("a key is read as messages show it", () => {
+test("a key is parsed as messages show it", () => {
   expect(parseKey("draft.devices[1]")).toEqual(["draft", "devices", 1]);
   expect(["", ".a", "a..b", "a.", "a[x]", "a b"].map(parseKey)).toEqual(Array.from({ length: 6 }, () => undefined));
 });
 
-/** A file whose keys and the places of whose values are known without reading it. */
+/** A file with known keys and known places of their values. */
 interface Written {
   readonly before: string;
   readonly after: string;
@@ -173,7 +173,7 @@ const scalar = fc.constantFrom(
   "- - 1".slice(4),
 );
 const line = fc.tuple(scalar, comment, gap);
-/** No command line can hold a NUL. */
+/** No command line can contain a NUL. */
 const spelled = fc
   .oneof(
     fc.constantFrom("8", "0.75", "true", "[CUDA0, CUDA1]", "{ a: 1, b: [x] }", '"q\\"q"', "'0'", "~", "-1", "1e3"),
@@ -182,7 +182,7 @@ const spelled = fc
   )
   .filter((typed) => !typed.includes("\0"));
 
-/** Two keys beside each other under `map`, in block or flow style, between other keys; one is the one to be set. */
+/** Two adjacent keys under `map`, in block or flow style, between other keys; one of them will be set. */
 const written = fc
   .record({ first: line, old: line, last: line, isFlow: fc.boolean(), head: gap, eol: fc.constantFrom("\n", "\r\n") })
   .map(({ first, old, last, isFlow, head, eol }): Written & { readonly text: string } => {
@@ -199,9 +199,9 @@ const written = fc
     return { before: a, after: b, key: "map.key", text: a + old[0] + b };
   });
 
-// The limit is for a machine that does much else: the runs take half a second.
+// The limit is for a busy machine: the runs take half a second.
 describe("for any profile and any value", { timeout: 60_000 }, () => {
-  test("set then read returns the value, and every other byte stays", () => {
+  test("set then read returns the value, and keeps every other byte", () => {
     fc.assert(
       fc.property(written, spelled, fc.boolean(), ({ text, before, after, key }, typed, isText) => {
         const edited = set(text, key, typed, isText);
@@ -213,7 +213,7 @@ describe("for any profile and any value", { timeout: 60_000 }, () => {
     );
   });
 
-  test("a new key only adds to the text, and unset takes that away again", () => {
+  test("a new key only adds text, and unset removes that text", () => {
     fc.assert(
       fc.property(
         written,
@@ -235,7 +235,7 @@ describe("for any profile and any value", { timeout: 60_000 }, () => {
 
 describe("each shipped profile", () => {
   const folder = join(import.meta.dirname, "../../../../profiles");
-  test.each(readdirSync(folder))("%s takes a new key and gives it back unchanged", (file) => {
+  test.each(readdirSync(folder))("%s takes a new key, and unset restores its text", (file) => {
     const text = readFileSync(join(folder, file), "utf8");
     for (const key of ["draft.n_min", "sampling.seed", "env.NEW", "log.keep"]) {
       const edited = set(text, key, "3");
@@ -246,6 +246,6 @@ describe("each shipped profile", () => {
   });
 });
 
-test("what cannot be edited is an error of ours", () => {
+test("a YAML construct that cannot be edited is a known error", () => {
   expect(() => set("a: *x\n", "b", "1")).toThrow(LlmctlError);
 });

@@ -8,7 +8,7 @@ import { ProfileFolder, refuseText } from "../../../support/profile-folder.ts";
 
 const source = makeSource("coder", "/work/coder.yaml", "/work");
 
-/** What the text says, or the refusal; anything else that is thrown fails the test. */
+/** The parsed text, or its error; any other error fails the test. */
 function readOrRefuse(yaml: string): unknown {
   try {
     return toPlain(readYaml(yaml, source).root);
@@ -46,7 +46,7 @@ test.each([
   expect(error.at).toMatch(/^near\/coder\.yaml:\d+:\d+$/);
 });
 
-test("a key that stands twice names the line of the first", async () => {
+test("a duplicate key is refused with the line of the first", async () => {
   expect(await refuseText("model: m\nalias: a\nmodel: n")).toMatchObject({
     at: "near/coder.yaml:3:1",
     fix: "keep one of them; the first is on line 1",
@@ -112,7 +112,7 @@ describe("hostile files", () => {
     expect({}).not.toHaveProperty("polluted");
   });
 
-  test("any text is read or refused, and nothing else is thrown", () => {
+  test("any text is read or refused with a known error", () => {
     const pieces = fc.constantFrom(
       "a",
       "model",
@@ -156,7 +156,7 @@ describe("hostile files", () => {
   });
 });
 
-describe("what a small text can stand for", () => {
+describe("the expansion of a small text", () => {
   test("aliases of a long text are counted as often as they are used", async () => {
     const text = `description: &a "${"x".repeat(500_000)}"\nargs: [${"*a, ".repeat(20)}]\n`;
     const error = await refuseText(text);
@@ -177,7 +177,7 @@ describe("what a small text can stand for", () => {
 });
 
 describe("variables", () => {
-  test("that make a profile too long are refused, and told once a value", async () => {
+  test("that make a profile too long are refused, with one problem for each value", async () => {
     await using folder = await ProfileFolder.create({
       "near/coder.yaml": `model: m\nargs: ["${"${env:LONG}".repeat(1000)}", "${"${env:LONG}"}"]\n`,
     });
@@ -191,7 +191,7 @@ describe("variables", () => {
   });
 });
 
-test("a chain of profiles that extend each other has an end", async () => {
+test("a chain of profiles that extend each other has a limit", async () => {
   const files = Object.fromEntries(Array.from({ length: 200 }, (_, i) => [`near/p${i}.yaml`, `extends: p${i + 1}\n`]));
   await using folder = await ProfileFolder.create({ ...files, "near/p200.yaml": "model: m\n" });
   await expect(loadProfile("p0", folder.options())).rejects.toMatchObject({ code: "profile-invalid" });

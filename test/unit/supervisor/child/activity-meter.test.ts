@@ -3,7 +3,7 @@ import { ActivityMeter } from "../../../../src/supervisor/child/activity-meter.t
 
 const still = { logBytes: 100, cpuTicks: 50, taken: { read: 1000, fetched: 1000, mapped: 1000 } };
 
-/** A server of which the test says what it shows. */
+/** A server whose counters the test sets. */
 function watchSigns(): { life: ActivityMeter; signs: { now: typeof still } } {
   const signs = { now: still };
   return {
@@ -17,7 +17,7 @@ function watchSigns(): { life: ActivityMeter; signs: { now: typeof still } } {
   };
 }
 
-describe("a server shows that it works", () => {
+describe("signs of activity", () => {
   test.each([
     ["by a line in its log", { ...still, logBytes: 101 }],
     ["by a log that was rotated", { ...still, logBytes: 0 }],
@@ -36,9 +36,9 @@ describe("a server shows that it works", () => {
   });
 });
 
-test("the cost of our own health checks does not count as life, however long it goes on", () => {
+test("the cost of llmctl's own health checks never counts as activity", () => {
   const { life, signs } = watchSigns();
-  // A hundredth of a second in every ten.
+  // A hundredth of a second of CPU time in ten seconds.
   for (let second = 10; second <= 900; second += 10) {
     signs.now = { ...signs.now, cpuTicks: signs.now.cpuTicks + 1 };
     expect(life.look(second * 1000)).toBe(false);
@@ -46,14 +46,14 @@ test("the cost of our own health checks does not count as life, however long it 
   expect(life.silentMs(900_000)).toBe(900_000);
 });
 
-test("a server that begins to compute after an hour shows life after a tenth of a second of CPU time", () => {
+test("a server that begins to compute after an hour is active after a tenth of a second of CPU time", () => {
   const { life, signs } = watchSigns();
   for (let second = 10; second <= 3600; second += 10) life.look(second * 1000);
   signs.now = { ...still, cpuTicks: still.cpuTicks + 11 };
   expect(life.look(3_600_200)).toBe(true);
 });
 
-test("without CPU and I/O counters only the log counts", () => {
+test("without CPU and I/O counters only log lines count", () => {
   const signs = { now: { logBytes: 1, cpuTicks: undefined, taken: undefined } };
   const life = new ActivityMeter(
     1,

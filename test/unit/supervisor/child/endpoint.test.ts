@@ -12,7 +12,7 @@ test.each([
   expect(parseUrl(url)).toEqual(endpoint);
 });
 
-test("a launch answers on its socket, on its port, or where its log will say", () => {
+test("a launch answers on its socket, on its port, or at the address in its log", () => {
   const host = "127.0.0.1";
   expect(plannedEndpoint({ host, port: 0, socketPath: "/run/a.sock" })).toEqual({ socketPath: "/run/a.sock" });
   expect(plannedEndpoint({ host, port: 8001 })).toEqual({ host, port: 8001 });

@@ -11,13 +11,13 @@ beforeEach(() => {
   heartbeat = new Heartbeat(ask, { everyMs: 100, nowMs: 1000, signal });
 });
 
-/** Looks every 10 ms. @returns how often it asked in all. */
+/** Checks every 10 ms. @returns the total number of probes. */
 function beatUntil(fromMs: number, toMs: number): number {
   for (let nowMs = fromMs; nowMs <= toMs; nowMs += 10) heartbeat.beat(nowMs);
   return questions.length;
 }
 
-test("a main loop is probed when due, and the wait is that of the open probe", async () => {
+test("a main loop is probed when due, and the wait is counted from the open probe", async () => {
   expect(beatUntil(1000, 1090)).toBe(0);
   expect(beatUntil(1100, 1150)).toBe(1);
   expect(heartbeat.waitedMs(1150)).toBe(50);
@@ -27,7 +27,7 @@ test("a main loop is probed when due, and the wait is that of the open probe", a
   expect(beatUntil(1160, 1200)).toBe(2);
 });
 
-test("an unanswered probe is replaced by another, ever more rarely, and the wait counts on", async () => {
+test("an unanswered probe is replaced after growing intervals, and the wait goes on counting", async () => {
   expect(beatUntil(1000, 1190)).toBe(1);
   expect(beatUntil(1200, 1390)).toBe(2);
   expect(questions[0]?.signal.aborted).toBe(true);

@@ -7,30 +7,30 @@ const files = [
   { path: "/b", sizeBytes: 400 },
 ];
 
-/** Measures after each of these, the first of which is the state before the load. */
+/** Measures after each of these counters; the first one is the state before the load. */
 function measure(...taken: [number, number, number][]): (number | undefined)[] {
   const rest = taken.map(([read, fetched, mapped]) => ({ read, fetched, mapped }));
   const meter = new LoadMeter(files, 1, () => rest.shift());
   return taken.slice(1).map(() => meter.measure()?.doneBytes);
 }
 
-describe("how far a load is", () => {
-  test("counts the way in which most bytes came, without those from before", () => {
+describe("the progress of a load", () => {
+  test("takes the counter with the most bytes, without those from before the load", () => {
     expect(measure([50, 0, 70], [150, 0, 70], [150, 300, 70], [150, 300, 770])).toEqual([100, 300, 700]);
   });
 
-  test("never goes back, as when a mapping is given up", () => {
+  test("never decreases, even when a mapping is released", () => {
     expect(measure([0, 0, 0], [0, 0, 500], [0, 0, 100])).toEqual([500, 500]);
   });
 
-  test("is never full", () => expect(measure([0, 0, 0], [9000, 0, 0])).toEqual([990]));
+  test("never reaches the total", () => expect(measure([0, 0, 0], [9000, 0, 0])).toEqual([990]));
 
   test("is unknown for a process that is gone and for a launch without files", () => {
     expect(new LoadMeter(files, 1, () => undefined).measure()).toBeUndefined();
     expect(new LoadMeter([], 1, () => ({ read: 1, fetched: 1, mapped: 1 })).measure()).toBeUndefined();
   });
 
-  test("the kernel counts all three of them", () => {
+  test("the kernel has all three counters", () => {
     expect(readBytesTaken(process.pid)).toEqual({
       read: expect.any(Number),
       fetched: expect.any(Number),

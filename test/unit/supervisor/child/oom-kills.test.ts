@@ -12,7 +12,7 @@ function readFrom(files: Readonly<Record<string, string>>): number | undefined {
 }
 
 describe("the count of OOM kills", () => {
-  test("is that of the own cgroup, version 2", () => {
+  test("is that of the process's cgroup, version 2", () => {
     const own = {
       "/proc/self/cgroup": "0::/user.slice/a b.service\n",
       "/sys/fs/cgroup/user.slice/a b.service/memory.events": events,
@@ -20,7 +20,7 @@ describe("the count of OOM kills", () => {
     expect(readFrom({ ...vmstat, ...own })).toBe(3);
   });
 
-  test("is that of the own memory cgroup, version 1", () => {
+  test("is that of the process's memory cgroup, version 1", () => {
     const own = {
       "/proc/self/cgroup": "9:name=systemd:/x\n4:cpu,memory:/box\n0::/\n",
       "/sys/fs/cgroup/memory/box/memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n",
@@ -28,12 +28,12 @@ describe("the count of OOM kills", () => {
     expect(readFrom({ ...vmstat, ...own })).toBe(2);
   });
 
-  test("is the machine's where the own cgroup does not tell", () => {
+  test("is the machine's when the cgroup has no count", () => {
     expect(readFrom({ ...vmstat, "/proc/self/cgroup": "0::/\n" })).toBe(7);
     expect(readFrom(vmstat)).toBe(7);
   });
 
-  test("is unknown when the system does not tell", () => expect(readFrom({})).toBeUndefined());
+  test("is unknown when the system has no count", () => expect(readFrom({})).toBeUndefined());
 
   test("is known on this machine", () => expect(readOomKills()).toBeGreaterThanOrEqual(0));
 });

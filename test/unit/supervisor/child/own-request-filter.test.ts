@@ -13,14 +13,14 @@ const nothing: TokenTraffic = {
 const speed = { ...nothing, tokens: 64, seconds: 0.1 };
 const drafted = { ...nothing, draftTokens: 33, acceptedTokens: 19 };
 
-test("the first lines of a run belong to our own requests, however late they are logged", () => {
+test("the first lines of a run belong to llmctl's own requests, even if they are logged late", () => {
   const own = new OwnRequestFilter();
   own.add(2);
   expect([speed, drafted, speed].map((line) => own.includes(line))).toEqual([true, true, true]);
   expect([speed, drafted, speed, speed].map((line) => own.includes(line))).toEqual([false, false, false, false]);
 });
 
-test("a drafting line after our last line of speed belongs to us", () => {
+test("a drafting line after the last speed line of llmctl's requests belongs to them", () => {
   const own = new OwnRequestFilter();
   own.add(1);
   expect([speed, drafted, speed, drafted].map((line) => own.includes(line))).toEqual([true, true, false, false]);

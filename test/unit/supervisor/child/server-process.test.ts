@@ -20,7 +20,7 @@ test("a process that may not be signalled is a known error, a process that is go
 });
 
 test.each(["EAGAIN", "EMFILE", "ENFILE", "ENOMEM"])(
-  "a start for which the system has nothing left (%s) is waited for",
+  "a start that fails for lack of system resources (%s) is retried",
   (code) => {
     const cause = explainSpawnFailure("/x", Object.assign(new Error(`spawn ${code}`), { code, syscall: "spawn" }));
     expect(cause).toMatchObject({ kind: "not-started", permanent: false, mayCome: true });

@@ -27,7 +27,7 @@ afterEach(async () => {
   rmSync(folder, { recursive: true });
 });
 
-test("a load that logs only our own health checks counts as silent, and they trigger no further checks", async () => {
+test("a load that logs only llmctl's health checks counts as silent, and triggers no further checks", async () => {
   const launch = makeLaunch({ port: 8001 });
   let questions = 0;
   let watch: ServerWatch | undefined;

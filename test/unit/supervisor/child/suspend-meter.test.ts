@@ -3,7 +3,7 @@ import { SuspendMeter } from "../../../../src/supervisor/child/suspend-meter.ts"
 
 const hour = 3_600_000;
 
-test("tells each suspend once, for how long it was", () => {
+test("reports each suspend once, with its length", () => {
   const meter = new SuspendMeter(100_000, 5000);
   expect(meter.look(110_000, 15_000)).toBe(0);
   expect(meter.look(120_000 + hour, 25_000)).toBe(hour);

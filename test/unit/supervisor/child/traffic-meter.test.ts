@@ -13,7 +13,7 @@ const request: TokenTraffic = {
 const minute = 60_000;
 
 describe("a traffic meter", () => {
-  test("has rates of nothing where nothing was generated", () => {
+  test("has no rates when no token was generated", () => {
     const nothing = {
       tokens: 0,
       draftTokens: 0,
@@ -41,7 +41,7 @@ describe("a traffic meter", () => {
     expect(meter.lastTenMinutes(2000)).toEqual(meter.sinceStart());
   });
 
-  test("forgets what is ten minutes old, but not in the sum of all", () => {
+  test("forgets requests after ten minutes, but not in the total", () => {
     const meter = new TrafficMeter();
     meter.add(request, 0);
     meter.add(request, 6 * minute);

@@ -20,7 +20,7 @@ describe("the event log", () => {
 
   const lines = async () => (await readFile(path, "utf8")).trimEnd().split("\n");
 
-  test("is read back as it was written, cause and all", async () => {
+  test("is read as it was written, with the cause", async () => {
     log.append(event("backoff", "it was killed; next start in 1.1 s", "killed"));
     log.append(event("ready", "ready on http://127.0.0.1:1", null));
     expect((await lines()).map(parseEventLine)).toEqual([
@@ -29,7 +29,7 @@ describe("the event log", () => {
     ]);
   });
 
-  test("is read back for a cause with a number in its name", async () => {
+  test("is read with a cause that has a number in its name", async () => {
     log.append(event("failed", "it has another digest", "bad-sha256"));
     expect((await lines()).map((line) => parseEventLine(line)?.cause)).toEqual(["bad-sha256"]);
   });
@@ -46,7 +46,7 @@ describe("the event log", () => {
     },
   );
 
-  test("starts anew when it has a mebibyte", async () => {
+  test("is emptied when it has a mebibyte", async () => {
     await appendFile(path, "x".repeat((1 << 20) + 1));
     log.append(event("ready", "ready", null));
     expect(await lines()).toHaveLength(1);

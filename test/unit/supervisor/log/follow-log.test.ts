@@ -25,7 +25,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(dir, { recursive: true }));
 
-/** Starts to follow; the lines until one says "end". */
+/** Starts to follow. @returns the lines up to the line "end". */
 async function follow(): Promise<Followed> {
   const end = await findLogEnd(path);
   if (end === undefined) throw new Error("no log");
@@ -35,7 +35,7 @@ async function follow(): Promise<Followed> {
 
 interface Followed {
   readonly lines: Promise<readonly string[]>;
-  /** So far. */
+  /** The lines so far. */
   readonly seen: readonly string[];
 }
 
@@ -48,12 +48,12 @@ async function collect(end: LogEnd, lines: string[] = []): Promise<readonly stri
   return lines;
 }
 
-// Between any two steps of the reader the writer may have written, rotated, and written more than there was before.
+// Between two steps of the reader the writer may write, rotate, and then write more than there was before.
 test.each([
   ["more lines than the one before", (round: number) => 40 + 3 * round],
   ["fewer lines than the one before", (round: number) => 400 - 3 * round],
   ["as many lines as the one before", () => 100],
-])("gives each line once and in order where each rotated file has %s", async (_, countLines) => {
+])("gives each line once and in order when each rotated file has %s", async (_, countLines) => {
   const log = new ServerLog(path, { maxBytes: 1, keep: 200 });
   const expected: string[] = [];
   const write = async (line: string) => {
@@ -72,7 +72,7 @@ test.each([
   log.close();
 });
 
-test("a rotation that was interrupted long ago is no obstacle for a reader", async () => {
+test("a reader can follow a log with an old interrupted rotation", async () => {
   const log = new ServerLog(path, { maxBytes: 1, keep: 2 });
   writeFileSync(`${path}.rotating`, "line 0\n");
   utimesSync(`${path}.rotating`, new Date(0), new Date(0));
@@ -85,7 +85,7 @@ test("a rotation that was interrupted long ago is no obstacle for a reader", asy
 test("a missing log has no end", async () => expect(await findLogEnd(path)).toBeUndefined());
 
 describe("a log that is lost", () => {
-  /** A log with one line that was seen, and a reader that waits for what comes. */
+  /** A log with one line that was read, and a reader that waits for more. */
   async function start(): Promise<Followed & { readonly log: ServerLog }> {
     const log = new ServerLog(path, { maxBytes: 1e6, keep: 2 });
     log.markRun(formatRunMarker(1, "server"));
@@ -100,7 +100,7 @@ describe("a log that is lost", () => {
     ["moved", () => renameSync(path, join(dir, "moved"))],
     ["moved to the name of a rotated one", () => renameSync(path, `${path}.1`)],
     ["deleted", () => rmSync(path)],
-  ])("because it was %s is read to its end, and the new one without what that repeats", async (_, lose) => {
+  ])("because it was %s is read to its end, then the new one without repeated lines", async (_, lose) => {
     const { log, lines } = await start();
     writeSync(log.fd, "one\n");
     await nextTurn();
@@ -122,7 +122,7 @@ describe("a log that is lost", () => {
     const expected: string[] = [];
     let copied = 0;
     for (let n = 0; n < 300; n += 1) {
-      // Of a log that is lost a second time, before its reader has come to the first, nobody knows where it is.
+      // A log that is lost a second time before its reader has found the first cannot be found.
       if (n % 50 === 19) while (said(seen).length < copied) await nextTurn();
       expected.push(`line ${n}`);
       writeSync(log.fd, `line ${n}\n`);
@@ -139,7 +139,7 @@ describe("a log that is lost", () => {
     log.close();
   });
 
-  test("without a copy of its end is read to its end, too", async () => {
+  test("is read to its end even without a copy of the end", async () => {
     writeFileSync(path, "");
     const { lines } = await follow();
     const old = openSync(path, "a");
@@ -151,7 +151,7 @@ describe("a log that is lost", () => {
     expect(await lines).toEqual(["one", "two", "end"]);
   });
 
-  test("with its rotated files is no obstacle for a reader", async () => {
+  test("does not stop a reader when its rotated files are lost, too", async () => {
     writeFileSync(`${path}.1`, "older\n");
     writeFileSync(path, "");
     const { lines } = await follow();

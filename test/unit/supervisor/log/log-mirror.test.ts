@@ -37,14 +37,14 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-/** As the server writes, who keeps its descriptor. */
+/** As the server writes, which keeps its descriptor. */
 function say(text: string): void {
   appendFileSync(log.fd, text);
 }
 
 const content = () => readFileSync(path, "utf8");
 
-test("a log in its place is left as it is", () => {
+test("a log in its place is left unchanged", () => {
   say("one\n");
   expect(log.look()).toBe(false);
   expect(content()).toBe(`${marker}\none\n`);
@@ -54,7 +54,7 @@ test.each([
   ["moved", () => renameSync(path, join(folder, "moved"))],
   ["deleted", () => rmSync(path)],
   ["deleted with its folder", () => rmSync(join(folder, "p"), { recursive: true })],
-])("one that is %s goes on in a new one, with what came since it was last seen", (_, lose) => {
+])("a log that is %s continues in a new file, with the text since the last check", (_, lose) => {
   say("seen\n");
   log.look();
   say("not seen\n");
@@ -73,7 +73,7 @@ test.each([
   expect(log.readRunTail(3)).toEqual(["not seen", "after", "later"]);
 });
 
-test("the next run is written into the new one, and only there", () => {
+test("the next run is written only to the new file", () => {
   const moved = join(folder, "moved");
   renameSync(path, moved);
   say("last words\n");
@@ -85,7 +85,7 @@ test("the next run is written into the new one, and only there", () => {
   expect(log.readRunTail(9)).toEqual(["of run 2"]);
 });
 
-test("one that is lost again goes on where the last one ended", () => {
+test("a log that is lost again continues at the end of the last file", () => {
   rmSync(path);
   say("one\n");
   log.look();
@@ -98,7 +98,7 @@ test("one that is lost again goes on where the last one ended", () => {
   expect(content().slice(findContinuation(content())?.end)).toBe("two\n");
 });
 
-test("one that is moved back is the log again", () => {
+test("a file that is moved back is the log again", () => {
   renameSync(path, join(folder, "moved"));
   log.look();
   renameSync(join(folder, "moved"), path);
@@ -107,7 +107,7 @@ test("one that is moved back is the log again", () => {
   expect(content()).toBe(`${marker}\nback\n`);
 });
 
-test("while something else is in its place nothing is lost", () => {
+test("no text is lost while another file is in its place", () => {
   rmSync(path);
   mkdirSync(path);
   say("one\n");
@@ -120,7 +120,7 @@ test("while something else is in its place nothing is lost", () => {
   expect(content()).toMatch(/\none\n$/);
 });
 
-test("a run begins even while something else is in the log's place", () => {
+test("a run begins even while another file is in the log's place", () => {
   rmSync(path);
   mkdirSync(path);
   expect(() => log.markRun("--- run 2")).toThrow("EISDIR");
@@ -128,7 +128,7 @@ test("a run begins even while something else is in the log's place", () => {
   expect(log.readRunTail(9)).toEqual(["of run 2"]);
 });
 
-test("a moved file is cut back to what it had, and the new one is rotated", () => {
+test("a moved file is truncated to its content at the move, and the new file is rotated", () => {
   const moved = join(folder, "moved");
   say("kept\n");
   renameSync(path, moved);
@@ -163,7 +163,7 @@ test("a deleted file is emptied, a moved one is not", () => {
   expect(log.runStart).toBe(0);
 });
 
-test("the server's file is cut back even while something is in the log's place", () => {
+test("the server's file is truncated even while another file is in the log's place", () => {
   rmSync(path);
   writeFileSync(join(folder, "link"), "");
   mkdirSync(path);

@@ -38,7 +38,7 @@ describe("a log follower", () => {
     expect(lines.map((line) => line.length)).toEqual([4096, 4096, 5]);
   });
 
-  test("a call without new bytes reads nothing: there may be a hundred calls a second", () => {
+  test("does not read the file when there are no new bytes: there may be a hundred calls a second", () => {
     const read = vi.spyOn(log, "read");
     const follower = new ServerLogReader(log);
     expect([...follower.read(plenty)]).toEqual([]);
@@ -49,7 +49,7 @@ describe("a log follower", () => {
   });
 
   test.each(["new", "new, and longer than all that stood there before ".repeat(9)])(
-    "goes on at the start of a file that was rotated",
+    "continues at the start of a rotated file",
     (line) => {
       const follower = new ServerLogReader(log);
       appendFileSync(log.path, `${"x".repeat(200)}\ncut by the rota`);
@@ -61,7 +61,7 @@ describe("a log follower", () => {
     },
   );
 
-  test("goes on at the start of a file that someone else has truncated", () => {
+  test("continues at the start of a file that another process has truncated", () => {
     const follower = new ServerLogReader(log);
     appendFileSync(log.path, "one\ntwo\n");
     expect([...follower.read(plenty)]).toHaveLength(2);

@@ -19,7 +19,7 @@ function lines(from: number, to: number): string {
 }
 
 describe("rotation", () => {
-  test("loses nothing and keeps as many files as it should, the newest", () => {
+  test("loses no line and keeps the right number of newest files", () => {
     const log = new ServerLog(path, { maxBytes: 100, keep: 2 });
     for (let round = 0; round < 4; round += 1) {
       appendFileSync(path, lines(round * 20, (round + 1) * 20));
@@ -37,7 +37,7 @@ describe("rotation", () => {
   test.each([
     ["a link", symlink],
     ["a hard link", link],
-  ])("%s in its way is not followed, and an unfinished one that is none is left alone", async (_, plant) => {
+  ])("%s in the place of a rotated file is not followed", async (_, plant) => {
     const victim = join(folder, "victim");
     await writeFile(victim, "text");
     await mkdir(join(folder, "p"), { mode: 0o700 });
@@ -54,7 +54,7 @@ describe("rotation", () => {
     log.close();
   });
 
-  test("keeps no file when none is to be kept", () => {
+  test("keeps no file when the number to keep is 0", () => {
     const log = new ServerLog(path, { maxBytes: 10, keep: 0 });
     appendFileSync(path, lines(0, 20));
     expect(log.rotateIfLarge()).toBe(true);
@@ -72,7 +72,7 @@ describe("rotation", () => {
     log.close();
   });
 
-  test("large files are kept whole", () => {
+  test("keeps large files whole", () => {
     const log = new ServerLog(path, { maxBytes: 10, keep: 1 });
     const content = lines(0, 50_000);
     appendFileSync(path, content);
@@ -83,33 +83,30 @@ describe("rotation", () => {
 });
 
 describe("a run", () => {
-  test("its marker has the time of its beginning", () => {
+  test("has its start time in its marker", () => {
     const before = Date.now();
     expect(Date.parse(parseRunMarker(formatRunMarker(3, "/bin/server --x")) ?? "")).toBeGreaterThanOrEqual(before);
     expect(parseRunMarker("--- llmctl: run away")).toBeUndefined();
     expect(parseRunMarker("line")).toBeUndefined();
   });
 
-  test.each([0, 65_530, 65_540, 200_000])(
-    "that an earlier supervisor began is found again, %i bytes before the end",
-    (length) => {
-      const log = new ServerLog(path, { maxBytes: 1e6, keep: 1 });
-      log.markRun(formatRunMarker(1, "old"));
-      appendFileSync(path, lines(0, 10_000));
-      const start = log.sizeBytes;
-      log.markRun(formatRunMarker(2, "new"));
-      appendFileSync(path, "x".repeat(length));
-      const next = new ServerLog(path, { maxBytes: 1e6, keep: 1 });
-      next.resumeRun("all");
-      expect(next.runStart).toBe(start);
-      next.resumeRun("what comes");
-      expect(next.runStart).toBe(next.sizeBytes);
-      log.close();
-      next.close();
-    },
-  );
+  test.each([0, 65_530, 65_540, 200_000])("of an earlier supervisor is found, %i bytes before the end", (length) => {
+    const log = new ServerLog(path, { maxBytes: 1e6, keep: 1 });
+    log.markRun(formatRunMarker(1, "old"));
+    appendFileSync(path, lines(0, 10_000));
+    const start = log.sizeBytes;
+    log.markRun(formatRunMarker(2, "new"));
+    appendFileSync(path, "x".repeat(length));
+    const next = new ServerLog(path, { maxBytes: 1e6, keep: 1 });
+    next.resumeRun("all");
+    expect(next.runStart).toBe(start);
+    next.resumeRun("what comes");
+    expect(next.runStart).toBe(next.sizeBytes);
+    log.close();
+    next.close();
+  });
 
-  test("its tail is its own: nothing of an earlier run", () => {
+  test("has a tail without lines of an earlier run", () => {
     const log = new ServerLog(path, { maxBytes: 1e6, keep: 1 });
     appendFileSync(path, lines(0, 5));
     log.markRun("--- run");
@@ -121,7 +118,7 @@ describe("a run", () => {
     log.close();
   });
 
-  test("its tail is read from the last 64 KiB, however long a line is", () => {
+  test("has a tail of the last 64 KiB, even within a long line", () => {
     const log = new ServerLog(path, { maxBytes: 1e9, keep: 1 });
     log.markRun("--- run");
     appendFileSync(path, `${"x".repeat(1e6)}\nlast\n`);
@@ -131,7 +128,7 @@ describe("a run", () => {
     log.close();
   });
 
-  test("a large log is rotated before it starts", () => {
+  test("starts after the rotation of a large log", () => {
     const log = new ServerLog(path, { maxBytes: 10, keep: 1 });
     appendFileSync(path, lines(0, 20));
     log.markRun("--- run");
@@ -140,7 +137,7 @@ describe("a run", () => {
     log.close();
   });
 
-  test("after a rotation, or a truncation by someone else, its tail begins with the remaining bytes", () => {
+  test("has a tail of the remaining bytes after a rotation or a foreign truncation", () => {
     const log = new ServerLog(path, { maxBytes: 100, keep: 1 });
     log.markRun("--- run");
     appendFileSync(path, lines(0, 30));
@@ -166,7 +163,7 @@ test("only its user may read it, and a link in its place is not followed", async
 });
 
 test.each(["2026-99-99T99:99:99Z", `2026-${"1".repeat(400)}Z`, "2026-Z", "never-Z"])(
-  "a marker with a time that is none is no marker (case %#)",
+  "a marker with an invalid time is no marker (case %#)",
   (time) => {
     expect(parseRunMarker(`--- llmctl: run 3, ${time}: /bin/server`)).toBeUndefined();
   },

@@ -15,7 +15,7 @@ async function listen(host: string): Promise<number> {
   return (server.address() as { port: number }).port;
 }
 
-describe("who listens", () => {
+describe("a listening process", () => {
   test.each([
     ["127.0.0.1", ["127.0.0.1", "0.0.0.0", "::", "localhost", undefined], ["127.0.0.2", "::1"]],
     ["127.1.2.3", ["127.1.2.3", "0.0.0.0"], ["127.0.0.1", "127.3.2.1"]],
@@ -23,7 +23,7 @@ describe("who listens", () => {
     ["::1", ["::1", "::"], ["127.0.0.1"]],
     ["::", ["::1", "127.0.0.1", "::"], []],
     ["::ffff:127.0.0.5", ["127.0.0.5"], ["127.0.0.1"]],
-  ])("on %s is told of %j and not of %j", async (host, yes, no) => {
+  ])("on %s is found for %j and not for %j", async (host, yes, no) => {
     const port = await listen(host);
     for (const one of yes) {
       expect([one, isListenedOn(port, one)]).toEqual([one, true]);

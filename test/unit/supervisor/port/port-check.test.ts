@@ -46,13 +46,13 @@ test("port 0 is always free", async () => {
   expect(await checkPort({ host: "no.such.host.invalid", port: 0 })).toBeUndefined();
 });
 
-test("a port in use may come free, and an address may come", async () => {
+test("a port in use and a missing address are temporary causes", async () => {
   expect(await checkPort({ host: "127.0.0.1", port })).toMatchObject({ permanent: true, mayCome: true });
   expect(await checkPort({ host: "192.0.2.1", port })).toMatchObject({ permanent: true, mayCome: true });
 });
 
 test.each(["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"])(
-  "a port that cannot be asked for now (%s) may come",
+  "a port that cannot be bound for now (%s) is a temporary cause",
   async (code) => {
     const listening = vi.spyOn(Server.prototype, "listen").mockImplementation(function (this: Server) {
       this.emit("error", Object.assign(new Error(`listen ${code}`), { code, syscall: "listen" }));
@@ -68,12 +68,15 @@ test.each(["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"])(
 );
 
 describe("an address without a port", () => {
-  test.each(["127.0.0.1", "0.0.0.0", "localhost", "/run/x.sock", "x.sock"])("is here: %s", async (host) => {
-    expect(await checkHostAddress(host)).toBeUndefined();
-  });
+  test.each(["127.0.0.1", "0.0.0.0", "localhost", "/run/x.sock", "x.sock"])(
+    "belongs to this machine: %s",
+    async (host) => {
+      expect(await checkHostAddress(host)).toBeUndefined();
+    },
+  );
 
   test.each(["192.0.2.1", "2001:db8::1", "fe80::1%nosuch0", "no.such.host.invalid"])(
-    "is not here yet: %s",
+    "does not belong to this machine yet: %s",
     async (host) => {
       expect(await checkHostAddress(host)).toMatchObject({
         kind: "host-not-local",

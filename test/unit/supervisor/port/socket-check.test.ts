@@ -32,7 +32,7 @@ async function close(): Promise<void> {
   if (open !== undefined) await once(open.close(), "close");
 }
 
-/** As a server leaves it; Node itself removes the name that it has bound. */
+/** A stale socket as a server leaves it; Node itself removes the path that it has bound. */
 async function leaveStale(): Promise<void> {
   await listen(`${socketPath}~`);
   renameSync(`${socketPath}~`, socketPath);
@@ -60,7 +60,7 @@ describe("the path of a socket", () => {
     expect(existsSync(socketPath)).toBe(true);
   });
 
-  test("with a stale socket of ours is free, and only a start removes it", async () => {
+  test("with one's own stale socket is free, and only a start removes it", async () => {
     await leaveStale();
     expect(await check()).toBeUndefined();
     expect(existsSync(socketPath)).toBe(true);

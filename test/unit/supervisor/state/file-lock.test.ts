@@ -9,7 +9,7 @@ test.each([
   ["EROFS", "the file system is read-only", "io"],
   ["ENOTDIR", "a file is in the place of a folder", "io"],
   ["EIO", "EIO: input/output error", "io"],
-])("%s in words: %s", (code, why, exit) => {
+])("%s is described as: %s", (code, why, exit) => {
   const error = stateUnwritable("/a/b/f", Object.assign(new Error("EIO: input/output error"), { code }));
   expect(error).toMatchObject({ code: "state-unwritable", message: `cannot write /a/b/f: ${why}`, exit, at: "/a/b" });
   expect(error.fix).toBeTruthy();

@@ -28,7 +28,7 @@ afterEach(() => {
 
 const server = { identity: { ...thisProcess, pid: 7 }, hash: "abc", stopTimeoutMs: 1000 };
 
-test("a record is read as it was written, and a later one takes its whole place and no more room", () => {
+test("a record is read as it was written, and a later one replaces it without growing the file", () => {
   writeLockRecord(fd, makeLockRecord("p", { socket: `/run/${"x".repeat(90)}.sock`, server }));
   expect(readLockRecord(path)).toEqual({
     holder: thisProcess,
@@ -44,7 +44,7 @@ test("a record is read as it was written, and a later one takes its whole place 
   expect(readLockRecord(path)).toBe("released");
 });
 
-test("it is known whether the file already has the record", () => {
+test("a check shows whether the file has the record already", () => {
   writeLockRecord(fd, makeLockRecord("p"));
   expect(holdsLockRecord(fd, makeLockRecord("p"))).toBe(true);
   expect(holdsLockRecord(fd, makeLockRecord("q"))).toBe(false);
@@ -63,7 +63,7 @@ test.each([
   '{"holder":{"pid":"1"},"profile":"p"}',
   '{"holder":{"pid":0,"startTime":"1","bootId":""},"profile":"p"}',
   "\u0000\u0001",
-])("%j says nothing: the kernel is asked", (text) => {
+])("%j is no record: the kernel is asked", (text) => {
   writeFileSync(path, text);
   expect(readLockRecord(path)).toBeUndefined();
   expect(isHolderRunning(readLockRecord(path))).toBe("unknown");
@@ -76,7 +76,7 @@ test.each([
   { identity: { pid: 7 }, hash: "x", stopTimeoutMs: 1 },
   { ...server, hash: 1 },
   { ...server, stopTimeoutMs: "1" },
-])("a server told as %j is no server that may be signalled", (odd) => {
+])("a server recorded as %j is never signalled", (odd) => {
   writeFileSync(path, JSON.stringify({ holder: thisProcess, profile: "p", server: odd }));
   expect(readLockRecord(path)).toEqual({ holder: thisProcess, profile: "p" });
 });
@@ -86,7 +86,7 @@ test("a pipe in its place has no record and does not block", () => {
   expect(readLockRecord(`${path}.pipe`)).toBeUndefined();
 });
 
-test("whether its holder runs", () => {
+test("a check shows whether the holder runs", () => {
   expect(isHolderRunning(makeLockRecord("p"))).toBe(true);
   expect(isHolderRunning({ ...makeLockRecord("p"), holder: { ...thisProcess, startTime: "1" } })).toBe(false);
   expect(isHolderRunning({ ...makeLockRecord("p"), holder: { ...thisProcess, pidNamespace: "pid:[1]" } })).toBe(

@@ -9,7 +9,7 @@ import {
   readCpuTicks,
 } from "../../../../src/supervisor/state/process-identity.ts";
 
-/** The name of this very process, as others see it. */
+/** The name of this process, as other processes see it. */
 const comm = "/proc/self/comm";
 const name = readFileSync(comm, "utf8").trim();
 afterEach(() => writeFileSync(comm, name));
@@ -33,7 +33,7 @@ test("a pid of another pid namespace is nobody's here", () => {
   expect([isRunning(older), isOfHere(older)]).toEqual([true, true]);
 });
 
-test.each([") Z 1 9 9", "a b) (c", ")))", "S"])('a name such as "%s" does not confuse it', (strange) => {
+test.each([") Z 1 9 9", "a b) (c", ")))", "S"])('a process name such as "%s" is parsed', (strange) => {
   const before = identifyProcess(process.pid);
   const ticks = readCpuTicks(process.pid) ?? 0;
   writeFileSync(comm, strange);

@@ -47,7 +47,7 @@ test("a supervisor's first state removes the unfinished file of a killed writer,
   expect((await readdir(dirname(path))).toSorted()).toEqual([path, ...others].map((file) => basename(file)).toSorted());
 });
 
-test("there is none if none was written", async () => {
+test("a state that was never written is missing", async () => {
   expect(await readState(folder, "p")).toBeUndefined();
   await writeFile(join(folder, "q"), "a file");
   expect(await readState(folder, "q")).toBeUndefined();
@@ -59,7 +59,7 @@ test("a pipe in its place does not block", async () => {
   expect(await readState(folder, "p")).toBeUndefined();
 });
 
-test("half a file, one of another profile or version, or none of ours counts as none", async () => {
+test("half a file, one of another profile or version, or a foreign one counts as missing", async () => {
   await writeState(folder, record);
   const text = await readFile(stateFilePath(folder, "p"), "utf8");
   const halves = Array.from({ length: text.length - 2 }, (_, i) => text.slice(0, i));

@@ -7,7 +7,7 @@ import { StateSaver } from "../../../../src/supervisor/state/state-saver.ts";
 import type { Supervisor } from "../../../../src/supervisor/supervisor.ts";
 import { makeStatus } from "../../../support/make-status.ts";
 
-test("a state that a full disk refused is written at the next check", async () => {
+test("a state that failed on a full disk is written at the next check", async () => {
   const folder = await mkdtemp(join(tmpdir(), "llmctl-saver-"));
   const warnings: string[] = [];
   const supervisor = {
