@@ -128,7 +128,11 @@ function toResponse(answer: Answer, address: URL): HubResponse {
   return { status, ok: status >= 200 && status < 300, url: address.href, headers, body };
 }
 
+/** Of these a message has one; of one that is repeated Node takes the first, too. */
+const singleHeaders: readonly string[] = ["content-length", "content-type", "etag", "location", "retry-after"];
+
 function getHeader({ headers }: Answer, name: string): string | null {
   const value = headers[name];
-  return value === undefined ? null : String(value);
+  if (!Array.isArray(value)) return value ?? null;
+  return singleHeaders.includes(name) ? (value[0] ?? null) : value.join(", ");
 }

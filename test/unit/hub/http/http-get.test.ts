@@ -51,6 +51,12 @@ describe("a redirect", () => {
     expect(requests).toBe(1);
   });
 
+  test("to several addresses leads to the first", async () => {
+    const headers = ["location", "/first", "location", "/second"];
+    answers = [(response) => void response.writeHead(302, headers).end(), (response) => void response.end()];
+    expect(await fetchWithRetries()).toBe(new URL("/first", url).href);
+  });
+
   test("to itself is followed only a few times", async () => {
     answers = [redirectTo("/file")];
     await expect(fetchWithRetries()).rejects.toMatchObject({ code: "hub-error" });
