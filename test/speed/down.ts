@@ -26,16 +26,16 @@ export async function benchDown(): Promise<boolean> {
     await pair.llmctl("up", "-d");
     request.push(await timeRequest(pair));
   }
-  const moreMs = median(command) - median(server);
   console.log(`llmctl down, ${runs} runs of each in turns:`);
   console.log(`  llama-server alone, from SIGTERM to its end: ${describe(server)}`);
   console.log(`  llmctl down, the whole command: ${describe(command)}; node -e 0: ${describe(node)}`);
   console.log(`  the supervisor's part, from the request on its socket to its answer: ${describe(request)}`);
-  console.log(
-    `  more than the server alone: the supervisor's part ${(median(request) - median(server)).toFixed(1)} ms,`,
-  );
-  console.log(`    the command without the bare start of Node ${(moreMs - median(node)).toFixed(1)} ms`);
-  return judge({ what: "more than the server alone, the whole command", value: moreMs, limit: 50, unit: " ms" });
+  return judge({
+    what: "the whole command, without the exit of the server and a bare start of Node",
+    value: median(command) - median(server) - median(node),
+    limit: 50,
+    unit: " ms",
+  });
 }
 
 /** The cost of `down` in a running process. */
