@@ -1,14 +1,14 @@
 import { execFile } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { promisify } from "node:util";
+import { bundleSources } from "../support/bundle-sources.ts";
 import { buildGlmSized, glm } from "../support/glm-sized.ts";
 import { sha256, startHubServer } from "../support/hub-server.ts";
 import { judge, median, program } from "./measure.ts";
 
 const runs = 7;
-const dist = dirname(program);
 
 /**
  * The draft gate on two synthesised files as large as a GLM pair, compared with `@huggingface/gguf`, which parses the
@@ -20,19 +20,24 @@ export async function benchGate(): Promise<boolean> {
     const models = [buildGlmSized(92), buildGlmSized(46)] as const;
     const pair = [join(folder, "target.gguf"), join(folder, "draft.gguf")] as const;
     await Promise.all(pair.map((path, index) => writeFile(path, models[index] ?? "")));
-    const verdicts = [...(await judgeSpeed(pair)), await judgeReading(models, folder)];
+    const modules = join(folder, "modules");
+    await bundleSources(["gguf/read-model.ts", "llama/draft/draft-gate.ts"], modules);
+    const verdicts = [...(await judgeSpeed(modules, pair)), await judgeReading(models, folder)];
     return verdicts.every(Boolean);
   } finally {
     await rm(folder, { recursive: true });
   }
 }
 
-async function judgeSpeed(pair: readonly [string, string]): Promise<boolean[]> {
+async function judgeSpeed(modules: string, pair: readonly [string, string]): Promise<boolean[]> {
   const empty = await measureEmptyNode();
   const results: { gate: GateRun; parser: GateRun }[] = [];
   // In turns, so that other load of the machine affects both alike.
   for (let run = 0; run < runs; run += 1)
-    results.push({ gate: await runChild(gateScript, dist, pair), parser: await runChild(parserScript, parser, pair) });
+    results.push({
+      gate: await runChild(gateScript, modules, pair),
+      parser: await runChild(parserScript, parser, pair),
+    });
   const middle = (read: (run: { gate: GateRun; parser: GateRun }) => number) => median(results.map(read));
   const show = (name: "gate" | "parser") => {
     const [cold, warm] = [middle((run) => run[name].coldMs), middle((run) => run[name].warmMs)];
@@ -120,11 +125,11 @@ const timing = `
   console.log(JSON.stringify({ coldMs, warmMs, rssMb: (Number(peak) * 1024) / 1e6 }));
 `;
 
-/** The gate, from the compiled program. */
+/** The gate, bundled as the program is. */
 const gateScript = `
-  const [dist, target, draft] = process.argv.slice(1);
-  const { readModel } = await import(dist + "/gguf/read-model.js");
-  const { decideDraft } = await import(dist + "/llama/draft/draft-gate.js");
+  const [folder, target, draft] = process.argv.slice(1);
+  const { readModel } = await import(folder + "/gguf-read-model.mjs");
+  const { decideDraft } = await import(folder + "/llama-draft-draft-gate.mjs");
   const again = 9;
   async function once() {
     const models = await Promise.all([readModel(target), readModel(draft)]);
