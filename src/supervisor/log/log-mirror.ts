@@ -105,7 +105,7 @@ export class LogMirror {
     this.#target = fd;
   }
 
-  /** @returns whether there was anything to copy. */
+  /** Copies what was appended since the last call. @returns whether it copied anything. */
   #copy(): boolean {
     const { source } = this.#options;
     const target = this.#target;

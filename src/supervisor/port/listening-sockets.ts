@@ -46,7 +46,7 @@ function hostOf(address = ""): string {
 }
 
 /** Whether a listening socket accepts connections to this address; a host name counts as any address. */
-function takes(socket: Socket, host: string | undefined): boolean {
+function accepts(socket: Socket, host: string | undefined): boolean {
   const isWildcard = (one: string) => one === "0.0.0.0" || one === "::";
   return host === undefined || isIP(host) === 0 || isWildcard(host) || isWildcard(socket.host) || socket.host === host;
 }
@@ -63,7 +63,7 @@ export function isListeningKnown(): boolean {
 
 /** @param host Restricts the search to one address. */
 export function isListenedOn(port: number, host?: string): boolean {
-  return listSockets(listening).some((socket) => socket.port === port && takes(socket, host));
+  return listSockets(listening).some((socket) => socket.port === port && accepts(socket, host));
 }
 
 interface Owner {
@@ -77,7 +77,7 @@ interface Owner {
 export function findPortOwner(port: number, host?: string): Owner | undefined {
   return findOwner(
     listSockets(listening)
-      .filter((socket) => socket.port === port && takes(socket, host))
+      .filter((socket) => socket.port === port && accepts(socket, host))
       .map(({ link }) => link),
   );
 }
