@@ -13,7 +13,7 @@ import { jsonText } from "../screen/json-text.ts";
 import { paint } from "../screen/paint.ts";
 import { formatProblem } from "../screen/report-error.ts";
 import { formatTable } from "../screen/table.ts";
-import { TerminalReporter } from "./pull-reporter.ts";
+import { TerminalReporter } from "../screen/pull-reporter.ts";
 import { outputWidth, print, printError } from "../screen/print.ts";
 
 /** `llmctl models`: lists the models that are on this machine. @returns the exit code. */

@@ -7,7 +7,7 @@ import { findLoadOptions, openProfiles } from "../options/context.ts";
 import { interruptible } from "../screen/interruptible.ts";
 import { jsonText } from "../screen/json-text.ts";
 import { formatTable } from "../screen/table.ts";
-import { TerminalReporter } from "./pull-reporter.ts";
+import { TerminalReporter } from "../screen/pull-reporter.ts";
 import { outputWidth, print } from "../screen/print.ts";
 
 /**

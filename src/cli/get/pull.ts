@@ -16,7 +16,7 @@ import {
   JsonReporter,
   TerminalReporter,
   type PullReporter,
-} from "./pull-reporter.ts";
+} from "../screen/pull-reporter.ts";
 import { print } from "../screen/print.ts";
 
 interface PullCommandOptions {

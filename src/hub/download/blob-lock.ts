@@ -4,7 +4,7 @@ import { constants } from "node:fs";
 import type { FileHandle } from "node:fs/promises";
 import { dirname } from "node:path";
 import { LlmctlError, systemErrorCode } from "../../base/errors.ts";
-import { makeCacheFolder, openCacheFile } from "./cache-folder.ts";
+import { makeCacheFolder, openCacheFile } from "../find/cache-folder.ts";
 
 const busyStatus = 75;
 

@@ -4,7 +4,7 @@ import { dirname } from "node:path";
 import { syncFolder } from "../../base/files/atomic-write.ts";
 import { systemErrorCode } from "../../base/errors.ts";
 import { countBytes, listGaps, type ByteRange } from "../http/byte-ranges.ts";
-import { makeCacheFolder, openCacheFile } from "./cache-folder.ts";
+import { makeCacheFolder, openCacheFile } from "../find/cache-folder.ts";
 import { emptyRecord, PartRecord, readRecord } from "./part-record.ts";
 import type { RemoteFile } from "../http/remote-file.ts";
 import { RunningDigest } from "./running-digest.ts";

@@ -3,7 +3,7 @@ import { rm, type FileHandle } from "node:fs/promises";
 import { systemErrorCode } from "../../base/errors.ts";
 import { readBounded } from "../../base/files/read-bounded.ts";
 import { addRange, joinRanges, type ByteRange } from "../http/byte-ranges.ts";
-import { openCacheFile } from "./cache-folder.ts";
+import { openCacheFile } from "../find/cache-folder.ts";
 
 /** Which bytes of an unfinished blob are on disk, and the strong ETag that the server gave for them. */
 export interface Recorded {

@@ -5,7 +5,7 @@ import { writeFileAtomic } from "../../base/files/atomic-write.ts";
 import { LlmctlError, systemErrorCode } from "../../base/errors.ts";
 import { readBounded } from "../../base/files/read-bounded.ts";
 import { quote } from "../../profiles/yaml/quote-value.ts";
-import { makeCacheFolder } from "../download/cache-folder.ts";
+import { makeCacheFolder } from "./cache-folder.ts";
 
 /** The folder of one repository in the Hugging Face cache, in the layout of the Python client. */
 export interface RepoFolder {

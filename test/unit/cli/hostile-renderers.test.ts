@@ -8,7 +8,7 @@ import { formatModel } from "../../../src/cli/look/inspect.ts";
 import { jsonLine, jsonText } from "../../../src/cli/screen/json-text.ts";
 import { describeDiff } from "../../../src/cli/look/plan-diff.ts";
 import { formatProgress } from "../../../src/cli/screen/progress.ts";
-import { JsonReporter } from "../../../src/cli/get/pull-reporter.ts";
+import { JsonReporter } from "../../../src/cli/screen/pull-reporter.ts";
 import { formatProblem } from "../../../src/cli/screen/report-error.ts";
 import { quoteLogLine } from "../../../src/supervisor/log/last-log-lines.ts";
 import { formatTable } from "../../../src/cli/screen/table.ts";

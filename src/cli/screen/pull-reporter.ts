@@ -4,9 +4,9 @@ import { formatDuration, formatSize } from "../../base/text/units.ts";
 import type { FetchPlan, PullPlan } from "../../hub/download/pull-plan.ts";
 import { parseShardName } from "../../hub/find/shard-names.ts";
 import type { ModelEvent, NotFetched, OnModelEvent } from "../../models/model-event.ts";
-import { jsonLine } from "../screen/json-text.ts";
-import { paint } from "../screen/paint.ts";
-import { ProgressBars } from "../screen/progress-bars.ts";
+import { jsonLine } from "./json-text.ts";
+import { paint } from "./paint.ts";
+import { ProgressBars } from "./progress-bars.ts";
 
 /** Shows what happens to models while they are fetched and verified. */
 export interface PullReporter {

@@ -1,6 +1,6 @@
 import { PassThrough } from "node:stream";
 import { describe, expect, test } from "vitest";
-import { JsonReporter, TerminalReporter } from "../../../../src/cli/get/pull-reporter.ts";
+import { JsonReporter, TerminalReporter } from "../../../../src/cli/screen/pull-reporter.ts";
 import type { ModelEvent } from "../../../../src/models/model-event.ts";
 
 const bytes = (doneBytes: number, file = "a.gguf"): ModelEvent => ({
