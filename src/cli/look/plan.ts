@@ -1,9 +1,7 @@
 import { joinErrors, LlmctlError } from "../../base/errors.ts";
-import { describeInLine } from "../../base/fix.ts";
 import { findPaths, type Paths } from "../../base/files/paths.ts";
 import { printableLine, printableSentence } from "../../base/text/printable.ts";
 import { hideValues } from "../../base/text/secrets.ts";
-import { noDraftAsked } from "../../llama/plan/draft-decision.ts";
 import { type CliPlan, planCli, planLaunch, type LaunchPlan } from "../../llama/plan/plan-launch.ts";
 import type { Profile } from "../../profiles/schema/schema.ts";
 import { findAnswering } from "../../supervisor/state/find-supervisor.ts";
@@ -15,7 +13,8 @@ import { jsonText } from "../screen/json-text.ts";
 import { paint } from "../screen/paint.ts";
 import { type CommandDiff, describeDiff, diffCommands } from "./plan-diff.ts";
 import { quoteForShellInLine } from "../../base/text/quote-for-shell.ts";
-import { print, printError } from "../screen/print.ts";
+import { print } from "../screen/print.ts";
+import { commandOf, describeWarnings, showPlanNotes } from "../screen/show-plan-notes.ts";
 
 interface PlanCommandOptions {
   readonly json: boolean;
@@ -108,11 +107,6 @@ function toJson(made: LaunchPlan | CliPlan): object {
   return "launch" in made ? { launch: shown, ...rest } : { command: shown, ...rest };
 }
 
-/** One line for each finding; drafting that is off is told apart from them, with the proof of the launch. */
-function describeWarnings({ findings }: LaunchPlan | CliPlan): string[] {
-  return findings.filter(({ code }) => code !== "drafting-off").map(describeInLine);
-}
-
 /** To be called last: the error then stands below the command. */
 function failOnRefusal(made: LaunchPlan | CliPlan): void {
   const wrong = findRefusal(made);
@@ -123,23 +117,6 @@ function failOnRefusal(made: LaunchPlan | CliPlan): void {
 function findRefusal({ refused }: LaunchPlan | CliPlan): LlmctlError | undefined {
   const [first, ...more] = refused.map(({ error }) => error).filter(({ exit }) => exit !== "unavailable");
   return first && joinErrors(first, more);
-}
-
-/** Prints the warnings of a plan on stderr. */
-export function showPlanNotes(made: LaunchPlan | CliPlan): void {
-  const { proof } = commandOf(made);
-  const lacking = made.refused
-    .filter(({ error }) => error.exit === "unavailable")
-    .map(({ error }) => describeInLine(error));
-  for (const warning of [...lacking, ...describeWarnings(made)])
-    printError(`${paint("yellow", "note:")} ${printableSentence(warning)}\n`);
-  if (!proof.wanted && proof.reason !== noDraftAsked) {
-    printError(`${paint("yellow", "drafting off:")} ${printableSentence(proof.reason)}\n`);
-  }
-}
-
-function commandOf(made: LaunchPlan | CliPlan) {
-  return "launch" in made ? made.launch : made.command;
 }
 
 function describe(name: string, made: LaunchPlan | CliPlan): string {

@@ -9,7 +9,7 @@ import { isSocketUrl } from "../../supervisor/child/endpoint.ts";
 import { findAnswering } from "../../supervisor/state/find-supervisor.ts";
 import { openProfile } from "../options/context.ts";
 import { note } from "../screen/notes.ts";
-import { showPlanNotes } from "../look/plan.ts";
+import { showPlanNotes } from "../screen/show-plan-notes.ts";
 import { runOnTerminal } from "./run-on-terminal.ts";
 
 /**

@@ -1,7 +1,7 @@
 import { printableSentence } from "../../base/text/printable.ts";
 import type { StartEvent } from "../../fleet/start/start-event.ts";
 import { TerminalReporter } from "./pull-reporter.ts";
-import { showPlanNotes } from "../look/plan.ts";
+import { showPlanNotes } from "./show-plan-notes.ts";
 import { reportError } from "./report-error.ts";
 import { EventScreen, showFailure } from "./show-events.ts";
 
