@@ -3,8 +3,8 @@
 # folder per build. See --help.
 #
 # Layout under the prefix: ID/{bin/,manifest.json}, one folder per build, complete or absent; `current`, a link to one of
-# them, and `previous`, a link to the one before it; .work/ID (an unfinished build), .log/ID.log, .lock/ID. The parts that
-# do the work are in build-llama/. The last line on stdout is `manifest: PATH`. Problems go to stderr as
+# them, and `previous`, a link to the one before it; .work/ID (an unfinished build, which the next run continues),
+# .log/ID.log, .lock/ID. The parts that do the work are in build-llama/. The last line on stdout is `manifest: PATH`. Problems go to stderr as
 # `build-llama.sh: error: …`, each with its `  at:` and `  fix:`.
 set -euo pipefail
 
@@ -24,7 +24,7 @@ readonly failed=1 usage=2 missing=66 unavailable=69
 ref='' repo='' source_dir='' bundle='' backend=auto cuda_arch='' portable=no rpc=no keep_current=no jobs='' prefix=''
 # Facts about the source and the machine.
 backend_why='' portable_why='' nvcc='' compiler='' cuda_version='' identity='' commit='' origin='' want='' key='' id=''
-work='' log='' child='' version='' smoke_result='' smoke_signal=''
+work='' log='' child='' is_resumed=no is_killed=no is_done=no version='' smoke_result='' smoke_signal=''
 flags=()
 
 print_help() {
@@ -33,7 +33,7 @@ Usage: build-llama.sh [options]
 
 Builds llama-server, llama-cli and (where there is one) llama-fit-params from the source of llama.cpp, tries the server on the demo
 models and installs them.
-With the same inputs again it does nothing.
+With the same inputs again it does nothing. An unfinished build goes on where it was.
 
   --ref REF         release tag, branch or commit (default: $default_ref)
   --repo URL        git repository (default: $default_repo)
@@ -48,6 +48,8 @@ With the same inputs again it does nothing.
   --prefix DIR      where builds are installed (default: $(default_prefix))
   --keep-current    leave the link \`current\` as it is
   --help            show this text
+
+LLMCTL_BUILDS_FROM=DIR names another folder of builds: a build from the same inputs there is copied, not compiled again.
 HELP
 }
 
@@ -156,31 +158,39 @@ take_lock() {
   fi
 }
 
-is_installed() { [[ -s $prefix/$1/manifest.json && -x $prefix/$1/bin/llama-server ]]; }
+is_installed() { [[ -s $1/manifest.json && -x $1/bin/llama-server ]]; }
 
 start_work() {
   work=$prefix/.work/$id log=$prefix/.log/$id.log
-  rm -rf "$work" # of a build that was killed
+  find "$prefix/.work" -mindepth 1 -maxdepth 1 -mtime +7 -exec rm -rf {} + # nobody has continued these
+  if [[ -d $work/build ]]; then is_resumed=yes; fi
+  if [[ -e $work/running ]]; then is_killed=yes; fi # with its script, so nobody has tidied up
   mkdir -p "$work"
   : >"$log"
+  : >"$work/running"
   trap clean_up EXIT
   trap 'exit 130' INT
   trap 'exit 143' TERM HUP
 }
 
+# Keeps what an unfinished build has compiled.
 clean_up() {
   trap '' INT TERM HUP
   if [[ -n $child ]]; then
     kill "$child" 2>/dev/null || true
     wait "$child" 2>/dev/null || true
   fi
-  rm -rf "$work"
+  if [[ $is_done == yes || ! -d $work/build ]]; then
+    rm -rf "$work"
+  else
+    rm -rf "$work/running" "$work/install" "$work/package" "$work"/*.tgz
+    say kept "$work: the next run goes on from there"
+  fi
 }
 
-# Runs a command in the background, so that a signal to this script ends the command at once.
-run() {
-  "$@" &
-  child=$!
+# Waits for the command that was just started in the background, so that a signal to this script ends that command at once.
+finish() {
+  child=$1
   local status=0
   wait "$child" || status=$?
   child=''
@@ -189,7 +199,8 @@ run() {
 
 logged() {
   printf '+ %s\n' "$*" >>"$log"
-  run "$@" >>"$log" 2>&1
+  "$@" >>"$log" 2>&1 &
+  finish $!
 }
 
 # ---- key, folder and link ----
@@ -223,6 +234,17 @@ install() {
   write_manifest "$stage/manifest.json"
   rm -rf "${prefix:?}/$id" # never complete: is_installed said so under the lock
   mv "$stage" "$prefix/$id"
+  is_done=yes
+}
+
+# Installs the build from the same inputs that another folder has.
+copy_build() {
+  local from=${LLMCTL_BUILDS_FROM:-} stage=$prefix/.work/$id.copy
+  [[ -n $from ]] && is_installed "$from/$id" || return 1
+  rm -rf "$stage"
+  cp -RP "$from/$id" "$stage"
+  mv "$stage" "$prefix/$id"
+  say installed "$prefix/$id, copied from $from"
 }
 
 write_manifest() {
@@ -265,9 +287,9 @@ main() {
   name_build
   say llama.cpp "$id${backend_why:+ ($backend: $backend_why)}"
   take_lock
-  if is_installed "$id"; then
+  if is_installed "$prefix/$id"; then
     say installed 'already, from the same inputs: nothing to do'
-  else
+  elif ! copy_build; then
     start_work
     check_cuda
     choose_jobs

@@ -21,29 +21,61 @@ choose_flags() {
 }
 
 compile() {
-  local build=$work/build
   [[ $rpc == no || -f $source_dir/tools/rpc/CMakeLists.txt ]] || fail $missing "this source has no tools/rpc" 'leave out --rpc, or build a newer ref'
-  local generator=(-G 'Unix Makefiles') tool=(make -C "$build" -j "$jobs") launchers=() flag
-  rm -rf "$build"
   keep_known_flags
+  configure
+  say compile "$jobs at once${launchers[0]+, with ccache}; log: $log"
+  run_compiler && return
+  # A power cut may have left files that are empty but look finished.
+  [[ $is_killed == yes ]] || fail_with_log 'compiling llama.cpp failed'
+  say compile 'the unfinished build that was killed cannot be continued: compiling all of it'
+  forget_unfinished
+  configure
+  run_compiler || fail_with_log 'compiling llama.cpp failed'
+}
+
+# Sets tool and launchers, and continues in the folder of an unfinished build if that had the same settings.
+configure() {
+  local build=$work/build generator=(-G 'Unix Makefiles') flag settings
+  tool=(make -C "$build" -j "$jobs") launchers=()
   if has ninja; then generator=(-G Ninja) tool=(ninja -C "$build" -j "$jobs"); fi
   if has ccache; then
     export CCACHE_BASEDIR=$work
     for flag in C CXX CUDA; do launchers+=("-DCMAKE_${flag}_COMPILER_LAUNCHER=ccache"); done
   fi
+  settings="${generator[*]} ${flags[*]} ${launchers[*]-}"
+  # make takes an object for finished that a killed compiler has left; ninja keeps a list.
+  if [[ $is_killed == yes && ${tool[0]} == make || $(cat "$work/settings" 2>/dev/null) != "$settings" ]]; then
+    rm -rf "$build"
+    is_resumed=no
+  fi
+  printf '%s\n' "$settings" >"$work/settings"
   say configure "${flags[*]#-D}"
   logged cmake -S "$source_dir" -B "$build" "${generator[@]}" "${flags[@]}" ${launchers[@]+"${launchers[@]}"} ||
     fail_with_log 'cmake could not configure llama.cpp'
-  say compile "$jobs at once${launchers[0]+, with ccache}; log: $log"
-  printf '+ %s\n' "${tool[*]}" >>"$log"
+  if [[ $is_resumed == yes ]]; then say continue "the unfinished build in $build"; fi
+}
+
+forget_unfinished() {
+  is_killed=no is_resumed=no
+  rm -rf "$work/build" "$work/fetched"
+  if [[ $source_dir == "$work/src" ]]; then
+    source_dir=''
+    fetch_source
+  fi
+}
+
+run_compiler() {
   local status=0 shower
+  printf '+ %s\n' "${tool[*]}" >>"$log"
   rm -f "$work/steps" && mkfifo "$work/steps"
   show_steps <"$work/steps" &
   shower=$!
   # shellcheck disable=SC2046 # names without spaces
-  run "${tool[@]}" $(programs) >"$work/steps" 2>&1 || status=$?
+  "${tool[@]}" $(programs) >"$work/steps" 2>&1 &
+  finish $! || status=$?
   wait "$shower"
-  ((status == 0)) || fail_with_log 'compiling llama.cpp failed'
+  return $status
 }
 
 # The programs. The last one tells how much memory a model needs. It exists since December 2025 and costs only one link

@@ -89,6 +89,12 @@ fetch_source() {
     return
   fi
   source_dir=$work/src
+  if [[ -s $work/fetched ]]; then
+    { read -r commit && read -r origin; } <"$work/fetched"
+    say source "$origin, fetched before"
+    return
+  fi
+  rm -rf "$source_dir"
   git init -q "$source_dir"
   if [[ -n $bundle ]]; then
     say source "$bundle"
@@ -97,6 +103,7 @@ fetch_source() {
     fetch_repo || fetch_npm
   fi
   commit=$(git -C "$source_dir" rev-parse HEAD)
+  printf '%s\n' "$commit" "$origin" >"$work/fetched"
 }
 
 # Returns an error when the repository does not answer, and ends the script when it has no such ref.

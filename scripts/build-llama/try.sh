@@ -1,19 +1,34 @@
 # shellcheck shell=bash disable=SC2034,SC2086,SC2154 # ../build-llama.sh has shared variables and exit codes
 # Part of ../build-llama.sh, which sources it: tries the new build with the demo models.
 
-# Some machines cannot run native code from their own compiler (seen with AMX kernels): they get a portable build.
 build_and_test() {
-  compile
-  if ! smoke_test && [[ -n $smoke_signal && $portable == no ]]; then
-    portable_why="the native build died of $smoke_signal on the demo models"
+  if [[ -s $work/portable ]]; then build_portably "$(<"$work/portable")"; fi
+  compile_and_try
+  if [[ -z $smoke_result && $is_killed == yes ]]; then
+    say test 'the unfinished build that was killed does not work: compiling all of it'
+    forget_unfinished
+    compile_and_try
+  fi
+  # Some machines cannot run native code from their own compiler (seen with AMX kernels): they get a portable build.
+  if [[ -z $smoke_result && -n $smoke_signal && $portable == no ]]; then
+    build_portably "the native build died of $smoke_signal on the demo models"
     say test "$portable_why; building again without this processor's own instructions"
-    portable=yes
-    choose_flags
-    compile
-    smoke_test || true
+    compile_and_try
   fi
   [[ -n $smoke_result ]] || fail_with_log "the new llama-server does not work${smoke_signal:+: it died of $smoke_signal}"
   say test "$smoke_result"
+}
+
+# build_portably REASON: from now on, also when this build is continued later
+build_portably() {
+  portable=yes portable_why=$1
+  printf '%s\n' "$1" >"$work/portable"
+  choose_flags
+}
+
+compile_and_try() {
+  compile
+  smoke_test || true # says so by an empty smoke_result
 }
 
 # Generates 8 tokens with the demo target, and with the demo draft when this version drafts. Sets version, smoke_result
@@ -40,7 +55,8 @@ smoke_test() {
 smoke_run() {
   local output=$1 status=0
   shift
-  run "$@" >"$output" 2>&1 9>&- || status=$?
+  "$@" >"$output" 2>&1 9>&- &
+  finish $! || status=$?
   ((status == 0)) || explain_smoke "$status" "$output"
 }
 

@@ -1,5 +1,6 @@
 import { mkdir, mkdtemp, readdir, readFile, readlink, rm, symlink, truncate, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
+import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { execa } from "execa";
@@ -7,6 +8,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { findTool } from "../../src/base/files/find-tool.ts";
 import { commitSource, writeFakeSource } from "../support/llama-source.ts";
 import { findProcessesUsing } from "../support/temp-home.ts";
+import { until } from "../support/until.ts";
 
 const script = fileURLToPath(new URL("../../scripts/build-llama.sh", import.meta.url));
 
@@ -305,13 +307,68 @@ describe("building", () => {
     expect(await installed()).toEqual([]);
   });
 
-  test("an interrupted build ends its compilers and leaves nothing half-installed", async () => {
+  test("an interrupted build ends its compilers, installs nothing, and says that the next run goes on", async () => {
     const source = await writeFakeSource(join(folder, "source"), { compile: "hangs" });
     const building = start(["--source", source, "--portable"]);
     for await (const line of building) if (/^\[1\/\d\]/.test(line)) building.kill("SIGTERM");
-    expect((await building).exitCode).toBe(143);
+    const { exitCode, stdout } = await building;
+    expect(exitCode).toBe(143);
+    expect(stdout).toMatch(/^kept +\S+\.work\S+: the next run goes on from there$/m);
     expect(await installed()).toEqual([]);
-    expect(await readdir(join(prefix, ".work"))).toEqual([]);
     expect((await findProcessesUsing(folder)).map(({ command }) => command)).toEqual([]);
+  });
+
+  /** Starts the build of a source with two steps, and ends it by this signal while the second step waits. */
+  async function interrupt(signal: "SIGTERM" | "SIGKILL"): Promise<string> {
+    const source = await writeFakeSource(join(folder, "source"), { compile: "waits" });
+    const building = start(["--source", source, "--portable"]);
+    await until("the second step waits", async () => (await findProcessesUsing(folder)).some(isWaiting));
+    building.kill(signal);
+    if (signal === "SIGKILL") for (const { pid } of await findProcessesUsing(folder)) process.kill(pid, signal); // its compilers
+    await building;
+    await until("all have ended", async () => (await findProcessesUsing(folder)).length === 0);
+    await writeFile(join(folder, "go"), "");
+    return source;
+  }
+  const firstRuns = async () => (await readFile(join(folder, "first-runs"), "utf8")).split("ran").length - 1;
+  const isWaiting = ({ command }: { command: string }) => command.includes("second.sh");
+
+  test.each(["SIGTERM", "SIGKILL"] as const)("a build that was ended by %s goes on where it was", async (signal) => {
+    const source = await interrupt(signal);
+    const { stdout, stderr } = await start(["--source", source, "--portable"]);
+    expect(stderr).toBe("");
+    expect(stdout).toMatch(/^continue +the unfinished build in /m);
+    expect(await firstRuns()).toBe(1);
+    expect(await installed()).toHaveLength(1);
+    expect(await readdir(join(prefix, ".work"))).toEqual([]);
+  });
+
+  test("a killed build whose files a power cut has emptied is compiled as a whole", async () => {
+    const source = await interrupt("SIGKILL");
+    const [work = ""] = await readdir(join(prefix, ".work"));
+    await truncate(join(prefix, ".work", work, "build/first.o"), 0);
+    const { stdout, stderr } = await start(["--source", source, "--portable"]);
+    expect(stderr).toBe("");
+    expect(stdout).toMatch(/^compile +the unfinished build that was killed cannot be continued/m);
+    expect(await firstRuns()).toBe(2);
+    expect(await installed()).toHaveLength(1);
+  });
+
+  test("a build that another folder has is copied; a damaged one there is not", async () => {
+    const source = await writeFakeSource(join(folder, "source"));
+    const first = await readManifest((await start(["--source", source, "--portable"])).stdout);
+    const other = prefix;
+    prefix = join(folder, "copies");
+    const copied = await start(["--source", source, "--portable"], { LLMCTL_BUILDS_FROM: other });
+    expect(copied.stdout).toContain(`copied from ${other}`);
+    expect(copied.stdout).not.toContain("compile ");
+    expect(await readManifest(copied.stdout)).toEqual(first);
+    expect(await readlink(join(prefix, "current"))).toBe(first["id"]);
+
+    await rm(join(other, String(first["id"]), "manifest.json"));
+    prefix = join(folder, "compiled");
+    const compiled = await start(["--source", source, "--portable"], { LLMCTL_BUILDS_FROM: other });
+    expect(compiled.stdout).toMatch(/^compile /m);
+    expect(await installed()).toEqual([first["id"]]);
   });
 });

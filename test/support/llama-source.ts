@@ -5,8 +5,8 @@ import { execa } from "execa";
 export interface FakeSource {
   /** What a native build's server does at a request for a completion; a portable build always answers. */
   readonly nativeCompletion?: "answers" | "dies";
-  /** What the compiler does. */
-  readonly compile?: "works" | "fails" | "hangs";
+  /** What the compiler does; see {@link waitingSteps} for "waits". */
+  readonly compile?: "works" | "fails" | "hangs" | "waits";
   /** Text that makes this source differ from another. */
   readonly note?: string;
   /** Whether there is a llama-fit-params, too. */
@@ -21,6 +21,7 @@ const compileCommands = {
     'COMMAND ${CMAKE_COMMAND} -E echo "nvcc: error: unsupported GNU version! gcc versions later than 12 are not ' +
     'supported!" COMMAND false',
   hangs: "COMMAND ${CMAKE_COMMAND} -E sleep 300",
+  waits: "DEPENDS second.o",
 } as const;
 
 /**
@@ -35,6 +36,8 @@ export async function writeFakeSource(folder: string, { compile = "works", note 
   if (source.fitParams === true) await mkdir(join(folder, "tools/fit-params"), { recursive: true });
   await writeFile(join(folder, "llama-server"), source.server ?? serverText(source.nativeCompletion ?? "answers"));
   await writeFile(join(folder, "llama-cli"), "#!/bin/sh\n");
+  if (compile === "waits")
+    for (const [name, text] of Object.entries(waitingScripts)) await writeFile(join(folder, name), text);
   for (const name of ["llama-server", "llama-cli"]) await chmod(join(folder, name), 0o755);
   return folder;
 }
@@ -42,6 +45,18 @@ export async function writeFakeSource(folder: string, { compile = "works", note 
 const fitParams = `configure_file(llama-cli \${CMAKE_BINARY_DIR}/bin/llama-fit-params COPYONLY)
 add_custom_target(llama-fit-params)
 `;
+
+/**
+ * Two steps. The first notes in `~/first-runs` that it ran. The second waits for the file `~/go`, and fails if what the
+ * first step made is empty.
+ */
+const waitingSteps = `add_custom_command(OUTPUT first.o COMMAND sh \${CMAKE_SOURCE_DIR}/first.sh)
+add_custom_command(OUTPUT second.o DEPENDS first.o COMMAND sh \${CMAKE_SOURCE_DIR}/second.sh)
+`;
+const waitingScripts = {
+  "first.sh": 'echo ran >>"$HOME/first-runs"; echo object >first.o',
+  "second.sh": 'until test -e "$HOME/go"; do sleep 0.05; done; test -s first.o && touch second.o',
+} as const;
 
 function cmakeLists(compile: keyof typeof compileCommands, note: string): string {
   return `# ${note}
@@ -52,7 +67,7 @@ option(LLAMA_BUILD_UI "" ON)
 configure_file(llama-server \${CMAKE_BINARY_DIR}/bin/llama-server @ONLY)
 configure_file(llama-cli \${CMAKE_BINARY_DIR}/bin/llama-cli @ONLY)
 add_custom_target(first-step COMMAND \${CMAKE_COMMAND} -E true)
-add_custom_target(llama-server ${compileCommands[compile]})
+${compile === "waits" ? waitingSteps : ""}add_custom_target(llama-server ${compileCommands[compile]})
 add_dependencies(llama-server first-step)
 add_custom_target(llama-cli)
 `;
