@@ -6,6 +6,7 @@
 import { fileURLToPath } from "node:url";
 import { parseArgs, styleText } from "node:util";
 import { execa, ExecaError } from "execa";
+import { buildsPrefix } from "../test/support/llama-builds.ts";
 
 const program = fileURLToPath(new URL("../dist/main.js", import.meta.url));
 const { keep } = parseArgs({ options: { keep: { type: "boolean", default: false } } }).values;
@@ -41,7 +42,9 @@ async function ensureBuild(): Promise<void> {
   const { builds } = JSON.parse(await read("build", "--list", "--json")) as { builds: readonly unknown[] };
   if (builds.length > 0) return;
   say("There is no llama.cpp yet. Building it takes some minutes.");
-  await run("build", "--portable");
+  // The same build as the tests': whichever comes first compiles it.
+  process.env["LLMCTL_BUILDS_FROM"] = buildsPrefix();
+  await run("build", "--portable", "--rpc");
 }
 
 /** Starts a profile, unless it runs. @returns its URL */

@@ -2,6 +2,8 @@ import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { execa } from "execa";
+import { findPaths } from "../../src/base/files/paths.ts";
+import { buildsFolder } from "../../src/llama/ask/builds.ts";
 
 const script = fileURLToPath(new URL("../../scripts/build-llama.sh", import.meta.url));
 
@@ -18,8 +20,11 @@ export function buildsPrefix(env: NodeJS.ProcessEnv = process.env): string {
 export async function ensureLlamaBuild(ref: string): Promise<{ server: string; cli: string }> {
   const args = [script, "--ref", ref, "--backend", "cpu", "--portable", "--rpc", "--prefix", buildsPrefix()];
   let manifest: string | undefined;
-  for await (const line of execa("bash", args, { stdin: "ignore" })) {
-    if (/^(?:source|compile|waiting) /.test(line)) process.stderr.write(`llama.cpp ${ref} for the tests: ${line}\n`);
+  // The demo's build is the same: whichever comes first compiles it.
+  const env = { LLMCTL_BUILDS_FROM: buildsFolder(findPaths().data) };
+  for await (const line of execa("bash", args, { stdin: "ignore", env })) {
+    if (/^(?:source|compile|continue|waiting) |copied from/.test(line))
+      process.stderr.write(`llama.cpp ${ref} for the tests: ${line}\n`);
     manifest = /^manifest: (.+)$/.exec(line)?.[1] ?? manifest;
   }
   if (manifest === undefined) throw new Error("build-llama.sh named no manifest");
