@@ -11,14 +11,15 @@ const healths: readonly Health[] = ["loading", "unreachable", "timeout", "error"
 export const launches = fc
   .record({
     policy: fc.constantFrom("on-failure", "on-failure", "on-failure", "never"),
-    onFailure: fc.constantFrom("serve", "fail"),
-    wanted: fc.boolean(),
+    onFailure: fc.constantFrom("serve", "fail", "fail"),
+    wanted: fc.constantFrom(true, true, false),
     failures: fc.integer({ min: 1, max: 4 }),
+    maxFailures: fc.integer({ min: 1, max: 4 }),
   })
-  .map(({ policy, onFailure, wanted, failures }): Launch => {
+  .map(({ policy, onFailure, wanted, failures, maxFailures }): Launch => {
     const { restart, health } = makeLaunch();
     return makeLaunch({
-      restart: { ...restart, policy },
+      restart: { ...restart, policy, maxFailures },
       health: { ...health, failures },
       proof: wanted ? { wanted, onFailure } : { wanted, reason: "not asked" },
     });
