@@ -14,7 +14,9 @@ const never = makeLaunch({ ...base, restart: { ...base.restart, policy: "never" 
 const strict = makeLaunch({ proof: { wanted: true, onFailure: "fail" } });
 const strictNever = makeLaunch({ ...never, proof: strict.proof });
 
-// Events of the first spawn.
+/** An event of the first spawn; one that is made by code of another file is made when the test runs. */
+type Step = Event | (() => Event);
+
 const up: Event = { type: "up" };
 const down: Event = { type: "down" };
 const force: Event = { type: "force" };
@@ -26,38 +28,39 @@ const unhealthy: readonly Event[] = [
   ...ready,
   ...Array.from({ length: 3 }, (): Event => ({ type: "health", epoch: 1, health: "timeout" })),
 ];
-const notProved: Event = { type: "not-proved", epoch: 1, cause: draftProofTexts.explainFailure("no draft") };
+const notProved = (): Event => ({ type: "not-proved", epoch: 1, cause: draftProofTexts.explainFailure("no draft") });
 
 function refused(cause: ExitCause): Event {
   return { type: "preflight-failed", cause };
 }
 
 /** The server's end, in the words of the protocol. */
-function exited(exit: Partial<ServerExit> = {}): Event {
+function exited(exit: Partial<ServerExit> = {}, epoch = 1): () => Event {
   const whole = { name: "p", code: 1, signal: null, lastLines: [], oomKills: 0, wasReady: false, ...exit };
-  return gone(explainExit(whole));
+  return () => gone(explainExit(whole), epoch);
 }
 
-function gone(cause: ExitCause): Event {
-  return { type: "exited", epoch: 1, cause, nowMs: 0, random: 0.5 };
+function gone(cause: ExitCause, epoch = 1): Event {
+  return { type: "exited", epoch, cause, nowMs: 0, random: 0.5 };
 }
 
-function unspawned(code: string): Event {
-  return gone(explainSpawnFailure("/server", Object.assign(new Error("spawn"), { code, syscall: "spawn" })));
+function unspawned(code: string): () => Event {
+  const error = Object.assign(new Error("spawn"), { code, syscall: "spawn" });
+  return () => gone(explainSpawnFailure("/server", error));
 }
 
 const killed = exited({ code: null, signal: "SIGKILL", wasReady: true });
-const fiveCrashes = Array.from({ length: 5 }, (_, i): Event[] => [
+const fiveCrashes = Array.from({ length: 5 }, (_, i): Step[] => [
   { type: "preflight-passed" },
   { type: "spawned", epoch: i + 1 },
-  { ...exited(), epoch: i + 1 } as Event,
+  exited({}, i + 1),
   deadline,
 ])
   .flat()
   .slice(0, -1);
 
 // The kind of the cause that the status shows, and the exit code of `up`; the kind of a wanted end is "none".
-test.each<[string, readonly Event[], kind: string, code: number, Launch?]>([
+test.each<[string, readonly Step[], kind: string, code: number, Launch?]>([
   ["a stop before the start", [down], "none", 0],
   ["a stop during the checks", [up, down], "none", 0],
   ["a stop of a loading server", [...loading, down, exited()], "none", 0],
@@ -95,17 +98,18 @@ test.each<[string, readonly Event[], kind: string, code: number, Launch?]>([
   ["a lost worker", [...ready, { type: "lost", epoch: 1, cause: workerLost }, killed], "rpc-worker-lost", 69, never],
   [
     "a server that a suspend has broken",
-    [...ready, { type: "lost", epoch: 1, cause: brokenBySuspend("it answers 500") }, killed],
+    [...ready, () => ({ type: "lost", epoch: 1, cause: brokenBySuspend("it answers 500") }), killed],
     "broken-by-suspend",
     1,
     never,
   ],
   ["a dependency elsewhere that is not there", [up, refused(crashed)], "crashed", 10, never],
   ["too many deaths", [up, ...fiveCrashes], "crash-loop", 12],
-])("%s", (_, events, kind, code, by = base) => {
+])("%s", (_, steps, kind, code, by = base) => {
   let machine = initialMachine;
   const finished: unknown[] = [];
-  for (const event of events) {
+  for (const step of steps) {
+    const event = typeof step === "function" ? step() : step;
     const { machine: after, effects } = next(machine, event, by);
     machine = after;
     const shown = after.state.name === "failed" ? after.state.cause.kind : "none";

@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import type { Launch } from "../../../src/supervisor/launch.ts";
 import { initialMachine, isLive, next } from "../../../src/supervisor/machine.ts";
 import type { Event, Machine, Transition } from "../../../src/supervisor/machine-types.ts";
@@ -50,9 +50,14 @@ function explore(by: Launch): Place[] {
   return [...found.values()];
 }
 
-const places = launches.flatMap(explore);
-const live = places.filter(({ machine }) => isLive(machine.state));
-const signalled = places.filter(({ machine }) => "next" in machine.state);
+let places: readonly Place[];
+let live: readonly Place[];
+let signalled: readonly Place[];
+beforeAll(() => {
+  places = launches.flatMap(explore);
+  live = places.filter(({ machine }) => isLive(machine.state));
+  signalled = places.filter(({ machine }) => "next" in machine.state);
+});
 const causes = [crashed, badFlag, notThere];
 
 /** Paths to the places at which the check fails. */

@@ -1,8 +1,7 @@
 import { describe, expect, test } from "vitest";
-import type { Launch } from "../../../src/supervisor/launch.ts";
+import type { ExitCause, Launch } from "../../../src/supervisor/launch.ts";
 import { initialMachine, isLive, next } from "../../../src/supervisor/machine.ts";
 import type { Effect, Event, Machine, State } from "../../../src/supervisor/machine-types.ts";
-import { hung, stalled } from "../../../src/supervisor/supervision-causes.ts";
 import { badFlag, crashed, makeLaunch, notThere } from "../../support/make-launch.ts";
 import {
   again,
@@ -66,6 +65,25 @@ const finish = (exit: Extract<Effect, { do: "finish" }>["exit"]): Effect => ({ d
 const check: Effect = { do: "preflight" };
 const kill: Effect[] = [{ do: "kill" }, wait(30_000)];
 const terminate: Effect = { do: "terminate" };
+
+// The causes that the machine itself finds.
+const stalled: ExitCause = {
+  kind: "stalled",
+  message: "the load showed no sign of life (log, CPU, I/O) for 60 s",
+  fix: {
+    before: "look at the end of the log with",
+    run: ["logs", "p"],
+    after: "; raise health.stall_timeout when the disk is slow",
+  },
+  permanent: false,
+  exit: "notReadyInTime",
+};
+const hung: ExitCause = {
+  kind: "hung",
+  message: "the server answered no health check, logged nothing and used no CPU for 90 s",
+  permanent: false,
+  exit: "failed",
+};
 
 /** What else is different: in the machine before the event, in the one after it, or in the launch. */
 interface Else {
@@ -143,7 +161,7 @@ const rows: readonly Row[] = [
     [from, good, proving, [{ do: "prove" }]],
     [from, good, ready, [], { by: undrafted, ...served }],
     ...bad.map((event): Row => [from, event, from, []]),
-    [from, stalledNow, killing({ next: "back off", cause: stalled(launch) }), kill],
+    [from, stalledNow, killing({ next: "back off", cause: stalled }), kill],
   ]),
   [proving, proved, ready, [], served],
   [proving, notProved, ready, [], served],
@@ -161,7 +179,7 @@ const rows: readonly Row[] = [
     [unhealthy, event, unhealthy, []],
   ]),
   ...[ready, readyAfter2, unhealthy].map((from): Row => [from, lost, killing(backOff), kill]),
-  [unhealthy, hungNow, killing({ next: "back off", cause: hung(launch) }), kill],
+  [unhealthy, hungNow, killing({ next: "back off", cause: hung }), kill],
 
   // the server's end
   ...running.flatMap(unexpected),
