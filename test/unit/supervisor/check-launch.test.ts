@@ -111,7 +111,9 @@ describe("the error", () => {
   ])("names the versions of both sides, the supervisor's being %s", (version, supervisor) => {
     expect(otherVersion("p", version, "this llmctl")).toMatchObject({
       code: "launch-version",
-      message: `"p" was started by ${supervisor}, which cannot take a new configuration from this llmctl; it runs on as it is`,
+      message:
+        `"p" was started by ${supervisor}, which cannot take a new configuration from this llmctl; ` +
+        "it runs on as it is",
       exit: "busy",
       fix,
     });

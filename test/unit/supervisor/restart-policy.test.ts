@@ -58,6 +58,15 @@ describe("retries", () => {
     ]);
   });
 
+  test.each([
+    ["a window of 0s has no crash loop", { windowMs: 0 }, Array.from({ length: 20 }, () => 1000)],
+    ["a backoff of 0s never waits", { backoffMs: 0 }, [0, 0, 0, 0, "failed"]],
+    ["a limit below the first delay is kept", { backoffMaxMs: 300 }, [300, 300, 300, 300, "failed"]],
+  ])("%s", (_, changed, delays) => {
+    const by = makeLaunch({ restart: { ...launch.restart, ...changed } });
+    expect(afterExits(by, every(1, delays.length)).map(delay)).toEqual(delays);
+  });
+
   test("the first exit is the end if one makes a crash loop", () => {
     const by = makeLaunch({ restart: { ...launch.restart, maxFailures: 1 } });
     expect(afterExits(by, [0]).map(delay)).toEqual(["failed"]);
