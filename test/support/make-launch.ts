@@ -23,7 +23,7 @@ export function makeLaunch(more: Partial<Launch> = {}): Launch {
       timeoutMs: 3000,
       failures: 3,
       stallTimeoutMs: 60_000,
-      hangTimeoutMs: 90_000,
+      hangTimeoutMs: 60_000,
       proofTimeoutMs: 60_000,
     },
     restart: { policy: "on-failure", maxFailures: 5, windowMs: 600_000, backoffMs: 1000, backoffMaxMs: 60_000 },

@@ -51,7 +51,7 @@ import {
   waiting,
 } from "../../support/machine-states.ts";
 
-const launch = makeLaunch();
+const launch = makeLaunch({ health: { ...makeLaunch().health, hangTimeoutMs: 90_000 } });
 const never = makeLaunch({ restart: { ...launch.restart, policy: "never" } });
 const undrafted = makeLaunch({ proof: { wanted: false, reason: "not asked" } });
 const strict = makeLaunch({ proof: { wanted: true, onFailure: "fail" } });
