@@ -28,15 +28,19 @@ export const mayComeCodes: ReadonlySet<string> = new Set([
 
 /**
  * Checks that the program and the files that it will read exist: at a restart the launch may be months old.
+ * @param lookAt Rejects with the system's error when there is nothing at the path.
  * @returns the cause for the first missing file.
  */
-export async function checkFiles({ file, files, apiKeyFile }: Launch): Promise<ExitCause | undefined> {
+export async function checkFiles(
+  { file, files, apiKeyFile }: Pick<Launch, "file" | "files" | "apiKeyFile">,
+  lookAt: (path: string) => Promise<unknown> = stat,
+): Promise<ExitCause | undefined> {
   const needed = [
     { path: file, kind: "binary-missing", what: "program" },
     ...files.map(({ path }) => ({ path, kind: "model-missing", what: "model file" })),
     ...(apiKeyFile === undefined ? [] : [{ path: apiKeyFile, kind: "api-key-file-missing", what: "API key file" }]),
   ];
-  const causes = await Promise.all(needed.map(checkFile));
+  const causes = await Promise.all(needed.map((one) => checkFile(one, lookAt)));
   return causes.find((cause) => cause !== undefined);
 }
 
@@ -46,9 +50,12 @@ interface NeededFile {
   readonly what: string;
 }
 
-async function checkFile({ path, kind, what }: NeededFile): Promise<ExitCause | undefined> {
+async function checkFile(
+  { path, kind, what }: NeededFile,
+  lookAt: (path: string) => Promise<unknown>,
+): Promise<ExitCause | undefined> {
   try {
-    await stat(path);
+    await lookAt(path);
     return undefined;
   } catch (error) {
     const code = systemErrorCode(error) ?? "unknown error";

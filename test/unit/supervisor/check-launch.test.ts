@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { LlmctlError } from "../../../src/base/errors.ts";
-import { checkLaunch } from "../../../src/supervisor/check-launch.ts";
+import { checkLaunch, otherVersion } from "../../../src/supervisor/check-launch.ts";
 import { type Launch, launchVersion } from "../../../src/supervisor/launch.ts";
 import { makeLaunch } from "../../support/make-launch.ts";
 
@@ -75,6 +75,53 @@ describe("is refused", () => {
       }),
     );
   });
+});
+
+/** The error that a check ends with. */
+function errorOf(action: () => unknown): unknown {
+  try {
+    return action();
+  } catch (error) {
+    return error;
+  }
+}
+
+describe("the error", () => {
+  const fix = { before: "restart it with", run: ["down", "p"], andThen: { before: "", run: ["up", "-d", "p"] } };
+  const refused = (why: string) => ({
+    code: "launch-refused",
+    message: `the supervisor of "p" does not take the new configuration: ${why}; it runs on as it is`,
+    exit: "busy",
+    fix,
+  });
+
+  test.each([
+    [undefined, "the request has none"],
+    [[], "the request has none"],
+    [{ ...whole, orphan: "sell" }, 'this version does not know its "orphan"'],
+    [{ ...whole, name: "q" }, 'it belongs to "q"'],
+    [{ ...whole, protocol: "rpc-worker" }, "the profile is now of another kind"],
+  ])("says why, and how to take up the new configuration all the same (%#)", (value, why) => {
+    expect(errorOf(() => checkLaunch(value, running, "9.9.9"))).toMatchObject(refused(why));
+  });
+
+  test.each([
+    ["0.0.1", "llmctl 0.0.1"],
+    [undefined, "llmctl of an earlier version"],
+  ])("names the versions of both sides, the supervisor's being %s", (version, supervisor) => {
+    expect(otherVersion("p", version, "this llmctl")).toMatchObject({
+      code: "launch-version",
+      message:
+        `"p" was started by ${supervisor}, which cannot take a new configuration from this llmctl; ` +
+        "it runs on as it is",
+      exit: "busy",
+      fix,
+    });
+  });
+});
+
+test("only the version is looked at first: a launch of another version may have any shape", () => {
+  expect(errorOf(() => checkLaunch({ version: 99 }, running, "9.9.9"))).toMatchObject({ code: "launch-version" });
 });
 
 function refusalOf(path: string): RegExp {

@@ -27,13 +27,58 @@ test("a launch whose files all exist can be started", async () => {
 });
 
 test.each([
-  [{ server: "gone" }, "binary-missing", "the program"],
-  [{ model: "gone/m.gguf" }, "model-missing", "the model file"],
+  [{ server: "gone" }, "binary-missing", "program", "gone"],
+  [{ model: "gone/m.gguf" }, "model-missing", "model file", "gone/m.gguf"],
   // A file in place of a folder.
-  [{ model: "keys/m.gguf" }, "model-missing", "the model file"],
-  [{ keys: "gone" }, "api-key-file-missing", "the API key file"],
-])("%j is missing and may appear later", async (names, kind, what) => {
-  const cause = await check(names);
-  expect(cause).toMatchObject({ kind, permanent: true, mayCome: true, exit: "missingFile" });
-  expect(cause?.message).toMatch(new RegExp(`^${what} ".*" is missing$`));
+  [{ model: "keys/m.gguf" }, "model-missing", "model file", "keys/m.gguf"],
+  [{ keys: "gone" }, "api-key-file-missing", "API key file", "gone"],
+  [{ server: "gone", model: "lost", keys: "away" }, "binary-missing", "program", "gone"],
+  [{ model: "lost", keys: "away" }, "model-missing", "model file", "lost"],
+])("%j: the first missing file is named, and may appear later", async (names, kind, what, path) => {
+  expect(await check(names)).toEqual({
+    kind,
+    message: `the ${what} "${join(folder, path)}" is missing`,
+    fix: "check the path, and that its file system is mounted",
+    permanent: true,
+    mayCome: true,
+    exit: "missingFile",
+  });
+});
+
+test("a launch without an API key file needs none, and every file of a set is needed", async () => {
+  const files = ["a", "b"].map((name) => ({ path: join(folder, name), sizeBytes: 1 }));
+  const file = join(folder, "server");
+  expect(await checkFiles({ file, files: [] })).toBeUndefined();
+  await writeFile(join(folder, "a"), "");
+  expect((await checkFiles({ file, files }))?.message).toContain(`"${join(folder, "b")}" is missing`);
+});
+
+// What a file system answers whose server or device is gone for a while, or a shortage of this machine.
+const forAWhile = ["ENODEV", "ENXIO", "EIO", "ESTALE", "ENOTCONN", "ECONNREFUSED", "ETIMEDOUT", "EHOSTDOWN"].concat([
+  "EHOSTUNREACH",
+  "ENETUNREACH",
+  "EAGAIN",
+  "EMFILE",
+  "ENFILE",
+  "ENOBUFS",
+  "ENOMEM",
+]);
+
+test.each([
+  ...forAWhile.map((code) => [code, true, "missingFile"] as const),
+  ["EACCES", false, "permission"] as const,
+  ["EPERM", false, "permission"] as const,
+  ["ELOOP", false, "missingFile"] as const,
+])("a file that cannot be reached (%s) may come back: %s; exit %s", async (code, mayCome, exit) => {
+  const cause = await checkFiles({ file: "/server", files: [] }, async () => {
+    throw Object.assign(new Error("stat"), { code, syscall: "stat" });
+  });
+  expect(cause).toStrictEqual({
+    kind: "binary-missing",
+    message: `the program "/server" cannot be reached (${code})`,
+    fix: "check the path, and that its file system is mounted",
+    permanent: true,
+    ...(mayCome ? { mayCome } : {}),
+    exit,
+  });
 });

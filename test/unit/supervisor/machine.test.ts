@@ -1,305 +1,291 @@
 import { describe, expect, test } from "vitest";
 import type { ExitCause, Launch } from "../../../src/supervisor/launch.ts";
-import { isLive, next } from "../../../src/supervisor/machine.ts";
-import type { Event, Machine, State } from "../../../src/supervisor/machine-types.ts";
+import { initialMachine, isLive, next } from "../../../src/supervisor/machine.ts";
+import type { Effect, Event, Machine, State } from "../../../src/supervisor/machine-types.ts";
 import { badFlag, crashed, makeLaunch, notThere } from "../../support/make-launch.ts";
+import {
+  again,
+  backoff,
+  backOff,
+  bad,
+  deadline,
+  down,
+  drained,
+  ends,
+  ending,
+  epoch,
+  events,
+  exited,
+  failed,
+  force,
+  type Gone,
+  good,
+  hungNow,
+  killing,
+  live,
+  loading,
+  lost,
+  notLive,
+  notProved,
+  orphan,
+  passed,
+  preflight,
+  preflightAgain,
+  proved,
+  proving,
+  ready,
+  readyAfter2,
+  refused,
+  restart,
+  running,
+  spawned,
+  stalledNow,
+  starting,
+  stop,
+  stopFor,
+  stopped,
+  stopping,
+  stuck,
+  unhealthy,
+  up,
+  waiting,
+} from "../../support/machine-states.ts";
 
-const launch = makeLaunch();
+const launch = makeLaunch({ health: { ...makeLaunch().health, hangTimeoutMs: 90_000 } });
 const never = makeLaunch({ restart: { ...launch.restart, policy: "never" } });
 const undrafted = makeLaunch({ proof: { wanted: false, reason: "not asked" } });
 const strict = makeLaunch({ proof: { wanted: true, onFailure: "fail" } });
 
-function inState(state: State, failuresMs: readonly number[] = []): Machine {
-  return { state, epoch: 1, failuresMs, postponements: 0, isPatient: false };
+/** What a machine carries through every transition that does not say otherwise: nothing here is a default. */
+const carried = { epoch, failuresMs: [1000, 2000], postponements: 3, isPatient: false } as const;
+
+// Effects.
+const wait = (ms: number): Effect => ({ do: "deadline", ms });
+const finish = (exit: Extract<Effect, { do: "finish" }>["exit"]): Effect => ({ do: "finish", exit });
+const check: Effect = { do: "preflight" };
+const kill: Effect[] = [{ do: "kill" }, wait(30_000)];
+const terminate: Effect = { do: "terminate" };
+
+// The causes that the machine itself finds.
+const stalled: ExitCause = {
+  kind: "stalled",
+  message: "the load showed no sign of life (log, CPU, I/O) for 60 s",
+  fix: {
+    before: "look at the end of the log with",
+    run: ["logs", "p"],
+    after: "; raise health.stall_timeout when the disk is slow",
+  },
+  permanent: false,
+  exit: "notReadyInTime",
+};
+const hung: ExitCause = {
+  kind: "hung",
+  message: "the server answered no health check, logged nothing and used no CPU for 90 s",
+  permanent: false,
+  exit: "failed",
+};
+
+/** What else is different: in the machine before the event, in the one after it, or in the launch. */
+interface Else {
+  readonly by?: Launch;
+  /** By default both. */
+  readonly isPatient?: boolean;
+  readonly after?: Partial<Machine>;
+}
+type Row = [from: State, on: Event, to: State, effects: readonly Effect[], also?: Else];
+
+const forgotten: Else = { after: { failuresMs: [], postponements: 0 } };
+const served: Else = { after: { postponements: 0, isPatient: true } };
+const counted: Else = { after: { failuresMs: [1000, 2000, 3000] } };
+const postponed: Else = { after: { postponements: 4 } };
+const nextSpawn: Else = { after: { epoch: 5 } };
+
+/** An exit that nobody asked for. */
+function unexpected(from: State): Row[] {
+  return [
+    [from, exited(crashed), { name: "backoff", delayMs: 4000 }, [wait(4000)], counted],
+    [from, exited(crashed), { name: "failed", cause: crashed }, [finish("diedBeforeReady")], { by: never }],
+    [from, exited(badFlag), { name: "failed", cause: badFlag }, [finish("config")]],
+    [from, exited(notThere), { name: "failed", cause: notThere }, [finish("missingFile")], { isPatient: false }],
+    [
+      from,
+      exited(notThere),
+      { name: "backoff", delayMs: 8000, waitingFor: notThere },
+      [wait(8000)],
+      { isPatient: true, ...postponed },
+    ],
+    [
+      from,
+      exited(notThere),
+      { name: "failed", cause: notThere },
+      [finish("missingFile")],
+      { by: never, isPatient: true },
+    ],
+  ];
 }
 
-function exited(cause: ExitCause, nowMs = 0, random = 0.5): Event {
-  return { type: "exited", epoch: 1, cause, nowMs, random };
+/** The exit of a server that was signalled: the server's own words matter only if we had no reason of ours. */
+function expected(gone: Gone): Row[] {
+  return [crashed, badFlag, notThere].flatMap((cause) =>
+    ending(gone).map((from): Row => {
+      if (gone.next === "restart") return [from, exited(cause), preflight, [check], forgotten];
+      if (gone.next === "back off")
+        return [from, exited(cause), { name: "backoff", delayMs: 4000 }, [wait(4000)], counted];
+      return gone.cause === undefined
+        ? [from, exited(cause), stopped, [finish("done")]]
+        : [from, exited(cause), { name: "failed", cause: gone.cause }, [finish(gone.cause.exit)]];
+    }),
+  );
 }
 
-const ready: State = { name: "ready", failedChecks: 0 };
-const draining: State = { name: "stopping", next: "stop", terminations: 0 };
-const stopping: State = { name: "stopping", next: "stop", terminations: 1 };
-const hurried: State = { name: "stopping", next: "stop", terminations: 2 };
-const restarting: State = { name: "stopping", next: "restart", terminations: 1 };
-const killing: State = { name: "killing", next: "stop" };
-const up: Event = { type: "up" };
-const down: Event = { type: "down" };
-const restart: Event = { type: "restart" };
-const force: Event = { type: "force" };
-const deadline: Event = { type: "deadline" };
-const good: Event = { type: "health", epoch: 1, health: "ready" };
-const bad: Event = { type: "health", epoch: 1, health: "timeout" };
-const lost: Event = { type: "lost", epoch: 1, cause: crashed };
-const notProved: Event = { type: "not-proved", epoch: 1, cause: badFlag };
+const rows: readonly Row[] = [
+  // start
+  [stopped, up, preflight, [check], forgotten],
+  [failed, up, preflight, [check], forgotten],
+  [preflight, passed, starting, [{ do: "spawn", epoch: 5 }], nextSpawn],
+  [preflight, orphan, starting, [{ do: "adopt", epoch: 5 }], nextSpawn],
+  [preflight, refused(badFlag), { name: "failed", cause: badFlag }, [finish("config")]],
+  [preflight, refused(crashed), { name: "backoff", delayMs: 8000, waitingFor: crashed }, [wait(8000)], postponed],
+  [preflight, refused(crashed), { name: "failed", cause: crashed }, [finish("diedBeforeReady")], { by: never }],
+  [preflight, refused(notThere), { name: "failed", cause: notThere }, [finish("missingFile")], { isPatient: false }],
+  [
+    preflight,
+    refused(notThere),
+    { name: "backoff", delayMs: 8000, waitingFor: notThere },
+    [wait(8000)],
+    { isPatient: true, ...postponed },
+  ],
+  [preflight, refused(notThere), { name: "failed", cause: notThere }, [finish("missingFile")], { by: never }],
+  [starting, spawned, loading, []],
+  ...[starting, loading].flatMap((from): Row[] => [
+    [from, good, proving, [{ do: "prove" }]],
+    [from, good, ready, [], { by: undrafted, ...served }],
+    ...bad.map((event): Row => [from, event, from, []]),
+    [from, stalledNow, killing({ next: "back off", cause: stalled }), kill],
+  ]),
+  [proving, proved, ready, [], served],
+  [proving, notProved, ready, [], served],
+  [proving, notProved, ready, [], { by: undrafted, ...served }],
+  [proving, notProved, stopping(1, stopFor), [terminate, wait(7000)], { by: strict }],
 
-/** Effects as short words: `deadline 7000`. */
-function effectsOf(machine: Machine, event: Event, by: Launch): string[] {
-  return next(machine, event, by).effects.map(({ do: what, ...rest }) => [what, ...Object.values(rest)].join(" "));
-}
+  // health
+  [ready, good, ready, [], served],
+  [readyAfter2, good, ready, [], served],
+  [unhealthy, good, ready, [], served],
+  ...bad.flatMap((event): Row[] => [
+    [ready, event, { name: "ready", failedChecks: 1 }, [], served],
+    [{ name: "ready", failedChecks: 1 }, event, readyAfter2, [], served],
+    [readyAfter2, event, unhealthy, []],
+    [unhealthy, event, unhealthy, []],
+  ]),
+  ...[ready, readyAfter2, unhealthy].map((from): Row => [from, lost, killing(backOff), kill]),
+  [unhealthy, hungNow, killing({ next: "back off", cause: hung }), kill],
 
-describe("transitions", () => {
-  test.each<[State | State["name"], Event, State["name"], string[], Launch?]>([
-    // start
-    ["stopped", up, "preflight", ["preflight"]],
-    ["preflight", { type: "preflight-passed" }, "starting", ["spawn 2"]],
-    ["preflight", { type: "orphan-found" }, "starting", ["adopt 2"]],
-    ["loading", { type: "orphan-found" }, "loading", []],
-    ["preflight", { type: "preflight-failed", cause: badFlag }, "failed", ["finish config"]],
-    ["preflight", { type: "preflight-failed", cause: crashed }, "backoff", ["deadline 1000"]],
-    ["preflight", { type: "preflight-failed", cause: crashed }, "failed", ["finish diedBeforeReady"], never],
-    ["preflight", { type: "preflight-failed", cause: notThere }, "failed", ["finish missingFile"]],
-    ["starting", { type: "spawned", epoch: 1 }, "loading", []],
-    ["starting", good, "proving", ["prove"]],
-    ["loading", bad, "loading", []],
-    ["loading", good, "proving", ["prove"]],
-    ["loading", good, "ready", [], undrafted],
-    ["proving", { type: "proved", epoch: 1 }, "ready", []],
-    ["proving", notProved, "ready", []],
-    ["proving", notProved, "stopping", ["terminate", "deadline 7000"], strict],
-    // health
-    [ready, good, "ready", []],
-    [ready, bad, "ready", []],
-    [{ name: "ready", failedChecks: 2 }, bad, "unhealthy", []],
-    ["unhealthy", bad, "unhealthy", []],
-    ["unhealthy", good, "ready", []],
-    [ready, lost, "killing", ["kill", "deadline 30000"]],
-    ["unhealthy", lost, "killing", ["kill", "deadline 30000"]],
-    ["loading", lost, "loading", []],
-    ["loading", { type: "stalled", epoch: 1 }, "killing", ["kill", "deadline 30000"]],
-    ["proving", { type: "stalled", epoch: 1 }, "proving", []],
-    [ready, { type: "hung", epoch: 1 }, "ready", []],
-    ["unhealthy", { type: "hung", epoch: 1 }, "killing", ["kill", "deadline 30000"]],
-    // unasked exits
-    ["loading", exited(crashed), "backoff", ["deadline 1000"]],
-    [ready, exited(crashed), "backoff", ["deadline 1000"]],
-    ["loading", exited(badFlag), "failed", ["finish config"]],
-    [ready, exited(crashed), "failed", ["finish diedBeforeReady"], never],
-    [{ name: "backoff", delayMs: 1 }, deadline, "preflight", ["preflight"]],
-    // stop
-    [ready, down, "stopping", ["drain", "deadline 7000"]],
-    ["loading", down, "stopping", ["terminate", "deadline 7000"]],
-    ["unhealthy", down, "stopping", ["terminate", "deadline 7000"]],
-    [draining, { type: "drained", epoch: 1 }, "stopping", ["terminate"]],
-    [stopping, { type: "drained", epoch: 1 }, "stopping", []],
-    [ready, { type: "drained", epoch: 1 }, "ready", []],
-    [stopping, down, "stopping", []],
-    [stopping, exited(crashed), "stopped", ["finish done"]],
-    [draining, deadline, "stopping", ["terminate", "deadline 250"]],
-    [stopping, deadline, "stopping", ["terminate", "deadline 2000"]],
-    [hurried, deadline, "killing", ["kill", "deadline 30000"]],
-    [killing, exited(crashed), "stopped", ["finish done"]],
-    [killing, deadline, "stuck", []],
-    [{ name: "stuck", next: "stop" }, exited(crashed), "stopped", ["finish done"]],
-    ["preflight", down, "stopped", ["finish done"]],
-    [{ name: "backoff", delayMs: 1 }, down, "stopped", ["finish done"]],
-    // restart
-    [ready, restart, "stopping", ["drain", "deadline 7000"]],
-    [restarting, exited(crashed), "preflight", ["preflight"]],
-    [{ name: "backoff", delayMs: 1 }, restart, "preflight", ["preflight"]],
-    ["preflight", restart, "preflight", []],
-    [{ name: "preflight", again: true }, { type: "preflight-passed" }, "preflight", ["preflight"]],
-    [{ name: "preflight", again: true }, { type: "preflight-failed", cause: badFlag }, "preflight", ["preflight"]],
-    [{ name: "preflight", again: true }, down, "stopped", ["finish done"]],
-    // before the first start
-    ["stopped", restart, "preflight", ["preflight"]],
-    ["stopped", down, "stopped", ["finish done"]],
-    // force
-    [ready, force, "killing", ["kill", "deadline 30000"]],
-    [stopping, force, "killing", ["kill", "deadline 30000"]],
-    [killing, force, "killing", []],
-    [{ name: "stuck", next: "stop" }, force, "killing", ["kill", "deadline 30000"]],
-    ["stopped", force, "stopped", []],
-  ])("%j on %j goes to %s with %j", (from, event, to, effects, by = launch) => {
-    const machine = inState(typeof from === "string" ? plain(from) : from);
-    expect(next(machine, event, by).machine.state.name).toBe(to);
-    expect(effectsOf(machine, event, by)).toEqual(effects);
+  // the server's end
+  ...running.flatMap(unexpected),
+  ...ends.flatMap(expected),
+  ...[killing, stuck].flatMap((signalled): Row[] => [
+    [signalled({ next: "back off", cause: badFlag }), exited(crashed), failed, [finish("config")]],
+    [signalled({ next: "back off" }), exited(badFlag), failed, [finish("config")]],
+  ]),
+
+  // deadlines
+  [backoff, deadline, preflight, [check]],
+  [waiting, deadline, preflight, [check]],
+  ...ends.flatMap((gone): Row[] => [
+    [stopping(0, gone), deadline, stopping(1, gone), [terminate, wait(250)]],
+    [stopping(1, gone), deadline, stopping(2, gone), [terminate, wait(2000)]],
+    [stopping(2, gone), deadline, killing(gone), kill],
+    [killing(gone), deadline, stuck(gone), []],
+    [stuck(gone), deadline, stuck(gone), []],
+    [stopping(0, gone), drained, stopping(1, gone), [terminate]],
+    [stopping(1, gone), drained, stopping(1, gone), []],
+    [stopping(2, gone), drained, stopping(2, gone), []],
+  ]),
+
+  // down
+  ...[stopped, preflight, preflightAgain, backoff, waiting].map((from): Row => [from, down, stopped, [finish("done")]]),
+  ...[starting, loading, proving, unhealthy].map((from): Row => [from, down, stopping(1), [terminate, wait(7000)]]),
+  ...[ready, readyAfter2].map((from): Row => [from, down, stopping(0), [{ do: "drain" }, wait(7000)]]),
+  ...ends.flatMap((gone) => ending(gone).map((from, i): Row => [from, down, ending(stop)[i] as State, []])),
+
+  // restart
+  ...[stopped, backoff, waiting, failed].map((from): Row => [from, restart, preflight, [check], forgotten]),
+  ...[starting, loading, proving, unhealthy].map((from): Row => [
+    from,
+    restart,
+    stopping(1, again),
+    [terminate, wait(7000)],
+  ]),
+  ...[ready, readyAfter2].map((from): Row => [from, restart, stopping(0, again), [{ do: "drain" }, wait(7000)]]),
+  ...ends.flatMap((gone) => ending(gone).map((from, i): Row => [from, restart, ending(again)[i] as State, []])),
+  [preflight, restart, preflightAgain, []],
+  [preflightAgain, restart, preflightAgain, []],
+  ...[passed, orphan, refused(crashed), refused(badFlag), refused(notThere)].map((event): Row => [
+    preflightAgain,
+    event,
+    preflight,
+    [check],
+    forgotten,
+  ]),
+
+  // force
+  ...live.map((from): Row => [from, force, killing(), from.name === "killing" ? [] : kill]),
+];
+
+describe("each transition: the whole next machine, and the effects in order", () => {
+  test.each<Row>(rows)("%j on %j goes to %j with %j", (from, on, to, effects, { by, isPatient, after } = {}) => {
+    for (const patient of isPatient === undefined ? [false, true] : [isPatient]) {
+      const machine = { ...carried, isPatient: patient, state: from };
+      expect(next(machine, on, by ?? launch)).toStrictEqual({ machine: { ...machine, ...after, state: to }, effects });
+    }
   });
 
-  test("an event of an earlier spawn changes nothing", () => {
-    const machine = { ...inState(ready), epoch: 2 };
-    for (const event of [exited(crashed), good, bad, notProved])
-      expect(next(machine, event, launch)).toEqual({ machine, effects: [] });
+  /** The pairs that change something, or make another machine of the same content: callers compare by identity. */
+  function findChanges(pairs: readonly (readonly [State, Event])[], spawn: number): (readonly [State, Event])[] {
+    return pairs.filter(([state, on]) =>
+      [launch, never, undrafted, strict].some((by) => {
+        const machine = { ...carried, epoch: spawn, state };
+        const after = next(machine, on, by);
+        return after.machine !== machine || after.effects.length > 0;
+      }),
+    );
+  }
+  const pairs = [...notLive, ...live].flatMap((state) => events.map((on) => [state, on] as const));
+
+  test("an event that is not in the table changes nothing", () => {
+    const known = new Set(rows.map(([from, on]) => `${from.name} ${on.type}`));
+    const unknown = pairs.filter(([state, on]) => !known.has(`${state.name} ${on.type}`));
+    expect(unknown.length).toBeGreaterThan(300);
+    expect(findChanges(unknown, epoch)).toEqual([]);
   });
 
-  test("a restart during a preflight repeats it, once", () => {
-    const { machine } = next(inState({ name: "preflight" }), restart, launch);
-    expect(machine.state).toEqual({ name: "preflight", again: true });
-    expect(next(machine, { type: "preflight-passed" }, launch).machine.state).toEqual({ name: "preflight" });
+  test.each([epoch - 1, epoch + 1])("an event of another spawn than the newest, %i, changes nothing", (newest) => {
+    const ofASpawn = pairs.filter(([, on]) => "epoch" in on);
+    expect(findChanges(ofASpawn, newest)).toEqual([]);
   });
 
-  test("the latest request decides the state after a stop", () => {
-    const { machine: stop } = next(inState(restarting), down, launch);
-    expect(next(stop, exited(crashed), launch).machine.state.name).toBe("stopped");
-    const { machine: again } = next(inState(stopping), restart, launch);
-    expect(next(again, exited(crashed), launch).machine.state.name).toBe("preflight");
-  });
-
-  test("a server that was killed as stalled is restarted after a backoff, with that cause", () => {
-    const { machine } = next(inState({ name: "loading" }), { type: "stalled", epoch: 1 }, launch);
-    const after = next(machine, exited(crashed), launch).machine;
-    expect(after.state.name).toBe("backoff");
-    const failed = next(machine, exited(crashed), never).machine.state;
-    expect(failed).toMatchObject({ name: "failed", cause: { kind: "stalled", exit: "notReadyInTime" } });
-  });
-
-  test("a failed proof stops the server for good if the launch says so, and stays the cause", () => {
-    const { machine } = next(inState({ name: "proving" }), notProved, strict);
-    const { state } = next(machine, exited(crashed), strict).machine;
-    expect(state).toMatchObject({ name: "failed", cause: badFlag });
+  test.each([1, 2, 5])("%i failed checks in a row make a server unhealthy", (failures) => {
+    const by = makeLaunch({ health: { ...launch.health, failures } });
+    for (let failedChecks = 0; failedChecks < failures; failedChecks += 1) {
+      const { state } = next({ ...carried, state: { name: "ready", failedChecks } }, bad[0] as Event, by).machine;
+      const isLast = failedChecks + 1 === failures;
+      expect(state).toEqual(isLast ? unhealthy : { name: "ready", failedChecks: failedChecks + 1 });
+    }
   });
 });
 
-describe("retries", () => {
-  /** The delays after a series of exits at this interval. */
-  function delays(by: Launch, exits: number, everyMs: number, random = 0.5): (number | string)[] {
-    let machine: Machine = inState(ready);
-    return Array.from({ length: exits }, (_, i) => {
-      machine = next({ ...machine, state: ready }, exited(crashed, i * everyMs, random), by).machine;
-      return machine.state.name === "backoff" ? machine.state.delayMs : machine.state.name;
-    });
-  }
-
-  test("the delay doubles up to its limit, and the last exit of a crash loop is the end", () => {
-    const by = makeLaunch({ restart: { ...launch.restart, maxFailures: 9 } });
-    expect(delays(by, 9, 10)).toEqual([1000, 2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000, "failed"]);
-  });
-
-  test("the delay has a jitter of 20 %", () => {
-    expect(delays(launch, 2, 10, 0)).toEqual([800, 1600]);
-    expect(delays(launch, 2, 10, 1)).toEqual([1200, 2400]);
-  });
-
-  test("exits further apart than the window never count together", () => {
-    expect(delays(launch, 20, launch.restart.windowMs + 1)).toEqual(Array.from({ length: 20 }, () => 1000));
-  });
-
-  test("the error for a crash loop has number, time and cause of the exits", () => {
-    const failures = [0, 1000, 2000, 3000];
-    const { state } = next(inState(ready, failures), exited({ ...crashed, fix: "try" }, 4000), launch).machine;
-    expect(state).toMatchObject({
-      cause: {
-        kind: "crash-loop",
-        message: "crash loop: 5 unexpected exits in 4 s, the last: it crashed",
-        fix: "try",
-        exit: "crashLoop",
-      },
-    });
-  });
-
-  test.each([restart, up])("after $type earlier exits no longer count", (wish) => {
-    const from: State = wish === up ? { name: "failed", cause: crashed } : { name: "backoff", delayMs: 1 };
-    expect(next(inState(from, [1, 2, 3]), wish, launch).machine.failuresMs).toEqual([]);
+test("a machine begins stopped, without a spawn or a failure, and watched by a person", () => {
+  expect(initialMachine).toEqual({
+    state: stopped,
+    epoch: 0,
+    failuresMs: [],
+    postponements: 0,
+    isPatient: false,
   });
 });
 
 test("a process may exist in every state from starting to stuck", () => {
-  const names: State["name"][] = ["stopped", "preflight", "backoff", "failed"];
-  for (const name of names) expect(isLive(plain(name))).toBe(false);
-  for (const state of [
-    plain("starting"),
-    plain("loading"),
-    plain("proving"),
-    plain("unhealthy"),
-    ready,
-    stopping,
-    killing,
-  ]) {
-    expect(isLive(state)).toBe(true);
-  }
-});
-
-/** A state with only a name. */
-function plain(name: State["name"]): State {
-  switch (name) {
-    case "ready":
-      return ready;
-    case "failed":
-      return { name, cause: crashed };
-    case "backoff":
-      return { name, delayMs: 1 };
-    case "stopping":
-      return stopping;
-    case "killing":
-    case "stuck":
-      return { name, next: "stop" };
-    case "stopped":
-    case "preflight":
-    case "starting":
-    case "loading":
-    case "proving":
-    case "unhealthy":
-      return { name };
-  }
-}
-
-test("a start waits for dependencies elsewhere without limit, at growing intervals, and counts no failure", () => {
-  const delays: number[] = [];
-  let machine = inState({ name: "preflight" });
-  for (let i = 0; i < 10; i += 1) {
-    machine = next(machine, { type: "preflight-failed", cause: crashed }, launch).machine;
-    if (machine.state.name === "backoff") delays.push(machine.state.delayMs);
-    machine = next(machine, deadline, launch).machine;
-  }
-  expect(delays).toEqual([1000, 2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000, 60_000, 60_000]);
-  expect(machine).toMatchObject({ state: { name: "preflight" }, failuresMs: [], postponements: 10 });
-  const starting = next(machine, { type: "preflight-passed" }, launch).machine;
-  expect(starting).toMatchObject({ state: { name: "starting" }, postponements: 10 });
-  expect(next({ ...starting, state: { name: "proving" } }, { type: "proved", epoch: 2 }, launch).machine).toMatchObject(
-    { postponements: 0 },
-  );
-});
-
-describe("a temporary cause", () => {
-  const patient = (state: State): Machine => ({ ...inState(state), isPatient: true });
-  const refused: Event = { type: "preflight-failed", cause: notThere };
-
-  test.each<[string, State, Event]>([
-    ["before a start", { name: "preflight" }, refused],
-    ["by the server itself", { name: "loading" }, exited(notThere)],
-  ])("is retried if no command watches the start, when it occurs %s", (_, state, event) => {
-    const { machine, effects } = next(patient(state), event, launch);
-    expect(machine).toMatchObject({
-      state: { name: "backoff", delayMs: 1000, waitingFor: notThere },
-      failuresMs: [],
-      postponements: 1,
-    });
-    expect(effects).toEqual([{ do: "deadline", ms: 1000 }]);
-    expect(next(patient(state), event, never).machine.state.name).toBe("failed");
-  });
-
-  test("is retried without limit at growing intervals, even if each start spawns a server", () => {
-    const delays: number[] = [];
-    let machine = patient({ name: "preflight" });
-    for (let i = 0; i < 10; i += 1) {
-      machine = next(machine, { type: "preflight-passed" }, launch).machine;
-      machine = next(machine, { ...exited(notThere), epoch: machine.epoch } as Event, launch).machine;
-      if (machine.state.name === "backoff") delays.push(machine.state.delayMs);
-      machine = next(machine, deadline, launch).machine;
-    }
-    expect(delays).toEqual([1000, 2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000, 60_000, 60_000]);
-    expect(machine.failuresMs).toEqual([]);
-  });
-
-  test("is retried once the server has been ready, even after a requested restart", () => {
-    const served = next(inState({ name: "loading" }), good, undrafted).machine;
-    const { machine } = next(next(served, restart, undrafted).machine, exited(crashed), undrafted);
-    expect(next(machine, refused, undrafted).machine.state).toMatchObject({ name: "backoff", waitingFor: notThere });
-    const again = next(
-      next(machine, { type: "preflight-passed" }, undrafted).machine,
-      { type: "spawned", epoch: 2 },
-      undrafted,
-    ).machine;
-    expect(next(again, { ...exited(notThere), epoch: 2 } as Event, undrafted).machine.state).toMatchObject({
-      name: "backoff",
-    });
-  });
-
-  test("does not turn a permanent cause into a temporary one", () => {
-    expect(
-      next(patient({ name: "preflight" }), { type: "preflight-failed", cause: badFlag }, launch).machine.state.name,
-    ).toBe("failed");
-    expect(next(patient({ name: "loading" }), exited(badFlag), launch).machine.state.name).toBe("failed");
-    expect(next(patient({ name: "loading" }), exited(crashed), launch).machine).toMatchObject({ failuresMs: [0] });
-  });
+  for (const state of notLive) expect(isLive(state), state.name).toBe(false);
+  for (const state of live) expect(isLive(state), state.name).toBe(true);
 });
