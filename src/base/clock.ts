@@ -1,11 +1,11 @@
 /** Time as a parameter: with a fake one, an hour takes a test no time. */
 export interface Clock {
   /** Monotonic; only differences mean something. */
-  nowMs(): number;
+  readonly nowMs: () => number;
   /** @throws the signal's reason when it is aborted first. */
-  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+  readonly sleep: (ms: number, signal?: AbortSignal) => Promise<void>;
   /** @returns a function that cancels the timer, also after it has run. */
-  setTimer: SetTimer;
+  readonly setTimer: SetTimer;
 }
 
 type SetTimer = (ms: number, run: () => void) => () => void;

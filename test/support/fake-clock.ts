@@ -54,9 +54,14 @@ export class FakeClock implements Clock {
   async until<T>(work: Promise<T>, limitMs = 3_600_000): Promise<T> {
     let isDone = false;
     void Promise.allSettled([work]).then(() => (isDone = true));
-    await this.#runTimers(this.#nowMs + limitMs, () => isDone);
-    if (!isDone) throw new Error(`not done after ${limitMs} ms`);
+    await this.untilTrue(() => isDone, limitMs);
     return work;
+  }
+
+  /** Lets time pass until a condition is true, which is looked at after each timer. @throws as {@link until}. */
+  async untilTrue(isTrue: () => boolean, limitMs = 3_600_000): Promise<void> {
+    await this.#runTimers(this.#nowMs + limitMs, isTrue);
+    if (!isTrue()) throw new Error(`not done after ${limitMs} ms`);
   }
 
   async #runTimers(endMs: number, isEnough: () => boolean): Promise<void> {

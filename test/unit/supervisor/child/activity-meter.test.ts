@@ -8,12 +8,7 @@ function watchSigns(): { life: ActivityMeter; signs: { now: typeof still } } {
   const signs = { now: still };
   return {
     signs,
-    life: new ActivityMeter(
-      1,
-      () => 0,
-      0,
-      () => signs.now,
-    ),
+    life: new ActivityMeter(() => signs.now, 0),
   };
 }
 
@@ -55,12 +50,7 @@ test("a server that begins to compute after an hour is active after a tenth of a
 
 test("without CPU and I/O counters only log lines count", () => {
   const signs = { now: { logBytes: 1, cpuTicks: undefined, taken: undefined } };
-  const life = new ActivityMeter(
-    1,
-    () => 0,
-    0,
-    () => signs.now,
-  );
+  const life = new ActivityMeter(() => signs.now, 0);
   expect(life.look(1000)).toBe(false);
   signs.now = { ...signs.now, logBytes: 2 };
   expect(life.look(2000)).toBe(true);
