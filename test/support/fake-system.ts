@@ -59,7 +59,7 @@ export interface Answers {
   /** How many requests run. */
   busy: number;
   proof: Proof | Error | "never";
-  examination: Examination | "never";
+  examination: Examination | Promise<Examination> | "never";
   metrics: string | undefined;
 }
 
@@ -84,7 +84,7 @@ export function goodAnswers(): Answers {
 
 /** llama-server's protocol, in which a test gives the answers. Tells which requests were sent and given up. */
 export function scriptedProtocol(answers: Answers, clock: FakeClock, tell: (text: string) => void): ServerProtocol {
-  const answer = async <T>(name: string, value: T | Error | "never", signal: AbortSignal): Promise<T> => {
+  const answer = async <T>(name: string, value: T | Promise<T> | Error | "never", signal: AbortSignal): Promise<T> => {
     tell(`asks for ${name}`);
     if (value === "never") await clock.sleep(2 ** 31, signal).finally(() => tell(`gives up asking for ${name}`));
     if (value instanceof Error) throw value;

@@ -203,12 +203,13 @@ export class ServerLifecycle {
   }
 
   async #examine(epoch: number, suspendedMs: number): Promise<void> {
-    const { machine, dispatch, publish } = this.#loop;
+    const { dispatch, publish } = this.#loop;
+    const run = this.#run;
     publish(
       `the machine was suspended for ${formatDuration(suspendedMs)}; the server is asked whether it still computes`,
     );
-    const examination = await this.#run?.examine();
-    if (epoch !== machine().epoch) return;
+    const examination = await run?.examine();
+    if (run !== this.#run) return;
     if (examination?.result === "well") publish("the server computes as before the machine was suspended");
     if (examination?.result === "broken") dispatch({ type: "lost", epoch, cause: brokenBySuspend(examination.reason) });
   }
