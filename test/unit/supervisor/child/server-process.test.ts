@@ -12,7 +12,6 @@ import {
   terminate,
   wake,
 } from "../../../../src/supervisor/child/server-process.ts";
-import type { Processes } from "../../../../src/supervisor/child/system.ts";
 import type { Launch } from "../../../../src/supervisor/launch.ts";
 import { findDescendants } from "../../../../src/supervisor/state/process-identity.ts";
 import { FakeClock } from "../../../support/fake-clock.ts";
@@ -37,14 +36,12 @@ describe("signals", () => {
 
   test("SIGKILL goes to all descendants and the group, also when one of them may not be signalled", () => {
     const { told, processes } = start();
-    const refusing: Processes = {
-      ...processes,
-      signal: (pid, name) => {
-        processes.signal(pid, name);
-        if (pid === 102) throw systemError("EPERM", "kill");
-      },
-    };
-    expect(() => kill(101, refusing)).toThrow("cannot send SIGKILL to process 102: kill EPERM");
+    const { signal } = processes;
+    vi.spyOn(processes, "signal").mockImplementation((pid, name) => {
+      signal(pid, name);
+      if (pid === 102) throw systemError("EPERM", "kill");
+    });
+    expect(() => kill(101, processes)).toThrow("cannot send SIGKILL to process 102: kill EPERM");
     expect(told).toEqual(["SIGKILL 102", "SIGKILL 103", "SIGKILL -101"]);
   });
 
@@ -56,14 +53,11 @@ describe("signals", () => {
 
   test("a process that may not be signalled is a known error with a fix, and SIGCONT is not sent", () => {
     const { told, processes } = start();
-    const refusing: Processes = {
-      ...processes,
-      signal: (pid, name) => {
-        told.push(`${name} ${pid} refused`);
-        throw systemError("EPERM", "kill");
-      },
-    };
-    expect(() => terminate(101, refusing)).toThrow(
+    vi.spyOn(processes, "signal").mockImplementation((pid, name) => {
+      told.push(`${name} ${pid} refused`);
+      throw systemError("EPERM", "kill");
+    });
+    expect(() => terminate(101, processes)).toThrow(
       expect.objectContaining({
         code: "not-permitted",
         message: "cannot send SIGTERM to process 101: kill EPERM",
@@ -71,7 +65,7 @@ describe("signals", () => {
         fix: "stop it as the user that owns it, or as root",
       }),
     );
-    expect(() => killGroup(101, refusing)).toThrow("cannot send SIGKILL to process 101: kill EPERM");
+    expect(() => killGroup(101, processes)).toThrow("cannot send SIGKILL to process 101: kill EPERM");
     expect(told).toEqual(["SIGTERM 101 refused", "SIGKILL -101 refused"]);
   });
 
@@ -81,13 +75,10 @@ describe("signals", () => {
     wake(4711, processes);
     kill(4711, processes);
     killGroup(4711, processes);
-    const broken: Processes = {
-      ...processes,
-      signal: () => {
-        throw new TypeError("unknown signal");
-      },
-    };
-    expect(() => terminate(101, broken)).toThrow(TypeError);
+    vi.spyOn(processes, "signal").mockImplementation(() => {
+      throw new TypeError("unknown signal");
+    });
+    expect(() => terminate(101, processes)).toThrow(TypeError);
   });
 });
 
@@ -113,11 +104,14 @@ describe("a server that was started by another supervisor", () => {
     processes.unknowable = "EMFILE";
     let hasEnded = false;
     const { exited } = adoptServer(identity, { clock, processes });
-    void exited.then(() => (hasEnded = true));
+    exited.then(
+      () => (hasEnded = true),
+      () => undefined,
+    );
     await clock.advance(60_000);
     expect(hasEnded).toBe(false);
-    const broken = { ...processes, isRunning: () => JSON.parse("{") as boolean };
-    await expect(clock.until(adoptServer(identity, { clock, processes: broken }).exited)).rejects.toThrow(SyntaxError);
+    vi.spyOn(processes, "isRunning").mockImplementation(() => JSON.parse("{") as boolean);
+    await expect(clock.until(exited)).rejects.toThrow(SyntaxError);
   });
 });
 
@@ -185,8 +179,8 @@ describe("a spawn", () => {
     table.unknowable = "EMFILE";
     const server = await clock.until(spawnServer(launch, fds, table));
     expect(server).toMatchObject({ pid: 101, identity: undefined });
-    const broken = { ...table, identify: () => JSON.parse("{") as undefined };
-    await expect(clock.until(spawnServer(launch, fds, broken))).rejects.toThrow(SyntaxError);
+    vi.spyOn(table, "identify").mockImplementation(() => JSON.parse("{") as undefined);
+    await expect(clock.until(spawnServer(launch, fds, table))).rejects.toThrow(SyntaxError);
   });
 });
 
