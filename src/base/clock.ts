@@ -8,6 +8,9 @@ export interface Clock {
   readonly setTimer: SetTimer;
 }
 
+/** Node takes no longer timer, 25 days: a longer one would run at once. */
+export const longestTimerMs = 2 ** 31 - 1;
+
 type SetTimer = (ms: number, run: () => void) => () => void;
 
 /** The real time. It looks up the global timers at each call, so that fake timers of a test may replace them. */
@@ -15,7 +18,7 @@ export const systemClock: Clock = {
   nowMs: () => performance.now(),
   sleep: (ms, signal) => sleepBy(systemClock.setTimer, ms, signal),
   setTimer: (ms, run) => {
-    const timer = setTimeout(run, ms);
+    const timer = setTimeout(run, Math.min(ms, longestTimerMs));
     return () => clearTimeout(timer);
   },
 };

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { systemClock } from "../../../src/base/clock.ts";
+import { longestTimerMs, systemClock } from "../../../src/base/clock.ts";
 import { FakeClock } from "../../support/fake-clock.ts";
 
 beforeEach(() => {
@@ -53,6 +53,14 @@ describe("timers and sleeps", () => {
     const clock = new FakeClock();
     expect(await tell(clock, (ms) => clock.advance(ms))).toEqual(expected);
     expect(clock.pending).toBe(0);
+  });
+
+  test("of more than Node's longest time, or of no end, do not run at once", async () => {
+    const run = vi.fn<() => void>();
+    systemClock.setTimer(30 * 24 * 3_600_000, run);
+    systemClock.setTimer(Infinity, run);
+    await vi.advanceTimersByTimeAsync(longestTimerMs - 1);
+    expect(run).not.toHaveBeenCalled();
   });
 
   test("a sleep that is over no longer listens to its signal", async () => {
