@@ -63,6 +63,7 @@ export class ServerWatch {
   #phase: WatchPhase = "loading";
   #endpoint: Endpoint | undefined;
   #cancelTick: () => void = () => undefined;
+  #nextTickMs = 0;
   #checking = false;
   #rechecksLeft = 0;
   /** Two readers: clients may be served, and logged, before the load counts as ended. */
@@ -137,16 +138,20 @@ export class ServerWatch {
 
   #schedule(delayMs: number): void {
     this.#cancelTick();
+    this.#nextTickMs = this.#clock.nowMs() + delayMs;
     if (!this.#abort.signal.aborted) this.#cancelTick = this.#clock.setTimer(delayMs, () => this.#tick());
   }
 
   /** One look. Whatever fails in it, the next look is scheduled and the health check is sent. */
   #tick(): void {
+    // We were stopped or suspended, perhaps with the server: that was no silence, and answers wait to be read.
+    const wasAway = this.#clock.nowMs() - this.#nextTickMs > lagMs;
+    if (wasAway) this.#life.startAnew(this.#clock.nowMs());
     if (this.#phase === "loading") this.#followLoad();
     else this.#serve();
     const moves = this.#lookForLife();
     this.#schedule(this.#intervalMs());
-    if (this.#waitsForMainLoop()) this.#options.onHealth(moves ? "ready" : "timeout");
+    if (!wasAway && this.#waitsForMainLoop()) this.#options.onHealth(moves ? "ready" : "timeout");
     else void this.#check(); // handles its own failures
   }
 

@@ -250,6 +250,36 @@ describe("an unhealthy server", () => {
   });
 });
 
+describe("time in which we did not run ourselves, as in a frozen container", () => {
+  test("is no silence of a load", async () => {
+    start({ health: { ...health, stallTimeoutMs: 60_000 } });
+    answers.health = "loading";
+    await after(50_000);
+    system.clock.stall(3_600_000);
+    const silences = (await after(61_000)).filter((text) => text.endsWith("silence"));
+    expect(silences.slice(0, 1)).toEqual([`${50_000 + 3_600_000 + 60_250} silence`]);
+  });
+
+  test("is no silence of an unhealthy server", async () => {
+    await startReady({ health: { ...health, hangTimeoutMs: 60_000 } });
+    answers.health = "silent";
+    watch.enter("unhealthy");
+    await after(50_000);
+    system.clock.stall(3_600_000);
+    expect((await after(60_000)).filter((text) => text.endsWith("silence"))).toEqual([]);
+    expect((await after(10_000)).filter((text) => text.endsWith("silence"))).not.toEqual([]);
+  });
+
+  test("is no late answer of the main loop, which waits to be read", async () => {
+    await startReady({ health: { ...health, intervalMs: 1000, timeoutMs: 500 } });
+    answers.isWedged = true;
+    await after(6100);
+    system.clock.stall(60_000);
+    answers.isWedged = false;
+    expect((await after(900)).filter((text) => text.endsWith("timeout"))).toEqual([]);
+  });
+});
+
 describe("a stuck main loop", () => {
   test("is a failed check while nothing else moves, and no health check is sent then", async () => {
     await startReady({ health: { ...health, intervalMs: 1000, timeoutMs: 500 } });
