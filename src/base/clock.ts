@@ -11,6 +11,11 @@ export interface Clock {
 /** Node takes no longer timer, 25 days: a longer one would run at once. */
 export const longestTimerMs = 2 ** 31 - 1;
 
+/** Of a time limit that people set: 0 is none. */
+export function limitOf(ms: number): number {
+  return ms === 0 ? Infinity : ms;
+}
+
 type SetTimer = (ms: number, run: () => void) => () => void;
 
 /** The real time. It looks up the global timers at each call, so that fake timers of a test may replace them. */

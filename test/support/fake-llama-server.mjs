@@ -16,10 +16,9 @@
 //   ignoreTerm        logs SIGTERM and goes on
 //   exitDelayMs       time between the last request's end and the exit
 //   computeError      answers completions with 500, as a server that lost its GPU
-//   logRequests       logs each request, as builds of January 2026 do
 //   noDraft           answers with timings without draft counters
 //   wedge             /health stays 200; completions and /slots are never answered
-//   silent            accepts connections and answers nothing; with silentAfterMs from that time on
+//   silent            accepts connections and answers nothing; with silentAfterMs from that time on; counted as "unanswered"
 //   stallStream       a stream stops after its first chunk
 //   says              the text of its answers
 //   spam              { totalBytes } at once, or { bytesPerSecond }, to the log, once ready
@@ -248,14 +247,10 @@ function spam({ totalBytes = 0, bytesPerSecond = 0 }) {
 function onRequest(request, response) {
   const path = (request.url ?? "/").split("?", 1)[0];
   let body = "";
-  if (faults.logRequests)
-    response.on("finish", () =>
-      log(`srv  log_server_r: request: ${request.method} ${path} 127.0.0.1 ${response.statusCode}`),
-    );
   request.setEncoding("utf8").on("data", (text) => (body += text));
   request.on("end", () => {
     if (path === "/fault") return answer(response, 200, Object.assign(faults, JSON.parse(body)));
-    if (faults.silent) return;
+    if (faults.silent) return void (faults.unanswered = (faults.unanswered ?? 0) + 1);
     if (state === "loading") return fail(response, 503, "unavailable_error", "Loading model");
     if (path === "/health" || path === "/v1/health") return answer(response, 200, { status: "ok" });
     if (!isAllowed(request)) return fail(response, 401, "authentication_error", "Invalid API Key");

@@ -8,6 +8,9 @@ import { Supervisor, type SupervisorOptions } from "../../src/supervisor/supervi
 import { FakeSystem, goodAnswers, scriptedProtocol } from "./fake-system.ts";
 import { makeLaunch } from "./make-launch.ts";
 
+/** Longer than anything that a test waits for. */
+const longestWaitMs = 200_000;
+
 /** A supervisor of a fake server on a fake machine. */
 export class Supervised {
   readonly folder = mkdtempSync(join(tmpdir(), "llmctl-supervised-"));
@@ -88,7 +91,10 @@ export class Supervised {
   /** Lets time pass until this state is entered, even if it is the present one. */
   async reachNext(state: string): Promise<void> {
     const { length } = this.events;
-    await this.clock.untilTrue(() => this.events.slice(length).some(({ status }) => status.state === state));
+    await this.clock.untilTrue(
+      () => this.events.slice(length).some(({ status }) => status.state === state),
+      longestWaitMs,
+    );
   }
 
   /** Ends everything that still runs, and removes the folder. */

@@ -1,3 +1,4 @@
+import { limitOf } from "../../base/clock.ts";
 import { drain } from "./drain.ts";
 import type { Endpoint, ExitCause, Examination, Launch, Proof, ServerProtocol } from "../launch.ts";
 import { ServerMetrics } from "./server-metrics.ts";
@@ -96,7 +97,7 @@ export class ServerRun {
   async #withLimit<T>(ask: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const { launch, system } = this.#options;
     const limit = new AbortController();
-    const cancel = system.clock.setTimer(launch.health.proofTimeoutMs, () => limit.abort());
+    const cancel = system.clock.setTimer(limitOf(launch.health.proofTimeoutMs), () => limit.abort());
     try {
       return await ask(AbortSignal.any([this.#asking.signal, limit.signal]));
     } finally {

@@ -1,5 +1,5 @@
 import type { QuietWatch } from "../../base/files/watch-quietly.ts";
-import type { Clock } from "../../base/clock.ts";
+import { type Clock, limitOf, longestTimerMs } from "../../base/clock.ts";
 import type { LoadProgress } from "../../control/messages.ts";
 import type { Endpoint, Health, Launch, ServerProtocol, TokenTraffic } from "../launch.ts";
 import { plannedEndpoint } from "./endpoint.ts";
@@ -136,6 +136,11 @@ export class ServerWatch {
     return this.#phase === "loading" ? loadingIntervalMs : this.#options.launch.health.intervalMs;
   }
 
+  /** Longest wait for an answer. */
+  get #timeoutMs(): number {
+    return Math.min(limitOf(this.#options.launch.health.timeoutMs), longestTimerMs);
+  }
+
   #schedule(delayMs: number): void {
     this.#cancelTick();
     this.#nextTickMs = this.#clock.nowMs() + delayMs;
@@ -161,7 +166,7 @@ export class ServerWatch {
   #waitsForMainLoop(): boolean {
     const nowMs = this.#clock.nowMs();
     this.#heartbeat?.beat(nowMs);
-    return (this.#heartbeat?.waitedMs(nowMs) ?? 0) > this.#options.launch.health.timeoutMs;
+    return (this.#heartbeat?.waitedMs(nowMs) ?? 0) > this.#timeoutMs;
   }
 
   #followLoad(): void {
@@ -258,12 +263,12 @@ export class ServerWatch {
   async #check(): Promise<void> {
     if (this.#checking || this.#endpoint === undefined) return;
     this.#checking = true;
-    const { protocol, launch, onHealth } = this.#options;
+    const { protocol, onHealth } = this.#options;
     const startedMs = this.#clock.nowMs();
-    const health = await protocol.checkHealth(this.#endpoint, launch.health.timeoutMs, this.#abort.signal);
+    const health = await protocol.checkHealth(this.#endpoint, this.#timeoutMs, this.#abort.signal);
     this.#checking = false;
     if (this.#abort.signal.aborted) return;
-    if (this.#clock.nowMs() - startedMs > launch.health.timeoutMs + lagMs) return;
+    if (this.#clock.nowMs() - startedMs > this.#timeoutMs + lagMs) return;
     onHealth(health);
     if (this.#phase !== "loading" || health === "ready" || this.#rechecksLeft === 0) return;
     this.#rechecksLeft -= 1;
@@ -275,9 +280,9 @@ export class ServerWatch {
     const { launch, onSilence } = this.#options;
     const nowMs = this.#clock.nowMs();
     if (this.#life.look(nowMs)) return true;
-    const limitMs = this.#phase === "loading" ? launch.health.stallTimeoutMs : launch.health.hangTimeoutMs;
-    const guarded = this.#phase === "loading" || (this.#phase === "unhealthy" && limitMs > 0);
-    if (guarded && this.#life.silentMs(nowMs) > limitMs) onSilence();
+    const { stallTimeoutMs, hangTimeoutMs } = launch.health;
+    const limits = { loading: limitOf(stallTimeoutMs), ready: Infinity, unhealthy: limitOf(hangTimeoutMs) };
+    if (this.#life.silentMs(nowMs) > limits[this.#phase]) onSilence();
     return false;
   }
 }

@@ -179,6 +179,14 @@ describe("a proof", () => {
     ]);
   });
 
+  test("that may take any time (0s) is waited for", async () => {
+    await using one = new Supervised({ health: { ...base.health, proofTimeoutMs: 0 } });
+    one.answers.proof = "never";
+    one.supervisor.up();
+    await one.clock.advance(600_000);
+    expect(one.state).toBe("proving");
+  });
+
   test("that kills the server is explained by its exit, though the connection ends first", async () => {
     await using one = new Supervised({ ...never, proof: base.proof });
     one.answers.proof = new Error("socket hang up");

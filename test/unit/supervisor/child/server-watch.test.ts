@@ -196,6 +196,21 @@ test("a load that logs only our own health checks counts as silent, and gets no 
   expect((await after(250)).filter((text) => text.endsWith("silence"))).toEqual(["10250 silence"]);
 });
 
+describe("a limit of 0s", () => {
+  test("for a load ends none", async () => {
+    start({ health: { ...health, stallTimeoutMs: 0 } });
+    answers.health = "loading";
+    expect((await after(600_000)).filter((text) => !text.endsWith("loading"))).toEqual([]);
+  });
+
+  test("for a health check lets it wait for ever, and the main loop, too", async () => {
+    await startReady({ health: { ...health, intervalMs: 3_600_000, timeoutMs: 0 } });
+    answers.isWedged = true;
+    answers.health = "silent";
+    expect(await after(20 * 24 * 3_600_000)).toEqual([]);
+  });
+});
+
 describe("a load", () => {
   test("is silent when the server neither logs nor reads nor computes for the stall timeout", async () => {
     start({ health: { ...health, stallTimeoutMs: 5000 } });
