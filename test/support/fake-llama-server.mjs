@@ -18,7 +18,8 @@
 //   computeError      answers completions with 500, as a server that lost its GPU
 //   noDraft           answers with timings without draft counters
 //   wedge             /health stays 200; completions and /slots are never answered
-//   silent            accepts connections and answers nothing; with silentAfterMs from that time on; counted as "unanswered"
+//   silent            accepts connections and answers nothing; with silentAfterMs from that time on
+//   unanswered        how many requests it has left so
 //   stallStream       a stream stops after its first chunk
 //   says              the text of its answers
 //   spam              { totalBytes } at once, or { bytesPerSecond }, to the log, once ready

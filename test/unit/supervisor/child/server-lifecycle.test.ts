@@ -212,6 +212,18 @@ describe("a proof", () => {
     });
   });
 
+  test("is given up when the server is killed", async () => {
+    await using one = new Supervised();
+    one.processes.behaviours = [{ killMs: 10_000 }];
+    one.answers.proof = "never";
+    one.supervisor.up();
+    await one.reach("proving");
+    one.since();
+    one.supervisor.forceDown("you");
+    await one.clock.advance(1);
+    expect(one.since()).toContain("2 gives up asking for a proof");
+  });
+
   test("of a run that is over says nothing about the next one", async () => {
     await using one = new Supervised();
     one.answers.proof = "never";
@@ -265,6 +277,21 @@ describe("after a suspend", () => {
     await one.reach("backoff");
     expect(one.supervisor.status().lastExit).toMatchObject({ kind: "broken-by-suspend" });
     expect(one.processes.pids).toEqual([]);
+  });
+
+  test("a stop does not wait for that answer: the server would wait for us", async () => {
+    await using one = await suspended();
+    one.answers.examination = "never";
+    await one.clock.advance(5000);
+    one.since();
+    one.supervisor.down("you");
+    await one.reach("stopped");
+    expect(one.since().slice(0, 4)).toEqual([
+      "5002 stopping, asked for by you",
+      "5002 SIGCONT 101",
+      "5002 gives up asking for some tokens",
+      "5002 SIGTERM 101",
+    ]);
   });
 
   test("a server that gives no answer in time is kept", async () => {
