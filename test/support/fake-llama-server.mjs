@@ -19,7 +19,6 @@
 //   noDraft           answers with timings without draft counters
 //   wedge             /health stays 200; completions and /slots are never answered
 //   silent            accepts connections and answers nothing; with silentAfterMs from that time on
-//   unanswered        how many requests it has left so
 //   stallStream       a stream stops after its first chunk
 //   says              the text of its answers
 //   spam              { totalBytes } at once, or { bytesPerSecond }, to the log, once ready
@@ -251,7 +250,7 @@ function onRequest(request, response) {
   request.setEncoding("utf8").on("data", (text) => (body += text));
   request.on("end", () => {
     if (path === "/fault") return answer(response, 200, Object.assign(faults, JSON.parse(body)));
-    if (faults.silent) return void (faults.unanswered = (faults.unanswered ?? 0) + 1);
+    if (faults.silent) return;
     if (state === "loading") return fail(response, 503, "unavailable_error", "Loading model");
     if (path === "/health" || path === "/v1/health") return answer(response, 200, { status: "ok" });
     if (!isAllowed(request)) return fail(response, 401, "authentication_error", "Invalid API Key");
