@@ -1,3 +1,4 @@
+import { limitOf } from "../base/clock.ts";
 import { toClosedLine } from "../base/text/control-characters.ts";
 
 // This room is frozen: the exports keep working, and get no new features. `plan-container.ts` makes a
@@ -75,7 +76,7 @@ const startupPatience = 4;
 
 /** How long a load may take, in seconds. */
 export function startupSeconds({ stallTimeoutMs }: Probes): number {
-  return seconds(startupPatience * stallTimeoutMs);
+  return seconds(startupPatience * limitOf(stallTimeoutMs));
 }
 
 /**

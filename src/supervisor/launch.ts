@@ -47,12 +47,12 @@ export interface Launch {
   readonly proof: WantedProof;
   /** Whether to count generated and drafted tokens from the server's log. */
   readonly watchTraffic: boolean;
+  /** A time limit of 0 is none. */
   readonly health: {
     readonly intervalMs: number;
     readonly timeoutMs: number;
     readonly failures: number;
     readonly stallTimeoutMs: number;
-    /** 0: a hang never leads to a restart. */
     readonly hangTimeoutMs: number;
     readonly proofTimeoutMs: number;
   };

@@ -1,3 +1,4 @@
+import { systemClock } from "../base/clock.ts";
 import { llmctlVersion } from "../base/version.ts";
 import type { DraftingStatus, LastExit, LoadProgress, Status } from "../control/messages.ts";
 import { formatUrl } from "./child/endpoint.ts";
@@ -37,6 +38,12 @@ export class StatusBoard {
   #restarts = 0;
   readonly #restartsByCause: Record<string, number> = {};
   #retryAtMs = 0;
+  readonly #nowMs: () => number;
+
+  /** @param nowMs The monotonic clock. */
+  constructor(nowMs = systemClock.nowMs) {
+    this.#nowMs = nowMs;
+  }
 
   /** Forgets the previous run. */
   startRun(launch: Pick<Launch, "proof">): void {
@@ -65,7 +72,7 @@ export class StatusBoard {
   enter(state: State, retryInMs = 0): void {
     this.#since = new Date();
     if (state.name !== "loading") this.load = null;
-    if (state.name === "backoff") this.#retryAtMs = performance.now() + retryInMs;
+    if (state.name === "backoff") this.#retryAtMs = this.#nowMs() + retryInMs;
     if ("cause" in state && state.cause !== undefined) this.noteExit(state.cause);
   }
 
@@ -82,9 +89,9 @@ export class StatusBoard {
 
   /** @returns the warning of `findFault` about the last ten minutes, if any. */
   noteTraffic(traffic: TokenTraffic, findFault: ProofTexts["findFault"]): string | undefined {
-    this.#traffic.add(traffic, performance.now());
+    this.#traffic.add(traffic, this.#nowMs());
     if (this.#proof.state !== "on") return undefined;
-    return findFault(this.#traffic.lastTenMinutes(performance.now()), this.#baselineTokensPerSecond);
+    return findFault(this.#traffic.lastTenMinutes(this.#nowMs()), this.#baselineTokensPerSecond);
   }
 
   read(state: State, launch: ShownLaunch, where: { readonly pid: number | null; readonly log: string }): Status {
@@ -105,7 +112,7 @@ export class StatusBoard {
       tokensPerSecond: this.#tokensPerSecond,
       baselineTokensPerSecond: this.#baselineTokensPerSecond,
       traffic: launch.watchTraffic
-        ? { sinceStart: this.#traffic.sinceStart(), lastTenMinutes: this.#traffic.lastTenMinutes(performance.now()) }
+        ? { sinceStart: this.#traffic.sinceStart(), lastTenMinutes: this.#traffic.lastTenMinutes(this.#nowMs()) }
         : null,
       loadMs: this.loadMs,
       load: this.load,
@@ -115,7 +122,7 @@ export class StatusBoard {
       startedAt: this.#startedAt?.toISOString() ?? null,
       lastExit: this.#lastExit,
       waitingFor: state.name === "backoff" ? describeWait(state.waitingFor) : null,
-      retryInMs: state.name === "backoff" ? Math.max(0, Math.round(this.#retryAtMs - performance.now())) : null,
+      retryInMs: state.name === "backoff" ? Math.max(0, Math.round(this.#retryAtMs - this.#nowMs())) : null,
       build: launch.build,
       command: { file: launch.file, args: launch.args },
       profile: launch.profilePath,

@@ -4,6 +4,7 @@ import type { ExitName } from "../base/exit-codes.ts";
 import type { LoadProgress, StateName, Status, StatusEvent } from "../control/messages.ts";
 import { ServerLifecycle } from "./child/server-lifecycle.ts";
 import type { ServerRegistry } from "./child/start-server.ts";
+import { realSystem, type System } from "./child/system.ts";
 import { CurrentLaunch } from "./current-launch.ts";
 import { describeLoad, describeState, makeEvent } from "./describe-state.ts";
 import type { ExitCause, Launch, ServerProtocol } from "./launch.ts";
@@ -35,6 +36,7 @@ export interface SupervisorOptions extends ServerRegistry {
   readonly preflight: (launch: Launch) => Promise<ExitCause | undefined>;
   /** Called with every event, in order. */
   readonly onEvent: (event: StatusEvent) => void;
+  readonly system?: System | undefined;
 }
 
 /**
@@ -44,12 +46,13 @@ export interface SupervisorOptions extends ServerRegistry {
 export class Supervisor {
   readonly #options: SupervisorOptions;
   readonly #log: ServerLog;
-  readonly #startedMs = performance.now();
-  readonly #board = new StatusBoard();
+  readonly #system: System;
+  readonly #startedMs: number;
+  readonly #board: StatusBoard;
   readonly #launch: CurrentLaunch;
   readonly #server: ServerLifecycle;
   #machine: Machine;
-  #deadline: NodeJS.Timeout | undefined;
+  #cancelDeadline: () => void = () => undefined;
   #lastEvent: StatusEvent;
   /** Who sent the last request, in words; undefined when it has been carried out. */
   #askedBy: string | undefined;
@@ -66,6 +69,9 @@ export class Supervisor {
   /** @throws the system's error when the log cannot be opened. */
   constructor(options: SupervisorOptions) {
     this.#options = options;
+    this.#system = options.system ?? realSystem;
+    this.#startedMs = this.#system.clock.nowMs();
+    this.#board = new StatusBoard(this.#system.clock.nowMs);
     this.#launch = new CurrentLaunch(options.launch, options);
     this.#machine = { ...initialMachine, isPatient: options.isPatient ?? false };
     this.#board.startRun(options.launch);
@@ -93,6 +99,7 @@ export class Supervisor {
       log: this.#log,
       board: this.#board,
       loop,
+      system: this.#system,
     });
   }
 
@@ -203,7 +210,7 @@ export class Supervisor {
   }
 
   #enter(name: StateName, before: StateName): void {
-    clearTimeout(this.#deadline);
+    this.#cancelDeadline();
     if (name === "starting" && this.#machine.failuresMs.length > 0) this.#board.noteRestart();
     const { state } = this.#machine;
     this.#server.onState(name, before);
@@ -238,12 +245,16 @@ export class Supervisor {
       case "kill":
         return this.#server.kill();
       case "deadline":
-        this.#deadline = setTimeout(() => this.#dispatch({ type: "deadline" }), this.#server.leftOf(effect.ms));
+        this.#setDeadline(this.#server.leftOf(effect.ms));
         return;
       case "finish":
         this.#isFinished = true;
         return this.#finish(effect.exit);
     }
+  }
+
+  #setDeadline(ms: number): void {
+    this.#cancelDeadline = this.#system.clock.setTimer(ms, () => this.#dispatch({ type: "deadline" }));
   }
 
   #inBackground(work: Promise<void>): void {
@@ -275,7 +286,7 @@ export class Supervisor {
     return makeEvent(message, {
       machine: this.#machine,
       status: this.status(),
-      elapsedMs: performance.now() - this.#startedMs,
+      elapsedMs: this.#system.clock.nowMs() - this.#startedMs,
     });
   }
 }

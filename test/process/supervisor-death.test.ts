@@ -104,21 +104,6 @@ test("a supervisor that does not answer is reported as such, and no command wait
   await llmctl(["down", "p"], { home });
 });
 
-test("a supervisor that was stopped for a while does not blame the server for its own absence", async () => {
-  const health = { interval: "50ms", timeout: "100ms", failures: 1, hang_timeout: "300ms" };
-  await home.writeFakeProfile("p", { spam: { bytesPerSecond: 200_000 } }, { health });
-  const { pid, supervisorPid } = await upDetached(home, "p");
-  const grows = (bytes: number, from: string) =>
-    until(`the log grows by ${bytes} bytes`, async () => (await readServerLog(home, "p")).length - from.length > bytes);
-  process.kill(supervisorPid, "SIGSTOP");
-  await grows(500_000, await readServerLog(home, "p"));
-  process.kill(supervisorPid, "SIGCONT");
-  await grows(200_000, await readServerLog(home, "p"));
-  expect(await readStatus(home, "p")).toMatchObject({ state: "ready", pid, restarts: 0 });
-  expect((await llmctl(["events", "p"], { home })).stdout).not.toContain("unhealthy");
-  await llmctl(["down", "p"], { home });
-});
-
 test("a supervisor without a free descriptor keeps its server, and replaces it once it has one again", async () => {
   await home.writeFakeProfile("p", {}, { restart: { backoff: "50ms", max_failures: 2 } });
   const { pid, supervisorPid } = await upDetached(home, "p");

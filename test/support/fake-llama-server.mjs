@@ -16,7 +16,6 @@
 //   ignoreTerm        logs SIGTERM and goes on
 //   exitDelayMs       time between the last request's end and the exit
 //   computeError      answers completions with 500, as a server that lost its GPU
-//   logRequests       logs each request, as builds of January 2026 do
 //   noDraft           answers with timings without draft counters
 //   wedge             /health stays 200; completions and /slots are never answered
 //   silent            accepts connections and answers nothing; with silentAfterMs from that time on
@@ -248,10 +247,6 @@ function spam({ totalBytes = 0, bytesPerSecond = 0 }) {
 function onRequest(request, response) {
   const path = (request.url ?? "/").split("?", 1)[0];
   let body = "";
-  if (faults.logRequests)
-    response.on("finish", () =>
-      log(`srv  log_server_r: request: ${request.method} ${path} 127.0.0.1 ${response.statusCode}`),
-    );
   request.setEncoding("utf8").on("data", (text) => (body += text));
   request.on("end", () => {
     if (path === "/fault") return answer(response, 200, Object.assign(faults, JSON.parse(body)));

@@ -139,14 +139,17 @@ export const profileSchema = z
           description: "Time between health checks of a ready server",
           examples: ["5s"],
         }),
-        timeout: duration("3s").meta({ description: "Longest wait for one health check", examples: ["3s"] }),
+        timeout: duration("3s").meta({
+          description: "Longest wait for one health check; 0s: no limit",
+          examples: ["3s"],
+        }),
         failures: z
           .int()
           .min(1)
           .default(3)
           .meta({ description: "Failed checks in a row before the server counts as unhealthy", examples: [3] }),
         stall_timeout: duration("15m").meta({
-          description: "A load that shows no sign of life (log, CPU, I/O) for this long has failed",
+          description: "A load that shows no sign of life (log, CPU, I/O) for this long has failed; 0s: never",
           examples: ["15m"],
         }),
         hang_timeout: duration("15m").meta({
@@ -161,7 +164,7 @@ export const profileSchema = z
             examples: [false],
           }),
         proof_timeout: duration("5m").meta({
-          description: "Longest wait for the request that proves drafting",
+          description: "Longest wait for the request that proves drafting; 0s: no limit",
           examples: ["5m"],
         }),
       })

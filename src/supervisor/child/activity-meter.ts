@@ -1,4 +1,4 @@
-import { readBytesTaken, readCpuTicks, type BytesTaken } from "../state/process-identity.ts";
+import type { BytesTaken } from "../state/process-identity.ts";
 
 /** Counters that grow while a server works, at one moment; undefined when the system does not tell. */
 interface Signs {
@@ -23,8 +23,8 @@ export class ActivityMeter {
   #movedAtMs: number;
   #windowStartMs: number;
 
-  constructor(pid: number, logBytes: () => number, nowMs: number, read?: () => Signs) {
-    this.#read = read ?? (() => ({ logBytes: logBytes(), cpuTicks: readCpuTicks(pid), taken: readBytesTaken(pid) }));
+  constructor(read: () => Signs, nowMs: number) {
+    this.#read = read;
     this.#last = this.#read();
     this.#movedAtMs = nowMs;
     this.#windowStartMs = nowMs;

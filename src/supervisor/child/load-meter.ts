@@ -1,6 +1,6 @@
 import type { LoadProgress } from "../../control/messages.ts";
 import type { Launch } from "../launch.ts";
-import { readBytesTaken, type BytesTaken } from "../state/process-identity.ts";
+import type { BytesTaken } from "../state/process-identity.ts";
 
 /**
  * Estimates the progress of a load: bytes that the process has read or mapped, compared with the sizes of its files. A
@@ -13,7 +13,8 @@ export class LoadMeter {
   readonly #before: BytesTaken | undefined;
   #doneBytes = 0;
 
-  constructor(files: Launch["files"], pid: number, read: () => BytesTaken | undefined = () => readBytesTaken(pid)) {
+  /** @param read The bytes that the process has taken in; undefined when the system does not tell. */
+  constructor(files: Launch["files"], read: () => BytesTaken | undefined) {
     this.#totalBytes = files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
     this.#read = read;
     this.#before = read();

@@ -1,20 +1,18 @@
-import { randomInt } from "node:crypto";
 import { formatDuration } from "../../base/text/units.ts";
 import type { LoadProgress, StateName } from "../../control/messages.ts";
 import type { Endpoint, ExitCause, Launch, ServerProtocol } from "../launch.ts";
 import type { ServerLog } from "../log/server-log.ts";
 import type { Event, Machine } from "../machine-types.ts";
-import { removeStaleSocket } from "../port/socket-check.ts";
 import type { Orphan } from "../state/orphan.ts";
 import type { ProcessIdentity } from "../state/process-identity.ts";
 import type { StatusBoard } from "../status-board.ts";
 import { brokenBySuspend, workerLost } from "../supervision-causes.ts";
 import { runInBackground, warnOnSystemError } from "../warn-on-system-error.ts";
-import { readOomKills } from "./oom-kills.ts";
 import { adoptServer, explainSpawnFailure, kill, terminate, type ProcessExit } from "./server-process.ts";
 import { ServerRun, type StartedServer } from "./server-run.ts";
 import { ServerWatch } from "./server-watch.ts";
 import { startServer, type ServerRegistry } from "./start-server.ts";
+import type { System } from "./system.ts";
 
 /** The supervisor's loop, which owns the state: a server's lifecycle reads the state and reports events. */
 interface SupervisorLoop {
@@ -34,6 +32,7 @@ interface LifecycleOptions extends ServerRegistry {
   readonly loop: SupervisorLoop;
   /** A server to adopt in place of the first start. */
   readonly orphan: Orphan | undefined;
+  readonly system: System;
 }
 
 /**
@@ -44,6 +43,7 @@ export class ServerLifecycle {
   readonly #options: LifecycleOptions;
   readonly #loop: SupervisorLoop;
   readonly #board: StatusBoard;
+  readonly #system: System;
   #run: ServerRun | undefined;
   #orphan: Orphan | undefined;
   /** When the last server was seen to be gone; undefined once the next start has begun. */
@@ -53,6 +53,7 @@ export class ServerLifecycle {
     this.#options = options;
     this.#loop = options.loop;
     this.#board = options.board;
+    this.#system = options.system;
     this.#orphan = options.orphan;
   }
 
@@ -91,15 +92,15 @@ export class ServerLifecycle {
    */
   leftOf(ms: number): number {
     const isBackoff = this.#loop.machine().state.name === "backoff";
-    return isBackoff && this.#goneMs !== undefined ? Math.max(0, ms - (performance.now() - this.#goneMs)) : ms;
+    return isBackoff && this.#goneMs !== undefined ? Math.max(0, ms - (this.#system.clock.nowMs() - this.#goneMs)) : ms;
   }
 
   terminate(): void {
-    if (this.#run !== undefined) terminate(this.#run.server.pid);
+    if (this.#run !== undefined) terminate(this.#run.server.pid, this.#system.processes);
   }
 
   kill(): void {
-    if (this.#run !== undefined) kill(this.#run.server.pid);
+    if (this.#run !== undefined) kill(this.#run.server.pid, this.#system.processes);
   }
 
   async spawn(epoch: number): Promise<void> {
@@ -109,15 +110,23 @@ export class ServerLifecycle {
     const launch = this.#loop.launch();
     let started: StartedServer;
     try {
-      started = await startServer({ launch, epoch, log, lockServer, recordServer, warn: this.#loop.warn });
+      started = await startServer({
+        launch,
+        epoch,
+        log,
+        lockServer,
+        recordServer,
+        system: this.#system,
+        warn: this.#loop.warn,
+      });
     } catch (error) {
       return this.#onExit(epoch, explainSpawnFailure(launch.file, error));
     }
     this.#begin(epoch, started);
     // A stop that was asked for while the process was being spawned found no process to signal.
     const { state } = this.#loop.machine();
-    if (state.name === "stopping") this.#try("cannot terminate", () => terminate(started.server.pid));
-    if (state.name === "killing") this.#try("cannot kill", () => kill(started.server.pid));
+    if (state.name === "stopping") this.#try("cannot terminate", () => this.terminate());
+    if (state.name === "killing") this.#try("cannot kill", () => this.kill());
   }
 
   adopt(epoch: number): void {
@@ -128,8 +137,9 @@ export class ServerLifecycle {
     const from = endpoint === undefined ? "all" : "what comes";
     this.#try("cannot read the server's log", () => this.#options.log.resumeRun(from, identity.pid));
     this.#loop.publish(`took over the server (pid ${identity.pid}), which had outlived its supervisor`);
-    const server = adoptServer(identity);
-    this.#begin(epoch, { server, oomKills: readOomKills() ?? 0, startedMs: performance.now() }, endpoint);
+    const server = adoptServer(identity, this.#system);
+    const oomKills = this.#system.processes.readOomKills() ?? 0;
+    this.#begin(epoch, { server, oomKills, startedMs: this.#system.clock.nowMs() }, endpoint);
   }
 
   async prove(epoch: number): Promise<void> {
@@ -154,6 +164,7 @@ export class ServerLifecycle {
       launch: this.#loop.launch(),
       protocol: this.#options.protocol,
       watch: this.#watch(epoch, started.server.pid, endpoint),
+      system: this.#system,
       endpoint: () => this.#board.endpoint,
     });
     this.#run = run;
@@ -172,6 +183,7 @@ export class ServerLifecycle {
       pid,
       endpoint,
       log,
+      system: this.#system,
       onEndpoint: (found) => (this.#board.endpoint = found),
       onHealth: (health) => {
         if (health === "ready" && machine().state.name === "loading") this.#board.loadMs = this.sinceSpawnMs;
@@ -191,18 +203,19 @@ export class ServerLifecycle {
   }
 
   async #examine(epoch: number, suspendedMs: number): Promise<void> {
-    const { machine, dispatch, publish } = this.#loop;
+    const { dispatch, publish } = this.#loop;
+    const run = this.#run;
     publish(
       `the machine was suspended for ${formatDuration(suspendedMs)}; the server is asked whether it still computes`,
     );
-    const examination = await this.#run?.examine();
-    if (epoch !== machine().epoch) return;
+    const examination = await run?.examine();
+    if (run !== this.#run) return;
     if (examination?.result === "well") publish("the server computes as before the machine was suspended");
     if (examination?.result === "broken") dispatch({ type: "lost", epoch, cause: brokenBySuspend(examination.reason) });
   }
 
   async #onServerExit(epoch: number, run: ServerRun, exit: ProcessExit): Promise<void> {
-    this.#goneMs = performance.now();
+    this.#goneMs = this.#system.clock.nowMs();
     const { log } = this.#options;
     const { name } = this.#loop.machine().state;
     const wasReady = name === "ready" || name === "unhealthy";
@@ -218,7 +231,7 @@ export class ServerLifecycle {
     const { socketPath } = this.#loop.launch();
     if (socketPath === undefined) return;
     try {
-      await removeStaleSocket(socketPath);
+      await this.#system.removeStaleSocket(socketPath);
     } catch (error) {
       this.#loop.warn(`cannot remove the server's socket ${socketPath}: ${String(error)}`);
     }
@@ -229,8 +242,8 @@ export class ServerLifecycle {
     const isExpected = name === "stopping" || name === "killing" || name === "stuck";
     this.#forgetRun();
     if (!isExpected) this.#board.noteExit(cause);
-    const random = randomInt(1 << 30) / (1 << 30);
-    this.#loop.dispatch({ type: "exited", epoch, cause, nowMs: performance.now(), random });
+    const { clock, random } = this.#system;
+    this.#loop.dispatch({ type: "exited", epoch, cause, nowMs: clock.nowMs(), random: random() });
   }
 
   #forgetRun(): void {

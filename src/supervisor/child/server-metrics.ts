@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from "node:timers/promises";
+import { type Clock, systemClock } from "../../base/clock.ts";
 
 /** Prometheus scrapes every 15 s or more; several readers within this time share one request. */
 const freshMs = 5000;
@@ -12,30 +12,29 @@ const longestWaitMs = 1000;
  */
 export class ServerMetrics {
   readonly #ask: () => Promise<string | undefined>;
+  readonly #clock: Clock;
   #last: string | undefined;
   #askedMs = -Infinity;
   #asking: Promise<void> | undefined;
 
   /** @param ask Never rejects; resolves to undefined when the server has no metrics. */
-  constructor(ask: () => Promise<string | undefined>) {
+  constructor(ask: () => Promise<string | undefined>, clock: Clock = systemClock) {
     this.#ask = ask;
+    this.#clock = clock;
   }
 
   async read(): Promise<string | undefined> {
-    if (this.#asking === undefined && performance.now() - this.#askedMs >= freshMs) this.#asking = this.#askAgain();
+    if (this.#asking === undefined && this.#clock.nowMs() - this.#askedMs >= freshMs) this.#asking = this.#askAgain();
     if (this.#asking !== undefined) {
       const waiting = new AbortController();
-      await Promise.race([
-        this.#asking,
-        sleep(longestWaitMs, undefined, { signal: waiting.signal }).catch(() => undefined),
-      ]);
+      await Promise.race([this.#asking, this.#clock.sleep(longestWaitMs, waiting.signal).catch(() => undefined)]);
       waiting.abort();
     }
     return this.#last;
   }
 
   async #askAgain(): Promise<void> {
-    this.#askedMs = performance.now();
+    this.#askedMs = this.#clock.nowMs();
     this.#last = await this.#ask();
     this.#asking = undefined;
   }

@@ -1,11 +1,11 @@
-import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { isSystemError, LlmctlError, systemErrorCode } from "../../base/errors.ts";
 import { findTool } from "../../base/files/find-tool.ts";
 import { mayDumpCore } from "./core-dumps.ts";
 import { mayComeCodes, shortageCodes } from "../file-check.ts";
 import type { ExitCause, Launch } from "../launch.ts";
-import { findDescendants, identifyProcess, isRunning, type ProcessIdentity } from "../state/process-identity.ts";
+import type { ProcessIdentity } from "../state/process-identity.ts";
+import { type Processes, type System, systemProcesses } from "./system.ts";
 
 /** How a process ended: exactly one is set, or neither for an adopted process. */
 export interface ProcessExit {
@@ -72,10 +72,11 @@ function guarded({ file, args, orphan }: Launch): {
 export async function spawnServer(
   launch: Launch,
   fds: { readonly log: number; readonly lock: number },
+  processes: Processes,
 ): Promise<ServerProcess> {
   const { command, needsPipe } = guarded(launch);
   const [file, ...args] = command;
-  const child = spawn(file, args, {
+  const child = processes.spawn(file, args, {
     cwd: launch.cwd,
     env: launch.env,
     detached: true,
@@ -84,13 +85,13 @@ export async function spawnServer(
   const exited = new Promise<ProcessExit>((resolve) => child.on("exit", (code, signal) => resolve({ code, signal })));
   await once(child, "spawn");
   const pid = child.pid as number; // set once "spawn" has been seen
-  return { pid, identity: identifyIfTold(pid), exited };
+  return { pid, identity: identifyIfTold(pid, processes), exited };
 }
 
 /** A running server is kept even when the system does not tell its start time. */
-function identifyIfTold(pid: number): ProcessIdentity | undefined {
+function identifyIfTold(pid: number, processes: Processes): ProcessIdentity | undefined {
   try {
-    return identifyProcess(pid);
+    return processes.identify(pid);
   } catch (error) {
     if (!isSystemError(error)) throw error;
     return undefined;
@@ -101,21 +102,23 @@ function identifyIfTold(pid: number): ProcessIdentity | undefined {
 const lookEveryMs = 50;
 
 /** A server that an earlier supervisor has started. Its exit code cannot be known. */
-export function adoptServer(identity: ProcessIdentity): ServerProcess {
-  const exited = new Promise<ProcessExit>((resolve) => {
-    const timer = setInterval(() => {
-      if (mayRun(identity)) return;
-      clearInterval(timer);
-      resolve({ code: null, signal: null });
-    }, lookEveryMs);
-  });
-  return { pid: identity.pid, identity, exited };
+export function adoptServer(identity: ProcessIdentity, system: Pick<System, "clock" | "processes">): ServerProcess {
+  return { pid: identity.pid, identity, exited: untilGone(identity, system) };
+}
+
+async function untilGone(
+  identity: ProcessIdentity,
+  { clock, processes }: Pick<System, "clock" | "processes">,
+): Promise<ProcessExit> {
+  do await clock.sleep(lookEveryMs);
+  while (mayRun(identity, processes));
+  return { code: null, signal: null };
 }
 
 /** An error of the system, such as no free descriptor, does not mean that the server is gone. */
-function mayRun(identity: ProcessIdentity): boolean {
+function mayRun(identity: ProcessIdentity, processes: Processes): boolean {
   try {
-    return isRunning(identity);
+    return processes.isRunning(identity);
   } catch (error) {
     if (!isSystemError(error)) throw error;
     return true;
@@ -143,25 +146,25 @@ export function explainSpawnFailure(file: string, error: unknown): ExitCause {
 }
 
 /** Sends SIGTERM, then SIGCONT: a stopped process handles SIGTERM only after it is continued. */
-export function terminate(pid: number): void {
-  signal(pid, "SIGTERM");
-  wake(pid);
+export function terminate(pid: number, processes = systemProcesses): void {
+  signal(pid, "SIGTERM", processes);
+  wake(pid, processes);
 }
 
 /** Continues a process that was stopped with SIGSTOP; no effect on others. */
-export function wake(pid: number): void {
-  signal(pid, "SIGCONT");
+export function wake(pid: number, processes = systemProcesses): void {
+  signal(pid, "SIGCONT", processes);
 }
 
 /**
  * Kills a server and its descendants, including those that left its process group.
  * @throws as {@link killGroup}, after all were tried.
  */
-export function kill(pid: number): void {
+export function kill(pid: number, processes = systemProcesses): void {
   const failures: unknown[] = [];
-  for (const target of [...findDescendants(pid), -pid]) {
+  for (const target of [...processes.findDescendants(pid), -pid]) {
     try {
-      signal(target, "SIGKILL");
+      signal(target, "SIGKILL", processes);
     } catch (error) {
       failures.push(error);
     }
@@ -170,14 +173,14 @@ export function kill(pid: number): void {
 }
 
 /** Kills a server's process group. @throws LlmctlError `not-permitted`. */
-export function killGroup(pid: number): void {
-  signal(-pid, "SIGKILL");
+export function killGroup(pid: number, processes = systemProcesses): void {
+  signal(-pid, "SIGKILL", processes);
 }
 
 /** @throws LlmctlError `not-permitted`: the process has changed its user, or a sandbox forbids signals. */
-function signal(pid: number, name: NodeJS.Signals): void {
+function signal(pid: number, name: NodeJS.Signals, processes: Processes): void {
   try {
-    process.kill(pid, name);
+    processes.signal(pid, name);
   } catch (cause) {
     if (systemErrorCode(cause) === "ESRCH") return; // already gone
     if (!isSystemError(cause)) throw cause;

@@ -1,10 +1,10 @@
-import { setTimeout as sleep } from "node:timers/promises";
+import { limitOf } from "../../base/clock.ts";
 import { drain } from "./drain.ts";
 import type { Endpoint, ExitCause, Examination, Launch, Proof, ServerProtocol } from "../launch.ts";
-import { readOomKills } from "./oom-kills.ts";
 import { ServerMetrics } from "./server-metrics.ts";
 import { killGroup, wake, type ProcessExit, type ServerProcess } from "./server-process.ts";
 import type { ServerWatch } from "./server-watch.ts";
+import type { System } from "./system.ts";
 
 /** A killed process closes its sockets first, then frees its memory, and only then is reported as exited. */
 const exitAfterHangUpMs = 2000;
@@ -21,6 +21,7 @@ interface RunOptions extends StartedServer {
   readonly launch: Launch;
   readonly protocol: ServerProtocol;
   readonly watch: ServerWatch;
+  readonly system: System;
   /** The server's endpoint, as soon as it is known. */
   readonly endpoint: () => Endpoint | undefined;
 }
@@ -44,27 +45,30 @@ export class ServerRun {
     this.server = options.server;
     this.watch = options.watch;
     this.#options = options;
-    this.metrics = new ServerMetrics(() => this.#askMetrics());
+    this.metrics = new ServerMetrics(() => this.#askMetrics(), options.system.clock);
   }
 
   get sinceMs(): number {
-    return Math.round(performance.now() - this.#options.startedMs);
+    return Math.round(this.#options.system.clock.nowMs() - this.#options.startedMs);
   }
 
   async prove(): Promise<ProofResult> {
-    const { launch, protocol, server, endpoint } = this.#options;
+    const { launch, protocol, server, endpoint, system } = this.#options;
     const at = endpoint();
     if (at === undefined) return { kind: "unwanted" };
     const given = this.#asking.signal;
     try {
-      const proof = await protocol.prove(launch, at, this.#limit(given));
+      const proof = await this.#withLimit((signal) => protocol.prove(launch, at, signal));
       this.watch.noteOwnRequests(proof.requests);
       return proof.verdict.state === "off"
         ? { kind: "failed", reason: proof.verdict.reason, proof }
         : { kind: "proved", proof };
     } catch (error) {
       // A dying server closes its connections before its exit is reported, and the exit explains more.
-      const isGone = await Promise.race([server.exited.then(() => true), sleep(exitAfterHangUpMs, false)]);
+      const isGone = await Promise.race([
+        server.exited.then(() => true),
+        system.clock.sleep(exitAfterHangUpMs).then(() => false),
+      ]);
       if (given.aborted || isGone) return { kind: "unwanted" };
       return {
         kind: "failed",
@@ -78,7 +82,7 @@ export class ServerRun {
     const { launch, protocol, endpoint } = this.#options;
     const at = endpoint();
     if (at === undefined) return { result: "unknown" };
-    const examination = await protocol.examine(launch, at, this.#limit(this.#asking.signal));
+    const examination = await this.#withLimit((signal) => protocol.examine(launch, at, signal));
     if (examination.result === "well") this.watch.noteOwnRequests(1);
     return examination;
   }
@@ -89,23 +93,31 @@ export class ServerRun {
     this.#asking = new AbortController();
   }
 
-  #limit(signal: AbortSignal): AbortSignal {
-    return AbortSignal.any([signal, AbortSignal.timeout(this.#options.launch.health.proofTimeoutMs)]);
+  /** Passes a signal that is aborted by {@link giveUpAsking}, and when the time for a request is over. */
+  async #withLimit<T>(ask: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const { launch, system } = this.#options;
+    const limit = new AbortController();
+    const cancel = system.clock.setTimer(limitOf(launch.health.proofTimeoutMs), () => limit.abort());
+    try {
+      return await ask(AbortSignal.any([this.#asking.signal, limit.signal]));
+    } finally {
+      cancel();
+    }
   }
 
   /** Waits until the server has no unfinished request, or is gone. */
   async drain(onWait: () => void): Promise<void> {
-    const { launch, protocol, server, endpoint } = this.#options;
+    const { launch, protocol, server, endpoint, system } = this.#options;
     const at = endpoint();
     if (at === undefined) return;
     const { signal } = this.#gone;
-    wake(server.pid); // a process that is stopped (SIGSTOP) cannot answer
-    await drain(() => protocol.isBusy(launch, at, signal), onWait, signal);
+    wake(server.pid, system.processes); // a process that is stopped (SIGSTOP) cannot answer
+    await drain(() => protocol.isBusy(launch, at, signal), onWait, { signal, clock: system.clock });
   }
 
   /** Kills processes that the server has left behind. @throws as {@link killGroup}. */
   killRest(): void {
-    killGroup(this.server.pid);
+    killGroup(this.server.pid, this.#options.system.processes);
   }
 
   /** Explains the server's exit. */
@@ -113,7 +125,7 @@ export class ServerRun {
     exit: ProcessExit,
     { lastLines, wasReady }: { readonly lastLines: readonly string[]; readonly wasReady: boolean },
   ): ExitCause {
-    const oomKills = (readOomKills() ?? 0) - this.#options.oomKills;
+    const oomKills = (this.#options.system.processes.readOomKills() ?? 0) - this.#options.oomKills;
     const { launch, protocol } = this.#options;
     return protocol.explainExit({ ...exit, name: launch.name, lastLines, oomKills, wasReady });
   }

@@ -1,15 +1,16 @@
-import { watchQuietly, type QuietWatch } from "../../base/files/watch-quietly.ts";
+import type { QuietWatch } from "../../base/files/watch-quietly.ts";
+import { type Clock, limitOf, longestTimerMs } from "../../base/clock.ts";
 import type { LoadProgress } from "../../control/messages.ts";
 import type { Endpoint, Health, Launch, ServerProtocol, TokenTraffic } from "../launch.ts";
 import { plannedEndpoint } from "./endpoint.ts";
 import { Heartbeat } from "./heartbeat.ts";
-import { findListeningPort, hasLostPeer } from "../port/listening-sockets.ts";
 import { LoadMeter } from "./load-meter.ts";
 import { ServerLogReader } from "../log/server-log-reader.ts";
 import { OwnRequestFilter } from "./own-request-filter.ts";
 import type { ServerLog } from "../log/server-log.ts";
 import { ActivityMeter } from "./activity-meter.ts";
-import { readSinceBootMs, SuspendMeter } from "./suspend-meter.ts";
+import { SuspendMeter } from "./suspend-meter.ts";
+import type { System } from "./system.ts";
 import { warnOnSystemError } from "../warn-on-system-error.ts";
 
 /** What the watch waits for: the end of a load, a failed check, or the recovery of an unhealthy server. */
@@ -22,6 +23,7 @@ interface WatchOptions {
   /** The server's endpoint, when it is known before the log tells it. */
   readonly endpoint: Endpoint | undefined;
   readonly log: ServerLog;
+  readonly system: System;
   readonly onEndpoint: (endpoint: Endpoint) => void;
   readonly onHealth: (health: Health) => void;
   readonly onLoad: (load: LoadProgress) => void;
@@ -60,7 +62,8 @@ export class ServerWatch {
   readonly #watcher: QuietWatch;
   #phase: WatchPhase = "loading";
   #endpoint: Endpoint | undefined;
-  #timer: NodeJS.Timeout | undefined;
+  #cancelTick: () => void = () => undefined;
+  #nextTickMs = 0;
   #checking = false;
   #rechecksLeft = 0;
   /** Two readers: clients may be served, and logged, before the load counts as ended. */
@@ -73,18 +76,26 @@ export class ServerWatch {
   readonly #meter: LoadMeter;
   #heartbeat: Heartbeat | undefined;
   readonly #life: ActivityMeter;
-  readonly #suspends = new SuspendMeter(readSinceBootMs(), performance.now());
+  readonly #suspends: SuspendMeter;
 
   constructor(options: WatchOptions) {
     this.#options = options;
     this.#loadLines = new ServerLogReader(options.log);
     this.#trafficLines = new ServerLogReader(options.log);
-    this.#meter = new LoadMeter(options.launch.files, options.pid);
-    this.#life = new ActivityMeter(options.pid, () => this.#readLogBytes(), performance.now());
+    const { pid, system } = options;
+    const readBytesTaken = () => system.processes.readBytesTaken(pid);
+    this.#meter = new LoadMeter(options.launch.files, readBytesTaken);
+    const readSigns = () => ({
+      logBytes: this.#readLogBytes(),
+      cpuTicks: system.processes.readCpuTicks(pid),
+      taken: readBytesTaken(),
+    });
+    this.#life = new ActivityMeter(readSigns, system.clock.nowMs());
+    this.#suspends = new SuspendMeter(system.sinceBootMs(), system.clock.nowMs());
     const endpoint = options.endpoint ?? plannedEndpoint(options.launch);
     if (endpoint !== undefined) this.#setEndpoint(endpoint);
     // Without a file watch (too many watches, file removed) the timer does the same a little later.
-    this.#watcher = watchQuietly(options.log.path, () => this.#onLogChange());
+    this.#watcher = system.watchFile(options.log.path, () => this.#onLogChange());
     this.#onLogChange();
     this.#schedule(0);
   }
@@ -93,7 +104,7 @@ export class ServerWatch {
   enter(phase: WatchPhase): void {
     if (phase === this.#phase) return;
     this.#phase = phase;
-    this.#life.startAnew(performance.now());
+    this.#life.startAnew(this.#clock.nowMs());
     if (phase !== "loading") this.#watcher.close();
     this.#heartbeat ??= this.#startHeartbeat();
     this.#schedule(this.#intervalMs());
@@ -107,7 +118,7 @@ export class ServerWatch {
   stop(): void {
     this.#abort.abort();
     this.#watcher.close();
-    clearTimeout(this.#timer);
+    this.#cancelTick();
   }
 
   #startHeartbeat(): Heartbeat | undefined {
@@ -116,7 +127,7 @@ export class ServerWatch {
     if (endpoint === undefined) return undefined;
     return new Heartbeat((signal) => protocol.askMainLoop(launch, endpoint, signal), {
       everyMs: checksABeat * launch.health.intervalMs,
-      nowMs: performance.now(),
+      nowMs: this.#clock.nowMs(),
       signal: this.#abort.signal,
     });
   }
@@ -125,18 +136,27 @@ export class ServerWatch {
     return this.#phase === "loading" ? loadingIntervalMs : this.#options.launch.health.intervalMs;
   }
 
+  /** Longest wait for an answer. */
+  get #timeoutMs(): number {
+    return Math.min(limitOf(this.#options.launch.health.timeoutMs), longestTimerMs);
+  }
+
   #schedule(delayMs: number): void {
-    clearTimeout(this.#timer);
-    if (!this.#abort.signal.aborted) this.#timer = setTimeout(() => this.#tick(), delayMs);
+    this.#cancelTick();
+    this.#nextTickMs = this.#clock.nowMs() + delayMs;
+    if (!this.#abort.signal.aborted) this.#cancelTick = this.#clock.setTimer(delayMs, () => this.#tick());
   }
 
   /** One look. Whatever fails in it, the next look is scheduled and the health check is sent. */
   #tick(): void {
+    // We were stopped or suspended, perhaps with the server: that was no silence, and answers wait to be read.
+    const wasAway = this.#clock.nowMs() - this.#nextTickMs > lagMs;
+    if (wasAway) this.#life.startAnew(this.#clock.nowMs());
     if (this.#phase === "loading") this.#followLoad();
     else this.#serve();
     const moves = this.#lookForLife();
     this.#schedule(this.#intervalMs());
-    if (this.#waitsForMainLoop()) this.#options.onHealth(moves ? "ready" : "timeout");
+    if (!wasAway && this.#waitsForMainLoop()) this.#options.onHealth(moves ? "ready" : "timeout");
     else void this.#check(); // handles its own failures
   }
 
@@ -144,9 +164,9 @@ export class ServerWatch {
    * Whether a heartbeat is late. Then no other request is sent: answers to our own requests look like signs of life.
    */
   #waitsForMainLoop(): boolean {
-    const nowMs = performance.now();
+    const nowMs = this.#clock.nowMs();
     this.#heartbeat?.beat(nowMs);
-    return (this.#heartbeat?.waitedMs(nowMs) ?? 0) > this.#options.launch.health.timeoutMs;
+    return (this.#heartbeat?.waitedMs(nowMs) ?? 0) > this.#timeoutMs;
   }
 
   #followLoad(): void {
@@ -158,12 +178,16 @@ export class ServerWatch {
   }
 
   #serve(): void {
-    const { launch, pid, onLost, onResume } = this.#options;
+    const { launch, pid, system, onLost, onResume } = this.#options;
     this.#serveLog();
-    const suspendedMs = this.#suspends.look(readSinceBootMs(), performance.now());
+    const suspendedMs = this.#suspends.look(system.sinceBootMs(), this.#clock.nowMs());
     if (suspendedMs > 0) onResume(suspendedMs);
     const workers = launch.rpcWorkers.map((worker) => Number(worker.split(":")[1]));
-    if (workers.length > 0 && hasLostPeer(pid, workers, this.#ownPort())) onLost();
+    if (workers.length > 0 && system.processes.hasLostPeer(pid, workers, this.#ownPort())) onLost();
+  }
+
+  get #clock(): Clock {
+    return this.#options.system.clock;
   }
 
   #ownPort(): number | undefined {
@@ -225,8 +249,8 @@ export class ServerWatch {
 
   /** Asks the system for the server's port when the log is lost (full disk) or unreadable. */
   #findUnlogged(): void {
-    const { log, pid, launch } = this.#options;
-    const port = log.isDiskFull || !this.#isLogReadable ? findListeningPort(pid) : undefined;
+    const { log, pid, launch, system } = this.#options;
+    const port = log.isDiskFull || !this.#isLogReadable ? system.processes.findListeningPort(pid) : undefined;
     if (port !== undefined) this.#setEndpoint({ host: launch.host, port });
   }
 
@@ -239,26 +263,26 @@ export class ServerWatch {
   async #check(): Promise<void> {
     if (this.#checking || this.#endpoint === undefined) return;
     this.#checking = true;
-    const { protocol, launch, onHealth } = this.#options;
-    const startedMs = performance.now();
-    const health = await protocol.checkHealth(this.#endpoint, launch.health.timeoutMs, this.#abort.signal);
+    const { protocol, onHealth } = this.#options;
+    const startedMs = this.#clock.nowMs();
+    const health = await protocol.checkHealth(this.#endpoint, this.#timeoutMs, this.#abort.signal);
     this.#checking = false;
     if (this.#abort.signal.aborted) return;
-    if (performance.now() - startedMs > launch.health.timeoutMs + lagMs) return;
+    if (this.#clock.nowMs() - startedMs > this.#timeoutMs + lagMs) return;
     onHealth(health);
     if (this.#phase !== "loading" || health === "ready" || this.#rechecksLeft === 0) return;
     this.#rechecksLeft -= 1;
-    setTimeout(() => void this.#check(), recheckMs); // handles its own failures
+    this.#clock.setTimer(recheckMs, () => void this.#check()); // handles its own failures
   }
 
   /** @returns whether there was a sign of life since the last look. */
   #lookForLife(): boolean {
     const { launch, onSilence } = this.#options;
-    const nowMs = performance.now();
+    const nowMs = this.#clock.nowMs();
     if (this.#life.look(nowMs)) return true;
-    const limitMs = this.#phase === "loading" ? launch.health.stallTimeoutMs : launch.health.hangTimeoutMs;
-    const guarded = this.#phase === "loading" || (this.#phase === "unhealthy" && limitMs > 0);
-    if (guarded && this.#life.silentMs(nowMs) > limitMs) onSilence();
+    const { stallTimeoutMs, hangTimeoutMs } = launch.health;
+    const limits = { loading: limitOf(stallTimeoutMs), ready: Infinity, unhealthy: limitOf(hangTimeoutMs) };
+    if (this.#life.silentMs(nowMs) > limits[this.#phase]) onSilence();
     return false;
   }
 }

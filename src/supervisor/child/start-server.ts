@@ -1,11 +1,10 @@
 import type { Launch } from "../launch.ts";
 import { stateUnwritable } from "../state/file-lock.ts";
 import type { LockedServer } from "../state/lock-record.ts";
-import { readOomKills } from "./oom-kills.ts";
 import { formatRunMarker, type ServerLog } from "../log/server-log.ts";
 import { spawnServer, type ServerProcess } from "./server-process.ts";
 import type { StartedServer } from "./server-run.ts";
-import { removeStaleSocket } from "../port/socket-check.ts";
+import type { System } from "./system.ts";
 
 /** Makes the next server findable, should its supervisor die: by the server's lock and the record in it. */
 export interface ServerRegistry {
@@ -20,6 +19,7 @@ interface ServerStartOptions extends ServerRegistry {
   /** Number of this server among the supervisor's servers, from 1. */
   readonly epoch: number;
   readonly log: ServerLog;
+  readonly system: System;
   readonly warn: (text: string) => void;
 }
 
@@ -29,12 +29,13 @@ interface ServerStartOptions extends ServerRegistry {
  * @throws as `lockServer` and {@link spawnServer}.
  */
 export async function startServer(options: ServerStartOptions): Promise<StartedServer> {
-  const { launch, log, lockServer } = options;
+  const { launch, log, lockServer, system } = options;
   markRun(options);
-  if (launch.socketPath !== undefined) await removeStaleSocket(launch.socketPath);
-  const startedMs = performance.now();
-  const oomKills = readOomKills() ?? 0;
-  const server = await spawnServer(launch, { log: log.fd, lock: await lockServer() });
+  if (launch.socketPath !== undefined) await system.removeStaleSocket(launch.socketPath);
+  const startedMs = system.clock.nowMs();
+  const oomKills = system.processes.readOomKills() ?? 0;
+  const lock = await lockServer();
+  const server = await spawnServer(launch, { log: log.fd, lock }, system.processes);
   recordServer(server, options);
   return { server, oomKills, startedMs };
 }

@@ -147,6 +147,10 @@ describe("planContainer", () => {
     },
   );
 
+  test("gives a load that may take any time (0s) the longest time", () => {
+    expect(startupSeconds(plan({ health: { stall_timeout: "0s" } }).probes)).toBe(1_000_000_000);
+  });
+
   test("keeps long durations within whole numbers that each format can hold", () => {
     const spec = plan({ health: { stall_timeout: "9007199254740993d" }, stop: { timeout: "9007199254740993d" } });
     expect([startupSeconds(spec.probes), seconds(spec.stopTimeoutMs)]).toEqual([1_000_000_000, 1_000_000_000]);

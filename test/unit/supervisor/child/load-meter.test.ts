@@ -10,7 +10,7 @@ const files = [
 /** Measures after each of these counters; the first one is the state before the load. */
 function measure(...taken: [number, number, number][]): (number | undefined)[] {
   const rest = taken.map(([read, fetched, mapped]) => ({ read, fetched, mapped }));
-  const meter = new LoadMeter(files, 1, () => rest.shift());
+  const meter = new LoadMeter(files, () => rest.shift());
   return taken.slice(1).map(() => meter.measure()?.doneBytes);
 }
 
@@ -26,8 +26,8 @@ describe("the progress of a load", () => {
   test("never reaches the total", () => expect(measure([0, 0, 0], [9000, 0, 0])).toEqual([990]));
 
   test("is unknown for a process that is gone and for a launch without files", () => {
-    expect(new LoadMeter(files, 1, () => undefined).measure()).toBeUndefined();
-    expect(new LoadMeter([], 1, () => ({ read: 1, fetched: 1, mapped: 1 })).measure()).toBeUndefined();
+    expect(new LoadMeter(files, () => undefined).measure()).toBeUndefined();
+    expect(new LoadMeter([], () => ({ read: 1, fetched: 1, mapped: 1 })).measure()).toBeUndefined();
   });
 
   test("the kernel has all three counters", () => {
