@@ -2,7 +2,13 @@ import { randomBytes } from "node:crypto";
 import { rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { LlmctlError, systemErrorCode } from "../../base/errors.ts";
-import { type SupervisorFolders, findSupervisor, serverLockPath, supervisorLockPath } from "./find-supervisor.ts";
+import {
+  type Lookup,
+  type SupervisorFolders,
+  findSupervisor,
+  serverLockPath,
+  supervisorLockPath,
+} from "./find-supervisor.ts";
 import { takeLock, stateUnwritable } from "./file-lock.ts";
 import { makeLockRecord } from "./lock-record.ts";
 import { findOrphan } from "./orphan.ts";
@@ -13,13 +19,14 @@ import { findOrphan } from "./orphan.ts";
  * @returns false when there is no such folder.
  * @throws LlmctlError `still-running`, `state-unwritable`, `foreign-folder`.
  */
-export async function forgetProfile(folders: SupervisorFolders, name: string): Promise<boolean> {
+export async function forgetProfile(folders: SupervisorFolders, name: string, lookup: Lookup = {}): Promise<boolean> {
   const folder = join(folders.state, name);
-  if ((await findSupervisor(folders, name)) !== undefined || (await findOrphan(folders, name)) !== undefined)
-    throw stillRunning(name);
+  const { flock } = lookup;
+  if ((await findSupervisor(folders, name, lookup)) !== undefined) throw stillRunning(name);
+  if ((await findOrphan(folders, name, { flock })) !== undefined) throw stillRunning(name);
   if (!(await exists(folder))) return false;
   const locks = [supervisorLockPath(folders.state, name), serverLockPath(folders.state, name)].map((path) =>
-    takeLock(path, makeLockRecord(name)),
+    takeLock(path, makeLockRecord(name), flock),
   );
   try {
     if (locks.includes(undefined)) throw stillRunning(name);
