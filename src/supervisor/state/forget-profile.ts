@@ -9,7 +9,7 @@ import {
   serverLockPath,
   supervisorLockPath,
 } from "./find-supervisor.ts";
-import { takeLock, stateUnwritable } from "./file-lock.ts";
+import { type Lock, takeLock, stateUnwritable } from "./file-lock.ts";
 import { makeLockRecord } from "./lock-record.ts";
 import { findOrphan } from "./orphan.ts";
 
@@ -25,11 +25,13 @@ export async function forgetProfile(folders: SupervisorFolders, name: string, lo
   if ((await findSupervisor(folders, name, lookup)) !== undefined) throw stillRunning(name);
   if ((await findOrphan(folders, name, { flock })) !== undefined) throw stillRunning(name);
   if (!(await exists(folder))) return false;
-  const locks = [supervisorLockPath(folders.state, name), serverLockPath(folders.state, name)].map((path) =>
-    takeLock(path, makeLockRecord(name), flock),
-  );
+  const locks: Lock[] = [];
   try {
-    if (locks.includes(undefined)) throw stillRunning(name);
+    for (const path of [supervisorLockPath(folders.state, name), serverLockPath(folders.state, name)]) {
+      const lock = takeLock(path, makeLockRecord(name), flock);
+      if (lock === undefined) throw stillRunning(name);
+      locks.push(lock);
+    }
     // Renamed first: a half removed folder must not count as a profile's state.
     const aside = join(folders.state, `.forgotten-${name}-${randomBytes(4).toString("hex")}`);
     await rename(folder, aside);
@@ -38,7 +40,7 @@ export async function forgetProfile(folders: SupervisorFolders, name: string, lo
   } catch (error) {
     throw systemErrorCode(error) === undefined ? error : stateUnwritable(folder, error);
   } finally {
-    for (const lock of locks) lock?.release();
+    for (const lock of locks) lock.release();
   }
 }
 
