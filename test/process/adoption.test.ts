@@ -135,7 +135,7 @@ describe("a server that is kept when its supervisor is killed", () => {
     await llmctl(["down", "p"], { home });
   });
 
-  test("is neither adopted nor ended by a start with another configuration, also where its arguments are the same", async () => {
+  test("is neither adopted nor ended by a start with another configuration, be its arguments the same", async () => {
     await home.writeFakeProfile("p", {}, keep);
     const first = await upDetached(home, "p");
     await killSupervisor(first);

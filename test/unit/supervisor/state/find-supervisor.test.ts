@@ -187,11 +187,11 @@ describe("a supervisor whose lock file was removed", () => {
   const noteState = (supervisor: typeof parent) =>
     writeState(folders.state, { status: makeStatus(), supervisor, server: null });
 
-  test.each([
+  test.each<[string, () => unknown]>([
     ["its server's lock", () => noteServer(parent)],
     ["its state file", () => noteState(parent)],
-  ])("is known by %s", async (_, name) => {
-    await name();
+  ])("is known by %s", async (_, make) => {
+    await make();
     expect(await findSupervisorWithoutLock(folders, "p")).toBe(parent.pid);
     const startMs = clock.nowMs();
     expect(await find()).toEqual({ answers: false, pid: parent.pid, reason: noLock() });

@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -115,7 +115,7 @@ describe("the supervisor's lock", () => {
     end();
   });
 
-  test("is not taken beside a supervisor that has lost its lock file, which its server's lock or its state names", async () => {
+  test("is not taken beside a supervisor without a lock file that its server's lock or its state names", async () => {
     note({ holder: parent, profile: "p" }, "server.lock");
     expect(await takeSupervisor()).toBeUndefined();
     rmSync(join(state, "p", "server.lock"));
@@ -144,6 +144,31 @@ describe("the supervisor's lock", () => {
     chmodSync(join(state, "p"), 0o700);
     expect(readLockRecord(path)).toBe("released");
     expect(isFree()).toBe(true);
+  });
+
+  test("is refused by a supervisor that answers and holds it", async () => {
+    answer = () => makeStatus();
+    note({ holder: parent, profile: "p" });
+    const end = locks.hold(path);
+    expect(await takeSupervisor()).toBeUndefined();
+    end();
+  });
+
+  test("is kept where its file is removed right after it was taken", async () => {
+    answer = () => void rmSync(path, { force: true });
+    const lock = await takeSupervisor();
+    expect([lock?.path, lock?.isInPlace()]).toEqual([path, false]);
+    lock?.release();
+  });
+
+  test("closes the folder of all states to others, and is not tried in one that others could have filled", async () => {
+    chmodSync(state, 0o755);
+    (await takeSupervisor())?.release();
+    expect(statSync(state).mode & 0o777).toBe(0o700);
+    const { calls } = locks;
+    chmodSync(state, 0o777);
+    await expect(takeSupervisor()).rejects.toMatchObject({ code: "foreign-folder", at: state });
+    expect(locks.calls).toBe(calls);
   });
 
   test("is not waited for after it was taken: its own record is no other supervisor", async () => {

@@ -281,7 +281,7 @@ describe("at each interval", () => {
 });
 
 describe("the interval", () => {
-  const restoredAfter = async (ms: number) => {
+  const expectRestoredAfter = async (ms: number) => {
     saver.isThere = false;
     await pass(ms - 1);
     expect(saver.isThere).toBe(false);
@@ -294,8 +294,8 @@ describe("the interval", () => {
     ["200 ms at least", 10, 200],
   ])("is %s, each time", async (_, everyMs, ms) => {
     keep(everyMs);
-    await restoredAfter(ms);
-    await restoredAfter(ms);
+    await expectRestoredAfter(ms);
+    await expectRestoredAfter(ms);
   });
 
   test("ends when the supervisor leaves", async () => {
