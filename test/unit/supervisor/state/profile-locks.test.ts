@@ -155,7 +155,10 @@ describe("the supervisor's lock", () => {
   });
 
   test("is kept where its file is removed right after it was taken", async () => {
-    answer = () => void rmSync(path, { force: true });
+    answer = () => {
+      rmSync(path, { force: true });
+      return undefined;
+    };
     const lock = await takeSupervisor();
     expect([lock?.path, lock?.isInPlace()]).toEqual([path, false]);
     lock?.release();
