@@ -47,7 +47,7 @@ export async function replaceText(source: SourceText, before: string, after: str
  */
 export async function createProfile(source: SourceText, text: string, load: LoadOptions): Promise<void> {
   await checkUnwritten(source, text, load);
-  await writing(source, () => createFileAtomic(source.path, text, 0o644));
+  await writing(source, () => createFileAtomic(source.path, text, { mode: 0o644 }));
 }
 
 /** @throws LlmctlError `profile-invalid` and others when the text would not be a valid profile in this file. */

@@ -101,7 +101,7 @@ export async function supervise({
   const metrics = new MetricsSource(supervisor);
   const metricsServer = new MetricsServer({ read: () => metrics.read(), onFailure: (text) => supervisor.warn(text) });
   const events = new EventLog(eventLogPath(paths.state, name), (text) => supervisor.warn(text));
-  const saver = new StateSaver(paths.state, supervisor, () => control.socketPath);
+  const saver = new StateSaver({ stateDir: paths.state, supervisor, socketPath: () => control.socketPath });
   let wasAskedToStop = false;
   const control = new ControlServer({
     status: () => supervisor.status(),

@@ -135,17 +135,41 @@ describe("a server that is kept when its supervisor is killed", () => {
     await llmctl(["down", "p"], { home });
   });
 
-  test("is neither adopted nor ended by a start with another configuration", async () => {
+  test("is neither adopted nor ended by a start with another configuration, be its arguments the same", async () => {
     await home.writeFakeProfile("p", {}, keep);
     const first = await upDetached(home, "p");
     await killSupervisor(first);
-    await home.writeFakeProfile("p", {}, { ...keep, ctx_size: 256 });
-    const { exitCode, stderr } = await llmctl(["up", "-d", "p"], { home });
-    expect(exitCode).toBe(75);
-    expect(stderr).toMatch(
-      /still runs, without a supervisor and with another configuration[^]*fix: stop it first: llmctl down p/,
-    );
-    expect(isAlive(first.pid)).toBe(true);
+    const env = { FAKE_LLAMA: "{}" };
+    for (const other of [
+      { ctx_size: 256 },
+      { env: { ...env, OTHER: "1" } },
+      { health: { interval: "7s" } },
+      { stop: { timeout: "7s" } },
+    ]) {
+      await home.writeFakeProfile("p", {}, { ...keep, ...other });
+      const { exitCode, stderr } = await llmctl(["up", "-d", "p"], { home });
+      expect(stderr).toMatch(
+        /still runs, without a supervisor and with another configuration[^]*fix: stop it first: llmctl down p/,
+      );
+      expect(exitCode).toBe(75);
+      expect(isAlive(first.pid)).toBe(true);
+    }
+    await home.writeFakeProfile("p", {}, keep);
+    expect(await upDetached(home, "p")).toMatchObject({ pid: first.pid, state: "ready" });
+    await llmctl(["down", "p"], { home });
+  });
+
+  test("on an IPv6 address is adopted there", async () => {
+    await home.writeFakeProfile("p", {}, { ...keep, server: { host: "::1" } });
+    const first = await upDetached(home, "p");
+    expect(first.url).toMatch(/^http:\/\/\[::1\]:\d+$/);
+    await killSupervisor(first);
+    expect(await upDetached(home, "p")).toMatchObject({
+      state: "ready",
+      pid: first.pid,
+      url: first.url,
+      drafting: { state: "on" },
+    });
     await llmctl(["down", "p"], { home });
   });
 

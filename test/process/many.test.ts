@@ -1,7 +1,9 @@
+import { chmod, mkdir, writeFile } from "node:fs/promises";
+import getPort from "get-port";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { llmctl, startLlmctl } from "../support/llmctl.ts";
 import { findServers, isAlive, readStatus, upDetached, type Listed } from "../support/processes.ts";
-import { TempHome } from "../support/temp-home.ts";
+import { fakeLlamaServer, TempHome } from "../support/temp-home.ts";
 
 let home: TempHome;
 
@@ -14,6 +16,13 @@ async function listRunning(): Promise<readonly string[]> {
   const listed = JSON.parse((await llmctl(["ps", "--json"], { home })).stdout) as readonly Listed[];
   return listed.filter(({ presence }) => presence === "live").map(({ name }) => name);
 }
+
+const listener = `
+import { createServer } from "node:net";
+const [host, port] = ["--host", "--port"].map((flag) => process.argv[process.argv.indexOf(flag) + 1]);
+if (process.argv.includes("--help")) console.log("--host --port --device --threads --cache");
+else createServer().listen(Number(port), host, () => console.log("Starting RPC server v3.0.0"));
+`;
 
 describe("up with several profiles", () => {
   test("starts each under its own supervisor, in the background only", async () => {
@@ -39,6 +48,25 @@ describe("up with several profiles", () => {
     expect(stderr).toContain('"bad" failed');
     expect(stderr).toContain('"chat" is not started: it depends on "bad", which is not ready');
     expect(await listRunning()).toEqual(["good"]);
+    await llmctl(["down", "--all"], { home });
+  });
+
+  test("--all means workers, too", async () => {
+    await home.writeFakeProfile("a");
+    // A build's RPC server that listens and serves nobody.
+    const programs = { "llama-server": fakeLlamaServer, "ggml-rpc-server": home.join("listen.mjs") };
+    await writeFile(programs["ggml-rpc-server"], listener);
+    for (const [name, script] of Object.entries(programs)) {
+      await writeFile(home.join(name), `#!/bin/sh\nexec "${process.execPath}" "${script}" "$@"\n`);
+      await chmod(home.join(name), 0o755);
+    }
+    await home.writeProfile("worker", {
+      kind: "rpc-worker",
+      llama: { binary: home.join("llama-server") },
+      server: { port: await getPort() },
+    });
+    expect((await llmctl(["up", "-d", "--all"], { home })).exitCode).toBe(0);
+    expect(await listRunning()).toEqual(["a", "worker"]);
     await llmctl(["down", "--all"], { home });
   });
 
@@ -114,11 +142,25 @@ describe("a profile that depends on another", () => {
   });
 });
 
-test("down with several profiles reports one that does not run, and stops the others", async () => {
-  await home.writeFakeProfile("p");
-  const { pid } = await upDetached(home, "p");
-  const { exitCode, stderr } = await llmctl(["down", "q", "p"], { home });
-  expect(exitCode).toBe(3);
-  expect(stderr).toContain('"q" is not running');
-  expect(isAlive(pid)).toBe(false);
+describe("down with several profiles", () => {
+  test.each([[["q", "p"]], [["p", "q"]]])("reports one that does not run, and stops the others: %j", async (names) => {
+    await home.writeFakeProfile("p");
+    const { pid } = await upDetached(home, "p");
+    const { exitCode, stderr } = await llmctl(["down", ...names], { home });
+    expect(stderr).toContain('"q" is not running');
+    expect(exitCode).toBe(3);
+    expect(isAlive(pid)).toBe(false);
+  });
+
+  test.each([
+    [["gone", "open"], 3],
+    [["open", "gone"], 77],
+  ])("ends with the code of the first that failed: %j", async (names, code) => {
+    await mkdir(home.join("state", "open"), { recursive: true });
+    await chmod(home.join("state", "open"), 0o777);
+    const { exitCode, stderr } = await llmctl(["down", ...names], { home });
+    expect(stderr).toContain('"gone" is not running');
+    expect(stderr).toContain("can be written by other users");
+    expect(exitCode).toBe(code);
+  });
 });

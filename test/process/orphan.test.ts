@@ -5,9 +5,9 @@ import { once } from "node:events";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { holdsLock } from "../../src/supervisor/state/proc-locks.ts";
+import { findLockHolder, holdsLock } from "../../src/supervisor/state/proc-locks.ts";
 import { findOrphan } from "../../src/supervisor/state/orphan.ts";
-import { identifyProcess, isOwnProcess, readOwner } from "../../src/supervisor/state/process-identity.ts";
+import { identifyProcess } from "../../src/supervisor/state/process-identity.ts";
 
 let folder: string;
 let lockPath: string;
@@ -68,9 +68,10 @@ test("a process that only has the file open, an unrelated process and process 1 
   }
 });
 
-test("the owner of a process is the user that it runs as", () => {
-  expect(readOwner(process.pid)).toBe(process.getuid?.());
-  expect(isOwnProcess(process.pid)).toBe(true);
-  expect(readOwner(4_000_000)).toBeUndefined();
-  expect(isOwnProcess(4_000_000)).toBe(false);
+test("a server that no file names is the process that holds the lock, and not one that reads the file", async () => {
+  await startHolder("open");
+  expect(await find()).toBeUndefined();
+  const pid = await startHolder("locked");
+  expect(findLockHolder(lockPath)).toEqual(identifyProcess(pid));
+  expect(await find()).toMatchObject({ identity: { pid }, hash: undefined });
 });

@@ -161,7 +161,10 @@ function serve() {
     process.exit(1);
   });
   if (host.endsWith(".sock")) listenOnSocket(server, host);
-  else server.listen(port, host, () => load(server, `http://${host}:${server.address().port}`));
+  else {
+    const name = host.includes(":") ? `[${host}]` : host;
+    server.listen(port, host, () => load(server, `http://${name}:${server.address().port}`));
+  }
   if (faults.ignoreTerm) process.on("SIGTERM", () => onStop(server, "SIGTERM"));
 }
 

@@ -1,9 +1,15 @@
 import { randomBytes } from "node:crypto";
 import type { Stats } from "node:fs";
-import { type FileHandle, link, lstat, open, readdir, realpath, rename, rm, stat } from "node:fs/promises";
+import { type FileHandle, lstat, readdir, realpath, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { type FileOperations, nodeFiles } from "./file-operations.ts";
 import { makeFolder } from "./own-folder.ts";
 import { expectSafeForRoot } from "./trusted-path.ts";
+
+interface WriteOptions {
+  readonly mode?: number;
+  readonly files?: FileOperations;
+}
 
 /**
  * Writes a file atomically: a reader, and a crash at any byte, sees the old content or the new. The data goes to a
@@ -12,36 +18,48 @@ import { expectSafeForRoot } from "./trusted-path.ts";
  * @throws LlmctlError `foreign-folder` when root would write below another user's folder; the system's error (ENOSPC,
  * EACCES …). The old file is then unchanged, and no temporary file remains.
  */
-export async function writeFileAtomic(path: string, data: string | Uint8Array, mode = 0o600): Promise<void> {
+export async function writeFileAtomic(
+  path: string,
+  data: string | Uint8Array,
+  { mode = 0o600, files = nodeFiles }: WriteOptions = {},
+): Promise<void> {
   prepareFolder(dirname(path));
-  await writeBeside(path, data, { mode, place: rename });
+  await writeBeside(path, data, { mode, files, place: files.rename });
 }
 
 /**
  * As {@link writeFileAtomic}, for a file that must not exist yet.
  * @throws the system's error: EEXIST when the file exists.
  */
-export async function createFileAtomic(path: string, data: string | Uint8Array, mode = 0o600): Promise<void> {
+export async function createFileAtomic(
+  path: string,
+  data: string | Uint8Array,
+  { mode = 0o600, files = nodeFiles }: WriteOptions = {},
+): Promise<void> {
   prepareFolder(dirname(path));
   // Unlike rename, link fails when the path exists.
   const place = async (temporary: string) => {
-    await link(temporary, path);
-    await rm(temporary);
+    await files.link(temporary, path);
+    await files.rm(temporary);
   };
-  await writeBeside(path, data, { mode, place });
+  await writeBeside(path, data, { mode, files, place });
 }
 
 /**
  * As {@link writeFileAtomic}, for a file that exists: it keeps its mode and owner, and a symbolic link to it stays a
  * link.
  */
-export async function replaceFileAtomic(path: string, data: string | Uint8Array): Promise<void> {
+export async function replaceFileAtomic(
+  path: string,
+  data: string | Uint8Array,
+  { files = nodeFiles }: Pick<WriteOptions, "files"> = {},
+): Promise<void> {
   expectSafeForRoot(dirname(path));
   // The link itself may belong to another user.
   if ((await lstat(path)).isSymbolicLink()) expectSafeForRoot(path);
   const target = await realpath(path);
   expectSafeForRoot(dirname(target));
-  await writeBeside(target, data, { mode: 0o600, like: await stat(target), place: rename });
+  await writeBeside(target, data, { mode: 0o600, like: await stat(target), files, place: files.rename });
 }
 
 function prepareFolder(folder: string): void {
@@ -60,16 +78,16 @@ export async function removeUnfinished(path: string): Promise<void> {
   await Promise.all(unfinished.map((name) => rm(join(folder, name), { force: true })));
 }
 
-interface Beside {
-  readonly mode: number;
+interface Beside extends Required<WriteOptions> {
   readonly like?: Pick<Stats, "mode" | "uid" | "gid">;
   readonly place: (temporary: string, path: string) => Promise<void>;
 }
 
-async function writeBeside(path: string, data: string | Uint8Array, { mode, like, place }: Beside): Promise<void> {
+async function writeBeside(path: string, data: string | Uint8Array, beside: Beside): Promise<void> {
+  const { mode, like, files, place } = beside;
   const temporary = `${path}.${process.pid}-${randomBytes(4).toString("hex")}.tmp`;
   try {
-    const file = await open(temporary, "wx", mode);
+    const file = await files.open(temporary, "wx", mode);
     try {
       if (like !== undefined) await makeLike(file, like);
       await file.writeFile(data);
@@ -79,10 +97,10 @@ async function writeBeside(path: string, data: string | Uint8Array, { mode, like
     }
     await place(temporary, path);
   } catch (error) {
-    await rm(temporary, { force: true });
+    await files.rm(temporary, { force: true });
     throw error;
   }
-  await syncFolder(dirname(path));
+  await syncFolder(dirname(path), files);
 }
 
 async function makeLike(file: FileHandle, { mode, uid, gid }: Pick<Stats, "mode" | "uid" | "gid">): Promise<void> {
@@ -93,7 +111,7 @@ async function makeLike(file: FileHandle, { mode, uid, gid }: Pick<Stats, "mode"
 }
 
 /** Makes a rename in this folder survive a power failure. */
-export async function syncFolder(folder: string): Promise<void> {
+export async function syncFolder(folder: string, { open }: Pick<FileOperations, "open"> = nodeFiles): Promise<void> {
   const handle = await open(folder, "r");
   try {
     await handle.sync();

@@ -16,7 +16,7 @@ export const schemaFileName = "profile.schema.json";
 export async function ensureSchemaFile(paths: Pick<Paths, "config">, profilePath: string): Promise<string> {
   const path = join(paths.config, schemaFileName);
   const text = profileSchemaText();
-  if ((await readOrNothing(path)) !== text) await writeFileAtomic(path, text, 0o644);
+  if ((await readOrNothing(path)) !== text) await writeFileAtomic(path, text, { mode: 0o644 });
   const isNear = dirname(profilePath) === join(paths.config, "profiles");
   if (isNear) return relative(dirname(profilePath), path);
   // The YAML language server reads the name up to the first blank, and a control character would end the comment.

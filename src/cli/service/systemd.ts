@@ -87,7 +87,7 @@ export async function systemdInstall(nameOrPath: string, options: InstallOptions
   else {
     if (present !== undefined) await confirmChange(path, present, text, options.yes);
     if (scope === "system") await ensureSystemUser();
-    await writeFileAtomic(path, text, 0o644);
+    await writeFileAtomic(path, text, { mode: 0o644 });
     say(`${present === undefined ? "wrote" : "changed"} ${path}`);
     await systemctl(scope, ["daemon-reload"]);
   }

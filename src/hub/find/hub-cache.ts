@@ -42,7 +42,7 @@ export async function writeRef(repo: RepoFolder, revision: string, commit: strin
   if (revision === commit) return;
   const path = refPath(repo, revision);
   await makeCacheFolder(dirname(path));
-  await writeFileAtomic(path, commit, 0o666);
+  await writeFileAtomic(path, commit, { mode: 0o666 });
 }
 
 /** The path of a file in a snapshot. */

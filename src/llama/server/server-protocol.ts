@@ -33,13 +33,13 @@ export function parseLoadLine(line: string): LoadLine | undefined {
 }
 
 /**
- * Parses `… listening on http://127.0.0.1:8080` or `unix:///run/coder.sock`, the same in all builds; some add ` -
- * starting the main loop`.
+ * Parses `… listening on http://127.0.0.1:8080` or `unix:///run/coder.sock`; some builds add ` - starting the main
+ * loop`, and b7698 writes an IPv6 address without brackets.
  */
 export function parseListening(line: string): Endpoint | undefined {
   const socketPath = /listening on unix:\/\/(.+?\.sock)(?: - starting the main loop)?$/.exec(line)?.[1];
   if (socketPath !== undefined) return { socketPath };
-  const match = /listening on https?:\/\/(?:\[([^\]]+)\]|([^\s:]+)):(\d{1,5})(?:\s|$)/.exec(line);
+  const match = /listening on https?:\/\/(?:\[([^\]]+)\]|(\S+?)):(\d{1,5})(?:\s|$)/.exec(line);
   const host = match?.[1] ?? match?.[2];
   const port = Number(match?.[3]);
   // With an impossible port this is not llama-server's own line; perhaps it is a logged prompt.

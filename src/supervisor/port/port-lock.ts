@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { LlmctlError, systemErrorCode } from "../../base/errors.ts";
 import { shortageCodes } from "../file-check.ts";
 import type { ExitCause, Launch } from "../launch.ts";
-import { takeLock, takeSharedLock, type Lock } from "../state/file-lock.ts";
+import { type Flock, runFlock, takeLock, takeSharedLock, type Lock } from "../state/file-lock.ts";
 import { makeLockRecord, readLockRecord } from "../state/lock-record.ts";
 
 /**
@@ -15,10 +15,12 @@ import { makeLockRecord, readLockRecord } from "../state/lock-record.ts";
  */
 export class PortLock {
   readonly #folder: string;
+  readonly #flock: Flock;
   #address = "";
   #locks: Lock[] = [];
 
-  constructor(stateDir: string) {
+  constructor(stateDir: string, flock: Flock = runFlock) {
+    this.#flock = flock;
     // No profile name begins with a dot.
     this.#folder = join(stateDir, ".ports");
   }
@@ -52,7 +54,7 @@ export class PortLock {
   #lockPort({ name, port }: Pick<Launch, "name" | "port">, ip: string): ExitCause | undefined {
     const portPath = join(this.#folder, `${port}.lock`);
     if (wildcards.has(ip)) return this.#lockAlone(name, portPath, `port ${port}`);
-    const shared = takeSharedLock(portPath);
+    const shared = takeSharedLock(portPath, this.#flock);
     if (shared === undefined) return takenByProfile(`port ${port}`, portPath);
     const taken = this.#lockAlone(
       name,
@@ -70,7 +72,7 @@ export class PortLock {
   }
 
   #lockAlone(name: string, path: string, what: string): ExitCause | undefined {
-    const lock = takeLock(path, makeLockRecord(name));
+    const lock = takeLock(path, makeLockRecord(name), this.#flock);
     if (lock === undefined) return takenByProfile(what, path);
     this.#locks.push(lock);
     return undefined;

@@ -40,15 +40,18 @@ const mostTries = 10;
 type LockKind = "exclusive" | "shared";
 
 /**
+ * Asks the kernel for a lock on an open file, without waiting.
+ * @returns false when another process holds it.
+ */
+export type Flock = (fd: number, path: string, kind: LockKind) => boolean;
+
+/**
  * Takes a lock on a file without waiting, and writes the record into it.
- *
- * Node has no flock(2). The `flock` tool locks a descriptor that it inherits: the lock belongs to the shared open file,
- * so we keep it after the tool has ended.
  * @returns undefined when another process holds it.
  * @throws LlmctlError `foreign-folder`, `foreign-file`, `tool-missing`, `state-unwritable` or `lock-failed`.
  */
-export function takeLock(path: string, record: LockRecord): Lock | undefined {
-  const fd = lockFile(path, "exclusive");
+export function takeLock(path: string, record: LockRecord, flock: Flock = runFlock): Lock | undefined {
+  const fd = lockFile(path, "exclusive", flock);
   if (fd === undefined) return undefined;
   const lock = makeLock(path, fd);
   try {
@@ -61,22 +64,22 @@ export function takeLock(path: string, record: LockRecord): Lock | undefined {
 }
 
 /** Like {@link takeLock}, but shared with other holders and without a record in the file. */
-export function takeSharedLock(path: string): Lock | undefined {
-  const fd = lockFile(path, "shared");
+export function takeSharedLock(path: string, flock: Flock = runFlock): Lock | undefined {
+  const fd = lockFile(path, "shared", flock);
   return fd === undefined ? undefined : { ...makeLock(path, fd), release: () => closeSync(fd) };
 }
 
 /** Whether any process holds a lock: by the record in its file, or by the kernel when the record does not tell. */
-export function isLockHeld(path: string): boolean {
+export function isLockHeld(path: string, flock: Flock = runFlock): boolean {
   const isRunning = isHolderRunning(readLockRecord(path));
-  return isRunning === "unknown" ? isLocked(path) : isRunning;
+  return isRunning === "unknown" ? isLocked(path, flock) : isRunning;
 }
 
 /**
  * Whether any process holds a lock for the kernel, in any pid namespace. Spawns a tool for some milliseconds.
  * @throws LlmctlError `foreign-file`, `tool-missing`, `lock-failed`.
  */
-export function isLocked(path: string): boolean {
+export function isLocked(path: string, flock: Flock = runFlock): boolean {
   let fd: number;
   try {
     fd = openSync(path, constants.O_RDONLY | noFollowFlags);
@@ -87,7 +90,7 @@ export function isLocked(path: string): boolean {
   try {
     const info = fstatSync(fd);
     if (!isOwn(info)) throw foreignFile(path, info.uid, "lock file");
-    return !tryToLock(fd, path, "shared");
+    return !flock(fd, path, "shared");
   } finally {
     closeSync(fd);
   }
@@ -109,11 +112,11 @@ export function recordInheritedLock(path: string, record: LockRecord | undefined
 }
 
 /** Opens and locks a file. If the file was removed between the two, its lock means nothing and a new file is made. */
-function lockFile(path: string, kind: LockKind): number | undefined {
+function lockFile(path: string, kind: LockKind, flock: Flock): number | undefined {
   for (let tries = 0; tries < mostTries; tries += 1) {
     const fd = openLockFile(path);
     try {
-      if (!tryToLock(fd, path, kind)) {
+      if (!flock(fd, path, kind)) {
         closeSync(fd);
         return undefined;
       }
@@ -149,8 +152,12 @@ function makeLock(path: string, fd: number): Lock {
   };
 }
 
-/** @returns false when another process holds it. @throws LlmctlError `tool-missing`, `lock-failed`. */
-function tryToLock(fd: number, path: string, kind: LockKind): boolean {
+/**
+ * Node has no flock(2). The `flock` tool locks a descriptor that it inherits: the lock belongs to the shared open file,
+ * so we keep it after the tool has ended.
+ * @throws LlmctlError `tool-missing`, `lock-failed`.
+ */
+export function runFlock(fd: number, path: string, kind: LockKind): boolean {
   const words = kind === "shared" ? ["-s", "-n"] : ["-n"];
   const { status, error, stderr } = spawnSync("flock", [...words, "-E", String(busyExitCode), "3"], {
     stdio: ["ignore", "ignore", "pipe", fd],

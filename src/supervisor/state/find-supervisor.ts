@@ -1,6 +1,6 @@
 import { lstatSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
+import { type Clock, systemClock } from "../../base/clock.ts";
 import { LlmctlError, systemErrorCode } from "../../base/errors.ts";
 import { expectOwnFolder } from "../../base/files/own-folder.ts";
 import type { Paths } from "../../base/files/paths.ts";
@@ -8,12 +8,20 @@ import { expectTrustedPath } from "../../base/files/trusted-path.ts";
 import { fetchStatus } from "../../control/client.ts";
 import type { Status } from "../../control/messages.ts";
 import { controlSocketPaths } from "../../control/socket-path.ts";
-import { isLockHeld } from "./file-lock.ts";
+import { type Flock, isLockHeld } from "./file-lock.ts";
 import { isHolderRunning, readLockRecord } from "./lock-record.ts";
 import { isRunning } from "./process-identity.ts";
 import { readState } from "./state-file.ts";
 
 export type SupervisorFolders = Pick<Paths, "runtime" | "state">;
+
+/** What a look asks besides files: the time, the kernel's locks, and the supervisor on a socket. */
+export interface Lookup {
+  readonly clock?: Clock | undefined;
+  readonly flock?: Flock | undefined;
+  /** As `fetchStatus`. */
+  readonly ask?: (socketPath: string) => Promise<Status | undefined>;
+}
 
 /**
  * Path of a profile's supervisor lock. It lies beside the state, whose folder is the same for every way in which a user
@@ -50,7 +58,7 @@ const lookEveryMs = 50;
 /**
  * Finds the supervisor of a profile by its socket, otherwise by its lock. The state file alone decides nothing: it may
  * be lost, and its pid means nothing in another pid namespace.
- * @param waitMs How long to wait for the socket of a supervisor that holds its lock.
+ * @param options `waitMs`: how long to wait for the socket of a supervisor that holds its lock.
  * @returns undefined when none runs.
  * @throws LlmctlError `foreign-folder` when another user owns the profile's state; `foreign-socket` when the only
  *   socket belongs to another user.
@@ -58,22 +66,32 @@ const lookEveryMs = 50;
 export async function findSupervisor(
   folders: SupervisorFolders,
   name: string,
-  waitMs = settleMs,
+  { waitMs = settleMs, ...lookup }: Lookup & { readonly waitMs?: number } = {},
 ): Promise<FoundSupervisor | undefined> {
   expectOwnState(folders.state, name);
-  // The first use of `performance` would load a module, in every command: `process.uptime` is monotonic, too.
-  for (const untilS = process.uptime() + waitMs / 1000; ; await sleep(lookEveryMs)) {
-    const found = await look(folders, name);
-    const mayAnswerSoon = found?.answers === false && found.reason.code === "no-socket";
-    if (!mayAnswerSoon || process.uptime() > untilS) return found;
+  const { clock = systemClock } = lookup;
+  let found = await look(folders, name, lookup);
+  if (!mayAnswerSoon(found)) return found; // the usual case; the first use of the clock would load a module
+  for (const untilMs = clock.nowMs() + waitMs; mayAnswerSoon(found) && clock.nowMs() < untilMs;) {
+    await clock.sleep(lookEveryMs);
+    found = await look(folders, name, lookup);
   }
+  return found;
 }
 
-async function look(folders: SupervisorFolders, name: string): Promise<FoundSupervisor | undefined> {
+function mayAnswerSoon(found: FoundSupervisor | undefined): boolean {
+  return found?.answers === false && found.reason.code === "no-socket";
+}
+
+async function look(
+  folders: SupervisorFolders,
+  name: string,
+  { ask = fetchStatus, flock }: Lookup,
+): Promise<FoundSupervisor | undefined> {
   let refused: LlmctlError | undefined;
   for (const socketPath of await listSockets(folders, name)) {
     try {
-      const status = await fetchStatus(socketPath);
+      const status = await ask(socketPath);
       if (status?.name === name) return { answers: true, socketPath, status };
     } catch (error) {
       if (!(error instanceof LlmctlError)) throw error;
@@ -83,7 +101,7 @@ async function look(folders: SupervisorFolders, name: string): Promise<FoundSupe
   const lockPath = supervisorLockPath(folders.state, name);
   const lockRecord = readLockRecord(lockPath);
   const pid = lockRecord === undefined || lockRecord === "released" ? undefined : lockRecord.holder.pid;
-  if (isLockHeld(lockPath)) return { answers: false, pid, reason: refused ?? noSocket(lockPath, pid) };
+  if (isLockHeld(lockPath, flock)) return { answers: false, pid, reason: refused ?? noSocket(lockPath, pid) };
   const lockless = await findSupervisorWithoutLock(folders, name);
   if (lockless !== undefined) return { answers: false, pid: lockless, reason: refused ?? noLock(lockPath, lockless) };
   if (refused !== undefined) throw refused;
@@ -114,8 +132,9 @@ export async function findSupervisorWithoutLock(
 export async function findAnswering(
   folders: SupervisorFolders,
   name: string,
+  lookup: Lookup = {},
 ): Promise<Extract<FoundSupervisor, { answers: true }> | undefined> {
-  const found = await findSupervisor(folders, name, renewMs);
+  const found = await findSupervisor(folders, name, { ...lookup, waitMs: renewMs });
   if (found === undefined || found.answers) return found;
   throw found.reason;
 }

@@ -2,8 +2,14 @@ import { randomBytes } from "node:crypto";
 import { rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { LlmctlError, systemErrorCode } from "../../base/errors.ts";
-import { type SupervisorFolders, findSupervisor, serverLockPath, supervisorLockPath } from "./find-supervisor.ts";
-import { takeLock, stateUnwritable } from "./file-lock.ts";
+import {
+  type Lookup,
+  type SupervisorFolders,
+  findSupervisor,
+  serverLockPath,
+  supervisorLockPath,
+} from "./find-supervisor.ts";
+import { type Lock, takeLock, stateUnwritable } from "./file-lock.ts";
 import { makeLockRecord } from "./lock-record.ts";
 import { findOrphan } from "./orphan.ts";
 
@@ -13,16 +19,19 @@ import { findOrphan } from "./orphan.ts";
  * @returns false when there is no such folder.
  * @throws LlmctlError `still-running`, `state-unwritable`, `foreign-folder`.
  */
-export async function forgetProfile(folders: SupervisorFolders, name: string): Promise<boolean> {
+export async function forgetProfile(folders: SupervisorFolders, name: string, lookup: Lookup = {}): Promise<boolean> {
   const folder = join(folders.state, name);
-  if ((await findSupervisor(folders, name)) !== undefined || (await findOrphan(folders, name)) !== undefined)
-    throw stillRunning(name);
+  const { flock } = lookup;
+  if ((await findSupervisor(folders, name, lookup)) !== undefined) throw stillRunning(name);
+  if ((await findOrphan(folders, name, { flock })) !== undefined) throw stillRunning(name);
   if (!(await exists(folder))) return false;
-  const locks = [supervisorLockPath(folders.state, name), serverLockPath(folders.state, name)].map((path) =>
-    takeLock(path, makeLockRecord(name)),
-  );
+  const locks: Lock[] = [];
   try {
-    if (locks.includes(undefined)) throw stillRunning(name);
+    for (const path of [supervisorLockPath(folders.state, name), serverLockPath(folders.state, name)]) {
+      const lock = takeLock(path, makeLockRecord(name), flock);
+      if (lock === undefined) throw stillRunning(name);
+      locks.push(lock);
+    }
     // Renamed first: a half removed folder must not count as a profile's state.
     const aside = join(folders.state, `.forgotten-${name}-${randomBytes(4).toString("hex")}`);
     await rename(folder, aside);
@@ -31,7 +40,7 @@ export async function forgetProfile(folders: SupervisorFolders, name: string): P
   } catch (error) {
     throw systemErrorCode(error) === undefined ? error : stateUnwritable(folder, error);
   } finally {
-    for (const lock of locks) lock?.release();
+    for (const lock of locks) lock.release();
   }
 }
 

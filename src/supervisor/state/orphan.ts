@@ -1,11 +1,11 @@
-import { setTimeout as sleep } from "node:timers/promises";
+import { type Clock, systemClock } from "../../base/clock.ts";
 import { LlmctlError } from "../../base/errors.ts";
 import type { Status } from "../../control/messages.ts";
 import { parseUrl } from "../child/endpoint.ts";
 import { type SupervisorFolders, serverLockPath } from "./find-supervisor.ts";
 import type { Endpoint, Launch } from "../launch.ts";
 import { findListeningPort } from "../port/listening-sockets.ts";
-import { isLocked } from "./file-lock.ts";
+import { type Flock, isLocked } from "./file-lock.ts";
 import { findLockHolder, holdsLock } from "./proc-locks.ts";
 import { readLockRecord, type LockedServer } from "./lock-record.ts";
 import { hasArguments, isOwnProcess, isRunning, type ProcessIdentity } from "./process-identity.ts";
@@ -16,6 +16,35 @@ import { readState } from "./state-file.ts";
 const lookEveryMs = 20;
 /** Time for a killed llama-server to free its memory. */
 const killWaitMs = 30_000;
+
+/** What is asked of the machine's processes, and done to them. */
+interface Processes {
+  readonly isRunning: typeof isRunning;
+  readonly isOwnProcess: typeof isOwnProcess;
+  readonly hasArguments: typeof hasArguments;
+  readonly holdsLock: typeof holdsLock;
+  readonly findLockHolder: typeof findLockHolder;
+  readonly findListeningPort: typeof findListeningPort;
+  readonly terminate: typeof terminate;
+  readonly killGroup: typeof killGroup;
+}
+
+const systemProcesses: Processes = {
+  isRunning,
+  isOwnProcess,
+  hasArguments,
+  holdsLock,
+  findLockHolder,
+  findListeningPort,
+  terminate,
+  killGroup,
+};
+
+interface OrphanLookup {
+  readonly clock?: Clock | undefined;
+  readonly processes?: Processes | undefined;
+  readonly flock?: Flock | undefined;
+}
 
 /** A server to adopt: it outlived its supervisor, and runs exactly the launch that is to be started. */
 export interface Orphan {
@@ -40,15 +69,20 @@ export interface AbandonedServer {
  * Finds a server of this profile that outlived its supervisor; undefined when there is none. The caller knows that no
  * supervisor runs. The server's lock and the state file both identify it, as one of them may be lost.
  */
-export async function findOrphan({ state }: SupervisorFolders, name: string): Promise<AbandonedServer | undefined> {
+export async function findOrphan(
+  { state }: SupervisorFolders,
+  name: string,
+  { processes = systemProcesses, flock }: OrphanLookup = {},
+): Promise<AbandonedServer | undefined> {
+  const lookup = { processes, flock, lockPath: serverLockPath(state, name) };
   const record = await readState(state, name);
   const locked = readLockedServer(state, name);
   const known = [locked?.identity, record?.server].filter((one) => one != null);
-  const found = known.length === 0 ? [findUnknownServer(state, name)] : known;
-  const server = found.find((one) => one !== undefined && isServer(one, serverLockPath(state, name)));
+  const found = known.length === 0 ? [findUnknownServer(lookup)] : known;
+  const server = found.find((one) => one !== undefined && isServer(one, lookup));
   if (server === undefined) return undefined;
   const url = record?.status.url ?? undefined;
-  const port = findListeningPort(server.pid);
+  const port = processes.findListeningPort(server.pid);
   const status = record && {
     ...record.status,
     pid: server.pid,
@@ -58,19 +92,25 @@ export async function findOrphan({ state }: SupervisorFolders, name: string): Pr
     identity: server,
     stopTimeoutMs: record?.stopTimeoutMs ?? locked?.stopTimeoutMs,
     hash: locked?.hash ?? record?.status.hash,
-    isDisputed: known.some((one) => one.pid !== server.pid && isRunning(one)),
+    isDisputed: known.some((one) => one.pid !== server.pid && processes.isRunning(one)),
     status,
   };
+}
+
+interface ServerLookup {
+  readonly processes: Processes;
+  readonly flock: Flock | undefined;
+  readonly lockPath: string;
 }
 
 /**
  * Whether a process named by a file is a server of this profile: it runs, is ours, and holds the server's lock. A file
  * alone could name any process, and the caller may kill it.
  */
-function isServer(identity: ProcessIdentity, lockPath: string): boolean {
+function isServer(identity: ProcessIdentity, { processes, flock, lockPath }: ServerLookup): boolean {
   // Pid 1 is init, of the machine or of a container; kill(-1) would signal every process.
-  if (identity.pid === 1 || !isRunning(identity) || !isOwnProcess(identity.pid)) return false;
-  return holdsLock(identity.pid, lockPath) ?? isLocked(lockPath);
+  if (identity.pid === 1 || !processes.isRunning(identity) || !processes.isOwnProcess(identity.pid)) return false;
+  return processes.holdsLock(identity.pid, lockPath) ?? isLocked(lockPath, flock);
 }
 
 function readLockedServer(stateDir: string, name: string): LockedServer | undefined {
@@ -79,9 +119,9 @@ function readLockedServer(stateDir: string, name: string): LockedServer | undefi
 }
 
 /** Finds a server that neither file names: it holds the server's lock. */
-function findUnknownServer(stateDir: string, name: string): ProcessIdentity | undefined {
-  const path = serverLockPath(stateDir, name);
-  return readLockRecord(path) !== "released" && isLocked(path) ? findLockHolder(path) : undefined;
+function findUnknownServer({ processes, flock, lockPath }: ServerLookup): ProcessIdentity | undefined {
+  const isHeld = readLockRecord(lockPath) !== "released" && isLocked(lockPath, flock);
+  return isHeld ? processes.findLockHolder(lockPath) : undefined;
 }
 
 /** Replaces the port: the state file may be of an earlier run, the system knows the present port. */
@@ -94,17 +134,22 @@ function withPort(url: string, port: number): string {
  * adoption if it runs exactly this launch. Only for the supervisor of the profile.
  * @throws LlmctlError `orphan-differs`, `orphan-stuck` when it cannot be ended.
  */
-export async function findAdoptable(folders: SupervisorFolders, launch: Launch): Promise<Orphan | undefined> {
-  const orphan = await findOrphan(folders, launch.name);
+export async function findAdoptable(
+  folders: SupervisorFolders,
+  launch: Launch,
+  lookup: OrphanLookup = {},
+): Promise<Orphan | undefined> {
+  const { processes = systemProcesses } = lookup;
+  const orphan = await findOrphan(folders, launch.name, lookup);
   if (orphan === undefined) return undefined;
   const { identity, hash, isDisputed, status } = orphan;
   if (launch.orphan === "kill") {
-    await endOrphan(orphan, launch.name);
+    await endOrphan(orphan, launch.name, lookup);
     return undefined;
   }
   // The hash covers the planned arguments; the arguments in /proc prove that the process is still that program.
-  if (hash === launch.hash && !isDisputed && hasArguments(identity.pid, launch.args))
-    return { identity, endpoint: findEndpoint(launch, identity, status) };
+  if (hash === launch.hash && !isDisputed && processes.hasArguments(identity.pid, launch.args))
+    return { identity, endpoint: findEndpoint(launch, { identity, status, processes }) };
   throw new LlmctlError(
     "orphan-differs",
     `a server of "${launch.name}" still runs, without a supervisor and with another configuration`,
@@ -119,12 +164,11 @@ export async function findAdoptable(folders: SupervisorFolders, launch: Launch):
 /** The orphan's endpoint by its status; without a status, by its listening port. */
 function findEndpoint(
   { host, socketPath }: Launch,
-  { pid }: ProcessIdentity,
-  status: Status | undefined,
+  { identity, status, processes }: Pick<AbandonedServer, "identity" | "status"> & { readonly processes: Processes },
 ): Endpoint | undefined {
   if (status?.url != null) return parseUrl(status.url);
   if (socketPath !== undefined) return { socketPath };
-  const port = findListeningPort(pid);
+  const port = processes.findListeningPort(identity.pid);
   return port === undefined ? undefined : { host, port };
 }
 
@@ -136,12 +180,18 @@ function findEndpoint(
 export async function endOrphan(
   { identity, stopTimeoutMs = 5000 }: Pick<AbandonedServer, "identity" | "stopTimeoutMs">,
   name: string,
-  { now = false } = {},
+  { now = false, clock = systemClock, processes = systemProcesses }: OrphanLookup & { readonly now?: boolean } = {},
 ): Promise<void> {
-  if (!now) terminate(identity.pid);
-  if (!now && (await isGoneWithin(identity, stopTimeoutMs))) return;
-  killGroup(identity.pid);
-  if (await isGoneWithin(identity, killWaitMs)) return;
+  const isGoneWithin = async (limitMs: number): Promise<boolean> => {
+    for (const untilMs = clock.nowMs() + limitMs; clock.nowMs() < untilMs; await clock.sleep(lookEveryMs)) {
+      if (!processes.isRunning(identity)) return true;
+    }
+    return !processes.isRunning(identity);
+  };
+  if (!now) processes.terminate(identity.pid);
+  if (!now && (await isGoneWithin(stopTimeoutMs))) return;
+  processes.killGroup(identity.pid);
+  if (await isGoneWithin(killWaitMs)) return;
   throw new LlmctlError(
     "orphan-stuck",
     `an old server of "${name}" (pid ${identity.pid}) is still there after SIGKILL`,
@@ -150,11 +200,4 @@ export async function endOrphan(
       fix: "it waits for a driver or a disk; only a reboot ends such a process",
     },
   );
-}
-
-async function isGoneWithin(identity: ProcessIdentity, limitMs: number): Promise<boolean> {
-  for (const untilMs = performance.now() + limitMs; performance.now() < untilMs; await sleep(lookEveryMs)) {
-    if (!isRunning(identity)) return true;
-  }
-  return !isRunning(identity);
 }

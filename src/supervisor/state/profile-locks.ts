@@ -1,14 +1,15 @@
-import { setTimeout as sleep } from "node:timers/promises";
+import { systemClock } from "../../base/clock.ts";
 import { LlmctlError } from "../../base/errors.ts";
 import { ensureOwnFolder } from "../../base/files/own-folder.ts";
 import {
+  type Lookup,
   type SupervisorFolders,
   findSupervisorWithoutLock,
   findSupervisor,
   serverLockPath,
   supervisorLockPath,
 } from "./find-supervisor.ts";
-import { takeLock, stateUnwritable, type Lock } from "./file-lock.ts";
+import { runFlock, takeLock, stateUnwritable, type Lock } from "./file-lock.ts";
 import { isHolderRunning, makeLockRecord, readLockRecord, thisProcess } from "./lock-record.ts";
 
 const lookEveryMs = 20;
@@ -20,26 +21,31 @@ const lockWaitMs = 5000;
  * @returns undefined when another supervisor runs or is starting.
  * @throws LlmctlError `lock-held` when the holder of the lock is unknown, `foreign-folder` …
  */
-export async function takeSupervisorLock(folders: SupervisorFolders, name: string): Promise<Lock | undefined> {
+export async function takeSupervisorLock(
+  folders: SupervisorFolders,
+  name: string,
+  lookup: Lookup = {},
+): Promise<Lock | undefined> {
   const path = supervisorLockPath(folders.state, name);
   makeStateFolder(folders.state, path);
   if ((await findSupervisorWithoutLock(folders, name)) !== undefined) return undefined;
-  const lock = await takeLockSoon(path, name);
+  const lock = await takeLockSoon(path, name, lookup);
   if (lock === undefined) return undefined;
   // A running supervisor may have lost its lock file, and one of an older version has its lock elsewhere.
-  if (!(await isOtherThere(folders, name, lock))) return lock;
-  lock.release();
-  return undefined;
-}
-
-async function isOtherThere(folders: SupervisorFolders, name: string, lock: Lock): Promise<boolean> {
   try {
-    const found = await findSupervisor(folders, name, 0); // no wait: we hold the lock, so no other supervisor starts
-    return found?.answers === true || (await findSupervisorWithoutLock(folders, name)) !== undefined;
+    if (!(await isOtherThere(folders, name, lookup))) return lock;
   } catch (error) {
     lock.release();
     throw error;
   }
+  lock.release();
+  return undefined;
+}
+
+async function isOtherThere(folders: SupervisorFolders, name: string, lookup: Lookup): Promise<boolean> {
+  // No wait: we hold the lock, so no other supervisor starts.
+  const found = await findSupervisor(folders, name, { ...lookup, waitMs: 0 });
+  return found?.answers === true || (await findSupervisorWithoutLock(folders, name)) !== undefined;
 }
 
 function makeStateFolder(stateDir: string, lockPath: string): void {
@@ -54,9 +60,9 @@ function makeStateFolder(stateDir: string, lockPath: string): void {
  * Takes the lock that the next server inherits.
  * @throws LlmctlError `lock-held` when another server still holds it after some seconds.
  */
-export async function takeServerLock(stateDir: string, name: string): Promise<Lock> {
+export async function takeServerLock(stateDir: string, name: string, lookup: Lookup = {}): Promise<Lock> {
   const path = serverLockPath(stateDir, name);
-  const lock = await takeLockSoon(path, name);
+  const lock = await takeLockSoon(path, name, lookup);
   if (lock !== undefined) return lock;
   throw new LlmctlError("lock-held", `another server of "${name}" still runs, which this supervisor did not start`, {
     exit: "busy",
@@ -70,15 +76,19 @@ export async function takeServerLock(stateDir: string, name: string): Promise<Lo
  * server, is just dying.
  * @returns undefined when a known process holds the lock.
  */
-async function takeLockSoon(path: string, name: string): Promise<Lock | undefined> {
-  for (const untilMs = performance.now() + lockWaitMs; ; await sleep(lookEveryMs)) {
-    const lock = takeLock(path, makeLockRecord(name));
+async function takeLockSoon(
+  path: string,
+  name: string,
+  { clock = systemClock, flock = runFlock }: Lookup,
+): Promise<Lock | undefined> {
+  for (const untilMs = clock.nowMs() + lockWaitMs; ; await clock.sleep(lookEveryMs)) {
+    const lock = takeLock(path, makeLockRecord(name), flock);
     if (lock !== undefined) return lock;
     const lockRecord = readLockRecord(path);
     // A record with our own pid is about an adopted server that is just dying.
     const isOther = lockRecord !== undefined && lockRecord !== "released" && lockRecord.holder.pid !== thisProcess.pid;
     if (isOther && isHolderRunning(lockRecord) !== false) return undefined;
-    if (performance.now() > untilMs) throw lockHeld(path);
+    if (clock.nowMs() > untilMs) throw lockHeld(path);
   }
 }
 

@@ -3,7 +3,7 @@ import type { Paths } from "../../base/files/paths.ts";
 import type { ControlServer } from "../../control/server.ts";
 import { listSocketPlaces } from "../../control/socket-path.ts";
 import { serverLockPath, supervisorLockPath } from "./find-supervisor.ts";
-import { recordInheritedLock, takeLock, type Lock } from "./file-lock.ts";
+import { type Flock, recordInheritedLock, takeLock, type Lock } from "./file-lock.ts";
 import { type LockedServer, makeLockRecord } from "./lock-record.ts";
 import { takeServerLock } from "./profile-locks.ts";
 import { isRunning } from "./process-identity.ts";
@@ -16,6 +16,7 @@ interface RegistrationOptions {
   /** The supervisor's lock. */
   readonly lock: Lock;
   readonly warn: (text: string) => void;
+  readonly flock?: Flock | undefined;
 }
 
 interface Kept {
@@ -50,8 +51,8 @@ export class Registration {
 
   /** @returns the descriptor of the lock, for the server to inherit. @throws LlmctlError `lock-held`. */
   async lockServer(): Promise<number> {
-    const { paths, name } = this.#options;
-    this.#serverLock ??= await takeServerLock(paths.state, name);
+    const { paths, name, flock } = this.#options;
+    this.#serverLock ??= await takeServerLock(paths.state, name, { flock });
     return this.#serverLock.fd;
   }
 
@@ -135,10 +136,10 @@ export class Registration {
 
   /** Recreates a removed lock file. Until then only the socket keeps a second supervisor from starting. */
   #lockAgain(): void {
-    const { paths, name, warn } = this.#options;
+    const { paths, name, warn, flock } = this.#options;
     ensureOwnFolder(paths.state);
     if (this.#lock.isInPlace()) return;
-    const lock = takeLock(supervisorLockPath(paths.state, name), makeLockRecord(name));
+    const lock = takeLock(supervisorLockPath(paths.state, name), makeLockRecord(name), flock);
     if (lock === undefined)
       return warn("its lock file was removed, and another process holds the lock of the new file");
     this.#lock.release();
@@ -147,10 +148,10 @@ export class Registration {
 
   /** Recreates a removed server lock. The running server keeps the removed file; the next one inherits the new one. */
   async #lockServerAgain(): Promise<void> {
-    const { paths, name } = this.#options;
+    const { paths, name, flock } = this.#options;
     const removed = this.#serverLock;
     if (removed === undefined || removed.isInPlace()) return;
-    this.#serverLock = await takeServerLock(paths.state, name);
+    this.#serverLock = await takeServerLock(paths.state, name, { flock });
     removed.release();
   }
 

@@ -1,5 +1,6 @@
 import { dirname, join } from "node:path";
 import { removeUnfinished, writeFileAtomic } from "../../base/files/atomic-write.ts";
+import type { FileOperations } from "../../base/files/file-operations.ts";
 import { isNullOr, isNumber, isOptional, isShape, isText } from "../../base/text/check-shape.ts";
 import { systemErrorCode } from "../../base/errors.ts";
 import { ensureOwnFolder } from "../../base/files/own-folder.ts";
@@ -34,18 +35,18 @@ export function stateFilePath(stateDir: string, name: string): string {
 }
 
 /** Writes the state of a profile, atomically. @throws LlmctlError `foreign-folder`; the system's error. */
-export async function writeState(stateDir: string, record: StateRecord): Promise<void> {
+export async function writeState(stateDir: string, record: StateRecord, files?: FileOperations): Promise<void> {
   const path = stateFilePath(stateDir, record.status.name);
   ensureOwnFolder(dirname(path));
-  await writeFileAtomic(path, `${JSON.stringify(record, undefined, 2)}\n`);
+  await writeFileAtomic(path, `${JSON.stringify(record, undefined, 2)}\n`, files === undefined ? {} : { files });
 }
 
 /**
  * Writes the first state of a new supervisor and removes unfinished writes of earlier ones.
  * @throws the system's error.
  */
-export async function writeFirstState(stateDir: string, record: StateRecord): Promise<void> {
-  await writeState(stateDir, record);
+export async function writeFirstState(stateDir: string, record: StateRecord, files?: FileOperations): Promise<void> {
+  await writeState(stateDir, record, files);
   await removeUnfinished(stateFilePath(stateDir, record.status.name));
 }
 

@@ -1,34 +1,40 @@
 import { lstat } from "node:fs/promises";
+import type { FileOperations } from "../../base/files/file-operations.ts";
 import { type LlmctlError, systemErrorCode } from "../../base/errors.ts";
 import { stateUnwritable } from "./file-lock.ts";
 import { thisProcess } from "./lock-record.ts";
 import { stateFilePath, writeFirstState, writeState, type StateRecord } from "./state-file.ts";
 import type { Supervisor } from "../supervisor.ts";
 
+interface SaverOptions {
+  readonly stateDir: string;
+  readonly supervisor: Pick<Supervisor, "status" | "warn" | "server" | "stopTimeoutMs">;
+  /** Path of the control socket; empty while there is none. */
+  readonly socketPath: () => string;
+  readonly files?: FileOperations;
+}
+
 /** Keeps the state file up to date with one write at a time; of several changes meanwhile only the last is written. */
 export class StateSaver {
-  readonly #stateDir: string;
-  readonly #supervisor: Supervisor;
-  readonly #socketPath: () => string;
+  readonly #options: SaverOptions;
   #writing: Promise<void> | undefined;
   #again = false;
   /** Inode, size and time of the file as last written, to detect a change by somebody else. */
   #written = "";
 
-  constructor(stateDir: string, supervisor: Supervisor, socketPath: () => string) {
-    this.#stateDir = stateDir;
-    this.#supervisor = supervisor;
-    this.#socketPath = socketPath;
+  constructor(options: SaverOptions) {
+    this.#options = options;
   }
 
   get #path(): string {
-    return stateFilePath(this.#stateDir, this.#supervisor.status().name);
+    const { stateDir, supervisor } = this.#options;
+    return stateFilePath(stateDir, supervisor.status().name);
   }
 
   /** Proves that the state can be kept, before anything is started. @throws LlmctlError `state-unwritable`. */
   async saveFirst(): Promise<void> {
     try {
-      await writeFirstState(this.#stateDir, this.#record());
+      await writeFirstState(this.#options.stateDir, this.#record(), this.#options.files);
       this.#written = await describeFile(this.#path);
     } catch (error) {
       throw this.#stateUnwritable(error);
@@ -60,22 +66,23 @@ export class StateSaver {
     do {
       this.#again = false;
       try {
-        await writeState(this.#stateDir, this.#record());
+        await writeState(this.#options.stateDir, this.#record(), this.#options.files);
         this.#written = await describeFile(this.#path);
       } catch (error) {
         // The file is outdated: the next check writes it again, such as when the disk has room.
         this.#written = "";
-        this.#supervisor.warn(this.#stateUnwritable(error).message);
+        this.#options.supervisor.warn(this.#stateUnwritable(error).message);
       }
     } while (this.#again);
     this.#writing = undefined;
   }
 
   #record(): StateRecord {
-    const { server, stopTimeoutMs } = this.#supervisor;
-    const socket = this.#socketPath();
+    const { supervisor, socketPath } = this.#options;
+    const { server, stopTimeoutMs } = supervisor;
+    const socket = socketPath();
     return {
-      status: this.#supervisor.status(),
+      status: supervisor.status(),
       supervisor: thisProcess,
       ...(socket === "" ? {} : { socket }),
       server,

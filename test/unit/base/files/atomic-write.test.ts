@@ -1,8 +1,14 @@
-import { chmod, lstat, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
+import { chmod, chown, lstat, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { createFileAtomic, replaceFileAtomic, writeFileAtomic } from "../../../../src/base/files/atomic-write.ts";
+import {
+  createFileAtomic,
+  removeUnfinished,
+  replaceFileAtomic,
+  writeFileAtomic,
+} from "../../../../src/base/files/atomic-write.ts";
+import { FakeFiles } from "../../../support/fake-files.ts";
 
 let folder: string;
 
@@ -14,14 +20,70 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-/** Content whose source fails after some bytes have been written, as with a full disk. */
-function breaksHalfway(): Uint8Array {
-  async function* chunks(): AsyncGenerator<Uint8Array> {
-    yield Buffer.from("new, but only ha");
-    throw new Error("disk full");
-  }
-  return chunks() as unknown as Uint8Array;
-}
+/** The three ways to write, by the state of the path before. */
+const ways = [
+  {
+    way: "write",
+    before: { "a.json": "old" },
+    run: (files: FakeFiles) => writeFileAtomic(files.join("a.json"), "new", { files: files.operations }),
+    place: ["rename a.json.tmp a.json"],
+  },
+  {
+    way: "write (a new file)",
+    before: {},
+    run: (files: FakeFiles) => writeFileAtomic(files.join("a.json"), "new", { files: files.operations }),
+    place: ["rename a.json.tmp a.json"],
+  },
+  {
+    way: "create",
+    before: {},
+    run: (files: FakeFiles) => createFileAtomic(files.join("a.json"), "new", { files: files.operations }),
+    place: ["link a.json.tmp a.json", "rm a.json.tmp"],
+  },
+  {
+    way: "replace",
+    before: { "a.json": "old" },
+    run: (files: FakeFiles) => replaceFileAtomic(files.join("a.json"), "new", { files: files.operations }),
+    place: ["rename a.json.tmp a.json"],
+  },
+];
+
+describe.each(ways)("to $way atomically", ({ way, before, run, place }) => {
+  const old: string | undefined = before["a.json"];
+
+  test("syncs the bytes before the file gets its name, and the folder after it", async () => {
+    await using files = await FakeFiles.create(before);
+    await run(files);
+    expect(files.journal.filter((step) => !step.startsWith("chmod"))).toEqual([
+      "open a.json.tmp",
+      "write a.json.tmp",
+      "sync a.json.tmp",
+      ...place,
+      "sync .",
+    ]);
+  });
+
+  test("leaves the old content or the new one when the power fails after any step, and the new one at the end", async () => {
+    await using files = await FakeFiles.create(before);
+    await run(files);
+    for (const { afterCut } of files.steps) for (const left of afterCut) expect([old, "new"]).toContain(left["a.json"]);
+    expect(files.steps.at(-1)?.afterCut).toEqual([{ "a.json": "new" }, { "a.json": "new" }]);
+  });
+
+  test.each(["ENOSPC", "EIO", "EACCES"])(
+    "leaves nothing unfinished after %s in any step, which is told",
+    async (code) => {
+      const steps = way === "replace" ? 6 : 4 + place.length;
+      for (let failing = 0; failing < steps; failing += 1) {
+        await using files = await FakeFiles.create(before);
+        files.fault = (_, n) => (n === failing ? code : undefined);
+        await expect(run(files)).rejects.toMatchObject({ code });
+        const isPlaced = files.journal.includes(place[0] ?? "");
+        expect(await files.read()).toEqual(isPlaced ? { "a.json": "new" } : before);
+      }
+    },
+  );
+});
 
 describe("writeFileAtomic", () => {
   test("writes the content, readable by its owner only", async () => {
@@ -36,14 +98,6 @@ describe("writeFileAtomic", () => {
     await writeFileAtomic(path, new Uint8Array([1, 2]));
     expect(await readFile(path)).toEqual(Buffer.from([1, 2]));
     expect((await stat(join(folder, "a/b"))).mode & 0o777).toBe(0o700);
-  });
-
-  test("a write that fails halfway leaves the old content and nothing beside it", async () => {
-    const path = join(folder, "state.json");
-    await writeFileAtomic(path, "old");
-    await expect(writeFileAtomic(path, breaksHalfway())).rejects.toThrow("disk full");
-    expect(await readFile(path, "utf8")).toBe("old");
-    expect(await readdir(folder)).toEqual(["state.json"]);
   });
 
   test("a place that cannot be replaced is left as it is", async () => {
@@ -70,9 +124,10 @@ describe("writeFileAtomic", () => {
 describe("createFileAtomic", () => {
   test("never takes the place of a file", async () => {
     const path = join(folder, "a/profile.yaml");
-    await createFileAtomic(path, "mine", 0o644);
+    await createFileAtomic(path, "mine", { mode: 0o644 });
     await expect(createFileAtomic(path, "other")).rejects.toThrow("EEXIST");
     expect(await readFile(path, "utf8")).toBe("mine");
+    expect((await stat(path)).mode & 0o777).toBe(0o644);
     expect(await readdir(join(folder, "a"))).toEqual(["profile.yaml"]);
   });
 });
@@ -85,6 +140,38 @@ describe("replaceFileAtomic", () => {
     await replaceFileAtomic(path, "new");
     expect(await readFile(path, "utf8")).toBe("new");
     expect((await stat(path)).mode & 0o777).toBe(0o666);
+  });
+
+  test("shows the content to nobody who could not read the file before", async () => {
+    await using files = await FakeFiles.create({ "profile.yaml": "old" });
+    await chmod(files.join("profile.yaml"), 0o640);
+    await replaceFileAtomic(files.join("profile.yaml"), "new", { files: files.operations });
+    expect(files.journal.slice(0, 3)).toEqual([
+      "open profile.yaml.tmp",
+      "chmod profile.yaml.tmp",
+      "write profile.yaml.tmp",
+    ]);
+  });
+
+  // Only root can give a file to another user.
+  test.runIf(process.getuid?.() === 0).each([
+    [65_534, 65_534],
+    [65_534, 0],
+    [0, 65_534],
+  ])("keeps the owner %d and the group %d, for an edit by root", async (uid, gid) => {
+    const path = join(folder, "profile.yaml");
+    await writeFile(path, "old");
+    await chown(path, uid, gid);
+    await chmod(path, 0o4755);
+    await replaceFileAtomic(path, "new");
+    expect(await readFile(path, "utf8")).toBe("new");
+    expect(await stat(path)).toMatchObject({ uid, gid, mode: 0o104755 });
+  });
+
+  test("does not change the owner of a file that is the caller's", async () => {
+    await using files = await FakeFiles.create({ "profile.yaml": "old" });
+    await replaceFileAtomic(files.join("profile.yaml"), "new", { files: files.operations });
+    expect(files.journal.filter((step) => step.startsWith("chown"))).toEqual([]);
   });
 
   test("writes where a link leads, and leaves the link", async () => {
@@ -101,4 +188,12 @@ describe("replaceFileAtomic", () => {
     await expect(replaceFileAtomic(join(folder, "gone.yaml"), "new")).rejects.toThrow("ENOENT");
     expect(await readdir(folder)).toEqual([]);
   });
+});
+
+test("what killed writers of a file have left is removed, and nothing else", async () => {
+  const others = ["state.json", "state.json.lock", "other.json.9-ab.tmp", "state.jsonx.9-ab.tmp"];
+  for (const name of [...others, "state.json.9-ab.tmp", "state.json.10-cd.tmp"])
+    await writeFile(join(folder, name), "");
+  await removeUnfinished(join(folder, "state.json"));
+  expect((await readdir(folder)).toSorted()).toEqual(others.toSorted());
 });

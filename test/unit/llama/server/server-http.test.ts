@@ -302,6 +302,7 @@ describe("a log line of a loading server", () => {
     ["0.00.010.036 I srv  llama_server: listening on http://127.0.0.1:33581", "127.0.0.1", 33_581],
     ["srv  llama_server: listening on http://0.0.0.0:1", "0.0.0.0", 1],
     ["srv  llama_server: listening on http://[::1]:8080", "::1", 8080],
+    ["main: server is listening on http://::1:60643", "::1", 60_643], // b7698
     ["srv  llama_server: listening on https://example.org:443", "example.org", 443],
   ])("%s", (line, host, port) => {
     expect(parseLoadLine(line)).toEqual({ says: "listening", endpoint: { host, port } });

@@ -1,12 +1,15 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { afterEach, expect, test } from "vitest";
 import {
+  findDescendants,
   hasArguments,
   identifyProcess,
   isOfHere,
+  isOwnProcess,
   isRunning,
   readBytesTaken,
   readCpuTicks,
+  readOwner,
 } from "../../../../src/supervisor/state/process-identity.ts";
 
 /** The name of this process, as other processes see it. */
@@ -69,4 +72,19 @@ test("bytes that a process reads are counted", () => {
   const before = readBytesTaken(process.pid)?.read ?? 0;
   const { length } = readFileSync(process.execPath);
   expect(readBytesTaken(process.pid)?.read).toBeGreaterThanOrEqual(before + length);
+});
+
+test("the descendants of a process are found, without itself", () => {
+  const found = findDescendants(process.ppid);
+  expect([found.includes(process.pid), found.includes(process.ppid), new Set(found).size]).toEqual([
+    true,
+    false,
+    found.length,
+  ]);
+  expect(findDescendants(2 ** 30)).toEqual([]);
+});
+
+test("a process belongs to the user that it runs as, and one that is gone to nobody", () => {
+  expect([readOwner(process.pid), isOwnProcess(process.pid)]).toEqual([process.getuid?.(), true]);
+  expect([readOwner(2 ** 30), isOwnProcess(2 ** 30)]).toEqual([undefined, false]);
 });
