@@ -40,6 +40,8 @@ export class FakeFiles implements AsyncDisposable {
   mostPerWrite = Infinity;
   readonly operations: FileOperations;
   readonly #inodes = new Map<number, Inode>();
+  /** The paths of handles that are open. */
+  readonly open: string[] = [];
   /** Inode numbers by path. */
   #syncedNames = new Map<string, number>();
   #operationCount = 0;
@@ -68,6 +70,10 @@ export class FakeFiles implements AsyncDisposable {
 
   join(path: string): string {
     return join(this.folder, path);
+  }
+
+  async makeFolder(path: string): Promise<void> {
+    await mkdir(this.join(path), { recursive: true });
   }
 
   /** All operations that have succeeded. */
@@ -117,6 +123,7 @@ export class FakeFiles implements AsyncDisposable {
 
   /** A handle whose changes are noted. */
   #trace(file: FileHandle, path: string): FileHandle {
+    this.open.push(this.#describe(path));
     const traced: Partial<Record<string | symbol, unknown>> = {
       sync: () => this.#perform(["sync", path], () => this.#sync(file, path)),
       write: (bytes: Uint8Array, offset: number, length: number, position: number) =>
@@ -126,6 +133,10 @@ export class FakeFiles implements AsyncDisposable {
       truncate: (length: number) => this.#perform(["truncate", path], () => file.truncate(length)),
       chmod: (mode: number) => this.#perform(["chmod", path], () => file.chmod(mode)),
       chown: (uid: number, gid: number) => this.#perform([`chown ${uid}:${gid}`, path], () => file.chown(uid, gid)),
+    };
+    traced["close"] = async () => {
+      await file.close();
+      this.open.splice(this.open.indexOf(this.#describe(path)), 1);
     };
     return new Proxy(file, {
       get: (_, key) => {
