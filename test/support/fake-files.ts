@@ -40,6 +40,8 @@ export class FakeFiles implements AsyncDisposable {
   mostPerWrite = Infinity;
   readonly operations: FileOperations;
   readonly #inodes = new Map<number, Inode>();
+  /** Reads wait for it. */
+  readable: Promise<unknown> = Promise.resolve();
   /** The paths of handles that are open. */
   readonly open: string[] = [];
   /** Inode numbers by path. */
@@ -125,6 +127,10 @@ export class FakeFiles implements AsyncDisposable {
   #trace(file: FileHandle, path: string): FileHandle {
     this.open.push(this.#describe(path));
     const traced: Partial<Record<string | symbol, unknown>> = {
+      read: async (...args: Parameters<FileHandle["read"]>) => {
+        await this.readable;
+        return file.read(...args);
+      },
       sync: () => this.#perform(["sync", path], () => this.#sync(file, path)),
       write: (bytes: Uint8Array, offset: number, length: number, position: number) =>
         this.#perform(["write", path], () => file.write(bytes, offset, Math.min(length, this.mostPerWrite), position)),

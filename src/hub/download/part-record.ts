@@ -43,10 +43,14 @@ export async function readRecord(blobPath: string, sizeBytes: number): Promise<R
  * @param text Lines `START END` and `etag "…"`. Unreadable lines are ignored: a killed process or a full disk cuts
  *   lines off. A line that is cut in its last number names fewer bytes than there are, never more.
  */
-export function parseRecord(text: string, sizeBytes: number): Recorded {
+export function parseRecord(
+  text: string,
+  sizeBytes: number,
+  limits: { readonly lines: number; readonly ranges: number } = recordLimits,
+): Recorded {
   let etag: string | undefined;
   let ranges: ByteRange[] = [];
-  let left = recordLimits.lines;
+  let left = limits.lines;
   for (const line of eachLine(text)) {
     left -= 1;
     if (left < 0) return emptyRecord;
@@ -55,9 +59,9 @@ export function parseRecord(text: string, sizeBytes: number): Recorded {
     if (first === "etag" && strongEtag.test(second ?? "")) etag = second;
     if (!(range.start < range.end && range.end <= sizeBytes)) continue;
     ranges.push(range);
-    if (ranges.length < 2 * recordLimits.ranges) continue;
+    if (ranges.length < 2 * limits.ranges) continue;
     ranges = joinRanges(ranges);
-    if (ranges.length > recordLimits.ranges) return emptyRecord;
+    if (ranges.length > limits.ranges) return emptyRecord;
   }
   return { etag, ranges: joinRanges(ranges) };
 }

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { link, symlink, writeFile } from "node:fs/promises";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { PartFile } from "../../../../src/hub/download/part-file.ts";
 import type { RemoteFile } from "../../../../src/hub/http/remote-file.ts";
@@ -207,6 +208,37 @@ describe("the digest", () => {
     expect(await opened.isIntact()).toBe(false);
     await write(opened, 0, 16, text);
     expect(await opened.isIntact()).toBe(isRight);
+    await opened.close();
+  });
+});
+
+describe("while the digest reads the file", () => {
+  let read: () => void = () => {};
+  beforeEach(() => {
+    files.readable = new Promise<void>((resolve) => (read = resolve));
+  });
+
+  test("the file is not closed", async () => {
+    const opened = await openPart();
+    await write(opened, 0, 16);
+    const closed = opened.close();
+    await nextTurn();
+    expect(files.open).toEqual([part, record]);
+    read();
+    await closed;
+    expect(files.open).toEqual([]);
+  });
+
+  test("the file is not emptied to start over", async () => {
+    const opened = await openPart();
+    await write(opened, 0, 16);
+    files.steps.length = 0;
+    const restarted = opened.restart();
+    await nextTurn();
+    expect(files.journal).toEqual([]);
+    read();
+    await restarted;
+    expect(files.journal).toEqual([`truncate ${record}`, `truncate ${part}`]);
     await opened.close();
   });
 });
