@@ -78,7 +78,7 @@ describe.each(ways)("to $way atomically", ({ way, before, run, place }) => {
       files.fault = (_, n) => (n === failing ? code : undefined);
       await expect(run(files)).rejects.toMatchObject({ code });
       const isPlaced = files.journal.includes(place[0] ?? "");
-      expect(await files.read()).toEqual(isPlaced ? { "a.json": "new" } : before);
+      expect(files.read()).toEqual(isPlaced ? { "a.json": "new" } : before);
       expect(files.open).toEqual([]);
     }
   });

@@ -58,7 +58,7 @@ describe("a new part", () => {
     const opened = await openPart();
     expect([opened.doneBytes, opened.etag]).toEqual([0, undefined]);
     await opened.close();
-    expect(await files.read()).toEqual({ [part]: "", [record]: "" });
+    expect(files.read()).toEqual({ [part]: "", [record]: "" });
   });
 });
 
@@ -78,7 +78,7 @@ describe("a part of an earlier run", () => {
     await write(opened, 8, 16);
     expect(await opened.isIntact()).toBe(true);
     await opened.close();
-    expect(await files.read()).toEqual({ [part]: content, [record]: '\netag "a"\n0 4\n6 8\n4 6\n8 16' });
+    expect(files.read()).toEqual({ [part]: content, [record]: '\netag "a"\n0 4\n6 8\n4 6\n8 16' });
   });
 
   test.each([
@@ -90,7 +90,7 @@ describe("a part of an earlier run", () => {
     const opened = await openPart();
     expect([opened.doneBytes, opened.etag]).toEqual([0, undefined]);
     await opened.close();
-    expect(await files.read()).toEqual({ [part]: "", [record]: "" });
+    expect(files.read()).toEqual({ [part]: "", [record]: "" });
   });
 
   test("may be as long as the file, with bytes missing in between", async () => {
@@ -126,7 +126,7 @@ describe("writing", () => {
     const opened = await openPart();
     const writer = opened.writeFrom(2, Buffer.alloc(4));
     const seen: unknown[] = [];
-    const look = async () => seen.push([writer.offset, opened.doneBytes, (await files.read())[record]]);
+    const look = async () => seen.push([writer.offset, opened.doneBytes, files.read()[record]]);
     await writer.push(Buffer.from(content.slice(2, 5)));
     await look();
     await writer.push(Buffer.from(content.slice(5, 13)));
@@ -142,7 +142,7 @@ describe("writing", () => {
       [13, 11, "\n2 6\n6 10\n10 13"],
       [13, 11, "\n2 6\n6 10\n10 13"],
     ]);
-    expect((await files.read())[part]).toBe(`\0\0${content.slice(2, 13)}`);
+    expect(files.read()[part]).toBe(`\0\0${content.slice(2, 13)}`);
   });
 
   test("goes on after a write of fewer bytes than were asked for", async () => {
@@ -151,7 +151,7 @@ describe("writing", () => {
     await write(opened, 0, 16);
     expect(await opened.isIntact()).toBe(true);
     await opened.close();
-    expect(await files.read()).toEqual({ [part]: content, [record]: "\n0 16" });
+    expect(files.read()).toEqual({ [part]: content, [record]: "\n0 16" });
   });
 
   test.each([`write ${part}`, `write ${record}`])(
@@ -251,7 +251,7 @@ describe("starting over", () => {
     files.steps.length = 0;
     await opened.restart();
     expect(files.journal).toEqual([`truncate ${record}`, `truncate ${part}`]);
-    expect(await files.read()).toEqual({ [part]: "", [record]: "" });
+    expect(files.read()).toEqual({ [part]: "", [record]: "" });
     expect({ done: opened.doneBytes, missing: opened.missing, etag: opened.etag }).toEqual({
       done: 0,
       missing: [{ start: 0, end: 16 }],
@@ -271,7 +271,7 @@ describe("the end", () => {
     await opened.publish();
     await opened.close();
     expect(files.journal).toEqual([`sync ${part}`, `rename ${part} blob`, `rm ${record}`, "sync ."]);
-    expect(await files.read()).toEqual({ blob: content });
+    expect(files.read()).toEqual({ blob: content });
     expect(files.open).toEqual([]);
   });
 
@@ -292,7 +292,7 @@ describe("the end", () => {
     files.fault = (operation) => (operation.startsWith(verb) ? "EIO" : undefined);
     await expect(opened.publish()).rejects.toMatchObject({ code: "EIO" });
     await opened.close();
-    expect(await files.read()).toEqual({ [verb === "rm" ? "blob" : part]: content, [record]: "\n0 16" });
+    expect(files.read()).toEqual({ [verb === "rm" ? "blob" : part]: content, [record]: "\n0 16" });
     expect(files.open).toEqual([]);
   });
 
@@ -301,7 +301,7 @@ describe("the end", () => {
     await write(opened, 0, 16);
     await opened.discard();
     await opened.close();
-    expect(await files.read()).toEqual({});
+    expect(files.read()).toEqual({});
     expect(files.open).toEqual([]);
   });
 });
@@ -316,12 +316,12 @@ describe("what somebody has put in the place of a part", () => {
     await writeFile(files.join("victim"), "precious");
     await plant(files.join("victim"), files.join(name));
     await expect(openPart()).rejects.toMatchObject({ code, at: files.join(name) });
-    expect((await files.read())["victim"]).toBe("precious");
+    expect(files.read()["victim"]).toBe("precious");
     expect(files.open).toEqual([]);
   });
 
   test("a folder is the system's error", async () => {
-    await files.makeFolder(part);
+    files.makeFolder(part);
     await expect(openPart()).rejects.toMatchObject({ code: "EISDIR" });
   });
 

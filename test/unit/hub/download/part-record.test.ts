@@ -148,7 +148,7 @@ describe("on disk", () => {
       await record.setEtag(etag);
       expect(record.etag).toBeUndefined();
       await record.close();
-      expect(await files.read()).toEqual({ [name]: "" });
+      expect(files.read()).toEqual({ [name]: "" });
     },
   );
 
@@ -167,6 +167,6 @@ describe("on disk", () => {
     await record.remove();
     await record.remove();
     await record.close();
-    expect(await files.read()).toEqual({});
+    expect(files.read()).toEqual({});
   });
 });
