@@ -44,6 +44,7 @@ beforeEach(async () => {
 });
 
 afterEach(async () => {
+  expect(server.codable()).toEqual([]);
   await server.close();
   await rm(dir, { recursive: true, force: true });
 });
