@@ -26,7 +26,7 @@ interface Step {
 }
 
 /** @returns the code of the error with which an operation fails. @param n The number of operations before it. */
-type Fault = (operation: string, n: number) => string | undefined;
+type Fault = (operation: string, n: number) => string | undefined | void;
 
 /** A file under any name or none. The open descriptor keeps its number from being used for another file. */
 interface Inode {
@@ -51,7 +51,7 @@ export class FakeFiles implements AsyncDisposable {
   readonly #inodes = new Map<number, Inode>();
   /** Reads wait for it. */
   readable: Promise<unknown> = Promise.resolve();
-  /** The paths of handles that are open. */
+  /** The paths of handles that nobody has begun to close. */
   readonly open: string[] = [];
   /** Inode numbers by path. */
   #syncedNames = new Map<string, number>();
@@ -150,8 +150,8 @@ export class FakeFiles implements AsyncDisposable {
       chown: (uid: number, gid: number) => this.#perform([`chown ${uid}:${gid}`, path], () => file.chown(uid, gid)),
     };
     traced["close"] = async () => {
-      await file.close();
       this.open.splice(this.open.indexOf(this.#describe(path)), 1);
+      await file.close();
     };
     return new Proxy(file, {
       get: (_, key) => {
