@@ -36,9 +36,9 @@ interface Inode {
 }
 
 /**
- * Real files in a temporary folder, with a journal of the operations that change or sync them. It knows what a power cut
- * leaves: of each file the content at its last sync, in each folder the names at its last sync. A file system may write
- * names earlier, so there are two answers. What was there before the first operation counts as synced.
+ * Real files in a temporary folder, with a journal of the operations that change or sync them. It knows what a power
+ * cut leaves: of each file the content at its last sync, in each folder the names at its last sync. A file system may
+ * write names earlier, so there are two answers. What was there before the first operation counts as synced.
  */
 export class FakeFiles implements AsyncDisposable {
   readonly folder: string;

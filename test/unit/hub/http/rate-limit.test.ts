@@ -34,7 +34,7 @@ describe("a rate limit", () => {
     const reason = new Error("Ctrl-C");
     const limit = new RateLimit(
       1,
-      async (_, { reason: given }) => Promise.reject(given),
+      async (_, given) => given.throwIfAborted(),
       () => 0,
     );
     await expect(limit.take(1, AbortSignal.abort(reason))).rejects.toBe(reason);
