@@ -36,18 +36,19 @@ interface Changes {
   readonly checkSpace?: () => Promise<void>;
   readonly rate?: RateLimit;
   readonly signal?: AbortSignal;
+  readonly wait?: () => Promise<void>;
 }
 
 function download(changes: Changes = {}): Promise<string> {
   const { sizeBytes = content.length, checkSpace = async () => {}, rate } = changes;
-  const { signal = new AbortController().signal } = changes;
+  const { signal = new AbortController().signal, wait = async () => {} } = changes;
   const digest = "digest" in changes ? changes.digest : sha256(content);
   const all = { ...limits, ...changes.limits };
   const transfer: Transfer = {
     limits: all,
     buffers: new Pool(all.connections, () => Buffer.alloc(all.stepBytes)),
     rate,
-    retries: { signal, wait: async () => {}, onRetry: (reason, delayMs) => void retries.push([reason, delayMs]) },
+    retries: { signal, wait, onRetry: (reason, delayMs) => void retries.push([reason, delayMs]) },
     noteBytes: () => {},
     checkSpace,
   };
@@ -106,6 +107,16 @@ describe("a download", () => {
     await download({ limits: { rangeBytes: 32 } });
     await expectBlob(content);
     expect(origin.requests.map(({ headers }) => headers)).toEqual([{ "accept-encoding": "identity" }]);
+  });
+
+  test("of a whole file that breaks off is continued with a range of the same content", async () => {
+    origin.answers = [(asked) => origin.answer(asked, { body: inPieces(content.subarray(0, 13), connectionReset()) })];
+    await download({ limits: { rangeBytes: 32 } });
+    await expectBlob(content);
+    expect(origin.requests.map(({ headers }) => headers)).toEqual([
+      { "accept-encoding": "identity" },
+      { "accept-encoding": "identity", range: "bytes=13-31", "if-range": '"one"' },
+    ]);
   });
 
   test("asks for several ranges at once, as many as there are connections", async () => {
@@ -477,6 +488,15 @@ describe("a disk", () => {
       expect(files.read()["blob"]).toBe(content.toString());
     }
   });
+});
+
+test("an interruption while a retry waits sends no other request", async () => {
+  const stop = new AbortController();
+  const reason = new Error("Ctrl-C");
+  origin.answers = [() => Promise.reject(connectionReset())];
+  const wait = async () => stop.abort(reason);
+  await expect(download({ signal: stop.signal, wait })).rejects.toBe(reason);
+  expect(origin.ranges).toEqual(["0-7"]);
 });
 
 test("an interruption ends the download with its reason, and keeps the bytes so far", async () => {
