@@ -28,6 +28,7 @@ beforeEach(async () => {
 });
 
 afterEach(async () => {
+  expect(server.codable()).toEqual([]);
   await server.close();
   await home[Symbol.asyncDispose]();
 });
@@ -217,6 +218,13 @@ describe("pull", () => {
     expect(server.requests).toEqual([]);
   });
 
+  test("fetches a file whole behind a proxy that compresses what it may", async () => {
+    server.faults.hub.push({ kind: "gzip" }, { kind: "gzip" });
+    await writeProfile({ model: address() });
+    expect((await run(["pull", "p"])).exitCode).toBe(0);
+    expect(await digestOfOnly()).toBe(sha256(target));
+  });
+
   test("fetches a file whole from a server without ranges", async () => {
     server.plain.set("/m/Tiny-Q8_0.gguf", { content: target, isSimple: true });
     await writeProfile({ model: { url: address(), sha256: sha256(target) } });
@@ -259,6 +267,19 @@ describe("a pull that was killed", () => {
     const other = Buffer.concat([target, makeContent(3_000_000, "other")]);
     server.plain.set("/m/Tiny-Q8_0.gguf", { content: other });
     expect((await run(["pull", "p"])).exitCode).toBe(0);
+    expect(await digestOfOnly()).toBe(sha256(other));
+  });
+
+  test("starts over when the content has changed on a server that takes no notice of If-Range", async () => {
+    server.plain.set("/m/Tiny-Q8_0.gguf", { content: large });
+    await writeProfile({ model: address() });
+    await killAt(1_000_000);
+    const other = Buffer.concat([target, makeContent(3_000_000, "other")]);
+    server.plain.set("/m/Tiny-Q8_0.gguf", { content: other });
+    server.faults.hub.push({ kind: "none" }, { kind: "ignore-if-range" });
+    server.requests.length = 0;
+    expect((await run(["pull", "p"])).exitCode).toBe(0);
+    expect(asked()).toEqual(["first", `bytes=524288-${large.length - 1}`, "whole"]);
     expect(await digestOfOnly()).toBe(sha256(other));
   });
 

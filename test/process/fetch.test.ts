@@ -44,6 +44,7 @@ beforeEach(async () => {
 });
 
 afterEach(async () => {
+  expect(server.codable()).toEqual([]);
   await server.close();
   await rm(dir, { recursive: true, force: true });
 });
@@ -341,7 +342,8 @@ describe("a proxy", () => {
     const proxy = createServer((request, response) => {
       asked.push(request.url ?? "");
       const { pathname, search } = new URL(request.url ?? "");
-      void fetch(`${server.url}${pathname}${search}`, { redirect: "manual" }).then(async (answer) => {
+      const headers = { "accept-encoding": request.headers["accept-encoding"] ?? "gzip" };
+      void fetch(`${server.url}${pathname}${search}`, { redirect: "manual", headers }).then(async (answer) => {
         response.writeHead(answer.status, { ...Object.fromEntries(answer.headers), connection: "close" });
         response.end(Buffer.from(await answer.arrayBuffer()));
       });

@@ -1,6 +1,15 @@
-import { link, mkdir, mkdtemp, open, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
-import { lstatSync } from "node:fs";
-import type { FileHandle } from "node:fs/promises";
+import {
+  closeSync,
+  fstatSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { link, mkdtemp, open, rename, rm, type FileHandle } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join, relative } from "node:path";
 import type { FileOperations } from "../../src/base/files/file-operations.ts";
@@ -17,19 +26,19 @@ interface Step {
 }
 
 /** @returns the code of the error with which an operation fails. @param n The number of operations before it. */
-type Fault = (operation: string, n: number) => string | undefined;
+type Fault = (operation: string, n: number) => string | undefined | void;
 
-/** A file under any name or none. The open handle keeps its number from being used for another file. */
+/** A file under any name or none. The open descriptor keeps its number from being used for another file. */
 interface Inode {
-  readonly handle: FileHandle;
+  readonly fd: number;
   /** The content at the last sync. */
   synced: Buffer;
 }
 
 /**
- * Real files in a temporary folder, with a journal of the operations that change or sync them. It knows what a power cut
- * leaves: of each file the content at its last sync, in each folder the names at its last sync. A file system may write
- * names earlier, so there are two answers. What was there before the first operation counts as synced.
+ * Real files in a temporary folder, with a journal of the operations that change or sync them. It knows what a power
+ * cut leaves: of each file the content at its last sync, in each folder the names at its last sync. A file system may
+ * write names earlier, so there are two answers. What was there before the first operation counts as synced.
  */
 export class FakeFiles implements AsyncDisposable {
   readonly folder: string;
@@ -40,6 +49,10 @@ export class FakeFiles implements AsyncDisposable {
   mostPerWrite = Infinity;
   readonly operations: FileOperations;
   readonly #inodes = new Map<number, Inode>();
+  /** Reads wait for it. */
+  readable: Promise<unknown> = Promise.resolve();
+  /** The paths of handles that nobody has begun to close. */
+  readonly open: string[] = [];
   /** Inode numbers by path. */
   #syncedNames = new Map<string, number>();
   #operationCount = 0;
@@ -59,15 +72,19 @@ export class FakeFiles implements AsyncDisposable {
   static async create(content: Readonly<Record<string, string | Uint8Array>> = {}): Promise<FakeFiles> {
     const files = new FakeFiles(await mkdtemp(join(tmpdir(), "llmctl-files-")));
     for (const [path, data] of Object.entries(content)) {
-      await mkdir(dirname(files.join(path)), { recursive: true });
-      await writeFile(files.join(path), data);
+      files.makeFolder(dirname(path));
+      writeFileSync(files.join(path), data);
     }
-    files.#syncedNames = await files.#listNames();
+    files.#syncedNames = files.#listNames();
     return files;
   }
 
   join(path: string): string {
     return join(this.folder, path);
+  }
+
+  makeFolder(path: string): void {
+    mkdirSync(this.join(path), { recursive: true });
   }
 
   /** All operations that have succeeded. */
@@ -76,29 +93,29 @@ export class FakeFiles implements AsyncDisposable {
   }
 
   /** What is in the files now. */
-  async read(): Promise<Content> {
-    return this.#contentOf(await this.#listNames(), async (path) => readFile(path));
+  read(): Content {
+    return this.#contentOf(this.#listNames(), ({ fd }) => readWhole(fd));
   }
 
   /**
    * Cuts the power, and starts the machine again: what was not synced is gone. Handles from before are of no use.
    * @param keepsNames Whether the file system had written the names already.
    */
-  async cutPower({ keepsNames }: { readonly keepsNames: boolean }): Promise<void> {
-    const left = await this.#afterCut(keepsNames);
-    await this.#forget();
-    for (const path of await listFiles(this.folder)) await rm(path);
-    for (const [path, content] of Object.entries(left)) await writeFile(this.join(path), content, "latin1");
-    this.#syncedNames = await this.#listNames();
+  cutPower({ keepsNames }: { readonly keepsNames: boolean }): void {
+    const left = this.#afterCut(keepsNames);
+    this.#forget();
+    for (const path of listFiles(this.folder)) rmSync(path);
+    for (const [path, content] of Object.entries(left)) writeFileSync(this.join(path), content, "latin1");
+    this.#syncedNames = this.#listNames();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#forget();
+    this.#forget();
     await rm(this.folder, { recursive: true, force: true });
   }
 
-  async #forget(): Promise<void> {
-    await Promise.all([...this.#inodes.values()].map(({ handle }) => handle.close()));
+  #forget(): void {
+    for (const { fd } of this.#inodes.values()) closeSync(fd);
     this.#inodes.clear();
   }
 
@@ -106,18 +123,23 @@ export class FakeFiles implements AsyncDisposable {
     const before = lstatSync(path, { throwIfNoEntry: false });
     // The first half of syncing a folder changes nothing.
     if (before?.isDirectory() === true) return this.#trace(await open(path, flags, mode), path);
-    if (before?.isFile() === true) await this.#know(path, before.ino);
+    if (before?.isFile() === true) this.#know(path, before.ino);
     return this.#perform(["open", path], async () => {
       const file = await open(path, flags, mode);
       const { ino } = await file.stat();
-      if (before === undefined) this.#inodes.set(ino, { handle: await open(path, "r"), synced: Buffer.alloc(0) });
+      if (before === undefined) this.#inodes.set(ino, { fd: openSync(path, "r"), synced: Buffer.alloc(0) });
       return this.#trace(file, path);
     });
   }
 
   /** A handle whose changes are noted. */
   #trace(file: FileHandle, path: string): FileHandle {
+    this.open.push(this.#describe(path));
     const traced: Partial<Record<string | symbol, unknown>> = {
+      read: async (...args: Parameters<FileHandle["read"]>) => {
+        await this.readable;
+        return file.read(...args);
+      },
       sync: () => this.#perform(["sync", path], () => this.#sync(file, path)),
       write: (bytes: Uint8Array, offset: number, length: number, position: number) =>
         this.#perform(["write", path], () => file.write(bytes, offset, Math.min(length, this.mostPerWrite), position)),
@@ -126,6 +148,10 @@ export class FakeFiles implements AsyncDisposable {
       truncate: (length: number) => this.#perform(["truncate", path], () => file.truncate(length)),
       chmod: (mode: number) => this.#perform(["chmod", path], () => file.chmod(mode)),
       chown: (uid: number, gid: number) => this.#perform([`chown ${uid}:${gid}`, path], () => file.chown(uid, gid)),
+    };
+    traced["close"] = async () => {
+      this.open.splice(this.open.indexOf(this.#describe(path)), 1);
+      await file.close();
     };
     return new Proxy(file, {
       get: (_, key) => {
@@ -140,7 +166,7 @@ export class FakeFiles implements AsyncDisposable {
     const code = this.fault(operation, this.#operationCount++);
     if (code !== undefined) throw Object.assign(new Error(`${code}: injected into "${operation}"`), { code });
     const result = await action();
-    this.steps.push({ operation, afterCut: [await this.#afterCut(false), await this.#afterCut(true)] });
+    this.steps.push({ operation, afterCut: [this.#afterCut(false), this.#afterCut(true)] });
     return result;
   }
 
@@ -154,55 +180,50 @@ export class FakeFiles implements AsyncDisposable {
     const info = await file.stat();
     if (info.isDirectory()) {
       for (const known of this.#syncedNames.keys()) if (dirname(known) === path) this.#syncedNames.delete(known);
-      for (const [known, ino] of await this.#listNames())
-        if (dirname(known) === path) this.#syncedNames.set(known, ino);
+      for (const [known, ino] of this.#listNames()) if (dirname(known) === path) this.#syncedNames.set(known, ino);
       return;
     }
     const inode = this.#inodes.get(info.ino);
-    if (inode !== undefined) inode.synced = await readWhole(inode.handle);
+    if (inode !== undefined) inode.synced = readWhole(inode.fd);
   }
 
   /** A file that others have written counts as synced. */
-  async #know(path: string, ino: number): Promise<void> {
+  #know(path: string, ino: number): void {
     if (this.#inodes.has(ino)) return;
-    const handle = await open(path, "r");
-    this.#inodes.set(ino, { handle, synced: await readWhole(handle) });
+    const fd = openSync(path, "r");
+    this.#inodes.set(ino, { fd, synced: readWhole(fd) });
   }
 
-  async #listNames(): Promise<Map<string, number>> {
+  #listNames(): Map<string, number> {
     const names = new Map<string, number>();
-    for (const path of await listFiles(this.folder)) {
-      const { ino } = await stat(path);
-      await this.#know(path, ino);
+    for (const path of listFiles(this.folder)) {
+      const { ino } = lstatSync(path);
+      this.#know(path, ino);
       names.set(path, ino);
     }
     return names;
   }
 
-  async #afterCut(keepsNames: boolean): Promise<Content> {
-    const names = keepsNames ? await this.#listNames() : this.#syncedNames;
-    return this.#contentOf(names, async (_, ino) => this.#inodes.get(ino)?.synced ?? Buffer.alloc(0));
+  #afterCut(keepsNames: boolean): Content {
+    return this.#contentOf(keepsNames ? this.#listNames() : this.#syncedNames, ({ synced }) => synced);
   }
 
-  async #contentOf(
-    names: ReadonlyMap<string, number>,
-    read: (path: string, ino: number) => Promise<Buffer>,
-  ): Promise<Content> {
-    const entries = [...names].map(async ([path, ino]) => [
-      this.#describe(path),
-      (await read(path, ino)).toString("latin1"),
-    ]);
-    return Object.fromEntries(await Promise.all(entries)) as Content;
+  #contentOf(names: ReadonlyMap<string, number>, read: (inode: Inode) => Buffer): Content {
+    const entries = [...names].map(([path, ino]) => {
+      const inode = this.#inodes.get(ino);
+      return [this.#describe(path), inode === undefined ? "" : read(inode).toString("latin1")];
+    });
+    return Object.fromEntries(entries) as Content;
   }
 }
 
-async function listFiles(folder: string): Promise<string[]> {
-  const entries = await readdir(folder, { withFileTypes: true, recursive: true });
+function listFiles(folder: string): string[] {
+  const entries = readdirSync(folder, { withFileTypes: true, recursive: true });
   return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
 }
 
-async function readWhole(handle: FileHandle): Promise<Buffer> {
-  const content = Buffer.alloc((await handle.stat()).size);
-  await handle.read(content, 0, content.length, 0);
+function readWhole(fd: number): Buffer {
+  const content = Buffer.alloc(fstatSync(fd).size);
+  readSync(fd, content, 0, content.length, 0);
   return content;
 }

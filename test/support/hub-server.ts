@@ -8,6 +8,7 @@ import {
   type ServerResponse,
 } from "node:http";
 import type { AddressInfo } from "node:net";
+import { gzipSync } from "node:zlib";
 
 /** A file as the Hub lists and serves it. */
 interface ServedFile {
@@ -44,6 +45,8 @@ type Fault =
   | { readonly kind: "drop"; readonly afterBytes: number; readonly when: Promise<unknown> }
   | { readonly kind: "stall" | "end-early"; readonly afterBytes: number }
   | { readonly kind: "flip-byte" | "ignore-range" | "wrong-range" }
+  /** A range whatever If-Range says; a right answer under a wrong ETag; a coded answer, where the request allows it. */
+  | { readonly kind: "ignore-if-range" | "other-etag" | "gzip" }
   /** An answer without a fault, before one with a fault. */
   | { readonly kind: "none" };
 
@@ -66,6 +69,8 @@ export interface HubServer {
   readonly requests: SeenRequest[];
   /** The ranges of the requests for content so far, `whole` for those without one. */
   readonly fetched: () => string[];
+  /** The requests for files so far that let a proxy change the bytes by a content coding. */
+  readonly codable: () => string[];
   /** Makes all redirect targets so far answer with 403. */
   readonly expireAddresses: () => void;
   readonly close: () => Promise<void>;
@@ -97,6 +102,10 @@ export async function startHubServer(): Promise<HubServer> {
     requests: state.requests,
     fetched: () =>
       state.requests.filter(({ path }) => path.startsWith("/content/")).map(({ headers }) => headers.range ?? "whole"),
+    codable: () =>
+      state.requests
+        .filter(({ path, headers }) => !path.startsWith("/api/") && headers["accept-encoding"] !== "identity")
+        .map(({ path }) => path),
     expireAddresses: () => void (state.signature += 1),
     close: async () => {
       await Promise.all([hub, cdn].map(stop));
@@ -241,17 +250,27 @@ function sendContent(
   if (content === undefined) return sendError(response, 404, "EntryNotFound");
   const etag = `"${sha256(content).slice(0, 16)}"`;
   const { range, "if-range": ifRange } = request.headers;
-  const isWhole = fault?.kind === "ignore-range" || (ifRange !== undefined && ifRange !== etag);
+  const isOther = ifRange !== undefined && ifRange !== etag && fault?.kind !== "ignore-if-range";
+  const isWhole = fault?.kind === "ignore-range" || isOther;
   const [, from, to] = (isWhole ? undefined : /^bytes=(\d+)-(\d*)$/.exec(range ?? "")) ?? [];
   const start = Number(from ?? 0);
   if (start >= content.length) return sendError(response, 416, "RangeNotSatisfiable");
-  const body = Buffer.from(content.subarray(start, to === undefined || to === "" ? undefined : Number(to) + 1));
+  const plain = Buffer.from(content.subarray(start, to === undefined || to === "" ? undefined : Number(to) + 1));
+  const isCoded = fault?.kind === "gzip" && request.headers["accept-encoding"] !== "identity";
+  const body = isCoded ? gzipSync(plain) : plain;
   if (fault?.kind === "flip-byte") body.writeUInt8(body.readUInt8(body.length - 1) ^ 1, body.length - 1);
   const shown = fault?.kind === "wrong-range" ? start - 1 : start;
   const length = fault?.kind === "end-early" ? {} : { "content-length": body.length };
   const ranged =
-    from === undefined ? {} : { "content-range": `bytes ${shown}-${start + body.length - 1}/${content.length}` };
-  response.writeHead(from === undefined ? 200 : 206, { etag, "accept-ranges": "bytes", ...length, ...ranged });
+    from === undefined ? {} : { "content-range": `bytes ${shown}-${start + plain.length - 1}/${content.length}` };
+  const coding = isCoded ? { "content-encoding": "gzip" } : {};
+  response.writeHead(from === undefined ? 200 : 206, {
+    etag: fault?.kind === "other-etag" ? '"other"' : etag,
+    "accept-ranges": "bytes",
+    ...length,
+    ...ranged,
+    ...coding,
+  });
   sendBody(body, response, fault);
 }
 

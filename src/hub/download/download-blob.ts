@@ -1,4 +1,5 @@
 import { LlmctlError } from "../../base/errors.ts";
+import type { FileOperations } from "../../base/files/file-operations.ts";
 import type { Fix } from "../../base/fix.ts";
 import { cutRanges, type ByteRange } from "../http/byte-ranges.ts";
 import { describeUrl } from "../find/describe-ref.ts";
@@ -23,6 +24,7 @@ export interface BlobDownload {
   readonly transfer: Transfer;
   /** Called with the number of bytes so far; it shrinks when a download starts over. */
   readonly onBytes: (doneBytes: number) => void;
+  readonly files?: FileOperations;
 }
 
 /** The words for an error about a file's content. */
@@ -42,7 +44,7 @@ export interface Expected {
  *   `no-space`, or as {@link getFromHub}; TransientError when the last retry failed; the signal's reason when aborted.
  */
 export async function downloadBlob(download: BlobDownload): Promise<string> {
-  const part = await PartFile.open(download.path, download.file);
+  const part = await PartFile.open(download.path, download.file, download.files);
   try {
     // Neither a digest nor an ETag could tell whether the content has changed since.
     if (download.file.digest === undefined && part.etag === undefined && part.doneBytes > 0) await part.restart();

@@ -1,8 +1,9 @@
 import { constants } from "node:fs";
-import { rename, rm, type FileHandle } from "node:fs/promises";
+import type { FileHandle } from "node:fs/promises";
 import { dirname } from "node:path";
 import { syncFolder } from "../../base/files/atomic-write.ts";
 import { systemErrorCode } from "../../base/errors.ts";
+import { nodeFiles, type FileOperations } from "../../base/files/file-operations.ts";
 import { countBytes, listGaps, type ByteRange } from "../http/byte-ranges.ts";
 import { makeCacheFolder, openCacheFile } from "../find/cache-folder.ts";
 import { emptyRecord, PartRecord, readRecord } from "./part-record.ts";
@@ -26,30 +27,33 @@ export class PartFile {
   readonly #record: PartRecord;
   readonly #blobPath: string;
   readonly #of: RemoteFile;
+  readonly #files: FileOperations;
   #digest: RunningDigest;
   #doneBytes: number;
 
-  private constructor(file: FileHandle, record: PartRecord, blobPath: string, of: RemoteFile) {
+  private constructor({ file, record, blobPath, of, files }: OpenPart) {
     this.#file = file;
     this.#record = record;
     this.#blobPath = blobPath;
     this.#of = of;
+    this.#files = files;
     this.#doneBytes = countBytes(record.ranges);
     this.#digest = new RunningDigest(file, of);
     this.#advanceDigest();
   }
 
   /** Opens the part of a blob: a new one, or the one of an earlier run, whose first bytes are then hashed again. */
-  static async open(blobPath: string, of: RemoteFile): Promise<PartFile> {
+  static async open(blobPath: string, of: RemoteFile, files: FileOperations = nodeFiles): Promise<PartFile> {
     await makeCacheFolder(dirname(blobPath));
-    const { file, isNew } = await openOrCreate(partPath(blobPath));
+    const { file, isNew } = await openOrCreate(partPath(blobPath), files);
     try {
       // A record may outlive its part. It does not count for a new part, or for one that was cut off.
       const recorded = isNew ? emptyRecord : await readRecord(blobPath, of.sizeBytes);
       const { size } = await file.stat();
       const isWhole = (recorded.ranges.at(-1)?.end ?? 0) <= size && size <= of.sizeBytes;
       if (!isWhole) await file.truncate(0);
-      return new PartFile(file, await PartRecord.open(blobPath, isWhole ? recorded : emptyRecord), blobPath, of);
+      const record = await PartRecord.open(blobPath, isWhole ? recorded : emptyRecord, files);
+      return new PartFile({ file, record, blobPath, of, files });
     } catch (error) {
       await file.close();
       throw error;
@@ -109,13 +113,13 @@ export class PartFile {
   /** Gives the finished file its final name. Readers see the whole file or none. */
   async publish(): Promise<void> {
     await this.#file.sync();
-    await rename(partPath(this.#blobPath), this.#blobPath);
+    await this.#files.rename(partPath(this.#blobPath), this.#blobPath);
     await this.#record.remove();
-    await syncFolder(dirname(this.#blobPath));
+    await syncFolder(dirname(this.#blobPath), this.#files);
   }
 
   async discard(): Promise<void> {
-    await rm(partPath(this.#blobPath), { force: true });
+    await this.#files.rm(partPath(this.#blobPath), { force: true });
     await this.#record.remove();
   }
 
@@ -139,6 +143,14 @@ export class PartFile {
     const [first] = this.#record.ranges;
     if (first?.start === 0) this.#digest.advance(first.end);
   }
+}
+
+interface OpenPart {
+  readonly file: FileHandle;
+  readonly record: PartRecord;
+  readonly blobPath: string;
+  readonly of: RemoteFile;
+  readonly files: FileOperations;
 }
 
 interface WriterActions {
@@ -191,11 +203,12 @@ export class PartWriter {
   }
 }
 
-async function openOrCreate(path: string): Promise<{ file: FileHandle; isNew: boolean }> {
+async function openOrCreate(path: string, files: FileOperations): Promise<{ file: FileHandle; isNew: boolean }> {
   try {
-    return { file: await openCacheFile(path, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL), isNew: true };
+    const flags = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL;
+    return { file: await openCacheFile(path, flags, files), isNew: true };
   } catch (error) {
     if (systemErrorCode(error) !== "EEXIST") throw error;
-    return { file: await openCacheFile(path, constants.O_RDWR), isNew: false };
+    return { file: await openCacheFile(path, constants.O_RDWR, files), isNew: false };
   }
 }

@@ -1,6 +1,7 @@
 import { constants } from "node:fs";
-import { rm, type FileHandle } from "node:fs/promises";
+import type { FileHandle } from "node:fs/promises";
 import { systemErrorCode } from "../../base/errors.ts";
+import { nodeFiles, type FileOperations } from "../../base/files/file-operations.ts";
 import { readBounded } from "../../base/files/read-bounded.ts";
 import { addRange, joinRanges, type ByteRange } from "../http/byte-ranges.ts";
 import { openCacheFile } from "../find/cache-folder.ts";
@@ -42,10 +43,14 @@ export async function readRecord(blobPath: string, sizeBytes: number): Promise<R
  * @param text Lines `START END` and `etag "…"`. Unreadable lines are ignored: a killed process or a full disk cuts
  *   lines off. A line that is cut in its last number names fewer bytes than there are, never more.
  */
-export function parseRecord(text: string, sizeBytes: number): Recorded {
+export function parseRecord(
+  text: string,
+  sizeBytes: number,
+  limits: { readonly lines: number; readonly ranges: number } = recordLimits,
+): Recorded {
   let etag: string | undefined;
   let ranges: ByteRange[] = [];
-  let left = recordLimits.lines;
+  let left = limits.lines;
   for (const line of eachLine(text)) {
     left -= 1;
     if (left < 0) return emptyRecord;
@@ -54,9 +59,9 @@ export function parseRecord(text: string, sizeBytes: number): Recorded {
     if (first === "etag" && strongEtag.test(second ?? "")) etag = second;
     if (!(range.start < range.end && range.end <= sizeBytes)) continue;
     ranges.push(range);
-    if (ranges.length < 2 * recordLimits.ranges) continue;
+    if (ranges.length < 2 * limits.ranges) continue;
     ranges = joinRanges(ranges);
-    if (ranges.length > recordLimits.ranges) return emptyRecord;
+    if (ranges.length > limits.ranges) return emptyRecord;
   }
   return { etag, ranges: joinRanges(ranges) };
 }
@@ -73,20 +78,28 @@ function* eachLine(text: string): Generator<string> {
 /** The record of a blob that this process downloads. Only one process may have it open. */
 export class PartRecord {
   readonly #file: FileHandle;
-  readonly #blobPath: string;
-  #recorded: Recorded;
+  readonly #path: string;
+  readonly #files: FileOperations;
+  #recorded: Recorded = emptyRecord;
 
-  private constructor(file: FileHandle, blobPath: string, recorded: Recorded) {
+  private constructor(file: FileHandle, path: string, files: FileOperations) {
     this.#file = file;
-    this.#blobPath = blobPath;
-    this.#recorded = recorded;
+    this.#path = path;
+    this.#files = files;
   }
 
   /** @param recorded What {@link readRecord} found, or nothing to start over. */
-  static async open(blobPath: string, recorded: Recorded): Promise<PartRecord> {
+  static async open(blobPath: string, recorded: Recorded, files: FileOperations = nodeFiles): Promise<PartRecord> {
+    const path = recordPath(blobPath);
     const flags = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT;
-    const record = new PartRecord(await openCacheFile(recordPath(blobPath), flags), blobPath, recorded);
-    if (recorded === emptyRecord) await record.clear();
+    const record = new PartRecord(await openCacheFile(path, flags, files), path, files);
+    try {
+      if (recorded === emptyRecord) await record.clear();
+    } catch (error) {
+      await record.close();
+      throw error;
+    }
+    record.#recorded = recorded;
     return record;
   }
 
@@ -116,7 +129,7 @@ export class PartRecord {
   }
 
   async remove(): Promise<void> {
-    await rm(recordPath(this.#blobPath), { force: true });
+    await this.#files.rm(this.#path, { force: true });
   }
 
   async close(): Promise<void> {

@@ -5,12 +5,14 @@ import type { RemoteFile } from "../http/remote-file.ts";
 /** Hashed in one step, which blocks the program for about a millisecond. */
 const readBytes = 2 ** 20;
 
+type Readable = Pick<FileHandle, "read">;
+
 /**
  * The digest of a file that is still being written. It hashes in order, up to the first missing byte, and reads from
  * the file, whose new bytes are still in the page cache. While it hashes one piece it reads the next.
  */
 export class RunningDigest {
-  readonly #file: FileHandle;
+  readonly #file: Readable;
   readonly #hash: Hash;
   readonly #buffers = [Buffer.allocUnsafeSlow(readBytes), Buffer.allocUnsafeSlow(readBytes)] as const;
   #front = 0;
@@ -19,7 +21,7 @@ export class RunningDigest {
   #work: Promise<void> = Promise.resolve();
   #failure: { readonly error: unknown } | undefined;
 
-  constructor(file: FileHandle, of: Pick<RemoteFile, "digest" | "sizeBytes">) {
+  constructor(file: Readable, of: Pick<RemoteFile, "digest" | "sizeBytes">) {
     this.#file = file;
     this.#hash = startHash(of);
   }

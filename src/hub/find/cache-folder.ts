@@ -1,5 +1,6 @@
-import { mkdir, open, type FileHandle } from "node:fs/promises";
+import { mkdir, type FileHandle } from "node:fs/promises";
 import { systemErrorCode } from "../../base/errors.ts";
+import { nodeFiles, type FileOperations } from "../../base/files/file-operations.ts";
 import { expectPlainFile, noFollowFlags, notAFile } from "../../base/files/own-file.ts";
 import { expectSafeForRoot } from "../../base/files/trusted-path.ts";
 
@@ -17,8 +18,12 @@ export async function makeCacheFolder(path: string): Promise<void> {
  * Opens a file of a cache for writing. It refuses symbolic links, pipes, and files with several hard links.
  * @throws LlmctlError `not-a-file`, `linked-file`; the system's error.
  */
-export async function openCacheFile(path: string, flags: number): Promise<FileHandle> {
-  const file = await openPlainly(path, flags);
+export async function openCacheFile(
+  path: string,
+  flags: number,
+  files: Pick<FileOperations, "open"> = nodeFiles,
+): Promise<FileHandle> {
+  const file = await openPlainly(path, flags, files);
   try {
     expectPlainFile(path, await file.stat());
     return file;
@@ -28,7 +33,7 @@ export async function openCacheFile(path: string, flags: number): Promise<FileHa
   }
 }
 
-async function openPlainly(path: string, flags: number): Promise<FileHandle> {
+async function openPlainly(path: string, flags: number, { open }: Pick<FileOperations, "open">): Promise<FileHandle> {
   try {
     return await open(path, flags | noFollowFlags, 0o666);
   } catch (error) {

@@ -15,7 +15,10 @@ function probe({ status = 200, headers = {}, text = "GGUF", from = url }: Answer
   const connection: HttpConnection = {
     signal: new AbortController().signal,
     stallTimeoutMs: 1000,
-    fetch: async () => ({ status, ok: true, url: from, headers: new Headers(headers), body: chunksOf(text) }),
+    fetch: async (_, { headers: sent }) => {
+      expect(sent).toEqual({ range: "bytes=0-3", "accept-encoding": "identity" });
+      return { status, ok: true, url: from, headers: new Headers(headers), body: chunksOf(text) };
+    },
   };
   const retries = { signal: connection.signal, wait: async () => {}, onRetry: () => {} };
   return probeUrl(url, { connection, retries, at: "p.yaml:1:1" });

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { LlmctlError } from "../../../../src/base/errors.ts";
-import { selectFiles } from "../../../../src/hub/find/select-files.ts";
+import { findQuant, selectFiles } from "../../../../src/hub/find/select-files.ts";
 import type { HubModelRef } from "../../../../src/profiles/schema/schema.ts";
 
 const set = (prefix: string, count: number) =>
@@ -100,6 +100,27 @@ describe("by quant", () => {
     expect(error.fix).toBe('did you mean "UD-Q2_K_XL"?');
   });
 
+  test.each([
+    ["a-Q4_0.gguf", "Q4_0"],
+    ["x/UD-Q2_K_XL/a-Q2_K_XL-00001-of-00002.gguf", "UD-Q2_K_XL"],
+    ["Q8_0/a.gguf", "Q8_0"],
+    ["Q8_0/a-Q4_0.gguf", "Q4_0"],
+    ["a-NVFP4.gguf", "NVFP4"],
+    ["a-MXFP4_MOE.gguf", "MXFP4_MOE"],
+    ["a-f32.gguf", "f32"],
+    ["a-Q4_0-extra.gguf", undefined],
+    ["aQ4_0.gguf", undefined],
+    ["a.gguf", undefined],
+  ])("the quant of %s is %s", (name, found) => {
+    expect(findQuant(name)).toBe(found);
+  });
+
+  test("suggests nothing where nothing is near, and lists a model without a quant by its name", () => {
+    const error = failure(["plain.gguf", "a-Q4_0.gguf", "b-Q4_0.gguf"], quant("NVFP4"));
+    expect(error.message).toBe('"unsloth/GLM-4.7-GGUF" has no quant "NVFP4"; it has Q4_0, plain');
+    expect(error.fix).toBeUndefined();
+  });
+
   test("reports a repository without a GGUF file", () => {
     expect(failure(["model.safetensors"], quant("Q4_0")).message).toBe('"unsloth/GLM-4.7-GGUF" has no GGUF model');
   });
@@ -152,12 +173,20 @@ describe("by file", () => {
   });
 
   test("refuses a name that is in two folders", () => {
-    expect(failure(["x/a.gguf", "y/a.gguf"], file("a.gguf"))).toMatchObject({ code: "model-ambiguous" });
+    expect(failure(["y/a.gguf", "x/a.gguf"], file("a.gguf"))).toMatchObject({
+      code: "model-ambiguous",
+      message: '"unsloth/GLM-4.7-GGUF" (a.gguf) could mean 2 models: x/a.gguf, y/a.gguf',
+      fix: "name one of them with `file`",
+      at: "p.yaml:3:5",
+    });
   });
 
   test("refuses a later shard and names the first", () => {
     expect(failure(glm, file("GLM-4.7-BF16-00002-of-00004.gguf"))).toMatchObject({
       code: "not-first-shard",
+      message: '"GLM-4.7-BF16-00002-of-00004.gguf" is not the first shard of its set',
+      exit: "config",
+      at: "p.yaml:3:5",
       fix: 'name "BF16/GLM-4.7-BF16-00001-of-00004.gguf"',
     });
   });
@@ -170,8 +199,16 @@ describe("by file", () => {
     expect(failure(glm, file("../GLM-4.7-Q2_K.gguf")).code).toBe("file-not-found");
   });
 
-  test("suggests the nearest file", () => {
-    expect(failure(["model-Q4_0.gguf"], file("modl-Q4_0.gguf")).fix).toBe('did you mean "model-Q4_0.gguf"?');
+  test("takes a path that is written in another way", () => {
+    expect(selectFiles(glm, file("BF16/../GLM-4.7-Q2_K.gguf"))).toEqual(["GLM-4.7-Q2_K.gguf"]);
+  });
+
+  test("suggests the nearest file, and lists sets by their first shards", () => {
+    expect(failure(["model-Q4_0.gguf", ...set("b", 2)], file("modl-Q4_0.gguf"))).toMatchObject({
+      code: "file-not-found",
+      message: '"unsloth/GLM-4.7-GGUF" has no file "modl-Q4_0.gguf"; it has b-00001-of-00002.gguf, model-Q4_0.gguf',
+      fix: 'did you mean "model-Q4_0.gguf"?',
+    });
   });
 });
 

@@ -1,6 +1,13 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { addRange, countBytes, cutRanges, listGaps, type ByteRange } from "../../../../src/hub/http/byte-ranges.ts";
+import {
+  addRange,
+  countBytes,
+  cutRanges,
+  joinRanges,
+  listGaps,
+  type ByteRange,
+} from "../../../../src/hub/http/byte-ranges.ts";
 
 const sizeBytes = 40;
 const range = fc
@@ -21,9 +28,32 @@ describe("byte ranges", () => {
         const bytes = [...new Set(spell(added))].toSorted((a, b) => a - b);
         expect(spell(ranges)).toEqual(bytes);
         expect(countBytes(ranges)).toBe(bytes.length);
+        expect(joinRanges(added)).toEqual(ranges);
         expect(ranges.every(({ start }, i) => i === 0 || start > (ranges[i - 1]?.end ?? 0))).toBe(true);
       }),
     );
+  });
+
+  test("that touch are one range, and those with a byte between them are two", () => {
+    const ranges = [
+      { start: 8, end: 9 },
+      { start: 0, end: 4 },
+      { start: 4, end: 7 },
+    ];
+    const two = [
+      { start: 0, end: 7 },
+      { start: 8, end: 9 },
+    ];
+    expect(joinRanges(ranges)).toEqual(two);
+    expect(ranges.reduce<readonly ByteRange[]>(addRange, [])).toEqual(two);
+    expect(cutRanges(two, 3)).toEqual([
+      { start: 0, end: 3 },
+      { start: 3, end: 6 },
+      { start: 6, end: 7 },
+      { start: 8, end: 9 },
+    ]);
+    expect(listGaps(two, 9)).toEqual([{ start: 7, end: 8 }]);
+    expect(listGaps([], 0)).toEqual([]);
   });
 
   test("and their gaps cover the whole, even when the gaps are split", () => {

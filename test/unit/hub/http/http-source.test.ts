@@ -43,6 +43,8 @@ function serve(bytes: Buffer, answers: Answer[] = []): { file: HttpFile; ranges:
   const ranges: string[] = [];
   const delays: number[] = [];
   const fetch: HubFetch = async (_url, { headers }) => {
+    // Coded bytes would not be those of the range.
+    expect(headers["accept-encoding"]).toBe("identity");
     const [, start, last] = /^bytes=(\d+)-(\d+)$/.exec(headers["range"] ?? "") ?? [];
     ranges.push(`${start}-${last}`);
     return (answers.shift() ?? answerRange)(bytes, Number(start), Math.min(Number(last) + 1, bytes.length));
@@ -118,7 +120,42 @@ describe("a server that ignores ranges", () => {
   );
 });
 
+describe("an ETag", () => {
+  test.each([
+    ['W/"one"', 'W/"two"', true],
+    [null, null, true],
+    ['"one"', null, false],
+    [null, '"one"', false],
+    ['"one"', 'W/"one"', false],
+  ])("of %s and then %s is the same content: %s", async (first, second, isSame) => {
+    const answers = [first, second].map((etag): Answer => (bytes, start, end) => {
+      const response = answerRange(bytes, start, end);
+      response.headers.delete("etag");
+      if (etag !== null) response.headers.set("etag", etag);
+      return response;
+    });
+    const { file } = serve(content, answers);
+    const reading = readBytes(file, 200_000, 10);
+    if (isSame) expect(await reading).toEqual(content.subarray(200_000, 200_010));
+    else await expect(reading).rejects.toMatchObject({ code: "file-unreadable", fix: "try again" });
+  });
+});
+
 describe("an answer that is wrong", () => {
+  test.each(["*", "9".repeat(20)])("is an error when it tells no usable size: %s", async (size) => {
+    const sizeless: Answer = (bytes, start, end) => {
+      const response = answerRange(bytes, start, end);
+      response.headers.set("content-range", `bytes ${start}-${end - 1}/${size}`);
+      return response;
+    };
+    await expect(openHttpSource(serve(content, [sizeless]).file)).rejects.toMatchObject({
+      code: "file-unreadable",
+      message: "model.gguf cannot be read in parts: its server does not tell its size",
+      exit: "unavailable",
+      fix: "download it, and name the file on disk",
+    });
+  });
+
   const wrongStart: Answer = (bytes, start, end) => {
     const response = answerRange(bytes, start, end);
     response.headers.set("content-range", `bytes ${start + 1}-${end}/${bytes.length}`);

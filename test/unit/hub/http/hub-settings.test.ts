@@ -22,20 +22,54 @@ describe("readHubSettings", () => {
     ["1", true],
     ["true", true],
     ["ON", true],
+    ["yes", true],
+    ["2", false],
+    ["offline", false],
+    [undefined, false],
     ["0", false],
     ["", false],
-  ])("reads HF_HUB_OFFLINE=%s as %s", (value, offline) => {
+  ])("reads HF_HUB_OFFLINE=%s as %s", (value: string | undefined, offline) => {
     expect(readHubSettings({ HF_HUB_OFFLINE: value }).offline).toBe(offline);
   });
 
-  test.each(["mirror.example", "ftp://mirror.example"])("refuses the endpoint %s", (endpoint) => {
-    expect(() => readHubSettings({ HF_ENDPOINT: endpoint })).toThrow(`HF_ENDPOINT is "${endpoint}"`);
+  test.each([
+    ["mirror.example", "mirror.example"],
+    ["ftp://mirror.example", "ftp://mirror.example"],
+    ["xhttps://mirror.example", "xhttps://mirror.example"],
+    ["httpx://mirror.example", "httpx://mirror.example"],
+    ["ftp://me:secret@mirror.example", "ftp://…@mirror.example"],
+  ])("refuses the endpoint %s, and hides its password", (endpoint, shown) => {
+    expect(() => readHubSettings({ HF_ENDPOINT: endpoint })).toThrow(
+      expect.objectContaining({
+        code: "bad-setting",
+        message: `HF_ENDPOINT is "${shown}", which is not an http or https address`,
+        exit: "config",
+        fix: "unset HF_ENDPOINT, or give an address such as https://huggingface.co",
+      }),
+    );
+  });
+
+  test("takes a plain http mirror, and the default for an empty one", () => {
+    expect(readHubSettings({ HF_ENDPOINT: "http://mirror.example" }).endpoint).toBe("http://mirror.example");
+    expect(readHubSettings({ HF_ENDPOINT: "" }).endpoint).toBe("https://huggingface.co");
+  });
+
+  test("takes the token under its older name, too", () => {
+    expect(readHubSettings({ HUGGING_FACE_HUB_TOKEN: "hf_old" }).token).toBe("hf_old");
+    expect(readHubSettings({ HUGGING_FACE_HUB_TOKEN: "hf_old", HF_TOKEN: "hf_new" }).token).toBe("hf_new");
+    expect(readHubSettings({ HF_TOKEN: "hf_a", HF_HUB_DISABLE_IMPLICIT_TOKEN: "yes" })).not.toHaveProperty("token");
   });
 
   test("refuses a token that no header can carry, without showing it", () => {
-    expect(() => readHubSettings({ HF_TOKEN: "hf_a\nb" })).toThrow(
-      "HF_TOKEN holds characters that a token cannot have",
-    );
+    for (const token of ["hf_a\nb", "hf_a b", "hf_\u007f", "é"])
+      expect(() => readHubSettings({ HF_TOKEN: token })).toThrow(
+        expect.objectContaining({
+          code: "bad-setting",
+          message: "HF_TOKEN holds characters that a token cannot have",
+          exit: "config",
+          fix: "set HF_TOKEN again",
+        }),
+      );
   });
 });
 
@@ -52,6 +86,9 @@ describe("the token that the Python client keeps", () => {
     await put("hf/token", "hf_hf_home");
     await put("elsewhere", " hf_elsewhere ");
     await put("broken", "hf_a\u0000b");
+    await put("huge", `${"h".repeat(70_000)}`);
+    await put("blank", " \n");
+    await put("cache/huggingface/token", "hf_xdg");
   });
 
   afterAll(async () => {
@@ -64,6 +101,10 @@ describe("the token that the Python client keeps", () => {
     [{ HF_HOME: "hf", HF_TOKEN_PATH: "elsewhere" }, "hf_elsewhere"],
     [{ HF_TOKEN: "hf_given", HF_TOKEN_PATH: "elsewhere" }, "hf_given"],
     [{ HF_TOKEN_PATH: "missing" }, undefined],
+    [{ HF_TOKEN_PATH: "huge" }, undefined],
+    [{ HF_TOKEN_PATH: "blank" }, undefined],
+    [{ XDG_CACHE_HOME: "cache" }, "hf_xdg"],
+    [{ XDG_CACHE_HOME: "cache", HF_HOME: "hf" }, "hf_hf_home"],
     [{ HF_HUB_DISABLE_IMPLICIT_TOKEN: "1" }, undefined],
   ])("is taken with %j: %s", (env: Record<string, string>, token) => {
     const placed = Object.entries(env).map(([key, value]) => [key, /PATH|HOME/.test(key) ? join(home, value) : value]);

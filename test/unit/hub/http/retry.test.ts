@@ -59,6 +59,29 @@ describe("withRetries", () => {
     expect(delays).toEqual([1000, 1000, 2000, 4000, 8000, 16000]);
   });
 
+  test("tells the reason and the delay of each retry, and waits with the signal", async () => {
+    const told: unknown[] = [];
+    const { signal } = new AbortController();
+    const failures = [new TransientError("reset"), new TransientError("busy", { retryAfterMs: 1500 })];
+    const rule: RetryRule = {
+      signal,
+      wait: async (ms, given) => void told.push([ms, given === signal]),
+      onRetry: (reason, delayMs) => void told.push([reason, delayMs]),
+    };
+    const attempt = async () => {
+      const failure = failures.shift();
+      if (failure !== undefined) throw failure;
+      return "done";
+    };
+    expect(await withRetries(attempt, rule)).toBe("done");
+    expect(told).toEqual([
+      ["reset", 1000],
+      [1000, true],
+      ["busy", 2000],
+      [2000, true],
+    ]);
+  });
+
   test("stops waiting when aborted", async () => {
     const rule: RetryRule = { ...ruleThatNotes([]), wait: () => Promise.reject(new Error("aborted")) };
     await expect(withRetries(() => Promise.reject(new TransientError("reset")), rule)).rejects.toThrow("aborted");
@@ -74,8 +97,12 @@ describe("reportOnce", () => {
       () => nowMs,
     );
     for (const reason of ["reset", "reset", "stall"]) say(reason, 1000);
+    nowMs = 999;
+    say("reset", 1000);
     nowMs = 1000;
     say("reset", 2000);
+    nowMs = 2999;
+    say("reset", 1000);
     expect(said).toEqual(["reset", "stall", "reset"]);
   });
 });
@@ -85,6 +112,10 @@ describe("parseRetryAfter", () => {
 
   test.each([
     ["120", 120_000],
+    ["0", 0],
+    [" 7 ", 7000],
+    ["1.5x", undefined],
+    ["7 s", undefined],
     ["Thu, 01 Jan 2026 00:01:00 GMT", 60_000],
     ["Wed, 31 Dec 2025 00:00:00 GMT", 0],
     ["soon", undefined],
