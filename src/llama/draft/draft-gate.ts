@@ -4,7 +4,12 @@ import { findArray, findInteger } from "../../gguf/metadata.ts";
 import type { ModelFacts } from "../../gguf/model-facts.ts";
 import { mostLayers, readModelFacts } from "../../gguf/model-facts.ts";
 import type { GgufModel } from "../../gguf/read-model.ts";
-import { type DraftingType, draftingTypes, findDraftingType } from "../../profiles/rules/drafting-types.ts";
+import {
+  type DraftingType,
+  draftingTypes,
+  findDraftingType,
+  splitDraftingTypes,
+} from "../../profiles/rules/drafting-types.ts";
 import type { TokenDifference } from "./compare-vocab.ts";
 import { findMismatch, findTokenDifference, firstComparedId } from "./compare-vocab.ts";
 import { findPairWarnings } from "./draft-warnings.ts";
@@ -75,7 +80,7 @@ interface DraftPair {
 export function decideDraft(question: DraftQuestion): DraftVerdict {
   const draft = question.draft === undefined ? undefined : readModelFacts(question.draft);
   const pair = { target: readModelFacts(question.target), draft, question };
-  const types = question.type.split(",");
+  const types = splitDraftingTypes(question.type);
   const verdicts = types.map((type) => decideType(type, pair));
   const rank = { on: 0, off: 1, refuse: 2 };
   // When one type fails, llama.cpp sets up none of them.
@@ -207,7 +212,7 @@ interface HeadType {
 }
 
 function decideHead({ type, architecture }: HeadType, { target, draft, question }: DraftPair): DraftVerdict {
-  if (draft === undefined) {
+  if (draft === undefined || question.draft === undefined) {
     return off("serves-without-drafting", {
       reason: `drafting type ${type} needs a draft model`,
       fix: "set draft.model",
@@ -222,23 +227,21 @@ function decideHead({ type, architecture }: HeadType, { target, draft, question 
       ? off("serves-without-drafting", { reason, fix })
       : refuse("aborts", { reason, fix });
   }
-  const header = question.draft?.header;
-  const width =
-    (header === undefined ? undefined : findInteger(header, `${architecture}.target_hidden_size`)) ??
-    draft.embeddingLength;
+  const { header } = question.draft;
+  const width = findInteger(header, `${architecture}.target_hidden_size`) ?? draft.embeddingLength;
   if (width !== target.embeddingLength) {
     return refuse("aborts", {
       reason: `the draft is made for a target of width ${width}; this target has width ${target.embeddingLength}`,
       fix,
     });
   }
-  const layers = header === undefined ? undefined : findArray(header, `${architecture}.target_layers`);
+  const layers = findArray(header, `${architecture}.target_layers`);
   const deepest = ((layers && decodeNumbers(layers, mostLayers)) ?? []).reduce(
     (most, layer) => Math.max(most, layer),
     0,
   );
-  const trunk = target.layers === undefined ? undefined : target.layers - target.nextnLayers;
-  if (trunk !== undefined && deepest > trunk) {
+  const trunk = (target.layers ?? Infinity) - target.nextnLayers;
+  if (deepest > trunk) {
     return refuse("aborts", {
       reason: `the draft reads layer ${deepest} of its target; this target has ${trunk} layers`,
       fix,
