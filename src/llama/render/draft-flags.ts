@@ -38,6 +38,7 @@ export const draftType: FlagRule = draftRule({
     if (unknown.length > 0) return unknownTypes(unknown, ["draft-simple", ...offered], catalogue.version);
     if (flag === undefined || toPass.length === 0)
       return leftOut("not needed on this build: it drafts as soon as it has a draft model");
+    if (toPass.length > 1 && takesOneType(flag)) return tooManyTypes(toPass, catalogue.version);
     return passed([flag.name, toPass.join(",")]);
   },
 });
@@ -54,6 +55,18 @@ function findContradiction(draft: DraftSettings, types: readonly string[]): Rend
     );
   }
   return undefined;
+}
+
+/** Until April 2026 a build drafts with a draft model and, beside it, one type of n-grams. */
+function takesOneType({ entry }: KnownFlag): boolean {
+  return entry.choices !== undefined && entry.list !== true;
+}
+
+function tooManyTypes(types: readonly string[], version: string): RenderOutcome {
+  return impossible(
+    `llama.cpp ${version} takes one drafting type besides draft-simple, not "${types.join(",")}"`,
+    "write one of them, or use a newer build",
+  );
 }
 
 function unknownTypes(unknown: readonly string[], offered: readonly string[], version: string): RenderOutcome {

@@ -42,17 +42,16 @@ async function decide({ type = "draft-simple", rule = "strict", ...pair }: Quest
 type Outcome = DraftVerdict["llamaCpp"];
 
 const on = (...warnings: string[]): DraftVerdict => ({ verdict: "on", llamaCpp: "drafts", warnings });
-const off = (llamaCpp: Outcome, reason: string, fix: string, more: object = {}): DraftVerdict => ({
+const obstacle = (reason: string, fix: string, more: object = {}) => ({ reason, fix, warnings: [], ...more });
+const off = (llamaCpp: Outcome, ...why: Parameters<typeof obstacle>): DraftVerdict => ({
   verdict: "off",
   llamaCpp,
-  reason,
-  fix,
-  warnings: [],
-  ...more,
+  ...obstacle(...why),
 });
-const refuse = (llamaCpp: Outcome, reason: string, fix: string, more: object = {}): DraftVerdict => ({
-  ...off(llamaCpp, reason, fix, more),
+const refuse = (llamaCpp: Outcome, ...why: Parameters<typeof obstacle>): DraftVerdict => ({
   verdict: "refuse",
+  llamaCpp,
+  ...obstacle(...why),
 });
 
 /** Tokens `token0`, `token1` … with some of them replaced. */
@@ -82,11 +81,7 @@ const sizeFault = (target: number, draft: number) =>
   `the vocabularies differ in size (target ${target}, draft ${draft} tokens): ` +
   "llama.cpp permits this, and then fails requests or aborts";
 const noSuchType = (type: string) =>
-  refuse(
-    "exits",
-    `this build has no drafting type "${type}"`,
-    "use a newer llama.cpp, or draft.type: draft-simple",
-  );
+  refuse("exits", `this build has no drafting type "${type}"`, "use a newer llama.cpp, or draft.type: draft-simple");
 const otherToken = { draft: vocabulary(32, { 9: "other" }) };
 const tokenNine = 'token 9 differs: target "token9", draft "other"';
 const firstDifference = { id: 9, target: "token9", draft: "other" };
@@ -139,11 +134,7 @@ describe("draft-simple", () => {
     [
       "a mismatch that is no token's has no first difference",
       { draft: { "tokenizer.ggml.add_bos_token": true } },
-      off(
-        "serves-without-drafting",
-        "the bos tokens differ: target 0, not added, draft 0, added",
-        sameTokenizer,
-      ),
+      off("serves-without-drafting", "the bos tokens differ: target 0, not added, draft 0, added", sameTokenizer),
     ],
     ...[127, 128].flatMap((more): [string, Question, DraftVerdict][] => [
       [
@@ -195,11 +186,7 @@ describe("draft-simple", () => {
         "set draft.type: draft-dflash, or use a whole model as the draft",
       ),
     ],
-    [
-      "a draft of any other architecture can",
-      { draft: head("gemma") },
-      on(),
-    ],
+    ["a draft of any other architecture can", { draft: head("gemma") }, on()],
     [
       "a draft with a NextN layer is a plain draft, too",
       { draft: { ...declared, "llama.embedding_length": 32 }, draftTensors: [nextn] },
@@ -438,8 +425,7 @@ describe("types without a model", () => {
   });
 
   test("a draft model beside n-grams alone is never used, whatever it is", async () => {
-    const idle = (type: string) =>
-      on(`the draft model is never used: drafting type "${type}" needs no draft model`);
+    const idle = (type: string) => on(`the draft model is never used: drafting type "${type}" needs no draft model`);
     expect(await decide({ type: "ngram-mod,ngram-cache" })).toEqual(idle("ngram-mod,ngram-cache"));
     expect(await decide({ type: "ngram-mod", draft: noTokens })).toEqual(idle("ngram-mod"));
   });
