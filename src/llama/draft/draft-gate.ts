@@ -4,12 +4,7 @@ import { findArray, findInteger } from "../../gguf/metadata.ts";
 import type { ModelFacts } from "../../gguf/model-facts.ts";
 import { mostLayers, readModelFacts } from "../../gguf/model-facts.ts";
 import type { GgufModel } from "../../gguf/read-model.ts";
-import {
-  type DraftingType,
-  draftingTypes,
-  findDraftingType,
-  splitDraftingTypes,
-} from "../../profiles/rules/drafting-types.ts";
+import { draftingTypes, findDraftingType, splitDraftingTypes } from "../../profiles/rules/drafting-types.ts";
 import type { TokenDifference } from "./compare-vocab.ts";
 import { findMismatch, findTokenDifference, firstComparedId } from "./compare-vocab.ts";
 import { findPairWarnings } from "./draft-warnings.ts";
@@ -133,7 +128,7 @@ function decideSimple(pair: DraftPair): DraftVerdict {
       ? refuse("serves-without-drafting", obstacle)
       : off("serves-without-drafting", obstacle);
   }
-  const headType = Object.keys(draftingTypes).find((type) => isHeadOf(draftingTypes[type], draft.architecture));
+  const headType = findHeadType(draft.architecture);
   if (headType !== undefined) {
     const reason = `the draft is a ${draft.architecture} head, which cannot draft on its own`;
     return refuse("aborts", { reason, fix: `set draft.type: ${headType}, or use a whole model as the draft` });
@@ -145,8 +140,10 @@ function decideSimple(pair: DraftPair): DraftVerdict {
   return on(findPairWarnings(target, draft, question.ctxSize));
 }
 
-function isHeadOf(type: DraftingType | undefined, architecture: string | undefined): boolean {
-  return type?.source === "head" && type.architecture === architecture;
+/** The first drafting type whose heads have this architecture. */
+function findHeadType(architecture: string | undefined): string | undefined {
+  const types = Object.entries(draftingTypes);
+  return types.find(([, type]) => type.source === "head" && type.architecture === architecture)?.[0];
 }
 
 /** What each range of builds does with incompatible vocabularies. */

@@ -187,13 +187,14 @@ describe("draft-simple", () => {
       ),
     ],
     ["a draft of any other architecture can", { draft: head("gemma") }, on()],
+    ["… and one that does not say its architecture", { draft: { "general.architecture": 7 } }, on()],
     [
       "a draft with a NextN layer is a plain draft, too",
       { draft: { ...declared, "llama.embedding_length": 32 }, draftTensors: [nextn] },
       on(),
     ],
   ])("%s", async (_, question, verdict) => {
-    expect(await decide(question)).toEqual(verdict);
+    expect(await decide(question)).toStrictEqual(verdict);
   });
 });
 
@@ -237,11 +238,11 @@ describe("models that llama.cpp cannot load", () => {
     ["they load one with the tensors", { target: declared, targetTensors: [nextn], rule: "translate" }, on()],
     ["… and one that declares no layer", { targetTensors: [nextn], rule: "translate" }, on()],
   ])("%s", async (_, question, verdict) => {
-    expect(await decide(question)).toEqual(verdict);
+    expect(await decide(question)).toStrictEqual(verdict);
   });
 
   test.each(Object.keys(draftingTypes))("a broken target is refused for %s", async (type) => {
-    expect(await decide({ type, target: noTokens, draft: "none" })).toEqual(
+    expect(await decide({ type, target: noTokens, draft: "none" })).toStrictEqual(
       refuse("exits", `llama.cpp cannot load the target: ${noTokensProblem}`, "use another file of the target"),
     );
   });
@@ -249,7 +250,7 @@ describe("models that llama.cpp cannot load", () => {
   test.each(Object.entries(draftingTypes).filter(([, { source }]) => source !== "ngram"))(
     "a broken draft is refused for %s",
     async (type) => {
-      expect(await decide({ type, draft: noTokens })).toEqual(
+      expect(await decide({ type, draft: noTokens })).toStrictEqual(
         refuse("exits", `llama.cpp cannot load the draft: ${noTokensProblem}`, "use another file of the draft"),
       );
     },
@@ -309,7 +310,7 @@ describe("draft-mtp", () => {
       on(),
     ],
   ])("%s", async (_, pair, verdict) => {
-    expect(await decide({ type: "draft-mtp", ...pair })).toEqual(verdict);
+    expect(await decide({ type: "draft-mtp", ...pair })).toStrictEqual(verdict);
   });
 });
 
@@ -403,7 +404,7 @@ describe("heads made for one target", () => {
       ],
     ]),
   ])("%s %s", async (type, _, pair, verdict) => {
-    expect(await decide({ type, ...pair })).toEqual(verdict);
+    expect(await decide({ type, ...pair })).toStrictEqual(verdict);
   });
 });
 
@@ -412,7 +413,7 @@ describe("types that came with the builds that compare strictly", () => {
   test.each(later.flatMap(([type]) => (["translate", "refuse"] as const).map((rule) => [type, rule] as const)))(
     "%s does not exist on builds with the rule %s",
     async (type, rule) => {
-      expect(await decide({ type, rule, draft: "none" })).toEqual(noSuchType(type));
+      expect(await decide({ type, rule, draft: "none" })).toStrictEqual(noSuchType(type));
     },
   );
 });
@@ -421,13 +422,13 @@ describe("types without a model", () => {
   const ngrams = Object.keys(draftingTypes).filter((type) => type.startsWith("ngram-"));
   test.each([...ngrams, "ngram-unheard-of"])("%s drafts alone, on every build", async (type) => {
     for (const rule of ["strict", "translate", "refuse"] as const)
-      expect(await decide({ type, rule, draft: "none" })).toEqual(on());
+      expect(await decide({ type, rule, draft: "none" })).toStrictEqual(on());
   });
 
   test("a draft model beside n-grams alone is never used, whatever it is", async () => {
     const idle = (type: string) => on(`the draft model is never used: drafting type "${type}" needs no draft model`);
-    expect(await decide({ type: "ngram-mod,ngram-cache" })).toEqual(idle("ngram-mod,ngram-cache"));
-    expect(await decide({ type: "ngram-mod", draft: noTokens })).toEqual(idle("ngram-mod"));
+    expect(await decide({ type: "ngram-mod,ngram-cache" })).toStrictEqual(idle("ngram-mod,ngram-cache"));
+    expect(await decide({ type: "ngram-mod", draft: noTokens })).toStrictEqual(idle("ngram-mod"));
   });
 
   test("none is off", async () => {
@@ -436,14 +437,14 @@ describe("types without a model", () => {
       'the drafting type is "none"',
       "set draft.type, or remove draft from the profile",
     );
-    expect(await decide({ type: "none", draft: "none" })).toEqual(verdict);
-    expect(await decide({ type: "none" })).toEqual(verdict);
+    expect(await decide({ type: "none", draft: "none" })).toStrictEqual(verdict);
+    expect(await decide({ type: "none" })).toStrictEqual(verdict);
   });
 
   test.each(["draft-new", "constructor"])("an unknown type, %s, is not judged, and a warning says so", async (type) => {
     const verdict = on(`llmctl does not know the drafting type "${type}"; the models were not compared`);
-    expect(await decide({ type, ...otherToken })).toEqual(verdict);
-    expect(await decide({ type, draft: "none" })).toEqual(verdict);
+    expect(await decide({ type, ...otherToken })).toStrictEqual(verdict);
+    expect(await decide({ type, draft: "none" })).toStrictEqual(verdict);
   });
 });
 
@@ -488,7 +489,7 @@ describe("several types", () => {
       { ...mtp, warnings: ["the eom tokens differ (target none, draft 4)"] },
     ],
   ])("%s: %s", async (_, type, pair, verdict) => {
-    expect(await decide({ type, ...pair })).toEqual(verdict);
+    expect(await decide({ type, ...pair })).toStrictEqual(verdict);
   });
 });
 
@@ -498,7 +499,7 @@ describe("real files", () => {
   test("the demo pair drafts on every build, without a warning", async () => {
     const models = { target: await readModel(demo("demo-target")), draft: await readModel(demo("demo-draft")) };
     for (const rule of ["strict", "translate", "refuse"] as const)
-      expect(decideDraft({ ...models, type: "draft-simple", rule })).toEqual(on());
+      expect(decideDraft({ ...models, type: "draft-simple", rule })).toStrictEqual(on());
   });
 
   test("a single token edited in the demo draft is found", async () => {
@@ -508,7 +509,7 @@ describe("real files", () => {
       metadata["tokenizer.ggml.tokens"] = edited;
     });
     const models = { target: await readModel(demo("demo-target")), draft: await modelFrom(draft) };
-    expect(decideDraft({ ...models, type: "draft-simple", rule: "strict" })).toEqual(
+    expect(decideDraft({ ...models, type: "draft-simple", rule: "strict" })).toStrictEqual(
       off("serves-without-drafting", 'token 639 differs: target "Ot", draft "edited"', sameTokenizer, {
         firstDifference: { id: 639, target: "Ot", draft: "edited" },
       }),
@@ -519,7 +520,7 @@ describe("real files", () => {
     const tensors = (width: number) => [{ name: "token_embd.weight", ne: [width, 32] }];
     const target = await modelFrom({ metadata: modelKeys(), tensors: tensors(64), byteOrder: "big", version: 3 });
     const draft = await modelFrom({ metadata: modelKeys(), tensors: tensors(32), version: 1 });
-    expect(decideDraft({ target, draft, type: "draft-simple", rule: "strict" })).toEqual(on());
+    expect(decideDraft({ target, draft, type: "draft-simple", rule: "strict" })).toStrictEqual(on());
   });
 });
 
@@ -529,6 +530,6 @@ test("the wanted context of the profile reaches the warnings", async () => {
     draft: await modelFrom({ metadata: modelKeys({ "llama.context_length": 256 }), tensors: [{ name: "a", ne: [1] }] }),
   };
   const ask = (ctxSize: number) => decideDraft({ ...models, type: "draft-simple", rule: "strict", ctxSize }).warnings;
-  expect(ask(256)).toEqual([]);
-  expect(ask(257)).toEqual([expect.stringContaining("the context is 257")]);
+  expect(ask(256)).toStrictEqual([]);
+  expect(ask(257)).toStrictEqual([expect.stringContaining("the context is 257")]);
 });

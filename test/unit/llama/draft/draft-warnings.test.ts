@@ -1,16 +1,35 @@
 import { expect, test } from "vitest";
-import { readModelFacts, type ModelFacts } from "../../../../src/gguf/model-facts.ts";
+import type { ModelFacts } from "../../../../src/gguf/model-facts.ts";
 import type { TokenizerFacts } from "../../../../src/gguf/tokenizer-facts.ts";
 import { findPairWarnings } from "../../../../src/llama/draft/draft-warnings.ts";
-import { modelFrom, modelKeys } from "../../../support/gguf-builder.ts";
 import { textArray, tokenizer } from "../../../support/tokenizer.ts";
 
 type Changes = Partial<Omit<ModelFacts, "tokenizer">> & { readonly tokenizer?: Partial<TokenizerFacts> };
 
-const small = readModelFacts(await modelFrom({ metadata: modelKeys() }));
-
 function model(changes: Changes, parameters: number): ModelFacts {
-  return { ...small, contextLength: 512, parameters, ...changes, tokenizer: tokenizer(changes.tokenizer) };
+  return {
+    shards: [],
+    sizeBytes: 0,
+    architecture: "llama",
+    name: undefined,
+    parameters,
+    quant: undefined,
+    layers: 2,
+    nextnLayers: 0,
+    hasNextnTensors: false,
+    contextLength: 512,
+    embeddingLength: 64,
+    outputLength: 64,
+    heads: undefined,
+    kvHeads: undefined,
+    kvBytesPerToken: undefined,
+    slidingWindow: undefined,
+    experts: undefined,
+    expertsUsed: undefined,
+    chatTemplateHash: undefined,
+    ...changes,
+    tokenizer: tokenizer(changes.tokenizer),
+  };
 }
 
 function warnings(target: Changes = {}, draft: Changes = {}, ctxSize?: number): string[] {
