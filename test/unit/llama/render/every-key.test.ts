@@ -73,6 +73,30 @@ describe("what a key becomes on each build", () => {
   });
 });
 
+/** Keys whose flag had no value once, or has several. */
+const otherForms = ["flash_attn", "rpc.workers", "lora", "draft.type"];
+
+describe("a build whose flag takes no value", () => {
+  test.each(rows.filter(([key]) => !otherForms.includes(key)))("has no flag for %s", (key, { becomes }) => {
+    for (const build of ["b7698", "v0.5.0"] as const) {
+      const { entries } = catalogues[build];
+      for (const [values, outcome] of becomes) {
+        const [name = "", value, note] = expectedOn(build, key, outcome).split(" ");
+        if (!name.startsWith("--") || value === undefined || note === "#" || note === "") continue;
+        const switches = entries.map((entry) => (entry.names.includes(name) ? { ...entry, hints: [] } : entry));
+        const found = outcomeOf(key, values, new FlagCatalogue("VERSION", switches));
+        expect([build, values, found]).toEqual([build, values, expectedOn(build, key, {})]);
+      }
+    }
+  });
+});
+
+test("the older of two names is passed where it is the only one", () => {
+  const only = (name: string, hint = "") => new FlagCatalogue("VERSION", parseHelp(`${oldHelp}${name}${hint}\n`));
+  expect(outcomeOf("rerank", { rerank: true }, only("--reranking"))).toBe("--reranking");
+  expect(outcomeOf("lora", { lora: ["/a"] }, only("--lora", " FNAME"))).toBe("--lora /a");
+});
+
 describe("what a key becomes for llama-cli", () => {
   const programs = { b7698: readCliCatalogue("b7698", "VERSION"), "v0.5.0": readCliCatalogue("v0.5.0", "VERSION") };
   /** Not about clients, and yet without a flag there. */
@@ -126,13 +150,13 @@ describe("the flags of a key in args", () => {
 
   test.each(named)("%s: none of them while the profile sets the key", (key, { names, becomes: [[values] = [{}]] }) => {
     for (const name of names.split(" "))
-      for (const build of serverBuilds)
+      for (const build of builds)
         expect([build, check(values, name, catalogues[build])]).toEqual([build, covered(name, key)]);
   });
 
   test.each(named)("%s: otherwise all of them, unless llmctl itself reads the key", (key, { names, raw }) => {
     for (const name of names.split(" ")) {
-      for (const build of serverBuilds) {
+      for (const build of builds) {
         const known = catalogues[build].has(name);
         const expected = raw === true && known ? { passed: [name], problems: [] } : covered(name, key);
         expect([build, check({}, name, catalogues[build])]).toEqual([build, expected]);

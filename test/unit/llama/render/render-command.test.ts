@@ -146,6 +146,16 @@ describe("for llama-cli", () => {
   });
 });
 
+test("a build whose help lists no drafting types is passed all of them, and refuses what it does not know", () => {
+  const catalogue = new FlagCatalogue(
+    "new",
+    parseHelp(`${oldHelp}--spec-type TYPES                       any of them\n`),
+  );
+  const types = (draft: Values) => render({ draft }, catalogue).flags.find(({ key }) => key === "draft.type")?.args;
+  expect(types({ type: "ngram-mod,draft-new", model: "/m/d.gguf" })).toEqual(["--spec-type", "ngram-mod,draft-new"]);
+  expect(types({ model: "/m/d.gguf" })).toEqual(["--spec-type", "draft-simple"]);
+});
+
 test("model, host and port are always passed", () => {
   expect(commandLine(render({}, catalogues["v0.5.0"]))).toEqual([
     "--model",
