@@ -239,6 +239,10 @@ export const renderedDraftKeys: Readonly<Record<string, RenderedKey>> = {
       [beside({ p_min: 1 }), { b7698: "--draft-p-min 1.0", b10068: "--spec-draft-p-min 1.0" }],
       [beside({ type: "draft-mtp" }), { ...noType, b10068: "" }],
       [alone("draft-mtp", { p_min: 0.5 }), { ...noType, b10068: "--spec-draft-p-min 0.5" }],
+      [
+        beside({ type: "ngram-mod,draft-simple", p_min: 0.5 }),
+        { ...noType, b8390: "--draft-p-min 0.5", b10068: "--spec-draft-p-min 0.5" },
+      ],
       [alone("ngram-mod", { p_min: 0.5 }), { ...noType, b8390: "left out: ngram-mod computes no probabilities" }],
       [alone("ngram-mod"), { ...noType, b8390: "" }],
     ],

@@ -109,9 +109,8 @@ function passWanted(draft: DraftSettings, key: LengthKey, { catalogue, flags }: 
     : passed(outcome.args, "llmctl's default, the same on every build");
 }
 
-/** The default in the help text. Texts until January 2026 round 0.75 to 0.8. */
-function defaultOf({ name, entry }: KnownFlag): number | undefined {
-  if (entry.default === undefined) return undefined;
+/** The default in the help text, NaN when it has none. Texts until January 2026 round 0.75 to 0.8. */
+function defaultOf({ name, entry }: KnownFlag): number {
   return name === "--draft-p-min" && entry.default === "0.8" ? 0.75 : Number(entry.default);
 }
 

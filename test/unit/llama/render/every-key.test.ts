@@ -82,12 +82,42 @@ describe("a build whose flag takes no value", () => {
       const { entries } = catalogues[build];
       for (const [values, outcome] of becomes) {
         const [name = "", value, note] = expectedOn(build, key, outcome).split(" ");
-        if (!name.startsWith("--") || value === undefined || note === "#" || note === "") continue;
+        const isInherited = key === "draft.devices" && note !== undefined;
+        if (!name.startsWith("--") || value === undefined || isInherited) continue;
         const switches = entries.map((entry) => (entry.names.includes(name) ? { ...entry, hints: [] } : entry));
         const found = outcomeOf(key, values, new FlagCatalogue("VERSION", switches));
         expect([build, values, found]).toEqual([build, values, expectedOn(build, key, {})]);
       }
     }
+  });
+});
+
+describe("a build with --model alone", () => {
+  const bare = new FlagCatalogue("VERSION", parseHelp(`${"--model FNAME".padEnd(40)}model path\n`));
+
+  test.each<[string, Values]>([
+    ["threads", { threads: 8 }],
+    ["priority", { priority: "normal" }],
+    ["ctx_size", { ctx_size: 1 }],
+    ["server.host", {}],
+    ["server.port", {}],
+    ["jinja", { jinja: true }],
+    ["gpu_layers", { gpu_layers: 1 }],
+    ["gpu_layers", { gpu_layers: "auto" }],
+    ["flash_attn", { flash_attn: "auto" }],
+    ["mlock", { mlock: true }],
+    ["mmap", { mmap: false }],
+    ["kv_offload", { kv_offload: true }],
+    ["draft.model", { draft: { model: "/m/d.gguf" } }],
+    ["draft.n_max", { draft: { model: "/m/d.gguf", n_max: 8 } }],
+  ])("has no flag for %s: %j", (key, values) => {
+    expect(outcomeOf(key, values, bare)).toBe(expectedOn("old", key, {}));
+  });
+
+  test("has no low priority", () => {
+    expect(outcomeOf("priority", { priority: "low" }, bare)).toBe(
+      'refused: llama.cpp VERSION has no priority "low"; write normal, or use a newer build',
+    );
   });
 });
 

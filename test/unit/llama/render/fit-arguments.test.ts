@@ -10,7 +10,7 @@ const catalogue = new FlagCatalogue(
   "fit",
   parseHelp("-m,    --model FNAME                    model path\n--flag N                                any\n"),
 );
-const keys = [...Object.keys(renderedKeys), ...Object.keys(renderedDraftKeys), "args[0]", "args.no-repack"];
+const keys = [...Object.keys(renderedKeys), ...Object.keys(renderedDraftKeys), "args[0]", "args.numa"];
 const flag = (key: string, name = "--flag") => ({ key, path: [], args: [name, key] });
 
 test("the memory of the target depends on these keys, and on no other", () => {
@@ -62,7 +62,7 @@ test("the memory of the target depends on these keys, and on no other", () => {
     "rerank",
     "pooling",
     "args[0]",
-    "args.no-repack",
+    "args.numa",
   ]);
 });
 

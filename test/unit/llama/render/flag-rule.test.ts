@@ -41,7 +41,7 @@ test.each([
     { kind: "impossible", message: 'key "c" is not known to llama.cpp v7', fix: "it takes a, b" },
   ],
 ])("%s: %j %s", (_, flags, value, outcome) => {
-  expect(passValue(catalogue, "key", flags, value)).toEqual(outcome);
+  expect(passValue(catalogue, "key", flags, value)).toStrictEqual(outcome);
 });
 
 test.each<[string, string, boolean]>([

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { FlagCatalogue } from "../../../../src/llama/ask/flag-catalogue.ts";
 import { parseHelp } from "../../../../src/llama/ask/help-text.ts";
+import { ownedFlags } from "../../../../src/llama/render/owned-flags.ts";
 import { checkRawArgs } from "../../../../src/llama/render/raw-args.ts";
 import { makeProfile, oldHelp, readCatalogue, readCliCatalogue } from "../../../support/llama-help.ts";
 
@@ -199,6 +200,14 @@ describe("problems", () => {
     }
   });
 
+  test.each(ownedFlags.flatMap(({ flags }) => flags))(
+    "%s is refused on a build that has no other name for it",
+    (name) => {
+      const catalogue = new FlagCatalogue("odd", parseHelp(`${oldHelp}${name.padEnd(40)}odd\n`));
+      expect(check([name], {}, catalogue)).toMatchObject({ flags: [], problems: [{ at: "p.yaml:args.0" }] });
+    },
+  );
+
   test("the opposite of such a flag is harmless", () => {
     expect(check(["--no-log-jsonl"])).toMatchObject({ flags: [{ args: ["--no-log-jsonl"] }], problems: [] });
   });
@@ -258,6 +267,7 @@ describe("a flag for a secret, on any build", () => {
     "--db-passwd",
     "--my-key",
     "--hf-apikey",
+    "--hf2key",
     "-hft",
     "--HF-TOKEN",
   ])("%s is refused", (name) => {
@@ -274,9 +284,12 @@ describe("a flag for a secret, on any build", () => {
     });
   });
 
-  test.each(["--key-file", "--token-count", "--max-tokens", "--passwords-file", "-hftx"])("%s is not one", (name) => {
-    expect(check([name, "1"], {}, secrets(name)).problems).toEqual([]);
-  });
+  test.each(["--key-file", "--token-count", "--max-tokens", "--passwords-file", "-hftx", "--x-hft"])(
+    "%s is not one",
+    (name) => {
+      expect(check([name, "1"], {}, secrets(name)).problems).toEqual([]);
+    },
+  );
 
   test("its opposite shows nothing", () => {
     const help = `${oldHelp}--my-token, --no-my-token               asks for one\n`;

@@ -156,6 +156,21 @@ test("a build whose help lists no drafting types is passed all of them, and refu
   expect(types({ model: "/m/d.gguf" })).toEqual(["--spec-type", "draft-simple"]);
 });
 
+test.each([
+  ["--draft-p-min", "(default: 0.8)", 0.75, true],
+  ["--draft-p-min", "(default: 0.8)", 0.8, false],
+  ["--draft-p-min", "(default: 0.75)", 0.75, true],
+  ["--draft-p-min", "(default: 0.5)", 0.75, false],
+  ["--draft-p-min", "(default: 0.5)", 0.5, true],
+  ["--draft-p-min", "without a default", 0.75, false],
+  ["--spec-draft-p-min", "(default: 0.8)", 0.75, false],
+  ["--spec-draft-p-min", "(default: 0.8)", 0.8, true],
+])("%s %s: only old texts round, here for %s", (name, text, value, isDefault) => {
+  const catalogue = new FlagCatalogue("odd", parseHelp(`${oldHelp}${`${name} P`.padEnd(40)}probability ${text}\n`));
+  const { flags } = render({ draft: { model: "/m/d.gguf", p_min: value } }, catalogue);
+  expect(flags.some(({ key }) => key === "draft.p_min")).toBe(!isDefault);
+});
+
 test("model, host and port are always passed", () => {
   expect(commandLine(render({}, catalogues["v0.5.0"]))).toEqual([
     "--model",
