@@ -10,12 +10,12 @@ export function readHelp(name: string): string {
   return readFileSync(new URL(`../fixtures/llama-help/${name}.txt`, import.meta.url), "utf8");
 }
 
-export function readCatalogue(build: string): FlagCatalogue {
-  return new FlagCatalogue(build, parseHelp(readHelp(`llama-server-${build}`)));
+export function readCatalogue(build: string, version = build): FlagCatalogue {
+  return new FlagCatalogue(version, parseHelp(readHelp(`llama-server-${build}`)));
 }
 
-export function readCliCatalogue(build: "b7698" | "v0.5.0"): FlagCatalogue {
-  return new FlagCatalogue(build, parseHelp(readHelp(`llama-cli-${build}`)));
+export function readCliCatalogue(build: "b7698" | "v0.5.0", version: string = build): FlagCatalogue {
+  return new FlagCatalogue(version, parseHelp(readHelp(`llama-cli-${build}`)));
 }
 
 /** A checked profile whose places read `p.yaml:KEY`. */

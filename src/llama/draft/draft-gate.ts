@@ -4,7 +4,7 @@ import { findArray, findInteger } from "../../gguf/metadata.ts";
 import type { ModelFacts } from "../../gguf/model-facts.ts";
 import { mostLayers, readModelFacts } from "../../gguf/model-facts.ts";
 import type { GgufModel } from "../../gguf/read-model.ts";
-import { type DraftingType, draftingTypes, findDraftingType } from "../../profiles/rules/drafting-types.ts";
+import { draftingTypes, findDraftingType, splitDraftingTypes } from "../../profiles/rules/drafting-types.ts";
 import type { TokenDifference } from "./compare-vocab.ts";
 import { findMismatch, findTokenDifference, firstComparedId } from "./compare-vocab.ts";
 import { findPairWarnings } from "./draft-warnings.ts";
@@ -75,7 +75,7 @@ interface DraftPair {
 export function decideDraft(question: DraftQuestion): DraftVerdict {
   const draft = question.draft === undefined ? undefined : readModelFacts(question.draft);
   const pair = { target: readModelFacts(question.target), draft, question };
-  const types = question.type.split(",");
+  const types = splitDraftingTypes(question.type);
   const verdicts = types.map((type) => decideType(type, pair));
   const rank = { on: 0, off: 1, refuse: 2 };
   // When one type fails, llama.cpp sets up none of them.
@@ -128,7 +128,7 @@ function decideSimple(pair: DraftPair): DraftVerdict {
       ? refuse("serves-without-drafting", obstacle)
       : off("serves-without-drafting", obstacle);
   }
-  const headType = Object.keys(draftingTypes).find((type) => isHeadOf(draftingTypes[type], draft.architecture));
+  const headType = findHeadType(draft.architecture);
   if (headType !== undefined) {
     const reason = `the draft is a ${draft.architecture} head, which cannot draft on its own`;
     return refuse("aborts", { reason, fix: `set draft.type: ${headType}, or use a whole model as the draft` });
@@ -140,8 +140,10 @@ function decideSimple(pair: DraftPair): DraftVerdict {
   return on(findPairWarnings(target, draft, question.ctxSize));
 }
 
-function isHeadOf(type: DraftingType | undefined, architecture: string | undefined): boolean {
-  return type?.source === "head" && type.architecture === architecture;
+/** The first drafting type whose heads have this architecture. */
+function findHeadType(architecture: string | undefined): string | undefined {
+  const types = Object.entries(draftingTypes);
+  return types.find(([, type]) => type.source === "head" && type.architecture === architecture)?.[0];
 }
 
 /** What each range of builds does with incompatible vocabularies. */
@@ -207,7 +209,7 @@ interface HeadType {
 }
 
 function decideHead({ type, architecture }: HeadType, { target, draft, question }: DraftPair): DraftVerdict {
-  if (draft === undefined) {
+  if (draft === undefined || question.draft === undefined) {
     return off("serves-without-drafting", {
       reason: `drafting type ${type} needs a draft model`,
       fix: "set draft.model",
@@ -222,23 +224,21 @@ function decideHead({ type, architecture }: HeadType, { target, draft, question 
       ? off("serves-without-drafting", { reason, fix })
       : refuse("aborts", { reason, fix });
   }
-  const header = question.draft?.header;
-  const width =
-    (header === undefined ? undefined : findInteger(header, `${architecture}.target_hidden_size`)) ??
-    draft.embeddingLength;
+  const { header } = question.draft;
+  const width = findInteger(header, `${architecture}.target_hidden_size`) ?? draft.embeddingLength;
   if (width !== target.embeddingLength) {
     return refuse("aborts", {
       reason: `the draft is made for a target of width ${width}; this target has width ${target.embeddingLength}`,
       fix,
     });
   }
-  const layers = header === undefined ? undefined : findArray(header, `${architecture}.target_layers`);
+  const layers = findArray(header, `${architecture}.target_layers`);
   const deepest = ((layers && decodeNumbers(layers, mostLayers)) ?? []).reduce(
     (most, layer) => Math.max(most, layer),
     0,
   );
-  const trunk = target.layers === undefined ? undefined : target.layers - target.nextnLayers;
-  if (trunk !== undefined && deepest > trunk) {
+  const trunk = (target.layers ?? Infinity) - target.nextnLayers;
+  if (deepest > trunk) {
     return refuse("aborts", {
       reason: `the draft reads layer ${deepest} of its target; this target has ${trunk} layers`,
       fix,

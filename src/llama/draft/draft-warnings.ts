@@ -68,10 +68,11 @@ function sizeWarnings(target: ModelFacts, draft: ModelFacts, ctxSize: number | u
   const warnings: string[] = [];
   if (draft.parameters >= target.parameters)
     warnings.push("the draft has no fewer parameters than the target: drafting will hardly be faster than no drafting");
-  const wanted = ctxSize === undefined || ctxSize === 0 ? target.contextLength : ctxSize;
-  if (wanted !== undefined && draft.contextLength !== undefined && draft.contextLength < wanted) {
+  const wanted = (ctxSize || target.contextLength) ?? 0;
+  const trained = draft.contextLength ?? Infinity;
+  if (trained < wanted) {
     warnings.push(
-      `the draft was trained for ${draft.contextLength} tokens and the context is ${wanted}: ` +
+      `the draft was trained for ${trained} tokens and the context is ${wanted}: ` +
         "beyond its length few of its tokens will be accepted",
     );
   }

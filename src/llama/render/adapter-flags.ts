@@ -70,7 +70,7 @@ function passAdapters(match: KnownFlag, adapters: readonly Adapter[], scaled: bo
 }
 
 function isList({ entry }: KnownFlag): boolean {
-  return entry.hints.length === 1 && entry.help.includes("comma-separated");
+  return entry.help.includes("comma-separated");
 }
 
 /** Files that are loaded together with the model, and modes in which it makes embeddings instead of text. */

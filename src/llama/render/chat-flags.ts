@@ -10,7 +10,8 @@ function templateVariables(
   { chat_template_kwargs: kwargs, reasoning_effort: effort }: ProfileValues,
   catalogue: FlagCatalogue,
 ): string {
-  const inVariables = effort !== undefined && catalogue.findFirst(effortFlags) === undefined;
+  const inVariables = catalogue.findFirst(effortFlags) === undefined;
+  // JSON has no undefined: without an effort there is no variable.
   return JSON.stringify({ ...kwargs, ...(inVariables ? { reasoning_effort: effort } : {}) });
 }
 

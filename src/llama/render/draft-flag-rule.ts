@@ -1,3 +1,4 @@
+import { splitDraftingTypes } from "../../profiles/rules/drafting-types.ts";
 import type { ProfileValues } from "../../profiles/schema/schema.ts";
 import { leftOut, type RenderOutcome, type FlagRule, type RenderInput } from "./flag-rule.ts";
 
@@ -37,7 +38,7 @@ export function draftModelRule<T>(
   });
 }
 
-/** The drafting types of a profile, which are joined by commas. */
+/** The drafting types of a profile. */
 export function splitTypes(draft: DraftSettings): string[] {
-  return draft.type.split(",").map((type) => type.trim());
+  return splitDraftingTypes(draft.type);
 }

@@ -38,6 +38,7 @@ export const draftType: FlagRule = draftRule({
     if (unknown.length > 0) return unknownTypes(unknown, ["draft-simple", ...offered], catalogue.version);
     if (flag === undefined || toPass.length === 0)
       return leftOut("not needed on this build: it drafts as soon as it has a draft model");
+    if (toPass.length > 1 && takesOneType(flag)) return tooManyTypes(toPass, catalogue.version);
     return passed([flag.name, toPass.join(",")]);
   },
 });
@@ -54,6 +55,18 @@ function findContradiction(draft: DraftSettings, types: readonly string[]): Rend
     );
   }
   return undefined;
+}
+
+/** Until April 2026 a build drafts with a draft model and, beside it, one type of n-grams. */
+function takesOneType({ entry }: KnownFlag): boolean {
+  return entry.choices !== undefined && entry.list !== true;
+}
+
+function tooManyTypes(types: readonly string[], version: string): RenderOutcome {
+  return impossible(
+    `llama.cpp ${version} takes one drafting type besides draft-simple, not "${types.join(",")}"`,
+    "write one of them, or use a newer build",
+  );
 }
 
 function unknownTypes(unknown: readonly string[], offered: readonly string[], version: string): RenderOutcome {
@@ -96,9 +109,8 @@ function passWanted(draft: DraftSettings, key: LengthKey, { catalogue, flags }: 
     : passed(outcome.args, "llmctl's default, the same on every build");
 }
 
-/** The default in the help text. Texts until January 2026 round 0.75 to 0.8. */
-function defaultOf({ name, entry }: KnownFlag): number | undefined {
-  if (entry.default === undefined) return undefined;
+/** The default in the help text, NaN when it has none. Texts until January 2026 round 0.75 to 0.8. */
+function defaultOf({ name, entry }: KnownFlag): number {
   return name === "--draft-p-min" && entry.default === "0.8" ? 0.75 : Number(entry.default);
 }
 

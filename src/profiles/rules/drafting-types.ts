@@ -29,6 +29,11 @@ export const draftingTypes: Readonly<Record<string, DraftingType>> = {
   "ngram-cache": { source: "ngram", length: "unset" },
 };
 
+/** The drafting types in a profile's `draft.type`, which are joined by commas. */
+export function splitDraftingTypes(text: string): string[] {
+  return text.split(",").map((type) => type.trim());
+}
+
 /** What is known of a type; llama.cpp begins the names of all n-gram types alike. */
 export function findDraftingType(type: string): DraftingType | undefined {
   if (Object.hasOwn(draftingTypes, type)) return draftingTypes[type];

@@ -4,69 +4,502 @@ import { describe, expect, test } from "vitest";
 import { decodeTexts } from "../../../../src/gguf/gguf-array.ts";
 import { findArray } from "../../../../src/gguf/metadata.ts";
 import { readModel } from "../../../../src/gguf/read-model.ts";
-import type { DraftQuestion, DraftVerdict } from "../../../../src/llama/draft/draft-gate.ts";
-import { decideDraft } from "../../../../src/llama/draft/draft-gate.ts";
-import { vocabRuleFromFlags } from "../../../../src/llama/draft/build-vocab-rule.ts";
-import type { GgufParts, Part, TensorPart } from "../../../support/gguf-builder.ts";
+import type { VocabRule } from "../../../../src/llama/draft/build-vocab-rule.ts";
+import { decideDraft, type DraftVerdict } from "../../../../src/llama/draft/draft-gate.ts";
+import { draftingTypes } from "../../../../src/profiles/rules/drafting-types.ts";
+import type { Part, TensorPart } from "../../../support/gguf-builder.ts";
 import { editGguf, modelFrom, modelKeys } from "../../../support/gguf-builder.ts";
 
-const targetTensors = [{ name: "token_embd.weight", ne: [64, 32] }];
-const draftTensors = [{ name: "token_embd.weight", ne: [32, 32] }];
-const nextn = { name: "blk.1.nextn.eh_proj.weight", ne: [4] };
+type Keys = Readonly<Record<string, Part>>;
 
-interface Sides {
-  readonly target?: Record<string, Part>;
-  readonly draft?: Record<string, Part>;
+/** A small target and a draft half its size, with these metadata keys and tensors changed. */
+interface Pair {
+  readonly target?: Keys;
   readonly targetTensors?: readonly TensorPart[];
+  readonly draft?: Keys | "none";
   readonly draftTensors?: readonly TensorPart[];
 }
 
-async function decide(sides: Sides, asked: Partial<DraftQuestion> = {}): Promise<DraftVerdict> {
-  const target: GgufParts = {
-    metadata: modelKeys(sides.target),
-    tensors: [...targetTensors, ...(sides.targetTensors ?? [])],
-  };
-  const draft: GgufParts = {
-    metadata: modelKeys(sides.draft),
-    tensors: [...draftTensors, ...(sides.draftTensors ?? [])],
-  };
+interface Question extends Pair {
+  readonly type?: string;
+  readonly rule?: VocabRule;
+}
+
+async function decide({ type = "draft-simple", rule = "strict", ...pair }: Question): Promise<DraftVerdict> {
+  const { target, targetTensors = [], draft, draftTensors = [] } = pair;
+  const embedding = (width: number) => ({ name: "token_embd.weight", ne: [width, 32] });
   return decideDraft({
-    target: await modelFrom(target),
-    draft: await modelFrom(draft),
-    type: "draft-simple",
-    rule: "strict",
-    ...asked,
+    target: await modelFrom({ metadata: modelKeys(target), tensors: [embedding(64), ...targetTensors] }),
+    draft:
+      draft === "none"
+        ? undefined
+        : await modelFrom({ metadata: modelKeys(draft), tensors: [embedding(32), ...draftTensors] }),
+    type,
+    rule,
   });
 }
 
-async function decideAlone(type: string, target: Sides = {}): Promise<DraftVerdict> {
-  const model = await modelFrom({
-    metadata: modelKeys(target.target),
-    tensors: [...targetTensors, ...(target.targetTensors ?? [])],
-  });
-  return decideDraft({ target: model, type, rule: "strict" });
-}
+type Outcome = DraftVerdict["llamaCpp"];
+
+const on = (...warnings: string[]): DraftVerdict => ({ verdict: "on", llamaCpp: "drafts", warnings });
+const obstacle = (reason: string, fix: string, more: object = {}) => ({ reason, fix, warnings: [], ...more });
+const off = (llamaCpp: Outcome, ...why: Parameters<typeof obstacle>): DraftVerdict => ({
+  verdict: "off",
+  llamaCpp,
+  ...obstacle(...why),
+});
+const refuse = (llamaCpp: Outcome, ...why: Parameters<typeof obstacle>): DraftVerdict => ({
+  verdict: "refuse",
+  llamaCpp,
+  ...obstacle(...why),
+});
 
 /** Tokens `token0`, `token1` … with some of them replaced. */
-function vocabulary(count: number, edits: Record<number, string> = {}): Record<string, Part> {
+function vocabulary(count: number, edits: Readonly<Record<number, string>> = {}): Record<string, Part> {
   const tokens = Array.from({ length: count }, (_, id) => edits[id] ?? `token${id}`);
   return { "tokenizer.ggml.tokens": tokens, "tokenizer.ggml.token_type": tokens.map(() => 1) };
 }
 
-const demo = (name: string): string => fileURLToPath(new URL(`../../../../models/${name}.gguf`, import.meta.url));
+const nextn = { name: "blk.1.nextn.eh_proj.weight", ne: [4] };
+const declared = { "llama.nextn_predict_layers": 1 };
+/** llama.cpp cannot load it: `tokenizer.ggml.token_type` is too short. Older builds do not see that. */
+const shortList = { "tokenizer.ggml.token_type": [1] };
+const shortListProblem = "tokenizer.ggml.token_type has 1 entries for 32 tokens";
+/** No build of llama.cpp can load it. */
+const noTokens = { "tokenizer.ggml.tokens": 1 };
+const noTokensProblem = "it has no list of tokens";
 
-const reasonOf = (verdict: DraftVerdict): string => (verdict.verdict === "on" ? "" : verdict.reason);
+const head = (architecture: string, keys: Keys = {}): Keys => ({ "general.architecture": architecture, ...keys });
+const eagle = (keys: Keys = {}): Keys =>
+  head("eagle3", { "eagle3.target_hidden_size": 64, "eagle3.target_layers": [2, 0, 1], ...keys });
+const dflash = (keys: Keys = {}): Keys =>
+  head("dflash", { "dflash.embedding_length": 64, "dflash.target_layers": [1], ...keys });
+
+const sameTokenizer = "use a draft with the target's own tokenizer, such as a smaller model of the same family";
+const sameSize = "use a draft whose vocabulary has the same size";
+const sizeFault = (target: number, draft: number) =>
+  `the vocabularies differ in size (target ${target}, draft ${draft} tokens): ` +
+  "llama.cpp permits this, and then fails requests or aborts";
+const noSuchType = (type: string) =>
+  refuse("exits", `this build has no drafting type "${type}"`, "use a newer llama.cpp, or draft.type: draft-simple");
+const otherToken = { draft: vocabulary(32, { 9: "other" }) };
+const tokenNine = 'token 9 differs: target "token9", draft "other"';
+const firstDifference = { id: 9, target: "token9", draft: "other" };
 
 describe("draft-simple", () => {
-  test("the demo pair drafts, without a warning", async () => {
-    const question = {
-      target: await readModel(demo("demo-target")),
-      draft: await readModel(demo("demo-draft")),
-      type: "draft-simple",
-    };
-    for (const rule of ["strict", "translate", "refuse"] as const) {
-      expect(decideDraft({ ...question, rule })).toEqual({ verdict: "on", llamaCpp: "drafts", warnings: [] });
-    }
+  test.each<[string, Question, DraftVerdict]>([
+    ["drafts with the target's tokenizer", {}, on()],
+    ["… on builds that translate", { rule: "translate" }, on()],
+    ["… on builds that refuse", { rule: "refuse" }, on()],
+    [
+      "of another token, newer builds serve without drafting",
+      otherToken,
+      off("serves-without-drafting", tokenNine, sameTokenizer, { firstDifference }),
+    ],
+    [
+      "… those between translate",
+      { ...otherToken, rule: "translate" },
+      off("translates", tokenNine, sameTokenizer, { firstDifference }),
+    ],
+    [
+      "… and old ones do not start",
+      { ...otherToken, rule: "refuse" },
+      refuse("exits", tokenNine, sameTokenizer, { firstDifference }),
+    ],
+    [
+      "the fix names the target's own NextN layer",
+      { ...otherToken, target: declared, targetTensors: [nextn] },
+      off(
+        "serves-without-drafting",
+        tokenNine,
+        `${sameTokenizer}; or set draft.type: draft-mtp: the target can draft with its own NextN layer`,
+        { firstDifference },
+      ),
+    ],
+    [
+      "… but not on a build that cannot draft with it",
+      { ...otherToken, target: declared, targetTensors: [nextn], rule: "translate" },
+      off("translates", tokenNine, sameTokenizer, { firstDifference }),
+    ],
+    [
+      "… and not when its tensors are missing",
+      { ...otherToken, target: declared },
+      off("serves-without-drafting", tokenNine, sameTokenizer, { firstDifference }),
+    ],
+    [
+      "… and not when the layer is not declared",
+      { ...otherToken, targetTensors: [nextn] },
+      off("serves-without-drafting", tokenNine, sameTokenizer, { firstDifference }),
+    ],
+    [
+      "a mismatch that is no token's has no first difference",
+      { draft: { "tokenizer.ggml.add_bos_token": true } },
+      off("serves-without-drafting", "the bos tokens differ: target 0, not added, draft 0, added", sameTokenizer),
+    ],
+    ...[127, 128].flatMap((more): [string, Question, DraftVerdict][] => [
+      [
+        `a draft with ${more} more tokens passes llama.cpp and fails later`,
+        { draft: vocabulary(32 + more) },
+        refuse("breaks-requests", sizeFault(32, 32 + more), sameSize),
+      ],
+      [
+        `so does a draft with ${more} fewer`,
+        { target: vocabulary(32 + more) },
+        refuse("breaks-requests", sizeFault(32 + more, 32), sameSize),
+      ],
+    ]),
+    [
+      "129 more tokens are llama.cpp's own mismatch, which names the first differing token all the same",
+      { target: vocabulary(32 + 129, { 7: "x" }) },
+      off(
+        "serves-without-drafting",
+        "the vocabularies differ in size by 129: target 161, draft 32 tokens",
+        sameTokenizer,
+        { firstDifference: { id: 7, target: "x", draft: "token7" } },
+      ),
+    ],
+    [
+      "without a draft model some newer builds crash",
+      { draft: "none" },
+      refuse("serves-without-drafting", "drafting type draft-simple needs a draft model", "set draft.model"),
+    ],
+    [
+      "without a draft model older builds serve",
+      { draft: "none", rule: "translate" },
+      off("serves-without-drafting", "drafting type draft-simple needs a draft model", "set draft.model"),
+    ],
+    [
+      "an eagle3 head cannot draft alone",
+      { draft: eagle() },
+      refuse(
+        "aborts",
+        "the draft is a eagle3 head, which cannot draft on its own",
+        "set draft.type: draft-eagle3, or use a whole model as the draft",
+      ),
+    ],
+    [
+      "nor can a dflash head",
+      { draft: dflash() },
+      refuse(
+        "aborts",
+        "the draft is a dflash head, which cannot draft on its own",
+        "set draft.type: draft-dflash, or use a whole model as the draft",
+      ),
+    ],
+    ["a draft of any other architecture can", { draft: head("gemma") }, on()],
+    ["… and one that does not say its architecture", { draft: { "general.architecture": 7 } }, on()],
+    [
+      "a draft with a NextN layer is a plain draft, too",
+      { draft: { ...declared, "llama.embedding_length": 32 }, draftTensors: [nextn] },
+      on(),
+    ],
+  ])("%s", async (_, question, verdict) => {
+    expect(await decide(question)).toStrictEqual(verdict);
+  });
+});
+
+describe("models that llama.cpp cannot load", () => {
+  test.each<[string, Question, DraftVerdict]>([
+    [
+      "a broken draft",
+      { draft: shortList },
+      refuse("exits", `llama.cpp cannot load the draft: ${shortListProblem}`, "use another file of the draft"),
+    ],
+    [
+      "a broken target comes first",
+      { target: noTokens, draft: shortList },
+      refuse("exits", `llama.cpp cannot load the target: ${noTokensProblem}`, "use another file of the target"),
+    ],
+    [
+      "older builds do not detect a short list, and read past its end",
+      { draft: shortList, rule: "translate" },
+      refuse(
+        "drafts",
+        `the draft is broken, and this build does not detect it: ${shortListProblem}`,
+        "use another file of the draft",
+      ),
+    ],
+    [
+      "they do detect other faults",
+      { target: { ...shortList, ...noTokens }, rule: "refuse" },
+      refuse("exits", `llama.cpp cannot load the target: ${noTokensProblem}`, "use another file of the target"),
+    ],
+    ["newer builds load a target without its NextN layers", { target: declared }, on()],
+    ["… and a draft", { draft: declared }, on()],
+    [
+      "older builds do not",
+      { target: declared, rule: "translate" },
+      refuse(
+        "exits",
+        "llama.cpp cannot load the target: it declares 1 NextN (MTP) layer(s) whose tensors it lacks",
+        "use another file of the target",
+      ),
+    ],
+    ["they load one with the tensors", { target: declared, targetTensors: [nextn], rule: "translate" }, on()],
+    ["… and one that declares no layer", { targetTensors: [nextn], rule: "translate" }, on()],
+  ])("%s", async (_, question, verdict) => {
+    expect(await decide(question)).toStrictEqual(verdict);
+  });
+
+  test.each(Object.keys(draftingTypes))("a broken target is refused for %s", async (type) => {
+    expect(await decide({ type, target: noTokens, draft: "none" })).toStrictEqual(
+      refuse("exits", `llama.cpp cannot load the target: ${noTokensProblem}`, "use another file of the target"),
+    );
+  });
+
+  test.each(Object.entries(draftingTypes).filter(([, { source }]) => source !== "ngram"))(
+    "a broken draft is refused for %s",
+    async (type) => {
+      expect(await decide({ type, draft: noTokens })).toStrictEqual(
+        refuse("exits", `llama.cpp cannot load the draft: ${noTokensProblem}`, "use another file of the draft"),
+      );
+    },
+  );
+});
+
+describe("draft-mtp", () => {
+  const toSimple = "use draft.type: draft-simple with a draft model";
+  const withTensors = "use a file with the NextN tensors, or set draft.model to the MTP head";
+  const declaredTwo = { "llama.nextn_predict_layers": 2 };
+  const ownHead = { draft: declared, draftTensors: [nextn] };
+  test.each<[string, Pair, DraftVerdict]>([
+    ["drafts with the target's own NextN layer", { draft: "none", target: declared, targetTensors: [nextn] }, on()],
+    [
+      "needs such a layer",
+      { draft: "none", targetTensors: [nextn] },
+      refuse("exits", "the target has no NextN (MTP) layer to draft with", toSimple),
+    ],
+    [
+      "needs its tensors",
+      { draft: "none", target: declaredTwo },
+      refuse("aborts", "the target declares 2 NextN (MTP) layer(s), but its file lacks their tensors", withTensors),
+    ],
+    ["drafts with a head in a file of its own", ownHead, on()],
+    [
+      "does not take the target's layer when there is a draft",
+      { target: declared, targetTensors: [nextn] },
+      refuse("exits", "the draft has no NextN (MTP) layer to draft with", toSimple),
+    ],
+    [
+      "needs the tensors of the draft's layer",
+      { draft: declared, target: declared, targetTensors: [nextn] },
+      refuse("aborts", "the draft declares 1 NextN (MTP) layer(s), but its file lacks their tensors", withTensors),
+    ],
+    [
+      "needs a head of the target's width",
+      { draft: { ...declared, "llama.embedding_length": 32 }, draftTensors: [nextn] },
+      refuse(
+        "aborts",
+        "the draft's NextN layer does not fit this target: its width differs (target 64, draft 32)",
+        "use draft.type: draft-simple, or remove draft.model to draft with the target's own NextN layer",
+      ),
+    ],
+    [
+      "compares the width of what the models put out",
+      { draft: { ...declared, "llama.embedding_length": 32, "llama.embedding_length_out": 64 }, draftTensors: [nextn] },
+      on(),
+    ],
+    [
+      "needs a head of the target's vocabulary size",
+      { draft: { ...declared, ...vocabulary(33) }, draftTensors: [nextn] },
+      refuse("breaks-requests", sizeFault(32, 33), sameSize),
+    ],
+    [
+      "takes a head whose tokens have other texts: it gets ids",
+      { draft: { ...declared, ...vocabulary(32, { 9: "other" }) }, draftTensors: [nextn] },
+      on(),
+    ],
+  ])("%s", async (_, pair, verdict) => {
+    expect(await decide({ type: "draft-mtp", ...pair })).toStrictEqual(verdict);
+  });
+});
+
+describe("heads made for one target", () => {
+  const trained = (architecture: string) => `use an ${architecture} head that was trained for this target`;
+  test.each<[string, string, Pair, DraftVerdict]>([
+    ["draft-eagle3", "drafts for a target of its width and depth", { draft: eagle() }, on()],
+    [
+      "draft-eagle3",
+      "does not draft for another width",
+      { draft: eagle({ "eagle3.target_hidden_size": 128, "eagle3.embedding_length": 64 }) },
+      refuse("aborts", "the draft is made for a target of width 128; this target has width 64", trained("eagle3")),
+    ],
+    [
+      "draft-eagle3",
+      "does not read more layers than the target has",
+      { draft: eagle({ "eagle3.target_layers": [3, 0, 1] }) },
+      refuse("aborts", "the draft reads layer 3 of its target; this target has 2 layers", trained("eagle3")),
+    ],
+    [
+      "draft-eagle3",
+      "does not read NextN layers",
+      {
+        target: { ...declared, "llama.block_count": 3 },
+        targetTensors: [nextn],
+        draft: eagle({ "eagle3.target_layers": [0, 3] }),
+      },
+      refuse("aborts", "the draft reads layer 3 of its target; this target has 2 layers", trained("eagle3")),
+    ],
+    [
+      "draft-eagle3",
+      "reads the last layer before a NextN layer",
+      {
+        target: { ...declared, "llama.block_count": 3 },
+        targetTensors: [nextn],
+        draft: eagle({ "eagle3.target_layers": [0, 2] }),
+      },
+      on(),
+    ],
+    [
+      "draft-eagle3",
+      "may not say which layers it reads",
+      { draft: head("eagle3", { "eagle3.target_hidden_size": 64 }) },
+      on(),
+    ],
+    [
+      "draft-eagle3",
+      "is not refused for a target that does not say how many layers it has",
+      { target: head("gemma", { "gemma.embedding_length": 64 }), draft: eagle() },
+      on(),
+    ],
+    [
+      "draft-eagle3",
+      "serves without a draft model",
+      { draft: "none" },
+      off("serves-without-drafting", "drafting type draft-eagle3 needs a draft model", "set draft.model"),
+    ],
+    [
+      "draft-eagle3",
+      "serves with a whole model in the head's place",
+      {},
+      off(
+        "serves-without-drafting",
+        "drafting type draft-eagle3 needs a draft of architecture eagle3; this one has architecture llama",
+        trained("eagle3"),
+      ),
+    ],
+    ...["draft-dflash", "draft-dspark"].flatMap((type): [string, string, Pair, DraftVerdict][] => [
+      [type, "drafts for a target of its own width", { draft: dflash() }, on()],
+      [
+        type,
+        "does not draft for another width",
+        { draft: dflash(), target: { "llama.embedding_length": 96 } },
+        refuse("aborts", "the draft is made for a target of width 64; this target has width 96", trained("dflash")),
+      ],
+      [
+        type,
+        "serves without a draft model",
+        { draft: "none" },
+        off("serves-without-drafting", `drafting type ${type} needs a draft model`, "set draft.model"),
+      ],
+      [
+        type,
+        "aborts with a head of another kind",
+        { draft: eagle() },
+        refuse(
+          "aborts",
+          `drafting type ${type} needs a draft of architecture dflash; this one has architecture eagle3`,
+          trained("dflash"),
+        ),
+      ],
+    ]),
+  ])("%s %s", async (type, _, pair, verdict) => {
+    expect(await decide({ type, ...pair })).toStrictEqual(verdict);
+  });
+});
+
+describe("types that came with the builds that compare strictly", () => {
+  const later = Object.entries(draftingTypes).filter(([, { source }]) => source === "head" || source === "nextn");
+  test.each(later.flatMap(([type]) => (["translate", "refuse"] as const).map((rule) => [type, rule] as const)))(
+    "%s does not exist on builds with the rule %s",
+    async (type, rule) => {
+      expect(await decide({ type, rule, draft: "none" })).toStrictEqual(noSuchType(type));
+    },
+  );
+});
+
+describe("types without a model", () => {
+  const ngrams = Object.keys(draftingTypes).filter((type) => type.startsWith("ngram-"));
+  test.each([...ngrams, "ngram-unheard-of"])("%s drafts alone, on every build", async (type) => {
+    for (const rule of ["strict", "translate", "refuse"] as const)
+      expect(await decide({ type, rule, draft: "none" })).toStrictEqual(on());
+  });
+
+  test("a draft model beside n-grams alone is never used, whatever it is", async () => {
+    const idle = (type: string) => on(`the draft model is never used: drafting type "${type}" needs no draft model`);
+    expect(await decide({ type: "ngram-mod,ngram-cache" })).toStrictEqual(idle("ngram-mod,ngram-cache"));
+    expect(await decide({ type: "ngram-mod", draft: noTokens })).toStrictEqual(idle("ngram-mod"));
+  });
+
+  test("none is off", async () => {
+    const verdict = off(
+      "serves-without-drafting",
+      'the drafting type is "none"',
+      "set draft.type, or remove draft from the profile",
+    );
+    expect(await decide({ type: "none", draft: "none" })).toStrictEqual(verdict);
+    expect(await decide({ type: "none" })).toStrictEqual(verdict);
+  });
+
+  test.each(["draft-new", "constructor"])("an unknown type, %s, is not judged, and a warning says so", async (type) => {
+    const verdict = on(`llmctl does not know the drafting type "${type}"; the models were not compared`);
+    expect(await decide({ type, ...otherToken })).toStrictEqual(verdict);
+    expect(await decide({ type, draft: "none" })).toStrictEqual(verdict);
+  });
+});
+
+describe("several types", () => {
+  const mtp = refuse(
+    "exits",
+    "the draft has no NextN (MTP) layer to draft with",
+    "use draft.type: draft-simple with a draft model",
+  );
+  const simple = off("serves-without-drafting", tokenNine, sameTokenizer, { firstDifference });
+  test.each<[string, string, Pair, DraftVerdict]>([
+    ["all of them draft", "ngram-mod,draft-simple", {}, on()],
+    ["one of them is off", "ngram-mod,draft-simple", otherToken, simple],
+    ["… wherever it stands", "draft-simple,ngram-mod", otherToken, simple],
+    ["refuse outranks on", "draft-simple,draft-mtp", {}, mtp],
+    ["refuse outranks off", "draft-eagle3,draft-mtp", {}, mtp],
+    ["… wherever it stands", "draft-mtp,draft-eagle3", {}, mtp],
+    [
+      "of two that are refused, the first is named",
+      "draft-dflash,draft-mtp",
+      {},
+      refuse(
+        "aborts",
+        "drafting type draft-dflash needs a draft of architecture dflash; this one has architecture llama",
+        "use an dflash head that was trained for this target",
+      ),
+    ],
+    ["a space after the comma means nothing", "ngram-mod, draft-simple", otherToken, simple],
+    [
+      "the warnings of all of them are told, each once",
+      "draft-new,draft-simple,draft-simple,draft-new",
+      { draft: { "tokenizer.ggml.eom_token_id": 4 } },
+      on(
+        'llmctl does not know the drafting type "draft-new"; the models were not compared',
+        "the eom tokens differ (target none, draft 4)",
+      ),
+    ],
+    [
+      "… also beside one that is refused",
+      "draft-simple,draft-mtp",
+      { draft: { "tokenizer.ggml.eom_token_id": 4 } },
+      { ...mtp, warnings: ["the eom tokens differ (target none, draft 4)"] },
+    ],
+  ])("%s: %s", async (_, type, pair, verdict) => {
+    expect(await decide({ type, ...pair })).toStrictEqual(verdict);
+  });
+});
+
+describe("real files", () => {
+  const demo = (name: string): string => fileURLToPath(new URL(`../../../../models/${name}.gguf`, import.meta.url));
+
+  test("the demo pair drafts on every build, without a warning", async () => {
+    const models = { target: await readModel(demo("demo-target")), draft: await readModel(demo("demo-draft")) };
+    for (const rule of ["strict", "translate", "refuse"] as const)
+      expect(decideDraft({ ...models, type: "draft-simple", rule })).toStrictEqual(on());
   });
 
   test("a single token edited in the demo draft is found", async () => {
@@ -75,334 +508,28 @@ describe("draft-simple", () => {
     const draft = await editGguf(await readFile(demo("demo-draft")), (metadata) => {
       metadata["tokenizer.ggml.tokens"] = edited;
     });
-    const verdict = decideDraft({
-      target: await readModel(demo("demo-target")),
-      draft: await modelFrom(draft),
-      type: "draft-simple",
-      rule: "strict",
-    });
-    expect(verdict).toMatchObject({
-      verdict: "off",
-      firstDifference: { id: 639, target: "Ot", draft: "edited" },
-      warnings: [],
-    });
-  });
-
-  test.each([5, 17, 31])("one differing token, id %i, is named with both texts", async (id) => {
-    const verdict = await decide({ draft: vocabulary(32, { [id]: "other" }) });
-    expect(verdict).toMatchObject({
-      verdict: "off",
-      llamaCpp: "serves-without-drafting",
-      reason: `token ${id} differs: target "token${id}", draft "other"`,
-      firstDifference: { id, target: `token${id}`, draft: "other" },
-    });
-  });
-
-  test.each([0, 4])("llama.cpp does not compare token %i; the difference is a warning", async (id) => {
-    const verdict = await decide({ draft: vocabulary(32, { [id]: "other" }) });
-    expect(verdict).toMatchObject({ verdict: "on", llamaCpp: "drafts" });
-    expect(verdict.warnings).toEqual([
-      `token ${id} differs: target "token${id}", draft "other"; llama.cpp does not compare the first 5 tokens`,
-    ]);
-  });
-
-  test("the verdict of a mismatch is the behaviour of the builds with the rule", async () => {
-    const sides = { draft: vocabulary(32, { 9: "other" }) };
-    expect(await decide(sides, { rule: "strict" })).toMatchObject({
-      verdict: "off",
-      llamaCpp: "serves-without-drafting",
-    });
-    expect(await decide(sides, { rule: "translate" })).toMatchObject({ verdict: "off", llamaCpp: "translates" });
-    expect(await decide(sides, { rule: "refuse" })).toMatchObject({ verdict: "refuse", llamaCpp: "exits" });
-  });
-
-  test("texts are compared as C strings: up to the first NUL, an empty one under its own name", async () => {
-    expect(await decide({ target: vocabulary(32, { 9: "a\0b" }), draft: vocabulary(32, { 9: "a\0c" }) })).toMatchObject(
-      { verdict: "on" },
+    const models = { target: await readModel(demo("demo-target")), draft: await modelFrom(draft) };
+    expect(decideDraft({ ...models, type: "draft-simple", rule: "strict" })).toStrictEqual(
+      off("serves-without-drafting", 'token 639 differs: target "Ot", draft "edited"', sameTokenizer, {
+        firstDifference: { id: 639, target: "Ot", draft: "edited" },
+      }),
     );
-    expect(
-      await decide({ target: vocabulary(32, { 9: "" }), draft: vocabulary(32, { 9: "[EMPTY_9]" }) }),
-    ).toMatchObject({ verdict: "on" });
-    expect(await decide({ target: vocabulary(32, { 9: "\0x" }), draft: vocabulary(32, { 9: "" }) })).toMatchObject({
-      verdict: "on",
-    });
-    expect(
-      await decide({ target: vocabulary(32, { 9: "" }), draft: vocabulary(32, { 9: "[EMPTY_8]" }) }),
-    ).toMatchObject({
-      verdict: "off",
-    });
   });
 
   test("the byte order and version of the files do not matter", async () => {
-    const target = await modelFrom({ metadata: modelKeys(), tensors: targetTensors, byteOrder: "big", version: 3 });
-    const draft = await modelFrom({ metadata: modelKeys(), tensors: draftTensors, version: 1 });
-    expect(decideDraft({ target, draft, type: "draft-simple", rule: "strict" })).toEqual({
-      verdict: "on",
-      llamaCpp: "drafts",
-      warnings: [],
-    });
-  });
-
-  test.each([127, 128])(
-    "vocabularies that differ in size by %i pass llama.cpp and are refused by our own rule",
-    async (difference) => {
-      const larger = vocabulary(32 + difference);
-      for (const sides of [{ target: larger }, { draft: larger }]) {
-        const verdict = await decide(sides);
-        expect(verdict).toMatchObject({ verdict: "refuse", llamaCpp: "breaks-requests" });
-        expect(reasonOf(verdict)).toContain(String(32 + difference));
-      }
-    },
-  );
-
-  test("from 129 on they are llama.cpp's own mismatch", async () => {
-    const verdict = await decide({ target: vocabulary(32 + 129) });
-    expect(verdict).toMatchObject({ verdict: "off", llamaCpp: "serves-without-drafting" });
-    expect(reasonOf(verdict)).toBe("the vocabularies differ in size by 129: target 161, draft 32 tokens");
-  });
-
-  test("a size mismatch still names the first differing token", async () => {
-    expect(await decide({ target: vocabulary(32 + 129, { 7: "x" }) })).toMatchObject({
-      firstDifference: { id: 7, target: "x", draft: "token7" },
-    });
-  });
-
-  test("newer builds compare bos and eos ids only when they are added", async () => {
-    const other = { draft: { "tokenizer.ggml.bos_token_id": 3 } };
-    const adding = { "tokenizer.ggml.add_bos_token": true };
-    expect(await decide(other)).toMatchObject({ verdict: "on" });
-    expect(await decide(other, { rule: "translate" })).toMatchObject({ verdict: "off", llamaCpp: "translates" });
-    const added = await decide({ target: adding, draft: { ...adding, ...other.draft } });
-    expect(reasonOf(added)).toBe("the bos tokens differ: target 0, added, draft 3, added");
-    expect(await decide({ draft: adding })).toMatchObject({ verdict: "off" });
-    expect(await decide({ draft: { "tokenizer.ggml.add_eos_token": true } })).toMatchObject({ verdict: "off" });
-  });
-
-  test("absent keys have the values that llama.cpp derives", async () => {
-    const { "tokenizer.ggml.bos_token_id": _bos, ...rest } = modelKeys({ "tokenizer.ggml.pre": "llama-bpe" });
-    const draft = await modelFrom({ metadata: rest, tensors: draftTensors });
-    const explicit = modelKeys({
-      "tokenizer.ggml.pre": "llama-bpe",
-      "tokenizer.ggml.add_bos_token": true,
-      "tokenizer.ggml.bos_token_id": 11,
-    });
-    const target = await modelFrom({ metadata: explicit, tensors: targetTensors });
-    expect(decideDraft({ target, draft, type: "draft-simple", rule: "strict" })).toMatchObject({ verdict: "on" });
-  });
-
-  test("newer builds refuse different types of vocabularies, older ones only a missing vocabulary", async () => {
-    const spm = {
-      "tokenizer.ggml.model": "llama",
-      "tokenizer.ggml.add_bos_token": false,
-      "tokenizer.ggml.bos_token_id": 0,
-    };
-    expect(reasonOf(await decide({ draft: spm }))).toBe(
-      "the vocabularies are of different types: target BPE, draft SPM",
-    );
-    const older = await decide({ draft: spm }, { rule: "translate" });
-    expect(older).toMatchObject({ verdict: "on" });
-    expect(older.warnings).toContain("the vocabularies are of different types (target BPE, draft SPM)");
-    expect(await decide({ draft: { "tokenizer.ggml.model": "no_vocab" } }, { rule: "refuse" })).toMatchObject({
-      verdict: "refuse",
-      llamaCpp: "exits",
-    });
-  });
-
-  test("a draft with NextN tensors is still a plain draft", async () => {
-    const air = { draft: { "llama.nextn_predict_layers": 1, "llama.embedding_length": 32 }, draftTensors: [nextn] };
-    expect(await decide(air)).toMatchObject({ verdict: "on" });
-  });
-
-  test("the fix suggests the target's own NextN layer when it has one", async () => {
-    const verdict = await decide({
-      target: { "llama.nextn_predict_layers": 1 },
-      targetTensors: [nextn],
-      draft: vocabulary(32, { 9: "x" }),
-    });
-    expect(verdict).toMatchObject({ fix: expect.stringContaining("draft.type: draft-mtp") });
-  });
-
-  test("without a draft model it is refused when some builds crash on that, else off", async () => {
-    expect(await decideAlone("draft-simple")).toMatchObject({ verdict: "refuse", fix: "set draft.model" });
-    expect(await decide({}, { draft: undefined, rule: "translate" })).toMatchObject({
-      verdict: "off",
-      llamaCpp: "serves-without-drafting",
-    });
-  });
-
-  test("a head made for one target cannot draft alone", async () => {
-    expect(await decide({ draft: { "general.architecture": "eagle3" } })).toMatchObject({
-      verdict: "refuse",
-      fix: expect.stringContaining("draft-eagle3"),
-    });
-  });
-
-  test("a vocabulary that llama.cpp cannot load is refused before it is compared", async () => {
-    const broken = { "tokenizer.ggml.token_type": [1] };
-    expect(await decide({ draft: broken })).toMatchObject({
-      verdict: "refuse",
-      llamaCpp: "exits",
-      reason: expect.stringContaining("the draft: "),
-    });
-    expect(await decide({ target: broken })).toMatchObject({
-      verdict: "refuse",
-      llamaCpp: "exits",
-      reason: expect.stringContaining("the target: "),
-    });
-  });
-
-  test("a list that is too short is refused on older builds, too, although they do not detect it", async () => {
-    const short = { draft: { "tokenizer.ggml.token_type": [1] } };
-    expect(await decide(short, { rule: "translate" })).toMatchObject({ verdict: "refuse", llamaCpp: "drafts" });
-    const absent = { draft: { ...short.draft, "tokenizer.ggml.tokens": 1 } };
-    expect(await decide(absent, { rule: "translate" })).toMatchObject({ verdict: "refuse", llamaCpp: "exits" });
-  });
-
-  test("only newer builds load a file without its NextN layers", async () => {
-    const declared = { "llama.nextn_predict_layers": 1 };
-    for (const sides of [{ target: declared }, { draft: declared }]) {
-      expect(await decide(sides)).toMatchObject({ verdict: "on" });
-      expect(await decide(sides, { rule: "translate" })).toMatchObject({ verdict: "refuse", llamaCpp: "exits" });
-    }
+    const tensors = (width: number) => [{ name: "token_embd.weight", ne: [width, 32] }];
+    const target = await modelFrom({ metadata: modelKeys(), tensors: tensors(64), byteOrder: "big", version: 3 });
+    const draft = await modelFrom({ metadata: modelKeys(), tensors: tensors(32), version: 1 });
+    expect(decideDraft({ target, draft, type: "draft-simple", rule: "strict" })).toStrictEqual(on());
   });
 });
 
-describe("warnings that llama.cpp does not give", () => {
-  test.each<[string, Sides]>([
-    ["the pre-tokenizers differ", { draft: { "tokenizer.ggml.pre": "qwen2" } }],
-    ["the merges differ", { draft: { "tokenizer.ggml.merges": ["t o", "to ken"] } }],
-    [
-      "the token types differ",
-      { draft: { "tokenizer.ggml.token_type": Array.from({ length: 32 }, (_, id) => (id === 9 ? 3 : 1)) } },
-    ],
-    ["the chat templates differ", { draft: { "tokenizer.chat_template": "{{ messages }}" } }],
-    ["the eot tokens differ (target 2, draft 4)", { draft: { "tokenizer.ggml.eot_token_id": 4 } }],
-    ["the eom tokens differ (target none, draft 4)", { draft: { "tokenizer.ggml.eom_token_id": 4 } }],
-    ["the fim_pre tokens differ (target 3, draft none)", { target: { "tokenizer.ggml.fim_pre_token_id": 3 } }],
-    ["the draft has no fewer parameters", { draftTensors: [{ name: "more", ne: [64, 64] }] }],
-    ["the draft was trained for 256 tokens and the context is 512", { draft: { "llama.context_length": 256 } }],
-  ])("%s", async (warning, sides) => {
-    const verdict = await decide(sides);
-    expect(verdict.verdict).toBe("on");
-    expect(verdict.warnings).toEqual([expect.stringContaining(warning)]);
-  });
-
-  test("a draft's context is compared with the wanted one", async () => {
-    const sides = { draft: { "llama.context_length": 256 } };
-    expect((await decide(sides, { ctxSize: 256 })).warnings).toEqual([]);
-    expect((await decide(sides, { ctxSize: 0 })).warnings).toHaveLength(1);
-    expect((await decide(sides, { ctxSize: 300 })).warnings).toEqual([expect.stringContaining("the context is 300")]);
-  });
-});
-
-describe("draft-mtp", () => {
-  const declared = { "llama.nextn_predict_layers": 1 };
-
-  test("drafts with the target's own NextN layer", async () => {
-    expect(await decideAlone("draft-mtp", { target: declared, targetTensors: [nextn] })).toMatchObject({
-      verdict: "on",
-    });
-  });
-
-  test("is refused without the layer, or without its tensors", async () => {
-    expect(await decideAlone("draft-mtp")).toMatchObject({ verdict: "refuse", llamaCpp: "exits" });
-    expect(await decideAlone("draft-mtp", { target: declared })).toMatchObject({
-      verdict: "refuse",
-      llamaCpp: "aborts",
-    });
-  });
-
-  test("accepts only a head of the target's width", async () => {
-    const head = { draft: declared, draftTensors: [nextn] };
-    expect(await decide(head, { type: "draft-mtp" })).toMatchObject({ verdict: "on" });
-    const narrow = { draft: { ...declared, "llama.embedding_length": 32 }, draftTensors: [nextn] };
-    expect(await decide(narrow, { type: "draft-mtp" })).toMatchObject({ verdict: "refuse", llamaCpp: "aborts" });
-    expect(await decide({}, { type: "draft-mtp" })).toMatchObject({ verdict: "refuse", llamaCpp: "exits" });
-  });
-
-  test("does not exist in older builds", async () => {
-    expect(await decide({}, { type: "draft-mtp", rule: "translate" })).toMatchObject({
-      verdict: "refuse",
-      llamaCpp: "exits",
-    });
-  });
-});
-
-describe("heads made for one target", () => {
-  const eagle = (overrides: Record<string, Part> = {}): Sides => ({
-    draft: {
-      "general.architecture": "eagle3",
-      "eagle3.target_hidden_size": 64,
-      "eagle3.target_layers": [0, 1, 2],
-      ...overrides,
-    },
-  });
-
-  test("an eagle3 head drafts for a target of its width and depth", async () => {
-    expect(await decide(eagle(), { type: "draft-eagle3" })).toMatchObject({ verdict: "on" });
-    expect(await decide(eagle({ "eagle3.target_hidden_size": 128 }), { type: "draft-eagle3" })).toMatchObject({
-      verdict: "refuse",
-      llamaCpp: "aborts",
-    });
-    expect(await decide(eagle({ "eagle3.target_layers": [0, 1, 3] }), { type: "draft-eagle3" })).toMatchObject({
-      verdict: "refuse",
-    });
-  });
-
-  test("a whole model is not a head", async () => {
-    expect(await decide({}, { type: "draft-eagle3" })).toMatchObject({
-      verdict: "off",
-      llamaCpp: "serves-without-drafting",
-    });
-    expect(await decide({}, { type: "draft-dflash" })).toMatchObject({ verdict: "refuse", llamaCpp: "aborts" });
-    expect(await decideAlone("draft-eagle3")).toMatchObject({ verdict: "off", fix: "set draft.model" });
-  });
-
-  test("a dflash head has the width of its target", async () => {
-    const head = {
-      draft: { "general.architecture": "dflash", "dflash.embedding_length": 64, "dflash.target_layers": [1] },
-    };
-    expect(await decide(head, { type: "draft-dflash" })).toMatchObject({ verdict: "on" });
-    expect(await decide({ ...head, target: { "llama.embedding_length": 96 } }, { type: "draft-dflash" })).toMatchObject(
-      {
-        verdict: "refuse",
-      },
-    );
-  });
-});
-
-describe("other drafting types", () => {
-  test("ngram types need no draft model, and a draft model without use is reported", async () => {
-    expect(await decideAlone("ngram-mod")).toEqual({ verdict: "on", llamaCpp: "drafts", warnings: [] });
-    expect((await decide({}, { type: "ngram-mod,ngram-cache" })).warnings).toEqual([
-      expect.stringContaining("the draft model is never used"),
-    ]);
-  });
-
-  test("in a list, the failing type decides", async () => {
-    const sides = { draft: vocabulary(32, { 9: "other" }) };
-    expect(await decide(sides, { type: "ngram-mod,draft-simple" })).toMatchObject({ verdict: "off" });
-    expect(await decide({}, { type: "ngram-mod,draft-simple" })).toEqual({
-      verdict: "on",
-      llamaCpp: "drafts",
-      warnings: [],
-    });
-  });
-
-  test("none is off", async () => {
-    expect(await decideAlone("none")).toMatchObject({ verdict: "off" });
-  });
-
-  test("an unknown type is not judged, and a warning says so", async () => {
-    expect((await decideAlone("draft-new")).warnings).toEqual([
-      'llmctl does not know the drafting type "draft-new"; the models were not compared',
-    ]);
-  });
-});
-
-test("the rule of a build follows from its flags", () => {
-  const flags = (...names: string[]) => vocabRuleFromFlags((flag) => names.includes(flag));
-  expect(flags("--model-draft", "--draft-max")).toBe("refuse");
-  expect(flags("--model-draft", "--draft-max", "--spec-replace")).toBe("translate");
-  expect(flags("--model-draft", "--spec-draft-n-max", "--spec-type")).toBe("strict");
+test("the wanted context of the profile reaches the warnings", async () => {
+  const models = {
+    target: await modelFrom({ metadata: modelKeys(), tensors: [{ name: "a", ne: [2] }] }),
+    draft: await modelFrom({ metadata: modelKeys({ "llama.context_length": 256 }), tensors: [{ name: "a", ne: [1] }] }),
+  };
+  const ask = (ctxSize: number) => decideDraft({ ...models, type: "draft-simple", rule: "strict", ctxSize }).warnings;
+  expect(ask(256)).toStrictEqual([]);
+  expect(ask(257)).toStrictEqual([expect.stringContaining("the context is 257")]);
 });

@@ -20,6 +20,13 @@ test("a note lists variables that the build reads as flags, with the key to set 
   ]);
 });
 
+test("a variable that the profile sets itself is not reported", () => {
+  const own = { LLAMA_ARG_CTX_SIZE: "1", LLAMA_ARG_POLL: "1" };
+  expect(describeDroppedVariables(own, { LLAMA_ARG_CTX_SIZE: "2" }, v050)).toEqual([
+    "the server does not inherit these flags from your environment: LLAMA_ARG_POLL; set keys or args instead",
+  ]);
+});
+
 test("a name that only an older build reads is listed for that build", () => {
   const own = { LLAMA_CHAT_TEMPLATE_KWARGS: "{}" };
   expect(describeDroppedVariables(own, {}, b7698)).toEqual([
@@ -41,6 +48,12 @@ test("a config file: the command line overrides its settings, the others apply",
   expect(describeConfigFiles([{ ...config, settings: ["jinja"] }], ["--no-jinja"], v050)).toEqual([
     "llama.cpp itself reads /etc/llama.cpp/config.ini: none of its settings applies; flags of the profile " +
       "override jinja",
+  ]);
+  expect(describeConfigFiles([{ ...config, settings: ["ngl"] }], ["-ngl", "1"], v050)).toEqual([
+    "llama.cpp itself reads /etc/llama.cpp/config.ini: none of its settings applies; flags of the profile override ngl",
+  ]);
+  expect(describeConfigFiles([{ ...config, settings: ["ngl"] }], [], v050)).toEqual([
+    "llama.cpp itself reads /etc/llama.cpp/config.ini: it also sets ngl",
   ]);
   expect(describeConfigFiles([], [], v050)).toEqual([]);
 });

@@ -93,10 +93,23 @@ describe("GLM-4.7 with the command of its guide", () => {
     ]);
   });
 
-  test("no key of the draft is passed when drafting is off", () => {
-    const rendering = render(glm47Spec, catalogues["v0.5.0"], { draftingOff: "the vocabularies differ" });
-    expect(commandLine(rendering).join(" ")).not.toMatch(/draft|spec/);
-    expect(rendering.notes).toEqual([{ key: "draft.model", reason: "drafting is off: the vocabularies differ" }]);
+  test.each(serverBuilds)(
+    "no key of the draft is passed on %s when drafting is off, nor the target's devices",
+    (build) => {
+      const off = { draftingOff: "the vocabularies differ" };
+      const notes = [{ key: "draft.model", reason: "drafting is off: the vocabularies differ" }];
+      const { draft: _, ...target } = glm47Spec;
+      const { flags } = render(target, catalogues[build]);
+      const inherited = { ...target, draft: { model: "/m/draft.gguf" } };
+      for (const values of [glm47Spec, inherited, { ...target, draft: { type: "draft-mtp" } }])
+        expect(render(values, catalogues[build], off)).toEqual({ flags, notes });
+    },
+  );
+
+  test("a draft without its file is a fault of llmctl", () => {
+    expect(() => render(glm47Spec, catalogues["v0.5.0"], {})).toThrow(
+      "a profile with draft.model is rendered without the draft's file",
+    );
   });
 });
 
@@ -133,38 +146,29 @@ describe("for llama-cli", () => {
   });
 });
 
-describe("the defaults of a draft model", () => {
-  const flagsOf = (draft: Values, build: keyof typeof catalogues) =>
-    added({ draft: { model: "/m/draft.gguf", ...draft } }, catalogues[build]).replace(
-      /^.*draft\.gguf ?(--spec-type \S+ ?)?/,
-      "",
-    );
+test("a build whose help lists no drafting types is passed all of them, and refuses what it does not know", () => {
+  const catalogue = new FlagCatalogue(
+    "new",
+    parseHelp(`${oldHelp}--spec-type TYPES                       any of them\n`),
+  );
+  const types = (draft: Values) => render({ draft }, catalogue).flags.find(({ key }) => key === "draft.type")?.args;
+  expect(types({ type: "ngram-mod,draft-new", model: "/m/d.gguf" })).toEqual(["--spec-type", "ngram-mod,draft-new"]);
+  expect(types({ model: "/m/d.gguf" })).toEqual(["--spec-type", "draft-simple"]);
+});
 
-  test.each([
-    [{}, "", "--spec-draft-n-max 16 --spec-draft-p-min 0.75"],
-    [{ n_max: 16, p_min: 0.75 }, "", "--spec-draft-n-max 16 --spec-draft-p-min 0.75"],
-    [{ n_max: 3, p_min: 0 }, "--draft-max 3 --draft-p-min 0.0", ""],
-    [{ p_min: 0.8 }, "--draft-p-min 0.8", "--spec-draft-n-max 16 --spec-draft-p-min 0.8"],
-  ])("%j is the same before and after the builds changed it", (draft, older, newer) => {
-    expect(flagsOf(draft, "b7698")).toBe(older);
-    expect(flagsOf(draft, "b8390")).toBe(older);
-    expect(flagsOf(draft, "b10068")).toBe(newer);
-    expect(flagsOf(draft, "v0.5.0")).toBe(newer);
-  });
-
-  test("a written value that is the build's own default is not passed, and the note says why", () => {
-    expect(
-      render({ draft: { model: "/m/draft.gguf", n_max: 16, p_min: 0.75 } }, catalogues["b7698"]).notes.slice(1),
-    ).toEqual([
-      { key: "draft.n_max", reason: "16 is this build's default" },
-      { key: "draft.p_min", reason: "0.75 is this build's default" },
-    ]);
-  });
-
-  test("types that no older build had follow the build", () => {
-    expect(added({ draft: { type: "draft-mtp" } }, catalogues["v0.5.0"])).toBe("--spec-type draft-mtp");
-    expect(added({ draft: { type: "ngram-mod" } }, catalogues["v0.5.0"])).toBe("--spec-type ngram-mod");
-  });
+test.each([
+  ["--draft-p-min", "(default: 0.8)", 0.75, true],
+  ["--draft-p-min", "(default: 0.8)", 0.8, false],
+  ["--draft-p-min", "(default: 0.75)", 0.75, true],
+  ["--draft-p-min", "(default: 0.5)", 0.75, false],
+  ["--draft-p-min", "(default: 0.5)", 0.5, true],
+  ["--draft-p-min", "without a default", 0.75, false],
+  ["--spec-draft-p-min", "(default: 0.8)", 0.75, false],
+  ["--spec-draft-p-min", "(default: 0.8)", 0.8, true],
+])("%s %s: only old texts round, here for %s", (name, text, value, isDefault) => {
+  const catalogue = new FlagCatalogue("odd", parseHelp(`${oldHelp}${`${name} P`.padEnd(40)}probability ${text}\n`));
+  const { flags } = render({ draft: { model: "/m/d.gguf", p_min: value } }, catalogue);
+  expect(flags.some(({ key }) => key === "draft.p_min")).toBe(!isDefault);
 });
 
 test("model, host and port are always passed", () => {
@@ -178,7 +182,7 @@ test("model, host and port are always passed", () => {
   ]);
 });
 
-test("each flag carries the key that it came from", () => {
+test("a flag of the profile and a raw one carry the key that they came from", () => {
   const { flags } = render(
     { draft: { model: "/m/draft.gguf", n_max: 8 }, args: ["--cache-reuse", "256"] },
     catalogues["v0.5.0"],
@@ -187,162 +191,41 @@ test("each flag carries the key that it came from", () => {
   expect(flags.at(-1)).toEqual({ key: "args[0]", path: ["args", 0], args: ["--cache-reuse", "256"] });
 });
 
-describe("one key over the builds", () => {
-  const draft = (more: Values) => ({ draft: { model: "/m/draft.gguf", ...more } });
-  test.each<[string, Values, keyof typeof catalogues, string]>([
-    [
-      "cache types",
-      { cache_type_k: "q8_0", cache_type_v: "q4_0" },
-      "v0.5.0",
-      "--cache-type-k q8_0 --cache-type-v q4_0",
-    ],
-    ["flash attention", { flash_attn: "off" }, "b7698", "--flash-attn off"],
-    ["no templates", { jinja: false }, "b8390", "--no-jinja"],
-    ["fit", { fit: false }, "b7698", "--fit off"],
-    ["low priority", { priority: "low" }, "b7698", "--prio -1"],
-    ["layers as a word", { gpu_layers: "all" }, "b7698", "--gpu-layers all"],
-    ["layers as a number", { gpu_layers: 12 }, "v0.5.0", "--gpu-layers 12"],
-    ["slots", { parallel: 1 }, "b10068", "--parallel 1"],
-    ["metrics", { server: { metrics: true } }, "b10068", "--metrics"],
-    ["key file", { server: { api_key_file: "/etc/k" } }, "b7698", "--api-key-file /etc/k"],
-    [
-      "sampling",
-      { sampling: { temp: 0, top_k: 40, min_p: 0.05, seed: -1 } },
-      "b7698",
-      "--temp 0.0 --top-k 40 --min-p 0.05 --seed -1",
-    ],
-    ["locked", { mlock: true }, "b10068", "--mlock"],
-    ["locked", { mlock: true }, "v0.5.0", "--load-mode mmap+mlock"],
-    ["locked, not mapped", { mlock: true, mmap: false }, "b10068", "--mlock --no-mmap"],
-    ["locked, not mapped", { mlock: true, mmap: false }, "v0.5.0", "--load-mode mlock"],
-    ["locked and mapped", { mlock: true, mmap: true }, "v0.5.0", "--load-mode mmap+mlock"],
-    ["mapped", { mmap: true }, "b7698", "--mmap"],
-    ["mapped", { mmap: true, mlock: false }, "v0.5.0", "--load-mode mmap"],
-    ["not mapped", { mmap: false }, "v0.5.0", "--load-mode none"],
-    ["not locked", { mlock: false }, "v0.5.0", ""],
-    [
-      "draft lengths",
-      draft({ n_max: 8, n_min: 2, p_min: 0.5 }),
-      "b8390",
-      "--model-draft /m/draft.gguf --draft-max 8 --draft-min 2 --draft-p-min 0.5",
-    ],
-    [
-      "draft lengths",
-      draft({ n_max: 8, n_min: 2, p_min: 1 }),
-      "b10068",
-      "--spec-draft-model /m/draft.gguf --spec-type draft-simple --spec-draft-n-max 8 --spec-draft-n-min 2 " +
-        "--spec-draft-p-min 1.0",
-    ],
-    ["draft layers", draft({ gpu_layers: "all" }), "b7698", "--model-draft /m/draft.gguf --gpu-layers-draft all"],
-    [
-      "draft follows the target's devices",
-      { ...draft({}), devices: ["CUDA1"] },
-      "b7698",
-      "--model-draft /m/draft.gguf --device CUDA1 --device-draft CUDA1",
-    ],
-    [
-      "n-grams without a model",
-      { draft: { type: "ngram-mod", n_max: 32 } },
-      "b8390",
-      "--spec-type ngram-mod --draft-max 32",
-    ],
-    [
-      "n-grams without a model",
-      { draft: { type: "ngram-mod", n_max: 32 } },
-      "v0.5.0",
-      "--spec-type ngram-mod --spec-ngram-mod-n-max 32",
-    ],
-    [
-      "n-grams beside a model",
-      draft({ type: "ngram-mod, draft-simple" }),
-      "b8390",
-      "--model-draft /m/draft.gguf --spec-type ngram-mod",
-    ],
-    [
-      "n-grams beside a model",
-      draft({ type: "ngram-mod,draft-simple" }),
-      "v0.5.0",
-      "--spec-draft-model /m/draft.gguf --spec-type ngram-mod,draft-simple --spec-draft-n-max 16 " +
-        "--spec-draft-p-min 0.75",
-    ],
-    [
-      "the model's own head",
-      { draft: { type: "draft-mtp", n_max: 1 } },
-      "v0.5.0",
-      "--spec-type draft-mtp --spec-draft-n-max 1",
-    ],
-  ])("%s: %j on %s", (_, values, build, expected) => {
-    expect(added(values, catalogues[build])).toBe(expected);
-  });
-});
-
 describe("builds of early 2025", () => {
-  test.each<[Values, string]>([
-    [{ flash_attn: "on" }, "--flash-attn"],
-    [{ gpu_layers: "all" }, "--gpu-layers 999"],
-    [{ gpu_layers: 20 }, "--gpu-layers 20"],
-    [{ mlock: true, mmap: false }, "--mlock --no-mmap"],
-    [{ jinja: true }, "--jinja"],
-    [{ draft: { model: "/m/draft.gguf", n_max: 4 } }, "--model-draft /m/draft.gguf --draft-max 4"],
-  ])("%j", (values, expected) => {
-    expect(added(values, old)).toBe(expected);
-  });
-
-  test("a key that is the build's default or not essential is left out with a reason", () => {
-    const values = { flash_attn: "auto", gpu_layers: "auto", fit: false, mmap: true, jinja: false };
-    expect(added(values, old)).toBe("");
-    expect(
-      render(values, old)
-        .notes.map(({ key }) => key)
-        .sort(),
-    ).toEqual(Object.keys(values).sort());
+  test("adapters are passed one at a time, each with its scale", () => {
+    const flags =
+      `--lora FNAME                            path to LoRA adapter (can be repeated to use multiple adapters)\n` +
+      `--lora-scaled FNAME SCALE               path to LoRA adapter with user defined scaling\n`;
+    const catalogue = new FlagCatalogue("old", parseHelp(oldHelp + flags));
+    expect(added({ lora: ["/a,b.gguf", "/c.gguf"] }, catalogue)).toBe("--lora /a,b.gguf --lora /c.gguf");
+    expect(added({ lora: ["/a:b.gguf", { path: "/b.gguf", scale: 2 }] }, catalogue)).toBe(
+      "--lora-scaled /a:b.gguf 1.0 --lora-scaled /b.gguf 2.0",
+    );
   });
 
   test("unsupported keys are refused, all at once, each at its place", () => {
     const values = { alias: "x", priority: "low", sampling: { temp: 1 }, draft: { type: "ngram-mod" }, parallel: 2 };
     const problems = problemsOf(() => render(values, old));
-    expect(problems.map(({ at }) => at)).toEqual([
-      "p.yaml:alias",
-      "p.yaml:draft.type",
-      "p.yaml:priority",
-      "p.yaml:sampling.temp",
-      "p.yaml:parallel",
+    const lacking = (key: string) => ({
+      message: `llama.cpp old has no flag for ${key}`,
+      at: `p.yaml:${key}`,
+      fix: "remove the key, or use a build that has one",
+    });
+    expect(problems).toEqual([
+      lacking("alias"),
+      {
+        message: 'draft.type "ngram-mod" is not known to llama.cpp old',
+        at: "p.yaml:draft.type",
+        fix: "it knows draft-simple",
+      },
+      {
+        message: 'llama.cpp old has no priority "low"',
+        at: "p.yaml:priority",
+        fix: "write normal, or use a newer build",
+      },
+      lacking("sampling.temp"),
+      lacking("parallel"),
     ]);
-    for (const { fix } of problems) expect(fix).toBeTruthy();
-  });
-});
-
-describe("impossible drafting", () => {
-  test.each<[string, Values, keyof typeof catalogues, RegExp, RegExp]>([
-    [
-      "unknown type",
-      { type: "draft-mtp" },
-      "b8390",
-      /draft\.type "draft-mtp" is not known to llama\.cpp b8390/,
-      /it knows draft-simple, ngram-cache/,
-    ],
-    [
-      "unknown type without any flag",
-      { type: "ngram-mod" },
-      "b7698",
-      /"ngram-mod" is not known/,
-      /it knows draft-simple$/,
-    ],
-    ["no model", {}, "b10068", /"draft-simple" needs a draft model/, /set draft\.model/],
-    [
-      "idle model",
-      { type: "ngram-mod", model: "/m/d.gguf" },
-      "v0.5.0",
-      /does not use draft\.model/,
-      /ngram-mod,draft-simple/,
-    ],
-    ["none", { type: "none" }, "v0.5.0", /drafts nothing/, /remove/],
-  ])("%s", (_, draft, build, message, fix) => {
-    const [problem, ...more] = problemsOf(() => render({ draft }, catalogues[build]));
-    expect(more).toEqual([]);
-    expect(problem?.message).toMatch(message);
-    expect(problem?.fix).toMatch(fix);
-    expect(problem?.at).toBe("p.yaml:draft.type");
   });
 });
 
@@ -359,18 +242,6 @@ test("the error for a value outside the build's list names the allowed values", 
 test("problems of keys and of raw flags are reported at once", () => {
   const problems = problemsOf(() => render({ draft: {}, args: ["--nonsense"] }, catalogues["v0.5.0"]));
   expect(problems.map(({ at }) => at)).toEqual(["p.yaml:draft.type", "p.yaml:args.0"]);
-});
-
-test("rpc.workers of a build without RPC, and rpc.cache of a server", () => {
-  const [problem] = problemsOf(() => render({ rpc: { workers: ["h:1"] } }, catalogues.b7698));
-  expect(problem).toMatchObject({
-    at: "p.yaml:rpc.workers",
-    fix: { run: ["build", "--rpc"], or: "name a build that has it" },
-  });
-  expect(render({ rpc: { cache: true } }, catalogues.b7698).notes).toContainEqual({
-    key: "rpc.cache",
-    reason: "only a worker caches weights",
-  });
 });
 
 test("rpc.workers comes before the devices of the workers", () => {

@@ -1,5 +1,10 @@
 import { describe, expect, test } from "vitest";
-import { draftingTypes, needsDraftModel } from "../../../../src/profiles/rules/drafting-types.ts";
+import {
+  draftingTypes,
+  findDraftingType,
+  needsDraftModel,
+  splitDraftingTypes,
+} from "../../../../src/profiles/rules/drafting-types.ts";
 import { readCatalogue, serverBuilds } from "../../../support/llama-help.ts";
 
 describe.each(serverBuilds)("the drafting types of %s", (build) => {
@@ -13,6 +18,8 @@ describe.each(serverBuilds)("the drafting types of %s", (build) => {
 test.each([
   ["draft-simple", true],
   ["draft-eagle3", true],
+  ["draft-dflash", true],
+  ["draft-dspark", true],
   ["draft-mtp", false],
   ["ngram-mod", false],
   ["ngram-unheard-of", false],
@@ -21,4 +28,14 @@ test.each([
   ["constructor", true],
 ])("%s needs a draft model: %s", (type, expected) => {
   expect(needsDraftModel(type)).toBe(expected);
+});
+
+test("a type of n-grams without a row is known by its name alone", () => {
+  expect(findDraftingType("ngram-unheard_of2")).toEqual({ source: "ngram", length: "unset" });
+  for (const other of ["my-ngram-mod", "ngram-", "ngram-a b", "ngram", "draft-unheard-of"])
+    expect(findDraftingType(other)).toBeUndefined();
+});
+
+test("types are joined by commas, with or without spaces", () => {
+  expect(splitDraftingTypes("ngram-mod, draft-simple ,none")).toEqual(["ngram-mod", "draft-simple", "none"]);
 });
