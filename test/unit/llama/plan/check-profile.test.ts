@@ -377,7 +377,7 @@ describe("the memory that the models take", () => {
     ]);
     const lines = session.build.asked("llama-fit-params").filter((line) => line.startsWith("--model"));
     expect(lines).toEqual([
-      `--model ${model} --ctx-size 512 --gpu-layers 99 --device CUDA0 --flash-attn on --fit-print on`,
+      `--model ${model} --ctx-size 512 --device CUDA0 --gpu-layers 99 --flash-attn on --fit-print on`,
       `--model ${draft.model} --ctx-size 512 --device CUDA1 --flash-attn on --cache-type-k f16 --fit-print on`,
     ]);
   });
