@@ -1,19 +1,15 @@
 import { once } from "node:events";
-import { mkdirSync } from "node:fs";
-import { createServer } from "node:http";
-import { type AddressInfo, createServer as createTcpServer } from "node:net";
-import { dirname } from "node:path";
+import { type AddressInfo, createServer } from "node:net";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { LlmctlError } from "../../../../src/base/errors.ts";
-import { controlSocketPaths } from "../../../../src/control/socket-path.ts";
 import type { Device } from "../../../../src/llama/ask/devices.ts";
 import { checkProfiles, type ProfileCheck } from "../../../../src/llama/plan/check-profile.ts";
 import type { Finding } from "../../../../src/llama/plan/finding.ts";
 import { hostMemory } from "../../../../src/llama/plan/memory-use.ts";
 import type { Profile } from "../../../../src/profiles/schema/schema.ts";
 import { FakeSession } from "../../../support/fake-session.ts";
+import { FakeSupervisor } from "../../../support/fake-supervisor.ts";
 import { makeProfile } from "../../../support/llama-help.ts";
-import { makeStatus } from "../../../support/make-status.ts";
 
 let session: FakeSession;
 let model: string;
@@ -35,20 +31,6 @@ async function findingsOf(values: Readonly<Record<string, unknown>>): Promise<re
 
 const gpu: Device = { name: "CUDA0", description: "a GPU", totalMib: 24_000, freeMib: 20_000 };
 const other: Device = { name: "CUDA1", description: "another", totalMib: 24_000, freeMib: 23_000 };
-
-/** A supervisor of the profile `p`, as far as it says its status. */
-async function runProfile(): Promise<AsyncDisposable> {
-  const [path = ""] = controlSocketPaths(session.paths, "p");
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  const server = createServer((_, response) => response.end(JSON.stringify(makeStatus())));
-  await once(server.listen(path), "listening");
-  return {
-    async [Symbol.asyncDispose]() {
-      server.closeAllConnections();
-      await once(server.close(), "close");
-    },
-  };
-}
 
 describe("a profile without a fault", () => {
   test("has its build, files, flags and drafting, and no finding", async () => {
@@ -242,7 +224,7 @@ describe("a worker that a profile names", () => {
 
   test("is not asked while the profile runs, since its server has it", async () => {
     session.devices = [gpu];
-    await using _running = await runProfile();
+    await using _running = await FakeSupervisor.start(session.paths);
     const findings = await findingsOf({ rpc: { workers }, devices: ["RPC0"] });
     expect(findings.map(({ code }) => code)).toEqual(["rpc-unprotected", "memory-unknown"]);
     expect(session.build.asked().filter((line) => line.includes("--rpc"))).toEqual([]);
@@ -251,7 +233,7 @@ describe("a worker that a profile names", () => {
 
 describe("the address of a server", () => {
   test("that is taken is an error, except of a profile that runs", async () => {
-    const server = createTcpServer();
+    const server = createServer();
     await once(server.listen(0, "127.0.0.1"), "listening");
     const { port } = server.address() as AddressInfo;
     try {
@@ -269,7 +251,7 @@ describe("the address of a server", () => {
       session.build.put("rpc-server", [{ when: "--help", stdout: "--host --port" }]);
       const codes = async () => (await findingsOf({ ...worker, server: { port } })).map(({ code }) => code);
       expect(await codes()).toEqual(["port-in-use", "rpc-unprotected"]);
-      await using _running = await runProfile();
+      await using _running = await FakeSupervisor.start(session.paths);
       expect(await findingsOf({ server: { port } })).toEqual([]);
       expect(await codes()).toEqual(["rpc-unprotected"]);
     } finally {
@@ -385,7 +367,7 @@ describe("the memory that the models take", () => {
   test("is no finding where a restart of the running server would free enough", async () => {
     session.devices = [gpu];
     putFitParams("CUDA0 20001 0 0 \n");
-    await using _running = await runProfile();
+    await using _running = await FakeSupervisor.start(session.paths);
     const { memory, findings } = await check(makeProfile({ model, gpu_layers: 99 }));
     expect(memory).toEqual([{ device: "CUDA0", needsMib: 20_001, freeMib: 24_000, totalMib: 24_000 }]);
     expect(findings).toEqual([]);
