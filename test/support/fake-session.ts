@@ -4,22 +4,31 @@ import { LlmctlError } from "../../src/base/errors.ts";
 import { findPaths } from "../../src/base/files/paths.ts";
 import type { AskedBuild } from "../../src/llama/ask/asked-build.ts";
 import type { Device } from "../../src/llama/ask/devices.ts";
+import { FlagCatalogue } from "../../src/llama/ask/flag-catalogue.ts";
+import { parseHelp } from "../../src/llama/ask/help-text.ts";
 import type { LlamaConfigFile } from "../../src/llama/ask/llama-config-files.ts";
 import { PlanSession } from "../../src/llama/plan/plan-session.ts";
 import type { Program } from "../../src/llama/render/flag-rule.ts";
 import type { Profile } from "../../src/profiles/schema/schema.ts";
 import { FakeBuild } from "./fake-build.ts";
 import { buildGguf, type GgufParts, modelKeys, type Part } from "./gguf-builder.ts";
-import { readCatalogue, readCliCatalogue } from "./llama-help.ts";
+import { oldHelp, readCatalogue, readCliCatalogue } from "./llama-help.ts";
 
-const catalogues = { "llama-server": readCatalogue("v0.5.0"), "llama-cli": readCliCatalogue("v0.5.0") } as const;
+const servers = {
+  "v0.5.0": readCatalogue("v0.5.0"),
+  b8390: readCatalogue("b8390"),
+  old: new FlagCatalogue("old", parseHelp(oldHelp)),
+} as const;
+const cli = readCliCatalogue("v0.5.0");
 
 /**
- * A session on a machine of its own: a build whose flags are those of v0.5.0 and whose programs are scripts, the given
+ * A session on a machine of its own: a build with the flags of a real one whose programs are scripts, the given
  * devices, and model files in the build's folder. Everything else is asked as in any session.
  */
 export class FakeSession extends PlanSession implements Disposable {
   readonly build: FakeBuild;
+  /** Whose flags the llama-server has. */
+  server: keyof typeof servers = "v0.5.0";
   /** What finding the build ends with; the build itself when undefined. */
   buildFault: LlmctlError | undefined;
   devices: readonly Device[] | LlmctlError = [];
@@ -47,8 +56,9 @@ export class FakeSession extends PlanSession implements Disposable {
 
   override async findBuild(_profile: Profile, program: Program): Promise<AskedBuild> {
     if (this.buildFault !== undefined) throw this.buildFault;
-    const file = program === "llama-server" ? this.build.server : join(this.build.folder, program);
-    return { file, label: "a build", catalogue: catalogues[program] };
+    if (program === "llama-server")
+      return { file: this.build.server, label: "a build", catalogue: servers[this.server] };
+    return { file: join(this.build.folder, program), label: "a build", catalogue: cli };
   }
 
   override async listDevices(): Promise<Device[]> {

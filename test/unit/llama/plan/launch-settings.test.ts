@@ -32,7 +32,7 @@ const standard = {
 
 describe("the part of a launch that comes from the profile", () => {
   test("has every default in milliseconds and bytes", () => {
-    expect(launchSettings(makeProfile({}))).toEqual(standard);
+    expect(launchSettings(makeProfile({}))).toStrictEqual(standard);
   });
 
   test("has every value of the profile at its place", () => {
@@ -54,7 +54,7 @@ describe("the part of a launch that comes from the profile", () => {
       orphan: "keep",
       log: { max_size: "22MB", keep: 23 },
     });
-    expect(launchSettings(profile)).toEqual({
+    expect(launchSettings(profile)).toStrictEqual({
       ...standard,
       dependsOn: ["q"],
       host: "::",
@@ -79,7 +79,7 @@ describe("the part of a launch that comes from the profile", () => {
   });
 
   test("a server on a unix socket has its metrics on the loopback address", () => {
-    expect(launchSettings(makeProfile({ server: { host: "/run/p.sock" } }))).toEqual({
+    expect(launchSettings(makeProfile({ server: { host: "/run/p.sock" } }))).toStrictEqual({
       ...standard,
       host: "127.0.0.1",
       socketPath: "/run/p.sock",
@@ -88,7 +88,7 @@ describe("the part of a launch that comes from the profile", () => {
 
   test("a worker speaks its own protocol, and its log has no traffic", () => {
     const worker = makeProfile({ kind: "rpc-worker", model: undefined, server: { port: 50_052 } });
-    expect(launchSettings(worker)).toEqual({
+    expect(launchSettings(worker)).toStrictEqual({
       ...standard,
       protocol: "rpc-worker",
       port: 50_052,

@@ -79,7 +79,7 @@ describe("an error about a model", () => {
   test("that llmctl does not know is a bug", async () => {
     session.failure = new TypeError("x is undefined");
     await expect(reader(new Findings("collect")).read(["model"], "/m.gguf")).rejects.toBe(session.failure);
-    await expect(reader(new Findings("collect")).lacks(["model"], "/m.gguf")).rejects.toBe(session.failure);
+    await expect(reader(new Findings("collect")).lacks("/m.gguf")).rejects.toBe(session.failure);
   });
 });
 
@@ -101,13 +101,13 @@ describe("a model is lacking", () => {
   ])("after %s: %s", async (code, isLacking) => {
     session.failure = fail(code);
     const findings = new Findings("throw");
-    expect(await reader(findings).lacks(["draft", "model"], "/m.gguf")).toBe(isLacking);
+    expect(await reader(findings).lacks("/m.gguf")).toBe(isLacking);
   });
 
   test("not when it can be read", async () => {
     using other = new FakeSession();
     const models = new ModelReader(makeProfile({}), other, new Findings("throw"));
-    expect(await models.lacks(["model"], other.writeModel("target.gguf"))).toBe(false);
+    expect(await models.lacks(other.writeModel("target.gguf"))).toBe(false);
   });
 });
 

@@ -1,6 +1,10 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { LlmctlError } from "../../../../src/base/errors.ts";
+import { noteSkippedDraft } from "../../../../src/llama/draft/draft-skip-note.ts";
+import { Findings } from "../../../../src/llama/plan/finding.ts";
 import { launchSettings } from "../../../../src/llama/plan/launch-settings.ts";
 import { planCli, planLaunch } from "../../../../src/llama/plan/plan-launch.ts";
+import { prepareCommand } from "../../../../src/llama/plan/prepare-command.ts";
 import { FakeSession } from "../../../support/fake-session.ts";
 import { makeProfile } from "../../../support/llama-help.ts";
 
@@ -97,6 +101,12 @@ describe("the plan of a server", () => {
       at: "p.yaml:llama",
     });
   });
+
+  test("ends at a missing model, if nobody asks for more", async () => {
+    const { paths, env } = session;
+    const missing = makeProfile({ model: "/nowhere/target.gguf" });
+    await expect(planLaunch(missing, { paths, env, session })).rejects.toMatchObject({ code: "model-missing" });
+  });
 });
 
 describe("what the binary refuses", () => {
@@ -145,6 +155,47 @@ describe("what the binary refuses", () => {
     ]);
     expect(flags).toContain(all[0]?.flag);
   });
+
+  test("about a file of API keys is told in our own words alone", async () => {
+    const keys = `${session.build.folder}/keys`;
+    const stderr = `error while handling argument "--api-key-file": error: failed to open file '${keys}'\n`;
+    session.build.put("llama-server", [{ when: "--api-key-file", stderr, exitCode: 1 }]);
+    const profile = makeProfile({ model: session.writeModel("target.gguf"), server: { api_key_file: keys } });
+    const { refused: all } = await planLaunch(profile, options("mark"));
+    expect(all.map(({ flag, error }) => [flag?.key, error.code])).toEqual([
+      ["server.api_key_file", "api-key-file-missing"],
+    ]);
+  });
+});
+
+test.each([
+  ["v0.5.0", undefined],
+  ["b8390", "api-keys-unusable"],
+] as const)("a comment in the file of API keys is read as the build %s does", async (build, code) => {
+  session.server = build;
+  const model = session.writeModel("target.gguf");
+  const profile = makeProfile({ model, server: { api_key_file: session.write("keys", "# of ada\nsesame\n") } });
+  const { refused } = await planLaunch(profile, options("mark"));
+  expect(refused.map(({ error }) => error.code)).toEqual(code === undefined ? [] : [code]);
+});
+
+// The last pull has judged the pair by the rule of this build, and noted it.
+test.each([
+  ["v0.5.0", "strict"],
+  ["b8390", "translate"],
+  ["old", "refuse"],
+  [undefined, "strict"],
+] as const)("the draft is decided by what the build %s does with it: %s", async (build, rule) => {
+  const ref = { hf: "o/draft-GGUF", quant: "Q8_0" };
+  const model = session.writeModel("target.gguf");
+  session.server = build ?? "v0.5.0";
+  if (build === undefined) session.buildFault = new LlmctlError("build-missing", "no build", { exit: "missingFile" });
+  const pair = { targetFiles: [{ path: model, sizeBytes: 9536 }], draft: ref, type: "draft-simple", rule };
+  await noteSkippedDraft(session.paths.cache, pair, "a reason");
+  const findings = new Findings("collect");
+  const profile = makeProfile({ model, draft: { model: ref } });
+  const { draft } = await prepareCommand(profile, "llama-server", { session, findings });
+  expect(draft.drafting).toEqual({ wanted: false, reason: "a reason" });
 });
 
 describe("a plan that is shown", () => {
