@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -40,23 +40,21 @@ export class FakeBuild implements Disposable {
     }
   }
 
-  mkdir(name: string): string {
-    const path = join(this.folder, name);
-    mkdirSync(path, { recursive: true });
-    return path;
-  }
-
   [Symbol.dispose](): void {
     rmSync(this.folder, { recursive: true, force: true });
   }
 }
 
+/** As `cat`, which would be a process of its own. */
+const printAll = String.raw`while IFS= read -r line || [ -n "$line" ]; do printf '%s\n' "$line"; done`;
+
 function script(path: string, replies: readonly Reply[]): string {
   const cases = replies.map(({ when, stdout = "", stderr = "", exitCode = 0 }, index) => {
     const said = [stdout, stderr].map((text, stream) => {
       if (text === "") return "";
-      writeFileSync(`${path}.${index}.${stream}`, text);
-      return `while IFS= read -r line || [ -n "$line" ]; do printf '%s\\n' "$line"; done <'${path}.${index}.${stream}' >&${stream + 1}\n`;
+      const file = `${path}.${index}.${stream}`;
+      writeFileSync(file, text);
+      return `${printAll} <'${file}' >&${stream + 1}\n`;
     });
     return `case " $* " in ${`*${quote(` ${when} `)}*`})\n${said.join("")}exit ${exitCode} ;; esac\n`;
   });

@@ -272,7 +272,7 @@ describe("a plan of models to prune", () => {
     expect(await names()).toEqual([...shards, "Tiny-Q4_0.gguf"].toSorted());
   });
 
-  test("keeps a model from an address while a profile names it; the rest goes when the plan is carried out", async () => {
+  test("keeps a model from an address while a profile names it; carried out, the rest is gone", async () => {
     const path = await putUrlModel();
     await writeProfile("q", { model: { url } });
     const { signal } = new AbortController();

@@ -136,7 +136,7 @@ describe("a start in the foreground", () => {
     await running?.[Symbol.asyncDispose]();
   });
 
-  test("that another start overtakes tries again where the faster one has failed, and gives up after three times", async () => {
+  test("that another start overtakes tries again where the faster one has failed, three times at most", async () => {
     machine.writeModel("target.gguf");
     let starts = 0;
     const lost = () => ((starts += 1), Promise.reject(alreadyRunning()));

@@ -26,7 +26,7 @@ test("a server of plain files needs the folders of its profile, files and build"
   ).toEqual(["/profiles", "/a", "/b", "/c", "/d", "/e"]);
 });
 
-test("models of the Hub and of addresses need the folders in which they are found, and a build those of all builds", async () => {
+test("models of the Hub and of addresses need the folders in which they are found, a build those of all", async () => {
   const builds = join(machine.paths.data, "llama.cpp");
   expect(await mounts({ model: { hf: "o/r-GGUF", quant: "Q8_0" }, model_dirs: ["/f"] })).toEqual([
     "/profiles",

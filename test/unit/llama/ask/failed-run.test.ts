@@ -51,8 +51,8 @@ describe("a program that lacks libraries", () => {
   };
 
   test("is told with all of them, each once, as ldd lists them", async () => {
-    const list =
-      "\tlibc.so.6 => /lib/libc.so.6 (0x1)\n\tlibfirst.so.1 => not found\n\tlibb.so => not found\n\tlibb.so => not found\n";
+    const missing = ["libfirst.so.1", "libb.so", "libb.so"].map((name) => `\t${name} => not found\n`);
+    const list = `\tlibc.so.6 => /lib/libc.so.6 (0x1)\n${missing.join("")}`;
     build.put("ldd", [{ when: build.server, stdout: list }]);
     expect(await fail()).toMatchObject({
       code: "binary-library-missing",

@@ -56,7 +56,8 @@ describe("whether a server drafts", () => {
 
   test("it does with a draft that fits badly, and says so", async () => {
     const warning =
-      "the draft was trained for 512 tokens and the context is 4096: beyond its length few of its tokens will be accepted";
+      "the draft was trained for 512 tokens and the context is 4096: " +
+      "beyond its length few of its tokens will be accepted";
     expect(await decide({ draft: { model: draft }, ctx_size: 4096 })).toEqual(on({ warnings: [warning] }));
   });
 

@@ -49,7 +49,7 @@ type Changes = { readonly [Key in keyof Required<Omit<Launch, "hash">>]: readonl
 
 const { health, restart, log } = makePlanned({ wanted: true, onFailure: "serve" });
 
-/** For each key another value, or one for each key in it. Without a restart the server would run on with the old one. */
+/** For each key another value, or one for each key in it. The server would run on with the old one. */
 const needsRestart: Omit<Changes, keyof typeof needsNone> = {
   name: [{ name: "q" }],
   file: [{ file: "/bin/other" }],

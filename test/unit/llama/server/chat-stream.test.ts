@@ -50,7 +50,8 @@ test("an answer comes in pieces, thoughts apart from text, and ends where the se
     void response.end(
       `: a comment\n\n${event({ role: "assistant", content: null })}${event({ reasoning_content: "hm" })}` +
         `${event({ reasoning_content: "", content: "" })}${event({ reasoning_content: "so", content: "a" })}` +
-        `event: x\nid: data: {\n${event({ content: "b" })}data: {"choices":[]}\n\ndata: [DONE]\n\n${event({ content: "c" })}`,
+        `event: x\nid: data: {\n${event({ content: "b" })}data: {"choices":[]}\n\n` +
+        `data: [DONE]\n\n${event({ content: "c" })}`,
     );
   expect(await chat()).toEqual([
     { kind: "thought", text: "hm" },
