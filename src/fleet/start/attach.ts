@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from "node:timers/promises";
+import { systemClock } from "../../base/clock.ts";
 import { LlmctlError } from "../../base/errors.ts";
 import { followEvents } from "../../control/client.ts";
 import type { StateName, StatusEvent } from "../../control/messages.ts";
@@ -59,10 +59,11 @@ const tryEveryMs = 50;
 
 /** As {@link attach}, to a supervisor that has the lock and may not have its socket yet. */
 export async function attachSoon(launch: Launch, options: WaitOptions): Promise<number | undefined> {
+  const { clock = systemClock } = options;
   for (let tries = 0; tries < mostTries; tries += 1) {
     const result = await attach(launch, options);
     if (result !== undefined) return result;
-    await sleep(tryEveryMs);
+    await clock.sleep(tryEveryMs);
   }
   return undefined;
 }

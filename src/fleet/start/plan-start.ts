@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from "node:timers/promises";
+import { type Clock, systemClock } from "../../base/clock.ts";
 import type { Paths } from "../../base/files/paths.ts";
 import { launchSettings } from "../../llama/plan/launch-settings.ts";
 import { planLaunch, type LaunchPlan } from "../../llama/plan/plan-launch.ts";
@@ -16,6 +16,7 @@ export interface PlanStartOptions {
   /** Read once the content of models that another program has fetched. */
   readonly verify: boolean;
   readonly host: StartHost;
+  readonly clock?: Pick<Clock, "sleep">;
 }
 
 /** The hash of a launch that is not planned yet. */
@@ -91,6 +92,7 @@ export async function planService(profile: Profile, options: PlanStartOptions): 
  * @throws LlmctlError of what will not come.
  */
 export async function planPatiently(profile: Profile, options: PlanStartOptions): Promise<LaunchPlan> {
+  const { host, clock = systemClock } = options;
   const { backoffMs, backoffMaxMs } = launchSettings(profile).restart;
   for (let waits = 0; ; waits += 1) {
     try {
@@ -98,21 +100,22 @@ export async function planPatiently(profile: Profile, options: PlanStartOptions)
     } catch (error) {
       const cause = explainPlanFailure(error);
       if (cause?.mayCome !== true) throw error;
-      await waitFor(profile, cause, { host: options.host, delayMs: Math.min(backoffMs * 2 ** waits, backoffMaxMs) });
+      await waitFor(profile, cause, { host, clock, delayMs: Math.min(backoffMs * 2 ** waits, backoffMaxMs) });
     }
   }
 }
 
 interface Wait {
   readonly host: StartHost;
+  readonly clock: Pick<Clock, "sleep">;
   readonly delayMs: number;
 }
 
-async function waitFor({ name }: Profile, cause: ExitCause, { host, delayMs }: Wait): Promise<void> {
+async function waitFor({ name }: Profile, cause: ExitCause, { host, clock, delayMs }: Wait): Promise<void> {
   host.onEvent({ kind: "waiting", name, cause });
   const held = host.holdStart?.(`"${name}", which it depends on, waits: ${cause.message}`);
   try {
-    await sleep(delayMs);
+    await clock.sleep(delayMs);
   } finally {
     held?.close();
   }

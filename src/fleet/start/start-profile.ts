@@ -1,3 +1,4 @@
+import { systemClock } from "../../base/clock.ts";
 import { LlmctlError } from "../../base/errors.ts";
 import { planLaunch, type LaunchPlan } from "../../llama/plan/plan-launch.ts";
 import type { Profile } from "../../profiles/schema/schema.ts";
@@ -22,11 +23,11 @@ export interface StartOptions extends PlanStartOptions {
  * @returns the exit code.
  */
 export async function startProfile(profile: Profile, { timeoutMs, ...options }: StartOptions): Promise<number> {
-  const { paths, env, host } = options;
+  const { paths, env, host, clock = systemClock } = options;
   const { onEvent, runHere } = host;
   if (runHere !== undefined && isService(env)) return serve(profile, options, runHere);
   const timeout = timeoutMs === undefined ? undefined : AbortSignal.timeout(timeoutMs);
-  const waiting = { paths, timeout, onEvent };
+  const waiting = { paths, timeout, onEvent, clock };
   const plan = await planWatched(profile, options);
   const attached = await attach(plan.launch, waiting);
   if (attached !== undefined) return attached;

@@ -15,6 +15,8 @@ interface StartSeveralOptions extends StartOptions {
   readonly load: LoadOptions;
   /** Told what cannot be recorded of a start that failed. */
   readonly warn: (text: string) => void;
+  /** Starts one of them. */
+  readonly start?: typeof startProfile;
 }
 
 /**
@@ -34,7 +36,7 @@ export async function startProfiles(namesOrPaths: readonly string[], options: St
 
 async function startInOrder(
   namesOrPaths: readonly string[],
-  { all, load, ...options }: StartSeveralOptions,
+  { all, load, start = startProfile, ...options }: StartSeveralOptions,
 ): Promise<number> {
   const { host } = options;
   const asked = all ? await listAll(load) : namesOrPaths;
@@ -43,13 +45,14 @@ async function startInOrder(
   // The failure of a single profile is thrown, and its host sees no heading. The profile that runs in this process, and
   // that Ctrl-C is for, comes last.
   const [only] = profiles;
-  if (profiles.length === 1 && only !== undefined) return startProfile(only, options);
+  if (profiles.length === 1 && only !== undefined) return start(only, options);
   const { runHere: _, ...background } = host;
   const codes = new Map<string, number>();
   for (const [index, profile] of profiles.entries()) {
     host.onEvent({ kind: "profile", name: profile.name, isFirst: index === 0 });
     const isLast = index === profiles.length - 1;
-    codes.set(profile.name, await startOrReport(profile, codes, { ...options, host: isLast ? host : background }));
+    const own = { ...options, host: isLast ? host : background };
+    codes.set(profile.name, await startOrReport(profile, codes, { ...own, start }));
   }
   return [...codes.values()].find((code) => code !== 0) ?? 0;
 }
@@ -75,7 +78,7 @@ function findExitName(code: number | undefined): ExitName {
 async function startOrReport(
   profile: Profile,
   codes: ReadonlyMap<string, number>,
-  options: StartOptions,
+  { start, ...options }: StartOptions & { readonly start: typeof startProfile },
 ): Promise<number> {
   const { host } = options;
   const isDetached = host.runHere === undefined;
@@ -83,7 +86,7 @@ async function startOrReport(
   try {
     expectReady(profile, codes);
     if (isDetached) held = host.holdStart?.(`starting "${profile.name}", which it depends on`);
-    return await startProfile(profile, options);
+    return await start(profile, options);
   } catch (error) {
     if (!isDetached) throw error;
     host.onEvent({ kind: "error", error });

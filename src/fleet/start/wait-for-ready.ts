@@ -1,3 +1,4 @@
+import type { Clock } from "../../base/clock.ts";
 import { exitCodes } from "../../base/exit-codes.ts";
 import { LlmctlError } from "../../base/errors.ts";
 import type { Paths } from "../../base/files/paths.ts";
@@ -21,6 +22,7 @@ export interface WaitOptions {
   /** Aborted at the time limit; undefined: no limit. */
   readonly timeout: AbortSignal | undefined;
   readonly onEvent: OnStartEvent;
+  readonly clock?: Pick<Clock, "sleep">;
 }
 
 /**

@@ -64,7 +64,7 @@ async function findSkipReason(
     return undefined;
   const pair = { targetFiles: target.files, draft: draft.model, type: draft.type, rule };
   const reason = await findSkippedDraft(cacheDir, pair);
-  return reason !== undefined && (await models.lacks(["draft", "model"], draft.model)) ? reason : undefined;
+  return reason !== undefined && (await models.lacks(draft.model)) ? reason : undefined;
 }
 
 /** The draft gate's verdict about the models of a profile, wherever their headers were read. */

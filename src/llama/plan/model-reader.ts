@@ -41,9 +41,9 @@ export class ModelReader {
   }
 
   /** Whether a model is not, or not completely, on this machine. */
-  async lacks(key: KeyPath, ref: ModelRef): Promise<boolean> {
+  async lacks(ref: ModelRef): Promise<boolean> {
     try {
-      await this.#session.readModel(ref, this.#options(key));
+      await this.#session.readModel(ref, findOptions(this.#profile, this.#session.paths));
       return false;
     } catch (error) {
       if (error instanceof LlmctlError) return error.code === "model-missing";

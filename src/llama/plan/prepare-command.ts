@@ -10,7 +10,7 @@ import type { ModelPaths, Program } from "../render/flag-rule.ts";
 import { renderCli, renderServer } from "../render/render-command.ts";
 import { findKeyFileFault } from "../server/api-key-checks.ts";
 import { hasKeyComments } from "../server/api-keys.ts";
-import { decideDrafting, type DraftDecision, noDraftAsked } from "./draft-decision.ts";
+import { decideDrafting, type DraftDecision } from "./draft-decision.ts";
 import type { Findings } from "./finding.ts";
 import { ModelReader, type SidecarFiles } from "./model-reader.ts";
 import type { PlanSession, ProfileModel } from "./plan-session.ts";
@@ -89,7 +89,7 @@ function modelPaths(target: ProfileModel, { path, drafting }: DraftDecision, { p
     target: target.path,
     sidecars: paths,
     ...(path === undefined ? {} : { draft: path }),
-    ...(drafting.wanted || drafting.reason === noDraftAsked ? {} : { draftingOff: drafting.reason }),
+    ...(drafting.wanted ? {} : { draftingOff: drafting.reason }),
   };
 }
 
@@ -100,6 +100,6 @@ export function addKeyFault(
 ): readonly RefusedFlag[] {
   if (error === undefined) return refused;
   const flag = trial?.rendering.flags.find(({ key }) => key === "server.api_key_file");
-  const others = refused.filter((one) => flag === undefined || one.flag !== flag);
+  const others = refused.filter((one) => one.flag !== flag);
   return [{ ...(flag === undefined ? {} : { flag }), error }, ...others];
 }

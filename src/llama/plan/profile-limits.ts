@@ -14,11 +14,15 @@ interface LimitOptions {
   /** Undefined where the file is not on this machine. */
   readonly target: GgufModel | undefined;
   readonly flags: readonly RenderedFlag[];
+  readonly readRights?: typeof readPriorityRights;
 }
 
 /** The limits for which the server would run, but not as the profile wants it. */
-export function findExceededLimits(profile: Profile, { target, flags }: LimitOptions): ExceededLimit[] {
-  return [...contextLimit(profile, target, flags), ...priorityLimit(profile)];
+export function findExceededLimits(
+  profile: Profile,
+  { target, flags, readRights = readPriorityRights }: LimitOptions,
+): ExceededLimit[] {
+  return [...contextLimit(profile, target, flags), ...priorityLimit(profile, readRights)];
 }
 
 /** Flags that stretch a model's context. */
@@ -53,9 +57,9 @@ function contextLimit(
   ];
 }
 
-function priorityLimit(profile: Profile): ExceededLimit[] {
+function priorityLimit(profile: Profile, readRights: typeof readPriorityRights): ExceededLimit[] {
   const { priority } = profile.values;
-  const rights = priority === undefined ? undefined : readPriorityRights();
+  const rights = priority === undefined ? undefined : readRights();
   const problem = priority === undefined || rights === undefined ? undefined : findPriorityProblem(priority, rights);
   return problem === undefined ? [] : [{ code: "priority-not-permitted", ...problem, at: profile.at("priority") }];
 }

@@ -29,7 +29,7 @@ interface ChatRequest {
 
 /**
  * Asks a running server for the next message of a chat.
- * @throws LlmctlError `chat-failed` with the server's own words; the signal's reason when it is aborted.
+ * @throws LlmctlError `chat-failed` with the server's own words; an `AbortError` when the signal is aborted.
  * @see llama.cpp tools/server/README.md, POST /v1/chat/completions
  */
 export async function* streamChat({ url, apiKey, messages, signal }: ChatRequest): AsyncGenerator<ChatPiece> {

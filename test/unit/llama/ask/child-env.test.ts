@@ -6,20 +6,10 @@ const at = (name: string) => `p.yaml:env.${name}`;
 
 describe("the server's environment", () => {
   test("keeps the variables that a program and its GPU libraries need", () => {
-    const own = {
-      PATH: "/bin",
-      HOME: "/home/u",
-      LANG: "C",
-      LC_ALL: "C",
-      TZ: "UTC",
-      TMPDIR: "/t",
-      LD_LIBRARY_PATH: "/l",
-      CUDA_VISIBLE_DEVICES: "0",
-      NVIDIA_VISIBLE_DEVICES: "all",
-      HIP_VISIBLE_DEVICES: "1",
-      GGML_CUDA_P2P: "1",
-      OMP_NUM_THREADS: "4",
-    };
+    const system = "PATH HOME USER LOGNAME LANG LC_ALL TZ TMPDIR LD_LIBRARY_PATH DYLD_LIBRARY_PATH".split(" ");
+    const compute = "CUDA NVIDIA HIP HSA ROCR ROCM VK GGML OMP GOMP KMP ONEAPI SYCL ZE".split(" ");
+    const names = [...system, ...compute.map((prefix) => `${prefix}_VISIBLE_DEVICES`)];
+    const own = Object.fromEntries(names.map((name) => [name, name.toLowerCase()]));
     expect(childEnvironment(own, {}, at)).toEqual({ ...own, GGML_NO_BACKTRACE: "1" });
   });
 
@@ -38,6 +28,11 @@ describe("the server's environment", () => {
       AWS_SECRET_ACCESS_KEY: "s",
       XDG_CONFIG_HOME: "/c",
       NODE_OPTIONS: "--inspect",
+      MY_PATH: "/x",
+      PATHS: "/x",
+      LC_: "C",
+      CUDA: "1",
+      MY_CUDA_X: "1",
       EMPTY: undefined,
     };
     expect(childEnvironment(own, {}, at)).toEqual({ GGML_NO_BACKTRACE: "1" });
@@ -47,6 +42,17 @@ describe("the server's environment", () => {
     const own = { PATH: "/bin", CUDA_VISIBLE_DEVICES: "0" };
     const profile = { CUDA_VISIBLE_DEVICES: "1", GGML_NO_BACKTRACE: "0", HF_TOKEN: "mine" };
     expect(childEnvironment(own, profile, at)).toEqual({ PATH: "/bin", ...profile });
+  });
+
+  test.each(["LLAMA_ARG_PORT", "LLAMA_LOG_FILE", "LLAMA_OFFLINE", "LLAMA_CHAT_TEMPLATE_KWARGS"])(
+    "%s in the profile's env is a flag, which is refused",
+    (name) => {
+      expect(() => childEnvironment({}, { [name]: "1" }, at)).toThrow(`"${name}" in env is a flag of llama-server`);
+    },
+  );
+
+  test.each(["LLAMA_OFFLINE_X", "MY_LLAMA_ARG_PORT", "LLAMA_CACHE"])("%s in the profile's env is none", (name) => {
+    expect(childEnvironment({}, { [name]: "1" }, at)).toMatchObject({ [name]: "1" });
   });
 
   test("flags in the profile's env are refused, all at once", () => {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { findPriorityProblem, parsePriorityRights } from "../../../../src/llama/ask/priority-rights.ts";
+import { askedPriority, findPriorityProblem, parsePriorityRights } from "../../../../src/llama/ask/priority-rights.ts";
 
 const limits = (
   nice: string,
@@ -40,6 +40,16 @@ describe("rights to a priority", () => {
     expect(parsePriorityRights({ ...user, ...more }).mayAll).toBe(false);
   });
 
+  test("files without these lines say that there are none", () => {
+    expect(parsePriorityRights({ limits: "", status: "", uidMap: "" })).toEqual({
+      mayAll: false,
+      fifo: 0,
+      niceness: 20,
+    });
+    const own = { ...user, status: "Uid:\t1000\t0\t0\t0\nCapBnd:\t000001ffffffffff\n" };
+    expect(parsePriorityRights(own).mayAll).toBe(true);
+  });
+
   test("limits are read, unlimited ones too", () => {
     expect(parsePriorityRights({ ...user, limits: limits("40", "unlimited") })).toEqual({
       mayAll: false,
@@ -65,8 +75,30 @@ describe("a priority that is not permitted", () => {
     });
   });
 
-  test.each(["medium", "high"] as const)("%s needs rights too", (priority) => {
-    expect(findPriorityProblem(priority, rights)?.fix).toContain("LimitRTPRIO=");
+  test.each([
+    ["medium", { niceness: -5, fifo: 40 }],
+    ["high", { niceness: -10, fifo: 80 }],
+    ["realtime", { niceness: -20, fifo: 90 }],
+  ] as const)("%s needs exactly what llama.cpp asks for", (priority, wanted) => {
+    expect(askedPriority(priority)).toEqual(wanted);
+    expect(findPriorityProblem(priority, { mayAll: false, ...wanted })).toBeUndefined();
+    const missing = (more: object) => findPriorityProblem(priority, { mayAll: false, ...wanted, ...more })?.message;
+    expect(missing({ fifo: wanted.fifo - 1 })).toContain(
+      `(RLIMIT_RTPRIO is ${wanted.fifo - 1}, ${wanted.fifo} is needed)`,
+    );
+    const niceness = wanted.niceness + 1;
+    expect(missing({ niceness })).toContain(`(RLIMIT_NICE is ${20 - niceness}, ${20 - wanted.niceness} is needed)`);
+    expect(findPriorityProblem(priority, rights)?.fix).toContain(
+      `LimitRTPRIO=${wanted.fifo} and LimitNICE=${wanted.niceness},`,
+    );
+  });
+
+  test("is asked for by no other", () => {
+    expect([undefined, "low", "normal"].map((one) => askedPriority(one as "low" | undefined))).toEqual([
+      undefined,
+      undefined,
+      undefined,
+    ]);
   });
 
   test.each(["low", "normal"] as const)("%s needs none", (priority) => {

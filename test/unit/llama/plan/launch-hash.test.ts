@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { withHash } from "../../../../src/llama/plan/launch-hash.ts";
 import type { Launch, WantedProof } from "../../../../src/supervisor/launch.ts";
 
@@ -45,9 +45,64 @@ test.each<[WantedProof, string]>([
   expect(withHash("sealed", makePlanned(proof)).hash).toBe(hash);
 });
 
-test("a dependency, the environment of the shell and the launch version do not change the hash", () => {
+type Changes = { readonly [Key in keyof Required<Omit<Launch, "hash">>]: readonly Partial<Launch>[] };
+
+const { health, restart, log } = makePlanned({ wanted: true, onFailure: "serve" });
+
+/** For each key another value, or one for each key in it. The server would run on with the old one. */
+const needsRestart: Omit<Changes, keyof typeof needsNone> = {
+  name: [{ name: "q" }],
+  file: [{ file: "/bin/other" }],
+  args: [{ args: ["--port", "8081"] }, { args: ["--port"] }, { args: ["8080", "--port"] }],
+  cwd: [{ cwd: "/" }],
+  host: [{ host: "::1" }],
+  port: [{ port: 8081 }],
+  socketPath: [{ socketPath: "/run/p.sock" }],
+  metricsPort: [{ metricsPort: 9090 }],
+  apiKeyFile: [{ apiKeyFile: "/keys" }],
+  proof: [{ proof: { wanted: true, onFailure: "fail" } }, { proof: { wanted: false, reason: "it does not fit" } }],
+  watchTraffic: [{ watchTraffic: false }],
+  health: Object.keys(health).map((key) => ({ health: { ...health, [key]: 7 } })),
+  restart: [
+    { restart: { ...restart, policy: "never" } },
+    ...(["maxFailures", "windowMs", "backoffMs", "backoffMaxMs"] as const).map((key) => ({
+      restart: { ...restart, [key]: 7 },
+    })),
+  ],
+  stopTimeoutMs: [{ stopTimeoutMs: 7001 }],
+  orphan: [{ orphan: "keep" }],
+  log: [{ log: { ...log, maxBytes: 7 } }, { log: { ...log, keep: 7 } }],
+  build: [{ build: "b2" }],
+  profilePath: [{ profilePath: "/profiles/other/p.yaml" }],
+};
+
+/** Another value is no reason to load a model anew, or another key says the same. */
+const needsNone = {
+  version: [{ version: 9 }],
+  protocol: [{ protocol: "rpc-worker" }],
+  dependsOn: [{ dependsOn: [] }, { dependsOn: ["q", "r"] }],
+  env: [{ env: {} }, { env: { HOME: "/root", PATH: "/bin" } }],
+  files: [{ files: [] }, { files: [{ path: "/m.gguf", sizeBytes: 2 }] }],
+  rpcWorkers: [{ rpcWorkers: ["10.0.0.2:50052"] }],
+} as const satisfies Partial<Changes>;
+
+describe("the hash of a launch", () => {
   const launch = makePlanned({ wanted: true, onFailure: "serve" });
-  const { hash } = withHash("sealed", { ...launch, version: 9, dependsOn: [], env: {} });
-  expect(hash).toBe(withHash("sealed", launch).hash);
-  expect(withHash("other", launch).hash).not.toBe(hash);
+  const { hash } = withHash("sealed", launch);
+
+  test.each(Object.values(needsRestart).flat())("changes, so that a restart takes it up: %j", (change) => {
+    expect(withHash("sealed", { ...launch, ...change }).hash).not.toBe(hash);
+  });
+
+  test.each(Object.values(needsNone).flat())("does not change, so that a running server is kept: %j", (change) => {
+    expect(withHash("sealed", { ...launch, ...change }).hash).toBe(hash);
+  });
+
+  test("changes with the variables of the profile", () => {
+    expect(withHash("other", launch).hash).not.toBe(hash);
+  });
+
+  test("is added to the launch, which is otherwise unchanged", () => {
+    expect(withHash("sealed", launch)).toEqual({ ...launch, hash: "8589718f3cbf9189" });
+  });
 });

@@ -2,7 +2,7 @@ import { chmodSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { checkKeyFile, findOpenAccess } from "../../../../src/llama/server/api-key-checks.ts";
+import { checkKeyFile, findKeyFileFault, findOpenAccess } from "../../../../src/llama/server/api-key-checks.ts";
 import { makeProfile } from "../../../support/llama-help.ts";
 import { makeLaunch } from "../../../support/make-launch.ts";
 
@@ -47,6 +47,31 @@ test.each([
   expect(findOpenAccess(makeProfile({ server: { api_key_file: keys } })).map(({ code }) => code)).toEqual(codes);
 });
 
+test("a key file that others can read is told with the command that closes it", () => {
+  const path = join(folder, "my keys");
+  writeFileSync(path, "sesame\n");
+  chmodSync(path, 0o644);
+  expect(findOpenAccess(makeProfile({ server: { api_key_file: path, host: "0.0.0.0" } }))).toEqual([
+    {
+      code: "api-key-file-open",
+      message: `other users of this machine can read or change the API keys: ${path}`,
+      at: "p.yaml:server.api_key_file",
+      fix: `chmod 600 '${path}'`,
+    },
+  ]);
+});
+
+test("the fault of a key file has the place of its key; without a file there is none", () => {
+  const fault = (hasComments: boolean) =>
+    findKeyFileFault(makeProfile({ server: { api_key_file: keys } }), hasComments);
+  expect([fault(true), findKeyFileFault(makeProfile({}), true)]).toEqual([undefined, undefined]);
+  writeFileSync(keys, "# of ada\nsesame\n");
+  expect(fault(true)).toBeUndefined();
+  expect(fault(false)).toMatchObject({ code: "api-keys-unusable", at: `${keys}:1` });
+  writeFileSync(keys, "");
+  expect(fault(true)).toMatchObject({ code: "api-keys-unusable", at: "p.yaml:server.api_key_file" });
+});
+
 test("a key file without access is reported by another check", () => {
   symlinkSync("loop", join(folder, "loop"));
   for (const path of [join(folder, "loop"), join(keys, "below"), join(folder, "missing")]) {
@@ -60,6 +85,12 @@ test("the key file is checked before each start", () => {
   writeFileSync(keys, "\n");
   expect(checkKeyFile(launch)).toMatchObject({ kind: "api-keys-unusable", permanent: false, exit: "config" });
   rmSync(keys);
-  expect(checkKeyFile(launch)).toMatchObject({ kind: "api-key-file-missing", permanent: false, exit: "missingFile" });
+  expect(checkKeyFile(launch)).toEqual({
+    kind: "api-key-file-missing",
+    message: `"server.api_key_file" does not exist: ${keys}`,
+    fix: `make one: openssl rand -hex 32 > ${keys}; chmod 600 ${keys}`,
+    permanent: false,
+    exit: "missingFile",
+  });
   expect(checkKeyFile(makeLaunch())).toBeUndefined();
 });

@@ -88,6 +88,62 @@ describe("the keys of a file", () => {
     expect(JSON.stringify(error.problems)).not.toContain(secret);
   });
 
+  test.each([
+    ["\u00ff\u00fes\0", "save it as plain ASCII or UTF-8 text"],
+    ["\u00ef\u00bb\u00bfkey\n", "save it without one"],
+    ["key\r\n", String.raw`save it with line feeds alone: sed -i 's/\r$//' PATH`],
+    ["key \n", "remove it: it would be part of the key, and no client can send it"],
+    ["k\u0007\n", "remove it: no client can send it"],
+    ["key # of ada\n", "write the comment on a separate line that begins with the hash"],
+    ['"key"\n', "remove the quotes"],
+    ["bearer key\n", "write only the key"],
+    ["k\u00e4\n", "use letters, digits and ASCII signs: each client sends other characters differently"],
+    ["k%2f\n", "use another key"],
+    [`${"k".repeat(8001)}\n`, "use a shorter key: llama-server refuses requests with a key of that length"],
+  ])("the fault of %j has a fix of its own", (text, fix) => {
+    writeFileSync(path, text, "latin1");
+    expect(refuse().problems.map((problem) => problem.fix)).toEqual([fix.replace("PATH", path)]);
+  });
+
+  test.each(["k%2", "k%zz", "k#x", "'key", "\"key'", "bearerkey", "k\u007e"])("%j is a key like any other", (key) => {
+    writeFileSync(path, `${key}\n`);
+    expect(read()).toEqual([key]);
+  });
+
+  test("all lines of one fault are counted, up to five by number", () => {
+    const linesOf = (count: number) => {
+      writeFileSync(path, "a \n".repeat(count));
+      return refuse().message.split(" of line ")[1];
+    };
+    expect([5, 6].map(linesOf)).toEqual(["1, 2, 3, 4, 5", "1, 2, 3, 4, 5 and 1 more"]);
+  });
+
+  test("a byte order mark and what follows it are separate faults", () => {
+    writeFileSync(path, "\u00ef\u00bb\u00bfkey \nother\n", "latin1");
+    expect(refuse().problems.map(({ message }) => message)).toEqual([
+      expect.stringContaining("begins with a byte order mark") as string,
+      expect.stringContaining("a blank at the start or the end of line 1") as string,
+    ]);
+  });
+
+  test("a file of a megabyte is read, and no larger one", () => {
+    writeFileSync(path, `${"k".repeat(1023)}\n`.repeat(1024));
+    expect(read()).toHaveLength(1024);
+    writeFileSync(path, "\n", { flag: "a" });
+    expect(refuse()).toMatchObject({
+      code: "api-keys-unusable",
+      exit: "config",
+      at: "p.yaml:3:3",
+      fix: "name a file with one key per line",
+    });
+  });
+
+  test("our own requests use the first key that a client can send", () => {
+    writeFileSync(path, "# of ada\n\n k\u0007y\nk\u00e4y\n  sesame \nother\n", "latin1");
+    expect(readApiKey(path)).toBe("sesame");
+    expect(readApiKey(undefined)).toBeUndefined();
+  });
+
   test("several kinds of faults are reported at once, each with its lines", () => {
     writeFileSync(path, `a\r\n b\n${"c\r\n".repeat(7)}`);
     expect(refuse().problems.map(({ message }) => message)).toEqual([
@@ -123,7 +179,15 @@ describe("a key file that cannot be read", () => {
     const error = refuse();
     expect(error).toMatchObject({ exit, at: "p.yaml:3:3" });
     expect(error.message).toContain(message);
-    expect(error.fix).not.toMatch(/remove|without/);
+    const example = message === "is a folder" ? `${path}/api-keys` : message === "does not exist" ? path : "FILE";
+    const howTo = `openssl rand -hex 32 > ${example}; chmod 600 ${example}`;
+    expect(error.fix).toBe(
+      exit === "config"
+        ? "name a file with one key per line"
+        : message === "does not exist"
+          ? `make one: ${howTo}`
+          : `name a file with one key per line; to make one: ${howTo}`,
+    );
     expect(readApiKey(path)).toBeUndefined();
   });
 

@@ -5,7 +5,15 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { checkHealth, examine, isBusy, prove, readMetrics } from "../../../../src/llama/server/server-http.ts";
+import {
+  askMainLoop,
+  checkHealth,
+  connectOptions,
+  examine,
+  isBusy,
+  prove,
+  readMetrics,
+} from "../../../../src/llama/server/server-http.ts";
 import { parseLoadLine } from "../../../../src/llama/server/server-protocol.ts";
 import type { Endpoint } from "../../../../src/supervisor/launch.ts";
 import { makeLaunch } from "../../../support/make-launch.ts";
@@ -99,6 +107,16 @@ describe("an examination", () => {
     expect(asked).toEqual(["/props", "/v1/chat/completions"]);
   });
 
+  test("asks for a few tokens, which show a lost GPU as well as many", async () => {
+    const bodies: unknown[] = [];
+    answer = (request, body, response) => {
+      if (request.url !== "/props") bodies.push(JSON.parse(body));
+      response.end("{}");
+    };
+    await examine(makeLaunch(), endpoint, never);
+    expect(bodies).toMatchObject([{ max_tokens: 8, temperature: 0, ignore_eos: true }]);
+  });
+
   test("finds a server that fails to compute", async () => {
     expect(await examineServer([], {}, 500)).toEqual({
       result: "broken",
@@ -116,11 +134,75 @@ describe("an examination", () => {
   test("wakes no server, and asks no text of a server for embeddings", async () => {
     expect(await examineServer([], { is_sleeping: true }, 200)).toEqual({ result: "unknown" });
     expect(asked).toEqual(["/props"]);
-    for (const flag of ["--embeddings", "--rerank"]) {
+    for (const flag of ["--embeddings", "--embedding", "--rerank", "--reranking"]) {
       expect(await examineServer([flag], {}, 200)).toEqual({ result: "unknown" });
       expect(asked).toEqual([]);
     }
   });
+});
+
+describe("a server with slots", () => {
+  const asked: (string | undefined)[] = [];
+
+  function serve(slots: unknown, { props = {}, status = 200 }: { props?: unknown; status?: number } = {}): void {
+    asked.length = 0;
+    answer = (request, _body, response) => {
+      asked.push(`${request.method} ${request.url}`);
+      if (request.url === "/props") response.end(JSON.stringify(props));
+      else response.writeHead(status).end(JSON.stringify(slots));
+    };
+  }
+
+  test.each([
+    [[{ is_processing: false }, { is_processing: true }], {}, true],
+    [[{ is_processing: false }, {}], {}, false],
+    [[{ is_processing: 1 }], {}, false],
+    [[], {}, false],
+    [{}, {}, false],
+    [[{ is_processing: true }], { status: 501 }, false],
+    [[{ is_processing: true }], { props: { is_sleeping: true } }, false],
+    [[{ is_processing: true }], { props: { is_sleeping: "true" } }, true],
+  ])("%j with %j is busy: %s", async (slots, how, busy) => {
+    serve(slots, how);
+    expect(await isBusy(makeLaunch(), endpoint, never)).toBe(busy);
+  });
+
+  test("is asked for them only while it is awake", async () => {
+    serve([]);
+    await isBusy(makeLaunch(), endpoint, never);
+    expect(asked).toEqual(["GET /props", "GET /slots"]);
+    serve([], { props: { is_sleeping: true } });
+    await isBusy(makeLaunch(), endpoint, never);
+    expect(asked).toEqual(["GET /props"]);
+  });
+
+  test.each([
+    [[], true],
+    [["--sleep-idle-seconds", "-1"], true],
+    [["--sleep-idle-seconds", "60"], false],
+  ])("started with %j is asked by its main loop and for metrics: %s", async (args, isAsked) => {
+    serve("text");
+    const launch = makeLaunch({ args: ["--metrics", ...args] });
+    await askMainLoop(launch, endpoint, never);
+    expect(asked).toEqual(isAsked ? ["GET /props", "GET /slots"] : []);
+    serve("text");
+    expect(await readMetrics(launch, endpoint, never)).toBe(isAsked ? '"text"' : undefined);
+    expect(asked).toEqual(isAsked ? ["GET /props", "GET /metrics"] : []);
+  });
+
+  test("that is gone is not waited for", async () => {
+    await expect(askMainLoop(makeLaunch(), { ...endpoint, port: 1 }, never)).resolves.toBeUndefined();
+    expect(await isBusy(makeLaunch(), { ...endpoint, port: 1 }, never)).toBe(false);
+  });
+});
+
+test.each([
+  ["0.0.0.0", "127.0.0.1"],
+  ["::", "::1"],
+  ["::1", "::1"],
+  ["10.0.0.2", "10.0.0.2"],
+])("a server that listens on %s is reached at %s", (host, to) => {
+  expect(connectOptions({ host, port: 7 })).toEqual({ host: to, port: 7 });
 });
 
 describe("health", () => {
@@ -164,19 +246,23 @@ describe("the proof request", () => {
   test("reads the draft counters of one short greedy request that does not end by itself", async () => {
     const seen: unknown[] = [];
     answer = (request, body, response) => {
-      seen.push(`${request.method} ${request.url}`, JSON.parse(body), request.headers.authorization);
+      const { authorization, "content-type": type } = request.headers;
+      seen.push(`${request.method} ${request.url}`, JSON.parse(body), authorization, type);
       response.end(JSON.stringify({ timings }));
     };
     const quiet = makeLaunch({ watchTraffic: false });
-    expect(await prove(quiet, endpoint, never)).toMatchObject({
+    expect(await prove(quiet, endpoint, never)).toEqual({
       requests: 1,
       verdict: { state: "on", draftTokens: 92, acceptedTokens: 71 },
       tokensPerSecond: 12.5,
+      baselineTokensPerSecond: undefined,
     });
+    const messages = [{ role: "user", content: expect.stringMatching(/\w/) as string }];
     expect(seen).toEqual([
       "POST /v1/chat/completions",
-      expect.objectContaining({ max_tokens: 64, temperature: 0, ignore_eos: true }),
+      { messages, max_tokens: 64, temperature: 0, ignore_eos: true },
       undefined,
+      "application/json",
     ]);
   });
 
@@ -192,6 +278,26 @@ describe("the proof request", () => {
     };
     expect(await prove(makeLaunch(), endpoint, never)).toMatchObject({ requests: 6, baselineTokensPerSecond: 200 });
     expect(asked).toEqual([64, 2, 2, 2, 2, 2]);
+  });
+
+  test.each([
+    ["a request with another number of tokens", { predicted_n: 1, predicted_ms: 1 }],
+    ["a request that drafted", { predicted_n: 2, predicted_ms: 1, draft_n: 1 }],
+  ])("leaves out %s", async (_, odd) => {
+    const steps = [odd, { predicted_n: 2, predicted_ms: 10 }, odd, { predicted_n: 2, predicted_ms: 20 }, odd];
+    answer = (_request, body, response) => {
+      const isFirst = (JSON.parse(body) as { max_tokens: number }).max_tokens === 64;
+      response.end(JSON.stringify({ timings: isFirst ? timings : steps.pop() }));
+    };
+    expect(await prove(makeLaunch(), endpoint, never)).toMatchObject({ requests: 6, baselineTokensPerSecond: 50 });
+  });
+
+  test.each([0, -1, null, "1", Number.MAX_SAFE_INTEGER + 1])("has no speed from steps of %s ms", async (stepMs) => {
+    answer = (_request, body, response) => {
+      const isFirst = (JSON.parse(body) as { max_tokens: number }).max_tokens === 64;
+      response.end(JSON.stringify({ timings: isFirst ? timings : { predicted_n: 2, predicted_ms: stepMs } }));
+    };
+    expect((await prove(makeLaunch(), endpoint, never)).baselineTokensPerSecond).toBeUndefined();
   });
 
   test("has no speed without drafting for a server that still drafts, or that never drafts", async () => {
