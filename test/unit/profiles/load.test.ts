@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { ProfileFolder, refuseText } from "../../support/profile-folder.ts";
+import { ProfileFolder, refuseFile, refuseText } from "../../support/profile-folder.ts";
 
 describe("one profile", () => {
   test("is found by name, with defaults filled in", async () => {
@@ -179,13 +179,13 @@ describe("extends", () => {
   });
 
   test("of itself, without another profile of that name, is a cycle", async () => {
-    expect(await refuseText("extends: coder\nmodel: m")).toMatchObject({
+    expect(await refuseFile("extends: coder\nmodel: m")).toMatchObject({
       message: 'profile "coder" extends itself: coder -> coder',
     });
   });
 
   test("of an unknown profile is reported with the other problems, but without a missing model", async () => {
-    const error = await refuseText("extends: codex\nctx_sise: 1");
+    const error = await refuseFile("extends: codex\nctx_sise: 1");
     expect(error.problems).toEqual([
       {
         message: 'profile "coder" extends "codex", which does not exist',

@@ -4,7 +4,7 @@ import { LlmctlError } from "../../../../src/base/errors.ts";
 import { loadProfile } from "../../../../src/profiles/load.ts";
 import { readYaml } from "../../../../src/profiles/yaml/read-yaml.ts";
 import { makeSource, toPlain } from "../../../../src/profiles/yaml/located.ts";
-import { ProfileFolder, refuseText } from "../../../support/profile-folder.ts";
+import { ProfileFolder, refuseFile, refuseText } from "../../../support/profile-folder.ts";
 
 const source = makeSource("coder", "/work/coder.yaml", "/work");
 
@@ -105,7 +105,7 @@ describe("hostile files", () => {
   };
 
   test.each(Object.entries(cases))("%s: a clear refusal", async (_, text) => {
-    const error = await refuseText(text);
+    const error = await refuseFile(text);
     expect(error.code).toBe("profile-invalid");
     expect(error.at).toMatch(/^near\/coder\.yaml/);
     expect(error.problems.length).toBeLessThan(20);
@@ -151,7 +151,7 @@ describe("hostile files", () => {
       fc.property(text, (yaml) => {
         expect(readOrRefuse(yaml)).toBeTypeOf("object");
       }),
-      { numRuns: 2000 },
+      { numRuns: 500 },
     );
   });
 });
