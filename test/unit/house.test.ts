@@ -1,10 +1,10 @@
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { basename, dirname, join, normalize, relative } from "node:path";
 import { describe, expect, test } from "vitest";
+import { checkout } from "../support/checkout.ts";
 
 // The rules of CONTRIBUTING about the layout of the code. A failure names the place to edit and the text to write.
 
-const root = join(import.meta.dirname, "../..");
 const sources = listFiles("src").filter((path) => path.endsWith(".ts"));
 const rooms = listFolders("src");
 /** A room with more files than this needs a table of them. */
@@ -105,7 +105,7 @@ describe("recipes of CONTRIBUTING.md", () => {
 
   test("every path that the guide names exists", () => {
     const paths = [...guide.matchAll(/`((?:src|test|schema|scripts|docs|profiles|contrib)\/[^`\s:]*)`/g)];
-    const gone = paths.map(([, path = ""]) => path).filter((path) => !existsSync(join(root, path)));
+    const gone = paths.map(([, path = ""]) => path).filter((path) => !existsSync(join(checkout, path)));
     expect(gone.map((path) => `CONTRIBUTING.md: correct \`${path}\`, which does not exist`)).toEqual([]);
   });
 
@@ -113,7 +113,7 @@ describe("recipes of CONTRIBUTING.md", () => {
     const named = [...guide.matchAll(/`([\w/.-]+\.\w+)` \(([^)]*)\)/g)].flatMap(([, path = "", names = ""]) =>
       [...names.matchAll(/`([^`]+)`/g)].map(([, name = ""]) => ({ path, name })),
     );
-    const gone = named.filter(({ path, name }) => !existsSync(join(root, path)) || !read(path).includes(name));
+    const gone = named.filter(({ path, name }) => !existsSync(join(checkout, path)) || !read(path).includes(name));
     expect(gone.map(({ path, name }) => `CONTRIBUTING.md: correct \`${name}\`, which is not in ${path}`)).toEqual([]);
     expect(named.length).toBeGreaterThan(0);
   });
@@ -197,19 +197,19 @@ function inFolder(folder: string): string[] {
 }
 
 function listFolders(folder: string): string[] {
-  return readdirSync(join(root, folder), { withFileTypes: true })
+  return readdirSync(join(checkout, folder), { withFileTypes: true })
     .filter((entry) => entry.isDirectory())
     .map((entry) => `${folder}/${entry.name}`);
 }
 
 /** Files at any depth, relative to the checkout. */
 function listFiles(folder: string): string[] {
-  return readdirSync(join(root, folder), { recursive: true, encoding: "utf8" })
+  return readdirSync(join(checkout, folder), { recursive: true, encoding: "utf8" })
     .map((name) => `${folder}/${name}`)
-    .filter((path) => statSync(join(root, path)).isFile())
+    .filter((path) => statSync(join(checkout, path)).isFile())
     .toSorted();
 }
 
 function read(path: string): string {
-  return readFileSync(join(root, path), "utf8");
+  return readFileSync(join(checkout, path), "utf8");
 }

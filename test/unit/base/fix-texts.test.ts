@@ -1,8 +1,9 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { expect, test } from "vitest";
+import { checkout } from "../../support/checkout.ts";
 
-const src = join(import.meta.dirname, "../../../src");
+const src = join(checkout, "src");
 
 /** Texts that name an llmctl command but are no fix for this machine, or no fix with a single command. */
 const reasons: readonly { readonly text: string; readonly reason: string }[] = [

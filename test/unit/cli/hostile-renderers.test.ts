@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { basename } from "node:path";
+import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { formatFinding } from "../../../src/cli/look/check-report.ts";
@@ -16,6 +17,7 @@ import { createNotifier } from "../../../src/services/notify.ts";
 import { toLine } from "../../../src/supervisor/log/event-log.ts";
 import { modelFrom, modelKeys } from "../../support/gguf-builder.ts";
 import { findHostile, hostileName, hostileText } from "../../support/hostile-text.ts";
+import { checkout } from "../../support/checkout.ts";
 
 function expectPrintable(text: string, lines?: number): void {
   expect(findHostile(text)).toBeUndefined();
@@ -136,11 +138,11 @@ test("a name of megabytes is shown in part", async () => {
 });
 
 test("commands never call JSON.stringify: json-text.ts escapes control characters", () => {
-  const folder = new URL("../../../src/cli/", import.meta.url);
+  const folder = join(checkout, "src/cli");
   // It talks to another process.
   const others = ["detached.ts"];
   const sources = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".ts"));
   const own = sources.filter((name) => !others.includes(basename(name)));
-  const found = own.filter((name) => readFileSync(new URL(name, folder), "utf8").includes("JSON.stringify("));
+  const found = own.filter((name) => readFileSync(join(folder, name), "utf8").includes("JSON.stringify("));
   expect(found).toEqual([]);
 });

@@ -1,8 +1,10 @@
 import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { expect, test } from "vitest";
+import { checkout } from "../../support/checkout.ts";
 
 test("the dashboard uses only metrics that exist", async () => {
-  const read = (path: string) => readFile(new URL(`../../../${path}`, import.meta.url), "utf8");
+  const read = (path: string) => readFile(join(checkout, path), "utf8");
   const { panels } = JSON.parse(await read("contrib/grafana-dashboard.json")) as {
     panels: { targets: { expr: string }[] }[];
   };

@@ -1,6 +1,8 @@
 import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { expect, test } from "vitest";
 import type { Status } from "../../../src/control/messages.ts";
+import { checkout } from "../../support/checkout.ts";
 
 /** Which keys of a status Prometheus gets; a new key makes this table incomplete, and the compiler asks for it. */
 const isMetric: Readonly<Record<keyof Status, boolean>> = {
@@ -36,7 +38,7 @@ const isMetric: Readonly<Record<keyof Status, boolean>> = {
 };
 
 test("metrics-book.ts renders the keys of a status that are metrics", () => {
-  const source = readFileSync(new URL("../../../src/control/metrics-book.ts", import.meta.url), "utf8");
+  const source = readFileSync(join(checkout, "src/control/metrics-book.ts"), "utf8");
   const rendered = Object.keys(isMetric).filter((key) =>
     new RegExp(`status\\.${key}\\b|\\{ ${key} \\}: Status`).test(source),
   );

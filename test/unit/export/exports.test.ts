@@ -12,6 +12,7 @@ import { exportFormats } from "../../../src/export/export-formats.ts";
 import { renderKubernetes } from "../../../src/export/kubernetes.ts";
 import { renderQuadlet } from "../../../src/export/quadlet.ts";
 import { readShippedSpec, shippedProfiles } from "../../support/shipped-specs.ts";
+import { checkout } from "../../support/checkout.ts";
 
 const snapshots = join(import.meta.dirname, "../../fixtures/export");
 const owner = { uid: 1001, gid: 1002 };
@@ -270,8 +271,7 @@ describe("Quadlet", () => {
 });
 
 test("the shipped catalogue is of the release that the build script builds", () => {
-  const root = join(import.meta.dirname, "../../..");
-  const read = (path: string) => readFileSync(join(root, path), "utf8");
+  const read = (path: string) => readFileSync(join(checkout, path), "utf8");
   expect(read("catalogues/llama-server-v0.5.0.txt")).toBe(read("test/fixtures/llama-help/llama-server-v0.5.0.txt"));
   expect(read("scripts/build-llama.sh")).toContain("default_ref=v0.5.0\n");
   expect(read("src/llama/ask/release-catalogue.ts")).toContain('exportRelease = "v0.5.0"');

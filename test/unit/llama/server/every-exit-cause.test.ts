@@ -2,19 +2,19 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { explainExit } from "../../../../src/llama/server/exit-cause.ts";
-
-const root = join(import.meta.dirname, "../../../..");
+import { checkout } from "../../../support/checkout.ts";
 
 /** The text of all files below a folder, or of one file. */
 function readAll(folder: string): string {
-  return readdirSync(join(root, folder), { recursive: true, encoding: "utf8" })
+  return readdirSync(join(checkout, folder), { recursive: true, encoding: "utf8" })
     .filter((name) => name.endsWith(".ts"))
-    .map((name) => readFileSync(join(root, folder, name), "utf8"))
+    .map((name) => readFileSync(join(checkout, folder, name), "utf8"))
     .join("\n");
 }
 
 test("every exit cause has a test, since scripts and metrics rely on its kind", () => {
-  const code = readAll("src/llama/server") + readFileSync(join(root, "src/supervisor/supervision-causes.ts"), "utf8");
+  const code =
+    readAll("src/llama/server") + readFileSync(join(checkout, "src/supervisor/supervision-causes.ts"), "utf8");
   const kinds = [...code.matchAll(/^\s*kind: "([a-z-]+)",$/gm)].map(([, kind = ""]) => kind);
   expect(kinds.length).toBeGreaterThan(15);
   const tests = ["test/unit/llama", "test/unit/supervisor", "test/process"].map(readAll).join("\n");

@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { isAbsolute } from "node:path";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { launchSettings } from "../../../../src/llama/plan/launch-settings.ts";
 import { resolvePaths } from "../../../../src/profiles/expand.ts";
@@ -8,6 +9,7 @@ import { profileSchema } from "../../../../src/profiles/schema/schema.ts";
 import { makeSource, toPlain } from "../../../../src/profiles/yaml/located.ts";
 import { readYaml } from "../../../../src/profiles/yaml/read-yaml.ts";
 import { makeProfile } from "../../../support/llama-help.ts";
+import { checkout } from "../../../support/checkout.ts";
 
 // A new key is written into the schema; these tests name the other place that it needs. That every key for the server
 // becomes a flag is in test/unit/llama/render/render-any.test.ts.
@@ -72,8 +74,8 @@ function candidates({ enum: words = [] }: JsonSchema): unknown[] {
 const noMemory = ["model", "type", "n_max", "n_min", "p_min", "ngram_size", "threads", "on_mismatch"];
 
 test("every key of draft that takes memory is in the question for the draft model's memory (draftArguments)", () => {
-  const folder = new URL("../../../../src/llama/plan/", import.meta.url);
-  const files = readdirSync(folder).map((name) => readFileSync(new URL(name, folder), "utf8"));
+  const folder = join(checkout, "src/llama/plan");
+  const files = readdirSync(folder).map((name) => readFileSync(join(folder, name), "utf8"));
   const asking = files.map((text) => /function draftArguments\([^]*?\n\}/.exec(text)?.[0]).find(Boolean) ?? "";
   expect(asking).toContain("fitArguments");
   const draft = keys.filter(({ path }) => path[0] === "draft" && path.length === 2).map(({ path }) => path[1] ?? "");
