@@ -1,4 +1,8 @@
 import { defineConfig } from "vitest/config";
+import { chooseSeed } from "./test/support/seed.ts";
+
+// The processes of all tests get the seed from their environment.
+process.env["LLMCTL_SEED"] = String(chooseSeed());
 
 /** On a busy machine, too, time enough that only a hang fails. */
 const patient = { testTimeout: 60_000, hookTimeout: 60_000 } as const;
@@ -8,6 +12,7 @@ const withProcesses = { ...patient, pool: "forks", maxWorkers: 2 } as const;
 // One project after the other: measured times and CPU use must not be those of another project's load.
 export default defineConfig({
   test: {
+    globalSetup: ["test/support/print-seed.ts"],
     projects: [
       {
         test: {
@@ -19,6 +24,7 @@ export default defineConfig({
           maxWorkers: 2,
           // Without isolation a spy that a test leaves behind would be seen by the files after it.
           restoreMocks: true,
+          setupFiles: ["test/support/setup-unit.ts"],
           sequence: { groupOrder: 0 },
         },
       },
