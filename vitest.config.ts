@@ -7,7 +7,12 @@ process.env["LLMCTL_SEED"] = String(chooseSeed());
 /** On a busy machine, too, time enough that only a hang fails. */
 const patient = { testTimeout: 60_000, hookTimeout: 60_000 } as const;
 /** Real processes: few enough at once that none starves. */
-const withProcesses = { ...patient, pool: "forks", maxWorkers: 2 } as const;
+const withProcesses = {
+  ...patient,
+  pool: "forks" as const,
+  maxWorkers: 2,
+  setupFiles: ["test/support/setup-commands.ts"],
+};
 
 // One project after the other: measured times and CPU use must not be those of another project's load.
 export default defineConfig({
