@@ -47,9 +47,9 @@ const originals = ([1, 2, 3] as const).flatMap((version) =>
 const types = ["draft-simple", "draft-mtp", "draft-eagle3", "draft-dflash"];
 
 /**
- * Headers of models. Each is read, compared with what a plain reader finds in the same bytes, asked for all facts that
- * llmctl uses, and compared as a draft. Some are also read through a window that grows by a few bytes, and by
- * `@huggingface/gguf`.
+ * Headers of models. Each is read, and compared with what a plain reader finds in the same bytes. Some are also read
+ * through a window that grows by a few bytes, and by `@huggingface/gguf`, asked for all facts that llmctl uses, and
+ * compared as a draft.
  */
 export const ggufFuzzer: Fuzzer = {
   name: "gguf",
@@ -61,12 +61,12 @@ export const ggufFuzzer: Fuzzer = {
       attempt: async (random: Random) => {
         const bytes = mutateBytes(random.pick(originals), random);
         const read = await tryRead(bytes);
-        if (random.oneIn(50)) expectSame("a growing window", read, readInSteps(bytes, random));
+        if (random.oneIn(100)) expectSame("a growing window", read, readInSteps(bytes, random));
         const header = typeof read === "string" ? undefined : read;
         expectSame("a plain reader", header && showHeader(header), readPlainGguf(bytes));
         if (header === undefined) return read as string;
         if (random.oneIn(100)) await compareWithLibrary(header, bytes);
-        return tryUse(header, { draft: whole, type: random.pick(types) });
+        return random.oneIn(3) ? tryUse(header, { draft: whole, type: random.pick(types) }) : "read";
       },
       [Symbol.asyncDispose]: () => Promise.resolve(),
     };

@@ -2,12 +2,11 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { describe, expect, test } from "vitest";
 import { bufferSource } from "../../../src/gguf/byte-source.ts";
-import { mostLayers, readModelFacts } from "../../../src/gguf/model-facts.ts";
 import { limits } from "../../../src/gguf/limits.ts";
 import { readHeaderFrom } from "../../../src/gguf/read-header.ts";
 import { ggufFuzzer, mostBytes, strictSource } from "../../fuzz/gguf.ts";
 import { Random, seedOf } from "../../fuzz/random.ts";
-import { buildGguf, modelFrom, modelKeys } from "../../support/gguf-builder.ts";
+import { buildGguf } from "../../support/gguf-builder.ts";
 
 /** Sizes around those at which the reader's window grows. */
 const sizesBytes = [2 ** 17, 2 ** 24 + 1, 33 * 2 ** 20, 65 * 2 ** 20];
@@ -65,12 +64,5 @@ describe("memory", () => {
     expect(after.heapUsed + after.arrayBuffers - before.heapUsed - before.arrayBuffers).toBeLessThan(
       mostBytes(bytes.length),
     );
-  });
-
-  test("a list that is longer than any model has layers is not decoded", async () => {
-    const heads = (count: number) =>
-      modelFrom({ metadata: modelKeys({ "llama.attention.head_count": Array.from({ length: count }, () => 8) }) });
-    expect(readModelFacts(await heads(mostLayers)).heads).toBe(8);
-    expect(readModelFacts(await heads(mostLayers + 1)).heads).toBeUndefined();
   });
 });
