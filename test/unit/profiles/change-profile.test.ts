@@ -5,7 +5,7 @@ import { describe, expect, test } from "vitest";
 import type { LlmctlError } from "../../../src/base/errors.ts";
 import { profileShow } from "../../../src/cli/profile/profile.ts";
 import { changeProfile, createProfile } from "../../../src/profiles/change-profile.ts";
-import { setInYaml } from "../../../src/profiles/yaml/edit-yaml.ts";
+import { setInYaml, unsetInYaml } from "../../../src/profiles/yaml/edit-yaml.ts";
 import { type JsonSchema, profileJsonSchema } from "../../../src/profiles/schema/json-schema.ts";
 import { parseKey } from "../../../src/profiles/yaml/key-path.ts";
 import { parseValueArgument } from "../../../src/profiles/yaml/value-argument.ts";
@@ -76,6 +76,15 @@ describe("a change", () => {
     const add = (text: string) => `${text}parallel: 2\n`;
     expect(await changeProfile(sourceIn(folder, "p"), add, folder.options())).toBe(true);
     expect(await readFile(sourceIn(folder, "p").path, "utf8")).toBe("model: /m.gguf\nparallel: 2\n");
+  });
+
+  test("that cannot be made without changing more leaves the file as it is", async () => {
+    const text = "model: /m.gguf\nalias: &name x\ndescription: *name\n";
+    await using folder = await ProfileFolder.create({ "near/p.yaml": text });
+    const source = sourceIn(folder, "p");
+    const remove = (before: string) => unsetInYaml(before, ["alias"], source) ?? before;
+    await expect(changeProfile(source, remove, folder.options())).rejects.toMatchObject({ code: "profile-uneditable" });
+    expect(await readFile(source.path, "utf8")).toBe(text);
   });
 
   test("of a profile that is refused by its parent as well names which place is in the changed text", async () => {
