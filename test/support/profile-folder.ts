@@ -55,7 +55,7 @@ export function textOptions(text: string, env: LoadOptions["env"] = {}) {
 }
 
 /** One profile `near/coder.yaml` that is in no file, and extends none. */
-export function loadText(text: string, env: LoadOptions["env"] = {}): Promise<Profile> {
+function loadText(text: string, env: LoadOptions["env"] = {}): Promise<Profile> {
   const { path, ...options } = textOptions(text, env);
   return loadProfile(path, options);
 }

@@ -79,13 +79,13 @@ describe("a file", () => {
       return source.read(0, Buffer.alloc(1));
     };
     await withFileSource(join(folder, "f"), keep);
-    await expect(used?.read(0, Buffer.alloc(1))).rejects.toThrow();
+    await expect(used?.read(0, Buffer.alloc(1))).rejects.toMatchObject({ code: "file-unreadable" });
     const failing = withFileSource(join(folder, "f"), async (source) => {
       await keep(source);
       throw new Error("of the user");
     });
     await expect(failing).rejects.toThrow("of the user");
-    await expect(used?.read(0, Buffer.alloc(1))).rejects.toThrow();
+    await expect(used?.read(0, Buffer.alloc(1))).rejects.toMatchObject({ code: "file-unreadable" });
   });
 
   test.each([

@@ -106,7 +106,10 @@ describe("texts", () => {
         new TextWalker(await arrayOf("string", ["", one])),
         new TextWalker(await arrayOf("string", ["first", other], { version: 1, byteOrder: "big" })),
       ] as const;
-      for (const walker of pair) walker.next() && walker.next();
+      for (const walker of pair) {
+        walker.next();
+        walker.next();
+      }
       return pair[0].isAt(pair[1]);
     };
     expect(await walkers("abc", "abc")).toBe(true);

@@ -74,7 +74,7 @@ describe("the start of a file", () => {
 });
 
 describe("a count", () => {
-  test("of keys or tensors that the file has no room for is truncated, at the smallest size that they could have", async () => {
+  test("of keys or tensors, each of the smallest size, that the file has no room for is truncated", async () => {
     expect(await refused(patched(nothing, keysAt, 1n))).toBe(
       "truncated: m.gguf is truncated: the header runs to byte 38 or further, the file has 24",
     );
@@ -229,7 +229,8 @@ describe("a value", () => {
       const padded = Buffer.concat([patched(empty, at, 3n), Buffer.alloc(3 * least)]);
       expect((await read(padded)).metadata.get("k")).toMatchObject({ count: 3, elementType });
       expect(await refused(padded.subarray(0, -1))).toBe(
-        `truncated: m.gguf is truncated: the header runs to byte ${padded.length} or further, the file has ${padded.length - 1}`,
+        `truncated: m.gguf is truncated: the header runs to byte ${padded.length} or further, ` +
+          `the file has ${padded.length - 1}`,
       );
     },
   );
@@ -313,7 +314,8 @@ describe("the tensors", () => {
     });
     const { dataOffset } = await read(bytes);
     expect(await read(bytes.subarray(0, dataOffset + 64))).toMatchObject({ dataOffset });
-    const message = `truncated: m.gguf is truncated: tensor data runs to byte ${dataOffset + 64}, the file has ${dataOffset + 63}`;
+    const end = dataOffset + 64;
+    const message = `truncated: m.gguf is truncated: tensor data runs to byte ${end}, the file has ${end - 1}`;
     expect(await refused(bytes.subarray(0, dataOffset + 63))).toBe(message);
     // The places of both swapped.
     const offsetAt = (name: string) => bytes.indexOf(name) + 1 + 4 + 8 + 4;

@@ -37,8 +37,12 @@ test("every fact has its key", async () => {
     eos_token_id: 2,
     eot_token_id: 3,
     eom_token_id: 31,
-    ...{ fim_pre_token_id: 4, fim_suf_token_id: 5, fim_mid_token_id: 6 },
-    ...{ fim_pad_token_id: 7, fim_rep_token_id: 8, fim_sep_token_id: 0 },
+    fim_pre_token_id: 4,
+    fim_suf_token_id: 5,
+    fim_mid_token_id: 6,
+    fim_pad_token_id: 7,
+    fim_rep_token_id: 8,
+    fim_sep_token_id: 0,
   });
   const shown = {
     ...found,
@@ -240,10 +244,12 @@ describe("a vocabulary", () => {
     expect(await facts(keys)).toMatchObject({ loadProblem, olderBuildsLoad: false });
   });
 
-  test.each([
-    ...["bos", "eos", "eot", "eom", "unknown", "seperator", "padding", "mask", "prefix", "suffix", "middle"],
-    ...["fim_pre", "fim_suf", "fim_mid", "fim_pad", "fim_rep", "fim_sep"],
-  ])("with the id %s as int32 does not load", async (role) => {
+  test.each(
+    (
+      "bos eos eot eom unknown seperator padding mask prefix suffix middle " +
+      "fim_pre fim_suf fim_mid fim_pad fim_rep fim_sep"
+    ).split(" "),
+  )("with the id %s as int32 does not load", async (role) => {
     const key = `tokenizer.ggml.${role}_token_id`;
     expect(await facts({ ...bpe, [key]: { type: "int32", value: 1 } })).toMatchObject({
       loadProblem: `${key} is int32, not uint32`,

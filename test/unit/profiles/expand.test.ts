@@ -187,7 +187,8 @@ describe("variables", () => {
       "alias: '${env:HF_TOKEN}'\nargs: ['${env:HF_TOKEN:-x}']\nenv: { A: '${env:HF_TOKEN}' }\n" +
       "model: 'https://a/${env:HF_TOKEN}'";
     const refused = (key: string) =>
-      `"${key}" uses the environment variable "HF_TOKEN", which is a secret by its name, in a value that others can see`;
+      `"${key}" uses the environment variable "HF_TOKEN", which is a secret by its name, ` +
+      "in a value that others can see";
     expect(expand(yaml, { HF_TOKEN: "s3cret" })).toEqual({
       plain: {
         alias: "${env:HF_TOKEN}",

@@ -146,7 +146,7 @@ function sharedLength(one: string, other: string): number {
   return start + end;
 }
 
-/** The text before the value of a key, and the text behind it with its comments; undefined for a key without a value. */
+/** The text before a value, and the text behind it and its comments; undefined for a key without a value. */
 function around(text: string, key: string): { readonly before: string; readonly behind: string } | undefined {
   const path = parseKey(key) ?? [];
   const document = parseDocument<Node>(text);
