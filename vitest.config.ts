@@ -1,15 +1,38 @@
 import { defineConfig } from "vitest/config";
+import { chooseSeed } from "./test/support/seed.ts";
+
+// The processes of all tests get the seed from their environment.
+process.env["LLMCTL_SEED"] = String(chooseSeed());
 
 /** On a busy machine, too, time enough that only a hang fails. */
 const patient = { testTimeout: 60_000, hookTimeout: 60_000 } as const;
 /** Real processes: few enough at once that none starves. */
-const withProcesses = { ...patient, pool: "forks", maxWorkers: 2 } as const;
+const withProcesses = {
+  ...patient,
+  pool: "forks" as const,
+  maxWorkers: 2,
+  setupFiles: ["test/support/setup-commands.ts"],
+};
 
 // One project after the other: measured times and CPU use must not be those of another project's load.
 export default defineConfig({
   test: {
+    globalSetup: ["test/support/print-seed.ts"],
     projects: [
-      { test: { ...patient, name: "unit", include: ["test/unit/**/*.test.ts"], sequence: { groupOrder: 0 } } },
+      {
+        test: {
+          ...patient,
+          name: "unit",
+          include: ["test/unit/**/*.test.ts"],
+          // Each worker loads zod, yaml, fast-check and the sources once, not once a file: a third of the CPU.
+          isolate: false,
+          maxWorkers: 2,
+          // Without isolation a spy that a test leaves behind would be seen by the files after it.
+          restoreMocks: true,
+          setupFiles: ["test/support/setup-unit.ts"],
+          sequence: { groupOrder: 0 },
+        },
+      },
       {
         test: {
           ...withProcesses,

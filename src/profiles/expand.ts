@@ -15,10 +15,10 @@ import {
 } from "./yaml/located.ts";
 
 /** Keys whose value is an address or a path; `*` stands for every item of a list. */
-const addressKeys = ["model", "draft.model", "mmproj", "lora.*"];
+export const addressKeys: readonly string[] = ["model", "draft.model", "mmproj", "lora.*"];
 
 /** Keys whose value is a path if it is text. */
-const pathKeys = [
+export const pathKeys: readonly string[] = [
   "model_dirs.*",
   "lora.*.path",
   "chat_template_file",

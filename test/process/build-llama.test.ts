@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 import { execa } from "execa";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { findTool } from "../../src/base/files/find-tool.ts";
+import { noteCommand } from "../support/commands-of-test.ts";
 import { commitSource, writeFakeSource } from "../support/llama-source.ts";
 import { findProcessesUsing } from "../support/temp-home.ts";
 import { until } from "../support/until.ts";
@@ -32,12 +33,14 @@ function start(args: readonly string[], env: Readonly<Record<string, string>> = 
     ...env,
   };
   const bash = findTool("bash") ?? "bash";
-  return execa(bash, [script, "--prefix", prefix, ...args], {
+  const running = execa(bash, [script, "--prefix", prefix, ...args], {
     reject: false,
     extendEnv: false,
     env: whole,
     stdin: "ignore",
   });
+  noteCommand(["build-llama.sh", ...args], running);
+  return running;
 }
 
 async function installed(): Promise<string[]> {

@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { execa } from "execa";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { containerPort, drainCommand } from "../../src/export/container.ts";
+import { noteCommand } from "../support/commands-of-test.ts";
 import { sha256, startHubServer } from "../support/hub-server.ts";
 import { llmctl } from "../support/llmctl.ts";
 import { readShippedSpec } from "../support/shipped-specs.ts";
@@ -93,7 +94,9 @@ describe("the drain before a stop", () => {
     const { port } = server.address() as AddressInfo;
     const spec = await readShippedSpec("demo");
     const [file = "", ...args] = drainCommand(spec, 0).map((word) => word.replaceAll(`:${containerPort}`, `:${port}`));
-    return (await execa(file, args, { reject: false })).exitCode;
+    const draining = execa(file, args, { reject: false });
+    noteCommand([file, ...args], draining);
+    return (await draining).exitCode;
   }
 
   test("waits while a slot is busy", async () => {

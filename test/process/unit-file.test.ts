@@ -2,6 +2,7 @@ import { writeFile } from "node:fs/promises";
 import { execa } from "execa";
 import { parse } from "plist";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { noteCommand } from "../support/commands-of-test.ts";
 import { llmctl } from "../support/llmctl.ts";
 import { TempHome } from "../support/temp-home.ts";
 
@@ -30,7 +31,9 @@ test.each(["user", "system"] as const)(
   async (scope) => {
     const env = { XDG_RUNTIME_DIR: home.path };
     const args = ["verify", "--man=no", `--${scope}`, await writeUnit(scope)];
-    const { stdout, stderr, exitCode } = await execa("systemd-analyze", args, { env, reject: false });
+    const verifying = execa("systemd-analyze", args, { env, reject: false });
+    noteCommand(["systemd-analyze", ...args], verifying);
+    const { stdout, stderr, exitCode } = await verifying;
     expect(`${stdout}${stderr}`).toBe("");
     expect(exitCode).toBe(0);
   },

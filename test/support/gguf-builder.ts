@@ -81,9 +81,31 @@ function toTyped(part: Part | GgufArray): TypedPart | GgufArray {
   return { type: "array", elementType: typeof part[0] === "number" ? "int32" : "string", values: part };
 }
 
+/** Numbers of each type, written at a place of the buffer. */
+const scalarWriters: Readonly<
+  Record<
+    Exclude<ElementType, "string" | "array">,
+    (view: DataView, at: number, value: number | bigint, little: boolean) => number
+  >
+> = {
+  uint8: (view, at, value) => (view.setUint8(at, Number(value)), 1),
+  bool: (view, at, value) => (view.setUint8(at, Number(value)), 1),
+  int8: (view, at, value) => (view.setInt8(at, Number(value)), 1),
+  uint16: (view, at, value, little) => (view.setUint16(at, Number(value), little), 2),
+  int16: (view, at, value, little) => (view.setInt16(at, Number(value), little), 2),
+  uint32: (view, at, value, little) => (view.setUint32(at, Number(value), little), 4),
+  int32: (view, at, value, little) => (view.setInt32(at, Number(value), little), 4),
+  float32: (view, at, value, little) => (view.setFloat32(at, Number(value), little), 4),
+  float64: (view, at, value, little) => (view.setFloat64(at, Number(value), little), 8),
+  uint64: (view, at, value, little) => (view.setBigUint64(at, BigInt(value), little), 8),
+  int64: (view, at, value, little) => (view.setBigInt64(at, BigInt(value), little), 8),
+};
+
+/** Writes into one buffer that grows: some tests write hundreds of thousands of strings. */
 class Writer {
   size = 0;
-  readonly #chunks: Uint8Array[] = [];
+  #buffer = Buffer.alloc(1024);
+  #view = new DataView(this.#buffer.buffer, this.#buffer.byteOffset);
   readonly #little: boolean;
   readonly #lengthType: "uint32" | "uint64";
 
@@ -93,7 +115,8 @@ class Writer {
   }
 
   raw(bytes: Uint8Array): void {
-    this.#chunks.push(bytes);
+    this.#reserve(bytes.length);
+    this.#buffer.set(bytes, this.size);
     this.size += bytes.length;
   }
 
@@ -106,9 +129,10 @@ class Writer {
   }
 
   text(text: string): void {
-    const bytes = Buffer.from(text);
-    this.length(bytes.length);
-    this.raw(bytes);
+    const sizeBytes = Buffer.byteLength(text);
+    this.length(sizeBytes);
+    this.#reserve(sizeBytes);
+    this.size += this.#buffer.write(text, this.size);
   }
 
   value(part: TypedPart | GgufArray): void {
@@ -135,53 +159,21 @@ class Writer {
   }
 
   scalar(type: ElementType, value: number | bigint): void {
-    const view = new DataView(new ArrayBuffer(8));
-    this.raw(new Uint8Array(view.buffer, 0, writeScalar(view, type, value, this.#little)));
+    if (type === "string" || type === "array") throw new Error(`a ${type} is not a scalar`);
+    this.#reserve(8);
+    this.size += scalarWriters[type](this.#view, this.size, value, this.#little);
   }
 
   bytes(): Buffer {
-    return Buffer.concat(this.#chunks);
+    return this.#buffer.subarray(0, this.size);
   }
-}
 
-/** @returns the number of bytes written */
-function writeScalar(view: DataView, type: ElementType, value: number | bigint, little: boolean): number {
-  const number = Number(value);
-  switch (type) {
-    case "uint8":
-    case "bool":
-      view.setUint8(0, number);
-      return 1;
-    case "int8":
-      view.setInt8(0, number);
-      return 1;
-    case "uint16":
-      view.setUint16(0, number, little);
-      return 2;
-    case "int16":
-      view.setInt16(0, number, little);
-      return 2;
-    case "uint32":
-      view.setUint32(0, number, little);
-      return 4;
-    case "int32":
-      view.setInt32(0, number, little);
-      return 4;
-    case "float32":
-      view.setFloat32(0, number, little);
-      return 4;
-    case "float64":
-      view.setFloat64(0, number, little);
-      return 8;
-    case "uint64":
-      view.setBigUint64(0, BigInt(value), little);
-      return 8;
-    case "int64":
-      view.setBigInt64(0, BigInt(value), little);
-      return 8;
-    case "string":
-    case "array":
-      throw new Error(`a ${type} is not a scalar`);
+  #reserve(count: number): void {
+    if (this.size + count <= this.#buffer.length) return;
+    const larger = Buffer.alloc(2 * (this.size + count));
+    larger.set(this.#buffer.subarray(0, this.size));
+    this.#buffer = larger;
+    this.#view = new DataView(larger.buffer, larger.byteOffset);
   }
 }
 

@@ -2,6 +2,7 @@ import { dirname } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { execa } from "execa";
+import { noteCommand } from "./commands-of-test.ts";
 import type { TempHome } from "./temp-home.ts";
 
 const program = fileURLToPath(new URL("../../dist/main.js", import.meta.url));
@@ -33,19 +34,23 @@ const fixed = { reject: false, extendEnv: false, forceKillAfterDelay: false } as
 export async function llmctl(args: readonly string[], options: RunOptions): Promise<RunResult> {
   const { input, cwd = options.home.path } = options;
   const [file, ...rest] = llmctlCommand(args, options.via);
-  const result = await execa(file, rest, {
+  const running = execa(file, rest, {
     ...fixed,
     env: environment(options),
     cwd,
     timeout: commandTimeoutMs,
     ...(input === undefined ? { stdin: "ignore" as const } : { input }),
   });
-  return { exitCode: result.exitCode, signal: result.signal, stdout: result.stdout, stderr: result.stderr };
+  noteCommand(["llmctl", ...args], running);
+  const { exitCode, signal, stdout, stderr } = await running;
+  return { exitCode, signal, stdout, stderr };
 }
 
 /** Starts a command that stays in the foreground. */
 export function startLlmctl(args: readonly string[], options: RunOptions): RunningLlmctl {
-  return new RunningLlmctl(spawn(args, options));
+  const running = new RunningLlmctl(spawn(args, options));
+  noteCommand(["llmctl", ...args], running.ended, () => running.lines.join("\n"));
+  return running;
 }
 
 function spawn(args: readonly string[], options: RunOptions) {

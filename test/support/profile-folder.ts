@@ -38,14 +38,8 @@ export class ProfileFolder implements AsyncDisposable {
   }
 
   /** The failure of a load that must fail. */
-  async refuse(nameOrPath: string, env: LoadOptions["env"] = {}): Promise<LlmctlError> {
-    try {
-      await this.load(nameOrPath, env);
-    } catch (error) {
-      if (error instanceof LlmctlError) return error;
-      throw error;
-    }
-    throw new Error(`${nameOrPath} was accepted`);
+  refuse(nameOrPath: string, env: LoadOptions["env"] = {}): Promise<LlmctlError> {
+    return refusalOf(this.load(nameOrPath, env));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -53,8 +47,36 @@ export class ProfileFolder implements AsyncDisposable {
   }
 }
 
-/** One profile `near/coder.yaml`, refused. */
-export async function refuseText(text: string | Uint8Array, env: LoadOptions["env"] = {}): Promise<LlmctlError> {
-  await using folder = await ProfileFolder.create({ "near/coder.yaml": text });
+/** The options for one profile that is in no file: `near/coder.yaml` in a working directory that does not exist. */
+export function textOptions(text: string, env: LoadOptions["env"] = {}) {
+  const cwd = "/no-such-folder";
+  const path = `${cwd}/near/coder.yaml`;
+  return { path, cwd, folders: [`${cwd}/near`], env: { HOME: "/home/ada", ...env }, instead: { path, text } } as const;
+}
+
+/** One profile `near/coder.yaml` that is in no file, and extends none. */
+function loadText(text: string, env: LoadOptions["env"] = {}): Promise<Profile> {
+  const { path, ...options } = textOptions(text, env);
+  return loadProfile(path, options);
+}
+
+/** As {@link loadText}, refused. */
+export function refuseText(text: string, env: LoadOptions["env"] = {}): Promise<LlmctlError> {
+  return refusalOf(loadText(text, env));
+}
+
+/** One file `near/coder.yaml`, refused. */
+export async function refuseFile(content: string | Uint8Array, env: LoadOptions["env"] = {}): Promise<LlmctlError> {
+  await using folder = await ProfileFolder.create({ "near/coder.yaml": content });
   return await folder.refuse("coder", env);
+}
+
+async function refusalOf(loading: Promise<Profile>): Promise<LlmctlError> {
+  try {
+    await loading;
+  } catch (error) {
+    if (error instanceof LlmctlError) return error;
+    throw error;
+  }
+  throw new Error("the profile was accepted");
 }

@@ -1,4 +1,5 @@
 import { execa } from "execa";
+import { noteCommand } from "./commands-of-test.ts";
 import type { RunResult } from "./llmctl.ts";
 import type { TempHome } from "./temp-home.ts";
 import { until } from "./until.ts";
@@ -15,6 +16,7 @@ export class Terminal implements AsyncDisposable {
     this.#child = start(command, home);
     this.#child.stdout.setEncoding("utf8").on("data", (text: string) => (this.#output += text));
     this.ended = this.#child.then(({ exitCode }) => ({ exitCode, output: this.output }));
+    noteCommand(command, this.ended, () => this.output);
   }
 
   /** The output of the command so far. */

@@ -207,8 +207,11 @@ function spliceAway(text: string, path: KeyPath): Splice[] {
   const start = pair.key.range?.[0] ?? 0;
   if (!map.flow) return [{ start: startOfLine(text, start), end: endOfLine(text, endOfPair(pair)), text: "" }];
   const [before, after] = [map.items[at - 1], map.items[at + 1]];
-  if (before !== undefined) return [{ start: endOfPair(before), end: endOfPair(pair), text: "" }];
-  return [{ start, end: after?.key.range?.[0] ?? endOfPair(pair), text: "" }];
+  if (after !== undefined) return [{ start, end: after.key.range?.[0] ?? 0, text: "" }];
+  const end = endOfPair(pair);
+  // The last key takes the comma before it along, but not a comment, which is about the key before.
+  const comma = before === undefined ? start : endOfPair(before);
+  return [{ start: text.slice(comma, start).includes("#") ? start : comma, end, text: "" }];
 }
 
 function apply(text: string, splices: readonly Splice[]): string {

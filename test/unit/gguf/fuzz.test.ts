@@ -2,23 +2,30 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { describe, expect, test } from "vitest";
 import { bufferSource } from "../../../src/gguf/byte-source.ts";
-import { mostLayers, readModelFacts } from "../../../src/gguf/model-facts.ts";
 import { limits } from "../../../src/gguf/limits.ts";
 import { readHeaderFrom } from "../../../src/gguf/read-header.ts";
 import { ggufFuzzer, mostBytes, strictSource } from "../../fuzz/gguf.ts";
 import { Random, seedOf } from "../../fuzz/random.ts";
-import { buildGguf, modelFrom, modelKeys } from "../../support/gguf-builder.ts";
+import { buildGguf } from "../../support/gguf-builder.ts";
 
 /** Sizes around those at which the reader's window grows. */
 const sizesBytes = [2 ** 17, 2 ** 24 + 1, 33 * 2 ** 20, 65 * 2 ** 20];
 
-test("mutated headers are read or refused with a typed error, within their size and little memory", async () => {
+const { counts, outcomes: wanted } = ggufFuzzer;
+const seed = 20_260_928;
+
+test(`${counts.short} mutated headers of seed ${seed} are read as a plain reader reads them, or refused`, async () => {
   await using session = await ggufFuzzer.open();
   const outcomes = new Set<string>();
-  for (let run = 0; run < ggufFuzzer.counts.short; run += 1)
-    outcomes.add(await session.attempt(new Random(seedOf(20_260_928, run))));
+  for (let index = 0; index < counts.short; index += 1) {
+    try {
+      outcomes.add(await session.attempt(new Random(seedOf(seed, index))));
+    } catch (cause) {
+      throw new Error(`again: npm run test:fuzz -- --only gguf --seed ${seed} --first ${index} --count 1`, { cause });
+    }
+  }
   // The mutations must reach deep: if all were refused at the magic, the test would show nothing.
-  expect([...outcomes].toSorted()).toEqual(ggufFuzzer.outcomes.toSorted());
+  expect([...outcomes].toSorted()).toEqual(wanted.toSorted());
 });
 
 describe("memory", () => {
@@ -26,8 +33,10 @@ describe("memory", () => {
     "a header of %i bytes takes at most four times its size, and 16 MB",
     { timeout: 60_000 },
     async (size) => {
-      const header = await readHeaderFrom(strictSource(buildGguf({ metadata: { filler: "x".repeat(size) } })));
-      expect(header.sizeBytes).toBeGreaterThan(size);
+      const start = buildGguf({ metadata: { filler: "" } });
+      start.writeBigUInt64LE(BigInt(size), start.length - 8);
+      const header = await readHeaderFrom(strictSource(start, start.length + size));
+      expect(header.dataOffset).toBe(start.length + size);
     },
   );
 
@@ -55,12 +64,5 @@ describe("memory", () => {
     expect(after.heapUsed + after.arrayBuffers - before.heapUsed - before.arrayBuffers).toBeLessThan(
       mostBytes(bytes.length),
     );
-  });
-
-  test("a list that is longer than any model has layers is not decoded", async () => {
-    const heads = (count: number) =>
-      modelFrom({ metadata: modelKeys({ "llama.attention.head_count": Array.from({ length: count }, () => 8) }) });
-    expect(readModelFacts(await heads(mostLayers)).heads).toBe(8);
-    expect(readModelFacts(await heads(mostLayers + 1)).heads).toBeUndefined();
   });
 });

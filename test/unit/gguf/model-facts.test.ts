@@ -1,23 +1,14 @@
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import type { ModelFacts } from "../../../src/gguf/model-facts.ts";
-import { readModelFacts } from "../../../src/gguf/model-facts.ts";
+import { mostLayers, readContextLength, readModelFacts } from "../../../src/gguf/model-facts.ts";
 import { readModel } from "../../../src/gguf/read-model.ts";
-import type { TokenizerFacts } from "../../../src/gguf/tokenizer-facts.ts";
 import type { Part, TensorPart } from "../../support/gguf-builder.ts";
 import { modelFrom, modelKeys } from "../../support/gguf-builder.ts";
 
 async function facts(overrides: Record<string, Part> = {}, tensors: TensorPart[] = []): Promise<ModelFacts> {
   return readModelFacts(await modelFrom({ metadata: modelKeys(overrides), tensors }));
 }
-
-async function tokenizer(overrides: Record<string, Part>, without: readonly string[] = []): Promise<TokenizerFacts> {
-  const metadata = modelKeys(overrides);
-  for (const key of without) delete metadata[`tokenizer.ggml.${key}`];
-  return readModelFacts(await modelFrom({ metadata })).tokenizer;
-}
-
-const ids = ["bos_token_id", "eos_token_id", "eot_token_id"];
 
 test("the demo target's facts are those of its card", async () => {
   const model = await readModel(fileURLToPath(new URL("../../../models/demo-target.gguf", import.meta.url)));
@@ -47,7 +38,118 @@ test("the demo target's facts are those of its card", async () => {
   expect(demo.chatTemplateHash).toMatch(/^[0-9a-f]{64}$/);
 });
 
+test("every fact has its key, and is unknown without it", async () => {
+  const keys = {
+    "general.name": "N",
+    "llama.block_count": 3,
+    "llama.nextn_predict_layers": 1,
+    "llama.context_length": 4096,
+    "llama.embedding_length": 64,
+    "llama.embedding_length_out": 32,
+    "llama.attention.head_count": [4, 8, 2],
+    "llama.attention.head_count_kv": [1, 2, 1],
+    "llama.attention.sliding_window": 128,
+    "llama.expert_count": 16,
+    "llama.expert_used_count": [2, 4, 4],
+    "tokenizer.chat_template": "x",
+  };
+  const tensors = [
+    { name: "a", ne: [3, 4] },
+    { name: "b", ne: [5] },
+  ];
+  const found = await facts(keys, tensors);
+  expect({ ...found, tokenizer: undefined, sizeBytes: 0, shards: [] }).toEqual({
+    shards: [],
+    sizeBytes: 0,
+    architecture: "llama",
+    name: "N",
+    parameters: 17,
+    quant: "F32",
+    layers: 3,
+    nextnLayers: 1,
+    hasNextnTensors: false,
+    contextLength: 4096,
+    embeddingLength: 64,
+    outputLength: 32,
+    heads: 8,
+    kvHeads: 2,
+    kvBytesPerToken: 2 * (16 + 16) * 3,
+    slidingWindow: 128,
+    experts: 16,
+    expertsUsed: 4,
+    tokenizer: undefined,
+    chatTemplateHash: "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881",
+  });
+  expect(found.shards).toEqual([{ path: "model.gguf", sizeBytes: found.sizeBytes }]);
+  const none = readModelFacts(await modelFrom({}));
+  expect({ ...none, tokenizer: undefined }).toEqual({
+    shards: [{ path: "model.gguf", sizeBytes: 24 }],
+    sizeBytes: 24,
+    parameters: 0,
+    nextnLayers: 0,
+    hasNextnTensors: false,
+  });
+});
+
+test("without keys of their own, the output is as wide as the embedding, and each head has a KV head", async () => {
+  expect(await facts({ "llama.attention.head_count_kv": "none" })).toMatchObject({ outputLength: 64, kvHeads: 4 });
+});
+
+test("the context length can be read alone", async () => {
+  expect(readContextLength(await modelFrom({ metadata: modelKeys() }))).toBe(512);
+  expect(readContextLength(await modelFrom({}))).toBeUndefined();
+});
+
+test("a list that is longer than any model has layers is not decoded", async () => {
+  const heads = (count: number) => facts({ "llama.attention.head_count": Array.from({ length: count }, () => 8) });
+  expect((await heads(mostLayers)).heads).toBe(8);
+  expect((await heads(mostLayers + 1)).heads).toBeUndefined();
+});
+
+test("keys of another architecture are not read", async () => {
+  expect(await facts({ "general.architecture": "qwen3", "qwen3.block_count": 7 })).toMatchObject({
+    layers: 7,
+    contextLength: undefined,
+    heads: undefined,
+  });
+});
+
 describe("the KV cache of one token, f16", () => {
+  test.each<readonly [string, Record<string, Part>, number | undefined]>([
+    [
+      "keys and values of different lengths",
+      { "llama.attention.key_length": 10, "llama.attention.value_length": 6 },
+      2 * 2 * 2 * 16,
+    ],
+    ["a length of its own for keys", { "llama.attention.key_length": 10 }, 2 * 2 * 2 * (10 + 16)],
+    ["a length of its own for values", { "llama.attention.value_length": 10 }, 2 * 2 * 2 * (16 + 10)],
+    ["heads that do not divide the width", { "llama.attention.head_count": 3 }, 2 * 2 * 2 * (21 + 21)],
+    ["no key for KV heads", { "llama.attention.head_count_kv": "none" }, 2 * 2 * 4 * (16 + 16)],
+    ["no heads at all", { "llama.attention.head_count": 0 }, undefined],
+    [
+      "no heads, but lengths",
+      { "llama.attention.head_count": 0, "llama.attention.key_length": 1, "llama.attention.value_length": 1 },
+      2 * 2 * 2 * 2,
+    ],
+    ["no width", { "llama.embedding_length": "none" }, undefined],
+    ["no layers", { "llama.block_count": "none" }, undefined],
+    ["the most layers", { "llama.block_count": mostLayers }, 2 * mostLayers * 2 * (16 + 16)],
+    ["more than the most layers", { "llama.block_count": mostLayers + 1 }, undefined],
+    ["a list for more layers than there are", { "llama.attention.head_count_kv": [1, 1, 50] }, 2 * 2 * (16 + 16)],
+    ["more NextN layers than layers", { "llama.nextn_predict_layers": 9 }, 0],
+    ["only one of the keys of latent attention", { "llama.attention.key_length_mla": 8 }, 2 * 2 * 2 * 32],
+    ["the other one of them", { "llama.attention.value_length_mla": 8 }, 2 * 2 * 2 * 32],
+    ["attention in every layer", { "llama.full_attention_interval": 1 }, 2 * 2 * 2 * 32],
+    ["attention in every second layer", { "llama.block_count": 5, "llama.full_attention_interval": 2 }, 2 * 2 * 2 * 32],
+    [
+      "NextN and shared layers together",
+      { "llama.block_count": 4, "llama.nextn_predict_layers": 1, "llama.attention.shared_kv_layers": 2 },
+      2 * 2 * 32,
+    ],
+  ])("with %s", async (_, keys, bytes) => {
+    expect((await facts(keys)).kvBytesPerToken).toBe(bytes);
+  });
+
   test("counts the key and value heads of every layer", async () => {
     expect((await facts()).kvBytesPerToken).toBe(2 * 2 * (16 + 16) * 2);
   });
@@ -98,6 +200,11 @@ test("the weight format is what the file says, else the type of most weights", a
   expect((await facts({ "general.file_type": 15 }, tensors)).quant).toBe("Q4_K_M");
   expect((await facts({}, tensors)).quant).toBe("Q4_K");
   expect((await facts()).quant).toBeUndefined();
+  const q4 = (name: string) => ({ name, ne: [256], type: 12, data: Buffer.alloc(144) });
+  expect((await facts({}, [{ name: "large", ne: [500] }, q4("a"), q4("b")])).quant).toBe("Q4_K");
+  expect((await facts({}, [{ name: "large", ne: [600] }, q4("a"), q4("b")])).quant).toBe("F32");
+  expect((await facts({ "general.file_type": 9999 }, [q4("a")])).quant).toBe("Q4_K");
+  expect((await facts({}, [{ name: "new", ne: [1], type: 200, data: Buffer.alloc(0) }])).quant).toBeUndefined();
 });
 
 test("NextN layers are declared in a key, and present or left out as tensors", async () => {
@@ -106,89 +213,5 @@ test("NextN layers are declared in a key, and present or left out as tensors", a
   expect(await facts(declared, [{ name: "blk.1.nextn.eh_proj.weight", ne: [4] }])).toMatchObject({
     nextnLayers: 1,
     hasNextnTensors: true,
-  });
-});
-
-describe("what llama.cpp derives when tokenizer keys are absent", () => {
-  const many = { "tokenizer.ggml.tokens": Array.from({ length: 200 }, (_, id) => `t${id}`) };
-
-  test.each([
-    ["llama", { vocabType: "SPM", bosId: 1, eosId: 2, addBos: true, addEos: false }],
-    ["gpt2", { vocabType: "BPE", bosId: 11, eosId: 11, addBos: false, addEos: false }],
-    ["gemma4", { vocabType: "BPE", bosId: undefined, eosId: undefined, addBos: true, addEos: false }],
-    ["bert", { vocabType: "WPM", bosId: 101, eosId: undefined, addBos: true, addEos: false }],
-    ["t5", { vocabType: "UGM", bosId: undefined, eosId: 1, addBos: false, addEos: true }],
-    ["rwkv", { vocabType: "RWKV", bosId: undefined, eosId: undefined, addBos: false, addEos: false }],
-    ["plamo2", { vocabType: "PLAMO2", bosId: 1, eosId: 2, addBos: false, addEos: false }],
-    ["no_vocab", { vocabType: "none", bosId: undefined, eosId: undefined, addBos: false, addEos: false }],
-  ])("tokenizer %s", async (model, expected) => {
-    const keys = {
-      ...many,
-      "tokenizer.ggml.model": model,
-      "tokenizer.ggml.token_type": Array.from({ length: 200 }, () => 1),
-    };
-    const found = await tokenizer(keys, ids);
-    expect(found).toMatchObject({ ...expected, loadProblem: undefined });
-  });
-
-  test("pre-tokenizers change the defaults of BPE, and of BPE only", async () => {
-    expect(await tokenizer({ "tokenizer.ggml.pre": "glm4" }, ids)).toMatchObject({
-      bosId: undefined,
-      eosId: 11,
-      addBos: false,
-    });
-    expect(await tokenizer({ "tokenizer.ggml.pre": "llama-bpe" }, ids)).toMatchObject({ bosId: 11, addBos: true });
-    expect(await tokenizer({ "tokenizer.ggml.pre": "glm4", "tokenizer.ggml.model": "llama" }, ids)).toMatchObject({
-      bosId: 1,
-      pre: undefined,
-    });
-  });
-
-  test("keys win over defaults, but for the pre-tokenizer that forces a bos", async () => {
-    const none = { "tokenizer.ggml.add_bos_token": false };
-    expect(await tokenizer({ "tokenizer.ggml.pre": "llama-bpe", ...none })).toMatchObject({ addBos: false, bosId: 0 });
-    expect(await tokenizer({ "tokenizer.ggml.pre": "gemma4", ...none })).toMatchObject({ addBos: true });
-  });
-
-  test("an id outside the vocabulary is ignored", async () => {
-    expect(await tokenizer({ "tokenizer.ggml.eos_token_id": 32 })).toMatchObject({ eosId: 11 });
-    const five = { "tokenizer.ggml.tokens": ["a", "b", "c", "d", "e"], "tokenizer.ggml.token_type": [1, 1, 1, 1, 1] };
-    expect(await tokenizer({ ...five, "tokenizer.ggml.eos_token_id": 32 })).toMatchObject({ eosId: undefined });
-  });
-
-  test("the end-of-turn token is found by its text when exactly one token has it", async () => {
-    const tokens = (...texts: string[]) => ({
-      "tokenizer.ggml.tokens": [...texts, "a<|im_end|>", ...Array.from({ length: 30 }, (_, id) => `t${id}`)],
-    });
-    expect((await tokenizer(tokens("x", "<|im_end|>"), ids)).eotId).toBe(1);
-    expect((await tokenizer(tokens("<|im_end|>", "<|endoftext|>"), ids)).eotId).toBeUndefined();
-    expect((await tokenizer(tokens("x", "y"), ids)).eotId).toBeUndefined();
-    expect((await tokenizer(tokens("<|eom_id|>"), ids)).eomId).toBe(0);
-  });
-
-  test.each([
-    ["it has no tokenizer (tokenizer.ggml.model is absent)", {}, ["model"]],
-    ["it has no list of tokens", {}, ["tokens"]],
-    ["its BPE tokenizer has no merges", {}, ["merges"]],
-    ["tokenizer.ggml.token_type has 1 entries for 32 tokens", { "tokenizer.ggml.token_type": [1] }, []],
-    ["tokenizer.ggml.token_type is string, not a list of int32", { "tokenizer.ggml.token_type": ["1"] }, []],
-    [
-      "tokenizer.ggml.scores is int8, not a list of float32 or int32",
-      { "tokenizer.ggml.scores": { type: "int8", value: 1 } as const },
-      [],
-    ],
-    [
-      "tokenizer.ggml.padding_token_id is int32, not uint32",
-      { "tokenizer.ggml.padding_token_id": { type: "int32", value: 0 } as const },
-      [],
-    ],
-    [
-      "tokenizer.ggml.bos_token_id is int32, not uint32",
-      { "tokenizer.ggml.bos_token_id": { type: "int32", value: 0 } as const },
-      [],
-    ],
-    ["tokenizer.ggml.add_bos_token is uint32, not bool", { "tokenizer.ggml.add_bos_token": 1 }, []],
-  ])("a vocabulary that llama.cpp refuses is reported: %s", async (problem, overrides, without) => {
-    expect((await tokenizer(overrides, without)).loadProblem).toBe(problem);
   });
 });

@@ -58,31 +58,6 @@ describe("a valid header", () => {
     }
   }
 
-  test("another alignment moves the tensor data", async () => {
-    const header = await read(buildGguf({ metadata: { "general.alignment": 256 }, tensors }));
-    expect(header.dataOffset).toBe(256);
-  });
-
-  test("a file without tensors ends with its metadata", async () => {
-    const bytes = buildGguf({ metadata: { a: 1 } });
-    expect((await read(bytes)).dataOffset).toBe(bytes.length);
-  });
-
-  test("a tensor of an unknown type is not compared with the file size", async () => {
-    const header = await read(buildGguf({ tensors: [{ name: "new", ne: [1000], type: 999, data: Buffer.alloc(1) }] }));
-    expect(header.tensors).toHaveLength(1);
-  });
-
-  test("64-bit integers keep all their digits", async () => {
-    const header = await read(
-      buildGguf({
-        metadata: { big: { type: "uint64", value: 2n ** 64n - 1n }, low: { type: "int64", value: -(2n ** 63n) } },
-      }),
-    );
-    expect(header.metadata.get("big")).toEqual({ type: "uint64", value: 2n ** 64n - 1n });
-    expect(header.metadata.get("low")).toEqual({ type: "int64", value: -(2n ** 63n) });
-  });
-
   test("strings longer than 255 bytes are skipped in every layout", async () => {
     const values = ["short", "x".repeat(300), "", "é".repeat(40_000), "last"];
     for (const version of [1, 3]) {
@@ -93,26 +68,14 @@ describe("a valid header", () => {
       }
     }
   });
-
-  test("arrays in arrays are skipped", async () => {
-    const inner = (values: number[]): TypedPart & { type: "array" } => ({
-      type: "array",
-      elementType: "uint8",
-      values,
-    });
-    const nested: TypedPart = { type: "array", elementType: "array", values: [inner([1, 2]), inner([]), inner([3])] };
-    const header = await read(buildGguf({ metadata: { nested, after: 7 } }));
-    expect(findArray(header, "nested")).toMatchObject({ elementType: "array", count: 3 });
-    expect(header.metadata.get("after")).toEqual({ type: "uint32", value: 7 });
-  });
 });
 
 describe("reading in growing windows", () => {
   test("a header larger than the first window is read in few steps, each byte once, barely past its end", async () => {
-    const tokens = Array.from({ length: 150_000 }, (_, id) => `token number ${id}`);
+    const tokens = Array.from({ length: 30_000 }, (_, id) => `token number ${id}`);
     const bytes = Buffer.concat([
       buildGguf({ metadata: { tokens, merges: tokens.toReversed(), last: true }, tensors }),
-      Buffer.alloc(2 ** 24),
+      Buffer.alloc(2 ** 22),
     ]);
     const reads: { offset: number; length: number }[] = [];
     const inner = bufferSource(bytes, "model.gguf");
@@ -125,7 +88,7 @@ describe("reading in growing windows", () => {
     };
     const header = await readHeaderFrom(source);
     expect(header.metadata.get("last")).toEqual({ type: "bool", value: true });
-    expect(decodeTexts(arrayOf(header, "merges"))[0]).toBe("token number 149999");
+    expect(decodeTexts(arrayOf(header, "merges"))[0]).toBe("token number 29999");
     expect(reads.length).toBeLessThan(8);
     expect(reads.reduce((sum, { length }) => sum + length, 0)).toBeLessThan(header.dataOffset * 1.3);
     reads.reduce((end, { offset, length }) => {
@@ -136,7 +99,7 @@ describe("reading in growing windows", () => {
 
   test("single values larger than a window are read whole", async () => {
     const bytes = buildGguf({
-      metadata: { text: "x".repeat(3 * 2 ** 20), numbers: Array.from({ length: 500_000 }, (_, n) => n), end: 1 },
+      metadata: { text: "x".repeat(3 * 2 ** 20), numbers: Array.from({ length: 50_000 }, (_, n) => n), end: 1 },
     });
     expect([...(await read(bytes)).metadata.keys()]).toEqual(["text", "numbers", "end"]);
   });
@@ -202,7 +165,7 @@ describe("a round trip through the builder", () => {
         }
         expect(header.tensors.map(({ name, ne }) => ({ name, ne }))).toEqual(wanted.tensors);
       }),
-      { numRuns: 300, seed: 4 },
+      { numRuns: 100 },
     );
   });
 });
@@ -222,45 +185,12 @@ describe("an invalid file", () => {
     expect(await failure(read(Buffer.from("GX")))).toMatchObject({ code: "not-gguf" });
   });
 
-  test("versions other than 1 to 3 are named, in both byte orders", async () => {
-    for (const byteOrder of ["little", "big"] as const) {
-      for (const version of [4, 77]) {
-        expect(await failure(read(buildGguf({ version, byteOrder })))).toEqual({
-          code: "unsupported-version",
-          message: `model.gguf has GGUF version ${version}, llmctl reads 1 to 3`,
-        });
-      }
-    }
-    expect(await failure(read(buildGguf({ version: 0 })))).toMatchObject({ code: "unsupported-version" });
-  });
-
   test("a file that is cut anywhere is truncated", async () => {
     const dataEnd = whole.length - (96 - 68);
     for (let length = 4; length < dataEnd; length += 1) {
       expect(await failure(read(whole.subarray(0, length)))).toMatchObject({ code: "truncated" });
     }
     expect((await read(whole.subarray(0, dataEnd))).tensors).toHaveLength(2);
-  });
-
-  test("tensor data past the end is reported in bytes", async () => {
-    const end = whole.length - (96 - 68);
-    expect((await failure(read(whole.subarray(0, end - 1)))).message).toBe(
-      `model.gguf is truncated: tensor data runs to byte ${end}, the file has ${end - 1}`,
-    );
-  });
-
-  test("counts and lengths beyond the file are refused before memory is allocated for them", async () => {
-    const count = Buffer.from(buildGguf({ metadata: { tokens: ["a", "b"] } }));
-    count.writeBigUInt64LE(2n ** 60n, count.length - 2 * 9 - 8);
-    expect(await failure(read(count))).toMatchObject({ code: "truncated" });
-    const keys = buildGguf({ metadata: { a: 1 } });
-    keys.writeBigUInt64LE(2n ** 63n, 16);
-    expect(await failure(read(keys))).toMatchObject({ code: "limit-exceeded" });
-    keys.writeBigUInt64LE(1000n, 16);
-    expect(await failure(read(keys))).toMatchObject({ code: "truncated" });
-    const names = buildGguf({});
-    names.writeBigUInt64LE(BigInt(limits.tensors) + 1n, 8);
-    expect(await failure(read(names))).toMatchObject({ code: "limit-exceeded" });
   });
 
   test("a header above the limit is not read", async () => {
@@ -278,42 +208,6 @@ describe("an invalid file", () => {
     };
     expect(await failure(readHeaderFrom(source))).toMatchObject({ code: "limit-exceeded" });
     expect(most).toBeLessThan(limits.headerBytes);
-  });
-
-  test("deep nesting is refused", async () => {
-    let value: TypedPart & { type: "array" } = { type: "array", elementType: "uint8", values: [] };
-    for (let depth = 0; depth < limits.nesting; depth += 1)
-      value = { type: "array", elementType: "array", values: [value] };
-    expect(await failure(read(buildGguf({ metadata: { value } })))).toMatchObject({ code: "limit-exceeded" });
-  });
-
-  test("sizes beyond 2^53 and too many dimensions are refused", async () => {
-    const huge = buildGguf({ tensors: [{ name: "t", ne: [2 ** 32, 2 ** 32], data: Buffer.alloc(1) }] });
-    expect(await failure(read(huge))).toMatchObject({ code: "limit-exceeded" });
-    const deep = buildGguf({ tensors: [{ name: "t", ne: [1, 1, 1, 1, 1] }] });
-    expect(await failure(read(deep))).toMatchObject({ code: "limit-exceeded" });
-  });
-
-  test("invalid as in llama.cpp: empty or duplicate names, unknown types, half blocks", async () => {
-    const twice = (name: string) => [
-      { name, ne: [1] },
-      { name, ne: [1] },
-    ];
-    const type = buildGguf({ metadata: { a: 1 } });
-    type.writeUInt32LE(13, type.length - 8);
-    const key = buildGguf({ metadata: { a: 1, b: 1 } });
-    key.write("a", key.lastIndexOf("b"));
-    for (const bytes of [
-      type,
-      key,
-      buildGguf({ metadata: { "": 1 } }),
-      buildGguf({ metadata: { "general.alignment": 24 } }),
-      buildGguf({ metadata: { "general.alignment": "32" } }),
-      buildGguf({ tensors: twice("t") }),
-      buildGguf({ tensors: [{ name: "t", ne: [33], type: 8, data: Buffer.alloc(100) }] }),
-    ]) {
-      expect((await failure(read(bytes))).message).toMatch(/^model\.gguf is not a valid GGUF file: /);
-    }
   });
 
   test("a file that shrinks while it is read is truncated", async () => {

@@ -1,6 +1,8 @@
+import { symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { ProfileFolder, refuseText } from "../../support/profile-folder.ts";
+import { isTemplate, loadProfile, type ParsedFiles } from "../../../src/profiles/load.ts";
+import { ProfileFolder, refuseFile, refuseText } from "../../support/profile-folder.ts";
 
 describe("one profile", () => {
   test("is found by name, with defaults filled in", async () => {
@@ -179,13 +181,41 @@ describe("extends", () => {
   });
 
   test("of itself, without another profile of that name, is a cycle", async () => {
-    expect(await refuseText("extends: coder\nmodel: m")).toMatchObject({
+    expect(await refuseFile("extends: coder\nmodel: m")).toMatchObject({
       message: 'profile "coder" extends itself: coder -> coder',
     });
   });
 
+  test("of itself by way of a link is a cycle", async () => {
+    await using folder = await ProfileFolder.create({ "near/a.yaml": "extends: b\nmodel: m" });
+    await symlink("a.yaml", join(folder.cwd, "near/b.yaml"));
+    expect((await folder.refuse("a")).problems).toEqual([
+      {
+        message: 'profile "a" extends itself: a -> b',
+        at: "near/a.yaml:1:1",
+        fix: 'remove one "extends" of this chain',
+      },
+    ]);
+  });
+
+  test("of its own name finds no parent in a link to itself", async () => {
+    await using folder = await ProfileFolder.create({ "near/a.yaml": "extends: a\nmodel: m", "far/x.yaml": "" });
+    await symlink("../near/a.yaml", join(folder.cwd, "far/a.yaml"));
+    expect((await folder.refuse("a")).problems).toMatchObject([{ message: 'profile "a" extends itself: a -> a' }]);
+  });
+
+  test("of a file that is not there yet is checked as its text will be", async () => {
+    await using folder = await ProfileFolder.create({ "far/a.yaml": "model: m\nthreads: 3" });
+    const path = join(folder.cwd, "near/a.yaml");
+    const load = (text: string) => loadProfile(path, { ...folder.options(), instead: { path, text } });
+    expect((await load("extends: a\nctx_size: 1")).values).toMatchObject({ ctx_size: 1, threads: 3 });
+    const parent = { path: join(folder.cwd, "far/a.yaml"), text: "model: m\nthreads: 4" };
+    await folder.write("near/a.yaml", "extends: a");
+    expect((await loadProfile("a", { ...folder.options(), instead: parent })).values.threads).toBe(4);
+  });
+
   test("of an unknown profile is reported with the other problems, but without a missing model", async () => {
-    const error = await refuseText("extends: codex\nctx_sise: 1");
+    const error = await refuseFile("extends: codex\nctx_sise: 1");
     expect(error.problems).toEqual([
       {
         message: 'profile "coder" extends "codex", which does not exist',
@@ -243,6 +273,44 @@ describe("extends", () => {
       "near/b.yaml": "model: m\nctx_size: many\nalias: ${env:GONE}",
     });
     expect((await folder.load("a")).values.ctx_size).toBe(1);
+  });
+});
+
+describe("files that were parsed already", () => {
+  test("are not parsed again, unless their text has changed", async () => {
+    await using folder = await ProfileFolder.create({
+      "near/a.yaml": "extends: base\nctx_size: 1",
+      "near/base.yaml": "model: m",
+    });
+    const parsed: ParsedFiles = new Map();
+    const load = async () => (await loadProfile("a", { ...folder.options(), parsed })).values.ctx_size;
+    expect(await load()).toBe(1);
+    expect([...parsed.keys()]).toEqual(["near/a.yaml", "near/base.yaml"].map((name) => join(folder.cwd, name)));
+    const before = new Map(parsed);
+    await folder.write("near/a.yaml", "extends: base\nctx_size: 2");
+    expect(await load()).toBe(2);
+    const base = join(folder.cwd, "near/base.yaml");
+    expect(parsed.get(base)).toBe(before.get(base));
+    expect(await load()).toBe(2);
+  });
+});
+
+describe("a profile is a template, which is only extended,", () => {
+  test.each([
+    ["without a model", "ctx_size: 1", true],
+    ["whose parent has none", "extends: base\nctx_size: 1", true],
+    ["not with a model", "model: m", false],
+    ["not with its parent's model", "extends: whole", false],
+    ["not as a worker, which needs no model", "kind: rpc-worker\nserver: { port: 50052 }", false],
+    ["not as a server that says so", "kind: server\nctx_size: 1", true],
+    ["not when its parent is missing, which may have the model", "extends: gone", false],
+  ])("%s", async (_, text, expected) => {
+    await using folder = await ProfileFolder.create({
+      "near/p.yaml": text,
+      "near/base.yaml": "threads: 1",
+      "near/whole.yaml": "model: m",
+    });
+    expect(await isTemplate("p", folder.options())).toBe(expected);
   });
 });
 
