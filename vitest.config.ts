@@ -1,5 +1,6 @@
 import { defineConfig } from "vitest/config";
 import { chooseSeed } from "./test/support/seed.ts";
+import { SkippedReporter } from "./test/support/skipped-reporter.ts";
 
 // The processes of all tests get the seed from their environment.
 process.env["LLMCTL_SEED"] = String(chooseSeed());
@@ -18,6 +19,7 @@ const withProcesses = {
 export default defineConfig({
   test: {
     globalSetup: ["test/support/print-seed.ts"],
+    reporters: ["default", new SkippedReporter()],
     projects: [
       {
         test: {
