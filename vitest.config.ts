@@ -10,6 +10,9 @@ const patient = { testTimeout: 60_000, hookTimeout: 60_000 } as const;
 /** Real processes: few enough at once that none starves. */
 const withProcesses = {
   ...patient,
+  // No file changes what another one sees, and a file's processes are its own.
+  isolate: false,
+  restoreMocks: true,
   pool: "forks" as const,
   maxWorkers: 2,
   setupFiles: ["test/support/setup-commands.ts"],
