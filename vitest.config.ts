@@ -1,5 +1,6 @@
 import { defineConfig } from "vitest/config";
 import { chooseSeed } from "./test/support/seed.ts";
+import { SkippedReporter } from "./test/support/skipped-reporter.ts";
 
 // The processes of all tests get the seed from their environment.
 process.env["LLMCTL_SEED"] = String(chooseSeed());
@@ -9,6 +10,9 @@ const patient = { testTimeout: 60_000, hookTimeout: 60_000 } as const;
 /** Real processes: few enough at once that none starves. */
 const withProcesses = {
   ...patient,
+  // No file changes what another one sees, and a file's processes are its own.
+  isolate: false,
+  restoreMocks: true,
   pool: "forks" as const,
   maxWorkers: 2,
   setupFiles: ["test/support/setup-commands.ts"],
@@ -18,6 +22,7 @@ const withProcesses = {
 export default defineConfig({
   test: {
     globalSetup: ["test/support/print-seed.ts"],
+    reporters: ["default", new SkippedReporter()],
     projects: [
       {
         test: {

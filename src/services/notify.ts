@@ -30,6 +30,8 @@ interface NotifierOptions {
   readonly onFailure: (error: LlmctlError) => void;
   /** Replaces the `systemd-notify` tool. */
   readonly send?: SendNotification;
+  /** Time limit of one message: while the tool hangs, the watchdog gets no pings. */
+  readonly sendLimitMs?: number;
   readonly pid?: number;
 }
 
@@ -45,7 +47,8 @@ export function isService(env: Env, hasTerminal: boolean = process.stdout.isTTY)
 export function createNotifier(env: Env, options: NotifierOptions): Notifier {
   const socket = env["NOTIFY_SOCKET"];
   if (!socket) return silentNotifier;
-  const queue = new NotificationQueue(options.send ?? sendWithTool(socket, env["PATH"]), options.onFailure);
+  const { send = sendWithTool(socket, env["PATH"], options.sendLimitMs ?? 10_000) } = options;
+  const queue = new NotificationQueue(send, options.onFailure);
   return {
     watchdogIntervalMs: watchdogInterval(env, options.pid ?? process.pid),
     ready: () => queue.add("READY", "1"),
@@ -132,10 +135,10 @@ class NotificationQueue {
  * Sends with `systemd-notify`, as Node cannot send the datagram. The tool waits until the manager has read the message:
  * the manager looks up the sender's unit by its process, and drops the message when that process is gone.
  */
-function sendWithTool(socket: string, path: string | undefined): SendNotification {
+function sendWithTool(socket: string, path: string | undefined, timeout: number): SendNotification {
   const run = promisify(execFile);
   const env = { NOTIFY_SOCKET: socket, ...(path === undefined ? {} : { PATH: path }) };
   return async (fields) => {
-    await run("systemd-notify", fields, { env, timeout: 10_000 });
+    await run("systemd-notify", fields, { env, timeout });
   };
 }

@@ -1,6 +1,9 @@
-import { describe, expect, test } from "vitest";
+import { chmod, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { LlmctlError } from "../../../src/base/errors.ts";
-import { createNotifier } from "../../../src/services/notify.ts";
+import { createNotifier, isService } from "../../../src/services/notify.ts";
 
 const env = { NOTIFY_SOCKET: "/run/systemd/notify" };
 
@@ -90,8 +93,13 @@ describe("createNotifier", () => {
     await refuse("again");
     notifier.status("stopped");
     await take();
-    expect(failures.map((error) => error.message)).toEqual([
-      "cannot report the state to systemd: Failed to notify init system: No such file or directory",
+    expect(failures.map(({ code, exit, message, fix }) => ({ code, exit, message, fix }))).toEqual([
+      {
+        code: "notify-failed",
+        exit: "unavailable",
+        message: "cannot report the state to systemd: Failed to notify init system: No such file or directory",
+        fix: 'install the "systemd-notify" tool, and keep NotifyAccess=all in the unit',
+      },
     ]);
     expect(messages).toHaveLength(3);
   });
@@ -118,4 +126,63 @@ describe("createNotifier", () => {
   ])("pings the watchdog every: %s", (_, watchdog, expected) => {
     expect(createNotifier({ ...env, ...watchdog }, { ...options, pid: 7 }).watchdogIntervalMs).toBe(expected);
   });
+});
+
+describe("the systemd-notify tool", () => {
+  let folder: string;
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), "llmctl-notify-"));
+  });
+  afterEach(() => rm(folder, { recursive: true }));
+
+  /** @param script What the tool does, in place of systemd's. */
+  async function notify(script: string, sendLimitMs?: number): Promise<LlmctlError[]> {
+    const failures: LlmctlError[] = [];
+    await writeFile(join(folder, "systemd-notify"), `#!/bin/sh\n${script}\n`);
+    await chmod(join(folder, "systemd-notify"), 0o755);
+    const limit = sendLimitMs === undefined ? {} : { sendLimitMs };
+    const notifier = createNotifier(
+      { ...env, PATH: folder, HF_TOKEN: "secret" },
+      { onFailure: (error) => failures.push(error), ...limit },
+    );
+    notifier.ready();
+    notifier.status("ready");
+    await notifier.flush();
+    return failures;
+  }
+
+  test("gets the socket and the fields, and no other variable", async () => {
+    const saved = join(folder, "saved");
+    expect(await notify(`/usr/bin/env > ${saved}; echo "$*" >> ${saved}`)).toEqual([]);
+    const lines = (await readFile(saved, "utf8")).trimEnd().split("\n");
+    expect(lines.filter((line) => !/^(?:PWD|SHLVL|OLDPWD|_)=/.test(line)).toSorted()).toEqual([
+      "NOTIFY_SOCKET=/run/systemd/notify",
+      `PATH=${folder}`,
+      "READY=1 STATUS=ready",
+    ]);
+  });
+
+  test("that hangs is given up, so that the next ping of the watchdog is sent", async () => {
+    // It would end well after 5 s.
+    expect(await notify("exec /bin/sleep 5", 20)).toEqual([expect.objectContaining({ code: "notify-failed" })]);
+  });
+
+  test("that is not installed is reported", async () => {
+    const failures: LlmctlError[] = [];
+    const notifier = createNotifier({ ...env, PATH: folder }, { onFailure: (error) => failures.push(error) });
+    notifier.ready();
+    await notifier.flush();
+    expect(failures.map(({ message }) => message)).toEqual([
+      "cannot report the state to systemd: spawn systemd-notify ENOENT",
+    ]);
+  });
+});
+
+test.each([
+  ["with a manager's socket and no terminal", env, false, true],
+  ["on a terminal of a desktop that is a service itself", env, true, false],
+  ["without a socket", {}, false, false],
+  ["with an empty socket", { NOTIFY_SOCKET: "" }, false, false],
+])("is a service: %s", (_, given, hasTerminal, expected) => {
+  expect(isService(given, hasTerminal)).toBe(expected);
 });
