@@ -45,16 +45,13 @@ export class FakeBuild implements Disposable {
   }
 }
 
-/** As `cat`, which would be a process of its own. */
-const printAll = String.raw`while IFS= read -r line || [ -n "$line" ]; do printf '%s\n' "$line"; done`;
-
 function script(path: string, replies: readonly Reply[]): string {
   const cases = replies.map(({ when, stdout = "", stderr = "", exitCode = 0 }, index) => {
     const said = [stdout, stderr].map((text, stream) => {
       if (text === "") return "";
       const file = `${path}.${index}.${stream}`;
       writeFileSync(file, text);
-      return `${printAll} <'${file}' >&${stream + 1}\n`;
+      return `/bin/cat '${file}' >&${stream + 1}\n`;
     });
     return `case " $* " in ${`*${quote(` ${when} `)}*`})\n${said.join("")}exit ${exitCode} ;; esac\n`;
   });

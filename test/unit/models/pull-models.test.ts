@@ -17,7 +17,7 @@ import type { Profile } from "../../../src/profiles/schema/schema.ts";
 import { FakeBuild } from "../../support/fake-build.ts";
 import { buildGguf, modelKeys } from "../../support/gguf-builder.ts";
 import { type HubServer, sha256, startHubServer } from "../../support/hub-server.ts";
-import { makeProfile, readHelp } from "../../support/llama-help.ts";
+import { makeProfile, oldHelp } from "../../support/llama-help.ts";
 
 const tokens = Array.from({ length: 32 }, (_, id) => `token${id}`);
 const model = (width: number, ownTokens: readonly string[] = tokens) =>
@@ -191,7 +191,7 @@ describe("the requests of profiles", () => {
 describe("before a start", () => {
   test("a draft that is left out is reported, and not asked for again", async () => {
     using build = new FakeBuild([
-      { when: "--help", stdout: readHelp("llama-server-v0.5.0") },
+      { when: "--help", stdout: oldHelp },
       { when: "--version", stderr: "version: 1 (abc)" },
     ]);
     const profile = makeProfile({ ...unfitting.values, llama: { binary: build.server } });
@@ -211,7 +211,7 @@ describe("before a start", () => {
 
   test("what would keep the server from starting is told before a download", async () => {
     using build = new FakeBuild([
-      { when: "--help", stdout: readHelp("llama-server-v0.5.0") },
+      { when: "--help", stdout: oldHelp },
       { when: "--threads 3", stderr: 'error while handling argument "--threads": stoi\n', exitCode: 1 },
       { when: "--version", stderr: "version: 1 (abc)" },
     ]);
