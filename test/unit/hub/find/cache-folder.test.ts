@@ -1,10 +1,10 @@
-import { chown, link, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { chown, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { withBlobLock } from "../../../../src/hub/download/blob-lock.ts";
 import { linkBlob, repoFolder, writeRef } from "../../../../src/hub/find/hub-cache.ts";
-import { partPath, PartFile } from "../../../../src/hub/download/part-file.ts";
+import { PartFile } from "../../../../src/hub/download/part-file.ts";
 
 const commit = "0123456789".repeat(4);
 const file = { name: "m.gguf", sizeBytes: 4, digest: "a".repeat(64) };
@@ -31,19 +31,4 @@ test.runIf(process.getuid?.() === 0)("root writes nothing through links in anoth
   await expect(PartFile.open(path, file)).rejects.toThrow(refused);
   await expect(withBlobLock(`${path}.lock`, waiting, async () => {})).rejects.toThrow(refused);
   expect(await readdir(join(folder, "victim"))).toEqual(["file"]);
-});
-
-test("a part, its record or a lock that is a hard link is not written", async () => {
-  const blob = join(folder, "cache", "m.gguf");
-  const victim = join(folder, "victim", "file");
-  await link(victim, partPath(blob));
-  await expect(PartFile.open(blob, file)).rejects.toThrow(expect.objectContaining({ code: "linked-file" }));
-  await rm(partPath(blob));
-  await link(victim, `${blob}.llmctl.ranges`);
-  await expect(PartFile.open(blob, file)).rejects.toThrow(expect.objectContaining({ code: "linked-file" }));
-  await symlink(victim, `${blob}.lock`);
-  await expect(withBlobLock(`${blob}.lock`, waiting, async () => {})).rejects.toThrow(
-    expect.objectContaining({ code: "not-a-file" }),
-  );
-  expect(await readFile(victim, "utf8")).toBe("text");
 });
