@@ -212,6 +212,36 @@ describe("problems", () => {
     expect(check(["--no-log-jsonl"])).toMatchObject({ flags: [{ args: ["--no-log-jsonl"] }], problems: [] });
   });
 
+  test("a value behind a flag that takes none is a stray one, and so is a second value", () => {
+    const stray = (index: number, word: string) => ({
+      message: `"${word}" is not a flag`,
+      fix: "write each flag and each value as a separate item",
+      at: `p.yaml:args.${index}`,
+    });
+    expect(check(["--no-repack", "256", "--poll", "1"])).toMatchObject({
+      flags: [{ args: ["--no-repack"] }, { args: ["--poll", "1"] }],
+      problems: [stray(1, "256")],
+    });
+    expect(check(["--poll", "1", "2"])).toMatchObject({
+      flags: [{ args: ["--poll", "1"] }],
+      problems: [stray(2, "2")],
+    });
+  });
+
+  test("the words behind an unknown flag are its values, up to the next flag", () => {
+    const at = (args: readonly string[]) => check(args).problems.map((one) => one.at);
+    expect(at(["--nope", "1", "x-y", "-1", "--cache-reuse", "256"])).toEqual(["p.yaml:args.0"]);
+    expect(at(["--nope", "--split-mode", "rows"])).toEqual(["p.yaml:args.0", "p.yaml:args.1"]);
+    expect(at(["--nope", "-nah"])).toEqual(["p.yaml:args.0", "p.yaml:args.1"]);
+  });
+
+  test("a flag that was removed without a replacement is to be removed", () => {
+    const help = `${oldHelp}${"--gone N".padEnd(40)}the argument has been removed\n`;
+    expect(check(["--gone", "1"], {}, new FlagCatalogue("new", parseHelp(help))).problems).toEqual([
+      { message: '"--gone" has been removed from llama.cpp new', fix: "remove it", at: "p.yaml:args.0" },
+    ]);
+  });
+
   test("the same flag is judged by the build", () => {
     expect(check(["--license"]).problems).toEqual([
       { message: '"--license" is unknown to llama.cpp v0.5.0', fix: "remove it", at: "p.yaml:args.0" },
@@ -268,6 +298,7 @@ describe("a flag for a secret, on any build", () => {
     "--my-key",
     "--hf-apikey",
     "--hf2key",
+    "--hft",
     "-hft",
     "--HF-TOKEN",
   ])("%s is refused", (name) => {
@@ -290,6 +321,12 @@ describe("a flag for a secret, on any build", () => {
       expect(check([name, "1"], {}, secrets(name)).problems).toEqual([]);
     },
   );
+
+  test("one of its names tells", () => {
+    const help = `${oldHelp}${"--mine, --my-token T".padEnd(40)}x\n`;
+    const { problems } = check(["--mine", "s3cret"], {}, new FlagCatalogue("new", parseHelp(help)));
+    expect(problems.map((one) => one.message)).toEqual(['"--mine" shows a secret to every user of this machine']);
+  });
 
   test("its opposite shows nothing", () => {
     const help = `${oldHelp}--my-token, --no-my-token               asks for one\n`;
