@@ -63,7 +63,9 @@ export const ggufFuzzer: Fuzzer = {
         const read = await tryRead(bytes);
         if (random.oneIn(100)) expectSame("a growing window", read, readInSteps(bytes, random));
         const header = typeof read === "string" ? undefined : read;
-        expectSame("a plain reader", header && showHeader(header), readPlainGguf(bytes));
+        // Three of four inputs are refused: some of them are enough.
+        if (header !== undefined || random.oneIn(3))
+          expectSame("a plain reader", header && showHeader(header), readPlainGguf(bytes));
         if (header === undefined) return read as string;
         if (random.oneIn(100)) await compareWithLibrary(header, bytes);
         return random.oneIn(3) ? tryUse(header, { draft: whole, type: random.pick(types) }) : "read";

@@ -121,7 +121,10 @@ class Writer {
   }
 
   pad(alignment: number): void {
-    this.raw(Buffer.alloc((alignment - (this.size % alignment)) % alignment));
+    // The buffer holds zeros.
+    const count = (alignment - (this.size % alignment)) % alignment;
+    this.#reserve(count);
+    this.size += count;
   }
 
   length(value: number): void {

@@ -165,7 +165,7 @@ describe("a round trip through the builder", () => {
         }
         expect(header.tensors.map(({ name, ne }) => ({ name, ne }))).toEqual(wanted.tensors);
       }),
-      { numRuns: 100 },
+      { numRuns: 60 },
     );
   });
 });

@@ -21,7 +21,7 @@ test("a new profile has the given keys with any values", () => {
       expect(parse(written, { version: "1.1" })).toEqual(parse(written));
       expect(written).not.toMatch(steering);
     }),
-    { numRuns: 150 },
+    { numRuns: 100 },
   );
 });
 
@@ -41,7 +41,7 @@ test("set changes only its key, and leaves no control character in the file", ()
       expect(parse(after)).toEqual(wanted);
       expect(after).not.toMatch(steering);
     }),
-    { numRuns: 150 },
+    { numRuns: 100 },
   );
 });
 

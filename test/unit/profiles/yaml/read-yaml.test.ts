@@ -85,8 +85,8 @@ describe("hostile files", () => {
     "deep explicit keys": "? ".repeat(mega / 2 - 1),
     "deep block maps": Array.from({ length: 1400 }, (_, i) => `${" ".repeat(i)}a:\n`).join(""),
     "many keys": "k: 1\n".repeat(mega / 8),
-    "many anchors": "&a ".repeat(2000),
-    "many errors": '"\\q" '.repeat(2000),
+    "many anchors": "&a ".repeat(500),
+    "many errors": '"\\q" '.repeat(500),
     "alias bomb": bomb,
     "alias that holds itself": "a: &a [*a]",
     "alias that holds itself often": "a: &a [*a, *a, *a]",
@@ -151,7 +151,7 @@ describe("hostile files", () => {
       fc.property(text, (yaml) => {
         expect(readOrRefuse(yaml)).toBeTypeOf("object");
       }),
-      { numRuns: 300 },
+      { numRuns: 200 },
     );
   });
 });
