@@ -21,16 +21,17 @@ export function isJsonAsked(program: CommandUnknownOpts, words: readonly string[
 }
 
 function findCommand(command: CommandUnknownOpts, word: string): CommandUnknownOpts | undefined {
-  return command.commands.find((one) => one.name() === word || one.aliases().includes(word));
+  return command.commands.find((one) => one.name() === word);
 }
 
 /**
  * Removes the value of an option from the words, if it is a word of its own. Of `-af` the letter `f` stays an option.
+ * No command has an alias, and no option a value that may be left out.
  */
 function skipValue(command: CommandUnknownOpts, word: string, rest: string[]): void {
   const whole = findOption(command, word);
   if (whole !== undefined) {
-    if (takesNext(whole, rest[0])) rest.shift();
+    if (whole.required) rest.shift();
     return;
   }
   if (word.startsWith("--") || word.length === 2) return;
@@ -40,8 +41,4 @@ function skipValue(command: CommandUnknownOpts, word: string, rest: string[]): v
 
 function findOption(command: CommandUnknownOpts, word: string): Option | undefined {
   return command.options.find(({ short, long }) => word === short || word === long);
-}
-
-function takesNext({ required, optional }: Option, next: string | undefined): boolean {
-  return required || (optional && next !== undefined && !next.startsWith("-"));
 }

@@ -218,11 +218,16 @@ describe("renderUnit", () => {
     ["the path of Node holds U+000A, which a unit cannot say", { nodePath: "/no\nde" }],
     ["the path of Node holds U+0022, which a unit cannot say", { nodePath: '/"/node' }],
     ["HF_HOME holds U+FFFF, which a unit cannot say", { environment: { HF_HOME: "/\uffff" } }],
+    ["the path of llmctl holds U+D800, which a unit cannot say", { execPath: "/\ud800.js" }],
     ["the path of the profile holds U+0000, which a unit cannot say", { profilePath: "/a\0.yaml" }],
     ["a folder that the service writes to holds U+000D, which a unit cannot say", { writable: ["/a\rb"] }],
   ])("refuses a value that a unit cannot hold: %s", (message, changes) => {
     expect(() => linesOf(changes)).toThrow(message);
     expect(() => linesOf(changes)).toThrow(expect.objectContaining({ code: "value-unwritable", exit: "config" }));
+  });
+
+  test("a folder that only a system unit names cannot spoil a user's", () => {
+    expect(linesOf({ scope: "user", writable: ["/a\rb"] })).toEqual(linesOf({ scope: "user" }));
   });
 
   test("a user may give a priority, too", () => {

@@ -89,6 +89,12 @@ test("whatever commander accepts is read as commander reads it", async () => {
   expect(accepted).toBeGreaterThan(150);
 });
 
+test("no command has an alias, and no option a value that may be left out: neither would be understood", () => {
+  const all = listCommands(program).map(({ command }) => command);
+  expect(all.flatMap((command) => command.aliases())).toEqual([]);
+  expect(all.flatMap((command) => command.options.filter(({ optional }) => optional))).toEqual([]);
+});
+
 class Reached extends Error {
   readonly command: CommandUnknownOpts;
 
