@@ -164,6 +164,7 @@ const rows: readonly Row[] = [
     [from, stalledNow, killing({ next: "back off", cause: stalled }), kill],
   ]),
   [proving, proved, ready, [], served],
+  [proving, proved, ready, [], { by: strict, ...served }],
   [proving, notProved, ready, [], served],
   [proving, notProved, ready, [], { by: undrafted, ...served }],
   [proving, notProved, stopping(1, stopFor), [terminate, wait(7000)], { by: strict }],
