@@ -327,7 +327,8 @@ describe("building", () => {
     const building = start(["--source", source, "--portable"]);
     await until("the second step waits", async () => (await findProcessesUsing(folder)).some(isWaiting));
     building.kill(signal);
-    if (signal === "SIGKILL") for (const { pid } of await findProcessesUsing(folder)) process.kill(pid, signal); // its compilers
+    const compilers = signal === "SIGKILL" ? await findProcessesUsing(folder) : [];
+    for (const { pid } of compilers) process.kill(pid, signal);
     await building;
     await until("all have ended", async () => (await findProcessesUsing(folder)).length === 0);
     await writeFile(join(folder, "go"), "");

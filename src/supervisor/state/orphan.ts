@@ -18,7 +18,7 @@ const lookEveryMs = 20;
 const killWaitMs = 30_000;
 
 /** What is asked of the machine's processes, and done to them. */
-interface Processes {
+interface ForeignProcesses {
   readonly isRunning: typeof isRunning;
   readonly isOwnProcess: typeof isOwnProcess;
   readonly hasArguments: typeof hasArguments;
@@ -29,7 +29,7 @@ interface Processes {
   readonly killGroup: typeof killGroup;
 }
 
-const systemProcesses: Processes = {
+const systemForeignProcesses: ForeignProcesses = {
   isRunning,
   isOwnProcess,
   hasArguments,
@@ -42,7 +42,7 @@ const systemProcesses: Processes = {
 
 interface OrphanLookup {
   readonly clock?: Clock | undefined;
-  readonly processes?: Processes | undefined;
+  readonly processes?: ForeignProcesses | undefined;
   readonly flock?: Flock | undefined;
 }
 
@@ -72,7 +72,7 @@ export interface AbandonedServer {
 export async function findOrphan(
   { state }: SupervisorFolders,
   name: string,
-  { processes = systemProcesses, flock }: OrphanLookup = {},
+  { processes = systemForeignProcesses, flock }: OrphanLookup = {},
 ): Promise<AbandonedServer | undefined> {
   const lookup = { processes, flock, lockPath: serverLockPath(state, name) };
   const record = await readState(state, name);
@@ -98,7 +98,7 @@ export async function findOrphan(
 }
 
 interface ServerLookup {
-  readonly processes: Processes;
+  readonly processes: ForeignProcesses;
   readonly flock: Flock | undefined;
   readonly lockPath: string;
 }
@@ -139,7 +139,7 @@ export async function findAdoptable(
   launch: Launch,
   lookup: OrphanLookup = {},
 ): Promise<Orphan | undefined> {
-  const { processes = systemProcesses } = lookup;
+  const { processes = systemForeignProcesses } = lookup;
   const orphan = await findOrphan(folders, launch.name, lookup);
   if (orphan === undefined) return undefined;
   const { identity, hash, isDisputed, status } = orphan;
@@ -164,7 +164,11 @@ export async function findAdoptable(
 /** The orphan's endpoint by its status; without a status, by its listening port. */
 function findEndpoint(
   { host, socketPath }: Launch,
-  { identity, status, processes }: Pick<AbandonedServer, "identity" | "status"> & { readonly processes: Processes },
+  {
+    identity,
+    status,
+    processes,
+  }: Pick<AbandonedServer, "identity" | "status"> & { readonly processes: ForeignProcesses },
 ): Endpoint | undefined {
   if (status?.url != null) return parseUrl(status.url);
   if (socketPath !== undefined) return { socketPath };
@@ -180,7 +184,11 @@ function findEndpoint(
 export async function endOrphan(
   { identity, stopTimeoutMs = 5000 }: Pick<AbandonedServer, "identity" | "stopTimeoutMs">,
   name: string,
-  { now = false, clock = systemClock, processes = systemProcesses }: OrphanLookup & { readonly now?: boolean } = {},
+  {
+    now = false,
+    clock = systemClock,
+    processes = systemForeignProcesses,
+  }: OrphanLookup & { readonly now?: boolean } = {},
 ): Promise<void> {
   const isGoneWithin = async (limitMs: number): Promise<boolean> => {
     for (const untilMs = clock.nowMs() + limitMs; clock.nowMs() < untilMs; await clock.sleep(lookEveryMs)) {

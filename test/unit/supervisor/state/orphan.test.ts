@@ -59,8 +59,8 @@ function noteInState(more: Partial<StateRecord> = {}): Promise<void> {
   });
 }
 
-const runs = (more: Partial<Parameters<FakeForeignProcesses["add"]>[0]> = {}) =>
-  processes.add({ identity: server, words, port: 8111, lockPath, ...more });
+type Behaves = Partial<Parameters<FakeForeignProcesses["add"]>[0]>;
+const runs = (more: Behaves = {}) => processes.add({ identity: server, words, port: 8111, lockPath, ...more });
 
 describe("a server without a supervisor", () => {
   test("is told by lock and state file, with the port that the system knows", async () => {
@@ -288,7 +288,7 @@ describe("the end of a server without a supervisor", () => {
     return clock.nowMs() - startMs;
   }
 
-  test.each<[string, Partial<Parameters<FakeForeignProcesses["add"]>[0]>, Parameters<typeof end>[0], string[], number]>([
+  test.each<[string, Behaves, Parameters<typeof end>[0], string[], number]>([
     ["comes by SIGTERM", { stopMs: 390 }, { stopTimeoutMs: 400 }, ["0 ms: SIGTERM of 42"], 400],
     [
       "comes by SIGKILL after its time to stop, and is waited for",
