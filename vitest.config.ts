@@ -22,6 +22,7 @@ const withProcesses = {
 export default defineConfig({
   test: {
     globalSetup: ["test/support/print-seed.ts"],
+    experimental: { fsModuleCache: true },
     reporters: ["default", new SkippedReporter()],
     projects: [
       {
