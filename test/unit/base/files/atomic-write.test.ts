@@ -212,13 +212,14 @@ describe.runIf(process.getuid?.() === 0)("root", () => {
     await symlink("foreign/a.json", join(folder, "into-foreign"));
     await symlink("../b.json", join(foreign, "out-of-foreign"));
     await symlink("b.json", join(folder, "foreign-link"));
-    await lchown(join(folder, "foreign-link"), 65_534, 65_534);
+    await symlink(".", join(folder, "foreign-way"));
+    for (const name of ["foreign-link", "foreign-way"]) await lchown(join(folder, name), 65_534, 65_534);
     await chown(foreign, 65_534, 65_534);
     const refused = { code: "foreign-folder", exit: "permission" };
     await expect(writeFileAtomic(join(foreign, "a.json"), "new")).rejects.toMatchObject(refused);
     await expect(createFileAtomic(join(foreign, "c.json"), "new")).rejects.toMatchObject(refused);
-    for (const name of ["foreign/a.json", "foreign/out-of-foreign", "into-foreign", "foreign-link"])
-      await expect(replaceFileAtomic(join(folder, name), "new")).rejects.toMatchObject(refused);
+    const names = ["foreign/a.json", "foreign/out-of-foreign", "into-foreign", "foreign-link", "foreign-way/b.json"];
+    for (const name of names) await expect(replaceFileAtomic(join(folder, name), "new")).rejects.toMatchObject(refused);
     expect(await readFile(join(foreign, "a.json"), "utf8")).toBe("old");
     expect(await readFile(join(folder, "b.json"), "utf8")).toBe("old");
     expect((await readdir(foreign)).toSorted()).toEqual(["a.json", "out-of-foreign"]);
