@@ -47,7 +47,7 @@ export async function downloadBlob(download: BlobDownload): Promise<string> {
   const part = await PartFile.open(download.path, download.file, download.files);
   try {
     // Neither a digest nor an ETag could tell whether the content has changed since.
-    if (download.file.digest === undefined && part.etag === undefined && part.doneBytes > 0) await part.restart();
+    if (download.file.digest === undefined && part.etag === undefined) await part.restart();
     await fill(part, download);
     if (!(await part.isIntact())) {
       download.transfer.retries.onRetry(

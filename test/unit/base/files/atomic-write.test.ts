@@ -1,4 +1,17 @@
-import { chmod, chown, lstat, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
+import {
+  chmod,
+  chown,
+  lchown,
+  lstat,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -186,6 +199,30 @@ describe("replaceFileAtomic", () => {
   test("does not create a missing file", async () => {
     await expect(replaceFileAtomic(join(folder, "gone.yaml"), "new")).rejects.toThrow("ENOENT");
     expect(await readdir(folder)).toEqual([]);
+  });
+});
+
+// Only root can give a folder to another user.
+describe.runIf(process.getuid?.() === 0)("root", () => {
+  test("writes nothing below a folder of another user, nor through a link of theirs", async () => {
+    const foreign = join(folder, "foreign");
+    await mkdir(foreign);
+    await writeFile(join(foreign, "a.json"), "old");
+    await writeFile(join(folder, "b.json"), "old");
+    await symlink("foreign/a.json", join(folder, "into-foreign"));
+    await symlink("../b.json", join(foreign, "out-of-foreign"));
+    await symlink("b.json", join(folder, "foreign-link"));
+    await symlink(".", join(folder, "foreign-way"));
+    for (const name of ["foreign-link", "foreign-way"]) await lchown(join(folder, name), 65_534, 65_534);
+    await chown(foreign, 65_534, 65_534);
+    const refused = { code: "foreign-folder", exit: "permission" };
+    await expect(writeFileAtomic(join(foreign, "a.json"), "new")).rejects.toMatchObject(refused);
+    await expect(createFileAtomic(join(foreign, "c.json"), "new")).rejects.toMatchObject(refused);
+    const names = ["foreign/a.json", "foreign/out-of-foreign", "into-foreign", "foreign-link", "foreign-way/b.json"];
+    for (const name of names) await expect(replaceFileAtomic(join(folder, name), "new")).rejects.toMatchObject(refused);
+    expect(await readFile(join(foreign, "a.json"), "utf8")).toBe("old");
+    expect(await readFile(join(folder, "b.json"), "utf8")).toBe("old");
+    expect((await readdir(foreign)).toSorted()).toEqual(["a.json", "out-of-foreign"]);
   });
 });
 

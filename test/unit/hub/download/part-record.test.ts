@@ -55,6 +55,7 @@ describe("a record", () => {
     "etag abc",
     'etag x"abc"',
     'etag "abc"x',
+    '5 "abc"',
     "0 99999999",
     "9 9",
     "9 1",
