@@ -76,7 +76,7 @@ async function writing(source: SourceText, write: () => Promise<void>): Promise<
     await write();
   } catch (cause) {
     const code = systemErrorCode(cause);
-    if (cause instanceof LlmctlError || code === undefined) throw cause;
+    if (code === undefined) throw cause;
     if (code === "EEXIST") throw profileExists(source);
     throw new LlmctlError("profile-unwritable", `profile ${quote(source.name)} cannot be written (${code})`, {
       exit: ["EACCES", "EPERM", "EROFS"].includes(code) ? "permission" : "io",

@@ -36,6 +36,7 @@ const originals = ([1, 2, 3] as const).flatMap((version) =>
         numbers: { type: "array", elementType: "uint64", values: [1n, 2n ** 40n] },
         half: { type: "float32", value: 0.5 },
         small: { type: "int16", value: -2 },
+        flag: true,
       }),
       tensors: [
         { name: "token_embd.weight", ne: [4, 2] },

@@ -1,5 +1,16 @@
 import { isDeepStrictEqual } from "node:util";
-import { isCollection, isMap, isScalar, isSeq, type Node, type Pair, parse, parseDocument, type YAMLMap } from "yaml";
+import {
+  isCollection,
+  isMap,
+  isScalar,
+  isSeq,
+  type Node,
+  type Pair,
+  parse,
+  parseDocument,
+  type Scalar,
+  type YAMLMap,
+} from "yaml";
 import { LlmctlError } from "../../base/errors.ts";
 import type { ValueArgument } from "./value-argument.ts";
 import { quote } from "./quote-value.ts";
@@ -29,8 +40,8 @@ interface Splice {
  * without changing more.
  */
 export function setInYaml(text: string, path: KeyPath, value: ValueArgument, source: SourceText): string {
+  // Undefined when the key cannot be there: no text has this meaning.
   const wanted = withKey(readPlain(text, source), path, value.value);
-  if (wanted === undefined) throw uneditable("set", path, source);
   const spot = findSpot(text, path);
   for (const spelling of orderSpellings(value, spot)) {
     const edited = apply(text, spliceValue(text, spot, spelling));
@@ -55,7 +66,7 @@ function readPlain(text: string, source: SourceText): unknown {
   const { root, findings } = readYaml(text, source);
   const [first, ...more] = findings.map(toProblem);
   // The first key may be written into a file with comments only.
-  if (first === undefined || parseDocument(text, { prettyErrors: false }).contents === null) return toPlain(root);
+  if (first === undefined || parseDocument(text).contents === null) return toPlain(root);
   const { message, ...where } = first;
   throw new LlmctlError("profile-invalid", message, { exit: "config", ...where }, more);
 }
@@ -79,8 +90,8 @@ function uneditable(verb: "set" | "unset", path: KeyPath, source: SourceText): L
 
 /** The place of a key, as far as the text has it. */
 interface Spot {
-  /** The maps from the root to the last one that exists. */
-  readonly maps: readonly AnyMap[];
+  /** The pairs from the root to the last one that exists, each with its map. */
+  readonly steps: readonly { readonly map: AnyMap; readonly pair: AnyPair }[];
   /** The pair or list item at the end of the existing path; undefined for the root. */
   readonly holder: AnyPair | Node | undefined;
   readonly value: Node | null;
@@ -90,21 +101,21 @@ interface Spot {
 }
 
 function findSpot(text: string, path: KeyPath): Spot {
-  const document = parseDocument<Node>(text, { keepSourceTokens: true, uniqueKeys: false, prettyErrors: false });
-  const maps: AnyMap[] = [];
+  // The text has no duplicate key, and the library's search for one takes quadratic time.
+  const document = parseDocument<Node>(text, { keepSourceTokens: true, uniqueKeys: false });
+  const steps: { map: AnyMap; pair: AnyPair }[] = [];
   let holder: Spot["holder"];
   let value = document.contents;
   let index = 0;
   for (; index < path.length; index += 1) {
-    const key = path[index];
-    if (isMap<Node, Node | null>(value)) maps.push(value);
-    const next: AnyPair | Node | undefined = child(value, key);
+    const next: AnyPair | Node | undefined = child(value, path[index]);
     if (next === undefined) break;
+    if (isMap<Node, Node | null>(value) && "key" in next) steps.push({ map: value, pair: next });
     holder = next;
     value = "key" in next ? next.value : next;
   }
   return {
-    maps,
+    steps,
     holder,
     value,
     rest: path.slice(index).map(String),
@@ -118,30 +129,29 @@ function child(value: Node | null, key: string | number | undefined): AnyPair | 
 }
 
 /** New text takes the quotes of the old one. */
-function orderSpellings({ value, spellings }: ValueArgument, spot: Spot): readonly string[] {
-  const style = spot.rest.length === 0 && isScalar(spot.value) ? spot.value.type : undefined;
-  const mark = style === "QUOTE_DOUBLE" ? '"' : style === "QUOTE_SINGLE" ? "'" : undefined;
-  if (mark === undefined || typeof value !== "string") return spellings;
-  const alike = spellings.filter((spelling) => spelling.startsWith(mark));
-  return [...alike, ...spellings];
+function orderSpellings({ spellings }: ValueArgument, spot: Spot): readonly string[] {
+  const style = isScalar(spot.value) ? spot.value.type : undefined;
+  const mark = style === "QUOTE_DOUBLE" ? '"' : style === "QUOTE_SINGLE" ? "'" : "";
+  return [...spellings.filter((spelling) => spelling.startsWith(mark)), ...spellings];
 }
 
 function spliceValue(text: string, spot: Spot, spelling: string): Splice[] {
-  const { holder, value, rest, maps } = spot;
-  if (rest.length === 0) return holder === undefined ? [] : replaceValue(text, holder, value, spelling);
-  if (isMap<Node, Node | null>(value))
+  const { holder, value, rest, steps } = spot;
+  if (rest.length > 0 && isMap<Node, Node | null>(value))
     return [value.flow ? addToFlow(value, rest, spelling) : addToBlock(text, value, spot, spelling)];
   if (holder === undefined) return [appendLines(text, text.length, writeLines(rest, spelling, "", spot.indentStep))];
-  const parent = maps.at(-1);
-  if (!isEmpty(value) || !("key" in holder) || parent === undefined) return [];
-  const colon = endOfColon(holder);
+  if (rest.length === 0) return replaceValue(text, holder, value, spelling);
+  // The key gets a map for its value; where it has a value already, the result is refused.
+  const { map: parent, pair } = steps.at(-1) ?? {};
+  if (parent === undefined || pair !== holder) return [];
+  const colon = endOfColon(pair);
   if (parent.flow) return [{ start: colon, end: colon, text: ` ${writeFlow(rest, spelling)}` }];
   const indent = " ".repeat(indentOf(text, parent) + spot.indentStep);
   return [appendLines(text, endOfLine(text, colon), writeLines(rest, spelling, indent, spot.indentStep))];
 }
 
 function replaceValue(text: string, holder: AnyPair | Node, value: Node | null, spelling: string): Splice[] {
-  const [start = 0, end = 0] = value?.range ?? [];
+  const [start, end] = rangeOf(value);
   if ("key" in holder) {
     const colon = endOfColon(holder);
     if (isEmpty(value)) return [{ start: colon, end: colon, text: `${hasColon(holder) ? "" : ":"} ${spelling}` }];
@@ -159,17 +169,19 @@ function replaceValue(text: string, holder: AnyPair | Node, value: Node | null, 
 function addToFlow(map: AnyMap, rest: readonly string[], spelling: string): Splice {
   const last = map.items.at(-1);
   const entry = writeFlow(rest, spelling).slice(2, -2);
-  if (last === undefined) return { start: map.range?.[0] ?? 0, end: map.range?.[1] ?? 0, text: `{ ${entry} }` };
+  if (last === undefined) {
+    const [start, end] = rangeOf(map);
+    return { start, end, text: `{ ${entry} }` };
+  }
   const end = endOfPair(last);
   return { start: end, end, text: `, ${entry}` };
 }
 
 /** Inserts behind the last key, and behind the comments that are indented like its content. */
 function addToBlock(text: string, map: AnyMap, { rest, indentStep }: Spot, spelling: string): Splice {
-  const last = map.items.at(-1);
   const indent = indentOf(text, map);
   const deeper = new RegExp(String.raw`(?:[ \t]*\r?\n)* {${indent + 1},}#[^\n]*(?:\n|$)`, "y");
-  let at = last === undefined ? text.length : endOfLine(text, endOfPair(last));
+  let at = endOfLine(text, endOfValue(map));
   for (deeper.lastIndex = at; deeper.test(text);) at = deeper.lastIndex;
   return appendLines(text, at, writeLines(rest, spelling, " ".repeat(indent), indentStep));
 }
@@ -196,18 +208,15 @@ function writeKey(key: string): string {
 }
 
 function spliceAway(text: string, path: KeyPath): Splice[] {
-  const { maps } = findSpot(text, path);
-  let depth = maps.length - 1;
   // A map that would be empty is removed as a whole, except the root.
-  while (depth > 0 && maps[depth]?.items.length === 1) depth -= 1;
-  const map = maps[depth];
-  const at = map?.items.findIndex((pair) => isScalar(pair.key) && pair.key.value === path[depth]) ?? -1;
-  const pair = map?.items[at];
-  if (map === undefined || pair === undefined) return [];
-  const start = pair.key.range?.[0] ?? 0;
+  const step = findSpot(text, path).steps.findLast(({ map }, depth) => depth === 0 || map.items.length > 1);
+  if (step === undefined) return [];
+  const { map, pair } = step;
+  const [start] = rangeOf(pair.key);
   if (!map.flow) return [{ start: startOfLine(text, start), end: endOfLine(text, endOfPair(pair)), text: "" }];
+  const at = map.items.indexOf(pair);
   const [before, after] = [map.items[at - 1], map.items[at + 1]];
-  if (after !== undefined) return [{ start, end: after.key.range?.[0] ?? 0, text: "" }];
+  if (after !== undefined) return [{ start, end: rangeOf(after.key)[0], text: "" }];
   const end = endOfPair(pair);
   // The last key takes the comma before it along, but not a comment, which is about the key before.
   const comma = before === undefined ? start : endOfPair(before);
@@ -220,7 +229,7 @@ function apply(text: string, splices: readonly Splice[]): string {
     .reduce((edited, splice) => edited.slice(0, splice.start) + splice.text + edited.slice(splice.end), text);
 }
 
-function isEmpty(value: Node | null): boolean {
+function isEmpty(value: Node | null): value is null | Scalar<null> {
   return value === null || (isScalar(value) && value.value === null && value.source === "");
 }
 
@@ -234,11 +243,11 @@ function findColon(pair: AnyPair) {
 
 function endOfColon(pair: AnyPair): number {
   const colon = findColon(pair);
-  return colon === undefined ? (pair.key.range?.[1] ?? 0) : colon.offset + 1;
+  return colon === undefined ? rangeOf(pair.key)[1] : colon.offset + 1;
 }
 
 function endOfPair(pair: AnyPair): number {
-  return isEmpty(pair.value) || pair.value === null ? endOfColon(pair) : endOfValue(pair.value);
+  return isEmpty(pair.value) ? endOfColon(pair) : endOfValue(pair.value);
 }
 
 /**
@@ -254,7 +263,13 @@ function endOfValue(value: Node): number {
     const last = value.items.at(-1);
     if (last !== undefined) return endOfValue(last);
   }
-  return value.range?.[1] ?? 0;
+  return rangeOf(value)[1];
+}
+
+/** Where a value starts and ends. Every value that was parsed has its place. */
+function rangeOf(value: Node | null): readonly [start: number, end: number] {
+  const [start = 0, end = 0] = value?.range ?? [];
+  return [start, end];
 }
 
 function startOfLine(text: string, offset: number): number {
@@ -266,13 +281,13 @@ function startOfLine(text: string, offset: number): number {
  * line before.
  */
 function endOfLine(text: string, offset: number): number {
-  if (offset > 0 && text[offset - 1] === "\n") return offset;
+  if (text[offset - 1] === "\n") return offset;
   const end = text.indexOf("\n", offset);
   return end < 0 ? text.length : end + 1;
 }
 
 function indentOf(text: string, map: AnyMap): number {
-  const start = map.items[0]?.key.range?.[0] ?? 0;
+  const [start] = rangeOf(map.items[0]?.key ?? null);
   return start - startOfLine(text, start);
 }
 

@@ -30,8 +30,8 @@ export function parseValueArgument(typed: string, isText: boolean): ValueArgumen
 }
 
 function readOneLine(typed: string): { readonly value: unknown } | undefined {
-  if (/^\s*$|[\r\n]/.test(typed) || typed.split(/[[{]/).length > mostBrackets) return undefined;
-  const document = parseDocument(typed, { prettyErrors: false });
+  if (/[\r\n]/.test(typed) || typed.split(/[[{]/).length > mostBrackets) return undefined;
+  const document = parseDocument(typed);
   const { contents } = document;
   const isWhole = contents?.range?.[0] === 0 && contents.range[1] === typed.length;
   const isInline = isScalar(contents) || (isCollection(contents) && contents.flow === true);

@@ -10,6 +10,7 @@ import { readHeaderFrom } from "../../../src/gguf/read-header.ts";
 import { readModel, readModelFrom } from "../../../src/gguf/read-model.ts";
 import { mostShards } from "../../../src/gguf/split-set.ts";
 import { readTokenizerFacts } from "../../../src/gguf/tokenizer-facts.ts";
+import { strictSource } from "../../fuzz/gguf.ts";
 import { buildGguf, modelKeys, type GgufParts } from "../../support/gguf-builder.ts";
 
 const read = (bytes: Uint8Array) => readHeaderFrom(bufferSource(bytes, "model.gguf"));
@@ -107,13 +108,13 @@ describe("a split set", () => {
   });
 
   test("has one limit for the headers of all its shards", async () => {
-    const filler = Buffer.alloc(limits.setBytes / 3);
+    const fillerBytes = limits.setBytes / 3;
     const large = buildGguf({ metadata: { filler: { type: "array", elementType: "uint8", values: [] } } });
-    large.writeBigUInt64LE(BigInt(filler.length), large.length - 8);
+    large.writeBigUInt64LE(BigInt(fillerBytes), large.length - 8);
     const opened: number[] = [];
     const open = async (index: number) => {
       opened.push(index);
-      return bufferSource(index === 0 ? first(9) : Buffer.concat([large, filler]), `${index}`);
+      return index === 0 ? bufferSource(first(9), "0") : strictSource(large, large.length + fillerBytes);
     };
     expect(await refused(readModelFrom(9, open))).toMatch(/^limit-exceeded: /);
     expect(opened).toEqual([0, 1, 2, 3]);

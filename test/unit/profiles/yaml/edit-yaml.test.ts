@@ -59,6 +59,12 @@ describe("set", () => {
     ["text that a flow map must quote", "a: { b: x }\n", "a.b", "p, q}", 'a: { b: "p, q}" }\n'],
     ["an alias", "a: &x 1\nb: *x\n", "b", "2", "a: &x 1\nb: 2\n"],
     ["a value without a line break behind it", "a: 1", "a", "2", "a: 2"],
+    ["text in double quotes by text that ends in one", 'a: "y"\n', "a", 'x"', 'a: "x\\""\n'],
+    ["nothing behind a colon that stands apart", "a :\n", "a", "2", "a : 2\n"],
+    ["a list behind a colon that stands apart", "a :\n  - x\n", "a", "2", "a : 2\n"],
+    ["a block map, but not a deeper comment", "a:\n  b: 1\n    # c\nd: 1\n", "a", "2", "a: 2\n    # c\nd: 1\n"],
+    ["a block list, but not a deeper comment", "a:\n  - b\n    # c\nd: 1\n", "a", "2", "a: 2\n    # c\nd: 1\n"],
+    ["an empty block map's only key", "a:\n  b:\n  # c\nd: 1\n", "a", "2", "a: 2\n  # c\nd: 1\n"],
     ["a value behind a tab, before a tab", "a:\t1\t# c\n", "a", "2", "a:\t2\t# c\n"],
     ["a value behind a byte order mark", "\uFEFFa: 1\n", "a", "2", "\uFEFFa: 2\n"],
     ["a value with an anchor that nothing uses", "a: &x 1\n", "a", "2", "a: &x 2\n"],
@@ -139,6 +145,9 @@ describe("set", () => {
       "2",
       "a:\n    b:\n        c: 1\n        d: 2\n",
     ],
+    ["before a comment behind a key without a value", "a:\n  b:\n  # c\n", "a.d", "2", "a:\n  b:\n  d: 2\n  # c\n"],
+    ["with the line end of the first line, not of a later one", "a: 1\nb: 2\r\n", "c", "3", "a: 1\nb: 2\r\nc: 3\n"],
+    ["in an indented file with a map", "  a:\n    b: 1\n", "c.d", "2", "  a:\n    b: 1\n  c:\n    d: 2\n"],
     ["before blank lines at the end", "a: 1\n\n\n", "b", "2", "a: 1\nb: 2\n\n\n"],
     ["before the end of the document", "a: 1\n...\n", "b", "2", "a: 1\nb: 2\n...\n"],
     ["behind a comment without a last line break", "a: x # c", "b", "2", "a: x # c\nb: 2\n"],
@@ -190,6 +199,8 @@ describe("set", () => {
     ["a: &x 1\nb: *x\n", "a", "2"],
     ["a: &x\nb: *x\n", "a", "2"],
     ["a: &x\nb: 1\n", "a", "2"],
+    ["a: [x]\n", "a.length", "1"],
+    ["a:\n  -\n  - y\n", "a[0].b", "z"],
     ["a: ~\n", "a.b", "1"],
     ["a: { b }\n", "a.b.c", "1"],
     ["a: [{ b: 1 }]\n", "a.b", "1"],
@@ -200,7 +211,11 @@ describe("set", () => {
     ["a:\n  -\n  - y\n", "a[0]", "z"],
     ["a: 1\n", "", "2"],
   ])("refuses in %j to set %s to %s, which would mean something else", (text, key, typed) => {
-    expect(refusal(() => set(text, key, typed))).toMatchObject({ code: "profile-uneditable", exit: "config" });
+    expect(refusal(() => set(text, key, typed))).toMatchObject({
+      code: "profile-uneditable",
+      message: `cannot set "${key}" without changing more than that key`,
+      exit: "config",
+    });
   });
 
   test("that is refused names the key, the file and the editor", () => {
@@ -252,6 +267,8 @@ describe("unset", () => {
     ["a middle key of a flow map", "a: { b: 1, c: 2, d: 3 }\n", "a.c", "a: { b: 1, d: 3 }\n"],
     ["a key before a last comma", "a: { b: 1, c: 2, }\n", "a.c", "a: { b: 1, }\n"],
     ["a key of a flow map without a colon", "a: {b, c}\n", "a.c", "a: {b}\n"],
+    ["the only key of a file that is one flow map", "{ a: 1 }\n", "a", "{  }\n"],
+    ["the last key of a map, but not a deeper comment", "a:\n  b: 1\n    # c\nd: 1\n", "a.b", "    # c\nd: 1\n"],
     ["a key of a file that is one flow map", "{ a: 1, b: 2 } # c\n", "a", "{ b: 2 } # c\n"],
     ["the first key of a flow map over lines, with its comment", "a: { b: 1, # b\n  c: 2 }\n", "a.b", "a: { c: 2 }\n"],
     [

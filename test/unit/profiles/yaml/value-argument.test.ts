@@ -30,6 +30,7 @@ test.each([
   ["an anchor", "&a 1"],
   ["a tag", "!x 1"],
   ["a tag that YAML does not know", "!x"],
+  ["a tag in a list", "[!x a]"],
   ["a document of its own", "--- 8"],
   ["a bracket too few", "[a, b"],
   ["a bracket too many", "[a]]"],
