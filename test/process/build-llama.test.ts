@@ -1,6 +1,5 @@
 import { mkdir, mkdtemp, readdir, readFile, readlink, rm, symlink, truncate, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { execa } from "execa";

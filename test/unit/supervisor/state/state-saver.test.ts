@@ -77,7 +77,7 @@ describe("a state", () => {
     mkdirSync(files.join("p"), { mode: 0o700 });
     writeFileSync(`${path()}.1-00000000.tmp`, "half");
     await saver.saveFirst();
-    expect(Object.keys(await files.read())).toEqual(["p/state.json"]);
+    expect(Object.keys(files.read())).toEqual(["p/state.json"]);
   });
 });
 
