@@ -104,7 +104,7 @@ describe("a profile that cannot be found", () => {
     });
   });
 
-  test.each(["Coder", "a b", "", "..", `${"x".repeat(65)}`, "a/b c.yaml", "./", "$(x)"])(
+  test.each(["Coder", "a b", "", "..", `${"x".repeat(65)}`, "a/b c.yaml", "/", "$(x)"])(
     "has an impossible name: %j",
     async (name) => {
       await using folder = await ProfileFolder.create({});
