@@ -3,6 +3,7 @@ import { exitCodes } from "../base/exit-codes.ts";
 import { LlmctlError } from "../base/errors.ts";
 import { llmctlVersion } from "../base/version.ts";
 import { superviseCommand } from "../fleet/start/detached-message.ts";
+import { resumeCommand } from "../fleet/pause/pause-message.ts";
 import { addChecking } from "./options/check-commands.ts";
 import { exportFormats } from "../export/export-formats.ts";
 import { addGetting } from "./options/fetch-commands.ts";
@@ -29,6 +30,19 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
     ]);
     outliveOutput();
     return superviseDetached();
+  }
+  if (argv[2] === resumeCommand) {
+    onCrash(reportError);
+    const [{ outliveOutput }, { resumePaused }, { findLoadOptions }] = await Promise.all([
+      import("./run/outlive-output.ts"),
+      import("../fleet/pause/resume-paused.ts"),
+      import("./options/context.ts"),
+    ]);
+    outliveOutput();
+    return resumePaused(argv[3] ?? "[]", {
+      load: findLoadOptions(),
+      write: (message) => print(`${JSON.stringify(message)}\n`),
+    });
   }
   let code = 0;
   const program = createProgram((result) => {
