@@ -35,7 +35,7 @@ export class ServerContest implements Contest, AsyncDisposable {
   /** By label; the one that was asked last is the last. */
   readonly #servers = new Map<string, ContestServer>();
   readonly #deaths = new Map<string, number>();
-  #seen = { waitMs: 0, cpuMs: 0 };
+  #seen = new Map<ContestServer, Times>();
   /** Number of servers that were started. */
   loads = 0;
 
@@ -88,16 +88,19 @@ export class ServerContest implements Contest, AsyncDisposable {
   }
 
   readWaitShare(): number | null {
-    const servers = [...this.#servers.values()];
-    const waits = servers.map((server) => server.readWaitMs());
-    const runs = servers.map((server) => server.readCpuMs());
-    if ([...waits, ...runs].includes(null)) return null;
-    const now = { waitMs: sum(waits), cpuMs: sum(runs) };
-    const waitMs = now.waitMs - this.#seen.waitMs;
-    const cpuMs = now.cpuMs - this.#seen.cpuMs;
-    this.#seen = now;
-    // A server that was replaced meanwhile took its times with it.
-    return waitMs < 0 || cpuMs < 0 || waitMs + cpuMs === 0 ? null : waitMs / (waitMs + cpuMs);
+    const now = new Map([...this.#servers.values()].map((server) => [server, readTimes(server)] as const));
+    const before = this.#seen;
+    this.#seen = new Map(
+      [...now].flatMap(([server, times]) => (times === undefined ? [] : [[server, times] as const])),
+    );
+    let waitMs = 0;
+    let cpuMs = 0;
+    for (const [server, times] of now) {
+      if (times === undefined) return null;
+      waitMs += times.waitMs - (before.get(server)?.waitMs ?? 0);
+      cpuMs += times.cpuMs - (before.get(server)?.cpuMs ?? 0);
+    }
+    return waitMs + cpuMs === 0 ? null : waitMs / (waitMs + cpuMs);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -105,8 +108,16 @@ export class ServerContest implements Contest, AsyncDisposable {
   }
 }
 
-function sum(numbers: readonly (number | null)[]): number {
-  return numbers.reduce<number>((total, one) => total + (one ?? 0), 0);
+/** Processor time, and time spent waiting for a processor, since the server started. */
+interface Times {
+  readonly waitMs: number;
+  readonly cpuMs: number;
+}
+
+function readTimes(server: ContestServer): Times | undefined {
+  const waitMs = server.readWaitMs();
+  const cpuMs = server.readCpuMs();
+  return waitMs === null || cpuMs === null ? undefined : { waitMs, cpuMs };
 }
 
 function keepsDying(label: string, results: readonly (Measurement | FailedRequest)[]): LlmctlError {
