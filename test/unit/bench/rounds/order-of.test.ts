@@ -10,7 +10,7 @@ describe("the order of a round", () => {
     const labels = ["a", "b", "c"];
     const orders = Array.from({ length: 6 }, (_, round) => orderOf(labels, round));
     for (const place of [0, 1, 2]) {
-      const inPlace = orders.map((order) => order[place]).toSorted();
+      const inPlace = orders.map((order) => order[place]).toSorted((a = "", b = "") => a.localeCompare(b));
       expect(inPlace).toEqual(["a", "a", "b", "b", "c", "c"]);
     }
   });
