@@ -1,0 +1,77 @@
+import type { BenchReport } from "../../bench-report.ts";
+import type { Estimate, Verdict } from "../../estimate.ts";
+import { lane, laneAxis, reference, toneOf, whiskers } from "../chart/lane.ts";
+import { ratioScale, type Scale } from "../chart/scale.ts";
+import { formatDuration } from "../../../base/text/units.ts";
+import { countOf, formatCount, formatInterval, formatRatio, formatRatioTick } from "../number-words.ts";
+import { markup, type Markup } from "./markup.ts";
+import { numberCell, section } from "./page-frame.ts";
+
+/** A line of a table of estimates. */
+export interface EstimateRow {
+  readonly name: string;
+  readonly estimate: Estimate | null;
+  /** Text of the last columns. */
+  readonly more?: readonly string[];
+}
+
+/** The speedup over all prompts and over those of each kind. */
+export function speedupSection({ verdict, byKind, settings }: BenchReport): Markup {
+  const rows = [
+    { name: "all prompts", estimate: verdict.estimate ?? null },
+    ...Object.entries(byKind).map(([name, estimate]) => ({ name, estimate })),
+  ];
+  const [first, second] = settings;
+  const more = describeMore(verdict);
+  return section("speedup", "Speedup", [
+    markup`<p>Speed of “${second.label}” over that of “${first.label}”: the geometric mean over the prompts, with its
+95 % interval from a bootstrap over prompts. An interval that crosses the dashed line at 1 shows no difference.</p>
+`,
+    estimateTable("Prompts", rows),
+    more === undefined ? undefined : markup`<p>${more}</p>\n`,
+  ]);
+}
+
+/** A table with a dot and its interval in each row. @param more Headers of the columns after the estimate. */
+export function estimateTable(header: string, rows: readonly EstimateRow[], more: readonly string[] = []): Markup {
+  const scale = ratioScale(rows.flatMap(({ estimate }) => (estimate === null ? [] : valuesOf(estimate))));
+  const heads = more.map((name) => markup`<th class="wide" scope="col">${name}</th>`);
+  return markup`<table class="lanes estimates">
+<thead><tr><th class="name" scope="col">${header}</th>
+<th class="drawing" scope="col"><span class="unseen">Drawing</span>${laneAxis(scale, formatRatioTick)}</th>
+<th class="number wide" scope="col">speedup (95 % interval)</th><th class="number" scope="col">prompts</th>${heads}</tr></thead>
+<tbody>
+${rows.map((row) => estimateRow(row, scale, more))}</tbody></table>
+`;
+}
+
+function estimateRow({ name, estimate, more = [] }: EstimateRow, scale: Scale, heads: readonly string[]): Markup {
+  const cells = more.map((text, index) => markup`<td class="more" data-label="${heads[index]}">${text}</td>`);
+  const head = markup`<th class="name" scope="row" title="${name}">${name}</th>`;
+  if (estimate === null) {
+    return markup`<tr>${head}<td class="drawing aside" colspan="3">not measured on both</td>${cells}</tr>
+`;
+  }
+  const marks = [reference(scale, 1), whiskers(scale, estimate)];
+  return markup`<tr>${head}<td class="drawing">${lane(scale, marks)}</td>
+<td class="number wide"><span class="${toneOf(estimate)}">${describeEstimate(estimate)}</span></td>
+${numberCell("prompts", formatCount(estimate.prompts))}${cells}</tr>
+`;
+}
+
+/** `1.31 × (1.24 to 1.38)`. */
+export function describeEstimate(estimate: Estimate): string {
+  return `${formatRatio(estimate.ratio)} (${formatInterval(estimate)})`;
+}
+
+export function valuesOf({ ratio, low, high }: Estimate): number[] {
+  return [ratio, low, high];
+}
+
+/** What would probably show a difference; undefined where a verdict was reached, or where nothing would. */
+export function describeMore(verdict: Verdict): string | undefined {
+  if (verdict.kind !== "unknown") return undefined;
+  const { moreMs, morePrompts } = verdict;
+  if (morePrompts !== undefined) return `${countOf(morePrompts, "more prompt")} would probably show a difference.`;
+  return moreMs === undefined ? undefined : `Another ${formatDuration(moreMs)} would probably show a difference.`;
+}
