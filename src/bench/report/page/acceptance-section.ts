@@ -17,7 +17,7 @@ the position before.</p>
 }
 
 export function acceptanceTable(shares: readonly number[]): Markup {
-  const scale = linearScale(0, 1);
+  const scale = { ...linearScale(0, 1), ticks: [0, 0.5, 1] };
   return markup`<table class="lanes positions">
 <thead><tr><th class="number position" scope="col">position</th>
 <th class="drawing" scope="col"><span class="unseen">Drawing</span>${laneAxis(scale, formatShare)}</th>

@@ -4,7 +4,7 @@ import type { ReportedSetting } from "../../bench-report.ts";
 import type { TuneReport } from "../../tune-report.ts";
 import { formatShare } from "../number-words.ts";
 import { type Content, markup, type Markup } from "./markup.ts";
-import { numberCell, section, textCell } from "./page-frame.ts";
+import { closed, numberCell, section, textCell } from "./page-frame.ts";
 
 type Origin = Pick<TuneReport, "machine" | "build" | "concurrency" | "timing" | "waitShare" | "startedAt">;
 
@@ -12,7 +12,7 @@ type Origin = Pick<TuneReport, "machine" | "build" | "concurrency" | "timing" | 
 export function originSection(origin: Origin, settings: readonly ReportedSetting[]): Markup {
   return section("origin", "How it was measured", [
     machineFacts(origin),
-    settings.map(settingPart),
+    settings.map((setting) => settingPart(setting, settings.length > mostOpenCommands)),
     settings.length === 0 ? undefined : markup`<h3>Files</h3>\n${filesTable(settings)}`,
   ]);
 }
@@ -36,13 +36,17 @@ function facts(pairs: readonly (readonly [string, Content])[]): Markup {
 `;
 }
 
-function settingPart({ label, draft, command, loadMs }: ReportedSetting): Markup {
+/** More commands than the two of a comparison are folded up. */
+const mostOpenCommands = 2;
+
+function settingPart({ label, draft, command, loadMs }: ReportedSetting, isFolded: boolean): Markup {
   const keys = draft === null ? "no drafting" : describeDraft(draft);
   const load = loadMs === null ? "" : `; loaded in ${formatDuration(loadMs)}`;
+  const code = markup`<pre><code>${describeCommand(command)}</code></pre>
+`;
   return markup`<h3>${label}</h3>
 <p class="aside">${keys}${load}</p>
-<pre><code>${describeCommand(command)}</code></pre>
-`;
+${isFolded ? closed("The command", code) : code}`;
 }
 
 /** `type draft-simple, n_max 4`. Values that are no text or number are shown as JSON. */

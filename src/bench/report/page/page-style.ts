@@ -45,6 +45,8 @@ const figures = `
 .figures dt { color: var(--soft); font-size: 0.875rem; }
 .figures dd { margin: 0; }
 .figures .value { display: block; font-size: 1.5rem; line-height: 1.3; font-weight: 600; }
+.figures .words { font-size: 1.2rem; }
+.figures div:has(.words) { grid-column: span 2; }
 .figures .aside { display: block; line-height: 1.4; }
 `;
 
@@ -56,10 +58,12 @@ th:last-child, td:last-child { padding-right: 0; }
 thead th { color: var(--soft); font-size: 0.8125rem; vertical-align: bottom; border-bottom: 1px solid var(--rule); }
 tbody tr + tr > * { border-top: 1px solid var(--grid); }
 .number { text-align: right; white-space: nowrap; }
+thead .number { white-space: normal; }
 .path, code, pre { font-family: ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace; }
 .path { font-size: 0.8125rem; overflow-wrap: anywhere; }
 .scroll { overflow-x: auto; }
-.plain td, .plain th { vertical-align: top; }
+.plain { width: auto; min-width: min(100%, 46rem); }
+.plain td, .plain th { vertical-align: top; padding-right: 2rem; }
 .data { width: auto; }
 .data th, .data td { padding-right: 2rem; }
 .raw { font-size: 0.8125rem; white-space: nowrap; }
@@ -80,7 +84,9 @@ const lanes = `
 .lanes { table-layout: fixed; }
 .lanes .name { width: 30%; }
 .lanes th.number { width: 5.2rem; }
-.lanes th.wide { width: 12.5rem; }
+.lanes th.wide { width: 11.5rem; }
+.lanes th.result { width: 22%; padding-left: 1rem; }
+.lanes td.result { padding-left: 1rem; }
 .lanes .drawing { padding: 0 1.25rem 0 0.5rem; }
 .lanes tbody th { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; max-width: 0; }
 .lanes .group th { padding-top: 1.1rem; font-weight: 600; overflow: visible; white-space: normal; max-width: none; }
@@ -119,7 +125,7 @@ const plots = `
 
 const grids = `
 .heat { width: auto; }
-.heat td, .heat th { text-align: center; padding: 0.35rem 0.5rem; min-width: 3.1rem; border: 2px solid var(--paper); }
+.heat td, .heat th { text-align: center; padding: 0.35rem 0.5rem; white-space: nowrap; min-width: 3.1rem; border: 2px solid var(--paper); }
 .heat th { color: var(--soft); font-size: 0.8125rem; white-space: nowrap; }
 .heat td.faster { background: color-mix(in srgb, var(--up) var(--heat), var(--paper)); }
 .heat td.slower { background: color-mix(in srgb, var(--down) var(--heat), var(--paper)); }
@@ -131,17 +137,16 @@ const narrow = `
 @media (max-width: 44rem) {
   section { margin-top: 2.2rem; }
   .lanes, .lanes tbody, .lanes thead { display: block; }
-  .lanes tr { display: grid; grid-template-columns: repeat(auto-fit, minmax(4.5rem, 1fr)); padding: 0.3rem 0; }
+  .lanes tr { display: flex; flex-wrap: wrap; gap: 0 1.1rem; padding: 0.3rem 0; }
   .lanes tbody tr + tr { border-top: 1px solid var(--grid); }
   .lanes tr > * { border: 0 !important; padding: 0; width: auto !important; max-width: none; }
   .lanes tbody th { max-width: none; }
-  .lanes .name, .lanes .drawing, .lanes .group th { grid-column: 1 / -1; }
-  .lanes .wide, .lanes .more { grid-column: span 2; }
+  .lanes .name, .lanes .drawing, .lanes .result, .lanes .group th { flex: 0 0 100%; }
   .lanes .number { text-align: left; }
   .lanes .number::before { content: attr(data-label) " "; color: var(--soft); font-size: 0.8125rem; }
   .lanes thead th:not(.drawing) { display: none; }
   .lanes thead { position: sticky; top: 0; background: var(--paper); border-bottom: 1px solid var(--rule); z-index: 1; }
-  .lanes .drawing { padding: 0 0.25rem; }
+  .lanes tr > .drawing { padding: 0 0.25rem; }
   .facts { grid-template-columns: 1fr; gap: 0; }
   .facts dd { margin-bottom: 0.5rem; }
   .plot { padding-left: 2.4rem; }

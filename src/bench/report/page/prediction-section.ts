@@ -24,7 +24,7 @@ export function predictionSection({ predicted, settings, verdict }: BenchReport)
   const nMax = settings[1].draft?.["n_max"];
   const measured =
     typeof nMax === "number" && verdict.estimate !== undefined ? [{ nMax, estimate: verdict.estimate }] : [];
-  return section("prediction", "Predicted speedup by longest draft", [
+  return section("prediction", "Predicted speedup", [
     markup`<p>What the measured costs and this acceptance give for each longest draft (<code>n_max</code>): the line with
 rings. ${measured.length > 0 ? "The dot with its interval is what was measured." : ""}</p>
 `,

@@ -11,8 +11,9 @@ import { numberCell, section } from "./page-frame.ts";
 export interface EstimateRow {
   readonly name: string;
   readonly estimate: Estimate | null;
-  /** Text of the last columns. */
-  readonly more?: readonly string[];
+  /** Only in a table with these columns, see {@link estimateTable}. */
+  readonly predicted?: string;
+  readonly result?: string;
 }
 
 /** The speedup over all prompts and over those of each kind. */
@@ -32,21 +33,24 @@ export function speedupSection({ verdict, byKind, settings }: BenchReport): Mark
   ]);
 }
 
-/** A table with a dot and its interval in each row. @param more Headers of the columns after the estimate. */
-export function estimateTable(header: string, rows: readonly EstimateRow[], more: readonly string[] = []): Markup {
+/** A table with a dot and its interval in each row. @param hasResults Adds columns for the prediction and the result. */
+export function estimateTable(header: string, rows: readonly EstimateRow[], hasResults = false): Markup {
   const scale = ratioScale(rows.flatMap(({ estimate }) => (estimate === null ? [] : valuesOf(estimate))));
-  const heads = more.map((name) => markup`<th class="wide" scope="col">${name}</th>`);
+  const heads = markup`<th class="number" scope="col">predicted</th><th class="result" scope="col">result</th>`;
   return markup`<table class="lanes estimates">
 <thead><tr><th class="name" scope="col">${header}</th>
 <th class="drawing" scope="col"><span class="unseen">Drawing</span>${laneAxis(scale, formatRatioTick)}</th>
-<th class="number wide" scope="col">speedup (95 % interval)</th><th class="number" scope="col">prompts</th>${heads}</tr></thead>
+<th class="number wide" scope="col">speedup (95 % interval)</th><th class="number" scope="col">prompts</th>${hasResults ? heads : ""}</tr></thead>
 <tbody>
-${rows.map((row) => estimateRow(row, scale, more))}</tbody></table>
+${rows.map((row) => estimateRow(row, scale))}</tbody></table>
 `;
 }
 
-function estimateRow({ name, estimate, more = [] }: EstimateRow, scale: Scale, heads: readonly string[]): Markup {
-  const cells = more.map((text, index) => markup`<td class="more" data-label="${heads[index]}">${text}</td>`);
+function estimateRow({ name, estimate, predicted, result }: EstimateRow, scale: Scale): Markup {
+  const cells = [
+    predicted === undefined ? undefined : numberCell("predicted", predicted),
+    result === undefined ? undefined : markup`<td class="result">${result}</td>`,
+  ];
   const head = markup`<th class="name" scope="row" title="${name}">${name}</th>`;
   if (estimate === null) {
     return markup`<tr>${head}<td class="drawing aside" colspan="3">not measured on both</td>${cells}</tr>
