@@ -20,6 +20,11 @@ function bare(ratio: number): string {
   return ratio >= 0.1 || ratio === 0 ? ratio.toFixed(2) : ratio.toPrecision(2);
 }
 
+/** `1.31 × (1.24 to 1.38)`. */
+export function formatEstimate(estimate: Estimate): string {
+  return `${formatRatio(estimate.ratio)} (${formatInterval(estimate)})`;
+}
+
 /** What a ratio adds: `+4 %`, `−12 %`, `± 0 %`. */
 export function formatChange(ratio: number): string {
   const percent = Math.round((ratio - 1) * 100);

@@ -1,11 +1,11 @@
 import type { PredictedSetting, TuneCandidate, TuneFinalist, TuneReport } from "../../tune-report.ts";
-import { formatRatioTick } from "../number-words.ts";
+import { formatEstimate, formatRatioTick } from "../number-words.ts";
 import { acceptanceTable } from "./acceptance-section.ts";
 import { costsTable } from "./costs-section.ts";
 import { type Content, Markup, markup } from "./markup.ts";
 import { closed, section } from "./page-frame.ts";
 import { predictionPlot } from "./prediction-section.ts";
-import { describeEstimate, valuesOf } from "./speedup-section.ts";
+import { valuesOf } from "./speedup-section.ts";
 
 /** What was computed for each candidate, with what was measured of it. */
 export function gridSection({ candidates, predicted, finalists }: TuneReport): Content {
@@ -113,7 +113,7 @@ function heatCell({ label, ratio }: PredictedSetting, { isBest, found, strongest
   const tone = ratio >= 1 ? "faster" : "slower";
   const estimate = found?.estimate ?? null;
   const below = estimate === null ? "" : markup`<span class="measured">● ${formatRatioTick(estimate.ratio)}</span>`;
-  const title = estimate === null ? label : `${label}: measured ${describeEstimate(estimate)}`;
+  const title = estimate === null ? label : `${label}: measured ${formatEstimate(estimate)}`;
   return markup`<td class="${tone}${isBest ? " best" : ""}" style="--heat:${heat}%" title="${title}">${formatRatioTick(
     ratio,
   )}${below}</td>`;

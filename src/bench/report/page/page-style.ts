@@ -147,6 +147,7 @@ const narrow = `
   .lanes thead th:not(.drawing) { display: none; }
   .lanes thead { position: sticky; top: 0; background: var(--paper); border-bottom: 1px solid var(--rule); z-index: 1; }
   .lanes tr > .drawing { padding: 0 0.25rem; }
+  .lanes tr > .result { padding: 0; }
   .facts { grid-template-columns: 1fr; gap: 0; }
   .facts dd { margin-bottom: 0.5rem; }
   .plot { padding-left: 2.4rem; }

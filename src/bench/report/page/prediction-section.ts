@@ -2,10 +2,10 @@ import type { BenchReport } from "../../bench-report.ts";
 import type { Estimate } from "../../estimate.ts";
 import { linePlot } from "../chart/line-plot.ts";
 import { ratioScale, wholeScale } from "../chart/scale.ts";
-import { formatRatio, formatRatioTick } from "../number-words.ts";
+import { formatEstimate, formatRatio, formatRatioTick } from "../number-words.ts";
 import { type Content, markup, type Markup } from "./markup.ts";
 import { closed, numberCell, section } from "./page-frame.ts";
-import { describeEstimate, valuesOf } from "./speedup-section.ts";
+import { valuesOf } from "./speedup-section.ts";
 
 interface Predicted {
   readonly nMax: number;
@@ -43,7 +43,7 @@ export function predictionPlot(
   const best = predicted.toSorted((a, b) => b.ratio - a.ratio)[0];
   const ratios = [...predicted.map(({ ratio }) => ratio), ...measured.flatMap(({ estimate }) => valuesOf(estimate))];
   const lengths = [...predicted, ...measured].map(({ nMax }) => nMax);
-  const said = measured.map(({ nMax, estimate }) => `Measured at n_max ${nMax}: ${describeEstimate(estimate)}.`);
+  const said = measured.map(({ nMax, estimate }) => `Measured at n_max ${nMax}: ${formatEstimate(estimate)}.`);
   const peak = best === undefined ? "" : `Best predicted: ${formatRatio(best.ratio)} at n_max ${best.nMax}.`;
   return linePlot({
     summary: ["Predicted speedup by longest draft.", peak, ...said].join(" "),
@@ -59,7 +59,7 @@ function predictionTable(predicted: readonly Predicted[], measured: readonly Mea
   const rows = predicted.map(({ nMax, ratio }) => {
     const found = measured.find((one) => one.nMax === nMax);
     return markup`<tr><th scope="row" class="number">${nMax}</th>${numberCell("predicted", formatRatio(ratio))}
-${numberCell("measured", found === undefined ? "" : describeEstimate(found.estimate))}</tr>
+${numberCell("measured", found === undefined ? "" : formatEstimate(found.estimate))}</tr>
 `;
   });
   return markup`<table class="data">

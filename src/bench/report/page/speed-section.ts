@@ -1,11 +1,10 @@
 import type { BenchReport } from "../../bench-report.ts";
 import { dumbbell, lane, laneAxis } from "../chart/lane.ts";
 import { logScale, type Scale } from "../chart/scale.ts";
-import { countOf, formatRatio, formatSpeed } from "../number-words.ts";
+import { countOf, formatEstimate, formatRatio, formatSpeed } from "../number-words.ts";
 import { type PromptSpeeds, promptSpeeds } from "../prompt-speeds.ts";
 import { type Content, markup, type Markup } from "./markup.ts";
 import { closed, numberCell, section } from "./page-frame.ts";
-import { describeEstimate } from "./speedup-section.ts";
 
 /** Above this number of prompts the table is folded up: a page should not start with many screens of rows. */
 const mostOpenPrompts = 100;
@@ -36,7 +35,7 @@ function speedTable(prompts: readonly PromptSpeeds[], labels: Labels, byKind: Be
   const groups = kinds.map((kind) => {
     const own = prompts.filter((prompt) => prompt.kind === kind);
     const estimate = Object.hasOwn(byKind, kind) ? byKind[kind] : undefined;
-    const about = [countOf(own.length, "prompt"), ...(estimate === undefined ? [] : [describeEstimate(estimate)])];
+    const about = [countOf(own.length, "prompt"), ...(estimate === undefined ? [] : [formatEstimate(estimate)])];
     return markup`<tbody>
 <tr class="group"><th colspan="5" scope="rowgroup">${kind}<span class="aside">${about.join(", ")}</span></th></tr>
 ${own.map((prompt) => promptRow(prompt, labels, scale))}</tbody>

@@ -1,9 +1,8 @@
 import type { BenchReport } from "../../bench-report.ts";
-import type { Estimate, Verdict } from "../../estimate.ts";
+import type { Estimate } from "../../estimate.ts";
 import { lane, laneAxis, reference, toneOf, whiskers } from "../chart/lane.ts";
 import { ratioScale, type Scale } from "../chart/scale.ts";
-import { formatDuration } from "../../../base/text/units.ts";
-import { countOf, formatCount, formatInterval, formatRatio, formatRatioTick } from "../number-words.ts";
+import { formatCount, formatEstimate, formatRatioTick } from "../number-words.ts";
 import { markup, type Markup } from "./markup.ts";
 import { numberCell, section } from "./page-frame.ts";
 
@@ -23,13 +22,11 @@ export function speedupSection({ verdict, byKind, settings }: BenchReport): Mark
     ...Object.entries(byKind).map(([name, estimate]) => ({ name, estimate })),
   ];
   const [first, second] = settings;
-  const more = describeMore(verdict);
   return section("speedup", "Speedup", [
     markup`<p>Speed of “${second.label}” over that of “${first.label}”: the geometric mean over the prompts, with its
 95 % interval from a bootstrap over prompts. An interval that crosses the dashed line at 1 shows no difference.</p>
 `,
     estimateTable("Prompts", rows),
-    more === undefined ? undefined : markup`<p>${more}</p>\n`,
   ]);
 }
 
@@ -58,24 +55,11 @@ function estimateRow({ name, estimate, predicted, result }: EstimateRow, scale: 
   }
   const marks = [reference(scale, 1), whiskers(scale, estimate)];
   return markup`<tr>${head}<td class="drawing">${lane(scale, marks)}</td>
-<td class="number wide"><span class="${toneOf(estimate)}">${describeEstimate(estimate)}</span></td>
+<td class="number wide"><span class="${toneOf(estimate)}">${formatEstimate(estimate)}</span></td>
 ${numberCell("prompts", formatCount(estimate.prompts))}${cells}</tr>
 `;
 }
 
-/** `1.31 × (1.24 to 1.38)`. */
-export function describeEstimate(estimate: Estimate): string {
-  return `${formatRatio(estimate.ratio)} (${formatInterval(estimate)})`;
-}
-
 export function valuesOf({ ratio, low, high }: Estimate): number[] {
   return [ratio, low, high];
-}
-
-/** What would probably show a difference; undefined where a verdict was reached, or where nothing would. */
-export function describeMore(verdict: Verdict): string | undefined {
-  if (verdict.kind !== "unknown") return undefined;
-  const { moreMs, morePrompts } = verdict;
-  if (morePrompts !== undefined) return `${countOf(morePrompts, "more prompt")} would probably show a difference.`;
-  return moreMs === undefined ? undefined : `Another ${formatDuration(moreMs)} would probably show a difference.`;
 }
