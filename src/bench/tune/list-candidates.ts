@@ -1,3 +1,4 @@
+import { basename } from "node:path";
 import { describeRef } from "../../hub/find/describe-ref.ts";
 import type { HubAccess } from "../../hub/http/hub-access.ts";
 import { readActiveWeights } from "../../gguf/active-weights.ts";
@@ -7,7 +8,8 @@ import { offeredDraftingTypes } from "../../llama/draft/offered-types.ts";
 import type { PlanSession } from "../../llama/plan/plan-session.ts";
 import { judgeProfile } from "../../models/judge-pair.ts";
 import { findDraftingType, needsDraftModel, splitDraftingTypes } from "../../profiles/rules/drafting-types.ts";
-import { type ModelRef, type Profile, profileSchema } from "../../profiles/schema/schema.ts";
+import type { ModelRef, Profile } from "../../profiles/schema/schema.ts";
+import { draft } from "../../profiles/schema/schema-draft.ts";
 import { upperBound } from "../predict/size-bound.ts";
 import type { Candidate, RejectedCandidate } from "./candidate.ts";
 
@@ -37,12 +39,14 @@ export async function listCandidates(profile: Profile, options: CandidateOptions
   const build = await session.findBuild(profile, "llama-server", process.env as Record<string, string>);
   const offered = offeredDraftingTypes(build.catalogue);
   const possible = propose(profile, offered, options.drafts);
-  const judged = [];
-  for (const candidate of possible) judged.push(await judge(candidate, profile, options));
-  return {
-    left: judged.flatMap((one) => ("thrownOut" in one ? [] : [one])),
-    rejected: judged.flatMap((one) => ("thrownOut" in one ? [one] : [])),
-  };
+  const left: Candidate[] = [];
+  const rejected: RejectedCandidate[] = [];
+  for (const proposal of possible) {
+    const judged = await judge(proposal, profile, options);
+    if (judged.thrownOut === undefined) left.push(judged);
+    else rejected.push({ ...judged, thrownOut: judged.thrownOut });
+  }
+  return { left, rejected };
 }
 
 type Proposal = Omit<Candidate, "bestPossible">;
@@ -50,12 +54,12 @@ type Proposal = Omit<Candidate, "bestPossible">;
 /** The profile's own draft first. */
 function propose({ values }: Profile, offered: readonly string[], drafts: readonly ModelRef[]): Proposal[] {
   const own = values.draft;
-  const { n_max: _max, n_min: _min, p_min: _p, ...kept } = own ?? profileSchema.shape.draft.parse({});
+  const { n_max: _max, n_min: _min, p_min: _p, ...kept } = own ?? draft.parse({});
   const ownType = splitDraftingTypes(own?.type ?? "").find((type) => needsDraftModel(type));
   const models = [...(own?.model === undefined ? [] : [own.model]), ...drafts];
   const withModel = models.map((model): Proposal => {
     const type = model === own?.model ? (ownType ?? "draft-simple") : "draft-simple";
-    const label = models.length === 1 ? type : `${type} with ${describeRef(model)}`;
+    const label = models.length === 1 ? type : `${type} with ${nameModel(model)}`;
     return {
       label,
       source: findDraftingType(type)?.source === "head" ? "head" : "model",
@@ -70,11 +74,15 @@ function propose({ values }: Profile, offered: readonly string[], drafts: readon
   return [...withModel, ...without];
 }
 
+function nameModel(ref: ModelRef): string {
+  return typeof ref === "string" ? basename(ref) : describeRef(ref);
+}
+
 async function judge(
   proposal: Proposal,
   profile: Profile,
   { session, access, reevaluates }: CandidateOptions,
-): Promise<Candidate | RejectedCandidate> {
+): Promise<Candidate & Partial<RejectedCandidate>> {
   const { source } = proposal;
   if (source === "ngram") return { ...proposal, bestPossible: null };
   try {
