@@ -1,9 +1,9 @@
 import { formatDuration, formatSize } from "../../../base/text/units.ts";
 import type { TuneFinalist, TuneReport } from "../../tune-report.ts";
 import { toneOf } from "../chart/lane.ts";
+import { describeDraft } from "../command-words.ts";
 import { countOf, formatChange, formatCount, formatInterval, formatRatio, formatShare } from "../number-words.ts";
 import { type Content, markup, type Markup } from "./markup.ts";
-import { describeDraft } from "./origin-section.ts";
 import { keyFigure, numberCell, section, textCell } from "./page-frame.ts";
 import { estimateTable } from "./speedup-section.ts";
 
@@ -28,7 +28,7 @@ ${[
 `;
 }
 
-export function describeBefore({ draftBefore }: Pick<TuneReport, "draftBefore">): string {
+function describeBefore({ draftBefore }: Pick<TuneReport, "draftBefore">): string {
   return draftBefore === null ? "no drafting" : describeDraft(draftBefore);
 }
 
@@ -61,7 +61,7 @@ export function finalistsSection({ finalists }: TuneReport): Content {
     name: finalist.setting.label,
     estimate: finalist.estimate,
     predicted: finalist.predicted === null ? "–" : formatRatio(finalist.predicted),
-    result: describeFinalist(finalist),
+    result: finalist.dropped ?? "the winner",
   }));
   return section("finalists", "Measured against no drafting", [
     markup`<p>Geometric mean over the prompts, with its 95 % interval from a bootstrap over prompts. An interval that crosses the
@@ -88,11 +88,6 @@ ${textCell("accepted by position", shares ?? "–")}</tr>
 <th class="number" scope="col">memory of the draft</th><th scope="col">accepted by position</th></tr></thead><tbody>
 ${rows}</tbody></table>
 `;
-}
-
-/** `the winner`, or why it is not. */
-export function describeFinalist({ dropped }: TuneFinalist): string {
-  return dropped ?? "the winner";
 }
 
 /** Everything that could have drafted, and what became of it. */
