@@ -2,7 +2,7 @@ import { formatTable } from "../../base/text/table.ts";
 import { formatDuration } from "../../base/text/units.ts";
 import type { TuneReport } from "../tune-report.ts";
 import { type DescribeOptions, describeFiles, describeLimits } from "./describe-result.ts";
-import { countOf, formatChange, formatCount, formatInterval, formatRatio } from "./number-words.ts";
+import { countOf, finalistResult, formatChange, formatCount, formatInterval, formatRatio } from "./number-words.ts";
 import { wrapText } from "./wrap-text.ts";
 
 /** A search on a terminal: the sentence, what was measured, what was thrown out and why. */
@@ -22,14 +22,17 @@ export function describeTune(report: TuneReport, { width, files }: DescribeOptio
   ].join("");
 }
 
-function finalistTable({ finalists }: TuneReport, width: number): string {
-  const rows = finalists.map(({ setting, predicted, estimate, firstToken, dropped }) => [
-    setting.label,
-    predicted === null ? "-" : formatRatio(predicted),
-    estimate === null ? "-" : formatRatio(estimate.ratio),
-    estimate === null ? "" : formatInterval(estimate),
-    firstToken === null ? "-" : formatChange(firstToken.ratio),
-    dropped ?? "the winner",
-  ]);
+function finalistTable({ finalists, winner }: TuneReport, width: number): string {
+  const rows = finalists.map((finalist) => {
+    const { setting, predicted, estimate, firstToken } = finalist;
+    return [
+      setting.label,
+      predicted === null ? "-" : formatRatio(predicted),
+      estimate === null ? "-" : formatRatio(estimate.ratio),
+      estimate === null ? "" : formatInterval(estimate),
+      firstToken === null ? "-" : formatChange(firstToken.ratio),
+      finalistResult(finalist, winner),
+    ];
+  });
   return formatTable(["SETTING", "PREDICTED", "MEASURED", "95 % INTERVAL", "FIRST TOKEN", "RESULT"], rows, width);
 }

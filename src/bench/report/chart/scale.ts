@@ -32,6 +32,7 @@ export function wholeScale(values: readonly number[]): Scale {
  * @param values Those of 0 or less are not on the axis.
  */
 export function logScale(values: readonly number[]): Scale {
+  if (!values.some((value) => value > 0)) return { ticks: [], place: () => 0 };
   const [least, most] = rangeOf(values);
   // Marks stay clear of both ends, and a single value stands in the middle.
   const margin = Math.max(1.02, (most / least) ** 0.03);

@@ -2,7 +2,15 @@ import { formatDuration, formatSize } from "../../../base/text/units.ts";
 import type { TuneFinalist, TuneReport } from "../../tune-report.ts";
 import { toneOf } from "../chart/lane.ts";
 import { describeDraft } from "../command-words.ts";
-import { countOf, formatChange, formatCount, formatInterval, formatRatio, formatShare } from "../number-words.ts";
+import {
+  countOf,
+  finalistResult,
+  formatChange,
+  formatCount,
+  formatInterval,
+  formatRatio,
+  formatShare,
+} from "../number-words.ts";
 import { type Content, markup, type Markup } from "./markup.ts";
 import { keyFigure, numberCell, section, textCell } from "./page-frame.ts";
 import { estimateTable } from "./speedup-section.ts";
@@ -55,13 +63,13 @@ function winnerFigures({ estimate, firstToken, draftBytes }: TuneFinalist): Cont
 }
 
 /** The settings that ran beside no drafting. */
-export function finalistsSection({ finalists }: TuneReport): Content {
+export function finalistsSection({ finalists, winner }: TuneReport): Content {
   if (finalists.length === 0) return undefined;
   const rows = finalists.map((finalist) => ({
     name: finalist.setting.label,
     estimate: finalist.estimate,
     predicted: finalist.predicted === null ? "–" : formatRatio(finalist.predicted),
-    result: finalist.dropped ?? "the winner",
+    result: finalistResult(finalist, winner),
   }));
   return section("finalists", "Measured against no drafting", [
     markup`<p>Geometric mean over the prompts, with its 95 % interval from a bootstrap over prompts. An interval that crosses the
