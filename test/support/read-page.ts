@@ -26,7 +26,10 @@ type TreeNode = DefaultTreeAdapterMap["node"];
 /** Parses a page as browsers do. */
 export function readPage(html: string): ReadPage {
   const errors: string[] = [];
-  const onParseError = ({ code, startLine }: ParserError) => errors.push(`${code} in line ${startLine}`);
+  const onParseError = ({ code, startLine }: ParserError) => {
+    // Browsers keep these characters as they are.
+    if (code !== "noncharacter-in-input-stream") errors.push(`${code} in line ${startLine}`);
+  };
   const elements: PageElement[] = [];
   const rows: { readonly table: string; readonly cells: string[] }[] = [];
 
