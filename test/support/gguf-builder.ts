@@ -191,19 +191,22 @@ export async function modelFrom(parts: GgufParts | Uint8Array, name = "model.ggu
  * left out.
  */
 export async function editGguf(bytes: Buffer, edit: (metadata: Record<string, Part>) => void): Promise<Buffer> {
+  const parts = await readParts(bytes);
+  edit(parts.metadata);
+  return buildGguf(parts);
+}
+
+/** Takes a file apart; arrays of 64-bit integers and nested ones are left out. The tensor data is a view of `bytes`. */
+export async function readParts(
+  bytes: Uint8Array,
+): Promise<GgufParts & { readonly metadata: Record<string, Part>; readonly tensors: readonly TensorPart[] }> {
   const header = await readHeaderFrom(bufferSource(bytes, "original.gguf"));
   const metadata: Record<string, Part> = {};
   for (const [key, value] of header.metadata) {
     const part = toPart(value);
     if (part !== undefined) metadata[key] = part;
   }
-  edit(metadata);
-  return buildGguf({
-    byteOrder: header.byteOrder,
-    version: header.version,
-    metadata,
-    tensors: tensorParts(header, bytes),
-  });
+  return { byteOrder: header.byteOrder, version: header.version, metadata, tensors: tensorParts(header, bytes) };
 }
 
 function toPart(value: GgufValue): Part | undefined {
@@ -212,7 +215,7 @@ function toPart(value: GgufValue): Part | undefined {
   return values === undefined ? undefined : { type: "array", elementType: value.elementType, values };
 }
 
-function tensorParts(header: GgufHeader, bytes: Buffer): TensorPart[] {
+function tensorParts(header: GgufHeader, bytes: Uint8Array): TensorPart[] {
   return header.tensors.map((tensor) => {
     const later = header.tensors.map(({ offset }) => offset).filter((offset) => offset > tensor.offset);
     const end = Math.min(bytes.length - header.dataOffset, ...later);
