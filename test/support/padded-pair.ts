@@ -3,9 +3,9 @@ import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { writeFileAtomic } from "../../src/base/files/atomic-write.ts";
-import type { Part, TensorPart } from "./gguf-builder.ts";
 import { buildGguf, readParts } from "./gguf-builder.ts";
 import { buildsPrefix } from "./llama-builds.ts";
+import { padLayerCount, padLayers } from "./pad-layers.ts";
 import { demoDraft, demoTarget } from "./temp-home.ts";
 
 /** Raised when {@link padModel} makes another file of the same model. */
@@ -33,39 +33,15 @@ export async function ensurePaddedPair(layers: number = payingLayers): Promise<P
   return { target, draft: demoDraft };
 }
 
-/**
- * Adds layers that compute as much as the others and change nothing: what they add to the stream between the layers
- * are exact zeros. Every logit stays the same to the last bit.
- * @param bytes A Llama model in one file.
- */
-export async function padModel(bytes: Uint8Array, layers: number): Promise<Buffer> {
-  const parts = await readParts(bytes);
-  const count = blockCount(parts.metadata);
-  const added = Array.from({ length: layers }, (_, index) => paddingLayer(parts.tensors, index % count, count + index));
+/** The same function with more layers; every logit stays the same to the last bit. @param bytes One file. */
+async function padModel(bytes: Uint8Array, layers: number): Promise<Buffer> {
+  const { metadata, tensors, ...parts } = await readParts(bytes);
   return buildGguf({
     ...parts,
-    metadata: { ...parts.metadata, "llama.block_count": count + layers, "general.name": "demo-target-padded" },
-    tensors: [...parts.tensors, ...added.flat()],
+    metadata: { ...padLayerCount(metadata, layers), "general.name": "demo-target-padded" },
+    // In the formats of the demo models, F32 and Q8_0, zero bytes are zeros.
+    tensors: padLayers(tensors, layers).map(({ zero, ...tensor }) =>
+      zero ? { ...tensor, data: Buffer.alloc(tensor.data?.length ?? 0) } : tensor,
+    ),
   });
 }
-
-function blockCount(metadata: Readonly<Record<string, Part>>): number {
-  const count = metadata["llama.block_count"];
-  if (typeof count === "object" && "value" in count) return Number(count.value);
-  throw new Error("the model has no llama.block_count");
-}
-
-/** A copy of a layer; the two matrices whose products are added to the stream are zero. */
-function paddingLayer(tensors: readonly TensorPart[], from: number, to: number): TensorPart[] {
-  const prefix = `blk.${from}.`;
-  return tensors
-    .filter(({ name }) => name.startsWith(prefix))
-    .map((tensor) => {
-      const part = tensor.name.slice(prefix.length);
-      const copy = { ...tensor, name: `blk.${to}.${part}` };
-      // In the formats that occur here, F32, F16 and Q8_0, zero bytes are zeros.
-      return zeroParts.has(part) ? { ...copy, data: Buffer.alloc(tensor.data?.length ?? 0) } : copy;
-    });
-}
-
-const zeroParts: ReadonlySet<string> = new Set(["attn_output.weight", "ffn_down.weight"]);
