@@ -51,7 +51,10 @@ export interface TuneFinalist {
   readonly acceptedByPosition: readonly number[] | null;
   /** Memory that drafting takes; null where it is not known. */
   readonly draftBytes: number | null;
-  /** Why it is not the winner: `slower than draft-simple n_max 4 with 95 % confidence`; null for the winner. */
+  /**
+   * Why it is not the winner: `slower than draft-simple n_max 4 with 95 % confidence`; null for the winner, and where
+   * nothing was decided.
+   */
   readonly dropped: string | null;
 }
 

@@ -1,4 +1,5 @@
 import type { Estimate } from "../estimate.ts";
+import type { TuneFinalist, TuneReport } from "../tune-report.ts";
 
 /** A ratio of speeds for people: `1.31 ×`, `0.012 ×`, `48 ×`. */
 export function formatRatio(ratio: number): string {
@@ -63,4 +64,10 @@ export function countOf(count: number, thing: string): string {
 export function formatMoment(iso: string): string {
   const [, day, minute] = /^(\d{4}-\d\d-\d\d)T(\d\d:\d\d)[\d:.]*Z$/.exec(iso) ?? [];
   return day === undefined ? iso : `${day} ${minute} UTC`;
+}
+
+/** What became of a setting that was measured. */
+export function finalistResult({ dropped, setting }: TuneFinalist, winner: TuneReport["winner"]): string {
+  if (dropped !== null) return dropped;
+  return setting.label === winner ? "the winner" : "not decided";
 }

@@ -28,6 +28,8 @@ export class ProcessorMeter {
   readonly #readTicks: () => number | undefined;
   /** By thread id. A thread that has ended keeps its last numbers, so sums never go back. */
   readonly #threads = new Map<string, ThreadTime>();
+  /** Threads that have ended, and whose ids others have now. */
+  readonly #replaced: ThreadTime[] = [];
 
   /** @param proc Where the proc file system is; a test passes a folder. */
   constructor(pid: number, proc = "/proc", readTicks: (pid: number) => number | undefined = readCpuTicks) {
@@ -39,9 +41,12 @@ export class ProcessorMeter {
   read(): ProcessorTime | null {
     for (const id of listFolder(this.#folder)) {
       const time = parseSchedstat(readText(join(this.#folder, id, "schedstat")));
-      if (time !== undefined) this.#threads.set(id, time);
+      if (time === undefined) continue;
+      const before = this.#threads.get(id);
+      if (before !== undefined && time.runNs < before.runNs) this.#replaced.push(before);
+      this.#threads.set(id, time);
     }
-    const threads = [...this.#threads.values()];
+    const threads = [...this.#threads.values(), ...this.#replaced];
     const runNs = threads.reduce((sum, thread) => sum + thread.runNs, 0);
     // A kernel without CONFIG_SCHED_INFO has zeros there.
     if (runNs > 0) {

@@ -53,7 +53,7 @@ const seed = 42;
  */
 export async function measureAnswer(asked: MeasuredRequest): Promise<MeasuredAnswer> {
   const { endpoint, apiKey, path, signal, onFirstToken, clock = systemClock } = asked;
-  const fail = (broken: BrokenAnswer) => failed(endpoint, broken);
+  const fail = (broken: BrokenAnswer) => answerFailed(endpoint, broken);
   const startedMs = clock.nowMs();
   const pieces: string[] = [];
   let firstTokenMs: number | undefined;
@@ -118,7 +118,8 @@ function readAmount(value: unknown): number | undefined {
   return typeof value === "number" && value >= 0 && value <= Number.MAX_SAFE_INTEGER ? value : undefined;
 }
 
-function failed(endpoint: Endpoint, { why, type, cause }: BrokenAnswer): LlmctlError {
+/** The error of an answer that is not complete: `prompt-too-long` or `answer-failed`. */
+export function answerFailed(endpoint: Endpoint, { why, type, cause }: BrokenAnswer): LlmctlError {
   const at = formatUrl(endpoint, "http");
   if (type === "exceed_context_size_error")
     return new LlmctlError("prompt-too-long", `the prompt is longer than the context: ${why}`, {

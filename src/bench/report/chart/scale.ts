@@ -16,7 +16,10 @@ const mostWholeTicks = 9;
 /** An axis on which equal distances are equal differences. */
 export function linearScale(low: number, high: number): Scale {
   const [start, end] = low < high ? [low, high] : [low - 0.5, low + 0.5];
-  return { ticks: roundTicks(start, end), place: (value) => limit((value - start) / (end - start)) };
+  return {
+    ticks: roundTicks(start, end, stepOf(start, end)),
+    place: (value) => limit((value - start) / (end - start)),
+  };
 }
 
 /** An axis of whole numbers from 1 or more, of which each has its place. */
@@ -32,15 +35,17 @@ export function wholeScale(values: readonly number[]): Scale {
  * @param values Those of 0 or less are not on the axis.
  */
 export function logScale(values: readonly number[]): Scale {
+  if (!values.some((value) => value > 0)) return { ticks: [], place: () => 0 };
   const [least, most] = rangeOf(values);
   // Marks stay clear of both ends, and a single value stands in the middle.
   const margin = Math.max(1.02, (most / least) ** 0.03);
   const range = [least / margin, most * margin] as const;
-  const isNarrow = range[1] / range[0] < 6;
-  const [low, high] = isNarrow ? roundRange(...range) : range;
+  const step = range[1] / range[0] < 6 ? stepOf(...range) : undefined;
+  const [low, high] = step === undefined ? range : roundRange(...range, step);
   const [start, length] = [Math.log(low), Math.log(high / low)];
   const place = (value: number) => limit((Math.log(value) - start) / length);
-  return { ticks: spread(isNarrow ? roundTicks(low, high) : decadeTicks(low, high), place), place };
+  const ticks = step === undefined ? decadeTicks(low, high) : roundTicks(low, high, step);
+  return { ticks: spread(ticks, place), place };
 }
 
 /** As {@link logScale}, for ratios around 1, which is always on the axis and among its labels. */
@@ -86,15 +91,13 @@ function stepOf(low: number, high: number): Step {
 }
 
 /** The range, extended to whole steps where that leaves it above 0. */
-function roundRange(low: number, high: number): readonly [number, number] {
-  const { digit, power } = stepOf(low, high);
+function roundRange(low: number, high: number, { digit, power }: Step): readonly [number, number] {
   const size = digit * 10 ** power;
   const first = Math.floor(low / size);
   return [first > 0 ? rounded(first * digit, power) : low, rounded(Math.ceil(high / size) * digit, power)];
 }
 
-function roundTicks(low: number, high: number): number[] {
-  const { digit, power } = stepOf(low, high);
+function roundTicks(low: number, high: number, { digit, power }: Step): number[] {
   const size = digit * 10 ** power;
   // The ends themselves count, whatever the division makes of them.
   const [first, last] = [Math.ceil(low / size - 1e-9), Math.floor(high / size + 1e-9)];

@@ -1,7 +1,7 @@
-import { quoteForShellInLine } from "../../../base/text/quote-for-shell.ts";
 import { formatDuration, formatSize } from "../../../base/text/units.ts";
 import type { ReportedSetting } from "../../bench-report.ts";
 import type { TuneReport } from "../../tune-report.ts";
+import { describeCommand, describeDraft } from "../command-words.ts";
 import { formatShare } from "../number-words.ts";
 import { type Content, markup, type Markup } from "./markup.ts";
 import { closed, numberCell, section, textCell } from "./page-frame.ts";
@@ -47,26 +47,6 @@ function settingPart({ label, draft, command, loadMs }: ReportedSetting, isFolde
   return markup`<h3>${label}</h3>
 <p class="aside">${keys}${load}</p>
 ${isFolded ? closed("The command", code) : code}`;
-}
-
-/** `type draft-simple, n_max 4`. Values that are no text or number are shown as JSON. */
-export function describeDraft(draft: Readonly<Record<string, unknown>>): string {
-  return Object.entries(draft)
-    .filter(([, value]) => value !== undefined && value !== null)
-    .map(([key, value]) => `${key} ${typeof value === "string" ? value : JSON.stringify(value)}`)
-    .join(", ");
-}
-
-/** Words for a shell, each flag with its values on a line of its own; it can be copied as it is. */
-export function describeCommand({ file, args }: ReportedSetting["command"]): string {
-  const lines = [quoteForShellInLine(file)];
-  for (const [index, arg] of args.entries()) {
-    const word = quoteForShellInLine(arg);
-    // A value such as -1 stays with its flag.
-    if (index === 0 || /^--?[A-Za-z]/.test(arg)) lines.push(word);
-    else lines.push(`${lines.pop() ?? ""} ${word}`);
-  }
-  return lines.join(" \\\n  ");
 }
 
 interface UsedFile {

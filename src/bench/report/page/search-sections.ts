@@ -1,9 +1,17 @@
 import { formatDuration, formatSize } from "../../../base/text/units.ts";
 import type { TuneFinalist, TuneReport } from "../../tune-report.ts";
 import { toneOf } from "../chart/lane.ts";
-import { countOf, formatChange, formatCount, formatInterval, formatRatio, formatShare } from "../number-words.ts";
+import { describeDraft } from "../command-words.ts";
+import {
+  countOf,
+  finalistResult,
+  formatChange,
+  formatCount,
+  formatInterval,
+  formatRatio,
+  formatShare,
+} from "../number-words.ts";
 import { type Content, markup, type Markup } from "./markup.ts";
-import { describeDraft } from "./origin-section.ts";
 import { keyFigure, numberCell, section, textCell } from "./page-frame.ts";
 import { estimateTable } from "./speedup-section.ts";
 
@@ -28,7 +36,7 @@ ${[
 `;
 }
 
-export function describeBefore({ draftBefore }: Pick<TuneReport, "draftBefore">): string {
+function describeBefore({ draftBefore }: Pick<TuneReport, "draftBefore">): string {
   return draftBefore === null ? "no drafting" : describeDraft(draftBefore);
 }
 
@@ -55,13 +63,13 @@ function winnerFigures({ estimate, firstToken, draftBytes }: TuneFinalist): Cont
 }
 
 /** The settings that ran beside no drafting. */
-export function finalistsSection({ finalists }: TuneReport): Content {
+export function finalistsSection({ finalists, winner }: TuneReport): Content {
   if (finalists.length === 0) return undefined;
   const rows = finalists.map((finalist) => ({
     name: finalist.setting.label,
     estimate: finalist.estimate,
     predicted: finalist.predicted === null ? "–" : formatRatio(finalist.predicted),
-    result: describeFinalist(finalist),
+    result: finalistResult(finalist, winner),
   }));
   return section("finalists", "Measured against no drafting", [
     markup`<p>Geometric mean over the prompts, with its 95 % interval from a bootstrap over prompts. An interval that crosses the
@@ -88,11 +96,6 @@ ${textCell("accepted by position", shares ?? "–")}</tr>
 <th class="number" scope="col">memory of the draft</th><th scope="col">accepted by position</th></tr></thead><tbody>
 ${rows}</tbody></table>
 `;
-}
-
-/** `the winner`, or why it is not. */
-export function describeFinalist({ dropped }: TuneFinalist): string {
-  return dropped ?? "the winner";
 }
 
 /** Everything that could have drafted, and what became of it. */
