@@ -81,6 +81,11 @@ export class ServerContest<Server extends ContestServer = ContestServer> impleme
     return server;
   }
 
+  /** The running server of a contestant; undefined where there is none. */
+  find(label: string): Server | undefined {
+    return this.#servers.get(label);
+  }
+
   async renew(label: string): Promise<void> {
     const server = this.#servers.get(label);
     this.#servers.delete(label);
