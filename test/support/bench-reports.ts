@@ -212,7 +212,7 @@ export function makeReport(situation: Situation, keys: Partial<BenchReport> = {}
     },
     predicted: predict(situation.acceptedByPosition),
     waitShare: 0.012,
-    sentence: `pays ${estimate.ratio.toFixed(2)} × (${estimate.low.toFixed(2)} to ${estimate.high.toFixed(2)}), TTFT +4 %, the draft takes 1.3 GB`,
+    sentence: `pays ${estimate.ratio.toFixed(2)} × (${estimate.low.toFixed(2)} to ${estimate.high.toFixed(2)}), TTFT +4 %, the draft takes 1.2 GiB`,
     notes: [],
     ...keys,
   };

@@ -1,7 +1,15 @@
 import { formatTable } from "../../base/text/table.ts";
-import { formatDuration, formatSize } from "../../base/text/units.ts";
+import { formatDuration } from "../../base/text/units.ts";
 import type { BenchReport } from "../bench-report.ts";
-import { countOf, formatChange, formatInterval, formatRatio, formatShare, formatSpeed } from "./number-words.ts";
+import {
+  countOf,
+  formatChange,
+  formatInterval,
+  formatMemory,
+  formatRatio,
+  formatShare,
+  formatSpeed,
+} from "./number-words.ts";
 import { busyNote, limitNotes } from "./limits.ts";
 import { geometricMean, measurementsOf, promptSpeeds } from "./prompt-speeds.ts";
 import type { ReportFiles } from "./report-file.ts";
@@ -22,7 +30,7 @@ export function describeResult(report: BenchReport, { width, files }: DescribeOp
     firstToken === null
       ? undefined
       : `time to first token ${formatChange(firstToken.ratio)} (${formatChange(firstToken.low)} to ${formatChange(firstToken.high)})`,
-    draftBytes === null ? undefined : `the draft takes ${formatSize(draftBytes)}`,
+    draftBytes === null ? undefined : `the draft takes ${formatMemory(draftBytes)}`,
     `${countOf(prompts.length, "prompt")}, ${countOf(rounds.length, "round")} in ${formatDuration(seconds * 1000)}`,
   ];
   return [

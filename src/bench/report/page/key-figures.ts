@@ -1,4 +1,4 @@
-import { formatDuration, formatSize } from "../../../base/text/units.ts";
+import { formatDuration } from "../../../base/text/units.ts";
 import type { BenchReport } from "../../bench-report.ts";
 import type { Measurement } from "../../measurement.ts";
 import { toneOf } from "../chart/lane.ts";
@@ -7,6 +7,7 @@ import {
   formatChange,
   formatCount,
   formatInterval,
+  formatMemory,
   formatMs,
   formatRatio,
   formatShare,
@@ -31,7 +32,7 @@ ${[
   firstToken(report.firstToken, measured),
   report.draftBytes === null
     ? undefined
-    : keyFigure("memory of the draft", formatSize(report.draftBytes), "model, cache and buffers"),
+    : keyFigure("memory of the draft", formatMemory(report.draftBytes), "model, cache and buffers"),
   keyFigure(
     "measured",
     formatDuration(report.seconds * 1000),

@@ -1,4 +1,4 @@
-import { formatDuration, formatSize } from "../../../base/text/units.ts";
+import { formatDuration } from "../../../base/text/units.ts";
 import type { TuneFinalist, TuneReport } from "../../tune-report.ts";
 import { toneOf } from "../chart/lane.ts";
 import { describeDraft } from "../command-words.ts";
@@ -8,6 +8,7 @@ import {
   formatChange,
   formatCount,
   formatInterval,
+  formatMemory,
   formatRatio,
   formatShare,
 } from "../number-words.ts";
@@ -58,7 +59,7 @@ function winnerFigures({ estimate, firstToken, draftBytes }: TuneFinalist): Cont
         ),
     draftBytes === null
       ? undefined
-      : keyFigure("memory of the draft", formatSize(draftBytes), "model, cache and buffers"),
+      : keyFigure("memory of the draft", formatMemory(draftBytes), "model, cache and buffers"),
   ];
 }
 
@@ -86,7 +87,7 @@ function costsOfFinalists(finalists: readonly TuneFinalist[]): Markup {
     const shares = acceptedByPosition?.map(formatShare).join(", ");
     return markup`<tr><th scope="row">${setting.label}</th>
 ${numberCell("time to first token", firstToken === null ? "–" : formatChange(firstToken.ratio))}
-${numberCell("memory of the draft", draftBytes === null ? "–" : formatSize(draftBytes))}
+${numberCell("memory of the draft", draftBytes === null ? "–" : formatMemory(draftBytes))}
 ${textCell("accepted by position", shares ?? "–")}</tr>
 `;
   });

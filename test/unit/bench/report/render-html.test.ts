@@ -35,7 +35,7 @@ describe("a page", () => {
       ["tokens a second", "37.8 → 45.7geometric mean over the prompts"],
       ["accepted", "69 %4\u202f402 of 6\u202f353 drafted tokens"],
       ["time to first token", "+4 %+1 % to +8 %median 246.8 → 255.8 ms"],
-      ["memory of the draft", "1.3 GBmodel, cache and buffers"],
+      ["memory of the draft", "1.2 GiBmodel, cache and buffers"],
       ["measured", "9 min 41 s12 prompts, 48 rounds"],
     ]);
   });
