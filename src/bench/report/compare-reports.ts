@@ -5,7 +5,7 @@ import { isMeasured, msPerToken, type Timing } from "../measurement.ts";
 import { reportDifferences } from "./report-differences.ts";
 
 /** What two reports say about one number. */
-export interface ComparedNumber {
+interface ComparedNumber {
   /** `speed of "none"`, or `speedup`. */
   readonly what: string;
   /** The number in the second report over that in the first: below 1 it is a regression. */

@@ -4,13 +4,14 @@ import type { BenchReport } from "../bench-report.ts";
 import {
   countOf,
   formatChange,
+  formatChangeInterval,
   formatInterval,
   formatMemory,
   formatRatio,
   formatShare,
   formatSpeed,
 } from "./number-words.ts";
-import { busyNote, limitNotes } from "./limits.ts";
+import { busyNote, limitNotes } from "./result-limits.ts";
 import { geometricMean, measurementsOf, promptSpeeds } from "./prompt-speeds.ts";
 import type { ReportFiles } from "./report-file.ts";
 import { wrapText } from "./wrap-text.ts";
@@ -29,7 +30,7 @@ export function describeResult(report: BenchReport, { width, files }: DescribeOp
     acceptance(report),
     firstToken === null
       ? undefined
-      : `time to first token ${formatChange(firstToken.ratio)} (${formatChange(firstToken.low)} to ${formatChange(firstToken.high)})`,
+      : `time to first token ${formatChange(firstToken.ratio)} (${formatChangeInterval(firstToken)})`,
     draftBytes === null ? undefined : `the draft takes ${formatMemory(draftBytes)}`,
     `${countOf(prompts.length, "prompt")}, ${countOf(rounds.length, "round")} in ${formatDuration(seconds * 1000)}`,
   ];

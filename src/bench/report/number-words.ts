@@ -41,6 +41,11 @@ export function formatChange(ratio: number): string {
   return `${percent > 0 ? "+" : "−"}${Math.abs(percent)} %`;
 }
 
+/** `+1 % to +8 %`. */
+export function formatChangeInterval({ low, high }: Pick<Estimate, "low" | "high">): string {
+  return `${formatChange(low)} to ${formatChange(high)}`;
+}
+
 /** A share from 0 to 1: `76 %`. */
 export function formatShare(share: number): string {
   const percent = share * 100;

@@ -5,6 +5,7 @@ import { toneOf } from "../chart/lane.ts";
 import {
   countOf,
   formatChange,
+  formatChangeInterval,
   formatCount,
   formatInterval,
   formatMemory,
@@ -80,9 +81,8 @@ function firstToken(estimate: BenchReport["firstToken"], { first, second }: Meas
   const [before, after] = [first, second].map((all) => median(all.map(({ firstTokenMs }) => firstTokenMs)));
   const medians = before == null || after == null ? "" : `median ${formatMs(before)} → ${formatMs(after)} ms`;
   if (estimate === null) return medians === "" ? undefined : keyFigure("time to first token", medians, undefined);
-  const interval = `${formatChange(estimate.low)} to ${formatChange(estimate.high)}`;
   return keyFigure("time to first token", formatChange(estimate.ratio), [
-    interval,
+    formatChangeInterval(estimate),
     medians === "" ? undefined : markup`<br>${medians}`,
   ]);
 }

@@ -6,6 +6,7 @@ import {
   countOf,
   finalistResult,
   formatChange,
+  formatChangeInterval,
   formatCount,
   formatInterval,
   formatMemory,
@@ -52,11 +53,7 @@ function winnerFigures({ estimate, firstToken, draftBytes }: TuneFinalist): Cont
         ),
     firstToken === null
       ? undefined
-      : keyFigure(
-          "time to first token",
-          formatChange(firstToken.ratio),
-          `${formatChange(firstToken.low)} to ${formatChange(firstToken.high)}`,
-        ),
+      : keyFigure("time to first token", formatChange(firstToken.ratio), formatChangeInterval(firstToken)),
     draftBytes === null
       ? undefined
       : keyFigure("memory of the draft", formatMemory(draftBytes), "model, cache and buffers"),
@@ -112,8 +109,8 @@ ${textCell("result", thrownOut ?? "in the race")}</tr>
     "candidates",
     "Candidates",
     markup`<table class="plain">
-<thead><tr><th scope="col">drafting</th><th class="number" scope="col">at 95 % acceptance</th><th scope="col">result</th></tr>
-</thead><tbody>
+<thead><tr><th scope="col">drafting</th><th class="number" scope="col">at 95 % acceptance</th>
+<th scope="col">result</th></tr></thead><tbody>
 ${rows}</tbody></table>
 `,
   );

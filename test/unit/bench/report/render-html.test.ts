@@ -134,8 +134,8 @@ describe("a page", () => {
   test("warns of a busy machine, and says why it ended and what limits it", () => {
     const busy = expectSoundPage(renderHtml(unclearReport()));
     expect(busy.find("div", "warning").map(({ text }) => text)).toEqual([
-      "The machine was busy. The servers waited for a processor for 42 % of the time. Wall-clock time was compared, so " +
-        "the speeds would be higher on a quiet machine.",
+      "The machine was busy. The servers waited for a processor for 42 % of the time. Wall-clock time was compared, " +
+        "so the speeds would be higher on a quiet machine.",
     ]);
     expect(busy.find("li").map(({ text }) => text.slice(0, 40))).toEqual([
       "The time was over before the interval wa",
