@@ -1,6 +1,7 @@
 import type { BenchReport, ReportedSetting } from "../../src/bench/bench-report.ts";
 import type { Estimate, Verdict } from "../../src/bench/estimate.ts";
 import type { Measurement, Round } from "../../src/bench/measurement.ts";
+import { describeEstimate } from "../../src/bench/statistics/speedup-sentence.ts";
 import { hostileName } from "./hostile-text.ts";
 
 /* Reports as real runs give them, with numbers that are the same in each run of the tests. */
@@ -33,7 +34,7 @@ interface Kind {
   readonly speedup: number;
 }
 
-export interface Situation {
+interface Situation {
   readonly kinds: readonly Kind[];
   readonly passes: number;
   /** Without drafting. */
@@ -44,7 +45,7 @@ export interface Situation {
   readonly seed: number;
 }
 
-export function makeRounds({ kinds, passes, msPerToken, noise, acceptedByPosition, seed }: Situation): Round[] {
+function makeRounds({ kinds, passes, msPerToken, noise, acceptedByPosition, seed }: Situation): Round[] {
   const next = numbersFrom(seed);
   const wobble = () => Math.exp(noise * (next() + next() + next() + next() - 2) * 1.7);
   const accepted = acceptedByPosition.reduce((sum, share) => sum + share, 0);
@@ -79,7 +80,7 @@ export function makeRounds({ kinds, passes, msPerToken, noise, acceptedByPositio
 function promptsOf(kinds: readonly Kind[]) {
   return kinds.flatMap(({ name, excerpts, speedup }, kind) =>
     excerpts.map((excerpt, index) => ({
-      id: (kind * 1000 + index + 0x9e3779b97f4a7c15).toString(16).padEnd(16, "0").slice(0, 12) + pad(kind, index),
+      id: `9e3779b97f4a${(kind * 4096 + index).toString(16).padStart(4, "0")}`,
       kind: name,
       excerpt,
       speedup,
@@ -87,12 +88,8 @@ function promptsOf(kinds: readonly Kind[]) {
   );
 }
 
-function pad(kind: number, index: number): string {
-  return (kind * 4096 + index).toString(16).padStart(4, "0");
-}
-
 /** Geometric mean of the ratios of time, and roughly its interval: good enough for something to look at. */
-export function roughEstimate(rounds: readonly Round[]): Estimate {
+function roughEstimate(rounds: readonly Round[]): Estimate {
   const byPrompt = new Map<string, number[]>();
   for (const { promptId, results } of rounds) {
     const { none, profile } = results as Record<string, Measurement>;
@@ -137,16 +134,19 @@ const target = {
 };
 const draftModel = { path: "/srv/models/GLM-4.5-Air-UD-Q2_K_XL.gguf", sizeBytes: 1_284_505_600, sha256: null };
 
+function words(...texts: readonly string[]): string[] {
+  return texts.join(" ").split(" ");
+}
+
 export const noneSetting: ReportedSetting = {
   label: "none",
   draft: null,
   command: {
     file: "/home/kim/.local/share/llmctl/builds/v0.5.0/bin/llama-server",
-    args: [
-      ...["--model", target.path, "--host", "127.0.0.1", "--port", "41873", "--ctx-size", "16384"],
-      ...["--n-gpu-layers", "99", "--override-tensor", String.raw`blk\.\d+\.ffn_.*_exps\.=CPU`, "--flash-attn", "on"],
-      ...["--parallel", "1", "--alias", "glm47", "--jinja", "--metrics", "--no-webui"],
-    ],
+    args: words(
+      `--model ${target.path} --host 127.0.0.1 --port 41873 --ctx-size 16384 --n-gpu-layers 99 --override-tensor`,
+      String.raw`blk\.\d+\.ffn_.*_exps\.=CPU --flash-attn on --parallel 1 --alias glm47 --jinja --metrics --no-webui`,
+    ),
   },
   files: [target],
   loadMs: 48_210,
@@ -159,8 +159,7 @@ export const profileSetting: ReportedSetting = {
     file: noneSetting.command.file,
     args: [
       ...noneSetting.command.args,
-      ...["--spec-type", "draft-simple", "--model-draft", draftModel.path],
-      ...["--spec-draft-n-max", "4", "--spec-draft-p-min", "0.5"],
+      ...words(`--spec-type draft-simple --model-draft ${draftModel.path} --spec-draft-n-max 4 --spec-draft-p-min 0.5`),
     ],
   },
   files: [target, draftModel],
@@ -212,7 +211,7 @@ export function makeReport(situation: Situation, keys: Partial<BenchReport> = {}
     },
     predicted: predict(situation.acceptedByPosition),
     waitShare: 0.012,
-    sentence: `pays ${estimate.ratio.toFixed(2)} × (${estimate.low.toFixed(2)} to ${estimate.high.toFixed(2)}), TTFT +4 %, the draft takes 1.3 GB`,
+    sentence: `pays ${describeEstimate(estimate)}, TTFT +4 %, the draft takes 1.2 GiB`,
     notes: [],
     ...keys,
   };
@@ -264,7 +263,6 @@ export function losingReport(): BenchReport {
   return makeReport(situation, {
     timing: "cpu",
     sentence: "loses: 0.79 × (0.75 to 0.83) with this draft; it is faster without",
-    firstToken: { ratio: 1.17, low: 1.12, high: 1.22, prompts: 12 },
     machine: { ...machine, devices: [], processor: "Intel(R) Core(TM) i5-8250U CPU @ 1.60GHz", processors: 8 },
     costs: {
       target: [36.6, 40.3, 44.3, 49.2, 54.9, 60.1, 65.0, 69.4, 73.6],
@@ -278,7 +276,8 @@ export function losingReport(): BenchReport {
 /** Shows nothing: a busy machine, 40 prompts of others with long and hostile text. */
 export function unclearReport(): BenchReport {
   const long =
-    "You are given the minutes of a meeting of the board of a housing cooperative. List every decision with the names of those who were against it, and quote the sentence in which it was made";
+    "You are given the minutes of a meeting of the board of a housing cooperative. List every decision with the names " +
+    "of those who were against it, and quote the sentence in which it was made";
   const excerpts = Array.from({ length: 40 }, (_, index) => {
     const hostile = hostileMarkup[index % 8];
     return hostile === undefined ? `${long} (part ${index + 1} of 40)` : `${hostile} ${index}`;
@@ -308,6 +307,8 @@ export function unclearReport(): BenchReport {
     settings: [none, evil],
     end: "time-over",
     seconds: 600,
+    predicted: [0.99, 1.04, 1.07, 1.08, 1.08, 1.07, 1.05, 1.03].map((ratio, index) => ({ nMax: index + 1, ratio })),
+    firstToken: { ratio: 0.96, low: 0.88, high: 1.05, prompts: 40 },
     waitShare: 0.42,
     rounds: report.rounds.map((round, index) =>
       index % 13 === 5

@@ -86,7 +86,7 @@ function toHalf(bits: number): number {
   if (rest >= 0x477f_f000) throw new Error("a weight is too large for 16 bits");
   // Below 2^-14 the fraction has fewer bits: 2^-24 is the unit.
   if (rest < 0x3880_0000) return sign | roundToEven(Math.abs(fromBits(rest)) * 2 ** 24);
-  // Half a unit less one, and one more when the last bit that stays is odd: an overflow raises the exponent as it should.
+  // Half a unit less one, and one more when the last bit that stays is odd. An overflow raises the exponent.
   return sign | ((rest - 0x3800_0000 + 0xfff + ((rest >>> 13) & 1)) >>> 13);
 }
 

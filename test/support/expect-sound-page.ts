@@ -4,14 +4,14 @@ import { readPage, type ReadPage } from "./read-page.ts";
 
 const known = new Set(
   (
-    "html head meta title style body header main footer section div p h1 h2 h3 span strong br dl dt dd ul li table thead " +
-    "tbody tr th td details summary pre code svg g line circle rect text"
+    "html head meta title style body header main footer section div p h1 h2 h3 span strong br dl dt dd ul li table " +
+    "thead tbody tr th td details summary pre code svg g line circle rect text"
   ).split(" "),
 );
 const knownAttributes = new Set(
   (
-    "lang charset name content http-equiv class id aria-labelledby aria-label aria-hidden role tabindex focusable title " +
-    "scope colspan data-label style x y x1 x2 y1 y2 cx cy r dy width height text-anchor"
+    "lang charset name content http-equiv class id aria-labelledby aria-label aria-hidden role tabindex focusable " +
+    "title scope colspan data-label style x y x1 x2 y1 y2 cx cy r dy width height text-anchor"
   ).split(" "),
 );
 const places = new Set("x y x1 x2 y1 y2 cx cy r dy width height".split(" "));

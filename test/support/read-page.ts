@@ -1,7 +1,7 @@
 import { type DefaultTreeAdapterMap, defaultTreeAdapter, parse, type ParserError } from "parse5";
 
 /** An element of a page, as a browser sees it. */
-export interface PageElement {
+interface PageElement {
   readonly name: string;
   readonly attributes: Readonly<Record<string, string>>;
   /** All text in it, those of its children included. */

@@ -18,7 +18,14 @@ export function fruitfulTune(): TuneReport {
   ];
   return {
     version: 1,
-    ...{ llmctl, profile, startedAt, machine, build, timing, concurrency, prompts },
+    llmctl,
+    profile,
+    startedAt,
+    machine,
+    build,
+    timing,
+    concurrency,
+    prompts,
     rounds: rounds.map(({ results: { none, profile: own }, ...round }) => ({
       ...round,
       order: ["none", winner.setting.label],

@@ -1,8 +1,6 @@
 import { quoteForShellInLine } from "../../base/text/quote-for-shell.ts";
 import type { ReportedSetting } from "../bench-report.ts";
 
-type Command = ReportedSetting["command"];
-
 /** Arguments with the flag that they belong to: `[["--port", "8080"], ["--jinja"]]`. */
 export function flagGroups(args: readonly string[]): string[][] {
   const groups: string[][] = [];
@@ -16,7 +14,7 @@ export function flagGroups(args: readonly string[]): string[][] {
 }
 
 /** Words for a shell, each flag with its values on a line of its own; it can be copied as it is. */
-export function describeCommand({ file, args }: Command): string {
+export function describeCommand({ file, args }: ReportedSetting["command"]): string {
   const words = [[file], ...flagGroups(args)].map((group) => group.map(quoteForShellInLine).join(" "));
   return words.join(" \\\n  ");
 }

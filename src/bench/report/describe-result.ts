@@ -1,8 +1,17 @@
 import { formatTable } from "../../base/text/table.ts";
-import { formatDuration, formatSize } from "../../base/text/units.ts";
+import { formatDuration } from "../../base/text/units.ts";
 import type { BenchReport } from "../bench-report.ts";
-import { countOf, formatChange, formatInterval, formatRatio, formatShare, formatSpeed } from "./number-words.ts";
-import { busyNote, limitNotes } from "./limits.ts";
+import {
+  countOf,
+  formatChange,
+  formatChangeInterval,
+  formatInterval,
+  formatMemory,
+  formatRatio,
+  formatShare,
+  formatSpeed,
+} from "./number-words.ts";
+import { busyNote, limitNotes } from "./result-limits.ts";
 import { geometricMean, measurementsOf, promptSpeeds } from "./prompt-speeds.ts";
 import type { ReportFiles } from "./report-file.ts";
 import { wrapText } from "./wrap-text.ts";
@@ -21,8 +30,8 @@ export function describeResult(report: BenchReport, { width, files }: DescribeOp
     acceptance(report),
     firstToken === null
       ? undefined
-      : `time to first token ${formatChange(firstToken.ratio)} (${formatChange(firstToken.low)} to ${formatChange(firstToken.high)})`,
-    draftBytes === null ? undefined : `the draft takes ${formatSize(draftBytes)}`,
+      : `time to first token ${formatChange(firstToken.ratio)} (${formatChangeInterval(firstToken)})`,
+    draftBytes === null ? undefined : `the draft takes ${formatMemory(draftBytes)}`,
     `${countOf(prompts.length, "prompt")}, ${countOf(rounds.length, "round")} in ${formatDuration(seconds * 1000)}`,
   ];
   return [

@@ -11,9 +11,11 @@ export function formatRatioTick(ratio: number): string {
   return bare(ratio);
 }
 
-/** `1.24 to 1.38`. */
+/** `1.24 to 1.38`; `1.002 to 1.031`, since an end that reads as 1 would say that nothing was shown. */
 export function formatInterval({ low, high }: Pick<Estimate, "low" | "high">): string {
-  return `${bare(low)} to ${bare(high)}`;
+  const isClose = [low, high].some((end) => end !== 1 && bare(end) === "1.00");
+  const [from, to] = [low, high].map((end) => (isClose && end < 10 ? end.toFixed(3) : bare(end)));
+  return `${from} to ${to}`;
 }
 
 function bare(ratio: number): string {
@@ -26,11 +28,22 @@ export function formatEstimate(estimate: Estimate): string {
   return `${formatRatio(estimate.ratio)} (${formatInterval(estimate)})`;
 }
 
+/** Memory, in powers of 1024 as systems count it: `702 MiB`, `1.2 GiB`. */
+export function formatMemory(bytes: number): string {
+  const mib = bytes / 2 ** 20;
+  return mib < 1000 ? `${Math.round(mib)} MiB` : `${(mib / 1024).toFixed(1)} GiB`;
+}
+
 /** What a ratio adds: `+4 %`, `−12 %`, `± 0 %`. */
 export function formatChange(ratio: number): string {
   const percent = Math.round((ratio - 1) * 100);
   if (percent === 0) return "± 0 %";
   return `${percent > 0 ? "+" : "−"}${Math.abs(percent)} %`;
+}
+
+/** `+1 % to +8 %`. */
+export function formatChangeInterval({ low, high }: Pick<Estimate, "low" | "high">): string {
+  return `${formatChange(low)} to ${formatChange(high)}`;
 }
 
 /** A share from 0 to 1: `76 %`. */

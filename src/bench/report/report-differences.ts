@@ -1,9 +1,8 @@
-import { formatSize } from "../../base/text/units.ts";
 import { listSome } from "../../base/text/list-some.ts";
 import type { BenchReport, ReportedSetting } from "../bench-report.ts";
 import { describeDraft, flagGroups } from "./command-words.ts";
-import { busyNote } from "./limits.ts";
-import { countOf } from "./number-words.ts";
+import { busyNote } from "./result-limits.ts";
+import { countOf, formatMemory } from "./number-words.ts";
 
 /** What differs between two reports besides the speeds, for people. */
 export function reportDifferences(before: BenchReport, after: BenchReport): string[] {
@@ -34,7 +33,7 @@ function machineDifferences(before: BenchReport["machine"], after: BenchReport["
   return [
     ...changed("the processor", before.processor, after.processor),
     ...changed("the number of processors", String(before.processors), String(after.processors)),
-    ...changed("the memory", formatSize(before.memoryBytes), formatSize(after.memoryBytes)),
+    ...changed("the memory", formatMemory(before.memoryBytes), formatMemory(after.memoryBytes)),
     ...changed("the list of devices", devices(before), devices(after)),
     ...changed("the system", before.system, after.system),
   ];

@@ -221,21 +221,29 @@ interface Spawned {
   readonly system: System;
 }
 
-async function spawn(launch: Launch, { folder, system = realSystem }: BenchServerOptions): Promise<Spawned> {
+async function spawn(launch: Launch, options: BenchServerOptions): Promise<Spawned> {
   const missing = await llamaServerProtocol.checkNeeds(launch);
   if (missing !== undefined) throw benchServerDied(missing, launch.file);
-  ensureOwnFolder(folder);
-  const own = mkdtempSync(join(folder, "server-"));
+  ensureOwnFolder(options.folder);
+  const folder = mkdtempSync(join(options.folder, "server-"));
+  try {
+    return await spawnIn(folder, launch, options);
+  } catch (error) {
+    removeFolder(folder);
+    throw error;
+  }
+}
+
+async function spawnIn(folder: string, launch: Launch, { system = realSystem }: BenchServerOptions): Promise<Spawned> {
   // Never rotated: the trace of a draft is in it.
-  const log = new ServerLog(join(own, "server.log"), { maxBytes: Infinity, keep: 0 });
+  const log = new ServerLog(join(folder, "server.log"), { maxBytes: Infinity, keep: 0 });
   try {
     // Nobody looks for this server after our end, so there is no lock: it inherits its log once more.
     const registry = { lockServer: async () => log.fd, recordServer: ignore };
     const started = await startServer({ launch, epoch: 1, log, system, warn: ignore, ...registry });
-    return { folder: own, log, started, system };
+    return { folder, log, started, system };
   } catch (error) {
     log.close();
-    removeFolder(own);
     throw benchServerDied(explainSpawnFailure(launch.file, error), launch.file);
   }
 }

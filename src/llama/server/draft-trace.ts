@@ -72,6 +72,9 @@ const mostCandidates = 1024;
 /** Longer than every line that matters; a token's text ends in the next line at the latest. */
 const mostLineLength = 2000;
 
+/** The analysis of a chat template ends its colours only in the next line, whatever that is. */
+const colorsEnd = "\u001b[0m";
+
 const stamp = String.raw`^(?:\d{1,6}\.\d\d\.\d{3}\.\d{3} )?`;
 const count = String.raw`\d{1,9}`;
 const slotLine = new RegExp(String.raw`${stamp}[DIWE] slot +[^ ]+: id +(${count}) \| task (${count}) \| (.*)$`, "s");
@@ -121,8 +124,9 @@ export class DraftTraceParser {
   #cycles = 0;
 
   /** Reads one line, without its end. */
-  push(line: string): void {
-    if (line.length > mostLineLength || this.#cycles > mostCycles) return;
+  push(text: string): void {
+    if (text.length > mostLineLength || this.#cycles > mostCycles) return;
+    const line = text.startsWith(colorsEnd) ? text.slice(colorsEnd.length) : text;
     const candidate = candidateLine.exec(line);
     if (candidate !== null) return this.#onCandidate(candidate);
     const slot = slotLine.exec(line);

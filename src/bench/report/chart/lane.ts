@@ -29,19 +29,12 @@ export function lane(scale: Scale, marks: Content): Markup {
   return markup`<svg class="lane" aria-hidden="true" focusable="false">${grid}${marks}</svg>`;
 }
 
-/** The labels of the lanes' axis. */
+/** The labels of the lanes' axis; those at its ends need some room beside the drawing. */
 export function laneAxis(scale: Scale, format: (value: number) => string): Markup {
   const labels = scale.ticks.map((tick) => {
-    const place = scale.place(tick);
-    return markup`<text x="${along(place)}" y="14" text-anchor="${anchor(place)}">${format(tick)}</text>`;
+    return markup`<text x="${along(scale.place(tick))}" y="14" text-anchor="middle">${format(tick)}</text>`;
   });
   return markup`<svg class="lane-axis" aria-hidden="true" focusable="false">${labels}</svg>`;
-}
-
-/** Labels at the ends of an axis stay inside the drawing. */
-function anchor(place: number): string {
-  if (place < 0.04) return "start";
-  return place > 0.96 ? "end" : "middle";
 }
 
 /** A line across the lane that marks no difference. */

@@ -3,14 +3,14 @@ import { type Content, markup, type Markup } from "../page/markup.ts";
 import { along, toneOf } from "./lane.ts";
 import type { Scale } from "./scale.ts";
 
-export interface Axis {
+interface Axis {
   readonly name: string;
   readonly scale: Scale;
   readonly format: (value: number) => string;
 }
 
 /** Values that a line joins. */
-export interface Curve {
+interface Curve {
   /** `first` or `second`: the kind of its line, for more than its colour to tell them apart. */
   readonly kind: "first" | "second";
   /** In ascending order of `x`. */

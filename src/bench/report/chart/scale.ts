@@ -9,7 +9,7 @@ export interface Scale {
 /** Labels of an axis of a telephone's width do not touch each other. */
 const mostTicks = 6;
 /** Between labels, as a share of the axis: on a telephone the width of four digits. */
-const leastGap = 0.11;
+const leastGap = 0.14;
 /** Whole numbers are narrower. */
 const mostWholeTicks = 9;
 

@@ -9,8 +9,8 @@ import { numberCell, section } from "./page-frame.ts";
 export function acceptanceSection({ acceptedByPosition }: Pick<BenchReport, "acceptedByPosition">): Content {
   if (acceptedByPosition === null || acceptedByPosition.length === 0) return undefined;
   return section("acceptance", "Acceptance by position", [
-    markup`<p>Share of the drafts whose tokens were accepted up to this position, and what that is of the drafts accepted up to
-the position before.</p>
+    markup`<p>Share of the drafts whose tokens were accepted up to this position, and what that is of the drafts
+accepted up to the position before.</p>
 `,
     acceptanceTable(acceptedByPosition),
   ]);

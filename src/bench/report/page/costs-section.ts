@@ -9,9 +9,8 @@ import { closed, numberCell, section } from "./page-frame.ts";
 export function costsSection({ costs }: { readonly costs: BatchCosts | null }): Content {
   if (costs === null || costs.target.length === 0) return undefined;
   return section("costs", "What checking a draft costs", [
-    markup`<p>Time of a batch of several tokens, compared with one token of the target model: the target is the solid line${
-      costs.draft === null ? "" : ", the draft model the broken one"
-    }. The flatter the line, the longer a draft may be.</p>
+    markup`<p>Time of a batch of several tokens, compared with one token of the target model: the target is the solid
+line${costs.draft === null ? "" : ", the draft model the broken one"}. The flatter the line, the longer a draft may be.</p>
 `,
     costsPlot(costs),
     closed("The numbers", costsTable(costs)),
@@ -56,7 +55,8 @@ export function costsTable({ target, draft }: BatchCosts): Markup {
   const rows = Array.from({ length: count }, (_, index) => {
     const cost = target[index];
     return markup`<tr><th class="number" scope="row">${index + 1}</th>${numberCell("target, ms", ms(target, index))}
-${numberCell("of one token", cost === undefined ? "" : formatRatio(cost / one))}${numberCell("draft, ms", ms(draft, index))}</tr>
+${numberCell("of one token", cost === undefined ? "" : formatRatio(cost / one))}
+${numberCell("draft, ms", ms(draft, index))}</tr>
 `;
   });
   return markup`<table class="data">

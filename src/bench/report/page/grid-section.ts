@@ -2,7 +2,7 @@ import type { PredictedSetting, TuneCandidate, TuneFinalist, TuneReport } from "
 import { formatEstimate, formatRatioTick } from "../number-words.ts";
 import { acceptanceTable } from "./acceptance-section.ts";
 import { costsTable } from "./costs-section.ts";
-import { type Content, Markup, markup } from "./markup.ts";
+import { type Content, markup, type Markup } from "./markup.ts";
 import { closed, section } from "./page-frame.ts";
 import { predictionPlot } from "./prediction-section.ts";
 import { valuesOf } from "./speedup-section.ts";
@@ -21,9 +21,9 @@ export function gridSection({ candidates, predicted, finalists }: TuneReport): C
   const distances = predicted.map(({ ratio }) => Math.abs(Math.log(ratio)));
   const scales = { drawn, strongest: distances.reduce((most, one) => Math.max(most, one), Math.log(1.05)) };
   return section("grid", "Predicted speedups", [
-    markup`<p>Computed for every setting from the measured costs and a trace of what the draft proposed. The line has the best
-setting for each longest draft, and a dot with its interval what was measured. In the table, blue cells are faster than
-without drafting and vermilion ones slower; the framed cell is the best, and ● stands before what was measured.</p>
+    markup`<p>Computed for every setting from the measured costs and a trace of what the draft proposed. The line has the
+best setting for each longest draft, and a dot with its interval what was measured. In the table, blue cells are faster
+than without drafting and vermilion ones slower; the framed cell is the best, and ● stands before what was measured.</p>
 `,
     parts.map((part) => candidatePart(part, scales)),
   ]);
@@ -90,7 +90,8 @@ function heatTable(
     return one === undefined ? markup`<td></td>` : heatCell(one, { isBest: one === best, found, strongest });
   };
   return markup`<div class="scroll" tabindex="0" role="region" aria-label="Predicted speedups"><table class="heat">
-<thead><tr><th scope="col">p_min \\ n_max</th>${lengths.map((nMax) => markup`<th scope="col">${nMax}</th>`)}</tr></thead>
+<thead><tr><th scope="col">p_min \\ n_max</th>
+${lengths.map((nMax) => markup`<th scope="col">${nMax}</th>`)}</tr></thead>
 <tbody>
 ${rows.map(
   (row) => markup`<tr><th scope="row">${row}</th>${lengths.map((nMax) => cell(row, nMax))}</tr>

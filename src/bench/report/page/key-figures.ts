@@ -1,12 +1,14 @@
-import { formatDuration, formatSize } from "../../../base/text/units.ts";
+import { formatDuration } from "../../../base/text/units.ts";
 import type { BenchReport } from "../../bench-report.ts";
 import type { Measurement } from "../../measurement.ts";
 import { toneOf } from "../chart/lane.ts";
 import {
   countOf,
   formatChange,
+  formatChangeInterval,
   formatCount,
   formatInterval,
+  formatMemory,
   formatMs,
   formatRatio,
   formatShare,
@@ -31,7 +33,7 @@ ${[
   firstToken(report.firstToken, measured),
   report.draftBytes === null
     ? undefined
-    : keyFigure("memory of the draft", formatSize(report.draftBytes), "model, cache and buffers"),
+    : keyFigure("memory of the draft", formatMemory(report.draftBytes), "model, cache and buffers"),
   keyFigure(
     "measured",
     formatDuration(report.seconds * 1000),
@@ -79,9 +81,8 @@ function firstToken(estimate: BenchReport["firstToken"], { first, second }: Meas
   const [before, after] = [first, second].map((all) => median(all.map(({ firstTokenMs }) => firstTokenMs)));
   const medians = before == null || after == null ? "" : `median ${formatMs(before)} → ${formatMs(after)} ms`;
   if (estimate === null) return medians === "" ? undefined : keyFigure("time to first token", medians, undefined);
-  const interval = `${formatChange(estimate.low)} to ${formatChange(estimate.high)}`;
   return keyFigure("time to first token", formatChange(estimate.ratio), [
-    interval,
+    formatChangeInterval(estimate),
     medians === "" ? undefined : markup`<br>${medians}`,
   ]);
 }

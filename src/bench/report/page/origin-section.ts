@@ -2,7 +2,7 @@ import { formatDuration, formatSize } from "../../../base/text/units.ts";
 import type { ReportedSetting } from "../../bench-report.ts";
 import type { TuneReport } from "../../tune-report.ts";
 import { describeCommand, describeDraft } from "../command-words.ts";
-import { formatShare } from "../number-words.ts";
+import { formatMemory, formatShare } from "../number-words.ts";
 import { type Content, markup, type Markup } from "./markup.ts";
 import { closed, numberCell, section, textCell } from "./page-frame.ts";
 
@@ -20,7 +20,7 @@ export function originSection(origin: Origin, settings: readonly ReportedSetting
 function machineFacts({ machine, build, concurrency, timing, waitShare, startedAt }: Origin): Markup {
   return facts([
     ["Processor", `${machine.processor}, ${machine.processors} logical processors`],
-    ["Memory", formatSize(machine.memoryBytes)],
+    ["Memory", formatMemory(machine.memoryBytes)],
     ["Devices", machine.devices.length === 0 ? "none besides the processor" : machine.devices.join(", ")],
     ["System", machine.system],
     ["Build", build],

@@ -49,7 +49,8 @@ ${content}</section>
 
 /** One of the numbers below the sentence. */
 export function keyFigure(name: string, value: Content, aside: Content): Markup {
-  return markup`<div><dt>${name}</dt><dd><span class="value">${value}</span><span class="aside">${aside}</span></dd></div>
+  return markup`<div><dt>${name}</dt>
+<dd><span class="value">${value}</span><span class="aside">${aside}</span></dd></div>
 `;
 }
 

@@ -85,7 +85,8 @@ const lanes = `
 .lanes .name { width: 30%; }
 .lanes th.number { width: 5.2rem; }
 .lanes th.wide { width: 11.5rem; }
-.lanes th.result { width: 22%; padding-left: 1rem; }
+.results .name { width: 22%; }
+.lanes th.result { width: 21%; padding-left: 1rem; }
 .lanes td.result { padding-left: 1rem; }
 .lanes .drawing { padding: 0 1.25rem 0 0.5rem; }
 .lanes tbody th { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; max-width: 0; }
@@ -125,7 +126,8 @@ const plots = `
 
 const grids = `
 .heat { width: auto; }
-.heat td, .heat th { text-align: center; padding: 0.35rem 0.5rem; white-space: nowrap; min-width: 3.1rem; border: 2px solid var(--paper); }
+.heat td, .heat th { text-align: center; padding: 0.35rem 0.5rem; white-space: nowrap; min-width: 3.1rem;
+  border: 2px solid var(--paper); }
 .heat th { color: var(--soft); font-size: 0.8125rem; white-space: nowrap; }
 .heat td.faster { background: color-mix(in srgb, var(--up) var(--heat), var(--paper)); }
 .heat td.slower { background: color-mix(in srgb, var(--down) var(--heat), var(--paper)); }

@@ -25,8 +25,8 @@ export function predictionSection({ predicted, settings, verdict }: BenchReport)
   const measured =
     typeof nMax === "number" && verdict.estimate !== undefined ? [{ nMax, estimate: verdict.estimate }] : [];
   return section("prediction", "Predicted speedup", [
-    markup`<p>What the measured costs and this acceptance give for each longest draft (<code>n_max</code>): the line with
-rings. ${measured.length > 0 ? "The dot with its interval is what was measured." : ""}</p>
+    markup`<p>What the measured costs and this acceptance give for each longest draft (<code>n_max</code>): the
+line with rings. ${measured.length > 0 ? "The dot with its interval is what was measured." : ""}</p>
 `,
     predictionPlot(predicted, measured),
     closed("The numbers", predictionTable(predicted, measured)),

@@ -1,4 +1,4 @@
-import { formatDuration, formatSize } from "../../../base/text/units.ts";
+import { formatDuration } from "../../../base/text/units.ts";
 import type { TuneFinalist, TuneReport } from "../../tune-report.ts";
 import { toneOf } from "../chart/lane.ts";
 import { describeDraft } from "../command-words.ts";
@@ -6,8 +6,10 @@ import {
   countOf,
   finalistResult,
   formatChange,
+  formatChangeInterval,
   formatCount,
   formatInterval,
+  formatMemory,
   formatRatio,
   formatShare,
 } from "../number-words.ts";
@@ -51,14 +53,10 @@ function winnerFigures({ estimate, firstToken, draftBytes }: TuneFinalist): Cont
         ),
     firstToken === null
       ? undefined
-      : keyFigure(
-          "time to first token",
-          formatChange(firstToken.ratio),
-          `${formatChange(firstToken.low)} to ${formatChange(firstToken.high)}`,
-        ),
+      : keyFigure("time to first token", formatChange(firstToken.ratio), formatChangeInterval(firstToken)),
     draftBytes === null
       ? undefined
-      : keyFigure("memory of the draft", formatSize(draftBytes), "model, cache and buffers"),
+      : keyFigure("memory of the draft", formatMemory(draftBytes), "model, cache and buffers"),
   ];
 }
 
@@ -86,7 +84,7 @@ function costsOfFinalists(finalists: readonly TuneFinalist[]): Markup {
     const shares = acceptedByPosition?.map(formatShare).join(", ");
     return markup`<tr><th scope="row">${setting.label}</th>
 ${numberCell("time to first token", firstToken === null ? "–" : formatChange(firstToken.ratio))}
-${numberCell("memory of the draft", draftBytes === null ? "–" : formatSize(draftBytes))}
+${numberCell("memory of the draft", draftBytes === null ? "–" : formatMemory(draftBytes))}
 ${textCell("accepted by position", shares ?? "–")}</tr>
 `;
   });
@@ -111,8 +109,8 @@ ${textCell("result", thrownOut ?? "in the race")}</tr>
     "candidates",
     "Candidates",
     markup`<table class="plain">
-<thead><tr><th scope="col">drafting</th><th class="number" scope="col">at 95 % acceptance</th><th scope="col">result</th></tr>
-</thead><tbody>
+<thead><tr><th scope="col">drafting</th><th class="number" scope="col">at 95 % acceptance</th>
+<th scope="col">result</th></tr></thead><tbody>
 ${rows}</tbody></table>
 `,
   );

@@ -17,8 +17,8 @@ export function speedSection(report: BenchReport): Markup {
   const prompts = promptSpeeds(report, labels);
   const table = speedTable(prompts, labels, report.byKind);
   const counted = report.timing === "cpu" ? "the processor time of the server" : "the clock of the server";
-  const legend = markup`<p>Tokens a second while generating, by ${counted}. The axis is logarithmic: lines of the same length
-are the same speedup.</p>
+  const legend = markup`<p>Tokens a second while generating, by ${counted}. The axis is logarithmic: lines of the same
+length are the same speedup.</p>
 <p class="aside"><span class="legend"><span class="key ring"></span>${labels[0]}</span>
 <span class="legend"><span class="key full"></span>${labels[1]}</span></p>
 `;
@@ -58,9 +58,10 @@ function promptRow(prompt: PromptSpeeds, labels: Labels, scale: Scale): Markup {
     return markup`<tr>${name}<td class="drawing aside" colspan="4">${describeGap(prompt)}</td></tr>
 `;
   }
+  const tone = second >= first ? "up" : "down";
   return markup`<tr>${name}<td class="drawing">${lane(scale, dumbbell(scale, [first, second]))}</td>
 ${numberCell(labels[0], formatSpeed(first))}${numberCell(labels[1], formatSpeed(second))}
-${numberCell("speedup", markup`<span class="${second >= first ? "up" : "down"}">${formatRatio(second / first)}</span>`)}</tr>
+${numberCell("speedup", markup`<span class="${tone}">${formatRatio(second / first)}</span>`)}</tr>
 `;
 }
 

@@ -30,14 +30,15 @@ export function speedupSection({ verdict, byKind, settings }: BenchReport): Mark
   ]);
 }
 
-/** A table with a dot and its interval in each row. @param hasResults Adds columns for the prediction and the result. */
+/** A table with a dot and its interval in each row. @param hasResults Adds columns for prediction and result. */
 export function estimateTable(header: string, rows: readonly EstimateRow[], hasResults = false): Markup {
   const scale = ratioScale(rows.flatMap(({ estimate }) => (estimate === null ? [] : valuesOf(estimate))));
   const heads = markup`<th class="number" scope="col">predicted</th><th class="result" scope="col">result</th>`;
-  return markup`<table class="lanes estimates">
+  return markup`<table class="lanes estimates${hasResults ? " results" : ""}">
 <thead><tr><th class="name" scope="col">${header}</th>
 <th class="drawing" scope="col"><span class="unseen">Drawing</span>${laneAxis(scale, formatRatioTick)}</th>
-<th class="number wide" scope="col">speedup (95 % interval)</th><th class="number" scope="col">prompts</th>${hasResults ? heads : ""}</tr></thead>
+<th class="number wide" scope="col">speedup (95 % interval)</th><th class="number" scope="col">prompts</th>
+${hasResults ? heads : ""}</tr></thead>
 <tbody>
 ${rows.map((row) => estimateRow(row, scale))}</tbody></table>
 `;

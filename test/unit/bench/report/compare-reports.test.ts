@@ -6,8 +6,9 @@ import { compareReports } from "../../../../src/bench/report/compare-reports.ts"
 import { describeComparison } from "../../../../src/bench/report/describe-comparison.ts";
 import { losingReport, payingReport } from "../../../support/bench-reports.ts";
 
-/** The mean, and an interval from the least to the largest ratio: exact, unlike a bootstrap. */
-function widest(logRatios: readonly number[]): Estimate {
+/** The mean, and an interval from the least to the largest prompt: exact, unlike a bootstrap. */
+function widest(ratios: readonly (readonly number[])[]): Estimate {
+  const logRatios = ratios.map((passes) => passes.reduce((sum, value) => sum + value, 0) / passes.length);
   const mean = logRatios.reduce((sum, value) => sum + value, 0) / logRatios.length;
   const [low, high] = [Math.min(...logRatios), Math.max(...logRatios)];
   return { ratio: Math.exp(mean), low: Math.exp(low), high: Math.exp(high), prompts: logRatios.length };
@@ -85,8 +86,10 @@ describe("two reports", () => {
     const [gone, ...kept] = before.prompts;
     const other = { id: "f".repeat(16), kind: "own", excerpt: "new" };
     const after = { ...slowed(before, "none", 2), prompts: [...kept, other] };
-    const { compared, differences } = compareReports(before, after, widest);
-    expect(gone).toBeDefined();
+    const rounds = after.rounds.map((round) =>
+      round.promptId === gone?.id ? { ...round, promptId: other.id } : round,
+    );
+    const { compared, differences } = compareReports(before, { ...after, rounds }, widest);
     expect(compared.map(({ estimate }) => estimate.prompts)).toEqual([11, 11, 11]);
     expect(differences).toEqual([
       "1 prompt of the first report is not in the second",
@@ -95,10 +98,25 @@ describe("two reports", () => {
   });
 
   test("without a common prompt cannot be compared", () => {
-    const after = { ...before, prompts: [] };
-    expect(() => compareReports(before, after, widest)).toThrow(
-      expect.objectContaining({ code: "reports-not-comparable", exit: "usage" }),
-    );
+    const refusal = expect.objectContaining({ code: "reports-not-comparable", exit: "usage" });
+    expect(() => compareReports(before, { ...before, rounds: [] }, widest)).toThrow(refusal);
+    expect(() => compareReports(before, before, () => undefined)).toThrow(refusal);
+  });
+
+  test("with different numbers of passes are compared by the means of all passes", () => {
+    const after = slowed(before, "profile", 2);
+    const seen: (readonly (readonly number[])[])[] = [];
+    const note = (ratios: readonly (readonly number[])[]) => {
+      seen.push(ratios);
+      return widest(ratios);
+    };
+    const ratio = (rounds: typeof after.rounds) =>
+      compareReports(before, { ...after, rounds }, note).compared.map(({ estimate }) => estimate.ratio.toFixed(9));
+    expect(ratio(after.rounds)).toEqual(["1.000000000", "0.500000000", "0.500000000"]);
+    const [twice, once] = [ratio([...after.rounds, ...after.rounds]), ratio(after.rounds.slice(0, 12))];
+    expect(twice).toEqual(["1.000000000", "0.500000000", "0.500000000"]);
+    expect(once).not.toEqual(twice);
+    expect(seen.map((ratios) => ratios.map((passes) => passes.length)[0])).toEqual([4, 4, 4, 4, 4, 4, 1, 1, 1]);
   });
 
   test("with different settings compare those of the same label, and the speedup", () => {
@@ -145,7 +163,7 @@ describe("two reports", () => {
       "the build differs: v0.5.0-cuda-41ad7826, now b8390",
       "the processor differs: AMD Ryzen 9 7950X 16-Core Processor, now slow",
       "the number of processors differs: 32, now 2",
-      "the memory differs: 135.0 GB, now 1.0 GB",
+      "the memory differs: 125.7 GiB, now 954 MiB",
       "the list of devices differs: CUDA0: NVIDIA GeForce RTX 4090, 24 GB, now none",
       "the system differs: Linux 6.12.48 x64, now Darwin",
       "the number of requests at once differs: 1, now 4",

@@ -11,7 +11,7 @@ const files = { html: "/home/kim/run.html", json: "/home/kim/run.json" };
 describe("a result on a terminal", () => {
   test("starts with the sentence, then has the kinds, what drafting takes, and the files", () => {
     expect(describeResult(payingReport(), { width: 80, files })).toBe(`\
-glm47-spec: pays 1.21 × (1.06 to 1.38), TTFT +4 %, the draft takes 1.3 GB
+glm47-spec: pays 1.21 × (1.06 to 1.38), TTFT +4 %, the draft takes 1.2 GiB
 
 KIND       PROMPTS  none t/s  profile t/s  SPEEDUP  95 % INTERVAL
 code       3        38.3      59.9         1.56 ×   1.49 to 1.64
@@ -22,7 +22,7 @@ all        12       37.8      45.7         1.21 ×   1.06 to 1.38
 
 accepted 69 % of the drafted tokens; by position 86 %, 74 %, 63 %, 54 %
 time to first token +4 % (+1 % to +8 %)
-the draft takes 1.3 GB
+the draft takes 1.2 GiB
 12 prompts, 48 rounds in 9 min 41 s
 
 report: /home/kim/run.html

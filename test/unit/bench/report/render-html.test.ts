@@ -35,7 +35,7 @@ describe("a page", () => {
       ["tokens a second", "37.8 → 45.7geometric mean over the prompts"],
       ["accepted", "69 %4\u202f402 of 6\u202f353 drafted tokens"],
       ["time to first token", "+4 %+1 % to +8 %median 246.8 → 255.8 ms"],
-      ["memory of the draft", "1.3 GBmodel, cache and buffers"],
+      ["memory of the draft", "1.2 GiBmodel, cache and buffers"],
       ["measured", "9 min 41 s12 prompts, 48 rounds"],
     ]);
   });
@@ -134,8 +134,8 @@ describe("a page", () => {
   test("warns of a busy machine, and says why it ended and what limits it", () => {
     const busy = expectSoundPage(renderHtml(unclearReport()));
     expect(busy.find("div", "warning").map(({ text }) => text)).toEqual([
-      "The machine was busy. The servers waited for a processor for 42 % of the time. Wall-clock time was compared, so " +
-        "the speeds would be higher on a quiet machine.",
+      "The machine was busy. The servers waited for a processor for 42 % of the time. Wall-clock time was compared, " +
+        "so the speeds would be higher on a quiet machine.",
     ]);
     expect(busy.find("li").map(({ text }) => text.slice(0, 40))).toEqual([
       "The time was over before the interval wa",

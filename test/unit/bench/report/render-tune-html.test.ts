@@ -31,7 +31,7 @@ describe("the page of a search", () => {
       "draft-mtp n_max 2 p_min 0.5before: type draft-simple, n_max 16",
       "1.34 ×1.29 to 1.39 with 95 % confidence",
       "+2 %± 0 % to +4 %",
-      "702.5 MBmodel, cache and buffers",
+      "670 MiBmodel, cache and buffers",
       "1203 measured",
       "21 min 6 s6 loads of a server12 prompts, 48 rounds",
     ]);
@@ -97,7 +97,7 @@ describe("the page of a search", () => {
     expect(rows).toContainEqual(["draft-simple", "1.90 ×", "in the race"]);
     expect(rows).toContainEqual(["ngram-mod", "0.97 ×", "even at 95 % acceptance it could reach 0.97 ×"]);
     expect(rows).toContainEqual(["trace", "5 min 10 s", "2", "draft-simple: 69 % accepted; draft-mtp: 81 % accepted"]);
-    expect(rows).toContainEqual(["draft-mtp n_max 2 p_min 0.5", "+2 %", "702.5 MB", "91 %, 72 %"]);
+    expect(rows).toContainEqual(["draft-mtp n_max 2 p_min 0.5", "+2 %", "670 MiB", "91 %, 72 %"]);
   });
 
   test("folds up the commands, of which there are many", () => {
