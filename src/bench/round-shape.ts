@@ -16,12 +16,19 @@ const isMeasurement = isShape<Measurement>({
 });
 const isFailed = isShape<FailedRequest>({ error: isText });
 
+const isResult: Check = (value) => isMeasurement(value) || isFailed(value);
+
+/** Results by prompt. */
+export function isResults(value: unknown): value is Readonly<Record<string, Measurement | FailedRequest>> {
+  return isMapOf(isResult)(value);
+}
+
 /** A round as a file has it: a report or a journal. */
 export const isRound = isShape<Round>({
   promptId: isText,
   pass: isCount,
   order: isListOf(isText),
-  results: isMapOf((value) => isMeasurement(value) || isFailed(value)),
+  results: isResults,
   waitShare: isNullOr(isShare),
   at: isText,
 });

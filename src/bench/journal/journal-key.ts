@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import type { Timing } from "../measurement.ts";
 
 /** Everything that a measurement depends on. Where one of these differs, no old round may be used. */
 export interface JournalIdentity {
@@ -12,6 +13,8 @@ export interface JournalIdentity {
   readonly commands: readonly (readonly string[])[];
   readonly promptIds: readonly string[];
   readonly concurrency: number;
+  /** Processor time is only measured where it was asked for. */
+  readonly timing: Timing;
   /** Most tokens of an answer. */
   readonly maxTokens: number;
   /** The processor, its threads, the memory and the devices, for people. */
@@ -20,7 +23,7 @@ export interface JournalIdentity {
 
 /** Sixteen hexadecimal digits, for the name of a file. The order of the prompts and of the files counts. */
 export function journalKey(identity: JournalIdentity): string {
-  const { purpose, build, files, commands, promptIds, concurrency, maxTokens, machine } = identity;
+  const { purpose, build, files, commands, promptIds, concurrency, timing, maxTokens, machine } = identity;
   // A list, not a map: the order in which a caller writes the keys must not count.
   const parts = [
     purpose,
@@ -29,6 +32,7 @@ export function journalKey(identity: JournalIdentity): string {
     commands,
     promptIds,
     concurrency,
+    timing,
     maxTokens,
     machine,
   ];

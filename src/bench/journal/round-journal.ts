@@ -105,6 +105,21 @@ export class RoundJournal implements AsyncDisposable {
     return isOurs(value) ? value : undefined;
   }
 
+  /** Forgets everything that was kept. @throws LlmctlError `state-unwritable`. */
+  async clear(): Promise<void> {
+    await this.#writing;
+    try {
+      await this.#file.truncate(0);
+      await this.#file.sync();
+    } catch (error) {
+      if (systemErrorCode(error) === undefined) throw error;
+      throw stateUnwritable(this.path, error);
+    }
+    this.#end = 0;
+    this.#rounds.length = 0;
+    this.#values.clear();
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#writing;
     await this.#file.close();

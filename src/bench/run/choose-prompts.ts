@@ -1,3 +1,4 @@
+import { isListOf, isShape, isText } from "../../base/text/check-shape.ts";
 import { countPromptTokens, readContextTokens } from "../../llama/server/prompt-tokens.ts";
 import type { BenchPrompt } from "../bench-prompt.ts";
 import { readPrompts, readShortPrompts, type PromptFile } from "../prompts/read-prompts.ts";
@@ -12,7 +13,17 @@ interface ChooseOptions {
   readonly signal: AbortSignal;
 }
 
+/** Stands for the shipped prompts, whichever of them fit. */
+export const shippedPrompts = "shipped";
+
 const keptName = "shipped prompts";
+
+interface KeptPrompts {
+  readonly ids: readonly string[];
+  readonly notes: readonly string[];
+}
+
+const isKept = isShape<KeptPrompts>({ ids: isListOf(isText), notes: isListOf(isText) });
 
 /**
  * The prompts of a measurement: those of the user as they are, else the shipped ones that fit into the context. The
@@ -42,9 +53,7 @@ async function findKept(
   known: readonly BenchPrompt[],
   keeper: Pick<RoundKeeper, "get">,
 ): Promise<PromptFile | undefined> {
-  const kept = keeper.get(keptName) as
-    | { readonly ids: readonly string[]; readonly notes: readonly string[] }
-    | undefined;
+  const kept = keeper.get(keptName, isKept);
   if (kept === undefined) return undefined;
   const byId = new Map(known.map((prompt) => [prompt.id, prompt]));
   const prompts = kept.ids.flatMap((id) => byId.get(id) ?? []);

@@ -1,3 +1,4 @@
+import { isShape } from "../../base/text/check-shape.ts";
 import { vocabRuleFromFlags } from "../../llama/draft/build-vocab-rule.ts";
 import type { PlanSession } from "../../llama/plan/plan-session.ts";
 import { wantedLength } from "../../llama/render/draft-flags.ts";
@@ -10,6 +11,7 @@ import type { Timing } from "../measurement.ts";
 import type { DraftingCosts } from "../predict/drafting-cost.ts";
 import { DraftReplay } from "../predict/replay.ts";
 import { predictGrid } from "../predict/speedup-grid.ts";
+import { reportChecks } from "../report/report-shape.ts";
 import type { RoundKeeper } from "../rounds/run-rounds.ts";
 import type { BenchContest } from "../servers/bench-contest.ts";
 import { draftShare, measureCosts } from "../servers/measure-costs.ts";
@@ -37,10 +39,16 @@ interface DraftingOptions {
 
 const keptName = "drafting";
 
+const isMeasuredDrafting = isShape<MeasuredDrafting>({
+  acceptedByPosition: reportChecks.acceptedByPosition,
+  costs: reportChecks.costs,
+  predicted: reportChecks.predicted,
+});
+
 /** Measures which drafted tokens were accepted, what batches cost, and what other lengths of drafts would bring. */
 export async function measureDrafting(options: DraftingOptions): Promise<MeasuredDrafting> {
   const { plain, drafting, traced, contest, keeper, timing, signal } = options;
-  const kept = keeper.get(keptName) as MeasuredDrafting | undefined;
+  const kept = keeper.get(keptName, isMeasuredDrafting);
   if (kept !== undefined) return kept;
   // First the server that has just answered: its counters are those of the measurement.
   const accepted = await readAccepted(drafting, options);

@@ -23,7 +23,8 @@ import {
 import { judge } from "../statistics/judge.ts";
 import { speedupSentence } from "../statistics/speedup-sentence.ts";
 import { planTraced } from "../trace/plan-traced.ts";
-import { choosePrompts } from "./choose-prompts.ts";
+import type { KeeperOptions } from "./open-keeper.ts";
+import { choosePrompts, shippedPrompts } from "./choose-prompts.ts";
 import { describeMachine } from "./describe-machine.ts";
 import { findDraftBytes } from "./find-draft-bytes.ts";
 import { measureDrafting, nothingMeasured } from "./measure-drafting.ts";
@@ -45,8 +46,8 @@ export interface BenchOptions {
   /** Whether one load more may tell what other lengths of drafts would bring. */
   readonly wantsPrediction: boolean;
   readonly session: PlanSession;
-  /** Opens the place where the rounds of this comparison are kept. */
-  readonly openKeeper: (settings: readonly BenchSetting[]) => Promise<RoundKeeper>;
+  /** Opens the place where the rounds are kept. */
+  readonly openKeeper: (options: Omit<KeeperOptions, "session">) => Promise<RoundKeeper>;
   /** What was measured so far is the result after an abort. */
   readonly signal: AbortSignal;
   readonly onEvent: OnBenchEvent;
@@ -67,7 +68,18 @@ export async function runBench(options: BenchOptions): Promise<BenchReport> {
   const traced = await planTrace(options);
   const why = await findWhyInTurns(pair, session);
   if (why !== undefined) onEvent({ kind: "note", text: inTurns(why) });
-  const keeper = await options.openKeeper(pair);
+  const concurrency = options.concurrency ?? Math.max(1, profile.values.parallel ?? 1);
+  const promptIds = options.prompts?.map(({ id }) => id) ?? [shippedPrompts];
+  const keeper = await options.openKeeper({
+    purpose: "bench",
+    settings: pair,
+    promptIds,
+    concurrency,
+    timing,
+    maxTokens,
+  });
+  if (keeper.rounds.length > 0)
+    onEvent({ kind: "note", text: `goes on after ${keeper.rounds.length} rounds that were measured before` });
   await using contest = new BenchContest({
     settings: traced === undefined ? pair : [...pair, traced],
     capacity: why === undefined ? pair.length : 1,
@@ -78,7 +90,6 @@ export async function runBench(options: BenchOptions): Promise<BenchReport> {
   });
   const server = async () => (await contest.server(first.label, signal)).server;
   const { prompts, notes } = await choosePrompts(options.prompts, { server, keeper, signal });
-  const concurrency = options.concurrency ?? Math.max(1, profile.values.parallel ?? 1);
   const comparison: Comparison = { first: first.label, second: second.label, timing };
   const measured = await measurePair({
     ...options,

@@ -1,4 +1,6 @@
+import { isListOf, isNumber, isOptional, isShape } from "../../base/text/check-shape.ts";
 import type { DraftTrace } from "../../llama/server/draft-trace.ts";
+import { isDraftTrace } from "./trace-shape.ts";
 import type { BenchPrompt } from "../bench-prompt.ts";
 import type { Timing } from "../measurement.ts";
 import type { RoundKeeper } from "../rounds/run-rounds.ts";
@@ -13,6 +15,11 @@ export interface TracedSetting {
   /** What batches cost both models, in milliseconds; undefined where it cannot be measured. */
   readonly bothMs: readonly number[] | undefined;
 }
+
+const isTraced = isShape<TracedSetting>({
+  trace: isOptional(isDraftTrace),
+  bothMs: isOptional(isListOf(isNumber)),
+});
 
 interface TraceOptions {
   readonly contest: BenchContest;
@@ -30,7 +37,7 @@ interface TraceOptions {
 export async function traceSetting(label: string, options: TraceOptions): Promise<TracedSetting> {
   const { contest, prompts, keeper, timing, signal } = options;
   const name = `trace of ${label}`;
-  const kept = keeper.get(name) as TracedSetting | undefined;
+  const kept = keeper.get(name, isTraced);
   if (kept !== undefined) return kept;
   for (const prompt of prompts) await contest.ask(label, [prompt], signal);
   const { server } = await contest.server(label, signal);

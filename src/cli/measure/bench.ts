@@ -9,6 +9,7 @@ import { describeResult } from "../../bench/report/describe-result.ts";
 import { renderHtml } from "../../bench/report/render-html.ts";
 import { readReport, reportFiles, writeReport } from "../../bench/report/report-file.ts";
 import { runBench } from "../../bench/run/run-bench.ts";
+import { estimatePrompts } from "../../bench/statistics/estimate-ratio.ts";
 import { openProfile } from "../options/context.ts";
 import { jsonText } from "../screen/json-text.ts";
 import { outputWidth, print } from "../screen/print.ts";
@@ -33,10 +34,9 @@ export async function bench(nameOrPath: string, options: BenchCommandOptions): P
   const profile = await openProfile(nameOrPath, paths);
   const against = options.against === "none" ? undefined : await openProfile(options.against, paths);
   const asked = options.prompts === undefined ? undefined : await readPrompts(options.prompts);
-  const profiles = against === undefined ? [profile] : [profile, against];
-  const report = await measuring({ ...options, paths, profiles, notes: asked?.notes ?? [] }, (measurement) =>
-    runBench({
-      ...measurement,
+  return measuring({ ...options, paths, notes: asked?.notes ?? [] }, async ({ clearScreen, forget, ...context }) => {
+    const report = await runBench({
+      ...context,
       profile,
       against,
       prompts: asked?.prompts,
@@ -45,10 +45,14 @@ export async function bench(nameOrPath: string, options: BenchCommandOptions): P
       maxTokens: options.tokens,
       timing: options.timing,
       wantsPrediction: options.report !== undefined,
-    }),
-  );
-  await publish(report, options);
-  return report.end === "interrupted" ? exitCodes.interrupted.code : 0;
+    });
+    clearScreen();
+    await publish(report, options);
+    if (report.end === "interrupted") return exitCodes.interrupted.code;
+    // A run that has shown nothing yet goes on with the next one.
+    if (report.verdict.kind !== "unknown") await forget();
+    return 0;
+  });
 }
 
 async function publish(report: BenchReport, { json, report: path }: BenchCommandOptions): Promise<void> {
@@ -59,7 +63,7 @@ async function publish(report: BenchReport, { json, report: path }: BenchCommand
 
 /** `llmctl bench --compare A.json B.json`. @returns 1 for a regression. */
 export async function benchCompare([a, b]: readonly [string, string], json: boolean): Promise<number> {
-  const comparison = compareReports(await readReport(a), await readReport(b));
+  const comparison = compareReports(await readReport(a), await readReport(b), estimatePrompts);
   print(json ? jsonText(comparison) : describeComparison(comparison, outputWidth()));
   return comparison.isRegression ? exitCodes.failed.code : 0;
 }

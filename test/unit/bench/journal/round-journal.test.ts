@@ -325,6 +325,7 @@ test("the key differs with everything that a measurement depends on, and with no
     files: [{ path: "/m.gguf", sizeBytes: 1, modifiedMs: 2 }],
     commands: [["a", "b"], []],
     promptIds: ["p"],
+    timing: "wall",
     concurrency: 1,
     maxTokens: 128,
     machine: ["EPYC"],
