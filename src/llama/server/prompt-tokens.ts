@@ -15,21 +15,35 @@ export async function tokenize(endpoint: Endpoint, text: string, signal: AbortSi
   throw answerFailed(endpoint, { why: "/tokenize answered without tokens" });
 }
 
+interface PromptRequest {
+  readonly path: string;
+  readonly body: Readonly<Record<string, unknown>>;
+}
+
 /**
- * Number of tokens of the prompt that a request becomes, without those that the model adds at its ends.
+ * The tokens of the prompt that a request becomes, without those that the model adds at its ends.
  * @throws as {@link askForJson}.
  */
-export async function countPromptTokens(
+export async function tokenizePrompt(
   endpoint: Endpoint,
-  { path, body }: { readonly path: string; readonly body: Readonly<Record<string, unknown>> },
+  { path, body }: PromptRequest,
   signal: AbortSignal,
-): Promise<number> {
+): Promise<readonly number[]> {
   const text =
     path === "/completion"
       ? body["prompt"]
       : (await askForJson(endpoint, { method: "POST", path: "/apply-template", json: body, signal }))["prompt"];
   if (!isText(text)) throw answerFailed(endpoint, { why: "the request became no prompt of text" });
-  return (await tokenize(endpoint, text as string, signal)).length;
+  return tokenize(endpoint, text as string, signal);
+}
+
+/** Number of {@link tokenizePrompt}. */
+export async function countPromptTokens(
+  endpoint: Endpoint,
+  request: PromptRequest,
+  signal: AbortSignal,
+): Promise<number> {
+  return (await tokenizePrompt(endpoint, request, signal)).length;
 }
 
 /** The context of one slot, in tokens. @throws as {@link askForJson}. */
