@@ -10,7 +10,7 @@ import type { StartedServer } from "../../supervisor/child/server-run.ts";
 import { ServerWatch } from "../../supervisor/child/server-watch.ts";
 import { startServer } from "../../supervisor/child/start-server.ts";
 import { realSystem, type System } from "../../supervisor/child/system.ts";
-import type { Endpoint, Launch } from "../../supervisor/launch.ts";
+import type { Endpoint, ExitCause, Launch } from "../../supervisor/launch.ts";
 import { ServerLog } from "../../supervisor/log/server-log.ts";
 import { stalled } from "../../supervisor/supervision-causes.ts";
 import { warnOnSystemError } from "../../supervisor/warn-on-system-error.ts";
@@ -53,6 +53,8 @@ export class BenchServer implements AsyncDisposable {
   #endpoint: Endpoint | undefined;
   #loadMs: number | undefined;
   #death: LlmctlError | undefined;
+  /** An error has named it. */
+  #keepsLog = false;
   #stopping: Promise<void> | undefined;
 
   private constructor(launch: Launch, { folder, log, started, system }: Spawned) {
@@ -152,7 +154,7 @@ export class BenchServer implements AsyncDisposable {
         onEndpoint: (endpoint) => (this.#endpoint = endpoint),
         onHealth: (health) => health === "ready" && end(resolve),
         onLoad,
-        onSilence: () => end(() => reject(benchServerDied(stalled(this.launch), this.logPath))),
+        onSilence: () => end(() => reject(this.#died(stalled(this.launch)))),
         onTraffic: ignore,
         onLost: ignore,
         onLogMoved: ignore,
@@ -186,8 +188,13 @@ export class BenchServer implements AsyncDisposable {
       oomKills: (processes.readOomKills() ?? 0) - oomKills,
       wasReady: this.#loadMs !== undefined,
     });
-    this.#death = benchServerDied(cause, this.logPath);
+    this.#death = this.#died(cause);
     return this.#death;
+  }
+
+  #died(cause: ExitCause): LlmctlError {
+    this.#keepsLog = true;
+    return benchServerDied(cause, this.logPath);
   }
 
   async #end(): Promise<void> {
@@ -195,7 +202,7 @@ export class BenchServer implements AsyncDisposable {
       if (!this.hasDied()) await this.#endProcess();
     } finally {
       this.#log.close();
-      if (!this.hasDied()) removeFolder(this.#folder);
+      if (!this.#keepsLog) removeFolder(this.#folder);
     }
   }
 

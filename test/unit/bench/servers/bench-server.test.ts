@@ -124,6 +124,7 @@ test("a load without a sign of life ends by the launch's own rule", async () => 
     exit: "notReadyInTime",
   });
   expect(system.processes.pids).toEqual([]);
+  expect(readdirSync(folder)).toHaveLength(1);
 });
 
 describe("an abort", () => {

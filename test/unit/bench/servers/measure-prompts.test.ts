@@ -148,6 +148,12 @@ describe("a failed request", () => {
     expect(await measure(["one"], { timing: "cpu" })).toEqual([{ error: String.raw`out of\nmemory` }]);
   });
 
+  test("of a server that answers has its words as the reason", async () => {
+    death = new LlmctlError("bench-server-died", "another server", { exit: "failed" });
+    server.answer = (response) => void response.writeHead(400).end('{"error":{"message":"no such grammar"}}');
+    expect(await measure(["one"])).toEqual([{ error: "the server gave no complete answer: no such grammar" }]);
+  });
+
   test("is none when the run was interrupted", async () => {
     const controller = new AbortController();
     server.answer = () => controller.abort(new Error("Ctrl-C"));
