@@ -58,7 +58,7 @@ export async function readContextTokens(endpoint: Endpoint, signal: AbortSignal)
   throw answerFailed(endpoint, { why: "/props answered without n_ctx" });
 }
 
-/** @throws LlmctlError `answer-failed`; an `AbortError` when the signal is aborted. */
+/** @throws LlmctlError `answer-failed`, `answer-cut-off`; an `AbortError` when the signal is aborted. */
 async function askForJson(endpoint: Endpoint, asked: HttpRequest): Promise<Readonly<Record<string, unknown>>> {
   const { status, body } = await sendOrFail(endpoint, asked);
   const answer = parseJsonOrNothing(body);
@@ -71,6 +71,6 @@ async function sendOrFail(endpoint: Endpoint, asked: HttpRequest): ReturnType<ty
     return await send(endpoint, asked);
   } catch (cause) {
     asked.signal.throwIfAborted();
-    throw answerFailed(endpoint, { why: "it cannot be reached", cause });
+    throw answerFailed(endpoint, { why: "it cannot be reached", isCut: true, cause });
   }
 }
