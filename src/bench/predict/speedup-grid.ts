@@ -17,8 +17,8 @@ export interface Grid {
 }
 
 /**
- * An n_min of 1 is left out: no draft is shorter than that and not empty. Steps of p_min are written so that each is the
- * nearest number to its two digits, as the log's probabilities are.
+ * An n_min of 1 is left out: no draft is shorter than that and not empty. Steps of p_min are written so that each is
+ * the nearest number to its two digits, as the log's probabilities are.
  */
 export const wholeGrid: Grid = {
   nMax: Array.from({ length: 16 }, (_, index) => index + 1),
@@ -59,8 +59,8 @@ const leastGain = 1.02;
 const tie = 0.001;
 
 /**
- * The settings that are worth a measurement, the best first: of each n_max the best one, so that they differ by more than a
- * hair's breadth of p_min.
+ * The settings that are worth a measurement, the best first: of each n_max the best one, so that they differ by more
+ * than a hair's breadth of p_min.
  */
 export function pickFinalists(predictions: readonly PredictedSetting[], most = 3): PredictedSetting[] {
   const best = predictions.reduce((highest, { ratio }) => Math.max(highest, ratio), 0);

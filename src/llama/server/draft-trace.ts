@@ -12,9 +12,9 @@
  *
  * Each candidate costs the drafter one evaluation: the first one evaluates the last sampled token, each next one the
  * drafted token before. A candidate below p_min is evaluated and logged, ends the draft, and is not part of it. So a
- * draft of j tokens costs j evaluations when it reached its limit, and j + 1 when p_min stopped it. A draft shorter than
- * n_min is thrown away after it was computed. After the check the drafter evaluates the whole batch once more, also
- * after a fully accepted draft and in steps without one; so it never has a token to catch up on.
+ * draft of j tokens costs j evaluations when it reached its limit, and j + 1 when p_min stopped it. A draft shorter
+ * than n_min is thrown away after it was computed. After the check the drafter evaluates the whole batch once more,
+ * also after a fully accepted draft and in steps without one; so it never has a token to catch up on.
  *
  * MTP logs the same lines. It notices only n_max while it drafts; what M does not permit is cut off afterwards.
  *
@@ -43,7 +43,7 @@ export interface TracedCycle {
 }
 
 /** The steps of one answer. */
-export interface TracedAnswer {
+interface TracedAnswer {
   /** The server's number of the request. */
   readonly task: number;
   /** It came with the prompt. */
@@ -65,8 +65,8 @@ export interface DraftTrace {
   readonly restoresCheckpoints: boolean;
 }
 
-/** Enough for a thousand answers of a thousand tokens; a log may be endless. */
-const mostCycles = 1_000_000;
+/** Enough for a hundred answers of a thousand tokens, and some 100 MB; a log may be endless. */
+const mostCycles = 100_000;
 /** A draft cannot be longer than the batch that checks it: `--batch-size` is 2048, and nobody drafts that much. */
 const mostCandidates = 1024;
 /** Longer than every line that matters; a token's text ends in the next line at the latest. */
@@ -79,7 +79,8 @@ const stamp = String.raw`^(?:\d{1,6}\.\d\d\.\d{3}\.\d{3} )?`;
 const count = String.raw`\d{1,9}`;
 const slotLine = new RegExp(String.raw`${stamp}[DIWE] slot +[^ ]+: id +(${count}) \| task (${count}) \| (.*)$`, "s");
 const candidateLine = new RegExp(
-  String.raw`${stamp}D spec +draft: +- seq_id (${count}), draft candidate +0, pos +(${count}): +(${count}) \( *(\d\.\d{3})\) '`,
+  String.raw`${stamp}D spec +draft: +- seq_id (${count}), draft candidate +0, pos +(${count}): +(${count}) ` +
+    String.raw`\( *(\d\.\d{3})\) '`,
 );
 const typeLine = new RegExp(String.raw`${stamp}D spec +[^ ]+: called impl ([a-z0-9-]{1,40}), hist size = `);
 
@@ -110,9 +111,9 @@ interface OpenAnswer {
 }
 
 /**
- * Collects the drafts of a server from the lines of its log. Answers of several slots may be mixed. A line counts only
- * when its start and its place are right, so a text that a prompt or a model has put into the log does no harm: at worst
- * it spoils its own answer, which is then left out.
+ * Collects the drafts of a server from the lines of its log. Answers of several slots may be mixed. A line counts
+ * only when its start and its place are right, so a text that a prompt or a model has put into the log does no harm:
+ * at worst it spoils its own answer, which is then left out.
  */
 export class DraftTraceParser {
   /** The answers in progress, by slot. */
