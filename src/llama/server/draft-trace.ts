@@ -31,7 +31,7 @@ export interface DraftCandidate {
 
 /** One step of the target after the first token of an answer. */
 export interface TracedCycle {
-  /** Number of tokens for which context and answer had room. */
+  /** Number of tokens for which context and answer had room, 0 or more. */
   readonly mostDraft: number;
   /** The drafter's best token for each position in a row. The last one may have been too improbable to be drafted. */
   readonly candidates: readonly DraftCandidate[];
@@ -164,7 +164,7 @@ export class DraftTraceParser {
     const token = tokenText.exec(text);
     if (token !== null) return addToken(answer, Number(token[1]));
     const room = roomText.exec(text);
-    if (room !== null) return this.#startCycle(answer, Number(room[1]));
+    if (room !== null) return this.#startCycle(answer, Math.max(0, Number(room[1])));
     if (endText.test(text)) return this.#end(slot, answer);
     if (restoreText.test(text)) this.#restores = answer.isBroken = true;
     else if (!check(answer, text)) addAccepted(answer, text);
@@ -232,6 +232,6 @@ function endCycle(answer: OpenAnswer): void {
 }
 
 function isConsistent({ candidates, drafted, accepted, tokens, isChecked, mostDraft }: OpenCycle): boolean {
-  const isPossible = isChecked && drafted <= candidates.length && drafted <= Math.max(0, mostDraft);
+  const isPossible = isChecked && drafted <= candidates.length && drafted <= mostDraft;
   return isPossible && accepted >= 0 && accepted <= drafted && tokens.length >= 1 && tokens.length <= accepted + 1;
 }

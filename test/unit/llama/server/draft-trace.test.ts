@@ -126,6 +126,12 @@ describe("the trace of a log", () => {
     });
   });
 
+  test("has no room where the context is full", () => {
+    const full = { ...stopped, candidates: [], mostDraft: 0 };
+    const lines = answerLines(9, [full]).map((line) => line.replace("possible draft: 0", "possible draft: -1"));
+    expect(parse(lines)?.answers).toEqual([{ task: 0, firstToken: 9, cycles: [full] }]);
+  });
+
   test("ends a step where the answer ends, though more was accepted", () => {
     const ended = { ...drafted, accepted: 2, tokens: [10] };
     expect(parse(answerLines(9, [ended]))?.answers).toEqual([{ task: 0, firstToken: 9, cycles: [ended] }]);
