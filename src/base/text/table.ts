@@ -1,4 +1,4 @@
-import { printableName } from "../../base/text/printable.ts";
+import { printableName } from "./printable.ts";
 
 // Control characters become blanks: a column has no room to show them.
 // oxlint-disable-next-line no-control-regex -- these are the characters

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { formatTable } from "../../../../src/cli/screen/table.ts";
+import { formatTable } from "../../../../src/base/text/table.ts";
 
 describe("a table", () => {
   test("lines up its columns and cuts lines at the width", () => {
