@@ -2,7 +2,7 @@ import { CycleAdder, type CycleSums, type DraftingCosts, predictSpeedup } from "
 import type { DraftReplay, DraftSetting } from "./replay.ts";
 
 /** A setting with what a replay says about it. */
-export interface PredictedSetting {
+export interface GridPrediction {
   readonly setting: DraftSetting;
   /** Predicted speed over that without drafting. */
   readonly ratio: number;
@@ -34,8 +34,8 @@ export function predictGrid(
     grid = wholeGrid,
     mostDraft = Number.POSITIVE_INFINITY,
   }: { readonly grid?: Grid; readonly mostDraft?: number } = {},
-): PredictedSetting[] {
-  const predictions: PredictedSetting[] = [];
+): GridPrediction[] {
+  const predictions: GridPrediction[] = [];
   // p_min outside: a replay prepares it once for all others.
   for (const pMin of grid.pMin)
     for (const nMax of grid.nMax)
@@ -62,17 +62,17 @@ const tie = 0.001;
  * The settings that are worth a measurement, the best first: of each n_max the best one, so that they differ by more
  * than a hair's breadth of p_min.
  */
-export function pickFinalists(predictions: readonly PredictedSetting[], most = 3): PredictedSetting[] {
+export function pickFinalists(predictions: readonly GridPrediction[], most = 3): GridPrediction[] {
   const best = predictions.reduce((highest, { ratio }) => Math.max(highest, ratio), 0);
   const good = predictions.filter(({ ratio }) => ratio > leastGain && ratio >= best * (1 - margin));
-  const ofEachLength = new Map<number, PredictedSetting>();
+  const ofEachLength = new Map<number, GridPrediction>();
   for (const prediction of good) {
     const { nMax } = prediction.setting;
     const other = ofEachLength.get(nMax);
     if (other === undefined || isBetter(prediction, other)) ofEachLength.set(nMax, prediction);
   }
   const left = [...ofEachLength.values()];
-  const finalists: PredictedSetting[] = [];
+  const finalists: GridPrediction[] = [];
   while (left.length > 0 && finalists.length < most) {
     const next = left.reduce((leader, one) => (isBetter(one, leader) ? one : leader));
     finalists.push(next);
@@ -82,12 +82,12 @@ export function pickFinalists(predictions: readonly PredictedSetting[], most = 3
 }
 
 /** Among equals the cheaper one: fewer drafted tokens, then the simpler setting. */
-function isBetter(one: PredictedSetting, other: PredictedSetting): boolean {
+function isBetter(one: GridPrediction, other: GridPrediction): boolean {
   if (Math.abs(one.ratio - other.ratio) > tie) return one.ratio > other.ratio;
   return costOrder(one, other) < 0;
 }
 
-function costOrder(one: PredictedSetting, other: PredictedSetting): number {
+function costOrder(one: GridPrediction, other: GridPrediction): number {
   const [a, b] = [one.setting, other.setting];
   return one.sums.drafted - other.sums.drafted || a.nMax - b.nMax || a.nMin - b.nMin || a.pMin - b.pMin;
 }

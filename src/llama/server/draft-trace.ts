@@ -43,7 +43,7 @@ export interface TracedCycle {
 }
 
 /** The steps of one answer. */
-interface TracedAnswer {
+export interface TracedAnswer {
   /** The server's number of the request. */
   readonly task: number;
   /** It came with the prompt. */
@@ -80,7 +80,7 @@ const count = String.raw`\d{1,9}`;
 const slotLine = new RegExp(String.raw`${stamp}[DIWE] slot +[^ ]+: id +(${count}) \| task (${count}) \| (.*)$`, "s");
 const candidateLine = new RegExp(
   String.raw`${stamp}D spec +draft: +- seq_id (${count}), draft candidate +0, pos +(${count}): +(${count}) ` +
-    String.raw`\( *(\d\.\d{3})\) '`,
+    String.raw`\( *(0\.\d{3}|1\.000)\) '`,
 );
 const typeLine = new RegExp(String.raw`${stamp}D spec +[^ ]+: called impl ([a-z0-9-]{1,40}), hist size = `);
 
@@ -90,7 +90,8 @@ const plainText = /^slot decode token, id=/;
 const acceptedText = new RegExp(`^add accepted tokens: sampled=${count}, ids\\.size=(${count}), n_draft=(${count})$`);
 const tokenText = new RegExp(`^n_gen = ${count}, n_remaining = -?${count}, next token: +(${count}) '`);
 const restoreText = /^restoring speculative checkpoint /;
-const endText = /^stop processing: /;
+/** The first line about an end comes before the answer is sent, so whoever has the answer finds it in the log. */
+const endText = /^(?:prompt eval time = |stop processing: )/;
 
 interface OpenCycle extends TracedCycle {
   candidates: DraftCandidate[];
