@@ -2,7 +2,7 @@ import { CycleAdder, type CycleSums, type DraftingCosts, predictSpeedup } from "
 import type { DraftReplay, DraftSetting } from "./replay.ts";
 
 /** A setting with what a replay says about it. */
-export interface GridPoint {
+export interface GridPrediction {
   readonly setting: DraftSetting;
   /** Predicted speed over that without drafting. */
   readonly ratio: number;
@@ -17,8 +17,8 @@ export interface Grid {
 }
 
 /**
- * An n_min of 1 is left out: no draft is shorter than that and not empty. Steps of p_min are written so that each is the
- * nearest number to its two digits, as the log's probabilities are.
+ * An n_min of 1 is left out: no draft is shorter than that and not empty. Steps of p_min are written so that each is
+ * the nearest number to its two digits, as the log's probabilities are.
  */
 export const wholeGrid: Grid = {
   nMax: Array.from({ length: 16 }, (_, index) => index + 1),
@@ -34,8 +34,8 @@ export function predictGrid(
     grid = wholeGrid,
     mostDraft = Number.POSITIVE_INFINITY,
   }: { readonly grid?: Grid; readonly mostDraft?: number } = {},
-): GridPoint[] {
-  const predictions: GridPoint[] = [];
+): GridPrediction[] {
+  const predictions: GridPrediction[] = [];
   // p_min outside: a replay prepares it once for all others.
   for (const pMin of grid.pMin)
     for (const nMax of grid.nMax)
@@ -62,11 +62,11 @@ const tie = 0.001;
  * The settings that are worth a measurement, the best first. Each has another n_max, and not the next one: a prediction
  * does not tell neighbours apart, and a measurement of both would teach nothing.
  */
-export function pickFinalists(predictions: readonly GridPoint[], most = 3): GridPoint[] {
+export function pickFinalists(predictions: readonly GridPrediction[], most = 3): GridPrediction[] {
   const best = predictions.reduce((highest, { ratio }) => Math.max(highest, ratio), 0);
-  const good = predictions.filter(({ ratio }) => ratio > leastGain && ratio >= best * (1 - margin));
-  const finalists: GridPoint[] = [];
-  for (let left = good; left.length > 0 && finalists.length < most;) {
+  const finalists: GridPrediction[] = [];
+  let left = predictions.filter(({ ratio }) => ratio > leastGain && ratio >= best * (1 - margin));
+  while (left.length > 0 && finalists.length < most) {
     const next = left.reduce((leader, one) => (isBetter(one, leader) ? one : leader));
     finalists.push(next);
     left = left.filter(({ setting }) => isApart(setting.nMax, next.setting.nMax));
@@ -82,12 +82,12 @@ function isApart(a: number, b: number): boolean {
 }
 
 /** Among equals the cheaper one: fewer drafted tokens, then the simpler setting. */
-function isBetter(one: GridPoint, other: GridPoint): boolean {
+function isBetter(one: GridPrediction, other: GridPrediction): boolean {
   if (Math.abs(one.ratio - other.ratio) > tie) return one.ratio > other.ratio;
   return costOrder(one, other) < 0;
 }
 
-function costOrder(one: GridPoint, other: GridPoint): number {
+function costOrder(one: GridPrediction, other: GridPrediction): number {
   const [a, b] = [one.setting, other.setting];
   return one.sums.drafted - other.sums.drafted || a.nMax - b.nMax || a.nMin - b.nMin || a.pMin - b.pMin;
 }

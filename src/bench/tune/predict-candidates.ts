@@ -2,7 +2,7 @@ import type { PredictedSetting } from "../tune-report.ts";
 import type { DraftingCosts } from "../predict/drafting-cost.ts";
 import { type AnsweredPrompt, type NgramSetting, predictNgram } from "../predict/ngram-replay.ts";
 import { DraftReplay } from "../predict/replay.ts";
-import { type GridPoint, pickFinalists, predictGrid } from "../predict/speedup-grid.ts";
+import { type GridPrediction, pickFinalists, predictGrid } from "../predict/speedup-grid.ts";
 import type { TracedSetting } from "../trace/trace-setting.ts";
 import type { Candidate } from "./candidate.ts";
 import { type DraftNumbers, type Finalist, makeFinalist } from "./finalist.ts";
@@ -38,7 +38,7 @@ export function predictTraced(
   return { candidate, predicted, finalists: pickFinalists(grid).map((point) => finalistOf(candidate, point)) };
 }
 
-function finalistOf(candidate: Candidate, { setting, ratio }: GridPoint): Finalist {
+function finalistOf(candidate: Candidate, { setting, ratio }: GridPrediction): Finalist {
   const { nMax, nMin, pMin } = setting;
   return makeFinalist(candidate, { n_max: nMax, ...(nMin === 0 ? {} : { n_min: nMin }), p_min: pMin }, ratio);
 }

@@ -12,8 +12,18 @@ llamacpp:spec_decode_num_accepted_tokens_per_pos_total{position="2"} 2
 
 describe("the counters of drafting", () => {
   test("are read from the metrics", () => {
-    expect(parseDraftCounters(metrics)).toEqual({ drafts: 4, drafted: 27, accepted: 18, acceptedByPosition: [3, 0, 2] });
+    expect(parseDraftCounters(metrics)).toEqual({
+      drafts: 4,
+      drafted: 27,
+      accepted: 18,
+      acceptedByPosition: [3, 0, 2],
+    });
     expect(parseDraftCounters(metrics.replaceAll("\n", "\r\n"))).toEqual(parseDraftCounters(metrics));
+  });
+
+  test("may be so large that they are written with an exponent", () => {
+    const large = metrics.replace("draft_tokens_total 27", "draft_tokens_total 1.25e+07");
+    expect(parseDraftCounters(large)?.drafted).toBe(12_500_000);
   });
 
   test("are not known on builds without them, or when they are no counts", () => {
