@@ -128,6 +128,9 @@ const grids = `
 .heat { width: auto; }
 .heat td, .heat th { text-align: center; padding: 0.35rem 0.5rem; white-space: nowrap; min-width: 3.1rem;
   border: 2px solid var(--paper); }
+.heat.dense td, .heat.dense th { padding: 0.05rem 0.4rem; font-size: 0.75rem; min-width: 2.6rem; border-width: 1px; }
+.heat.dense .measured { font-size: 0.6875rem; }
+.heat caption { caption-side: top; }
 .heat th { color: var(--soft); font-size: 0.8125rem; white-space: nowrap; }
 .heat td.faster { background: color-mix(in srgb, var(--up) var(--heat), var(--paper)); }
 .heat td.slower { background: color-mix(in srgb, var(--down) var(--heat), var(--paper)); }

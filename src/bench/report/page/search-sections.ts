@@ -15,7 +15,7 @@ import {
 } from "../number-words.ts";
 import { type Content, markup, type Markup } from "./markup.ts";
 import { keyFigure, numberCell, section, textCell } from "./page-frame.ts";
-import { estimateTable } from "./speedup-section.ts";
+import { estimateTable, intervalWords } from "./speedup-section.ts";
 
 /** The winner's numbers and what the search took. */
 export function searchFigures(report: TuneReport): Markup {
@@ -70,9 +70,7 @@ export function finalistsSection({ finalists, winner }: TuneReport): Content {
     result: finalistResult(finalist, winner),
   }));
   return section("finalists", "Measured against no drafting", [
-    markup`<p>Geometric mean over the prompts, with its 95 % interval from a bootstrap over prompts. An interval that crosses the
-dashed line at 1 shows no difference.</p>
-`,
+    intervalWords("Speed over that without drafting", rows),
     estimateTable("Setting", rows, true),
     costsOfFinalists(finalists),
   ]);

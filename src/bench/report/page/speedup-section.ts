@@ -1,5 +1,6 @@
 import type { BenchReport } from "../../bench-report.ts";
 import type { Estimate } from "../../estimate.ts";
+import { fewestPrompts } from "../../statistics/estimate-ratio.ts";
 import { lane, laneAxis, reference, toneOf, whiskers } from "../chart/lane.ts";
 import { ratioScale, type Scale } from "../chart/scale.ts";
 import { formatCount, formatEstimate, formatRatioTick } from "../number-words.ts";
@@ -23,11 +24,19 @@ export function speedupSection({ verdict, byKind, settings }: BenchReport): Mark
   ];
   const [first, second] = settings;
   return section("speedup", "Speedup", [
-    markup`<p>Speed of “${second.label}” over that of “${first.label}”: the geometric mean over the prompts, with its
-95 % interval from a bootstrap over prompts. An interval that crosses the dashed line at 1 shows no difference.</p>
-`,
+    intervalWords(`Speed of “${second.label}” over that of “${first.label}”`, rows),
     estimateTable("Prompts", rows),
   ]);
+}
+
+/** What the numbers of a table of estimates are. */
+export function intervalWords(what: string, rows: readonly EstimateRow[]): Markup {
+  const isFew = rows.some(({ estimate }) => estimate !== null && estimate.prompts < fewestPrompts);
+  return markup`<p>${what}: the geometric mean over the prompts, with its 95 % interval from a bootstrap over prompts.
+An interval that crosses the dashed line at 1 shows no difference.${
+    isFew ? ` With fewer than ${fewestPrompts} prompts it only tells about these, by how much their passes differ.` : ""
+  }</p>
+`;
 }
 
 /** A table with a dot and its interval in each row. @param hasResults Adds columns for prediction and result. */

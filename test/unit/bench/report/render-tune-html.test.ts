@@ -3,7 +3,7 @@ import { renderTuneHtml } from "../../../../src/bench/report/render-tune-html.ts
 import type { TuneReport } from "../../../../src/bench/tune-report.ts";
 import { hostileMarkup } from "../../../support/bench-reports.ts";
 import { expectSoundPage } from "../../../support/expect-sound-page.ts";
-import { fruitfulTune, fruitlessTune } from "../../../support/tune-reports.ts";
+import { fruitfulTune, fruitlessTune, wholeGridTune } from "../../../support/tune-reports.ts";
 
 describe("the page of a search", () => {
   test("is whole, and the same each time", () => {
@@ -89,7 +89,17 @@ describe("the page of a search", () => {
     const [one] = report.predicted;
     const rows = [0, 2].map((nMin) => ({ ...one, nMin, label: `n_min ${nMin}` }) as NonNullable<typeof one>);
     const page = expectSoundPage(renderTuneHtml({ ...report, predicted: rows, finalists: [] }));
-    expect(page.rows("heat").map(([name]) => name)).toEqual(["0, n_min 0", "0, n_min 2"]);
+    expect(page.find("caption").map(({ text }) => text)).toEqual(["n_min 0", "n_min 2"]);
+    expect(page.rows("heat")).toHaveLength(2);
+    expect(page.find("td", "best")).toHaveLength(1);
+  });
+
+  test("has the whole grid of a search, in small tables", () => {
+    const report = wholeGridTune();
+    const page = expectSoundPage(renderTuneHtml(report));
+    expect(page.find("table", "dense")).toHaveLength(2);
+    const cells = page.rows("heat").flatMap(([, ...row]) => row.filter((cell) => cell !== ""));
+    expect(cells).toHaveLength(report.predicted.length);
   });
 
   test("has the candidates with what became of them, and the stages", () => {

@@ -12,7 +12,12 @@ llamacpp:spec_decode_num_accepted_tokens_per_pos_total{position="2"} 2
 
 describe("the counters of drafting", () => {
   test("are read from the metrics", () => {
-    expect(parseDraftCounters(metrics)).toEqual({ drafts: 4, drafted: 27, accepted: 18, acceptedByPosition: [3, 0, 2] });
+    expect(parseDraftCounters(metrics)).toEqual({
+      drafts: 4,
+      drafted: 27,
+      accepted: 18,
+      acceptedByPosition: [3, 0, 2],
+    });
     expect(parseDraftCounters(metrics.replaceAll("\n", "\r\n"))).toEqual(parseDraftCounters(metrics));
   });
 
