@@ -13,11 +13,9 @@ import {
 } from "../../base/text/check-shape.ts";
 import type { BatchCosts, BenchReport, ReportedSetting } from "../bench-report.ts";
 import type { Estimate } from "../estimate.ts";
-import type { FailedRequest, Measurement, Round } from "../measurement.ts";
+import { isCount, isRound, isShare } from "../round-shape.ts";
 
 const isRatio: Check = (value) => isNumber(value) && Number(value) > 0;
-const isShare: Check = (value) => isNumber(value) && Number(value) <= 1;
-const isCount: Check = (value) => Number.isSafeInteger(value) && Number(value) >= 0;
 
 const isEstimate = isShape<Estimate>({ ratio: isRatio, low: isRatio, high: isRatio, prompts: isCount });
 
@@ -29,26 +27,6 @@ const isSetting = isShape<ReportedSetting>({
     isShape<ReportedSetting["files"][number]>({ path: isText, sizeBytes: isNumber, sha256: isNullOr(isText) }),
   ),
   loadMs: isNullOr(isNumber),
-});
-
-const isMeasurement = isShape<Measurement>({
-  tokens: isCount,
-  generateMs: isNumber,
-  cpuMs: isNullOr(isNumber),
-  promptTokens: isCount,
-  firstTokenMs: isNumber,
-  draftTokens: isCount,
-  acceptedTokens: isCount,
-});
-const isFailed = isShape<FailedRequest>({ error: isText });
-
-const isRound = isShape<Round>({
-  promptId: isText,
-  pass: isCount,
-  order: isListOf(isText),
-  results: isMapOf((value) => isMeasurement(value) || isFailed(value)),
-  waitShare: isNullOr(isShare),
-  at: isText,
 });
 
 const isVerdict: Check = (value) => {
