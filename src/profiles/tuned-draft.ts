@@ -51,16 +51,17 @@ export function writeTunedDraft(text: string, source: SourceText, tuned: TunedDr
 
 /**
  * The text of a profile's file with this draft, checked: loaded, it gives exactly this draft.
- * @param wanted As {@link TunedDraft}; keys that it lacks get llmctl's default.
- * @returns both texts, for `diffText` and `replaceText`.
+ * @param wanted As {@link TunedDraft}; keys that it lacks get llmctl's default. `from` is the text to start from where
+ *   there is no file yet, as for an own profile that extends a shipped one.
+ * @returns both texts, for `diffText`, and for `replaceText` or `createProfile`.
  * @throws LlmctlError as loading does; `profile-uneditable`.
  */
 export async function planTunedDraft(
   source: SourceText,
-  wanted: Pick<TunedDraft, "draft" | "comment">,
+  { from, ...wanted }: Pick<TunedDraft, "draft" | "comment"> & { readonly from?: string },
   load: LoadOptions,
 ): Promise<{ readonly before: string; readonly after: string }> {
-  const before = await readProfileText(source);
+  const before = from ?? (await readProfileText(source));
   const bare = unsetInYaml(before, ["draft"], source) ?? before;
   const present = await draftOf(source, before, load);
   const after = writeTunedDraft(before, source, {
