@@ -107,6 +107,7 @@ function withDraft(text: string, source: SourceText, edit: Edit & { readonly dra
   const base: PlainMap = edit.inherited ?? draftDefaults;
   const wanted: PlainMap = { ...draftDefaults, ...defined(edit.draft) };
   const now = (key: string) => (Object.hasOwn(ownKeys, key) ? (present as PlainMap | undefined)?.[key] : base[key]);
+  // What is to be set comes first: a map that is empty meanwhile would be removed.
   const keys = [...new Set([...Object.keys(wanted), ...Object.keys(ownKeys), ...Object.keys(base)])];
   const changed = keys.filter((key) => !isDeepStrictEqual(now(key), wanted[key]));
   const values = changed.map((key) => [key, valueOver(wanted[key], base[key])] as const);
@@ -115,13 +116,10 @@ function withDraft(text: string, source: SourceText, edit: Edit & { readonly dra
     if (values.length === 0) return unsetInYaml(text, ["draft"], source) ?? text;
     return setInYaml(text, ["draft"], spellValue(Object.fromEntries(values)), source);
   }
-  // Keys are removed last: a map that is empty meanwhile would be removed, too.
-  return values
-    .toSorted(([, one], [, other]) => Number(one === undefined) - Number(other === undefined))
-    .reduce((edited, [key, value]) => {
-      if (value !== undefined) return setInYaml(edited, ["draft", key], spellValue(value), source);
-      return unsetInYaml(edited, ["draft", key], source) ?? edited;
-    }, text);
+  return values.reduce((edited, [key, value]) => {
+    if (value !== undefined) return setInYaml(edited, ["draft", key], spellValue(value), source);
+    return unsetInYaml(edited, ["draft", key], source) ?? edited;
+  }, text);
 }
 
 /** The value to write so that it is this one over an inherited one; undefined to write none. */

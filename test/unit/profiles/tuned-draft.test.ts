@@ -72,6 +72,12 @@ describe("a profile with a draft of its own gets the values that differ, and one
       `${line}\n{ model: m, draft: { model: d } }\n`,
     ],
     [
+      "a key on a line that begins within a text",
+      '{ description: "one\n  two", draft: { model: d } }\n',
+      d,
+      `${line}\n{ description: "one\n  two", draft: { model: d } }\n`,
+    ],
+    [
       "an anchor that nothing uses",
       "draft: &x { model: d }\n",
       { ...d, n_max: 1 },
