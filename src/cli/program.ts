@@ -79,7 +79,7 @@ const groups: readonly { readonly add: AddCommands; readonly names: readonly str
   { add: addLooking, names: ["ps", "status", "logs", "events", "metrics"] },
   { add: addPlanning, names: ["plan", "flags"] },
   { add: addChecking, names: ["check", "inspect"] },
-  { add: addMeasuring, names: ["bench"] },
+  { add: addMeasuring, names: ["bench", "tune"] },
   { add: addGetting, names: ["pull", "outdated", "models", "build", "upgrade"] },
   { add: addProfile, names: ["profile"] },
   { add: addServices, names: ["systemd", "launchd"] },

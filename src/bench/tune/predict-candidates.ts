@@ -1,4 +1,4 @@
-import type { PredictedSetting } from "../tune-report.ts";
+import type { GridSetting } from "../tune-report.ts";
 import type { DraftingCosts } from "../predict/drafting-cost.ts";
 import { type AnsweredPrompt, type NgramSetting, predictNgram } from "../predict/ngram-replay.ts";
 import { DraftReplay } from "../predict/replay.ts";
@@ -10,7 +10,7 @@ import { type DraftNumbers, type Finalist, makeFinalist } from "./finalist.ts";
 /** What the stages before the measurement say about one candidate. */
 export interface CandidatePrediction {
   readonly candidate: Candidate;
-  readonly predicted: readonly PredictedSetting[];
+  readonly predicted: readonly GridSetting[];
   /** Worth a measurement, the best first. */
   readonly finalists: readonly Finalist[];
 }

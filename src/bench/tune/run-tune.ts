@@ -1,37 +1,22 @@
 import { join } from "node:path";
 import { type Clock, systemClock } from "../../base/clock.ts";
 import { LlmctlError } from "../../base/errors.ts";
-import { llmctlVersion } from "../../base/version.ts";
 import type { HubAccess } from "../../hub/http/hub-access.ts";
 import type { PlanSession } from "../../llama/plan/plan-session.ts";
 import type { ModelRef, Profile } from "../../profiles/schema/schema.ts";
 import type { OnBenchEvent } from "../bench-event.ts";
 import type { BenchPrompt } from "../bench-prompt.ts";
 import type { Timing } from "../measurement.ts";
-import type { DraftingCosts } from "../predict/drafting-cost.ts";
 import type { RoundKeeper } from "../rounds/run-rounds.ts";
-import { choosePrompts, shippedPrompts } from "../run/choose-prompts.ts";
-import { describeMachine } from "../run/describe-machine.ts";
-import { findDraftBytes } from "../run/find-draft-bytes.ts";
-import { findReevaluation } from "../run/measure-drafting.ts";
 import type { KeeperOptions } from "../run/open-keeper.ts";
-import { reportSetting } from "../run/report-setting.ts";
 import { BenchContest } from "../servers/bench-contest.ts";
 import { findWhyInTurns } from "../servers/find-servers-room.ts";
-import { draftShare } from "../servers/measure-costs.ts";
-import { type BenchSetting, planSetting } from "../servers/plan-setting.ts";
-import { estimateFirstToken, estimateRatio, summarizeWaitShare } from "../statistics/estimate-ratio.ts";
-import { speedupSentence } from "../statistics/speedup-sentence.ts";
-import { planTraced } from "../trace/plan-traced.ts";
-import { traceSetting } from "../trace/trace-setting.ts";
-import { type TuneCandidate, type TuneFinalist, type TuneReport, tuneReportVersion } from "../tune-report.ts";
-import type { Candidate, RejectedCandidate } from "./candidate.ts";
-import { chooseWinner, type Winner } from "./choose-winner.ts";
-import type { Finalist } from "./finalist.ts";
-import { type Candidates, listCandidates } from "./list-candidates.ts";
-import { type Baseline, measureBaseline } from "./measure-baseline.ts";
-import { type FinalsResult, measureFinalists } from "./measure-finalists.ts";
-import { type CandidatePrediction, predictNgrams, predictTraced } from "./predict-candidates.ts";
+import { planSetting } from "../servers/plan-setting.ts";
+import type { TuneReport } from "../tune-report.ts";
+import type { Winner } from "./choose-winner.ts";
+import { reportTune } from "./report-tune.ts";
+import { runStages } from "./run-stages.ts";
+import { nothingFound, type Search } from "./search.ts";
 import { TuneProgress } from "./tune-progress.ts";
 
 export interface TuneOptions {
@@ -58,4 +43,40 @@ export interface TuneOptions {
 export interface TuneResult {
   readonly report: TuneReport;
   readonly winner: Winner;
+}
+
+/**
+ * Looks for the way of drafting that makes a profile fastest: gate, one load without drafting, one traced load for each
+ * drafter, the whole grid by computing, then the best few against no drafting.
+ * @throws LlmctlError of the plan, `bench-no-memory`, and of a server without which nothing can be said.
+ */
+export async function runTune(options: TuneOptions): Promise<TuneResult> {
+  const { profile, session, signal, onEvent, clock = systemClock } = options;
+  const startedAt = new Date();
+  const startedMs = clock.nowMs();
+  const none = await planSetting(profile, undefined, { label: "none", session });
+  const answers = new Map<string, string>();
+  await using contest = new BenchContest({
+    settings: [none],
+    capacity: 1,
+    folder: join(session.paths.state, ".bench"),
+    timing: options.timing,
+    maxTokens: options.maxTokens,
+    onEvent,
+    onAnswer: (label, { id }, { text }) => {
+      if (label === none.label) answers.set(id, text);
+    },
+  });
+  const progress = new TuneProgress({ clock, readLoads: () => contest.loads, onEvent });
+  const search: Search = { options, none, contest, progress, answers, clock };
+  const found = nothingFound();
+  try {
+    await findWhyInTurns([none], session);
+    await runStages(search, found);
+  } catch (error) {
+    if (!signal.aborted) throw error;
+    found.finals ??= { end: "interrupted", dropped: new Map(), elapsedMs: 0, notes: [] };
+  }
+  const seconds = (clock.nowMs() - startedMs) / 1000;
+  return reportTune(search, found, { startedAt: startedAt.toISOString(), seconds });
 }

@@ -42,4 +42,30 @@ export function addMeasuring(program: Command, done: (code: number) => void): vo
           }),
         );
     });
+  program
+    .command("tune <profile>")
+    .description("find the way of drafting that makes a profile fastest, and write it into the profile")
+    .option("--draft <model...>", "draft models beyond the profile's own: hf:OWNER/REPO:QUANT, an address or a path")
+    .option("--prompts <file>", "JSON Lines or text (default: code, rewriting, prose and questions of the package)")
+    .addOption(
+      new Option("--for <time>", "longest time for the last round").argParser(readDuration).default(1_800_000, "30m"),
+    )
+    .option("--concurrency <count>", "requests at once (default: the profile's parallel)", readCount)
+    .option("--tokens <count>", "most tokens of an answer", readCount, 256)
+    .addOption(
+      new Option("--clock <clock>", "cpu: processor time, for models on the CPU of a busy machine")
+        .choices(["wall", "cpu"] as const)
+        .default("wall" as const),
+    )
+    .option("--replace <profile...>", "running profiles that stop for the measurement and run again afterwards")
+    .option("--fresh", "forget what was measured before", false)
+    .option("--report <file>", "write the result as a page, with its data as JSON beside it")
+    .option("--yes", "write the result without asking", false)
+    .option("--dry-run", "only show what would be written", false)
+    .option("--json", "print JSON, for scripts; writes nothing", false)
+    .action(async (profile, { for: forMs, clock: timing, draft = [], replace = [], ...options }) => {
+      const { tune } = await import("../measure/tune.ts");
+      const unset = { prompts: undefined, concurrency: undefined, report: undefined };
+      done(await tune(profile, { ...unset, ...options, forMs, timing, draft, replace }));
+    });
 }

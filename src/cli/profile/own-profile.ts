@@ -54,7 +54,7 @@ async function offerOwn(name: string): Promise<boolean> {
   return askFor("[Y]es or [n]o: ", readYes);
 }
 
-function readYes(answer: string): boolean {
+export function readYes(answer: string): boolean {
   if (/^(?:y|yes|)$/i.test(answer)) return true;
   if (/^(?:n|no)$/i.test(answer)) return false;
   throw new LlmctlError("usage", "the answer is neither yes nor no", { exit: "usage" });

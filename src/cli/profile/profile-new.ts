@@ -49,6 +49,12 @@ export async function profileNew(givenName: string | undefined, given: NewOption
   print(`next: llmctl profile edit ${source.name}, llmctl check ${source.name}, llmctl up ${source.name}\n`);
 }
 
+/** Its file and its text, which are not written yet. @throws as {@link extendProfile}. */
+export async function planExtension(name: string, paths: Paths): Promise<{ source: SourceText; text: string }> {
+  const source = await newSource(name, join(paths.config, "profiles"));
+  return { source, text: newProfileText({ schema: await ensureSchemaFile(paths, source.path), extends: name }) };
+}
+
 /** Writes a profile of the user that extends another. @returns its path. @throws LlmctlError as `createProfile`. */
 export async function extendProfile(name: string, paths: Paths, load: LoadOptions): Promise<SourceText> {
   const source = await newSource(name, join(paths.config, "profiles"));

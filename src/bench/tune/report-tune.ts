@@ -1,0 +1,111 @@
+import { llmctlVersion } from "../../base/version.ts";
+import type { Verdict } from "../estimate.ts";
+import { describeMachine } from "../run/describe-machine.ts";
+import { findDraftBytes } from "../run/find-draft-bytes.ts";
+import { reportSetting } from "../run/report-setting.ts";
+import { estimateFirstToken, estimateRatio, summarizeWaitShare } from "../statistics/estimate-ratio.ts";
+import { speedupSentence } from "../statistics/speedup-sentence.ts";
+import { type TuneCandidate, type TuneFinalist, type TuneReport, tuneReportVersion } from "../tune-report.ts";
+import { chooseWinner, type Winner } from "./choose-winner.ts";
+import { findConcurrency } from "./run-stages.ts";
+import type { TuneResult } from "./run-tune.ts";
+import type { Found, PlannedFinalist, Search } from "./search.ts";
+
+/** Puts together what a search has found. */
+export async function reportTune(
+  search: Search,
+  found: Found,
+  time: Pick<TuneReport, "startedAt" | "seconds">,
+): Promise<TuneResult> {
+  const { options, none, contest, progress } = search;
+  const { profile, session, timing } = options;
+  const { finals } = found;
+  const rounds = found.keeper?.rounds ?? [];
+  const elapsedMs = finals?.elapsedMs ?? 0;
+  const winner = chooseWinner(
+    found.finalists.map(({ finalist }) => finalist),
+    { none: none.label, rounds, timing, elapsedMs },
+  );
+  const finalists = await Promise.all(found.finalists.map((one) => reportFinalist(one, search, found)));
+  const report: TuneReport = {
+    version: tuneReportVersion,
+    llmctl: llmctlVersion,
+    profile: profile.name,
+    ...time,
+    end: finals?.end ?? "no-candidate",
+    machine: await describeMachine(none, session),
+    build: none.launch.build,
+    timing,
+    concurrency: findConcurrency(options),
+    prompts: found.prompts.map(({ id, kind, excerpt }) => ({ id, kind, excerpt })),
+    stages: progress.stages,
+    loads: contest.loads,
+    candidates: reportCandidates(found),
+    predicted: found.predictions.flatMap(({ predicted }) => predicted),
+    baseline: found.baseline === undefined ? null : await reportSetting(none, contest.loadMs.get(none.label)),
+    finalists: finalists.toSorted((a, b) => (b.estimate?.ratio ?? 0) - (a.estimate?.ratio ?? 0)),
+    winner: nameWinner(winner, found),
+    draftBefore: profile.values.draft ?? null,
+    rounds,
+    waitShare: summarizeWaitShare(rounds),
+    sentence: describeWinner(winner, found, elapsedMs),
+    notes: [...found.notes, ...(finals?.notes ?? [])],
+  };
+  return { report, winner };
+}
+
+function reportCandidates({ candidates, costs }: Found): TuneCandidate[] {
+  return [...candidates.left.map((one) => ({ ...one, thrownOut: null })), ...candidates.rejected].map(
+    ({ label, thrownOut, bestPossible }) => ({
+      label,
+      thrownOut,
+      bestPossible,
+      costs: costs.get(label) ?? null,
+      acceptedByPosition: null,
+    }),
+  );
+}
+
+async function reportFinalist(
+  { finalist, setting }: PlannedFinalist,
+  { options, none, contest }: Search,
+  { keeper, finals }: Found,
+): Promise<TuneFinalist> {
+  const comparison = { first: none.label, second: finalist.label, timing: options.timing };
+  return {
+    setting: await reportSetting(setting, contest.loadMs.get(setting.label)),
+    candidate: finalist.candidate.label,
+    predicted: finalist.predicted,
+    estimate: estimateRatio(keeper?.rounds ?? [], comparison) ?? null,
+    firstToken: estimateFirstToken(keeper?.rounds ?? [], comparison) ?? null,
+    acceptedByPosition: null,
+    draftBytes: await findDraftBytes(none, setting, options.session),
+    dropped: finals?.dropped.get(finalist.label) ?? null,
+  };
+}
+
+/** A search without finalists has shown by its gate or by computing that nothing pays. */
+function nameWinner({ finalist, verdict }: Winner, { finalists, finals, baseline }: Found): string | null {
+  if (finalist !== undefined) return finalist.label;
+  if (finalists.length === 0) return finals === undefined && baseline !== undefined ? "none" : null;
+  return verdict.kind === "unknown" ? null : "none";
+}
+
+function describeWinner({ finalist, verdict }: Winner, { finalists, finals }: Found, elapsedMs: number): string {
+  const facts = { firstToken: null, draftBytes: null, elapsedMs };
+  if (finalist !== undefined) return `${finalist.label} ${speedupSentence(verdict, facts)}`;
+  if (finalists.length === 0)
+    return finals === undefined
+      ? "drafting does not pay here: no setting can be expected to"
+      : "interrupted before anything was measured";
+  return verdict.kind === "unknown"
+    ? speedupSentence(verdict, facts)
+    : `drafting does not pay here: ${describeBest(verdict, facts)}`;
+}
+
+function describeBest(
+  verdict: Exclude<Verdict, { kind: "unknown" }>,
+  facts: Parameters<typeof speedupSentence>[1],
+): string {
+  return `the best setting ${speedupSentence(verdict, facts)}`;
+}

@@ -1,0 +1,180 @@
+import { LlmctlError } from "../../base/errors.ts";
+import type { PlanSession } from "../../llama/plan/plan-session.ts";
+import type { Profile } from "../../profiles/schema/schema.ts";
+import type { DraftingCosts } from "../predict/drafting-cost.ts";
+import type { RoundKeeper } from "../rounds/run-rounds.ts";
+import { choosePrompts, shippedPrompts } from "../run/choose-prompts.ts";
+import { findReevaluation } from "../run/measure-drafting.ts";
+import { findWhyInTurns } from "../servers/find-servers-room.ts";
+import { draftShare } from "../servers/measure-costs.ts";
+import { type BenchSetting, planSetting } from "../servers/plan-setting.ts";
+import { planTraced } from "../trace/plan-traced.ts";
+import { traceSetting } from "../trace/trace-setting.ts";
+import type { Candidate, RejectedCandidate } from "./candidate.ts";
+import { type Candidates, listCandidates } from "./list-candidates.ts";
+import { measureBaseline } from "./measure-baseline.ts";
+import { type FinalsResult, measureFinalists } from "./measure-finalists.ts";
+import { predictNgrams, predictTraced } from "./predict-candidates.ts";
+import type { TuneOptions } from "./run-tune.ts";
+import type { Found, PlannedFinalist, Search } from "./search.ts";
+
+/** Runs the stages of a search; what each one found is kept in `found`, also when a later one is interrupted. */
+export async function runStages(search: Search, found: Found): Promise<void> {
+  const { options, none, contest, progress } = search;
+  const { session, signal } = options;
+  found.candidates = await progress.stage("gate", () => passGate(search));
+  const traced = await planTraces(search, found);
+  const concurrency = findConcurrency(options);
+  const keeper = await options.openKeeper({
+    purpose: "tune",
+    settings: [none, ...traced.map(({ setting }) => setting)],
+    promptIds: options.prompts?.map(({ id }) => id) ?? [shippedPrompts],
+    concurrency,
+    timing: options.timing,
+    maxTokens: options.maxTokens,
+  });
+  found.keeper = keeper;
+  contest.enter(traced.map(({ setting }) => setting));
+  const server = async () => (await contest.server(none.label, signal)).server;
+  const chosen = await choosePrompts(options.prompts, { server, keeper, signal });
+  found.prompts = chosen.prompts;
+  found.notes.push(...chosen.notes);
+  const baseline = await progress.stage("baseline", async () => {
+    const measured = await measureBaseline({
+      ...search,
+      ...options,
+      label: none.label,
+      prompts: found.prompts,
+      keeper,
+    });
+    return [measured, `${measured.texts.length} of ${found.prompts.length} prompts answered`];
+  });
+  found.baseline = baseline;
+  for (const one of traced) await traceCandidate(one, search, found, keeper);
+  for (const candidate of found.candidates.left.filter(({ source }) => source === "ngram"))
+    found.predictions.push(predictNgrams(candidate, baseline.texts, baseline.targetMs));
+  found.finalists = await progress.stage("predict", () => planFinalists(found, session, options.profile));
+  if (found.finalists.length === 0) return;
+  found.finals = await progress.stage("measure", () => runFinals(search, found, { keeper, concurrency }));
+}
+
+export function findConcurrency({ concurrency, profile }: TuneOptions): number {
+  return concurrency ?? Math.max(1, profile.values.parallel ?? 1);
+}
+
+async function passGate({ options, none }: Search): Promise<readonly [Candidates, string]> {
+  const { profile, drafts, session, access, ensureModels } = options;
+  const reevaluates = await findReevaluation(none, session);
+  const candidates = await listCandidates(profile, { drafts, session, access, reevaluates });
+  const left: Candidate[] = [];
+  const rejected: RejectedCandidate[] = [...candidates.rejected];
+  for (const candidate of candidates.left) {
+    try {
+      if (candidate.draft.model !== undefined) await ensureModels(withDraft(profile, candidate));
+      left.push(candidate);
+    } catch (error) {
+      if (!(error instanceof LlmctlError)) throw error;
+      rejected.push({ ...candidate, thrownOut: error.message });
+    }
+  }
+  const names = left.map(({ label }) => label).join(", ");
+  return [{ left, rejected }, left.length === 0 ? "nothing can draft for this target" : `${names} can draft`];
+}
+
+function withDraft(profile: Profile, { draft }: Candidate): Profile {
+  return { ...profile, values: { ...profile.values, draft } };
+}
+
+interface TracedCandidate {
+  readonly candidate: Candidate;
+  readonly setting: BenchSetting;
+}
+
+/** The loads that trace the candidates with a model or a layer of their own. */
+async function planTraces({ options }: Search, found: Found): Promise<TracedCandidate[]> {
+  const planned: TracedCandidate[] = [];
+  for (const candidate of found.candidates.left.filter(({ source }) => source !== "ngram")) {
+    const label = `trace of ${candidate.label}`;
+    const setting = await planTraced(options.profile, candidate.draft, { label, session: options.session });
+    if (setting === undefined) found.predictions.push(predictTraced(candidate, { trace: undefined }, undefined));
+    else planned.push({ candidate, setting });
+  }
+  return planned;
+}
+
+async function traceCandidate(
+  { candidate, setting }: TracedCandidate,
+  { options, contest, progress }: Search,
+  found: Found,
+  keeper: RoundKeeper,
+): Promise<void> {
+  const { session } = options;
+  await progress.stage("trace", async () => {
+    try {
+      const traced = await traceSetting(setting.label, { ...options, contest, prompts: found.prompts, keeper });
+      const target = found.baseline?.targetMs ?? [];
+      const draft = traced.bothMs === undefined ? undefined : draftShare(traced.bothMs, target);
+      const costs: DraftingCosts | undefined =
+        draft === undefined || target.length === 0
+          ? undefined
+          : { batches: { target, draft }, reevaluates: await findReevaluation(setting, session) };
+      if (costs !== undefined) found.costs.set(candidate.label, costs.batches);
+      found.predictions.push(predictTraced(candidate, traced, costs));
+      return [undefined, `${candidate.label}: ${traced.trace?.answers.length ?? 0} answers traced`];
+    } catch (error) {
+      if (!(error instanceof LlmctlError)) throw error;
+      found.notes.push(`${candidate.label}: ${error.message}`);
+      return [undefined, `${candidate.label}: ${error.message}`];
+    }
+  });
+}
+
+/** Number of settings that are measured. */
+const mostFinalists = 3;
+/** A prediction that is off by this much still leaves the best setting among the finalists. */
+const margin = 0.1;
+
+/** The best of all candidates: of each one the best first. */
+async function planFinalists(
+  { predictions }: Found,
+  session: PlanSession,
+  profile: Profile,
+): Promise<readonly [readonly PlannedFinalist[], string]> {
+  const all = predictions.flatMap(({ finalists }) => finalists.map((finalist, rank) => ({ finalist, rank })));
+  const best = all.reduce((most, { finalist }) => Math.max(most, finalist.predicted ?? 0), 0);
+  const good = all
+    .filter(({ finalist }) => finalist.predicted === null || finalist.predicted >= best * (1 - margin))
+    .toSorted((a, b) => a.rank - b.rank || (b.finalist.predicted ?? 0) - (a.finalist.predicted ?? 0))
+    .slice(0, mostFinalists);
+  const planned: PlannedFinalist[] = [];
+  for (const { finalist } of good)
+    planned.push({ finalist, setting: await planSetting(profile, finalist.draft, { label: finalist.label, session }) });
+  const found = planned.map(({ finalist: { label, predicted } }) =>
+    predicted === null ? label : `${label} (predicted ${predicted.toFixed(2)} ×)`,
+  );
+  return [planned, found.length === 0 ? "no setting can be expected to pay" : `to be measured: ${found.join(", ")}`];
+}
+
+async function runFinals(
+  { options, none, contest, clock }: Search,
+  { finalists, prompts, notes }: Found,
+  { keeper, concurrency }: { readonly keeper: RoundKeeper; readonly concurrency: number },
+): Promise<readonly [FinalsResult, string]> {
+  const settings = finalists.map(({ setting }) => setting);
+  contest.enter(settings);
+  const why = await findWhyInTurns([none, ...settings], options.session);
+  if (why !== undefined) notes.push(`the servers take turns: ${why}`);
+  contest.capacity = why === undefined ? settings.length + 1 : 1;
+  const finals = await measureFinalists({
+    ...options,
+    none,
+    finalists: settings,
+    prompts,
+    concurrency,
+    isInterleaved: why === undefined,
+    contest,
+    keeper,
+    clock,
+  });
+  return [finals, `${finalists.length - finals.dropped.size} of ${finalists.length} left`];
+}
