@@ -10,8 +10,10 @@ import type { Program, RenderedFlag } from "../render/flag-rule.ts";
 import { commandLine, type Rendering } from "../render/render-command.ts";
 import { withoutRpc } from "../render/rpc-flags.ts";
 import { noDraftAsked } from "./draft-decision.ts";
+import { planFallback } from "./draft-fallback.ts";
 import { type Finding, Findings } from "./finding.ts";
 import { withHash } from "./launch-hash.ts";
+import { type CostKeys, findLaunchCosts } from "./launch-costs.ts";
 import { launchSettings } from "./launch-settings.ts";
 import { PlanSession } from "./plan-session.ts";
 import { sealEnv } from "./seal-env.ts";
@@ -45,6 +47,8 @@ interface Explained {
 /** A launch, and how it came about. */
 export interface LaunchPlan extends Explained {
   readonly launch: Launch;
+  /** Where costs of its models are kept; undefined for a worker, and where the binary cannot be looked at. */
+  readonly costKeys: CostKeys | undefined;
 }
 
 /** A command for a person's terminal, and how it came about. */
@@ -72,13 +76,24 @@ export interface Command {
  * @throws LlmctlError the first error that would keep the server from starting, as far as it can be known before.
  */
 export async function planLaunch(profile: Profile, options: PlanOptions): Promise<LaunchPlan> {
-  const { values } = profile;
-  const { command, ...explained } =
-    values.kind === "rpc-worker"
-      ? await planWorkerProgram(profile, options)
-      : await planProgram(profile, "llama-server", options);
-  const profileEnv = await sealEnv(values.env, options.paths.data);
-  return { launch: withHash(profileEnv, { ...launchSettings(profile), ...command }), ...explained };
+  const { env, kind } = profile.values;
+  const profileEnv = await sealEnv(env, options.paths.data);
+  const settings = launchSettings(profile);
+  if (kind === "rpc-worker") {
+    const { command, ...explained } = await planWorkerProgram(profile, options);
+    return { launch: withHash(profileEnv, { ...settings, ...command }), ...explained, costKeys: undefined };
+  }
+  const { prepared, plan } = await planProgram(profile, "llama-server", options);
+  const { command, ...explained } = plan;
+  const { costs, costKeys } = await findLaunchCosts(prepared, { profileEnv, dataDir: options.paths.data });
+  const fallback = planFallback(prepared);
+  const launch = {
+    ...settings,
+    ...command,
+    ...(costs === undefined ? {} : { costs }),
+    ...(fallback === undefined ? {} : { fallback }),
+  };
+  return { launch: withHash(profileEnv, launch), ...explained, costKeys };
 }
 
 /**
@@ -87,7 +102,7 @@ export async function planLaunch(profile: Profile, options: PlanOptions): Promis
  *   llama-cli cannot draft refuse a profile with a draft model (`profile-unrenderable`).
  */
 export async function planCli(profile: Profile, options: PlanOptions): Promise<CliPlan> {
-  return planProgram(profile, "llama-cli", options);
+  return (await planProgram(profile, "llama-cli", options)).plan;
 }
 
 function startPlanning({
@@ -99,7 +114,11 @@ function startPlanning({
   return { session, findings: new Findings(lacking === "refuse" ? "throw" : "mark") };
 }
 
-async function planProgram(profile: Profile, program: Program, options: PlanOptions): Promise<CliPlan> {
+async function planProgram(
+  profile: Profile,
+  program: Program,
+  options: PlanOptions,
+): Promise<{ readonly prepared: PreparedCommand; readonly plan: CliPlan }> {
   const planning = startPlanning(options);
   const prepared = await prepareCommand(profile, program, planning);
   const { build, trial } = prepared;
@@ -107,13 +126,14 @@ async function planProgram(profile: Profile, program: Program, options: PlanOpti
   const refused = await tryCommand(trial, prepared.keyFault, planning.findings);
   await addPlanWarnings(prepared, planning);
   const { flags, notes } = trial.rendering;
-  return {
+  const plan = {
     command: { ...toCommand(prepared, trial), build: describeBuild(build) },
     flags,
     notes,
     findings: planning.findings.ranked,
     refused,
   };
+  return { prepared, plan };
 }
 
 /** Has the binary parse its command line. @throws the first refusal, where the policy of the findings says so. */
