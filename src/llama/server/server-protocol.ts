@@ -1,5 +1,6 @@
 import type { Endpoint, LoadLine, ServerProtocol } from "../../supervisor/launch.ts";
 import { checkKeyFile } from "./api-key-checks.ts";
+import { judgeDrafting } from "./draft-guard.ts";
 import { draftProofTexts } from "./draft-proof-texts.ts";
 import { explainExit } from "./exit-cause.ts";
 import { checkWorkers } from "../ask/rpc-workers.ts";
@@ -13,6 +14,7 @@ export const llamaServerProtocol: ServerProtocol = {
   prove,
   proofTexts: draftProofTexts,
   parseTraffic,
+  judgeRun: judgeDrafting,
   askMainLoop,
   examine,
   isBusy,
