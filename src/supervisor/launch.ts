@@ -152,10 +152,10 @@ export interface RunJudge {
   readonly read: (line: string, isOwn: boolean) => boolean;
   /** Number of requests that have begun, by the log, and not ended. */
   readonly running: number;
-  readonly judgement: Judgement;
+  readonly judgement: RunJudgement;
 }
 
-export interface Judgement {
+export interface RunJudgement {
   /** Undefined while too little is known. */
   readonly speedup: DraftingSpeedup | undefined;
   /** Faults for people. A text does not change while it is there. */

@@ -5,7 +5,7 @@ import { formatUrl } from "./child/endpoint.ts";
 import {
   type Endpoint,
   type ExitCause,
-  type Judgement,
+  type RunJudgement,
   type Launch,
   launchVersion,
   type TokenTraffic,
@@ -29,7 +29,7 @@ export class StatusBoard {
   load: LoadProgress | null = null;
   runs = 0;
   /** Of the traffic of the present run. */
-  judgement: Pick<Judgement, "speedup" | "warnings"> = unjudged;
+  judgement: Pick<RunJudgement, "speedup" | "warnings"> = unjudged;
   #proof: DraftingStatus = { state: "unproven" };
   #tokensPerSecond: number | null = null;
   #baselineTokensPerSecond: number | null = null;

@@ -20,11 +20,12 @@ export interface DraftLength {
 const fineness = 1e-6;
 
 /**
- * The longest draft (`n_max`) that would pay most, from what has been accepted and what batches cost. Each drafted token
- * is taken to be accepted with the same probability where the one before it was: what was accepted is known for the
- * present length only. With V and D what a batch costs target and draft, and Pi the share of drafts whose first i tokens
- * are accepted, a step with a draft of n tokens yields 1 + P1 + … + Pn tokens and costs n · D(1) + V(n + 1) + D(n + 1).
- * A step without one, as many as there are now, yields one token and costs V(1) + D(1).
+ * The longest draft (`n_max`) that would pay most, from what has been accepted and what batches cost. Each drafted
+ * token is taken to be accepted with the same probability where the one before it was: what was accepted is known for
+ * the present length only. With V and D what a batch costs target and draft, and Pi the share of drafts whose first i
+ * tokens are accepted, a step with a draft of n tokens yields 1 + P1 + … + Pn tokens and costs
+ * n · D(1) + V(n + 1) + D(n + 1). A step without one, as many as there are now, yields one token and costs
+ * V(1) + D(1).
  * @returns the best length, perhaps with a ratio below 1; undefined where costs or acceptance are not known.
  */
 export function findBestDraftLength(costs: StepCosts, drafted: DraftedSteps): DraftLength | undefined {

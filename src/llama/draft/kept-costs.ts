@@ -38,7 +38,7 @@ export interface KeptCosts extends StepCosts {
 }
 
 /** All that the costs of a target model depend on. */
-interface CostQuestion {
+export interface CostQuestion {
   /** Absolute path of the program. */
   readonly file: string;
   /** The build's version line. */
@@ -63,7 +63,8 @@ export async function findCostKey(question: CostQuestion): Promise<string | unde
   return hash([keptCostsVersion, build, binary, files, settings, profileEnv]);
 }
 
-interface DraftCostQuestion {
+/** All that the costs of a draft depend on. */
+export interface DraftCostQuestion {
   /** In the words of the profile's `draft.type`. */
   readonly types: readonly string[];
   readonly draftFiles: Launch["files"];

@@ -1,8 +1,8 @@
 import type { StepCosts } from "../../supervisor/launch.ts";
 
 /**
- * A step reads the whole cache, so it takes longer the longer the context is. 1024 tokens more are some 3 % of the bytes
- * of a step of an 8B model in 4 bits (131 MB of cache beside 4.9 GB of weights).
+ * A step reads the whole cache, so it takes longer the longer the context is. 1024 tokens more are some 3 % of the
+ * bytes of a step of an 8B model in 4 bits (131 MB of cache beside 4.9 GB of weights).
  */
 const reachTokens = 1024;
 

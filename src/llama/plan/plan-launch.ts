@@ -6,20 +6,26 @@ import type { Launch, WantedProof } from "../../supervisor/launch.ts";
 import { describeBuild } from "../ask/asked-build.ts";
 import { dryRun, dryRunTimeoutMs, findRefusedFlags, type RefusedFlag } from "../render/dry-run.ts";
 import type { DryRunRequest } from "../render/dry-run-batch.ts";
+import { type CostKeys, findLaunchCosts } from "../draft/launch-costs.ts";
 import type { Program, RenderedFlag } from "../render/flag-rule.ts";
 import { commandLine, type Rendering } from "../render/render-command.ts";
 import { withoutRpc } from "../render/rpc-flags.ts";
 import { noDraftAsked } from "./draft-decision.ts";
-import { planFallback } from "./draft-fallback.ts";
 import { type Finding, Findings } from "./finding.ts";
 import { withHash } from "./launch-hash.ts";
-import { type CostKeys, findLaunchCosts } from "./launch-costs.ts";
 import { launchSettings } from "./launch-settings.ts";
 import { PlanSession } from "./plan-session.ts";
 import { sealEnv } from "./seal-env.ts";
 import { addPlanWarnings, addRpcWarning } from "./plan-warnings.ts";
 import { planWorker } from "./plan-worker.ts";
-import { addKeyFault, type Planning, prepareCommand, type PreparedCommand } from "./prepare-command.ts";
+import {
+  addKeyFault,
+  describeCosted,
+  type Planning,
+  prepareCommand,
+  type PreparedCommand,
+  renderFallback,
+} from "./prepare-command.ts";
 
 interface PlanOptions {
   readonly paths: Paths;
@@ -85,8 +91,9 @@ export async function planLaunch(profile: Profile, options: PlanOptions): Promis
   }
   const { prepared, plan } = await planProgram(profile, "llama-server", options);
   const { command, ...explained } = plan;
-  const { costs, costKeys } = await findLaunchCosts(prepared, { profileEnv, dataDir: options.paths.data });
-  const fallback = planFallback(prepared);
+  const costed = describeCosted(prepared, profileEnv);
+  const { costs, costKeys } = (costed && (await findLaunchCosts(costed, options.paths.data))) ?? {};
+  const fallback = renderFallback(prepared);
   const launch = {
     ...settings,
     ...command,

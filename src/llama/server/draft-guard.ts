@@ -1,5 +1,5 @@
 import type { DraftingSpeedup } from "../../control/messages.ts";
-import type { Judgement, Launch, Proof, RunJudge, StepCosts } from "../../supervisor/launch.ts";
+import type { RunJudgement, Launch, Proof, RunJudge, StepCosts } from "../../supervisor/launch.ts";
 import { type DraftedSteps, findBestDraftLength } from "../draft/best-draft-length.ts";
 import { findStepMs, proofContextTokens } from "../draft/step-time.ts";
 import {
@@ -83,7 +83,7 @@ export class DraftGuard implements RunJudge {
     return isAbout || request !== undefined || running !== this.running;
   }
 
-  get judgement(): Judgement {
+  get judgement(): RunJudgement {
     const estimate = this.#newest.estimate();
     const { draftTokens } = this.#newest;
     const noneAccepted = this.#noneAccepted;

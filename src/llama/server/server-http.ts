@@ -68,9 +68,9 @@ type Complete = (tokens: number, more?: Pick<TokenRequest, "withoutDraft">) => P
 const baselineTokens = 16;
 
 /**
- * The speed without a draft. What bench or tune has measured without the draft model comes first. Builds up to b8390 let
- * a request turn drafting off, and then the draft is not evaluated (b7698: 25.2 ms of CPU time a token, as without a
- * draft model; v0.5.0: as with drafting). The same request without that field must draft, or the build may not honour
+ * The speed without a draft. What bench or tune has measured without the draft model comes first. Builds up to b8390
+ * let a request turn drafting off, and then the draft is not evaluated (b7698: 25.2 ms of CPU time a token, as without
+ * a draft model; v0.5.0: as with drafting). The same request without that field must draft, or the build may not honour
  * it and only have found nothing to draft. Newer builds evaluate a loaded draft in each step, so nothing that can be
  * measured there is the speed without a draft.
  * @returns tokens per second; undefined where it is not known.

@@ -1,5 +1,5 @@
 import type { Clock } from "../../base/clock.ts";
-import type { Judgement, Proof, RunJudge } from "../launch.ts";
+import type { RunJudgement, Proof, RunJudge } from "../launch.ts";
 
 /** A server is idle when no request has run for this long: a chat that goes on is not interrupted. */
 const idleMs = 10_000;
@@ -10,7 +10,7 @@ interface GuardOptions {
   /** Whether the server has unfinished requests. Never rejects. */
   readonly isBusy: () => Promise<boolean>;
   /** Called when the judgement may have changed. */
-  readonly onJudgement: (judgement: Judgement) => void;
+  readonly onJudgement: (judgement: RunJudgement) => void;
   /** Called once with a fault that was not there before. */
   readonly onWarning: (text: string) => void;
   /** The server would do better as its fallback, and is idle now. May be called again until the run ends. */

@@ -2,7 +2,7 @@ import { appendFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { Supervised } from "../../support/supervised.ts";
 import { goodProof } from "../../support/fake-system.ts";
-import { makeLaunch } from "../../support/make-launch.ts";
+import type { makeLaunch } from "../../support/make-launch.ts";
 
 // A server whose draft loses, from its log lines to its restart without the draft.
 

@@ -23,6 +23,17 @@ const options = (lacking: "refuse" | "mark" = "refuse") => ({
   lacking,
 });
 
+const keptCosts = {
+  version: 1,
+  measuredAt: "2026-01-01T00:00:00.000Z",
+  build: "a build: v0.5.0",
+  source: "tune",
+  stepMs: [{ contextTokens: 40, ms: 8 }],
+  targetMs: [8, 9],
+  draftMs: [1, 2],
+  reevaluates: true,
+} as const;
+
 /** A dry run, as the build lists it. */
 const tried = (args: readonly string[]) => [...args, "--version"].join(" ");
 
@@ -102,22 +113,11 @@ describe("the plan of a server", () => {
     let model: string;
     beforeEach(() => (model = session.writeModel("target.gguf")));
 
-    const measured = {
-      version: 1,
-      measuredAt: "2026-01-01T00:00:00.000Z",
-      build: "a build: v0.5.0",
-      source: "tune",
-      stepMs: [{ contextTokens: 40, ms: 8 }],
-      targetMs: [8, 9],
-      draftMs: [1, 2],
-      reevaluates: true,
-    } as const;
-
     /** Keeps costs under the keys of this profile. */
     async function keep(values: object): Promise<void> {
       const { costKeys } = await planWith(values);
       if (costKeys === undefined) throw new Error("no key");
-      await writeKeptCosts(session.paths.data, { ...measured, key: costKeys.target, draftKey: costKeys.draft });
+      await writeKeptCosts(session.paths.data, { ...keptCosts, key: costKeys.target, draftKey: costKeys.draft });
     }
 
     test("the target has one key, whatever its draft and its address", async () => {
@@ -164,7 +164,7 @@ describe("the plan of a server", () => {
       expect(before.launch.costs).toBeUndefined();
       await keep({ draft: draftOf() });
       const { launch } = await planWith({ draft: draftOf({ n_max: 3 }) });
-      const { stepMs, targetMs, draftMs, reevaluates } = measured;
+      const { stepMs, targetMs, draftMs, reevaluates } = keptCosts;
       expect(launch.costs).toEqual({ stepMs, targetMs, draftMs, reevaluates });
       expect((await planWith({ draft: draftOf() })).launch.hash).toBe(before.launch.hash);
     });
@@ -172,12 +172,12 @@ describe("the plan of a server", () => {
     test("the costs of batches are left out for another draft, and those of the draft for n-grams", async () => {
       await keep({ draft: draftOf() });
       expect((await planWith({ draft: draftOf({ threads: 1 }) })).launch.costs).toMatchObject({
-        stepMs: measured.stepMs,
+        stepMs: keptCosts.stepMs,
         targetMs: null,
         draftMs: null,
       });
       expect((await planWith({ draft: { type: "ngram-mod" } })).launch.costs).toMatchObject({
-        targetMs: measured.targetMs,
+        targetMs: keptCosts.targetMs,
         draftMs: null,
       });
     });
@@ -200,6 +200,22 @@ describe("the plan of a server", () => {
       const without = await planLaunch({ ...profileWith({}), values }, options());
       expect(launch.fallback).toEqual({ args: without.launch.args, files: without.launch.files });
       expect(launch.args).toContain("--spec-draft-model");
+    });
+
+    test("is noted where the speed without a draft is not known, and cannot be measured at the start", async () => {
+      const profile = profileWith({ on_loss: "restart" });
+      const notes = async () =>
+        (await planLaunch(profile, options())).findings.filter(({ code }) => code === "loss-unseen");
+      expect(await notes()).toEqual([
+        expect.objectContaining({ rank: "note", fix: { before: "measure it:", run: ["bench", "p"] } }),
+      ]);
+      const { costKeys } = await planLaunch(profile, options());
+      const measured = { ...keptCosts, key: costKeys?.target ?? "", draftKey: null };
+      await writeKeptCosts(session.paths.data, measured);
+      expect(await notes()).toEqual([]);
+      await writeKeptCosts(session.paths.data, { ...measured, stepMs: [] });
+      session.server = "b8390";
+      expect(await notes()).toEqual([]);
     });
 
     test("has no fallback where it does not draft, and none without the key", async () => {

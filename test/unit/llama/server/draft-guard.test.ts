@@ -40,13 +40,14 @@ function begun({ ratio = 1, tokens = 101, draftTokens = 50, acceptedTokens = 25 
     ...(draftTokens === 0
       ? []
       : [
-          `${at("print_timing")}draft acceptance = 0.5 ( ${acceptedTokens} accepted / ${draftTokens} generated), mean len = 2.0`,
+          `${at("print_timing")}draft acceptance = 0.5 ( ${acceptedTokens} accepted / ${draftTokens} generated), ` +
+            "mean len = 2.0",
         ]),
   ];
 }
 
 function ended({ contextTokens = 150 }: Request, slot = 0): string {
-  return `0.00.1 I slot      release: id  ${slot} | task 7 | stop processing: n_tokens = ${contextTokens}, truncated = 0`;
+  return `slot      release: id  ${slot} | task 7 | stop processing: n_tokens = ${contextTokens}, truncated = 0`;
 }
 
 function serve(guard: DraftGuard, ...requests: readonly Request[]): void {

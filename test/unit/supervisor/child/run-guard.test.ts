@@ -1,16 +1,16 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { RunGuard } from "../../../../src/supervisor/child/run-guard.ts";
-import type { Judgement } from "../../../../src/supervisor/launch.ts";
+import type { RunJudgement } from "../../../../src/supervisor/launch.ts";
 import { FakeClock } from "../../../support/fake-clock.ts";
 
-const nothing: Judgement = { speedup: undefined, warnings: [], loss: undefined };
-const lost: Judgement = { ...nothing, warnings: ["it loses"], loss: "it was slower" };
+const nothing: RunJudgement = { speedup: undefined, warnings: [], loss: undefined };
+const lost: RunJudgement = { ...nothing, warnings: ["it loses"], loss: "it was slower" };
 
 let clock: FakeClock;
 /** What is told, in order. */
 let told: string[];
 /** What the judge says; the test changes it. */
-let judge: { judgement: Judgement; running: number; isAboutRequest: boolean };
+let judge: { judgement: RunJudgement; running: number; isAboutRequest: boolean };
 let isBusy: boolean;
 let guard: RunGuard;
 
