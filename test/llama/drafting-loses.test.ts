@@ -55,7 +55,7 @@ describe.each(inject("llamaBuilds"))("on $ref", ({ ref, server }) => {
     await llmctl(["down", "story"], { home });
   });
 
-  test("a server that loses is restarted without its draft once it is idle, where the profile asks for it", async () => {
+  test("a server that loses is restarted without its draft once it is idle, where that is asked for", async () => {
     const { url, pid, hash } = await up(fasterThanAny, { on_loss: "restart" });
     await serveUntil(url, "loses");
     const status = await untilStatus(home, "story", "restarted", ({ runs, state }) => runs === 2 && state === "ready");
