@@ -8,6 +8,7 @@ import { addChecking } from "./options/check-commands.ts";
 import { exportFormats } from "../export/export-formats.ts";
 import { addGetting } from "./options/fetch-commands.ts";
 import { isJsonAsked } from "./screen/json-asked.ts";
+import { addMeasuring } from "./options/measure-commands.ts";
 import { addProfile } from "./options/profile-commands.ts";
 import { readCount, readDuration, readTime } from "./options/read-option.ts";
 import { reportError, reportErrorAsJson } from "./screen/report-error.ts";
@@ -78,6 +79,7 @@ const groups: readonly { readonly add: AddCommands; readonly names: readonly str
   { add: addLooking, names: ["ps", "status", "logs", "events", "metrics"] },
   { add: addPlanning, names: ["plan", "flags"] },
   { add: addChecking, names: ["check", "inspect"] },
+  { add: addMeasuring, names: ["bench"] },
   { add: addGetting, names: ["pull", "outdated", "models", "build", "upgrade"] },
   { add: addProfile, names: ["profile"] },
   { add: addServices, names: ["systemd", "launchd"] },

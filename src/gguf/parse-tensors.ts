@@ -44,7 +44,11 @@ export function checkTensorData(header: GgufHeader): void {
   );
 }
 
-function tensorBytes(header: GgufHeader, tensor: TensorInfo): number {
+/**
+ * Bytes of a tensor's data; 0 for a type that is not in the table.
+ * @throws GgufError for a size that cannot be.
+ */
+export function tensorBytes(header: GgufHeader, tensor: TensorInfo): number {
   const elements = countElements(tensor);
   if (!Number.isSafeInteger(elements) || !Number.isSafeInteger(tensor.offset)) {
     throw new GgufError(

@@ -23,6 +23,7 @@ import {
   type SourceText,
   toPlain,
   toProblem,
+  withoutNulls,
   type LocatedMap,
 } from "./yaml/located.ts";
 
@@ -128,7 +129,21 @@ async function readChain(first: SourceText, options: LoadOptions & { readonly cw
     if (parent && "message" in parent) findings.push(parent);
     next = parent && "path" in parent ? parent : undefined;
   }
-  return { root: maps.reduceRight(merge), sources, findings, complete: findings.length === 0 };
+  return { root: switchOff(maps.reduceRight(merge)), sources, findings, complete: findings.length === 0 };
+}
+
+/**
+ * `draft: null` takes away the draft of the profile that is extended, and `null` for one of its keys that key. Another
+ * type of drafting may refuse a key that is inherited.
+ */
+function switchOff(root: LocatedMap): LocatedMap {
+  const draft = root.entries.get("draft");
+  if (draft === undefined) return root;
+  const { entries } = withoutNulls({ ...root, entries: new Map([["draft", draft]]) });
+  const others = [...root.entries].flatMap(([key, entry]) =>
+    key === "draft" ? [...entries] : [[key, entry] as const],
+  );
+  return { ...root, entries: new Map(others) };
 }
 
 /** Bounds the chain: each file is searched in every folder and compared with all files before it. */

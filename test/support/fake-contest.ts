@@ -70,8 +70,9 @@ export class FakeKeeper implements RoundKeeper {
     this.rounds.push(round);
   }
 
-  get(name: string): unknown {
-    return this.#values.get(name);
+  get<T>(name: string, isOurs: (value: unknown) => value is T): T | undefined {
+    const value = this.#values.get(name);
+    return isOurs(value) ? value : undefined;
   }
 
   async put(name: string, value: unknown): Promise<void> {

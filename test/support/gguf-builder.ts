@@ -42,9 +42,27 @@ export interface GgufParts {
 
 /** Writes the bytes of a GGUF file. */
 export function buildGguf(parts: GgufParts): Buffer {
+  const tensors = (parts.tensors ?? []).map((tensor) => {
+    const data = tensor.data ?? Buffer.alloc(4 * tensor.ne.reduce((product, length) => product * length, 1));
+    return { ...tensor, data, sizeBytes: data.length };
+  });
+  const writer = new Writer("little", 3);
+  writer.raw(buildGgufHeader({ ...parts, tensors }));
+  for (const { data } of tensors) {
+    writer.raw(data);
+    writer.raw(Buffer.alloc(paddingOf(parts, data.length)));
+  }
+  return writer.bytes();
+}
+
+/**
+ * Writes what comes before the data of the tensors. Each tensor is then followed by {@link paddingOf} zeros: a file
+ * that does not fit into memory is written piece by piece.
+ */
+export function buildGgufHeader(parts: GgufParts & { readonly tensors: readonly SizedTensor[] }): Buffer {
   const writer = new Writer(parts.byteOrder ?? "little", parts.version ?? 3);
   const metadata = Object.entries(parts.metadata ?? {});
-  const tensors = parts.tensors ?? [];
+  const { tensors } = parts;
   writer.raw(Buffer.from("GGUF"));
   writer.scalar("uint32", parts.version ?? 3);
   writer.length(tensors.length);
@@ -53,16 +71,21 @@ export function buildGguf(parts: GgufParts): Buffer {
     writer.text(key);
     writer.value(toTyped(value));
   }
-  const alignment = Number(parts.metadata?.["general.alignment"] ?? 32);
-  const data = new Writer("little", 3);
+  let offset = 0;
   for (const tensor of tensors) {
-    writeTensorInfo(writer, tensor, data.size);
-    data.raw(tensor.data ?? Buffer.alloc(4 * tensor.ne.reduce((product, length) => product * length, 1)));
-    data.pad(alignment);
+    writeTensorInfo(writer, tensor, offset);
+    offset += tensor.sizeBytes + paddingOf(parts, tensor.sizeBytes);
   }
-  if (tensors.length > 0) writer.pad(alignment);
-  writer.raw(data.bytes());
+  if (tensors.length > 0) writer.raw(Buffer.alloc(paddingOf(parts, writer.size)));
   return writer.bytes();
+}
+
+type SizedTensor = TensorPart & { readonly sizeBytes: number };
+
+/** Number of zeros after so many bytes of the header, or of a tensor. */
+export function paddingOf({ metadata }: Pick<GgufParts, "metadata">, sizeBytes: number): number {
+  const alignment = Number(metadata?.["general.alignment"] ?? 32);
+  return (alignment - (sizeBytes % alignment)) % alignment;
 }
 
 function writeTensorInfo(writer: Writer, tensor: TensorPart, offset: number): void {
@@ -118,13 +141,6 @@ class Writer {
     this.#reserve(bytes.length);
     this.#buffer.set(bytes, this.size);
     this.size += bytes.length;
-  }
-
-  pad(alignment: number): void {
-    // The buffer holds zeros.
-    const count = (alignment - (this.size % alignment)) % alignment;
-    this.#reserve(count);
-    this.size += count;
   }
 
   length(value: number): void {
@@ -191,19 +207,28 @@ export async function modelFrom(parts: GgufParts | Uint8Array, name = "model.ggu
  * left out.
  */
 export async function editGguf(bytes: Buffer, edit: (metadata: Record<string, Part>) => void): Promise<Buffer> {
+  const parts = await readParts(bytes);
+  edit(parts.metadata);
+  return buildGguf(parts);
+}
+
+/** Takes a file apart; arrays of 64-bit integers and nested ones are left out. The tensor data is a view of `bytes`. */
+export async function readParts(
+  bytes: Uint8Array,
+): Promise<GgufParts & { readonly metadata: Record<string, Part>; readonly tensors: readonly TensorPart[] }> {
   const header = await readHeaderFrom(bufferSource(bytes, "original.gguf"));
+  const { byteOrder, version } = header;
+  return { byteOrder, version, metadata: readMetadata(header), tensors: tensorParts(header, bytes) };
+}
+
+/** Arrays of 64-bit integers and nested ones are left out. */
+export function readMetadata(header: GgufHeader): Record<string, Part> {
   const metadata: Record<string, Part> = {};
   for (const [key, value] of header.metadata) {
     const part = toPart(value);
     if (part !== undefined) metadata[key] = part;
   }
-  edit(metadata);
-  return buildGguf({
-    byteOrder: header.byteOrder,
-    version: header.version,
-    metadata,
-    tensors: tensorParts(header, bytes),
-  });
+  return metadata;
 }
 
 function toPart(value: GgufValue): Part | undefined {
@@ -212,7 +237,7 @@ function toPart(value: GgufValue): Part | undefined {
   return values === undefined ? undefined : { type: "array", elementType: value.elementType, values };
 }
 
-function tensorParts(header: GgufHeader, bytes: Buffer): TensorPart[] {
+function tensorParts(header: GgufHeader, bytes: Uint8Array): TensorPart[] {
   return header.tensors.map((tensor) => {
     const later = header.tensors.map(({ offset }) => offset).filter((offset) => offset > tensor.offset);
     const end = Math.min(bytes.length - header.dataOffset, ...later);

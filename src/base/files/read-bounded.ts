@@ -8,15 +8,18 @@ import { type FileHandle, open } from "node:fs/promises";
  * @throws the system's error.
  */
 export async function readBounded(path: string, mostBytes: number): Promise<string | undefined> {
+  return (await readBoundedBytes(path, mostBytes))?.toString("utf8");
+}
+
+/** As {@link readBounded}, for a caller that looks at the bytes. */
+export async function readBoundedBytes(path: string, mostBytes: number): Promise<Buffer | undefined> {
   const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
   try {
     const info = await file.stat();
     if (!info.isFile() || info.size > mostBytes) return undefined;
     // Files in /proc report size 0, and other files may grow while they are read: only reading to the end tells the
     // size.
-    return (await collectBounded(readChunks(file, Math.max(info.size, leastChunkBytes) + 1), mostBytes))?.toString(
-      "utf8",
-    );
+    return await collectBounded(readChunks(file, Math.max(info.size, leastChunkBytes) + 1), mostBytes);
   } finally {
     await file.close();
   }

@@ -1,6 +1,7 @@
 import { type Clock, systemClock } from "../../base/clock.ts";
 import type { BenchPrompt } from "../bench-prompt.ts";
 import { type FailedRequest, isMeasured, type Measurement, type Round } from "../measurement.ts";
+import { isResults } from "../round-shape.ts";
 import { orderOf } from "./order-of.ts";
 
 type Result = Measurement | FailedRequest;
@@ -29,8 +30,8 @@ export interface Contest {
 export interface RoundKeeper {
   readonly rounds: readonly Round[];
   readonly add: (round: Round) => Promise<void>;
-  /** Results of a pass that not all contestants have made yet, by a name. */
-  readonly get: (name: string) => unknown;
+  /** Something else that was kept, by its name; undefined where it has another shape. */
+  readonly get: <T>(name: string, isOurs: (value: unknown) => value is T) => T | undefined;
   readonly put: (name: string, value: unknown) => Promise<void>;
 }
 
@@ -135,7 +136,7 @@ async function answerAll(
   { contest, keeper, signal }: RoundsOptions,
 ): Promise<Map<string, Result>> {
   const name = `pass ${pass} of ${label}`;
-  const answers = new Map(Object.entries((keeper.get(name) ?? {}) as Readonly<Record<string, Result>>));
+  const answers = new Map(Object.entries(keeper.get(name, isResults) ?? {}));
   for (const batch of batches) {
     const missing = batch.filter(({ id }) => !answers.has(id));
     if (missing.length === 0) continue;

@@ -5,8 +5,8 @@ export interface ServerNeed {
   readonly label: string;
   /** Empty where it is not known. */
   readonly uses: readonly MemoryUse[];
-  /** Size of the files that all settings read, in bytes. */
-  readonly sharedBytes: number;
+  /** Size of the files that it reads, in bytes. */
+  readonly fileBytes: number;
   /** Whether the servers share the pages of a file that several of them read. */
   readonly isMapped: boolean;
 }
@@ -56,10 +56,9 @@ function isShort({ device, needsMib, freeMib }: Shortage, isMapped: boolean): bo
 function sumOf(needs: readonly ServerNeed[], device: string): number {
   const each = needs.map(({ uses }) => uses.find((use) => use.device === device)?.needsMib ?? 0);
   const sum = each.reduce((total, mib) => total + mib, 0);
-  const [first] = needs;
-  if (device !== hostName || first === undefined || !needs.every(({ isMapped }) => isMapped)) return sum;
-  // The pages of the target are in memory once, however many servers map them.
-  const shared = Math.min(...each, first.sharedBytes / bytesPerMib);
+  if (device !== hostName || !needs.every(({ isMapped }) => isMapped)) return sum;
+  // The pages of the target are in memory once, however many servers map them. The smallest server reads it alone.
+  const shared = Math.min(...each, ...needs.map(({ fileBytes }) => fileBytes / bytesPerMib));
   return sum - shared * (needs.length - 1);
 }
 

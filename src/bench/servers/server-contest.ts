@@ -17,9 +17,9 @@ export interface ContestServer {
   readonly stop: () => Promise<void>;
 }
 
-interface ContestOptions {
+interface ContestOptions<Server> {
   /** Starts a server and waits until it is ready. @throws LlmctlError where it cannot be started. */
-  readonly start: (label: string, signal: AbortSignal) => Promise<ContestServer>;
+  readonly start: (label: string, signal: AbortSignal) => Promise<Server>;
   /** Number of servers that may run at the same time. */
   readonly capacity: number;
   /** Told of each death of a server. */
@@ -30,16 +30,16 @@ interface ContestOptions {
 const mostDeaths = 3;
 
 /** The servers of a comparison: each is started when it is first asked, and stopped when another needs its place. */
-export class ServerContest implements Contest, AsyncDisposable {
-  readonly #options: ContestOptions;
+export class ServerContest<Server extends ContestServer = ContestServer> implements Contest, AsyncDisposable {
+  readonly #options: ContestOptions<Server>;
   /** By label; the one that was asked last is the last. */
-  readonly #servers = new Map<string, ContestServer>();
+  readonly #servers = new Map<string, Server>();
   readonly #deaths = new Map<string, number>();
   #seen = new Map<ContestServer, Times>();
   /** Number of servers that were started. */
   loads = 0;
 
-  constructor(options: ContestOptions) {
+  constructor(options: ContestOptions<Server>) {
     this.#options = options;
   }
 
@@ -63,7 +63,7 @@ export class ServerContest implements Contest, AsyncDisposable {
   }
 
   /** The running server of a contestant, started where there is none. @throws LlmctlError where it cannot be. */
-  async server(label: string, signal: AbortSignal): Promise<ContestServer> {
+  async server(label: string, signal: AbortSignal): Promise<Server> {
     const running = this.#servers.get(label);
     if (running !== undefined && !running.hasDied()) {
       this.#servers.delete(label);
@@ -79,6 +79,11 @@ export class ServerContest implements Contest, AsyncDisposable {
     this.loads += 1;
     this.#servers.set(label, server);
     return server;
+  }
+
+  /** The running server of a contestant; undefined where there is none. */
+  find(label: string): Server | undefined {
+    return this.#servers.get(label);
   }
 
   async renew(label: string): Promise<void> {

@@ -10,7 +10,7 @@ import { packageFolder } from "../../base/package-folder.ts";
 import { buildsFolder, listBuilds, useBuild } from "../../llama/ask/builds.ts";
 import { jsonText } from "../screen/json-text.ts";
 import { ProgressLine } from "../screen/progress.ts";
-import { formatTable } from "../screen/table.ts";
+import { formatTable } from "../../base/text/table.ts";
 import { outputWidth, print, printError } from "../screen/print.ts";
 
 const script = join(packageFolder, "scripts", "build-llama.sh");

@@ -12,7 +12,7 @@ import { interruptible } from "../screen/interruptible.ts";
 import { jsonText } from "../screen/json-text.ts";
 import { paint } from "../screen/paint.ts";
 import { formatProblem } from "../screen/report-error.ts";
-import { formatTable } from "../screen/table.ts";
+import { formatTable } from "../../base/text/table.ts";
 import { TerminalReporter } from "../screen/pull-reporter.ts";
 import { outputWidth, print, printError } from "../screen/print.ts";
 

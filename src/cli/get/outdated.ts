@@ -6,7 +6,7 @@ import { listOutdated, type OutdatedModel } from "../../models/outdated-models.t
 import { findLoadOptions, openProfiles } from "../options/context.ts";
 import { interruptible } from "../screen/interruptible.ts";
 import { jsonText } from "../screen/json-text.ts";
-import { formatTable } from "../screen/table.ts";
+import { formatTable } from "../../base/text/table.ts";
 import { TerminalReporter } from "../screen/pull-reporter.ts";
 import { outputWidth, print } from "../screen/print.ts";
 

@@ -6,7 +6,7 @@ import type { ProfileCheck } from "../../llama/plan/check-profile.ts";
 import { good } from "./check-line.ts";
 import type { NamedCheck } from "./check-named.ts";
 import { paint } from "../screen/paint.ts";
-import { formatTable } from "../screen/table.ts";
+import { formatTable } from "../../base/text/table.ts";
 import { print } from "../screen/print.ts";
 
 const colours = { error: "red", warning: "yellow", note: "dim" } as const satisfies Record<Rank, string>;

@@ -44,7 +44,7 @@ export function describeAsJson({
 
 async function printTable(states: readonly ProfileState[]): Promise<void> {
   const [{ formatTable }, { describeLoad }] = await Promise.all([
-    import("../screen/table.ts"),
+    import("../../base/text/table.ts"),
     import("../../supervisor/describe-state.ts"),
   ]);
   const hasOthers = states.some(({ user }) => user !== undefined);

@@ -4,7 +4,7 @@ import { findPaths } from "../../base/files/paths.ts";
 import { printableSentence } from "../../base/text/printable.ts";
 import { formatDuration } from "../../base/text/units.ts";
 import type { Status, TrafficStatus } from "../../control/messages.ts";
-import { describeSpeedup } from "../../llama/server/draft-guard-texts.ts";
+import { describeSpeedup } from "../../llama/traffic/draft-guard-texts.ts";
 import { describeDrafting } from "../../llama/server/draft-proof-texts.ts";
 import { describeLoad } from "../../supervisor/describe-state.ts";
 import { notRunning } from "../../fleet/not-running.ts";

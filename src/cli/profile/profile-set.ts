@@ -58,8 +58,11 @@ function readAssignment(word: string): Assignment {
   const equals = word.indexOf("=");
   if (equals < 0) throw badWord(word, "is not KEY=VALUE", "write it like draft.n_max=8");
   const path = readKey(word.slice(0, equals));
-  const isText = schemaAt(profileJsonSchema(), path)?.type === "string";
-  return { path, value: parseValueArgument(word.slice(equals + 1), isText) };
+  const typed = word.slice(equals + 1);
+  const { type } = schemaAt(profileJsonSchema(), path) ?? {};
+  // A key that may be null takes the word as such.
+  const isText = type === "string" || (String(type) === "string,null" && typed !== "null" && typed !== "~");
+  return { path, value: parseValueArgument(typed, isText) };
 }
 
 function readKey(word: string): KeyPath {

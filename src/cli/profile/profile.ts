@@ -20,7 +20,7 @@ import {
   type LocatedScalar,
 } from "../../profiles/yaml/located.ts";
 import { jsonText } from "../screen/json-text.ts";
-import { formatTable } from "../screen/table.ts";
+import { formatTable } from "../../base/text/table.ts";
 
 interface Shown {
   readonly json?: boolean;

@@ -16,6 +16,8 @@ export interface ProgressOptions {
   readonly total?: number;
   /** Writes an amount for people, such as `formatSize`. */
   readonly unit: (amount: number) => string;
+  /** False for an amount whose rate and end say nothing. Default: true. */
+  readonly hasRate?: boolean;
   readonly stream?: NodeJS.WriteStream;
   /** Milliseconds of a clock that never goes back. */
   readonly now?: () => number;
@@ -37,13 +39,18 @@ export class ProgressLine {
     this.#drawnMs = this.#stream.isTTY ? Number.NEGATIVE_INFINITY : this.#now();
   }
 
-  /** @param done The amount so far. @param total The total, if it has only now become known or has changed. */
-  update(done: number, total: number | undefined = this.#options.total): void {
+  /**
+   * @param done The amount so far.
+   * @param total The total, if it has only now become known or has changed.
+   * @param more What else is known so far.
+   */
+  update(done: number, total: number | undefined = this.#options.total, more?: string): void {
     const nowMs = this.#now();
     this.#meter.note(nowMs, done);
     if (nowMs - this.#drawnMs < (this.#stream.isTTY ? redrawMs : plainMs)) return;
     this.#drawnMs = nowMs;
-    this.#draw({ ...this.#options, done, total, perSecond: this.#meter.perSecond });
+    const perSecond = this.#options.hasRate === false ? undefined : this.#meter.perSecond;
+    this.#draw({ ...this.#options, done, total, perSecond, more });
   }
 
   /** Removes the line from the screen, so that other text can follow. */
@@ -76,6 +83,7 @@ interface Progress extends Pick<ProgressOptions, "label" | "unit"> {
   readonly perSecond: number | undefined;
   /** Default: true. */
   readonly hasTimeLeft?: boolean;
+  readonly more?: string | undefined;
 }
 
 /**
@@ -83,7 +91,7 @@ interface Progress extends Pick<ProgressOptions, "label" | "unit"> {
  * @param width In columns; a line that is too long loses the bar first. Undefined: a line of any length, without a bar.
  */
 export function formatProgress(
-  { label, unit, done, total, perSecond, hasTimeLeft = true }: Progress,
+  { label, unit, done, total, perSecond, hasTimeLeft = true, more }: Progress,
   width?: number,
 ): string {
   const amount =
@@ -96,6 +104,7 @@ export function formatProgress(
     if (hasTimeLeft && total !== undefined && done < total)
       facts.push(`${formatDuration(((total - done) / perSecond) * 1000)} left`);
   }
+  if (more !== undefined) facts.push(more);
   const text = facts.join(" · ");
   const head = printableLine(label);
   const line = `${head}  ${text}`;

@@ -86,7 +86,7 @@ const simpleDefaults = { n_max: 16, n_min: undefined, p_min: 0.75 } as const;
 type LengthKey = keyof typeof simpleDefaults;
 
 /** The value for every build; undefined when the build's own default applies. */
-function wantedLength(draft: DraftSettings, key: LengthKey): number | undefined {
+export function wantedLength(draft: DraftSettings, key: LengthKey): number | undefined {
   return draft[key] ?? (splitTypes(draft).includes("draft-simple") ? simpleDefaults[key] : undefined);
 }
 

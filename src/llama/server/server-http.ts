@@ -1,11 +1,8 @@
-import { request } from "node:http";
 import type { Endpoint, Examination, Health, Launch, Proof } from "../../supervisor/launch.ts";
 import { parseJson } from "../../base/text/parse-json.ts";
 import { findStepMs, proofContextTokens } from "../draft/step-time.ts";
 import { readApiKey } from "./api-keys.ts";
-
-/** Every answer to our requests is shorter; a server that sends more is not llama-server. */
-const maxAnswerBytes = 4 << 20;
+import { type HttpAnswer, type HttpRequest, send } from "./http-request.ts";
 
 /**
  * Asks `/health` once: 200 is ready, 503 still loading. Needs no API key on any build.
@@ -135,7 +132,7 @@ function askForTokens(
   endpoint: Endpoint,
   { tokens, withoutDraft = false }: TokenRequest,
   signal: AbortSignal,
-): Promise<Answer> {
+): Promise<HttpAnswer> {
   return sendWithKey(launch, endpoint, {
     method: "POST",
     path: "/v1/chat/completions",
@@ -203,7 +200,7 @@ function maySleep({ args }: Launch): boolean {
 /**
  * @returns undefined for a sleeping server: it has no requests, and `/slots` would wake it and make it load its model.
  */
-function askSlots(launch: Launch, endpoint: Endpoint, signal: AbortSignal): Promise<Answer | undefined> {
+function askSlots(launch: Launch, endpoint: Endpoint, signal: AbortSignal): Promise<HttpAnswer | undefined> {
   return askAwake(launch, endpoint, "/slots", signal);
 }
 
@@ -212,7 +209,7 @@ async function askAwake(
   endpoint: Endpoint,
   path: string,
   signal: AbortSignal,
-): Promise<Answer | undefined> {
+): Promise<HttpAnswer | undefined> {
   if (await isAsleep(launch, endpoint, signal)) return undefined;
   return sendWithKey(launch, endpoint, { method: "GET", path, signal });
 }
@@ -220,19 +217,6 @@ async function askAwake(
 async function isAsleep(launch: Launch, endpoint: Endpoint, signal: AbortSignal): Promise<boolean> {
   const props = await sendWithKey(launch, endpoint, { method: "GET", path: "/props", signal });
   return props.status === 200 && (parseJson(props.body) as { is_sleeping?: unknown }).is_sleeping === true;
-}
-
-interface Answer {
-  readonly status: number;
-  readonly body: string;
-}
-
-interface Outgoing {
-  readonly method: "GET" | "POST";
-  readonly path: string;
-  readonly signal: AbortSignal;
-  readonly apiKey?: string | undefined;
-  readonly json?: unknown;
 }
 
 /**
@@ -248,7 +232,11 @@ export function rememberApiKey(launch: Launch): void {
 }
 
 /** Sends a request with the server's key; after a 401 once more, with the key that the file has now. */
-async function sendWithKey(launch: Launch, endpoint: Endpoint, outgoing: Omit<Outgoing, "apiKey">): Promise<Answer> {
+async function sendWithKey(
+  launch: Launch,
+  endpoint: Endpoint,
+  outgoing: Omit<HttpRequest, "apiKey">,
+): Promise<HttpAnswer> {
   if (!knownKeys.has(launch)) rememberApiKey(launch);
   const apiKey = knownKeys.get(launch);
   const answer = await send(endpoint, { ...outgoing, apiKey });
@@ -258,47 +246,6 @@ async function sendWithKey(launch: Launch, endpoint: Endpoint, outgoing: Omit<Ou
   const second = await send(endpoint, { ...outgoing, apiKey: other });
   if (second.status !== 401) knownKeys.set(launch, other);
   return second;
-}
-
-function send(endpoint: Endpoint, { method, path, signal, apiKey, json }: Outgoing): Promise<Answer> {
-  return new Promise((resolve, reject) => {
-    const outgoing = request({
-      ...connectOptions(endpoint),
-      method,
-      path,
-      signal,
-      agent: false,
-      headers: {
-        ...(apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` }),
-        ...(json === undefined ? {} : { "content-type": "application/json" }),
-      },
-    });
-    outgoing.on("error", reject);
-    outgoing.on("response", (response) => {
-      const chunks: Buffer[] = [];
-      let bytes = 0;
-      response.on("data", (chunk: Buffer) => {
-        bytes += chunk.length;
-        if (bytes > maxAnswerBytes) outgoing.destroy(new Error("the answer is too long for llama-server"));
-        else chunks.push(chunk);
-      });
-      response.on("error", reject);
-      response.on("end", () =>
-        resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString("utf8") }),
-      );
-    });
-    outgoing.end(json === undefined ? undefined : JSON.stringify(json));
-  });
-}
-
-/** Options for `request` of node:http. A server that listens on all addresses is reached through the loopback. */
-export function connectOptions(
-  endpoint: Endpoint,
-): { readonly host: string; readonly port: number } | { readonly socketPath: string } {
-  if ("socketPath" in endpoint) return endpoint;
-  const { host, port } = endpoint;
-  if (host === "0.0.0.0") return { host: "127.0.0.1", port };
-  return { host: host === "::" ? "::1" : host, port };
 }
 
 function readCount(value: unknown): number {

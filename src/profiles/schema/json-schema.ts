@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { profileSchema } from "./schema.ts";
 
-type TypeName = "integer" | "number" | "boolean" | "string" | "array" | "object";
+export type TypeName = "integer" | "number" | "boolean" | "string" | "array" | "object" | "null";
 
 /** The part of JSON Schema 2020-12 that profiles use. */
 export interface JsonSchema {
@@ -10,7 +10,7 @@ export interface JsonSchema {
   readonly examples?: readonly unknown[];
   readonly type?: TypeName | readonly TypeName[];
   readonly const?: string | number | boolean;
-  readonly enum?: readonly (string | number | boolean)[];
+  readonly enum?: readonly (string | number | boolean | null)[];
   readonly anyOf?: readonly JsonSchema[];
   readonly minimum?: number;
   readonly maximum?: number;
@@ -34,7 +34,7 @@ export function profileJsonSchema(): JsonSchema {
 let made: JsonSchema | undefined;
 
 function makeSchema(): JsonSchema {
-  return z.toJSONSchema(profileSchema, {
+  const schema = z.toJSONSchema(profileSchema, {
     io: "input",
     override: ({ jsonSchema }) => {
       delete jsonSchema.required;
@@ -42,6 +42,25 @@ function makeSchema(): JsonSchema {
       if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;
     },
   }) as JsonSchema;
+  const { draft = {} } = schema.properties ?? {};
+  return { ...schema, properties: { ...schema.properties, draft: allowNull(draft) } };
+}
+
+/** Loading removes a key of `draft` that is null, so the profile's schema never sees one; a written profile may. */
+function allowNull(schema: JsonSchema): JsonSchema {
+  if (schema.anyOf) return { ...schema, anyOf: [...schema.anyOf.map(allowNullWithin), { type: "null" }] };
+  const within = allowNullWithin(schema);
+  return {
+    ...within,
+    ...(schema.enum === undefined ? {} : { enum: [...schema.enum, null] }),
+    type: [...typesOf(schema), "null"],
+  };
+}
+
+function allowNullWithin(schema: JsonSchema): JsonSchema {
+  if (schema.properties === undefined) return schema;
+  const entries = Object.entries(schema.properties).map(([key, own]) => [key, allowNull(own)] as const);
+  return { ...schema, properties: Object.fromEntries(entries) };
 }
 
 /** The schema of one key; undefined for an unknown key. */
@@ -71,7 +90,7 @@ export function keysOf(schema: JsonSchema | undefined): string[] {
 export function expectations(schema: JsonSchema): string[] {
   if (schema.title !== undefined) return [schema.title];
   if (schema.anyOf) return schema.anyOf.flatMap(expectations);
-  if (schema.enum) return schema.enum.map(String);
+  if (schema.enum) return schema.enum.filter((one) => one !== null).map(String);
   if (schema.const !== undefined) return [String(schema.const)];
   return typesOf(schema).flatMap((type) => expectation(type, schema));
 }
@@ -95,6 +114,8 @@ function expectation(type: TypeName, schema: JsonSchema): string[] {
       return [schema.minItems === undefined ? "a list" : "a list with at least one item"];
     case "object":
       return ["a map of keys"];
+    case "null":
+      return [];
   }
 }
 

@@ -45,7 +45,7 @@ export const profileSchema = z
       .optional()
       .meta({
         title: "the name of a profile",
-        description: "Name of a profile to start from; maps merge, lists replace",
+        description: "Name of a profile to start from; maps merge, lists replace, and `draft: null` means no draft",
         examples: ["glm47"],
       }),
     depends_on: z
@@ -66,9 +66,10 @@ export const profileSchema = z
         examples: [["/data/models"]],
       }),
     alias: text.optional().meta({ description: "Model name that API clients see", examples: ["unsloth/GLM-4.7"] }),
-    draft: draft
-      .optional()
-      .meta({ description: "Speculative decoding", examples: [{ model: "../models/demo-draft.gguf" }] }),
+    draft: draft.optional().meta({
+      description: "Speculative decoding; null takes away the draft of the extended profile, or one key of it",
+      examples: [{ model: "../models/demo-draft.gguf" }],
+    }),
     ctx_size: count.optional().meta({ description: "Context in tokens; 0 takes it from the model", examples: [16384] }),
     parallel: z
       .int()

@@ -62,7 +62,8 @@ export function unsetInYaml(text: string, path: KeyPath, source: SourceText): st
   return edited;
 }
 
-function readPlain(text: string, source: SourceText): unknown {
+/** The values of a text. @throws LlmctlError `profile-invalid` for text that is not YAML. */
+export function readPlain(text: string, source: SourceText): unknown {
   const { root, findings } = readYaml(text, source);
   const [first, ...more] = findings.map(toProblem);
   // The first key may be written into a file with comments only.
@@ -272,8 +273,9 @@ function rangeOf(value: Node | null): readonly [start: number, end: number] {
   return [start, end];
 }
 
+/** A byte order mark is not part of the first line. */
 function startOfLine(text: string, offset: number): number {
-  return text.lastIndexOf("\n", offset - 1) + 1;
+  return Math.max(text.lastIndexOf("\n", offset - 1) + 1, text.startsWith("\uFEFF") ? 1 : 0);
 }
 
 /**

@@ -153,6 +153,21 @@ export function merge(parent: LocatedMap, child: LocatedMap): LocatedMap {
   return { kind: "map", entries, place: child.place };
 }
 
+/** A copy without the keys of a map, and of the maps in it, that are written as `null`. An empty value is none. */
+export function withoutNulls(map: LocatedMap): LocatedMap {
+  const entries = [...map.entries]
+    .filter(([, { value }]) => !isWrittenNull(value))
+    .map(
+      ([key, { place, value }]) => [key, { place, value: value.kind === "map" ? withoutNulls(value) : value }] as const,
+    );
+  return { ...map, entries: new Map(entries) };
+}
+
+/** `null` or `~`: an empty value is more often a line that was not finished. */
+function isWrittenNull(value: Located): boolean {
+  return value.kind === "scalar" && value.value === null && value.text !== "";
+}
+
 type Change = (scalar: LocatedScalar, path: KeyPath) => Located;
 
 /** A copy in which `change` was applied to every single value. */

@@ -29,6 +29,11 @@ export function parseValueArgument(typed: string, isText: boolean): ValueArgumen
   };
 }
 
+/** A value that nobody has typed. */
+export function spellValue(value: unknown): ValueArgument {
+  return typeof value === "string" ? textValue(value) : { value, spellings: [writeYamlInLine(value)] };
+}
+
 function readOneLine(typed: string): { readonly value: unknown } | undefined {
   if (/[\r\n]/.test(typed) || typed.split(/[[{]/).length > mostBrackets) return undefined;
   const document = parseDocument(typed);

@@ -12,7 +12,7 @@ import { formatProgress } from "../../../src/cli/screen/progress.ts";
 import { JsonReporter } from "../../../src/cli/screen/pull-reporter.ts";
 import { formatProblem } from "../../../src/cli/screen/report-error.ts";
 import { quoteLogLine } from "../../../src/supervisor/log/last-log-lines.ts";
-import { formatTable } from "../../../src/cli/screen/table.ts";
+import { formatTable } from "../../../src/base/text/table.ts";
 import { createNotifier } from "../../../src/services/notify.ts";
 import { toLine } from "../../../src/supervisor/log/event-log.ts";
 import { modelFrom, modelKeys } from "../../support/gguf-builder.ts";

@@ -276,6 +276,43 @@ describe("extends", () => {
   });
 });
 
+describe("draft: null", () => {
+  const base = "model: /m.gguf\ndraft: { model: { hf: a/b, quant: Q8_0, revision: x }, n_max: 8, type: draft-mtp }\n";
+  const draftOf = async (own: string) => {
+    await using folder = await ProfileFolder.create({
+      "near/base.yaml": base,
+      "near/off.yaml": "extends: base\ndraft: null\n",
+      "near/p.yaml": own,
+    });
+    return (await folder.load("p")).values.draft;
+  };
+
+  test("takes the inherited draft away, and a profile that extends this one may have another", async () => {
+    expect(await draftOf("extends: base\ndraft: ~\n")).toBeUndefined();
+    expect(await draftOf("extends: off\n")).toBeUndefined();
+    const other = { type: "ngram-mod", on_mismatch: "disable", on_loss: "warn" };
+    expect(await draftOf("extends: off\ndraft: { type: ngram-mod }\n")).toEqual(other);
+  });
+
+  test("of one of its keys takes that key away", async () => {
+    expect(await draftOf("extends: base\ndraft: { n_max: null, type: null, model: { revision: ~ } }\n")).toEqual({
+      type: "draft-simple",
+      on_mismatch: "disable",
+      on_loss: "warn",
+      model: { hf: "a/b", quant: "Q8_0" },
+    });
+  });
+
+  test("is no empty value, and no other key has it", async () => {
+    expect(await refuseText("model: /m.gguf\ndraft:\n")).toMatchObject({
+      message: '"draft" must be a map of keys, but it is empty',
+    });
+    expect(await refuseText("model: /m.gguf\nparallel: null\n")).toMatchObject({
+      message: '"parallel" must be a whole number of at least 1, but it is empty',
+    });
+  });
+});
+
 describe("files that were parsed already", () => {
   test("are not parsed again, unless their text has changed", async () => {
     await using folder = await ProfileFolder.create({

@@ -8,7 +8,7 @@ import {
 function need(uses: Readonly<Record<string, readonly [needs: number, free: number]>>, isMapped = true): ServerNeed {
   return {
     label: "any",
-    sharedBytes: 100 * 2 ** 20,
+    fileBytes: 100 * 2 ** 20,
     isMapped,
     uses: Object.entries(uses).map(([device, [needsMib, freeMib]]) => ({ device, needsMib, freeMib, totalMib: 1000 })),
   };

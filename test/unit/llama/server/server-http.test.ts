@@ -8,7 +8,6 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import {
   askMainLoop,
   checkHealth,
-  connectOptions,
   examine,
   isBusy,
   prove,
@@ -194,15 +193,6 @@ describe("a server with slots", () => {
     await expect(askMainLoop(makeLaunch(), { ...endpoint, port: 1 }, never)).resolves.toBeUndefined();
     expect(await isBusy(makeLaunch(), { ...endpoint, port: 1 }, never)).toBe(false);
   });
-});
-
-test.each([
-  ["0.0.0.0", "127.0.0.1"],
-  ["::", "::1"],
-  ["::1", "::1"],
-  ["10.0.0.2", "10.0.0.2"],
-])("a server that listens on %s is reached at %s", (host, to) => {
-  expect(connectOptions({ host, port: 7 })).toEqual({ host: to, port: 7 });
 });
 
 describe("health", () => {

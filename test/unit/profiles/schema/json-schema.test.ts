@@ -50,6 +50,17 @@ test("every example is accepted as the value of its key", () => {
   expect(refused).toEqual([]);
 });
 
+test("an editor accepts null for the draft and for its keys, and for no other key", () => {
+  const validate = new Ajv2020({ strict: false }).compile(profileJsonSchema());
+  const draft = schemaAt(profileJsonSchema(), ["draft"]);
+  for (const key of Object.keys(draft?.properties ?? {}))
+    expect([key, validate({ draft: { [key]: null } })]).toEqual([key, true]);
+  expect(validate({ draft: null })).toBe(true);
+  expect(validate({ draft: { model: { hf: "a/b", revision: null } } })).toBe(true);
+  expect(validate({ sampling: null })).toBe(false);
+  expect(validate({ draft: { n_max: "many" } })).toBe(false);
+});
+
 test("a profile that extends another may omit any key", () => {
   expect(JSON.stringify(profileJsonSchema())).not.toContain('"required"');
   expect(profileSchema.safeParse({ extends: "base" }).success).toBe(true);

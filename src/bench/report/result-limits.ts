@@ -1,0 +1,29 @@
+import type { TuneReport } from "../tune-report.ts";
+import { formatShare } from "./number-words.ts";
+
+/** From here on other programs slow the servers enough to be seen in an interval of ± 2 %. */
+const busyShare = 0.1;
+
+/** What to know about a busy machine; undefined where it was not, or where the system does not tell. */
+export function busyNote({ waitShare, timing }: Pick<TuneReport, "waitShare" | "timing">): string | undefined {
+  if (waitShare === null || waitShare < busyShare) return undefined;
+  const counted =
+    timing === "cpu"
+      ? "Processor time was compared, which that changes little."
+      : "Wall-clock time was compared, so the speeds would be higher on a quiet machine.";
+  return `The servers waited for a processor for ${formatShare(waitShare)} of the time. ${counted}`;
+}
+
+const endSentences: Readonly<Record<TuneReport["end"], string | undefined>> = {
+  precise: undefined,
+  "no-candidate": undefined,
+  "time-over": "The time was over before the interval was narrow enough.",
+  interrupted: "The measurement was interrupted; these are the results so far.",
+  "server-died": "A server died again and again; these are the results so far.",
+  "prompts-used-up": "All prompts were used up: a server that remembers prompts may see each only once.",
+};
+
+/** Why it ended, and the notes of the report. */
+export function limitNotes({ end, notes }: Pick<TuneReport, "end" | "notes">): string[] {
+  return [endSentences[end], ...notes].filter((note) => note !== undefined);
+}

@@ -1,0 +1,49 @@
+import { stat } from "node:fs/promises";
+import { LlmctlError, systemErrorCode } from "../../base/errors.ts";
+import type { PlanSession } from "../../llama/plan/plan-session.ts";
+import { type JournalIdentity, journalKey } from "../journal/journal-key.ts";
+import { RoundJournal } from "../journal/round-journal.ts";
+import type { BenchSetting } from "../servers/plan-setting.ts";
+import { describeMachine } from "./describe-machine.ts";
+
+export interface KeeperOptions extends Pick<
+  JournalIdentity,
+  "purpose" | "promptIds" | "concurrency" | "timing" | "maxTokens"
+> {
+  /** What is compared; the first one names the journal. */
+  readonly settings: readonly [BenchSetting, ...BenchSetting[]];
+  readonly session: PlanSession;
+}
+
+/**
+ * Opens the journal of a measurement: what was measured before with the same build, files, commands and prompts on this
+ * machine is in it.
+ * @throws LlmctlError as `RoundJournal.open`.
+ */
+export async function openKeeper({ settings, session, ...identity }: KeeperOptions): Promise<RoundJournal> {
+  const [first] = settings;
+  const paths = settings.flatMap(({ launch }) => [launch.file, ...launch.files.map(({ path }) => path)]);
+  const machine = await describeMachine(first, session);
+  const key = journalKey({
+    ...identity,
+    build: first.launch.build,
+    files: await Promise.all([...new Set(paths)].map(readIdentity)),
+    commands: settings.map(({ launch }) => [launch.file, ...launch.args]),
+    machine: [machine.processor, String(machine.processors), String(machine.memoryBytes), ...machine.devices],
+  });
+  return RoundJournal.open({ data: session.paths.data, key, profile: first.profile.name });
+}
+
+async function readIdentity(path: string): Promise<JournalIdentity["files"][number]> {
+  try {
+    const { size, mtimeMs } = await stat(path);
+    return { path, sizeBytes: size, modifiedMs: mtimeMs };
+  } catch (cause) {
+    if (systemErrorCode(cause) === undefined) throw cause;
+    throw new LlmctlError("file-gone", `a file of the measurement is gone: ${String(cause)}`, {
+      exit: "missingFile",
+      at: path,
+      cause,
+    });
+  }
+}

@@ -1,0 +1,19 @@
+import type { DraftingType } from "../../profiles/rules/drafting-types.ts";
+import type { ProfileValues } from "../../profiles/schema/schema.ts";
+
+/** A way of drafting, before its numbers are chosen. */
+export interface Candidate {
+  /** The drafting type; with several models or devices, also which one. */
+  readonly label: string;
+  readonly source: Exclude<DraftingType["source"], "none">;
+  /** The profile's `draft` for it, without `n_max`, `n_min` and `p_min`. */
+  readonly draft: NonNullable<ProfileValues["draft"]>;
+  /** The speedup that it cannot exceed, by the sizes of the models; null where they do not tell. */
+  readonly bestPossible: number | null;
+}
+
+/** A candidate that is not measured. */
+export interface RejectedCandidate extends Candidate {
+  /** For people. */
+  readonly thrownOut: string;
+}

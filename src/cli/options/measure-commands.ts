@@ -1,0 +1,45 @@
+import { type Command, Option } from "@commander-js/extra-typings";
+import { readCount, readDuration } from "./read-option.ts";
+
+/** The commands that measure whether a draft pays. */
+export function addMeasuring(program: Command, done: (code: number) => void): void {
+  program
+    .command("bench <profile> [other]")
+    .description("measure whether drafting makes a profile faster, on servers of its own")
+    .usage("[options] <profile>\n       llmctl bench --compare A.json B.json")
+    .option("--prompts <file>", "JSON Lines or text (default: code, rewriting, prose and questions of the package)")
+    .option("--against <profile>", "another profile to compare with; none: the same without drafting", "none")
+    .addOption(
+      new Option("--for <time>", "longest time for measurements").argParser(readDuration).default(600_000, "10m"),
+    )
+    .option("--concurrency <count>", "requests at once (default: the profile's parallel)", readCount)
+    .option("--tokens <count>", "most tokens of an answer", readCount, 256)
+    .addOption(
+      new Option("--clock <clock>", "cpu: processor time, for models on the CPU of a busy machine")
+        .choices(["wall", "cpu"] as const)
+        .default("wall" as const),
+    )
+    .option("--replace <profile...>", "running profiles that stop for the measurement and run again afterwards")
+    .option("--fresh", "forget what an interrupted run has measured", false)
+    .option("--report <file>", "write the result as a page, with its data as JSON beside it; takes one load more")
+    .option("--compare", "compare two reports instead: A.json B.json", false)
+    .option("--json", "print JSON, for scripts", false)
+    .action(async (profile, other, { for: forMs, clock: timing, compare, replace = [], ...options }, command) => {
+      if (compare !== (other !== undefined))
+        command.error(compare ? "error: --compare takes two reports" : `error: unknown argument '${other}'`);
+      const { bench, benchCompare } = await import("../measure/bench.ts");
+      if (compare) done(await benchCompare([profile, other ?? ""], options.json));
+      else
+        done(
+          await bench(profile, {
+            prompts: undefined,
+            concurrency: undefined,
+            report: undefined,
+            ...options,
+            forMs,
+            timing,
+            replace,
+          }),
+        );
+    });
+}
