@@ -24,7 +24,7 @@ export interface TuneCandidate {
 }
 
 /** What one setting would reach, computed from costs and a trace. */
-export interface PredictedSetting {
+export interface GridSetting {
   /** As {@link ReportedSetting.label}. */
   readonly label: string;
   /** Label of its {@link TuneCandidate}. */
@@ -92,7 +92,7 @@ export interface TuneReport {
   readonly loads: number;
   readonly candidates: readonly TuneCandidate[];
   /** The grid; empty where nothing could be predicted. */
-  readonly predicted: readonly PredictedSetting[];
+  readonly predicted: readonly GridSetting[];
   /** The setting without drafting; null when its server never answered. */
   readonly baseline: ReportedSetting | null;
   /** Best estimate first. */

@@ -4,7 +4,7 @@ import { tensorBytes } from "./parse-tensors.ts";
 import type { GgufModel } from "./read-model.ts";
 
 /** Weights that are read for one token. */
-export interface WeightSum {
+interface WeightSum {
   readonly parameters: number;
   /** 0 where a tensor type is newer than our table. */
   readonly bytes: number;
@@ -23,8 +23,8 @@ const outputTensor = /^output\.(?:weight|bias)$/;
 const blockNumber = /^blk\.(\d+)\./;
 
 /**
- * What a model reads for one token, from its headers: of expert tensors the share of the experts that are used, and of the
- * embeddings nothing, since one row is read, unless they are the output, too.
+ * What a model reads for one token, from its headers: of expert tensors the share of the experts that are used, and
+ * of the embeddings nothing, since one row is read, unless they are the output, too.
  */
 export function readActiveWeights(model: GgufModel): ActiveWeights {
   const { layers = 0, nextnLayers, experts = 0, expertsUsed = 0 } = readModelFacts(model);

@@ -51,16 +51,17 @@ export function writeTunedDraft(text: string, source: SourceText, tuned: TunedDr
 
 /**
  * The text of a profile's file with this draft, checked: loaded, it gives exactly this draft.
- * @param wanted As {@link TunedDraft}; keys that it lacks get llmctl's default.
- * @returns both texts, for `diffText` and `replaceText`.
+ * @param wanted As {@link TunedDraft}; keys that it lacks get llmctl's default. `from` is the text to start from where
+ *   there is no file yet, as for an own profile that extends a shipped one.
+ * @returns both texts, for `diffText`, and for `replaceText` or `createProfile`.
  * @throws LlmctlError as loading does; `profile-uneditable`.
  */
 export async function planTunedDraft(
   source: SourceText,
-  wanted: Pick<TunedDraft, "draft" | "comment">,
+  { from, ...wanted }: Pick<TunedDraft, "draft" | "comment"> & { readonly from?: string },
   load: LoadOptions,
 ): Promise<{ readonly before: string; readonly after: string }> {
-  const before = await readProfileText(source);
+  const before = from ?? (await readProfileText(source));
   const bare = unsetInYaml(before, ["draft"], source) ?? before;
   const present = await draftOf(source, before, load);
   const after = writeTunedDraft(before, source, {
@@ -106,6 +107,7 @@ function withDraft(text: string, source: SourceText, edit: Edit & { readonly dra
   const base: PlainMap = edit.inherited ?? draftDefaults;
   const wanted: PlainMap = { ...draftDefaults, ...defined(edit.draft) };
   const now = (key: string) => (Object.hasOwn(ownKeys, key) ? (present as PlainMap | undefined)?.[key] : base[key]);
+  // What is to be set comes first: a map that is empty meanwhile would be removed.
   const keys = [...new Set([...Object.keys(wanted), ...Object.keys(ownKeys), ...Object.keys(base)])];
   const changed = keys.filter((key) => !isDeepStrictEqual(now(key), wanted[key]));
   const values = changed.map((key) => [key, valueOver(wanted[key], base[key])] as const);
@@ -114,13 +116,10 @@ function withDraft(text: string, source: SourceText, edit: Edit & { readonly dra
     if (values.length === 0) return unsetInYaml(text, ["draft"], source) ?? text;
     return setInYaml(text, ["draft"], spellValue(Object.fromEntries(values)), source);
   }
-  // Keys are removed last: a map that is empty meanwhile would be removed, too.
-  return values
-    .toSorted(([, one], [, other]) => Number(one === undefined) - Number(other === undefined))
-    .reduce((edited, [key, value]) => {
-      if (value !== undefined) return setInYaml(edited, ["draft", key], spellValue(value), source);
-      return unsetInYaml(edited, ["draft", key], source) ?? edited;
-    }, text);
+  return values.reduce((edited, [key, value]) => {
+    if (value !== undefined) return setInYaml(edited, ["draft", key], spellValue(value), source);
+    return unsetInYaml(edited, ["draft", key], source) ?? edited;
+  }, text);
 }
 
 /** The value to write so that it is this one over an inherited one; undefined to write none. */

@@ -7,6 +7,7 @@ import { LlmctlError } from "../../src/base/errors.ts";
 import { isEvent, isStatus } from "../../src/control/messages.ts";
 import { fetchMetrics, fetchStatus, followEvents, requestRestart, requestStop } from "../../src/control/client.ts";
 import { streamChat } from "../../src/llama/server/chat-stream.ts";
+import { measureAnswer } from "../../src/llama/server/measured-answer.ts";
 import { llamaServerProtocol } from "../../src/llama/server/server-protocol.ts";
 import { makeLaunch } from "../support/make-launch.ts";
 import { makeEvent, makeStatus } from "../support/make-status.ts";
@@ -22,6 +23,7 @@ const choice = { choices: [{ delta: { content: "a", reasoning_content: "b" } }] 
 /** The requests; `wanted` is an index of this list. */
 const answers: readonly unknown[] = [
   [makeStatus(), makeStatus({ state: "stopped" }), {}, "# HELP", makeEvent(), choice, { timings }, {}, props, slots],
+  [{ ...choice, timings: { ...timings, prompt_n: 5, prompt_ms: 6 } }],
   [{ error: { message: "no" } }, { message: "no", code: "busy", exit: "busy" }, null],
 ].flat();
 
@@ -29,7 +31,17 @@ const answers: readonly unknown[] = [
 export const answersFuzzer: Fuzzer = {
   name: "answers",
   counts: { short: 3000, full: 50_000 },
-  outcomes: ["status", "event", "metrics", "chat", "asked", "chat-failed", "unreadable-answer"],
+  outcomes: [
+    "status",
+    "event",
+    "metrics",
+    "chat",
+    "asked",
+    "chat-failed",
+    "unreadable-answer",
+    "measured",
+    "answer-failed",
+  ],
   open: async () => {
     const folder = await mkdtemp(join(tmpdir(), "llmctl-fuzz-"));
     const socketPath = join(folder, "p.sock");
@@ -42,7 +54,7 @@ export const answersFuzzer: Fuzzer = {
     await once(impostor, "listening");
     return {
       attempt: async (random: Random) => {
-        const wanted = random.below(10);
+        const wanted = random.below(11);
         words = () => anyAnswer(random, wanted);
         try {
           return await ask(wanted, socketPath);
@@ -75,7 +87,7 @@ function anyAnswer(random: Random, wanted: number): Buffer {
   const json = JSON.stringify(value) ?? "";
   const text = random.oneIn(4) ? mutateText(json, random) : json;
   const lines = random.oneIn(4) ? `${text}\n`.repeat(random.below(4)) : `${text}\n`;
-  const body = wanted === 5 ? `data: ${lines}\ndata: [DONE]\n` : lines;
+  const body = wanted === 5 || wanted === 10 ? `data: ${lines}\ndata: [DONE]\n` : lines;
   const length = random.oneIn(3) ? `content-length: ${random.pick([Buffer.byteLength(body), 0, 5, 1e9, "x"])}\r\n` : "";
   const answer = Buffer.from(`HTTP/1.1 ${status}\r\nconnection: close\r\n${length}\r\n${body}`);
   if (random.oneIn(300)) return Buffer.concat([answer, Buffer.alloc(6 << 20, "x")]);
@@ -120,6 +132,13 @@ async function ask(wanted: number, socketPath: string): Promise<string> {
       await llamaServerProtocol.examine(launch, endpoint, signal);
       await llamaServerProtocol.askMainLoop(launch, endpoint, signal);
       return "asked";
+    case 10: {
+      const asked = { endpoint, path: "/v1/chat/completions", body: {}, signal } as const;
+      const { text, ...counts } = await measureAnswer(asked);
+      if (typeof text !== "string") throw new Error("an answer that is not text");
+      expectCounts(Object.values(counts).filter((value) => typeof value === "number"));
+      return "measured";
+    }
     default:
       await llamaServerProtocol.isBusy(launch, endpoint, signal);
       await llamaServerProtocol.readMetrics(launch, endpoint, signal);

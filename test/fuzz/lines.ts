@@ -5,6 +5,8 @@ import { parseMemory } from "../../src/llama/ask/fit-params.ts";
 import { parseHelp } from "../../src/llama/ask/help-text.ts";
 import { parseLogTime } from "../../src/supervisor/log/log-time.ts";
 import { parseFlagRefusal } from "../../src/llama/ask/refusal-text.ts";
+import { parseDraftCounters } from "../../src/llama/server/draft-counters.ts";
+import { DraftTraceParser } from "../../src/llama/server/draft-trace.ts";
 import { parseLoadLine } from "../../src/llama/server/server-protocol.ts";
 import { DraftGuard } from "../../src/llama/traffic/draft-guard.ts";
 import { parseTraffic } from "../../src/llama/traffic/traffic-lines.ts";
@@ -32,6 +34,17 @@ const samples = [
   "ggml_backend_cuda_buffer_type_alloc_buffer: allocating 19456.00 MiB on device 0: cudaMalloc failed: out of memory",
   'error while handling argument "--ctx-size": stoi',
   "error: invalid argument: --ctx-size-draft",
+  [
+    "0.00.150.075 D slot process_toke: id  0 | task 0 | n_gen = 1, n_remaining = 23, next token:   340 'Once'",
+    "0.00.150.083 D slot get_n_draft_: id  0 | task 0 | max possible draft: 22",
+    "0.00.150.222 D spec        draft:  - seq_id 0, draft candidate   0, pos   0:    344 (   1.000) ' upon'",
+    "0.00.150.530 D slot handle_last_: id  0 | task 0 | generate_draft: id=340, #tokens=16, #draft=1, pos_next=16",
+    "0.00.151.779 D slot   operator(): id  0 | task 0 | add accepted tokens: sampled=223, ids.size=2, n_draft=1",
+    "0.00.151.782 D slot process_toke: id  0 | task 0 | n_gen = 2, n_remaining = 22, next token:   344 ' upon'",
+    "0.00.162.484 I slot      release: id  0 | task 0 | stop processing: n_tokens = 39, truncated = 0",
+  ].join("\n"),
+  "llamacpp:spec_decode_num_drafts_total 4\nllamacpp:spec_decode_num_draft_tokens_total 8\nllamacpp:" +
+    'spec_decode_num_accepted_tokens_total 3\nllamacpp:spec_decode_num_accepted_tokens_per_pos_total{position="1"} 3',
   "Available devices:\n  CUDA0: NVIDIA GeForce RTX 4090 (24210 MiB, 23875 MiB free)",
   "CUDA0 1024 512 256\nHost 10 20 30",
   "llama_model_load: error loading model: tensor 'blk.0.attn_q.weight' data is not within the file bounds, model " +
@@ -45,7 +58,7 @@ const repeated = ["<a ", "<a>", "(", "[", " ", "\t", "-", "--x ", ",", "{a,b}", 
 export const linesFuzzer: Fuzzer = {
   name: "lines",
   counts: { short: 10_000, full: 300_000 },
-  outcomes: ["help", "help-unreadable", "traffic", "listening", "time", "nothing"],
+  outcomes: ["help", "help-unreadable", "trace", "counters", "traffic", "listening", "time", "nothing"],
   open: () =>
     Promise.resolve({
       attempt: (random: Random) => (random.oneIn(200) ? readHelpText(anyHelp(random)) : readLine(anyLine(random))),
@@ -95,13 +108,23 @@ function readLine(line: string): string {
   expectNumbers(line, [traffic, time, event, parseDevices(line), parseMemory(line)]);
   guard.read(line, false);
   expectNumbers(line, guard.judgement.speedup);
+  const [trace, counters] = [readTrace(line), parseDraftCounters(line)];
+  expectNumbers(line, [trace, counters]);
   parseFlagRefusal(line);
   parseRunMarker(line);
   if (load?.says === "listening" && "port" in load.endpoint && !isPort(load.endpoint.port))
     throw new Error(`not a port: ${JSON.stringify(line)}`);
+  if (trace !== undefined) return "trace";
+  if (counters !== undefined) return "counters";
   if (traffic !== undefined) return "traffic";
   if (load !== undefined) return load.says;
   return time === undefined ? "nothing" : "time";
+}
+
+function readTrace(text: string): unknown {
+  const parser = new DraftTraceParser();
+  for (const line of text.split("\n")) parser.push(line);
+  return parser.read();
 }
 
 function isPort(port: number): boolean {

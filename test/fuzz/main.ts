@@ -4,6 +4,7 @@ import { ggufFuzzer } from "./gguf.ts";
 import { hubFuzzer } from "./hub.ts";
 import { answersFuzzer } from "./answers.ts";
 import { linesFuzzer } from "./lines.ts";
+import { promptsFuzzer } from "./prompts.ts";
 import { runFuzzer, tell } from "./run-fuzzer.ts";
 import { socketsFuzzer } from "./sockets.ts";
 import { statesFuzzer } from "./states.ts";
@@ -23,6 +24,7 @@ const fuzzers = [
   hubFuzzer,
   socketsFuzzer,
   answersFuzzer,
+  promptsFuzzer,
 ];
 
 const { values } = parseArgs({

@@ -37,7 +37,7 @@ export async function startBareServer(
     "1",
     "-c",
     "512",
-    "--no-ui",
+    "--no-webui",
   ];
   const server = execa(program, [...common, ...args], {
     stdin: "ignore",

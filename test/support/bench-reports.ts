@@ -276,8 +276,8 @@ export function losingReport(): BenchReport {
 /** Shows nothing: a busy machine, 40 prompts of others with long and hostile text. */
 export function unclearReport(): BenchReport {
   const long =
-    "You are given the minutes of a meeting of the board of a housing cooperative. List every decision with the names " +
-    "of those who were against it, and quote the sentence in which it was made";
+    "You are given the minutes of a meeting of the board of a housing cooperative. List every decision with the " +
+    "names of those who were against it, and quote the sentence in which it was made";
   const excerpts = Array.from({ length: 40 }, (_, index) => {
     const hostile = hostileMarkup[index % 8];
     return hostile === undefined ? `${long} (part ${index + 1} of 40)` : `${hostile} ${index}`;

@@ -5,7 +5,7 @@ import { readPage, type ReadPage } from "./read-page.ts";
 const known = new Set(
   (
     "html head meta title style body header main footer section div p h1 h2 h3 span strong br dl dt dd ul li table " +
-    "thead tbody tr th td details summary pre code svg g line circle rect text"
+    "caption thead tbody tr th td details summary pre code svg g line circle rect text"
   ).split(" "),
 );
 const knownAttributes = new Set(

@@ -1,7 +1,7 @@
 import type { Measurement, Round } from "../../src/bench/measurement.ts";
 
 /** Measurements that differ from an ordinary one in these values. */
-export function makeMeasurement(values: Partial<Measurement> = {}): Measurement {
+function makeMeasurement(values: Partial<Measurement> = {}): Measurement {
   return {
     tokens: 100,
     generateMs: 1000,
@@ -31,7 +31,7 @@ export function makeRound(
   };
 }
 
-/** Rounds in which `profile` is faster than `none` by these ratios: one list for each prompt, one value for each pass. */
+/** Rounds in which `profile` is faster than `none` by these ratios: a list for each prompt, a value for each pass. */
 export function roundsOfRatios(ratios: readonly (readonly number[])[]): Round[] {
   return ratios.flatMap((passes, prompt) =>
     passes.map((ratio, pass) =>

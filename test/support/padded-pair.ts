@@ -12,7 +12,7 @@ import { demoDraft, demoTarget } from "./temp-home.ts";
 const recipe = 1;
 
 /** The number with which the demo draft pays on a CPU, most with three to six drafted tokens. */
-export const payingLayers = 76;
+const payingLayers = 76;
 
 export interface PaddedPair {
   readonly target: string;

@@ -1,5 +1,5 @@
 import type { ReportedSetting } from "../../src/bench/bench-report.ts";
-import type { PredictedSetting, TuneFinalist, TuneReport } from "../../src/bench/tune-report.ts";
+import type { GridSetting, TuneFinalist, TuneReport } from "../../src/bench/tune-report.ts";
 import { noneSetting, payingReport, profileSetting } from "./bench-reports.ts";
 
 /** A search that found something: a draft model, a layer of the model itself, and n-grams that cannot win. */
@@ -85,6 +85,26 @@ export function fruitfulTune(): TuneReport {
   };
 }
 
+/** The same with the grid that a search really computes: twenty p_min, two n_min. */
+export function wholeGridTune(): TuneReport {
+  const report = fruitfulTune();
+  const pMins = Array.from({ length: 20 }, (_, index) => index / 20);
+  const predicted = [0, 2].flatMap((nMin) =>
+    grid("draft-simple", 16, 9.5, 0.74, pMins)
+      .filter(({ nMax }) => nMax >= nMin)
+      .map((one) => ({
+        ...one,
+        nMin,
+        ratio: one.ratio * (1 - nMin / 100),
+        label: nMin === 0 ? one.label : `${one.label} n_min 2`,
+      })),
+  );
+  return {
+    ...report,
+    predicted: [...predicted, ...report.predicted.filter(({ candidate }) => candidate === "draft-mtp")],
+  };
+}
+
 /** A search that ended without a candidate. */
 export function fruitlessTune(): TuneReport {
   return {
@@ -137,9 +157,15 @@ function finalist(label: string, ratio: number, half: number): TuneFinalist {
   };
 }
 
-function grid(candidate: string, longest: number, draftMs: number, accepted: number): PredictedSetting[] {
-  return [0, 0.25, 0.5, 0.75, 0.9].flatMap((pMin) =>
-    Array.from({ length: longest }, (_, index): PredictedSetting => {
+function grid(
+  candidate: string,
+  longest: number,
+  draftMs: number,
+  accepted: number,
+  pMins: readonly number[] = [0, 0.25, 0.5, 0.75, 0.9],
+): GridSetting[] {
+  return pMins.flatMap((pMin) =>
+    Array.from({ length: longest }, (_, index): GridSetting => {
       const nMax = index + 1;
       const share = accepted + (0.97 - accepted) * pMin * 0.6;
       // A draft ends early at an improbable token.

@@ -23,8 +23,8 @@ export function writeLine(entry: JournalEntry): string {
 }
 
 /**
- * Reads the lines of a journal. A crash leaves at most the last line torn, and a file system may fill it with zeros: what
- * follows the last whole line is not counted, and the next line takes its place.
+ * Reads the lines of a journal. A crash leaves at most the last line torn, and a file system may fill it with
+ * zeros: what follows the last whole line is not counted, and the next line takes its place.
  */
 export function readJournalLines(bytes: Uint8Array): JournalContent {
   const rounds: Round[] = [];

@@ -65,8 +65,8 @@ export function addCycles(cycles: Iterable<ReplayedCycle>): CycleSums {
  * Speed with these drafts over that without drafting: V(1) · tokens / (evaluations · d + Σ V(k + 1) + Σ D(k + 1)), with
  * V and D what a batch costs target and draft, d = D(1), and k drafted tokens in a step.
  *
- * The textbook's (1 - α^(n+1)) / ((1 - α) · (1 + n·c)) takes V as flat and D(n + 1) as nothing. For an F16 model drafted by its
- * own Q4_1 it says 1.37 where 0.8 is measured.
+ * The textbook's (1 - α^(n+1)) / ((1 - α) · (1 + n·c)) takes V as flat and D(n + 1) as nothing. For an F16 model
+ * drafted by its own Q4_1 it says 1.37 where 0.8 is measured.
  * @returns undefined without tokens, or where the costs are not those of a machine.
  */
 export function predictSpeedup(sums: CycleSums, costs: DraftingCosts): number | undefined {
@@ -95,8 +95,8 @@ export function batchCost(costs: readonly number[], tokens: number): number {
 }
 
 /**
- * Costs of all batches from some measured ones: straight lines between them. A curve never falls: where it seems to, the
- * noise of the measurement was larger than the growth.
+ * Costs of all batches from some measured ones: straight lines between them. A curve never falls: where it seems to,
+ * the noise of the measurement was larger than the growth.
  * @param measured In milliseconds, a batch of one token among them, in any order.
  * @returns One entry for each batch up to the largest measured one; empty where there is no batch of one token.
  */
@@ -114,8 +114,9 @@ export function interpolateCosts(measured: readonly { readonly tokens: number; r
 }
 
 /**
- * The speedup of each longest draft from 1 on, from acceptance alone: for builds without traces, and for a picture. It is
- * some per cent too low below the n_max of the measurement: a long draft starts anew mostly where the text is hard.
+ * The speedup of each longest draft from 1 on, from acceptance alone: for builds without traces, and for a picture.
+ * It is some per cent too low below the n_max of the measurement: a long draft starts anew mostly where the text is
+ * hard.
  * @param acceptedByPosition Share of drafts whose first `i + 1` tokens were accepted, measured with p_min 0.
  */
 export function predictByPosition(

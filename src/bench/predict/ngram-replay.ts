@@ -27,12 +27,16 @@ export type NgramSetting =
 export interface NgramPrediction {
   /** Predicted speed over that without drafting; of a bound: no drafter of this type is faster. */
   readonly ratio: number;
-  /** The rules of some types are too many to play them: a bound that is well above 1 says that measuring is worth while. */
+  /** The rules of some types are too many to play them: a bound well above 1 says that measuring is worth while. */
   readonly isBound: boolean;
   readonly sums: CycleSums;
 }
 
-/** What a type would do for these texts, one after the other on one server. @returns undefined without costs or tokens. */
+/**
+ * What a type would do for these texts, one after the other on one server.
+ * @param target What batches cost the target; entry `k - 1` is a batch of `k` tokens.
+ * @returns undefined without costs or tokens.
+ */
 export function predictNgram(
   texts: readonly AnsweredPrompt[],
   setting: NgramSetting,

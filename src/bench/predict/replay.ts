@@ -24,13 +24,13 @@ export interface ReplayedCycle {
 /**
  * Walks a trace as if the server had run with other settings.
  *
- * Where nothing is unknown, the steps are exactly those of the server: the text is the same, because a checked token is
- * always the target's own choice, and the drafter proposes the same after the same text. Two things can be unknown, both
- * at the end of a row that the trace's own n_max has cut:
+ * Where nothing is unknown, the steps are exactly those of the server: the text is the same, because a checked token
+ * is always the target's own choice, and the drafter proposes the same after the same text. Two things can be
+ * unknown, both at the end of a row that the trace's own n_max has cut:
  *
- * - After a right candidate: whether the next one is right. Another candidate of the trace that follows right ones stands
- *   in for it, always the same for the same place, so that settings stay comparable. When it is right, the draft goes on
- *   with what is known at the start of the next step.
+ * - After a right candidate: whether the next one is right. Another candidate of the trace that follows right ones
+ *   stands in for it, always the same one for the same place, so that settings stay comparable. When it is right, the
+ *   draft goes on with what is known at the start of the next step.
  * - After a wrong candidate: how long the draft goes on. It is taken to go on to its limit; none of it can be accepted.
  *
  * Limits: the log rounds probabilities to three decimals. The drafter of MTP reads the target's state, which differs a

@@ -4,8 +4,8 @@ const mostAcceptance = 0.95;
 const longestDraft = 16;
 
 /**
- * The speedup that no draft of this size exceeds, when checking tokens costs the target nothing more than one token does:
- * a draft whose bound is below 1 need not be fetched.
+ * The speedup that no draft of this size exceeds, when checking tokens costs the target nothing more than one token
+ * does: a draft whose bound is below 1 need not be fetched.
  * @param costShare What a token costs the draft, as a share of what it costs the target.
  * @param reevaluates Whether the draft evaluates every checked batch again; that costs it at least one token more.
  */

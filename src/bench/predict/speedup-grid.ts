@@ -2,7 +2,7 @@ import { CycleAdder, type CycleSums, type DraftingCosts, predictSpeedup } from "
 import type { DraftReplay, DraftSetting } from "./replay.ts";
 
 /** A setting with what a replay says about it. */
-export interface PredictedSetting {
+export interface GridPrediction {
   readonly setting: DraftSetting;
   /** Predicted speed over that without drafting. */
   readonly ratio: number;
@@ -17,8 +17,8 @@ export interface Grid {
 }
 
 /**
- * An n_min of 1 is left out: no draft is shorter than that and not empty. Steps of p_min are written so that each is the
- * nearest number to its two digits, as the log's probabilities are.
+ * An n_min of 1 is left out: no draft is shorter than that and not empty. Steps of p_min are written so that each is
+ * the nearest number to its two digits, as the log's probabilities are.
  */
 export const wholeGrid: Grid = {
   nMax: Array.from({ length: 16 }, (_, index) => index + 1),
@@ -34,8 +34,8 @@ export function predictGrid(
     grid = wholeGrid,
     mostDraft = Number.POSITIVE_INFINITY,
   }: { readonly grid?: Grid; readonly mostDraft?: number } = {},
-): PredictedSetting[] {
-  const predictions: PredictedSetting[] = [];
+): GridPrediction[] {
+  const predictions: GridPrediction[] = [];
   // p_min outside: a replay prepares it once for all others.
   for (const pMin of grid.pMin)
     for (const nMax of grid.nMax)
@@ -59,35 +59,35 @@ const leastGain = 1.02;
 const tie = 0.001;
 
 /**
- * The settings that are worth a measurement, the best first: of each n_max the best one, so that they differ by more than a
- * hair's breadth of p_min.
+ * The settings that are worth a measurement, the best first. Each has another n_max, and not the next one: a prediction
+ * does not tell neighbours apart, and a measurement of both would teach nothing.
  */
-export function pickFinalists(predictions: readonly PredictedSetting[], most = 3): PredictedSetting[] {
+export function pickFinalists(predictions: readonly GridPrediction[], most = 3): GridPrediction[] {
   const best = predictions.reduce((highest, { ratio }) => Math.max(highest, ratio), 0);
-  const good = predictions.filter(({ ratio }) => ratio > leastGain && ratio >= best * (1 - margin));
-  const ofEachLength = new Map<number, PredictedSetting>();
-  for (const prediction of good) {
-    const { nMax } = prediction.setting;
-    const other = ofEachLength.get(nMax);
-    if (other === undefined || isBetter(prediction, other)) ofEachLength.set(nMax, prediction);
-  }
-  const left = [...ofEachLength.values()];
-  const finalists: PredictedSetting[] = [];
+  const finalists: GridPrediction[] = [];
+  let left = predictions.filter(({ ratio }) => ratio > leastGain && ratio >= best * (1 - margin));
   while (left.length > 0 && finalists.length < most) {
     const next = left.reduce((leader, one) => (isBetter(one, leader) ? one : leader));
     finalists.push(next);
-    left.splice(left.indexOf(next), 1);
+    left = left.filter(({ setting }) => isApart(setting.nMax, next.setting.nMax));
   }
   return finalists;
 }
 
+/** So much longer a draft is another one. */
+const stepOfLength = 1.4;
+
+function isApart(a: number, b: number): boolean {
+  return Math.max(a, b) >= stepOfLength * Math.min(a, b);
+}
+
 /** Among equals the cheaper one: fewer drafted tokens, then the simpler setting. */
-function isBetter(one: PredictedSetting, other: PredictedSetting): boolean {
+function isBetter(one: GridPrediction, other: GridPrediction): boolean {
   if (Math.abs(one.ratio - other.ratio) > tie) return one.ratio > other.ratio;
   return costOrder(one, other) < 0;
 }
 
-function costOrder(one: PredictedSetting, other: PredictedSetting): number {
+function costOrder(one: GridPrediction, other: GridPrediction): number {
   const [a, b] = [one.setting, other.setting];
   return one.sums.drafted - other.sums.drafted || a.nMax - b.nMax || a.nMin - b.nMin || a.pMin - b.pMin;
 }

@@ -1,4 +1,4 @@
-import type { DraftTrace } from "../../llama/server/draft-trace.ts";
+import type { DraftTrace, TracedCycle } from "../../llama/server/draft-trace.ts";
 
 /**
  * A trace as flat lists, for walks by the thousand.
@@ -40,48 +40,80 @@ const rightBefore = { preferred: 4, least: 1 } as const;
 const fewStandIns = 20;
 
 export function flattenTrace({ answers }: DraftTrace): TracedText {
-  const probability: number[] = [];
-  const rowEnd: number[] = [];
-  const found = { preferred: [] as TracedText["standIns"][number][], others: [] as TracedText["standIns"][number][] };
+  const rows = new RowList();
+  const texts: AnswerText[] = [];
   let tokensBefore = 0;
-  const texts = answers.map(({ firstToken, cycles }) => {
+  for (const { firstToken, cycles } of answers) {
     const tokens = [firstToken, ...cycles.flatMap((cycle) => cycle.tokens)];
-    const lists = newLists(tokens.length);
+    const places = newPlaces(tokens.length);
     let start = 0;
-    for (const { candidates, mostDraft, tokens: added } of cycles) {
-      const row = probability.length;
-      const right = candidates.findIndex(({ token }, index) => token !== tokens[start + index + 1]);
-      const rightLength = right < 0 ? candidates.length : right;
-      for (const [index, candidate] of candidates.entries()) {
-        probability.push(candidate.probability);
-        rowEnd.push(row + candidates.length);
-        if (index < rightBefore.least || index > rightLength || start + index + 1 >= tokens.length) continue;
-        const standIn = { candidate: row + index, isRight: index < rightLength };
-        found[index < rightBefore.preferred ? "others" : "preferred"].push(standIn);
-      }
-      for (let offset = 0; offset < added.length; offset += 1) {
-        const known = Math.max(0, candidates.length - offset);
-        lists.candidate[start + offset] = row + candidates.length - known;
-        lists.known[start + offset] = known;
-        lists.right[start + offset] = Math.max(0, rightLength - offset);
-        lists.room[start + offset] = Math.max(0, mostDraft - offset);
-      }
-      start += added.length;
+    for (const cycle of cycles) {
+      const next = tokens.slice(start + 1, start + 1 + cycle.candidates.length);
+      addPlaces(places, start, { cycle, ...rows.add(cycle.candidates, next) });
+      start += cycle.tokens.length;
     }
-    const text = { tokensBefore, length: tokens.length, ...lists };
+    texts.push({ tokensBefore, length: tokens.length, ...places });
     tokensBefore += tokens.length;
-    return text;
-  });
-  const { preferred, others } = found;
-  return {
-    probability: Float64Array.from(probability),
-    rowEnd: Int32Array.from(rowEnd),
-    answers: texts,
-    standIns: preferred.length >= fewStandIns ? preferred : [...preferred, ...others],
-  };
+  }
+  return { answers: texts, ...rows.read() };
 }
 
-function newLists(length: number) {
+/** The candidates of all steps, one row for each step. */
+class RowList {
+  readonly #probability: number[] = [];
+  readonly #rowEnd: number[] = [];
+  readonly #standIns: Record<"preferred" | "others", TracedText["standIns"][number][]> = { preferred: [], others: [] };
+
+  /**
+   * @param next The tokens that the answer has in these places; it may have ended before.
+   * @returns the number of the first candidate, and how many are right before the first wrong one.
+   */
+  add(
+    candidates: TracedCycle["candidates"],
+    next: readonly number[],
+  ): { readonly row: number; readonly right: number } {
+    const row = this.#probability.length;
+    const wrong = candidates.findIndex(({ token }, index) => token !== next[index]);
+    const right = wrong < 0 ? candidates.length : wrong;
+    for (const [index, { probability }] of candidates.entries()) {
+      this.#probability.push(probability);
+      this.#rowEnd.push(row + candidates.length);
+      if (index < rightBefore.least || index > right || index >= next.length) continue;
+      const kind = index < rightBefore.preferred ? "others" : "preferred";
+      this.#standIns[kind].push({ candidate: row + index, isRight: index < right });
+    }
+    return { row, right };
+  }
+
+  read(): Omit<TracedText, "answers"> {
+    const { preferred, others } = this.#standIns;
+    return {
+      probability: Float64Array.from(this.#probability),
+      rowEnd: Int32Array.from(this.#rowEnd),
+      standIns: preferred.length >= fewStandIns ? preferred : [...preferred, ...others],
+    };
+  }
+}
+
+type Places = Pick<AnswerText, "candidate" | "known" | "right" | "room">;
+
+function newPlaces(length: number): Places {
   const list = () => new Int32Array(length);
   return { candidate: list(), known: list(), right: list(), room: list() };
+}
+
+/** The places at which a step could have begun under another setting: its own, and those of its accepted tokens. */
+function addPlaces(
+  places: Places,
+  start: number,
+  { cycle, row, right }: { readonly cycle: TracedCycle; readonly row: number; readonly right: number },
+): void {
+  const { candidates, mostDraft, tokens } = cycle;
+  for (let offset = 0; offset < tokens.length; offset += 1) {
+    const known = Math.max(0, candidates.length - offset);
+    places.candidate[start + offset] = row + candidates.length - known;
+    places.known[start + offset] = known;
+    places.right[start + offset] = Math.max(0, right - offset);
+    places.room[start + offset] = Math.max(0, mostDraft - offset);
+  }
 }

@@ -124,8 +124,8 @@ function withoutRepeats(all: readonly Numbered[], notes: readonly string[]): Pro
 }
 
 const howToWrite =
-  'write one JSON object a line, such as {"messages":[{"role":"user","content":"Hello"}]}, or text with lines of "---" ' +
-  "between the prompts";
+  'write one JSON object a line, such as {"messages":[{"role":"user","content":"Hello"}]}, ' +
+  'or text with lines of "---" between the prompts';
 
 function invalid([first = { message: "a line is wrong" }, ...others]: readonly Problem[]): LlmctlError {
   const shown = others.slice(0, mostProblems - 1);

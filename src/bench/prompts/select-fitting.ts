@@ -13,26 +13,30 @@ export interface FittingOptions {
 
 /** Tokens that an answer needs at least: some drafts, and a time that can be measured. */
 const leastAnswerTokens = 64;
-/** With fewer prompts an interval says nothing. */
-const leastPrompts = 8;
-
 /**
- * Chooses from the shipped prompts those that leave room for an answer. Where few do, as with the demo model and its
- * context of 512 tokens, short questions are added. (Prompts of the user are all asked: each that is too long becomes a
- * failed request that says so.)
+ * Chooses from the shipped prompts those that leave room for an answer. Where a whole kind is too long, short questions
+ * are asked in place of all, as with the demo model: its context has 512 tokens, and it knows stories only. (Prompts of
+ * the user are all asked: each that is too long becomes a failed request that says so.)
  * @throws LlmctlError `no-prompts` when none fits; the error of `countTokens`.
  */
 export async function selectFitting(shipped: readonly BenchPrompt[], options: FittingOptions): Promise<PromptFile> {
+  const { contextTokens } = options;
   const prompts = await fittingOf(shipped, options);
-  const left = shipped.length - prompts.length;
-  if (left === 0) return { prompts, notes: [] };
-  const short = prompts.length < leastPrompts ? await fittingOf(await options.readShort(), options) : [];
-  if (prompts.length + short.length === 0) throw noneFits(options.contextTokens);
-  const place = short.length === 0 ? "" : `, and ${short.length} short questions take their place`;
-  const note = `${left} of the ${shipped.length} shipped prompts leave no room for an answer in a context of ${
-    options.contextTokens
-  } tokens: they are left out${place}`;
-  return { prompts: [...prompts, ...short], notes: [note] };
+  if (prompts.length === shipped.length) return { prompts, notes: [] };
+  const left = `leave no room for an answer in a context of ${contextTokens} tokens`;
+  const kinds = new Set(prompts.map(({ kind }) => kind));
+  const tooLong = shipped.filter((prompt) => !prompts.includes(prompt));
+  if (tooLong.every(({ kind }) => kinds.has(kind)))
+    return {
+      prompts,
+      notes: [`${tooLong.length} of the ${shipped.length} shipped prompts ${left}: they are left out`],
+    };
+  const short = await fittingOf(await options.readShort(), options);
+  if (short.length === 0) throw noneFits(contextTokens);
+  return {
+    prompts: short,
+    notes: [`some of the usual prompts ${left}: ${short.length} short questions are asked in their place`],
+  };
 }
 
 function noneFits(contextTokens: number): LlmctlError {

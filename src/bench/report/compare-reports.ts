@@ -2,6 +2,7 @@ import { LlmctlError } from "../../base/errors.ts";
 import type { BenchReport } from "../bench-report.ts";
 import type { Estimate } from "../estimate.ts";
 import { isMeasured, msPerToken, type Timing } from "../measurement.ts";
+import { estimatePrompts, type PromptRatios } from "../statistics/estimate-ratio.ts";
 import { reportDifferences } from "./report-differences.ts";
 
 /** What two reports say about one number. */
@@ -26,26 +27,19 @@ export interface ReportComparison {
 }
 
 /**
- * An estimate over prompts.
- * @param ratios Of each prompt one logarithm of a ratio for each pass. Neither list is ever empty.
- * @returns undefined where no interval can be given.
- */
-export type EstimatePrompts = (ratios: readonly (readonly number[])[]) => Estimate | undefined;
-
-/**
  * Compares a later report with an earlier one, over the prompts that were measured in both.
  * @throws LlmctlError `reports-not-comparable` (2).
  */
 export function compareReports(
   before: BenchReport,
   after: BenchReport,
-  estimatePrompts: EstimatePrompts,
+  estimate: typeof estimatePrompts = estimatePrompts,
 ): ReportComparison {
   const reports = { before, after };
   const compared = [...settingRatios(reports), { what: "speedup", ratios: speedupRatios(reports) }].flatMap(
     ({ what, ratios }): ComparedNumber[] => {
-      const estimate = ratios.length === 0 ? undefined : estimatePrompts(ratios);
-      return estimate === undefined ? [] : [{ what, estimate, result: resultOf(estimate) }];
+      const found = ratios.length === 0 ? undefined : estimate(ratios);
+      return found === undefined ? [] : [{ what, estimate: found, result: resultOf(found) }];
     },
   );
   if (compared.length === 0) throw notComparable();
@@ -67,7 +61,7 @@ interface Reports {
 
 interface Ratios {
   readonly what: string;
-  readonly ratios: readonly (readonly number[])[];
+  readonly ratios: readonly PromptRatios[];
 }
 
 /** For each setting of the same label: by how much each prompt got faster. */

@@ -30,6 +30,8 @@ export class BenchContest extends ServerContest<RunningSetting> {
   /** How long the last load of each took, in milliseconds, by label. */
   readonly loadMs: ReadonlyMap<string, number>;
 
+  readonly #settings: Map<string, BenchSetting>;
+
   constructor({ settings, capacity, onEvent, ...options }: BenchContestOptions) {
     const byLabel = new Map(settings.map((setting) => [setting.label, setting]));
     const loadMs = new Map<string, number>();
@@ -46,6 +48,12 @@ export class BenchContest extends ServerContest<RunningSetting> {
       },
     });
     this.loadMs = loadMs;
+    this.#settings = byLabel;
+  }
+
+  /** Adds settings that were not known at first. */
+  enter(settings: readonly BenchSetting[]): void {
+    for (const setting of settings) this.#settings.set(setting.label, setting);
   }
 }
 

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { lstatSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Clock } from "../../base/clock.ts";
 import { LlmctlError } from "../../base/errors.ts";
@@ -10,7 +10,7 @@ import type { StartedServer } from "../../supervisor/child/server-run.ts";
 import { ServerWatch } from "../../supervisor/child/server-watch.ts";
 import { startServer } from "../../supervisor/child/start-server.ts";
 import { realSystem, type System } from "../../supervisor/child/system.ts";
-import type { Endpoint, Launch } from "../../supervisor/launch.ts";
+import type { Endpoint, ExitCause, Launch } from "../../supervisor/launch.ts";
 import { ServerLog } from "../../supervisor/log/server-log.ts";
 import { stalled } from "../../supervisor/supervision-causes.ts";
 import { warnOnSystemError } from "../../supervisor/warn-on-system-error.ts";
@@ -53,6 +53,8 @@ export class BenchServer implements AsyncDisposable {
   #endpoint: Endpoint | undefined;
   #loadMs: number | undefined;
   #death: LlmctlError | undefined;
+  /** An error has named it. */
+  #keepsLog = false;
   #stopping: Promise<void> | undefined;
 
   private constructor(launch: Launch, { folder, log, started, system }: Spawned) {
@@ -152,7 +154,7 @@ export class BenchServer implements AsyncDisposable {
         onEndpoint: (endpoint) => (this.#endpoint = endpoint),
         onHealth: (health) => health === "ready" && end(resolve),
         onLoad,
-        onSilence: () => end(() => reject(benchServerDied(stalled(this.launch), this.logPath))),
+        onSilence: () => end(() => reject(this.#died(stalled(this.launch)))),
         onTraffic: ignore,
         onLine: ignore,
         onCaughtUp: ignore,
@@ -188,8 +190,13 @@ export class BenchServer implements AsyncDisposable {
       oomKills: (processes.readOomKills() ?? 0) - oomKills,
       wasReady: this.#loadMs !== undefined,
     });
-    this.#death = benchServerDied(cause, this.logPath);
+    this.#death = this.#died(cause);
     return this.#death;
+  }
+
+  #died(cause: ExitCause): LlmctlError {
+    this.#keepsLog = true;
+    return benchServerDied(cause, this.logPath);
   }
 
   async #end(): Promise<void> {
@@ -197,7 +204,7 @@ export class BenchServer implements AsyncDisposable {
       if (!this.hasDied()) await this.#endProcess();
     } finally {
       this.#log.close();
-      if (!this.hasDied()) removeFolder(this.#folder);
+      if (!this.#keepsLog) removeFolder(this.#folder);
     }
   }
 
@@ -227,12 +234,25 @@ async function spawn(launch: Launch, options: BenchServerOptions): Promise<Spawn
   const missing = await llamaServerProtocol.checkNeeds(launch);
   if (missing !== undefined) throw benchServerDied(missing, launch.file);
   ensureOwnFolder(options.folder);
-  const folder = mkdtempSync(join(options.folder, "server-"));
+  removeOldLogs(options.folder);
+  const folder = mkdtempSync(join(options.folder, logPrefix));
   try {
     return await spawnIn(folder, launch, options);
   } catch (error) {
     removeFolder(folder);
     throw error;
+  }
+}
+
+const logPrefix = "server-";
+/** Longer than any bench, and than anybody wants to read the log of a server that died. */
+const logsStayMs = 7 * 24 * 3600 * 1000;
+
+/** Logs of servers that died, and those of a process that was killed: at full verbosity they are large. */
+function removeOldLogs(folder: string): void {
+  for (const name of readdirSync(folder).filter((one) => one.startsWith(logPrefix))) {
+    const info = lstatSync(join(folder, name), { throwIfNoEntry: false });
+    if (info?.isDirectory() && info.mtimeMs < Date.now() - logsStayMs) removeFolder(join(folder, name));
   }
 }
 

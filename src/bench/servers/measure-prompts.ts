@@ -52,7 +52,7 @@ async function measureOne(
     options.signal.throwIfAborted();
     if (!(error instanceof LlmctlError)) throw error;
     // A dying server closes its connections before its exit is seen, and the exit explains more.
-    const death = error.code === "answer-failed" ? await server.findDeath() : undefined;
+    const death = error.code === "answer-cut-off" ? await server.findDeath() : undefined;
     return { error: printableSentence((death ?? error).message) };
   }
 }

@@ -32,6 +32,8 @@ const mostDeaths = 3;
 /** The servers of a comparison: each is started when it is first asked, and stopped when another needs its place. */
 export class ServerContest<Server extends ContestServer = ContestServer> implements Contest, AsyncDisposable {
   readonly #options: ContestOptions<Server>;
+  /** Number of servers that may run at the same time. */
+  capacity: number;
   /** By label; the one that was asked last is the last. */
   readonly #servers = new Map<string, Server>();
   readonly #deaths = new Map<string, number>();
@@ -41,6 +43,7 @@ export class ServerContest<Server extends ContestServer = ContestServer> impleme
 
   constructor(options: ContestOptions<Server>) {
     this.#options = options;
+    this.capacity = options.capacity;
   }
 
   async ask(
@@ -72,7 +75,7 @@ export class ServerContest<Server extends ContestServer = ContestServer> impleme
     }
     if (running !== undefined) await this.renew(label);
     for (const oldest of this.#servers.keys()) {
-      if (this.#servers.size < this.#options.capacity) break;
+      if (this.#servers.size < this.capacity) break;
       await this.renew(oldest);
     }
     const server = await this.#options.start(label, signal);

@@ -14,10 +14,10 @@ const normalQuantile = 1.959964;
 /**
  * The 95 % interval of a mean, by bootstrap: the values are drawn again, with replacement, two thousand times.
  *
- * Of few values the plain percentiles are too narrow: they know the spread of the values as if they were all there are,
- * and take it for exact. So their distances from the mean are stretched by sqrt(n / (n - 1)) and by the t quantile over the
- * normal one. In a simulation (1,500 runs each) the interval held the true mean of normal, skewed (exponential) and
- * two-humped values in this share of the runs:
+ * Of few values the plain percentiles are too narrow: they know the spread of the values as if they were all there
+ * are, and take it for exact. So their distances from the mean are stretched by sqrt(n / (n - 1)) and by the t
+ * quantile over the normal one. In a simulation (1,500 runs each) the interval held the true mean of normal, skewed
+ * (exponential) and two-humped values in this share of the runs:
  *
  *     values         4        8        12       40
  *     normal         94.5 %   94.2 %   95.3 %   94.5 %

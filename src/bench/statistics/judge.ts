@@ -19,8 +19,9 @@ export function spreadOf({ low, high }: Estimate): number {
 }
 
 /**
- * What the rounds say about the speed of the second setting over that of the first. Where they say nothing: how much more
- * time, or, where prompts differ too much for that, how many more prompts would probably show a difference or its absence.
+ * What the rounds say about the speed of the second setting over that of the first. Where they say nothing: how much
+ * more time, or, where prompts differ too much for that, how many more prompts would probably show a difference or
+ * its absence.
  * @param elapsedMs What the rounds took.
  */
 export function judge(rounds: readonly Round[], comparison: Comparison, elapsedMs: number): Verdict {

@@ -12,8 +12,8 @@ export interface SentenceFacts {
 }
 
 /**
- * The result of a comparison in one sentence: `pays 1.31 × (1.24 to 1.38), TTFT +4 %, the draft takes 1.2 GiB`. A change
- * of the time to the first token is only named where it was shown.
+ * The result of a comparison in one sentence: `pays 1.31 × (1.24 to 1.38), TTFT +4 %, the draft takes 1.2 GiB`. A
+ * change of the time to the first token is only named where it was shown.
  */
 export function speedupSentence(verdict: Verdict, facts: SentenceFacts): string {
   const { kind, estimate } = verdict;

@@ -38,28 +38,33 @@ export async function measureBatchCosts(endpoint: Endpoint, options: BatchCostOp
   const sizes = [...new Set([1, ...(options.sizes ?? checkedSizes)])];
   const server = await BatchServer.prepare(endpoint, options);
   const batches = new Map(sizes.map((size) => [size, [] as number[]]));
-  const twoTokens: number[] = [];
+  const steps: number[] = [];
   for (let repeat = 0; repeat < repeats; repeat += 1) {
     // Turned each time, so that a machine that gets slower slows all sizes alike.
     const order = repeat % 2 === 0 ? sizes : sizes.toReversed();
     for (const size of order) batches.get(size)?.push(...(await server.measure({ size, tokens: 1 })));
-    if (readCpuMs !== undefined) twoTokens.push(...(await server.measure({ size: 1, tokens: 2 })));
+    if (readCpuMs !== undefined) steps.push(...(await measureSteps(server)));
   }
-  const medians = [...batches].flatMap(([size, samples]) =>
-    samples.length === 0 ? [] : [[size, median(samples)] as const],
-  );
-  const overheadMs = readCpuMs === undefined ? 0 : requestMs(batches.get(1) ?? [], twoTokens);
-  return new Map(medians.map(([size, ms]) => [size, Math.max(0, ms - overheadMs)]));
+  const overheadMs = readCpuMs === undefined ? 0 : median(batches.get(1)) - median(steps);
+  const costs = [...batches].map(([size, samples]) => [size, median(samples) - overheadMs] as const);
+  return new Map(costs.filter(([, ms]) => ms > 0));
 }
 
+/** Steps for each repeat: the difference of two requests is less certain than one. */
+const stepsPerRepeat = 3;
+
 /**
- * Processor time that a request takes besides its batch. A second token is one more batch of one token in the same
- * request, so what is left of a request of one token is the request itself.
+ * Processor time of batches of one token without their request: what a second token of an answer adds. What is left of
+ * a request of one token is the request's own.
  */
-function requestMs(oneToken: readonly number[], twoTokens: readonly number[]): number {
-  if (oneToken.length === 0 || twoTokens.length === 0) return 0;
-  const stepMs = median(twoTokens) - median(oneToken);
-  return Math.max(0, median(oneToken) - stepMs);
+async function measureSteps(server: BatchServer): Promise<readonly number[]> {
+  const steps: number[] = [];
+  for (let count = 0; count < stepsPerRepeat; count += 1) {
+    const [one] = await server.measure({ size: 1, tokens: 1 });
+    const [two] = await server.measure({ size: 1, tokens: 2 });
+    if (one !== undefined && two !== undefined) steps.push(two - one);
+  }
+  return steps;
 }
 
 interface Batch {
@@ -124,10 +129,11 @@ class BatchServer {
   }
 }
 
-function median(numbers: readonly number[]): number {
+/** NaN of nothing, which no comparison lets pass. */
+function median(numbers: readonly number[] = []): number {
   const sorted = numbers.toSorted((a, b) => a - b);
   const middle = (sorted.length - 1) / 2;
-  return ((sorted[Math.floor(middle)] ?? 0) + (sorted[Math.ceil(middle)] ?? 0)) / 2;
+  return ((sorted[Math.floor(middle)] ?? NaN) + (sorted[Math.ceil(middle)] ?? NaN)) / 2;
 }
 
 /**
@@ -148,8 +154,8 @@ export function fillCosts(costs: CostsBySize, longest: number): readonly number[
 
 /** Ordinary prose, a hundred tokens or so. */
 const plainText =
-  "The harbour lay still in the morning light, and only a few gulls circled above the boats. An old fisherman mended " +
-  "his nets on the quay while his granddaughter read to him from the newspaper: the price of fuel had risen again, a " +
-  "storm was expected by Friday, and the new bridge would open two weeks late. He laughed at the weather report, since " +
-  "he had known about the storm for days. Then they packed their things, locked the shed, and walked home slowly along " +
-  "the sea wall, past the bakery and the school, to have soup before the rain came.";
+  "The harbour lay still in the morning light, and only a few gulls circled above the boats. An old fisherman " +
+  "mended his nets on the quay while his granddaughter read to him from the newspaper: the price of fuel had risen " +
+  "again, a storm was expected by Friday, and the new bridge would open two weeks late. He laughed at the weather " +
+  "report, since he had known about the storm for days. Then they packed their things, locked the shed, and walked " +
+  "home slowly along the sea wall, past the bakery and the school, to have soup before the rain came.";

@@ -11,8 +11,11 @@ export interface DraftCounters {
 /** A draft cannot be longer than the batch that checks it. */
 const mostPositions = 2048;
 
-const counter =
-  /^llamacpp:spec_decode_num_([a-z_]{1,40})_total(?:\{position="(\d{1,4})"\})? (\d{1,15}(?:e\+\d{1,2})?)\r?$/gm;
+const number = String.raw`\d{1,15}(?:\.\d{1,9})?(?:e\+\d{1,2})?`;
+const counter = new RegExp(
+  String.raw`^llamacpp:spec_decode_num_([a-z_]{1,40})_total(?:\{position="(\d{1,4})"\})? (${number})\r?$`,
+  "gm",
+);
 
 /**
  * Reads the counters of drafting from the text of `/metrics`. They add up over all requests of a server: take the

@@ -12,9 +12,9 @@
  *
  * Each candidate costs the drafter one evaluation: the first one evaluates the last sampled token, each next one the
  * drafted token before. A candidate below p_min is evaluated and logged, ends the draft, and is not part of it. So a
- * draft of j tokens costs j evaluations when it reached its limit, and j + 1 when p_min stopped it. A draft shorter than
- * n_min is thrown away after it was computed. After the check the drafter evaluates the whole batch once more, also
- * after a fully accepted draft and in steps without one; so it never has a token to catch up on.
+ * draft of j tokens costs j evaluations when it reached its limit, and j + 1 when p_min stopped it. A draft shorter
+ * than n_min is thrown away after it was computed. After the check the drafter evaluates the whole batch once more,
+ * also after a fully accepted draft and in steps without one; so it never has a token to catch up on.
  *
  * MTP logs the same lines. It notices only n_max while it drafts; what M does not permit is cut off afterwards.
  *
@@ -31,7 +31,7 @@ export interface DraftCandidate {
 
 /** One step of the target after the first token of an answer. */
 export interface TracedCycle {
-  /** Number of tokens for which context and answer had room. */
+  /** Number of tokens for which context and answer had room, 0 or more. */
   readonly mostDraft: number;
   /** The drafter's best token for each position in a row. The last one may have been too improbable to be drafted. */
   readonly candidates: readonly DraftCandidate[];
@@ -65,8 +65,8 @@ export interface DraftTrace {
   readonly restoresCheckpoints: boolean;
 }
 
-/** Enough for a thousand answers of a thousand tokens; a log may be endless. */
-const mostCycles = 1_000_000;
+/** Enough for a hundred answers of a thousand tokens, and some 100 MB; a log may be endless. */
+const mostCycles = 100_000;
 /** A draft cannot be longer than the batch that checks it: `--batch-size` is 2048, and nobody drafts that much. */
 const mostCandidates = 1024;
 /** Longer than every line that matters; a token's text ends in the next line at the latest. */
@@ -79,7 +79,8 @@ const stamp = String.raw`^(?:\d{1,6}\.\d\d\.\d{3}\.\d{3} )?`;
 const count = String.raw`\d{1,9}`;
 const slotLine = new RegExp(String.raw`${stamp}[DIWE] slot +[^ ]+: id +(${count}) \| task (${count}) \| (.*)$`, "s");
 const candidateLine = new RegExp(
-  String.raw`${stamp}D spec +draft: +- seq_id (${count}), draft candidate +0, pos +(${count}): +(${count}) \( *(\d\.\d{3})\) '`,
+  String.raw`${stamp}D spec +draft: +- seq_id (${count}), draft candidate +0, pos +(${count}): +(${count}) ` +
+    String.raw`\( *(0\.\d{3}|1\.000)\) '`,
 );
 const typeLine = new RegExp(String.raw`${stamp}D spec +[^ ]+: called impl ([a-z0-9-]{1,40}), hist size = `);
 
@@ -89,7 +90,8 @@ const plainText = /^slot decode token, id=/;
 const acceptedText = new RegExp(`^add accepted tokens: sampled=${count}, ids\\.size=(${count}), n_draft=(${count})$`);
 const tokenText = new RegExp(`^n_gen = ${count}, n_remaining = -?${count}, next token: +(${count}) '`);
 const restoreText = /^restoring speculative checkpoint /;
-const endText = /^stop processing: /;
+/** The first line about an end comes before the answer is sent, so whoever has the answer finds it in the log. */
+const endText = /^(?:prompt eval time = |stop processing: )/;
 
 interface OpenCycle extends TracedCycle {
   candidates: DraftCandidate[];
@@ -110,9 +112,9 @@ interface OpenAnswer {
 }
 
 /**
- * Collects the drafts of a server from the lines of its log. Answers of several slots may be mixed. A line counts only
- * when its start and its place are right, so a text that a prompt or a model has put into the log does no harm: at worst
- * it spoils its own answer, which is then left out.
+ * Collects the drafts of a server from the lines of its log. Answers of several slots may be mixed. A line counts
+ * only when its start and its place are right, so a text that a prompt or a model has put into the log does no harm:
+ * at worst it spoils its own answer, which is then left out.
  */
 export class DraftTraceParser {
   /** The answers in progress, by slot. */
@@ -163,7 +165,7 @@ export class DraftTraceParser {
     const token = tokenText.exec(text);
     if (token !== null) return addToken(answer, Number(token[1]));
     const room = roomText.exec(text);
-    if (room !== null) return this.#startCycle(answer, Number(room[1]));
+    if (room !== null) return this.#startCycle(answer, Math.max(0, Number(room[1])));
     if (endText.test(text)) return this.#end(slot, answer);
     if (restoreText.test(text)) this.#restores = answer.isBroken = true;
     else if (!check(answer, text)) addAccepted(answer, text);
@@ -231,6 +233,6 @@ function endCycle(answer: OpenAnswer): void {
 }
 
 function isConsistent({ candidates, drafted, accepted, tokens, isChecked, mostDraft }: OpenCycle): boolean {
-  const isPossible = isChecked && drafted <= candidates.length && drafted <= Math.max(0, mostDraft);
+  const isPossible = isChecked && drafted <= candidates.length && drafted <= mostDraft;
   return isPossible && accepted >= 0 && accepted <= drafted && tokens.length >= 1 && tokens.length <= accepted + 1;
 }

@@ -14,6 +14,8 @@ export interface BrokenAnswer {
   readonly why: string;
   /** The server's `error.type`, such as `exceed_context_size_error`; undefined when it named none. */
   readonly type?: string | undefined;
+  /** The connection broke, so the server may be gone. */
+  readonly isCut?: boolean;
   readonly cause?: unknown;
 }
 
@@ -52,7 +54,7 @@ export async function* streamEvents(asked: StreamRequest): AsyncGenerator<Readon
     if (isLast(event)) return;
   }
   signal.throwIfAborted();
-  throw fail({ why: "the answer ended early" });
+  throw fail({ why: "the answer ended early", isCut: true });
 }
 
 /** Not `fetch`: it has no unix sockets, and gives up when a prompt takes longer than five minutes. */
@@ -76,7 +78,7 @@ async function post({ endpoint, path, apiKey, body, signal, fail }: StreamReques
     return response;
   } catch (cause) {
     if (signal.aborted) throw cause;
-    throw fail({ why: "it cannot be reached", cause });
+    throw fail({ why: "it cannot be reached", isCut: true, cause });
   }
 }
 

@@ -47,8 +47,9 @@ const seed = 42;
 
 /**
  * Sends one streaming request and measures its answer.
- * @throws LlmctlError `prompt-too-long` for a prompt longer than the context; `answer-failed` for every other refusal,
- *   an answer that ends early, and what does not come from llama-server; an `AbortError` when the signal is aborted.
+ * @throws LlmctlError `prompt-too-long` for a prompt longer than the context; `answer-cut-off` when the connection breaks;
+ *   `answer-failed` for every other refusal, and for what does not come from llama-server; an `AbortError` when the
+ *   signal is aborted.
  * @see llama.cpp tools/server/README.md, `timings`
  */
 export async function measureAnswer(asked: MeasuredRequest): Promise<MeasuredAnswer> {
@@ -118,8 +119,8 @@ function readAmount(value: unknown): number | undefined {
   return typeof value === "number" && value >= 0 && value <= Number.MAX_SAFE_INTEGER ? value : undefined;
 }
 
-/** The error of an answer that is not complete: `prompt-too-long` or `answer-failed`. */
-export function answerFailed(endpoint: Endpoint, { why, type, cause }: BrokenAnswer): LlmctlError {
+/** The error of an answer that is not complete: `prompt-too-long`, `answer-cut-off` or `answer-failed`. */
+export function answerFailed(endpoint: Endpoint, { why, type, isCut = false, cause }: BrokenAnswer): LlmctlError {
   const at = formatUrl(endpoint, "http");
   if (type === "exceed_context_size_error")
     return new LlmctlError("prompt-too-long", `the prompt is longer than the context: ${why}`, {
@@ -128,7 +129,7 @@ export function answerFailed(endpoint: Endpoint, { why, type, cause }: BrokenAns
       fix: "raise ctx_size of the profile, or leave out this prompt",
       cause,
     });
-  return new LlmctlError("answer-failed", `the server gave no complete answer: ${why}`, {
+  return new LlmctlError(isCut ? "answer-cut-off" : "answer-failed", `the server gave no complete answer: ${why}`, {
     exit: "unavailable",
     at,
     cause,

@@ -15,21 +15,35 @@ export async function tokenize(endpoint: Endpoint, text: string, signal: AbortSi
   throw answerFailed(endpoint, { why: "/tokenize answered without tokens" });
 }
 
+interface PromptRequest {
+  readonly path: string;
+  readonly body: Readonly<Record<string, unknown>>;
+}
+
 /**
- * Number of tokens of the prompt that a request becomes, without those that the model adds at its ends.
+ * The tokens of the prompt that a request becomes, without those that the model adds at its ends.
  * @throws as {@link askForJson}.
  */
-export async function countPromptTokens(
+export async function tokenizePrompt(
   endpoint: Endpoint,
-  { path, body }: { readonly path: string; readonly body: Readonly<Record<string, unknown>> },
+  { path, body }: PromptRequest,
   signal: AbortSignal,
-): Promise<number> {
+): Promise<readonly number[]> {
   const text =
     path === "/completion"
       ? body["prompt"]
       : (await askForJson(endpoint, { method: "POST", path: "/apply-template", json: body, signal }))["prompt"];
   if (!isText(text)) throw answerFailed(endpoint, { why: "the request became no prompt of text" });
-  return (await tokenize(endpoint, text as string, signal)).length;
+  return tokenize(endpoint, text as string, signal);
+}
+
+/** Number of {@link tokenizePrompt}. */
+export async function countPromptTokens(
+  endpoint: Endpoint,
+  request: PromptRequest,
+  signal: AbortSignal,
+): Promise<number> {
+  return (await tokenizePrompt(endpoint, request, signal)).length;
 }
 
 /** The context of one slot, in tokens. @throws as {@link askForJson}. */
@@ -44,7 +58,7 @@ export async function readContextTokens(endpoint: Endpoint, signal: AbortSignal)
   throw answerFailed(endpoint, { why: "/props answered without n_ctx" });
 }
 
-/** @throws LlmctlError `answer-failed`; an `AbortError` when the signal is aborted. */
+/** @throws LlmctlError `answer-failed`, `answer-cut-off`; an `AbortError` when the signal is aborted. */
 async function askForJson(endpoint: Endpoint, asked: HttpRequest): Promise<Readonly<Record<string, unknown>>> {
   const { status, body } = await sendOrFail(endpoint, asked);
   const answer = parseJsonOrNothing(body);
@@ -57,6 +71,6 @@ async function sendOrFail(endpoint: Endpoint, asked: HttpRequest): ReturnType<ty
     return await send(endpoint, asked);
   } catch (cause) {
     asked.signal.throwIfAborted();
-    throw answerFailed(endpoint, { why: "it cannot be reached", cause });
+    throw answerFailed(endpoint, { why: "it cannot be reached", isCut: true, cause });
   }
 }

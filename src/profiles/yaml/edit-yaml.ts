@@ -142,6 +142,9 @@ function spliceValue(text: string, spot: Spot, spelling: string): Splice[] {
     return [value.flow ? addToFlow(value, rest, spelling) : addToBlock(text, value, spot, spelling)];
   if (holder === undefined) return [appendLines(text, text.length, writeLines(rest, spelling, "", spot.indentStep))];
   if (rest.length === 0) return replaceValue(text, holder, value, spelling);
+  // `null` says that there is no map: a map takes its place.
+  if (isScalar(value) && value.value === null && !isEmpty(value))
+    return replaceValue(text, holder, value, writeFlow(rest, spelling));
   // The key gets a map for its value; where it has a value already, the result is refused.
   const { map: parent, pair } = steps.at(-1) ?? {};
   if (parent === undefined || pair !== holder) return [];

@@ -30,6 +30,8 @@ const reasons: readonly { readonly text: string; readonly reason: string }[] = [
   { text: 'no build of llama.cpp is installed; run "llmctl build"', reason: "an empty list, with no problem" },
   { text: 'differs from what "llmctl systemd install ${name}" would write', reason: "what a unit is compared with" },
   { text: "const title = `llmctl profile ${name}", reason: "the title of a container" },
+  { text: "${result}; llmctl tune`", reason: "a comment in a profile" },
+  { text: "const ownComment = ", reason: "the pattern of that comment" },
   { text: "llmctl check [options] <target> <draft>", reason: "usage" },
 ];
 

@@ -66,4 +66,17 @@ describe("the GLM-4.7 guide", () => {
       on_loss: "warn",
     });
   });
+
+  test("with drafting, in one bit", async () => {
+    const { values } = await load("glm47-1bit-spec");
+    const spec = (await load("glm47-spec")).values;
+    expect(values).toEqual({
+      ...spec,
+      description: expect.any(String) as string,
+      extends: "glm47-spec",
+      model: { hf: "unsloth/GLM-4.7-GGUF", quant: "UD-TQ1_0" },
+      draft: { ...spec.draft, model: { hf: "unsloth/GLM-4.5-Air-GGUF", quant: "UD-TQ1_0" } },
+    });
+    expect(values.model).toEqual((await load("glm47-1bit")).values.model);
+  });
 });

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { parse } from "yaml";
-import { replaceText } from "../../../src/profiles/change-profile.ts";
+import { createProfile, replaceText } from "../../../src/profiles/change-profile.ts";
 import { type DraftKeys, planTunedDraft, tunedComment, writeTunedDraft } from "../../../src/profiles/tuned-draft.ts";
 import { makeSource, type SourceText } from "../../../src/profiles/yaml/located.ts";
 import { ProfileFolder } from "../../support/profile-folder.ts";
@@ -46,6 +46,12 @@ describe("a profile with a draft of its own gets the values that differ, and one
       `${line}\ndraft:\n  type: ngram-mod\n`,
     ],
     [
+      "other devices, in place of a list of lines",
+      "draft:\n  model: d\n  devices: # c\n    - CUDA0\n    - CUDA1\n",
+      { ...d, devices: ["CUDA1"] },
+      `${line}\ndraft:\n  model: d\n  devices: [CUDA1] # c\n`,
+    ],
+    [
       "another model",
       "draft:\n  model: { hf: a/b, quant: Q8_0 }\n",
       { ...d, model: { hf: "c/d", quant: "Q4_0" } },
@@ -64,6 +70,12 @@ describe("a profile with a draft of its own gets the values that differ, and one
       "{ model: m, draft: { model: d } }\n",
       d,
       `${line}\n{ model: m, draft: { model: d } }\n`,
+    ],
+    [
+      "a key on a line that begins within a text",
+      '{ description: "one\n  two", draft: { model: d } }\n',
+      d,
+      `${line}\n{ description: "one\n  two", draft: { model: d } }\n`,
     ],
     [
       "an anchor that nothing uses",
@@ -161,6 +173,28 @@ describe("a profile that extends another", () => {
     ],
   ])("%s", async (_, own, draft, wanted) => {
     expect(await tune(own, draft)).toBe(wanted);
+  });
+});
+
+test("a profile that is not there yet begins with a given text", async () => {
+  await using folder = await ProfileFolder.create({ "far/p.yaml": "model: /m\ndraft: { model: /d }\n" });
+  const file = makeSource("p", join(folder.cwd, "near/p.yaml"), folder.cwd);
+  const draft = { model: "/d", n_max: 4 };
+  const { before, after } = await planTunedDraft(file, { draft, comment, from: "extends: p\n" }, folder.options());
+  expect(before).toBe("extends: p\n");
+  expect(after).toBe(`extends: p\n${line}\ndraft:\n  n_max: 4\n`);
+  await createProfile(file, after, folder.options());
+  expect((await folder.load("p")).values.draft).toEqual({ ...defaults, ...draft });
+});
+
+test("a draft that the profile cannot have is refused", async () => {
+  await using folder = await ProfileFolder.create({ "near/p.yaml": "model: /m\n" });
+  const file = makeSource("p", join(folder.cwd, "near/p.yaml"), folder.cwd);
+  const wanted = { draft: { model: "relative.gguf" }, comment };
+  await expect(planTunedDraft(file, wanted, folder.options())).rejects.toMatchObject({
+    code: "profile-uneditable",
+    message: 'the draft of profile "p" cannot be set by llmctl',
+    fix: { run: ["profile", "edit", "p"] },
   });
 });
 

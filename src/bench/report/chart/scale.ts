@@ -8,8 +8,8 @@ export interface Scale {
 
 /** Labels of an axis of a telephone's width do not touch each other. */
 const mostTicks = 6;
-/** Between labels, as a share of the axis: on a telephone the width of four digits. */
-const leastGap = 0.14;
+/** Between labels, as a share of the axis: in a narrow column the width of four digits. */
+const leastGap = 0.17;
 /** Whole numbers are narrower. */
 const mostWholeTicks = 9;
 
@@ -31,20 +31,18 @@ export function wholeScale(values: readonly number[]): Scale {
 }
 
 /**
- * An axis on which equal distances are equal ratios. It ends at labels where they are near.
+ * An axis on which equal distances are equal ratios.
  * @param values Those of 0 or less are not on the axis.
  */
 export function logScale(values: readonly number[]): Scale {
   if (!values.some((value) => value > 0)) return { ticks: [], place: () => 0 };
   const [least, most] = rangeOf(values);
   // Marks stay clear of both ends, and a single value stands in the middle.
-  const margin = Math.max(1.02, (most / least) ** 0.03);
-  const range = [least / margin, most * margin] as const;
-  const step = range[1] / range[0] < 6 ? stepOf(...range) : undefined;
-  const [low, high] = step === undefined ? range : roundRange(...range, step);
+  const margin = Math.max(1.02, (most / least) ** 0.04);
+  const [low, high] = [least / margin, most * margin];
   const [start, length] = [Math.log(low), Math.log(high / low)];
   const place = (value: number) => limit((Math.log(value) - start) / length);
-  const ticks = step === undefined ? decadeTicks(low, high) : roundTicks(low, high, step);
+  const ticks = high / low < 6 ? roundTicks(low, high, logStepOf(low, high)) : decadeTicks(low, high);
   return { ticks: spread(ticks, place), place };
 }
 
@@ -84,17 +82,20 @@ interface Step {
 }
 
 /** The smallest step that gives no more labels than fit. */
-function stepOf(low: number, high: number): Step {
+function stepOf(low: number, high: number, fits: (step: Step) => boolean = () => true): Step {
   const power = Math.floor(Math.log10((high - low) / mostTicks));
-  const digit = [1, 2, 5].find((one) => (high - low) / (one * 10 ** power) <= mostTicks - 1);
-  return digit === undefined ? { digit: 1, power: power + 1 } : { digit, power };
+  const steps = [power, power + 1].flatMap((one) => [1, 2, 5].map((digit) => ({ digit, power: one })));
+  const isFew = ({ digit, power: one }: Step) => (high - low) / (digit * 10 ** one) <= mostTicks - 1;
+  return steps.find((step) => isFew(step) && fits(step)) ?? { digit: 1, power: power + 2 };
 }
 
-/** The range, extended to whole steps where that leaves it above 0. */
-function roundRange(low: number, high: number, { digit, power }: Step): readonly [number, number] {
-  const size = digit * 10 ** power;
-  const first = Math.floor(low / size);
-  return [first > 0 ? rounded(first * digit, power) : low, rounded(Math.ceil(high / size) * digit, power)];
+/** On a logarithmic axis the last two labels are the nearest ones. */
+function logStepOf(low: number, high: number): Step {
+  return stepOf(low, high, ({ digit, power }) => {
+    const size = digit * 10 ** power;
+    const last = Math.floor(high / size) * size;
+    return last - size < low || Math.log(last / (last - size)) >= leastGap * Math.log(high / low);
+  });
 }
 
 function roundTicks(low: number, high: number, { digit, power }: Step): number[] {

@@ -10,7 +10,8 @@ export function costsSection({ costs }: { readonly costs: BatchCosts | null }): 
   if (costs === null || costs.target.length === 0) return undefined;
   return section("costs", "What checking a draft costs", [
     markup`<p>Time of a batch of several tokens, compared with one token of the target model: the target is the solid
-line${costs.draft === null ? "" : ", the draft model the broken one"}. The flatter the line, the longer a draft may be.</p>
+line${costs.draft === null ? "" : ", the draft model the broken one"}. The flatter the line, the longer a draft may
+be.</p>
 `,
     costsPlot(costs),
     closed("The numbers", costsTable(costs)),

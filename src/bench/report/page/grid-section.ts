@@ -1,4 +1,4 @@
-import type { PredictedSetting, TuneCandidate, TuneFinalist, TuneReport } from "../../tune-report.ts";
+import type { GridSetting, TuneCandidate, TuneFinalist, TuneReport } from "../../tune-report.ts";
 import { formatEstimate, formatRatioTick } from "../number-words.ts";
 import { acceptanceTable } from "./acceptance-section.ts";
 import { costsTable } from "./costs-section.ts";
@@ -21,9 +21,10 @@ export function gridSection({ candidates, predicted, finalists }: TuneReport): C
   const distances = predicted.map(({ ratio }) => Math.abs(Math.log(ratio)));
   const scales = { drawn, strongest: distances.reduce((most, one) => Math.max(most, one), Math.log(1.05)) };
   return section("grid", "Predicted speedups", [
-    markup`<p>Computed for every setting from the measured costs and a trace of what the draft proposed. The line has the
-best setting for each longest draft, and a dot with its interval what was measured. In the table, blue cells are faster
-than without drafting and vermilion ones slower; the framed cell is the best, and ● stands before what was measured.</p>
+    markup`<p>Computed for every setting from the measured costs and a trace of what the draft proposed. The line has
+the best setting for each longest draft, and a dot with its interval what was measured. In the tables, blue cells are
+faster than without drafting and vermilion ones slower; the framed cell is the best, and ● stands before what was
+measured.</p>
 `,
     parts.map((part) => candidatePart(part, scales)),
   ]);
@@ -39,7 +40,7 @@ interface GridScales {
 
 interface Part {
   readonly candidate: TuneCandidate;
-  readonly own: readonly PredictedSetting[];
+  readonly own: readonly GridSetting[];
   readonly measured: readonly TuneFinalist[];
 }
 
@@ -60,44 +61,64 @@ ${
     ? undefined
     : markup`<div><p class="aside">Acceptance by position in the trace</p>${acceptanceTable(acceptedByPosition)}</div>`
 }</div>
-${heatTable(own, measured, strongest)}${costs === null ? undefined : closed("What batches cost", costsTable(costs))}
+${heatTables(own, measured, strongest)}${costs === null ? undefined : closed("What batches cost", costsTable(costs))}
 `;
 }
 
-function bestByLength(settings: readonly PredictedSetting[]): PredictedSetting[] {
-  const best = new Map<number, PredictedSetting>();
+function bestByLength(settings: readonly GridSetting[]): GridSetting[] {
+  const best = new Map<number, GridSetting>();
   for (const one of settings) {
     if (one.ratio > (best.get(one.nMax)?.ratio ?? 0)) best.set(one.nMax, one);
   }
   return [...best.values()];
 }
 
-/** One row for each lowest probability and shortest draft, one column for each longest draft. */
-function heatTable(
-  settings: readonly PredictedSetting[],
-  measured: readonly TuneFinalist[],
-  strongest: number,
-): Markup {
-  const lengths = [...new Set(settings.map(({ nMax }) => nMax))].toSorted((a, b) => a - b);
-  const hasShortest = settings.some(({ nMin }) => nMin > 0);
-  const rowOf = ({ pMin, nMin }: PredictedSetting) => (hasShortest ? `${pMin}, n_min ${nMin}` : String(pMin));
-  const sorted = settings.toSorted((a, b) => a.pMin - b.pMin || a.nMin - b.nMin);
-  const rows = [...new Set(sorted.map(rowOf))];
+/**
+ * A table for each shortest draft: a row for each lowest probability, a column for each longest draft. The one with the
+ * best setting is open.
+ */
+function heatTables(settings: readonly GridSetting[], measured: readonly TuneFinalist[], strongest: number): Content {
   const best = settings.toSorted((a, b) => b.ratio - a.ratio)[0];
-  const cell = (row: string, nMax: number) => {
-    const one = settings.find((setting) => setting.nMax === nMax && rowOf(setting) === row);
-    const found = measured.find(({ setting }) => setting.label === one?.label);
-    return one === undefined ? markup`<td></td>` : heatCell(one, { isBest: one === best, found, strongest });
-  };
-  return markup`<div class="scroll" tabindex="0" role="region" aria-label="Predicted speedups"><table class="heat">
-<thead><tr><th scope="col">p_min \\ n_max</th>
-${lengths.map((nMax) => markup`<th scope="col">${nMax}</th>`)}</tr></thead>
+  const shortest = valuesOfKey(settings, ({ nMin }) => nMin);
+  return shortest.map((nMin) => {
+    const own = settings.filter((setting) => setting.nMin === nMin);
+    const name = `n_min ${nMin}`;
+    const table = heatTable(own, shortest.length > 1 ? name : "", (setting) => {
+      const found = measured.find(({ setting: { label } }) => label === setting.label);
+      return heatCell(setting, { isBest: setting === best, found, strongest });
+    });
+    return nMin === best?.nMin ? table : closed(`The grid with ${name}`, table);
+  });
+}
+
+/** A whole grid has twenty rows. */
+const mostRoomyRows = 10;
+
+function heatTable(settings: readonly GridSetting[], name: string, cell: (setting: GridSetting) => Markup): Markup {
+  const lengths = valuesOfKey(settings, ({ nMax }) => nMax);
+  const rows = valuesOfKey(settings, ({ pMin }) => pMin).map((pMin) => {
+    const cells = lengths.map((nMax) => {
+      const setting = settings.find((one) => one.pMin === pMin && one.nMax === nMax);
+      return setting === undefined ? markup`<td></td>` : cell(setting);
+    });
+    return { pMin, cells };
+  });
+  const heads = lengths.map((nMax) => markup`<th scope="col">${nMax}</th>`);
+  return markup`<div class="scroll" tabindex="0" role="region" aria-label="Predicted speedups">
+<table class="${rows.length > mostRoomyRows ? "heat dense" : "heat"}">
+${name === "" ? undefined : markup`<caption>${name}</caption>`}
+<thead><tr><th scope="col">p_min \\ n_max</th>${heads}</tr></thead>
 <tbody>
 ${rows.map(
-  (row) => markup`<tr><th scope="row">${row}</th>${lengths.map((nMax) => cell(row, nMax))}</tr>
+  ({ pMin, cells }) => markup`<tr><th scope="row">${pMin}</th>${cells}</tr>
 `,
 )}</tbody></table></div>
 `;
+}
+
+/** In ascending order, each once. */
+function valuesOfKey(settings: readonly GridSetting[], key: (setting: GridSetting) => number): number[] {
+  return [...new Set(settings.map(key))].toSorted((a, b) => a - b);
 }
 
 interface HeatContext {
@@ -109,7 +130,7 @@ interface HeatContext {
 /** The strongest colour, in percent: dark text on it still has enough contrast. */
 const mostHeat = 45;
 
-function heatCell({ label, ratio }: PredictedSetting, { isBest, found, strongest }: HeatContext): Markup {
+function heatCell({ label, ratio }: GridSetting, { isBest, found, strongest }: HeatContext): Markup {
   const heat = Math.round((mostHeat * Math.min(strongest, Math.abs(Math.log(ratio)))) / strongest);
   const tone = ratio >= 1 ? "faster" : "slower";
   const estimate = found?.estimate ?? null;

@@ -85,9 +85,6 @@ const lanes = `
 .lanes .name { width: 30%; }
 .lanes th.number { width: 5.2rem; }
 .lanes th.wide { width: 11.5rem; }
-.results .name { width: 22%; }
-.lanes th.result { width: 21%; padding-left: 1rem; }
-.lanes td.result { padding-left: 1rem; }
 .lanes .drawing { padding: 0 1.25rem 0 0.5rem; }
 .lanes tbody th { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; max-width: 0; }
 .lanes .group th { padding-top: 1.1rem; font-weight: 600; overflow: visible; white-space: normal; max-width: none; }
@@ -98,7 +95,7 @@ const lanes = `
 svg { display: block; width: 100%; overflow: visible; }
 .lane { height: 1.9rem; }
 .lane-axis { height: 1.25rem; }
-svg text { font-size: 12px; fill: var(--soft); }
+svg text { font-size: 0.75rem; fill: var(--soft); }
 .grid { stroke: var(--grid); }
 .reference { stroke: var(--soft); stroke-dasharray: 4 3; }
 .bar { stroke: currentColor; stroke-width: 2; }
@@ -128,6 +125,9 @@ const grids = `
 .heat { width: auto; }
 .heat td, .heat th { text-align: center; padding: 0.35rem 0.5rem; white-space: nowrap; min-width: 3.1rem;
   border: 2px solid var(--paper); }
+.heat.dense td, .heat.dense th { padding: 0.05rem 0.4rem; font-size: 0.75rem; min-width: 2.6rem; border-width: 1px; }
+.heat.dense .measured { font-size: 0.6875rem; }
+.heat caption { caption-side: top; }
 .heat th { color: var(--soft); font-size: 0.8125rem; white-space: nowrap; }
 .heat td.faster { background: color-mix(in srgb, var(--up) var(--heat), var(--paper)); }
 .heat td.slower { background: color-mix(in srgb, var(--down) var(--heat), var(--paper)); }
@@ -136,20 +136,19 @@ const grids = `
 `;
 
 const narrow = `
-@media (max-width: 44rem) {
+@media screen and (max-width: 54rem) {
   section { margin-top: 2.2rem; }
   .lanes, .lanes tbody, .lanes thead { display: block; }
   .lanes tr { display: flex; flex-wrap: wrap; gap: 0 1.1rem; padding: 0.3rem 0; }
   .lanes tbody tr + tr { border-top: 1px solid var(--grid); }
   .lanes tr > * { border: 0 !important; padding: 0; width: auto !important; max-width: none; }
   .lanes tbody th { max-width: none; }
-  .lanes .name, .lanes .drawing, .lanes .result, .lanes .group th { flex: 0 0 100%; }
+  .lanes .name, .lanes .drawing, .lanes .group th { flex: 0 0 100%; }
   .lanes .number { text-align: left; }
   .lanes .number::before { content: attr(data-label) " "; color: var(--soft); font-size: 0.8125rem; }
   .lanes thead th:not(.drawing) { display: none; }
   .lanes thead { position: sticky; top: 0; background: var(--paper); border-bottom: 1px solid var(--rule); z-index: 1; }
   .lanes tr > .drawing { padding: 0 0.25rem; }
-  .lanes tr > .result { padding: 0; }
   .facts { grid-template-columns: 1fr; gap: 0; }
   .facts dd { margin-bottom: 0.5rem; }
   .plot { padding-left: 2.4rem; }
@@ -164,10 +163,12 @@ const narrow = `
 const print = `
 @media print {
   :root { color-scheme: light; ${light} }
-  body { padding: 0; max-width: none; font-size: 10pt; }
+  html { font-size: 9.5pt; }
+  body { padding: 0; max-width: none; }
   section { break-inside: auto; margin-top: 1.6rem; }
   h2, h3, thead { break-after: avoid; }
-  tr, .plot, pre { break-inside: avoid; }
+  .group { break-after: avoid; }
+  tr, .plot, .figures, .pair > * { break-inside: avoid; }
   .lanes th.position { width: 4.5rem; padding-right: 0.75rem; max-width: none; }
 .lanes td.drawing.aside { padding-left: 0.5rem; }
 .lanes thead th { position: static; }

@@ -15,7 +15,7 @@ import {
 } from "../number-words.ts";
 import { type Content, markup, type Markup } from "./markup.ts";
 import { keyFigure, numberCell, section, textCell } from "./page-frame.ts";
-import { estimateTable } from "./speedup-section.ts";
+import { estimateTable, intervalWords } from "./speedup-section.ts";
 
 /** The winner's numbers and what the search took. */
 export function searchFigures(report: TuneReport): Markup {
@@ -67,31 +67,30 @@ export function finalistsSection({ finalists, winner }: TuneReport): Content {
     name: finalist.setting.label,
     estimate: finalist.estimate,
     predicted: finalist.predicted === null ? "–" : formatRatio(finalist.predicted),
-    result: finalistResult(finalist, winner),
   }));
   return section("finalists", "Measured against no drafting", [
-    markup`<p>Geometric mean over the prompts, with its 95 % interval from a bootstrap over prompts. An interval that crosses the
-dashed line at 1 shows no difference.</p>
-`,
+    intervalWords("Speed over that without drafting", rows),
     estimateTable("Setting", rows, true),
-    costsOfFinalists(finalists),
+    finalistTable(finalists, winner),
   ]);
 }
 
-/** What drafting takes besides time. */
-function costsOfFinalists(finalists: readonly TuneFinalist[]): Markup {
-  const rows = finalists.map(({ setting, firstToken, draftBytes, acceptedByPosition }) => {
+/** What drafting takes and gets besides speed, and what became of each setting. */
+function finalistTable(finalists: readonly TuneFinalist[], winner: TuneReport["winner"]): Markup {
+  const rows = finalists.map((finalist) => {
+    const { setting, firstToken, draftBytes, acceptedByPosition } = finalist;
     const shares = acceptedByPosition?.map(formatShare).join(", ");
     return markup`<tr><th scope="row">${setting.label}</th>
 ${numberCell("time to first token", firstToken === null ? "–" : formatChange(firstToken.ratio))}
 ${numberCell("memory of the draft", draftBytes === null ? "–" : formatMemory(draftBytes))}
-${textCell("accepted by position", shares ?? "–")}</tr>
+${textCell("accepted by position", shares ?? "–")}${textCell("result", finalistResult(finalist, winner))}</tr>
 `;
   });
-  return markup`<h3>What they cost and get</h3>
+  return markup`<h3>What became of them</h3>
 <table class="plain">
 <thead><tr><th scope="col">Setting</th><th class="number" scope="col">time to first token</th>
-<th class="number" scope="col">memory of the draft</th><th scope="col">accepted by position</th></tr></thead><tbody>
+<th class="number" scope="col">memory of the draft</th><th scope="col">accepted by position</th>
+<th scope="col">result</th></tr></thead><tbody>
 ${rows}</tbody></table>
 `;
 }

@@ -3,7 +3,7 @@ import { addCycles, type DraftingCosts, predictSpeedup } from "../../../../src/b
 import { DraftReplay } from "../../../../src/bench/predict/replay.ts";
 import {
   pickFinalists,
-  type PredictedSetting,
+  type GridPrediction,
   predictGrid,
   wholeGrid,
 } from "../../../../src/bench/predict/speedup-grid.ts";
@@ -62,7 +62,7 @@ describe("the grid", () => {
 });
 
 describe("the finalists", () => {
-  const one = (nMax: number, ratio: number, others: { pMin?: number; drafted?: number } = {}): PredictedSetting => ({
+  const one = (nMax: number, ratio: number, others: { pMin?: number; drafted?: number } = {}): GridPrediction => ({
     setting: { nMax, nMin: 0, pMin: others.pMin ?? 0 },
     ratio,
     sums: { ...addCycles([]), drafted: others.drafted ?? nMax * 100 },

@@ -1,41 +1,49 @@
 import { expect, test } from "vitest";
+import type { BenchPrompt } from "../../../../src/bench/bench-prompt.ts";
 import { chatPrompt } from "../../../../src/bench/prompts/parse-prompt.ts";
 import { selectFitting } from "../../../../src/bench/prompts/select-fitting.ts";
 
-/** Prompts with these numbers of letters, which count as tokens here. */
-const prompts = (...lengths: number[]) =>
-  lengths.map((length, index) => chatPrompt("abcdefghijkl"[index]?.repeat(length) ?? ""));
-const textOf = (prompt: ReturnType<typeof chatPrompt>) => (prompt.body["messages"] as [{ content: string }])[0].content;
-const select = (shipped: number[], short: number[], contextTokens: number) =>
-  selectFitting(prompts(...shipped), {
+/** Prompts such as `code 100`: their kind, and a number of letters, which count as tokens here. */
+const prompts = (names: readonly string[]): BenchPrompt[] =>
+  names.map((name) => {
+    const [kind = "", length] = name.split(" ");
+    return { ...chatPrompt("x".repeat(Number(length))), kind };
+  });
+const textOf = ({ body }: BenchPrompt) => (body["messages"] as [{ content: string }])[0].content;
+
+async function select(shipped: string[], short: string[], contextTokens: number): Promise<unknown> {
+  const chosen = await selectFitting(prompts(shipped), {
     contextTokens,
     countTokens: async (prompt) => textOf(prompt).length,
-    readShort: async () => prompts(...short.map((length) => length)),
-  }).then(({ prompts: chosen, notes }) => ({ lengths: chosen.map((prompt) => textOf(prompt).length), notes }));
+    readShort: async () => prompts(short),
+  });
+  return { ...chosen, prompts: chosen.prompts.map((prompt) => `${prompt.kind} ${textOf(prompt).length}`) };
+}
 
 test("prompts that leave room for 64 tokens are asked, in their order", async () => {
-  expect(await select([100, 90, 100], [1], 164)).toEqual({ lengths: [100, 90, 100], notes: [] });
+  const names = ["code 100", "prose 90", "code 99"];
+  expect(await select(names, ["prose 1"], 164)).toEqual({ prompts: names, notes: [] });
 });
 
-test("others are left out with a note", async () => {
-  expect(await select([1, 2, 3, 4, 101, 5, 6, 7, 8], [1], 164)).toEqual({
-    lengths: [1, 2, 3, 4, 5, 6, 7, 8],
-    notes: ["1 of the 9 shipped prompts leave no room for an answer in a context of 164 tokens: they are left out"],
+test("others are left out with a note, while each kind has one", async () => {
+  expect(await select(["code 100", "prose 90", "code 101"], ["prose 1"], 164)).toEqual({
+    prompts: ["code 100", "prose 90"],
+    notes: ["1 of the 3 shipped prompts leave no room for an answer in a context of 164 tokens: they are left out"],
   });
 });
 
-test("short ones that fit take their place where fewer than eight are left", async () => {
-  expect(await select([1, 2, 3, 4, 101, 5, 6, 7], [10, 101, 11], 164)).toEqual({
-    lengths: [1, 2, 3, 4, 5, 6, 7, 10, 11],
+test("short questions are asked where a whole kind is too long", async () => {
+  expect(await select(["code 100", "prose 101", "code 101"], ["prose 1", "prose 101", "questions 2"], 164)).toEqual({
+    prompts: ["prose 1", "questions 2"],
     notes: [
-      "1 of the 8 shipped prompts leave no room for an answer in a context of 164 tokens: they are left out, " +
-        "and 2 short questions take their place",
+      "some of the usual prompts leave no room for an answer in a context of 164 tokens: " +
+        "2 short questions are asked in their place",
     ],
   });
 });
 
 test("a context that takes none is an error", async () => {
-  await expect(select([101], [101], 164)).rejects.toMatchObject({
+  await expect(select(["code 101"], ["prose 101"], 164)).rejects.toMatchObject({
     code: "no-prompts",
     message: "no shipped prompt fits into a context of 164 tokens",
   });

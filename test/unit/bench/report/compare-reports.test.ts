@@ -62,6 +62,20 @@ describe("two reports", () => {
     ]);
   });
 
+  test("are compared by a bootstrap over prompts", () => {
+    const noisy = (id: string) => 1.25 * (1 + (Number.parseInt(id.slice(-1), 16) - 1) / 100);
+    const { compared } = compareReports(before, slowed(before, "profile", noisy));
+    const [none, profile] = compared;
+    expect(none?.estimate).toEqual({ ratio: 1, low: 1, high: 1, prompts: 12 });
+    expect(profile?.result).toBe("regression");
+    const { ratio = 0, low = 0, high = 0 } = profile?.estimate ?? {};
+    expect(ratio).toBeCloseTo(0.8, 2);
+    expect(low).toBeGreaterThan(0.79);
+    expect(low).toBeLessThan(ratio);
+    expect(high).toBeGreaterThan(ratio);
+    expect(high).toBeLessThan(0.81);
+  });
+
   test("show what got faster, which is no improvement when something else got slower", () => {
     expect(compareReports(before, slowed(before, "profile", 0.5), widest)).toMatchObject({
       isRegression: false,

@@ -3,7 +3,7 @@ import { renderTuneHtml } from "../../../../src/bench/report/render-tune-html.ts
 import type { TuneReport } from "../../../../src/bench/tune-report.ts";
 import { hostileMarkup } from "../../../support/bench-reports.ts";
 import { expectSoundPage } from "../../../support/expect-sound-page.ts";
-import { fruitfulTune, fruitlessTune } from "../../../support/tune-reports.ts";
+import { fruitfulTune, fruitlessTune, wholeGridTune } from "../../../support/tune-reports.ts";
 
 describe("the page of a search", () => {
   test("is whole, and the same each time", () => {
@@ -37,25 +37,11 @@ describe("the page of a search", () => {
     ]);
   });
 
-  test("has each finalist with its prediction and its result", () => {
+  test("has each finalist with its prediction", () => {
     expect(expectSoundPage(renderTuneHtml(fruitfulTune())).rows("estimates")).toEqual([
-      ["draft-mtp n_max 2 p_min 0.5", "", "1.34 × (1.29 to 1.39)", "12", "1.38 ×", "the winner"],
-      [
-        "draft-mtp n_max 3 p_min 0.75",
-        "",
-        "1.31 × (1.24 to 1.38)",
-        "12",
-        "1.35 ×",
-        "not faster, and it drafts more tokens",
-      ],
-      [
-        "draft-simple n_max 5 p_min 0.5",
-        "",
-        "1.15 × (1.08 to 1.22)",
-        "12",
-        "1.18 ×",
-        "slower than draft-mtp n_max 2 p_min 0.5 with 95 % confidence",
-      ],
+      ["draft-mtp n_max 2 p_min 0.5", "", "1.34 × (1.29 to 1.39)", "12", "1.38 ×"],
+      ["draft-mtp n_max 3 p_min 0.75", "", "1.31 × (1.24 to 1.38)", "12", "1.35 ×"],
+      ["draft-simple n_max 5 p_min 0.5", "", "1.15 × (1.08 to 1.22)", "12", "1.18 ×"],
     ]);
   });
 
@@ -89,7 +75,17 @@ describe("the page of a search", () => {
     const [one] = report.predicted;
     const rows = [0, 2].map((nMin) => ({ ...one, nMin, label: `n_min ${nMin}` }) as NonNullable<typeof one>);
     const page = expectSoundPage(renderTuneHtml({ ...report, predicted: rows, finalists: [] }));
-    expect(page.rows("heat").map(([name]) => name)).toEqual(["0, n_min 0", "0, n_min 2"]);
+    expect(page.find("caption").map(({ text }) => text)).toEqual(["n_min 0", "n_min 2"]);
+    expect(page.rows("heat")).toHaveLength(2);
+    expect(page.find("td", "best")).toHaveLength(1);
+  });
+
+  test("has the whole grid of a search, in small tables", () => {
+    const report = wholeGridTune();
+    const page = expectSoundPage(renderTuneHtml(report));
+    expect(page.find("table", "dense")).toHaveLength(2);
+    const cells = page.rows("heat").flatMap(([, ...row]) => row.filter((cell) => cell !== ""));
+    expect(cells).toHaveLength(report.predicted.length);
   });
 
   test("has the candidates with what became of them, and the stages", () => {
@@ -97,7 +93,7 @@ describe("the page of a search", () => {
     expect(rows).toContainEqual(["draft-simple", "1.90 ×", "in the race"]);
     expect(rows).toContainEqual(["ngram-mod", "0.97 ×", "even at 95 % acceptance it could reach 0.97 ×"]);
     expect(rows).toContainEqual(["trace", "5 min 10 s", "2", "draft-simple: 69 % accepted; draft-mtp: 81 % accepted"]);
-    expect(rows).toContainEqual(["draft-mtp n_max 2 p_min 0.5", "+2 %", "670 MiB", "91 %, 72 %"]);
+    expect(rows).toContainEqual(["draft-mtp n_max 2 p_min 0.5", "+2 %", "670 MiB", "91 %, 72 %", "the winner"]);
   });
 
   test("folds up the commands, of which there are many", () => {

@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, utimesSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -98,6 +98,7 @@ describe("the death of a server", () => {
     expect(death?.message).toBe("the machine has too little memory");
     expect(await server.exited).toBe(death);
     expect(server.hasDied()).toBe(true);
+    await system.clock.advance(0);
     expect(system.processes.pids).toEqual([]);
     await server.stop();
     expect(signals()).toEqual([`SIGKILL -${server.pid}`]);
@@ -123,6 +124,7 @@ test("a load without a sign of life ends by the launch's own rule", async () => 
     exit: "notReadyInTime",
   });
   expect(system.processes.pids).toEqual([]);
+  expect(readdirSync(folder)).toHaveLength(1);
 });
 
 describe("an abort", () => {
@@ -159,4 +161,19 @@ test("a folder that others can write is closed to them", async () => {
   chmodSync(folder, 0o777);
   await start().then((server) => system.clock.until(server.stop()));
   expect(statSync(folder).mode & 0o777).toBe(0o700);
+});
+
+test("logs of a week ago are removed, and nothing else is", async () => {
+  const days = 24 * 3600;
+  for (const [name, ageDays] of [
+    ["server-old", 7.1],
+    ["server-new", 6.9],
+    ["other", 8],
+  ] as const) {
+    mkdirSync(join(folder, name));
+    utimesSync(join(folder, name), Date.now() / 1000, Date.now() / 1000 - ageDays * days);
+  }
+  const server = await start();
+  await system.clock.until(server.stop());
+  expect(readdirSync(folder).toSorted()).toEqual(["other", "server-new"]);
 });

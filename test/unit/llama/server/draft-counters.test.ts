@@ -21,6 +21,11 @@ describe("the counters of drafting", () => {
     expect(parseDraftCounters(metrics.replaceAll("\n", "\r\n"))).toEqual(parseDraftCounters(metrics));
   });
 
+  test("may be so large that they are written with an exponent", () => {
+    const large = metrics.replace("draft_tokens_total 27", "draft_tokens_total 1.25e+07");
+    expect(parseDraftCounters(large)?.drafted).toBe(12_500_000);
+  });
+
   test("are not known on builds without them, or when they are no counts", () => {
     expect(parseDraftCounters("llamacpp:n_decode_total 6\n")).toBeUndefined();
     expect(parseDraftCounters(metrics.replace("drafts_total 4", "drafts_total NaN"))).toBeUndefined();

@@ -31,6 +31,7 @@ const log = {
     slotLine("  operator()", `add accepted tokens: sampled=223, ids.size=${count + 1}, n_draft=${drafted}`, at),
   token: (id: number, at?: Place) =>
     slotLine("process_toke", `n_gen = 2, n_remaining = -22, next token: ${`${id}`.padStart(5)} ' word'`, at),
+  timings: (at?: Place) => slotLine("print_timing", "prompt eval time =       4.48 ms /    16 tokens", at),
   end: (at?: Place) => slotLine("     release", "stop processing: n_tokens = 39, truncated = 0", at),
 };
 
@@ -48,7 +49,7 @@ function cycleLines({ mostDraft, candidates, drafted, accepted, tokens }: Traced
 }
 
 function answerLines(firstToken: number, cycles: readonly TracedCycle[], at?: Place): string[] {
-  return [log.token(firstToken, at), ...cycles.flatMap((cycle) => cycleLines(cycle, at)), log.end(at)];
+  return [log.token(firstToken, at), ...cycles.flatMap((cycle) => cycleLines(cycle, at)), log.timings(at), log.end(at)];
 }
 
 const drafted: TracedCycle = {
@@ -126,15 +127,29 @@ describe("the trace of a log", () => {
     });
   });
 
+  test("has no room where the context is full", () => {
+    const full = { ...stopped, candidates: [], mostDraft: 0 };
+    const lines = answerLines(9, [full]).map((line) => line.replace("possible draft: 0", "possible draft: -1"));
+    expect(parse(lines)?.answers).toEqual([{ task: 0, firstToken: 9, cycles: [full] }]);
+  });
+
   test("ends a step where the answer ends, though more was accepted", () => {
     const ended = { ...drafted, accepted: 2, tokens: [10] };
     expect(parse(answerLines(9, [ended]))?.answers).toEqual([{ task: 0, firstToken: 9, cycles: [ended] }]);
   });
 
+  test("has an answer as soon as its times are logged, before it is sent", () => {
+    expect(parse(twoSteps.slice(0, -1))).toEqual(traceOfTwoSteps);
+  });
+
+  test("has an answer that was given up, as far as it went", () => {
+    expect(parse(twoSteps.filter((line) => !line.includes("prompt eval time")))).toEqual(traceOfTwoSteps);
+  });
+
   test("counts answers that did not end", () => {
-    expect(parse(twoSteps.slice(0, -1))).toEqual({ ...traceOfTwoSteps, answers: [], leftOut: 1 });
+    expect(parse(twoSteps.slice(0, -2))).toEqual({ ...traceOfTwoSteps, answers: [], leftOut: 1 });
     const next = twoSteps.map((line) => line.replace("task 0", "task 7"));
-    expect(parse([...twoSteps.slice(0, -1), ...next])).toEqual({
+    expect(parse([...twoSteps.slice(0, -2), ...next])).toEqual({
       ...traceOfTwoSteps,
       answers: [{ ...traceOfTwoSteps.answers[0], task: 7 }],
       leftOut: 1,

@@ -69,7 +69,7 @@ describe("an answer of another kind is an error:", () => {
   test("a server that hangs up", async () => {
     server.answer = (response) => void response.socket?.destroy();
     await expect(tokenize(server.endpoint, "a", signal)).rejects.toMatchObject({
-      code: "answer-failed",
+      code: "answer-cut-off",
       message: "the server gave no complete answer: it cannot be reached",
     });
   });

@@ -43,6 +43,8 @@ describe("set", () => {
     ["a number in quotes by a number", 'a: "1"\n', "a", "2", "a: 2\n"],
     ["a number as it is typed", "a: 1\n", "a", "1.0", "a: 1.0\n"],
     ["an empty value", "a:   # c\nb: 1\n", "a", "x", "a: x   # c\nb: 1\n"],
+    ["a written null by a map", "a: null # c\nb: 1\n", "a.c", "2", "a: { c: 2 } # c\nb: 1\n"],
+    ["a null in a flow map by a map", "{ a: ~, b: 1 }\n", "a.c.d", "2", "{ a: { c: { d: 2 } }, b: 1 }\n"],
     ["a block of text", "a: |\n  one\n  two\nb: 1\n", "a", "x", "a: x\nb: 1\n"],
     ["text over lines", "a: one\n  two # c\nb: 1\n", "a", "x", "a: x # c\nb: 1\n"],
     [
@@ -201,7 +203,6 @@ describe("set", () => {
     ["a: &x\nb: 1\n", "a", "2"],
     ["a: [x]\n", "a.length", "1"],
     ["a:\n  -\n  - y\n", "a[0].b", "z"],
-    ["a: ~\n", "a.b", "1"],
     ["a: { b }\n", "a.b.c", "1"],
     ["a: [{ b: 1 }]\n", "a.b", "1"],
     ["a: [x]\n", "a[0].b", "1"],

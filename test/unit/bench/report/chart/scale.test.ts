@@ -10,13 +10,13 @@ describe("an axis", () => {
     ["of a few tenths", linearScale(0, 0.3), [0, 0.1, 0.2, 0.3]],
     ["of costs", linearScale(0, 1.5), [0, 0.5, 1, 1.5]],
     ["of a single value", linearScale(3, 3), [2.6, 2.8, 3, 3.2, 3.4]],
-    ["of speeds", logScale([34, 63]), [30, 40, 50, 60, 70]],
+    ["of speeds", logScale([34, 63]), [40, 50, 60]],
     ["of speeds that are far apart", logScale([2, 40]), [2, 5, 10, 20]],
     ["of many powers of ten", logScale([0.001, 1e9]), [0.001, 1, 1000, 1e6, 1e9]],
     ["of nothing", logScale([]), []],
-    ["of ratios on both sides of 1", ratioScale([0.85, 1.64]), [0.8, 1, 1.2, 1.4, 1.6, 1.8]],
-    ["of ratios above 1", ratioScale([1.3, 1.4]), [0.9, 1, 1.1, 1.2, 1.3, 1.4, 1.5]],
-    ["of ratios that hardly differ", ratioScale([1.001]), [0.96, 0.98, 1, 1.02, 1.04, 1.06]],
+    ["of ratios on both sides of 1", ratioScale([0.85, 1.64]), [1, 1.2, 1.4, 1.6]],
+    ["of ratios above 1", ratioScale([1.3, 1.4]), [1, 1.1, 1.2, 1.3, 1.4]],
+    ["of ratios that hardly differ", ratioScale([1.001]), [0.98, 1, 1.02, 1.04]],
     ["of extreme ratios", ratioScale([0.01, 50]), [0.01, 0.1, 1, 10]],
     ["of whole numbers", wholeScale([1, 8]), [1, 2, 3, 4, 5, 6, 7, 8]],
     ["of many whole numbers", wholeScale([1, 16]), [1, 3, 5, 7, 9, 11, 13, 15]],
@@ -41,9 +41,10 @@ describe("an axis", () => {
     fc.assert(
       fc.property(fc.array(positive, { minLength: 1, maxLength: 20 }), (values) => {
         for (const { ticks, place } of [logScale(values), ratioScale(values)]) {
-          expect(ticks.length).toBeLessThanOrEqual(9);
+          expect(ticks.length).toBeLessThanOrEqual(7);
+          expect(ticks.length).toBeGreaterThanOrEqual(2);
           const gaps = ticks.slice(1).map((tick, index) => place(tick) - place(ticks[index] ?? tick));
-          expect(gaps.every((gap) => gap >= 0.1)).toBe(true);
+          expect(gaps.every((gap) => gap >= 0.15)).toBe(true);
         }
       }),
     );
