@@ -55,6 +55,20 @@ export interface TrafficStatus {
   readonly meanAcceptedLength: number | null;
 }
 
+/**
+ * Speed of clients' requests with drafting over that without a draft, with its 95 % interval: below 1 drafting makes
+ * the server slower. Requests that ran at the same time as others do not count.
+ */
+export interface DraftingSpeedup {
+  readonly ratio: number;
+  readonly low: number;
+  readonly high: number;
+  /** Drafted tokens of the requests behind it, the newest ones. */
+  readonly draftTokens: number;
+  /** What has been confirmed; it does not follow each request, as the other values do. */
+  readonly verdict: "pays" | "loses" | "unknown";
+}
+
 /** Progress of a load: an estimate that never goes back. */
 export interface LoadProgress {
   readonly doneBytes: number;
@@ -93,10 +107,12 @@ export interface Status {
   readonly drafting: DraftingStatus;
   /** Generation speed of the proof request in tokens per second, null before it. */
   readonly tokensPerSecond: number | null;
-  /** The same without drafting, measured right after it; null when it was not measured. */
+  /** The same without a draft, from `bench` or `tune`, or measured right after it; null where it is not known. */
   readonly baselineTokensPerSecond: number | null;
   /** Requests of clients to the present server, counted from its log; null when the profile turns this off. */
   readonly traffic: { readonly sinceStart: TrafficStatus; readonly lastTenMinutes: TrafficStatus } | null;
+  /** Null while too little is known; absent from supervisors older than this key. */
+  readonly draftingSpeedup?: DraftingSpeedup | null;
   /** From spawn to the first healthy answer, milliseconds; null before it. */
   readonly loadMs: number | null;
   /** Progress during a load, if it can be measured; else null. */
@@ -216,6 +232,17 @@ export const isStatus = isShape<Status>({
   tokensPerSecond: isNullOr(isNumber),
   baselineTokensPerSecond: isNullOr(isNumber),
   traffic: isNullOr(isShape<NonNullable<Status["traffic"]>>({ sinceStart: traffic, lastTenMinutes: traffic })),
+  draftingSpeedup: isOptional(
+    isNullOr(
+      isShape<DraftingSpeedup>({
+        ratio: isNumber,
+        low: isNumber,
+        high: isNumber,
+        draftTokens: isNumber,
+        verdict: isOneOf("pays", "loses", "unknown"),
+      }),
+    ),
+  ),
   loadMs: isNullOr(isNumber),
   load: isNullOr(isShape<NonNullable<Status["load"]>>({ doneBytes: isNumber, totalBytes: isNumber })),
   runs: isNumber,

@@ -28,6 +28,10 @@ export class MetricsBook {
     "draft_acceptance_ratio",
     "Accepted of drafted tokens in the last ten minutes, 0 to 1",
   );
+  readonly #speedup = this.#gauge(
+    "drafting_speedup_ratio",
+    "Speed of the newest requests over that without a draft; below 1 drafting costs more than it brings",
+  );
   readonly #speed = this.#gauge("tokens_per_second", "While generating, in the last ten minutes");
   readonly #proofSpeed = this.#gauge("proof_tokens_per_second", "Of the proof request");
   readonly #build = this.#gauge("build_info", "Always 1; the build of llama.cpp and the configuration that runs", [
@@ -54,6 +58,7 @@ export class MetricsBook {
     setKnown(this.#loadDone, status.load === null ? null : status.load.doneBytes / Math.max(1, status.load.totalBytes));
     this.#setDrafting(status.drafting);
     this.#setTraffic(status);
+    setKnown(this.#speedup, status.draftingSpeedup?.ratio ?? null);
     setKnown(this.#proofSpeed, status.tokensPerSecond);
     this.#build.set({ build: printableName(status.build), hash: status.hash }, 1);
     return this.#registry.metrics();

@@ -15,7 +15,7 @@ export type DraftKeys = Partial<NonNullable<ProfileValues["draft"]>>;
 type PlainMap = Readonly<Record<string, unknown>>;
 
 /** What a draft is without saying it. */
-const draftDefaults: PlainMap = { type: "draft-simple", on_mismatch: "disable" };
+const draftDefaults: PlainMap = { type: "draft-simple", on_mismatch: "disable", on_loss: "warn" };
 
 /** A draft to be written into a profile, and what the profile has now. */
 export interface TunedDraft {

@@ -5,6 +5,7 @@ import {
   isBoolean,
   isListOf,
   isMap,
+  isNullOr,
   isNumber,
   isOneOf,
   isOptional,
@@ -14,7 +15,7 @@ import {
 } from "../base/text/check-shape.ts";
 import { LlmctlError } from "../base/errors.ts";
 import { llmctlVersion } from "../base/version.ts";
-import { type Launch, launchVersion } from "./launch.ts";
+import { type Launch, launchVersion, type StepCosts } from "./launch.ts";
 
 /*
  * Every value of a launch from the control socket is checked on arrival: otherwise a bad value would show only after
@@ -31,6 +32,15 @@ const proof: Check = (value) =>
     ? isOneOf("serve", "fail")(value["onFailure"])
     : value["wanted"] === false && isText(value["reason"]));
 
+const files = isListOf(isShape<Launch["files"][number]>({ path: isText, sizeBytes: isNumber }));
+
+const costs = isShape<StepCosts>({
+  stepMs: isListOf(isShape<StepCosts["stepMs"][number]>({ contextTokens: isNumber, ms: isNumber })),
+  targetMs: isNullOr(isListOf(isNumber)),
+  draftMs: isNullOr(isListOf(isNumber)),
+  reevaluates: isBoolean,
+});
+
 const launchChecks: Checks<Launch> = {
   version: (value) => value === launchVersion,
   name: isText,
@@ -45,9 +55,11 @@ const launchChecks: Checks<Launch> = {
   socketPath: isOptional(isText),
   metricsPort: isPort,
   apiKeyFile: isOptional(isText),
-  files: isListOf(isShape<Launch["files"][number]>({ path: isText, sizeBytes: isNumber })),
+  files,
   rpcWorkers: isListOf(isText),
   proof,
+  costs: isOptional(costs),
+  fallback: isOptional(isShape<NonNullable<Launch["fallback"]>>({ args: isListOf(isText), files })),
   watchTraffic: isBoolean,
   health: isShape<Launch["health"]>({
     intervalMs: isNumber,

@@ -16,6 +16,8 @@ export class CurrentLaunch {
   readonly #options: CurrentLaunchOptions;
   #current: Launch;
   #next: Launch | undefined;
+  /** Runs in place of the wanted launch; undefined while that one runs. */
+  #standIn: { readonly launch: Launch; readonly of: Launch } | undefined;
   #isPlanned: boolean;
 
   constructor(first: Launch, options: CurrentLaunchOptions) {
@@ -28,9 +30,23 @@ export class CurrentLaunch {
     return this.#current;
   }
 
-  /** @param launch Undefined keeps the current one. */
+  /** @param launch Undefined keeps the current one, or the one that a stand-in runs for. */
   replaceAtNextStart(launch: Launch | undefined): void {
-    this.#next = launch;
+    this.#next = launch ?? this.#standIn?.of;
+  }
+
+  /**
+   * Runs the fallback of the current launch from the next start on, until another launch replaces it. The stand-in has
+   * the same hash: it still is what the profile asks for.
+   * @param reason Why there will be no proof.
+   * @returns false where there is no fallback.
+   */
+  fallBackAtNextStart(reason: string): boolean {
+    const { fallback, ...launch } = this.#current;
+    if (fallback === undefined) return false;
+    this.#next = { ...launch, ...fallback, proof: { wanted: false, reason } };
+    this.#standIn = { launch: this.#next, of: this.#current };
+    return true;
   }
 
   /**
@@ -43,6 +59,7 @@ export class CurrentLaunch {
       this.#current = this.#next;
       this.#next = undefined;
       this.#isPlanned = true;
+      if (this.#current !== this.#standIn?.launch) this.#standIn = undefined;
     }
     try {
       return (await this.#complete()) ?? (await this.#options.preflight(this.#current));

@@ -1,6 +1,6 @@
 import type { ExitName } from "../base/exit-codes.ts";
 import type { Fix } from "../base/fix.ts";
-import type { DraftingStatus, TrafficStatus } from "../control/messages.ts";
+import type { DraftingSpeedup, DraftingStatus } from "../control/messages.ts";
 
 /** Raised with every change of {@link Launch}, or of what one of its values means. */
 export const launchVersion = 2;
@@ -45,6 +45,10 @@ export interface Launch {
   /** RPC workers on other machines, as `host:port`. */
   readonly rpcWorkers: readonly string[];
   readonly proof: WantedProof;
+  /** What is known about the server without the proved feature; absent where nothing is known. */
+  readonly costs?: StepCosts;
+  /** What is run in place of a server whose proved feature costs more than it brings; absent: that is only told. */
+  readonly fallback?: Pick<Launch, "args" | "files">;
   /** Whether to count generated and drafted tokens from the server's log. */
   readonly watchTraffic: boolean;
   /** A time limit of 0 is none. */
@@ -83,6 +87,18 @@ export type WantedProof =
   | { readonly wanted: true; readonly onFailure: "serve" | "fail" }
   | { readonly wanted: false; readonly reason: string };
 
+/** What was measured of one model with its build, devices and settings; times are milliseconds. */
+export interface StepCosts {
+  /** Time a token without the proved feature, at some lengths of the context, in any order; at least one. */
+  readonly stepMs: readonly { readonly contextTokens: number; readonly ms: number }[];
+  /** Entry `k - 1` is a batch of `k` tokens of the target model; null where it was not measured. */
+  readonly targetMs: readonly number[] | null;
+  /** The same of the draft model; null where there is none, or it was not measured. */
+  readonly draftMs: readonly number[] | null;
+  /** Whether the draft evaluates every checked batch again. */
+  readonly reevaluates: boolean;
+}
+
 /** Address at which a running server answers. */
 export type Endpoint = { readonly host: string; readonly port: number } | { readonly socketPath: string };
 
@@ -103,7 +119,7 @@ export interface Proof {
   readonly requests: number;
   readonly verdict: ProofVerdict;
   readonly tokensPerSecond: number;
-  /** Speed of the same server without the proved feature; undefined when it could not be measured. */
+  /** Speed of the same server without the proved feature; undefined when it is not known. */
   readonly baselineTokensPerSecond: number | undefined;
 }
 
@@ -118,11 +134,34 @@ export interface ProofTexts {
   readonly describe: (status: DraftingStatus) => string;
   /** The cause with which a server is stopped whose launch says that a failed proof is a failure. */
   readonly explainFailure: (reason: string) => ExitCause;
+  /** Who asks for a restart with the fallback, in words. */
+  readonly fallbackAsker: string;
+  /** Why a server runs as its fallback: the reason of a launch that wants no proof. */
+  readonly explainFallback: (loss: string, at: Date) => string;
+}
+
+/** Judges one run of a server by its log, for as long as it serves. */
+export interface RunJudge {
+  /** Takes the result of the proof, before any line. */
+  readonly noteProof: (proof: Proof) => void;
   /**
-   * Judges the traffic of a server whose proof has succeeded.
-   * @returns a warning; the same text for the same fault.
+   * Reads the next line of the log.
+   * @param isOwn The line tells about a request of our own.
+   * @returns whether the line tells about a request.
    */
-  readonly findFault: (lastTenMinutes: TrafficStatus, baselineTokensPerSecond: number | null) => string | undefined;
+  readonly read: (line: string, isOwn: boolean) => boolean;
+  /** Number of requests that have begun, by the log, and not ended. */
+  readonly running: number;
+  readonly judgement: RunJudgement;
+}
+
+export interface RunJudgement {
+  /** Undefined while too little is known. */
+  readonly speedup: DraftingSpeedup | undefined;
+  /** Faults for people. A text does not change while it is there. */
+  readonly warnings: readonly string[];
+  /** Why the server would do better as its fallback; undefined unless it surely would. */
+  readonly loss: string | undefined;
 }
 
 /** Whether a server still computes; `unknown` when it was not asked, did not answer in time, or is gone. */
@@ -200,6 +239,8 @@ export interface ServerProtocol {
   /** Sends the proof request and judges the answer. @throws when the request fails or times out. */
   readonly prove: (launch: Launch, endpoint: Endpoint, signal: AbortSignal) => Promise<Proof>;
   readonly proofTexts: ProofTexts;
+  /** A judge of a new run; undefined where nothing is to be judged. */
+  readonly judgeRun: (launch: Launch) => RunJudge | undefined;
   /**
    * Probes the server's main loop, which the health check does not reach. Resolves when the loop has answered, when the
    * server is gone, or at once when the probe would wake a sleeping model or keep it awake. Never rejects.

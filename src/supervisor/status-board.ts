@@ -5,9 +5,9 @@ import { formatUrl } from "./child/endpoint.ts";
 import {
   type Endpoint,
   type ExitCause,
+  type RunJudgement,
   type Launch,
   launchVersion,
-  type ProofTexts,
   type TokenTraffic,
 } from "./launch.ts";
 import type { State } from "./machine-types.ts";
@@ -28,6 +28,8 @@ export class StatusBoard {
   loadMs: number | null = null;
   load: LoadProgress | null = null;
   runs = 0;
+  /** Of the traffic of the present run. */
+  judgement: Pick<RunJudgement, "speedup" | "warnings"> = unjudged;
   #proof: DraftingStatus = { state: "unproven" };
   #tokensPerSecond: number | null = null;
   #baselineTokensPerSecond: number | null = null;
@@ -54,6 +56,7 @@ export class StatusBoard {
     this.#tokensPerSecond = null;
     this.#baselineTokensPerSecond = null;
     this.#traffic = new TrafficMeter();
+    this.judgement = unjudged;
     this.#proof = launch.proof.wanted ? { state: "unproven" } : { state: "off", reason: launch.proof.reason };
   }
 
@@ -87,11 +90,8 @@ export class StatusBoard {
     this.#proof = result.kind === "failed" ? { state: "off", reason: result.reason } : result.proof.verdict;
   }
 
-  /** @returns the warning of `findFault` about the last ten minutes, if any. */
-  noteTraffic(traffic: TokenTraffic, findFault: ProofTexts["findFault"]): string | undefined {
+  noteTraffic(traffic: TokenTraffic): void {
     this.#traffic.add(traffic, this.#nowMs());
-    if (this.#proof.state !== "on") return undefined;
-    return findFault(this.#traffic.lastTenMinutes(this.#nowMs()), this.#baselineTokensPerSecond);
   }
 
   read(state: State, launch: ShownLaunch, where: { readonly pid: number | null; readonly log: string }): Status {
@@ -114,6 +114,7 @@ export class StatusBoard {
       traffic: launch.watchTraffic
         ? { sinceStart: this.#traffic.sinceStart(), lastTenMinutes: this.#traffic.lastTenMinutes(this.#nowMs()) }
         : null,
+      draftingSpeedup: this.judgement.speedup ?? null,
       loadMs: this.loadMs,
       load: this.load,
       runs: this.runs,
@@ -129,10 +130,12 @@ export class StatusBoard {
       dependsOn: launch.dependsOn,
       hash: launch.hash,
       log: where.log,
-      warnings: [...this.warnings],
+      warnings: [...this.warnings, ...this.judgement.warnings],
     };
   }
 }
+
+const unjudged: StatusBoard["judgement"] = { speedup: undefined, warnings: [] };
 
 function describeWait(cause: ExitCause | undefined): Omit<LastExit, "time"> | null {
   return cause === undefined ? null : { kind: cause.kind, message: cause.message, fix: cause.fix ?? null };

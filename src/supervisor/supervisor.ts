@@ -7,6 +7,7 @@ import type { ServerRegistry } from "./child/start-server.ts";
 import { realSystem, type System } from "./child/system.ts";
 import { CurrentLaunch } from "./current-launch.ts";
 import { describeLoad, describeState, makeEvent } from "./describe-state.ts";
+import { EventsOfStart } from "./events-of-start.ts";
 import type { ExitCause, Launch, ServerProtocol } from "./launch.ts";
 import { ServerLog } from "./log/server-log.ts";
 import { initialMachine, next } from "./machine.ts";
@@ -18,8 +19,6 @@ import { runInBackground, warnOnSystemError } from "./warn-on-system-error.ts";
 
 /** Number of different warnings in a supervisor's lifetime: every status carries all of them. */
 const mostWarnings = 50;
-/** Events kept of one start: its states and a handful of warnings. */
-const mostEventsOfStart = 20;
 
 export interface SupervisorOptions extends ServerRegistry {
   readonly launch: Launch;
@@ -58,8 +57,7 @@ export class Supervisor {
   #askedBy: string | undefined;
   /** Callers that wait for a stop; each is told who asked for a restart in its place. */
   readonly #stopAskers = new Set<(by: string) => void>();
-  /** Events since the present start began, for a reader that connects a moment later. */
-  #eventsOfStart: StatusEvent[] = [];
+  readonly #eventsOfStart = new EventsOfStart();
   #isFinished = false;
   #finish: (exit: ExitName) => void = () => undefined;
 
@@ -90,6 +88,7 @@ export class Supervisor {
       publish: (message: string) => this.#publish(message),
       publishLoad: (load: LoadProgress) => this.#publishLoad(load),
       warn: (text: string) => this.warn(text),
+      fallBack: (reason: string) => this.#fallBack(reason),
     };
     return new ServerLifecycle({
       protocol,
@@ -122,8 +121,7 @@ export class Supervisor {
 
   /** Events since the present start began; none before the first start. */
   get eventsOfStart(): readonly StatusEvent[] {
-    const events = this.#eventsOfStart;
-    return events.length === 0 || events.includes(this.#lastEvent) ? events : [...events, this.#lastEvent];
+    return this.#eventsOfStart.upTo(this.#lastEvent);
   }
 
   up(): void {
@@ -176,13 +174,17 @@ export class Supervisor {
   }
 
   status(): Status {
-    const where = { pid: this.#server.pid, log: this.#log.path };
-    return this.#board.read(this.#machine.state, this.#launch.current, where);
+    return this.#board.read(this.#machine.state, this.#launch.current, { pid: this.#server.pid, log: this.#log.path });
   }
 
   /** The server's own Prometheus text; undefined while the server is not ready, or when it has none. */
   async readServerMetrics(): Promise<string | undefined> {
     return this.#machine.state.name === "ready" ? this.#server.readMetrics() : undefined;
+  }
+
+  #fallBack(reason: string): void {
+    const { fallbackAsker } = this.#options.protocol.proofTexts;
+    if (this.#launch.fallBackAtNextStart(reason)) this.#request("restart", fallbackAsker);
   }
 
   /** Publishes also a request that only changes what comes next, for which no state is entered. */
@@ -216,7 +218,7 @@ export class Supervisor {
     this.#server.onState(name, before);
     this.#board.enter(state, state.name === "backoff" ? this.#server.leftOf(state.delayMs) : undefined);
     if (name === "starting") this.#askedBy = undefined;
-    if (name === "preflight") this.#eventsOfStart = [];
+    if (name === "preflight") this.#eventsOfStart.begin();
     this.#publish(
       describeState(state, {
         status: this.status(),
@@ -245,8 +247,7 @@ export class Supervisor {
       case "kill":
         return this.#server.kill();
       case "deadline":
-        this.#setDeadline(this.#server.leftOf(effect.ms));
-        return;
+        return this.#setDeadline(this.#server.leftOf(effect.ms));
       case "finish":
         this.#isFinished = true;
         return this.#finish(effect.exit);
@@ -278,7 +279,7 @@ export class Supervisor {
     const event = this.#makeEvent(message);
     // The last event stays the end, even when a warning (such as a full disk) follows.
     if (this.#lastEvent.end === undefined) this.#lastEvent = event;
-    if (this.#eventsOfStart.length < mostEventsOfStart) this.#eventsOfStart.push(event);
+    this.#eventsOfStart.add(event);
     this.#options.onEvent(event);
   }
 

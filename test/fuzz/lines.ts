@@ -8,7 +8,8 @@ import { parseFlagRefusal } from "../../src/llama/ask/refusal-text.ts";
 import { parseDraftCounters } from "../../src/llama/server/draft-counters.ts";
 import { DraftTraceParser } from "../../src/llama/server/draft-trace.ts";
 import { parseLoadLine } from "../../src/llama/server/server-protocol.ts";
-import { parseTraffic } from "../../src/llama/server/traffic-lines.ts";
+import { DraftGuard } from "../../src/llama/traffic/draft-guard.ts";
+import { parseTraffic } from "../../src/llama/traffic/traffic-lines.ts";
 import { parseEventLine } from "../../src/supervisor/log/event-log.ts";
 import { parseRunMarker } from "../../src/supervisor/log/server-log.ts";
 import { readHelp } from "../support/llama-help.ts";
@@ -23,6 +24,10 @@ const samples = [
   "srv    load_model: model loaded",
   "prompt eval time =      12.34 ms /    10 tokens (    1.23 ms per token,   810.37 tokens per second)",
   "       eval time =     123.45 ms /    20 tokens (    6.17 ms per token,   162.01 tokens per second)",
+  "0.00.1 I slot launch_slot_: id  0 | task 7 | processing task, is_child = 0",
+  "0.00.1 I slot print_timing: id  0 | task 7 |        eval time =     123.45 ms /    20 tokens",
+  "slot print_timing: id  0 | task 7 | draft acceptance = 0.57576 (   19 accepted /    33 generated), mean len =  2.58",
+  "slot      release: id  0 | task 7 | stop processing: n_tokens = 79, truncated = 0",
   "draft acceptance rate = 0.57576 (   19 accepted /    33 generated), mean len =  2.58",
   "--- llmctl: run 3, 2026-11-24T10:18:58.321Z: demo, b1",
   "2026-01-01T00:00:00.000Z +24.500 ready - ready after 3.1 s",
@@ -84,6 +89,12 @@ function readHelpText(text: string): string {
   }
 }
 
+/** Has read all lines so far: they must neither break it nor make it slow. */
+const guard = new DraftGuard({
+  name: "p",
+  costs: { stepMs: [{ contextTokens: 50, ms: 5 }], targetMs: [5, 6], draftMs: [1, 2], reevaluates: true },
+});
+
 function readLine(line: string): string {
   const exit = { name: "p", signal: null, lastLines: line.split("\n"), oomKills: 0, wasReady: false };
   const cause = explainExit({ ...exit, code: 1 });
@@ -95,6 +106,8 @@ function readLine(line: string): string {
     parseEventLine(line),
   ];
   expectNumbers(line, [traffic, time, event, parseDevices(line), parseMemory(line)]);
+  guard.read(line, false);
+  expectNumbers(line, guard.judgement.speedup);
   const [trace, counters] = [readTrace(line), parseDraftCounters(line)];
   expectNumbers(line, [trace, counters]);
   parseFlagRefusal(line);

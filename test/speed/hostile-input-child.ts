@@ -120,7 +120,7 @@ function traffic(make: () => string): Case {
     const { ServerLogReader } = (await load("supervisor/log/server-log-reader.ts")) as unknown as {
       ServerLogReader: new (log: unknown) => { read: (mostBytes: number) => Iterable<string> };
     };
-    const { parseTraffic } = await load("llama/server/traffic-lines.ts");
+    const { parseTraffic } = await load("llama/traffic/traffic-lines.ts");
     const { parseLoadLine } = await load("llama/server/server-protocol.ts");
     const { explainExit } = await load("llama/server/exit-cause.ts");
     const log = new ServerLog(join(folder, "server.log"), { maxBytes: 1 << 30, keep: 1 });

@@ -21,6 +21,7 @@
 //   silent            accepts connections and answers nothing; with silentAfterMs from that time on
 //   stallStream       a stream stops after its first chunk
 //   says              the text of its answers
+//   logRequests       { msPerToken }: logs the lines of each completion, with this time a token
 //   spam              { totalBytes } at once, or { bytesPerSecond }, to the log, once ready
 //   forkChild         "group" or "session": starts a grandchild, in this process group or in its own session
 //   devices           lines of --list-devices; other names are refused
@@ -52,7 +53,7 @@ log("I srv  llama_server: initializing ...");
 const options = parseArguments(findFlags());
 const isDrafting = options.has("--spec-draft-model") && (options.get("--spec-type") ?? "").includes("draft-simple");
 const keys = readKeys();
-const counters = { generated: 0, accepted: 0, predicted: 0 };
+const counters = { generated: 0, accepted: 0, predicted: 0, tasks: 0 };
 let state = "loading"; // then "ready", then "stopping"
 countStart();
 serve();
@@ -296,8 +297,12 @@ function onCompletion(path, request, response, model) {
   if (faults.crashOnRequest) return crash();
   if (faults.wedge) return;
   if (faults.computeError) return fail(response, 500, "server_error", "Compute error.");
+  const task = counters.tasks;
+  counters.tasks += 1;
+  if (faults.logRequests) log(`I slot launch_slot_: id  0 | task ${task} | processing task, is_child = 0`);
   setTimeout(() => {
     const timings = makeTimings(request.n_predict ?? request.max_tokens ?? 12);
+    if (faults.logRequests) logRequest(task, timings);
     const text = faults.says ?? "Once upon a time there was a fake server.";
     if (request.stream) return stream(response, path, model, text, timings);
     if (path === "/completion")
@@ -317,6 +322,19 @@ function onCompletion(path, request, response, model) {
       timings,
     });
   }, faults.requestMs ?? 0);
+}
+
+/** As the real one, whose counts of tokens include the first one, and whose times do not. */
+function logRequest(task, { predicted_n: tokens, draft_n: drafted, draft_n_accepted: accepted }) {
+  const at = (name) => `I slot ${name}: id  0 | task ${task} | `;
+  const ms = (faults.logRequests.msPerToken * (tokens - 1)).toFixed(2);
+  log(`${at("print_timing")}prompt eval time =       1.00 ms /     3 tokens`);
+  log(`${at("print_timing")}       eval time = ${ms} ms / ${tokens} tokens`);
+  if (drafted > 0)
+    log(
+      `${at("print_timing")}draft acceptance = 0.75000 (${accepted} accepted / ${drafted} generated), mean len =  2.50`,
+    );
+  log(`${at("     release")}stop processing: n_tokens = ${tokens + 2}, truncated = 0`);
 }
 
 /**

@@ -30,6 +30,7 @@ export function makeStatus(more: Partial<Status> = {}): Status {
     tokensPerSecond: 9.5,
     baselineTokensPerSecond: null,
     traffic: { sinceStart: traffic, lastTenMinutes: { ...traffic, acceptanceRate: null } },
+    draftingSpeedup: { ratio: 0.9, low: 0.8, high: 1.1, draftTokens: 240, verdict: "unknown" },
     loadMs: 100,
     load: { doneBytes: 1, totalBytes: 2 },
     runs: 2,

@@ -156,6 +156,8 @@ export class BenchServer implements AsyncDisposable {
         onLoad,
         onSilence: () => end(() => reject(this.#died(stalled(this.launch)))),
         onTraffic: ignore,
+        onLine: ignore,
+        onCaughtUp: ignore,
         onLost: ignore,
         onLogMoved: ignore,
         onResume: ignore,

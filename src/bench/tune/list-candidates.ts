@@ -69,7 +69,7 @@ function propose({ values }: Profile, offered: readonly string[], drafts: readon
   const without = offered.flatMap((type): Proposal[] => {
     const source = findDraftingType(type)?.source;
     if (source !== "nextn" && source !== "ngram") return [];
-    return [{ label: type, source, draft: { type, on_mismatch: kept.on_mismatch } }];
+    return [{ label: type, source, draft: { type, on_mismatch: kept.on_mismatch, on_loss: kept.on_loss } }];
   });
   return [...withModel, ...without];
 }

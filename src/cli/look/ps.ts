@@ -1,6 +1,6 @@
 import { exitCodeOf } from "../../base/errors.ts";
 import { findPaths } from "../../base/files/paths.ts";
-import type { DraftingStatus, Status } from "../../control/messages.ts";
+import type { Status } from "../../control/messages.ts";
 import { jsonText } from "../screen/json-text.ts";
 import { listStates } from "../../fleet/list-states.ts";
 import { isSinceKnown, type ProfileState } from "../../supervisor/state/profile-states.ts";
@@ -55,7 +55,7 @@ async function printTable(states: readonly ProfileState[]): Promise<void> {
     !isSinceKnown(status) || describePresence(presence, status.state) === "dead" ? "-" : since(status.since),
     presence === "gone" ? "-" : String(status.pid ?? "-"),
     presence === "gone" ? "-" : (status.url ?? "-"),
-    presence === "gone" ? "-" : summarize(status.drafting),
+    presence === "gone" ? "-" : summarize(status),
     String(status.restarts),
     ...(hasOthers ? [user ?? "-"] : []),
   ]);
@@ -69,10 +69,11 @@ export function describePresence(presence: ProfileState["presence"], state: stri
   return presence;
 }
 
-/** `on 77%`, `off`, `unproven`. */
-function summarize(drafting: DraftingStatus): string {
+/** `on 77%`, `on 77% loses`, `off`, `unproven`. */
+function summarize({ drafting, draftingSpeedup }: Status): string {
   if (drafting.state !== "on") return drafting.state;
-  return `on ${Math.round((100 * drafting.acceptedTokens) / drafting.draftTokens)}%`;
+  const loses = draftingSpeedup?.verdict === "loses" ? " loses" : "";
+  return `on ${Math.round((100 * drafting.acceptedTokens) / drafting.draftTokens)}%${loses}`;
 }
 
 /** Time since an instant in one unit, as it fits a column: `12s`, `3h`. */

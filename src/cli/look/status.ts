@@ -4,6 +4,7 @@ import { findPaths } from "../../base/files/paths.ts";
 import { printableSentence } from "../../base/text/printable.ts";
 import { formatDuration } from "../../base/text/units.ts";
 import type { Status, TrafficStatus } from "../../control/messages.ts";
+import { describeSpeedup } from "../../llama/traffic/draft-guard-texts.ts";
 import { describeDrafting } from "../../llama/server/draft-proof-texts.ts";
 import { describeLoad } from "../../supervisor/describe-state.ts";
 import { notRunning } from "../../fleet/not-running.ts";
@@ -42,6 +43,7 @@ function describe({ presence, status: known, user }: ProfileState): string {
     ["pid", running ? describePids(known) : undefined],
     ["drafting", running ? describeDrafting(known.drafting) : undefined],
     ["speed", running ? describeSpeed(known) : undefined],
+    ["speedup", running && known.draftingSpeedup != null ? describeSpeedup(known.draftingSpeedup) : undefined],
     ["last 10 min", running ? describeTraffic(known.traffic?.lastTenMinutes) : undefined],
     ["in all", running ? describeTraffic(known.traffic?.sinceStart) : undefined],
     ["load time", known.loadMs === null || !running ? undefined : formatDuration(known.loadMs)],

@@ -6,6 +6,7 @@ import type { Launch, WantedProof } from "../../supervisor/launch.ts";
 import { describeBuild } from "../ask/asked-build.ts";
 import { dryRun, dryRunTimeoutMs, findRefusedFlags, type RefusedFlag } from "../render/dry-run.ts";
 import type { DryRunRequest } from "../render/dry-run-batch.ts";
+import { type CostKeys, findLaunchCosts } from "../draft/launch-costs.ts";
 import type { Program, RenderedFlag } from "../render/flag-rule.ts";
 import { commandLine, type Rendering } from "../render/render-command.ts";
 import { withoutRpc } from "../render/rpc-flags.ts";
@@ -17,7 +18,14 @@ import { PlanSession } from "./plan-session.ts";
 import { sealEnv } from "./seal-env.ts";
 import { addPlanWarnings, addRpcWarning } from "./plan-warnings.ts";
 import { planWorker } from "./plan-worker.ts";
-import { addKeyFault, type Planning, prepareCommand, type PreparedCommand } from "./prepare-command.ts";
+import {
+  addKeyFault,
+  describeCosted,
+  type Planning,
+  prepareCommand,
+  type PreparedCommand,
+  renderFallback,
+} from "./prepare-command.ts";
 
 interface PlanOptions {
   readonly paths: Paths;
@@ -45,6 +53,8 @@ interface Explained {
 /** A launch, and how it came about. */
 export interface LaunchPlan extends Explained {
   readonly launch: Launch;
+  /** Where costs of its models are kept; undefined for a worker, and where the binary cannot be looked at. */
+  readonly costKeys: CostKeys | undefined;
 }
 
 /** A command for a person's terminal, and how it came about. */
@@ -72,13 +82,25 @@ export interface Command {
  * @throws LlmctlError the first error that would keep the server from starting, as far as it can be known before.
  */
 export async function planLaunch(profile: Profile, options: PlanOptions): Promise<LaunchPlan> {
-  const { values } = profile;
-  const { command, ...explained } =
-    values.kind === "rpc-worker"
-      ? await planWorkerProgram(profile, options)
-      : await planProgram(profile, "llama-server", options);
-  const profileEnv = await sealEnv(values.env, options.paths.data);
-  return { launch: withHash(profileEnv, { ...launchSettings(profile), ...command }), ...explained };
+  const { env, kind } = profile.values;
+  const profileEnv = await sealEnv(env, options.paths.data);
+  const settings = launchSettings(profile);
+  if (kind === "rpc-worker") {
+    const { command, ...explained } = await planWorkerProgram(profile, options);
+    return { launch: withHash(profileEnv, { ...settings, ...command }), ...explained, costKeys: undefined };
+  }
+  const { prepared, plan } = await planProgram(profile, "llama-server", options);
+  const { command, ...explained } = plan;
+  const costed = describeCosted(prepared, profileEnv);
+  const { costs, costKeys } = (costed && (await findLaunchCosts(costed, options.paths.data))) ?? {};
+  const fallback = renderFallback(prepared);
+  const launch = {
+    ...settings,
+    ...command,
+    ...(costs === undefined ? {} : { costs }),
+    ...(fallback === undefined ? {} : { fallback }),
+  };
+  return { launch: withHash(profileEnv, launch), ...explained, costKeys };
 }
 
 /**
@@ -87,7 +109,7 @@ export async function planLaunch(profile: Profile, options: PlanOptions): Promis
  *   llama-cli cannot draft refuse a profile with a draft model (`profile-unrenderable`).
  */
 export async function planCli(profile: Profile, options: PlanOptions): Promise<CliPlan> {
-  return planProgram(profile, "llama-cli", options);
+  return (await planProgram(profile, "llama-cli", options)).plan;
 }
 
 function startPlanning({
@@ -99,7 +121,11 @@ function startPlanning({
   return { session, findings: new Findings(lacking === "refuse" ? "throw" : "mark") };
 }
 
-async function planProgram(profile: Profile, program: Program, options: PlanOptions): Promise<CliPlan> {
+async function planProgram(
+  profile: Profile,
+  program: Program,
+  options: PlanOptions,
+): Promise<{ readonly prepared: PreparedCommand; readonly plan: CliPlan }> {
   const planning = startPlanning(options);
   const prepared = await prepareCommand(profile, program, planning);
   const { build, trial } = prepared;
@@ -107,13 +133,14 @@ async function planProgram(profile: Profile, program: Program, options: PlanOpti
   const refused = await tryCommand(trial, prepared.keyFault, planning.findings);
   await addPlanWarnings(prepared, planning);
   const { flags, notes } = trial.rendering;
-  return {
+  const plan = {
     command: { ...toCommand(prepared, trial), build: describeBuild(build) },
     flags,
     notes,
     findings: planning.findings.ranked,
     refused,
   };
+  return { prepared, plan };
 }
 
 /** Has the binary parse its command line. @throws the first refusal, where the policy of the findings says so. */

@@ -1,13 +1,16 @@
 import type { LlmctlError } from "../../base/errors.ts";
 import type { Profile } from "../../profiles/schema/schema.ts";
 import { targetModel } from "../../profiles/target.ts";
-import type { AskedBuild } from "../ask/asked-build.ts";
+import { splitDraftingTypes } from "../../profiles/rules/drafting-types.ts";
+import type { Launch } from "../../supervisor/launch.ts";
+import { type AskedBuild, describeBuild } from "../ask/asked-build.ts";
 import { childEnvironment } from "../ask/child-env.ts";
 import type { RefusedFlag } from "../render/dry-run.ts";
 import type { DryRunRequest } from "../render/dry-run-batch.ts";
 import { vocabRuleFromFlags } from "../draft/build-vocab-rule.ts";
+import type { CostedServer } from "../draft/launch-costs.ts";
 import type { ModelPaths, Program } from "../render/flag-rule.ts";
-import { renderCli, renderServer } from "../render/render-command.ts";
+import { commandLine, renderCli, renderServer } from "../render/render-command.ts";
 import { findKeyFileFault } from "../server/api-key-checks.ts";
 import { hasKeyComments } from "../server/api-keys.ts";
 import { decideDrafting, type DraftDecision } from "./draft-decision.ts";
@@ -90,6 +93,38 @@ function modelPaths(target: ProfileModel, { path, drafting }: DraftDecision, { p
     sidecars: paths,
     ...(path === undefined ? {} : { draft: path }),
     ...(drafting.wanted ? {} : { draftingOff: drafting.reason }),
+  };
+}
+
+/**
+ * The same server without its draft, for a profile with `on_loss: restart`. Its flags are some of those that the binary
+ * parses, so it does not parse them again.
+ * @returns undefined where none is wanted, or where the server does not draft anyway.
+ */
+export function renderFallback(prepared: PreparedCommand): Launch["fallback"] {
+  const { profile, build, target, draft, sidecars } = prepared;
+  if (build === undefined || !draft.drafting.wanted || profile.values.draft?.on_loss !== "restart") return undefined;
+  const models = { target: target.path, sidecars: sidecars.paths, draftingOff: "it costs more than it brings" };
+  const args = commandLine(renderServer(profile, models, build.catalogue));
+  return { args, files: [...target.files, ...sidecars.files] };
+}
+
+/**
+ * A prepared server, as far as the costs of its models depend on it; undefined where there is no command.
+ * @param profileEnv The profile's variables, as `sealEnv` gives them.
+ */
+export function describeCosted(prepared: PreparedCommand, profileEnv: string): CostedServer | undefined {
+  const { profile, build, trial, target, draft, sidecars } = prepared;
+  if (build === undefined || trial === undefined) return undefined;
+  return {
+    file: build.file,
+    build: describeBuild(build),
+    targetFiles: [...target.files, ...sidecars.files],
+    draftFiles: draft.files,
+    types: splitDraftingTypes(profile.values.draft?.type ?? "none"),
+    isDrafting: draft.drafting.wanted,
+    flags: trial.rendering.flags,
+    profileEnv,
   };
 }
 

@@ -1,5 +1,6 @@
 import type { Endpoint, Examination, Health, Launch, Proof } from "../../supervisor/launch.ts";
 import { parseJson } from "../../base/text/parse-json.ts";
+import { findStepMs, proofContextTokens } from "../draft/step-time.ts";
 import { readApiKey } from "./api-keys.ts";
 import { type HttpAnswer, type HttpRequest, send } from "./http-request.ts";
 
@@ -33,19 +34,19 @@ export async function checkHealth(endpoint: Endpoint, timeoutMs: number, signal:
 
 /**
  * Sends one greedy request for 64 tokens, after which the draft counters must have moved: no other sign of drafting
- * exists on every build. `draft_n` is absent, not 0, when nothing was drafted. Then measures a few steps without a
- * draft for comparison.
+ * exists on every build. `draft_n` is absent, not 0, when nothing was drafted.
  * @throws Error when the server refuses, cannot be reached, or sends another kind of answer.
  */
 export async function prove(launch: Launch, endpoint: Endpoint, signal: AbortSignal): Promise<Proof> {
   let requests = 0;
-  const complete = (tokens: number) => {
+  const complete: Complete = (tokens, more) => {
     requests += 1;
-    return generate(launch, endpoint, tokens, signal);
+    return generate(launch, endpoint, { tokens, ...more }, signal);
   };
   const timings = await complete(64);
   const draftTokens = readCount(timings["draft_n"]);
-  const baselineTokensPerSecond = draftTokens > 0 && launch.watchTraffic ? await measureBaseline(complete) : undefined;
+  const baselineTokensPerSecond =
+    draftTokens > 0 && launch.watchTraffic ? await findBaseline(launch, complete) : undefined;
   return {
     requests,
     verdict:
@@ -58,25 +59,41 @@ export async function prove(launch: Launch, endpoint: Endpoint, signal: AbortSig
 }
 
 type Timings = Readonly<Record<string, unknown>>;
+type Complete = (tokens: number, more?: Pick<TokenRequest, "withoutDraft">) => Promise<Timings>;
+
+/** Few enough for a slow server, and more than most builds draft at once. */
+const baselineTokens = 16;
 
 /**
- * The speed of the target model without drafting. Newer builds do not let a request turn drafting off, so this asks for
- * two tokens: the first one comes with the prompt, which leaves one step, too few for a draft.
- * @returns tokens per second, the median of five requests; undefined when the server still drafted.
+ * The speed without a draft. What bench or tune has measured without the draft model comes first. Builds up to b8390
+ * let a request turn drafting off, and then the draft is not evaluated (b7698: 25.2 ms of CPU time a token, as without
+ * a draft model; v0.5.0: as with drafting). The same request without that field must draft, or the build may not honour
+ * it and only have found nothing to draft. Newer builds evaluate a loaded draft in each step, so nothing that can be
+ * measured there is the speed without a draft.
+ * @returns tokens per second; undefined where it is not known.
  */
-async function measureBaseline(complete: (tokens: number) => Promise<Timings>): Promise<number | undefined> {
-  const stepMs: number[] = [];
-  for (let tries = 0; tries < 5; tries += 1) {
-    const timings = await complete(2);
-    if (timings["draft_n"] === undefined && timings["predicted_n"] === 2)
-      stepMs.push(readCount(timings["predicted_ms"]));
-  }
-  const median = stepMs.toSorted((a, b) => a - b)[Math.floor(stepMs.length / 2)];
-  return median === undefined || median === 0 ? undefined : 1000 / median;
+async function findBaseline({ costs }: Launch, complete: Complete): Promise<number | undefined> {
+  if (costs !== undefined) return readSpeed(findStepMs(costs.stepMs, proofContextTokens));
+  const timings = await complete(baselineTokens, { withoutDraft: true });
+  if (timings["draft_n"] !== undefined || timings["predicted_n"] !== baselineTokens) return undefined;
+  const drafted = await complete(baselineTokens);
+  // The first token comes with the prompt.
+  return readCount(drafted["draft_n"]) > 0
+    ? readSpeed(readCount(timings["predicted_ms"]) / (baselineTokens - 1))
+    : undefined;
 }
 
-async function generate(launch: Launch, endpoint: Endpoint, tokens: number, signal: AbortSignal): Promise<Timings> {
-  const { status, body } = await askForTokens(launch, endpoint, tokens, signal);
+function readSpeed(stepMs: number | undefined): number | undefined {
+  return stepMs === undefined || stepMs === 0 ? undefined : 1000 / stepMs;
+}
+
+async function generate(
+  launch: Launch,
+  endpoint: Endpoint,
+  request: TokenRequest,
+  signal: AbortSignal,
+): Promise<Timings> {
+  const { status, body } = await askForTokens(launch, endpoint, request, signal);
   if (status !== 200) throw new Error(describeRefusal(status, body));
   return (parseJson(body) as { timings?: Timings }).timings ?? {};
 }
@@ -91,7 +108,7 @@ export async function examine(launch: Launch, endpoint: Endpoint, signal: AbortS
   );
   try {
     if (makesNoText || (await isAsleep(launch, endpoint, signal))) return { result: "unknown" };
-    const { status, body } = await askForTokens(launch, endpoint, 8, signal);
+    const { status, body } = await askForTokens(launch, endpoint, { tokens: 8 }, signal);
     if (status === 200) return { result: "well" };
     return status === 500 ? { result: "broken", reason: describeRefusal(status, body) } : { result: "unknown" };
   } catch {
@@ -104,7 +121,18 @@ function describeRefusal(status: number, body: string): string {
   return `the server answered ${status}: ${body.slice(0, 200)}`;
 }
 
-function askForTokens(launch: Launch, endpoint: Endpoint, tokens: number, signal: AbortSignal): Promise<HttpAnswer> {
+interface TokenRequest {
+  readonly tokens: number;
+  /** Asks the server not to draft, which newer builds ignore. */
+  readonly withoutDraft?: boolean;
+}
+
+function askForTokens(
+  launch: Launch,
+  endpoint: Endpoint,
+  { tokens, withoutDraft = false }: TokenRequest,
+  signal: AbortSignal,
+): Promise<HttpAnswer> {
   return sendWithKey(launch, endpoint, {
     method: "POST",
     path: "/v1/chat/completions",
@@ -115,6 +143,7 @@ function askForTokens(launch: Launch, endpoint: Endpoint, tokens: number, signal
       temperature: 0,
       // Without this a reply may end at once, with nothing to draft.
       ignore_eos: true,
+      ...(withoutDraft ? { "speculative.n_max": 0 } : {}),
     },
   });
 }

@@ -1,10 +1,11 @@
 import type { Endpoint, LoadLine, ServerProtocol } from "../../supervisor/launch.ts";
 import { checkKeyFile } from "./api-key-checks.ts";
+import { judgeDrafting } from "../traffic/draft-guard.ts";
 import { draftProofTexts } from "./draft-proof-texts.ts";
 import { explainExit } from "./exit-cause.ts";
 import { checkWorkers } from "../ask/rpc-workers.ts";
 import { askMainLoop, checkHealth, examine, isBusy, prove, readMetrics } from "./server-http.ts";
-import { parseTraffic } from "./traffic-lines.ts";
+import { parseTraffic } from "../traffic/traffic-lines.ts";
 
 /** Everything that the supervisor knows about llama-server. */
 export const llamaServerProtocol: ServerProtocol = {
@@ -13,6 +14,7 @@ export const llamaServerProtocol: ServerProtocol = {
   prove,
   proofTexts: draftProofTexts,
   parseTraffic,
+  judgeRun: judgeDrafting,
   askMainLoop,
   examine,
   isBusy,

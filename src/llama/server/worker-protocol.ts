@@ -15,6 +15,7 @@ export const workerProtocol: ServerProtocol = {
   checkNeeds: async () => undefined,
   parseLoadLine: (line) => (/^Starting RPC server\b/.test(line) ? { says: "loaded" } : undefined),
   parseTraffic: () => undefined,
+  judgeRun: () => undefined,
   prove: async () => Promise.reject(new Error("a worker does not draft")),
   proofTexts: draftProofTexts,
   askMainLoop: async () => undefined,

@@ -102,10 +102,28 @@ function checkDraft(root: LocatedMap): ProfileProblem[] {
       fix: `set n_min to ${most} or less`,
     });
   }
-  return findings;
+  return [...findings, ...checkLossIsSeen(root)];
+}
+
+/** Whether drafting loses is read from the traffic. */
+function checkLossIsSeen(root: LocatedMap): ProfileProblem[] {
+  const isWatched = readScalar(root, ["health", "watch_traffic"]) !== false;
+  if (isWatched || readScalar(root, ["draft", "on_loss"]) !== "restart") return [];
+  return [
+    {
+      message: '"draft.on_loss" is restart, and "health.watch_traffic" is false: nobody would see that drafting loses',
+      place: nearestPlace(root, ["draft", "on_loss"]),
+      fix: "remove one of them",
+    },
+  ];
+}
+
+function readScalar(root: LocatedMap, path: KeyPath): unknown {
+  const found = findLocated(root, path)?.value;
+  return found?.kind === "scalar" ? found.value : undefined;
 }
 
 function readNumber(root: LocatedMap, path: KeyPath): number | undefined {
-  const found = findLocated(root, path)?.value;
-  return found?.kind === "scalar" && typeof found.value === "number" ? found.value : undefined;
+  const value = readScalar(root, path);
+  return typeof value === "number" ? value : undefined;
 }

@@ -62,4 +62,12 @@ export const draft = z.strictObject({
       description: "When the draft cannot speed up the target: serve without drafting and say so, or refuse to start",
       examples: ["fail"],
     }),
+  on_loss: z
+    .enum(["warn", "restart"])
+    .default("warn")
+    .meta({
+      description:
+        "When drafting makes the running server slower: say so, or also restart it once without the draft when idle",
+      examples: ["restart"],
+    }),
 });

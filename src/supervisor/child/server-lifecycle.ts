@@ -8,6 +8,7 @@ import type { ProcessIdentity } from "../state/process-identity.ts";
 import type { StatusBoard } from "../status-board.ts";
 import { brokenBySuspend, workerLost } from "../supervision-causes.ts";
 import { runInBackground, warnOnSystemError } from "../warn-on-system-error.ts";
+import { RunGuard } from "./run-guard.ts";
 import { adoptServer, explainSpawnFailure, kill, terminate, type ProcessExit } from "./server-process.ts";
 import { ServerRun, type StartedServer } from "./server-run.ts";
 import { ServerWatch } from "./server-watch.ts";
@@ -23,6 +24,8 @@ interface SupervisorLoop {
   readonly publish: (message: string) => void;
   readonly publishLoad: (load: LoadProgress) => void;
   readonly warn: (text: string) => void;
+  /** The ready server is idle, and its fallback would do better, for this reason. */
+  readonly fallBack: (reason: string) => void;
 }
 
 interface LifecycleOptions extends ServerRegistry {
@@ -35,6 +38,11 @@ interface LifecycleOptions extends ServerRegistry {
   readonly system: System;
 }
 
+interface WatchedRun {
+  readonly endpoint: Endpoint | undefined;
+  readonly guard: RunGuard | undefined;
+}
+
 /**
  * Performs the machine's effects on the server, one server after the other: spawns or adopts it, watches it, has it
  * prove itself and drain, sends signals, and reports its end. Decides nothing: each result is an event for the machine.
@@ -45,6 +53,8 @@ export class ServerLifecycle {
   readonly #board: StatusBoard;
   readonly #system: System;
   #run: ServerRun | undefined;
+  /** Of the present run; undefined where nothing is judged. */
+  #guard: RunGuard | undefined;
   #orphan: Orphan | undefined;
   /** When the last server was seen to be gone; undefined once the next start has begun. */
   #goneMs: number | undefined;
@@ -145,7 +155,10 @@ export class ServerLifecycle {
   async prove(epoch: number): Promise<void> {
     const result = await this.#run?.prove();
     if (result === undefined || result.kind === "unwanted") return;
-    if (epoch === this.#loop.machine().epoch) this.#board.noteProof(result);
+    if (epoch === this.#loop.machine().epoch) {
+      this.#board.noteProof(result);
+      if (result.proof !== undefined) this.#guard?.noteProof(result.proof);
+    }
     if (result.kind === "proved") return this.#loop.dispatch({ type: "proved", epoch });
     const cause = this.#options.protocol.proofTexts.explainFailure(result.reason);
     this.#loop.dispatch({ type: "not-proved", epoch, cause });
@@ -159,11 +172,13 @@ export class ServerLifecycle {
 
   #begin(epoch: number, started: StartedServer, endpoint?: Endpoint): void {
     if (endpoint !== undefined) this.#board.endpoint = endpoint;
+    const guard = this.#makeGuard();
+    this.#guard = guard;
     const run = new ServerRun({
       ...started,
       launch: this.#loop.launch(),
       protocol: this.#options.protocol,
-      watch: this.#watch(epoch, started.server.pid, endpoint),
+      watch: this.#watch(epoch, started.server.pid, { endpoint, guard }),
       system: this.#system,
       endpoint: () => this.#board.endpoint,
     });
@@ -174,7 +189,26 @@ export class ServerLifecycle {
     this.#loop.dispatch({ type: "spawned", epoch });
   }
 
-  #watch(epoch: number, pid: number, endpoint: Endpoint | undefined): ServerWatch {
+  #makeGuard(): RunGuard | undefined {
+    const { launch, machine, publish, fallBack } = this.#loop;
+    const { judgeRun, proofTexts } = this.#options.protocol;
+    const judge = judgeRun(launch());
+    if (judge === undefined) return undefined;
+    const guard = new RunGuard({
+      judge,
+      clock: this.#system.clock,
+      isBusy: async () => (await this.#run?.isBusy()) ?? false,
+      onJudgement: (judgement) => (this.#board.judgement = judgement),
+      onWarning: publish,
+      onLoss: (loss) => {
+        const isServing = guard === this.#guard && machine().state.name === "ready";
+        if (isServing) fallBack(proofTexts.explainFallback(loss, new Date()));
+      },
+    });
+    return guard;
+  }
+
+  #watch(epoch: number, pid: number, { endpoint, guard }: WatchedRun): ServerWatch {
     const { protocol, log } = this.#options;
     const { machine, launch, dispatch, publish, publishLoad, warn } = this.#loop;
     return new ServerWatch({
@@ -190,10 +224,9 @@ export class ServerLifecycle {
         dispatch({ type: "health", epoch, health });
       },
       onLoad: publishLoad,
-      onTraffic: (traffic) => {
-        const fault = this.#board.noteTraffic(traffic, protocol.proofTexts.findFault);
-        if (fault !== undefined) warn(fault);
-      },
+      onTraffic: (traffic) => this.#board.noteTraffic(traffic),
+      onLine: (line, isOwn) => guard?.read(line, isOwn),
+      onCaughtUp: () => guard?.look(),
       onSilence: () => dispatch({ type: machine().state.name === "unhealthy" ? "hung" : "stalled", epoch }),
       onLost: () => dispatch({ type: "lost", epoch, cause: workerLost }),
       onLogMoved: () => publish("the server's log was moved or deleted: it goes on in a new file in its place"),
@@ -249,6 +282,7 @@ export class ServerLifecycle {
   #forgetRun(): void {
     this.#run?.end();
     this.#run = undefined;
+    this.#guard = undefined;
     this.#board.startRun(this.#loop.launch());
   }
 

@@ -107,12 +107,17 @@ export class ServerRun {
 
   /** Waits until the server has no unfinished request, or is gone. */
   async drain(onWait: () => void): Promise<void> {
-    const { launch, protocol, server, endpoint, system } = this.#options;
-    const at = endpoint();
-    if (at === undefined) return;
-    const { signal } = this.#gone;
+    const { server, endpoint, system } = this.#options;
+    if (endpoint() === undefined) return;
     wake(server.pid, system.processes); // a process that is stopped (SIGSTOP) cannot answer
-    await drain(() => protocol.isBusy(launch, at, signal), onWait, { signal, clock: system.clock });
+    await drain(() => this.isBusy(), onWait, { signal: this.#gone.signal, clock: system.clock });
+  }
+
+  /** Whether the server has unfinished requests; false when it cannot be asked. Never rejects. */
+  async isBusy(): Promise<boolean> {
+    const { launch, protocol, endpoint } = this.#options;
+    const at = endpoint();
+    return at !== undefined && protocol.isBusy(launch, at, this.#gone.signal);
   }
 
   /** Kills processes that the server has left behind. @throws as {@link killGroup}. */

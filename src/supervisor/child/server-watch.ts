@@ -29,6 +29,10 @@ interface WatchOptions {
   readonly onLoad: (load: LoadProgress) => void;
   /** A request has ended. */
   readonly onTraffic: (traffic: TokenTraffic) => void;
+  /** Each line of a serving server, after {@link onTraffic}. @param isOwn It tells about a request of our own. */
+  readonly onLine: (line: string, isOwn: boolean) => void;
+  /** All lines that there were have been read. */
+  readonly onCaughtUp: () => void;
   /** No sign of life for the time that the phase allows. */
   readonly onSilence: () => void;
   /** An RPC worker of the server is gone; the server does not reconnect. */
@@ -217,10 +221,14 @@ export class ServerWatch {
   }
 
   #readTraffic(): void {
+    const { protocol, onTraffic, onLine, onCaughtUp } = this.#options;
     for (const line of this.#trafficLines.read(mostLogBytes)) {
-      const traffic = this.#options.protocol.parseTraffic(line);
-      if (traffic !== undefined && !this.#own.includes(traffic)) this.#options.onTraffic(traffic);
+      const traffic = protocol.parseTraffic(line);
+      const isOwn = traffic !== undefined && this.#own.includes(traffic);
+      if (traffic !== undefined && !isOwn) onTraffic(traffic);
+      onLine(line, isOwn);
     }
+    onCaughtUp();
   }
 
   #onLogChange(): void {

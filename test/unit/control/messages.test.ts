@@ -7,11 +7,12 @@ const optional: readonly string[] = [
   "launchVersion",
   "waitingFor",
   "command",
+  "draftingSpeedup",
 ] satisfies readonly (keyof Status)[];
-const nullable =
-  "url pid tokensPerSecond baselineTokensPerSecond traffic loadMs load startedAt lastExit waitingFor retryInMs".split(
-    " ",
-  );
+const nullable = (
+  "url pid tokensPerSecond baselineTokensPerSecond traffic draftingSpeedup loadMs load startedAt lastExit " +
+  "waitingFor retryInMs"
+).split(" ");
 const keys = Object.keys(makeStatus());
 
 test("a complete status and a complete event pass, even with keys of a later version", () => {
@@ -37,6 +38,8 @@ describe("a status is refused", () => {
     ["a state that there is not", { state: "asleep" }],
     ["an invalid time", { since: "yesterday" }],
     ["drafting without its counts", { drafting: { state: "on" } }],
+    ["a speedup without its interval", { draftingSpeedup: { ratio: 1, draftTokens: 200, verdict: "unknown" } }],
+    ["an unknown verdict", { draftingSpeedup: { ...makeStatus().draftingSpeedup, verdict: "maybe" } }],
     ["a pid that is no whole number", { pid: 1.5 }],
     ["a pid of a group", { pid: -1 }],
   ])("with %s", (_, more) => {

@@ -47,6 +47,7 @@ describe("a status as metrics", () => {
     expect(samples.value("llmctl_load_seconds")).toBe(1.5);
     expect(samples.value("llmctl_drafting", { state: "on" })).toBe(1);
     expect(samples.value("llmctl_draft_acceptance_ratio")).toBe(0.75);
+    expect(samples.value("llmctl_drafting_speedup_ratio")).toBe(0.9);
     expect(samples.value("llmctl_tokens_per_second")).toBe(35);
     expect(samples.value("llmctl_tokens_total")).toBe(100);
     expect(samples.value("llmctl_draft_accepted_tokens_total")).toBe(60);
@@ -61,6 +62,7 @@ describe("a status as metrics", () => {
         state: "loading",
         startedAt: null,
         loadMs: null,
+        draftingSpeedup: null,
         tokensPerSecond: null,
         traffic: { sinceStart: nothing, lastTenMinutes: nothing },
       },
@@ -70,11 +72,18 @@ describe("a status as metrics", () => {
       "load_seconds",
       "load_done_ratio",
       "draft_acceptance_ratio",
+      "drafting_speedup_ratio",
       "tokens_per_second",
     ]) {
       expect(samples.value(`llmctl_${name}`), name).toBeUndefined();
     }
     expect(samples.value("llmctl_proof_tokens_per_second")).toBeUndefined();
+  });
+
+  test("of a supervisor that knows no speedup have none", async () => {
+    const { draftingSpeedup: _, ...older } = status;
+    const samples = new Samples(await new MetricsBook("p").render(older, nowMs));
+    expect(samples.value("llmctl_drafting_speedup_ratio")).toBeUndefined();
   });
 
   test("have the present reason for not drafting as a label, and no other", async () => {

@@ -19,6 +19,7 @@ const isMetric: Readonly<Record<keyof Status, boolean>> = {
   tokensPerSecond: true,
   baselineTokensPerSecond: false,
   traffic: true,
+  draftingSpeedup: true,
   loadMs: true,
   load: true,
   runs: true,

@@ -290,7 +290,7 @@ describe("draft: null", () => {
   test("takes the inherited draft away, and a profile that extends this one may have another", async () => {
     expect(await draftOf("extends: base\ndraft: ~\n")).toBeUndefined();
     expect(await draftOf("extends: off\n")).toBeUndefined();
-    const other = { type: "ngram-mod", on_mismatch: "disable" };
+    const other = { type: "ngram-mod", on_mismatch: "disable", on_loss: "warn" };
     expect(await draftOf("extends: off\ndraft: { type: ngram-mod }\n")).toEqual(other);
   });
 
@@ -298,6 +298,7 @@ describe("draft: null", () => {
     expect(await draftOf("extends: base\ndraft: { n_max: null, type: null, model: { revision: ~ } }\n")).toEqual({
       type: "draft-simple",
       on_mismatch: "disable",
+      on_loss: "warn",
       model: { hf: "a/b", quant: "Q8_0" },
     });
   });

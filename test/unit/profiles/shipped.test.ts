@@ -27,6 +27,7 @@ test("the demo drafts with a model of the package, on the CPU", async () => {
     n_max: 4,
     gpu_layers: 0,
     on_mismatch: "disable",
+    on_loss: "warn",
   });
   expect((await load("demo-plain")).values.draft).toBeUndefined();
 });
@@ -62,6 +63,7 @@ describe("the GLM-4.7 guide", () => {
       n_max: 16,
       p_min: 0.75,
       on_mismatch: "disable",
+      on_loss: "warn",
     });
   });
 

@@ -13,7 +13,7 @@ const comment = tunedComment(new Date("2026-11-29T10:00:00Z"), "v0.5.0", "1.31 �
 const line = "# tuned 2026-11-29 on v0.5.0: 1.31 × (1.24 to 1.38) against no draft; llmctl tune";
 const old = "# tuned 2025-01-02 on b7698: loses: 0.81 ×; llmctl tune";
 
-const defaults: DraftKeys = { type: "draft-simple", on_mismatch: "disable" };
+const defaults: DraftKeys = { type: "draft-simple", on_mismatch: "disable", on_loss: "warn" };
 
 /** Writes into a profile that extends none. */
 function write(text: string, draft: DraftKeys | undefined): string {
@@ -236,7 +236,10 @@ describe("in any style of YAML", () => {
         const { draft: is, ...same } = parse(edited) as { draft?: unknown };
         expect(same).toEqual(others);
         const plain =
-          draft && (JSON.parse(JSON.stringify({ ...draft, type: undefined, on_mismatch: undefined })) as unknown);
+          draft &&
+          (JSON.parse(
+            JSON.stringify({ ...draft, type: undefined, on_mismatch: undefined, on_loss: undefined }),
+          ) as unknown);
         expect(is).toEqual(plain);
         const newer = edited.replaceAll(line, old);
         if (newer !== edited) expect(write(newer, draft)).toBe(edited);

@@ -13,6 +13,8 @@ const whole = makeLaunch({
   proof: { wanted: true, onFailure: "fail" },
   dependsOn: ["q"],
   args: ["--port", "0"],
+  costs: { stepMs: [{ contextTokens: 9, ms: 1.5 }], targetMs: [1.5, 2], draftMs: null, reevaluates: true },
+  fallback: { args: ["--port", "0"], files: [] },
 });
 
 /** The launch as it arrives: parsed JSON. */
@@ -22,20 +24,23 @@ function check(value: unknown): Launch {
 
 test("a planned launch passes unchanged", () => {
   expect(check(whole)).toEqual(whole);
-  const { apiKeyFile: _, ...without } = whole;
+  const { apiKeyFile: _, costs: __, fallback: ___, ...without } = whole;
   expect(check(without)).toEqual(without);
+  expect(check({ ...whole, fromALaterVersion: 1 })).toMatchObject(whole);
 });
 
 describe("is refused", () => {
   const paths = listPaths(whole).filter((path) => path !== "version");
 
-  test.each(paths.filter((path) => path !== "apiKeyFile"))("without %s", (path) => {
+  const nullable = ["costs.targetMs", "costs.draftMs"];
+  const optional = ["apiKeyFile", "costs", "fallback"];
+  test.each(paths.filter((path) => !optional.includes(path)))("without %s", (path) => {
     expect(() => check(replace(whole, path, undefined))).toThrow(refusalOf(path));
   });
 
   test.each(paths)("with a value of another type for %s", (path) => {
     for (const wrong of [null, { odd: true }, [[]], -1, "\u0000odd", true]) {
-      if (isOfOneKind(wrong, read(whole, path))) continue;
+      if (isOfOneKind(wrong, read(whole, path)) || (wrong === null && nullable.includes(path))) continue;
       expect(() => check(replace(whole, path, wrong))).toThrow(refusalOf(path));
     }
   });

@@ -73,6 +73,60 @@ describe("a launch", () => {
   });
 });
 
+describe("a fallback", () => {
+  const fallback = { args: ["--plain"], files: [{ path: "/m.gguf", sizeBytes: 1 }] };
+  const wanted = makeLaunch({ hash: "wanted", args: ["--draft"], fallback });
+
+  async function fallBack(): Promise<CurrentLaunch> {
+    const launch = new CurrentLaunch(wanted, { preflight: async () => undefined });
+    expect(launch.fallBackAtNextStart("it was slower")).toBe(true);
+    expect(launch.current).toBe(wanted);
+    await launch.prepareStart();
+    return launch;
+  }
+
+  test("stands in for the launch from the next start on, under its hash, and has none itself", async () => {
+    const launch = await fallBack();
+    const { fallback: _, ...rest } = wanted;
+    const standIn = { ...rest, ...fallback, proof: { wanted: false, reason: "it was slower" } };
+    expect(launch.current).toEqual(standIn);
+    await launch.prepareStart();
+    expect(launch.current).toEqual(standIn);
+    expect(launch.fallBackAtNextStart("again")).toBe(false);
+  });
+
+  test("gives way to the launch that it stands in for at a restart without another one", async () => {
+    const launch = await fallBack();
+    launch.replaceAtNextStart(undefined);
+    await launch.prepareStart();
+    expect(launch.current).toBe(wanted);
+  });
+
+  test("gives way to a new launch for good", async () => {
+    const launch = await fallBack();
+    launch.replaceAtNextStart(second);
+    await launch.prepareStart();
+    launch.replaceAtNextStart(undefined);
+    await launch.prepareStart();
+    expect(launch.current).toBe(second);
+  });
+
+  test("is not taken when a person asks for a restart before it has started", async () => {
+    const launch = new CurrentLaunch(wanted, { preflight: async () => undefined });
+    launch.fallBackAtNextStart("it was slower");
+    launch.replaceAtNextStart(undefined);
+    await launch.prepareStart();
+    expect(launch.current).toBe(wanted);
+  });
+
+  test("of a launch that has none changes nothing", async () => {
+    const { launch } = start();
+    expect(launch.fallBackAtNextStart("it was slower")).toBe(false);
+    await launch.prepareStart();
+    expect(launch.current).toBe(first);
+  });
+});
+
 describe("a placeholder", () => {
   test("is planned before each start until that succeeds, and only then checked", async () => {
     const { launch, checked } = start({ plans: [notThere, new Error("no descriptor"), second] });

@@ -34,7 +34,8 @@ const proofTexts: ProofTexts = {
   asking: "asking it to prove it",
   describe: ({ state }) => `proof ${state}`,
   explainFailure: () => crashed,
-  findFault: () => undefined,
+  fallbackAsker: "the profile",
+  explainFallback: (loss) => loss,
 };
 
 /** @param more What else the status says. */

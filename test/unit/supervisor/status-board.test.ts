@@ -68,6 +68,7 @@ test("before the first start every value that there is none of is null", () => {
     tokensPerSecond: null,
     baselineTokensPerSecond: null,
     traffic: { sinceStart: nothing, lastTenMinutes: nothing },
+    draftingSpeedup: null,
     loadMs: null,
     load: null,
     runs: 0,
@@ -94,7 +95,7 @@ describe("a run", () => {
     board.endpoint = { host: "127.0.0.1", port: 8080 };
     board.loadMs = 5;
     board.noteProof({ kind: "proved", proof });
-    board.noteTraffic(traffic, () => undefined);
+    board.noteTraffic(traffic);
   }
 
   test("has start, address, proof and traffic", () => {
@@ -155,14 +156,17 @@ describe("a run", () => {
     expect([shown?.sinceStart.tokens, shown?.lastTenMinutes.tokens]).toEqual([20, 0]);
   });
 
-  test("has its traffic judged against its speed without drafting, once it has proved that it drafts", () => {
-    const judge = (lastTenMinutes: { readonly tokens: number }, baseline: number | null) =>
-      `${lastTenMinutes.tokens} tokens, ${baseline} before`;
-    expect(board.noteTraffic(traffic, judge)).toBeUndefined();
-    board.noteProof({ kind: "proved", proof });
-    expect(board.noteTraffic(traffic, judge)).toBe("40 tokens, 20 before");
-    board.noteProof({ kind: "failed", reason: "no draft" });
-    expect(board.noteTraffic(traffic, judge)).toBeUndefined();
+  test("has the judgement of its traffic", () => {
+    serve();
+    const speedup = { ratio: 0.8, low: 0.7, high: 0.9, draftTokens: 210, verdict: "loses" } as const;
+    board.warnings.add("another");
+    board.judgement = { speedup, warnings: ["drafting loses"] };
+    expect(board.read(ready, launch, where)).toMatchObject({
+      draftingSpeedup: speedup,
+      warnings: ["another", "drafting loses"],
+    });
+    board.startRun(launch);
+    expect(board.read(ready, launch, where)).toMatchObject({ draftingSpeedup: null, warnings: ["another"] });
   });
 });
 

@@ -61,6 +61,7 @@ const needsRestart: Omit<Changes, keyof typeof needsNone> = {
   metricsPort: [{ metricsPort: 9090 }],
   apiKeyFile: [{ apiKeyFile: "/keys" }],
   proof: [{ proof: { wanted: true, onFailure: "fail" } }, { proof: { wanted: false, reason: "it does not fit" } }],
+  fallback: [{ fallback: { args: ["--port", "8080"], files: [] } }],
   watchTraffic: [{ watchTraffic: false }],
   health: Object.keys(health).map((key) => ({ health: { ...health, [key]: 7 } })),
   restart: [
@@ -83,6 +84,7 @@ const needsNone = {
   dependsOn: [{ dependsOn: [] }, { dependsOn: ["q", "r"] }],
   env: [{ env: {} }, { env: { HOME: "/root", PATH: "/bin" } }],
   files: [{ files: [] }, { files: [{ path: "/m.gguf", sizeBytes: 2 }] }],
+  costs: [{ costs: { stepMs: [{ contextTokens: 9, ms: 1 }], targetMs: null, draftMs: null, reevaluates: true } }],
   rpcWorkers: [{ rpcWorkers: ["10.0.0.2:50052"] }],
 } as const satisfies Partial<Changes>;
 
@@ -96,6 +98,15 @@ describe("the hash of a launch", () => {
 
   test.each(Object.values(needsNone).flat())("does not change, so that a running server is kept: %j", (change) => {
     expect(withHash("sealed", { ...launch, ...change }).hash).toBe(hash);
+  });
+
+  test("of a fallback counts what is run, not the sizes of its files", () => {
+    const fallBack = (args: string[], sizeBytes: number) => {
+      const fallback = { args, files: [{ path: "/m.gguf", sizeBytes }] };
+      return withHash("sealed", { ...launch, fallback }).hash;
+    };
+    expect(fallBack(["-m"], 1)).toBe(fallBack(["-m"], 2));
+    expect(fallBack(["-m"], 1)).not.toBe(fallBack(["-x"], 1));
   });
 
   test("changes with the variables of the profile", () => {

@@ -1,6 +1,8 @@
+import { utimesSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { LlmctlError } from "../../../../src/base/errors.ts";
 import { noteSkippedDraft } from "../../../../src/llama/draft/draft-skip-note.ts";
+import { writeKeptCosts } from "../../../../src/llama/draft/kept-costs.ts";
 import { Findings } from "../../../../src/llama/plan/finding.ts";
 import { launchSettings } from "../../../../src/llama/plan/launch-settings.ts";
 import { planCli, planLaunch } from "../../../../src/llama/plan/plan-launch.ts";
@@ -20,6 +22,17 @@ const options = (lacking: "refuse" | "mark" = "refuse") => ({
   session,
   lacking,
 });
+
+const keptCosts = {
+  version: 1,
+  measuredAt: "2026-01-01T00:00:00.000Z",
+  build: "a build: v0.5.0",
+  source: "tune",
+  stepMs: [{ contextTokens: 40, ms: 8 }],
+  targetMs: [8, 9],
+  draftMs: [1, 2],
+  reevaluates: true,
+} as const;
 
 /** A dry run, as the build lists it. */
 const tried = (args: readonly string[]) => [...args, "--version"].join(" ");
@@ -73,6 +86,7 @@ describe("the plan of a server", () => {
       notes: [{ key: "rpc.cache", reason: "only a worker caches weights" }],
       findings: [expect.objectContaining({ rank: "warning", code: "rpc-unprotected" })],
       refused: [],
+      costKeys: { target: expect.stringMatching(/^[0-9a-f]{32}$/) as string, draft: expect.any(String) as string },
     });
     const asked = flags.filter(({ key }) => key !== "rpc.workers").flatMap(({ args }) => args);
     expect(session.build.asked()).toEqual([tried(asked.map(String))]);
@@ -91,6 +105,126 @@ describe("the plan of a server", () => {
     expect(await hashWith({ CUDA_VISIBLE_DEVICES: "2" })).not.toBe(first);
     expect(await hashWith({})).not.toBe(first);
     expect(await hashWith({ CUDA_VISIBLE_DEVICES: "1" })).toBe(first);
+  });
+
+  describe("with what was measured without a draft", () => {
+    const draftOf = (more: object = {}) => ({ model: session.writeModel("draft.gguf"), ...more });
+    const planWith = (values: object) => planLaunch(makeProfile({ model, ctx_size: 512, ...values }), options());
+    let model: string;
+    beforeEach(() => (model = session.writeModel("target.gguf")));
+
+    /** Keeps costs under the keys of this profile. */
+    async function keep(values: object): Promise<void> {
+      const { costKeys } = await planWith(values);
+      if (costKeys === undefined) throw new Error("no key");
+      await writeKeptCosts(session.paths.data, { ...keptCosts, key: costKeys.target, draftKey: costKeys.draft });
+    }
+
+    test("the target has one key, whatever its draft and its address", async () => {
+      const keys = await Promise.all(
+        [
+          {},
+          { draft: draftOf(), server: { port: 9000 } },
+          { draft: draftOf({ n_max: 3, p_min: 0.1 }), server: { host: "127.0.0.1", port: "auto", metrics: true } },
+          { draft: { type: "ngram-mod" } },
+        ].map(planWith),
+      );
+      expect(new Set(keys.map(({ costKeys }) => costKeys?.target)).size).toBe(1);
+    });
+
+    test.each([
+      ["another setting", () => ({ threads: 3 })],
+      ["another variable", () => ({ env: { CUDA_VISIBLE_DEVICES: "1" } })],
+      ["another model", () => ({ model: session.writeModel("other.gguf") })],
+      ["a raw flag", () => ({ args: ["--no-warmup"] })],
+    ])("%s has another key", async (_, values) => {
+      expect((await planWith(values())).costKeys?.target).not.toBe((await planWith({})).costKeys?.target);
+    });
+
+    test("another file of the same build has another key", async () => {
+      const before = (await planWith({})).costKeys;
+      utimesSync(session.build.server, 1, 1);
+      expect((await planWith({})).costKeys?.target).not.toBe(before?.target);
+    });
+
+    test("a draft has one key, however much it drafts, and n-grams have none", async () => {
+      const keys = await Promise.all(
+        [draftOf(), draftOf({ n_max: 3, n_min: 1, p_min: 0.1 }), draftOf({ threads: 1 }), { type: "ngram-mod" }].map(
+          async (draft) => (await planWith({ draft })).costKeys?.draft,
+        ),
+      );
+      expect(keys[1]).toBe(keys[0]);
+      expect(keys[2]).not.toBe(keys[0]);
+      expect(keys[3]).toBeNull();
+      expect((await planWith({})).costKeys?.draft).toBeNull();
+    });
+
+    test("the launch has it, and the same hash as before", async () => {
+      const before = await planWith({ draft: draftOf() });
+      expect(before.launch.costs).toBeUndefined();
+      await keep({ draft: draftOf() });
+      const { launch } = await planWith({ draft: draftOf({ n_max: 3 }) });
+      const { stepMs, targetMs, draftMs, reevaluates } = keptCosts;
+      expect(launch.costs).toEqual({ stepMs, targetMs, draftMs, reevaluates });
+      expect((await planWith({ draft: draftOf() })).launch.hash).toBe(before.launch.hash);
+    });
+
+    test("the costs of batches are left out for another draft, and those of the draft for n-grams", async () => {
+      await keep({ draft: draftOf() });
+      expect((await planWith({ draft: draftOf({ threads: 1 }) })).launch.costs).toMatchObject({
+        stepMs: keptCosts.stepMs,
+        targetMs: null,
+        draftMs: null,
+      });
+      expect((await planWith({ draft: { type: "ngram-mod" } })).launch.costs).toMatchObject({
+        targetMs: keptCosts.targetMs,
+        draftMs: null,
+      });
+    });
+
+    test("a server that does not draft is compared with nothing", async () => {
+      await keep({});
+      expect((await planWith({})).launch.costs).toBeUndefined();
+    });
+  });
+
+  describe("with on_loss: restart", () => {
+    const profileWith = (draft: object) => {
+      const models = { model: session.writeModel("target.gguf"), lora: [session.writeModel("lora.gguf")] };
+      return makeProfile({ ...models, threads: 3, draft: { model: session.writeModel("draft.gguf"), ...draft } });
+    };
+
+    test("has the same server without its draft as a fallback", async () => {
+      const { launch } = await planLaunch(profileWith({ on_loss: "restart" }), options());
+      const { draft: _, ...values } = profileWith({}).values;
+      const without = await planLaunch({ ...profileWith({}), values }, options());
+      expect(launch.fallback).toEqual({ args: without.launch.args, files: without.launch.files });
+      expect(launch.args).toContain("--spec-draft-model");
+    });
+
+    test("is noted where the speed without a draft is not known, and cannot be measured at the start", async () => {
+      const profile = profileWith({ on_loss: "restart" });
+      const notes = async () =>
+        (await planLaunch(profile, options())).findings.filter(({ code }) => code === "loss-unseen");
+      expect(await notes()).toEqual([
+        expect.objectContaining({ rank: "note", fix: { before: "measure it:", run: ["bench", "p"] } }),
+      ]);
+      const { costKeys } = await planLaunch(profile, options());
+      const measured = { ...keptCosts, key: costKeys?.target ?? "", draftKey: null };
+      await writeKeptCosts(session.paths.data, measured);
+      expect(await notes()).toEqual([]);
+      await writeKeptCosts(session.paths.data, { ...measured, stepMs: [] });
+      session.server = "b8390";
+      expect(await notes()).toEqual([]);
+    });
+
+    test("has no fallback where it does not draft, and none without the key", async () => {
+      expect((await planLaunch(profileWith({ on_loss: "warn" }), options())).launch).not.toHaveProperty("fallback");
+      const misfit = session.writeModel("misfit-draft.gguf", { "tokenizer.ggml.model": "llama" });
+      const { launch } = await planLaunch(profileWith({ model: misfit, on_loss: "restart" }), options());
+      expect(launch.proof.wanted).toBe(false);
+      expect(launch).not.toHaveProperty("fallback");
+    });
   });
 
   test("makes a session of its own without one", async () => {

@@ -90,7 +90,7 @@ function findFaults({ rendering }: Rendered, catalogue: FlagCatalogue): string[]
 }
 
 /** Keys that are not for the server, or that are for it only with another value. */
-const elsewhere = ["kind", "server.metrics", "server.metrics_port", "draft.on_mismatch"];
+const elsewhere = ["kind", "server.metrics", "server.metrics_port", "draft.on_mismatch", "draft.on_loss"];
 
 /** The keys of a profile that have neither a flag nor a note. */
 function findLostKeys({ given, rendering }: Rendered): string[] {

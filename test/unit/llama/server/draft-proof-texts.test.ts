@@ -1,5 +1,5 @@
-import { describe, expect, test } from "vitest";
-import type { DraftingStatus, TrafficStatus } from "../../../../src/control/messages.ts";
+import { expect, test } from "vitest";
+import type { DraftingStatus } from "../../../../src/control/messages.ts";
 import { describeDrafting, draftProofTexts } from "../../../../src/llama/server/draft-proof-texts.ts";
 
 const on: DraftingStatus = { state: "on", draftTokens: 92, acceptedTokens: 71 };
@@ -22,27 +22,9 @@ test("a server that must draft and does not is an error of the profile", () => {
   });
 });
 
-describe("ten minutes of traffic", () => {
-  const traffic: TrafficStatus = {
-    tokens: 1000,
-    draftTokens: 500,
-    acceptedTokens: 300,
-    acceptanceRate: 0.6,
-    tokensPerSecond: 9,
-    meanAcceptedLength: 2,
-  };
-
-  test("without a drafted token are a fault", () => {
-    expect(draftProofTexts.findFault({ ...traffic, draftTokens: 0 }, 10)).toMatch(/^drafting has stopped/);
-  });
-
-  test("slower than the same server without a draft are a fault", () => {
-    expect(draftProofTexts.findFault(traffic, 10)).toMatch(/^drafting costs more than it brings/);
-    expect(draftProofTexts.findFault(traffic, 9)).toBeUndefined();
-    expect(draftProofTexts.findFault(traffic, null)).toBeUndefined();
-  });
-
-  test("with few tokens are inconclusive", () => {
-    expect(draftProofTexts.findFault({ ...traffic, tokens: 999, draftTokens: 0 }, 10)).toBeUndefined();
-  });
+test("a server that was restarted without its draft says why, and since when", () => {
+  const at = new Date("2026-01-01T00:00:00.000Z");
+  expect(draftProofTexts.explainFallback("it was slower (0.84 ×)", at)).toBe(
+    "it was slower (0.84 ×), restarted without the draft at 2026-01-01T00:00:00.000Z",
+  );
 });

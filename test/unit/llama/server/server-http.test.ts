@@ -256,45 +256,64 @@ describe("the proof request", () => {
     ]);
   });
 
-  test("then measures the speed without drafting, with requests too short for a draft", async () => {
-    const steps = [9, 5, 4, 5, 70];
+  /** Answers the proof, the same without a draft, and the same with one. @returns what is asked for. */
+  function answerBaseline(withoutDraft: object, drafted: object): unknown[] {
     const asked: unknown[] = [];
     answer = (_request, body, response) => {
-      const { max_tokens: tokens } = JSON.parse(body) as { max_tokens: number };
-      asked.push(tokens);
-      response.end(
-        JSON.stringify({ timings: tokens === 64 ? timings : { predicted_n: 2, predicted_ms: steps.pop() } }),
-      );
+      const { max_tokens: tokens, "speculative.n_max": most } = JSON.parse(body) as Record<string, unknown>;
+      asked.push([tokens, most]);
+      const others = most === 0 ? withoutDraft : drafted;
+      response.end(JSON.stringify({ timings: tokens === 64 ? timings : others }));
     };
-    expect(await prove(makeLaunch(), endpoint, never)).toMatchObject({ requests: 6, baselineTokensPerSecond: 200 });
-    expect(asked).toEqual([64, 2, 2, 2, 2, 2]);
+    return asked;
+  }
+
+  const step = { predicted_n: 16, predicted_ms: 300 };
+
+  test("then measures the speed without a draft, where a request can turn drafting off", async () => {
+    const asked = answerBaseline(step, { ...step, draft_n: 12 });
+    // 15 steps: the first token comes with the prompt.
+    expect(await prove(makeLaunch(), endpoint, never)).toMatchObject({ requests: 3, baselineTokensPerSecond: 50 });
+    expect(asked).toEqual([
+      [64, undefined],
+      [16, 0],
+      [16, undefined],
+    ]);
   });
 
   test.each([
-    ["a request with another number of tokens", { predicted_n: 1, predicted_ms: 1 }],
-    ["a request that drafted", { predicted_n: 2, predicted_ms: 1, draft_n: 1 }],
-  ])("leaves out %s", async (_, odd) => {
-    const steps = [odd, { predicted_n: 2, predicted_ms: 10 }, odd, { predicted_n: 2, predicted_ms: 20 }, odd];
-    answer = (_request, body, response) => {
-      const isFirst = (JSON.parse(body) as { max_tokens: number }).max_tokens === 64;
-      response.end(JSON.stringify({ timings: isFirst ? timings : steps.pop() }));
-    };
-    expect(await prove(makeLaunch(), endpoint, never)).toMatchObject({ requests: 6, baselineTokensPerSecond: 50 });
+    ["drafts all the same", { ...step, draft_n: 1, draft_n_accepted: 1 }, { ...step, draft_n: 1 }, 2],
+    ["answers with another number of tokens", { predicted_n: 7, predicted_ms: 9 }, { ...step, draft_n: 1 }, 2],
+    ["would have drafted nothing anyway", step, step, 3],
+    ["tells no time", { predicted_n: 16 }, { ...step, draft_n: 1 }, 3],
+    ["tells an impossible time", { ...step, predicted_ms: -1 }, { ...step, draft_n: 1 }, 3],
+  ])("claims no speed without a draft for a server that %s", async (_, withoutDraft, drafted, requests) => {
+    answerBaseline(withoutDraft, drafted);
+    expect(await prove(makeLaunch(), endpoint, never)).toMatchObject({ requests, baselineTokensPerSecond: undefined });
   });
 
-  test.each([0, -1, null, "1", Number.MAX_SAFE_INTEGER + 1])("has no speed from steps of %s ms", async (stepMs) => {
-    answer = (_request, body, response) => {
-      const isFirst = (JSON.parse(body) as { max_tokens: number }).max_tokens === 64;
-      response.end(JSON.stringify({ timings: isFirst ? timings : { predicted_n: 2, predicted_ms: stepMs } }));
-    };
-    expect((await prove(makeLaunch(), endpoint, never)).baselineTokensPerSecond).toBeUndefined();
+  test("takes what was measured without the draft model, and asks no more", async () => {
+    const asked = answerBaseline(step, { ...step, draft_n: 12 });
+    const known = (contextTokens: number) => ({
+      costs: { stepMs: [{ contextTokens, ms: 8 }], targetMs: null, draftMs: null, reevaluates: true },
+    });
+    expect(await prove(makeLaunch(known(512)), endpoint, never)).toMatchObject({
+      requests: 1,
+      baselineTokensPerSecond: 125,
+    });
+    expect(await prove(makeLaunch(known(5000)), endpoint, never)).toMatchObject({ baselineTokensPerSecond: undefined });
+    expect(asked).toEqual([
+      [64, undefined],
+      [64, undefined],
+    ]);
   });
 
-  test("has no speed without drafting for a server that still drafts, or that never drafts", async () => {
-    answerWith(200, { timings: { predicted_n: 2, predicted_ms: 5, draft_n: 1, draft_n_accepted: 1 } });
-    expect((await prove(makeLaunch(), endpoint, never)).baselineTokensPerSecond).toBeUndefined();
+  test("compares nothing for a server that never drafts", async () => {
     answerWith(200, { timings: { predicted_n: 64, predicted_ms: 64 } });
-    expect((await prove(makeLaunch(), endpoint, never)).baselineTokensPerSecond).toBeUndefined();
+    expect(await prove(makeLaunch(), endpoint, never)).toMatchObject({
+      requests: 1,
+      baselineTokensPerSecond: undefined,
+    });
   });
 
   test.each([

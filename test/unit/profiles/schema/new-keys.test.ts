@@ -71,7 +71,7 @@ function candidates({ enum: words = [] }: JsonSchema): unknown[] {
 }
 
 /** Keys of `draft` that do not change the memory of the draft model. */
-const noMemory = ["model", "type", "n_max", "n_min", "p_min", "ngram_size", "threads", "on_mismatch"];
+const noMemory = ["model", "type", "n_max", "n_min", "p_min", "ngram_size", "threads", "on_mismatch", "on_loss"];
 
 test("every key of draft that takes memory is in the question for the draft model's memory (draftArguments)", () => {
   const folder = join(checkout, "src/llama/plan");

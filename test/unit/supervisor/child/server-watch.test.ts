@@ -26,6 +26,7 @@ beforeEach(() => {
   answers = goodAnswers();
   server = system.processes.start();
   told = [];
+  lines.length = 0;
 });
 afterEach(() => {
   watch.stop();
@@ -34,6 +35,8 @@ afterEach(() => {
 });
 
 const health = makeLaunch().health;
+/** Passed on by `onLine` and `onCaughtUp`. */
+const lines: string[] = [];
 
 /** Watches the server, from its load on. */
 function start(more: Partial<Launch> = {}): void {
@@ -50,6 +53,8 @@ function start(more: Partial<Launch> = {}): void {
     onHealth: (found) => tell(found),
     onLoad: ({ doneBytes, totalBytes }) => tell(`loaded ${doneBytes} of ${totalBytes}`),
     onTraffic: ({ tokens, draftTokens }) => tell(`${tokens} tokens, ${draftTokens} drafted`),
+    onLine: (text, isOwn) => lines.push(`${isOwn ? "own: " : ""}${text}`),
+    onCaughtUp: () => lines.push("that is all"),
     onSilence: () => tell("silence"),
     onLost: () => tell("lost"),
     onLogMoved: () => tell("log moved"),
@@ -334,10 +339,26 @@ describe("traffic", () => {
     expect(await after(5000)).toEqual(["5002 3 tokens, 0 drafted"]);
   });
 
+  test("comes with each line of a server that is ready, and with which lines are about our own requests", async () => {
+    start({ watchTraffic: true });
+    watch.noteOwnRequests(1);
+    line("listening");
+    line(speed(1));
+    await after(2);
+    expect(lines).toEqual([]);
+    watch.enter("ready");
+    line(speed(3));
+    await after(5000);
+    expect(lines).toEqual(["listening", `own: ${speed(1)}`, speed(3), "that is all"]);
+    await after(5000);
+    expect(lines.slice(4)).toEqual(["that is all"]);
+  });
+
   test("is not read where the launch does not want it", async () => {
     await startReady({ watchTraffic: false });
     line(speed(3));
     expect(await after(5001)).toEqual(["5003 ready"]);
+    expect(lines).toEqual([]);
   });
 
   test("is read on after a rotation of the log", async () => {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { parseTraffic } from "../../../../src/llama/server/traffic-lines.ts";
+import { parseTraffic } from "../../../../src/llama/traffic/traffic-lines.ts";
 
 const none = { tokens: 0, seconds: 0, draftTokens: 0, acceptedTokens: 0, drafts: 0, acceptedLengths: 0 };
 
