@@ -34,15 +34,16 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
   }
   if (argv[2] === resumeCommand) {
     onCrash(reportError);
-    const [{ outliveOutput }, { resumePaused }, { findLoadOptions }] = await Promise.all([
+    const [{ outliveOutput }, { resumePaused }, { findLoadOptions }, { jsonLine }] = await Promise.all([
       import("./run/outlive-output.ts"),
       import("../fleet/pause/resume-paused.ts"),
       import("./options/context.ts"),
+      import("./screen/json-text.ts"),
     ]);
     outliveOutput();
     return resumePaused(argv[3] ?? "[]", {
       load: findLoadOptions(),
-      write: (message) => print(`${JSON.stringify(message)}\n`),
+      write: (message) => print(jsonLine(message)),
     });
   }
   let code = 0;
