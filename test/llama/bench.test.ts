@@ -65,7 +65,7 @@ describe("llmctl bench", () => {
     expect(report.sentence).toMatch(/^loses: 0\.\d\d × /);
   });
 
-  test("says that nothing can be shown where it measures too little, and goes on from there the next time", async () => {
+  test("says that nothing can be shown where it measures too little, and goes on from there next time", async () => {
     await using home = await TempHome.create();
     await writeProfiles(home);
     const file = join(home.path, "one.txt");

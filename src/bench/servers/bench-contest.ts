@@ -57,13 +57,13 @@ export class BenchContest extends ServerContest<RunningSetting> {
   }
 }
 
-interface StartOptions extends Omit<BenchContestOptions, "settings" | "capacity"> {
+interface SettingStart extends Omit<BenchContestOptions, "settings" | "capacity"> {
   readonly signal: AbortSignal;
 }
 
 async function startSetting(
   setting: BenchSetting,
-  { folder, onEvent, onAnswer, signal, ...measuring }: StartOptions,
+  { folder, onEvent, onAnswer, signal, ...measuring }: SettingStart,
 ): Promise<RunningSetting> {
   const { label, launch } = setting;
   const server = await BenchServer.start(launch, {

@@ -3,7 +3,7 @@ import { findMemoryNeed } from "../../llama/plan/memory-need.ts";
 import type { PlanSession } from "../../llama/plan/plan-session.ts";
 import { listProfileStates } from "../../supervisor/state/profile-states.ts";
 import type { BenchSetting } from "./plan-setting.ts";
-import { describe, findRoom, type Room, type ServerNeed, type Shortage } from "./room-for-servers.ts";
+import { describeShortage, findRoom, type Room, type ServerNeed, type Shortage } from "./room-for-servers.ts";
 
 /**
  * Whether the servers of these settings can run at the same time.
@@ -46,7 +46,7 @@ async function usesDevice({ profile, launch }: BenchSetting, session: PlanSessio
 async function noMemory(shortage: Shortage, { paths }: PlanSession): Promise<LlmctlError> {
   const states = await listProfileStates(paths);
   const running = states.flatMap(({ name, presence }) => (presence === "live" ? [name] : []));
-  const message = `there is no room for a server to measure: ${describe(shortage)}`;
+  const message = `there is no room for a server to measure: ${describeShortage(shortage)}`;
   const options = running.map((name) => `--replace ${name}`).join(" ");
   return new LlmctlError("bench-no-memory", message, {
     exit: "busy",

@@ -43,7 +43,8 @@ export function findRoom(needs: readonly ServerNeed[], usesDevices: boolean): Ro
   }
   for (const { device, freeMib } of needs.flatMap(({ uses }) => uses)) {
     const needsMib = sumOf(needs, device);
-    if (needsMib > freeMib) return { fits: "one", why: `${describe({ device, needsMib, freeMib })} for all at once` };
+    if (needsMib > freeMib)
+      return { fits: "one", why: `${describeShortage({ device, needsMib, freeMib })} for all at once` };
   }
   return { fits: "all" };
 }
@@ -62,6 +63,8 @@ function sumOf(needs: readonly ServerNeed[], device: string): number {
   return sum - shared * (needs.length - 1);
 }
 
-export function describe({ device, needsMib, freeMib }: Shortage): string {
-  return `${device === hostName ? "RAM" : device} has ${Math.round(freeMib)} MiB free, ${Math.round(needsMib)} MiB are needed`;
+/** `CUDA0 has 900 MiB free, 1200 MiB are needed`. */
+export function describeShortage({ device, needsMib, freeMib }: Shortage): string {
+  const [free, needs] = [freeMib, needsMib].map(Math.round);
+  return `${device === hostName ? "RAM" : device} has ${free} MiB free, ${needs} MiB are needed`;
 }

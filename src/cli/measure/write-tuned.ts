@@ -26,8 +26,8 @@ interface WriteOptions {
 }
 
 /**
- * Shows what a profile would be with the result of a search, asks, and writes it. A shipped profile gets an own one that
- * extends it.
+ * Shows what a profile would be with the result of a search, asks, and writes it. A shipped profile gets an own one
+ * that extends it.
  * @throws LlmctlError as `planTunedDraft`, `replaceText` and `createProfile`.
  */
 export async function writeTuned(nameOrPath: string, options: WriteOptions): Promise<void> {

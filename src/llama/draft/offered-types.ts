@@ -2,8 +2,8 @@ import { draftingTypes } from "../../profiles/rules/drafting-types.ts";
 import type { FlagCatalogue } from "../ask/flag-catalogue.ts";
 
 /**
- * The drafting types of a build, in llama.cpp's words. Builds until April 2026 draft as soon as they have a draft model;
- * their `--spec-type`, if they have it, only adds n-gram types.
+ * The drafting types of a build, in llama.cpp's words. Builds until April 2026 draft as soon as they have a draft
+ * model; their `--spec-type`, if they have it, only adds n-gram types.
  */
 export function offeredDraftingTypes(catalogue: FlagCatalogue): readonly string[] {
   const choices = catalogue.findFirst(["--spec-type"])?.entry.choices ?? [];

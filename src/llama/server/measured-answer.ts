@@ -47,9 +47,9 @@ const seed = 42;
 
 /**
  * Sends one streaming request and measures its answer.
- * @throws LlmctlError `prompt-too-long` for a prompt longer than the context; `answer-cut-off` when the connection breaks;
- *   `answer-failed` for every other refusal, and for what does not come from llama-server; an `AbortError` when the
- *   signal is aborted.
+ * @throws LlmctlError `prompt-too-long` for a prompt longer than the context; `answer-cut-off` when the connection
+ *   breaks; `answer-failed` for every other refusal, and for what does not come from llama-server; an `AbortError` when
+ *   the signal is aborted.
  * @see llama.cpp tools/server/README.md, `timings`
  */
 export async function measureAnswer(asked: MeasuredRequest): Promise<MeasuredAnswer> {

@@ -1,9 +1,5 @@
 import { describe, expect, test } from "vitest";
-import {
-  describe as describeShortage,
-  findRoom,
-  type ServerNeed,
-} from "../../../../src/bench/servers/room-for-servers.ts";
+import { describeShortage, findRoom, type ServerNeed } from "../../../../src/bench/servers/room-for-servers.ts";
 
 function need(uses: Readonly<Record<string, readonly [needs: number, free: number]>>, isMapped = true): ServerNeed {
   return {
