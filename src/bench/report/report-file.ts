@@ -12,6 +12,9 @@ import { reportChecks } from "./report-shape.ts";
 const mostBytes = 64 << 20;
 const jsonLimits = { depth: 32, values: 4_000_000 };
 
+/** What to do where the file is not the report of a comparison. */
+const nameReport = 'name the JSON file that "bench --report" has written beside its page';
+
 /** A report's two files. */
 export interface ReportFiles {
   readonly html: string;
@@ -67,7 +70,6 @@ export async function readReport(path: string): Promise<BenchReport> {
 }
 
 async function readText(path: string): Promise<string> {
-  const fix = 'name the JSON file that "llmctl bench --report FILE.html" writes beside its page';
   let text: string | undefined;
   try {
     text = await readBounded(path, mostBytes);
@@ -75,13 +77,13 @@ async function readText(path: string): Promise<string> {
     if (!isSystemError(error)) throw error;
     const what =
       systemErrorCode(error) === "ENOENT" ? "there is no such report" : `it cannot be read: ${error.message}`;
-    throw new LlmctlError("report-unreadable", what, { exit: "missingFile", at: path, fix, cause: error });
+    throw new LlmctlError("report-unreadable", what, { exit: "missingFile", at: path, fix: nameReport, cause: error });
   }
   if (text !== undefined) return text;
   throw new LlmctlError("report-unreadable", `it is no regular file, or larger than ${mostBytes >> 20} MiB`, {
     exit: "missingFile",
     at: path,
-    fix,
+    fix: nameReport,
   });
 }
 
@@ -98,7 +100,7 @@ function notAReport(path: string, why: string): LlmctlError {
   return new LlmctlError("not-a-report", `the file is not the report of a bench: ${why}`, {
     exit: "config",
     at: path,
-    fix: 'name the JSON file that "llmctl bench --report FILE.html" writes beside its page',
+    fix: nameReport,
   });
 }
 

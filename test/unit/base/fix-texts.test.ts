@@ -33,6 +33,9 @@ const reasons: readonly { readonly text: string; readonly reason: string }[] = [
   { text: "${result}; llmctl tune`", reason: "a comment in a profile" },
   { text: "const ownComment = ", reason: "the pattern of that comment" },
   { text: "llmctl check [options] <target> <draft>", reason: "usage" },
+  { text: "llmctl bench --compare A.json B.json", reason: "usage" },
+  { text: "origin: `llmctl bench ${profile} ·", reason: "where a page comes from" },
+  { text: "origin: `llmctl tune ${profile} ·", reason: "where a page comes from" },
 ];
 
 /** Words that follow the program's name in prose about it. */
