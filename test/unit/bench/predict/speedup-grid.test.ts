@@ -68,10 +68,15 @@ describe("the finalists", () => {
     sums: { ...addCycles([]), drafted: others.drafted ?? nMax * 100 },
   });
 
-  test("are the best of each n_max within a tenth of the best, at most three", () => {
-    const grid = [one(1, 1.1), one(2, 1.3), one(2, 1.35, { pMin: 0.5 }), one(3, 1.4), one(4, 1.38), one(5, 1.2)];
-    expect(pickFinalists(grid)).toEqual([grid[3], grid[4], grid[2]]);
-    expect(pickFinalists(grid, 1)).toEqual([grid[3]]);
+  test("are the best within a tenth of the best whose n_max are not neighbours", () => {
+    const grid = [one(1, 1.1), one(2, 1.3), one(2, 1.35, { pMin: 0.5 }), one(3, 1.4), one(4, 1.38), one(5, 1.27)];
+    expect(pickFinalists(grid)).toEqual([grid[3], grid[2], grid[5]]);
+  });
+
+  test("are at most three, unless another number is asked for", () => {
+    const grid = [one(1, 1.4), one(2, 1.39), one(4, 1.38), one(8, 1.37)];
+    expect(pickFinalists(grid)).toEqual(grid.slice(0, 3));
+    expect(pickFinalists(grid, 1)).toEqual(grid.slice(0, 1));
   });
 
   test("of equal ones the one that drafts less comes first", () => {
