@@ -1,7 +1,7 @@
 import type { BenchReport, ReportedSetting } from "../../src/bench/bench-report.ts";
 import type { Estimate, Verdict } from "../../src/bench/estimate.ts";
 import type { Measurement, Round } from "../../src/bench/measurement.ts";
-import { describeEstimate } from "../../src/bench/statistics/speedup-sentence.ts";
+import { formatEstimate } from "../../src/bench/number-words.ts";
 import { hostileName } from "./hostile-text.ts";
 
 /* Reports as real runs give them, with numbers that are the same in each run of the tests. */
@@ -211,7 +211,7 @@ export function makeReport(situation: Situation, keys: Partial<BenchReport> = {}
     },
     predicted: predict(situation.acceptedByPosition),
     waitShare: 0.012,
-    sentence: `pays ${describeEstimate(estimate)}, TTFT +4 %, the draft takes 1.2 GiB`,
+    sentence: `pays ${formatEstimate(estimate)}, TTFT +4 %, the draft takes 1.2 GiB`,
     notes: [],
     ...keys,
   };

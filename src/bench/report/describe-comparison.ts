@@ -1,6 +1,6 @@
 import { formatTable } from "../../base/text/table.ts";
 import type { ReportComparison } from "./compare-reports.ts";
-import { formatEstimate, formatInterval, formatRatio } from "./number-words.ts";
+import { formatEstimate, formatInterval, formatRatio } from "../number-words.ts";
 import { wrapText } from "./wrap-text.ts";
 
 /** A comparison on a terminal. @param width In columns; Infinity where the output is no terminal. */

@@ -10,7 +10,7 @@ import {
   formatRatio,
   formatShare,
   formatSpeed,
-} from "./number-words.ts";
+} from "../number-words.ts";
 import { busyNote, limitNotes } from "./result-limits.ts";
 import { geometricMean, measurementsOf, promptSpeeds } from "./prompt-speeds.ts";
 import type { ReportFiles } from "./report-file.ts";

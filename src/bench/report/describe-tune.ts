@@ -2,7 +2,7 @@ import { formatTable } from "../../base/text/table.ts";
 import { formatDuration } from "../../base/text/units.ts";
 import type { TuneReport } from "../tune-report.ts";
 import { type DescribeOptions, describeFiles, describeLimits } from "./describe-result.ts";
-import { countOf, finalistResult, formatChange, formatCount, formatInterval, formatRatio } from "./number-words.ts";
+import { countOf, finalistResult, formatChange, formatCount, formatInterval, formatRatio } from "../number-words.ts";
 import { wrapText } from "./wrap-text.ts";
 
 /** A search on a terminal: the sentence, what was measured, what was thrown out and why. */

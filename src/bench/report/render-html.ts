@@ -1,5 +1,5 @@
 import type { BenchReport } from "../bench-report.ts";
-import { formatMoment } from "./number-words.ts";
+import { formatMoment } from "../number-words.ts";
 import { acceptanceSection } from "./page/acceptance-section.ts";
 import { costsSection } from "./page/costs-section.ts";
 import { keyFigures } from "./page/key-figures.ts";

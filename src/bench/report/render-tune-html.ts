@@ -1,5 +1,5 @@
 import type { TuneReport } from "../tune-report.ts";
-import { formatMoment } from "./number-words.ts";
+import { formatMoment } from "../number-words.ts";
 import { gridSection } from "./page/grid-section.ts";
 import { limits } from "./page/lead.ts";
 import { originSection } from "./page/origin-section.ts";

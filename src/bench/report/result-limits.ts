@@ -1,5 +1,5 @@
 import type { TuneReport } from "../tune-report.ts";
-import { formatShare } from "./number-words.ts";
+import { formatShare } from "../number-words.ts";
 
 /** From here on other programs slow the servers enough to be seen in an interval of ± 2 %. */
 const busyShare = 0.1;

@@ -7,7 +7,7 @@ import { isMeasured, type Round } from "../measurement.ts";
 import { type Contest, type Contestant, type RoundKeeper, type RoundsEnd, runRounds } from "../rounds/run-rounds.ts";
 import { type Comparison, estimateRatio } from "../statistics/estimate-ratio.ts";
 import { equalWithin, spreadOf } from "../statistics/judge.ts";
-import { describeEstimate } from "../statistics/speedup-sentence.ts";
+import { formatEstimate } from "../number-words.ts";
 
 export interface PairOptions {
   readonly comparison: Comparison;
@@ -91,5 +91,5 @@ function expectMeasured(rounds: readonly Round[]): void {
 function describeSoFar(rounds: readonly Round[], comparison: Comparison): string {
   const estimate = estimateRatio(rounds, comparison);
   const made = rounds.length === 1 ? "1 round" : `${rounds.length} rounds`;
-  return estimate === undefined ? made : `${describeEstimate(estimate)} after ${made}`;
+  return estimate === undefined ? made : `${formatEstimate(estimate)} after ${made}`;
 }

@@ -1,4 +1,5 @@
 import type { Estimate, Verdict } from "../estimate.ts";
+import { formatChange, formatEstimate, formatMemory } from "../number-words.ts";
 import { fewestPrompts } from "./estimate-ratio.ts";
 import { spreadOf } from "./judge.ts";
 
@@ -19,7 +20,7 @@ export function speedupSentence(verdict: Verdict, facts: SentenceFacts): string 
   const { kind, estimate } = verdict;
   if (kind === "unknown") return unknownSentence(verdict, facts.elapsedMs);
   const start = kind === "pays" ? "pays" : `${kind}:`;
-  return [`${start} ${describeEstimate(verdict.estimate)}${describePrompts(estimate)}`, ...describeCosts(facts)].join(
+  return [`${start} ${formatEstimate(verdict.estimate)}${describePrompts(estimate)}`, ...describeCosts(facts)].join(
     ", ",
   );
 }
@@ -40,13 +41,6 @@ function describeMore(moreMs: number | undefined, morePrompts: number | undefine
   return `; about ${roughCount(morePrompts)} more ${morePrompts === 1 ? "prompt" : "prompts"} would do`;
 }
 
-/** `1.31 × (1.24 to 1.38)`, with a digit more where an end that is not 1 would read as 1. */
-export function describeEstimate({ ratio, low, high }: Estimate): string {
-  const looksLikeOne = [low, high].some((end) => end !== 1 && end.toFixed(2) === "1.00");
-  const write = (value: number) => value.toFixed(looksLikeOne ? 3 : 2);
-  return `${write(ratio)} × (${write(low)} to ${write(high)})`;
-}
-
 /** The interval of few prompts says nothing about others. */
 function describePrompts({ prompts }: Estimate): string {
   if (prompts >= fewestPrompts) return "";
@@ -55,26 +49,19 @@ function describePrompts({ prompts }: Estimate): string {
 
 function describeCosts({ firstToken, draftBytes }: SentenceFacts): string[] {
   const isShown = firstToken !== null && (firstToken.low > 1 || firstToken.high < 1);
-  const wait = isShown ? signedPercent(firstToken.ratio - 1) : 0;
+  const change = isShown ? formatChange(firstToken.ratio) : noChange;
   return [
-    ...(wait === 0 ? [] : [`TTFT ${wait > 0 ? "+" : "-"}${Math.abs(wait)} %`]),
-    ...(draftBytes === null || draftBytes <= 0 ? [] : [`the draft takes ${describeMemory(draftBytes)}`]),
+    ...(change === noChange ? [] : [`TTFT ${change}`]),
+    ...(draftBytes === null || draftBytes <= 0 ? [] : [`the draft takes ${formatMemory(draftBytes)}`]),
   ];
 }
 
-function signedPercent(share: number): number {
-  return Math.round(100 * share);
-}
+const noChange = formatChange(1);
 
 /** Never 0: an interval has a width. */
 function percent(share: number): string {
   const value = 100 * share;
   return value < 1 ? Math.max(0.1, value).toFixed(1) : value.toFixed(0);
-}
-
-function describeMemory(bytes: number): string {
-  const mib = bytes / 2 ** 20;
-  return mib < 1000 ? `${Math.max(1, Math.round(mib))} MiB` : `${(mib / 1024).toFixed(1)} GiB`;
 }
 
 /** An estimate is not exact to the second. */

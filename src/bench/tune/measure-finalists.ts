@@ -7,7 +7,7 @@ import type { Round, Timing } from "../measurement.ts";
 import { type Contest, type Contestant, type RoundKeeper, runRounds } from "../rounds/run-rounds.ts";
 import { estimateRatio } from "../statistics/estimate-ratio.ts";
 import { equalWithin, judge, spreadOf } from "../statistics/judge.ts";
-import { describeEstimate } from "../statistics/speedup-sentence.ts";
+import { formatEstimate } from "../number-words.ts";
 
 export interface FinalsOptions {
   /** The contestant that does not draft. */
@@ -157,6 +157,6 @@ class Finals {
     const best = this.#best();
     const estimate = best && this.#ratio(this.#options.none.label, best.label);
     const left = `${this.#alive.length} left`;
-    return estimate === undefined ? left : `${best?.label}: ${describeEstimate(estimate)}, ${left}`;
+    return estimate === undefined ? left : `${best?.label}: ${formatEstimate(estimate)}, ${left}`;
   }
 }

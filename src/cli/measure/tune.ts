@@ -6,7 +6,7 @@ import { readPrompts } from "../../bench/prompts/read-prompts.ts";
 import { describeTune } from "../../bench/report/describe-tune.ts";
 import { renderTuneHtml } from "../../bench/report/render-tune-html.ts";
 import { reportFiles, writeReport } from "../../bench/report/report-file.ts";
-import { describeEstimate } from "../../bench/statistics/speedup-sentence.ts";
+import { formatEstimate } from "../../bench/number-words.ts";
 import { runTune, type TuneResult } from "../../bench/tune/run-tune.ts";
 import { ensureModels } from "../../models/ensure-models.ts";
 import type { ModelRef } from "../../profiles/schema/schema.ts";
@@ -89,7 +89,7 @@ async function offer(
 ): Promise<void> {
   const paths = findPaths();
   const { estimate } = verdict;
-  const measured = estimate === undefined ? "by computing" : describeEstimate(estimate);
+  const measured = estimate === undefined ? "by computing" : formatEstimate(estimate);
   await writeTuned(nameOrPath, {
     paths,
     load: findLoadOptions(paths),

@@ -1,7 +1,7 @@
 import type { BenchReport } from "../../bench-report.ts";
 import { lane, laneAxis, shareBar } from "../chart/lane.ts";
 import { linearScale } from "../chart/scale.ts";
-import { formatShare } from "../number-words.ts";
+import { formatShare } from "../../number-words.ts";
 import { type Content, markup, type Markup } from "./markup.ts";
 import { numberCell, section } from "./page-frame.ts";
 

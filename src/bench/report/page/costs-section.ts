@@ -1,7 +1,7 @@
 import type { BatchCosts } from "../../bench-report.ts";
 import { linePlot } from "../chart/line-plot.ts";
 import { linearScale, wholeScale } from "../chart/scale.ts";
-import { formatMs, formatRatio, formatRatioTick } from "../number-words.ts";
+import { formatMs, formatRatio, formatRatioTick } from "../../number-words.ts";
 import { type Content, markup, type Markup } from "./markup.ts";
 import { closed, numberCell, section } from "./page-frame.ts";
 

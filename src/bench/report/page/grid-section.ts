@@ -1,5 +1,5 @@
 import type { GridSetting, TuneCandidate, TuneFinalist, TuneReport } from "../../tune-report.ts";
-import { formatEstimate, formatRatioTick } from "../number-words.ts";
+import { formatEstimate, formatRatioTick } from "../../number-words.ts";
 import { acceptanceTable } from "./acceptance-section.ts";
 import { costsTable } from "./costs-section.ts";
 import { type Content, markup, type Markup } from "./markup.ts";

@@ -13,7 +13,7 @@ import {
   formatRatio,
   formatShare,
   formatSpeed,
-} from "../number-words.ts";
+} from "../../number-words.ts";
 import { geometricMean, measurementsOf, median, promptSpeeds } from "../prompt-speeds.ts";
 import { type Content, markup, type Markup } from "./markup.ts";
 import { keyFigure } from "./page-frame.ts";

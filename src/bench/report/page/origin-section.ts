@@ -2,7 +2,7 @@ import { formatDuration, formatSize } from "../../../base/text/units.ts";
 import type { ReportedSetting } from "../../bench-report.ts";
 import type { TuneReport } from "../../tune-report.ts";
 import { describeCommand, describeDraft } from "../command-words.ts";
-import { formatMemory, formatShare } from "../number-words.ts";
+import { formatMemory, formatShare } from "../../number-words.ts";
 import { type Content, markup, type Markup } from "./markup.ts";
 import { closed, numberCell, section, textCell } from "./page-frame.ts";
 

@@ -2,7 +2,7 @@ import type { BenchReport } from "../../bench-report.ts";
 import type { Estimate } from "../../estimate.ts";
 import { linePlot } from "../chart/line-plot.ts";
 import { ratioScale, wholeScale } from "../chart/scale.ts";
-import { formatEstimate, formatRatio, formatRatioTick } from "../number-words.ts";
+import { formatEstimate, formatRatio, formatRatioTick } from "../../number-words.ts";
 import { type Content, markup, type Markup } from "./markup.ts";
 import { closed, numberCell, section } from "./page-frame.ts";
 import { valuesOf } from "./speedup-section.ts";

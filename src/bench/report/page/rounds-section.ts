@@ -1,5 +1,5 @@
 import { type FailedRequest, isMeasured, type Measurement, type Round } from "../../measurement.ts";
-import { countOf, formatCount, formatMs, formatShare } from "../number-words.ts";
+import { countOf, formatCount, formatMs, formatShare } from "../../number-words.ts";
 import { type Content, markup, type Markup } from "./markup.ts";
 import { closed, section } from "./page-frame.ts";
 

@@ -12,7 +12,7 @@ import {
   formatMemory,
   formatRatio,
   formatShare,
-} from "../number-words.ts";
+} from "../../number-words.ts";
 import { type Content, markup, type Markup } from "./markup.ts";
 import { keyFigure, numberCell, section, textCell } from "./page-frame.ts";
 import { estimateTable, intervalWords } from "./speedup-section.ts";

@@ -1,7 +1,7 @@
 import type { BenchReport } from "../../bench-report.ts";
 import { dumbbell, lane, laneAxis } from "../chart/lane.ts";
 import { logScale, type Scale } from "../chart/scale.ts";
-import { countOf, formatEstimate, formatRatio, formatSpeed } from "../number-words.ts";
+import { countOf, formatEstimate, formatRatio, formatSpeed } from "../../number-words.ts";
 import { type PromptSpeeds, promptSpeeds } from "../prompt-speeds.ts";
 import { type Content, markup, type Markup } from "./markup.ts";
 import { closed, numberCell, section } from "./page-frame.ts";

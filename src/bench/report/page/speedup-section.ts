@@ -3,7 +3,7 @@ import type { Estimate } from "../../estimate.ts";
 import { fewestPrompts } from "../../statistics/estimate-ratio.ts";
 import { lane, laneAxis, reference, toneOf, whiskers } from "../chart/lane.ts";
 import { ratioScale, type Scale } from "../chart/scale.ts";
-import { formatCount, formatEstimate, formatRatioTick } from "../number-words.ts";
+import { formatCount, formatEstimate, formatRatioTick } from "../../number-words.ts";
 import { markup, type Markup } from "./markup.ts";
 import { numberCell, section } from "./page-frame.ts";
 

@@ -1,61 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { describeCommand, describeDraft, flagGroups } from "../../../../src/bench/report/command-words.ts";
-import {
-  countOf,
-  formatChange,
-  formatChangeInterval,
-  formatCount,
-  formatEstimate,
-  formatInterval,
-  formatMemory,
-  formatMoment,
-  formatMs,
-  formatRatio,
-  formatShare,
-  formatSpeed,
-} from "../../../../src/bench/report/number-words.ts";
 import { busyNote } from "../../../../src/bench/report/result-limits.ts";
 import { wrapText } from "../../../../src/bench/report/wrap-text.ts";
-
-describe("numbers for people", () => {
-  test.each([
-    [formatRatio(1.314), "1.31 ×"],
-    [formatRatio(0.0123), "0.012 ×"],
-    [formatRatio(48.26), "48.3 ×"],
-    [formatRatio(480.6), "481 ×"],
-    [formatRatio(0), "0.00 ×"],
-    [formatInterval({ low: 1.24, high: 1.38 }), "1.24 to 1.38"],
-    [formatInterval({ low: 1.0021, high: 1.38 }), "1.002 to 1.380"],
-    [formatInterval({ low: 0.9, high: 0.9981 }), "0.900 to 0.998"],
-    [formatInterval({ low: 1, high: 20 }), "1.00 to 20.0"],
-    [formatInterval({ low: 1.001, high: 20 }), "1.001 to 20.0"],
-    [formatEstimate({ ratio: 1.3, low: 1.2, high: 1.4, prompts: 9 }), "1.30 × (1.20 to 1.40)"],
-    [formatChange(1.04), "+4 %"],
-    [formatChange(0.88), "−12 %"],
-    [formatChange(1.004), "± 0 %"],
-    [formatChangeInterval({ low: 0.98, high: 1.1 }), "−2 % to +10 %"],
-    [formatShare(0.756), "76 %"],
-    [formatShare(0.0314), "3.1 %"],
-    [formatShare(0), "0 %"],
-    [formatShare(1), "100 %"],
-    [formatSpeed(4.8349), "4.83"],
-    [formatSpeed(48.349), "48.3"],
-    [formatSpeed(483.49), "483"],
-    [formatMs(12.34), "12.3"],
-    [formatMs(1234.5), "1235"],
-    [formatCount(999), "999"],
-    [formatCount(1234567), "1\u202f234\u202f567"],
-    [countOf(1, "prompt"), "1 prompt"],
-    [countOf(0, "prompt"), "0 prompts"],
-    [formatMemory(702_545_920), "670 MiB"],
-    [formatMemory(1_288_490_188), "1.2 GiB"],
-    [formatMoment("2026-11-29T07:43:12.345Z"), "2026-11-29 07:43 UTC"],
-    [formatMoment("yesterday"), "yesterday"],
-  ])("%s", (text, expected) => {
-    expect(text).toBe(expected);
-  });
-});
 
 describe("a command", () => {
   test("has each flag with its values on a line of its own, quoted for a shell", () => {

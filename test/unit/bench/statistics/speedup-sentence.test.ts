@@ -22,7 +22,7 @@ describe("the sentence of a comparison", () => {
       { firstToken: estimate(1.04, 1.02, 1.06), draftBytes: 1.2 * 2 ** 30 },
     ],
     [
-      "loses: 0.81 × (0.77 to 0.85), TTFT -3 %, the draft takes 38 MiB",
+      "loses: 0.81 × (0.77 to 0.85), TTFT −3 %, the draft takes 38 MiB",
       { kind: "loses", estimate: estimate(0.81, 0.77, 0.85) },
       { firstToken: estimate(0.97, 0.95, 0.99), draftBytes: 38 * 2 ** 20 },
     ],

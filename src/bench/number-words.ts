@@ -1,5 +1,5 @@
-import type { Estimate } from "../estimate.ts";
-import type { TuneFinalist, TuneReport } from "../tune-report.ts";
+import type { Estimate } from "./estimate.ts";
+import type { TuneFinalist, TuneReport } from "./tune-report.ts";
 
 /** A ratio of speeds for people: `1.31 ×`, `0.012 ×`, `48 ×`. */
 export function formatRatio(ratio: number): string {
@@ -12,10 +12,20 @@ export function formatRatioTick(ratio: number): string {
 }
 
 /** `1.24 to 1.38`; `1.002 to 1.031`, since an end that reads as 1 would say that nothing was shown. */
-export function formatInterval({ low, high }: Pick<Estimate, "low" | "high">): string {
+export function formatInterval(interval: Pick<Estimate, "low" | "high">): string {
+  const write = writerFor(interval);
+  return `${write(interval.low)} to ${write(interval.high)}`;
+}
+
+/** `1.31 × (1.24 to 1.38)`, `1.016 × (1.002 to 1.031)`. */
+export function formatEstimate(estimate: Estimate): string {
+  return `${writerFor(estimate)(estimate.ratio)} × (${formatInterval(estimate)})`;
+}
+
+/** Writes the numbers of one estimate, all with a digit more where an end that is not 1 would read as 1. */
+function writerFor({ low, high }: Pick<Estimate, "low" | "high">): (ratio: number) => string {
   const isClose = [low, high].some((end) => end !== 1 && bare(end) === "1.00");
-  const [from, to] = [low, high].map((end) => (isClose && end < 10 ? end.toFixed(3) : bare(end)));
-  return `${from} to ${to}`;
+  return (ratio) => (isClose && ratio < 10 ? ratio.toFixed(3) : bare(ratio));
 }
 
 function bare(ratio: number): string {
@@ -23,15 +33,11 @@ function bare(ratio: number): string {
   return ratio >= 0.1 || ratio === 0 ? ratio.toFixed(2) : ratio.toPrecision(2);
 }
 
-/** `1.31 × (1.24 to 1.38)`. */
-export function formatEstimate(estimate: Estimate): string {
-  return `${formatRatio(estimate.ratio)} (${formatInterval(estimate)})`;
-}
-
 /** Memory, in powers of 1024 as systems count it: `702 MiB`, `1.2 GiB`. */
 export function formatMemory(bytes: number): string {
   const mib = bytes / 2 ** 20;
-  return mib < 1000 ? `${Math.round(mib)} MiB` : `${(mib / 1024).toFixed(1)} GiB`;
+  if (mib >= 1000) return `${(mib / 1024).toFixed(1)} GiB`;
+  return `${bytes > 0 ? Math.max(1, Math.round(mib)) : 0} MiB`;
 }
 
 /** What a ratio adds: `+4 %`, `−12 %`, `± 0 %`. */
