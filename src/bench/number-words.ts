@@ -1,5 +1,4 @@
 import type { Estimate } from "./estimate.ts";
-import type { TuneFinalist, TuneReport } from "./tune-report.ts";
 
 /** A ratio of speeds for people: `1.31 ×`, `0.012 ×`, `48 ×`. */
 export function formatRatio(ratio: number): string {
@@ -83,10 +82,4 @@ export function countOf(count: number, thing: string): string {
 export function formatMoment(iso: string): string {
   const [, day, minute] = /^(\d{4}-\d\d-\d\d)T(\d\d:\d\d)[\d:.]*Z$/.exec(iso) ?? [];
   return day === undefined ? iso : `${day} ${minute} UTC`;
-}
-
-/** What became of a setting that was measured. */
-export function finalistResult({ dropped, setting }: TuneFinalist, winner: TuneReport["winner"]): string {
-  if (dropped !== null) return dropped;
-  return setting.label === winner ? "the winner" : "not decided";
 }

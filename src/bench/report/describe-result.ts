@@ -11,7 +11,7 @@ import {
   formatShare,
   formatSpeed,
 } from "../number-words.ts";
-import { busyNote, limitNotes } from "./result-limits.ts";
+import { busyNote, limitNotes } from "./result-words.ts";
 import { geometricMean, measurementsOf, promptSpeeds } from "./prompt-speeds.ts";
 import type { ReportFiles } from "./report-file.ts";
 import { wrapText } from "./wrap-text.ts";

@@ -2,8 +2,9 @@ import { formatTable } from "../../base/text/table.ts";
 import { formatDuration } from "../../base/text/units.ts";
 import type { TuneReport } from "../tune-report.ts";
 import { type DescribeOptions, describeFiles, describeLimits } from "./describe-result.ts";
-import { countOf, finalistResult, formatChange, formatCount, formatInterval, formatRatio } from "../number-words.ts";
+import { countOf, formatChange, formatCount, formatInterval, formatRatio } from "../number-words.ts";
 import { wrapText } from "./wrap-text.ts";
+import { finalistResult } from "./result-words.ts";
 
 /** A search on a terminal: the sentence, what was measured, what was thrown out and why. */
 export function describeTune(report: TuneReport, { width, files }: DescribeOptions): string {

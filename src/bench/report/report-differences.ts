@@ -1,7 +1,7 @@
 import { listSome } from "../../base/text/list-some.ts";
 import type { BenchReport, ReportedSetting } from "../bench-report.ts";
 import { describeDraft, flagGroups } from "./command-words.ts";
-import { busyNote } from "./result-limits.ts";
+import { busyNote } from "./result-words.ts";
 import { countOf, formatMemory } from "../number-words.ts";
 
 /** What differs between two reports besides the speeds, for people. */

@@ -1,4 +1,4 @@
-import { busyNote, limitNotes } from "../result-limits.ts";
+import { busyNote, limitNotes } from "../result-words.ts";
 import { type Content, markup } from "./markup.ts";
 
 /** What a person must know before the numbers: whether the machine was busy, and what limits the result. */

@@ -4,7 +4,6 @@ import { toneOf } from "../chart/lane.ts";
 import { describeDraft } from "../command-words.ts";
 import {
   countOf,
-  finalistResult,
   formatChange,
   formatChangeInterval,
   formatCount,
@@ -16,6 +15,7 @@ import {
 import { type Content, markup, type Markup } from "./markup.ts";
 import { keyFigure, numberCell, section, textCell } from "./page-frame.ts";
 import { estimateTable, intervalWords } from "./speedup-section.ts";
+import { finalistResult } from "../result-words.ts";
 
 /** The winner's numbers and what the search took. */
 export function searchFigures(report: TuneReport): Markup {

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { describeCommand, describeDraft, flagGroups } from "../../../../src/bench/report/command-words.ts";
-import { busyNote } from "../../../../src/bench/report/result-limits.ts";
+import { busyNote } from "../../../../src/bench/report/result-words.ts";
 import { wrapText } from "../../../../src/bench/report/wrap-text.ts";
 
 describe("a command", () => {

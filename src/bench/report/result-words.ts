@@ -1,4 +1,4 @@
-import type { TuneReport } from "../tune-report.ts";
+import type { TuneFinalist, TuneReport } from "../tune-report.ts";
 import { formatShare } from "../number-words.ts";
 
 /** From here on other programs slow the servers enough to be seen in an interval of ± 2 %. */
@@ -26,4 +26,10 @@ const endSentences: Readonly<Record<TuneReport["end"], string | undefined>> = {
 /** Why it ended, and the notes of the report. */
 export function limitNotes({ end, notes }: Pick<TuneReport, "end" | "notes">): string[] {
   return [endSentences[end], ...notes].filter((note) => note !== undefined);
+}
+
+/** What became of a setting that was measured. */
+export function finalistResult({ dropped, setting }: TuneFinalist, winner: TuneReport["winner"]): string {
+  if (dropped !== null) return dropped;
+  return setting.label === winner ? "the winner" : "not decided";
 }
