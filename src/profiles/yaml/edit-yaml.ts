@@ -1,31 +1,31 @@
 import { isDeepStrictEqual } from "node:util";
-import {
-  isCollection,
-  isMap,
-  isScalar,
-  isSeq,
-  type Node,
-  type Pair,
-  parse,
-  parseDocument,
-  type Scalar,
-  type YAMLMap,
-} from "yaml";
+import { isCollection, isMap, isScalar, isSeq, type Node, parse, parseDocument } from "yaml";
 import { LlmctlError } from "../../base/errors.ts";
 import type { ValueArgument } from "./value-argument.ts";
 import { quote } from "./quote-value.ts";
 import { readYaml } from "./read-yaml.ts";
 import { withKey, withoutKey } from "./edit-plain-value.ts";
 import { type KeyPath, showKey, type SourceText, toPlain, toProblem } from "./located.ts";
+import {
+  type AnyMap,
+  type AnyPair,
+  endOfColon,
+  endOfLine,
+  endOfPair,
+  endOfValue,
+  findIndentStep,
+  hasColon,
+  indentOf,
+  isEmpty,
+  rangeOf,
+  startOfLine,
+} from "./text-places.ts";
 
 /*
  * Edits replace parts of the text at places that the parser names; the document is never printed anew, since a printer
  * has its own style of quotes, blank lines and indentation. Each result is parsed again: an edit that would change
  * anything else (through an alias, say) is refused and not written.
  */
-
-type AnyMap = YAMLMap<Node, Node | null>;
-type AnyPair = Pair<Node, Node | null>;
 
 /** One replacement of a part of the text. */
 interface Splice {
@@ -231,75 +231,4 @@ function apply(text: string, splices: readonly Splice[]): string {
   return splices
     .toSorted((a, b) => b.start - a.start)
     .reduce((edited, splice) => edited.slice(0, splice.start) + splice.text + edited.slice(splice.end), text);
-}
-
-function isEmpty(value: Node | null): value is null | Scalar<null> {
-  return value === null || (isScalar(value) && value.value === null && value.source === "");
-}
-
-function hasColon(pair: AnyPair): boolean {
-  return findColon(pair) !== undefined;
-}
-
-function findColon(pair: AnyPair) {
-  return pair.srcToken?.sep?.find((token) => token.type === "map-value-ind");
-}
-
-function endOfColon(pair: AnyPair): number {
-  const colon = findColon(pair);
-  return colon === undefined ? rangeOf(pair.key)[1] : colon.offset + 1;
-}
-
-function endOfPair(pair: AnyPair): number {
-  return isEmpty(pair.value) ? endOfColon(pair) : endOfValue(pair.value);
-}
-
-/**
- * The offset behind the last character of the value. A block map's own range includes comments and blank lines behind
- * it.
- */
-function endOfValue(value: Node): number {
-  if (isMap<Node, Node | null>(value) && !value.flow) {
-    const last = value.items.at(-1);
-    if (last !== undefined) return endOfPair(last);
-  }
-  if (isSeq<Node>(value) && !value.flow) {
-    const last = value.items.at(-1);
-    if (last !== undefined) return endOfValue(last);
-  }
-  return rangeOf(value)[1];
-}
-
-/** Where a value starts and ends. Every value that was parsed has its place. */
-function rangeOf(value: Node | null): readonly [start: number, end: number] {
-  const [start = 0, end = 0] = value?.range ?? [];
-  return [start, end];
-}
-
-/** A byte order mark is not part of the first line. */
-function startOfLine(text: string, offset: number): number {
-  return Math.max(text.lastIndexOf("\n", offset - 1) + 1, text.startsWith("\uFEFF") ? 1 : 0);
-}
-
-/**
- * The offset behind the line break. An offset at the start of a line, where a block of text ends, is the end of the
- * line before.
- */
-function endOfLine(text: string, offset: number): number {
-  if (text[offset - 1] === "\n") return offset;
-  const end = text.indexOf("\n", offset);
-  return end < 0 ? text.length : end + 1;
-}
-
-function indentOf(text: string, map: AnyMap): number {
-  const [start] = rangeOf(map.items[0]?.key ?? null);
-  return start - startOfLine(text, start);
-}
-
-/** The indentation of the file's first nested map. */
-function findIndentStep(text: string, root: Node | null): number {
-  if (!isMap<Node, Node | null>(root)) return 2;
-  const nested = root.items.map((pair) => pair.value).find((value) => isMap<Node, Node | null>(value) && !value.flow);
-  const step = nested === undefined ? 0 : indentOf(text, nested as AnyMap) - indentOf(text, root);
-  return step > 0 ? step : 2;
 }
