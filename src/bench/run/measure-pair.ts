@@ -3,13 +3,20 @@ import { LlmctlError } from "../../base/errors.ts";
 import type { OnBenchEvent } from "../bench-event.ts";
 import type { BenchPrompt } from "../bench-prompt.ts";
 import type { BenchReport } from "../bench-report.ts";
-import { isMeasured, type Round } from "../measurement.ts";
-import { type Contest, type Contestant, type RoundKeeper, type RoundsEnd, runRounds } from "../rounds/run-rounds.ts";
+import type { Round } from "../measurement.ts";
+import {
+  type Contest,
+  type Contestant,
+  isWhole,
+  type RoundKeeper,
+  type RoundsEnd,
+  runRounds,
+} from "../rounds/run-rounds.ts";
 import { type Comparison, estimateRatio } from "../statistics/estimate-ratio.ts";
 import { equalWithin, spreadOf } from "../statistics/judge.ts";
 import { formatEstimate } from "../number-words.ts";
 
-export interface PairOptions {
+export interface MeasurePairOptions {
   readonly comparison: Comparison;
   readonly contestants: readonly Contestant[];
   readonly prompts: readonly BenchPrompt[];
@@ -34,7 +41,7 @@ export interface MeasuredPair {
  * Measures two settings until the difference is known to ± 2 %, or the time is over.
  * @throws LlmctlError `bench-nothing-measured`; of a server that cannot be started, where nothing was measured before.
  */
-export async function measurePair(options: PairOptions): Promise<MeasuredPair> {
+export async function measurePair(options: MeasurePairOptions): Promise<MeasuredPair> {
   const { comparison, prompts, keeper, limitMs, clock = systemClock } = options;
   const startedMs = clock.nowMs();
   const elapsed = () => clock.nowMs() - startedMs;
@@ -49,7 +56,7 @@ export async function measurePair(options: PairOptions): Promise<MeasuredPair> {
     if (end !== "interrupted") expectMeasured(keeper.rounds);
     return { end: reportedEnds[end], elapsedMs: elapsed(), notes: [] };
   } catch (error) {
-    if (!(error instanceof LlmctlError) || error.code !== "bench-server-died" || !keeper.rounds.some(isUseful))
+    if (!(error instanceof LlmctlError) || error.code !== "bench-server-died" || !keeper.rounds.some(isWhole))
       throw error;
     return { end: "server-died", elapsedMs: elapsed(), notes: [error.message] };
   }
@@ -71,15 +78,11 @@ function isPrecise(rounds: readonly Round[], prompts: readonly BenchPrompt[], co
 
 /** No request of a whole pass has succeeded, such as when all prompts are longer than the context. */
 function isHopeless(rounds: readonly Round[], prompts: readonly BenchPrompt[]): boolean {
-  return rounds.length >= prompts.length && !rounds.some(isUseful);
-}
-
-function isUseful({ results }: Round): boolean {
-  return Object.values(results).every(isMeasured);
+  return rounds.length >= prompts.length && !rounds.some(isWhole);
 }
 
 function expectMeasured(rounds: readonly Round[]): void {
-  if (rounds.some(isUseful)) return;
+  if (rounds.some(isWhole)) return;
   const failed = rounds.flatMap(({ results }) => Object.values(results)).find((result) => "error" in result);
   throw new LlmctlError("bench-nothing-measured", "no prompt was answered by both servers", {
     exit: "failed",
