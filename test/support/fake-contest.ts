@@ -3,7 +3,7 @@ import type { FailedRequest, Measurement, Round } from "../../src/bench/measurem
 import type { Contest, RoundKeeper } from "../../src/bench/rounds/run-rounds.ts";
 
 /** A prompt of a test; its number is in its id. */
-export function makePrompt(number: number): BenchPrompt {
+function makePrompt(number: number): BenchPrompt {
   const text = `prompt ${number}`;
   return {
     id: `p${number}`,

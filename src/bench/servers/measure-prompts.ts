@@ -14,14 +14,11 @@ export interface MeasureOptions {
   /** With `cpu` the processor time is measured, too, at the price of two short requests more. */
   readonly timing: Timing;
   /** Most tokens of an answer whose prompt says nothing about that. */
-  readonly maxTokens?: number;
+  readonly maxTokens: number;
   /** Told of each measured answer, for its text. */
   readonly onAnswer?: ((prompt: BenchPrompt, answer: MeasuredAnswer) => void) | undefined;
   readonly clock?: Clock;
 }
-
-/** Long enough for some dozens of drafts, short enough for many prompts a minute. */
-export const defaultMaxTokens = 256;
 
 /**
  * Asks a server for prompts, all at the same time. A failed request is a result.
@@ -104,7 +101,7 @@ interface AskOptions extends MeasureOptions {
 function ask(
   { endpoint }: MeasuredServer,
   { path, body }: BenchPrompt,
-  { signal, usesCache, isOneToken = false, maxTokens = defaultMaxTokens, clock = systemClock }: AskOptions,
+  { signal, usesCache, isOneToken = false, maxTokens, clock = systemClock }: AskOptions,
 ): Promise<MeasuredAnswer> {
   const ownLimit = body[limitKeys[path]];
   const most = isOneToken ? 1 : typeof ownLimit === "number" ? ownLimit : maxTokens;

@@ -1,6 +1,9 @@
 import { type Command, Option } from "@commander-js/extra-typings";
 import { readCount, readDuration } from "./read-option.ts";
 
+/** Tokens of an answer: enough for some dozens of drafts, and few enough for many prompts a minute. */
+const mostTokens = 256;
+
 /** The commands that measure whether a draft pays. */
 export function addMeasuring(program: Command, done: (code: number) => void): void {
   program
@@ -13,7 +16,7 @@ export function addMeasuring(program: Command, done: (code: number) => void): vo
       new Option("--for <time>", "longest time for measurements").argParser(readDuration).default(600_000, "10m"),
     )
     .option("--concurrency <count>", "requests at once (default: the profile's parallel)", readCount)
-    .option("--tokens <count>", "most tokens of an answer", readCount, 256)
+    .option("--tokens <count>", "most tokens of an answer", readCount, mostTokens)
     .addOption(
       new Option("--clock <clock>", "cpu: processor time, for models on the CPU of a busy machine")
         .choices(["wall", "cpu"] as const)
@@ -51,7 +54,7 @@ export function addMeasuring(program: Command, done: (code: number) => void): vo
       new Option("--for <time>", "longest time for the last round").argParser(readDuration).default(1_800_000, "30m"),
     )
     .option("--concurrency <count>", "requests at once (default: the profile's parallel)", readCount)
-    .option("--tokens <count>", "most tokens of an answer", readCount, 256)
+    .option("--tokens <count>", "most tokens of an answer", readCount, mostTokens)
     .addOption(
       new Option("--clock <clock>", "cpu: processor time, for models on the CPU of a busy machine")
         .choices(["wall", "cpu"] as const)

@@ -49,7 +49,7 @@ const clock = { nowMs: () => (nowMs += 7), sleep: async () => undefined, setTime
 function measure(texts: readonly string[], options: Partial<MeasureOptions> = {}): ReturnType<typeof measurePrompts> {
   const measured = { endpoint: server.endpoint, readSettledCpuMs: async () => cpuMs, findDeath: async () => death };
   const { signal } = new AbortController();
-  return measurePrompts(measured, texts.map(chatPrompt), { signal, timing: "wall", clock, ...options });
+  return measurePrompts(measured, texts.map(chatPrompt), { signal, timing: "wall", maxTokens: 256, clock, ...options });
 }
 
 const whole = {
@@ -105,7 +105,7 @@ test("a prompt's own limit of tokens counts, on both paths", async () => {
   for (const line of ['{"prompt":"a","max_tokens":9}', '{"messages":[{"role":"user"}],"n_predict":9}']) {
     const parsed = parsePromptLine(line);
     if ("wrong" in parsed) throw new Error(parsed.wrong);
-    const results = await measurePrompts(measured, [parsed.prompt], { signal, timing: "cpu", clock });
+    const results = await measurePrompts(measured, [parsed.prompt], { signal, timing: "cpu", maxTokens: 256, clock });
     expect(results).toMatchObject([{ tokens: 8, cpuMs: 80 }]);
   }
   const paths = new Set(server.asked.map(({ path }) => path));
