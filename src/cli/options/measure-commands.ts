@@ -4,71 +4,84 @@ import { readCount, readDuration } from "./read-option.ts";
 /** Tokens of an answer: enough for some dozens of drafts, and few enough for many prompts a minute. */
 const mostTokens = 256;
 
+// What both commands ask.
+
+const prompts = new Option(
+  "--prompts <file>",
+  "JSON Lines or text (default: code, rewriting, prose and questions of the package)",
+);
+const concurrency = new Option("--concurrency <count>", "requests at once (default: the profile's parallel)").argParser(
+  readCount,
+);
+const tokens = new Option("--tokens <count>", "most tokens of an answer").argParser(readCount).default(mostTokens);
+const clock = new Option("--clock <clock>", "cpu: processor time, for models on the CPU of a busy machine")
+  .choices(["wall", "cpu"] as const)
+  .default("wall" as const);
+const replace = new Option(
+  "--replace <profile...>",
+  "running profiles that stop for the measurement and run again afterwards",
+);
+/** An option that is not given has no key. */
+const notGiven = { prompts: undefined, concurrency: undefined, report: undefined };
+
 /** The commands that measure whether a draft pays. */
 export function addMeasuring(program: Command, done: (code: number) => void): void {
+  addBench(program, done);
+  addTune(program, done);
+}
+
+function addBench(program: Command, done: (code: number) => void): void {
   program
     .command("bench <profile> [other]")
     .description("measure whether drafting makes a profile faster, on servers of its own")
     .usage("[options] <profile>\n       llmctl bench --compare A.json B.json")
-    .option("--prompts <file>", "JSON Lines or text (default: code, rewriting, prose and questions of the package)")
+    .addOption(prompts)
     .option("--against <profile>", "another profile to compare with; none: the same without drafting", "none")
     .addOption(
       new Option("--for <time>", "longest time for measurements").argParser(readDuration).default(600_000, "10m"),
     )
-    .option("--concurrency <count>", "requests at once (default: the profile's parallel)", readCount)
-    .option("--tokens <count>", "most tokens of an answer", readCount, mostTokens)
-    .addOption(
-      new Option("--clock <clock>", "cpu: processor time, for models on the CPU of a busy machine")
-        .choices(["wall", "cpu"] as const)
-        .default("wall" as const),
-    )
-    .option("--replace <profile...>", "running profiles that stop for the measurement and run again afterwards")
+    .addOption(concurrency)
+    .addOption(tokens)
+    .addOption(clock)
+    .addOption(replace)
     .option("--fresh", "forget what an interrupted run has measured", false)
     .option("--report <file>", "write the result as a page, with its data as JSON beside it; takes one load more")
     .option("--compare", "compare two reports instead: A.json B.json", false)
     .option("--json", "print JSON, for scripts", false)
-    .action(async (profile, other, { for: forMs, clock: timing, compare, replace = [], ...options }, command) => {
-      if (compare !== (other !== undefined))
-        command.error(compare ? "error: --compare takes two reports" : `error: unknown argument '${other}'`);
-      const { bench, benchCompare } = await import("../measure/bench.ts");
-      if (compare) done(await benchCompare([profile, other ?? ""], options.json));
-      else
+    .action(
+      async (profile, other, { for: forMs, clock: timing, compare, replace: names = [], ...options }, command) => {
+        if (compare !== (other !== undefined))
+          command.error(compare ? "error: --compare takes two reports" : `error: unknown argument '${other}'`);
+        const { bench, benchCompare } = await import("../measure/bench.ts");
         done(
-          await bench(profile, {
-            prompts: undefined,
-            concurrency: undefined,
-            report: undefined,
-            ...options,
-            forMs,
-            timing,
-            replace,
-          }),
+          other === undefined
+            ? await bench(profile, { ...notGiven, ...options, forMs, timing, replace: names })
+            : await benchCompare([profile, other], options.json),
         );
-    });
+      },
+    );
+}
+
+function addTune(program: Command, done: (code: number) => void): void {
   program
     .command("tune <profile>")
     .description("find the way of drafting that makes a profile fastest, and write it into the profile")
     .option("--draft <model...>", "draft models beyond the profile's own: hf:OWNER/REPO:QUANT, an address or a path")
-    .option("--prompts <file>", "JSON Lines or text (default: code, rewriting, prose and questions of the package)")
+    .addOption(prompts)
     .addOption(
       new Option("--for <time>", "longest time for the last round").argParser(readDuration).default(1_800_000, "30m"),
     )
-    .option("--concurrency <count>", "requests at once (default: the profile's parallel)", readCount)
-    .option("--tokens <count>", "most tokens of an answer", readCount, mostTokens)
-    .addOption(
-      new Option("--clock <clock>", "cpu: processor time, for models on the CPU of a busy machine")
-        .choices(["wall", "cpu"] as const)
-        .default("wall" as const),
-    )
-    .option("--replace <profile...>", "running profiles that stop for the measurement and run again afterwards")
+    .addOption(concurrency)
+    .addOption(tokens)
+    .addOption(clock)
+    .addOption(replace)
     .option("--fresh", "forget what was measured before", false)
     .option("--report <file>", "write the result as a page, with its data as JSON beside it")
     .option("--yes", "write the result without asking", false)
     .option("--dry-run", "only show what would be written", false)
     .option("--json", "print JSON, for scripts; writes nothing", false)
-    .action(async (profile, { for: forMs, clock: timing, draft = [], replace = [], ...options }) => {
+    .action(async (profile, { for: forMs, clock: timing, draft = [], replace: names = [], ...options }) => {
       const { tune } = await import("../measure/tune.ts");
-      const unset = { prompts: undefined, concurrency: undefined, report: undefined };
-      done(await tune(profile, { ...unset, ...options, forMs, timing, draft, replace }));
+      done(await tune(profile, { ...notGiven, ...options, forMs, timing, draft, replace: names }));
     });
 }
