@@ -1,11 +1,12 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { execa } from "execa";
 import { describe, expect, inject, test } from "vitest";
 import type { BenchReport } from "../../src/bench/bench-report.ts";
-import { llmctl, startLlmctl } from "../support/llmctl.ts";
+import { llmctl, type RunOptions, startLlmctl } from "../support/llmctl.ts";
 import { ensurePaddedPair } from "../support/padded-pair.ts";
-import { readStatus } from "../support/processes.ts";
-import { upServing } from "../support/real-server.ts";
+import { readStatus, untilStatus } from "../support/processes.ts";
+import { askForStory, upServing } from "../support/real-server.ts";
 import { TempHome } from "../support/temp-home.ts";
 import { until } from "../support/until.ts";
 
@@ -33,8 +34,8 @@ async function writeProfiles(home: TempHome): Promise<void> {
   await home.writeProfile("silent", { extends: "demo-plain", llama });
 }
 
-async function bench(home: TempHome, args: readonly string[]): Promise<BenchReport> {
-  const { stdout, stderr, exitCode } = await llmctl(["bench", ...args, "--json"], { home });
+async function bench(home: TempHome, args: readonly string[], options: Partial<RunOptions> = {}): Promise<BenchReport> {
+  const { stdout, stderr, exitCode } = await llmctl(["bench", ...args, "--json"], { home, ...options });
   expect(exitCode, stderr).toBe(0);
   return JSON.parse(stdout) as BenchReport;
 }
@@ -110,6 +111,45 @@ describe("llmctl bench", () => {
     expect(exitCode).toBe(1);
     expect(stderr).toContain("no prompt was answered by both servers");
     expect(stderr).toContain("the prompt is longer than the context");
+  });
+});
+
+describe("after llmctl bench", () => {
+  /**
+   * The speed without a draft is kept only of a quiet machine. A real-time process does not wait for others; where that
+   * is not allowed, a measurement goes on until it was quiet for long enough.
+   */
+  async function benchQuietly(home: TempHome, args: readonly string[]): Promise<void> {
+    const realTime = ["chrt", "--fifo", "1"];
+    const { failed } = await execa("chrt", ["--fifo", "1", "true"], { reject: false });
+    const tries = 5;
+    for (let run = 0; run < tries; run += 1) {
+      const { notes } = await bench(home, args, failed ? {} : { via: realTime });
+      if (!notes.some((note) => note.startsWith("too few quiet rounds"))) return;
+    }
+    throw new Error(`the machine was busy during ${tries} measurements`);
+  }
+
+  test("a server knows its speed without a draft, and its guard judges what clients ask", async () => {
+    await using home = await TempHome.create();
+    await writeProfiles(home);
+    const before = await upServing(home, "padded");
+    expect(before.baselineTokensPerSecond).toBeNull();
+    await llmctl(["down", "padded"], { home });
+    const page = join(home.path, "result.html");
+    await benchQuietly(home, ["padded", "--prompts", await prepare(home), "--for", "5s", "--report", page]);
+    const serving = await upServing(home, "padded");
+    expect(serving.baselineTokensPerSecond).toBeGreaterThan(0);
+    for (let request = 0; request < 12; request += 1) await askForStory(serving.url);
+    const { draftingSpeedup } = await untilStatus(
+      home,
+      "padded",
+      "judged",
+      (status) => status.draftingSpeedup !== null,
+    );
+    expect(draftingSpeedup).toMatchObject({ ratio: expect.any(Number), draftTokens: expect.any(Number) });
+    expect(draftingSpeedup?.draftTokens).toBeGreaterThanOrEqual(200);
+    await llmctl(["down", "padded"], { home });
   });
 });
 

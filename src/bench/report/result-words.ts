@@ -1,8 +1,6 @@
-import type { TuneFinalist, TuneReport } from "../tune-report.ts";
 import { formatShare } from "../number-words.ts";
-
-/** From here on other programs slow the servers enough to be seen in an interval of ± 2 %. */
-const busyShare = 0.1;
+import { busyShare } from "../statistics/step-costs.ts";
+import type { TuneFinalist, TuneReport } from "../tune-report.ts";
 
 /** What to know about a busy machine; undefined where it was not, or where the system does not tell. */
 export function busyNote({ waitShare, timing }: Pick<TuneReport, "waitShare" | "timing">): string | undefined {

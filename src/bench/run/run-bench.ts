@@ -27,7 +27,8 @@ import type { KeeperOptions } from "./open-keeper.ts";
 import { choosePrompts, shippedPrompts } from "./choose-prompts.ts";
 import { describeMachine } from "./describe-machine.ts";
 import { findDraftBytes } from "./find-draft-bytes.ts";
-import { measureDrafting, nothingMeasured } from "./measure-drafting.ts";
+import { keepCosts } from "./keep-costs.ts";
+import { findReevaluation, measureDrafting, nothingMeasured } from "./measure-drafting.ts";
 import { measurePair } from "./measure-pair.ts";
 import { reportSetting } from "./report-setting.ts";
 
@@ -119,6 +120,21 @@ export async function runBench(options: BenchOptions): Promise<BenchReport> {
   const verdict = judge(rounds, comparison, measured.elapsedMs);
   const firstToken = estimateFirstToken(rounds, comparison) ?? null;
   const draftBytes = against === undefined ? await findDraftBytes(first, second, session) : null;
+  const notKept = first.launch.proof.wanted
+    ? undefined
+    : await keepCosts(
+        {
+          source: "bench",
+          plain: first,
+          drafting: against === undefined ? second : undefined,
+          rounds,
+          timing,
+          concurrency,
+          batches: drafting.costs,
+          reevaluates: await findReevaluation(second, session),
+        },
+        session.paths.data,
+      );
   return {
     version: benchReportVersion,
     llmctl: llmctlVersion,
@@ -143,7 +159,12 @@ export async function runBench(options: BenchOptions): Promise<BenchReport> {
     ...drafting,
     waitShare: summarizeWaitShare(rounds),
     sentence: speedupSentence(verdict, { firstToken, draftBytes, elapsedMs: measured.elapsedMs }),
-    notes: [...(why === undefined ? [] : [inTurns(why)]), ...notes, ...measured.notes],
+    notes: [
+      ...(why === undefined ? [] : [inTurns(why)]),
+      ...notes,
+      ...measured.notes,
+      ...(notKept === undefined ? [] : [notKept]),
+    ],
   };
 }
 

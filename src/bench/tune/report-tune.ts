@@ -2,6 +2,8 @@ import { llmctlVersion } from "../../base/version.ts";
 import type { Verdict } from "../estimate.ts";
 import { describeMachine } from "../run/describe-machine.ts";
 import { findDraftBytes } from "../run/find-draft-bytes.ts";
+import { keepCosts } from "../run/keep-costs.ts";
+import { findReevaluation } from "../run/measure-drafting.ts";
 import { reportSetting } from "../run/report-setting.ts";
 import { estimateFirstToken, estimateRatio, summarizeWaitShare } from "../statistics/estimate-ratio.ts";
 import { speedupSentence } from "../statistics/speedup-sentence.ts";
@@ -27,6 +29,7 @@ export async function reportTune(
     { none: none.label, rounds, timing, elapsedMs },
   );
   const finalists = await Promise.all(found.finalists.map((one) => reportFinalist(one, search, found)));
+  const notKept = await keepTuned(search, found, winner);
   const report: TuneReport = {
     version: tuneReportVersion,
     llmctl: llmctlVersion,
@@ -49,9 +52,30 @@ export async function reportTune(
     rounds,
     waitShare: summarizeWaitShare(rounds),
     sentence: describeWinner(winner, found, elapsedMs),
-    notes: [...found.notes, ...(finals?.notes ?? [])],
+    notes: [...found.notes, ...(finals?.notes ?? []), ...(notKept === undefined ? [] : [notKept])],
   };
   return { report, winner };
+}
+
+/** Keeps the speed without a draft, with what batches cost the winner, else the likeliest finalist. */
+async function keepTuned(
+  { options, none }: Search,
+  { keeper, costs, finalists, finals }: Found,
+  winner: Winner,
+): Promise<string | undefined> {
+  if (finals === undefined) return undefined;
+  const best = finalists.find(({ finalist }) => finalist === winner.finalist) ?? finalists[0];
+  const measured = {
+    source: "tune" as const,
+    plain: none,
+    drafting: best?.setting,
+    rounds: keeper?.rounds ?? [],
+    timing: options.timing,
+    concurrency: findConcurrency(options),
+    batches: (best && costs.get(best.finalist.candidate.label)) ?? null,
+    reevaluates: await findReevaluation(best?.setting ?? none, options.session),
+  };
+  return keepCosts(measured, options.session.paths.data);
 }
 
 function reportCandidates({ candidates, costs }: Found): TuneCandidate[] {

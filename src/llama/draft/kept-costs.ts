@@ -132,7 +132,7 @@ const checks: Checks<KeptCosts> = {
     isShortList(isShape<StepCosts["stepMs"][number]>({ contextTokens: isNumber, ms: isTime }))(value) &&
     (value as readonly unknown[]).length > 0,
   targetMs: isNullOr(isShortList(isTime)),
-  draftMs: isNullOr(isShortList(isTime)),
+  draftMs: isNullOr(isShortList((value) => value === 0 || isTime(value))),
   reevaluates: isBoolean,
 };
 

@@ -44,8 +44,9 @@ describe("kept costs", () => {
     expect(await readKeptCosts(data, costs.key)).toBeUndefined();
     await writeKeptCosts(data, costs);
     expect(await readKeptCosts(data, costs.key)).toEqual(costs);
-    await writeKeptCosts(data, { ...costs, source: "tune", draftMs: [1] });
-    expect(await readKeptCosts(data, costs.key)).toEqual({ ...costs, source: "tune", draftMs: [1] });
+    // Beside the noise of a measurement a small draft costs nothing.
+    await writeKeptCosts(data, { ...costs, source: "tune", draftMs: [1, 0] });
+    expect(await readKeptCosts(data, costs.key)).toEqual({ ...costs, source: "tune", draftMs: [1, 0] });
     expect(readdirSync(folder())).toEqual([`${costs.key}.json`]);
   });
 
