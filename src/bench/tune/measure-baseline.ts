@@ -7,6 +7,7 @@ import type { RoundKeeper } from "../rounds/run-rounds.ts";
 import { isCount } from "../round-shape.ts";
 import type { BenchContest } from "../servers/bench-contest.ts";
 import { measureCosts } from "../servers/measure-costs.ts";
+import { meanOf } from "../statistics/interval.ts";
 
 /** What one load without drafting tells. */
 export interface Baseline {
@@ -55,7 +56,14 @@ export async function measureBaseline(options: BaselineOptions): Promise<Baselin
     const answer = await tokenize(endpoint, options.answers.get(prompt.id) ?? "", signal);
     texts.push({ prompt: tokens, answer, room: Math.max(0, Math.min(maxTokens, context - tokens.length)) });
   }
-  const baseline = { targetMs: (await measureCosts(server, { timing, signal })) ?? [], texts };
+  const targetMs = (await measureCosts(server, { timing, signal, depth: findDepth(texts) })) ?? [];
+  const baseline = { targetMs, texts };
   await keeper.put(keptName, baseline);
   return baseline;
+}
+
+/** The mean number of tokens before those of the answers; undefined without answers. */
+export function findDepth(texts: readonly AnsweredPrompt[]): number | undefined {
+  if (texts.length === 0) return undefined;
+  return Math.round(meanOf(texts.map(({ prompt, answer }) => prompt.length + answer.length / 2)));
 }
