@@ -1,13 +1,11 @@
-import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
   addCycles,
   batchCost,
   type DraftingCosts,
-  interpolateCosts,
-  predictByPosition,
   predictSpeedup,
 } from "../../../../src/bench/predict/drafting-cost.ts";
+import { fillCosts } from "../../../../src/llama/server/batch-costs.ts";
 
 const cycle = { drafted: 2, accepted: 1, evaluations: 2, tokens: 2, unknown: 0 };
 /** Powers of ten, so that a sum shows what was counted. */
@@ -32,7 +30,7 @@ describe("the predicted speedup", () => {
     // Milliseconds for 1, 2, 3, 5, 9 and 17 tokens, as measured.
     const sizes = [1, 2, 3, 5, 9, 17];
     const curve = (first: number, rises: readonly number[]) =>
-      interpolateCosts(sizes.map((tokens, index) => ({ tokens, ms: first * (rises[index] ?? 1) })));
+      fillCosts(new Map(sizes.map((tokens, index) => [tokens, first * (rises[index] ?? 1)])), 17) ?? expect.fail();
     const measured = {
       batches: {
         target: curve(36.6, [1, 1.1, 1.21, 1.5, 2.01, 3.15]),
@@ -48,13 +46,6 @@ describe("the predicted speedup", () => {
   test("is not known without costs or without steps", () => {
     expect(predictSpeedup(addCycles([cycle]), { ...costs, batches: { target: [], draft: null } })).toBeUndefined();
     expect(predictSpeedup(addCycles([]), costs)).toBeUndefined();
-  });
-
-  test("from acceptance alone is the formula's value for each longest draft", () => {
-    expect(predictByPosition([0.9, 0.5], costs)).toEqual([
-      { nMax: 1, ratio: (1000 * 1.9) / (10 + 1100 + 11) },
-      { nMax: 2, ratio: (1000 * 2.4) / (20 + 1200 + 12) },
-    ]);
   });
 });
 
@@ -72,47 +63,9 @@ describe("steps added up", () => {
   });
 });
 
-describe("costs of batches", () => {
-  test("between measured ones lie on a line", () => {
-    expect(
-      interpolateCosts([
-        { tokens: 5, ms: 30 },
-        { tokens: 1, ms: 10 },
-        { tokens: 2, ms: 12 },
-      ]),
-    ).toEqual([10, 12, 18, 24, 30]);
-  });
-
-  test("never fall, and are not known without a batch of one token", () => {
-    expect(
-      interpolateCosts([
-        { tokens: 1, ms: 10 },
-        { tokens: 3, ms: 9 },
-      ]),
-    ).toEqual([10, 10, 10]);
-    expect(interpolateCosts([{ tokens: 2, ms: 10 }])).toEqual([]);
-    expect(interpolateCosts([])).toEqual([]);
-  });
-
-  test("beyond the largest one grow as they did last", () => {
-    expect(batchCost([10, 12, 15], 5)).toBe(21);
-    expect(batchCost([10], 5)).toBe(10);
-    expect(batchCost([10, 9], 3)).toBe(9);
-    expect(batchCost([], 1)).toBeNaN();
-  });
-
-  test("contain every measured point of a rising curve", () => {
-    const rises = fc.array(fc.record({ step: fc.integer({ min: 1, max: 9 }), ms: fc.integer({ min: 0, max: 50 }) }));
-    fc.assert(
-      fc.property(rises, (steps) => {
-        const points = [{ tokens: 1, ms: 10 }];
-        for (const { step, ms } of steps) {
-          const { tokens, ms: before } = points.at(-1) ?? expect.fail();
-          points.push({ tokens: tokens + step, ms: before + ms });
-        }
-        const all = interpolateCosts(points);
-        for (const { tokens, ms } of points) expect(all[tokens - 1]).toBeCloseTo(ms, 9);
-      }),
-    );
-  });
+test("the cost of a batch beyond the largest measured one grows as it did last", () => {
+  expect(batchCost([10, 12, 15], 5)).toBe(21);
+  expect(batchCost([10], 5)).toBe(10);
+  expect(batchCost([10, 9], 3)).toBe(9);
+  expect(batchCost([], 1)).toBeNaN();
 });
