@@ -58,10 +58,3 @@ export function geometricMean(values: readonly number[]): number | null {
 export function measurementsOf(rounds: readonly Round[], label: string): Measurement[] {
   return rounds.map(({ results }) => results[label]).filter(isMeasured);
 }
-
-/** The middle value; null for an empty list. */
-export function median(values: readonly number[]): number | null {
-  const sorted = values.toSorted((a, b) => a - b);
-  const [low, high] = [sorted[(sorted.length - 1) >> 1], sorted[sorted.length >> 1]];
-  return low === undefined || high === undefined ? null : (low + high) / 2;
-}

@@ -59,6 +59,11 @@ export function varianceOf(values: readonly number[]): number {
   return values.length < 2 ? 0 : squares / (values.length - 1);
 }
 
+/** The middle one of at least one value. */
+export function medianOf(values: readonly number[]): number {
+  return quantile(Float64Array.from(values).sort(), 0.5);
+}
+
 function quantile(sorted: Float64Array, share: number): number {
   const place = (sorted.length - 1) * share;
   const below = sorted[Math.floor(place)] ?? 0;

@@ -1,6 +1,6 @@
 import type { StepCosts } from "../../supervisor/launch.ts";
 import { isMeasured, type Round } from "../measurement.ts";
-import { meanOf } from "./interval.ts";
+import { medianOf } from "./interval.ts";
 
 /** From here on other programs slow the servers enough to be seen in an interval of ± 2 %: the machine is busy. */
 export const busyShare = 0.1;
@@ -46,10 +46,4 @@ function summarize(steps: readonly Step[]): Step {
     contextTokens: Math.round(medianOf(steps.map(({ contextTokens }) => contextTokens))),
     ms: medianOf(steps.map(({ ms }) => ms)),
   };
-}
-
-function medianOf(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = (sorted.length - 1) / 2;
-  return meanOf(sorted.slice(Math.floor(middle), Math.ceil(middle) + 1));
 }

@@ -14,7 +14,8 @@ import {
   formatShare,
   formatSpeed,
 } from "../../number-words.ts";
-import { geometricMean, measurementsOf, median, promptSpeeds } from "../prompt-speeds.ts";
+import { geometricMean, measurementsOf, promptSpeeds } from "../prompt-speeds.ts";
+import { medianOf } from "../../statistics/interval.ts";
 import { type Content, markup, type Markup } from "./markup.ts";
 import { keyFigure } from "./page-frame.ts";
 
@@ -78,11 +79,16 @@ function acceptance(measurements: readonly Measurement[]): Content {
 }
 
 function firstToken(estimate: BenchReport["firstToken"], { first, second }: Measured): Content {
-  const [before, after] = [first, second].map((all) => median(all.map(({ firstTokenMs }) => firstTokenMs)));
-  const medians = before == null || after == null ? "" : `median ${formatMs(before)} → ${formatMs(after)} ms`;
-  if (estimate === null) return medians === "" ? undefined : keyFigure("time to first token", medians, undefined);
+  const [before, after] = [first, second].map((all) => describeMedian(all.map(({ firstTokenMs }) => firstTokenMs)));
+  const medians = before && after && `median ${before} → ${after} ms`;
+  if (estimate === null) return medians && keyFigure("time to first token", medians, undefined);
   return keyFigure("time to first token", formatChange(estimate.ratio), [
     formatChangeInterval(estimate),
-    medians === "" ? undefined : markup`<br>${medians}`,
+    medians && markup`<br>${medians}`,
   ]);
+}
+
+/** @returns undefined of nothing. */
+function describeMedian(values: readonly number[]): string | undefined {
+  return values.length === 0 ? undefined : formatMs(medianOf(values));
 }

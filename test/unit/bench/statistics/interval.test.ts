@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { estimateFrom, meanOf, tQuantile, varianceOf } from "../../../../src/bench/statistics/interval.ts";
+import { estimateFrom, meanOf, medianOf, tQuantile, varianceOf } from "../../../../src/bench/statistics/interval.ts";
 
 const values = fc.array(fc.double({ min: -1, max: 1, noNaN: true }), { minLength: 2, maxLength: 40 });
 
@@ -55,6 +55,10 @@ test.each([
   [1000, 1.962],
 ])("the t quantile of %i degrees is that of the tables: %f", (degrees, quantile) => {
   expect(tQuantile(degrees) / quantile).toBeCloseTo(1, 2);
+});
+
+test("a median is the value in the middle, or between the two there", () => {
+  expect([medianOf([5, 1, 3]), medianOf([4, 1]), medianOf([7])]).toEqual([3, 2.5, 7]);
 });
 
 test("mean and variance are those of a sample", () => {
