@@ -9,14 +9,17 @@ import { estimateFirstToken, estimateRatio, summarizeWaitShare } from "../statis
 import { speedupSentence } from "../statistics/speedup-sentence.ts";
 import { type TuneCandidate, type TuneFinalist, type TuneReport, tuneReportVersion } from "../tune-report.ts";
 import { chooseWinner, type Winner } from "./choose-winner.ts";
-import { findConcurrency } from "./run-stages.ts";
-import type { TuneResult } from "./run-tune.ts";
-import type { Found, PlannedFinalist, Search } from "./search.ts";
+import { findConcurrency, type TuneFindings, type PlannedFinalist, type Search } from "./search.ts";
+
+export interface TuneResult {
+  readonly report: TuneReport;
+  readonly winner: Winner;
+}
 
 /** Puts together what a search has found. */
 export async function reportTune(
   search: Search,
-  found: Found,
+  found: TuneFindings,
   time: Pick<TuneReport, "startedAt" | "seconds">,
 ): Promise<TuneResult> {
   const { options, none, contest, progress } = search;
@@ -60,7 +63,7 @@ export async function reportTune(
 /** Keeps the speed without a draft, with what batches cost the winner, else the likeliest finalist. */
 async function keepTuned(
   { options, none }: Search,
-  { keeper, costs, finalists, finals }: Found,
+  { keeper, costs, finalists, finals }: TuneFindings,
   winner: Winner,
 ): Promise<string | undefined> {
   if (finals === undefined) return undefined;
@@ -78,7 +81,7 @@ async function keepTuned(
   return keepCosts(measured, options.session.paths.data);
 }
 
-function reportCandidates({ candidates, costs }: Found): TuneCandidate[] {
+function reportCandidates({ candidates, costs }: TuneFindings): TuneCandidate[] {
   return [...candidates.left.map((one) => ({ ...one, thrownOut: null })), ...candidates.rejected].map(
     ({ label, thrownOut, bestPossible }) => ({
       label,
@@ -93,7 +96,7 @@ function reportCandidates({ candidates, costs }: Found): TuneCandidate[] {
 async function reportFinalist(
   { finalist, setting }: PlannedFinalist,
   { options, none, contest }: Search,
-  { keeper, finals }: Found,
+  { keeper, finals }: TuneFindings,
 ): Promise<TuneFinalist> {
   const comparison = { first: none.label, second: finalist.label, timing: options.timing };
   return {
@@ -109,13 +112,13 @@ async function reportFinalist(
 }
 
 /** A search without finalists has shown by its gate or by computing that nothing pays. */
-function nameWinner({ finalist, verdict }: Winner, { finalists, finals, baseline }: Found): string | null {
+function nameWinner({ finalist, verdict }: Winner, { finalists, finals, baseline }: TuneFindings): string | null {
   if (finalist !== undefined) return finalist.label;
   if (finalists.length === 0) return finals === undefined && baseline !== undefined ? "none" : null;
   return verdict.kind === "unknown" ? null : "none";
 }
 
-function describeWinner({ finalist, verdict }: Winner, { finalists, finals }: Found, elapsedMs: number): string {
+function describeWinner({ finalist, verdict }: Winner, { finalists, finals }: TuneFindings, elapsedMs: number): string {
   const facts = { firstToken: null, draftBytes: null, elapsedMs };
   if (finalist !== undefined) return `${finalist.label} ${speedupSentence(verdict, facts)}`;
   if (finalists.length === 0)

@@ -11,12 +11,11 @@ import { type Candidates, listCandidates } from "./list-candidates.ts";
 import { measureBaseline } from "./measure-baseline.ts";
 import { type FinalsResult, measureFinalists } from "./measure-finalists.ts";
 import { predictNgrams } from "./predict-candidates.ts";
-import type { TuneOptions } from "./run-tune.ts";
-import type { Found, PlannedFinalist, Search } from "./search.ts";
+import { findConcurrency, type TuneFindings, type PlannedFinalist, type Search } from "./search.ts";
 import { makeRoomForTwo, planTraces, traceCandidate } from "./trace-candidates.ts";
 
 /** Runs the stages of a search; what each one found is kept in `found`, also when a later one is interrupted. */
-export async function runStages(search: Search, found: Found): Promise<void> {
+export async function runStages(search: Search, found: TuneFindings): Promise<void> {
   const { options, none, contest, progress } = search;
   const { session, signal } = options;
   found.candidates = await progress.stage("gate", () => passGate(search));
@@ -56,10 +55,6 @@ export async function runStages(search: Search, found: Found): Promise<void> {
   found.finals = await progress.stage("measure", () => runFinals(search, found, { keeper, concurrency }));
 }
 
-export function findConcurrency({ concurrency, profile }: TuneOptions): number {
-  return concurrency ?? Math.max(1, profile.values.parallel ?? 1);
-}
-
 async function passGate({ options, none }: Search): Promise<readonly [Candidates, string]> {
   const { profile, drafts, session, access, ensureModels } = options;
   const reevaluates = await findReevaluation(none, session);
@@ -90,7 +85,7 @@ const margin = 0.1;
 
 /** The best of all candidates: of each one the best first. */
 async function planFinalists(
-  { predictions }: Found,
+  { predictions }: TuneFindings,
   session: PlanSession,
   profile: Profile,
 ): Promise<readonly [readonly PlannedFinalist[], string]> {
@@ -111,7 +106,7 @@ async function planFinalists(
 
 async function runFinals(
   { options, none, contest, clock }: Search,
-  { finalists, prompts, notes }: Found,
+  { finalists, prompts, notes }: TuneFindings,
   { keeper, concurrency }: { readonly keeper: RoundKeeper; readonly concurrency: number },
 ): Promise<readonly [FinalsResult, string]> {
   const settings = finalists.map(({ setting }) => setting);

@@ -1,17 +1,50 @@
 import type { Clock } from "../../base/clock.ts";
+import type { HubAccess } from "../../hub/http/hub-access.ts";
+import type { PlanSession } from "../../llama/plan/plan-session.ts";
 import type { DraftTrace } from "../../llama/server/draft-trace.ts";
+import type { ModelRef, Profile } from "../../profiles/schema/schema.ts";
+import type { OnBenchEvent } from "../bench-event.ts";
 import type { BenchPrompt } from "../bench-prompt.ts";
 import type { BatchCosts } from "../bench-report.ts";
+import type { Timing } from "../measurement.ts";
 import type { RoundKeeper } from "../rounds/run-rounds.ts";
+import type { KeeperOptions } from "../run/open-keeper.ts";
 import type { BenchContest } from "../servers/bench-contest.ts";
 import type { BenchSetting } from "../servers/plan-setting.ts";
 import type { Finalist } from "./finalist.ts";
+import type { Candidate } from "./candidate.ts";
 import type { Candidates } from "./list-candidates.ts";
 import type { Baseline } from "./measure-baseline.ts";
 import type { FinalsResult } from "./measure-finalists.ts";
 import type { CandidatePrediction } from "./predict-candidates.ts";
-import type { TuneOptions } from "./run-tune.ts";
 import type { TuneProgress } from "./tune-progress.ts";
+
+/** What a search is asked for. */
+export interface TuneOptions {
+  readonly profile: Profile;
+  /** Draft models beyond the profile's own. */
+  readonly drafts: readonly ModelRef[];
+  /** Prompts of the user; undefined: the shipped ones. */
+  readonly prompts: readonly BenchPrompt[] | undefined;
+  /** Longest time for the measurement of finalists, in milliseconds. */
+  readonly limitMs: number;
+  readonly concurrency: number | undefined;
+  readonly maxTokens: number;
+  readonly timing: Timing;
+  readonly session: PlanSession;
+  readonly access: HubAccess;
+  /** Fetches the models of a profile whose draft has passed the gate. @throws LlmctlError where that fails. */
+  readonly ensureModels: (profile: Profile) => Promise<void>;
+  readonly openKeeper: (options: Omit<KeeperOptions, "session">) => Promise<RoundKeeper>;
+  readonly signal: AbortSignal;
+  readonly onEvent: OnBenchEvent;
+  readonly clock?: Clock;
+}
+
+/** Number of prompts at the same time. */
+export function findConcurrency({ concurrency, profile }: TuneOptions): number {
+  return concurrency ?? Math.max(1, profile.values.parallel ?? 1);
+}
 
 /** What the stages of a search share. */
 export interface Search {
@@ -24,7 +57,7 @@ export interface Search {
   readonly clock: Clock;
 }
 
-export function nothingFound(): Found {
+export function nothingFound(): TuneFindings {
   return {
     candidates: { left: [], rejected: [] },
     prompts: [],
@@ -40,7 +73,7 @@ export function nothingFound(): Found {
 }
 
 /** What a search knows; it grows with each stage. */
-export interface Found {
+export interface TuneFindings {
   candidates: Candidates;
   prompts: readonly BenchPrompt[];
   /** Undefined before the journal is open. */
@@ -57,5 +90,11 @@ export interface Found {
 
 export interface PlannedFinalist {
   readonly finalist: Finalist;
+  readonly setting: BenchSetting;
+}
+
+/** A candidate with the setting that traces it. */
+export interface TracedCandidate {
+  readonly candidate: Candidate;
   readonly setting: BenchSetting;
 }

@@ -7,9 +7,8 @@ import type { GridPrediction } from "../predict/speedup-grid.ts";
 import type { RoundKeeper } from "../rounds/run-rounds.ts";
 import { isCount } from "../round-shape.ts";
 import { predictSwept, predictTraced } from "./predict-candidates.ts";
-import type { Found, Search } from "./search.ts";
+import type { TuneFindings, Search, TracedCandidate } from "./search.ts";
 import { fewestSweptPrompts, sweepSettings } from "./sweep-settings.ts";
-import type { TracedCandidate } from "./trace-candidates.ts";
 
 interface KeptSetting extends DraftSetting {
   readonly ratio: number;
@@ -36,7 +35,7 @@ const isKept = isShape<KeptSweep>({ settings: isListOf(isSetting) });
 export async function sweepCandidate(
   traced: TracedCandidate,
   search: Search,
-  found: Found,
+  found: TuneFindings,
   keeper: RoundKeeper,
 ): Promise<void> {
   const { candidate } = traced;
@@ -54,7 +53,7 @@ export async function sweepCandidate(
 async function sweep(
   { candidate, setting: { label } }: TracedCandidate,
   { options, contest }: Search,
-  { prompts }: Found,
+  { prompts }: TuneFindings,
   keeper: RoundKeeper,
 ): Promise<GridPrediction[] | undefined> {
   const { signal, timing } = options;

@@ -6,22 +6,16 @@ import type { RoundKeeper } from "../rounds/run-rounds.ts";
 import { findReevaluation } from "../run/measure-drafting.ts";
 import { findWhyInTurns } from "../servers/find-servers-room.ts";
 import { draftShare } from "../servers/measure-costs.ts";
-import type { BenchSetting } from "../servers/plan-setting.ts";
 import { planTraced, tracedSetting } from "../trace/plan-traced.ts";
 import { type PairedTimes, type TracedSetting, traceSetting } from "../trace/trace-setting.ts";
 import type { Candidate } from "./candidate.ts";
 import { findDepth } from "./measure-baseline.ts";
 import { predictTraced } from "./predict-candidates.ts";
-import type { Found, Search } from "./search.ts";
+import type { TuneFindings, Search, TracedCandidate } from "./search.ts";
 import { sweepCandidate } from "./sweep-candidate.ts";
 
-export interface TracedCandidate {
-  readonly candidate: Candidate;
-  readonly setting: BenchSetting;
-}
-
 /** The loads that trace the candidates with a model or a layer of their own. */
-export async function planTraces({ options }: Search, found: Found): Promise<TracedCandidate[]> {
+export async function planTraces({ options }: Search, found: TuneFindings): Promise<TracedCandidate[]> {
   const planned: TracedCandidate[] = [];
   for (const candidate of found.candidates.left.filter(({ source }) => source !== "ngram")) {
     const label = `trace of ${candidate.label}`;
@@ -45,7 +39,7 @@ export async function makeRoomForTwo(
 export async function traceCandidate(
   { candidate, setting }: TracedCandidate,
   search: Search,
-  found: Found,
+  found: TuneFindings,
   keeper: RoundKeeper,
 ): Promise<void> {
   const { options, none, contest, progress } = search;
@@ -73,7 +67,7 @@ export async function traceCandidate(
   if (!isTraced) await sweepCandidate({ candidate, setting }, search, found, keeper);
 }
 
-function keepTrace({ label }: Candidate, trace: DraftTrace | undefined, { traces }: Found): void {
+function keepTrace({ label }: Candidate, trace: DraftTrace | undefined, { traces }: TuneFindings): void {
   if (trace !== undefined) traces.set(label, trace);
 }
 
@@ -82,7 +76,7 @@ async function findCosts(
   { candidate, setting }: TracedCandidate,
   { trace, bothMs, paired }: TracedSetting,
   { options }: Search,
-  { baseline }: Found,
+  { baseline }: TuneFindings,
 ): Promise<DraftingCosts | undefined> {
   const before = baseline?.targetMs ?? [];
   const [beforeMs] = before;
