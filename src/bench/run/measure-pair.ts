@@ -3,7 +3,7 @@ import { LlmctlError } from "../../base/errors.ts";
 import type { OnBenchEvent } from "../bench-event.ts";
 import type { BenchPrompt } from "../bench-prompt.ts";
 import type { BenchReport } from "../bench-report.ts";
-import { isMeasured, type Round } from "../measurement.ts";
+import { type FailedRequest, isMeasured, type Measurement, type Round } from "../measurement.ts";
 import { type Contest, type Contestant, type RoundKeeper, type RoundsEnd, runRounds } from "../rounds/run-rounds.ts";
 import { type Comparison, estimateRatio } from "../statistics/estimate-ratio.ts";
 import { equalWithin, spreadOf } from "../statistics/judge.ts";
@@ -80,8 +80,16 @@ function isUseful({ results }: Round): boolean {
 
 function expectMeasured(rounds: readonly Round[]): void {
   if (rounds.some(isUseful)) return;
-  const failed = rounds.flatMap(({ results }) => Object.values(results)).find((result) => "error" in result);
-  throw new LlmctlError("bench-nothing-measured", "no prompt was answered by both servers", {
+  throw noAnswers(
+    "no prompt was answered by both servers",
+    rounds.flatMap(({ results }) => Object.values(results)),
+  );
+}
+
+/** The error of a measurement without a single answer; the first failure says why. */
+export function noAnswers(message: string, results: readonly (Measurement | FailedRequest | undefined)[]): LlmctlError {
+  const failed = results.find((result) => result !== undefined && "error" in result);
+  return new LlmctlError("bench-nothing-measured", message, {
     exit: "failed",
     ...(failed !== undefined && "error" in failed ? { at: failed.error } : {}),
     fix: "give other prompts with --prompts, or raise ctx_size of the profile",
