@@ -11,10 +11,7 @@ import { buildsPrefix } from "../test/support/llama-builds.ts";
 const program = fileURLToPath(new URL("../dist/main.js", import.meta.url));
 const { keep } = parseArgs({ options: { keep: { type: "boolean", default: false } } }).values;
 
-const prompts = ["an otter", "a fox", "an owl", "a bear"].map((hero) => `Tell me a story about ${hero}.`);
-const [storyPrompt = ""] = prompts;
-/** How often each server gets each prompt. They take turns, so that other load of the machine slows both alike. */
-const rounds = 6;
+const storyPrompt = "Tell me a story about an otter.";
 
 /** The part of a completion's `timings` that matters here; without drafting it has no draft counters. */
 interface Timings {
@@ -31,11 +28,14 @@ let kept: string | undefined;
 
 async function demo(): Promise<void> {
   await ensureBuild();
-  const drafted = await bringUp("demo");
-  await tellStory(drafted);
-  const plain = await bringUp("demo-plain");
-  await compare(drafted, plain);
-  if (keep && started.delete("demo")) kept = drafted;
+  const url = await bringUp("demo");
+  await tellStory(url);
+  say("llmctl bench demo --for 15s");
+  await run("bench", "demo", "--for", "15s", "--fresh");
+  console.log(
+    "\nA target this small is about as fast as its draft. Drafting pays where the target is many times larger.",
+  );
+  if (keep && started.delete("demo")) kept = url;
 }
 
 async function ensureBuild(): Promise<void> {
@@ -77,7 +77,7 @@ async function tellStory(url: string): Promise<void> {
   console.log("\n");
   if (timings !== undefined) {
     console.log(
-      styleText("dim", `${Math.round(timings.predicted_per_second)} tokens/s, ${describeAcceptance([timings])}`),
+      styleText("dim", `${Math.round(timings.predicted_per_second)} tokens/s, ${describeAcceptance(timings)}`),
     );
   }
 }
@@ -100,34 +100,6 @@ async function* stream(url: string, prompt: string): AsyncGenerator<StreamEvent>
   }
 }
 
-/** Compares greedy answers to the same prompts: drafting changes only the speed, not the texts. */
-async function compare(drafted: string, plain: string): Promise<void> {
-  say(`Tokens per second, median of ${rounds * prompts.length} answers each`);
-  const results = { drafted: [] as Timings[], plain: [] as Timings[] };
-  for (let round = 0; round <= rounds; round += 1) {
-    for (const prompt of prompts) {
-      const [withDraft, without] = [await measure(drafted, prompt), await measure(plain, prompt)];
-      if (round === 0) continue; // the first answers pay for caches that are still cold
-      results.drafted.push(withDraft);
-      results.plain.push(without);
-    }
-  }
-  const [fast, slow] = [medianSpeed(results.drafted), medianSpeed(results.plain)];
-  console.log(`  without drafting  ${slow.toFixed(0).padStart(6)}`);
-  console.log(`  with drafting     ${fast.toFixed(0).padStart(6)}   ${describeAcceptance(results.drafted)}`);
-  console.log(describeGain(fast / slow));
-}
-
-async function measure(url: string, prompt: string): Promise<Timings> {
-  const answer = await ask(url, {
-    messages: [{ role: "user", content: prompt }],
-    temperature: 0,
-    max_tokens: 256,
-    cache_prompt: false,
-  });
-  return ((await answer.json()) as { timings: Timings }).timings;
-}
-
 async function ask(url: string, body: unknown): Promise<Response> {
   const response = await fetch(`${url}/v1/chat/completions`, {
     method: "POST",
@@ -138,24 +110,10 @@ async function ask(url: string, body: unknown): Promise<Response> {
   return response;
 }
 
-function medianSpeed(all: readonly Timings[]): number {
-  const sorted = all.map((timings) => timings.predicted_per_second).toSorted((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
-}
-
-function describeAcceptance(all: readonly Timings[]): string {
-  const drafts = all.reduce((sum, timings) => sum + (timings.draft_n ?? 0), 0);
-  const accepted = all.reduce((sum, timings) => sum + (timings.draft_n_accepted ?? 0), 0);
-  return drafts === 0
+function describeAcceptance({ draft_n: drafted = 0, draft_n_accepted: accepted = 0 }: Timings): string {
+  return drafted === 0
     ? "nothing was drafted"
-    : `${accepted} of ${drafts} drafted tokens accepted (${Math.round((100 * accepted) / drafts)} %)`;
-}
-
-function describeGain(ratio: number): string {
-  const times = `With the draft it is ${ratio.toFixed(2)} times as fast here.`;
-  return ratio > 1
-    ? times
-    : `${times}\nA target this small is as fast as its draft. Drafting pays off when the target is many times larger.`;
+    : `${accepted} of ${drafted} drafted tokens accepted (${Math.round((100 * accepted) / drafted)} %)`;
 }
 
 function printHints(url: string): void {

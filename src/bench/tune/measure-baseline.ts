@@ -1,9 +1,10 @@
 import { isListOf, isNumber, isShape } from "../../base/text/check-shape.ts";
 import { readContextTokens, tokenize, tokenizePrompt } from "../../llama/server/prompt-tokens.ts";
 import type { BenchPrompt } from "../bench-prompt.ts";
-import { isMeasured, type Measurement, type Timing } from "../measurement.ts";
+import { type FailedRequest, isMeasured, type Measurement, type Timing } from "../measurement.ts";
 import type { AnsweredPrompt } from "../predict/ngram-replay.ts";
 import type { RoundKeeper } from "../rounds/run-rounds.ts";
+import { noAnswers } from "../run/measure-pair.ts";
 import { isCount } from "../round-shape.ts";
 import type { BenchContest } from "../servers/bench-contest.ts";
 import { measureCosts } from "../servers/measure-costs.ts";
@@ -13,7 +14,7 @@ import { meanOf } from "../statistics/interval.ts";
 export interface Baseline {
   /** What batches cost the target, in milliseconds; empty where they cannot be measured. */
   readonly targetMs: readonly number[];
-  /** What was asked and answered. Empty where the requests failed. */
+  /** What was asked and answered; prompts whose request failed are missing. */
   readonly texts: readonly AnsweredPrompt[];
 }
 
@@ -37,16 +38,25 @@ const isBaseline = isShape<Baseline>({
   texts: isListOf(isShape<AnsweredPrompt>({ prompt: isTokens, answer: isTokens, room: isCount })),
 });
 
-/** Asks the server without drafting every prompt once, and measures its batches. What was measured before is kept. */
+/**
+ * Asks the server without drafting every prompt once, and measures its batches. What was measured before is kept.
+ * @throws LlmctlError `bench-nothing-measured` where no prompt was answered; of the contest.
+ */
 export async function measureBaseline(options: BaselineOptions): Promise<Baseline> {
   const { label, contest, prompts, keeper, timing, maxTokens, signal } = options;
   const kept = keeper.get(keptName, isBaseline);
   if (kept !== undefined) return kept;
-  const measured: { readonly prompt: BenchPrompt; readonly measurement: Measurement }[] = [];
+  const results: { readonly prompt: BenchPrompt; readonly result: Measurement | FailedRequest | undefined }[] = [];
   for (const prompt of prompts) {
-    const [measurement] = await contest.ask(label, [prompt], signal);
-    if (isMeasured(measurement)) measured.push({ prompt, measurement });
+    const [result] = await contest.ask(label, [prompt], signal);
+    results.push({ prompt, result });
   }
+  const measured = results.filter(({ result }) => isMeasured(result));
+  if (measured.length === 0)
+    throw noAnswers(
+      "no prompt was answered",
+      results.map(({ result }) => result),
+    );
   const { server } = await contest.server(label, signal);
   const { endpoint } = server;
   const context = await readContextTokens(endpoint, signal);
