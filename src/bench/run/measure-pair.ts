@@ -3,7 +3,7 @@ import { LlmctlError } from "../../base/errors.ts";
 import type { OnBenchEvent } from "../bench-event.ts";
 import type { BenchPrompt } from "../bench-prompt.ts";
 import type { BenchReport } from "../bench-report.ts";
-import type { FailedRequest, Measurement, Round } from "../measurement.ts";
+import type { FailedRequest, Round } from "../measurement.ts";
 import {
   type Contest,
   type Contestant,
@@ -83,18 +83,15 @@ function isHopeless(rounds: readonly Round[], prompts: readonly BenchPrompt[]): 
 
 function expectMeasured(rounds: readonly Round[]): void {
   if (rounds.some(isWhole)) return;
-  throw noAnswers(
-    "no prompt was answered by both servers",
-    rounds.flatMap(({ results }) => Object.values(results)),
-  );
+  const failed = rounds.flatMap(({ results }) => Object.values(results)).find((result) => "error" in result);
+  throw noAnswers("no prompt was answered by both servers", failed);
 }
 
-/** The error of a measurement without a single answer; the first failure says why. */
-export function noAnswers(message: string, results: readonly (Measurement | FailedRequest | undefined)[]): LlmctlError {
-  const failed = results.find((result) => result !== undefined && "error" in result);
+/** The error of a measurement without a single answer. @param failed Says why. */
+export function noAnswers(message: string, failed: FailedRequest | undefined): LlmctlError {
   return new LlmctlError("bench-nothing-measured", message, {
     exit: "failed",
-    ...(failed !== undefined && "error" in failed ? { at: failed.error } : {}),
+    ...(failed === undefined ? {} : { at: failed.error }),
     fix: "give other prompts with --prompts, or raise ctx_size of the profile",
   });
 }

@@ -14,7 +14,7 @@ import { meanOf } from "../statistics/interval.ts";
 export interface Baseline {
   /** What batches cost the target, in milliseconds; empty where they cannot be measured. */
   readonly targetMs: readonly number[];
-  /** What was asked and answered; prompts whose request failed are missing. */
+  /** What was asked and answered. Empty where the requests failed. */
   readonly texts: readonly AnsweredPrompt[];
 }
 
@@ -46,17 +46,14 @@ export async function measureBaseline(options: BaselineOptions): Promise<Baselin
   const { label, contest, prompts, keeper, timing, maxTokens, signal } = options;
   const kept = keeper.get(keptName, isBaseline);
   if (kept !== undefined) return kept;
-  const results: { readonly prompt: BenchPrompt; readonly result: Measurement | FailedRequest | undefined }[] = [];
+  const measured: { readonly prompt: BenchPrompt; readonly measurement: Measurement }[] = [];
+  let failed: FailedRequest | undefined;
   for (const prompt of prompts) {
-    const [result] = await contest.ask(label, [prompt], signal);
-    results.push({ prompt, result });
+    const [measurement] = await contest.ask(label, [prompt], signal);
+    if (isMeasured(measurement)) measured.push({ prompt, measurement });
+    else failed ??= measurement;
   }
-  const measured = results.filter(({ result }) => isMeasured(result));
-  if (measured.length === 0)
-    throw noAnswers(
-      "no prompt was answered",
-      results.map(({ result }) => result),
-    );
+  if (measured.length === 0) throw noAnswers("no prompt was answered", failed);
   const { server } = await contest.server(label, signal);
   const { endpoint } = server;
   const context = await readContextTokens(endpoint, signal);

@@ -47,14 +47,14 @@ test("without them the shipped ones are asked, when they fit", async () => {
 });
 
 test("short questions take the place of what does not fit, and that is said", async () => {
-  context = 512;
+  context = 128;
   const { prompts, notes } = await choosePrompts(undefined, options());
   expect(prompts).toEqual(await readShortPrompts());
-  expect(notes).toEqual([expect.stringContaining("context of 512 tokens")]);
+  expect(notes).toEqual([expect.stringContaining("context of 128 tokens")]);
 });
 
 test("the choice is kept, so that a run which goes on needs no server for it", async () => {
-  context = 512;
+  context = 128;
   const keeper = new FakeKeeper();
   const first = await choosePrompts(undefined, options(keeper));
   context = 8192;

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { BenchEvent } from "../../../../src/bench/bench-event.ts";
 import type { FailedRequest, Measurement } from "../../../../src/bench/measurement.ts";
-import { measurePair, type PairOptions } from "../../../../src/bench/run/measure-pair.ts";
+import { measurePair, type MeasurePairOptions } from "../../../../src/bench/run/measure-pair.ts";
 import { LlmctlError } from "../../../../src/base/errors.ts";
 import { FakeContest, FakeKeeper, makeMeasurement, makePrompts } from "../../../support/fake-contest.ts";
 
@@ -18,7 +18,7 @@ function ticking() {
 
 async function measure(
   msOf: (label: string, asked: number) => Measurement | FailedRequest,
-  options: Partial<PairOptions> = {},
+  options: Partial<MeasurePairOptions> = {},
 ) {
   let asked = 0;
   const events: BenchEvent[] = [];
