@@ -5,7 +5,6 @@ import { type BenchSetting, type DraftValues, planSetting } from "../servers/pla
 
 /** The longest draft of a trace: what is drafted beyond it is not known. */
 export const tracedLength = 16;
-export const tracedSetting = { nMax: tracedLength, nMin: 0, pMin: 0 } as const;
 
 /**
  * Plans a server that drafts as much as it can and logs each drafted token.

@@ -2,11 +2,11 @@ import { isListOf, isNumber, isOptional, isShape } from "../../base/text/check-s
 import type { DraftTrace } from "../../llama/server/draft-trace.ts";
 import { isDraftTrace } from "./trace-shape.ts";
 import type { BenchPrompt } from "../bench-prompt.ts";
-import { isMeasured, msPerToken, type Timing } from "../measurement.ts";
+import { isMeasured, type Measurement, type Timing } from "../measurement.ts";
 import type { RoundKeeper } from "../rounds/run-rounds.ts";
 import type { BenchContest } from "../servers/bench-contest.ts";
 import { measureCosts } from "../servers/measure-costs.ts";
-import { meanOf } from "../statistics/interval.ts";
+import { meanMsPerToken } from "../statistics/mean-ms.ts";
 import { readTrace } from "./read-trace.ts";
 
 /** What one load of a drafter tells about all its settings. */
@@ -15,20 +15,17 @@ export interface TracedSetting {
   readonly trace: DraftTrace | undefined;
   /** What batches cost both models, in milliseconds; undefined where it cannot be measured. */
   readonly bothMs: readonly number[] | undefined;
-  /** What tokens of the traced answers took; undefined where nobody asked for it, or nothing was measured. */
-  readonly paired?: PairedTimes | undefined;
-}
-
-/** Two servers answered the same prompts, one right after the other. Milliseconds a token, geometric means. */
-export interface PairedTimes {
-  readonly plainMs: number;
-  readonly tracedMs: number;
+  /**
+   * What a token of the same answers took without drafting, in milliseconds: each was asked for right after the traced
+   * one, since a machine's speed changes within seconds. Undefined where it was not measured.
+   */
+  readonly plainMs?: number | undefined;
 }
 
 const isTraced = isShape<TracedSetting>({
   trace: isOptional(isDraftTrace),
   bothMs: isOptional(isListOf(isNumber)),
-  paired: isOptional(isShape<PairedTimes>({ plainMs: isNumber, tracedMs: isNumber })),
+  plainMs: isOptional(isNumber),
 });
 
 interface TraceOptions {
@@ -56,45 +53,32 @@ export async function traceSetting(label: string, options: TraceOptions): Promis
   const kept = keeper.get(name, isTraced);
   if (kept !== undefined) return kept;
   // Before the batches are measured: their requests are in the log, too.
-  const { trace, paired } = await tracePrompts(label, options);
+  const { trace, plainMs } = await tracePrompts(label, options);
   const { server } = await contest.server(label, signal);
-  const traced = { trace, paired, bothMs: await measureCosts(server, { timing, depth, signal }) };
+  const traced = { trace, plainMs, bothMs: await measureCosts(server, { timing, depth, signal }) };
   await keeper.put(name, traced);
   return traced;
 }
 
-type TracedPrompts = Pick<TracedSetting, "trace" | "paired">;
-
 /** @returns nothing for a build without such a log: the proof of its drafting would be in it. */
-async function tracePrompts(label: string, options: TraceOptions): Promise<TracedPrompts> {
-  const { contest, prompts, known, signal } = options;
+async function tracePrompts(label: string, options: TraceOptions): Promise<Pick<TracedSetting, "trace" | "plainMs">> {
+  const { contest, prompts, known, pairedWith, timing, signal } = options;
   const { server: first } = await contest.server(label, signal);
   const proved = await readTrace(first.logPath);
-  if (proved === undefined) return { trace: undefined, paired: undefined };
-  const pairs: PairedTimes[] = [];
-  for (const prompt of prompts) pairs.push(...(await askBoth(label, prompt, options)));
+  if (proved === undefined) return { trace: undefined };
+  const isPaired = pairedWith !== undefined && contest.capacity > 1;
+  const plain: Measurement[] = [];
+  for (const prompt of prompts) {
+    if (known === undefined) await contest.ask(label, [prompt], signal);
+    const [result] = isPaired ? await contest.ask(pairedWith, [prompt], signal) : [];
+    if (isMeasured(result)) plain.push(result);
+  }
   const { server: last } = await contest.server(label, signal);
-  const trace = await readTrace(last.logPath);
-  const paired =
-    pairs.length === 0
-      ? undefined
-      : {
-          plainMs: Math.exp(meanOf(pairs.map(({ plainMs }) => Math.log(plainMs)))),
-          tracedMs: Math.exp(meanOf(pairs.map(({ tracedMs }) => Math.log(tracedMs)))),
-        };
-  return { trace: known ?? (trace && withoutProof(trace, last === first ? proved : undefined)), paired };
-}
-
-/** @returns nothing where it was not measured on both. */
-async function askBoth(label: string, prompt: BenchPrompt, options: TraceOptions): Promise<PairedTimes[]> {
-  const { contest, pairedWith, timing, signal } = options;
-  const ask = async (which: string) => {
-    const [result] = await contest.ask(which, [prompt], signal);
-    return isMeasured(result) ? msPerToken(result, timing) : undefined;
+  const trace = known ?? (await readTrace(last.logPath));
+  return {
+    trace: trace && withoutProof(trace, last === first && known === undefined ? proved : undefined),
+    plainMs: meanMsPerToken(plain, timing),
   };
-  const tracedMs = await ask(label);
-  const plainMs = pairedWith === undefined || contest.capacity < 2 ? undefined : await ask(pairedWith);
-  return plainMs === undefined || tracedMs === undefined ? [] : [{ plainMs, tracedMs }];
 }
 
 /** Without the request that has proved the drafting, and without answers of one token, which draft nothing. */

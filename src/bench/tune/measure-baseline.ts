@@ -1,4 +1,4 @@
-import { isListOf, isNumber, isShape } from "../../base/text/check-shape.ts";
+import { isListOf, isNumber, isOptional, isShape } from "../../base/text/check-shape.ts";
 import { readContextTokens, tokenize, tokenizePrompt } from "../../llama/server/prompt-tokens.ts";
 import type { BenchPrompt } from "../bench-prompt.ts";
 import { type FailedRequest, isMeasured, type Measurement, type Timing } from "../measurement.ts";
@@ -9,11 +9,14 @@ import { isCount } from "../round-shape.ts";
 import type { BenchContest } from "../servers/bench-contest.ts";
 import { measureCosts } from "../servers/measure-costs.ts";
 import { meanOf } from "../statistics/interval.ts";
+import { meanMsPerToken } from "../statistics/mean-ms.ts";
 
 /** What one load without drafting tells. */
 export interface Baseline {
   /** What batches cost the target, in milliseconds; empty where they cannot be measured. */
   readonly targetMs: readonly number[];
+  /** What a token of the answers took, in milliseconds; undefined where it was not measured. */
+  readonly stepMs?: number | undefined;
   /** What was asked and answered. Empty where the requests failed. */
   readonly texts: readonly AnsweredPrompt[];
 }
@@ -35,6 +38,7 @@ const keptName = "baseline";
 const isTokens = isListOf(isCount);
 const isBaseline = isShape<Baseline>({
   targetMs: isListOf(isNumber),
+  stepMs: isOptional(isNumber),
   texts: isListOf(isShape<AnsweredPrompt>({ prompt: isTokens, answer: isTokens, room: isCount })),
 });
 
@@ -64,7 +68,8 @@ export async function measureBaseline(options: BaselineOptions): Promise<Baselin
     texts.push({ prompt: tokens, answer, room: Math.max(0, Math.min(maxTokens, context - tokens.length)) });
   }
   const targetMs = (await measureCosts(server, { timing, signal, depth: findDepth(texts) })) ?? [];
-  const baseline = { targetMs, texts };
+  const measurements = measured.map(({ measurement }) => measurement);
+  const baseline = { targetMs, stepMs: meanMsPerToken(measurements, timing), texts };
   await keeper.put(keptName, baseline);
   return baseline;
 }

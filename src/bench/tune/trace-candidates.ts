@@ -1,13 +1,12 @@
 import { LlmctlError } from "../../base/errors.ts";
 import type { DraftTrace } from "../../llama/server/draft-trace.ts";
-import { CycleAdder, type DraftingCosts, predictSpeedup } from "../predict/drafting-cost.ts";
-import { DraftReplay } from "../predict/replay.ts";
+import type { DraftingCosts } from "../predict/drafting-cost.ts";
 import type { RoundKeeper } from "../rounds/run-rounds.ts";
 import { findReevaluation } from "../run/measure-drafting.ts";
 import { findWhyInTurns } from "../servers/find-servers-room.ts";
 import { draftShare } from "../servers/measure-costs.ts";
-import { planTraced, tracedSetting } from "../trace/plan-traced.ts";
-import { type PairedTimes, type TracedSetting, traceSetting } from "../trace/trace-setting.ts";
+import { planTraced } from "../trace/plan-traced.ts";
+import { type TracedSetting, traceSetting } from "../trace/trace-setting.ts";
 import type { Candidate } from "./candidate.ts";
 import { findDepth } from "./measure-baseline.ts";
 import { predictTraced } from "./predict-candidates.ts";
@@ -74,39 +73,18 @@ function keepTrace({ label }: Candidate, trace: DraftTrace | undefined, { traces
 /** @returns undefined where batches could not be measured. */
 async function findCosts(
   { candidate, setting }: TracedCandidate,
-  { trace, bothMs, paired }: TracedSetting,
+  { bothMs, plainMs }: TracedSetting,
   { options }: Search,
   { baseline }: TuneFindings,
 ): Promise<DraftingCosts | undefined> {
   const before = baseline?.targetMs ?? [];
   const [beforeMs] = before;
   if (bothMs === undefined || beforeMs === undefined) return undefined;
-  // The machine may be faster or slower than when the target was measured.
-  const nowMs = paired?.plainMs ?? beforeMs;
-  const target = before.map((ms) => (ms * nowMs) / beforeMs);
-  const [one = 0, ...more] = draftShare(bothMs, target);
-  const draft = [Math.max(one, (candidate.costShare ?? 0) * nowMs), ...more];
+  // What an answer pays: a batch of one token behind a pause takes up to a fifth longer.
+  const stepMs = plainMs ?? baseline?.stepMs ?? beforeMs;
+  const target = [stepMs, ...before.slice(1)];
+  const [one = 0, ...more] = draftShare(bothMs, before);
+  const draft = [Math.max(one, (candidate.costShare ?? 0) * stepMs), ...more];
   const reevaluates = await findReevaluation(setting, options.session);
-  const costs = { batches: { target, draft }, reevaluates, together: { singleMs: nowMs, bothMs } };
-  return trace === undefined || paired === undefined ? costs : calibrate(costs, trace, paired);
-}
-
-/**
- * A batch behind a pause takes longer than in the middle of an answer: how much longer is seen in the traced answers,
- * whose speed is both predicted and measured.
- */
-function calibrate(costs: DraftingCosts, trace: DraftTrace, { plainMs, tracedMs }: PairedTimes): DraftingCosts {
-  const adder = new CycleAdder();
-  new DraftReplay(trace).walk(tracedSetting, adder.add);
-  const predicted = predictSpeedup(adder.sums, costs);
-  const { together } = costs;
-  if (predicted === undefined || together === undefined) return costs;
-  const scale = predicted / (plainMs / tracedMs);
-  const scaled = (list: readonly number[]) => list.map((ms) => ms * scale);
-  const { target, draft } = costs.batches;
-  return {
-    ...costs,
-    batches: { target: [target[0] ?? plainMs, ...scaled(target).slice(1)], draft: draft && scaled(draft) },
-    together: { ...together, bothMs: scaled(together.bothMs) },
-  };
+  return { batches: { target, draft }, reevaluates, together: { singleMs: stepMs, bothMs } };
 }
