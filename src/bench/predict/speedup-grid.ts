@@ -54,7 +54,7 @@ export function predictGrid(
 /** A prediction that is off by this much still leaves the best setting among the finalists. */
 const margin = 0.1;
 /** What is predicted to be slower than this is not measured: predictions are off by some per cent. */
-const leastGain = 0.95;
+const leastRatio = 0.95;
 /** Two ratios that differ by less are the same. */
 const tie = 0.001;
 
@@ -65,7 +65,7 @@ const tie = 0.001;
 export function pickFinalists(predictions: readonly GridPrediction[], most = 3): GridPrediction[] {
   const best = predictions.reduce((highest, { ratio }) => Math.max(highest, ratio), 0);
   const finalists: GridPrediction[] = [];
-  let left = predictions.filter(({ ratio }) => ratio > leastGain && ratio >= best * (1 - margin));
+  let left = predictions.filter(({ ratio }) => ratio > leastRatio && ratio >= best * (1 - margin));
   while (left.length > 0 && finalists.length < most) {
     const next = left.reduce((leader, one) => (isBetter(one, leader) ? one : leader));
     finalists.push(next);

@@ -84,8 +84,9 @@ describe("the finalists", () => {
     expect(pickFinalists(grid)).toEqual([grid[2], grid[0]]);
   });
 
-  test("are none where no setting gains more than two per cent", () => {
-    expect(pickFinalists([one(1, 1.02), one(2, 0.9)])).toEqual([]);
+  test("are none where every setting is predicted to lose more than a prediction can be wrong", () => {
+    expect(pickFinalists([one(1, 0.96), one(2, 0.9)])).toEqual([one(1, 0.96)]);
+    expect(pickFinalists([one(1, 0.95), one(2, 0.9)])).toEqual([]);
     expect(pickFinalists([])).toEqual([]);
   });
 });
