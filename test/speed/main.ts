@@ -12,9 +12,10 @@ import { benchMetrics } from "./metrics.ts";
 import { benchReadyLag } from "./ready-lag.ts";
 import { benchRestart } from "./restart.ts";
 import { benchStartUp } from "./start-up.ts";
+import { benchTuneTruth } from "./tune-truth.ts";
 
 /*
- * `npm run bench [-- NAME… [--minutes N] [--profiles N] [--runs N]]`: measures, prints each value beside its limit, and
+ * `npm run bench [-- NAME… [--minutes N] [--profiles N] [--runs N] [--fixtures A,B]]`: measures, prints each value beside its limit, and
  * exits with 1 when a limit is missed. Everything is compared with something measured in the same run; absolute times
  * belong to one machine.
  */
@@ -24,6 +25,7 @@ const { values, positionals } = parseArgs({
     minutes: { type: "string", default: "1" },
     profiles: { type: "string", default: "100" },
     runs: { type: "string", default: "25" },
+    fixtures: { type: "string" },
   },
 });
 
@@ -41,6 +43,7 @@ const benchmarks: Readonly<Record<string, () => Promise<boolean>>> = {
   gate: benchGate,
   metrics: benchMetrics,
   "hostile-input": benchHostileInput,
+  "tune-truth": () => benchTuneTruth(values.fixtures?.split(",") ?? [], Number(values.minutes)),
 };
 
 const names = positionals.length === 0 ? Object.keys(benchmarks) : positionals;

@@ -11,6 +11,16 @@ export interface DraftingCosts {
    * @see llama.cpp tools/server/server-context.cpp, TAG_SPEC_AVOID_DRAFT_REEVAL
    */
   readonly reevaluates: boolean;
+  /**
+   * The same measured at one time; it counts instead of sums and differences of `batches`, whose noise is larger than
+   * the share of a small draft.
+   */
+  readonly together?: {
+    /** A batch of one token without the draft, in milliseconds. */
+    readonly singleMs: number;
+    /** Batches with both models, as `batches`. */
+    readonly bothMs: readonly number[];
+  };
 }
 
 /** Steps, added up: all that their cost depends on. */
@@ -71,12 +81,14 @@ export function addCycles(cycles: Iterable<ReplayedCycle>): CycleSums {
  */
 export function predictSpeedup(sums: CycleSums, costs: DraftingCosts): number | undefined {
   const { target, draft } = costs.batches;
+  const together = costs.reevaluates ? costs.together : undefined;
   const single = draft === null ? 0 : batchCost(draft, 1);
   const steps = sums.byDrafted.reduce((sum, count, drafted) => sum + (count === 0 ? 0 : count * stepCost(drafted)), 0);
-  const ratio = (sums.tokens * batchCost(target, 1)) / (sums.evaluations * single + steps);
+  const ratio = (sums.tokens * (together?.singleMs ?? batchCost(target, 1))) / (sums.evaluations * single + steps);
   return Number.isFinite(ratio) && ratio > 0 ? ratio : undefined;
 
   function stepCost(drafted: number): number {
+    if (together !== undefined) return batchCost(together.bothMs, drafted + 1);
     const again = draft === null || !costs.reevaluates ? 0 : batchCost(draft, drafted + 1);
     return batchCost(target, drafted + 1) + again;
   }

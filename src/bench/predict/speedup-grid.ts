@@ -53,8 +53,8 @@ export function predictGrid(
 
 /** A prediction that is off by this much still leaves the best setting among the finalists. */
 const margin = 0.1;
-/** What gains less is not worth a measurement, which shows some per cent at best. */
-const leastGain = 1.02;
+/** What is predicted to be slower than this is not measured: predictions are off by some per cent. */
+const leastGain = 0.95;
 /** Two ratios that differ by less are the same. */
 const tie = 0.001;
 

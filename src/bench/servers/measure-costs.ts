@@ -1,10 +1,16 @@
 import { checkedSizes, fillCosts, measureBatchCosts } from "../../llama/server/batch-costs.ts";
 import type { Timing } from "../measurement.ts";
+import { smoothCosts } from "../predict/smooth-costs.ts";
 import type { BenchServer } from "./bench-server.ts";
 
 interface CostOptions {
   readonly timing: Timing;
   readonly signal: AbortSignal;
+  /**
+   * Number of tokens before a batch, which is that of the prompts: attention to 256 tokens made a step of the padded
+   * demo model half as dear again as one behind 50.
+   */
+  readonly depth?: number | undefined;
 }
 
 /**
@@ -13,10 +19,12 @@ interface CostOptions {
  */
 export async function measureCosts(
   server: BenchServer,
-  { timing, signal }: CostOptions,
+  { timing, signal, depth }: CostOptions,
 ): Promise<readonly number[] | undefined> {
   const readCpuMs = timing === "cpu" ? () => server.readSettledCpuMs() : undefined;
-  return fillCosts(await measureBatchCosts(server.endpoint, { signal, readCpuMs }), checkedSizes.length);
+  const costs = await measureBatchCosts(server.endpoint, { signal, depth, readCpuMs });
+  const filled = fillCosts(costs, checkedSizes.length);
+  return filled && smoothCosts(filled);
 }
 
 /** The share of the draft in the costs of a server that has both models. */

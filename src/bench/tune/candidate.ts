@@ -10,6 +10,10 @@ export interface Candidate {
   readonly draft: NonNullable<ProfileValues["draft"]>;
   /** The speedup that it cannot exceed, by the sizes of the models; null where they do not tell. */
   readonly bestPossible: number | null;
+  /** What a token costs the draft as a share of what it costs the target, by sizes; null where they do not tell. */
+  readonly costShare: number | null;
+  /** Label of the candidate that proposes the same, on another device: one trace is enough for both. */
+  readonly proposesAs?: string;
 }
 
 /** A candidate that is not measured. */

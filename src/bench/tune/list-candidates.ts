@@ -38,7 +38,10 @@ export async function listCandidates(profile: Profile, options: CandidateOptions
   const { session } = options;
   const build = await session.findBuild(profile, "llama-server", process.env as Record<string, string>);
   const offered = offeredDraftingTypes(build.catalogue);
-  const possible = propose(profile, offered, options.drafts);
+  const devices = (await session.listDevices(build.file, process.env as Record<string, string>)).map(
+    ({ name }) => name,
+  );
+  const possible = placeDrafts(propose(profile, offered, options.drafts), devices);
   const left: Candidate[] = [];
   const rejected: RejectedCandidate[] = [];
   for (const proposal of possible) {
@@ -49,7 +52,7 @@ export async function listCandidates(profile: Profile, options: CandidateOptions
   return { left, rejected };
 }
 
-type Proposal = Omit<Candidate, "bestPossible">;
+type Proposal = Omit<Candidate, "bestPossible" | "costShare">;
 
 /** The profile's own draft first. */
 function propose({ values }: Profile, offered: readonly string[], drafts: readonly ModelRef[]): Proposal[] {
@@ -74,6 +77,19 @@ function propose({ values }: Profile, offered: readonly string[], drafts: readon
   return [...withModel, ...without];
 }
 
+/** Where there are several devices, a draft model may live on each: only its costs differ. */
+export function placeDrafts(proposals: readonly Proposal[], devices: readonly string[]): Proposal[] {
+  return proposals.flatMap((proposal) => {
+    const { label, source, draft: values } = proposal;
+    const isFixed = values.devices !== undefined || values.gpu_layers === 0;
+    if (source !== "model" || isFixed || devices.length < 2) return [proposal];
+    return devices.map((device, index): Proposal => {
+      const placed = { label: `${label} on ${device}`, source, draft: { ...values, devices: [device] } };
+      return index === 0 ? placed : { ...placed, proposesAs: `${label} on ${devices[0]}` };
+    });
+  });
+}
+
 function nameModel(ref: ModelRef): string {
   return typeof ref === "string" ? basename(ref) : describeRef(ref);
 }
@@ -84,25 +100,27 @@ async function judge(
   { session, access, reevaluates }: CandidateOptions,
 ): Promise<Candidate & Partial<RejectedCandidate>> {
   const { source } = proposal;
-  if (source === "ngram") return { ...proposal, bestPossible: null };
+  const unknown = { bestPossible: null, costShare: null };
+  if (source === "ngram") return { ...proposal, ...unknown };
   try {
     const drafting = { ...profile, values: { ...profile.values, draft: proposal.draft } };
     const judgement = await judgeProfile(drafting, access, session);
     if (judgement === undefined) throw new Error("a candidate without a draft");
     const { verdict, target, draft } = judgement;
-    if (verdict.verdict !== "on") return { ...proposal, bestPossible: null, thrownOut: verdict.reason };
+    if (verdict.verdict !== "on") return { ...proposal, ...unknown, thrownOut: verdict.reason };
     const share = costShare(target.model, draft?.model);
-    if (share === undefined) return { ...proposal, bestPossible: null };
+    if (share === undefined) return { ...proposal, ...unknown };
     const bestPossible = upperBound(share, { reevaluates: reevaluates && source !== "nextn" });
-    if (bestPossible >= leastBound) return { ...proposal, bestPossible };
+    if (bestPossible >= leastBound) return { ...proposal, bestPossible, costShare: share };
     return {
       ...proposal,
       bestPossible,
+      costShare: share,
       thrownOut: `even at 95 % acceptance it could reach ${bestPossible.toFixed(2)} ×`,
     };
   } catch (error) {
     if (!(error instanceof LlmctlError)) throw error;
-    return { ...proposal, bestPossible: null, thrownOut: error.message };
+    return { ...proposal, ...unknown, thrownOut: error.message };
   }
 }
 

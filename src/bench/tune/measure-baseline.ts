@@ -1,4 +1,4 @@
-import { isListOf, isNumber, isShape } from "../../base/text/check-shape.ts";
+import { isListOf, isNumber, isOptional, isShape } from "../../base/text/check-shape.ts";
 import { readContextTokens, tokenize, tokenizePrompt } from "../../llama/server/prompt-tokens.ts";
 import type { BenchPrompt } from "../bench-prompt.ts";
 import { type FailedRequest, isMeasured, type Measurement, type Timing } from "../measurement.ts";
@@ -8,11 +8,15 @@ import { noAnswers } from "../run/measure-pair.ts";
 import { isCount } from "../round-shape.ts";
 import type { BenchContest } from "../servers/bench-contest.ts";
 import { measureCosts } from "../servers/measure-costs.ts";
+import { meanOf } from "../statistics/interval.ts";
+import { meanMsPerToken } from "../statistics/mean-ms.ts";
 
 /** What one load without drafting tells. */
 export interface Baseline {
   /** What batches cost the target, in milliseconds; empty where they cannot be measured. */
   readonly targetMs: readonly number[];
+  /** What a token of the answers took, in milliseconds; undefined where it was not measured. */
+  readonly stepMs?: number | undefined;
   /** What was asked and answered. Empty where the requests failed. */
   readonly texts: readonly AnsweredPrompt[];
 }
@@ -34,6 +38,7 @@ const keptName = "baseline";
 const isTokens = isListOf(isCount);
 const isBaseline = isShape<Baseline>({
   targetMs: isListOf(isNumber),
+  stepMs: isOptional(isNumber),
   texts: isListOf(isShape<AnsweredPrompt>({ prompt: isTokens, answer: isTokens, room: isCount })),
 });
 
@@ -62,7 +67,15 @@ export async function measureBaseline(options: BaselineOptions): Promise<Baselin
     const answer = await tokenize(endpoint, options.answers.get(prompt.id) ?? "", signal);
     texts.push({ prompt: tokens, answer, room: Math.max(0, Math.min(maxTokens, context - tokens.length)) });
   }
-  const baseline = { targetMs: (await measureCosts(server, { timing, signal })) ?? [], texts };
+  const targetMs = (await measureCosts(server, { timing, signal, depth: findDepth(texts) })) ?? [];
+  const measurements = measured.map(({ measurement }) => measurement);
+  const baseline = { targetMs, stepMs: meanMsPerToken(measurements, timing), texts };
   await keeper.put(keptName, baseline);
   return baseline;
+}
+
+/** The mean number of tokens before those of the answers; undefined without answers. */
+export function findDepth(texts: readonly AnsweredPrompt[]): number | undefined {
+  if (texts.length === 0) return undefined;
+  return Math.round(meanOf(texts.map(({ prompt, answer }) => prompt.length + answer.length / 2)));
 }

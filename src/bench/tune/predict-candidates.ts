@@ -28,7 +28,11 @@ export function predictTraced(
     const finalists = blindLengths.map((length) => makeFinalist(candidate, { n_max: length, p_min: 0 }, null));
     return { candidate, predicted: [], finalists };
   }
-  const grid = predictGrid(new DraftReplay(trace), costs);
+  return predictSwept(candidate, predictGrid(new DraftReplay(trace), costs));
+}
+
+/** What is worth a measurement of a grid, computed or measured by requests. */
+export function predictSwept(candidate: Candidate, grid: readonly GridPrediction[]): CandidatePrediction {
   const predicted = grid.map((point) => ({
     label: finalistOf(candidate, point).label,
     candidate: candidate.label,

@@ -1,22 +1,19 @@
 import { LlmctlError } from "../../base/errors.ts";
 import type { PlanSession } from "../../llama/plan/plan-session.ts";
 import type { Profile } from "../../profiles/schema/schema.ts";
-import type { DraftingCosts } from "../predict/drafting-cost.ts";
 import type { RoundKeeper } from "../rounds/run-rounds.ts";
 import { choosePrompts, shippedPrompts } from "../run/choose-prompts.ts";
-import { findReevaluation } from "../run/measure-drafting.ts";
 import { findWhyInTurns } from "../servers/find-servers-room.ts";
-import { draftShare } from "../servers/measure-costs.ts";
-import { type BenchSetting, planSetting } from "../servers/plan-setting.ts";
-import { planTraced } from "../trace/plan-traced.ts";
-import { traceSetting } from "../trace/trace-setting.ts";
+import { planSetting } from "../servers/plan-setting.ts";
+import { findReevaluation } from "../run/measure-drafting.ts";
 import type { Candidate, RejectedCandidate } from "./candidate.ts";
 import { type Candidates, listCandidates } from "./list-candidates.ts";
 import { measureBaseline } from "./measure-baseline.ts";
 import { type FinalsResult, measureFinalists } from "./measure-finalists.ts";
-import { predictNgrams, predictTraced } from "./predict-candidates.ts";
+import { predictNgrams } from "./predict-candidates.ts";
 import type { TuneOptions } from "./run-tune.ts";
 import type { Found, PlannedFinalist, Search } from "./search.ts";
+import { makeRoomForTwo, planTraces, traceCandidate } from "./trace-candidates.ts";
 
 /** Runs the stages of a search; what each one found is kept in `found`, also when a later one is interrupted. */
 export async function runStages(search: Search, found: Found): Promise<void> {
@@ -50,6 +47,7 @@ export async function runStages(search: Search, found: Found): Promise<void> {
     return [measured, `${measured.texts.length} of ${found.prompts.length} prompts answered`];
   });
   found.baseline = baseline;
+  await makeRoomForTwo(traced, search);
   for (const one of traced) await traceCandidate(one, search, found, keeper);
   for (const candidate of found.candidates.left.filter(({ source }) => source === "ngram"))
     found.predictions.push(predictNgrams(candidate, baseline.texts, baseline.targetMs));
@@ -83,50 +81,6 @@ async function passGate({ options, none }: Search): Promise<readonly [Candidates
 
 function withDraft(profile: Profile, { draft }: Candidate): Profile {
   return { ...profile, values: { ...profile.values, draft } };
-}
-
-interface TracedCandidate {
-  readonly candidate: Candidate;
-  readonly setting: BenchSetting;
-}
-
-/** The loads that trace the candidates with a model or a layer of their own. */
-async function planTraces({ options }: Search, found: Found): Promise<TracedCandidate[]> {
-  const planned: TracedCandidate[] = [];
-  for (const candidate of found.candidates.left.filter(({ source }) => source !== "ngram")) {
-    const label = `trace of ${candidate.label}`;
-    const setting = await planTraced(options.profile, candidate.draft, { label, session: options.session });
-    if (setting === undefined) found.predictions.push(predictTraced(candidate, { trace: undefined }, undefined));
-    else planned.push({ candidate, setting });
-  }
-  return planned;
-}
-
-async function traceCandidate(
-  { candidate, setting }: TracedCandidate,
-  { options, contest, progress }: Search,
-  found: Found,
-  keeper: RoundKeeper,
-): Promise<void> {
-  const { session } = options;
-  await progress.stage("trace", async () => {
-    try {
-      const traced = await traceSetting(setting.label, { ...options, contest, prompts: found.prompts, keeper });
-      const target = found.baseline?.targetMs ?? [];
-      const draft = traced.bothMs === undefined ? undefined : draftShare(traced.bothMs, target);
-      const costs: DraftingCosts | undefined =
-        draft === undefined || target.length === 0
-          ? undefined
-          : { batches: { target, draft }, reevaluates: await findReevaluation(setting, session) };
-      if (costs !== undefined) found.costs.set(candidate.label, costs.batches);
-      found.predictions.push(predictTraced(candidate, traced, costs));
-      return [undefined, `${candidate.label}: ${traced.trace?.answers.length ?? 0} answers traced`];
-    } catch (error) {
-      if (!(error instanceof LlmctlError)) throw error;
-      found.notes.push(`${candidate.label}: ${error.message}`);
-      return [undefined, `${candidate.label}: ${error.message}`];
-    }
-  });
 }
 
 /** Number of settings that are measured. */

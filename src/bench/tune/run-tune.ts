@@ -1,6 +1,5 @@
 import { join } from "node:path";
 import { type Clock, systemClock } from "../../base/clock.ts";
-import { LlmctlError } from "../../base/errors.ts";
 import type { HubAccess } from "../../hub/http/hub-access.ts";
 import type { PlanSession } from "../../llama/plan/plan-session.ts";
 import type { ModelRef, Profile } from "../../profiles/schema/schema.ts";
@@ -78,5 +77,5 @@ export async function runTune(options: TuneOptions): Promise<TuneResult> {
     found.finals ??= { end: "interrupted", dropped: new Map(), elapsedMs: 0, notes: [] };
   }
   const seconds = (clock.nowMs() - startedMs) / 1000;
-  return reportTune(search, found, { startedAt: startedAt.toISOString(), seconds });
+  return await reportTune(search, found, { startedAt: startedAt.toISOString(), seconds });
 }

@@ -1,4 +1,5 @@
 import type { Clock } from "../../base/clock.ts";
+import type { DraftTrace } from "../../llama/server/draft-trace.ts";
 import type { BenchPrompt } from "../bench-prompt.ts";
 import type { BatchCosts } from "../bench-report.ts";
 import type { RoundKeeper } from "../rounds/run-rounds.ts";
@@ -30,6 +31,7 @@ export function nothingFound(): Found {
     keeper: undefined,
     baseline: undefined,
     costs: new Map(),
+    traces: new Map(),
     predictions: [],
     finalists: [],
     finals: undefined,
@@ -45,6 +47,8 @@ export interface Found {
   keeper: RoundKeeper | undefined;
   baseline: Baseline | undefined;
   readonly costs: Map<string, BatchCosts>;
+  /** By the label of a candidate. */
+  readonly traces: Map<string, DraftTrace>;
   readonly predictions: CandidatePrediction[];
   finalists: readonly PlannedFinalist[];
   finals: FinalsResult | undefined;

@@ -12,7 +12,7 @@ export interface BatchCostOptions {
   /** Number of measurements of each size, of which the median counts. */
   readonly repeats?: number;
   /** Tokens before the batch, whose attention it pays for; at most half of the context. */
-  readonly depth?: number;
+  readonly depth?: number | undefined;
   /**
    * Processor time of the server so far, read when the server does nothing. With it that is the clock, else the
    * server's own is.

@@ -1,0 +1,125 @@
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, expect, inject, test } from "vitest";
+import type { TuneReport } from "../../src/bench/tune-report.ts";
+import { llmctl, startLlmctl } from "../support/llmctl.ts";
+import { ensurePaddedPair } from "../support/padded-pair.ts";
+import { upServing } from "../support/real-server.ts";
+import { demoDraft, TempHome } from "../support/temp-home.ts";
+
+const { server } = inject("llama");
+
+/** Short chats whose answers have a fixed length, so that every server does the same work. */
+const prompts = ["an otter", "a farm", "a king", "a boat"].map((subject) => ({
+  messages: [{ role: "user", content: `Tell me a story about ${subject}.` }],
+  temperature: 0,
+  max_tokens: 48,
+}));
+
+async function prepare(home: TempHome): Promise<string[]> {
+  const file = join(home.path, "prompts.jsonl");
+  await writeFile(file, prompts.map((line) => `${JSON.stringify(line)}\n`).join(""));
+  return ["--prompts", file, "--clock", "cpu", "--for", "12s"];
+}
+
+/** For `padded` drafting pays, for `plain` it costs more than it brings, `silent` has no draft. */
+async function writeProfiles(home: TempHome): Promise<{ readonly padded: string; readonly plain: string }> {
+  const { target, draft } = await ensurePaddedPair();
+  const llama = { binary: server };
+  await home.writeProfile("silent", { extends: "demo-plain", llama });
+  return {
+    padded: await home.writeProfile("padded", { extends: "demo", llama, model: target, draft: { model: draft } }),
+    plain: await home.writeProfile("plain", { extends: "demo-plain", llama, draft: { model: demoDraft, n_max: 4 } }),
+  };
+}
+
+async function tune(home: TempHome, args: readonly string[]): Promise<TuneReport> {
+  const { stdout, stderr, exitCode } = await llmctl(["tune", ...args, "--json"], { home });
+  expect(exitCode, stderr).toBe(0);
+  return JSON.parse(stdout) as TuneReport;
+}
+
+function loadsByStage({ stages }: TuneReport): Record<string, number> {
+  return Object.fromEntries(stages.map(({ name, loads }) => [name, loads]));
+}
+
+describe("llmctl tune", () => {
+  test("finds a setting that pays, writes it, and the profile drafts with it", { timeout: 120_000 }, async () => {
+    await using home = await TempHome.create();
+    const { padded } = await writeProfiles(home);
+    const args = await prepare(home);
+    const { stdout, stderr, exitCode } = await llmctl(["tune", "padded", ...args, "--yes"], { home });
+    expect(exitCode, stderr).toBe(0);
+    expect(stdout).toMatch(/draft-simple n_max \d+ p_min [\d.]+ pays 1\.\d\d × \(/);
+    const written = await readFile(padded, "utf8");
+    expect(written).toMatch(/# .*1\.\d\d × .* against no draft/);
+    const { drafting } = await upServing(home, "padded");
+    expect(drafting).toMatchObject({ state: "on" });
+    await llmctl(["down", "padded"], { home });
+  });
+
+  test("a second run begins with what the first one has measured", { timeout: 120_000 }, async () => {
+    await using home = await TempHome.create();
+    await writeProfiles(home);
+    const args = ["padded", ...(await prepare(home))];
+    const first = await tune(home, args);
+    const second = await tune(home, args);
+    expect(loadsByStage(first)).toMatchObject({ baseline: 1, trace: 1 });
+    expect(loadsByStage(second)).toMatchObject({ baseline: 0, trace: 0 });
+    expect(second.predicted).toEqual(first.predicted);
+    expect(second.rounds.slice(0, first.rounds.length)).toEqual(first.rounds);
+  });
+
+  test("takes out a draft that does not pay, and keeps its lines as comments", { timeout: 120_000 }, async () => {
+    await using home = await TempHome.create();
+    const { plain } = await writeProfiles(home);
+    const { stdout, exitCode } = await llmctl(["tune", "plain", ...(await prepare(home)), "--yes"], { home });
+    expect(exitCode).toBe(0);
+    expect(stdout).toContain("drafting does not pay here");
+    const written = await readFile(plain, "utf8");
+    expect(written).toMatch(/^# *draft:/m);
+    expect(written).not.toMatch(/^draft:/m);
+    expect((await llmctl(["check", "plain"], { home })).exitCode).toBe(0);
+  });
+
+  test("tries n-gram types for a profile without a draft, and says that MTP is not possible", async () => {
+    await using home = await TempHome.create();
+    await writeProfiles(home);
+    const report = await tune(home, ["silent", ...(await prepare(home))]);
+    const reasons = new Map(report.candidates.map(({ label, thrownOut }) => [label, thrownOut]));
+    expect([...reasons.keys()]).toEqual(expect.arrayContaining(["ngram-simple", "ngram-mod"]));
+    expect(reasons.get("ngram-simple")).toBeNull();
+    expect(reasons.get("draft-mtp")).toContain("no NextN (MTP) layer");
+    expect(report.draftBefore).toBeNull();
+  });
+});
+
+describe("llmctl tune, interrupted", () => {
+  test.each(["SIGINT", "SIGKILL"] as const)("goes on after %s", { timeout: 120_000 }, async (signal) => {
+    await using home = await TempHome.create();
+    await writeProfiles(home);
+    const args = ["padded", ...(await prepare(home))];
+    {
+      await using running = startLlmctl(["tune", ...args], { home });
+      await running.waitForLine(/^trace of draft-simple is ready/);
+      await running.stop(signal);
+    }
+    const report = await tune(home, args);
+    expect(loadsByStage(report)).toMatchObject({ trace: 1 });
+    expect(report.winner).toMatch(/^draft-simple n_max /);
+  });
+});
+
+describe("llmctl tune on a build of before April 2026", () => {
+  test("sweeps the settings by requests to one server", { timeout: 120_000 }, async () => {
+    await using home = await TempHome.create();
+    const old = inject("llamaBuilds").find(({ ref }) => ref === "b7698") ?? expect.fail("no old build");
+    const { target, draft } = await ensurePaddedPair();
+    const llama = { binary: old.server };
+    await home.writeProfile("old", { extends: "demo", llama, model: target, draft: { model: draft } });
+    const report = await tune(home, ["old", ...(await prepare(home))]);
+    expect(loadsByStage(report)).toMatchObject({ sweep: 0 });
+    expect(report.predicted.length).toBeGreaterThan(2);
+    expect(report.finalists.length).toBeGreaterThan(0);
+  });
+});
