@@ -10,6 +10,7 @@ const ngram: Candidate = {
   source: "ngram",
   draft: { type: "ngram-mod", on_mismatch: "disable", on_loss: "warn" },
   bestPossible: null,
+  costShare: null,
 };
 const model: Candidate = {
   ...ngram,

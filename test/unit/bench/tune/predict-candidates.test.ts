@@ -4,7 +4,13 @@ import type { Candidate } from "../../../../src/bench/tune/candidate.ts";
 import { predictNgrams, predictTraced } from "../../../../src/bench/tune/predict-candidates.ts";
 
 function candidate(type: string, source: Candidate["source"]): Candidate {
-  return { label: type, source, draft: { type, on_mismatch: "disable", on_loss: "warn" }, bestPossible: null };
+  return {
+    label: type,
+    source,
+    draft: { type, on_mismatch: "disable", on_loss: "warn" },
+    bestPossible: null,
+    costShare: null,
+  };
 }
 
 const model = candidate("draft-simple", "model");
