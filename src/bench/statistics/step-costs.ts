@@ -8,6 +8,8 @@ export const busyShare = 0.1;
 const fewestAnswers = 4;
 /** The first step of an answer is not like the others. */
 const fewestTokens = 16;
+/** Between closer lengths noise would decide: 64 tokens more are 0.2 % of a step of an 8B model. */
+const leastApart = 64;
 
 interface Step {
   /** In the middle of the answer. */
@@ -21,15 +23,16 @@ interface Step {
  * the noise is larger than the difference, and both lengths get the median of all. A server that waits for a processor
  * takes longer: with such a baseline drafting seems to pay more than it does, so rounds of a busy machine do not count.
  * @param label Of the server in the rounds, which it has answered one request at a time.
- * @returns one length where all answers have the same; empty where fewer than four answers count.
+ * @returns one length where both halves have nearly the same; empty where fewer than four answers count.
  */
 export function findStepCosts(rounds: readonly Round[], label: string): StepCosts["stepMs"] {
   const steps = rounds.flatMap((round) => readStep(round, label)).toSorted((a, b) => a.contextTokens - b.contextTokens);
   if (steps.length < fewestAnswers) return [];
   const half = Math.ceil(steps.length / 2);
   const [short, long] = [summarize(steps.slice(0, half)), summarize(steps.slice(half))];
-  const { ms } = summarize(steps);
-  if (short.contextTokens === long.contextTokens) return [{ contextTokens: short.contextTokens, ms }];
+  const all = summarize(steps);
+  if (long.contextTokens - short.contextTokens < leastApart) return [all];
+  const { ms } = all;
   return short.ms <= long.ms ? [short, long] : [short, long].map(({ contextTokens }) => ({ contextTokens, ms }));
 }
 

@@ -42,3 +42,22 @@ test("servers with a worker take turns", async () => {
   const launch = { ...setting.launch, rpcWorkers: ["10.0.0.2:50052"] };
   expect(await findWhyInTurns([setting, { ...setting, launch }], session)).toBe("a worker serves one server at a time");
 });
+
+test("where not even one server has room, the error says which memory, and what to do", async () => {
+  session.devices = [gpu];
+  const setting = await plan({ gpu_layers: 99 });
+  const help = ["-m, --model FNAME", "-ngl, --gpu-layers N", "--fit-print [on|off]"];
+  session.build.put("llama-fit-params", [
+    {
+      when: "--help",
+      stdout: `----- common params -----\n\n${help.map((head) => `${head.padEnd(40)}help\n`).join("")}`,
+    },
+    { when: "--version", stdout: "version: 1" },
+    { when: "--model", stdout: "CUDA0 7500 400 100 \n" },
+  ]);
+  await expect(findWhyInTurns([setting], session)).rejects.toMatchObject({
+    code: "bench-no-memory",
+    message: "there is no room for a server to measure: CUDA0 has 7000 MiB free, 8000 MiB are needed",
+    fix: "stop what uses CUDA0, or measure a profile with a smaller ctx_size",
+  });
+});

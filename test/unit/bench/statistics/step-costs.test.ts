@@ -35,6 +35,13 @@ test("answers of one length have one entry", () => {
   expect(findStepCosts(rounds, "none")).toEqual([{ contextTokens: 60, ms: 10 }]);
 });
 
+test("answers of nearly the same length have one entry, too", () => {
+  const rounds = [quiet(10, 8), quiet(20, 9), quiet(40, 11), quiet(60, 12)];
+  expect(findStepCosts(rounds, "none")).toEqual([{ contextTokens: 80, ms: 10 }]);
+  const apart = [quiet(10, 8), quiet(10, 8), quiet(74, 11), quiet(74, 11)];
+  expect(findStepCosts(apart, "none").map(({ contextTokens }) => contextTokens)).toEqual([60, 124]);
+});
+
 test.each<[string, Round]>([
   ["a busy machine", { ...quiet(10, 900), waitShare: 0.1 }],
   ["a failed request", { ...quiet(10, 900), results: { none: { error: "died" } } }],
