@@ -15,7 +15,8 @@ import { benchStartUp } from "./start-up.ts";
 import { benchTuneTruth } from "./tune-truth.ts";
 
 /*
- * `npm run bench [-- NAME… [--minutes N] [--profiles N] [--runs N] [--fixtures A,B]]`: measures, prints each value beside its limit, and
+ * `npm run bench [-- NAME… [--minutes N] [--profiles N] [--runs N] [--fixtures A,B]]`: measures,
+ * prints each value beside its limit, and
  * exits with 1 when a limit is missed. Everything is compared with something measured in the same run; absolute times
  * belong to one machine.
  */

@@ -9,7 +9,7 @@ import { isCount } from "../round-shape.ts";
 import { predictSwept, predictTraced } from "./predict-candidates.ts";
 import type { Found, Search } from "./search.ts";
 import { fewestSweptPrompts, sweepSettings } from "./sweep-settings.ts";
-import type { TracedCandidate } from "./trace-candidates.ts";
+import type { TracedCandidate } from "./candidate.ts";
 
 interface KeptSetting extends DraftSetting {
   readonly ratio: number;

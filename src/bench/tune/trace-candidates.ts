@@ -5,19 +5,13 @@ import type { RoundKeeper } from "../rounds/run-rounds.ts";
 import { findReevaluation } from "../run/measure-drafting.ts";
 import { findWhyInTurns } from "../servers/find-servers-room.ts";
 import { draftShare } from "../servers/measure-costs.ts";
-import type { BenchSetting } from "../servers/plan-setting.ts";
 import { planTraced } from "../trace/plan-traced.ts";
 import { type TracedSetting, traceSetting } from "../trace/trace-setting.ts";
-import type { Candidate } from "./candidate.ts";
+import type { Candidate, TracedCandidate } from "./candidate.ts";
 import { findDepth } from "./measure-baseline.ts";
 import { predictTraced } from "./predict-candidates.ts";
 import type { Found, Search } from "./search.ts";
 import { sweepCandidate } from "./sweep-candidate.ts";
-
-export interface TracedCandidate {
-  readonly candidate: Candidate;
-  readonly setting: BenchSetting;
-}
 
 /** The loads that trace the candidates with a model or a layer of their own. */
 export async function planTraces({ options }: Search, found: Found): Promise<TracedCandidate[]> {

@@ -68,9 +68,9 @@ describe("the finalists", () => {
     sums: { ...addCycles([]), drafted: others.drafted ?? nMax * 100 },
   });
 
-  test("are the best of each n_max within a tenth of the best, at most three", () => {
-    const grid = [one(1, 1.1), one(2, 1.3), one(2, 1.35, { pMin: 0.5 }), one(3, 1.4), one(4, 1.38), one(5, 1.2)];
-    expect(pickFinalists(grid)).toEqual([grid[3], grid[4], grid[2]]);
+  test("are the best of lengths that are 1.4 times apart, within a tenth of the best, at most three", () => {
+    const grid = [one(1, 1.1), one(2, 1.3), one(2, 1.35, { pMin: 0.5 }), one(3, 1.4), one(4, 1.38), one(5, 1.3)];
+    expect(pickFinalists(grid)).toEqual([grid[3], grid[2], grid[5]]);
     expect(pickFinalists(grid, 1)).toEqual([grid[3]]);
   });
 
@@ -79,8 +79,9 @@ describe("the finalists", () => {
     expect(pickFinalists(grid)).toEqual([grid[2], grid[0]]);
   });
 
-  test("are none where no setting gains more than two per cent", () => {
-    expect(pickFinalists([one(1, 1.02), one(2, 0.9)])).toEqual([]);
+  test("are none where every setting is predicted to lose more than predictions are off", () => {
+    expect(pickFinalists([one(1, 0.95), one(2, 0.9)])).toEqual([]);
+    expect(pickFinalists([one(1, 0.96), one(2, 0.9)])).toHaveLength(1);
     expect(pickFinalists([])).toEqual([]);
   });
 });
