@@ -1,7 +1,8 @@
 import { readFile, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { describe, expect, inject, test } from "vitest";
 import type { TuneReport } from "../../src/bench/tune-report.ts";
+import { buildGguf, readParts } from "../support/gguf-builder.ts";
 import { llmctl, startLlmctl } from "../support/llmctl.ts";
 import { ensurePaddedPair } from "../support/padded-pair.ts";
 import { upServing } from "../support/real-server.ts";
@@ -13,13 +14,16 @@ const { server } = inject("llama");
 const prompts = ["an otter", "a farm", "a king", "a boat"].map((subject) => ({
   messages: [{ role: "user", content: `Tell me a story about ${subject}.` }],
   temperature: 0,
-  max_tokens: 48,
+  max_tokens: 32,
 }));
 
-async function prepare(home: TempHome): Promise<string[]> {
+/** Any token may come, so that neither a draft nor an n-gram can tell the next one. */
+const chaos = { temperature: 5, top_k: 0, top_p: 1, min_p: 0, ignore_eos: true };
+
+async function prepare(home: TempHome, sampling: Readonly<Record<string, unknown>> = {}): Promise<string[]> {
   const file = join(home.path, "prompts.jsonl");
-  await writeFile(file, prompts.map((line) => `${JSON.stringify(line)}\n`).join(""));
-  return ["--prompts", file, "--clock", "cpu", "--for", "12s"];
+  await writeFile(file, prompts.map((line) => `${JSON.stringify({ ...line, ...sampling })}\n`).join(""));
+  return ["--prompts", file, "--clock", "cpu", "--for", "8s"];
 }
 
 /** For `padded` drafting pays, for `plain` it costs more than it brings, `silent` has no draft. */
@@ -73,7 +77,7 @@ describe("llmctl tune", () => {
   test("takes out a draft that does not pay, and keeps its lines as comments", { timeout: 120_000 }, async () => {
     await using home = await TempHome.create();
     const { plain } = await writeProfiles(home);
-    const { stdout, exitCode } = await llmctl(["tune", "plain", ...(await prepare(home)), "--yes"], { home });
+    const { stdout, exitCode } = await llmctl(["tune", "plain", ...(await prepare(home, chaos)), "--yes"], { home });
     expect(exitCode).toBe(0);
     expect(stdout).toContain("drafting does not pay here");
     const written = await readFile(plain, "utf8");
@@ -94,6 +98,24 @@ describe("llmctl tune", () => {
   });
 });
 
+describe("llmctl tune --draft", () => {
+  test("throws out what cannot draft or cannot win before it loads anything", { timeout: 120_000 }, async () => {
+    await using home = await TempHome.create();
+    await writeProfiles(home);
+    const { target: large } = await ensurePaddedPair();
+    const foreign = join(home.path, "foreign.gguf");
+    const { metadata, ...parts } = await readParts(await readFile(demoDraft));
+    await writeFile(foreign, buildGguf({ ...parts, metadata: { ...metadata, "tokenizer.ggml.bos_token_id": 5 } }));
+    const drafts = ["--draft", large, "--draft", foreign];
+    const report = await tune(home, ["silent", ...drafts, ...(await prepare(home, chaos))]);
+    const reasons = new Map(report.candidates.map(({ label, thrownOut }) => [label, thrownOut]));
+    const labelOf = (path: string) => `draft-simple with ${basename(path)}`;
+    expect(reasons.get(labelOf(large))).toMatch(/^even at 95 % acceptance it could reach 0\.\d\d ×$/);
+    expect(reasons.get(labelOf(foreign))).toMatch(/BOS|bos/);
+    expect(loadsByStage(report)).not.toHaveProperty("trace");
+  });
+});
+
 describe("llmctl tune, interrupted", () => {
   test.each(["SIGINT", "SIGKILL"] as const)("goes on after %s", { timeout: 120_000 }, async (signal) => {
     await using home = await TempHome.create();
@@ -105,7 +127,7 @@ describe("llmctl tune, interrupted", () => {
       await running.stop(signal);
     }
     const report = await tune(home, args);
-    expect(loadsByStage(report)).toMatchObject({ trace: 1 });
+    expect(loadsByStage(report)).toMatchObject({ baseline: 0 });
     expect(report.winner).toMatch(/^draft-simple n_max /);
   });
 });

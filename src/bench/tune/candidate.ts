@@ -1,5 +1,6 @@
 import type { DraftingType } from "../../profiles/rules/drafting-types.ts";
 import type { ProfileValues } from "../../profiles/schema/schema.ts";
+import type { BenchSetting } from "../servers/plan-setting.ts";
 
 /** A way of drafting, before its numbers are chosen. */
 export interface Candidate {
@@ -20,4 +21,10 @@ export interface Candidate {
 export interface RejectedCandidate extends Candidate {
   /** For people. */
   readonly thrownOut: string;
+}
+
+/** A candidate with the server that traces its drafts. */
+export interface TracedCandidate {
+  readonly candidate: Candidate;
+  readonly setting: BenchSetting;
 }

@@ -78,7 +78,7 @@ function propose({ values }: Profile, offered: readonly string[], drafts: readon
 }
 
 /** Where there are several devices, a draft model may live on each: only its costs differ. */
-function placeDrafts(proposals: readonly Proposal[], devices: readonly string[]): Proposal[] {
+export function placeDrafts(proposals: readonly Proposal[], devices: readonly string[]): Proposal[] {
   return proposals.flatMap((proposal) => {
     const { label, source, draft: values } = proposal;
     const isFixed = values.devices !== undefined || values.gpu_layers === 0;

@@ -12,7 +12,6 @@ import type { KeeperOptions } from "../run/open-keeper.ts";
 import type { BenchContest } from "../servers/bench-contest.ts";
 import type { BenchSetting } from "../servers/plan-setting.ts";
 import type { Finalist } from "./finalist.ts";
-import type { Candidate } from "./candidate.ts";
 import type { Candidates } from "./list-candidates.ts";
 import type { Baseline } from "./measure-baseline.ts";
 import type { FinalsResult } from "./measure-finalists.ts";
@@ -90,11 +89,5 @@ export interface TuneFindings {
 
 export interface PlannedFinalist {
   readonly finalist: Finalist;
-  readonly setting: BenchSetting;
-}
-
-/** A candidate with the setting that traces it. */
-export interface TracedCandidate {
-  readonly candidate: Candidate;
   readonly setting: BenchSetting;
 }

@@ -6,8 +6,9 @@ import type { DraftSetting } from "../predict/replay.ts";
 import type { GridPrediction } from "../predict/speedup-grid.ts";
 import type { RoundKeeper } from "../rounds/run-rounds.ts";
 import { isCount } from "../round-shape.ts";
+import type { TracedCandidate } from "./candidate.ts";
 import { predictSwept, predictTraced } from "./predict-candidates.ts";
-import type { TuneFindings, Search, TracedCandidate } from "./search.ts";
+import type { Search, TuneFindings } from "./search.ts";
 import { fewestSweptPrompts, sweepSettings } from "./sweep-settings.ts";
 
 interface KeptSetting extends DraftSetting {

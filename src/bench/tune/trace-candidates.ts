@@ -7,10 +7,10 @@ import { findWhyInTurns } from "../servers/find-servers-room.ts";
 import { draftShare } from "../servers/measure-costs.ts";
 import { planTraced } from "../trace/plan-traced.ts";
 import { type TracedSetting, traceSetting } from "../trace/trace-setting.ts";
-import type { Candidate } from "./candidate.ts";
+import type { Candidate, TracedCandidate } from "./candidate.ts";
 import { findDepth } from "./measure-baseline.ts";
 import { predictTraced } from "./predict-candidates.ts";
-import type { TuneFindings, Search, TracedCandidate } from "./search.ts";
+import type { Search, TuneFindings } from "./search.ts";
 import { sweepCandidate } from "./sweep-candidate.ts";
 
 /** The loads that trace the candidates with a model or a layer of their own. */
