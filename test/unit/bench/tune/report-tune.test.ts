@@ -4,8 +4,7 @@ import { planSetting } from "../../../../src/bench/servers/plan-setting.ts";
 import type { Candidate } from "../../../../src/bench/tune/candidate.ts";
 import { makeFinalist } from "../../../../src/bench/tune/finalist.ts";
 import { reportTune } from "../../../../src/bench/tune/report-tune.ts";
-import type { TuneOptions } from "../../../../src/bench/tune/run-tune.ts";
-import { type Found, nothingFound, type Search } from "../../../../src/bench/tune/search.ts";
+import { nothingFound, type Search, type TuneFindings, type TuneOptions } from "../../../../src/bench/tune/search.ts";
 import { TuneProgress } from "../../../../src/bench/tune/tune-progress.ts";
 import { readKeptCosts } from "../../../../src/llama/draft/kept-costs.ts";
 import type { DraftKeys } from "../../../../src/profiles/tuned-draft.ts";
@@ -15,7 +14,7 @@ import { makeProfile } from "../../../support/llama-help.ts";
 
 let session: FakeSession;
 let search: Search;
-let found: Found;
+let found: TuneFindings;
 let candidate: Candidate;
 
 const clock = { nowMs: () => 0, sleep: async () => undefined, setTimer: () => () => undefined };
