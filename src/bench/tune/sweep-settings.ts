@@ -17,7 +17,7 @@ export interface SweepOptions {
 const sweptLengths = [1, 2, 3, 4, 6, 8, 12, 16];
 const sweptProbabilities = [0, 0.5, 0.75];
 
-export const sweptSettings: readonly DraftSetting[] = sweptLengths.flatMap((nMax) =>
+const sweptSettings: readonly DraftSetting[] = sweptLengths.flatMap((nMax) =>
   sweptProbabilities.map((pMin) => ({ nMax, nMin: 0, pMin })),
 );
 
