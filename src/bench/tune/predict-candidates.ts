@@ -47,8 +47,8 @@ function finalistOf(candidate: Candidate, { setting, ratio }: GridPrediction): F
   return makeFinalist(candidate, { n_max: nMax, ...(nMin === 0 ? {} : { n_min: nMin }), p_min: pMin }, ratio);
 }
 
-/** What does not gain this much by computing is not worth a load. */
-const leastNgramGain = 1.02;
+/** What does not gain this much by computing is not worth a load: to find a draft is taken to cost nothing. */
+const leastNgramGain = 1.05;
 
 /** The best numbers of an n-gram type for these texts, computed. */
 export function predictNgrams(
