@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
-import { isIP, SocketAddress } from "node:net";
+import { isIP } from "node:net";
+import { canonicalIp, isWildcard } from "./ip-address.ts";
 
 /** A TCP socket of this network namespace, as /proc lists it. */
 interface Socket {
@@ -36,13 +37,7 @@ function hostOf(address = ""): string {
     (address.split(":")[0]?.match(words) ?? []).map((word) => Buffer.from(word, "hex").reverse()),
   );
   if (bytes.length === 4) return bytes.join(".");
-  return shortest((bytes.toString("hex").match(/.{4}/g) ?? []).join(":"));
-}
-
-/** An IP address in its shortest form: an IPv4-mapped one as IPv4, and without a zone such as `%eth0`. */
-function shortest(host: string): string {
-  const family = isIP(host) === 6 ? "ipv6" : "ipv4";
-  return new SocketAddress({ address: host, family }).address.replace(/^::ffff:(?=\d+\.)/, "");
+  return canonicalIp((bytes.toString("hex").match(/.{4}/g) ?? []).join(":"));
 }
 
 /**
@@ -51,12 +46,8 @@ function shortest(host: string): string {
  */
 function overlaps(socket: Socket, host: string | undefined): boolean {
   if (host === undefined || isIP(host) === 0) return true;
-  const wanted = shortest(host);
+  const wanted = canonicalIp(host);
   return socket.host === wanted || isWildcard(socket.host) || isWildcard(wanted);
-}
-
-function isWildcard(host: string): boolean {
-  return host === "0.0.0.0" || host === "::";
 }
 
 /** Port of `0100007F:C384`. */
