@@ -28,7 +28,7 @@ export const workerProtocol: ServerProtocol = {
 async function checkWorkerHealth(endpoint: Endpoint, timeoutMs: number, signal: AbortSignal): Promise<Health> {
   const isThere =
     "port" in endpoint && isListeningKnown()
-      ? isListenedOn(endpoint.port)
+      ? isListenedOn(endpoint.port, endpoint.host)
       : await canConnect(endpoint, timeoutMs, signal);
   return isThere ? "ready" : "unreachable";
 }

@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { isIP } from "node:net";
+import { canonicalIp, isWildcard } from "./ip-address.ts";
 
 /** A TCP socket of this network namespace, as /proc lists it. */
 interface Socket {
@@ -29,26 +30,24 @@ function listSockets(state: string): readonly Socket[] {
     }));
 }
 
-/**
- * Host of `0100007F:C384` or of 32 digits: words of four bytes, each in the machine's byte order. An IPv4-mapped IPv6
- * address is returned as IPv4.
- */
+/** Host of `0100007F:C384` or of 32 digits: words of four bytes, each in the machine's byte order. */
 function hostOf(address = ""): string {
   const words = /[\dA-F]{8}/g;
   const bytes = Buffer.concat(
     (address.split(":")[0]?.match(words) ?? []).map((word) => Buffer.from(word, "hex").reverse()),
   );
   if (bytes.length === 4) return bytes.join(".");
-  const isMapped = bytes.subarray(0, 12).toString("hex") === `${"0".repeat(20)}ffff`;
-  if (isMapped) return bytes.subarray(12).join(".");
-  const groups = bytes.toString("hex").match(/.{4}/g) ?? [];
-  return new URL(`http://[${groups.join(":")}]`).hostname.slice(1, -1);
+  return canonicalIp((bytes.toString("hex").match(/.{4}/g) ?? []).join(":"));
 }
 
-/** Whether a listening socket accepts connections to this address; a host name counts as any address. */
-function accepts(socket: Socket, host: string | undefined): boolean {
-  const isWildcard = (one: string) => one === "0.0.0.0" || one === "::";
-  return host === undefined || isIP(host) === 0 || isWildcard(host) || isWildcard(socket.host) || socket.host === host;
+/**
+ * Whether a server on this host would share an address with a listening socket. A host name counts as every address, as
+ * it is not looked up here.
+ */
+function overlaps(socket: Socket, host: string | undefined): boolean {
+  if (host === undefined || isIP(host) === 0) return true;
+  const wanted = canonicalIp(host);
+  return socket.host === wanted || isWildcard(socket.host) || isWildcard(wanted);
 }
 
 /** Port of `0100007F:C384`. */
@@ -63,7 +62,7 @@ export function isListeningKnown(): boolean {
 
 /** @param host Restricts the search to one address. */
 export function isListenedOn(port: number, host?: string): boolean {
-  return listSockets(listening).some((socket) => socket.port === port && accepts(socket, host));
+  return listSockets(listening).some((socket) => socket.port === port && overlaps(socket, host));
 }
 
 interface Owner {
@@ -77,7 +76,7 @@ interface Owner {
 export function findPortOwner(port: number, host?: string): Owner | undefined {
   return findOwner(
     listSockets(listening)
-      .filter((socket) => socket.port === port && accepts(socket, host))
+      .filter((socket) => socket.port === port && overlaps(socket, host))
       .map(({ link }) => link),
   );
 }

@@ -7,6 +7,7 @@ import { shortageCodes } from "../file-check.ts";
 import type { ExitCause, Launch } from "../launch.ts";
 import { type Flock, runFlock, takeLock, takeSharedLock, type Lock } from "../state/file-lock.ts";
 import { makeLockRecord, readLockRecord } from "../state/lock-record.ts";
+import { canonicalIp, isWildcard } from "./ip-address.ts";
 
 /**
  * Reserves the fixed address of the current launch among profiles: two profiles may name one port, and builds up to
@@ -53,7 +54,7 @@ export class PortLock {
 
   #lockPort({ name, port }: Pick<Launch, "name" | "port">, ip: string): ExitCause | undefined {
     const portPath = join(this.#folder, `${port}.lock`);
-    if (wildcards.has(ip)) return this.#lockAlone(name, portPath, `port ${port}`);
+    if (isWildcard(ip)) return this.#lockAlone(name, portPath, `port ${port}`);
     const shared = takeSharedLock(portPath, this.#flock);
     if (shared === undefined) return takenByProfile(`port ${port}`, portPath);
     const taken = this.#lockAlone(
@@ -85,25 +86,14 @@ export class PortLock {
   }
 }
 
-const wildcards: ReadonlySet<string> = new Set(["0.0.0.0", "::"]);
-
 /**
  * One spelling of an address that has many: names, `127.1`, `::ffff:127.0.0.1`, `0:0:0:0:0:0:0:1`. A name that cannot
  * be resolved is returned as it is.
  */
 async function canonicalAddress(host: string): Promise<string> {
-  // An address with a zone (`fe80::1%eth0`) differs per interface, and URLs do not accept zones.
-  const [bare = host, ...zone] = isIP(host) === 6 ? host.split("%") : [host];
-  if (zone.length > 0) return `${canonicalIpv6(bare)}%${zone.join("%")}`;
-  const address = isIP(host) === 6 ? canonicalIpv6(host) : await resolve(host);
-  const mapped = /^::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})$/.exec(address);
-  if (mapped === null) return address;
-  const [high = 0, low = 0] = mapped.slice(1).map((part) => Number.parseInt(part, 16));
-  return [high >> 8, high & 255, low >> 8, low & 255].join(".");
-}
-
-function canonicalIpv6(host: string): string {
-  return new URL(`http://[${host}]`).hostname.slice(1, -1);
+  // An address with a zone (`fe80::1%eth0`) differs per interface.
+  const zone = isIP(host) === 6 ? /%.*/.exec(host)?.[0] : undefined;
+  return canonicalIp(isIP(host) === 0 ? await resolve(host) : host) + (zone ?? "");
 }
 
 async function resolve(host: string): Promise<string> {

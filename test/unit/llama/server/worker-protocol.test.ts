@@ -24,6 +24,8 @@ describe("a worker", () => {
     await once(server.listen(0, "127.0.0.1"), "listening");
     const { port } = server.address() as AddressInfo;
     expect(await workerProtocol.checkHealth({ host: "127.0.0.1", port }, 1000, never)).toBe("ready");
+    // Somebody else's port on another address is no sign of the worker.
+    expect(await workerProtocol.checkHealth({ host: "127.0.0.2", port }, 1000, never)).toBe("unreachable");
     await once(server.close(), "close");
     expect(await workerProtocol.checkHealth({ host: "127.0.0.1", port }, 1000, never)).toBe("unreachable");
     expect(connections).toBe(0);

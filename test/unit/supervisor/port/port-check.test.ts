@@ -29,6 +29,13 @@ describe("a port in use", () => {
   test("on one address is in use for all addresses too", async () => {
     expect(await checkPort({ host: "0.0.0.0", port })).toMatchObject({ kind: "port-in-use" });
   });
+
+  test.each(["::ffff:127.0.0.1", "::FFFF:7f00:1", "0:0:0:0:0:ffff:127.0.0.1", "0:0:0:0:0:0:0:0"])(
+    "is in use for the same address in another form, %s",
+    async (host) => {
+      expect(await checkPort({ host, port })).toMatchObject({ kind: "port-in-use" });
+    },
+  );
 });
 
 test("a closed port is free and has no owner", async () => {
