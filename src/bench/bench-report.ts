@@ -40,7 +40,7 @@ export interface BenchReport {
   readonly startedAt: string;
   readonly seconds: number;
   /** Why it ended. */
-  readonly end: "precise" | "time-over" | "interrupted" | "server-died" | "prompts-used-up";
+  readonly end: "precise" | "time-over" | "interrupted" | "server-died" | "prompts-used-up" | "loads-used-up";
   readonly machine: {
     readonly processor: string;
     readonly processors: number;

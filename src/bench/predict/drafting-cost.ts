@@ -95,13 +95,16 @@ export function predictSpeedup(sums: CycleSums, costs: DraftingCosts): number | 
 }
 
 /**
- * The cost of a batch. Beyond the largest measured one it grows as it did last.
+ * The cost of a batch. Beyond the largest measured one it grows as it did over the larger half of the measured sizes: the
+ * last two alone may be equal by noise.
  * @param costs Entry `k - 1` is a batch of `k` tokens.
  */
 export function batchCost(costs: readonly number[], tokens: number): number {
   const known = costs[tokens - 1];
   if (known !== undefined) return known;
   const last = costs.at(-1) ?? Number.NaN;
-  const growth = costs.length < 2 ? 0 : Math.max(0, last - (costs.at(-2) ?? last));
+  const middle = Math.floor((costs.length - 1) / 2);
+  const sizes = costs.length - 1 - middle;
+  const growth = sizes > 0 ? Math.max(0, (last - (costs[middle] ?? last)) / sizes) : 0;
   return last + (tokens - costs.length) * growth;
 }

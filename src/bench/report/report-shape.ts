@@ -46,7 +46,7 @@ export const reportChecks: Checks<BenchReport> = {
   profile: isText,
   startedAt: isText,
   seconds: isNumber,
-  end: isOneOf("precise", "time-over", "interrupted", "server-died", "prompts-used-up"),
+  end: isOneOf("precise", "time-over", "interrupted", "server-died", "prompts-used-up", "loads-used-up"),
   machine: isShape<BenchReport["machine"]>({
     processor: isText,
     processors: isCount,

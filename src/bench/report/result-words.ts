@@ -19,6 +19,7 @@ const endSentences: Readonly<Record<TuneReport["end"], string | undefined>> = {
   interrupted: "The measurement was interrupted; these are the results so far.",
   "server-died": "A server died again and again; these are the results so far.",
   "prompts-used-up": "All prompts were used up: a server that remembers prompts may see each only once.",
+  "loads-used-up": "To measure longer, the models would have to be loaded again.",
 };
 
 /** Why it ended, and the notes of the report. */

@@ -40,7 +40,8 @@ const fewestFirst = 4;
 /**
  * Measures finalists against no drafting, all in the same rounds: first on a quarter of the prompts, then on twice as
  * many, and so on. After each step those are out that are slower than the best one with 95 % confidence. Ends when one
- * is left and known to pay or not, when those that are left differ by less than 2 %, or when the time is over.
+ * is left and known to pay or not, when those that are left differ by less than 2 %, when going on would load the models
+ * again, or when the time is over.
  * @throws LlmctlError of a server that cannot be started, where nothing was measured before.
  */
 export async function measureFinalists(options: FinalsOptions): Promise<FinalsResult> {
@@ -84,7 +85,9 @@ class Finals {
       this.#dropSlower();
       if (part.length === prompts.length && this.#isDecided()) return "precise";
     }
+    if (!this.#options.isInterleaved) return "loads-used-up";
     for (let passes = 2; ; passes += 1) {
+      if (this.#dropsReloaded(passes)) return "loads-used-up";
       const end = await this.#measure(prompts, passes);
       if (end !== "passes-done") return end === "interrupted" ? "interrupted" : "time-over";
       this.#dropSlower();
@@ -124,6 +127,18 @@ class Finals {
     for (const { label } of this.#alive.filter(isSlower))
       this.dropped.set(label, `slower than ${best.label} with 95 % confidence`);
     this.#alive = this.#alive.filter(({ label }) => !this.dropped.has(label));
+  }
+
+  /**
+   * A server that remembers prompts is loaded again for each pass: one more load shall do, and only of the best.
+   * @returns whether the best one had its second load.
+   */
+  #dropsReloaded(passes: number): boolean {
+    const best = this.#best();
+    for (const { label } of this.#alive.filter(({ remembers, label }) => remembers && label !== best?.label))
+      this.dropped.set(label, `slower than ${best?.label} so far, and a further pass would load it again`);
+    this.#alive = this.#alive.filter(({ label }) => !this.dropped.has(label));
+    return best?.remembers === true && passes > 2;
   }
 
   #isDecided(): boolean {

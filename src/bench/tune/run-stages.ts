@@ -80,10 +80,10 @@ function withDraft(profile: Profile, { draft }: Candidate): Profile {
 
 /** Number of settings that are measured. */
 const mostFinalists = 3;
-/** A prediction that is off by this much still leaves the best setting among the finalists. */
-const margin = 0.1;
+/** Predictions for different ways of drafting are off in different ways: only a measurement tells which is faster. */
+const margin = 0.25;
 
-/** The best of all candidates: of each one the best first. */
+/** The best of all candidates: of each one the best first, and of the n-gram types, which are much alike, one. */
 async function planFinalists(
   { predictions }: TuneFindings,
   session: PlanSession,
@@ -93,10 +93,11 @@ async function planFinalists(
   const best = all.reduce((most, { finalist }) => Math.max(most, finalist.predicted ?? 0), 0);
   const good = all
     .filter(({ finalist }) => finalist.predicted === null || finalist.predicted >= best * (1 - margin))
-    .toSorted((a, b) => a.rank - b.rank || (b.finalist.predicted ?? 0) - (a.finalist.predicted ?? 0))
-    .slice(0, mostFinalists);
+    .toSorted((a, b) => a.rank - b.rank || (b.finalist.predicted ?? 0) - (a.finalist.predicted ?? 0));
+  const [, ...moreNgrams] = good.filter(({ finalist }) => finalist.candidate.source === "ngram");
+  const chosen = good.filter((one) => !moreNgrams.includes(one)).slice(0, mostFinalists);
   const planned: PlannedFinalist[] = [];
-  for (const { finalist } of good)
+  for (const { finalist } of chosen)
     planned.push({ finalist, setting: await planSetting(profile, finalist.draft, { label: finalist.label, session }) });
   const found = planned.map(({ finalist: { label, predicted } }) =>
     predicted === null ? label : `${label} (predicted ${predicted.toFixed(2)} ×)`,
