@@ -95,8 +95,8 @@ export function predictSpeedup(sums: CycleSums, costs: DraftingCosts): number | 
 }
 
 /**
- * The cost of a batch. Beyond the largest measured one it grows as it did over the larger half of the measured sizes: the
- * last two alone may be equal by noise.
+ * The cost of a batch. Beyond the largest measured one it grows as it did over the larger half of the measured sizes:
+ * the last two alone may be equal by noise.
  * @param costs Entry `k - 1` is a batch of `k` tokens.
  */
 export function batchCost(costs: readonly number[], tokens: number): number {

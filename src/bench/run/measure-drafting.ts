@@ -2,8 +2,6 @@ import { isShape } from "../../base/text/check-shape.ts";
 import { vocabRuleFromFlags } from "../../llama/draft/build-vocab-rule.ts";
 import type { PlanSession } from "../../llama/plan/plan-session.ts";
 import { wantedLength } from "../../llama/render/draft-flags.ts";
-import { parseDraftCounters } from "../../llama/server/draft-counters.ts";
-import { readMetrics } from "../../llama/server/server-http.ts";
 import { findDraftingType, splitDraftingTypes } from "../../profiles/rules/drafting-types.ts";
 import type { BenchPrompt } from "../bench-prompt.ts";
 import type { BenchReport } from "../bench-report.ts";
@@ -50,8 +48,9 @@ export async function measureDrafting(options: DraftingOptions): Promise<Measure
   const { plain, drafting, traced, contest, keeper, timing, signal } = options;
   const kept = keeper.get(keptName, isMeasuredDrafting);
   if (kept !== undefined) return kept;
-  // First the server that has just answered: its counters are those of the measurement.
-  const accepted = await readAccepted(drafting, options);
+  // First the server that has just answered: its counters are those of the measurement. One that does not run any more
+  // has taken them with it.
+  const accepted = (await contest.find(drafting.label)?.readAccepted(signal)) ?? null;
   const { server } = await contest.server(plain.label, signal);
   const target = await measureCosts(server, { timing, signal });
   const trace = traced === undefined ? undefined : await traceSetting(traced.label, options);
@@ -59,16 +58,6 @@ export async function measureDrafting(options: DraftingOptions): Promise<Measure
   const measured = { acceptedByPosition: accepted, costs, predicted: await predict(costs, trace?.trace, options) };
   await keeper.put(keptName, measured);
   return measured;
-}
-
-/** A server that does not run any more has taken its counters with it. */
-async function readAccepted({ label }: BenchSetting, { contest, signal }: DraftingOptions): Promise<number[] | null> {
-  const running = contest.find(label);
-  if (running === undefined) return null;
-  const { server, setting } = running;
-  const counters = parseDraftCounters((await readMetrics(setting.launch, server.endpoint, signal)) ?? "");
-  if (counters === undefined || counters.drafts === 0) return null;
-  return counters.acceptedByPosition.map((count) => Math.min(1, count / counters.drafts));
 }
 
 function draftCosts(traced: TracedSetting | undefined, target: readonly number[]): readonly number[] | null {

@@ -3,6 +3,9 @@ import { LlmctlError, systemErrorCode } from "../../base/errors.ts";
 import type { PlanSession } from "../../llama/plan/plan-session.ts";
 import { type JournalIdentity, journalKey } from "../journal/journal-key.ts";
 import { RoundJournal } from "../journal/round-journal.ts";
+import type { OnBenchEvent } from "../bench-event.ts";
+import { countOf } from "../number-words.ts";
+import type { RoundKeeper } from "../rounds/run-rounds.ts";
 import type { BenchSetting } from "../servers/plan-setting.ts";
 import { describeMachine } from "./describe-machine.ts";
 
@@ -46,4 +49,10 @@ async function readIdentity(path: string): Promise<JournalIdentity["files"][numb
       cause,
     });
   }
+}
+
+/** Says that a run goes on where an earlier one has ended. */
+export function noteEarlier({ rounds }: RoundKeeper, onEvent: OnBenchEvent): void {
+  if (rounds.length === 0) return;
+  onEvent({ kind: "note", text: `goes on after ${countOf(rounds.length, "round")} measured before` });
 }

@@ -23,9 +23,10 @@ import {
 import { judge } from "../statistics/judge.ts";
 import { speedupSentence } from "../statistics/speedup-sentence.ts";
 import { planTraced } from "../trace/plan-traced.ts";
-import type { KeeperOptions } from "./open-keeper.ts";
+import { type KeeperOptions, noteEarlier } from "./open-keeper.ts";
 import { choosePrompts, shippedPrompts } from "./choose-prompts.ts";
 import { describeMachine } from "./describe-machine.ts";
+import { findConcurrency } from "./find-concurrency.ts";
 import { findDraftBytes } from "./find-draft-bytes.ts";
 import { keepCosts } from "./keep-costs.ts";
 import { findReevaluation, measureDrafting, nothingMeasured } from "./measure-drafting.ts";
@@ -69,7 +70,7 @@ export async function runBench(options: BenchOptions): Promise<BenchReport> {
   const traced = await planTrace(options);
   const why = await findWhyInTurns(pair, session);
   if (why !== undefined) onEvent({ kind: "note", text: inTurns(why) });
-  const concurrency = options.concurrency ?? Math.max(1, profile.values.parallel ?? 1);
+  const concurrency = findConcurrency(options);
   const promptIds = options.prompts?.map(({ id }) => id) ?? [shippedPrompts];
   const keeper = await options.openKeeper({
     purpose: "bench",
@@ -79,8 +80,7 @@ export async function runBench(options: BenchOptions): Promise<BenchReport> {
     timing,
     maxTokens,
   });
-  if (keeper.rounds.length > 0)
-    onEvent({ kind: "note", text: `goes on after ${keeper.rounds.length} rounds that were measured before` });
+  noteEarlier(keeper, onEvent);
   await using contest = new BenchContest({
     settings: traced === undefined ? pair : [...pair, traced],
     capacity: why === undefined ? pair.length : 1,

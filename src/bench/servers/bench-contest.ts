@@ -1,9 +1,11 @@
 import { LlmctlError } from "../../base/errors.ts";
+import type { DraftCounters } from "../../llama/server/draft-counters.ts";
 import { prove } from "../../llama/server/server-http.ts";
 import { findDraftingType, splitDraftingTypes } from "../../profiles/rules/drafting-types.ts";
 import type { OnBenchEvent } from "../bench-event.ts";
 import type { BenchPrompt } from "../bench-prompt.ts";
 import type { MeasuredAnswer } from "../../llama/server/measured-answer.ts";
+import { readDrafted, shareByPosition } from "./accepted-drafts.ts";
 import { BenchServer } from "./bench-server.ts";
 import { measurePrompts, type MeasureOptions } from "./measure-prompts.ts";
 import type { BenchSetting } from "./plan-setting.ts";
@@ -23,6 +25,8 @@ export interface BenchContestOptions extends Pick<MeasureOptions, "timing" | "ma
 export interface RunningSetting extends ContestServer {
   readonly setting: BenchSetting;
   readonly server: BenchServer;
+  /** By position in the draft, since the drafting was proved; see {@link shareByPosition}. */
+  readonly readAccepted: (signal: AbortSignal) => Promise<readonly number[] | null>;
 }
 
 /** The real servers of a comparison. Those that are to draft prove it before they are asked anything. */
@@ -71,8 +75,10 @@ async function startSetting(
     signal,
     onLoad: (load) => onEvent({ kind: "load", label, ...load }),
   });
+  let proved: DraftCounters | undefined;
   try {
     await expectDrafting(setting, server, signal);
+    if (launch.proof.wanted) proved = await readDrafted(setting, server, signal);
   } catch (error) {
     await server.stop();
     throw error;
@@ -80,6 +86,7 @@ async function startSetting(
   return {
     setting,
     server,
+    readAccepted: async (abort) => shareByPosition(await readDrafted(setting, server, abort), proved),
     ask: (prompts, abort) =>
       measurePrompts(server, prompts, {
         ...measuring,

@@ -40,8 +40,8 @@ const fewestFirst = 4;
 /**
  * Measures finalists against no drafting, all in the same rounds: first on a quarter of the prompts, then on twice as
  * many, and so on. After each step those are out that are slower than the best one with 95 % confidence. Ends when one
- * is left and known to pay or not, when those that are left differ by less than 2 %, when going on would load the models
- * again, or when the time is over.
+ * is left and known to pay or not, when those that are left differ by less than 2 %, when going on would load the
+ * models again, or when the time is over.
  * @throws LlmctlError of a server that cannot be started, where nothing was measured before.
  */
 export async function measureFinalists(options: FinalsOptions): Promise<FinalsResult> {

@@ -1,15 +1,17 @@
 import { llmctlVersion } from "../../base/version.ts";
 import type { Verdict } from "../estimate.ts";
 import { describeMachine } from "../run/describe-machine.ts";
+import { findConcurrency } from "../run/find-concurrency.ts";
 import { findDraftBytes } from "../run/find-draft-bytes.ts";
 import { keepCosts } from "../run/keep-costs.ts";
 import { findReevaluation } from "../run/measure-drafting.ts";
 import { reportSetting } from "../run/report-setting.ts";
 import { estimateFirstToken, estimateRatio, summarizeWaitShare } from "../statistics/estimate-ratio.ts";
 import { speedupSentence } from "../statistics/speedup-sentence.ts";
+import { acceptedInTrace } from "../trace/accepted-in-trace.ts";
 import { type TuneCandidate, type TuneFinalist, type TuneReport, tuneReportVersion } from "../tune-report.ts";
 import { chooseWinner, type Winner } from "./choose-winner.ts";
-import { findConcurrency, type TuneFindings, type PlannedFinalist, type Search } from "./search.ts";
+import type { TuneFindings, PlannedFinalist, Search } from "./search.ts";
 
 export interface TuneResult {
   readonly report: TuneReport;
@@ -81,14 +83,14 @@ async function keepTuned(
   return keepCosts(measured, options.session.paths.data);
 }
 
-function reportCandidates({ candidates, costs }: TuneFindings): TuneCandidate[] {
+function reportCandidates({ candidates, costs, traces }: TuneFindings): TuneCandidate[] {
   return [...candidates.left.map((one) => ({ ...one, thrownOut: null })), ...candidates.rejected].map(
     ({ label, thrownOut, bestPossible }) => ({
       label,
       thrownOut,
       bestPossible,
       costs: costs.get(label) ?? null,
-      acceptedByPosition: null,
+      acceptedByPosition: acceptedInTrace(traces.get(label)),
     }),
   );
 }
@@ -105,7 +107,7 @@ async function reportFinalist(
     predicted: finalist.predicted,
     estimate: estimateRatio(keeper?.rounds ?? [], comparison) ?? null,
     firstToken: estimateFirstToken(keeper?.rounds ?? [], comparison) ?? null,
-    acceptedByPosition: null,
+    acceptedByPosition: (await contest.find(finalist.label)?.readAccepted(options.signal)) ?? null,
     draftBytes: await findDraftBytes(none, setting, options.session),
     dropped: finals?.dropped.get(finalist.label) ?? null,
   };

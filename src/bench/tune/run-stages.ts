@@ -3,6 +3,8 @@ import type { PlanSession } from "../../llama/plan/plan-session.ts";
 import type { Profile } from "../../profiles/schema/schema.ts";
 import type { RoundKeeper } from "../rounds/run-rounds.ts";
 import { choosePrompts, shippedPrompts } from "../run/choose-prompts.ts";
+import { findConcurrency } from "../run/find-concurrency.ts";
+import { noteEarlier } from "../run/open-keeper.ts";
 import { findWhyInTurns } from "../servers/find-servers-room.ts";
 import { planSetting } from "../servers/plan-setting.ts";
 import { findReevaluation } from "../run/measure-drafting.ts";
@@ -11,13 +13,13 @@ import { type Candidates, listCandidates } from "./list-candidates.ts";
 import { measureBaseline } from "./measure-baseline.ts";
 import { type FinalsResult, measureFinalists } from "./measure-finalists.ts";
 import { predictNgrams } from "./predict-candidates.ts";
-import { findConcurrency, type TuneFindings, type PlannedFinalist, type Search } from "./search.ts";
+import type { TuneFindings, PlannedFinalist, Search } from "./search.ts";
 import { makeRoomForTwo, planTraces, traceCandidate } from "./trace-candidates.ts";
 
 /** Runs the stages of a search; what each one found is kept in `found`, also when a later one is interrupted. */
 export async function runStages(search: Search, found: TuneFindings): Promise<void> {
   const { options, none, contest, progress } = search;
-  const { session, signal } = options;
+  const { session, signal, onEvent } = options;
   found.candidates = await progress.stage("gate", () => passGate(search));
   const traced = await planTraces(search, found);
   const concurrency = findConcurrency(options);
@@ -30,6 +32,7 @@ export async function runStages(search: Search, found: TuneFindings): Promise<vo
     maxTokens: options.maxTokens,
   });
   found.keeper = keeper;
+  noteEarlier(keeper, onEvent);
   contest.enter(traced.map(({ setting }) => setting));
   const server = async () => (await contest.server(none.label, signal)).server;
   const chosen = await choosePrompts(options.prompts, { server, keeper, signal });

@@ -40,11 +40,6 @@ export interface TuneOptions {
   readonly clock?: Clock;
 }
 
-/** Number of prompts at the same time. */
-export function findConcurrency({ concurrency, profile }: TuneOptions): number {
-  return concurrency ?? Math.max(1, profile.values.parallel ?? 1);
-}
-
 /** What the stages of a search share. */
 export interface Search {
   readonly options: TuneOptions;

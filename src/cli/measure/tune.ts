@@ -95,7 +95,8 @@ async function offer(
     paths,
     load: findLoadOptions(paths),
     draft: finalist?.draft,
-    build: report.build,
+    // A binary that the profile names is called by its path.
+    build: report.build.replace(/^\/.*?: /, ""),
     result: finalist === undefined ? `drafting does not pay: ${measured}` : `${measured} against no draft`,
     yes,
     dryRun,

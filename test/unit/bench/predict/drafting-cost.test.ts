@@ -66,6 +66,8 @@ describe("steps added up", () => {
 test("the cost of a batch beyond the largest measured one grows as it did last", () => {
   expect(batchCost([10, 12, 15], 5)).toBe(21);
   expect(batchCost([10], 5)).toBe(10);
+  // The last two are equal by noise: not what a much larger batch costs.
+  expect(batchCost([10, 12, 14, 16, 16], 9)).toBe(20);
   expect(batchCost([10, 9], 3)).toBe(9);
   expect(batchCost([], 1)).toBeNaN();
 });

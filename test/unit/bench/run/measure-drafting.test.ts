@@ -9,14 +9,13 @@ import { makeProfile } from "../../../support/llama-help.ts";
 
 let session: FakeSession;
 let server: AnsweringServer;
-let metrics: string;
+let accepted: readonly number[] | null;
 
 beforeEach(async () => {
   session = new FakeSession({ PATH: "/bin", HOME: "/root" });
-  metrics = "";
+  accepted = null;
   server = await AnsweringServer.listen();
   server.answer = (response, { path }) => {
-    if (path === "/metrics") return void response.end(metrics);
     if (path === "/props") return void response.end(JSON.stringify({ default_generation_settings: { n_ctx: 4096 } }));
     if (path === "/tokenize") return void response.end(JSON.stringify({ tokens: [1, 2, 3, 4, 5] }));
     // It computes other batches than it is asked for, as with a sliding window.
@@ -41,7 +40,11 @@ const drafter = () => ({ model: session.writeModel("draft.gguf") });
 
 async function measure(isRunning: boolean, keeper = new FakeKeeper()) {
   const [plain, drafting] = [await plan(undefined), await plan(drafter())];
-  const running = (setting: BenchSetting) => ({ setting, server: { endpoint: server.endpoint } });
+  const running = (setting: BenchSetting) => ({
+    setting,
+    server: { endpoint: server.endpoint },
+    readAccepted: async () => accepted,
+  });
   const contest = {
     find: () => (isRunning ? running(drafting) : undefined),
     server: async () => running(plain),
@@ -60,35 +63,23 @@ async function measure(isRunning: boolean, keeper = new FakeKeeper()) {
   });
 }
 
-const counters = (drafts: number, accepted: readonly number[]) =>
-  [
-    `llamacpp:spec_decode_num_drafts_total ${drafts}`,
-    `llamacpp:spec_decode_num_draft_tokens_total ${drafts * accepted.length}`,
-    `llamacpp:spec_decode_num_accepted_tokens_total ${accepted.reduce((sum, count) => sum + count, 0)}`,
-    ...accepted.map(
-      (count, position) => `llamacpp:spec_decode_num_accepted_tokens_per_pos_total{position="${position}"} ${count}`,
-    ),
-    "",
-  ].join("\n");
-
 describe("why drafting is as fast as it is", () => {
   test("is told by the counters of the server that was measured", async () => {
-    metrics = counters(40, [36, 20, 10]);
+    accepted = [0.9, 0.5, 0.25];
     expect(await measure(true)).toEqual({ acceptedByPosition: [0.9, 0.5, 0.25], costs: null, predicted: null });
   });
 
   test("is not known of a server that drafted nothing, or has ended", async () => {
-    metrics = counters(0, []);
     expect((await measure(true)).acceptedByPosition).toBeNull();
-    metrics = counters(40, [36]);
+    accepted = [0.9];
     expect((await measure(false)).acceptedByPosition).toBeNull();
   });
 
   test("is kept, so that a run that goes on does not measure it again", async () => {
-    metrics = counters(40, [36]);
+    accepted = [0.9];
     const keeper = new FakeKeeper();
     const first = await measure(true, keeper);
-    metrics = "";
+    accepted = null;
     const asked = server.asked.length;
     expect(await measure(true, keeper)).toEqual(first);
     expect(server.asked).toHaveLength(asked);

@@ -84,6 +84,22 @@ describe("finalists", () => {
     expect(askedOf(contest.calls, "b")).toBe(16);
   });
 
+  test("end after one pass where servers take turns: the next one would load all models again", async () => {
+    const { end, rounds } = await measure({ speeds: { none: 1000, a: 1000 }, noise: 0.3 }, { isInterleaved: false });
+    expect([end, rounds.length]).toEqual(["loads-used-up", 16]);
+  });
+
+  test("whose server remembers prompts are loaded a second time only when they lead", async () => {
+    const ngram = { label: "ngram", remembers: true };
+    const both = { finalists: [ngram, contestant("a")] };
+    const behind = await measure({ speeds: { none: 1000, ngram: 850, a: 800 }, noise: 0.3 }, both);
+    expect(behind.dropped.get("ngram")).toBe("slower than a so far, and a further pass would load it again");
+    expect(behind.contest.calls).not.toContain("renew ngram");
+    const ahead = await measure({ speeds: { none: 1000, ngram: 990 }, noise: 0.9 }, { finalists: [ngram] });
+    expect([ahead.end, ahead.rounds.length]).toEqual(["loads-used-up", 32]);
+    expect(ahead.contest.calls.filter((call) => call === "renew ngram")).toHaveLength(1);
+  });
+
   test("of few prompts answer all of them", async () => {
     const { rounds } = await measure({ speeds: { none: 1000, a: 500 } }, { prompts: makePrompts(3) });
     expect(new Set(rounds.map(({ promptId }) => promptId)).size).toBe(3);

@@ -25,10 +25,11 @@ beforeEach(async () => {
   const profile = makeProfile({ model: session.writeModel("target.gguf"), draft: { model, n_max: 9 } });
   const none = await planSetting(profile, undefined, { label: "none", session });
   const loadMs = new Map([["none", 120]]);
+  const running = { readAccepted: async () => [0.9, 0.5] };
   search = {
     options: { profile, session, timing: "wall", concurrency: undefined } as Partial<TuneOptions> as TuneOptions,
     none,
-    contest: { loads: 4, loadMs } as unknown as BenchContest,
+    contest: { loads: 4, loadMs, find: () => running } as unknown as BenchContest,
     progress: new TuneProgress({ clock, readLoads: () => 4, onEvent: () => undefined }),
     answers: new Map(),
     clock,
@@ -50,6 +51,9 @@ async function measured(ratio: number): Promise<void> {
     left: [candidate],
     rejected: [{ ...candidate, label: "draft-mtp", bestPossible: null, thrownOut: "the target has no such layer" }],
   };
+  const cycle = (accepted: number) => ({ mostDraft: 8, candidates: [], drafted: 2, accepted, tokens: [] });
+  const answers = [{ task: 1, firstToken: 0, cycles: [cycle(1), cycle(2)] }];
+  found.traces.set(candidate.label, { type: "draft-simple", answers, leftOut: 0, restoresCheckpoints: false });
   found.costs.set(candidate.label, { target: [10, 11], draft: [1, 2] });
   found.finalists = [{ finalist, setting }];
   found.finals = { end: "precise", dropped: new Map(), elapsedMs: 60_000, notes: [] };
@@ -92,7 +96,10 @@ describe("a search", () => {
       ["draft-mtp", "the target has no such layer"],
     ]);
     expect(told.candidates[0]?.costs).toEqual({ target: [10, 11], draft: [1, 2] });
-    expect(told.finalists).toMatchObject([{ predicted: 1.3, dropped: null, setting: { draft: { n_max: 4 } } }]);
+    expect(told.candidates[0]?.acceptedByPosition).toEqual([1, 0.5]);
+    expect(told.finalists).toMatchObject([
+      { predicted: 1.3, dropped: null, setting: { draft: { n_max: 4 } }, acceptedByPosition: [0.9, 0.5] },
+    ]);
   });
 
   test("keeps the speed without a draft, and what batches cost the winner", async () => {
