@@ -3,6 +3,7 @@ import type { BenchReport } from "../bench-report.ts";
 import type { Estimate } from "../estimate.ts";
 import { isMeasured, msPerToken, type Timing } from "../measurement.ts";
 import { estimatePrompts, type PromptRatios } from "../statistics/estimate-ratio.ts";
+import { busyNote } from "./result-words.ts";
 import { reportDifferences } from "./report-differences.ts";
 
 /** What two reports say about one number. */
@@ -11,7 +12,7 @@ interface ComparedNumber {
   readonly what: string;
   /** The number in the second report over that in the first: below 1 it is a regression. */
   readonly estimate: Estimate;
-  readonly result: "regression" | "faster" | "no difference can be shown";
+  readonly result: "regression" | "faster" | "no difference can be shown" | "the machine was busy";
 }
 
 /** The second report compared with the first, for scripts and people. */
@@ -36,12 +37,12 @@ export function compareReports(
   estimate: typeof estimatePrompts = estimatePrompts,
 ): ReportComparison {
   const reports = { before, after };
-  const compared = [...settingRatios(reports), { what: "speedup", ratios: speedupRatios(reports) }].flatMap(
-    ({ what, ratios }): ComparedNumber[] => {
-      const found = ratios.length === 0 ? undefined : estimate(ratios);
-      return found === undefined ? [] : [{ what, estimate: found, result: resultOf(found) }];
-    },
-  );
+  const ofOneTime = { what: "speedup", ratios: speedupRatios(reports), isCertain: true };
+  const compared = [...settingRatios(reports), ofOneTime].flatMap(({ what, ratios, isCertain }): ComparedNumber[] => {
+    const found = ratios.length === 0 ? undefined : estimate(ratios);
+    if (found === undefined) return [];
+    return [{ what, estimate: found, result: isCertain ? resultOf(found) : "the machine was busy" }];
+  });
   if (compared.length === 0) throw notComparable();
   const isRegression = compared.some(({ result }) => result === "regression");
   return {
@@ -62,14 +63,20 @@ interface Reports {
 interface Ratios {
   readonly what: string;
   readonly ratios: readonly PromptRatios[];
+  /** Whether a difference is one of what was measured, and not of what else ran on the machine. */
+  readonly isCertain: boolean;
 }
 
-/** For each setting of the same label: by how much each prompt got faster. */
+/** For each setting of the same label: by how much each prompt got faster. Other programs slow one report alone. */
 function settingRatios(reports: Reports): Ratios[] {
+  const { before, after } = reports;
+  const isBusy = busyNote(before) !== undefined || busyNote(after) !== undefined;
+  const isCertain = !isBusy || countedTime(reports) === "cpu";
   const labels = reports.after.settings.map(({ label }) => label);
   const common = labels.filter((label) => reports.before.settings.some((setting) => setting.label === label));
   return common.map((label) => ({
     what: `speed of "${label}"`,
+    isCertain,
     ratios: pairPrompts(reports, (_, time) => {
       const ms = time(label);
       return ms === undefined ? undefined : -Math.log(ms);
@@ -90,13 +97,17 @@ type ReadRound = (report: BenchReport, time: (label: string) => number | undefin
 
 /** By how much the number got larger, for the prompts that both reports have. */
 function pairPrompts({ before, after }: Reports, read: ReadRound): number[][] {
-  // Every report has the wall clock.
-  const timing = before.timing === after.timing ? before.timing : "wall";
+  const timing = countedTime({ before, after });
   const [old, young] = [valuesByPrompt(before, timing, read), valuesByPrompt(after, timing, read)];
   return [...young].flatMap(([id, values]) => {
     const earlier = old.get(id);
     return earlier === undefined ? [] : [differences(earlier, values)];
   });
+}
+
+/** Every report has the wall clock. */
+function countedTime({ before, after }: Reports): Timing {
+  return before.timing === after.timing ? before.timing : "wall";
 }
 
 function valuesByPrompt(report: BenchReport, timing: Timing, read: ReadRound): Map<string, number[]> {

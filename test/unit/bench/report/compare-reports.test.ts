@@ -152,6 +152,22 @@ describe("two reports", () => {
     expect(differences).toEqual(["the time that counts differs: wall, now cpu; wall-clock time is compared here"]);
   });
 
+  test.each([
+    ["wall", "the machine was busy", false],
+    ["cpu", "regression", true],
+  ] as const)("of a busy machine by %s time: a slower setting is %s", (timing, result, isRegression) => {
+    const [quiet, busy] = [before, { ...before, waitShare: 0.3 }].map((report) => ({ ...report, timing }));
+    for (const [first, second] of [
+      [busy, quiet],
+      [quiet, busy],
+    ] as const) {
+      const slow = slowed(slowed(second ?? before, "none", 1.25), "profile", 1.25);
+      const comparison = compareReports(first ?? before, slow, widest);
+      expect(comparison.compared.map((one) => one.result)).toEqual([result, result, "no difference can be shown"]);
+      expect(comparison.isRegression).toBe(isRegression);
+    }
+  });
+
   test("tell all else that differs", () => {
     const [none, profile] = before.settings;
     const after: BenchReport = {
