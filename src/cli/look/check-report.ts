@@ -1,7 +1,7 @@
 import { describeFix } from "../../base/fix.ts";
 import { printableSentence } from "../../base/text/printable.ts";
 import { type Finding, type Rank, ranks } from "../../llama/plan/finding.ts";
-import { formatMemory } from "../../llama/plan/memory-use.ts";
+import { formatMemoryUse } from "../../llama/plan/memory-use.ts";
 import type { ProfileCheck } from "../../llama/plan/check-profile.ts";
 import { good } from "./check-line.ts";
 import type { NamedCheck } from "./check-named.ts";
@@ -45,7 +45,7 @@ function showGood({ profile, build, files, flags, notes, drafting, memory, findi
   const isDraftBad = findings.some(({ rank, at }) => rank === "error" && at === profile.at("draft", "model"));
   if (drafting.wanted && !isDraftBad && files.length > 0)
     good("drafting  the two models fit; a running server must still prove it");
-  if (memory.length > 0) good(`memory    ${memory.map(formatMemory).join(", ")}`);
+  if (memory.length > 0) good(`memory    ${memory.map(formatMemoryUse).join(", ")}`);
 }
 
 /** The message, the place and the fix of a finding, each on a line of its own. */

@@ -77,7 +77,7 @@ function judgeHost({ device, needsMib, freeMib, totalMib }: MemoryUse, { isMappe
 }
 
 /** `CUDA0 19.2 GB of 25.4 GB`. */
-export function formatMemory({ device, needsMib, totalMib }: MemoryUse): string {
+export function formatMemoryUse({ device, needsMib, totalMib }: MemoryUse): string {
   return `${device === "Host" ? "RAM" : device} ${format(needsMib)} of ${format(totalMib)}`;
 }
 

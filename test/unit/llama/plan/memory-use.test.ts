@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { formatMemory, judgeMemory, sumMemory } from "../../../../src/llama/plan/memory-use.ts";
+import { formatMemoryUse, judgeMemory, sumMemory } from "../../../../src/llama/plan/memory-use.ts";
 import { parseMemory } from "../../../../src/llama/ask/fit-params.ts";
 import { fitArguments } from "../../../../src/llama/render/fit-arguments.ts";
 import { renderServer } from "../../../../src/llama/render/render-command.ts";
@@ -52,7 +52,7 @@ describe("memory", () => {
       { message: expect.stringContaining("end the server") },
     ]);
     expect(judgeMemory([{ ...host, needsMib: 100_000 }], fixed)).toMatchObject([{ rank: "note" }]);
-    expect(formatMemory(host)).toBe("RAM 209.7 GB of 134.2 GB");
+    expect(formatMemoryUse(host)).toBe("RAM 209.7 GB of 134.2 GB");
   });
 });
 
