@@ -25,7 +25,20 @@ interface Fixture {
   readonly name: string;
   /** Writes the profile; undefined where a file is missing. */
   readonly prepare: (home: TempHome) => Promise<Readonly<Record<string, unknown>> | undefined>;
+  /** What the sweep tries; a server of each runs at the same time. */
+  readonly grid: Grid;
+  /** Tokens of each answer. */
+  readonly tokens: number;
 }
+
+interface Grid {
+  readonly lengths: readonly number[];
+  readonly probabilities: readonly number[];
+}
+
+const fineGrid: Grid = { lengths: [1, 2, 3, 4, 5, 6, 7, 8, 12, 16], probabilities: [0, 0.5, 0.75] };
+/** For models of which a pass over the fine grid would take half an hour. */
+const coarseGrid: Grid = { lengths: [1, 2, 4, 6, 8, 12, 16], probabilities: [0, 0.75] };
 
 const fixtures: readonly Fixture[] = [
   {
@@ -34,6 +47,8 @@ const fixtures: readonly Fixture[] = [
       const { target, draft } = await ensurePaddedPair();
       return { llama: { binary: await server() }, model: target, draft: { model: draft } };
     },
+    grid: fineGrid,
+    tokens: 64,
   },
   {
     name: "synthetic",
@@ -42,9 +57,11 @@ const fixtures: readonly Fixture[] = [
       const binary = await writeSyntheticServer(home.join("synthetic"), await server(), geometricRates(0.8));
       return { llama: { binary }, model: target, draft: { model: await ensureEndlessDraft() } };
     },
+    grid: fineGrid,
+    tokens: 64,
   },
-  { name: "f16", prepare: async () => twin("f16") },
-  { name: "f32x60", prepare: async () => twin("padded") },
+  { name: "f16", prepare: async () => twin("f16"), grid: coarseGrid, tokens: 48 },
+  { name: "f32x60", prepare: async () => twin("padded"), grid: coarseGrid, tokens: 48 },
 ];
 
 async function server(): Promise<string> {
@@ -59,10 +76,6 @@ async function twin(which: "f16" | "padded"): Promise<Readonly<Record<string, un
 }
 
 const subjects = ["an otter", "a farm", "a king", "a boat", "the sea", "a fox", "a storm", "a child"];
-const answerTokens = 64;
-
-const lengths = [1, 2, 3, 4, 5, 6, 7, 8, 12, 16];
-const probabilities = [0, 0.5, 0.75];
 
 /**
  * `llmctl tune` beside an exhaustive sweep, by processor time: the winner is within 2 % of the best setting of the
@@ -76,7 +89,7 @@ export async function benchTuneTruth(only: readonly string[], minutes: number): 
   return verdicts.every(Boolean);
 }
 
-async function compare({ name, prepare }: Fixture, minutes: number): Promise<boolean> {
+async function compare({ name, prepare, grid, tokens }: Fixture, minutes: number): Promise<boolean> {
   await using home = await TempHome.create();
   const values = await prepare(home);
   if (values === undefined) {
@@ -85,17 +98,17 @@ async function compare({ name, prepare }: Fixture, minutes: number): Promise<boo
   }
   await home.writeProfile(name, { extends: "demo", ...values });
   const file = home.join("prompts.jsonl");
-  await writeFile(file, subjects.map((subject) => `${JSON.stringify(storyOf(subject))}\n`).join(""));
+  await writeFile(file, subjects.map((subject) => `${JSON.stringify(storyOf(subject, tokens))}\n`).join(""));
   const report = await tune(home, name, file);
-  const sweep = await sweepAll(home, name, { file, minutes, winner: report.winner ?? "none", report });
+  const sweep = await sweepAll(home, name, { file, minutes, report, grid, tokens });
   return showTruth(name, report, sweep);
 }
 
-function storyOf(subject: string) {
+function storyOf(subject: string, tokens: number) {
   return {
     messages: [{ role: "user", content: `Tell me a story about ${subject}.` }],
     temperature: 0,
-    max_tokens: answerTokens,
+    max_tokens: tokens,
     ignore_eos: true,
   };
 }
@@ -119,13 +132,15 @@ interface Sweep {
 interface SweepOptions {
   readonly file: string;
   readonly minutes: number;
-  readonly winner: string;
   readonly report: TuneReport;
+  readonly grid: Grid;
+  readonly tokens: number;
 }
 
 /** Every setting against none, in the same rounds. */
-async function sweepAll(home: TempHome, name: string, { file, minutes, report }: SweepOptions): Promise<Sweep> {
-  const settings = await planAll(home, name, report);
+async function sweepAll(home: TempHome, name: string, options: SweepOptions): Promise<Sweep> {
+  const { file, minutes, tokens } = options;
+  const settings = await planAll(home, name, options);
   const rounds: Round[] = [];
   const { prompts } = await readPrompts(file);
   const signal = new AbortController().signal;
@@ -136,7 +151,7 @@ async function sweepAll(home: TempHome, name: string, { file, minutes, report }:
     capacity: settings.length,
     folder: home.join("sweep"),
     timing: "cpu",
-    maxTokens: answerTokens,
+    maxTokens: tokens,
     onEvent: () => undefined,
   });
   const add = (round: Round) => {
@@ -176,15 +191,16 @@ async function sweepFor(minutes: number, { settings, ...asked }: Swept): Promise
 }
 
 /** None first, the grid, and the winner where the grid lacks it. */
-async function planAll(home: TempHome, name: string, { finalists, winner }: TuneReport): Promise<BenchSetting[]> {
+async function planAll(home: TempHome, name: string, { report, grid }: SweepOptions): Promise<BenchSetting[]> {
+  const { finalists, winner } = report;
   const env = { ...process.env, LLMCTL_HOME: home.path };
   const paths = findPaths(env);
   const profile = await loadProfile(name, { folders: [home.join("config", "profiles"), "profiles"], env });
   const session = new PlanSession(paths, env);
   const { draft } = profile.values;
   const settings = [await planSetting(profile, undefined, { label: "none", session })];
-  for (const pMin of probabilities)
-    for (const nMax of lengths) {
+  for (const pMin of grid.probabilities)
+    for (const nMax of grid.lengths) {
       const label = `draft-simple n_max ${nMax} p_min ${pMin}`;
       const its = draft && { ...draft, type: "draft-simple", n_max: nMax, p_min: pMin };
       settings.push(await planSetting(profile, its, { label, session }));
