@@ -29,6 +29,8 @@ interface Fixture {
   readonly grid: Grid;
   /** Tokens of each answer. */
   readonly tokens: number;
+  /** Whether the tokens of an answer are drawn: a model that repeats itself is a case for n-grams. */
+  readonly isRandom?: boolean | undefined;
 }
 
 interface Grid {
@@ -59,6 +61,7 @@ const fixtures: readonly Fixture[] = [
     },
     grid: fineGrid,
     tokens: 64,
+    isRandom: true,
   },
   { name: "f16", prepare: async () => twin("f16"), grid: coarseGrid, tokens: 48 },
   { name: "f32x60", prepare: async () => twin("padded"), grid: coarseGrid, tokens: 48 },
@@ -75,7 +78,10 @@ async function twin(which: "f16" | "padded"): Promise<Readonly<Record<string, un
   return { llama: { binary: await server() }, model: twins[which], ctx_size: 512, draft: { model: q4_1 } };
 }
 
-const subjects = ["an otter", "a farm", "a king", "a boat", "the sea", "a fox", "a storm", "a child"];
+const subjects = [
+  ...["an otter", "a farm", "a king", "a boat", "the sea", "a fox", "a storm", "a child"],
+  ...["a bridge", "the moon", "a baker", "a train", "a garden", "a wolf", "an old clock", "the snow"],
+];
 
 /**
  * `llmctl tune` beside an exhaustive sweep, by processor time: the winner is within 2 % of the best setting of the
@@ -89,7 +95,7 @@ export async function benchTuneTruth(only: readonly string[], minutes: number): 
   return verdicts.every(Boolean);
 }
 
-async function compare({ name, prepare, grid, tokens }: Fixture, minutes: number): Promise<boolean> {
+async function compare({ name, prepare, grid, tokens, isRandom }: Fixture, minutes: number): Promise<boolean> {
   await using home = await TempHome.create();
   const values = await prepare(home);
   if (values === undefined) {
@@ -98,16 +104,21 @@ async function compare({ name, prepare, grid, tokens }: Fixture, minutes: number
   }
   await home.writeProfile(name, { extends: "demo", ...values });
   const file = home.join("prompts.jsonl");
-  await writeFile(file, subjects.map((subject) => `${JSON.stringify(storyOf(subject, tokens))}\n`).join(""));
+  await writeFile(
+    file,
+    subjects.map((_, index) => `${JSON.stringify(storyOf(index, { tokens, isRandom }))}\n`).join(""),
+  );
   const report = await tune(home, name, file);
   const sweep = await sweepAll(home, name, { file, minutes, report, grid, tokens });
   return showTruth(name, report, sweep);
 }
 
-function storyOf(subject: string, tokens: number) {
+/** A synthetic server draws from the seed what it accepts, so each prompt has its own. */
+function storyOf(seed: number, { tokens, isRandom = false }: Pick<Fixture, "tokens" | "isRandom">) {
   return {
-    messages: [{ role: "user", content: `Tell me a story about ${subject}.` }],
-    temperature: 0,
+    messages: [{ role: "user", content: `Tell me a story about ${subjects[seed]}.` }],
+    temperature: isRandom ? 1 : 0,
+    seed,
     max_tokens: tokens,
     ignore_eos: true,
   };

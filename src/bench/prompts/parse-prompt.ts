@@ -28,7 +28,6 @@ const ownKeys = new Set([
   "stream",
   "stream_options",
   "cache_prompt",
-  "seed",
   "model",
   "n",
   "n_cmpl",

@@ -1,6 +1,6 @@
 import { type Clock, systemClock } from "../../base/clock.ts";
 import { LlmctlError } from "../../base/errors.ts";
-import { isMap } from "../../base/text/check-shape.ts";
+import { isMap, isNumber } from "../../base/text/check-shape.ts";
 import { formatUrl } from "../../supervisor/child/endpoint.ts";
 import type { Endpoint } from "../../supervisor/launch.ts";
 import { readChatPieces } from "./chat-stream.ts";
@@ -42,8 +42,8 @@ export interface MeasuredRequest {
 /** The key of a request that limits the tokens of its answer. */
 export const limitKeys = { "/v1/chat/completions": "max_tokens", "/completion": "n_predict" } as const;
 
-/** Any fixed number makes sampling repeatable. */
-const seed = 42;
+/** Any fixed number makes sampling repeatable; a negative one asks for another each time. */
+const defaultSeed = 42;
 
 /**
  * Sends one streaming request and measures its answer.
@@ -60,6 +60,8 @@ export async function measureAnswer(asked: MeasuredRequest): Promise<MeasuredAns
   let firstTokenMs: number | undefined;
   let finishReason: string | null = null;
   let timings: unknown;
+  const { seed: own } = asked.body;
+  const seed = isNumber(own) && own >= 0 ? own : defaultSeed;
   const body = { ...asked.body, stream: true, cache_prompt: asked.usesCache ?? false, seed };
   for await (const event of streamEvents({ endpoint, path, apiKey, body, signal, isLast, fail })) {
     // The first event, which has no text in a chat, is sent with the first token.

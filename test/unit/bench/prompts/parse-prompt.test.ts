@@ -32,11 +32,12 @@ test("messages become a chat, with all keys that the measurement does not set it
         max_tokens: 40,
         messages,
         response_format: { type: "json_object" },
+        seed: 1,
         temperature: 0.2,
         tools: [{ type: "function" }],
       },
     },
-    dropped: ["stream", "model", "seed", "cache_prompt", "speculative.n_max", "speculative"],
+    dropped: ["stream", "model", "cache_prompt", "speculative.n_max", "speculative"],
   });
 });
 

@@ -59,22 +59,29 @@ test("a completion ends with its last event", async () => {
   });
 });
 
-test("the request is a stream with a fixed seed and without a cache, whatever the body says", async () => {
+test("the request is a stream with a repeatable seed and without a cache, whatever the body says", async () => {
   server.answer = (response) => void response.end(events(...chat));
   await measure({ body: { messages: [1], stream: false, seed: 7, cache_prompt: true, max_tokens: 9 }, apiKey: "k" });
   await measure({ usesCache: true });
+  await measure({ body: { seed: -1 } });
   expect(server.asked).toEqual([
     {
       method: "POST",
       path: "/v1/chat/completions",
       authorization: "Bearer k",
-      body: { messages: [1], stream: true, seed: 42, cache_prompt: false, max_tokens: 9 },
+      body: { messages: [1], stream: true, seed: 7, cache_prompt: false, max_tokens: 9 },
     },
     {
       method: "POST",
       path: "/v1/chat/completions",
       authorization: undefined,
       body: { messages: [], stream: true, seed: 42, cache_prompt: true },
+    },
+    {
+      method: "POST",
+      path: "/v1/chat/completions",
+      authorization: undefined,
+      body: { stream: true, seed: 42, cache_prompt: false },
     },
   ]);
 });
