@@ -1,6 +1,6 @@
 import { type Clock, systemClock } from "../../base/clock.ts";
 import { LlmctlError } from "../../base/errors.ts";
-import { isMap, isNumber } from "../../base/text/check-shape.ts";
+import { isMap } from "../../base/text/check-shape.ts";
 import { formatUrl } from "../../supervisor/child/endpoint.ts";
 import type { Endpoint } from "../../supervisor/launch.ts";
 import { readChatPieces } from "./chat-stream.ts";
@@ -61,7 +61,7 @@ export async function measureAnswer(asked: MeasuredRequest): Promise<MeasuredAns
   let finishReason: string | null = null;
   let timings: unknown;
   const { seed: own } = asked.body;
-  const seed = isNumber(own) && own >= 0 ? own : defaultSeed;
+  const seed = typeof own === "number" && own >= 0 ? own : defaultSeed;
   const body = { ...asked.body, stream: true, cache_prompt: asked.usesCache ?? false, seed };
   for await (const event of streamEvents({ endpoint, path, apiKey, body, signal, isLast, fail })) {
     // The first event, which has no text in a chat, is sent with the first token.
