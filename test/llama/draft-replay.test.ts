@@ -134,9 +134,9 @@ describe("with --spec-synth-rates", () => {
       const counters = parseDraftCounters(await server.read("/metrics")) ?? expect.fail("no counters");
       positions = counters.acceptedByPosition.map((count) => count / counters.drafts);
     }
-    const { answers } = parser.read() ?? expect.fail("the build logs no drafts");
-    const cycles = answers.flatMap((answer) => answer.cycles).filter(({ drafted }) => drafted > 0);
-    return { positions, cycles };
+    const trace = parser.read() ?? expect.fail("the build logs no drafts");
+    const cycles = trace.answers.flatMap((answer) => answer.cycles).filter(({ drafted }) => drafted > 0);
+    return { positions, cycles, trace };
   }
 
   /** The right number of candidates, for drafts whose first `i + 1` tokens are accepted at these rates. */
@@ -156,12 +156,14 @@ describe("with --spec-synth-rates", () => {
 
   test("a step accepts as many tokens as the rates demand, by the trace and by the counters", async () => {
     const rates = [0.9, 0.7, 0.5, 0.4];
-    const { cycles, positions } = await run(rates);
+    const { cycles, positions, trace } = await run(rates);
     const accepted = cycles.reduce((sum, cycle) => sum + cycle.accepted, 0);
     expect(positions.reduce((sum, share) => sum + share, 0)).toBeCloseTo(accepted / cycles.length, 9);
     const expected = cycles.reduce((sum, cycle) => sum + expectedAccepted(rates, cycle), 0);
     // A step's number has a standard deviation below 1.6; four times that of the mean.
     expect(Math.abs(accepted - expected) / cycles.length).toBeLessThan((4 * 1.6) / Math.sqrt(cycles.length));
+    const replayed = new DraftReplay(trace).replay({ nMax: rates.length, nMin: 0, pMin: 0 }).flat();
+    expect(replayed.reduce((sum, cycle) => sum + cycle.accepted, 0)).toBe(accepted);
   });
 });
 

@@ -49,7 +49,7 @@ export function flattenTrace({ answers }: DraftTrace): TracedText {
     let start = 0;
     for (const cycle of cycles) {
       const next = tokens.slice(start + 1, start + 1 + cycle.candidates.length);
-      addPlaces(places, start, { cycle, ...rows.add(cycle.candidates, next) });
+      addPlaces(places, start, { cycle, ...rows.add(cycle, next) });
       start += cycle.tokens.length;
     }
     texts.push({ tokensBefore, length: tokens.length, ...places });
@@ -69,11 +69,14 @@ class RowList {
    * @returns the number of the first candidate, and how many are right before the first wrong one.
    */
   add(
-    candidates: TracedCycle["candidates"],
+    { candidates, drafted, accepted }: TracedCycle,
     next: readonly number[],
   ): { readonly row: number; readonly right: number } {
     const row = this.#probability.length;
-    const wrong = candidates.findIndex(({ token }, index) => token !== next[index]);
+    // A server with synthetic acceptance also rejects the token that the target then chooses.
+    const wrong = candidates.findIndex(
+      ({ token }, index) => token !== next[index] || (index === accepted && index < drafted),
+    );
     const right = wrong < 0 ? candidates.length : wrong;
     for (const [index, { probability }] of candidates.entries()) {
       this.#probability.push(probability);

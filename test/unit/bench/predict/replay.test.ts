@@ -122,6 +122,14 @@ describe("what the trace does not tell", () => {
     expect(replay(its, { nMax: 2 })).toEqual([{ drafted: 1, accepted: 1, evaluations: 2, tokens: 1, unknown: 0 }]);
   });
 
+  test("a rejected candidate is wrong although the target then chose the same token, by synthetic acceptance", () => {
+    const its = trace([step([2, 3, 4], [2, 3]), step([4, 5], [4])]);
+    expect(replay(its, { nMax: 2 })).toEqual([
+      { drafted: 2, accepted: 1, evaluations: 2, tokens: 2, unknown: 0 },
+      { drafted: 2, accepted: 0, evaluations: 2, tokens: 1, unknown: 0 },
+    ]);
+  });
+
   test("a trace without answers has no steps", () => {
     expect(new DraftReplay({ ...trace([]), answers: [] }).replay({ nMax: 3, nMin: 0, pMin: 0 })).toEqual([]);
     expect(replay(trace([]), {})).toEqual([]);
