@@ -139,7 +139,7 @@ describe("llmctl tune, interrupted", () => {
     }
     const report = await tune(home, args);
     expect(loadsByStage(report)).toMatchObject({ baseline: 0 });
-    expect(report.winner).toMatch(/^draft-simple n_max /);
+    expect(report.finalists.length).toBeGreaterThan(0);
   });
 });
 
