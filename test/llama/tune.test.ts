@@ -12,9 +12,13 @@ import { demoDraft, TempHome } from "../support/temp-home.ts";
 
 const { server } = inject("llama");
 
-/** Short chats whose answers have a fixed length, so that every server does the same work. */
-const prompts = ["an otter", "a farm", "a king", "a boat"].map((subject) => ({
-  messages: [{ role: "user", content: `Tell me a story about ${subject}.` }],
+/** Chats of different kinds: n-grams of one answer are of no use for another. */
+const prompts = [
+  ...["Tell me a story about an otter.", "What did the fox find in the wood?"],
+  ...["Write a sad story with a boat and a storm.", "Who helped the little bird?"],
+  ...["Why was the king angry?", "Describe a day on a farm.", "Where did the child hide?", "Say how a cake is made."],
+].map((content) => ({
+  messages: [{ role: "user", content }],
   temperature: 0,
   max_tokens: 32,
 }));
@@ -25,7 +29,7 @@ const chaos = { temperature: 5, top_k: 0, top_p: 1, min_p: 0, ignore_eos: true }
 async function prepare(home: TempHome, sampling: Readonly<Record<string, unknown>> = {}): Promise<string[]> {
   const file = join(home.path, "prompts.jsonl");
   await writeFile(file, prompts.map((line) => `${JSON.stringify({ ...line, ...sampling })}\n`).join(""));
-  return ["--prompts", file, "--clock", "cpu", "--for", "8s"];
+  return ["--prompts", file, "--clock", "cpu", "--for", "20s"];
 }
 
 /** For `padded` drafting pays, for `plain` it costs more than it brings, `silent` has no draft. */
