@@ -14,9 +14,14 @@ const { server } = inject("llama");
 
 /** Chats of different kinds: n-grams of one answer are of no use for another. */
 const prompts = [
-  ...["Tell me a story about an otter.", "What did the fox find in the wood?"],
-  ...["Write a sad story with a boat and a storm.", "Who helped the little bird?"],
-  ...["Why was the king angry?", "Describe a day on a farm.", "Where did the child hide?", "Say how a cake is made."],
+  "Tell me a story about an otter.",
+  "What did the fox find in the wood?",
+  "Write a sad story with a boat and a storm.",
+  "Who helped the little bird?",
+  "Why was the king angry?",
+  "Describe a day on a farm.",
+  "Where did the child hide?",
+  "Say how a cake is made.",
 ].map((content) => ({
   messages: [{ role: "user", content }],
   temperature: 0,

@@ -79,8 +79,22 @@ async function twin(which: "f16" | "padded"): Promise<Readonly<Record<string, un
 }
 
 const subjects = [
-  ...["an otter", "a farm", "a king", "a boat", "the sea", "a fox", "a storm", "a child"],
-  ...["a bridge", "the moon", "a baker", "a train", "a garden", "a wolf", "an old clock", "the snow"],
+  "an otter",
+  "a farm",
+  "a king",
+  "a boat",
+  "the sea",
+  "a fox",
+  "a storm",
+  "a child",
+  "a bridge",
+  "the moon",
+  "a baker",
+  "a train",
+  "a garden",
+  "a wolf",
+  "an old clock",
+  "the snow",
 ];
 
 /**
