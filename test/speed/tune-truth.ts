@@ -149,7 +149,7 @@ interface Sweep {
   /** By label of the setting, against no drafting. */
   readonly estimates: ReadonlyMap<string, Estimate>;
   readonly rounds: readonly Round[];
-  /** Of one pass: what a sweep needs at least. */
+  /** Of one pass, which is what a sweep needs at least; of an unfinished one by the part that was done. */
   readonly passSeconds: number;
   readonly loads: number;
 }
@@ -192,7 +192,8 @@ async function sweepAll(home: TempHome, name: string, options: SweepOptions): Pr
       return estimate === undefined ? [] : [[label, estimate] as const];
     }),
   );
-  return { estimates, rounds, passSeconds: passSeconds || seconds, loads: contest.loads };
+  const wholePass = passSeconds || (seconds * prompts.length) / Math.max(1, rounds.length);
+  return { estimates, rounds, passSeconds: wholePass, loads: contest.loads };
 }
 
 interface Swept {
@@ -255,7 +256,7 @@ function showTruth(name: string, report: TuneReport, sweep: Sweep): boolean {
   console.log(`  the best setting of the sweep against the winner: ${ratioOf(direct)}`);
   console.log(`  tune: ${report.loads} loads, ${report.seconds.toFixed(0)} s`);
   const rounds = report.rounds.filter(({ results }) => (report.winner ?? "none") in results).length;
-  const asPrecise = (sweep.passSeconds * rounds) / report.prompts.length;
+  const asPrecise = sweep.passSeconds * Math.max(1, rounds / report.prompts.length);
   const took = [sweep.passSeconds, asPrecise].map((seconds) => seconds.toFixed(0));
   console.log(`  sweep: ${sweep.loads} loads, one pass ${took[0]} s, as many rounds as tune's winner had ${took[1]} s`);
   return [
