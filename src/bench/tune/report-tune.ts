@@ -11,6 +11,7 @@ import { speedupSentence } from "../statistics/speedup-sentence.ts";
 import { acceptedInTrace } from "../trace/accepted-in-trace.ts";
 import { type TuneCandidate, type TuneFinalist, type TuneReport, tuneReportVersion } from "../tune-report.ts";
 import { chooseWinner, type Winner } from "./choose-winner.ts";
+import type { Finalist } from "./finalist.ts";
 import type { TuneFindings, PlannedFinalist, Search } from "./search.ts";
 
 export interface TuneResult {
@@ -29,10 +30,14 @@ export async function reportTune(
   const { finals } = found;
   const rounds = found.keeper?.rounds ?? [];
   const elapsedMs = finals?.elapsedMs ?? 0;
-  const winner = chooseWinner(
-    found.finalists.map(({ finalist }) => finalist),
-    { none: none.label, rounds, timing, elapsedMs },
-  );
+  // One that was dropped has answered fewer prompts, so its ratio is one over other prompts.
+  const isLeft = ({ label }: Finalist) => finals?.dropped.has(label) !== true;
+  const winner = chooseWinner(found.finalists.map(({ finalist }) => finalist).filter(isLeft), {
+    none: none.label,
+    rounds,
+    timing,
+    elapsedMs,
+  });
   const finalists = await Promise.all(found.finalists.map((one) => reportFinalist(one, search, found)));
   const notKept = await keepTuned(search, found, winner);
   const report: TuneReport = {
