@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { type PausedProfile, resumeCommand, type ResumeMessage } from "../../src/fleet/pause/pause-message.ts";
 import { llmctl } from "../support/llmctl.ts";
-import { readStatus, upDetached } from "../support/processes.ts";
+import { readStatus, untilStatus, upDetached } from "../support/processes.ts";
 import { TempHome } from "../support/temp-home.ts";
 
 let home: TempHome;
@@ -44,6 +44,21 @@ test("a profile that runs already is left alone, also with another configuration
   await home.writeFakeProfile("a", {}, { stop: { timeout: "3s" } });
   expect(await resume([{ name: "a", path }])).toEqual({ exitCode: 0, messages: [{ kind: "running", name: "a" }] });
   expect((await readStatus(home, "a")).pid).toBe(pid);
+  await llmctl(["down", "a"], { home });
+});
+
+test("a profile that is still being stopped is started again once it is gone", async () => {
+  const path = await home.writeFakeProfile("a", { exitDelayMs: 1500 });
+  const { pid } = await upDetached(home, "a");
+  // Its stop goes on after whoever asked for it has died.
+  const stop = llmctl(["down", "a"], { home });
+  await untilStatus(home, "a", "being stopped", ({ state }) => state === "stopping");
+  const { exitCode, messages } = await resume([{ name: "a", path }]);
+  expect([exitCode, messages.at(-1)]).toEqual([0, { kind: "running", name: "a" }]);
+  await stop;
+  const status = await readStatus(home, "a");
+  expect(status.state).toBe("ready");
+  expect(status.pid).not.toBe(pid);
   await llmctl(["down", "a"], { home });
 });
 
