@@ -120,7 +120,7 @@ async function judge(
     };
   } catch (error) {
     if (!(error instanceof LlmctlError)) throw error;
-    return { ...proposal, ...unknown, thrownOut: error.message };
+    return { ...proposal, ...unknown, thrownOut: error.message, isUnjudged: true };
   }
 }
 

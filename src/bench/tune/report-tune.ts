@@ -118,16 +118,31 @@ async function reportFinalist(
   };
 }
 
-/** A search without finalists has shown by its gate or by computing that nothing pays. */
-function nameWinner({ finalist, verdict }: Winner, { finalists, finals, baseline }: TuneFindings): string | null {
+/**
+ * A search without finalists has shown by its gate or by computing that nothing pays. Where something failed, what it
+ * failed for may pay.
+ */
+function nameWinner({ finalist, verdict }: Winner, found: TuneFindings): string | null {
+  const { finalists, finals, baseline } = found;
   if (finalist !== undefined) return finalist.label;
+  if (findFailure(found) !== undefined) return null;
   if (finalists.length === 0) return finals === undefined && baseline !== undefined ? "none" : null;
   return verdict.kind === "unknown" ? null : "none";
 }
 
-function describeWinner({ finalist, verdict }: Winner, { finalists, finals }: TuneFindings, elapsedMs: number): string {
+/** Why a search without a winner has not shown that drafting does not pay. */
+function findFailure({ unjudged, finals }: TuneFindings): string | undefined {
+  if (unjudged.length > 0) return `${unjudged.join(" and ")} could not be measured`;
+  return finals?.end === "server-died" ? "a server died" : undefined;
+}
+
+function describeWinner({ finalist, verdict }: Winner, found: TuneFindings, elapsedMs: number): string {
+  const { finalists, finals } = found;
   const facts = { firstToken: null, draftBytes: null, elapsedMs };
   if (finalist !== undefined) return `${finalist.label} ${speedupSentence(verdict, facts)}`;
+  const failure = findFailure(found);
+  if (failure !== undefined && (finalists.length === 0 ? finals === undefined : verdict.kind !== "unknown"))
+    return `nothing was shown to pay, but ${failure}`;
   if (finalists.length === 0)
     return finals === undefined
       ? "drafting does not pay here: no setting can be expected to"

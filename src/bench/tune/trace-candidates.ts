@@ -59,6 +59,7 @@ export async function traceCandidate(
       return describe(`${traced.trace?.answers.length ?? 0} answers traced`);
     } catch (error) {
       if (!(error instanceof LlmctlError)) throw error;
+      found.unjudged.push(candidate.label);
       found.notes.push(`${candidate.label}: ${error.message}`);
       return describe(error.message);
     }

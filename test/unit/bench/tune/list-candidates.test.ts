@@ -55,7 +55,7 @@ describe("the candidates", () => {
   test("without a file are rejected with the reason, and the others stay", async () => {
     const { labels, rejected } = await list({}, { drafts: ["/nowhere/draft.gguf"] });
     expect(labels).toEqual(ngrams);
-    expect(rejected[0]).toMatchObject({ label: "draft-simple", bestPossible: null });
+    expect(rejected[0]).toMatchObject({ label: "draft-simple", bestPossible: null, isUnjudged: true });
     expect(rejected[0]?.thrownOut).toContain("/nowhere/draft.gguf");
   });
 

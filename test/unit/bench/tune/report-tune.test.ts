@@ -158,6 +158,27 @@ describe("a search", () => {
     });
   });
 
+  test("of which a candidate could not be measured has not shown that drafting does not pay", async () => {
+    found.unjudged.push("draft-simple");
+    const { report: told } = await report();
+    expect([told.winner, told.sentence]).toEqual([
+      null,
+      "nothing was shown to pay, but draft-simple could not be measured",
+    ]);
+    await measured(0.8);
+    const { report: losing } = await report();
+    expect([losing.winner, losing.sentence]).toEqual([null, told.sentence]);
+    await measured(1.5);
+    expect((await report()).report.winner).toBe("draft-simple n_max 4 p_min 0");
+  });
+
+  test("in which a server died has not shown that drafting does not pay", async () => {
+    await measured(0.8);
+    found.finals = { end: "server-died", dropped: new Map(), elapsedMs: 60_000, notes: ["out of memory"] };
+    const { report: told } = await report();
+    expect([told.winner, told.sentence]).toEqual([null, "nothing was shown to pay, but a server died"]);
+  });
+
   test("that was interrupted before it measured anything has shown nothing", async () => {
     found.baseline = undefined;
     found.finals = { end: "interrupted", dropped: new Map(), elapsedMs: 0, notes: ["it was interrupted"] };
