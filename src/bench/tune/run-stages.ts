@@ -62,7 +62,7 @@ export async function runStages(search: Search, found: TuneFindings): Promise<vo
 async function passGate({ options, none }: Search): Promise<readonly [Candidates, string]> {
   const { profile, drafts, session, access, ensureModels } = options;
   const reevaluates = await findReevaluation(none, session);
-  const candidates = await listCandidates(profile, { drafts, session, access, reevaluates });
+  const candidates = await listCandidates(profile, { drafts, session, access, env: none.launch.env, reevaluates });
   const left: Candidate[] = [];
   const rejected: RejectedCandidate[] = [...candidates.rejected];
   for (const candidate of candidates.left) {
