@@ -10,7 +10,7 @@ import { formatEstimate } from "../../bench/number-words.ts";
 import type { TuneResult } from "../../bench/tune/report-tune.ts";
 import { runTune } from "../../bench/tune/run-tune.ts";
 import { ensureModels } from "../../models/ensure-models.ts";
-import type { ModelRef } from "../../profiles/schema/schema.ts";
+import type { ModelRef, Profile } from "../../profiles/schema/schema.ts";
 import { createHubAccess } from "../look/header-access.ts";
 import { findLoadOptions, openProfile } from "../options/context.ts";
 import { parseModelArgument } from "../options/model-argument.ts";
@@ -65,7 +65,7 @@ export async function tune(nameOrPath: string, options: TuneCommandOptions): Pro
     clearScreen();
     await publish(result, options);
     if (result.report.end === "interrupted") return exitCodes.interrupted.code;
-    if (result.report.winner !== null && !options.json) await offer(nameOrPath, result, options);
+    if (result.report.winner !== null && !options.json) await offer(nameOrPath, { ...result, profile }, options);
     return 0;
   });
 }
@@ -85,7 +85,7 @@ async function publish({ report }: TuneResult, { json, report: path }: TuneComma
 /** Writes the winner, or takes the draft away where drafting does not pay. */
 async function offer(
   nameOrPath: string,
-  { report, winner: { finalist, verdict } }: TuneResult,
+  { report, profile, winner: { finalist, verdict } }: TuneResult & { readonly profile: Profile },
   { yes, dryRun }: TuneCommandOptions,
 ): Promise<void> {
   const paths = findPaths();
@@ -94,6 +94,7 @@ async function offer(
   await writeTuned(nameOrPath, {
     paths,
     load: findLoadOptions(paths),
+    measured: profile,
     draft: finalist?.draft,
     // A binary that the profile names is called by its path.
     build: report.build.replace(/^\/.*?: /, ""),
