@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { type Clock, systemClock } from "../../base/clock.ts";
 import { LlmctlError } from "../../base/errors.ts";
 import { llmctlVersion } from "../../base/version.ts";
+import { describeComputing } from "../../llama/ask/computing-machine.ts";
 import { noDraftAsked } from "../../llama/plan/draft-decision.ts";
 import type { PlanSession } from "../../llama/plan/plan-session.ts";
 import { findDraftingType, splitDraftingTypes } from "../../profiles/rules/drafting-types.ts";
@@ -131,6 +132,7 @@ export async function runBench(options: BenchOptions): Promise<BenchReport> {
           timing,
           concurrency,
           batches: drafting.costs,
+          machine: await describeComputing(() => session.listDevices(first.launch.file, first.launch.env)),
           reevaluates: await findReevaluation(second, session),
         },
         session.paths.data,

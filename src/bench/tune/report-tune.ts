@@ -1,5 +1,6 @@
 import { llmctlVersion } from "../../base/version.ts";
 import type { Verdict } from "../estimate.ts";
+import { describeComputing } from "../../llama/ask/computing-machine.ts";
 import { describeMachine } from "../run/describe-machine.ts";
 import { findConcurrency } from "../run/find-concurrency.ts";
 import { findDraftBytes } from "../run/find-draft-bytes.ts";
@@ -84,6 +85,7 @@ async function keepTuned(
     concurrency: findConcurrency(options),
     batches: (best && costs.get(best.finalist.candidate.label)) ?? null,
     reevaluates: await findReevaluation(best?.setting ?? none, options.session),
+    machine: await describeComputing(() => options.session.listDevices(none.launch.file, none.launch.env)),
   };
   return keepCosts(measured, options.session.paths.data);
 }

@@ -34,8 +34,8 @@ interface WriteOptions {
 /**
  * Shows what a profile would be with the result of a search, asks, and writes it. A shipped profile gets an own one
  * that extends it.
- * @throws LlmctlError `profile-changed` for a profile that is another one by now; as `planTunedDraft`, `replaceText` and
- *   `createProfile`.
+ * @throws LlmctlError `profile-changed` for a profile that is another one by now; as `planTunedDraft`, `replaceText`
+ *   and `createProfile`.
  */
 export async function writeTuned(nameOrPath: string, options: WriteOptions): Promise<void> {
   const { paths, load, measured, draft, build, result, yes, dryRun } = options;
