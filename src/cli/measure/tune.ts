@@ -5,7 +5,6 @@ import type { Timing } from "../../bench/measurement.ts";
 import { readPrompts } from "../../bench/prompts/read-prompts.ts";
 import { describeTune } from "../../bench/report/describe-tune.ts";
 import { renderTuneHtml } from "../../bench/report/render-tune-html.ts";
-import { reportFiles, writeReport } from "../../bench/report/report-file.ts";
 import { formatEstimate } from "../../bench/number-words.ts";
 import type { TuneResult } from "../../bench/tune/report-tune.ts";
 import { runTune } from "../../bench/tune/run-tune.ts";
@@ -14,10 +13,10 @@ import type { ModelRef, Profile } from "../../profiles/schema/schema.ts";
 import { createHubAccess } from "../look/header-access.ts";
 import { findLoadOptions, openProfile } from "../options/context.ts";
 import { parseModelArgument } from "../options/model-argument.ts";
-import { jsonText } from "../screen/json-text.ts";
-import { outputWidth, print } from "../screen/print.ts";
+import { outputWidth } from "../screen/print.ts";
 import { TerminalReporter } from "../screen/pull-reporter.ts";
 import { measuring } from "./measuring.ts";
+import { publish } from "./publish.ts";
 import { writeTuned } from "./write-tuned.ts";
 
 export interface TuneCommandOptions {
@@ -63,9 +62,15 @@ export async function tune(nameOrPath: string, options: TuneCommandOptions): Pro
       },
     });
     clearScreen();
-    await publish(result, options);
-    if (result.report.end === "interrupted") return exitCodes.interrupted.code;
-    if (result.report.winner !== null && !options.json) await offer(nameOrPath, { ...result, profile }, options);
+    const { report } = result;
+    await publish(report, {
+      path: options.report,
+      json: options.json,
+      render: () => renderTuneHtml(report),
+      describe: (files) => describeTune(report, { width: outputWidth(), files }),
+    });
+    if (report.end === "interrupted") return exitCodes.interrupted.code;
+    if (report.winner !== null && !options.json) await offer(nameOrPath, { ...result, profile }, options);
     return 0;
   });
 }
@@ -74,12 +79,6 @@ function toModelRef(text: string): ModelRef {
   const place = parseModelArgument(text);
   if (place instanceof URL) return { url: place.href };
   return typeof place === "string" && !isAbsolute(place) ? resolve(place) : place;
-}
-
-async function publish({ report }: TuneResult, { json, report: path }: TuneCommandOptions): Promise<void> {
-  const files = path === undefined ? undefined : reportFiles(path);
-  if (files !== undefined) await writeReport(files, report, renderTuneHtml(report));
-  print(json ? jsonText(report) : describeTune(report, { width: outputWidth(), files }));
 }
 
 /** Writes the winner, or takes the draft away where drafting does not pay. */
