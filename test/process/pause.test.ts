@@ -77,6 +77,17 @@ test("one that does not start again keeps no other from it, and gives the exit c
   await llmctl(["down", "b"], { home });
 });
 
+test("nothing is stopped for a measurement that cannot begin", async () => {
+  await home.writeFakeProfile("a");
+  await home.writeFakeProfile("plain", {}, { draft: null });
+  const { pid } = await upDetached(home, "a");
+  const { exitCode, stdout } = await llmctl(["bench", "plain", "--replace", "a", "--json"], { home });
+  expect(exitCode).not.toBe(0);
+  expect(JSON.parse(stdout)).toMatchObject({ error: { code: "bench-no-draft" } });
+  expect((await readStatus(home, "a")).pid).toBe(pid);
+  await llmctl(["down", "a"], { home });
+});
+
 test("a profile that does not run cannot be paused, and the others are not stopped", async () => {
   await home.writeFakeProfile("a");
   await home.writeFakeProfile("mine", {}, { draft: { type: "ngram-mod" } });

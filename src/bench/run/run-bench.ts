@@ -190,8 +190,15 @@ async function planTrace({
 
 type SettingPair = readonly [BenchSetting, BenchSetting];
 
-/** The setting to compare with, then the profile's own. */
-async function planPair({ profile, against, session }: BenchOptions): Promise<SettingPair> {
+/**
+ * The setting to compare with, then the profile's own.
+ * @throws LlmctlError `bench-no-draft`, `bench-not-drafting`; of the plan.
+ */
+export async function planPair({
+  profile,
+  against,
+  session,
+}: Pick<BenchOptions, "profile" | "against" | "session">): Promise<SettingPair> {
   const { draft } = profile.values;
   const isSame = against?.path === profile.path;
   const own = against === undefined ? "profile" : profile.name;

@@ -7,8 +7,9 @@ import { describeComparison } from "../../bench/report/describe-comparison.ts";
 import { describeResult } from "../../bench/report/describe-result.ts";
 import { renderHtml } from "../../bench/report/render-html.ts";
 import { readReport } from "../../bench/report/report-file.ts";
-import { runBench } from "../../bench/run/run-bench.ts";
+import { planPair, runBench } from "../../bench/run/run-bench.ts";
 import { estimatePrompts } from "../../bench/statistics/estimate-ratio.ts";
+import type { PlanSession } from "../../llama/plan/plan-session.ts";
 import { openProfile } from "../options/context.ts";
 import { jsonText } from "../screen/json-text.ts";
 import { outputWidth, print } from "../screen/print.ts";
@@ -34,30 +35,34 @@ export async function bench(nameOrPath: string, options: BenchCommandOptions): P
   const profile = await openProfile(nameOrPath, paths);
   const against = options.against === "none" ? undefined : await openProfile(options.against, paths);
   const asked = options.prompts === undefined ? undefined : await readPrompts(options.prompts);
-  return measuring({ ...options, paths, notes: asked?.notes ?? [] }, async ({ clearScreen, forget, ...context }) => {
-    const report = await runBench({
-      ...context,
-      profile,
-      against,
-      prompts: asked?.prompts,
-      limitMs: options.forMs,
-      concurrency: options.concurrency,
-      maxTokens: options.tokens,
-      timing: options.timing,
-      wantsPrediction: options.report !== undefined,
-    });
-    clearScreen();
-    await publish(report, {
-      path: options.report,
-      json: options.json,
-      render: () => renderHtml(report),
-      describe: (files) => describeResult(report, { width: outputWidth(), files }),
-    });
-    if (report.end === "interrupted") return exitCodes.interrupted.code;
-    // A run that has shown nothing yet goes on with the next one.
-    if (report.verdict.kind !== "unknown") await forget();
-    return 0;
-  });
+  const plan = (session: PlanSession) => planPair({ profile, against, session });
+  return measuring(
+    { ...options, paths, plan, notes: asked?.notes ?? [] },
+    async ({ clearScreen, forget, ...context }) => {
+      const report = await runBench({
+        ...context,
+        profile,
+        against,
+        prompts: asked?.prompts,
+        limitMs: options.forMs,
+        concurrency: options.concurrency,
+        maxTokens: options.tokens,
+        timing: options.timing,
+        wantsPrediction: options.report !== undefined,
+      });
+      clearScreen();
+      await publish(report, {
+        path: options.report,
+        json: options.json,
+        render: () => renderHtml(report),
+        describe: (files) => describeResult(report, { width: outputWidth(), files }),
+      });
+      if (report.end === "interrupted") return exitCodes.interrupted.code;
+      // A run that has shown nothing yet goes on with the next one.
+      if (report.verdict.kind !== "unknown") await forget();
+      return 0;
+    },
+  );
 }
 
 /** `llmctl bench --compare A.json B.json`. @returns 1 for a regression. */

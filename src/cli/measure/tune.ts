@@ -7,7 +7,9 @@ import { describeTune } from "../../bench/report/describe-tune.ts";
 import { renderTuneHtml } from "../../bench/report/render-tune-html.ts";
 import { formatEstimate } from "../../bench/number-words.ts";
 import type { TuneResult } from "../../bench/tune/report-tune.ts";
+import { planSetting } from "../../bench/servers/plan-setting.ts";
 import { runTune } from "../../bench/tune/run-tune.ts";
+import type { PlanSession } from "../../llama/plan/plan-session.ts";
 import { ensureModels } from "../../models/ensure-models.ts";
 import type { ModelRef, Profile } from "../../profiles/schema/schema.ts";
 import { createHubAccess } from "../look/header-access.ts";
@@ -43,36 +45,40 @@ export async function tune(nameOrPath: string, options: TuneCommandOptions): Pro
   const profile = await openProfile(nameOrPath, paths);
   const drafts = options.draft.map(toModelRef);
   const asked = options.prompts === undefined ? undefined : await readPrompts(options.prompts);
-  return measuring({ ...options, paths, notes: asked?.notes ?? [] }, async ({ clearScreen, forget: _, ...context }) => {
-    const { signal } = context;
-    const models = new TerminalReporter(process.stderr, () => undefined);
-    const result = await runTune({
-      ...context,
-      profile,
-      drafts,
-      prompts: asked?.prompts,
-      limitMs: options.forMs,
-      concurrency: options.concurrency,
-      maxTokens: options.tokens,
-      timing: options.timing,
-      access: { ...createHubAccess(), signal },
-      ensureModels: async (drafted) => {
-        const fetching = { paths, env: process.env, fetch: true, verify: true, signal, onEvent: models.show };
-        await ensureModels(drafted, fetching).finally(() => models.clear());
-      },
-    });
-    clearScreen();
-    const { report } = result;
-    await publish(report, {
-      path: options.report,
-      json: options.json,
-      render: () => renderTuneHtml(report),
-      describe: (files) => describeTune(report, { width: outputWidth(), files }),
-    });
-    if (report.end === "interrupted") return exitCodes.interrupted.code;
-    if (report.winner !== null && !options.json) await offer(nameOrPath, { ...result, profile }, options);
-    return 0;
-  });
+  const plan = (session: PlanSession) => planSetting(profile, undefined, { label: "none", session });
+  return measuring(
+    { ...options, paths, plan, notes: asked?.notes ?? [] },
+    async ({ clearScreen, forget: _, ...context }) => {
+      const { signal } = context;
+      const models = new TerminalReporter(process.stderr, () => undefined);
+      const result = await runTune({
+        ...context,
+        profile,
+        drafts,
+        prompts: asked?.prompts,
+        limitMs: options.forMs,
+        concurrency: options.concurrency,
+        maxTokens: options.tokens,
+        timing: options.timing,
+        access: { ...createHubAccess(), signal },
+        ensureModels: async (drafted) => {
+          const fetching = { paths, env: process.env, fetch: true, verify: true, signal, onEvent: models.show };
+          await ensureModels(drafted, fetching).finally(() => models.clear());
+        },
+      });
+      clearScreen();
+      const { report } = result;
+      await publish(report, {
+        path: options.report,
+        json: options.json,
+        render: () => renderTuneHtml(report),
+        describe: (files) => describeTune(report, { width: outputWidth(), files }),
+      });
+      if (report.end === "interrupted") return exitCodes.interrupted.code;
+      if (report.winner !== null && !options.json) await offer(nameOrPath, { ...result, profile }, options);
+      return 0;
+    },
+  );
 }
 
 function toModelRef(text: string): ModelRef {
