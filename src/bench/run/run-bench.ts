@@ -30,8 +30,8 @@ import { describeMachine } from "./describe-machine.ts";
 import { findConcurrency } from "./find-concurrency.ts";
 import { findDraftBytes } from "./find-draft-bytes.ts";
 import { keepCosts } from "./keep-costs.ts";
-import { findReevaluation, measureDrafting, nothingMeasured } from "./measure-drafting.ts";
-import { measurePair } from "./measure-pair.ts";
+import { explainDrafting, findReevaluation, nothingMeasured } from "./measure-drafting.ts";
+import { type MeasuredPair, measurePair } from "./measure-pair.ts";
 import { reportSetting } from "./report-setting.ts";
 
 export interface BenchOptions {
@@ -91,21 +91,28 @@ export async function runBench(options: BenchOptions): Promise<BenchReport> {
     onEvent,
   });
   const server = async () => (await contest.server(first.label, signal)).server;
-  const { prompts, notes } = await choosePrompts(options.prompts, { server, keeper, signal });
+  const { prompts, notes } = await choosePrompts(options.prompts, { server, keeper, signal }).catch(
+    (error: unknown) => {
+      if (!signal.aborted) throw error;
+      return { prompts: [], notes: [] };
+    },
+  );
   const comparison: Comparison = { first: first.label, second: second.label, timing };
-  const measured = await measurePair({
-    ...options,
-    comparison,
-    contestants: pair,
-    prompts,
-    concurrency,
-    isInterleaved: why === undefined,
-    contest,
-    keeper,
-  });
+  const measured = signal.aborted
+    ? interrupted
+    : await measurePair({
+        ...options,
+        comparison,
+        contestants: pair,
+        prompts,
+        concurrency,
+        isInterleaved: why === undefined,
+        contest,
+        keeper,
+      });
   const isWhole = against === undefined && !["interrupted", "server-died"].includes(measured.end);
-  const drafting = isWhole
-    ? await measureDrafting({
+  const { measured: drafting, notes: notExplained } = isWhole
+    ? await explainDrafting({
         plain: first,
         drafting: second,
         traced,
@@ -116,7 +123,7 @@ export async function runBench(options: BenchOptions): Promise<BenchReport> {
         session,
         signal,
       })
-    : nothingMeasured;
+    : { measured: nothingMeasured, notes: [] };
   const { rounds } = keeper;
   const verdict = judge(rounds, comparison, measured.elapsedMs);
   const firstToken = estimateFirstToken(rounds, comparison) ?? null;
@@ -165,10 +172,14 @@ export async function runBench(options: BenchOptions): Promise<BenchReport> {
       ...(why === undefined ? [] : [inTurns(why)]),
       ...notes,
       ...measured.notes,
+      ...notExplained,
       ...(notKept === undefined ? [] : [notKept]),
     ],
   };
 }
+
+/** Before the first server was ready. */
+const interrupted: MeasuredPair = { end: "interrupted", elapsedMs: 0, notes: [] };
 
 function inTurns(why: string): string {
   return `the servers take turns: ${why}`;
