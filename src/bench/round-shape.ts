@@ -16,11 +16,9 @@ const isMeasurement = isShape<Measurement>({
 });
 const isFailed = isShape<FailedRequest>({ error: isText });
 
-const isResult: Check = (value) => isMeasurement(value) || isFailed(value);
-
-/** Results by prompt. */
-export function isResults(value: unknown): value is Readonly<Record<string, Measurement | FailedRequest>> {
-  return isMapOf(isResult)(value);
+/** One answer as a file has it. */
+export function isResult(value: unknown): value is Measurement | FailedRequest {
+  return isMeasurement(value) || isFailed(value);
 }
 
 /** A round as a file has it: a report or a journal. */
@@ -28,7 +26,7 @@ export const isRound = isShape<Round>({
   promptId: isText,
   pass: isCount,
   order: isListOf(isText),
-  results: isResults,
+  results: isMapOf(isResult),
   waitShare: isNullOr(isShare),
   at: isText,
 });

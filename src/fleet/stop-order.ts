@@ -21,6 +21,14 @@ export function stopOrder(
   return groups;
 }
 
+/** The order in which to start the same profiles one at a time: each after those that it depends on. */
+export function startOrder(
+  names: readonly string[],
+  dependencies: ReadonlyMap<string, readonly string[]>,
+): readonly string[] {
+  return stopOrder(names, dependencies).toReversed().flat();
+}
+
 /** All that a profile depends on, directly or not; itself only in a circle. */
 function reach(name: string, dependencies: ReadonlyMap<string, readonly string[]>): ReadonlySet<string> {
   const found = new Set<string>();

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { type PausedProfile, resumeCommand, type ResumeMessage } from "../../src/fleet/pause/pause-message.ts";
 import { llmctl } from "../support/llmctl.ts";
-import { readStatus, upDetached } from "../support/processes.ts";
+import { readStatus, untilStatus, upDetached } from "../support/processes.ts";
 import { TempHome } from "../support/temp-home.ts";
 
 let home: TempHome;
@@ -47,6 +47,21 @@ test("a profile that runs already is left alone, also with another configuration
   await llmctl(["down", "a"], { home });
 });
 
+test("a profile that is still being stopped is started again once it is gone", async () => {
+  const path = await home.writeFakeProfile("a", { exitDelayMs: 1500 });
+  const { pid } = await upDetached(home, "a");
+  // Its stop goes on after whoever asked for it has died.
+  const stop = llmctl(["down", "a"], { home });
+  await untilStatus(home, "a", "being stopped", ({ state }) => state === "stopping");
+  const { exitCode, messages } = await resume([{ name: "a", path }]);
+  expect([exitCode, messages.at(-1)]).toEqual([0, { kind: "running", name: "a" }]);
+  await stop;
+  const status = await readStatus(home, "a");
+  expect(status.state).toBe("ready");
+  expect(status.pid).not.toBe(pid);
+  await llmctl(["down", "a"], { home });
+});
+
 test("one that does not start again keeps no other from it, and gives the exit code", async () => {
   const path = await home.writeFakeProfile("b");
   const gone = join(home.path, "gone.yaml");
@@ -60,6 +75,17 @@ test("one that does not start again keeps no other from it, and gives the exit c
   expect(exitCode).not.toBe(0);
   expect(running).toEqual({ kind: "running", name: "b" });
   await llmctl(["down", "b"], { home });
+});
+
+test("nothing is stopped for a measurement that cannot begin", async () => {
+  await home.writeFakeProfile("a");
+  await home.writeFakeProfile("plain", {}, { draft: null });
+  const { pid } = await upDetached(home, "a");
+  const { exitCode, stdout } = await llmctl(["bench", "plain", "--replace", "a", "--json"], { home });
+  expect(exitCode).not.toBe(0);
+  expect(JSON.parse(stdout)).toMatchObject({ error: { code: "bench-no-draft" } });
+  expect((await readStatus(home, "a")).pid).toBe(pid);
+  await llmctl(["down", "a"], { home });
 });
 
 test("a profile that does not run cannot be paused, and the others are not stopped", async () => {

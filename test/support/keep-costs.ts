@@ -1,4 +1,5 @@
 import { findPaths } from "../../src/base/files/paths.ts";
+import { describeComputing } from "../../src/llama/ask/computing-machine.ts";
 import { type KeptCosts, writeKeptCosts } from "../../src/llama/draft/kept-costs.ts";
 import { planLaunch } from "../../src/llama/plan/plan-launch.ts";
 import { profileFolders } from "../../src/profiles/find.ts";
@@ -20,6 +21,7 @@ export async function keepCosts(
   await writeKeptCosts(paths.data, {
     version: 1,
     key: costKeys.target,
+    machine: (await describeComputing(async () => [])) ?? [],
     draftKey: costKeys.draft,
     measuredAt: new Date().toISOString(),
     build: "a build",

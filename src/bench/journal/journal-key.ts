@@ -9,7 +9,7 @@ export interface JournalIdentity {
   readonly build: string;
   /** The model files, and whatever tells that one was replaced. */
   readonly files: readonly { readonly path: string; readonly sizeBytes: number; readonly modifiedMs: number }[];
-  /** The command of each setting, without host and port, which differ each time. */
+  /** The command of each setting, with what stands for its variables. */
   readonly commands: readonly (readonly string[])[];
   readonly promptIds: readonly string[];
   readonly concurrency: number;

@@ -1,7 +1,7 @@
 import { type Clock, systemClock } from "../../base/clock.ts";
 import type { BenchPrompt } from "../bench-prompt.ts";
 import { type FailedRequest, isMeasured, type Measurement, type Round } from "../measurement.ts";
-import { isResults } from "../round-shape.ts";
+import { isResult } from "../round-shape.ts";
 import { orderOf } from "./order-of.ts";
 
 type Result = Measurement | FailedRequest;
@@ -40,13 +40,13 @@ export interface RoundsOptions {
   readonly prompts: readonly BenchPrompt[];
   /** Number of prompts that a server is asked at the same time. */
   readonly concurrency: number;
-  /** Whether all servers run at the same time. Else each answers all prompts of a pass before the next one starts. */
+  /** Whether all servers run at the same time. Else each answers its prompts of a pass before the next one starts. */
   readonly isInterleaved: boolean;
   readonly contest: Contest;
   readonly keeper: RoundKeeper;
   /** Whether the rounds so far are enough; asked after each round. */
   readonly isEnough: (rounds: readonly Round[]) => boolean;
-  /** Longest time in milliseconds; a round that has begun is finished. */
+  /** Longest time in milliseconds; a round that has begun is finished, and so is a pass of servers that take turns. */
   readonly limitMs: number;
   /** Most passes over the prompts. */
   readonly mostPasses: number;
@@ -102,7 +102,7 @@ async function interleave(options: RoundsOptions, kept: Round[]): Promise<Rounds
   return findEnd(options, kept, timer) ?? "passes-done";
 }
 
-/** One contestant after the other, each asked all prompts of a pass. */
+/** One contestant after the other, each asked the same prompts of a pass. */
 async function alternate(options: RoundsOptions, kept: Round[]): Promise<RoundsEnd> {
   const { contestants, contest, mostPasses } = options;
   const labels = contestants.map(({ label }) => label);
@@ -114,37 +114,63 @@ async function alternate(options: RoundsOptions, kept: Round[]): Promise<RoundsE
     if (end !== undefined) return end;
     if (pass > 0) await renewForgetful(options);
     const order = orderOf(labels, pass);
-    const half = new Map<string, Map<string, Result>>();
     contest.readWaitShare();
-    for (const label of order) half.set(label, await answerAll(label, { pass, batches }, options));
-    for (const batch of batches) {
-      const answers = new Map(
-        order.map((label) => [label, batch.map(({ id }) => half.get(label)?.get(id) ?? notAsked)] as const),
-      );
+    const asked = await answerFirst(order, { pass, batches, timer }, options);
+    for (const label of order.slice(1, -1)) for (const batch of asked) await answer(label, { pass, batch }, options);
+    // The last one completes a round with each answer, so an interrupt loses none.
+    for (const batch of asked) {
+      const answers = new Map<string, readonly Result[]>();
+      for (const label of order) answers.set(label, await answer(label, { pass, batch }, options));
       await keepRounds(batch, { pass, order, answers }, { options, kept });
     }
+    if (asked.length < batches.length) return findEnd(options, kept, timer) ?? "time-over";
   }
   return findEnd(options, kept, timer) ?? "passes-done";
 }
 
+/** Fewer prompts show nothing, however long the others of the pass would have taken. */
+const fewestInTurns = 4;
+
+interface Pass {
+  readonly pass: number;
+  readonly batches: readonly (readonly BenchPrompt[])[];
+  readonly timer: Timer;
+}
+
+/**
+ * The answers of the contestant that comes first. It takes its share of the time that is left, its load not counted.
+ * @returns the batches that it was asked, which are those of the others, too.
+ */
+async function answerFirst(
+  order: readonly string[],
+  { pass, batches, timer }: Pass,
+  options: RoundsOptions,
+): Promise<Pass["batches"]> {
+  const [label = ""] = order;
+  let share: Timer | undefined;
+  let prompts = 0;
+  for (const [index, batch] of batches.entries()) {
+    await answer(label, { pass, batch }, options);
+    prompts += batch.length;
+    share ??= startTimer({ ...options, limitMs: timer.leftMs() / order.length });
+    if (prompts >= fewestInTurns && share.leftMs() <= 0) return batches.slice(0, index + 1);
+  }
+  return batches;
+}
+
 const notAsked: FailedRequest = { error: "it was not asked" };
 
-/** The answers of one contestant to the prompts of a pass; each one is kept as soon as it is there. */
-async function answerAll(
+/** The answers of one contestant to a batch of a pass; each one is kept as soon as it is there, and not asked again. */
+async function answer(
   label: string,
-  { pass, batches }: { readonly pass: number; readonly batches: readonly (readonly BenchPrompt[])[] },
+  { pass, batch }: { readonly pass: number; readonly batch: readonly BenchPrompt[] },
   { contest, keeper, signal }: RoundsOptions,
-): Promise<Map<string, Result>> {
-  const name = `pass ${pass} of ${label}`;
-  const answers = new Map(Object.entries(keeper.get(name, isResults) ?? {}));
-  for (const batch of batches) {
-    const missing = batch.filter(({ id }) => !answers.has(id));
-    if (missing.length === 0) continue;
-    const results = await contest.ask(label, missing, signal);
-    for (const [index, { id }] of missing.entries()) answers.set(id, results[index] ?? notAsked);
-    await keeper.put(name, Object.fromEntries(answers));
-  }
-  return answers;
+): Promise<readonly Result[]> {
+  const nameOf = (id: string) => `pass ${pass} of ${label}: ${id}`;
+  const missing = batch.filter(({ id }) => keeper.get(nameOf(id), isResult) === undefined);
+  const results = missing.length === 0 ? [] : await contest.ask(label, missing, signal);
+  for (const [index, { id }] of missing.entries()) await keeper.put(nameOf(id), results[index] ?? notAsked);
+  return batch.map(({ id }) => keeper.get(nameOf(id), isResult) ?? notAsked);
 }
 
 interface MadeRounds {
@@ -188,22 +214,23 @@ async function renewForgetful({ contestants, contest }: RoundsOptions): Promise<
 }
 
 interface Timer {
-  readonly isOver: () => boolean;
+  /** Milliseconds; not above 0 when the time is over. */
+  readonly leftMs: () => number;
 }
 
-function startTimer({ limitMs, clock = systemClock }: RoundsOptions): Timer {
+function startTimer({ limitMs, clock = systemClock }: Pick<RoundsOptions, "limitMs" | "clock">): Timer {
   const endMs = clock.nowMs() + limitMs;
-  return { isOver: () => clock.nowMs() >= endMs };
+  return { leftMs: () => endMs - clock.nowMs() };
 }
 
 function findEnd(
   { isEnough, signal }: RoundsOptions,
   kept: readonly Round[],
-  { isOver }: Timer,
+  { leftMs }: Timer,
 ): RoundsEnd | undefined {
   if (signal.aborted) return "interrupted";
   if (kept.length > 0 && isEnough(kept)) return "enough";
-  return isOver() ? "time-over" : undefined;
+  return leftMs() <= 0 ? "time-over" : undefined;
 }
 
 /** Whether every contestant has answered in this round. */

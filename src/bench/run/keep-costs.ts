@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import { systemErrorCode } from "../../base/errors.ts";
 import { type KeptCosts, keptCostsVersion, readKeptCosts, writeKeptCosts } from "../../llama/draft/kept-costs.ts";
 import type { BatchCosts } from "../bench-report.ts";
@@ -14,6 +15,8 @@ export interface MeasuredCosts extends Pick<KeptCosts, "source" | "reevaluates">
   readonly timing: Timing;
   readonly concurrency: number;
   readonly batches: BatchCosts | null;
+  /** Where it was measured; undefined where the build cannot tell its devices. */
+  readonly machine: readonly string[] | undefined;
 }
 
 /**
@@ -22,17 +25,20 @@ export interface MeasuredCosts extends Pick<KeptCosts, "source" | "reevaluates">
  * @returns why nothing is kept, for people; undefined where it is, and where nothing of this kind was measured.
  */
 export async function keepCosts(measured: MeasuredCosts, dataDir: string): Promise<string | undefined> {
-  const { plain, drafting, rounds, timing, concurrency, source, reevaluates } = measured;
+  const { plain, drafting, rounds, timing, concurrency, source, reevaluates, machine } = measured;
   const { costKeys } = plain;
-  if (costKeys === undefined || timing !== "wall" || concurrency !== 1 || rounds.length === 0) return undefined;
+  if (costKeys === undefined || machine === undefined || timing !== "wall" || concurrency !== 1 || rounds.length === 0)
+    return undefined;
   const stepMs = findStepCosts(rounds, plain.label);
   if (stepMs.length === 0) return "too few quiet rounds to keep the speed without a draft for the guard of a server";
   const now = { ...pickBatches(measured.batches, drafting?.costKeys?.draft ?? null), reevaluates };
   try {
-    const older = await readKeptCosts(dataDir, costKeys.target);
+    const before = await readKeptCosts(dataDir, costKeys.target);
+    const older = isDeepStrictEqual(before?.machine, machine) ? before : undefined;
     await writeKeptCosts(dataDir, {
       version: keptCostsVersion,
       key: costKeys.target,
+      machine,
       measuredAt: new Date().toISOString(),
       build: plain.launch.build,
       source,

@@ -1,3 +1,4 @@
+import { LlmctlError } from "../../base/errors.ts";
 import { isShape } from "../../base/text/check-shape.ts";
 import { vocabRuleFromFlags } from "../../llama/draft/build-vocab-rule.ts";
 import type { PlanSession } from "../../llama/plan/plan-session.ts";
@@ -43,8 +44,22 @@ const isMeasuredDrafting = isShape<MeasuredDrafting>({
   predicted: reportChecks.predicted,
 });
 
+/** As {@link measureDrafting}, for a comparison that is a result without it: a failure or an interrupt is a note. */
+export async function explainDrafting(
+  options: DraftingOptions,
+): Promise<{ readonly measured: MeasuredDrafting; readonly notes: readonly string[] }> {
+  try {
+    return { measured: await measureDrafting(options), notes: [] };
+  } catch (error) {
+    const { aborted } = options.signal;
+    if (!aborted && !(error instanceof LlmctlError)) throw error;
+    const why = aborted || !(error instanceof LlmctlError) ? "it was interrupted" : error.message;
+    return { measured: nothingMeasured, notes: [`what batches cost is not known: ${why}`] };
+  }
+}
+
 /** Measures which drafted tokens were accepted, what batches cost, and what other lengths of drafts would bring. */
-export async function measureDrafting(options: DraftingOptions): Promise<MeasuredDrafting> {
+async function measureDrafting(options: DraftingOptions): Promise<MeasuredDrafting> {
   const { plain, drafting, traced, contest, keeper, timing, signal } = options;
   const kept = keeper.get(keptName, isMeasuredDrafting);
   if (kept !== undefined) return kept;

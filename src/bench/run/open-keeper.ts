@@ -1,5 +1,6 @@
 import { stat } from "node:fs/promises";
 import { LlmctlError, systemErrorCode } from "../../base/errors.ts";
+import { sealEnv } from "../../llama/plan/seal-env.ts";
 import type { PlanSession } from "../../llama/plan/plan-session.ts";
 import { type JournalIdentity, journalKey } from "../journal/journal-key.ts";
 import { RoundJournal } from "../journal/round-journal.ts";
@@ -31,10 +32,15 @@ export async function openKeeper({ settings, session, ...identity }: KeeperOptio
     ...identity,
     build: first.launch.build,
     files: await Promise.all([...new Set(paths)].map(readIdentity)),
-    commands: settings.map(({ launch }) => [launch.file, ...launch.args]),
+    commands: await Promise.all(settings.map((setting) => describeCommand(setting, session))),
     machine: [machine.processor, String(machine.processors), String(machine.memoryBytes), ...machine.devices],
   });
   return RoundJournal.open({ data: session.paths.data, key, profile: first.profile.name });
+}
+
+/** With the profile's variables, which may choose kernels and devices. They may be secret. */
+async function describeCommand({ launch, profile }: BenchSetting, { paths }: PlanSession): Promise<readonly string[]> {
+  return [launch.file, ...launch.args, await sealEnv(profile.values.env, paths.data)];
 }
 
 async function readIdentity(path: string): Promise<JournalIdentity["files"][number]> {

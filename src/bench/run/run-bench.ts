@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { type Clock, systemClock } from "../../base/clock.ts";
 import { LlmctlError } from "../../base/errors.ts";
 import { llmctlVersion } from "../../base/version.ts";
+import { describeComputing } from "../../llama/ask/computing-machine.ts";
 import { noDraftAsked } from "../../llama/plan/draft-decision.ts";
 import type { PlanSession } from "../../llama/plan/plan-session.ts";
 import { findDraftingType, splitDraftingTypes } from "../../profiles/rules/drafting-types.ts";
@@ -29,8 +30,8 @@ import { describeMachine } from "./describe-machine.ts";
 import { findConcurrency } from "./find-concurrency.ts";
 import { findDraftBytes } from "./find-draft-bytes.ts";
 import { keepCosts } from "./keep-costs.ts";
-import { findReevaluation, measureDrafting, nothingMeasured } from "./measure-drafting.ts";
-import { measurePair } from "./measure-pair.ts";
+import { explainDrafting, findReevaluation, nothingMeasured } from "./measure-drafting.ts";
+import { type MeasuredPair, measurePair } from "./measure-pair.ts";
 import { reportSetting } from "./report-setting.ts";
 
 export interface BenchOptions {
@@ -90,21 +91,28 @@ export async function runBench(options: BenchOptions): Promise<BenchReport> {
     onEvent,
   });
   const server = async () => (await contest.server(first.label, signal)).server;
-  const { prompts, notes } = await choosePrompts(options.prompts, { server, keeper, signal });
+  const { prompts, notes } = await choosePrompts(options.prompts, { server, keeper, signal }).catch(
+    (error: unknown) => {
+      if (!signal.aborted) throw error;
+      return { prompts: [], notes: [] };
+    },
+  );
   const comparison: Comparison = { first: first.label, second: second.label, timing };
-  const measured = await measurePair({
-    ...options,
-    comparison,
-    contestants: pair,
-    prompts,
-    concurrency,
-    isInterleaved: why === undefined,
-    contest,
-    keeper,
-  });
+  const measured = signal.aborted
+    ? interrupted
+    : await measurePair({
+        ...options,
+        comparison,
+        contestants: pair,
+        prompts,
+        concurrency,
+        isInterleaved: why === undefined,
+        contest,
+        keeper,
+      });
   const isWhole = against === undefined && !["interrupted", "server-died"].includes(measured.end);
-  const drafting = isWhole
-    ? await measureDrafting({
+  const { measured: drafting, notes: notExplained } = isWhole
+    ? await explainDrafting({
         plain: first,
         drafting: second,
         traced,
@@ -115,7 +123,7 @@ export async function runBench(options: BenchOptions): Promise<BenchReport> {
         session,
         signal,
       })
-    : nothingMeasured;
+    : { measured: nothingMeasured, notes: [] };
   const { rounds } = keeper;
   const verdict = judge(rounds, comparison, measured.elapsedMs);
   const firstToken = estimateFirstToken(rounds, comparison) ?? null;
@@ -131,6 +139,7 @@ export async function runBench(options: BenchOptions): Promise<BenchReport> {
           timing,
           concurrency,
           batches: drafting.costs,
+          machine: await describeComputing(() => session.listDevices(first.launch.file, first.launch.env)),
           reevaluates: await findReevaluation(second, session),
         },
         session.paths.data,
@@ -163,10 +172,14 @@ export async function runBench(options: BenchOptions): Promise<BenchReport> {
       ...(why === undefined ? [] : [inTurns(why)]),
       ...notes,
       ...measured.notes,
+      ...notExplained,
       ...(notKept === undefined ? [] : [notKept]),
     ],
   };
 }
+
+/** Before the first server was ready. */
+const interrupted: MeasuredPair = { end: "interrupted", elapsedMs: 0, notes: [] };
 
 function inTurns(why: string): string {
   return `the servers take turns: ${why}`;
@@ -188,8 +201,15 @@ async function planTrace({
 
 type SettingPair = readonly [BenchSetting, BenchSetting];
 
-/** The setting to compare with, then the profile's own. */
-async function planPair({ profile, against, session }: BenchOptions): Promise<SettingPair> {
+/**
+ * The setting to compare with, then the profile's own.
+ * @throws LlmctlError `bench-no-draft`, `bench-not-drafting`; of the plan.
+ */
+export async function planPair({
+  profile,
+  against,
+  session,
+}: Pick<BenchOptions, "profile" | "against" | "session">): Promise<SettingPair> {
   const { draft } = profile.values;
   const isSame = against?.path === profile.path;
   const own = against === undefined ? "profile" : profile.name;

@@ -21,6 +21,8 @@ export interface Candidate {
 export interface RejectedCandidate extends Candidate {
   /** For people. */
   readonly thrownOut: string;
+  /** Nothing speaks against it: its file could not be read or fetched. */
+  readonly isUnjudged?: true;
 }
 
 /** A candidate with the server that traces its drafts. */

@@ -18,6 +18,8 @@ export interface CandidateOptions {
   /** Drafts beyond the profile's own. */
   readonly drafts: readonly ModelRef[];
   readonly access: HubAccess;
+  /** Of a server of the profile: its variables decide which devices there are. */
+  readonly env: Readonly<Record<string, string>>;
   /** Whether a draft of the build evaluates every checked batch again. */
   readonly reevaluates: boolean;
 }
@@ -35,12 +37,10 @@ const leastBound = 1.02;
  * @throws LlmctlError where the build or the target cannot be read.
  */
 export async function listCandidates(profile: Profile, options: CandidateOptions): Promise<Candidates> {
-  const { session } = options;
-  const build = await session.findBuild(profile, "llama-server", process.env as Record<string, string>);
+  const { session, env } = options;
+  const build = await session.findBuild(profile, "llama-server", env);
   const offered = offeredDraftingTypes(build.catalogue);
-  const devices = (await session.listDevices(build.file, process.env as Record<string, string>)).map(
-    ({ name }) => name,
-  );
+  const devices = (await session.listDevices(build.file, env)).map(({ name }) => name);
   const possible = placeDrafts(propose(profile, offered, options.drafts), devices);
   const left: Candidate[] = [];
   const rejected: RejectedCandidate[] = [];
@@ -120,7 +120,7 @@ async function judge(
     };
   } catch (error) {
     if (!(error instanceof LlmctlError)) throw error;
-    return { ...proposal, ...unknown, thrownOut: error.message };
+    return { ...proposal, ...unknown, thrownOut: error.message, isUnjudged: true };
   }
 }
 

@@ -1,5 +1,6 @@
 import { llmctlVersion } from "../../base/version.ts";
 import type { Verdict } from "../estimate.ts";
+import { describeComputing } from "../../llama/ask/computing-machine.ts";
 import { describeMachine } from "../run/describe-machine.ts";
 import { findConcurrency } from "../run/find-concurrency.ts";
 import { findDraftBytes } from "../run/find-draft-bytes.ts";
@@ -11,6 +12,7 @@ import { speedupSentence } from "../statistics/speedup-sentence.ts";
 import { acceptedInTrace } from "../trace/accepted-in-trace.ts";
 import { type TuneCandidate, type TuneFinalist, type TuneReport, tuneReportVersion } from "../tune-report.ts";
 import { chooseWinner, type Winner } from "./choose-winner.ts";
+import type { Finalist } from "./finalist.ts";
 import type { TuneFindings, PlannedFinalist, Search } from "./search.ts";
 
 export interface TuneResult {
@@ -29,10 +31,14 @@ export async function reportTune(
   const { finals } = found;
   const rounds = found.keeper?.rounds ?? [];
   const elapsedMs = finals?.elapsedMs ?? 0;
-  const winner = chooseWinner(
-    found.finalists.map(({ finalist }) => finalist),
-    { none: none.label, rounds, timing, elapsedMs },
-  );
+  // One that was dropped has answered fewer prompts, so its ratio is one over other prompts.
+  const isLeft = ({ label }: Finalist) => finals?.dropped.has(label) !== true;
+  const winner = chooseWinner(found.finalists.map(({ finalist }) => finalist).filter(isLeft), {
+    none: none.label,
+    rounds,
+    timing,
+    elapsedMs,
+  });
   const finalists = await Promise.all(found.finalists.map((one) => reportFinalist(one, search, found)));
   const notKept = await keepTuned(search, found, winner);
   const report: TuneReport = {
@@ -79,6 +85,7 @@ async function keepTuned(
     concurrency: findConcurrency(options),
     batches: (best && costs.get(best.finalist.candidate.label)) ?? null,
     reevaluates: await findReevaluation(best?.setting ?? none, options.session),
+    machine: await describeComputing(() => options.session.listDevices(none.launch.file, none.launch.env)),
   };
   return keepCosts(measured, options.session.paths.data);
 }
@@ -113,16 +120,31 @@ async function reportFinalist(
   };
 }
 
-/** A search without finalists has shown by its gate or by computing that nothing pays. */
-function nameWinner({ finalist, verdict }: Winner, { finalists, finals, baseline }: TuneFindings): string | null {
+/**
+ * A search without finalists has shown by its gate or by computing that nothing pays. Where something failed, what it
+ * failed for may pay.
+ */
+function nameWinner({ finalist, verdict }: Winner, found: TuneFindings): string | null {
+  const { finalists, finals, baseline } = found;
   if (finalist !== undefined) return finalist.label;
+  if (findFailure(found) !== undefined) return null;
   if (finalists.length === 0) return finals === undefined && baseline !== undefined ? "none" : null;
   return verdict.kind === "unknown" ? null : "none";
 }
 
-function describeWinner({ finalist, verdict }: Winner, { finalists, finals }: TuneFindings, elapsedMs: number): string {
+/** Why a search without a winner has not shown that drafting does not pay. */
+function findFailure({ unjudged, finals }: TuneFindings): string | undefined {
+  if (unjudged.length > 0) return `${unjudged.join(" and ")} could not be measured`;
+  return finals?.end === "server-died" ? "a server died" : undefined;
+}
+
+function describeWinner({ finalist, verdict }: Winner, found: TuneFindings, elapsedMs: number): string {
+  const { finalists, finals } = found;
   const facts = { firstToken: null, draftBytes: null, elapsedMs };
   if (finalist !== undefined) return `${finalist.label} ${speedupSentence(verdict, facts)}`;
+  const failure = findFailure(found);
+  if (failure !== undefined && (finalists.length === 0 ? finals === undefined : verdict.kind !== "unknown"))
+    return `nothing was shown to pay, but ${failure}`;
   if (finalists.length === 0)
     return finals === undefined
       ? "drafting does not pay here: no setting can be expected to"

@@ -21,6 +21,7 @@ export async function runStages(search: Search, found: TuneFindings): Promise<vo
   const { options, none, contest, progress } = search;
   const { session, signal, onEvent } = options;
   found.candidates = await progress.stage("gate", () => passGate(search));
+  found.unjudged.push(...found.candidates.rejected.filter((one) => one.isUnjudged).map(({ label }) => label));
   const traced = await planTraces(search, found);
   const concurrency = findConcurrency(options);
   const keeper = await options.openKeeper({
@@ -61,7 +62,7 @@ export async function runStages(search: Search, found: TuneFindings): Promise<vo
 async function passGate({ options, none }: Search): Promise<readonly [Candidates, string]> {
   const { profile, drafts, session, access, ensureModels } = options;
   const reevaluates = await findReevaluation(none, session);
-  const candidates = await listCandidates(profile, { drafts, session, access, reevaluates });
+  const candidates = await listCandidates(profile, { drafts, session, access, env: none.launch.env, reevaluates });
   const left: Candidate[] = [];
   const rejected: RejectedCandidate[] = [...candidates.rejected];
   for (const candidate of candidates.left) {
@@ -70,7 +71,7 @@ async function passGate({ options, none }: Search): Promise<readonly [Candidates
       left.push(candidate);
     } catch (error) {
       if (!(error instanceof LlmctlError)) throw error;
-      rejected.push({ ...candidate, thrownOut: error.message });
+      rejected.push({ ...candidate, thrownOut: error.message, isUnjudged: true });
     }
   }
   const names = left.map(({ label }) => label).join(", ");

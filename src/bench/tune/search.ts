@@ -62,6 +62,7 @@ export function nothingFound(): TuneFindings {
     predictions: [],
     finalists: [],
     finals: undefined,
+    unjudged: [],
     notes: [],
   };
 }
@@ -79,6 +80,8 @@ export interface TuneFindings {
   readonly predictions: CandidatePrediction[];
   finalists: readonly PlannedFinalist[];
   finals: FinalsResult | undefined;
+  /** Labels of candidates of which nothing is known, since something failed. */
+  readonly unjudged: string[];
   readonly notes: string[];
 }
 

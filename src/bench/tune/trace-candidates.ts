@@ -18,11 +18,23 @@ export async function planTraces({ options }: Search, found: TuneFindings): Prom
   const planned: TracedCandidate[] = [];
   for (const candidate of found.candidates.left.filter(({ source }) => source !== "ngram")) {
     const label = `trace of ${candidate.label}`;
-    const setting = await planTraced(options.profile, candidate.draft, { label, session: options.session });
-    if (setting === undefined) found.predictions.push(predictTraced(candidate, { trace: undefined }, undefined));
-    else planned.push({ candidate, setting });
+    try {
+      const setting = await planTraced(options.profile, candidate.draft, { label, session: options.session });
+      if (setting === undefined) found.predictions.push(predictTraced(candidate, { trace: undefined }, undefined));
+      else planned.push({ candidate, setting });
+    } catch (error) {
+      noteUnjudged(candidate, error, found);
+    }
   }
   return planned;
+}
+
+/** @returns why, for people. @throws what is no LlmctlError. */
+function noteUnjudged({ label }: Candidate, error: unknown, { unjudged, notes }: TuneFindings): string {
+  if (!(error instanceof LlmctlError)) throw error;
+  unjudged.push(label);
+  notes.push(`${label}: ${error.message}`);
+  return error.message;
 }
 
 /** Where a traced server and the one without drafting fit together, their costs are measured at the same time. */
@@ -58,9 +70,7 @@ export async function traceCandidate(
       found.predictions.push(predictTraced(candidate, traced, costs));
       return describe(`${traced.trace?.answers.length ?? 0} answers traced`);
     } catch (error) {
-      if (!(error instanceof LlmctlError)) throw error;
-      found.notes.push(`${candidate.label}: ${error.message}`);
-      return describe(error.message);
+      return describe(noteUnjudged(candidate, error, found));
     }
   });
   if (!isTraced) await sweepCandidate({ candidate, setting }, search, found, keeper);

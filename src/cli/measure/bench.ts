@@ -1,19 +1,20 @@
 import { findPaths } from "../../base/files/paths.ts";
 import { exitCodes } from "../../base/exit-codes.ts";
-import type { BenchReport } from "../../bench/bench-report.ts";
 import type { Timing } from "../../bench/measurement.ts";
 import { readPrompts } from "../../bench/prompts/read-prompts.ts";
 import { compareReports } from "../../bench/report/compare-reports.ts";
 import { describeComparison } from "../../bench/report/describe-comparison.ts";
 import { describeResult } from "../../bench/report/describe-result.ts";
 import { renderHtml } from "../../bench/report/render-html.ts";
-import { readReport, reportFiles, writeReport } from "../../bench/report/report-file.ts";
-import { runBench } from "../../bench/run/run-bench.ts";
+import { readReport } from "../../bench/report/report-file.ts";
+import { planPair, runBench } from "../../bench/run/run-bench.ts";
 import { estimatePrompts } from "../../bench/statistics/estimate-ratio.ts";
+import type { PlanSession } from "../../llama/plan/plan-session.ts";
 import { openProfile } from "../options/context.ts";
 import { jsonText } from "../screen/json-text.ts";
 import { outputWidth, print } from "../screen/print.ts";
 import { measuring } from "./measuring.ts";
+import { publish } from "./publish.ts";
 
 export interface BenchCommandOptions {
   readonly prompts: string | undefined;
@@ -34,31 +35,34 @@ export async function bench(nameOrPath: string, options: BenchCommandOptions): P
   const profile = await openProfile(nameOrPath, paths);
   const against = options.against === "none" ? undefined : await openProfile(options.against, paths);
   const asked = options.prompts === undefined ? undefined : await readPrompts(options.prompts);
-  return measuring({ ...options, paths, notes: asked?.notes ?? [] }, async ({ clearScreen, forget, ...context }) => {
-    const report = await runBench({
-      ...context,
-      profile,
-      against,
-      prompts: asked?.prompts,
-      limitMs: options.forMs,
-      concurrency: options.concurrency,
-      maxTokens: options.tokens,
-      timing: options.timing,
-      wantsPrediction: options.report !== undefined,
-    });
-    clearScreen();
-    await publish(report, options);
-    if (report.end === "interrupted") return exitCodes.interrupted.code;
-    // A run that has shown nothing yet goes on with the next one.
-    if (report.verdict.kind !== "unknown") await forget();
-    return 0;
-  });
-}
-
-async function publish(report: BenchReport, { json, report: path }: BenchCommandOptions): Promise<void> {
-  const files = path === undefined ? undefined : reportFiles(path);
-  if (files !== undefined) await writeReport(files, report, renderHtml(report));
-  print(json ? jsonText(report) : describeResult(report, { width: outputWidth(), files }));
+  const plan = (session: PlanSession) => planPair({ profile, against, session });
+  return measuring(
+    { ...options, paths, plan, notes: asked?.notes ?? [] },
+    async ({ clearScreen, forget, ...context }) => {
+      const report = await runBench({
+        ...context,
+        profile,
+        against,
+        prompts: asked?.prompts,
+        limitMs: options.forMs,
+        concurrency: options.concurrency,
+        maxTokens: options.tokens,
+        timing: options.timing,
+        wantsPrediction: options.report !== undefined,
+      });
+      clearScreen();
+      await publish(report, {
+        path: options.report,
+        json: options.json,
+        render: () => renderHtml(report),
+        describe: (files) => describeResult(report, { width: outputWidth(), files }),
+      });
+      if (report.end === "interrupted") return exitCodes.interrupted.code;
+      // A run that has shown nothing yet goes on with the next one.
+      if (report.verdict.kind !== "unknown") await forget();
+      return 0;
+    },
+  );
 }
 
 /** `llmctl bench --compare A.json B.json`. @returns 1 for a regression. */

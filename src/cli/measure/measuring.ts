@@ -12,6 +12,8 @@ export interface MeasuringOptions {
   readonly paths: Paths;
   /** Running profiles that stop for the time of the measurement. */
   readonly replace: readonly string[];
+  /** Finds what would keep the measurement from beginning: nothing is stopped for that. @throws LlmctlError */
+  readonly plan: (session: PlanSession) => Promise<unknown>;
   /** Whether what was measured before does not count. */
   readonly fresh: boolean;
   /** What is known before it begins, for people. */
@@ -36,7 +38,7 @@ export interface MeasuringContext {
  * @returns the exit code: of the measurement, else of what did not run again.
  */
 export async function measuring(
-  { paths, replace, fresh, notes }: MeasuringOptions,
+  { paths, replace, plan, fresh, notes }: MeasuringOptions,
   measure: (context: MeasuringContext) => Promise<number>,
 ): Promise<number> {
   const screen = new BenchScreen();
@@ -46,7 +48,10 @@ export async function measuring(
   let pause: Pause | undefined;
   let code: number = exitCodes.failed.code;
   try {
-    if (replace.length > 0) pause = await pauseProfiles(replace, { paths, onStop: (event) => screen.showStop(event) });
+    if (replace.length > 0) {
+      await plan(session);
+      pause = await pauseProfiles(replace, { paths, onStop: (event) => screen.showStop(event) });
+    }
     code = await interruptible((signal) =>
       measure({
         session,

@@ -5,19 +5,20 @@ import type { Timing } from "../../bench/measurement.ts";
 import { readPrompts } from "../../bench/prompts/read-prompts.ts";
 import { describeTune } from "../../bench/report/describe-tune.ts";
 import { renderTuneHtml } from "../../bench/report/render-tune-html.ts";
-import { reportFiles, writeReport } from "../../bench/report/report-file.ts";
 import { formatEstimate } from "../../bench/number-words.ts";
 import type { TuneResult } from "../../bench/tune/report-tune.ts";
+import { planSetting } from "../../bench/servers/plan-setting.ts";
 import { runTune } from "../../bench/tune/run-tune.ts";
+import type { PlanSession } from "../../llama/plan/plan-session.ts";
 import { ensureModels } from "../../models/ensure-models.ts";
-import type { ModelRef } from "../../profiles/schema/schema.ts";
+import type { ModelRef, Profile } from "../../profiles/schema/schema.ts";
 import { createHubAccess } from "../look/header-access.ts";
 import { findLoadOptions, openProfile } from "../options/context.ts";
 import { parseModelArgument } from "../options/model-argument.ts";
-import { jsonText } from "../screen/json-text.ts";
-import { outputWidth, print } from "../screen/print.ts";
+import { outputWidth } from "../screen/print.ts";
 import { TerminalReporter } from "../screen/pull-reporter.ts";
 import { measuring } from "./measuring.ts";
+import { publish } from "./publish.ts";
 import { writeTuned } from "./write-tuned.ts";
 
 export interface TuneCommandOptions {
@@ -44,30 +45,40 @@ export async function tune(nameOrPath: string, options: TuneCommandOptions): Pro
   const profile = await openProfile(nameOrPath, paths);
   const drafts = options.draft.map(toModelRef);
   const asked = options.prompts === undefined ? undefined : await readPrompts(options.prompts);
-  return measuring({ ...options, paths, notes: asked?.notes ?? [] }, async ({ clearScreen, forget: _, ...context }) => {
-    const { signal } = context;
-    const models = new TerminalReporter(process.stderr, () => undefined);
-    const result = await runTune({
-      ...context,
-      profile,
-      drafts,
-      prompts: asked?.prompts,
-      limitMs: options.forMs,
-      concurrency: options.concurrency,
-      maxTokens: options.tokens,
-      timing: options.timing,
-      access: { ...createHubAccess(), signal },
-      ensureModels: async (drafted) => {
-        const fetching = { paths, env: process.env, fetch: true, verify: true, signal, onEvent: models.show };
-        await ensureModels(drafted, fetching).finally(() => models.clear());
-      },
-    });
-    clearScreen();
-    await publish(result, options);
-    if (result.report.end === "interrupted") return exitCodes.interrupted.code;
-    if (result.report.winner !== null && !options.json) await offer(nameOrPath, result, options);
-    return 0;
-  });
+  const plan = (session: PlanSession) => planSetting(profile, undefined, { label: "none", session });
+  return measuring(
+    { ...options, paths, plan, notes: asked?.notes ?? [] },
+    async ({ clearScreen, forget: _, ...context }) => {
+      const { signal } = context;
+      const models = new TerminalReporter(process.stderr, () => undefined);
+      const result = await runTune({
+        ...context,
+        profile,
+        drafts,
+        prompts: asked?.prompts,
+        limitMs: options.forMs,
+        concurrency: options.concurrency,
+        maxTokens: options.tokens,
+        timing: options.timing,
+        access: { ...createHubAccess(), signal },
+        ensureModels: async (drafted) => {
+          const fetching = { paths, env: process.env, fetch: true, verify: true, signal, onEvent: models.show };
+          await ensureModels(drafted, fetching).finally(() => models.clear());
+        },
+      });
+      clearScreen();
+      const { report } = result;
+      await publish(report, {
+        path: options.report,
+        json: options.json,
+        render: () => renderTuneHtml(report),
+        describe: (files) => describeTune(report, { width: outputWidth(), files }),
+      });
+      if (report.end === "interrupted") return exitCodes.interrupted.code;
+      if (report.winner !== null && !options.json) await offer(nameOrPath, { ...result, profile }, options);
+      return 0;
+    },
+  );
 }
 
 function toModelRef(text: string): ModelRef {
@@ -76,16 +87,10 @@ function toModelRef(text: string): ModelRef {
   return typeof place === "string" && !isAbsolute(place) ? resolve(place) : place;
 }
 
-async function publish({ report }: TuneResult, { json, report: path }: TuneCommandOptions): Promise<void> {
-  const files = path === undefined ? undefined : reportFiles(path);
-  if (files !== undefined) await writeReport(files, report, renderTuneHtml(report));
-  print(json ? jsonText(report) : describeTune(report, { width: outputWidth(), files }));
-}
-
 /** Writes the winner, or takes the draft away where drafting does not pay. */
 async function offer(
   nameOrPath: string,
-  { report, winner: { finalist, verdict } }: TuneResult,
+  { report, profile, winner: { finalist, verdict } }: TuneResult & { readonly profile: Profile },
   { yes, dryRun }: TuneCommandOptions,
 ): Promise<void> {
   const paths = findPaths();
@@ -94,6 +99,7 @@ async function offer(
   await writeTuned(nameOrPath, {
     paths,
     load: findLoadOptions(paths),
+    measured: profile,
     draft: finalist?.draft,
     // A binary that the profile names is called by its path.
     build: report.build.replace(/^\/.*?: /, ""),

@@ -8,8 +8,9 @@ import type { Paths } from "../../base/files/paths.ts";
 import { packageFolder } from "../../base/package-folder.ts";
 import { parseJson } from "../../base/text/parse-json.ts";
 import { findLiveUnit } from "../../services/unit-files.ts";
-import { readProfileState } from "../../supervisor/state/profile-states.ts";
+import { listRunningDependencies, readProfileState } from "../../supervisor/state/profile-states.ts";
 import { notRunning } from "../not-running.ts";
+import { startOrder } from "../stop-order.ts";
 import { type StopEvent, stopProfiles } from "../stop-profiles.ts";
 import { type PausedProfile, resumeCommand, type ResumeMessage } from "./pause-message.ts";
 
@@ -33,17 +34,34 @@ export interface Pause {
  * @throws LlmctlError `not-running`, and as `stopProfiles`; what was stopped by then is started again.
  */
 export async function pauseProfiles(names: readonly string[], { paths, onStop }: PauseOptions): Promise<Pause> {
-  const paused = await Promise.all(names.map((name) => findRunning(name, paths)));
+  // A start brings up what a profile depends on, but not as the unit that kept that running: those come first.
+  const order = startOrder(names, await listRunningDependencies(paths));
+  const paused = await Promise.all(order.map((name) => findRunning(name, paths)));
   // It is there before the first profile stops, so there is no moment in which nobody would start it again.
   const resumer = await startResumer(paused);
   const end: Pause["end"] = (onMessage) => endPause(resumer, onMessage);
   try {
-    await stopProfiles(names, { paths, all: false, now: false, onEvent: onStop });
+    await stopAll(order, { paths, onStop });
     return { end };
   } catch (error) {
     await end(() => undefined);
     throw error;
   }
+}
+
+/** @throws the first error, where one of several cannot be stopped: its memory would be missing. */
+export async function stopAll(
+  names: readonly string[],
+  { paths, onStop }: PauseOptions,
+  stop = stopProfiles,
+): Promise<void> {
+  const errors: unknown[] = [];
+  const onEvent = (event: StopEvent) => {
+    if (event.kind === "error") errors.push(event.error);
+    else onStop(event);
+  };
+  await stop(names, { paths, all: false, now: false, onEvent });
+  if (errors.length > 0) throw errors[0];
 }
 
 async function findRunning(name: string, paths: Paths): Promise<PausedProfile> {

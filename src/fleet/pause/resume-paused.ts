@@ -3,10 +3,10 @@ import { exitCodeOf, LlmctlError } from "../../base/errors.ts";
 import { findPaths, type Paths } from "../../base/files/paths.ts";
 import { parseJson } from "../../base/text/parse-json.ts";
 import type { LoadOptions } from "../../profiles/load.ts";
-import { findAnswering } from "../../supervisor/state/find-supervisor.ts";
 import type { StartEvent } from "../start/start-event.ts";
 import { startProfiles } from "../start/start-profiles.ts";
 import { startUnit } from "../units/start-unit.ts";
+import { isLasting } from "./is-lasting.ts";
 import type { PausedProfile, ResumeMessage } from "./pause-message.ts";
 
 interface ResumeOptions {
@@ -47,7 +47,7 @@ async function resumeOrReport(profile: PausedProfile, options: ResumeOptions): P
 
 async function resume({ name, path, scope }: PausedProfile, paths: Paths, options: ResumeOptions): Promise<number> {
   // It was never stopped, or somebody else has started it: that configuration is the wanted one.
-  if ((await findAnswering(paths, name)) !== undefined) return 0;
+  if (await isLasting(name, { paths })) return 0;
   if (scope !== undefined) {
     await startUnit({ name, scope, verb: "start", paths });
     return 0;

@@ -28,6 +28,8 @@ export interface KeptCosts extends StepCosts {
   readonly version: typeof keptCostsVersion;
   /** Of {@link findCostKey}. */
   readonly key: string;
+  /** Of `describeComputing`: several machines may share a folder, and one may get other devices. */
+  readonly machine: readonly string[];
   /** Whose costs `draftMs` has, of {@link findDraftKey}; null where it is null. */
   readonly draftKey: string | null;
   /** ISO 8601. */
@@ -124,6 +126,7 @@ const isTime: Check = (value) => typeof value === "number" && value > 0 && value
 const checks: Checks<KeptCosts> = {
   version: isOneOf(keptCostsVersion),
   key: isText,
+  machine: isListOf(isText),
   draftKey: isNullOr(isText),
   measuredAt: isText,
   build: isText,

@@ -1,3 +1,5 @@
+import { isDeepStrictEqual } from "node:util";
+import type { DescribeMachine } from "../ask/computing-machine.ts";
 import type { Launch } from "../../supervisor/launch.ts";
 import {
   type CostQuestion,
@@ -19,12 +21,14 @@ export interface CostKeys {
 /** A planned server, as far as its costs depend on it. */
 export interface CostedServer extends CostQuestion, DraftCostQuestion {
   readonly isDrafting: boolean;
+  /** Asked where something is kept: to list devices takes seconds on some machines. */
+  readonly describeMachine: DescribeMachine;
 }
 
 interface LaunchCosts {
   /** Undefined where the binary cannot be looked at. */
   readonly costKeys: CostKeys | undefined;
-  /** Undefined where nothing was measured, and for a server that does not draft. */
+  /** Undefined where nothing was measured on this machine, and for a server that does not draft. */
   readonly costs: Launch["costs"];
 }
 
@@ -34,5 +38,6 @@ export async function findLaunchCosts(server: CostedServer, dataDir: string): Pr
   if (target === undefined) return { costKeys: undefined, costs: undefined };
   const draft = server.isDrafting ? findDraftKey(server) : null;
   const kept = server.isDrafting ? await readKeptCosts(dataDir, target) : undefined;
-  return { costKeys: { target, draft }, costs: kept && pickStepCosts(kept, draft) };
+  const isOfHere = kept !== undefined && isDeepStrictEqual(kept.machine, await server.describeMachine());
+  return { costKeys: { target, draft }, costs: isOfHere ? pickStepCosts(kept, draft) : undefined };
 }

@@ -81,7 +81,9 @@ export interface Command {
  * renders the flags, and lets the binary itself parse them. Starts no server and changes nothing but the flag cache.
  * @throws LlmctlError the first error that would keep the server from starting, as far as it can be known before.
  */
-export async function planLaunch(profile: Profile, options: PlanOptions): Promise<LaunchPlan> {
+export async function planLaunch(profile: Profile, asked: PlanOptions): Promise<LaunchPlan> {
+  const { session = new PlanSession(asked.paths, asked.env) } = asked;
+  const options = { ...asked, session };
   const { env, kind } = profile.values;
   const profileEnv = await sealEnv(env, options.paths.data);
   const settings = launchSettings(profile);
@@ -91,7 +93,7 @@ export async function planLaunch(profile: Profile, options: PlanOptions): Promis
   }
   const { prepared, plan } = await planProgram(profile, "llama-server", options);
   const { command, ...explained } = plan;
-  const costed = describeCosted(prepared, profileEnv);
+  const costed = describeCosted(prepared, profileEnv, session);
   const { costs, costKeys } = (costed && (await findLaunchCosts(costed, options.paths.data))) ?? {};
   const fallback = renderFallback(prepared);
   const launch = {

@@ -33,7 +33,7 @@ async function addUnseenLoss(prepared: PreparedCommand, { session, findings }: P
   // Builds with the older name let a request turn drafting off, so the proof measures it.
   if (!build.catalogue.has("--spec-draft-n-max")) return;
   const dataDir = session.paths.data;
-  const costed = describeCosted(prepared, await sealEnv(env, dataDir));
+  const costed = describeCosted(prepared, await sealEnv(env, dataDir), session);
   if (costed === undefined || (await findLaunchCosts(costed, dataDir)).costs !== undefined) return;
   findings.add("note", "loss-unseen", {
     message:

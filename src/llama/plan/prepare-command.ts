@@ -5,6 +5,7 @@ import { splitDraftingTypes } from "../../profiles/rules/drafting-types.ts";
 import type { Launch } from "../../supervisor/launch.ts";
 import { type AskedBuild, describeBuild } from "../ask/asked-build.ts";
 import { childEnvironment } from "../ask/child-env.ts";
+import { describeComputing } from "../ask/computing-machine.ts";
 import type { RefusedFlag } from "../render/dry-run.ts";
 import type { DryRunRequest } from "../render/dry-run-batch.ts";
 import { vocabRuleFromFlags } from "../draft/build-vocab-rule.ts";
@@ -113,8 +114,12 @@ export function renderFallback(prepared: PreparedCommand): Launch["fallback"] {
  * A prepared server, as far as the costs of its models depend on it; undefined where there is no command.
  * @param profileEnv The profile's variables, as `sealEnv` gives them.
  */
-export function describeCosted(prepared: PreparedCommand, profileEnv: string): CostedServer | undefined {
-  const { profile, build, trial, target, draft, sidecars } = prepared;
+export function describeCosted(
+  prepared: PreparedCommand,
+  profileEnv: string,
+  session: PlanSession,
+): CostedServer | undefined {
+  const { profile, build, trial, target, draft, sidecars, env } = prepared;
   if (build === undefined || trial === undefined) return undefined;
   return {
     file: build.file,
@@ -125,6 +130,7 @@ export function describeCosted(prepared: PreparedCommand, profileEnv: string): C
     isDrafting: draft.drafting.wanted,
     flags: trial.rendering.flags,
     profileEnv,
+    describeMachine: () => describeComputing(() => session.listDevices(build.file, env)),
   };
 }
 

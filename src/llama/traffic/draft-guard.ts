@@ -10,7 +10,7 @@ import {
   stoppedWarning,
 } from "./draft-guard-texts.ts";
 import { type LoggedRequest, RequestLines } from "./request-lines.ts";
-import { type ComparedRequest, SpeedupWindow, tellingDraftTokens } from "./speedup-window.ts";
+import { type ComparedRequest, SpeedupWindow, tellingDraftTokens, type WindowEstimate } from "./speedup-window.ts";
 import { parseTraffic } from "./traffic-lines.ts";
 
 /** Generated tokens without a single drafted one that show that drafting has stopped. */
@@ -127,18 +127,16 @@ export class DraftGuard implements RunJudge {
     const needed = this.#verdict === "unknown" ? 2 : 3;
     if (says !== "unknown" && says !== this.#verdict && windows >= needed) {
       this.#verdict = says;
-      this.#loss = says === "loses" ? this.#explainLoss() : undefined;
+      this.#loss = says === "loses" ? this.#explainLoss(estimate) : undefined;
     }
     this.#window.clear();
   }
 
-  /** In the words of the moment in which the verdict changed: a warning does not change while it is there. */
-  #explainLoss(): Loss | undefined {
+  /** By the window that changed the verdict: a warning does not change while it is there. */
+  #explainLoss(estimate: WindowEstimate): Loss {
     const { name, fallback, costs } = this.#launch;
-    const estimate = this.#newest.estimate();
-    if (estimate === undefined) return undefined;
-    const best = costs && findBestDraftLength(costs, addUp(this.#newest.requests));
-    const { draftTokens } = this.#newest;
+    const { requests, draftTokens } = this.#window;
+    const best = costs && findBestDraftLength(costs, addUp(requests));
     const speedup = { ...estimate, draftTokens, verdict: this.#verdict };
     return {
       reason: describeLoss(speedup),

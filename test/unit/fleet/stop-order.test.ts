@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { findDependents, stopOrder } from "../../../src/fleet/stop-order.ts";
+import { findDependents, startOrder, stopOrder } from "../../../src/fleet/stop-order.ts";
 
 const dependencies = new Map([
   ["chat", ["embed", "rerank"]],
@@ -7,6 +7,13 @@ const dependencies = new Map([
   ["embed", []],
   ["other", []],
 ]);
+
+test("startOrder starts each once, after those that it depends on", () => {
+  const names = ["chat", "other", "embed", "rerank", "chat"];
+  const order = startOrder(names, dependencies);
+  expect(order.toSorted()).toEqual([...new Set(names)].toSorted());
+  expect(order.filter((name) => name !== "other")).toEqual(["embed", "rerank", "chat"]);
+});
 
 describe("stopOrder", () => {
   test("stops dependents first, and independent profiles at the same time", () => {

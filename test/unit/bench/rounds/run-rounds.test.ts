@@ -85,13 +85,66 @@ describe("servers that take turns", () => {
     };
     expect(await runRounds(first.options)).toBe("interrupted");
     expect(first.contest.calls).toEqual(["a: p0", "a: p1", "b: p0"]);
-    expect(first.keeper.rounds).toEqual([]);
+    // What both have answered is a result, also when the pass is not over.
+    expect(first.keeper.rounds.map(({ promptId }) => promptId)).toEqual(["p0"]);
 
     const second = setUp({ isInterleaved: false, prompts: makePrompts(2), keeper: first.keeper });
     expect(await runRounds(second.options)).toBe("passes-done");
     expect(second.contest.calls).toEqual(["b: p1"]);
     expect(first.keeper.rounds.map(({ promptId }) => promptId)).toEqual(["p0", "p1"]);
   });
+});
+
+describe("servers that take turns, with more prompts than there is time for,", () => {
+  /** Each answer takes 100 ms, each load 10 s. */
+  function setUpSlow(prompts: number, limitMs: number) {
+    let nowMs = 0;
+    let loaded: string | undefined;
+    const made = setUp({ isInterleaved: false, prompts: makePrompts(prompts), limitMs, clock: { nowMs: () => nowMs } });
+    const ask = made.contest.ask.bind(made.contest);
+    made.contest.ask = async (label, asked, signal) => {
+      nowMs += loaded === label ? 100 : 10_100;
+      loaded = label;
+      return ask(label, asked, signal);
+    };
+    return made;
+  }
+
+  test("all answer as many as the first one in its share of the time", async () => {
+    const { keeper, contest, options } = setUpSlow(50, 12_000);
+    expect(await runRounds(options)).toBe("time-over");
+    // 1900 ms are left behind the first load and answer, half of which are for the first one.
+    expect(keeper.rounds).toHaveLength(11);
+    expect(keeper.rounds.every(isWhole)).toBe(true);
+    expect(contest.calls.filter((call) => call.startsWith("a"))).toHaveLength(11);
+  });
+
+  test("all answer so many that something can be said", async () => {
+    const { keeper, options } = setUpSlow(50, 1);
+    expect(await runRounds(options)).toBe("time-over");
+    expect(keeper.rounds).toHaveLength(4);
+  });
+
+  test("go on with the others when they are asked again", async () => {
+    const first = setUpSlow(8, 1);
+    await runRounds(first.options);
+    const second = setUp({ isInterleaved: false, prompts: makePrompts(8), keeper: first.keeper });
+    expect(await runRounds(second.options)).toBe("passes-done");
+    expect(second.contest.calls[0]).toBe("a: p4");
+    expect(first.keeper.rounds.map(({ promptId }) => promptId)).toEqual(makePrompts(8).map(({ id }) => id));
+  });
+});
+
+test("what is kept of a pass in turns grows with its prompts, not with their square", async () => {
+  const { keeper, options } = setUp({ isInterleaved: false, prompts: makePrompts(100) });
+  const sizes: number[] = [];
+  const put = keeper.put.bind(keeper);
+  keeper.put = async (name, value) => {
+    sizes.push(JSON.stringify(value).length);
+    await put(name, value);
+  };
+  await runRounds(options);
+  expect(Math.max(...sizes)).toBeLessThan(500);
 });
 
 describe.each([true, false])("rounds, interleaved: %s,", (isInterleaved) => {

@@ -32,12 +32,14 @@ const measured: MeasuredCosts = {
   timing: "wall",
   concurrency: 1,
   batches: { target: [8, 9], draft: [1, 0] },
+  machine: ["8 × a processor"],
   reevaluates: true,
 };
 
 const kept = {
   version: 1,
   key: "target",
+  machine: ["8 × a processor"],
   draftKey: "of the draft",
   measuredAt: expect.any(String) as string,
   build: "b1",
@@ -79,6 +81,13 @@ test.each<[string, MeasuredCosts["batches"]]>([
   expect(await read()).toEqual({ ...kept, source: "tune" });
 });
 
+test("what another machine has shown of batches is not taken over", async () => {
+  await keepCosts(measured, data);
+  const machine = ["8 × a processor", "CUDA0: a GPU"];
+  await keepCosts({ ...measured, machine, batches: null }, data);
+  expect(await read()).toMatchObject({ machine, targetMs: null, draftMs: null });
+});
+
 test("costs of a target alone take the place of others of a target alone", async () => {
   await keepCosts({ ...measured, batches: { target: [8], draft: null } }, data);
   await keepCosts({ ...measured, batches: { target: [7], draft: null } }, data);
@@ -89,6 +98,7 @@ test.each<[string, Partial<MeasuredCosts>]>([
   ["processor time", { timing: "cpu" }],
   ["requests that overlapped", { concurrency: 2 }],
   ["no round", { rounds: [] }],
+  ["a machine whose devices are not known", { machine: undefined }],
   ["a binary that cannot be looked at", { plain: { ...measured.plain, costKeys: undefined } }],
 ])("of %s nothing is kept and nothing is said", async (_, changes) => {
   expect(await keepCosts({ ...measured, ...changes }, data)).toBeUndefined();

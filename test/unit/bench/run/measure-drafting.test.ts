@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { findReevaluation, measureDrafting } from "../../../../src/bench/run/measure-drafting.ts";
+import { LlmctlError } from "../../../../src/base/errors.ts";
+import { explainDrafting, findReevaluation } from "../../../../src/bench/run/measure-drafting.ts";
 import type { BenchContest } from "../../../../src/bench/servers/bench-contest.ts";
 import { type BenchSetting, planSetting } from "../../../../src/bench/servers/plan-setting.ts";
 import { AnsweringServer, events } from "../../../support/answering-server.ts";
@@ -39,6 +40,18 @@ async function plan(draft: Readonly<Record<string, unknown>> | undefined): Promi
 const drafter = () => ({ model: session.writeModel("draft.gguf") });
 
 async function measure(isRunning: boolean, keeper = new FakeKeeper()) {
+  return (await explain(isRunning, { keeper })).measured;
+}
+
+/** @param failure What the start of a server ends with. */
+async function explain(
+  isRunning: boolean,
+  {
+    keeper = new FakeKeeper(),
+    failure,
+    signal = new AbortController().signal,
+  }: { readonly keeper?: FakeKeeper; readonly failure?: Error; readonly signal?: AbortSignal },
+) {
   const [plain, drafting] = [await plan(undefined), await plan(drafter())];
   const running = (setting: BenchSetting) => ({
     setting,
@@ -47,10 +60,12 @@ async function measure(isRunning: boolean, keeper = new FakeKeeper()) {
   });
   const contest = {
     find: () => (isRunning ? running(drafting) : undefined),
-    server: async () => running(plain),
+    server: async () => {
+      if (failure !== undefined) throw failure;
+      return running(plain);
+    },
   } as unknown as BenchContest;
-  const { signal } = new AbortController();
-  return measureDrafting({
+  return explainDrafting({
     plain,
     drafting,
     traced: undefined,
@@ -83,6 +98,26 @@ describe("why drafting is as fast as it is", () => {
     const asked = server.asked.length;
     expect(await measure(true, keeper)).toEqual(first);
     expect(server.asked).toHaveLength(asked);
+  });
+});
+
+describe("a comparison is a result also", () => {
+  const nothing = { acceptedByPosition: null, costs: null, predicted: null };
+
+  test("where no server can be started any more to explain it", async () => {
+    const failure = new LlmctlError("bench-server-died", "out of memory", { exit: "failed" });
+    const notes = ["what batches cost is not known: out of memory"];
+    expect(await explain(true, { failure })).toEqual({ measured: nothing, notes });
+  });
+
+  test("where it was interrupted after the last round", async () => {
+    const signal = AbortSignal.abort();
+    const notes = ["what batches cost is not known: it was interrupted"];
+    expect(await explain(true, { failure: signal.reason as Error, signal })).toEqual({ measured: nothing, notes });
+  });
+
+  test("but not where the fault is ours", async () => {
+    await expect(explain(true, { failure: new TypeError("a bug") })).rejects.toThrow("a bug");
   });
 });
 

@@ -17,8 +17,8 @@ beforeEach(async () => {
 });
 afterEach(() => session[Symbol.dispose]());
 
-async function withThreads(threads: number): Promise<KeeperOptions> {
-  const profile = makeProfile({ model, threads });
+async function withThreads(threads: number, env: Readonly<Record<string, string>> = {}): Promise<KeeperOptions> {
+  const profile = makeProfile({ model, threads, env });
   const setting = await planSetting(profile, undefined, { label: "none", session });
   const settings = [setting] as const;
   return { purpose: "bench", settings, session, promptIds: ["p"], concurrency: 1, timing: "wall", maxTokens: 256 };
@@ -59,6 +59,13 @@ test("another command begins anew, and so do other files and other devices", asy
   expect(await countRounds(options)).toBe(1);
   appendFileSync(model, "more");
   expect(await countRounds(options)).toBe(0);
+});
+
+test("other variables of the profile begin anew", async () => {
+  await keepRound();
+  const env = { GGML_CUDA_FORCE_MMQ: "1" };
+  expect(await countRounds(await withThreads(1, env))).toBe(0);
+  expect(await countRounds(await withThreads(1))).toBe(1);
 });
 
 test("a file that is gone is named", async () => {

@@ -19,6 +19,7 @@ async function list(values: Readonly<Record<string, unknown>> = {}, options: Par
     session,
     drafts: [],
     access,
+    env: {},
     reevaluates: true,
     ...options,
   });
@@ -55,8 +56,19 @@ describe("the candidates", () => {
   test("without a file are rejected with the reason, and the others stay", async () => {
     const { labels, rejected } = await list({}, { drafts: ["/nowhere/draft.gguf"] });
     expect(labels).toEqual(ngrams);
-    expect(rejected[0]).toMatchObject({ label: "draft-simple", bestPossible: null });
+    expect(rejected[0]).toMatchObject({ label: "draft-simple", bestPossible: null, isUnjudged: true });
     expect(rejected[0]?.thrownOut).toContain("/nowhere/draft.gguf");
+  });
+
+  test("have the devices that a server of the profile sees", async () => {
+    const asked: unknown[] = [];
+    session.listDevices = async (_server?: string, env?: unknown) => {
+      asked.push(env);
+      return [];
+    };
+    const env = { CUDA_VISIBLE_DEVICES: "1" };
+    await list({}, { env });
+    expect(asked).toEqual([env]);
   });
 
   test("that are as large as the target cannot win, and the bound is told", async () => {

@@ -116,6 +116,31 @@ describe("a search", () => {
     });
   });
 
+  test("does not choose what was dropped, however fast it was on the prompts that it had until then", async () => {
+    await measured(1.2);
+    const dropped = makeFinalist(candidate, { n_max: 2, p_min: 0 }, 1.2);
+    const setting = await planSetting(search.options.profile, dropped.draft, { label: dropped.label, session });
+    const [{ finalist } = { finalist: dropped }] = found.finalists;
+    found.finalists = [...found.finalists, { finalist: dropped, setting }];
+    const slower = `slower than ${finalist.label} with 95 % confidence`;
+    found.finals = { end: "precise", dropped: new Map([[dropped.label, slower]]), elapsedMs: 60_000, notes: [] };
+    // The first prompts are code, where any draft helps: there the best one had 1.8 ×.
+    const [first, others] = [found.keeper?.rounds.slice(0, 4) ?? [], found.keeper?.rounds.slice(4) ?? []];
+    const ofCode = first.map((round) => ({
+      ...round,
+      order: [...round.order, dropped.label],
+      results: {
+        ...round.results,
+        [finalist.label]: makeMeasurement(1000 / 1.8),
+        [dropped.label]: makeMeasurement(1000 / 1.7),
+      },
+    }));
+    found.keeper = new FakeKeeper([...ofCode, ...others]);
+    const { report: told, winner } = await report();
+    expect(winner.finalist?.label).toBe(finalist.label);
+    expect(told.winner).toBe(finalist.label);
+  });
+
   test("whose best setting loses has the winner none, and says how much it loses", async () => {
     await measured(0.8);
     const { report: told, winner } = await report();
@@ -131,6 +156,27 @@ describe("a search", () => {
       sentence: "drafting does not pay here: no setting can be expected to",
       finalists: [],
     });
+  });
+
+  test("of which a candidate could not be measured has not shown that drafting does not pay", async () => {
+    found.unjudged.push("draft-simple");
+    const { report: told } = await report();
+    expect([told.winner, told.sentence]).toEqual([
+      null,
+      "nothing was shown to pay, but draft-simple could not be measured",
+    ]);
+    await measured(0.8);
+    const { report: losing } = await report();
+    expect([losing.winner, losing.sentence]).toEqual([null, told.sentence]);
+    await measured(1.5);
+    expect((await report()).report.winner).toBe("draft-simple n_max 4 p_min 0");
+  });
+
+  test("in which a server died has not shown that drafting does not pay", async () => {
+    await measured(0.8);
+    found.finals = { end: "server-died", dropped: new Map(), elapsedMs: 60_000, notes: ["out of memory"] };
+    const { report: told } = await report();
+    expect([told.winner, told.sentence]).toEqual([null, "nothing was shown to pay, but a server died"]);
   });
 
   test("that was interrupted before it measured anything has shown nothing", async () => {

@@ -1,8 +1,9 @@
-import { readFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { findPaths } from "../../../../src/base/files/paths.ts";
 import { writeTuned } from "../../../../src/cli/measure/write-tuned.ts";
+import { loadProfile } from "../../../../src/profiles/load.ts";
 import { ProfileFolder } from "../../../support/profile-folder.ts";
 
 const mine = "model: /m.gguf\ndraft: # small\n  model: /d.gguf\n  n_max: 16\n";
@@ -22,9 +23,11 @@ const draft = { type: "draft-simple", on_mismatch: "disable", on_loss: "warn", m
 
 async function write(options: Partial<Parameters<typeof writeTuned>[1]> = {}): Promise<string> {
   const home = join(folder.cwd, "home");
-  await writeTuned(join(folder.cwd, "near", "mine.yaml"), {
+  const path = join(folder.cwd, "near", "mine.yaml");
+  await writeTuned(path, {
     paths: findPaths({ HOME: home, LLMCTL_HOME: home }, 1000),
     load: folder.options(),
+    measured: await loadProfile(path, folder.options()),
     draft,
     build: "v0.5.0",
     result: "1.31 × (1.24 to 1.38) against no draft",
@@ -63,6 +66,18 @@ test("drafting that does not pay leaves its lines as comments", async () => {
   expect(text).toContain("drafting does not pay: 0.81 × (0.78 to 0.85); llmctl tune");
   expect(text).toMatch(/^#.*n_max: 16$/m);
   expect(text).not.toMatch(/^draft:/m);
+});
+
+test("a profile that was edited meanwhile is left as it is", async () => {
+  const path = join(folder.cwd, "near", "mine.yaml");
+  const measured = await loadProfile(path, folder.options());
+  const edited = mine.replace("/m.gguf", "/other.gguf");
+  await writeFile(path, edited);
+  await expect(write({ measured })).rejects.toMatchObject({ code: "profile-changed", at: path });
+  expect(await readFile(path, "utf8")).toBe(edited);
+  // A comment changes nothing that was measured.
+  await writeFile(path, `# mine\n${mine}`);
+  expect(await write({ measured })).toContain("n_max: 4\n");
 });
 
 test("a profile that says it already is left alone", async () => {

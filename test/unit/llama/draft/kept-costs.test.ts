@@ -14,6 +14,7 @@ import {
 const costs: KeptCosts = {
   version: 1,
   key: "0123456789abcdef0123456789abcdef",
+  machine: ["8 × a processor"],
   draftKey: "d",
   measuredAt: "2026-01-01T00:00:00.000Z",
   build: "b1",

@@ -2,6 +2,7 @@ import { utimesSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { LlmctlError } from "../../../../src/base/errors.ts";
 import { noteSkippedDraft } from "../../../../src/llama/draft/draft-skip-note.ts";
+import { describeComputing } from "../../../../src/llama/ask/computing-machine.ts";
 import { writeKeptCosts } from "../../../../src/llama/draft/kept-costs.ts";
 import { Findings } from "../../../../src/llama/plan/finding.ts";
 import { launchSettings } from "../../../../src/llama/plan/launch-settings.ts";
@@ -23,8 +24,10 @@ const options = (lacking: "refuse" | "mark" = "refuse") => ({
   lacking,
 });
 
+const processor = await describeComputing(async () => []);
 const keptCosts = {
   version: 1,
+  machine: processor ?? [],
   measuredAt: "2026-01-01T00:00:00.000Z",
   build: "a build: v0.5.0",
   source: "tune",
@@ -180,6 +183,17 @@ describe("the plan of a server", () => {
         targetMs: keptCosts.targetMs,
         draftMs: null,
       });
+    });
+
+    test("nothing is compared with what another device has shown", async () => {
+      await keep({});
+      const device = { name: "CUDA0", description: "a GPU", totalMib: 90_000, freeMib: 80_000 };
+      session.devices = [device];
+      expect((await planWith({ draft: draftOf() })).launch.costs).toBeUndefined();
+      session.devices = new LlmctlError("no-devices", "the driver does not answer", { exit: "failed" });
+      expect((await planWith({ draft: draftOf() })).launch.costs).toBeUndefined();
+      session.devices = [];
+      expect((await planWith({ draft: draftOf() })).launch.costs).toBeDefined();
     });
 
     test("a server that does not draft is compared with nothing", async () => {

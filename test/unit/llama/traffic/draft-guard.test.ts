@@ -150,6 +150,15 @@ describe("the verdict", () => {
     expect(guard.judgement).toMatchObject({ warnings, loss });
   });
 
+  test("is told also where the newest requests alone are too unlike in length for an estimate", () => {
+    const guard = makeGuard();
+    const many = Array.from({ length: 10 }, (_, index) => ({ ratio: index % 2 ? 0.83 : 0.85, draftTokens: 19 }));
+    const long = { ratio: 0.84, tokens: 701, draftTokens: 250, contextTokens: 450 };
+    serve(guard, ...window(0.84), ...many, long);
+    expect(guard.judgement.loss).toBe("it was slower (0.84 ×)");
+    expect(guard.judgement.warnings).toHaveLength(1);
+  });
+
   test("is not changed by one window, nor by two that do not follow one another", () => {
     const guard = makeGuard();
     serve(guard, ...window(0.84), ...window(1), ...window(0.84), ...window(1.2), ...window(0.84));
