@@ -92,7 +92,7 @@ test("a profile that does not run cannot be paused, and the others are not stopp
   await home.writeFakeProfile("a");
   await home.writeFakeProfile("mine", {}, { draft: { type: "ngram-mod" } });
   const { pid } = await upDetached(home, "a");
-  const { exitCode, stdout } = await llmctl(["bench", "mine", "--replace", "a", "b", "--json"], { home });
+  const { exitCode, stdout } = await llmctl(["bench", "mine", "--replace", "a", "--replace", "b", "--json"], { home });
   expect(exitCode).toBe(3);
   expect(JSON.parse(stdout)).toMatchObject({ error: { code: "not-running", message: '"b" is not running' } });
   expect((await readStatus(home, "a")).pid).toBe(pid);

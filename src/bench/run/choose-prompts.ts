@@ -59,3 +59,12 @@ async function findKept(
   const prompts = kept.ids.flatMap((id) => byId.get(id) ?? []);
   return prompts.length === kept.ids.length ? { prompts, notes: kept.notes } : undefined;
 }
+
+/** As many prompts of the whole list as are permitted, evenly spread, since a file often has one kind after the other. */
+export function samplePrompts({ prompts, notes }: PromptFile, most: number): PromptFile {
+  const count = prompts.length;
+  if (count <= most) return { prompts, notes };
+  const share = most / count;
+  const sample = prompts.filter((_, index) => Math.floor((index + 1) * share) > Math.floor(index * share));
+  return { prompts: sample, notes: [...notes, `${most} of the ${count} prompts were asked, evenly spread`] };
+}

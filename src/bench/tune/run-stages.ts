@@ -2,7 +2,7 @@ import { LlmctlError } from "../../base/errors.ts";
 import type { PlanSession } from "../../llama/plan/plan-session.ts";
 import type { Profile } from "../../profiles/schema/schema.ts";
 import type { RoundKeeper } from "../rounds/run-rounds.ts";
-import { choosePrompts, shippedPrompts } from "../run/choose-prompts.ts";
+import { choosePrompts, samplePrompts, shippedPrompts } from "../run/choose-prompts.ts";
 import { findConcurrency } from "../run/find-concurrency.ts";
 import { noteEarlier } from "../run/open-keeper.ts";
 import { findWhyInTurns } from "../servers/find-servers-room.ts";
@@ -36,7 +36,7 @@ export async function runStages(search: Search, found: TuneFindings): Promise<vo
   noteEarlier(keeper, onEvent);
   contest.enter(traced.map(({ setting }) => setting));
   const server = async () => (await contest.server(none.label, signal)).server;
-  const chosen = await choosePrompts(options.prompts, { server, keeper, signal });
+  const chosen = samplePrompts(await choosePrompts(options.prompts, { server, keeper, signal }), mostPrompts);
   found.prompts = chosen.prompts;
   found.notes.push(...chosen.notes);
   const baseline = await progress.stage("baseline", async () => {
@@ -82,6 +82,8 @@ function withDraft(profile: Profile, { draft }: Candidate): Profile {
   return { ...profile, values: { ...profile.values, draft } };
 }
 
+/** The stages before the measurement ask each prompt twice, whatever time is given: more would teach little. */
+const mostPrompts = 64;
 /** Number of settings that are measured. */
 const mostFinalists = 3;
 /** Predictions for different ways of drafting are off in different ways: only a measurement tells which is faster. */

@@ -18,11 +18,20 @@ const clock = new Option("--clock <clock>", "cpu: processor time, for models on 
   .choices(["wall", "cpu"] as const)
   .default("wall" as const);
 const replace = new Option(
-  "--replace <profile...>",
-  "running profiles that stop for the measurement and run again afterwards",
-);
+  "--replace <profile>",
+  "a running profile that stops for the measurement and runs again afterwards; may be repeated",
+).argParser(addTo);
+const drafts = new Option(
+  "--draft <model>",
+  "a draft model beyond the profile's own: hf:OWNER/REPO:QUANT, an address or a path; may be repeated",
+).argParser(addTo);
 /** An option that is not given has no key. */
 const notGiven = { prompts: undefined, concurrency: undefined, report: undefined };
+
+/** One value for each option: a list of values would take the profile that follows as one more. */
+function addTo(value: string, before: readonly string[] = []): readonly string[] {
+  return [...before, value];
+}
 
 /** The commands that measure whether a draft pays. */
 export function addMeasuring(program: Command, done: (code: number) => void): void {
@@ -66,7 +75,7 @@ function addTune(program: Command, done: (code: number) => void): void {
   program
     .command("tune <profile>")
     .description("find the way of drafting that makes a profile fastest, and write it into the profile")
-    .option("--draft <model...>", "draft models beyond the profile's own: hf:OWNER/REPO:QUANT, an address or a path")
+    .addOption(drafts)
     .addOption(prompts)
     .addOption(
       new Option("--for <time>", "longest time for the last round").argParser(readDuration).default(1_800_000, "30m"),

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { readPrompts, readShortPrompts } from "../../../../src/bench/prompts/read-prompts.ts";
-import { choosePrompts } from "../../../../src/bench/run/choose-prompts.ts";
+import { choosePrompts, samplePrompts } from "../../../../src/bench/run/choose-prompts.ts";
 import type { BenchServer } from "../../../../src/bench/servers/bench-server.ts";
 import { AnsweringServer } from "../../../support/answering-server.ts";
 import { FakeKeeper, makePrompts } from "../../../support/fake-contest.ts";
@@ -67,4 +67,17 @@ test("a kept choice with prompts of another version is made again", async () => 
   await keeper.put("shipped prompts", { ids: ["of another version"], notes: [] });
   expect((await choosePrompts(undefined, options(keeper))).prompts).toEqual((await readPrompts(undefined)).prompts);
   expect(starts).toBe(1);
+});
+
+test.each([
+  [64, 64],
+  [65, 64],
+  [1000, 64],
+])("of %i prompts %i are asked, evenly spread", (count, expected) => {
+  const { prompts, notes } = samplePrompts({ prompts: makePrompts(count), notes: ["a note"] }, 64);
+  expect(prompts).toHaveLength(expected);
+  const places = prompts.map(({ id }) => makePrompts(count).findIndex((prompt) => prompt.id === id));
+  const gaps = places.map((place, index) => place - (places[index - 1] ?? -1));
+  expect(Math.max(...gaps) - Math.min(...gaps)).toBeLessThanOrEqual(1);
+  expect(notes).toEqual(count === 64 ? ["a note"] : ["a note", `64 of the ${count} prompts were asked, evenly spread`]);
 });
