@@ -60,7 +60,7 @@ async function findKept(
   return prompts.length === kept.ids.length ? { prompts, notes: kept.notes } : undefined;
 }
 
-/** As many prompts of the whole list as are permitted, evenly spread, since a file often has one kind after the other. */
+/** As many prompts of the list as are permitted, evenly spread, since a file often has one kind after the other. */
 export function samplePrompts({ prompts, notes }: PromptFile, most: number): PromptFile {
   const count = prompts.length;
   if (count <= most) return { prompts, notes };

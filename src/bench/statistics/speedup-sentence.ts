@@ -31,8 +31,8 @@ function unknownSentence(
 ): string {
   const after = `after ${roughDuration(elapsedMs)}`;
   const spread =
-    estimate === undefined ? after : `± ${percent(spreadOf(estimate))} % ${after}${describePrompts(estimate)}`;
-  return `no difference can be shown: ${spread}${describeMore(moreMs, morePrompts)}`;
+    estimate === undefined ? ` ${after}` : `: ± ${percent(spreadOf(estimate))} % ${after}${describePrompts(estimate)}`;
+  return `no difference can be shown${spread}${describeMore(moreMs, morePrompts)}`;
 }
 
 function describeMore(moreMs: number | undefined, morePrompts: number | undefined): string {

@@ -49,7 +49,7 @@ describe("the sentence of a comparison", () => {
     ["no difference can be shown: ± 9 % after 10 min; about 1 more prompt would do", unknown({ morePrompts: 1 }), {}],
     ["no difference can be shown: ± 9 % after 10 min", unknown({}), {}],
     [
-      "no difference can be shown: after 3 s; another 3 s would do",
+      "no difference can be shown after 3 s; another 3 s would do",
       unknown({ estimate: undefined, moreMs: 3000 }),
       { elapsedMs: 3000 },
     ],
