@@ -6,6 +6,7 @@ import { delimiter, dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { payingReport } from "../support/bench-reports.ts";
 import { breakReaddir, throwOutsideOfPromises } from "../support/broken-readdir.ts";
 import { buildGguf, modelKeys } from "../support/gguf-builder.ts";
 import { hasJson, listCommands } from "../support/cli-commands.ts";
@@ -44,6 +45,7 @@ beforeAll(async () => {
     files: { [`${hostileName}-Q8_0.gguf`]: { content: model } },
   });
   await writeProfiles();
+  await writeReports();
   await llmctl(["up", "-d", "runs"], { home, env });
   await llmctl(["up", "-d", "fails"], { home, env });
   await forgeState();
@@ -151,6 +153,17 @@ async function writeProfiles(): Promise<void> {
   await home.writeFakeProfile("lied", answers, { model: { hf: "owner/other", file: `${hostileName}.gguf` } });
 }
 
+/** Two results of a measurement in which every free text is foreign, and prompts that are. */
+async function writeReports(): Promise<void> {
+  const free = new Set(["profile", "build", "processor", "system", "excerpt", "path", "sentence", "llmctl"]);
+  const report: unknown = JSON.parse(JSON.stringify(payingReport()), (key, value: unknown) =>
+    typeof value === "string" && free.has(key) ? `${value}${hostile}` : value,
+  );
+  await writeFile(home.join("a.json"), JSON.stringify(report));
+  await writeFile(home.join("b.json"), JSON.stringify({ ...(report as object), build: hostile, notes: [hostile] }));
+  await writeFile(home.join("prompts.jsonl"), `${JSON.stringify({ kind: hostile, prompt: hostile, [hostile]: 1 })}\n`);
+}
+
 interface Use {
   readonly args: readonly string[];
   readonly env?: () => Readonly<Record<string, string>>;
@@ -200,6 +213,22 @@ const uses: Readonly<Record<string, readonly Use[]>> = {
     use(`${hostile}.gguf`),
     use("hf:owner/repo:Q8_0"),
     { args: ["hf:owner/other:Q8_0"], env: asLiar },
+  ],
+  bench: [
+    use("a.json", "b.json", "--compare"),
+    use("bad"),
+    use("gone"),
+    use("binary"),
+    use("odd", "--prompts", "prompts.jsonl"),
+    use("idle", "--against", hostile),
+    use(hostile),
+  ],
+  tune: [
+    use("odd"),
+    use("bad"),
+    use("binary"),
+    use("idle", "--draft", hostile, "--prompts", "prompts.jsonl"),
+    use(hostile),
   ],
   pull: [use("hub", "--dry-run"), use("hub"), use("bad"), { args: ["lied"], env: asLiar }],
   outdated: [use("hub"), { args: ["hub"], env: asLiar }, use(hostile)],
