@@ -34,31 +34,38 @@ async function writeProfiles(home: TempHome): Promise<void> {
   await home.writeProfile("silent", { extends: "demo-plain", llama });
 }
 
+/** On a busy machine the time that is asked for is the smaller part. */
+const measuring = { timeoutMs: 110_000 };
+
 async function bench(home: TempHome, args: readonly string[], options: Partial<RunOptions> = {}): Promise<BenchReport> {
-  const { stdout, stderr, exitCode } = await llmctl(["bench", ...args, "--json"], { home, ...options });
+  const { stdout, stderr, exitCode } = await llmctl(["bench", ...args, "--json"], { home, ...measuring, ...options });
   expect(exitCode, stderr).toBe(0);
   return JSON.parse(stdout) as BenchReport;
 }
 
 describe("llmctl bench", () => {
-  test("says that drafting pays where it does, and writes a page with its data beside it", async () => {
-    await using home = await TempHome.create();
-    await writeProfiles(home);
-    const file = await prepare(home);
-    const page = join(home.path, "result.html");
-    const args = ["padded", "--prompts", file, "--clock", "cpu", "--for", "20s", "--report", page];
-    const report = await bench(home, args);
-    expect(report.verdict.kind, report.sentence).toBe("pays");
-    expect(report.sentence).toMatch(/^pays \d\.\d\d × \(\d\.\d\d to \d\.\d\d\)/);
-    expect(report.settings.map(({ label }) => label)).toEqual(["none", "profile"]);
-    expect(report.settings[0].command.args.join(" ")).not.toContain("draft");
-    expect(report.acceptedByPosition).toHaveLength(4);
-    expect(report.predicted?.map(({ nMax }) => nMax)).toEqual(Array.from({ length: 16 }, (_, index) => index + 1));
-    expect(await readFile(page, "utf8")).toContain(report.sentence);
-    expect(JSON.parse(await readFile(join(home.path, "result.json"), "utf8"))).toEqual(report);
-  });
+  test(
+    "says that drafting pays where it does, and writes a page with its data beside it",
+    { timeout: 120_000 },
+    async () => {
+      await using home = await TempHome.create();
+      await writeProfiles(home);
+      const file = await prepare(home);
+      const page = join(home.path, "result.html");
+      const args = ["padded", "--prompts", file, "--clock", "cpu", "--for", "20s", "--report", page];
+      const report = await bench(home, args);
+      expect(report.verdict.kind, report.sentence).toBe("pays");
+      expect(report.sentence).toMatch(/^pays \d\.\d\d × \(\d\.\d\d to \d\.\d\d\)/);
+      expect(report.settings.map(({ label }) => label)).toEqual(["none", "profile"]);
+      expect(report.settings[0].command.args.join(" ")).not.toContain("draft");
+      expect(report.acceptedByPosition).toHaveLength(4);
+      expect(report.predicted?.map(({ nMax }) => nMax)).toEqual(Array.from({ length: 16 }, (_, index) => index + 1));
+      expect(await readFile(page, "utf8")).toContain(report.sentence);
+      expect(JSON.parse(await readFile(join(home.path, "result.json"), "utf8"))).toEqual(report);
+    },
+  );
 
-  test("says that drafting loses where it does", async () => {
+  test("says that drafting loses where it does", { timeout: 120_000 }, async () => {
     await using home = await TempHome.create();
     await writeProfiles(home);
     const report = await bench(home, ["plain", "--prompts", await prepare(home), "--clock", "cpu", "--for", "15s"]);
@@ -74,7 +81,7 @@ describe("llmctl bench", () => {
     const args = ["plain", "--prompts", file, "--tokens", "16", "--for", "1ms"];
     const first = await bench(home, args);
     expect(first).toMatchObject({ end: "time-over", verdict: { kind: "unknown" } });
-    expect(first.sentence).toMatch(/^no difference can be shown: after /);
+    expect(first.sentence).toMatch(/^no difference can be shown after /);
     const second = await llmctl(["bench", ...args, "--json"], { home });
     expect(second.stderr).toContain(`goes on after ${first.rounds.length} round`);
     const fresh = await llmctl(["bench", ...args, "--json", "--fresh"], { home });

@@ -15,6 +15,8 @@ export interface RunOptions {
   readonly cwd?: string;
   /** A command that runs the program as its last arguments, such as `["setpriv", …]`. */
   readonly via?: readonly string[];
+  /** The longest time; after it the test fails and shows the output so far. */
+  readonly timeoutMs?: number;
 }
 
 export interface RunResult {
@@ -25,20 +27,17 @@ export interface RunResult {
   readonly stderr: string;
 }
 
-/** The longest time of one command; after it the test fails and shows the output so far. */
-const commandTimeoutMs = 50_000;
-
 const fixed = { reject: false, extendEnv: false, forceKillAfterDelay: false } as const;
 
 /** Runs the built program to its end. Never throws for an exit code. */
 export async function llmctl(args: readonly string[], options: RunOptions): Promise<RunResult> {
-  const { input, cwd = options.home.path } = options;
+  const { input, cwd = options.home.path, timeoutMs = 50_000 } = options;
   const [file, ...rest] = llmctlCommand(args, options.via);
   const running = execa(file, rest, {
     ...fixed,
     env: environment(options),
     cwd,
-    timeout: commandTimeoutMs,
+    timeout: timeoutMs,
     ...(input === undefined ? { stdin: "ignore" as const } : { input }),
   });
   noteCommand(["llmctl", ...args], running);
