@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { findTool } from "../../src/base/files/find-tool.ts";
 import { noteCommand } from "../support/commands-of-test.ts";
 import { commitSource, writeFakeSource } from "../support/llama-source.ts";
-import { findProcessesUsing } from "../support/temp-home.ts";
+import { findProcessesUsing, killProcess } from "../support/temp-home.ts";
 import { until } from "../support/until.ts";
 
 const script = fileURLToPath(new URL("../../scripts/build-llama.sh", import.meta.url));
@@ -327,7 +327,7 @@ describe("building", () => {
     await until("the second step waits", async () => (await findProcessesUsing(folder)).some(isWaiting));
     building.kill(signal);
     const compilers = signal === "SIGKILL" ? await findProcessesUsing(folder) : [];
-    for (const { pid } of compilers) process.kill(pid, signal);
+    for (const { pid } of compilers) killProcess(pid);
     await building;
     await until("all have ended", async () => (await findProcessesUsing(folder)).length === 0);
     await writeFile(join(folder, "go"), "");

@@ -65,7 +65,7 @@ export class TempHome implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     const left = await this.#waitForProcessesToEnd();
-    for (const { pid } of left) kill(pid);
+    for (const { pid } of left) killProcess(pid);
     await rm(this.path, { recursive: true, force: true });
     if (left.length > 0)
       throw new Error(
@@ -116,7 +116,8 @@ async function orEmpty(text: Promise<string>): Promise<string> {
   return text.catch(() => "");
 }
 
-function kill(pid: number): void {
+/** Nothing happens where the process has ended by then. */
+export function killProcess(pid: number): void {
   try {
     process.kill(pid, "SIGKILL");
   } catch (error) {
