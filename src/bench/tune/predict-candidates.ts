@@ -47,8 +47,11 @@ function finalistOf(candidate: Candidate, { setting, ratio }: GridPrediction): F
   return makeFinalist(candidate, { n_max: nMax, ...(nMin === 0 ? {} : { n_min: nMin }), p_min: pMin }, ratio);
 }
 
-/** What does not gain this much by computing is not worth a load: to find a draft is taken to cost nothing. */
-const leastNgramGain = 1.05;
+/**
+ * What does not gain this much by computing is not worth a load: to find a draft is taken to cost nothing. A bound is
+ * what a drafter that knows the text would reach; real ones reach a part of its gain.
+ */
+const leastNgramGain = { played: 1.05, bound: 1.15 } as const;
 
 /** The best numbers of an n-gram type for these texts, computed. */
 export function predictNgrams(
@@ -56,8 +59,10 @@ export function predictNgrams(
   texts: readonly AnsweredPrompt[],
   target: readonly number[],
 ): CandidatePrediction {
+  let least: number = leastNgramGain.played;
   const points = ngramSettings(candidate.draft.type).flatMap(({ setting, numbers }) => {
     const prediction = predictNgram(texts, setting, target);
+    if (prediction?.isBound === true) least = leastNgramGain.bound;
     return prediction === undefined ? [] : [makeFinalist(candidate, numbers, prediction.ratio)];
   });
   const predicted = points.map(({ label, draft, predicted: ratio }) => ({
@@ -69,7 +74,7 @@ export function predictNgrams(
     ratio: ratio ?? 0,
   }));
   const [best] = points.toSorted((a, b) => (b.predicted ?? 0) - (a.predicted ?? 0));
-  const isWorth = best !== undefined && (best.predicted ?? 0) > leastNgramGain;
+  const isWorth = best !== undefined && (best.predicted ?? 0) > least;
   return { candidate, predicted, finalists: isWorth ? [best] : [] };
 }
 

@@ -92,6 +92,20 @@ describe("n-grams", () => {
     expect(predictNgrams(mod, text(repeated), [])).toMatchObject({ predicted: [], finalists: [] });
   });
 
+  test("of which only a bound is known must promise more than those that are played", () => {
+    const cache = candidate("ngram-cache", "ngram");
+    // Of 100 different tokens the last ones follow each other as some before them did.
+    const answer = [...Array.from({ length: 100 }, (_, index) => index), 5, 6, 7, 8, 9, 10, 11, 12];
+    const [little, much] = [1, 4].map((times) => [
+      { prompt: [500], answer: [...answer, ...Array.from({ length: times - 1 }, () => answer).flat()], room: 999 },
+    ]);
+    const one = predictNgrams(cache, little ?? [], flat);
+    expect(one.predicted[0]?.ratio).toBeGreaterThan(1.05);
+    expect(one.predicted[0]?.ratio).toBeLessThan(1.15);
+    expect(one.finalists).toEqual([]);
+    expect(predictNgrams(cache, much ?? [], flat).finalists).toHaveLength(1);
+  });
+
   test("of an unknown type have no settings", () => {
     expect(predictNgrams(candidate("ngram-new", "ngram"), text(repeated), flat)).toMatchObject({
       predicted: [],
